@@ -1,0 +1,42 @@
+# Compiler settings shared by everything that is built here.
+add_library(fireclaw_flags INTERFACE)
+target_compile_options(fireclaw_flags INTERFACE -Wall -Wextra $<$<BOOL:${FIRECLAW_WERROR}>:-Werror>)
+if(FIRECLAW_SANITIZE)
+  target_compile_options(fireclaw_flags INTERFACE -fsanitize=${FIRECLAW_SANITIZE} -fno-omit-frame-pointer)
+  target_link_options(fireclaw_flags INTERFACE -fsanitize=${FIRECLAW_SANITIZE})
+endif()
+
+# fireclaw_room(<name> SOURCES file... [LINKS library...])
+# One room of the library: an object library that sees include/ and the rooms by path ("sys/fd.hpp").
+function(fireclaw_room name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINKS" ${ARGN})
+  add_library(fireclaw_${name} OBJECT ${ARG_SOURCES})
+  target_include_directories(fireclaw_${name} PRIVATE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/libfireclaw)
+  target_link_libraries(fireclaw_${name} PRIVATE fireclaw_flags fmt::fmt Threads::Threads ${ARG_LINKS})
+  set_property(GLOBAL APPEND PROPERTY FIRECLAW_ROOMS ${name})
+  set_property(GLOBAL APPEND PROPERTY FIRECLAW_ROOM_LINKS ${ARG_LINKS})
+endfunction()
+
+# fireclaw_test(<name> LABEL <label> SOURCES file... [ROOMS room...] [LINKS library...] [TIMEOUT seconds] [ARGS ...])
+# One doctest executable that links the objects of the rooms it names and the libraries it names.
+# Exit status 77 means skipped; the test says why.
+function(fireclaw_test name)
+  if(NOT FIRECLAW_TESTS)
+    return()
+  endif()
+  cmake_parse_arguments(ARG "" "LABEL;TIMEOUT" "SOURCES;ROOMS;LINKS;ARGS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/libfireclaw
+                                             ${PROJECT_SOURCE_DIR}/tests)
+  target_link_libraries(${name} PRIVATE fireclaw_flags doctest::doctest fmt::fmt Threads::Threads)
+  target_sources(${name} PRIVATE $<TARGET_OBJECTS:fireclaw_test_main>)
+  foreach(room IN LISTS ARG_ROOMS)
+    target_sources(${name} PRIVATE $<TARGET_OBJECTS:fireclaw_${room}>)
+  endforeach()
+  target_link_libraries(${name} PRIVATE ${ARG_LINKS})
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 60)
+  endif()
+  add_test(NAME ${name} COMMAND ${name} ${ARG_ARGS})
+  set_tests_properties(${name} PROPERTIES LABELS ${ARG_LABEL} TIMEOUT ${ARG_TIMEOUT} SKIP_RETURN_CODE 77)
+endfunction()

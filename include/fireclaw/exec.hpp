@@ -1,0 +1,86 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace fireclaw {
+
+/// A terminal's size in character cells.
+struct WindowSize {
+  std::uint16_t rows = 24;
+  std::uint16_t columns = 80;
+
+  bool operator==(const WindowSize&) const = default;
+};
+
+/// Receives a piece of a command's output as it arrives, on the thread that called exec() or wait().
+/// Throwing from it ends the command and the exception leaves exec().
+using OutputCallback = std::function<void(std::string_view bytes)>;
+
+/// A command for a guest, and how to run it.
+struct ExecOptions {
+  /// Program and arguments, run as they are. The program is searched in the guest's PATH if it has no slash.
+  /// Use shell() for a shell line.
+  std::vector<std::string> argv;
+  /// Added to the guest's basic environment (PATH, HOME, USER, LANG; TERM with `tty`), replacing equal names.
+  std::vector<std::pair<std::string, std::string>> env;
+  /// Working directory in the guest; empty: the user's home, or / if that does not exist.
+  std::string cwd;
+  /// User name or numeric "uid[:gid]" in the guest; empty: root.
+  std::string user;
+
+  /// What the command reads on stdin. At most one of the two is used; with neither, stdin is /dev/null
+  /// (or the terminal's input, with `tty`).
+  std::string input;
+  /// A descriptor that is read until end of file and passed on; borrowed, must stay open during the call.
+  std::optional<int> input_fd;
+
+  /// Give the command a terminal of its own; stdout then carries everything and stderr stays empty.
+  bool tty = false;
+  WindowSize window_size;
+
+  /// Once passed, the command's process group gets SIGKILL and ExecResult::timed_out is set. None: no limit.
+  std::optional<std::chrono::milliseconds> timeout;
+  /// When triggered, the command gets SIGTERM, two seconds later SIGKILL, and ExecResult::cancelled is set.
+  std::stop_token stop;
+
+  /// Where output goes as it appears. Without a callback it is collected in ExecResult::out / err.
+  OutputCallback on_stdout;
+  OutputCallback on_stderr;
+  /// Bytes collected per stream; what comes after is dropped and ExecResult::truncated is set.
+  std::size_t max_output_bytes = std::size_t{64} << 20;
+
+  /// Options that run `line` with the guest's /bin/sh -c.
+  static ExecOptions shell(std::string line) {
+    ExecOptions options;
+    options.argv = {"/bin/sh", "-c", std::move(line)};
+    return options;
+  }
+};
+
+/// How a command ended.
+struct ExecResult {
+  /// The exit status as a shell gives it: 0–255; 128 + the signal if a signal ended it;
+  /// 126 / 127 if it could not be executed / was not found.
+  int exit_code = 0;
+  /// The signal that ended the command, or 0.
+  int signal = 0;
+  bool timed_out = false;
+  bool cancelled = false;
+  /// Collected output was cut at max_output_bytes.
+  bool truncated = false;
+  std::string out;
+  std::string err;
+  /// From the request being sent to the exit status being received, on the host's steady clock.
+  std::chrono::nanoseconds duration{0};
+};
+
+}  // namespace fireclaw

@@ -1,0 +1,127 @@
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/deadline.hpp"
+#include "fireclaw/exec.hpp"
+#include "sys/fd.hpp"
+
+namespace fireclaw::guest {
+
+/// What guestd says of itself when a session opens.
+struct GuestInfo {
+  unsigned protocol = 0;
+  std::string guestd_version;
+  std::string kernel_release;
+  /// Milliseconds since the guest kernel started, as the guest counts them.
+  std::uint64_t uptime_ms = 0;
+};
+
+/// What makes a restored (or fresh) guest itself. Applied in one step, before the first command.
+struct Identity {
+  std::string hostname;
+  /// 32 lower-case hexadecimal digits.
+  std::string machine_id;
+  /// Mixed into the guest kernel's generator, which is then reseeded.
+  std::array<std::byte, 64> entropy{};
+  /// The host's wall clock; the guest's is set to it. nullopt: at the moment of sending.
+  std::optional<std::chrono::system_clock::time_point> time;
+  struct Interface {
+    std::string name = "eth0";
+    /// "172.16.0.5/24"; empty: the interface is left down.
+    std::string address;
+    std::string gateway;
+    std::string mac;
+  };
+  std::optional<Interface> interface;
+  std::vector<std::string> nameservers;
+};
+
+class Process;
+
+struct CopyProgress {
+  std::uint64_t files = 0;
+  std::uint64_t bytes = 0;
+};
+
+/// The host's end of a connection to guestd. Owns the stream. Any number of threads may use it at once; commands
+/// and copies run side by side on the one stream, each with its own flow control, so that a slow reader holds up
+/// only its own command. Destruction closes the stream; guestd then ends what was started through it.
+class Session {
+ public:
+  /// Takes over a fresh stream to guestd and greets it. With `identity`, guestd is configured in the same round
+  /// trip, before anything else that this session asks for. `claim` is kept until the session ends.
+  /// Error(Timeout) if there is no answer by `deadline`; Error(Guest) if it says garbage, hangs up or speaks
+  /// another protocol version (naming both).
+  static Session open(sys::Fd stream, std::optional<sys::Fd> claim, const std::optional<Identity>& identity,
+                      Deadline deadline, const std::stop_token& stop = {});
+
+  Session(Session&&) noexcept;
+  Session& operator=(Session&&) noexcept;
+  ~Session();
+
+  [[nodiscard]] const GuestInfo& info() const;
+  void configure(const Identity& identity, Deadline deadline);
+  /// Starts a command; options.input, input_fd, timeout, stop and the callbacks are used by Process::wait().
+  [[nodiscard]] Process start(ExecOptions options);
+  /// start + wait.
+  ExecResult exec(ExecOptions options);
+
+  /// Copies a host file or folder (recursively, with modes, symbolic links and times) to `target` in the guest.
+  /// As cp -a does: an existing folder at `target` receives it under its own name.
+  CopyProgress copy_in(const std::filesystem::path& source, const std::string& target, Deadline deadline,
+                       const std::stop_token& stop = {});
+  /// The other way. Names from the guest that would leave `target` are refused (Error Guest).
+  CopyProgress copy_out(const std::string& source, const std::filesystem::path& target, Deadline deadline,
+                        const std::stop_token& stop = {});
+  /// One small file, whole.
+  void write_file(const std::string& path, std::string_view content, unsigned mode, Deadline deadline);
+  std::string read_file(const std::string& path, std::size_t max_bytes, Deadline deadline);
+
+  /// Flushes file systems and drops what a snapshot need not hold; guestd then expects a new greeting, be it from
+  /// this machine's host or a clone's. The session is over afterwards.
+  void prepare_snapshot(Deadline deadline);
+  /// Asks guestd to end everything, sync, unmount and end the machine. Returns when guestd has said that it will.
+  void shutdown(std::chrono::milliseconds grace, Deadline deadline);
+  /// Round trip.
+  void ping(Deadline deadline);
+
+ private:
+  struct Impl;
+  explicit Session(std::shared_ptr<Impl> impl);
+  std::shared_ptr<Impl> impl_;
+  friend class Process;
+};
+
+/// A command running in the guest. Destruction without wait() ends it. The members but wait() may be called from
+/// any thread while another waits.
+class Process {
+ public:
+  Process(Process&&) noexcept;
+  Process& operator=(Process&&) noexcept;
+  ~Process();
+
+  /// Feeds stdin, delivers output and waits for the end, as ExecOptions says.
+  ExecResult wait();
+  void send_signal(int number);
+  void resize(WindowSize size);
+
+ private:
+  struct Impl;
+  explicit Process(std::shared_ptr<Impl> impl);
+  std::shared_ptr<Impl> impl_;
+  friend class Session;
+};
+
+}  // namespace fireclaw::guest

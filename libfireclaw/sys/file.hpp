@@ -1,0 +1,73 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/deadline.hpp"
+#include "sys/fd.hpp"
+
+namespace fireclaw::sys {
+
+/// open(2), close-on-exec; the error names the path.
+Fd open_file(const std::filesystem::path& path, int flags, mode_t mode = 0600);
+/// The whole file; Error(Corrupt) if it is longer than `max_bytes`.
+std::string read_file(const std::filesystem::path& path, std::size_t max_bytes = std::size_t{64} << 20);
+/// The last `max_bytes` of a file; empty if there is none.
+std::string read_tail(const std::filesystem::path& path, std::size_t max_bytes);
+/// Written beside, synced, renamed over `path`, folder synced: afterwards the file is the old one or the new one.
+void write_file_atomic(const std::filesystem::path& path, std::string_view content, mode_t mode = 0600);
+void sync_fd(int fd, const std::filesystem::path& name_for_errors);
+void sync_directory(const std::filesystem::path& directory);
+
+/// A copy that shares blocks where the file system can (FICLONE), else copies only the data, keeping holes.
+/// `target` must not exist. Returns true if blocks are shared.
+bool clone_file(const std::filesystem::path& source, const std::filesystem::path& target, mode_t mode = 0600);
+/// Copies what is data in `source` (SEEK_DATA) to the same offsets of `target`, skipping pages that are all zero,
+/// and sets the target's length. Returns the bytes written.
+std::uint64_t copy_sparse(int source, int target);
+/// Bytes that the file takes on disk.
+std::uint64_t allocated_bytes(const std::filesystem::path& path);
+/// Bytes an ordinary user may still write to the file system of `path`.
+std::uint64_t free_bytes(const std::filesystem::path& path);
+
+/// mkdir -p, each new folder with `mode`. An existing path that is no folder: Error(InvalidState).
+void make_directories(const std::filesystem::path& path, mode_t mode = 0700);
+
+/// flock(2) on a file of its own (created if need be), held until destruction.
+class FileLock {
+ public:
+  enum class Mode { Shared, Exclusive };
+  /// Waits until the deadline; Error(Timeout) naming `what` then.
+  static FileLock acquire(const std::filesystem::path& path, Mode mode, Deadline deadline, std::string_view what);
+  /// nullopt if somebody else holds it.
+  static std::optional<FileLock> try_acquire(const std::filesystem::path& path, Mode mode);
+
+ private:
+  explicit FileLock(Fd fd) : fd_{std::move(fd)} {}
+  Fd fd_;
+};
+
+/// A folder under `parent` with a unique name, removed with all in it on destruction unless kept.
+class TempDir {
+ public:
+  TempDir(const std::filesystem::path& parent, std::string_view prefix);
+  TempDir(TempDir&& other) noexcept;
+  TempDir& operator=(TempDir&&) = delete;
+  ~TempDir();
+  [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
+  /// Renames it to `target` (same file system) and keeps it. Error(AlreadyExists) if the target exists.
+  void publish(const std::filesystem::path& target);
+
+ private:
+  std::filesystem::path path_;
+};
+
+/// Removes a tree; missing is fine. Never follows symbolic links.
+void remove_tree(const std::filesystem::path& path);
+
+}  // namespace fireclaw::sys

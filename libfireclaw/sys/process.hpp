@@ -1,0 +1,127 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/deadline.hpp"
+#include "sys/fd.hpp"
+
+namespace fireclaw::sys {
+
+/// A process as recorded on disk: the pid alone may have been reused, the pair has not.
+struct ProcessId {
+  pid_t pid = 0;
+  /// Field 22 of /proc/<pid>/stat: clock ticks after boot.
+  std::uint64_t start_time = 0;
+
+  bool operator==(const ProcessId&) const = default;
+};
+
+/// This process.
+ProcessId current_process();
+/// The identity of `pid` now, or nullopt if there is no such process (a zombie counts as none).
+std::optional<ProcessId> identify(pid_t pid);
+/// Whether that very process still runs.
+bool is_alive(const ProcessId& id);
+/// Sends a signal to that very process (pidfd_send_signal: no reuse race). False if it is gone.
+bool send_signal(const ProcessId& id, int signal);
+/// A pidfd for that very process: readable (POLLIN) once it has ended; nullopt if it is gone already.
+std::optional<Fd> open_pidfd(const ProcessId& id);
+
+/// How a process ended.
+struct ExitStatus {
+  /// Exit status 0–255 if it exited by itself.
+  std::optional<int> code;
+  /// The signal that ended it, else 0.
+  int signal = 0;
+
+  [[nodiscard]] bool success() const { return code == 0; }
+  /// "exited with status 3", "was killed by signal 9".
+  [[nodiscard]] std::string describe() const;
+  bool operator==(const ExitStatus&) const = default;
+};
+
+struct SpawnSpec {
+  /// argv[0] is a path, or a name searched in `search_path`.
+  std::vector<std::string> argv;
+  std::vector<std::filesystem::path> search_path;
+  /// The whole environment; nothing is inherited.
+  std::vector<std::string> env;
+  /// Working directory; empty: the caller's.
+  std::filesystem::path cwd;
+  /// (descriptor here, number there). Numbers 0–2 left out are /dev/null. Everything else is closed by exec.
+  std::vector<std::pair<int, int>> fds;
+  /// The kernel kills it (SIGKILL) when this process ends, however that comes about.
+  bool die_with_parent = true;
+  /// setsid(): out of the reach of the terminal's signals.
+  bool new_session = false;
+};
+
+/// A running child process, owned: destruction kills (SIGKILL) and reaps it. Use from one thread at a time.
+class Child {
+ public:
+  /// Starts it. Throws Error(NotFound / PermissionDenied / Io) if it could not be executed: exec's own failure is
+  /// reported here, not by an exit status. With die_with_parent the child lives no longer than this *process*,
+  /// whichever thread calls.
+  static Child spawn(const SpawnSpec& spec);
+
+  Child(Child&&) noexcept;
+  Child& operator=(Child&&) noexcept;
+  ~Child();
+
+  [[nodiscard]] ProcessId id() const noexcept { return id_; }
+  /// Readable once it has ended.
+  [[nodiscard]] int pidfd() const noexcept { return pidfd_.get(); }
+  void signal(int number) noexcept;
+  /// Its end, waited for until `deadline`; nullopt if it still runs then. Idempotent.
+  std::optional<ExitStatus> wait(Deadline deadline, const std::stop_token& stop = {});
+  /// SIGKILL and reap.
+  ExitStatus kill() noexcept;
+  /// Lets it run on its own: the destructor leaves it alone (spawned with die_with_parent = false).
+  ProcessId detach() noexcept;
+
+ private:
+  Child(ProcessId id, Fd pidfd) noexcept;
+  ProcessId id_;
+  Fd pidfd_;
+  bool owned_ = true;
+  std::optional<ExitStatus> status_;
+};
+
+struct ToolResult {
+  ExitStatus status;
+  std::string out;
+  std::string err;
+};
+struct ToolOptions {
+  std::vector<std::filesystem::path> search_path;
+  std::vector<std::string> env;
+  std::filesystem::path cwd;
+  std::optional<int> input_fd;
+  /// Standard output goes here instead of ToolResult::out.
+  std::optional<int> output_fd;
+  Deadline deadline = Deadline::never();
+  std::stop_token stop;
+  /// Each line of stdout and stderr as it appears.
+  std::function<void(std::string_view line)> on_line;
+};
+/// Runs a helper program to its end, its two outputs collected (at most 16 MiB each). Killed at the deadline
+/// (Error Timeout) or on stop (Error Cancelled). A non-zero status is not an error here.
+ToolResult run_tool(std::vector<std::string> argv, const ToolOptions& options);
+/// run_tool, throwing Error(Io, "<program> exited with status N: <last lines of stderr>") unless it succeeded.
+ToolResult check_tool(std::vector<std::string> argv, const ToolOptions& options);
+
+/// The full path of program `name` in `search_path`, or nullopt.
+std::optional<std::filesystem::path> find_program(const std::string& name,
+                                                  const std::vector<std::filesystem::path>& search_path);
+
+}  // namespace fireclaw::sys

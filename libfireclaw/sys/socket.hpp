@@ -1,0 +1,26 @@
+#pragma once
+
+#include <filesystem>
+#include <span>
+#include <stop_token>
+#include <string>
+#include <utility>
+
+#include "base/deadline.hpp"
+#include "sys/fd.hpp"
+
+namespace fireclaw::sys {
+
+/// A listening Unix stream socket at `path` (close-on-exec, mode 0600). Paths of any length work: the bind goes
+/// through the folder's descriptor. An existing file there: Error(AlreadyExists).
+Fd unix_listen(const std::filesystem::path& path, int backlog = 16);
+/// Connects. Error(NotFound) if there is no socket file, Error(Io) "connection refused" if nobody listens.
+Fd unix_connect(const std::filesystem::path& path);
+/// Waits for a client until `deadline`.
+Fd unix_accept(int listener, Deadline deadline, const std::stop_token& stop = {});
+/// A connected pair of Unix stream sockets.
+std::pair<Fd, Fd> socket_pair();
+/// Sends `bytes` together with descriptor `fd` (SCM_RIGHTS).
+void send_with_fd(int socket, std::span<const std::byte> bytes, int fd);
+
+}  // namespace fireclaw::sys

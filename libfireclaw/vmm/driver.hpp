@@ -1,0 +1,102 @@
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+
+#include "base/deadline.hpp"
+#include "sys/fd.hpp"
+#include "sys/process.hpp"
+#include "vmm/spec.hpp"
+
+namespace fireclaw::vmm {
+
+struct Capabilities {
+  bool user_network = false;
+  bool snapshots = true;
+  unsigned max_vcpus = 1;
+  /// Kernel kinds it can boot.
+  bool elf_mmio = false;
+  bool bzimage_mmio = false;
+  bool pci = false;
+};
+
+/// Enough to find a running machine again from another process; written to the run's record.
+struct RuntimeRecord {
+  /// Driver::name() of the driver that made it.
+  std::string engine;
+  sys::ProcessId process;
+  std::filesystem::path run_dir;
+
+  bool operator==(const RuntimeRecord&) const = default;
+};
+
+/// A byte stream to guestd, owned; closing it frees the channel for others.
+struct GuestStream {
+  sys::Fd stream;
+  /// Held for as long as the stream is used, where channels are few (a lock on the channel's name).
+  std::optional<sys::Fd> claim;
+};
+
+/// Called with the name of each finished phase ("spawn", "load", ...) and how long it took.
+using PhaseCallback = std::function<void(std::string_view phase, std::chrono::nanoseconds duration)>;
+
+struct StartOptions {
+  Deadline deadline = Deadline::never();
+  std::stop_token stop;
+  PhaseCallback on_phase;
+};
+
+/// One machine's engine process. Owns it if it was launched with die_with_parent (destruction then kills it);
+/// otherwise destruction leaves it running. Calls are serialised by the caller, except kill(), process() and
+/// console_tail(), which are safe from any thread.
+class Instance {
+ public:
+  virtual ~Instance() = default;
+
+  [[nodiscard]] virtual RuntimeRecord record() const = 0;
+  virtual void pause(Deadline deadline) = 0;
+  virtual void resume(Deadline deadline) = 0;
+  /// Writes a full snapshot. The machine is paused before and stays paused. Files must not exist; on failure none
+  /// is left.
+  virtual void snapshot(const SnapshotFiles& files, Deadline deadline) = 0;
+  /// A connection to guestd. After a cold start it may return before the guest has booted (bytes wait) or once the
+  /// guest has dialled out; either way without polling.
+  virtual GuestStream connect_guest(Deadline deadline, const std::stop_token& stop = {}) = 0;
+  /// Ends the engine at once (SIGKILL) and reaps it; no error if it is gone already.
+  virtual void kill() noexcept = 0;
+  /// Waits for the engine process to end; false if it still runs at the deadline. After a guest's own shutdown the
+  /// process ends by itself.
+  virtual bool wait_exit(Deadline deadline, const std::stop_token& stop = {}) = 0;
+  /// Readable once the engine has ended.
+  [[nodiscard]] virtual int exit_fd() const = 0;
+  /// Why the engine ended, in words ("was killed by signal 9; log: ..."), or empty while it runs.
+  [[nodiscard]] virtual std::string exit_reason() = 0;
+  /// The last part of the guest's console output.
+  [[nodiscard]] virtual std::string console_tail(std::size_t max_bytes) const = 0;
+};
+
+/// One engine with one accelerator. Stateless; safe from any thread.
+class Driver {
+ public:
+  virtual ~Driver() = default;
+
+  /// "qemu-kvm", "qemu-tcg", "firecracker".
+  [[nodiscard]] virtual std::string name() const = 0;
+  /// All that a snapshot depends on beside image and machine: engine version, accelerator, CPU model.
+  [[nodiscard]] virtual std::string snapshot_identity() const = 0;
+  [[nodiscard]] virtual Capabilities capabilities() const = 0;
+  /// Starts a machine cold. Returns once its CPUs run.
+  virtual std::unique_ptr<Instance> launch(const LaunchSpec& spec, const StartOptions& options) = 0;
+  /// Starts a machine from `files`, made from an equal spec but for id, run_dir, tap names and the paths of writable
+  /// drives. Returns once its CPUs run.
+  virtual std::unique_ptr<Instance> restore(const LaunchSpec& spec, const SnapshotFiles& files,
+                                            const StartOptions& options) = 0;
+  /// Takes hold of a machine that another process started. nullptr if it is gone. The instance does not own it.
+  virtual std::unique_ptr<Instance> adopt(const RuntimeRecord& record) = 0;
+};
+
+}  // namespace fireclaw::vmm

@@ -1,0 +1,97 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace fireclaw::vmm {
+
+enum class KernelFormat { Elf, BzImage };
+/// How the guest kernel finds its virtio devices.
+enum class VirtioBus { Mmio, Pci };
+enum class Accelerator { Kvm, Tcg };
+
+std::string_view to_string(KernelFormat format) noexcept;
+std::string_view to_string(VirtioBus bus) noexcept;
+std::string_view to_string(Accelerator accelerator) noexcept;
+
+struct Kernel {
+  std::filesystem::path file;
+  KernelFormat format = KernelFormat::BzImage;
+  VirtioBus bus = VirtioBus::Pci;
+
+  bool operator==(const Kernel&) const = default;
+};
+
+/// A block device. In the guest the drives appear in this order (vda, vdb, ...).
+struct Drive {
+  /// Letters, digits, underscore.
+  std::string id;
+  std::filesystem::path path;
+  bool read_only = true;
+
+  bool operator==(const Drive&) const = default;
+};
+
+/// A host tap that exists already.
+struct TapBackend {
+  std::string name;
+  bool operator==(const TapBackend&) const = default;
+};
+/// The engine's own user-mode network (needs no privileges). QEMU only.
+struct UserBackend {
+  bool operator==(const UserBackend&) const = default;
+};
+using NicBackend = std::variant<TapBackend, UserBackend>;
+
+struct Nic {
+  /// Letters, digits, underscore.
+  std::string id;
+  /// "02:fc:00:00:00:01"
+  std::string mac;
+  NicBackend backend;
+
+  bool operator==(const Nic&) const = default;
+};
+
+/// What a machine is; how an engine makes it is the engine's business.
+struct LaunchSpec {
+  /// The run's id: letters, digits, '-', 1–64 characters.
+  std::string id;
+  /// The machine's own folder (exists, mode 0700): sockets, console log, the engine's log. The engine's working
+  /// directory.
+  std::filesystem::path run_dir;
+  Kernel kernel;
+  std::filesystem::path initramfs;
+  /// For guestd; the engine adds what its machine needs (console, reboot method, clock source).
+  std::string cmdline;
+  std::vector<Drive> drives;
+  std::vector<Nic> nics;
+  unsigned vcpus = 1;
+  unsigned memory_mib = 128;
+  /// Kill the engine when this process ends.
+  bool die_with_parent = true;
+
+  bool operator==(const LaunchSpec&) const = default;
+};
+
+/// A machine's saved state. The memory file is mapped privately by every restored machine and must not change while
+/// one lives (unlinking is fine).
+struct SnapshotFiles {
+  std::filesystem::path state;
+  std::filesystem::path memory;
+
+  bool operator==(const SnapshotFiles&) const = default;
+};
+
+/// How many concurrent connect_guest() connections a machine offers.
+inline constexpr unsigned guest_channels = 4;
+/// vsock port on which guestd listens, and the host port it dials once it is ready (Firecracker).
+inline constexpr unsigned guest_vsock_port = 1024;
+inline constexpr unsigned ready_vsock_port = 1025;
+
+}  // namespace fireclaw::vmm
