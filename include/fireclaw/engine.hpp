@@ -1,0 +1,45 @@
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+#include "fireclaw/export.hpp"
+
+namespace fireclaw {
+
+/// Which engine runs the machines.
+enum class Engine {
+  Auto,         ///< the best that setup has seen to boot the image's kernel here
+  Firecracker,  ///< Firecracker on KVM
+  Qemu,         ///< QEMU, on KVM where that works, else emulated
+  QemuKvm,      ///< QEMU on KVM only
+  QemuTcg,      ///< QEMU's emulation only
+};
+
+/// "auto", "firecracker", "qemu", "qemu-kvm", "qemu-tcg".
+FIRECLAW_API std::string_view to_string(Engine engine) noexcept;
+/// The other way; Error(InvalidArgument) for any other text.
+FIRECLAW_API Engine engine_from_string(std::string_view text);
+
+/// What was seen when an engine was asked to boot a kernel here.
+struct EngineVerdict {
+  /// "firecracker", "qemu-kvm", "qemu-tcg".
+  std::string engine;
+  std::filesystem::path binary;
+  std::string version;
+  /// The CPU model that worked, where the engine offers several.
+  std::string cpu_model;
+  std::string kernel_release;
+  std::string kernel_sha256;
+  bool works = false;
+  /// Why not, in one line; empty if it works.
+  std::string reason;
+  /// From the engine's start to the guest's greeting.
+  std::chrono::milliseconds boot_time{0};
+
+  bool operator==(const EngineVerdict&) const = default;
+};
+
+}  // namespace fireclaw

@@ -1,0 +1,116 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "fireclaw/engine.hpp"
+#include "fireclaw/export.hpp"
+#include "fireclaw/image.hpp"
+#include "fireclaw/log.hpp"
+
+namespace fireclaw {
+
+/// How a Host is opened. Nothing is read from the environment: what an application wants from there, it passes here.
+struct HostOptions {
+  /// The folder that holds everything, e.g. ~/.fireclaw; absolute. Created (mode 0700) if missing.
+  std::filesystem::path home;
+  Engine engine = Engine::Auto;
+  /// Engine programs; empty: searched in `search_path`.
+  std::filesystem::path firecracker;
+  std::filesystem::path qemu;
+  /// Where programs are searched: engines, and the tools that build images.
+  std::vector<std::filesystem::path> search_path = {"/usr/local/bin", "/usr/bin", "/bin",
+                                                    "/usr/local/sbin", "/usr/sbin", "/sbin"};
+  /// The guest's PID 1, a static program; empty: libexec/fireclaw/guestd beside the library.
+  std::filesystem::path guestd;
+  LogSink log;
+};
+
+struct SetupOptions {
+  /// A kernel to use instead of Debian's cloud kernel.
+  KernelSource kernel;
+  /// Do every step anew, also those done before.
+  bool force = false;
+  /// Progress: called when a step starts (done = 0), moves and ends (finished = true).
+  ProgressCallback progress;
+  std::stop_token stop;
+};
+
+struct SetupReport {
+  std::vector<EngineVerdict> engines;
+  /// The engine that `Engine::Auto` now means.
+  std::string engine;
+  std::string image;
+  /// The default snapshot's name; empty if none could be made (the reason was logged).
+  std::string snapshot;
+  /// Nothing had to be done.
+  bool already_done = false;
+};
+
+enum class CheckStatus { Ok, Warning, Missing };
+
+/// One finding of doctor().
+struct Check {
+  /// "kvm", "engine qemu-tcg", "image busybox", ...
+  std::string name;
+  CheckStatus status = CheckStatus::Ok;
+  /// What was found, one line.
+  std::string detail;
+  /// The command that mends it; empty if there is nothing to mend.
+  std::string remedy;
+};
+
+struct GarbageReport {
+  /// Run ids of machines that were ended because their owner is gone.
+  std::vector<std::string> ended;
+  /// Folders and files removed.
+  std::vector<std::filesystem::path> removed;
+};
+
+/// The composition root: a home folder opened with options. Everything else is made from a Host.
+///
+/// Copies share the same insides, and so do the objects made from it, so destruction order does not matter. All
+/// members are safe to call from several threads; several processes may use one home folder at once.
+class FIRECLAW_API Host {
+ public:
+  /// Opens (and creates, if need be) the home folder. Runs nothing. Error(Corrupt) if its config.json is torn or
+  /// foreign; Error(PermissionDenied) if the folder belongs to somebody else.
+  static Host open(HostOptions options);
+
+  [[nodiscard]] const std::filesystem::path& home() const;
+  /// Whether setup has been completed here.
+  [[nodiscard]] bool is_set_up() const;
+
+  /// Prepares the home folder: kernel, the built-in image, engine probe, first snapshot. Steps that are done are
+  /// skipped, so it can be called again after an interruption. Two at once: the second waits for the first.
+  SetupReport setup(const SetupOptions& options);
+
+  /// What works here, what is missing, and what mends it. Boots nothing.
+  [[nodiscard]] std::vector<Check> doctor() const;
+
+  /// The verdicts that setup (or a later probe) recorded.
+  [[nodiscard]] std::vector<EngineVerdict> engines() const;
+  /// Boots `image` with every engine there is and records what was seen. Takes up to 15 s for each engine that
+  /// hangs, 90 s for emulation.
+  std::vector<EngineVerdict> probe(const std::string& image, std::stop_token stop = {});
+
+  /// Ends machines whose owner is gone and removes what interrupted work left behind.
+  GarbageReport collect_garbage();
+
+  struct Impl;
+
+ private:
+  explicit Host(std::shared_ptr<Impl> impl);
+  std::shared_ptr<Impl> impl_;
+  friend struct Access;
+};
+
+}  // namespace fireclaw

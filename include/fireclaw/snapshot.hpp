@@ -1,0 +1,59 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "fireclaw/export.hpp"
+#include "fireclaw/vm.hpp"
+
+namespace fireclaw {
+
+struct SnapshotInfo {
+  std::string name;
+  std::string image;
+  /// "firecracker", "qemu-kvm", "qemu-tcg".
+  std::string engine;
+  unsigned cpus = 1;
+  unsigned memory_mib = 0;
+  NetworkMode network = NetworkMode::None;
+  /// What it takes on disk.
+  std::uint64_t bytes = 0;
+  std::chrono::system_clock::time_point created;
+  /// Made by Snapshot::create without a name: found by image, engine and machine.
+  bool automatic = false;
+  /// Whether it can be restored here and now.
+  bool usable = true;
+  /// Why not: another engine version, CPU model, image, ...
+  std::string reason;
+};
+
+/// A machine's saved state. Any number of machines can be restored from it at once; each gets an identity of its own
+/// (host name, machine id, random numbers, clock).
+class FIRECLAW_API Snapshot {
+ public:
+  /// Boots a machine as `config` says, waits until it is ready, saves it and ends it. With an empty `name` it
+  /// becomes the one that VMConfig::snapshot = "" finds; one that exists already is kept unless `replace`.
+  static Snapshot create(const Host& host, const VMConfig& config, const std::string& name = {},
+                         bool replace = false);
+  /// Error(NotFound) if there is none.
+  static Snapshot open(const Host& host, const std::string& name);
+  /// By name; torn ones are listed as unusable.
+  static std::vector<SnapshotInfo> list(const Host& host);
+  /// Machines restored from it live on.
+  static void remove(const Host& host, const std::string& name);
+
+  [[nodiscard]] const std::string& name() const { return info_.name; }
+  [[nodiscard]] const SnapshotInfo& info() const { return info_; }
+  /// A started machine. Of `config`, the image, CPUs, memory and network are the snapshot's.
+  [[nodiscard]] VM restore(const Host& host, VMConfig config = {}) const;
+
+ private:
+  explicit Snapshot(SnapshotInfo info) : info_{std::move(info)} {}
+  SnapshotInfo info_;
+  friend class VM;
+};
+
+}  // namespace fireclaw

@@ -1,0 +1,173 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "fireclaw/exec.hpp"
+#include "fireclaw/export.hpp"
+
+namespace fireclaw {
+
+class Host;
+class Snapshot;
+
+enum class NetworkMode {
+  None,  ///< no network device at all
+  User,  ///< the engine's user-mode network: outgoing connections, no privileges needed (QEMU)
+};
+
+/// "none", "user".
+FIRECLAW_API std::string_view to_string(NetworkMode mode) noexcept;
+FIRECLAW_API NetworkMode network_mode_from_string(std::string_view text);
+
+enum class StartMode {
+  PreferSnapshot,   ///< restore the snapshot that fits; where none does, say so to the log and boot cold
+  Cold,             ///< boot
+  RequireSnapshot,  ///< restore, or fail with Error(NotFound)
+};
+
+struct VMConfig {
+  std::string image = "busybox";
+  /// 1–32.
+  unsigned cpus = 1;
+  /// 32–1048576.
+  unsigned memory_mib = 128;
+  NetworkMode network = NetworkMode::None;
+  StartMode start = StartMode::PreferSnapshot;
+  /// A snapshot's name to restore; it then decides image, CPUs, memory and network. Empty: the one that was made
+  /// for this image, engine and machine.
+  std::string snapshot;
+  /// The guest's host name (RFC 1123 label); empty: "fc-" and the first digits of the id.
+  std::string hostname;
+  /// Leave the machine running when the handle (or this process) goes away; VM::attach finds it again.
+  bool detached = false;
+  /// From start() to the guest's greeting.
+  std::chrono::milliseconds start_timeout{60'000};
+  std::stop_token stop;
+};
+
+enum class VMState { Created, Running, Paused, Stopped };
+
+FIRECLAW_API std::string_view to_string(VMState state) noexcept;
+
+/// A finished part of a machine's start.
+struct Phase {
+  std::string name;
+  std::chrono::nanoseconds duration{0};
+};
+
+struct VMInfo {
+  /// 16 hexadecimal digits.
+  std::string id;
+  VMState state = VMState::Created;
+  std::string image;
+  /// "firecracker", "qemu-kvm", "qemu-tcg".
+  std::string engine;
+  unsigned cpus = 1;
+  unsigned memory_mib = 0;
+  NetworkMode network = NetworkMode::None;
+  std::string hostname;
+  /// The snapshot it was restored from; empty after a cold boot.
+  std::string snapshot;
+  bool detached = false;
+  /// The engine's process; 0 before start().
+  std::int64_t engine_pid = 0;
+  std::chrono::system_clock::time_point created;
+  /// How long each part of the start took.
+  std::vector<Phase> phases;
+};
+
+struct CopyResult {
+  std::uint64_t files = 0;
+  std::uint64_t bytes = 0;
+};
+
+/// A command that runs in a guest. Destruction without wait() ends it. send_signal() and resize() may be called from
+/// any thread while another waits.
+class FIRECLAW_API Process {
+ public:
+  Process(Process&&) noexcept;
+  Process& operator=(Process&&) noexcept;
+  ~Process();
+
+  /// Feeds stdin, delivers output and waits for the end, as the ExecOptions it was started with say. Call once.
+  ExecResult wait();
+  void send_signal(int number);
+  void resize(WindowSize size);
+
+  struct Impl;
+
+ private:
+  explicit Process(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+  friend class VM;
+};
+
+/// A microVM. Move-only. Members may be called from several threads; commands run side by side.
+///
+/// Destruction ends the machine (SIGKILL to its engine) unless it is detached. A machine that is not detached also
+/// ends when this process does, however that comes about.
+class FIRECLAW_API VM {
+ public:
+  /// Checks the configuration and prepares the machine's folder; nothing runs yet.
+  /// Error(NotFound) for an unknown image or snapshot, Error(InvalidState) before setup.
+  static VM create(const Host& host, VMConfig config);
+  /// create() and start().
+  static VM run(const Host& host, VMConfig config);
+  /// Takes hold of a detached machine by its id. Error(NotFound) if there is none or it has ended.
+  static VM attach(const Host& host, const std::string& id);
+  /// All machines of the home folder whose engine runs, oldest first.
+  static std::vector<VMInfo> list(const Host& host);
+  /// Ends the machine with this id, whoever owns it. Error(NotFound) if there is none.
+  static void kill(const Host& host, const std::string& id);
+
+  VM(VM&&) noexcept;
+  VM& operator=(VM&&) noexcept;
+  ~VM();
+
+  /// Restores or boots. Returns once the machine's CPUs run; the first command waits for the guest.
+  void start();
+  /// Waits for the guest's greeting. Error(Timeout) with the console's last lines if it does not come.
+  void wait_ready(std::chrono::milliseconds timeout);
+
+  /// Runs a command to its end. See ExecOptions and ExecResult.
+  ExecResult exec(ExecOptions options);
+  /// Starts a command.
+  [[nodiscard]] Process spawn(ExecOptions options);
+
+  /// Copies a host file or folder into the guest, as cp -a does.
+  CopyResult copy_in(const std::filesystem::path& source, const std::string& target, std::stop_token stop = {});
+  /// Copies a guest file or folder to the host. Whatever the guest says, nothing is written outside `target`.
+  CopyResult copy_out(const std::string& source, const std::filesystem::path& target, std::stop_token stop = {});
+
+  void pause();
+  void resume();
+  /// Orderly end: processes get SIGTERM, after `grace` SIGKILL; file systems are synced; then the engine ends. If
+  /// that takes longer than `grace` and five seconds, the engine is killed.
+  void stop(std::chrono::milliseconds grace = std::chrono::seconds{2});
+  /// Ends the engine at once. No error if it has ended.
+  void kill();
+
+  /// Saves the machine as snapshot `name` and lets it go on. Commands that run are ended first.
+  /// Error(AlreadyExists) if the name is taken.
+  Snapshot snapshot(const std::string& name);
+
+  /// The last part of what the guest wrote to its console.
+  [[nodiscard]] std::string console_log(std::size_t max_bytes = 65536) const;
+  [[nodiscard]] VMInfo info() const;
+
+  struct Impl;
+
+ private:
+  explicit VM(std::shared_ptr<Impl> impl);
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace fireclaw
