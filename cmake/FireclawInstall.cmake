@@ -1,0 +1,40 @@
+include(CMakePackageConfigHelpers)
+set(FIRECLAW_CMAKE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/fireclaw)
+
+install(TARGETS fireclaw EXPORT fireclawTargets
+        LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT library NAMELINK_COMPONENT development
+        ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT development
+        FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT development)
+install(EXPORT fireclawTargets NAMESPACE fireclaw:: DESTINATION ${FIRECLAW_CMAKE_DIR} COMPONENT development)
+
+configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/fireclawConfig.cmake.in fireclawConfig.cmake
+                              INSTALL_DESTINATION ${FIRECLAW_CMAKE_DIR} NO_SET_AND_CHECK_MACRO)
+# Before 1.0 a minor version may change the interface.
+write_basic_package_version_file(fireclawConfigVersion.cmake VERSION ${PROJECT_VERSION}
+                                 COMPATIBILITY SameMinorVersion)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/fireclawConfig.cmake ${CMAKE_CURRENT_BINARY_DIR}/fireclawConfigVersion.cmake
+        DESTINATION ${FIRECLAW_CMAKE_DIR} COMPONENT development)
+
+# pkg-config: paths are relative to the file, so that an installed tree may be moved.
+file(RELATIVE_PATH FIRECLAW_PC_PREFIX ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
+string(REGEX REPLACE "/$" "" FIRECLAW_PC_PREFIX ${FIRECLAW_PC_PREFIX})
+if(BUILD_SHARED_LIBS)
+  set(FIRECLAW_PC_REQUIRES "")
+  set(FIRECLAW_PC_CFLAGS "")
+else()
+  # A static library is of use only with what it needs, so that is not private to it.
+  set(FIRECLAW_PC_REQUIRES "fmt simdjson nettle")
+  set(FIRECLAW_PC_CFLAGS " -DFIRECLAW_STATIC")
+endif()
+configure_file(${PROJECT_SOURCE_DIR}/cmake/fireclaw.pc.in fireclaw.pc @ONLY)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/fireclaw.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig
+        COMPONENT development)
+
+if(TARGET fireclaw_cli)
+  install(TARGETS fireclaw_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT programs)
+endif()
+if(TARGET guestd)
+  install(TARGETS guestd RUNTIME DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/fireclaw COMPONENT programs)
+endif()
+install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR}
+        COMPONENT programs)

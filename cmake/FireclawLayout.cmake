@@ -1,0 +1,15 @@
+# The build folder is laid out like an installation (bin/, lib/, libexec/fireclaw/), so that programs find each other
+# by the same relative paths in both.
+set_target_properties(fireclaw PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/lib
+                                          ARCHIVE_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/lib)
+if(TARGET fireclaw_cli)
+  file(RELATIVE_PATH to_lib ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR})
+  set_target_properties(fireclaw_cli PROPERTIES OUTPUT_NAME fireclaw RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin
+                                                INSTALL_RPATH "$ORIGIN/${to_lib}")
+  if(TARGET guestd)
+    add_dependencies(fireclaw_cli guestd)
+  endif()
+endif()
+if(TARGET guestd)
+  set_target_properties(guestd PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/libexec/fireclaw)
+endif()

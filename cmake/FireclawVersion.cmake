@@ -1,0 +1,13 @@
+# The version is written once, in the public header; this reads it from there.
+file(STRINGS ${CMAKE_CURRENT_LIST_DIR}/../include/fireclaw/version.hpp _lines REGEX "^#define FIRECLAW_VERSION_")
+set(FIRECLAW_VERSION "")
+foreach(_part MAJOR MINOR PATCH)
+  if(NOT _lines MATCHES "FIRECLAW_VERSION_${_part} ([0-9]+)")
+    message(FATAL_ERROR "include/fireclaw/version.hpp: no FIRECLAW_VERSION_${_part}")
+  endif()
+  list(APPEND FIRECLAW_VERSION ${CMAKE_MATCH_1})
+endforeach()
+list(JOIN FIRECLAW_VERSION "." FIRECLAW_VERSION)
+if(NOT _lines MATCHES "FIRECLAW_VERSION_STRING \"([^\"]+)\"" OR NOT CMAKE_MATCH_1 STREQUAL FIRECLAW_VERSION)
+  message(FATAL_ERROR "include/fireclaw/version.hpp: FIRECLAW_VERSION_STRING is not ${FIRECLAW_VERSION}")
+endif()
