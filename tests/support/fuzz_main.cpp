@@ -34,21 +34,11 @@ void mutate(Bytes& bytes, std::mt19937& random) {
     const std::size_t at = below(random, bytes.size());
     const auto where = bytes.begin() + static_cast<std::ptrdiff_t>(at);
     switch (below(random, 6)) {
-      case 0:
-        bytes[at] = static_cast<std::uint8_t>(below(random, 256));
-        break;
-      case 1:
-        bytes[at] ^= static_cast<std::uint8_t>(1U << below(random, 8));
-        break;
-      case 2:
-        bytes.insert(where, static_cast<std::uint8_t>(below(random, 256)));
-        break;
-      case 3:
-        bytes.erase(where);
-        break;
-      case 4:
-        bytes.resize(at);
-        break;
+      case 0: bytes[at] = static_cast<std::uint8_t>(below(random, 256)); break;
+      case 1: bytes[at] ^= static_cast<std::uint8_t>(1U << below(random, 8)); break;
+      case 2: bytes.insert(where, static_cast<std::uint8_t>(below(random, 256))); break;
+      case 3: bytes.erase(where); break;
+      case 4: bytes.resize(at); break;
       default: {
         const Bytes copy(where, bytes.end());
         bytes.insert(bytes.end(), copy.begin(), copy.end());

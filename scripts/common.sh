@@ -1,0 +1,127 @@
+# Shared by quickstart.sh and test.sh: which packages are needed, and how steps are run and shown.
+# shellcheck shell=bash
+# The lists of packages are used by the scripts that read this file.
+# shellcheck disable=SC2034
+set -euo pipefail
+
+checkout=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
+architecture=$(dpkg --print-architecture 2>/dev/null || true)
+case $architecture in
+  arm64) qemu_package=qemu-system-arm ;;
+  *) qemu_package=qemu-system-x86 ;;
+esac
+
+# To compile it.
+build_packages=(
+  g++ cmake ninja-build pkgconf
+  libfmt-dev libsimdjson-dev libcurl4-openssl-dev nettle-dev libssh2-1-dev libnl-route-3-dev libnftables-dev
+  libcli11-dev
+)
+# To prepare ~/.fireclaw and run commands. libcurl is loaded only when it is used, so no dependency brings it.
+run_packages=("$qemu_package" busybox-static squashfs-tools libcurl4 ca-certificates)
+# To test all of it.
+test_packages=(
+  doctest-dev python3 python3-yaml
+  erofs-utils mmdebstrap umoci skopeo iproute2
+  clang-format shellcheck
+)
+
+started=$SECONDS
+
+# say TEXT: one line, with the seconds since the start.
+say() {
+  printf '[%4d s] %s\n' "$((SECONDS - started))" "$*"
+}
+
+fail() {
+  printf '%s: %s\n' "$(basename -- "$0")" "$*" >&2
+  exit 1
+}
+
+# step TEXT COMMAND...: says what it does; the command's output goes to a log file, shown only if it fails.
+step() {
+  local text=$1
+  shift
+  say "$text"
+  mkdir -p "$checkout/build"
+  local log=$checkout/build/step.log
+  if ! "$@" >"$log" 2>&1 </dev/null; then
+    tail -n 60 -- "$log" >&2
+    fail "failed: $text (all of the output is in $log)"
+  fi
+}
+
+as_root() {
+  if [[ $EUID -eq 0 ]]; then
+    env "$@"
+  elif command -v sudo >/dev/null; then
+    sudo env "$@"
+  else
+    fail "packages must be installed: run this as root, or install sudo"
+  fi
+}
+
+apt_get() {
+  # Some machines have a repository configured that is out of reach: it may cost seconds, not minutes.
+  as_root DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 apt-get -y -q \
+    -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 \
+    -o Acquire::Retries=2 -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20 "$@"
+}
+
+apt_install() {
+  # Package lists may be missing or old, which shows only now; what counts is that the second try works.
+  apt_get install --no-install-recommends "$@" || { apt_get update || true; apt_get install --no-install-recommends "$@"; }
+}
+
+# install_packages PACKAGE...: leaves apt alone when all of them are installed.
+install_packages() {
+  command -v dpkg-query >/dev/null || fail "this script knows Debian's packages only; see HACKING.md for what to install"
+  local package missing=()
+  declare -A installed=()
+  while read -r package; do
+    installed[$package]=1
+  done < <(dpkg-query --show --showformat='${Package} ${db:Status-Status}\n' "$@" 2>/dev/null | sed -n 's/ installed$//p')
+  for package in "$@"; do
+    [[ ${installed[$package]:-} ]] || missing+=("$package")
+  done
+  if [[ ${#missing[@]} -eq 0 ]]; then
+    say "packages: all there"
+  else
+    if [[ $EUID -ne 0 ]] && command -v sudo >/dev/null; then
+      sudo -v
+    fi
+    step "packages: installing ${missing[*]}" apt_install "${missing[@]}"
+  fi
+}
+
+# The guest's kernel is fetched through apt later, by whoever needs it; apt must know of it.
+know_kernel_package() {
+  apt-cache show "linux-image-cloud-$architecture" >/dev/null 2>&1 || step "packages: reading the lists" apt_get update
+}
+
+# configure PRESET ARGUMENT...
+configure() {
+  local preset=$1
+  shift
+  local launcher=()
+  if command -v ccache >/dev/null; then
+    # Relative paths, so that another checkout of the same sources finds the same objects.
+    export CCACHE_BASEDIR=$checkout CCACHE_NOHASHDIR=1
+    launcher=(-DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
+  fi
+  cd "$checkout"
+  step "configuring build/$preset" cmake --preset "$preset" "${launcher[@]}" "$@"
+}
+
+# build PRESET TARGET...: with a terminal ninja shows its progress there.
+build() {
+  local preset=$1
+  shift
+  local command=(cmake --build --preset "$preset" --parallel "$(nproc)" --target "$@")
+  if [[ -t 1 ]]; then
+    say "building build/$preset on $(nproc) cores"
+    "${command[@]}" </dev/null || fail "the build failed"
+  else
+    step "building build/$preset on $(nproc) cores" "${command[@]}"
+  fi
+}

@@ -1,0 +1,42 @@
+#!/bin/bash
+# Installs what the tests need, builds them and runs them all. Safe to run again at any time.
+#
+# usage: scripts/test.sh [--preset dev|release|asan|tsan] [CTEST-ARGUMENT...]
+#
+# With arguments for ctest (-L unit, -R wire, ...) only those tests run; without, every label that must not be skipped
+# has to have run. FIRECLAW_TEST_CACHE names the folder for what is costly to make (kernels, images); it is keyed by
+# content and may be kept between checkouts.
+. "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
+
+required_labels=(unit sys contract vm package)
+
+preset=release
+if [[ ${1:-} == --preset ]]; then
+  preset=${2:?--preset needs a name}
+  shift 2
+fi
+
+cache_home=${XDG_CACHE_HOME:-${HOME:-}/.cache}
+if [[ $cache_home != /?* ]] || ! mkdir -p "$cache_home" 2>/dev/null; then
+  cache_home=/var/tmp/fireclaw-$EUID
+fi
+export FIRECLAW_TEST_CACHE=${FIRECLAW_TEST_CACHE:-$cache_home/fireclaw}
+mkdir -p "$FIRECLAW_TEST_CACHE"
+
+install_packages "${build_packages[@]}" "${run_packages[@]}" "${test_packages[@]}"
+know_kernel_package
+configure "$preset" -DFIRECLAW_TESTS=ON
+build "$preset" all
+
+say "testing build/$preset"
+results=$checkout/build/$preset/results.xml
+rm -f -- "$results"
+status=0
+ctest --preset "$preset" --parallel "$(nproc)" --output-junit "$results" "$@" </dev/null || status=$?
+say "tested"
+required=()
+if [[ $# -eq 0 ]]; then
+  required=("${required_labels[@]}")
+fi
+python3 "$checkout/tests/support/summary.py" "$checkout/build/$preset" "$results" "${required[@]}" || status=1
+exit "$status"

@@ -1,0 +1,107 @@
+"""The rules of the house, as data. check.py applies them; ARCHITECTURE.md explains them."""
+
+from __future__ import annotations
+
+import re
+
+# Lowest first: a room may include itself and the rooms before it.
+ROOMS = ["base", "sys", "json", "http", "net", "image", "guest", "vmm", "state", "core"]
+
+# These stand side by side: none may include another.
+PARALLEL_ROOMS = {"net", "image", "guest", "vmm"}
+
+# Likewise the folders in each of these: one an engine.
+PARALLEL_FOLDERS = {"libfireclaw/vmm"}
+
+# What the rooms below core may use of the public headers: values, not classes with insides.
+PUBLIC_FOR_ROOMS = {"error.hpp", "log.hpp", "exec.hpp", "engine.hpp", "export.hpp", "version.hpp"}
+
+# What guestd may use of the library: the bytes that both ends must agree on.
+SHARED_WITH_GUESTD = {"guest/wire.hpp"}
+
+# Header pattern -> where it may be included: folders, relative to the checkout.
+LIBRARIES: dict[str, tuple[str, ...]] = {
+    r"curl/.*": ("libfireclaw/http",),
+    r"simdjson.*": ("libfireclaw/json",),
+    r"nettle/.*": ("libfireclaw/sys",),
+    r"libssh2.*": ("libfireclaw/guest",),
+    r"netlink/.*": ("libfireclaw/net",),
+    r"nftables/.*": ("libfireclaw/net",),
+    r"fmt/.*": ("libfireclaw", "apps", "tests"),
+    r"CLI/.*": ("apps",),
+    r"pybind11/.*|Python\.h": ("bindings",),
+}
+
+# Every header of the C++20 standard library.
+STANDARD_HEADERS = set(
+    """
+    algorithm any array atomic barrier bit bitset cassert cctype cerrno cfenv cfloat charconv chrono cinttypes
+    climits clocale cmath codecvt compare complex concepts condition_variable coroutine csetjmp csignal cstdarg
+    cstddef cstdint cstdio cstdlib cstring ctime cuchar cwchar cwctype deque exception execution filesystem format
+    forward_list fstream functional future initializer_list iomanip ios iosfwd iostream istream iterator latch limits
+    list locale map memory memory_resource mutex new numbers numeric optional ostream queue random ranges ratio regex
+    scoped_allocator semaphore set shared_mutex source_location span sstream stack stdexcept stop_token streambuf
+    string string_view strstream syncstream system_error thread tuple type_traits typeindex typeinfo unordered_map
+    unordered_set utility valarray variant vector version
+    """.split()
+)
+
+# The C library's and the kernel's.
+SYSTEM_HEADER = re.compile(
+    r"(sys|linux|net|netinet|arpa|asm|bits)/[\w/]+\.h"
+    r"|(dirent|dlfcn|elf|endian|errno|fcntl|fnmatch|getopt|glob|grp|libgen|limits|link|poll|pthread|pty|pwd|sched"
+    r"|shadow|signal|spawn|stddef|stdint|stdio|stdlib|string|syscall|syslog|termios|time|ucontext|unistd|utime|utmp"
+    r"|wait)\.h"
+)
+
+TEST_FILE = re.compile(r"_test\.cpp$|^tests/|_fuzz(er)?\.cpp$|/testing/")
+
+
+class Pattern:
+    """Text that must not occur in a part of the tree, seen without comments and string literals."""
+
+    def __init__(self, name: str, regex: str, where: tuple[str, ...], why: str, tests_too: bool = False) -> None:
+        self.name = name
+        self.regex = re.compile(regex)
+        self.where = where
+        self.why = why
+        self.tests_too = tests_too
+
+
+PATTERNS = [
+    Pattern(
+        "getenv",
+        r"\b(secure_)?getenv\b|\benviron\b",
+        ("include", "libfireclaw", "agent", "bindings"),
+        "the environment is read in apps/ and passed down",
+    ),
+    Pattern(
+        "sleep",
+        r"\bsleep_(for|until)\b|\b(nano|u|clock_nano)?sleep\s*\(",
+        ("include", "libfireclaw", "agent", "apps", "bindings"),
+        "wait for the event itself: poll a descriptor with a deadline",
+        tests_too=True,
+    ),
+    Pattern(
+        "reap-all",
+        r"\bwait(pid)?\s*\(\s*(-1|nullptr|NULL|&)|\bP_ALL\b",
+        ("include", "libfireclaw", "apps", "bindings"),
+        "reap your own children only: the process may have others",
+        tests_too=True,
+    ),
+    Pattern(
+        "signal-handler",
+        r"\bsigaction\s*\(|\bsignal\s*\(\s*SIG\w+\s*,",
+        ("include", "libfireclaw", "bindings"),
+        "a library leaves signal handlers to the program",
+    ),
+    Pattern(
+        "shell",
+        r"(?<![\w.>:])(std\s*::\s*|::\s*)?system\s*\(|\bpopen\s*\(",
+        ("include", "libfireclaw", "agent", "apps", "bindings"),
+        "start programs by argv, not through a shell",
+    ),
+]
+
+# (file, rule) -> why it is right there. An entry that is no longer needed is a finding.
+ALLOWED: dict[tuple[str, str], str] = {}

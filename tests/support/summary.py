@@ -1,0 +1,70 @@
+#!/usr/bin/python3
+"""Sums up a run of ctest: a table by label, what was skipped and why, and one closing line.
+
+usage: summary.py BUILD-FOLDER JUNIT-FILE [REQUIRED-LABEL...]
+
+Fails if a test failed, if none ran, or if of a required label none ran.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import xml.etree.ElementTree as xml
+from collections import Counter, defaultdict
+
+PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
+
+
+def labels_by_test(build: str) -> dict[str, list[str]]:
+    listing = subprocess.run(["ctest", "--test-dir", build, "--show-only=json-v1"], capture_output=True, check=True)
+    found: dict[str, list[str]] = {}
+    for test in json.loads(listing.stdout)["tests"]:
+        properties = {p["name"]: p["value"] for p in test.get("properties", [])}
+        found[test["name"]] = properties.get("LABELS", ["(none)"])
+    return found
+
+
+def outcome(case: xml.Element) -> str:
+    if case.find("skipped") is not None:
+        # ctest also says "skipped" of a program that could not be started.
+        return SKIPPED if "SKIP_RETURN_CODE" in case.find("skipped").get("message", "") else FAILED
+    return PASSED if case.get("status") == "run" else FAILED
+
+
+def last_line(case: xml.Element) -> str:
+    lines = [line.strip() for line in (case.findtext("system-out") or "").splitlines() if line.strip()]
+    return lines[-1] if lines else "gave no reason"
+
+
+def main() -> int:
+    build, results, *required = sys.argv[1:]
+    labels = labels_by_test(build)
+    by_label: dict[str, Counter[str]] = defaultdict(Counter)
+    total: Counter[str] = Counter()
+    skipped = []
+    for case in xml.parse(results).getroot().iter("testcase"):
+        name = case.get("name", "")
+        result = outcome(case)
+        total[result] += 1
+        for label in labels.get(name, ["(none)"]):
+            by_label[label][result] += 1
+        if result == SKIPPED:
+            skipped.append(f"skipped {name}: {last_line(case)}")
+
+    print(f"{'label':<12}{PASSED:>8}{FAILED:>8}{SKIPPED:>9}")
+    for label in sorted(by_label):
+        count = by_label[label]
+        print(f"{label:<12}{count[PASSED]:>8}{count[FAILED]:>8}{count[SKIPPED]:>9}")
+    for line in sorted(skipped):
+        print(line)
+    absent = [label for label in required if by_label[label][PASSED] + by_label[label][FAILED] == 0]
+    for label in absent:
+        print(f"no test of the required label '{label}' ran")
+    print(f"{total[PASSED]} passed, {total[FAILED]} failed, {total[SKIPPED]} skipped")
+    return 1 if absent or total[FAILED] or not total[PASSED] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
