@@ -15,9 +15,16 @@ class Deadline {
   static Deadline at(Clock::time_point when) { return Deadline{when}; }
   /// `limit` from now; durations too large for the clock mean never.
   static Deadline after(std::chrono::nanoseconds limit);
-  static Deadline after(std::optional<std::chrono::milliseconds> limit) {
-    return limit ? after(std::chrono::nanoseconds{*limit}) : never();
+  /// Coarser units reach further than nanoseconds can count.
+  template <typename Rep, typename Period>
+  static Deadline after(std::chrono::duration<Rep, Period> limit) {
+    constexpr std::chrono::duration<double> most{std::chrono::nanoseconds::max()};
+    constexpr std::chrono::nanoseconds none{0};
+    const std::chrono::duration<double> seconds{limit};
+    if (seconds >= most) return never();
+    return seconds <= none ? after(none) : after(std::chrono::duration_cast<std::chrono::nanoseconds>(limit));
   }
+  static Deadline after(std::optional<std::chrono::milliseconds> limit) { return limit ? after(*limit) : never(); }
 
   [[nodiscard]] bool is_never() const { return !when_; }
   [[nodiscard]] bool passed() const { return when_ && Clock::now() >= *when_; }
