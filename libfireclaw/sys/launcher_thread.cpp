@@ -1,0 +1,93 @@
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <future>
+#include <mutex>
+#include <thread>
+
+#include "base/scope.hpp"
+#include "sys/launch.hpp"
+
+namespace fireclaw::sys {
+namespace {
+
+// "Die with the parent" in Linux means: with the parent's *thread*. Children started by a short-lived worker would be
+// killed when it returns, so one thread, started on first use and never ended, starts them all.
+//
+// It belongs to the process that started it. After fork() in the host program the new process has no such thread, and
+// the lock may have been held at that moment; so it makes itself a new Launcher and never touches the old one.
+//
+// Network and mount namespaces are a thread's own: children started here get those that the thread had which first
+// came by. A program that changes namespaces does so before it spawns.
+class Launcher {
+ public:
+  static Launcher& of_this_process() {
+    static std::atomic<Launcher*> current{nullptr};
+    const pid_t self = ::getpid();
+    Launcher* launcher = current.load();
+    while (launcher == nullptr || launcher->owner_ != self) {
+      auto* fresh = new Launcher{self};
+      if (current.compare_exchange_strong(launcher, fresh)) return *fresh;
+      delete fresh;
+    }
+    return *launcher;
+  }
+
+  Launched launch(const SpawnSpec& spec) {
+    std::packaged_task<Launched()> task{[&spec] { return sys::launch(spec); }};
+    std::future<Launched> result = task.get_future();
+    {
+      const std::scoped_lock lock{mutex_};
+      if (!started_) start();
+      tasks_.push_back(std::move(task));
+    }
+    wake_.notify_one();
+    return result.get();
+  }
+
+ private:
+  explicit Launcher(pid_t owner) : owner_{owner} {}
+
+  void start() {
+    // The host program's signal handlers never run on a thread that it does not know of.
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    const ScopeGuard restore{[&] { pthread_sigmask(SIG_SETMASK, &before, nullptr); }};
+    std::thread thread{[this] { run(); }};
+    pthread_setname_np(thread.native_handle(), "fireclaw-spawn");
+    thread.detach();
+    started_ = true;
+  }
+
+  [[noreturn]] void run() {
+    for (;;) {
+      std::packaged_task<Launched()> task;
+      {
+        std::unique_lock lock{mutex_};
+        wake_.wait(lock, [this] { return !tasks_.empty(); });
+        task = std::move(tasks_.front());
+        tasks_.pop_front();
+      }
+      task();
+    }
+  }
+
+  const pid_t owner_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<std::packaged_task<Launched()>> tasks_;
+  bool started_ = false;
+};
+
+}  // namespace
+
+Launched launch_from_lasting_thread(const SpawnSpec& spec) { return Launcher::of_this_process().launch(spec); }
+
+}  // namespace fireclaw::sys
