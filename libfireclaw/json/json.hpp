@@ -20,7 +20,8 @@ class Value {
  public:
   enum class Type { Null, Bool, Number, String, Array, Object };
 
-  /// Parses one document. `name` (a file's path, "config.json", "QMP reply") starts every error's text.
+  /// Parses one document, nested at most 128 deep. `name` (a file's path, "config.json", "QMP reply") starts every
+  /// error's text. Integers beyond 64 bits are read as doubles.
   static Value parse(std::string_view text, std::string_view name);
   static Value parse_file(const std::filesystem::path& path);
 
@@ -51,6 +52,7 @@ class Value {
 
  private:
   struct Node;
+  struct Path;
   explicit Value(std::shared_ptr<const Node> node) : node_{std::move(node)} {}
   std::shared_ptr<const Node> node_;
   friend struct Builder;
@@ -75,7 +77,7 @@ class Writer {
   Writer& value(std::uint64_t number);
   Writer& value(int number) { return value(static_cast<std::int64_t>(number)); }
   Writer& value(unsigned number) { return value(static_cast<std::uint64_t>(number)); }
-  /// Finite numbers only; shortest text that reads back the same.
+  /// Finite numbers only; the shortest text that reads back the same, and as a number with a fraction: 5 is "5.0".
   Writer& value(double number);
   Writer& null();
   /// key + value.
@@ -84,11 +86,14 @@ class Writer {
     key(name);
     return value(std::forward<T>(content));
   }
-  /// The finished text; Pretty ends with a newline.
+  /// The finished text; Pretty ends with a newline. The writer starts anew.
   std::string take();
 
  private:
+  Writer& begin(bool object);
+  Writer& end(bool object);
   void before_value();
+  Writer& after_value();
   void newline();
   struct Level {
     bool object;
