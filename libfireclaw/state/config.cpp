@@ -1,0 +1,110 @@
+#include "state/config.hpp"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "json/json.hpp"
+#include "sys/file.hpp"
+
+namespace fireclaw::state {
+namespace {
+
+struct Stamp {
+  std::uint64_t bytes = 0;
+  std::int64_t mtime_ns = 0;
+};
+
+Stamp stamp_of(const std::filesystem::path& binary) {
+  struct stat info {};
+  if (::stat(binary.c_str(), &info) != 0) return {};
+  return {static_cast<std::uint64_t>(info.st_size),
+          std::int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec};
+}
+
+Config::Engine read_engine(const json::Value& value) {
+  value.only({"engine", "binary", "version", "cpu_model", "kernel_release", "kernel_sha256", "works", "reason",
+              "boot_time_ms", "binary_bytes", "binary_mtime_ns"});
+  Config::Engine entry;
+  entry.verdict.engine = value.at("engine").as_string();
+  entry.verdict.binary = value.at("binary").as_string();
+  entry.verdict.version = value.at("version").as_string();
+  entry.verdict.cpu_model = value.at("cpu_model").as_string();
+  entry.verdict.kernel_release = value.at("kernel_release").as_string();
+  entry.verdict.kernel_sha256 = value.at("kernel_sha256").as_string();
+  entry.verdict.works = value.at("works").as_bool();
+  entry.verdict.reason = value.at("reason").as_string();
+  entry.verdict.boot_time = std::chrono::milliseconds{value.at("boot_time_ms").as_int()};
+  entry.binary_bytes = value.at("binary_bytes").as_uint();
+  entry.binary_mtime_ns = value.at("binary_mtime_ns").as_int();
+  return entry;
+}
+
+void write_engine(json::Writer& out, const Config::Engine& entry) {
+  out.begin_object();
+  out.field("engine", entry.verdict.engine);
+  out.field("binary", entry.verdict.binary.native());
+  out.field("version", entry.verdict.version);
+  out.field("cpu_model", entry.verdict.cpu_model);
+  out.field("kernel_release", entry.verdict.kernel_release);
+  out.field("kernel_sha256", entry.verdict.kernel_sha256);
+  out.field("works", entry.verdict.works);
+  out.field("reason", entry.verdict.reason);
+  out.field("boot_time_ms", std::int64_t{entry.verdict.boot_time.count()});
+  out.field("binary_bytes", entry.binary_bytes);
+  out.field("binary_mtime_ns", entry.binary_mtime_ns);
+  out.end_object();
+}
+
+}  // namespace
+
+Config read_config(const std::filesystem::path& file) {
+  if (!std::filesystem::exists(file)) return {};
+  const auto value = json::Value::parse_file(file);
+  if (const auto schema = value.at("schema").as_uint(); schema != Config::schema) {
+    value.at("schema").fail(fmt::format("this fireclaw reads schema {}, the file has {}", Config::schema, schema));
+  }
+  value.only({"schema", "default_image", "engines", "set_up_by"});
+  Config config;
+  config.default_image = value.at("default_image").as_string();
+  config.set_up_by = value.at("set_up_by").as_string();
+  for (const auto& entry : value.at("engines").as_array()) config.engines.push_back(read_engine(entry));
+  return config;
+}
+
+void write_config(const std::filesystem::path& file, const Config& config) {
+  json::Writer out{json::Writer::Style::Pretty};
+  out.begin_object();
+  out.field("schema", Config::schema);
+  out.field("default_image", config.default_image);
+  out.field("set_up_by", config.set_up_by);
+  out.key("engines").begin_array();
+  for (const auto& entry : config.engines) write_engine(out, entry);
+  out.end_array();
+  out.end_object();
+  sys::write_file_atomic(file, out.take());
+}
+
+void put_verdict(Config& config, Config::Engine entry) {
+  std::erase_if(config.engines, [&](const Config::Engine& other) {
+    return other.verdict.engine == entry.verdict.engine &&
+           other.verdict.kernel_sha256 == entry.verdict.kernel_sha256;
+  });
+  config.engines.push_back(std::move(entry));
+}
+
+Config::Engine stamp(EngineVerdict verdict) {
+  const auto now = stamp_of(verdict.binary);
+  return {std::move(verdict), now.bytes, now.mtime_ns};
+}
+
+bool is_current(const Config::Engine& entry) {
+  const auto now = stamp_of(entry.verdict.binary);
+  return now.bytes == entry.binary_bytes && now.mtime_ns == entry.binary_mtime_ns && now.bytes != 0;
+}
+
+}  // namespace fireclaw::state

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "fireclaw/engine.hpp"
+
+namespace fireclaw::state {
+
+/// What setup found out and decided; config.json.
+struct Config {
+  static constexpr unsigned schema = 1;
+
+  /// The image that `run` uses.
+  std::string default_image = "busybox";
+  /// What was seen of each engine with each kernel. An engine's program is recognised by path, size and time of
+  /// change: after an upgrade its verdicts no longer count.
+  struct Engine {
+    EngineVerdict verdict;
+    std::uint64_t binary_bytes = 0;
+    std::int64_t binary_mtime_ns = 0;
+
+    bool operator==(const Engine&) const = default;
+  };
+  std::vector<Engine> engines;
+  /// The version whose setup ran to its end here; empty: none did.
+  std::string set_up_by;
+
+  bool operator==(const Config&) const = default;
+};
+
+/// The configuration in `file`; the defaults if there is no such file. Error(Corrupt) naming file and field if it is
+/// torn or foreign; it is never reset.
+Config read_config(const std::filesystem::path& file);
+void write_config(const std::filesystem::path& file, const Config& config);
+
+/// Records `entry`, replacing the verdict on the same engine and kernel.
+void put_verdict(Config& config, Config::Engine entry);
+/// A record for `verdict` with its program's size and time of change as they are now.
+Config::Engine stamp(EngineVerdict verdict);
+/// Whether the engine's program is still the one the verdict speaks of.
+bool is_current(const Config::Engine& entry);
+
+}  // namespace fireclaw::state

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <utility>
+
+namespace fireclaw::state {
+
+/// Where things are in a home folder.
+class Layout {
+ public:
+  explicit Layout(std::filesystem::path home) : home_{std::move(home)} {}
+
+  [[nodiscard]] const std::filesystem::path& home() const { return home_; }
+  [[nodiscard]] std::filesystem::path config() const { return home_ / "config.json"; }
+  [[nodiscard]] std::filesystem::path images() const { return home_ / "images"; }
+  [[nodiscard]] std::filesystem::path snapshots() const { return home_ / "snapshots"; }
+  [[nodiscard]] std::filesystem::path templates() const { return home_ / "templates"; }
+  [[nodiscard]] std::filesystem::path keys() const { return home_ / "keys"; }
+  [[nodiscard]] std::filesystem::path runs() const { return home_ / "runs"; }
+  /// Lock files: one for each object that processes take turns on.
+  [[nodiscard]] std::filesystem::path lock(const std::string& what) const { return home_ / "locks" / what; }
+
+ private:
+  std::filesystem::path home_;
+};
+
+}  // namespace fireclaw::state

@@ -1,0 +1,73 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/logger.hpp"
+#include "sys/process.hpp"
+#include "vmm/driver.hpp"
+
+namespace fireclaw::state {
+
+/// One machine, as runs/<id>/run.json tells other processes.
+struct RunRecord {
+  static constexpr unsigned schema = 1;
+
+  std::string id;
+  /// The process that made it; while it lives, the machine is its business.
+  sys::ProcessId owner;
+  /// Lives on without its owner.
+  bool detached = false;
+  std::string image;
+  std::string snapshot;
+  std::string hostname;
+  unsigned cpus = 1;
+  unsigned memory_mib = 0;
+  std::string network;
+  std::chrono::system_clock::time_point created;
+  /// "firecracker", "qemu-kvm", ...
+  std::string engine;
+  bool paused = false;
+  /// The engine's process once it has been started.
+  std::optional<sys::ProcessId> process;
+
+  bool operator==(const RunRecord&) const = default;
+};
+
+/// Whether the record's machine may be ended and its folder removed: nobody owns it any more, or it has ended by
+/// itself and its owner is gone.
+bool is_garbage(const RunRecord& record);
+/// Whether its engine runs.
+bool is_running(const RunRecord& record);
+
+/// The machines' folders. Records are not synced to disk: after a power failure no machine runs, and a folder
+/// without a whole record is removed as garbage. Any number of processes may use it at once.
+class RunStore {
+ public:
+  RunStore(std::filesystem::path directory, Logger logger);
+
+  /// Creates runs/<id> with its record in it: seen by others at once or not at all. The record's id may be empty: a
+  /// fresh one is chosen. Returns the record with its id.
+  RunRecord create(RunRecord record) const;
+  void update(const RunRecord& record) const;
+  [[nodiscard]] std::filesystem::path directory(const std::string& id) const { return directory_ / id; }
+  /// All whole records, oldest first; others are reported to the log and left out.
+  [[nodiscard]] std::vector<RunRecord> list() const;
+  /// Error(InvalidArgument) unless `id` can be one.
+  [[nodiscard]] std::optional<RunRecord> find(const std::string& id) const;
+  void remove(const std::string& id) const;
+  /// Removes what an interrupted create() left. Returns what was removed.
+  std::vector<std::filesystem::path> remove_unfinished() const;
+  /// Removes folders whose record is missing or empty, as a power failure leaves them. Returns what was removed.
+  std::vector<std::filesystem::path> remove_broken() const;
+
+ private:
+  std::filesystem::path directory_;
+  Logger logger_;
+};
+
+}  // namespace fireclaw::state

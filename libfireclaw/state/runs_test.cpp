@@ -1,0 +1,134 @@
+#include "state/runs.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+
+#include "fireclaw/error.hpp"
+#include "sys/file.hpp"
+
+using namespace fireclaw;
+
+namespace {
+
+state::RunRecord a_record() {
+  state::RunRecord record;
+  record.owner = sys::current_process();
+  record.image = "busybox";
+  record.hostname = "fc-1";
+  record.memory_mib = 128;
+  record.network = "none";
+  record.created = std::chrono::system_clock::time_point{std::chrono::milliseconds{1'700'000'000'123}};
+  record.engine = "qemu-tcg";
+  return record;
+}
+
+/// A process that has ended: nobody can have its identity again.
+sys::ProcessId gone() {
+  sys::SpawnSpec spec;
+  spec.argv = {"/bin/true"};
+  auto child = sys::Child::spawn(spec);
+  const auto id = child.id();
+  child.wait(Deadline::never());
+  return id;
+}
+
+sys::Child sleeper() {
+  sys::SpawnSpec spec;
+  spec.argv = {"/bin/sleep", "60"};
+  return sys::Child::spawn(spec);
+}
+
+}  // namespace
+
+TEST_CASE("a run's record is read back the same, also after an update") {
+  const sys::TempDir folder{std::filesystem::temp_directory_path(), "runs-test-"};
+  const state::RunStore store{folder.path(), {}};
+  auto record = store.create(a_record());
+  CHECK(record.id.size() == 16);
+  CHECK(store.find(record.id) == record);
+  record.process = sys::current_process();
+  record.paused = true;
+  store.update(record);
+  CHECK(store.find(record.id) == record);
+  CHECK(store.list() == std::vector{record});
+  store.remove(record.id);
+  CHECK_FALSE(store.find(record.id));
+}
+
+TEST_CASE("runs are listed oldest first") {
+  const sys::TempDir folder{std::filesystem::temp_directory_path(), "runs-test-"};
+  const state::RunStore store{folder.path(), {}};
+  auto young = a_record();
+  young.created += std::chrono::hours{1};
+  young = store.create(young);
+  const auto old = store.create(a_record());
+  CHECK(store.list() == std::vector{old, young});
+}
+
+TEST_CASE("texts that are no id are refused and never become paths") {
+  const sys::TempDir folder{std::filesystem::temp_directory_path(), "runs-test-"};
+  const state::RunStore store{folder.path(), {}};
+  for (const auto& id : {std::string{}, std::string{"../x"}, std::string(300, 'a'), std::string{"0123456789ABCDEF"}}) {
+    CHECK_THROWS_AS(store.find(id), Error);
+  }
+}
+
+TEST_CASE("a machine is garbage once nobody owns it any more") {
+  auto record = a_record();
+  CHECK_FALSE(state::is_garbage(record));
+  record.owner = gone();
+  CHECK(state::is_garbage(record));
+
+  auto engine = sleeper();
+  record.process = engine.id();
+  CHECK(state::is_running(record));
+  CHECK(state::is_garbage(record));
+  record.detached = true;
+  CHECK_FALSE(state::is_garbage(record));
+  engine.kill();
+  CHECK_FALSE(state::is_running(record));
+  CHECK(state::is_garbage(record));
+}
+
+TEST_CASE("a process with the same number but another start is not the owner") {
+  auto record = a_record();
+  ++record.owner.start_time;
+  CHECK(state::is_garbage(record));
+}
+
+TEST_CASE("what a creator left that was killed half way is removed, what a living one is making is not") {
+  const sys::TempDir folder{std::filesystem::temp_directory_path(), "runs-test-"};
+  const state::RunStore store{folder.path(), {}};
+  const auto dead = gone();
+  const auto alive = sys::current_process();
+  const auto leftover = folder.path() / (".new-" + std::to_string(dead.pid) + "-" + std::to_string(dead.start_time) +
+                                         "-0123456789abcdef");
+  const auto busy = folder.path() / (".new-" + std::to_string(alive.pid) + "-" + std::to_string(alive.start_time) +
+                                     "-0123456789abcdef");
+  std::filesystem::create_directory(leftover);
+  std::filesystem::create_directory(busy);
+  CHECK(store.remove_unfinished() == std::vector{leftover});
+  CHECK(std::filesystem::exists(busy));
+}
+
+TEST_CASE("folders whose record a power failure emptied are removed, foreign ones are kept") {
+  const sys::TempDir folder{std::filesystem::temp_directory_path(), "runs-test-"};
+  const state::RunStore store{folder.path(), {}};
+  const auto whole = store.create(a_record());
+  const auto empty = store.create(a_record());
+  const auto foreign = store.create(a_record());
+  const auto missing = store.create(a_record());
+  std::ofstream{store.directory(empty.id) / "run.json"} << "";
+  std::ofstream{store.directory(foreign.id) / "run.json"} << R"({"schema": 99})";
+  std::filesystem::remove(store.directory(missing.id) / "run.json");
+  auto removed = store.remove_broken();
+  std::ranges::sort(removed);
+  std::vector expected{store.directory(empty.id), store.directory(missing.id)};
+  std::ranges::sort(expected);
+  CHECK(removed == expected);
+  CHECK(std::filesystem::exists(store.directory(foreign.id)));
+  CHECK(store.list() == std::vector{whole});
+}

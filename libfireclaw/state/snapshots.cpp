@@ -1,0 +1,188 @@
+#include "state/snapshots.hpp"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "fireclaw/error.hpp"
+#include "json/json.hpp"
+#include "sys/digest.hpp"
+
+namespace fireclaw::state {
+namespace {
+
+constexpr std::string_view draft_prefix = ".draft-";
+
+std::string lock_name(const std::string& name) { return "snapshot-" + name; }
+
+std::string to_json(const SnapshotRecord& record) {
+  json::Writer out{json::Writer::Style::Pretty};
+  out.begin_object();
+  out.field("schema", SnapshotRecord::schema);
+  out.field("name", record.name);
+  out.field("engine", record.engine);
+  out.field("engine_identity", record.key.engine_identity);
+  out.field("image", record.image);
+  out.field("image_digest", record.key.image_digest);
+  out.field("cpus", record.key.cpus);
+  out.field("memory_mib", record.key.memory_mib);
+  out.field("network", record.key.network);
+  out.field("automatic", record.automatic);
+  const auto created = std::chrono::duration_cast<std::chrono::milliseconds>(record.created.time_since_epoch());
+  out.field("created_ms", std::int64_t{created.count()});
+  out.field("state_bytes", record.state_bytes);
+  out.field("state_sha256", record.state_sha256);
+  out.field("memory_bytes", record.memory_bytes);
+  out.end_object();
+  return out.take();
+}
+
+SnapshotRecord read_record(const std::filesystem::path& file, const std::string& name) {
+  const auto value = json::Value::parse_file(file);
+  if (const auto schema = value.at("schema").as_uint(); schema != SnapshotRecord::schema) {
+    value.at("schema").fail(
+        fmt::format("this fireclaw reads schema {}, the file has {}", SnapshotRecord::schema, schema));
+  }
+  SnapshotRecord record;
+  record.name = value.at("name").as_string();
+  if (record.name != name) value.at("name").fail(fmt::format("expected '{}'", name));
+  record.engine = value.at("engine").as_string();
+  record.key.engine_identity = value.at("engine_identity").as_string();
+  record.image = value.at("image").as_string();
+  record.key.image_digest = value.at("image_digest").as_string();
+  record.key.cpus = static_cast<unsigned>(value.at("cpus").as_uint());
+  record.key.memory_mib = static_cast<unsigned>(value.at("memory_mib").as_uint());
+  record.key.network = value.at("network").as_string();
+  record.automatic = value.at("automatic").as_bool();
+  record.created = std::chrono::system_clock::time_point{std::chrono::milliseconds{value.at("created_ms").as_int()}};
+  record.state_bytes = value.at("state_bytes").as_uint();
+  record.state_sha256 = value.at("state_sha256").as_string();
+  record.memory_bytes = value.at("memory_bytes").as_uint();
+  return record;
+}
+
+void check_size(const std::filesystem::path& file, std::uint64_t expected) {
+  std::error_code error;
+  const auto bytes = std::filesystem::file_size(file, error);
+  if (error || bytes != expected) {
+    throw Error{ErrorCode::Corrupt,
+                fmt::format("{} is not the file that was saved: {} bytes are expected, {} are there; remove the "
+                            "snapshot with: fireclaw snapshot remove",
+                            file.native(), expected, error ? std::uintmax_t{0} : bytes)};
+  }
+}
+
+}  // namespace
+
+std::string automatic_name(const SnapshotKey& key) {
+  sys::Sha256 digest;
+  digest.update(fmt::format("{}\n{}\n{}\n{}\n{}", key.engine_identity, key.image_digest, key.cpus, key.memory_mib,
+                            key.network));
+  return "auto-" + digest.hex().substr(0, 16);
+}
+
+vmm::SnapshotFiles SnapshotDraft::files() const { return {folder_.path() / "state", folder_.path() / "memory"}; }
+
+SnapshotStore::SnapshotStore(std::filesystem::path directory, std::filesystem::path locks, Logger logger)
+    : directory_{std::move(directory)}, locks_{std::move(locks)}, logger_{std::move(logger)} {}
+
+SnapshotDraft SnapshotStore::begin(const std::string& name, Deadline deadline) const {
+  auto lock = sys::FileLock::acquire(locks_ / lock_name(name), sys::FileLock::Mode::Exclusive, deadline,
+                                     fmt::format("snapshot '{}'", name));
+  return {std::move(lock), sys::TempDir{directory_, fmt::format("{}{}-", draft_prefix, name)}};
+}
+
+SnapshotRecord SnapshotStore::publish(SnapshotDraft draft, SnapshotRecord record, bool replace) const {
+  const auto files = draft.files();
+  record.state_bytes = std::filesystem::file_size(files.state);
+  record.state_sha256 = sys::sha256_file(files.state);
+  record.memory_bytes = std::filesystem::file_size(files.memory);
+  sys::write_file_atomic(draft.folder_.path() / "manifest.json", to_json(record));
+
+  const auto target = directory_ / record.name;
+  if (replace && std::filesystem::exists(target)) {
+    // Out of the way first: a folder can only be renamed over an empty one. The old folder keeps a draft's name, so
+    // that an interruption here is cleaned up like any other.
+    const sys::TempDir old{directory_, fmt::format("{}{}-", draft_prefix, record.name)};
+    if (std::rename(target.c_str(), (old.path() / "old").c_str()) != 0) {
+      sys::throw_errno(fmt::format("move {} away", target.native()));
+    }
+    draft.folder_.publish(target);
+  } else {
+    draft.folder_.publish(target);
+  }
+  return record;
+}
+
+std::optional<SnapshotRecord> SnapshotStore::find(const std::string& name) const {
+  const auto file = directory_ / name / "manifest.json";
+  if (!std::filesystem::exists(file)) {
+    if (!std::filesystem::exists(directory_ / name)) return std::nullopt;
+    throw Error{ErrorCode::Corrupt, fmt::format("{} is missing; remove the snapshot with: fireclaw snapshot remove {}",
+                                                file.native(), name)};
+  }
+  return read_record(file, name);
+}
+
+vmm::SnapshotFiles SnapshotStore::files(const SnapshotRecord& record) const {
+  const vmm::SnapshotFiles files{directory_ / record.name / "state", directory_ / record.name / "memory"};
+  check_size(files.state, record.state_bytes);
+  check_size(files.memory, record.memory_bytes);
+  if (sys::sha256_file(files.state) != record.state_sha256) {
+    throw Error{ErrorCode::Corrupt, fmt::format("{} is damaged; remove the snapshot with: fireclaw snapshot remove {}",
+                                                files.state.native(), record.name)};
+  }
+  return files;
+}
+
+std::vector<std::string> SnapshotStore::names() const {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator{directory_, error}) {
+    if (const std::string name = entry.path().filename(); !name.starts_with('.')) names.push_back(name);
+  }
+  std::ranges::sort(names);
+  return names;
+}
+
+std::uint64_t SnapshotStore::bytes_on_disk(const std::string& name) const {
+  std::uint64_t bytes = 0;
+  for (const auto* file : {"state", "memory", "manifest.json"}) {
+    if (const auto path = directory_ / name / file; std::filesystem::exists(path)) bytes += sys::allocated_bytes(path);
+  }
+  return bytes;
+}
+
+void SnapshotStore::remove(const std::string& name) const {
+  const auto target = directory_ / name;
+  if (!std::filesystem::exists(target)) {
+    throw Error{ErrorCode::NotFound, fmt::format("no snapshot named '{}'; see: fireclaw snapshot list", name)};
+  }
+  // Renamed away first, so that nobody starts to restore a half-removed one.
+  const sys::TempDir grave{directory_, fmt::format("{}{}-", draft_prefix, name)};
+  if (std::rename(target.c_str(), (grave.path() / "old").c_str()) != 0) {
+    sys::throw_errno(fmt::format("move {} away", target.native()));
+  }
+}
+
+std::vector<std::filesystem::path> SnapshotStore::remove_unfinished() const {
+  std::vector<std::filesystem::path> removed;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator{directory_, error}) {
+    const std::string folder = entry.path().filename();
+    if (!folder.starts_with(draft_prefix)) continue;
+    // A maker holds its name's lock; without one at work, the draft is a leftover.
+    const auto name = folder.substr(draft_prefix.size(), folder.rfind('-') - draft_prefix.size());
+    const auto lock = sys::FileLock::try_acquire(locks_ / lock_name(name), sys::FileLock::Mode::Exclusive);
+    if (!lock) continue;
+    sys::remove_tree(entry.path());
+    removed.push_back(entry.path());
+  }
+  return removed;
+}
+
+}  // namespace fireclaw::state

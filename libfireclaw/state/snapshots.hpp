@@ -1,0 +1,90 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/logger.hpp"
+#include "sys/file.hpp"
+#include "vmm/spec.hpp"
+
+namespace fireclaw::state {
+
+/// What a snapshot can be restored on: all that must be equal.
+struct SnapshotKey {
+  /// vmm::Driver::snapshot_identity().
+  std::string engine_identity;
+  std::string image_digest;
+  unsigned cpus = 1;
+  unsigned memory_mib = 0;
+  std::string network;
+
+  bool operator==(const SnapshotKey&) const = default;
+};
+
+/// "auto-" and the first digits of the key's SHA-256.
+std::string automatic_name(const SnapshotKey& key);
+
+/// snapshots/<name>/manifest.json. The files are beside it: state, memory.
+struct SnapshotRecord {
+  static constexpr unsigned schema = 1;
+
+  std::string name;
+  SnapshotKey key;
+  /// vmm::Driver::name().
+  std::string engine;
+  std::string image;
+  bool automatic = false;
+  std::chrono::system_clock::time_point created;
+  std::uint64_t state_bytes = 0;
+  std::string state_sha256;
+  std::uint64_t memory_bytes = 0;
+
+  bool operator==(const SnapshotRecord&) const = default;
+};
+
+/// A snapshot being made: a folder that becomes visible under its name in one step, or not at all.
+class SnapshotDraft {
+ public:
+  SnapshotDraft(sys::FileLock lock, sys::TempDir folder) : lock_{std::move(lock)}, folder_{std::move(folder)} {}
+  [[nodiscard]] vmm::SnapshotFiles files() const;
+
+ private:
+  sys::FileLock lock_;
+  sys::TempDir folder_;
+  friend class SnapshotStore;
+};
+
+/// The snapshots under one folder. Any number of processes may use it at once.
+class SnapshotStore {
+ public:
+  SnapshotStore(std::filesystem::path directory, std::filesystem::path locks, Logger logger);
+
+  /// Takes the name's lock (waiting for another maker of the same) and a folder to write the files into.
+  [[nodiscard]] SnapshotDraft begin(const std::string& name, Deadline deadline) const;
+  /// Completes the record with the files' sizes and digest and makes the snapshot visible. With `replace`, one of
+  /// that name is swapped out; otherwise Error(AlreadyExists).
+  SnapshotRecord publish(SnapshotDraft draft, SnapshotRecord record, bool replace) const;
+
+  /// Error(Corrupt) if it is torn; nullopt if there is none.
+  [[nodiscard]] std::optional<SnapshotRecord> find(const std::string& name) const;
+  /// The files, after a check that they are what the record says (sizes, the state's digest). Error(Corrupt).
+  [[nodiscard]] vmm::SnapshotFiles files(const SnapshotRecord& record) const;
+  /// Names of all, whole or not.
+  [[nodiscard]] std::vector<std::string> names() const;
+  [[nodiscard]] std::uint64_t bytes_on_disk(const std::string& name) const;
+  /// Error(NotFound) if there is none.
+  void remove(const std::string& name) const;
+  /// Removes what interrupted makers left. Returns what was removed.
+  std::vector<std::filesystem::path> remove_unfinished() const;
+
+ private:
+  std::filesystem::path directory_;
+  std::filesystem::path locks_;
+  Logger logger_;
+};
+
+}  // namespace fireclaw::state

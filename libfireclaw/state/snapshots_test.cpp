@@ -1,0 +1,143 @@
+#include "state/snapshots.hpp"
+
+#include <doctest/doctest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "fireclaw/error.hpp"
+
+using namespace fireclaw;
+
+namespace {
+
+struct Fixture {
+  sys::TempDir folder{std::filesystem::temp_directory_path(), "snapshots-test-"};
+  std::filesystem::path directory = folder.path() / "snapshots";
+  state::SnapshotStore store{directory, folder.path() / "locks", {}};
+
+  Fixture() {
+    std::filesystem::create_directory(directory);
+    std::filesystem::create_directory(folder.path() / "locks");
+  }
+
+  [[nodiscard]] state::SnapshotDraft draft(const std::string& name, const std::string& state = "device state") const {
+    auto made = store.begin(name, Deadline::after(std::chrono::seconds{5}));
+    std::ofstream{made.files().state} << state;
+    std::ofstream{made.files().memory} << "memory";
+    return made;
+  }
+};
+
+state::SnapshotRecord a_record(const std::string& name) {
+  state::SnapshotRecord record;
+  record.name = name;
+  record.key = {"qemu 7.2 tcg", "digest", 1, 128, "none"};
+  record.engine = "qemu-tcg";
+  record.image = "busybox";
+  record.created = std::chrono::system_clock::time_point{std::chrono::milliseconds{1'700'000'000'123}};
+  return record;
+}
+
+std::string error_of(const auto& call) {
+  try {
+    call();
+  } catch (const Error& error) {
+    return std::string{to_string(error.code())} + ": " + error.what();
+  }
+  return "no error";
+}
+
+}  // namespace
+
+TEST_CASE_FIXTURE(Fixture, "a published snapshot is found with its files") {
+  const auto published = store.publish(draft("one"), a_record("one"), false);
+  CHECK(published.state_bytes == 12);
+  CHECK(published.memory_bytes == 6);
+  CHECK(store.find("one") == published);
+  CHECK(store.files(published).memory == directory / "one/memory");
+  CHECK(store.names() == std::vector<std::string>{"one"});
+  CHECK(store.bytes_on_disk("one") > 0);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a draft is seen by nobody and vanishes with its maker") {
+  {
+    const auto unfinished = draft("one");
+    CHECK(store.names().empty());
+    CHECK_FALSE(store.find("one"));
+    CHECK(store.remove_unfinished().empty());
+  }
+  CHECK(std::filesystem::is_empty(directory));
+}
+
+TEST_CASE_FIXTURE(Fixture, "a leftover draft is removed once its maker is gone") {
+  std::filesystem::create_directory(directory / ".draft-my-name-abcdef");
+  CHECK(store.remove_unfinished() == std::vector{directory / ".draft-my-name-abcdef"});
+  CHECK(std::filesystem::is_empty(directory));
+}
+
+TEST_CASE_FIXTURE(Fixture, "a name is taken until it is replaced or removed") {
+  store.publish(draft("one"), a_record("one"), false);
+  CHECK(error_of([&] { store.publish(draft("one"), a_record("one"), false); }).starts_with("already_exists"));
+  const auto replaced = store.publish(draft("one", "another state"), a_record("one"), true);
+  CHECK(store.find("one") == replaced);
+  CHECK(replaced.state_bytes == 13);
+  store.remove("one");
+  CHECK_FALSE(store.find("one"));
+  CHECK(error_of([&] { store.remove("one"); }).starts_with("not_found"));
+  CHECK(std::filesystem::is_empty(directory));
+}
+
+TEST_CASE_FIXTURE(Fixture, "two makers of one name take turns") {
+  const auto first = draft("one");
+  CHECK(error_of([&] { static_cast<void>(store.begin("one", Deadline::after(std::chrono::milliseconds{100}))); })
+            .starts_with("timeout"));
+  CHECK_NOTHROW(static_cast<void>(store.begin("two", Deadline::after(std::chrono::seconds{5}))));
+}
+
+TEST_CASE_FIXTURE(Fixture, "files that are not what was saved are found out") {
+  const auto record = store.publish(draft("one"), a_record("one"), false);
+  std::ofstream{directory / "one/state"} << "device STATE";
+  CHECK(error_of([&] { static_cast<void>(store.files(record)); }).find("is damaged") != std::string::npos);
+  std::ofstream{directory / "one/memory"} << "mem";
+  const auto text = error_of([&] { static_cast<void>(store.files(record)); });
+  CHECK(text.starts_with("corrupt"));
+  CHECK(text.find("6 bytes are expected, 3 are there") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a torn, foreign or misplaced manifest is reported with its path") {
+  const auto record = store.publish(draft("one"), a_record("one"), false);
+  const auto file = directory / "one/manifest.json";
+  const auto whole = sys::read_file(file);
+  for (const auto& content : {whole.substr(0, whole.size() / 2), std::string{R"({"schema": 2})"}, std::string{"{}"}}) {
+    std::ofstream{file} << content;
+    const auto text = error_of([&] { static_cast<void>(store.find("one")); });
+    CHECK(text.starts_with("corrupt"));
+    CHECK(text.find(file.native()) != std::string::npos);
+  }
+  std::filesystem::remove(file);
+  CHECK(error_of([&] { static_cast<void>(store.find("one")); }).starts_with("corrupt"));
+  std::ofstream{file} << whole;
+  std::filesystem::rename(directory / "one", directory / "two");
+  CHECK(error_of([&] { static_cast<void>(store.find("two")); }).starts_with("corrupt"));
+}
+
+TEST_CASE("the automatic name tells every part of the key apart") {
+  const state::SnapshotKey key{"engine", "digest", 1, 128, "none"};
+  auto other = key;
+  CHECK(state::automatic_name(other) == state::automatic_name(key));
+  other.engine_identity = "x";
+  CHECK(state::automatic_name(other) != state::automatic_name(key));
+  other = key;
+  other.image_digest = "x";
+  CHECK(state::automatic_name(other) != state::automatic_name(key));
+  other = key;
+  other.cpus = 2;
+  CHECK(state::automatic_name(other) != state::automatic_name(key));
+  other = key;
+  other.memory_mib = 129;
+  CHECK(state::automatic_name(other) != state::automatic_name(key));
+  other = key;
+  other.network = "user";
+  CHECK(state::automatic_name(other) != state::automatic_name(key));
+}
