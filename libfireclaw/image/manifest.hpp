@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 namespace fireclaw::image {
@@ -23,11 +25,26 @@ struct KernelInfo {
   bool operator==(const KernelInfo&) const = default;
 };
 
+std::string_view to_string(KernelFormat format) noexcept;
+std::string_view to_string(VirtioBus bus) noexcept;
+
 struct FileInfo {
   std::string sha256;
   std::uint64_t bytes = 0;
 
   bool operator==(const FileInfo&) const = default;
+};
+
+/// How the image wants commands to be run in it (an OCI image's configuration). Empty: fireclaw's own defaults.
+struct RunDefaults {
+  std::vector<std::pair<std::string, std::string>> env;
+  std::string cwd;
+  /// A name or "uid[:gid]", as ExecOptions::user.
+  std::string user;
+  /// Entrypoint and command: what the image runs when it is not told what to run.
+  std::vector<std::string> command;
+
+  bool operator==(const RunDefaults&) const = default;
 };
 
 /// What an image is, as its manifest.json says. Paths are relative to the image's folder by fixed names:
@@ -45,12 +62,17 @@ struct Manifest {
   std::string guestd_version;
   /// "busybox", "debian:bookworm", "oci:...", ...
   std::string source;
+  RunDefaults defaults;
   std::chrono::sys_seconds created;
-  /// SHA-256 over the three files' digests: what snapshots are keyed by.
+  /// SHA-256 over the three files' digests: what snapshots are keyed by. Names and times do not count, so that the
+  /// same content has the same digest wherever and whenever it was built.
   std::string digest;
 
   bool operator==(const Manifest&) const = default;
 };
+
+/// The digest that belongs to these files.
+std::string combined_digest(const FileInfo& kernel, const FileInfo& initramfs, const FileInfo& rootfs);
 
 std::string to_json(const Manifest& manifest);
 /// Error(Corrupt) naming file and field if torn, foreign or from another schema.

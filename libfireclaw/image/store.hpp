@@ -12,7 +12,9 @@
 #include <variant>
 #include <vector>
 
+#include "base/deadline.hpp"
 #include "base/logger.hpp"
+#include "image/kernel.hpp"
 #include "image/manifest.hpp"
 
 namespace fireclaw::image {
@@ -80,15 +82,27 @@ struct BuildOptions {
   /// The static guestd that becomes /init.
   std::filesystem::path guestd;
   std::string guestd_version;
+  /// Where helper programs are.
   std::vector<std::filesystem::path> search_path;
+  /// What helper programs get beside PATH, HOME, TMPDIR and LC_ALL, e.g. "http_proxy=...".
+  std::vector<std::string> env;
   Progress progress;
   std::stop_token stop;
+  /// How long to wait while another process builds or removes an image of the same name.
+  Deadline wait = Deadline::never();
+  /// The manifest's date; now, if there is none.
+  std::optional<std::chrono::sys_seconds> created;
 };
 
 /// Fails with Error(InvalidArgument) unless `name` is 1–64 of a-z A-Z 0-9 . _ -, starting with a letter or digit.
 void check_name(std::string_view name);
 
-/// The images under one folder. Several processes may use it at once: building locks per name, publishing is one
+/// What the folders of a build under way, and of an image on its way out, are named: prefix NAME "@" and more.
+inline constexpr std::string_view build_prefix = ".build-";
+inline constexpr std::string_view trash_prefix = ".trash-";
+
+/// The images under one folder, one folder each, whose names are the images'. What begins with a dot is the store's
+/// own: builds under way (".build-NAME@..."), images being removed (".trash-NAME@..."), locks and downloads. Several processes may use it at once: building locks per name, publishing is one
 /// rename, a reader sees an image whole or not at all.
 class Store {
  public:
@@ -102,17 +116,28 @@ class Store {
   [[nodiscard]] std::optional<Entry> find(const std::string& name) const;
   /// Compares all digests; slow.
   void verify(const Entry& entry) const;
+  /// Builds an image in a folder of its own and publishes it by renaming that. Whatever goes wrong, what was there
+  /// before stays as it was. Error(AlreadyExists) if there is one of that name (before or after waiting for another
+  /// builder) and spec.replace is not set; Error(Timeout) if options.wait passes while another builder is at it;
+  /// Error(Cancelled) on stop; Error(Io) "disk is full".
   Entry build(const BuildSpec& spec, const BuildOptions& options);
+  /// The image's kernel as an ELF file, for engines that take no other: the kernel itself, or what is packed in it,
+  /// unpacked once and kept beside it. Error(Unsupported) if it has nothing to unpack.
+  [[nodiscard]] std::filesystem::path ensure_vmlinux(const Entry& entry, const BuildOptions& options) const;
+  /// Error(NotFound) if there is none. Machines that run from it keep what they have open.
   void remove(const std::string& name);
-  /// Removes what interrupted builds left. Returns the folders removed.
-  std::vector<std::filesystem::path> collect_garbage();
+  /// Removes what interrupted builds and removals left, never what belongs to one under way. Returns the folders
+  /// removed. `search_path` as in BuildOptions: what mmdebstrap left of an ordinary user's build takes a helper
+  /// program to remove.
+  std::vector<std::filesystem::path> collect_garbage(const std::vector<std::filesystem::path>& search_path = {});
 
  private:
+  [[nodiscard]] std::filesystem::path lock_file(const std::string& name) const;
+  [[nodiscard]] bool share_kernel(const std::filesystem::path& target, const std::string& sha256) const;
+  void discard(const std::string& name) const;
+
   std::filesystem::path directory_;
   Logger logger_;
 };
-
-/// What a kernel file is: looks into it. Error(InvalidArgument) "not a kernel" / "truncated".
-KernelInfo inspect_kernel(const std::filesystem::path& file);
 
 }  // namespace fireclaw::image

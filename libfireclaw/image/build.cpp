@@ -1,0 +1,194 @@
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include <chrono>
+
+#include "fireclaw/error.hpp"
+#include "image/elf.hpp"
+#include "image/initramfs.hpp"
+#include "image/kernel_source.hpp"
+#include "image/rootfs.hpp"
+#include "image/squashfs.hpp"
+#include "image/store.hpp"
+#include "sys/digest.hpp"
+#include "sys/file.hpp"
+
+namespace fireclaw::image {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+FileInfo describe(const fs::path& file) { return FileInfo{sys::sha256_file(file), fs::file_size(file)}; }
+
+void write_new_file(const fs::path& path, std::string_view content) {
+  const sys::Fd file = sys::open_file(path, O_WRONLY | O_CREAT | O_EXCL, 0644);
+  try {
+    sys::write_all(file.get(), content);
+  } catch (Error& error) {
+    error.add_context(fmt::format("write '{}'", path.string()));
+    throw;
+  }
+}
+
+void sync_file(const fs::path& path) { sys::sync_fd(sys::open_file(path, O_RDONLY).get(), path); }
+
+/// The name's lock. Waiting is interrupted now and then to see whether the caller still wants it.
+sys::FileLock lock_name(const fs::path& file, const std::string& name, const BuildOptions& options, const Logger& logger) {
+  if (auto lock = sys::FileLock::try_acquire(file, sys::FileLock::Mode::Exclusive)) return std::move(*lock);
+  logger.info(fmt::format("image '{}' is being built by another process; waiting for it", name));
+  for (;;) {
+    if (options.stop.stop_requested()) {
+      throw Error{ErrorCode::Cancelled, fmt::format("waiting for image '{}' was cancelled", name)};
+    }
+    try {
+      return sys::FileLock::acquire(file, sys::FileLock::Mode::Exclusive,
+                                    Deadline::after(std::chrono::milliseconds{200}).sooner(options.wait),
+                                    fmt::format("image '{}'", name));
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::Timeout) throw;
+      if (options.wait.passed()) {
+        throw Error{ErrorCode::Timeout, fmt::format("image '{}' is still being built by another process", name)};
+      }
+    }
+  }
+}
+
+/// Tools report a full disk in their own words or not at all; the user must hear of it in any case.
+[[noreturn]] void rethrow_explained(const fs::path& directory) {
+  try {
+    throw;
+  } catch (const Error& error) {
+    constexpr std::uint64_t nothing_left = 128 << 10;
+    const bool said_so = std::string_view{error.what()}.find("No space left on device") != std::string_view::npos;
+    if (error.code() == ErrorCode::Cancelled || (!said_so && sys::free_bytes(directory) > nothing_left)) throw;
+    throw Error{ErrorCode::Io,
+                fmt::format("disk is full: nothing more can be written below '{}'; free some space there and try again",
+                            directory.string()),
+                std::current_exception()};
+  }
+}
+
+}  // namespace
+
+bool Store::share_kernel(const fs::path& target, const std::string& sha256) const {
+  // The same kernel is in most images: one file with several names.
+  for (const Entry& entry : list()) {
+    if (entry.manifest.kernel_file.sha256 != sha256) continue;
+    if (::link(entry.kernel().c_str(), target.c_str()) < 0) continue;
+    if (sys::sha256_file(target) == sha256) return true;
+    fs::remove(target);
+  }
+  return false;
+}
+
+fs::path Store::ensure_vmlinux(const Entry& entry, const BuildOptions& options) const {
+  if (entry.manifest.kernel.format == KernelFormat::Elf) return entry.kernel();
+  const fs::path vmlinux = entry.directory / "vmlinux";
+  // Published by a rename, so what is there is whole.
+  if (fs::exists(vmlinux)) return vmlinux;
+  const std::string& name = entry.manifest.name;
+  const sys::FileLock lock = lock_name(lock_file(name), name, options, logger_);
+  if (fs::exists(vmlinux)) return vmlinux;
+  const sys::TempDir folder{directory_, fmt::format("{}{}@", build_prefix, name)};
+  try {
+    const Tools tools{options.search_path, options.env, folder.path(), options.stop};
+    extract_vmlinux(entry.kernel(), folder.path() / "vmlinux", tools);
+    sync_file(folder.path() / "vmlinux");
+  } catch (...) {
+    rethrow_explained(directory_);
+  }
+  fs::rename(folder.path() / "vmlinux", vmlinux);
+  return vmlinux;
+}
+
+Entry Store::build(const BuildSpec& spec, const BuildOptions& options) {
+  check_name(spec.name);
+  const auto step = [&](std::string_view what, std::uint64_t done = 0, std::uint64_t total = 0) {
+    if (options.progress) options.progress(what, done, total);
+  };
+  const fs::path target = directory_ / spec.name;
+  const auto refuse_existing = [&] {
+    if (!spec.replace && fs::exists(target)) {
+      throw Error{ErrorCode::AlreadyExists,
+                  fmt::format("there is an image named '{}' already; replace it with: fireclaw image build --replace, or "
+                              "remove it with: fireclaw image remove {}",
+                              spec.name, spec.name)};
+    }
+  };
+  refuse_existing();
+  if (options.guestd.empty() || !fs::exists(options.guestd)) {
+    throw Error{ErrorCode::NotFound, fmt::format("no guestd at '{}'; build or install fireclaw completely",
+                                                 options.guestd.string())};
+  }
+  const sys::FileLock lock = lock_name(lock_file(spec.name), spec.name, options, logger_);
+  refuse_existing();
+
+  const fs::path cache = directory_ / ".cache";
+  sys::make_directories(cache);
+  sys::TempDir folder{directory_, fmt::format("{}{}@", build_prefix, spec.name)};
+  try {
+    const Tools tools{options.search_path, options.env, folder.path() / "work", options.stop};
+    sys::make_directories(tools.temp);
+    Manifest manifest;
+    manifest.name = spec.name;
+    manifest.guestd_version = options.guestd_version;
+    const Entry entry{manifest, folder.path()};
+
+    {
+      step("kernel");
+      KernelContext context{tools, logger_, cache, step, [this](const std::string& name) { return open(name); }};
+      const FetchedKernel kernel = fetch_kernel(spec.kernel, context);
+      tools.check_stop();
+      if (!share_kernel(entry.kernel(), kernel.info.sha256)) sys::clone_file(kernel.file, entry.kernel(), 0644);
+      manifest.kernel = kernel.info;
+      manifest.kernel_file = describe(entry.kernel());
+      if (manifest.kernel_file.sha256 != kernel.info.sha256) {
+        throw Error{ErrorCode::Io, fmt::format("kernel '{}' changed while it was read", kernel.file.string())};
+      }
+
+      step("initramfs");
+      write_new_file(entry.initramfs(), make_initramfs(sys::read_file(options.guestd), kernel.modules));
+      manifest.initramfs = describe(entry.initramfs());
+    }
+    {
+      step("root file system");
+      const LoadedRoot root = load_root(spec.rootfs, RootContext{tools, logger_, [&](std::string_view what) { step(what); }});
+      manifest.source = root.source;
+      manifest.defaults = root.defaults;
+      manifest.rootfs_type = "squashfs";
+      make_squashfs(root.tree, entry.rootfs(), tools,
+                    [&](std::uint64_t done, std::uint64_t total) { step("pack root file system", done, total); });
+      manifest.rootfs = describe(entry.rootfs());
+    }
+    sys::remove_tree(tools.temp);
+    tools.check_stop();
+
+    step("publish");
+    for (const fs::path& file : {entry.kernel(), entry.initramfs(), entry.rootfs()}) {
+      fs::permissions(file, fs::perms{0644});
+      sync_file(file);
+    }
+    manifest.created =
+        options.created.value_or(std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()));
+    manifest.digest = combined_digest(manifest.kernel_file, manifest.initramfs, manifest.rootfs);
+    sys::write_file_atomic(folder.path() / "manifest.json", to_json(manifest), 0644);
+  } catch (...) {
+    rethrow_explained(directory_);
+  }
+  // Where it can be, both names change hands in one step, so that a reader finds an image at any moment; the old one
+  // then goes with the folder.
+  if (fs::exists(target)) {
+    if (::renameat2(AT_FDCWD, folder.path().c_str(), AT_FDCWD, target.c_str(), RENAME_EXCHANGE) == 0) {
+      sys::sync_directory(directory_);
+      return open(spec.name);
+    }
+    discard(spec.name);
+  }
+  folder.publish(target);
+  return open(spec.name);
+}
+
+}  // namespace fireclaw::image

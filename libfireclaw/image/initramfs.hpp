@@ -1,0 +1,30 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "image/modules.hpp"
+
+namespace fireclaw::image {
+
+/// Kernel modules for an initramfs, in the order in which they are to be loaded, and for which kernel.
+struct ModuleSet {
+  std::string release;
+  std::vector<LoadedModule> modules;
+};
+
+/// The modules that guests need of those that `tree` has. Error(InvalidArgument) if the kernel cannot do without one
+/// that is not there.
+ModuleSet select_modules(const ModuleTree& tree, const std::string& release);
+
+/// The initramfs: `guestd` as /init; /fireclaw/modules, which names the modules to load at boot, one absolute path a
+/// line, dependencies first; the modules themselves under /lib/modules/<release>. Uncompressed, because unpacking
+/// costs an emulated guest more than the larger file costs anybody. The same input gives the same bytes.
+std::string make_initramfs(std::string_view guestd, const ModuleSet& modules);
+
+/// The modules of an initramfs that make_initramfs() made. Error(Corrupt) if it is none.
+ModuleSet read_initramfs_modules(std::string_view initramfs, std::string_view name);
+
+}  // namespace fireclaw::image

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <filesystem>
+#include <functional>
+
+#include "base/logger.hpp"
+#include "image/initramfs.hpp"
+#include "image/manifest.hpp"
+#include "image/store.hpp"
+#include "image/tools.hpp"
+
+namespace fireclaw::image {
+
+/// What fetching a kernel needs of the build that wants it.
+struct KernelContext {
+  Tools tools;
+  Logger logger;
+  /// Downloads that later builds use again.
+  std::filesystem::path cache;
+  std::function<void(std::string_view step, std::uint64_t done, std::uint64_t total)> progress;
+  /// Looks up an image by name, for KernelOf.
+  std::function<Entry(const std::string& name)> open_image;
+};
+
+/// A kernel that was fetched: its file (the caller's to copy or link), and what guests load of its modules.
+struct FetchedKernel {
+  std::filesystem::path file;
+  /// Complete, `source` included.
+  KernelInfo info;
+  ModuleSet modules;
+};
+
+FetchedKernel fetch_kernel(const KernelSource& source, const KernelContext& context);
+
+/// The distribution's package, from the cache or by apt-get download, unpacked below tools.temp.
+struct UnpackedKernel {
+  std::filesystem::path kernel;
+  /// lib/modules/<release>
+  std::filesystem::path modules;
+  /// "linux-image-6.1.0-13-cloud-amd64 6.1.55-1"
+  std::string source;
+};
+UnpackedKernel fetch_debian_kernel(const DebianKernel& source, const KernelContext& context);
+
+}  // namespace fireclaw::image
