@@ -1,0 +1,27 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "base/deadline.hpp"
+#include "base/logger.hpp"
+#include "vmm/driver.hpp"
+
+namespace fireclaw::vmm::firecracker {
+
+struct Options {
+  std::filesystem::path binary;
+  /// What binary_version() said of it.
+  std::string version;
+  Logger logger;
+};
+
+/// What `binary --version` says: "1.17.0-dev". Error(NotFound / PermissionDenied) if it cannot be executed,
+/// Error(Vmm) if it is something else or fails, Error(Unsupported) if it is older than oldest_version.
+std::string binary_version(const std::filesystem::path& binary, Deadline deadline);
+
+/// The Firecracker engine. Error(Vmm or Unsupported) for a version that is none or is too old.
+std::unique_ptr<Driver> make_driver(Options options);
+
+}  // namespace fireclaw::vmm::firecracker

@@ -1,0 +1,213 @@
+#include "vmm/firecracker/instance.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <system_error>
+
+#include "base/scope.hpp"
+#include "fireclaw/error.hpp"
+#include "sys/file.hpp"
+#include "sys/poll.hpp"
+#include "sys/random.hpp"
+#include "vmm/firecracker/requests.hpp"
+
+namespace fireclaw::vmm::firecracker {
+
+namespace {
+
+constexpr std::size_t log_tail_bytes = 1000;
+/// A process closes its connections a moment before it counts as ended.
+constexpr std::chrono::seconds end_limit{2};
+
+/// Text of several lines as one, for an error message.
+std::string one_line(std::string_view text) {
+  std::string line;
+  for (const char c : text) {
+    if (c == '\n') {
+      if (!line.empty() && !line.ends_with(" | ")) line += " | ";
+    } else if (c != '\r') {
+      line += c;
+    }
+  }
+  if (line.ends_with(" | ")) line.resize(line.size() - 3);
+  return line;
+}
+
+void remove_quietly(const std::filesystem::path& path) noexcept {
+  std::error_code ignored;
+  std::filesystem::remove(path, ignored);
+}
+
+void publish(const std::filesystem::path& from, const std::filesystem::path& to) {
+  sys::check(::chmod(from.c_str(), 0600), fmt::format("chmod '{}'", from.string()));
+  sys::check(::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE),
+             fmt::format("rename '{}' to '{}'", from.string(), to.string()));
+}
+
+}  // namespace
+
+std::string exit_reason(EngineProcess& process, const TextPipe* log) {
+  const std::string end = process.describe_end();
+  if (end.empty()) return {};
+  const std::string tail = log != nullptr ? one_line(log->tail(log_tail_bytes)) : std::string{};
+  return tail.empty() ? fmt::format("firecracker {}", end) : fmt::format("firecracker {}; log: {}", end, tail);
+}
+
+void throw_if_ended(EngineProcess& process, const TextPipe* log) {
+  if (sys::wait_fd(process.pidfd(), POLLIN, Deadline::after(end_limit)) != sys::WaitResult::Ready) return;
+  throw Error{ErrorCode::Vmm, exit_reason(process, log), std::current_exception()};
+}
+
+void remove_sockets(const std::filesystem::path& run_dir) noexcept {
+  for (const std::string_view name : {file::api_socket, file::vsock, file::ready_socket}) {
+    remove_quietly(run_dir / name);
+  }
+}
+
+FirecrackerInstance::~FirecrackerInstance() {
+  if (parts_.owned) kill();
+}
+
+std::string FirecrackerInstance::call(const http::Request& request, Deadline deadline, const std::stop_token& stop) {
+  try {
+    return parts_.api.call(request, deadline, stop);
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::Io || error.code() == ErrorCode::NotFound) {
+      throw_if_ended(parts_.process, log());
+    }
+    throw;
+  }
+}
+
+void FirecrackerInstance::begin(std::span<const http::Request> requests, const std::string& version,
+                                const StartOptions& options) {
+  auto before = std::chrono::steady_clock::now();
+  const auto phase = [&](std::string_view name) {
+    const auto now = std::chrono::steady_clock::now();
+    if (options.on_phase) options.on_phase(name, now - before);
+    before = now;
+  };
+  const std::string running = parse_running_version(call(version_request(), options.deadline, options.stop));
+  if (running != version) {
+    throw Error{ErrorCode::Vmm, fmt::format("firecracker is now version {}, it was {} when it was set up; run: fireclaw "
+                                            "setup",
+                                            running, version)};
+  }
+  const auto& last = requests.back();
+  for (const http::Request& request : requests.first(requests.size() - 1)) {
+    call(request, options.deadline, options.stop);
+  }
+  phase("configure");
+  call(last, options.deadline, options.stop);
+  phase(parts_.origin == Origin::Restored ? "load" : "boot");
+}
+
+void FirecrackerInstance::pause(Deadline deadline) { call(pause_request(), deadline); }
+
+void FirecrackerInstance::resume(Deadline deadline) {
+  if (waits_for_reset_after_resume(parts_.version) && !state_saved_) announce_reset(deadline);
+  call(resume_request(), deadline);
+  state_saved_ = false;
+}
+
+/// Makes Firecracker save the machine's state, which tells the guest to reset its connections, without a file coming
+/// of it: the state is saved first, and then there is no folder to put it in.
+void FirecrackerInstance::announce_reset(Deadline deadline) {
+  const std::filesystem::path nowhere = "no-such-folder";
+  try {
+    call(to_create_request({nowhere / "state", nowhere / "memory"}), deadline);
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::Vmm &&
+        std::string_view{error.what()}.find("snapshot backing file") != std::string_view::npos) {
+      return;
+    }
+    throw;
+  }
+}
+
+void FirecrackerInstance::snapshot(const SnapshotFiles& files, Deadline deadline) {
+  if (loses_vsock_after_restore(parts_.version)) {
+    throw Error{ErrorCode::Unsupported,
+                fmt::format("firecracker {} makes snapshots whose guests cannot be reached again; use 1.16.1 or newer",
+                            to_string(parts_.version))};
+  }
+  for (const auto& file : {files.state, files.memory}) {
+    if (std::filesystem::exists(std::filesystem::symlink_status(file))) {
+      throw Error{ErrorCode::AlreadyExists, fmt::format("'{}' exists already", file.string())};
+    }
+  }
+  pause(deadline);
+  const std::string suffix = ".tmp-" + sys::random_hex(4);
+  const SnapshotFiles unfinished{std::filesystem::absolute(files.state).string() + suffix,
+                                 std::filesystem::absolute(files.memory).string() + suffix};
+  const ScopeGuard remove_unfinished{[&]() noexcept {
+    remove_quietly(unfinished.state);
+    remove_quietly(unfinished.memory);
+  }};
+  call(to_create_request(unfinished), deadline);
+  state_saved_ = true;
+  // Firecracker has synced both. The state goes last: where it is, the memory is too.
+  publish(unfinished.memory, files.memory);
+  ScopeGuard remove_memory{[&]() noexcept { remove_quietly(files.memory); }};
+  publish(unfinished.state, files.state);
+  sys::sync_directory(std::filesystem::absolute(files.state).parent_path());
+  remove_memory.release();
+}
+
+GuestStream FirecrackerInstance::connect_guest(Deadline deadline, const std::stop_token& stop) {
+  const WaitLimits limits{parts_.process.pidfd(), deadline, stop};
+  try {
+    if (parts_.ready_listener) {
+      // To ask before guestd has dialled would be to guess: until its kernel has a vsock, Firecracker holds requests
+      // back, and then it turns them down until guestd listens.
+      sys::Fd stream = vsock_accept(parts_.ready_listener->get(), limits);
+      parts_.ready_listener.reset();
+      remove_quietly(path(file::ready_socket));
+      first_connection_ = false;
+      return {std::move(stream), std::nullopt};
+    }
+    auto stream = vsock_connect(path(file::vsock), guest_vsock_port, limits);
+    if (!stream && first_connection_ && parts_.origin == Origin::Restored &&
+        may_drop_first_connection(parts_.version)) {
+      // It overtook the reset and fell to it. The reset is done now; there is no second one.
+      stream = vsock_connect(path(file::vsock), guest_vsock_port, limits);
+    }
+    first_connection_ = false;
+    if (stream) return {std::move(*stream), std::nullopt};
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::Vmm || error.code() == ErrorCode::Io) throw_if_ended(parts_.process, log());
+    throw;
+  }
+  if (parts_.process.ended()) throw_if_ended(parts_.process, log());
+  throw Error{ErrorCode::Guest, "the guest refused the connection: guestd does not listen (it ended, or is not up yet)"};
+}
+
+void FirecrackerInstance::kill() noexcept {
+  parts_.process.kill();
+  remove_sockets(parts_.record.run_dir);
+}
+
+bool FirecrackerInstance::wait_exit(Deadline deadline, const std::stop_token& stop) {
+  switch (sys::wait_fd(parts_.process.pidfd(), POLLIN, deadline, stop)) {
+    case sys::WaitResult::Ready:
+      (void)parts_.process.describe_end();  // reaps it
+      remove_sockets(parts_.record.run_dir);
+      return true;
+    case sys::WaitResult::Timeout: return false;
+    case sys::WaitResult::Stopped: break;
+  }
+  throw Error{ErrorCode::Cancelled, "waiting for the machine to end was cancelled"};
+}
+
+std::string FirecrackerInstance::exit_reason() { return firecracker::exit_reason(parts_.process, log()); }
+
+std::string FirecrackerInstance::console_tail(std::size_t max_bytes) const {
+  return parts_.console ? parts_.console->tail(max_bytes) : std::string{};
+}
+
+}  // namespace fireclaw::vmm::firecracker

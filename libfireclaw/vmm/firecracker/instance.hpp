@@ -1,0 +1,82 @@
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "base/logger.hpp"
+#include "vmm/driver.hpp"
+#include "vmm/firecracker/api.hpp"
+#include "vmm/firecracker/pipe.hpp"
+#include "vmm/firecracker/process.hpp"
+#include "vmm/firecracker/version.hpp"
+#include "vmm/firecracker/vsock.hpp"
+
+namespace fireclaw::vmm::firecracker {
+
+/// How a machine came to run, which decides how its guest is reached first.
+enum class Origin {
+  Booted,    ///< cold, by this process: guestd dials out when it is ready
+  Restored,  ///< from a snapshot, by this process: guestd listens, and its connections have just been reset
+  Adopted,   ///< started by another process: guestd listens
+};
+
+struct InstanceParts {
+  RuntimeRecord record;
+  Version version;
+  Origin origin;
+  EngineProcess process;
+  Api api;
+  std::optional<TextPipe> console;
+  std::optional<TextPipe> log;
+  /// Where guestd's first connection arrives (Origin::Booted).
+  std::optional<sys::Fd> ready_listener;
+  bool owned = false;
+  Logger logger;
+};
+
+/// A machine that runs, or ran, in a Firecracker process.
+class FirecrackerInstance final : public Instance {
+ public:
+  explicit FirecrackerInstance(InstanceParts parts) : parts_{std::move(parts)} {}
+  ~FirecrackerInstance() override;
+
+  /// Checks that the process is of the version that the requests were made for, and sends them.
+  void begin(std::span<const http::Request> requests, const std::string& version, const StartOptions& options);
+
+  [[nodiscard]] RuntimeRecord record() const override { return parts_.record; }
+  void pause(Deadline deadline) override;
+  /// On Firecracker 1.16 streams to the guest that were open before the pause are lost: see
+  /// waits_for_reset_after_resume().
+  void resume(Deadline deadline) override;
+  void snapshot(const SnapshotFiles& files, Deadline deadline) override;
+  GuestStream connect_guest(Deadline deadline, const std::stop_token& stop) override;
+  void kill() noexcept override;
+  bool wait_exit(Deadline deadline, const std::stop_token& stop) override;
+  [[nodiscard]] int exit_fd() const override { return parts_.process.pidfd(); }
+  [[nodiscard]] std::string exit_reason() override;
+  [[nodiscard]] std::string console_tail(std::size_t max_bytes) const override;
+
+ private:
+  /// One request. If the connection fails because the engine ended, that is the error, with the reason.
+  std::string call(const http::Request& request, Deadline deadline, const std::stop_token& stop = {});
+  void announce_reset(Deadline deadline);
+  [[nodiscard]] const TextPipe* log() const { return parts_.log ? &*parts_.log : nullptr; }
+  [[nodiscard]] std::filesystem::path path(std::string_view name) const { return parts_.record.run_dir / name; }
+
+  InstanceParts parts_;
+  /// Whether the machine's state was saved since it was last running, which resets the guest's connections.
+  bool state_saved_ = false;
+  bool first_connection_ = true;
+};
+
+/// Why an engine ended: "firecracker exited with status 1; log: ..."; empty while it runs.
+std::string exit_reason(EngineProcess& process, const TextPipe* log);
+/// After a request failed: throws the reason if it was the engine's end (for which it waits a moment, since the
+/// connection goes before the process), else returns.
+void throw_if_ended(EngineProcess& process, const TextPipe* log);
+/// The sockets that an engine leaves behind.
+void remove_sockets(const std::filesystem::path& run_dir) noexcept;
+
+}  // namespace fireclaw::vmm::firecracker

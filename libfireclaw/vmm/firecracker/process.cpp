@@ -1,0 +1,75 @@
+#include "vmm/firecracker/process.hpp"
+
+#include <poll.h>
+
+#include <chrono>
+#include <csignal>
+
+#include "sys/poll.hpp"
+
+namespace fireclaw::vmm::firecracker {
+
+namespace {
+
+/// Nothing keeps a killed process for so long but a kernel that hangs.
+constexpr std::chrono::seconds kill_limit{10};
+
+bool is_readable(int fd) {
+  return sys::wait_fd(fd, POLLIN, Deadline::after(std::chrono::nanoseconds{0})) == sys::WaitResult::Ready;
+}
+
+}  // namespace
+
+EngineProcess::EngineProcess(sys::ProcessId id, sys::Fd pidfd, std::optional<sys::Child> child, bool owned)
+    : id_{id}, pidfd_{std::move(pidfd)}, child_{std::move(child)}, owned_{owned} {}
+
+EngineProcess::EngineProcess(EngineProcess&& other) noexcept
+    : id_{other.id_}, pidfd_{std::move(other.pidfd_)}, child_{std::move(other.child_)}, owned_{other.owned_} {
+  other.child_.reset();
+}
+
+EngineProcess EngineProcess::start(const sys::SpawnSpec& spec) {
+  auto child = sys::Child::spawn(spec);
+  const auto id = child.id();
+  // A descriptor of its own: waits on it go on while another thread reaps the child.
+  auto pidfd = sys::duplicate(child.pidfd());
+  return EngineProcess{id, std::move(pidfd), std::move(child), spec.die_with_parent};
+}
+
+std::optional<EngineProcess> EngineProcess::adopt(const sys::ProcessId& id) {
+  auto pidfd = sys::open_pidfd(id);
+  if (!pidfd) return std::nullopt;
+  return EngineProcess{id, std::move(*pidfd), std::nullopt, false};
+}
+
+EngineProcess::~EngineProcess() {
+  if (!child_ || owned_) return;
+  (void)child_->wait(Deadline::after(std::chrono::nanoseconds{0}));  // leaves no zombie if it has ended
+  child_->detach();
+}
+
+bool EngineProcess::ended() const { return is_readable(pidfd_.get()); }
+
+void EngineProcess::kill() noexcept {
+  const std::scoped_lock lock{mutex_};
+  if (child_) {
+    child_->kill();
+    return;
+  }
+  try {
+    sys::send_signal(id_, SIGKILL);
+    (void)sys::wait_fd(pidfd_.get(), POLLIN, Deadline::after(kill_limit));
+  } catch (...) {
+    // Out of descriptors or memory, and there is nobody to tell.
+  }
+}
+
+std::string EngineProcess::describe_end() {
+  if (!ended()) return {};
+  const std::scoped_lock lock{mutex_};
+  if (!child_) return "ended";
+  const auto status = child_->wait(Deadline::never());
+  return status ? status->describe() : "ended";
+}
+
+}  // namespace fireclaw::vmm::firecracker

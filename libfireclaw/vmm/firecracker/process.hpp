@@ -1,0 +1,45 @@
+#pragma once
+
+#include <filesystem>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/deadline.hpp"
+#include "sys/fd.hpp"
+#include "sys/process.hpp"
+
+namespace fireclaw::vmm::firecracker {
+
+/// The engine's process: a child of ours, or one that another process started. All members are safe from any thread.
+/// Destruction kills a child that was started with die_with_parent and leaves any other alone.
+class EngineProcess {
+ public:
+  static EngineProcess start(const sys::SpawnSpec& spec);
+  /// nullopt if it is gone.
+  static std::optional<EngineProcess> adopt(const sys::ProcessId& id);
+
+  EngineProcess(EngineProcess&& other) noexcept;
+  EngineProcess& operator=(EngineProcess&&) = delete;
+  ~EngineProcess();
+
+  [[nodiscard]] sys::ProcessId id() const noexcept { return id_; }
+  /// Readable once it has ended.
+  [[nodiscard]] int pidfd() const noexcept { return pidfd_.get(); }
+  [[nodiscard]] bool ended() const;
+  void kill() noexcept;
+  /// "was killed by signal 9"; empty while it runs. Who did not start it cannot know more than that it ended.
+  [[nodiscard]] std::string describe_end();
+
+ private:
+  EngineProcess(sys::ProcessId id, sys::Fd pidfd, std::optional<sys::Child> child, bool owned);
+
+  sys::ProcessId id_;
+  sys::Fd pidfd_;
+  std::mutex mutex_;
+  std::optional<sys::Child> child_;
+  bool owned_;
+};
+
+}  // namespace fireclaw::vmm::firecracker

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <filesystem>
+#include <optional>
+
+#include "vmm/driver.hpp"
+#include "vmm/firecracker/api.hpp"
+#include "vmm/firecracker/pipe.hpp"
+#include "vmm/firecracker/process.hpp"
+
+namespace fireclaw::vmm::firecracker {
+
+/// A process that has been started and whose API answers.
+struct Started {
+  EngineProcess process;
+  Api api;
+  TextPipe console;
+  TextPipe log;
+};
+
+/// Checks what Firecracker would only stumble over (files, taps), and lays out the machine's folder: links to the
+/// drives in it, and none of an earlier engine's sockets.
+void prepare_folder(const LaunchSpec& spec);
+
+/// Starts the process in the prepared folder and waits for its API, without a fixed delay. On failure the process is
+/// gone again. The error says why it ended, if it did.
+Started start_process(const std::filesystem::path& binary, const LaunchSpec& spec, const StartOptions& options);
+
+}  // namespace fireclaw::vmm::firecracker
