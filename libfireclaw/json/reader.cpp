@@ -28,12 +28,14 @@ std::string widen_long_integers(std::string_view text) {
   std::size_t at = 0;
   bool in_string = false;
   while (at < text.size()) {
+    if (in_string && text[at] == '\\') {
+      widened += text.substr(at, 2);
+      at += 2;
+      continue;
+    }
     if (in_string || !is_digit(at)) {
-      if (in_string && text[at] == '\\') widened += text[at++];
-      if (at < text.size()) {
-        if (text[at] == '"') in_string = !in_string;
-        widened += text[at++];
-      }
+      if (text[at] == '"') in_string = !in_string;
+      widened += text[at++];
       continue;
     }
     const std::size_t begin = at;
