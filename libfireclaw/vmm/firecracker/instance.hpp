@@ -7,9 +7,9 @@
 
 #include "base/logger.hpp"
 #include "vmm/driver.hpp"
+#include "vmm/engine_process.hpp"
 #include "vmm/firecracker/api.hpp"
 #include "vmm/firecracker/pipe.hpp"
-#include "vmm/firecracker/process.hpp"
 #include "vmm/firecracker/version.hpp"
 #include "vmm/firecracker/vsock.hpp"
 

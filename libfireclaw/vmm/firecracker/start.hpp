@@ -4,9 +4,9 @@
 #include <optional>
 
 #include "vmm/driver.hpp"
+#include "vmm/engine_process.hpp"
 #include "vmm/firecracker/api.hpp"
 #include "vmm/firecracker/pipe.hpp"
-#include "vmm/firecracker/process.hpp"
 
 namespace fireclaw::vmm::firecracker {
 

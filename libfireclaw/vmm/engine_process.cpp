@@ -1,4 +1,4 @@
-#include "vmm/firecracker/process.hpp"
+#include "vmm/engine_process.hpp"
 
 #include <poll.h>
 
@@ -7,7 +7,7 @@
 
 #include "sys/poll.hpp"
 
-namespace fireclaw::vmm::firecracker {
+namespace fireclaw::vmm {
 
 namespace {
 
@@ -72,4 +72,4 @@ std::string EngineProcess::describe_end() {
   return status ? status->describe() : "ended";
 }
 
-}  // namespace fireclaw::vmm::firecracker
+}  // namespace fireclaw::vmm

@@ -10,9 +10,9 @@
 #include "sys/fd.hpp"
 #include "sys/process.hpp"
 
-namespace fireclaw::vmm::firecracker {
+namespace fireclaw::vmm {
 
-/// The engine's process: a child of ours, or one that another process started. All members are safe from any thread.
+/// An engine's process: a child of ours, or one that another process started. All members are safe from any thread.
 /// Destruction kills a child that was started with die_with_parent and leaves any other alone.
 class EngineProcess {
  public:
@@ -42,4 +42,4 @@ class EngineProcess {
   bool owned_;
 };
 
-}  // namespace fireclaw::vmm::firecracker
+}  // namespace fireclaw::vmm
