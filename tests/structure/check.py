@@ -183,7 +183,10 @@ class Checker:
         if target is None:
             bad("include-path", f"\"{include.name}\" is no file of this tree; libraries are included with <>")
             return
-        if inside(target, ("include",)):
+        shared = source.path.removeprefix("libfireclaw/").removesuffix(".cpp") + ".hpp"
+        if shared in rules.SHARED_WITH_GUESTD and not source.is_header:
+            self.check_guestd_reaches(source, include, target)
+        elif inside(target, ("include",)):
             self.check_use_of_public(source, include, target)
         elif inside(target, ("libfireclaw",)):
             self.check_use_of_room(source, include, target)

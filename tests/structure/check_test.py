@@ -124,6 +124,13 @@ class CheckerTest(unittest.TestCase):
         }, ("agent/guestd/main.cpp", 2, "guestd"), ("agent/guestd/main.cpp", 3, "guestd"),
            ("agent/guestd/main.cpp", 4, "guestd"))
 
+    def test_library_sources_that_are_linked_into_guestd_reach_no_further_either(self) -> None:
+        self.expect({
+            "include/fireclaw/error.hpp": HEADER,
+            "libfireclaw/guest/wire.hpp": HEADER,
+            "libfireclaw/guest/wire.cpp": '#include "guest/wire.hpp"\n\n#include "fireclaw/error.hpp"\n',
+        }, ("libfireclaw/guest/wire.cpp", 3, "guestd"))
+
     def test_includes_are_named_from_the_roots(self) -> None:
         self.expect({
             "libfireclaw/base/clock.hpp": HEADER,

@@ -16,8 +16,8 @@ PARALLEL_FOLDERS = {"libfireclaw/vmm"}
 # What the rooms below core may use of the public headers: values, not classes with insides.
 PUBLIC_FOR_ROOMS = {"error.hpp", "log.hpp", "exec.hpp", "engine.hpp", "export.hpp", "version.hpp"}
 
-# What guestd may use of the library: the bytes that both ends must agree on.
-SHARED_WITH_GUESTD = {"guest/wire.hpp"}
+# What guestd may use of the library: what both ends must agree on, in terms of std alone.
+SHARED_WITH_GUESTD = {"guest/wire.hpp", "guest/reader.hpp", "guest/tree.hpp"}
 
 # Header pattern -> where it may be included: folders, relative to the checkout.
 LIBRARIES: dict[str, tuple[str, ...]] = {
@@ -29,6 +29,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     r"nftables/.*": ("libfireclaw/net",),
     r"fmt/.*": ("libfireclaw", "apps", "tests"),
     r"CLI/.*": ("apps",),
+    r"nlohmann/.*": ("apps",),
     r"pybind11/.*|Python\.h": ("bindings",),
 }
 
