@@ -1,0 +1,235 @@
+#include "net/bridge.hpp"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+
+#include "fireclaw/error.hpp"
+#include "json/json.hpp"
+#include "net/sysctl.hpp"
+#include "sys/digest.hpp"
+#include "sys/file.hpp"
+
+namespace fireclaw::net {
+namespace {
+
+constexpr std::chrono::seconds lock_patience{30};
+constexpr std::size_t max_alias_owner = 200;
+constexpr std::string_view ip_forward = "ipv4/ip_forward";
+
+/// What outlives the bridge, and where it was changed: after a reboot, or in another network namespace, it says
+/// nothing about the settings found there.
+struct ChangeRecord {
+  std::string boot_id;
+  std::uint64_t network_namespace = 0;
+  std::string ip_forward_before;
+};
+
+std::string current_boot_id() {
+  auto id = sys::read_file("/proc/sys/kernel/random/boot_id", 64);
+  while (!id.empty() && id.back() == '\n') id.pop_back();
+  return id;
+}
+
+std::uint64_t current_network_namespace() {
+  struct stat status {};
+  sys::check(::stat("/proc/thread-self/ns/net", &status), "cannot look at /proc/thread-self/ns/net");
+  return status.st_ino;
+}
+
+std::optional<ChangeRecord> read_record(const std::filesystem::path& path) {
+  if (!std::filesystem::exists(path)) return std::nullopt;
+  const auto file = json::Value::parse_file(path);
+  if (const auto schema = file.at("schema").as_int(); schema != 1) {
+    file.at("schema").fail(fmt::format("written by another version of fireclaw ({}, not 1)", schema));
+  }
+  return ChangeRecord{file.at("boot_id").as_string(), file.at("network_namespace").as_uint(),
+                      file.at("ip_forward_before").as_string()};
+}
+
+bool is_current(const ChangeRecord& record) {
+  return record.boot_id == current_boot_id() && record.network_namespace == current_network_namespace();
+}
+
+sys::FileLock take_turn(const std::filesystem::path& record) {
+  const auto lock = record.string() + ".lock";
+  return sys::FileLock::acquire(lock, sys::FileLock::Mode::Exclusive, Deadline::after(lock_patience),
+                                fmt::format("the bridge ({})", lock));
+}
+
+/// The note on the bridge that says whose it is.
+std::string alias_of(const BridgeConfig& config) {
+  if (config.owner.size() <= max_alias_owner) return "fireclaw " + config.owner;
+  return "fireclaw sha256:" + sys::sha256_hex(config.owner);
+}
+
+void refuse_foreign_bridge(const BridgeConfig& config, const Link& link) {
+  const auto refuse = [&](std::string_view why) {
+    throw Error{ErrorCode::InvalidState,
+                fmt::format("interface '{}' exists already and {}; choose another bridge name (and another subnet), or "
+                            "remove it: ip link delete {}",
+                            config.name.str(), why, config.name.str())};
+  };
+  if (link.kind != "bridge") refuse(fmt::format("is not a bridge but {}", link.kind.empty() ? "hardware" : link.kind));
+  if (link.alias == alias_of(config)) return;
+  if (link.alias.starts_with("fireclaw ")) refuse(fmt::format("belongs to {}", link.alias.substr(9)));
+  // Made by us but for its last step: killed before the note could be put on.
+  if (link.alias.empty() && !link.up && link.mac == MacAddress::for_address(config.gateway)) return;
+  refuse("was not made by fireclaw");
+}
+
+void set_forwarding(const std::filesystem::path& record_path) {
+  const auto before = read_sysctl(ip_forward).value_or("0");
+  if (before != "0") return;
+  json::Writer writer{json::Writer::Style::Pretty};
+  writer.begin_object()
+      .field("schema", 1)
+      .field("boot_id", current_boot_id())
+      .field("network_namespace", current_network_namespace())
+      .field("ip_forward_before", before)
+      .end_object();
+  sys::write_file_atomic(record_path, writer.take());
+  set_sysctl(ip_forward, "1");
+}
+
+/// Settings of the bridge interface; they vanish with it.
+void configure_sysctls(const InterfaceName& bridge) {
+  const auto set = [&](std::string_view family, std::string_view key, std::string_view value) {
+    const auto name = fmt::format("{}/conf/{}/{}", family, bridge.str(), key);
+    if (read_sysctl(name)) set_sysctl(name, value);
+  };
+  set("ipv6", "disable_ipv6", "1");
+  set("ipv6", "accept_ra", "0");
+  set("ipv4", "rp_filter", "1");
+  set("ipv4", "arp_ignore", "1");  // answer for the gateway's address only, not for the host's others
+  set("ipv4", "proxy_arp", "0");
+  set("ipv4", "accept_redirects", "0");
+  set("ipv4", "send_redirects", "0");
+  set("ipv4", "accept_source_route", "0");
+}
+
+}  // namespace
+
+std::optional<std::string> find_subnet_conflict(Netlink& netlink, const BridgeConfig& config) {
+  const auto links = netlink.links();
+  const auto name_of = [&](int index) {
+    const auto found = std::find_if(links.begin(), links.end(), [&](const Link& link) { return link.index == index; });
+    return found == links.end() ? std::string{"no interface"} : found->name;
+  };
+  for (const auto& entry : netlink.addresses()) {
+    const auto network = Ipv4Network::around(entry.address, entry.prefix);
+    if (name_of(entry.index) != config.name.str() && network.overlaps(config.subnet)) {
+      return fmt::format("{} overlaps the address {}/{} of {}", config.subnet.to_string(), entry.address.to_string(),
+                         entry.prefix, name_of(entry.index));
+    }
+  }
+  for (const auto& route : netlink.routes()) {
+    // 0.0.0.0/0, and the two halves that VPNs put over it, are for what nothing else is known about.
+    if (route.destination.prefix() <= 1 || name_of(route.index) == config.name.str()) continue;
+    if (route.destination.overlaps(config.subnet)) {
+      return fmt::format("{} overlaps the route to {} on {}", config.subnet.to_string(), route.destination.to_string(),
+                         name_of(route.index));
+    }
+  }
+  return std::nullopt;
+}
+
+void ensure_bridge(const BridgeConfig& config, const std::filesystem::path& record) {
+  const auto name = bridge_name(config.name.str());
+  if (!config.subnet.contains(config.gateway) || config.subnet.prefix() > 30 ||
+      config.gateway == config.subnet.base() || config.gateway == config.subnet.last()) {
+    throw Error{ErrorCode::InvalidArgument,
+                fmt::format("{} cannot be the gateway of {}", config.gateway.to_string(), config.subnet.to_string())};
+  }
+  const auto turn = take_turn(record);
+  Netlink netlink;
+  auto link = netlink.find_link(name);
+  if (link) refuse_foreign_bridge(config, *link);
+  if (const auto conflict = find_subnet_conflict(netlink, config)) {
+    throw Error{ErrorCode::InvalidState,
+                fmt::format("{}; choose another subnet for the machines (network.subnet in config.json)", *conflict)};
+  }
+  if (!link) {
+    netlink.create_bridge(name, MacAddress::for_address(config.gateway), config.mtu);
+    link = netlink.get_link(name);
+  }
+  if (link->alias.empty()) netlink.set_alias(link->index, alias_of(config));
+  if (link->mac != MacAddress::for_address(config.gateway)) {
+    netlink.set_mac(link->index, MacAddress::for_address(config.gateway));
+  }
+  if (link->mtu != config.mtu) netlink.set_mtu(link->index, config.mtu);
+
+  bool has_address = false;
+  for (const auto& entry : netlink.addresses()) {
+    if (entry.index != link->index) continue;
+    if (entry.address != config.gateway || entry.prefix != config.subnet.prefix()) {
+      throw Error{
+          ErrorCode::InvalidState,
+          fmt::format("bridge '{}' has address {}/{} instead of {}/{}; stop all machines and remove it: ip link "
+                      "delete {}",
+                      name.str(), entry.address.to_string(), entry.prefix, config.gateway.to_string(),
+                      config.subnet.prefix(), name.str())};
+    }
+    has_address = true;
+  }
+  if (!has_address) netlink.add_address(link->index, config.gateway, config.subnet.prefix());
+  configure_sysctls(name);
+  if (config.forwarding) set_forwarding(record);
+  if (!link->up) netlink.set_up(link->index, true);
+}
+
+bool remove_bridge(const BridgeConfig& config, const std::filesystem::path& record) {
+  const auto turn = take_turn(record);
+  Netlink netlink;
+  const auto link = netlink.find_link(config.name);
+  if (link) {
+    refuse_foreign_bridge(config, *link);
+    const auto links = netlink.links();
+    const auto ports =
+        std::count_if(links.begin(), links.end(), [&](const Link& l) { return l.master == link->index; });
+    if (ports != 0) {
+      throw Error{ErrorCode::InvalidState, fmt::format("bridge '{}' has {} machine{} attached; stop them first",
+                                                       config.name.str(), ports, ports == 1 ? "" : "s")};
+    }
+    netlink.delete_link(config.name);
+  }
+  const auto changes = read_record(record);
+  if (changes) {
+    if (is_current(*changes)) set_sysctl(ip_forward, changes->ip_forward_before);
+    std::filesystem::remove(record);
+  }
+  return link.has_value() || changes.has_value();
+}
+
+void attach_port(const BridgeConfig& config, const InterfaceName& port, Ipv4Address address) {
+  Netlink netlink;
+  const auto bridge = netlink.get_link(config.name);
+  const auto link = netlink.get_link(port);
+  const auto mac = MacAddress::for_address(address);
+  // Up last: until everything else is in place, nothing passes.
+  if (link.mtu != config.mtu) netlink.set_mtu(link.index, config.mtu);
+  netlink.disable_ipv6_addresses(link.index);
+  if (link.master != bridge.index) netlink.set_master(link.index, bridge.index);
+  netlink.configure_port(link.index, PortOptions{});
+  netlink.pin_mac(link.index, mac);
+  netlink.pin_neighbour(bridge.index, address, mac);
+  if (!link.up) netlink.set_up(link.index, true);
+}
+
+void detach_port(const BridgeConfig& config, const InterfaceName& port, Ipv4Address address) {
+  Netlink netlink;
+  const auto bridge = netlink.find_link(config.name);
+  if (!bridge) return;
+  netlink.unpin_neighbour(bridge->index, address);
+  if (const auto link = netlink.find_link(port); link && link->master == bridge->index) {
+    netlink.set_up(link->index, false);
+    netlink.set_master(link->index, 0);
+  }
+}
+
+void allow_loopback(const BridgeConfig& config) {
+  set_sysctl(fmt::format("ipv4/conf/{}/route_localnet", config.name.str()), "1");
+}
+
+}  // namespace fireclaw::net

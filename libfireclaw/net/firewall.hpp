@@ -1,0 +1,55 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "net/policy.hpp"
+
+namespace fireclaw::net {
+
+/// The loaded firewall of one bridge: the tables of ruleset.hpp, in the network namespace of the thread that made the
+/// object. Every change is one transaction: it is in force as a whole or not at all. Other tables are never touched.
+/// Processes take turns by `lock_file`; the object may be used from several threads.
+/// Owns a libnftables context (about a millisecond to make), not the tables: they stay until remove().
+class Firewall {
+ public:
+  /// Error(Unsupported) if the kernel has no nftables.
+  Firewall(NetworkPolicy policy, std::filesystem::path lock_file);
+  Firewall(Firewall&&) noexcept;
+  Firewall& operator=(Firewall&&) noexcept;
+  ~Firewall();
+
+  [[nodiscard]] const NetworkPolicy& policy() const;
+
+  /// Loads the policy unless it is loaded already; machines that are known to the kernel stay as they are. Returns
+  /// whether anything had to be done.
+  bool ensure();
+  /// Lets a machine in. What is left of an earlier holder of its address is removed in the same transaction.
+  /// Error(AlreadyExists) naming the port if another machine has published it; Error(InvalidState) without ensure().
+  void add_vm(const VmPolicy& vm);
+  /// Shuts a machine out again, whatever is known of it. False if that is nothing.
+  bool remove_vm(Ipv4Address address);
+  /// The same, faster, when what add_vm() was given is still at hand.
+  bool remove_vm(const VmPolicy& vm);
+  /// The machines as the kernel has them, by address. The allowlists are as the sets store them: without entries that
+  /// are contained in others, and with a protocol wherever there is a port.
+  [[nodiscard]] std::vector<VmPolicy> vms();
+  /// Loads everything anew: the policy, and exactly these machines.
+  void reconcile(std::span<const VmPolicy> vms);
+  /// Removes both tables. False if there were none.
+  bool remove();
+
+  /// Chains of others that drop what is forwarded unless they know it (Docker's, ufw's), which our tables cannot
+  /// overrule: "chain FORWARD of table ip filter".
+  [[nodiscard]] std::vector<std::string> foreign_forward_drops();
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace fireclaw::net

@@ -1,0 +1,382 @@
+#include "net/ruleset.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "fireclaw/error.hpp"
+#include "sys/digest.hpp"
+
+namespace fireclaw::net {
+namespace {
+
+/// Never reachable for a machine, whatever its allowlist says: "this" network, loopback, link-local (with the
+/// clouds' metadata services), multicast, reserved, broadcast.
+constexpr std::string_view never = "0.0.0.0/8, 127.0.0.0/8, 169.254.0.0/16, 224.0.0.0/3";
+/// Not part of the internet: RFC 1918, shared address space, benchmarking.
+constexpr std::string_view private_networks = "10.0.0.0/8, 100.64.0.0/10, 172.16.0.0/12, 192.168.0.0/16, 198.18.0.0/15";
+
+// The sets and maps that hold the machines, with their families.
+struct Elements {
+  std::string_view family;
+  std::string_view set;
+  std::vector<std::string> entries;
+};
+
+/// `entries` without those that others contain: nft refuses to store overlapping intervals.
+std::vector<Destination> without_contained(std::vector<Destination> entries) {
+  std::sort(entries.begin(), entries.end());
+  entries.erase(std::unique(entries.begin(), entries.end()), entries.end());
+  std::vector<Destination> kept;
+  for (const auto& entry : entries) {
+    const bool contained = std::any_of(entries.begin(), entries.end(), [&](const Destination& other) {
+      return other != entry && other.network.contains(entry.network) && other.port == entry.port &&
+             other.protocol == entry.protocol;
+    });
+    if (!contained) kept.push_back(entry);
+  }
+  return kept;
+}
+
+/// The entries without a port.
+std::vector<Destination> whole_networks(const std::vector<Destination>& allow) {
+  std::vector<Destination> chosen;
+  for (const auto& entry : allow) {
+    if (!entry.port) chosen.push_back({entry.network, std::nullopt, std::nullopt});
+  }
+  return without_contained(std::move(chosen));
+}
+
+/// The entries with a port, once for each protocol meant.
+std::vector<Destination> single_ports(const std::vector<Destination>& allow) {
+  std::vector<Destination> chosen;
+  for (const auto& entry : allow) {
+    for (const auto protocol : {Protocol::Tcp, Protocol::Udp}) {
+      if (entry.port && entry.protocol.value_or(protocol) == protocol) {
+        chosen.push_back({entry.network, entry.port, protocol});
+      }
+    }
+  }
+  return without_contained(std::move(chosen));
+}
+
+std::vector<Elements> elements_of(const VmPolicy& vm) {
+  const auto address = vm.address.to_string();
+  std::vector<Elements> all;
+  all.push_back({"bridge", "sources", {fmt::format("\"{}\" . {} . {}", vm.tap.str(), vm.mac.to_string(), address)}});
+  all.push_back({"inet", "egress", {fmt::format("{} : goto egress_{}", address, to_string(vm.egress))}});
+  if (vm.services) all.push_back({"inet", "clients", {address}});
+
+  Elements networks{"inet", "allowed_networks", {}};
+  for (const auto& entry : whole_networks(vm.allow)) {
+    networks.entries.push_back(fmt::format("{} . {}", address, entry.network.to_string()));
+  }
+  Elements ports{"inet", "allowed_ports", {}};
+  for (const auto& entry : single_ports(vm.allow)) {
+    ports.entries.push_back(
+        fmt::format("{} . {} . {} . {}", address, entry.network.to_string(), to_string(*entry.protocol), *entry.port));
+  }
+  Elements published{"inet", "published", {}};
+  Elements published_at{"inet", "published_at", {}};
+  for (const auto& port : vm.publish) {
+    const auto rule =
+        fmt::format("{} . {} : {} . {}", to_string(port.protocol), port.host_port, address, port.guest_port);
+    if (port.host_address) {
+      published_at.entries.push_back(fmt::format("{} . {}", port.host_address->to_string(), rule));
+    } else {
+      published.entries.push_back(rule);
+    }
+  }
+  for (auto* elements : {&networks, &ports, &published, &published_at}) {
+    if (!elements->entries.empty()) all.push_back(std::move(*elements));
+  }
+  return all;
+}
+
+std::string element_commands(std::string_view verb, const NetworkPolicy& policy, const VmPolicy& vm) {
+  std::string text;
+  for (const auto& elements : elements_of(vm)) {
+    text += fmt::format("{} element {} {} {} {{ {} }}\n", verb, elements.family, table_name(policy.bridge),
+                        elements.set, fmt::join(elements.entries, ", "));
+  }
+  return text;
+}
+
+void validate(const NetworkPolicy& policy) {
+  if (!policy.subnet.contains(policy.gateway)) {
+    throw Error{ErrorCode::InvalidArgument, fmt::format("the gateway {} is not in the subnet {}",
+                                                        policy.gateway.to_string(), policy.subnet.to_string())};
+  }
+  if (policy.resolver && Ipv4Network::parse("127.0.0.0/8").contains(*policy.resolver)) {
+    throw Error{ErrorCode::InvalidArgument,
+                fmt::format("name server {} only answers the host itself; name the one it passes queries on to",
+                            policy.resolver->to_string())};
+  }
+  if (policy.new_connections_per_second == 0u) {
+    throw Error{ErrorCode::InvalidArgument, "new_connections_per_second: 0 would allow no connection at all"};
+  }
+}
+
+void validate(const NetworkPolicy& policy, const VmPolicy& vm) {
+  const auto address = vm.address;
+  if (!policy.subnet.contains(address) || address == policy.gateway || address == policy.subnet.base() ||
+      address == policy.subnet.last()) {
+    throw Error{ErrorCode::InvalidArgument,
+                fmt::format("{} is not a machine's address in {}", address.to_string(), policy.subnet.to_string())};
+  }
+  if (!vm.tap.str().starts_with(tap_prefix(policy.bridge))) {
+    throw Error{ErrorCode::InvalidArgument,
+                fmt::format("interface '{}' cannot be a tap of {}: its name must start with '{}'", vm.tap.str(),
+                            policy.bridge.str(), tap_prefix(policy.bridge))};
+  }
+  for (const auto& port : vm.publish) {
+    if (port.host_port == 0 || port.guest_port == 0) {
+      throw Error{ErrorCode::InvalidArgument, fmt::format("'{}': port 0 cannot be published", port.to_string())};
+    }
+  }
+}
+
+std::string joined_services(const NetworkPolicy& policy) {
+  std::vector<std::string> ports;
+  for (const auto& service : policy.services) {
+    ports.push_back(fmt::format("{} . {}", to_string(service.protocol), service.port));
+  }
+  return ports.empty() ? "" : fmt::format("\n    elements = {{ {} }}", fmt::join(ports, ", "));
+}
+
+/// A service that is not served at the gateway's own address, and where it is.
+struct Redirection {
+  Service service;
+  std::string target;
+};
+
+std::vector<Redirection> redirections_of(const NetworkPolicy& policy) {
+  std::vector<Redirection> found;
+  for (const auto& service : policy.services) {
+    if (service.on_loopback) {
+      found.push_back({service, "127.0.0.1"});
+    } else if (policy.resolver && service.port == 53) {
+      found.push_back({service, policy.resolver->to_string()});
+    }
+  }
+  return found;
+}
+
+/// The rules that lead there, and those that let through what was led there.
+std::pair<std::string, std::string> redirection_rules(const NetworkPolicy& policy) {
+  std::string redirect;
+  std::string accept;
+  const auto gateway = policy.gateway.to_string();
+  for (const auto& [service, target] : redirections_of(policy)) {
+    const auto protocol = to_string(service.protocol);
+    redirect += fmt::format("    iifname \"{}\" ip daddr {} ip saddr @clients {} dport {} dnat ip to {}\n",
+                            policy.bridge.str(), gateway, protocol, service.port, target);
+    accept +=
+        fmt::format("    ip saddr @clients ct status dnat ct original ip daddr {} ip daddr {} {} dport {} accept\n",
+                    gateway, target, protocol, service.port);
+  }
+  return {redirect, accept};
+}
+
+/// Both tables but for their machines and the chain that names them.
+std::string tables(const NetworkPolicy& policy, std::string_view policy_chain) {
+  const auto throttle =
+      policy.new_connections_per_second
+          ? fmt::format("    update @connection_rate {{ ip saddr limit rate over {}/second burst {} packets }} drop\n",
+                        *policy.new_connections_per_second, *policy.new_connections_per_second)
+          : std::string{};
+  const auto [redirect, accept_redirected] = redirection_rules(policy);
+  const std::string_view ping = policy.ping ? "    icmp type echo-request limit rate 100/second accept\n" : "";
+  return fmt::format(
+      R"(table inet {table} {{
+  comment "fireclaw's own: changes are overwritten"
+  set services {{
+    type inet_proto . inet_service{services}
+  }}
+  set clients {{
+    type ipv4_addr
+  }}
+  set allowed_networks {{
+    type ipv4_addr . ipv4_addr
+    flags interval
+  }}
+  set allowed_ports {{
+    type ipv4_addr . ipv4_addr . inet_proto . inet_service
+    flags interval
+  }}
+  set connection_rate {{
+    type ipv4_addr
+    size 65536
+    flags dynamic, timeout
+    timeout 1m
+  }}
+  map published {{
+    type inet_proto . inet_service : ipv4_addr . inet_service
+  }}
+  map published_at {{
+    type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service
+  }}
+  map egress {{
+    type ipv4_addr : verdict
+  }}
+  chain {policy_chain} {{
+  }}
+  chain refuse {{
+    meta l4proto tcp reject with tcp reset
+    reject with icmpx admin-prohibited
+  }}
+  chain throttle {{
+{throttle}  }}
+  chain egress_none {{
+    goto refuse
+  }}
+  chain egress_allowlist {{
+    ip saddr . ip daddr @allowed_networks accept
+    meta l4proto {{ tcp, udp }} ip saddr . ip daddr . meta l4proto . th dport @allowed_ports accept
+    goto refuse
+  }}
+  chain egress_internet {{
+    ip saddr . ip daddr @allowed_networks accept
+    meta l4proto {{ tcp, udp }} ip saddr . ip daddr . meta l4proto . th dport @allowed_ports accept
+    ip daddr {{ {private_networks} }} goto refuse
+    accept
+  }}
+  chain raw_from_vm {{
+    meta nfproto != ipv4 drop
+    ip saddr != {subnet} drop
+    ip saddr {gateway} drop
+    ip daddr {gateway} accept
+    ip daddr {subnet} drop
+    ip daddr {{ {never} }} drop
+  }}
+  chain raw_prerouting {{
+    type filter hook prerouting priority raw; policy accept;
+    iifname "{taps}*" drop
+    iifname "{bridge}" goto raw_from_vm
+    iifname != "lo" ip saddr {subnet} drop
+  }}
+  chain redirected {{
+{accept_redirected}  }}
+  chain to_gateway {{
+    ct state invalid drop
+    ct state established,related accept
+    jump throttle
+    ip saddr @clients ip daddr {gateway} meta l4proto . th dport @services accept
+    jump redirected
+{ping}    goto refuse
+  }}
+  chain input {{
+    type filter hook input priority filter; policy accept;
+    iifname "{bridge}" goto to_gateway
+  }}
+  chain from_vm {{
+    oifname "{bridge}" drop
+    ct state invalid drop
+    ct state established,related accept
+    jump throttle
+    jump redirected
+    ip saddr vmap @egress
+    drop
+  }}
+  chain to_vm {{
+    meta nfproto != ipv4 drop
+    ct state invalid drop
+    ct state established,related accept
+    ct status dnat accept
+    drop
+  }}
+  chain forward {{
+    type filter hook forward priority filter; policy accept;
+    iifname "{bridge}" goto from_vm
+    oifname "{bridge}" goto to_vm
+  }}
+  chain dstnat {{
+    type nat hook prerouting priority dstnat; policy accept;
+{redirect}    iifname "{bridge}" accept
+    fib daddr type local dnat ip to ip daddr . meta l4proto . th dport map @published_at
+    fib daddr type local dnat ip to meta l4proto . th dport map @published
+  }}
+  chain output_dstnat {{
+    type nat hook output priority -100; policy accept;
+    fib daddr type local dnat ip to ip daddr . meta l4proto . th dport map @published_at
+    fib daddr type local dnat ip to meta l4proto . th dport map @published
+  }}
+  chain srcnat {{
+    type nat hook postrouting priority srcnat; policy accept;
+    oifname "{bridge}" ip saddr 127.0.0.0/8 masquerade
+    oifname != "{bridge}" ip saddr {subnet} masquerade
+  }}
+}}
+table bridge {table} {{
+  comment "fireclaw's own: changes are overwritten"
+  set sources {{
+    type ifname . ether_addr . ipv4_addr
+  }}
+  chain from_tap {{
+    ether type ip ether daddr {gateway_mac} iifname . ether saddr . ip saddr @sources accept
+    ether type arp arp htype 1 arp ptype ip arp hlen 6 arp plen 4 arp operation {{ request, reply }} arp daddr ip {gateway} iifname . ether saddr . arp saddr ip @sources iifname . arp saddr ether . arp saddr ip @sources accept
+    drop
+  }}
+  chain prerouting {{
+    type filter hook prerouting priority -300; policy accept;
+    iifname "{taps}*" goto from_tap
+  }}
+  chain forward {{
+    type filter hook forward priority -300; policy accept;
+    iifname "{taps}*" drop
+    oifname "{taps}*" drop
+  }}
+  chain postrouting {{
+    type filter hook postrouting priority 0; policy accept;
+    oifname "{taps}*" ether type != {{ ip, arp }} drop
+  }}
+}}
+)",
+      fmt::arg("table", table_name(policy.bridge)), fmt::arg("policy_chain", policy_chain),
+      fmt::arg("services", joined_services(policy)), fmt::arg("throttle", throttle),
+      fmt::arg("private_networks", private_networks), fmt::arg("never", never),
+      fmt::arg("subnet", policy.subnet.to_string()), fmt::arg("gateway", policy.gateway.to_string()),
+      fmt::arg("gateway_mac", MacAddress::for_address(policy.gateway).to_string()),
+      fmt::arg("bridge", policy.bridge.str()), fmt::arg("taps", tap_prefix(policy.bridge)), fmt::arg("ping", ping),
+      fmt::arg("redirect", redirect), fmt::arg("accept_redirected", accept_redirected));
+}
+
+}  // namespace
+
+std::string table_name(const InterfaceName& bridge) {
+  return bridge == NetworkPolicy{}.bridge ? "fireclaw" : "fireclaw_" + bridge.str();
+}
+
+std::string policy_chain(const NetworkPolicy& policy) {
+  return "policy_" + sys::sha256_hex(tables(policy, "policy")).substr(0, 16);
+}
+
+std::string full_ruleset(const NetworkPolicy& policy, std::span<const VmPolicy> vms) {
+  validate(policy);
+  // `add` before `delete`: deleting a table that is not there would fail the transaction.
+  auto text = removal_commands(policy.bridge) + tables(policy, policy_chain(policy));
+  for (const auto& vm : vms) text += add_vm_commands(policy, vm);
+  return text;
+}
+
+std::string add_vm_commands(const NetworkPolicy& policy, const VmPolicy& vm) {
+  validate(policy, vm);
+  return element_commands("add", policy, vm);
+}
+
+std::string remove_vm_commands(const NetworkPolicy& policy, const VmPolicy& vm) {
+  return element_commands("delete", policy, vm);
+}
+
+std::string removal_commands(const InterfaceName& bridge) {
+  std::string text;
+  for (const auto* family : {"inet", "bridge"}) {
+    text += fmt::format("add table {0} {1}\ndelete table {0} {1}\n", family, table_name(bridge));
+  }
+  return text;
+}
+
+}  // namespace fireclaw::net

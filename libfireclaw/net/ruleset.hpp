@@ -1,0 +1,34 @@
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "net/policy.hpp"
+
+namespace fireclaw::net {
+
+// The firewall as text for nft: pure functions of the policy. Two tables carry one network: `inet <name>` decides about
+// what is routed, `bridge <name>` about what may enter from a tap at all. The machines are elements of sets and maps,
+// so that one more machine is a few more elements and no rule changes. Each returned text is to be run as one
+// transaction.
+
+/// "fireclaw" for fcbr0, "fireclaw_<bridge>" for other bridges.
+std::string table_name(const InterfaceName& bridge);
+
+/// The name of an empty chain that only exists to tell that this very policy is loaded ("policy_4be1…").
+std::string policy_chain(const NetworkPolicy& policy);
+
+/// Replaces both tables, whatever was in them. Error(InvalidArgument) for contradictions within the policy, or if a
+/// machine's address lies outside the subnet.
+std::string full_ruleset(const NetworkPolicy& policy, std::span<const VmPolicy> vms);
+
+/// Adds the elements of one machine. Running it fails if its address or a published port is taken.
+std::string add_vm_commands(const NetworkPolicy& policy, const VmPolicy& vm);
+
+/// Removes what add_vm_commands() added. Running it fails if something of it is missing.
+std::string remove_vm_commands(const NetworkPolicy& policy, const VmPolicy& vm);
+
+/// Removes both tables, whether they exist or not.
+std::string removal_commands(const InterfaceName& bridge);
+
+}  // namespace fireclaw::net
