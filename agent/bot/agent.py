@@ -1,0 +1,382 @@
+"""The agent's behaviour on IRC: whom it answers, where it goes, what it says. Lives on the event loop's thread; the
+thinking happens in `desk` on another."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import secrets
+from dataclasses import dataclass
+from typing import Any, Dict, List, Optional, Tuple
+
+from . import __version__, addressing
+from .config import Config
+from .context import Conversations, Line, Pager
+from .desk import Desk, Question
+from .events import (
+    Closing, Event, Invited, Joined, Left, NickChanged, PeerGone, PeerInfo, PeerRenamed, Registered, Text, Trouble,
+)
+from .irc_protocol import fold, matches
+from .link import Link
+from .peers import Book, Guard, Verdict
+from .status import ChannelStore, StatusFile
+from .text import lines_for_irc, one_line
+from .turns import Result
+
+log = logging.getLogger("agent")
+
+_OFFLINE_KEPT_S = 300.0
+_OFFLINE_MOST = 20
+_HELD_MOST = 50
+_REMARK_EVERY_S = 10.0
+
+
+@dataclass(frozen=True)
+class _Heard:
+    """A line of somebody else's, as it stands in the conversation, and what it asks of us (None: nothing)."""
+
+    event: Text
+    line: Line
+    asked: Optional[str]
+
+
+class Agent:
+    def __init__(self, config: Config, status_path: str, rng: random.Random) -> None:
+        self.config = config
+        self._store = ChannelStore(config.workspace)
+        self._invited: Dict[str, str] = {fold(name): name for name in self._store.load()}
+        # What the link joins: names and keys.
+        self._channels: Dict[str, str] = {}
+        self._wish_for_channels()
+        self.link = Link(config, self._channels, self.on_event, self._state_changed, rng)
+        self.desk = Desk(config, self._answered)
+        self._conversations = Conversations(config.limits)
+        self._pager = Pager()
+        self._book = Book(config)
+        self._guard = Guard(config)
+        # Lines whose speaker is being looked up.
+        self._held: Dict[str, List[_Heard]] = {}
+        # Answers that were ready while we were not there to give them: when, where, what.
+        self._undelivered: List[Tuple[float, str, List[str]]] = []
+        self._remarked: Dict[str, float] = {}
+        # The word in the marks around text from outside: nobody who has not read the prompt can close them.
+        self._quote = secrets.token_hex(4)
+        self.status = StatusFile(status_path, self._collect_status)
+        self._last_error = ""
+
+    # Small things.
+
+    def _wish_for_channels(self) -> None:
+        self._channels.clear()
+        for name in self._invited.values():
+            self._channels[name] = ""
+        for item in self.config.channels:
+            name, _, key = item.partition(" ")
+            for other in [other for other in self._channels if fold(other) == fold(name)]:
+                del self._channels[other]
+            self._channels[name] = key
+
+    def _is_home(self, channel: str) -> bool:
+        return any(fold(item.split(" ")[0]) == fold(channel) for item in self.config.channels)
+
+    def _is_operator(self, source: str) -> bool:
+        return any(matches(mask, source) for mask in self.config.operators)
+
+    @property
+    def nick(self) -> str:
+        session = self.link.session
+        return session.nick if session is not None else self.config.nick
+
+    def _room(self, target: str) -> int:
+        session = self.link.session
+        return session.text_room(target) if session is not None else 300
+
+    def _state_changed(self) -> None:
+        log.info("%s", self.link.state)
+        self.status.changed()
+
+    def _collect_status(self) -> Dict[str, Any]:
+        session = self.link.session
+        return {
+            "version": __version__, "name": self.config.name, "state": self.link.state, "nick": self.nick,
+            "wanted_nick": self.config.nick, "channels": session.channels if session is not None else [],
+            "server": f"{self.config.server.host}:{self.config.server.port}", "model": self.config.llm.model,
+            "busy": self.desk.busy, "queued": self.desk.queued, "answers": self.desk.answers,
+            "tool_calls": self.desk.tool_calls, "llm_errors": self.desk.errors,
+            "last_error": self._last_error or self.link.last_error, "connections": self.link.connections,
+        }
+
+    # Speaking.
+
+    def say(self, target: str, lines: List[str]) -> None:
+        """Says the lines now, or when we are back if we are away."""
+        session = self.link.session
+        is_channel = target[:1] in "#&+!"
+        if session is None or (is_channel and not session.in_channel(target)):
+            self._undelivered = self._undelivered[-_OFFLINE_MOST + 1 :] + [(self.link.now(), target, lines)]
+            return
+        for line in lines:
+            if not session.say(target, line):
+                break
+        self.link.pump()
+
+    def _deliver(self) -> None:
+        """Says what had to wait. What cannot be said yet is kept, what is old is not said any more."""
+        waiting, self._undelivered = self._undelivered, []
+        for at, target, lines in waiting:
+            if self.link.now() - at <= _OFFLINE_KEPT_S:
+                self.say(target, lines)
+
+    def _remark(self, target: str, key: str, text: str) -> None:
+        """Says something about the agent itself, but not the same kind of thing again and again."""
+        now = self.link.now()
+        if now - self._remarked.get(f"{target} {key}", -_REMARK_EVERY_S) >= _REMARK_EVERY_S:
+            self._remarked = {name: at for name, at in self._remarked.items() if now - at < _REMARK_EVERY_S}
+            self._remarked[f"{target} {key}"] = now
+            self.say(target, [text])
+
+    def announce(self, text: str) -> None:
+        log.info("%s", text)
+        if self.config.home_channel:
+            self.say(self.config.home_channel, [one_line(text, 350)])
+
+    # What happens on IRC.
+
+    def on_event(self, event: Event) -> None:
+        if isinstance(event, Text):
+            self._on_text(event)
+        elif isinstance(event, PeerInfo):
+            self._on_peer_info(event)
+        elif isinstance(event, Invited):
+            self._on_invited(event)
+        elif isinstance(event, Joined):
+            self._on_joined(event.channel)
+        elif isinstance(event, Left):
+            self._on_left(event)
+        elif isinstance(event, PeerGone):
+            self._book.forget(event.nick)
+        elif isinstance(event, PeerRenamed):
+            self._book.forget(event.old)
+            self._book.forget(event.new)
+        elif isinstance(event, Registered):
+            log.info("registered as %s", event.nick)
+            self._deliver()
+        elif isinstance(event, NickChanged):
+            log.info("now known as %s", event.nick)
+        elif isinstance(event, Closing):
+            # Who is behind a nick now has to be asked anew after a reconnect.
+            self._book.forget_all()
+            self._held.clear()
+        elif isinstance(event, Trouble):
+            log.warning("%s", event.reason)
+            self._last_error = event.reason
+        if not isinstance(event, Text):
+            self.status.changed()
+
+    def _on_text(self, event: Text) -> None:
+        key = fold(event.target)
+        asked = addressing.question(event.text, self.nick, self.config.trigger)
+        if event.private and asked is None:
+            asked = event.text
+        heard = _Heard(event, Line(event.nick, event.text, action=event.action), asked)
+        self._conversations.get(key).add(heard.line)
+        bot = self._book.is_bot(event, self.link.now())
+        if bot is not None:
+            self._consider(heard, bot)
+        elif asked is not None or self._guard.counting(key):
+            self._look_up(heard)
+
+    def _look_up(self, heard: _Heard) -> None:
+        nick = heard.event.nick
+        session = self.link.session
+        if session is None or sum(len(lines) for lines in self._held.values()) >= _HELD_MOST:
+            log.warning("too many lines from strangers at once; one of %s was not answered", nick)
+            return
+        self._held.setdefault(fold(nick), []).append(heard)
+        session.look_up(nick, self.link.now())
+        self.link.pump()
+
+    def _on_peer_info(self, info: PeerInfo) -> None:
+        bot = self._book.learn(info, self.link.now())
+        for heard in self._held.pop(fold(info.nick), []):
+            self._consider(heard, bot)
+
+    def _consider(self, heard: _Heard, bot: bool) -> None:
+        """A line whose speaker is known: answer it?"""
+        event, asked = heard.event, heard.asked
+        key = fold(event.target)
+        if not bot:
+            self._guard.human_spoke(key)
+        if asked is None:
+            return
+        if bot and not event.private and addressing.question(event.text, self.nick, "mention") is None:
+            # What triggers on every line would let any two bots talk for ever.
+            return
+        if not bot and self._obey(event, asked):
+            return
+        verdict = self._guard.judge(key, event.nick, bot, self.link.now())
+        if verdict is Verdict.TOO_OFTEN and not bot:
+            self._remark(event.target, "rate", self._to(event, "that is too many questions; give me a minute"))
+        if verdict is not Verdict.ANSWER:
+            log.info("not answering %s in %s: %s", event.nick, event.target, verdict.value)
+        elif asked:
+            self._ask(heard, key, bot)
+        elif not bot:
+            self.say(event.target, [self._to(event, "yes?")])
+
+    def _ask(self, heard: _Heard, key: str, bot: bool) -> None:
+        event, allow = heard.event, self.config.tools.allow
+        question = Question(
+            key=key, target=event.target, asker=event.nick, private=event.private, bot=bot,
+            tools=self.config.tools.enabled and (not allow or any(matches(mask, event.source) for mask in allow)),
+            said=lambda: self._conversations.get(key).said(heard.line, self._quote), quote=self._quote,
+        )
+        if not self.desk.ask(question, self.nick):
+            log.warning("busy; did not take a question of %s", event.nick)
+            if not bot:
+                self._remark(event.target, "busy", self._to(
+                    event, f"I am busy with {self.desk.queued + 1} other questions; please ask again later"))
+        self.status.changed()
+
+    @staticmethod
+    def _to(event: Text, text: str) -> str:
+        return text if event.private else f"{event.nick}: {text}"
+
+    # The few words understood without a model.
+
+    def _obey(self, event: Text, asked: str) -> bool:
+        word, argument = addressing.command(asked)
+        key = fold(event.target)
+        if word == addressing.MORE:
+            page = self._pager.next_page(key, self.config.limits.answer_lines, self._room(event.target), self.link.now())
+            if page is None:
+                self._remark(event.target, "more", self._to(event, "there is no more"))
+            else:
+                self.say(event.target, page)
+        elif word == addressing.STOP:
+            session = self.link.session
+            if session is not None:
+                session.forget_waiting(event.target)
+            self.say(event.target, [self._to(event, "stopped" if self.desk.cancel(key) else "I am not doing anything")])
+        elif word == addressing.RESET:
+            self._conversations.forget(key)
+            self.say(event.target, [self._to(event, "forgotten; we start afresh")])
+        elif word == addressing.HELP:
+            self._remark(event.target, "help", self._to(
+                event, "ask me anything by my nick or in private; also: more, stop, reset, leave"))
+        elif word == addressing.LEAVE and (argument or not event.private):
+            self._leave(event, argument or event.target)
+        else:
+            return False
+        return True
+
+    def _leave(self, event: Text, channel: str) -> None:
+        if self.config.invite_policy != "anyone" and not self._is_operator(event.source):
+            self._remark(event.target, "leave", self._to(event, "only my operators can send me away"))
+            return
+        session = self.link.session
+        if session is None or not session.in_channel(channel):
+            self._remark(event.target, "leave", self._to(event, f"I am not in {one_line(channel, 60)}"))
+            return
+        log.info("leaving %s as %s asked", channel, event.source)
+        self._forget_channel(channel)
+        session.leave(channel, f"as {event.nick} asked")
+        self.link.pump()
+
+    def _on_invited(self, event: Invited) -> None:
+        allowed = self.config.invite_policy == "anyone" or (
+            self.config.invite_policy == "operators" and self._is_operator(event.source))
+        session = self.link.session
+        if not allowed or session is None:
+            log.info("not following the invitation of %s to %s", event.source, event.channel)
+            return
+        if len(self._channels) >= self.config.limits.channels and event.channel not in self._channels:
+            log.warning("in too many channels to follow %s to %s", event.source, event.channel)
+            return
+        log.info("following %s to %s", event.source, event.channel)
+        self._channels.setdefault(event.channel, "")
+        session.join(event.channel, "", self.link.now())
+        self.link.pump()
+
+    def _on_joined(self, channel: str) -> None:
+        log.info("joined %s", channel)
+        if not self._is_home(channel) and fold(channel) not in self._invited:
+            self._invited[fold(channel)] = channel
+            self._store.save(sorted(self._invited.values()))
+        self._deliver()
+
+    def _on_left(self, event: Left) -> None:
+        log.info("left %s%s", event.channel, f": kicked by {event.by} ({event.reason})" if event.kicked else "")
+        if event.kicked and not self._is_home(event.channel):
+            # Whoever kicks a guest does not want it back.
+            self._forget_channel(event.channel)
+            session = self.link.session
+            if session is not None:
+                session.leave(event.channel, "")
+
+    def _forget_channel(self, channel: str) -> None:
+        for name in [name for name in self._channels if fold(name) == fold(channel)]:
+            del self._channels[name]
+        if self._invited.pop(fold(channel), None) is not None:
+            self._store.save(sorted(self._invited.values()))
+
+    # Answers.
+
+    def _answered(self, question: Question, result: Result) -> None:
+        now = self.link.now()
+        self.status.changed()
+        if result.cancelled:
+            return
+        if question.bot:
+            self._guard.answered(question.asker, now)
+        if result.error:
+            log.warning("no answer for %s: %s", question.asker, result.error)
+            self._last_error = result.error
+            if not question.bot:
+                prefix = "" if question.private else f"{question.asker}: "
+                self._remark(question.target, f"error {result.error}", f"{prefix}sorry, {result.error}")
+            return
+        self._conversations.get(question.key).add(Line(self.nick, result.text, mine=True))
+        text = result.text
+        if not question.private and not addressing.begins_with_address(text):
+            text = f"{question.asker}: {text}"
+        room = self._room(question.target)
+        lines = lines_for_irc(text, room)
+        size = self.config.limits.answer_lines
+        # A bot would take the offer of more for a question.
+        page = lines[:size] if question.bot else self._pager.first_page(question.key, lines, size, room, now)
+        self.say(question.target, page)
+
+    # From outside.
+
+    def reconfigure(self, config: Config, changes: List[str]) -> None:
+        """Takes over a checked configuration without leaving IRC, and says what changed."""
+        old, self.config = self.config, config
+        self.desk.reconfigure(config)
+        self._book.reconfigure(config)
+        self._guard.reconfigure(config)
+        if config.limits != old.limits:
+            self._conversations = Conversations(config.limits)
+        self._wish_for_channels()
+        session = self.link.session
+        if session is not None:
+            for item in config.channels:
+                session.join(*(item.partition(" ")[::2]), self.link.now())
+            for item in old.channels:
+                name = item.split(" ")[0]
+                if not self._is_home(name) and fold(name) not in self._invited:
+                    session.leave(name, "no longer configured")
+        self.link.reconfigure(config)
+        # After a change of servers this is said where we come back.
+        self.announce(f"[reloaded: {', '.join(changes) or 'no changes'}]")
+        self.status.changed()
+
+    def stop(self, reason: str) -> None:
+        """Cancels what is being done and says goodbye."""
+        self.desk.close()
+        self.link.stop(reason)
+
+
+def default_status_path(config_path: str) -> str:
+    return os.path.join(os.path.dirname(os.path.abspath(config_path)), "agent-status.json")

@@ -1,0 +1,116 @@
+"""The beginning of an IRC connection: capabilities, SASL, and a nick that the server accepts."""
+
+from __future__ import annotations
+
+import base64
+import random
+from typing import Callable, Dict, List, Optional
+
+from .config import Config
+from .irc_protocol import Message, build, nick_candidate
+from .text import one_line
+
+_CAPABILITIES = ("sasl", "message-tags", "chghost")
+SASL_FAILED = ("902", "904", "905", "906", "907", "908")
+# The nick is bad, taken, collided with another's, or is not free yet.
+NICK_REFUSED = ("432", "433", "436", "437")
+_STANDARD_NICK = 9
+_ATTEMPTS = 20
+
+
+class Registration:
+    """Drives one registration. It is over when the session sees 001; until then `failed` may be called, once, with
+    why there will be none and whether the server does not want us (so that asking again soon is no use)."""
+
+    def __init__(self, config: Config, rng: random.Random, send: Callable[[bytes], None],
+                 failed: Callable[[str, bool], None]) -> None:
+        self._wanted = config.nick
+        self._sasl = config.server.sasl
+        self._rng = rng
+        self._send = send
+        self._failed = failed
+        self._authenticated = False
+        self._offered: Dict[str, str] = {}
+        self._refusals = 0
+        self._longest_nick = 30
+        self.nick = config.nick
+        if config.server.password:
+            send(build("PASS", trailing=config.server.password))
+        send(build("CAP", "LS", "302"))
+        send(build("NICK", config.nick))
+        send(build("USER", config.user, "0", "*", trailing=config.realname))
+
+    def welcome(self) -> bool:
+        """The server took us in. False if that is not good enough: there was to be a login first."""
+        if self._sasl is not None and not self._authenticated:
+            self._refuse("the server took us in without it")
+            return False
+        return True
+
+    def on_cap(self, message: Message) -> None:
+        verb = message.param(1).upper()
+        names = message.params[-1].split() if len(message.params) > 2 else []
+        if verb == "LS":
+            for item in names[:100]:
+                name, _, value = item.partition("=")
+                self._offered[name] = value
+            if message.param(2) != "*":
+                self._request()
+        elif verb == "ACK":
+            if self._sasl is not None and "sasl" in names:
+                self._send(build("AUTHENTICATE", "PLAIN"))
+            else:
+                self._send(build("CAP", "END"))
+        elif verb == "NAK":
+            if self._sasl is not None:
+                self._refuse("the server does not allow SASL")
+            else:
+                self._send(build("CAP", "END"))
+
+    def _request(self) -> None:
+        wanted: List[str] = [name for name in _CAPABILITIES if name in self._offered]
+        if self._sasl is None:
+            wanted = [name for name in wanted if name != "sasl"]
+        elif "sasl" not in self._offered:
+            self._refuse("the server offers no SASL")
+            return
+        elif self._offered["sasl"] and "PLAIN" not in self._offered["sasl"].upper().split(","):
+            self._refuse("the server offers SASL without PLAIN")
+            return
+        self._send(build("CAP", "REQ", trailing=" ".join(wanted)) if wanted else build("CAP", "END"))
+
+    def on_authenticate(self, message: Message) -> None:
+        if self._sasl is None or message.param(0) != "+" or self._authenticated:
+            return
+        token = base64.b64encode(f"\0{self._sasl.user}\0{self._sasl.password}".encode()).decode()
+        chunks = [token[start : start + 400] for start in range(0, len(token), 400)]
+        if len(chunks[-1]) == 400:
+            chunks.append("+")
+        for chunk in chunks:
+            self._send(build("AUTHENTICATE", chunk))
+
+    def on_sasl_done(self, message: Message) -> None:
+        self._authenticated = True
+        self._send(build("CAP", "END"))
+
+    def on_sasl_failed(self, message: Message) -> None:
+        if self._sasl is not None and not self._authenticated:
+            self._refuse(one_line(message.params[-1] if message.params else "") or "no reason given")
+
+    def _refuse(self, why: str) -> None:
+        # Going on without the account could put the agent under another's name, so it does not.
+        self._failed(f"SASL login failed: {why}", True)
+
+    def on_nick_refused(self, message: Message) -> Optional[str]:
+        """Tries the next name."""
+        self._refusals += 1
+        if self._refusals > _ATTEMPTS:
+            self._failed("the server refused every nick", False)
+            return None
+        if message.command == "432":
+            # Too long is the one complaint that can be met; nine characters is what the standard promises.
+            too_long = self._longest_nick > _STANDARD_NICK
+            self._longest_nick = _STANDARD_NICK if too_long else max(1, self._longest_nick - 1)
+        self.nick = nick_candidate(self._wanted, self._refusals, self._longest_nick, self._rng.randrange(1000))
+        self._send(build("NICK", self.nick))
+        return self.nick

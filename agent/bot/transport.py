@@ -1,0 +1,239 @@
+"""One HTTP request to an LLM server and its answer as a stream of bytes, bounded in time at every stage.
+
+Blocking; used from the worker thread. Proxy settings of the environment are ignored: the server is the one that the
+configuration names, or none.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import ssl
+import threading
+import urllib.parse
+from typing import Any, Callable, Dict, Iterator, Mapping, Optional
+
+from .cancel import Cancel
+from .config import Llm
+from .text import one_line
+
+_CHUNK = 65536
+_LONGEST_LINE = 4 << 20
+_LONGEST_ERROR_BODY = 65536
+
+
+class LlmError(Exception):
+    """Why there is no answer, in one line that is fit to be shown to the user."""
+
+    def __init__(self, message: str, status: int = 0, body: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.body = body
+        # Seconds after which the server said to ask again.
+        self.retry_after: Optional[float] = None
+
+
+class Exchange:
+    """A POST of JSON. Enter it to send; `status` and the chunks of the body are there inside.
+
+    Timeouts: connecting; from sending to the first byte of the answer's body; between two chunks; and the whole, which
+    a timer enforces by shutting the socket, so that a server that drips bytes cannot outlast it."""
+
+    def __init__(self, llm: Llm, path: str, payload: Mapping[str, Any], cancel: Cancel) -> None:
+        self._llm = llm
+        parts = urllib.parse.urlsplit(llm.url)
+        self._where = parts.netloc
+        self._path = parts.path.rstrip("/") + path
+        self._body = json.dumps(payload, ensure_ascii=False).encode("utf-8", "replace")
+        self._cancel = cancel
+        self._parts = parts
+        self._connection: Optional[http.client.HTTPConnection] = None
+        self._socket: Optional[socket.socket] = None
+        self._response: Optional[http.client.HTTPResponse] = None
+        self._late = False
+        self._begun = False
+        self._forget: Callable[[], None] = lambda: None
+        self._timer = threading.Timer(llm.timeouts.total_s, self._too_late)
+        self._timer.daemon = True
+        self.status = 0
+
+    def __enter__(self) -> Exchange:
+        self._timer.start()
+        self._forget = self._cancel.on_set(self._shut)
+        try:
+            self._send()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        self._forget()
+        if self._response is not None:
+            self._response.close()
+        if self._connection is not None:
+            self._connection.close()
+
+    def _too_late(self) -> None:
+        self._late = True
+        self._shut()
+
+    def _shut(self) -> None:
+        sock = self._socket
+        if sock is not None:
+            try:
+                sock.shutdown(socket.SHUT_RDWR)
+            except (OSError, ValueError):
+                pass
+
+    def _send(self) -> None:
+        timeouts = self._llm.timeouts
+        host, port = self._parts.hostname or "", self._parts.port
+        headers: Dict[str, str] = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream",
+                                   "Connection": "close"}
+        if self._llm.api_key:
+            headers["Authorization"] = f"Bearer {self._llm.api_key}"
+        try:
+            if self._parts.scheme == "https":
+                context = ssl.create_default_context(cafile=self._llm.ca_file or None)
+                self._connection = http.client.HTTPSConnection(host, port, timeout=timeouts.connect_s, context=context)
+            else:
+                self._connection = http.client.HTTPConnection(host, port, timeout=timeouts.connect_s)
+            self._connection.connect()
+        except socket.timeout:
+            self._check()
+            raise LlmError(f"the LLM server {self._where} did not accept a connection within {timeouts.connect_s:g} s") \
+                from None
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            self._check()
+            raise LlmError(f"cannot reach the LLM server {self._where}: {_why(error)}") from error
+        self._socket = self._connection.sock
+        # Whoever cancelled before the socket was known could not shut it.
+        self._check()
+        with self._translated():
+            self._socket.settimeout(timeouts.first_token_s)
+            self._connection.request("POST", self._path, self._body, headers)
+            self._response = self._connection.getresponse()
+        self.status = self._response.status
+
+    def _check(self) -> None:
+        self._cancel.check()
+        if self._late:
+            raise LlmError(f"the LLM took longer than {self._llm.timeouts.total_s:g} s; gave up")
+
+    def _translated(self) -> _Translated:
+        return _Translated(self)
+
+    def chunks(self) -> Iterator[bytes]:
+        assert self._response is not None and self._socket is not None
+        while True:
+            with self._translated():
+                chunk = self._response.read1(_CHUNK)
+                self._socket.settimeout(self._llm.timeouts.idle_s)
+            self._check()
+            if not chunk:
+                return
+            self._begun = True
+            yield chunk
+
+    def lines(self) -> Iterator[str]:
+        """The body's lines; the last one too if it has no end."""
+        rest = b""
+        for chunk in self.chunks():
+            *whole, rest = (rest + chunk).split(b"\n")
+            for line in whole:
+                yield line.decode("utf-8", "replace").rstrip("\r")
+            if len(rest) > _LONGEST_LINE:
+                raise LlmError("the LLM server sent a line without end; gave up")
+        if rest:
+            yield rest.decode("utf-8", "replace").rstrip("\r")
+
+    def raise_for_status(self) -> None:
+        """Turns any status but 200 into an LlmError with the server's own words where it has some."""
+        if self.status == 200:
+            return
+        assert self._response is not None
+        data = b""
+        try:
+            for chunk in self.chunks():
+                data += chunk
+                if len(data) > _LONGEST_ERROR_BODY:
+                    break
+        except LlmError:
+            pass
+        body = data[:_LONGEST_ERROR_BODY].decode("utf-8", "replace")
+        said = error_text(body)
+        if self.status in (401, 403):
+            text = f"the LLM server refused the API key (status {self.status})"
+        elif self.status == 404 and not said:
+            text = f"the LLM server has nothing at {self._path} (status 404); check llm.url and llm.api"
+        elif 300 <= self.status < 400:
+            target = one_line(self._response.getheader("Location") or "elsewhere", 100)
+            text = f"the LLM server redirects to {target}; set llm.url to where it really is"
+        else:
+            text = f"the LLM server answered with status {self.status}"
+        raise LlmError(text + (f": {said}" if said else ""), self.status, body)
+
+    def retry_after(self) -> Optional[float]:
+        """Seconds that the server asked us to wait, if it did."""
+        value = self._response.getheader("Retry-After") if self._response is not None else None
+        try:
+            return float(value) if value is not None else None
+        except ValueError:
+            return None
+
+
+class _Translated:
+    """Turns what sockets and http.client raise into LlmError or Cancelled."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: Optional[BaseException], trace: object) -> None:
+        exchange = self._exchange
+        timeouts = exchange._llm.timeouts
+        if error is None or isinstance(error, LlmError):
+            return
+        if not isinstance(error, (OSError, ValueError, http.client.HTTPException)):
+            return
+        exchange._check()
+        if isinstance(error, socket.timeout):
+            if exchange._begun:
+                raise LlmError(f"the LLM went silent for {timeouts.idle_s:g} s in mid-answer") from error
+            raise LlmError(f"the LLM said nothing within {timeouts.first_token_s:g} s") from error
+        if isinstance(error, (http.client.BadStatusLine, http.client.LineTooLong)) and not isinstance(
+                error, http.client.RemoteDisconnected):
+            raise LlmError("the LLM server does not speak HTTP; check llm.url") from error
+        raise LlmError(f"the LLM server broke off the connection: {_why(error)}") from error
+
+
+def _why(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return one_line(error.strerror, 120).lower()
+    return one_line(str(error), 120) or type(error).__name__
+
+
+def error_text(body: str) -> str:
+    """The message inside {"error": "…"} or {"error": {"message": "…"}}; the body itself if it is neither."""
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return one_line(body, 160) if not body.lstrip().startswith("<") else ""
+    if isinstance(value, dict):
+        return error_of(value)
+    return ""
+
+
+def error_of(value: Mapping[str, Any]) -> str:
+    """What an object says went wrong; nothing if it holds no error."""
+    error = value.get("error")
+    if isinstance(error, dict):
+        error = error.get("message") or error.get("type") or "unnamed error"
+    if error is None and isinstance(value.get("detail"), str):
+        error = value["detail"]
+    return one_line(str(error), 200) if error else ""
