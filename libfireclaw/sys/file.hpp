@@ -46,6 +46,8 @@ class FileLock {
   static FileLock acquire(const std::filesystem::path& path, Mode mode, Deadline deadline, std::string_view what);
   /// nullopt if somebody else holds it.
   static std::optional<FileLock> try_acquire(const std::filesystem::path& path, Mode mode);
+  /// The descriptor that holds the lock: closing it unlocks.
+  [[nodiscard]] Fd into_fd() && { return std::move(fd_); }
 
  private:
   explicit FileLock(Fd fd) : fd_{std::move(fd)} {}
