@@ -3,6 +3,7 @@
 #include <array>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -49,10 +50,13 @@ struct Identity {
 };
 
 class Process;
+struct Opened;
 
 struct CopyProgress {
   std::uint64_t files = 0;
   std::uint64_t bytes = 0;
+  /// Sockets, pipes and devices, which are passed over (copy_in only: in the guest guestd passes over them).
+  std::uint64_t skipped = 0;
 };
 
 /// The host's end of a connection to guestd. Owns the stream. Any number of threads may use it at once; commands
@@ -66,6 +70,13 @@ class Session {
   /// another protocol version (naming both).
   static Session open(sys::Fd stream, std::optional<sys::Fd> claim, const std::optional<Identity>& identity,
                       Deadline deadline, const std::stop_token& stop = {});
+
+  /// open() and start() in one round trip: the command is sent together with the greeting, and may have ended by the
+  /// time this returns. For a guest that is up (restored, say); one that still boots would start the command with the
+  /// time that it was when the boot began, and is corrected only a moment later. If it cannot be configured, the
+  /// command is not run.
+  static Opened open_and_start(sys::Fd stream, std::optional<sys::Fd> claim, const std::optional<Identity>& identity,
+                               ExecOptions options, Deadline deadline, const std::stop_token& stop = {});
 
   Session(Session&&) noexcept;
   Session& operator=(Session&&) noexcept;
@@ -97,11 +108,11 @@ class Session {
   /// Round trip.
   void ping(Deadline deadline);
 
- private:
   struct Impl;
+
+ private:
   explicit Session(std::shared_ptr<Impl> impl);
   std::shared_ptr<Impl> impl_;
-  friend class Process;
 };
 
 /// A command running in the guest. Destruction without wait() ends it. The members but wait() may be called from
@@ -117,11 +128,18 @@ class Process {
   void send_signal(int number);
   void resize(WindowSize size);
 
- private:
   struct Impl;
+
+ private:
   explicit Process(std::shared_ptr<Impl> impl);
   std::shared_ptr<Impl> impl_;
   friend class Session;
+};
+
+/// What open_and_start() gives. The process ends with the session.
+struct Opened {
+  Session session;
+  Process process;
 };
 
 }  // namespace fireclaw::guest

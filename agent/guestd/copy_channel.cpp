@@ -1,0 +1,101 @@
+#include <cerrno>
+#include <string>
+#include <utility>
+
+#include "channel.hpp"
+
+namespace fireclaw::guestd {
+namespace {
+
+using guest::Failure;
+using guest::TreeReader;
+using guest::TreeWriter;
+using wire::Type;
+
+/// Files from the host.
+class PutChannel final : public Channel {
+ public:
+  PutChannel(Outlet& outlet, std::uint32_t id, const wire::Put& request)
+      : Channel{outlet, id}, writer_{outlet.machine().files(), request.target, request.name, request.exact, {}} {}
+
+  bool handle(const wire::Frame& frame) override {
+    std::optional<Failure> failed;
+    if (frame.type == Type::Data) {
+      failed = writer_.data(frame.payload);
+    } else if (frame.type == Type::Entry) {
+      wire::Entry entry;
+      if (!wire::decode(frame.payload, entry)) return false;
+      failed = writer_.entry(entry);
+    } else if (frame.type == Type::Leave) {
+      failed = writer_.leave();
+    } else if (frame.type == Type::PutEnd) {
+      failed = writer_.finish();
+      if (!failed) send_done(0, {});
+    } else {
+      return false;
+    }
+    if (failed) {
+      send_done(failed->error, failed->message);
+    } else if (wire::is_metered(frame.type)) {
+      consumed(wire::cost(frame.payload.size()));
+    }
+    return true;
+  }
+
+ private:
+  TreeWriter writer_;
+};
+
+/// Files to the host.
+class GetChannel final : public Channel {
+ public:
+  GetChannel(Outlet& outlet, std::uint32_t id, const wire::Get& request)
+      : Channel{outlet, id}, reader_{outlet.machine().files(), request.source, request.follow} {}
+
+  bool handle(const wire::Frame&) override { return false; }
+
+  bool pump() override {
+    if (finished_ || !outlet_.has_room() || allowance_ < wire::cost(piece_bytes)) return false;
+    TreeReader::Item item;
+    char* room = outlet_.begin_bulk(piece_bytes);
+    if (const std::optional<Failure> failed = reader_.next(item, room, piece_bytes)) {
+      send_done(failed->error, failed->message);
+      return true;
+    }
+    switch (item.kind) {
+      case TreeReader::Item::Kind::Data:
+        allowance_ -= wire::cost(item.bytes);
+        outlet_.end_bulk(Type::Data, id_, item.bytes);
+        break;
+      case TreeReader::Item::Kind::Entry: {
+        const std::string entry = wire::encode(item.entry);
+        allowance_ -= wire::cost(entry.size());
+        send(Type::Entry, entry);
+        break;
+      }
+      case TreeReader::Item::Kind::Leave:
+        allowance_ -= wire::cost(0);
+        send(Type::Leave);
+        break;
+      case TreeReader::Item::Kind::End: send_done(0, {}); break;
+    }
+    return true;
+  }
+
+ private:
+  /// Also more than any entry takes.
+  static constexpr std::size_t piece_bytes = std::size_t{32} << 10;
+  TreeReader reader_;
+};
+
+}  // namespace
+
+std::unique_ptr<Channel> make_put_channel(Outlet& outlet, std::uint32_t id, const wire::Put& request) {
+  return std::make_unique<PutChannel>(outlet, id, request);
+}
+
+std::unique_ptr<Channel> make_get_channel(Outlet& outlet, std::uint32_t id, const wire::Get& request) {
+  return std::make_unique<GetChannel>(outlet, id, request);
+}
+
+}  // namespace fireclaw::guestd

@@ -1,0 +1,248 @@
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <utility>
+
+#include "channel.hpp"
+
+namespace fireclaw::guestd {
+namespace {
+
+using wire::Type;
+
+/// How long something that the command left behind may stay silent, and may go on in all, before its output is given
+/// up and the end of the command is reported.
+constexpr std::int64_t quiet_ms = 100;
+constexpr std::int64_t linger_ms = 1000;
+constexpr std::size_t piece_bytes = std::size_t{32} << 10;
+
+/// One of our ends of the command's pipes, or of its terminal.
+struct Stream final : Watcher {
+  void ready(std::uint32_t) override { readable = writable = true; }
+
+  OwnedFd fd;
+  Type type = Type::Stdout;
+  bool readable = true;
+  bool writable = true;
+  /// Bytes that were in the pipe when the command ended: these are its own, and are delivered however slow the host.
+  std::size_t owed = 0;
+};
+
+/// A command. Its outputs are drained before its end is reported, also when it closed them early. What its
+/// descendants write after its end is still delivered until they have been silent for `quiet_ms`, for `linger_ms` at
+/// most: a command that leaves a daemon behind does not hang.
+class ExecChannel final : public Channel {
+ public:
+  ExecChannel(Outlet& outlet, std::uint32_t id, Spawned spawned, bool tty)
+      : Channel{outlet, id}, pid_{spawned.pid}, tty_{tty} {
+    in_.fd = std::move(spawned.in);
+    out_.fd = std::move(spawned.out);
+    err_.fd = std::move(spawned.err);
+    err_.type = Type::Stderr;
+    for (Stream* stream : {&in_, &out_, &err_})
+      if (stream->fd.open()) outlet_.loop().watch(stream->fd.get(), *stream);
+  }
+  ~ExecChannel() override {
+    if (!reported_) outlet_.machine().signal_group(pid_, SIGKILL);
+    for (Stream* stream : {&in_, &out_, &err_}) close_stream(*stream);
+  }
+
+  bool handle(const wire::Frame& frame) override;
+  bool pump() override;
+  bool child_ended(pid_t pid, int status) override;
+  std::int64_t deadline() const override;
+  void tick() override { report_if_over(); }
+
+ private:
+  void close_stream(Stream& stream) {
+    if (!stream.fd.open()) return;
+    outlet_.loop().unwatch(stream.fd.get(), stream);
+    stream.fd.reset();
+  }
+  /// Where input goes.
+  Stream& input() { return tty_ ? out_ : in_; }
+  void feed();
+  void stop_input();
+  bool forward(Stream& stream);
+  void report_if_over();
+  /// There is output that the window, or the room in the session's queue, does not allow to be read.
+  bool waits_for_host() const { return (out_.fd.open() && out_.readable) || (err_.fd.open() && err_.readable); }
+
+  const pid_t pid_;
+  const bool tty_;
+  Stream in_;
+  Stream out_;
+  Stream err_;
+
+  wire::ByteQueue pending_input_;
+  std::size_t pending_cost_ = 0;
+  bool input_ended_ = false;
+  bool input_refused_ = false;
+
+  bool ended_ = false;
+  bool reported_ = false;
+  wire::Exit exit_;
+  std::int64_t quiet_at_ = 0;
+  std::int64_t give_up_at_ = 0;
+};
+
+bool ExecChannel::handle(const wire::Frame& frame) {
+  if (frame.type == Type::Stdin) {
+    if (input_ended_ || (!tty_ && !in_.fd.open() && !input_refused_)) return false;
+    if (input_refused_) return true;
+    pending_input_.append(frame.payload);
+    pending_cost_ += wire::cost(frame.payload.size());
+    feed();
+    return true;
+  }
+  if (frame.type == Type::StdinEnd) {
+    input_ended_ = true;
+    feed();
+    return frame.payload.empty();
+  }
+  if (frame.type == Type::Signal) {
+    wire::Signal request;
+    if (!wire::decode(frame.payload, request) || request.number < 1 || request.number > 64) return false;
+    outlet_.machine().signal_group(pid_, static_cast<int>(request.number));
+    return true;
+  }
+  if (frame.type == Type::Resize) {
+    wire::Resize request;
+    if (!wire::decode(frame.payload, request)) return false;
+    winsize size{};
+    size.ws_row = request.rows;
+    size.ws_col = request.columns;
+    if (tty_ && out_.fd.open()) ioctl(out_.fd.get(), TIOCSWINSZ, &size);
+    return true;
+  }
+  return false;
+}
+
+/// The command reads no more: what it has not read is dropped, and the host need not send more.
+void ExecChannel::stop_input() {
+  if (input_refused_) return;
+  input_refused_ = true;
+  pending_input_.clear();
+  pending_cost_ = 0;
+  if (!tty_) close_stream(in_);
+  send(Type::StdinClosed);
+}
+
+void ExecChannel::feed() {
+  Stream& stream = input();
+  if (!stream.fd.open() || input_refused_) return;
+  while (!pending_input_.view().empty()) {
+    const std::string_view bytes = pending_input_.view();
+    const ssize_t written = write(stream.fd.get(), bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written == 0 || (written < 0 && errno == EAGAIN)) {
+      stream.writable = false;
+      return;
+    }
+    if (written < 0) return stop_input();
+    pending_input_.consume(static_cast<std::size_t>(written));
+    pending_cost_ -= static_cast<std::size_t>(written);
+    consumed(static_cast<std::size_t>(written));
+  }
+  if (pending_cost_ > 0) consumed(std::exchange(pending_cost_, 0));
+  if (!input_ended_) return;
+  if (tty_) {
+    // A terminal has no end of file of its own; this is what the user would type.
+    termios modes{};
+    char end = 4;
+    if (tcgetattr(stream.fd.get(), &modes) == 0) end = static_cast<char>(modes.c_cc[VEOF]);
+    if (write(stream.fd.get(), &end, 1) < 0 && errno == EAGAIN) {
+      stream.writable = false;
+      return;
+    }
+  } else {
+    close_stream(in_);
+  }
+  input_refused_ = true;
+}
+
+bool ExecChannel::forward(Stream& stream) {
+  if (!stream.fd.open() || !stream.readable || !outlet_.has_room()) return false;
+  const std::size_t most = std::min(wire::affordable(allowance_), piece_bytes);
+  if (most == 0) return false;
+  char* room = outlet_.begin_bulk(most);
+  const ssize_t got = read(stream.fd.get(), room, most);
+  if (got > 0) {
+    const auto bytes = static_cast<std::size_t>(got);
+    outlet_.end_bulk(stream.type, id_, bytes);
+    allowance_ -= wire::cost(bytes);
+    stream.owed -= std::min(stream.owed, bytes);
+    if (ended_) quiet_at_ = now_ms() + quiet_ms;
+    return true;
+  }
+  if (got < 0 && errno == EINTR) return true;
+  if (got < 0 && errno == EAGAIN) {
+    stream.readable = false;
+    stream.owed = 0;
+    return false;
+  }
+  // End of file; EIO from a terminal that nobody has open any more.
+  close_stream(stream);
+  return false;
+}
+
+bool ExecChannel::pump() {
+  Stream& in = input();
+  if (in.fd.open() && in.writable && (input_ended_ || !pending_input_.view().empty())) feed();
+  const bool sent_out = forward(out_);
+  const bool sent_err = forward(err_);
+  report_if_over();
+  return sent_out || sent_err;
+}
+
+bool ExecChannel::child_ended(pid_t pid, int status) {
+  if (pid != pid_ || ended_) return false;
+  ended_ = true;
+  if (WIFSIGNALED(status)) {
+    exit_.signal = WTERMSIG(status);
+    exit_.code = 128 + exit_.signal;
+  } else {
+    exit_.code = WEXITSTATUS(status);
+  }
+  for (Stream* stream : {&out_, &err_}) {
+    int held = 0;
+    if (stream->fd.open() && ioctl(stream->fd.get(), FIONREAD, &held) == 0 && held > 0)
+      stream->owed = static_cast<std::size_t>(held);
+    // No event is due for an end of file that came with the last bytes.
+    stream->readable = true;
+  }
+  quiet_at_ = now_ms() + quiet_ms;
+  give_up_at_ = quiet_at_ - quiet_ms + linger_ms;
+  return true;
+}
+
+std::int64_t ExecChannel::deadline() const {
+  if (!ended_ || reported_) return -1;
+  if (waits_for_host()) return out_.owed + err_.owed > 0 ? -1 : give_up_at_;
+  return std::min(quiet_at_, give_up_at_);
+}
+
+void ExecChannel::report_if_over() {
+  if (!ended_ || reported_) return;
+  if (out_.fd.open() || err_.fd.open()) {
+    if (out_.owed + err_.owed > 0) return;
+    const std::int64_t now = now_ms();
+    if (now < give_up_at_ && (waits_for_host() || now < quiet_at_)) return;
+  }
+  reported_ = true;
+  send(Type::Exit, wire::encode(exit_));
+  finished_ = true;
+}
+
+}  // namespace
+
+std::unique_ptr<Channel> make_exec_channel(Outlet& outlet, std::uint32_t id, Spawned spawned, bool tty) {
+  return std::make_unique<ExecChannel>(outlet, id, std::move(spawned), tty);
+}
+
+}  // namespace fireclaw::guestd

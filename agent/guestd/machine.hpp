@@ -1,0 +1,41 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+
+#include "guest/tree.hpp"
+#include "guest/wire.hpp"
+
+namespace fireclaw::guestd {
+
+namespace wire = guest::wire;
+using guest::OwnedFd;
+
+/// A command that runs: the leader of a session and process group of its own.
+struct Spawned {
+  pid_t pid = -1;
+  /// Our ends, non-blocking. With a terminal `out` is its master side, written and read, and the others are unused.
+  OwnedFd in;
+  OwnedFd out;
+  OwnedFd err;
+};
+
+/// What sessions can do to the machine they are on. The fuzzers put something harmless in its place.
+class Machine {
+ public:
+  virtual ~Machine() = default;
+  virtual wire::Hello hello() = 0;
+  virtual std::optional<wire::ExecFailed> spawn(const wire::Exec& request, Spawned& spawned) = 0;
+  virtual void signal_group(pid_t leader, int number) = 0;
+  virtual wire::Done configure(const wire::Configure& request) = 0;
+  virtual wire::Done set_clock(std::int64_t time_ns) = 0;
+  /// Where file copies look up names.
+  virtual guest::Base files() = 0;
+  virtual wire::Done prepare_snapshot() = 0;
+  /// Begins to end the machine; returns at once.
+  virtual void shutdown(std::uint32_t grace_ms) = 0;
+};
+
+}  // namespace fireclaw::guestd

@@ -1,0 +1,72 @@
+#include "server.hpp"
+
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <utility>
+
+namespace fireclaw::guestd {
+
+Server::Server(Loop& loop) : loop_{loop} {
+  struct sigaction ignore {};
+  ignore.sa_handler = SIG_IGN;
+  sigaction(SIGPIPE, &ignore, nullptr);
+  sigset_t wanted;
+  sigemptyset(&wanted);
+  sigaddset(&wanted, SIGCHLD);
+  sigprocmask(SIG_BLOCK, &wanted, nullptr);
+  signals_.reset(signalfd(-1, &wanted, SFD_NONBLOCK | SFD_CLOEXEC));
+  loop_.watch(signals_.get(), *this);
+}
+
+Server::~Server() { loop_.unwatch(signals_.get(), *this); }
+
+void Server::add(Machine& machine, OwnedFd fd, Connection::Kind kind) {
+  connections_.push_back(std::make_unique<Connection>(machine, loop_, std::move(fd), kind));
+}
+
+void Server::ready(std::uint32_t) {
+  signalfd_siginfo information[8];
+  while (read(signals_.get(), information, sizeof information) > 0) {
+  }
+  child_ended_ = true;
+}
+
+void Server::reap() {
+  child_ended_ = false;
+  for (;;) {
+    int status = 0;
+    const pid_t pid = waitpid(-1, &status, WNOHANG);
+    if (pid <= 0) {
+      childless_ = pid < 0 && errno == ECHILD;
+      return;
+    }
+    const auto knows = [&](const auto& connection) { return connection->session().child_ended(pid, status); };
+    [[maybe_unused]] const bool known = std::any_of(connections_.begin(), connections_.end(), knows);
+  }
+}
+
+void Server::service() {
+  for (auto& connection : connections_) {
+    connection->session().tick();
+    connection->service();
+  }
+  std::erase_if(connections_, [](const auto& connection) { return connection->closed(); });
+}
+
+void Server::run_once(std::int64_t deadline) {
+  for (auto& connection : connections_) {
+    const std::int64_t wanted = connection->session().deadline();
+    if (wanted >= 0 && (deadline < 0 || wanted < deadline)) deadline = wanted;
+  }
+  const std::int64_t wait = deadline < 0 ? -1 : std::clamp<std::int64_t>(deadline - now_ms(), 0, 60000);
+  loop_.run_once(static_cast<int>(wait));
+  if (child_ended_) reap();
+  service();
+}
+
+}  // namespace fireclaw::guestd

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "connection.hpp"
+#include "loop.hpp"
+#include "machine.hpp"
+
+namespace fireclaw::guestd {
+
+/// Serves any number of connections and reaps every child, in one thread.
+class Server final : private Watcher {
+ public:
+  explicit Server(Loop& loop);
+  ~Server();
+
+  void add(Machine& machine, OwnedFd fd, Connection::Kind kind);
+  [[nodiscard]] bool has_connections() const { return !connections_.empty(); }
+  /// Waits for something to happen, at most until `deadline` (now_ms() time; -1: no limit), and deals with it.
+  void run_once(std::int64_t deadline);
+  /// Whether there are no children left, as far as the last reaping saw.
+  [[nodiscard]] bool childless() const { return childless_; }
+
+ private:
+  void ready(std::uint32_t events) override;
+  void reap();
+  void service();
+
+  Loop& loop_;
+  OwnedFd signals_;
+  std::vector<std::unique_ptr<Connection>> connections_;
+  bool child_ended_ = true;
+  bool childless_ = false;
+};
+
+}  // namespace fireclaw::guestd

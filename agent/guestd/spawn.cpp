@@ -1,0 +1,269 @@
+#include "spawn.hpp"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <climits>
+#include <csignal>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "text.hpp"
+#include "users.hpp"
+
+namespace fireclaw::guestd {
+namespace {
+
+using wire::ExecFailed;
+using wire::ExecFailure;
+
+constexpr std::string_view default_path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// The group that terminals belong to, in every distribution.
+constexpr gid_t tty_group = 5;
+
+ExecFailed failed(ExecFailure reason, int error, std::string message) { return {reason, error, std::move(message)}; }
+
+enum class Step { Terminal, User, Folder, Execute };
+
+/// All that the child needs, ready made: it shares our memory until it executes, so it allocates nothing.
+struct Plan {
+  std::vector<std::string> candidates;
+  std::vector<char*> argv;
+  std::vector<char*> envp;
+  const User* user = nullptr;
+  bool change_user = true;
+  const char* cwd = nullptr;
+  bool cwd_required = false;
+  bool tty = false;
+  std::array<int, 3> fds{};
+
+  // What became of it.
+  Step step = Step::Execute;
+  int error = 0;
+};
+
+bool become_user(const User& user) {
+  // The bare system calls: the C library's would tell other threads, and there are none.
+  return syscall(SYS_setgroups, user.groups.size(), user.groups.data()) == 0 &&
+         syscall(SYS_setresgid, user.gid, user.gid, user.gid) == 0 &&
+         syscall(SYS_setresuid, user.uid, user.uid, user.uid) == 0;
+}
+
+int run_child(void* argument) {
+  Plan& plan = *static_cast<Plan*>(argument);
+  struct sigaction standard {};
+  standard.sa_handler = SIG_DFL;
+  sigaction(SIGPIPE, &standard, nullptr);
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+
+  setsid();
+  plan.step = Step::Terminal;
+  if (plan.tty && ioctl(plan.fds[0], TIOCSCTTY, 0) < 0) {
+    plan.error = errno;
+    _exit(127);
+  }
+  for (int number = 0; number < 3; ++number) dup2(plan.fds[static_cast<std::size_t>(number)], number);
+  plan.step = Step::User;
+  if (plan.change_user && !become_user(*plan.user)) {
+    plan.error = errno;
+    _exit(127);
+  }
+  plan.step = Step::Folder;
+  if (chdir(plan.cwd) < 0 && (plan.cwd_required || chdir("/") < 0)) {
+    plan.error = errno;
+    _exit(127);
+  }
+  plan.step = Step::Execute;
+  int error = ENOENT;
+  for (const std::string& candidate : plan.candidates) {
+    execve(candidate.c_str(), plan.argv.data(), plan.envp.data());
+    // As a shell: go on past folders without it, remember that one had it but would not run it.
+    if (errno == EACCES) {
+      error = EACCES;
+    } else if (errno != ENOENT && errno != ENOTDIR) {
+      error = errno;
+      break;
+    }
+  }
+  plan.error = error;
+  _exit(127);
+}
+
+/// Runs the child on a stack of its own while this thread waits, sharing all memory: no page tables are copied, which
+/// is most of what a fork costs.
+pid_t start(Plan& plan) {
+  alignas(16) static std::array<char, std::size_t{64} << 10> stack;
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  sigprocmask(SIG_SETMASK, &all, &before);
+  const pid_t pid = clone(run_child, stack.data() + stack.size(), CLONE_VM | CLONE_VFORK | SIGCHLD, &plan);
+  if (pid < 0) plan.error = errno;
+  sigprocmask(SIG_SETMASK, &before, nullptr);
+  return pid;
+}
+
+std::vector<std::string> make_environment(const wire::Exec& request, const User& user) {
+  std::vector<std::pair<std::string, std::string>> variables = {
+      {"PATH", std::string{default_path}}, {"HOME", user.home.empty() ? "/" : user.home}, {"LANG", "C.UTF-8"}};
+  if (!user.name.empty()) {
+    variables.emplace_back("USER", user.name);
+    variables.emplace_back("LOGNAME", user.name);
+  }
+  if (request.tty) variables.emplace_back("TERM", "xterm-256color");
+  for (const auto& [name, value] : request.env) {
+    bool replaced = false;
+    for (auto& [known, old] : variables) {
+      if (known != name) continue;
+      old = value;
+      replaced = true;
+    }
+    if (!replaced) variables.emplace_back(name, value);
+  }
+  std::vector<std::string> environment;
+  environment.reserve(variables.size());
+  for (const auto& [name, value] : variables) environment.push_back(cat({name, "=", value}));
+  return environment;
+}
+
+std::vector<std::string> make_candidates(const std::string& program, const std::vector<std::string>& environment) {
+  if (program.find('/') != std::string::npos) return {program};
+  std::vector<std::string> candidates;
+  if (program.empty()) return candidates;
+  for (const std::string& variable : environment) {
+    if (variable.compare(0, 5, "PATH=") != 0) continue;
+    for (const std::string_view folder : split(std::string_view{variable}.substr(5), ':'))
+      candidates.push_back(cat({folder, "/", program}));
+  }
+  return candidates;
+}
+
+bool has_nul(const std::string& text) { return text.find('\0') != std::string::npos; }
+
+bool is_sound(const wire::Exec& request) {
+  for (const std::string& argument : request.argv)
+    if (has_nul(argument)) return false;
+  for (const auto& [name, value] : request.env)
+    if (name.empty() || name.find('=') != std::string::npos || has_nul(name) || has_nul(value)) return false;
+  return !has_nul(request.cwd);
+}
+
+struct Ends {
+  std::array<OwnedFd, 3> child;
+  OwnedFd shared;
+};
+
+bool open_pipe(OwnedFd& ours, OwnedFd& theirs, bool we_write) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) < 0) return false;
+  ours.reset(ends[we_write ? 1 : 0]);
+  theirs.reset(ends[we_write ? 0 : 1]);
+  return fcntl(ours.get(), F_SETFL, O_NONBLOCK) == 0;
+}
+
+bool open_pipes(const wire::Exec& request, Spawned& spawned, Ends& ends) {
+  if (request.has_stdin) {
+    if (!open_pipe(spawned.in, ends.child[0], true)) return false;
+  } else {
+    ends.child[0].reset(open("/dev/null", O_RDONLY | O_CLOEXEC));
+    if (!ends.child[0].open()) return false;
+  }
+  return open_pipe(spawned.out, ends.child[1], false) && open_pipe(spawned.err, ends.child[2], false);
+}
+
+bool open_terminal(const wire::Exec& request, const User& user, Spawned& spawned, Ends& ends) {
+  spawned.out.reset(open("/dev/ptmx", O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC));
+  if (!spawned.out.open()) return false;
+  const int master = spawned.out.get();
+  const int unlocked = 0;
+  if (ioctl(master, TIOCSPTLCK, &unlocked) < 0) return false;
+  ends.shared.reset(ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
+  if (!ends.shared.open()) return false;
+  winsize size{};
+  size.ws_row = request.rows;
+  size.ws_col = request.columns;
+  ioctl(master, TIOCSWINSZ, &size);
+  // So that the user can open it by name; without the privilege it is ours, and so is the user.
+  if (fchown(ends.shared.get(), user.uid, tty_group) == 0) fchmod(ends.shared.get(), 0620);
+  return true;
+}
+
+ExecFailed explain(const Plan& plan, const wire::Exec& request) {
+  const std::string why = error_text(plan.error);
+  switch (plan.step) {
+    case Step::Terminal: return failed(ExecFailure::BadRequest, plan.error, cat({"cannot take the terminal: ", why}));
+    case Step::User:
+      return failed(ExecFailure::BadRequest, plan.error, cat({"cannot become user '", request.user, "': ", why}));
+    case Step::Folder:
+      return failed(ExecFailure::NotExecutable, plan.error,
+                    cat({"cannot enter the working directory '", request.cwd, "': ", why}));
+    case Step::Execute: break;
+  }
+  const std::string& program = request.argv.front();
+  if (plan.error == ENOENT) {
+    const bool by_path = program.find('/') != std::string::npos;
+    struct stat status {};
+    if (by_path && stat(program.c_str(), &status) == 0)
+      return failed(ExecFailure::NotFound, plan.error, cat({"cannot run '", program, "': its interpreter is missing"}));
+    return failed(ExecFailure::NotFound, plan.error,
+                  cat({"'", program, by_path ? "': no such file" : "': command not found"}));
+  }
+  return failed(ExecFailure::NotExecutable, plan.error, cat({"cannot run '", program, "': ", why}));
+}
+
+}  // namespace
+
+std::optional<ExecFailed> spawn_command(const wire::Exec& request, Spawned& spawned) {
+  if (!is_sound(request))
+    return failed(ExecFailure::BadRequest, EINVAL, "a command, its folder and its environment cannot hold NUL bytes");
+
+  User user;
+  std::string passwd;
+  std::string group;
+  std::string problem;
+  read_file("/etc/passwd", passwd);
+  if (!request.user.empty()) read_file("/etc/group", group);
+  if (!find_user(request.user, passwd, group, user, problem)) return failed(ExecFailure::BadRequest, ENOENT, problem);
+
+  std::vector<std::string> environment = make_environment(request, user);
+  std::vector<std::string> arguments = request.argv;
+  Plan plan;
+  plan.candidates = make_candidates(arguments.front(), environment);
+  for (std::string& argument : arguments) plan.argv.push_back(argument.data());
+  plan.argv.push_back(nullptr);
+  for (std::string& variable : environment) plan.envp.push_back(variable.data());
+  plan.envp.push_back(nullptr);
+  plan.user = &user;
+  // Run as an ordinary process, guestd is the only user there is.
+  const bool any_user = request.user.empty() && geteuid() != 0;
+  plan.change_user = !any_user && (user.uid != geteuid() || user.gid != getegid());
+  plan.cwd_required = !request.cwd.empty();
+  plan.cwd = plan.cwd_required ? request.cwd.c_str() : user.home.c_str();
+  plan.tty = request.tty;
+
+  Ends ends;
+  const bool opened = request.tty ? open_terminal(request, user, spawned, ends) : open_pipes(request, spawned, ends);
+  if (!opened)
+    return failed(ExecFailure::BadRequest, errno,
+                  cat({request.tty ? "cannot open a terminal: " : "cannot open pipes: ", error_text(errno)}));
+  for (std::size_t i = 0; i < plan.fds.size(); ++i) plan.fds[i] = request.tty ? ends.shared.get() : ends.child[i].get();
+
+  spawned.pid = start(plan);
+  if (spawned.pid < 0)
+    return failed(ExecFailure::BadRequest, plan.error, cat({"cannot start a process: ", error_text(plan.error)}));
+  // The child that failed is reaped with all others.
+  if (plan.error != 0) return explain(plan, request);
+  return {};
+}
+
+}  // namespace fireclaw::guestd

@@ -1,0 +1,138 @@
+#include "guest/session.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/scope.hpp"
+#include "guest/process.hpp"
+#include "guest/session_impl.hpp"
+
+namespace fireclaw::guest {
+namespace {
+
+using namespace std::chrono_literals;
+using wire::Type;
+
+/// If guestd's first answer took longer than this, the time that it was told is told again.
+constexpr auto clock_tolerance = 50ms;
+
+std::int64_t nanoseconds_of(std::chrono::system_clock::time_point time) {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count();
+}
+
+std::string make_request(const Identity& identity) {
+  wire::Configure request;
+  request.hostname = identity.hostname;
+  request.machine_id = identity.machine_id;
+  request.entropy.assign(reinterpret_cast<const char*>(identity.entropy.data()), identity.entropy.size());
+  request.time_ns = nanoseconds_of(identity.time.value_or(std::chrono::system_clock::now()));
+  if (identity.interface) {
+    request.has_interface = true;
+    request.interface = identity.interface->name;
+    request.address = identity.interface->address;
+    request.gateway = identity.interface->gateway;
+    request.mac = identity.interface->mac;
+  }
+  request.nameservers = identity.nameservers;
+  return wire::encode(request);
+}
+
+constexpr std::string_view configuring = "configuring the guest";
+
+}  // namespace
+
+void Session::Impl::ask(Type type, std::string_view payload, Deadline deadline, std::string_view what) {
+  const Link::ChannelPtr channel = link->open_channel(type, payload, what);
+  ScopeGuard undo{[&] { link->abandon(channel); }};
+  link->finish(channel, deadline, {}, what);
+  undo.release();
+}
+
+/// The greeting with the configuration in it.
+class Opening {
+ public:
+  Opening(Link& link, const std::optional<Identity>& identity) : link_{link}, identity_{identity} {
+    if (!identity_) return;
+    configure_ = link_.open_channel(Type::Configure, make_request(*identity_), configuring);
+    told_at_ = std::chrono::steady_clock::now();
+  }
+
+  GuestInfo greet(Deadline deadline, const std::stop_token& stop) {
+    const wire::Hello hello = link_.greet(deadline, stop);
+    if (identity_) {
+      const auto passed = std::chrono::steady_clock::now() - told_at_;
+      if (passed > clock_tolerance) correct_clock(passed, deadline, stop);
+      link_.finish(configure_, deadline, stop, configuring);
+    }
+    GuestInfo info;
+    info.protocol = hello.protocol;
+    info.guestd_version = hello.guestd_version;
+    info.kernel_release = hello.kernel_release;
+    info.uptime_ms = hello.uptime_ms;
+    return info;
+  }
+
+ private:
+  void correct_clock(std::chrono::nanoseconds passed, Deadline deadline, const std::stop_token& stop) {
+    wire::SetClock request;
+    request.time_ns = identity_->time ? nanoseconds_of(*identity_->time) + passed.count()
+                                      : nanoseconds_of(std::chrono::system_clock::now());
+    constexpr std::string_view what = "setting the guest's clock";
+    link_.finish(link_.open_channel(Type::SetClock, wire::encode(request), what), deadline, stop, what);
+  }
+
+  Link& link_;
+  const std::optional<Identity>& identity_;
+  Link::ChannelPtr configure_;
+  std::chrono::steady_clock::time_point told_at_;
+};
+
+Session Session::open(sys::Fd stream, std::optional<sys::Fd> claim, const std::optional<Identity>& identity,
+                      Deadline deadline, const std::stop_token& stop) {
+  auto impl = std::make_shared<Impl>(std::move(stream), std::move(claim));
+  Opening opening{*impl->link, identity};
+  impl->info = opening.greet(deadline, stop);
+  return Session{std::move(impl)};
+}
+
+Opened Session::open_and_start(sys::Fd stream, std::optional<sys::Fd> claim, const std::optional<Identity>& identity,
+                               ExecOptions options, Deadline deadline, const std::stop_token& stop) {
+  auto impl = std::make_shared<Impl>(std::move(stream), std::move(claim));
+  Opening opening{*impl->link, identity};
+  auto process = std::make_shared<Process::Impl>(impl->link, std::move(options));
+  impl->info = opening.greet(deadline, stop);
+  return {Session{std::move(impl)}, Process{std::move(process)}};
+}
+
+Session::Session(std::shared_ptr<Impl> impl) : impl_{std::move(impl)} {}
+Session::Session(Session&&) noexcept = default;
+Session& Session::operator=(Session&&) noexcept = default;
+Session::~Session() = default;
+
+const GuestInfo& Session::info() const { return impl_->info; }
+
+void Session::configure(const Identity& identity, Deadline deadline) {
+  impl_->ask(Type::Configure, make_request(identity), deadline, configuring);
+}
+
+Process Session::start(ExecOptions options) {
+  return Process{std::make_shared<Process::Impl>(impl_->link, std::move(options))};
+}
+
+ExecResult Session::exec(ExecOptions options) { return start(std::move(options)).wait(); }
+
+void Session::prepare_snapshot(Deadline deadline) {
+  impl_->ask(Type::PrepareSnapshot, {}, deadline, "preparing the guest for a snapshot");
+}
+
+void Session::shutdown(std::chrono::milliseconds grace, Deadline deadline) {
+  wire::Shutdown request;
+  request.grace_ms = static_cast<std::uint32_t>(std::clamp<std::int64_t>(grace.count(), 0, 3600 * 1000));
+  impl_->ask(Type::Shutdown, wire::encode(request), deadline, "asking the guest to shut down");
+}
+
+void Session::ping(Deadline deadline) { impl_->ask(Type::Ping, {}, deadline, "asking the guest for a sign of life"); }
+
+}  // namespace fireclaw::guest
