@@ -1,0 +1,79 @@
+#include "vmm/qemu/instance.hpp"
+
+#include <fmt/format.h>
+#include <poll.h>
+
+#include <utility>
+
+#include "fireclaw/error.hpp"
+#include "sys/file.hpp"
+#include "sys/poll.hpp"
+#include "sys/socket.hpp"
+#include "vmm/qemu/snapshot.hpp"
+#include "vmm/qemu/start.hpp"
+
+namespace fireclaw::vmm::qemu {
+
+RuntimeRecord QemuInstance::record() const {
+  return {parts_.engine, parts_.process.id(), parts_.run_dir.path};
+}
+
+// Runs use(QmpClient&, Wait) with the control socket. If that fails because QEMU has ended, the error says so.
+template <typename F>
+void QemuInstance::control(std::string_view what, Deadline deadline, F use) {
+  throw_if_ended(parts_.process, parts_.run_dir, false);
+  const auto lock =
+      sys::FileLock::acquire(parts_.run_dir.qmp_lock(), sys::FileLock::Mode::Exclusive, deadline, what);
+  QmpClient qmp{sys::unix_connect(parts_.run_dir.qmp_socket())};
+  try {
+    use(qmp, Wait{deadline, {}});
+  } catch (Error& error) {
+    if (error.code() == ErrorCode::Vmm) throw_if_ended(parts_.process, parts_.run_dir, qmp.closed());
+    error.add_context(std::string{what});
+    throw;
+  }
+}
+
+void QemuInstance::pause(Deadline deadline) {
+  control("pause the machine", deadline, [](QmpClient& qmp, const Wait& wait) { qmp.execute("stop", {}, wait); });
+}
+
+void QemuInstance::resume(Deadline deadline) {
+  control("resume the machine", deadline, [](QmpClient& qmp, const Wait& wait) { qmp.execute("cont", {}, wait); });
+}
+
+void QemuInstance::snapshot(const SnapshotFiles& files, Deadline deadline) {
+  control("save the machine", deadline, [&](QmpClient& qmp, const Wait& wait) {
+    save_machine(qmp, parts_.process, parts_.run_dir, files, wait);
+  });
+}
+
+GuestStream QemuInstance::connect_guest(Deadline deadline, const std::stop_token& stop) {
+  if (parts_.channel) {
+    auto channel = std::move(*parts_.channel);
+    parts_.channel.reset();
+    return channel;
+  }
+  throw_if_ended(parts_.process, parts_.run_dir, false);
+  return connect_free_channel(parts_.run_dir, {deadline, stop});
+}
+
+bool QemuInstance::wait_exit(Deadline deadline, const std::stop_token& stop) {
+  switch (sys::wait_fd(parts_.process.pidfd(), POLLIN, deadline, stop)) {
+    case sys::WaitResult::Ready:
+      (void)parts_.process.describe_end();  // reaps it
+      return true;
+    case sys::WaitResult::Timeout:
+    case sys::WaitResult::Stopped:
+      return false;
+  }
+  return false;
+}
+
+std::string QemuInstance::exit_reason() { return qemu::exit_reason(parts_.process, parts_.run_dir); }
+
+std::string QemuInstance::console_tail(std::size_t max_bytes) const {
+  return parts_.console ? parts_.console->tail(max_bytes) : std::string{};
+}
+
+}  // namespace fireclaw::vmm::qemu

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "vmm/driver.hpp"
+#include "vmm/engine_process.hpp"
+#include "vmm/qemu/console.hpp"
+#include "vmm/qemu/qmp.hpp"
+#include "vmm/qemu/run_dir.hpp"
+
+namespace fireclaw::vmm::qemu {
+
+struct InstanceParts {
+  /// The driver's name.
+  std::string engine;
+  EngineProcess process;
+  RunDir run_dir;
+  /// nullopt for an adopted machine into whose process we may not look.
+  std::optional<Console> console;
+  /// The channel that was connected when this process started the machine; the first connect_guest() gets it.
+  std::optional<GuestStream> channel;
+};
+
+/// A machine that runs, or ran, in a QEMU process. Its control socket is connected for one call at a time, so that
+/// several processes can use the machine by turns. Destruction ends QEMU if it was started with die_with_parent.
+class QemuInstance final : public Instance {
+ public:
+  explicit QemuInstance(InstanceParts parts) : parts_{std::move(parts)} {}
+
+  [[nodiscard]] RuntimeRecord record() const override;
+  void pause(Deadline deadline) override;
+  void resume(Deadline deadline) override;
+  void snapshot(const SnapshotFiles& files, Deadline deadline) override;
+  GuestStream connect_guest(Deadline deadline, const std::stop_token& stop) override;
+  void kill() noexcept override { parts_.process.kill(); }
+  bool wait_exit(Deadline deadline, const std::stop_token& stop) override;
+  [[nodiscard]] int exit_fd() const override { return parts_.process.pidfd(); }
+  [[nodiscard]] std::string exit_reason() override;
+  [[nodiscard]] std::string console_tail(std::size_t max_bytes) const override;
+
+ private:
+  template <typename F>
+  void control(std::string_view what, Deadline deadline, F use);
+
+  InstanceParts parts_;
+};
+
+}  // namespace fireclaw::vmm::qemu

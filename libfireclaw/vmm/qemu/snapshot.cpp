@@ -1,0 +1,231 @@
+#include "vmm/qemu/snapshot.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdio>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "fireclaw/error.hpp"
+#include "sys/file.hpp"
+#include "sys/process.hpp"
+#include "sys/random.hpp"
+#include "sys/socket.hpp"
+#include "vmm/qemu/argv.hpp"
+#include "vmm/qemu/console.hpp"
+#include "vmm/qemu/start.hpp"
+
+namespace fireclaw::vmm::qemu {
+namespace {
+
+/// A file under another name beside its target, until publish(). Removed if that is not reached.
+class PendingFile {
+ public:
+  explicit PendingFile(std::filesystem::path target)
+      : target_{std::move(target)},
+        temporary_{fmt::format("{}.partial-{}", target_.string(), sys::random_hex(8))},
+        file_{sys::open_file(temporary_, O_RDWR | O_CREAT | O_EXCL, 0600)} {}
+  PendingFile(const PendingFile&) = delete;
+  PendingFile& operator=(const PendingFile&) = delete;
+  ~PendingFile() {
+    if (!kept_) ::unlink((published_ ? target_ : temporary_).c_str());
+  }
+
+  [[nodiscard]] int fd() const noexcept { return file_.get(); }
+  void sync() const { sys::sync_fd(file_.get(), target_); }
+  /// Gives it its name; keep() makes that last.
+  void publish() {
+    if (::renameat2(AT_FDCWD, temporary_.c_str(), AT_FDCWD, target_.c_str(), RENAME_NOREPLACE) < 0) {
+      sys::throw_errno(fmt::format("create '{}'", target_.string()));
+    }
+    published_ = true;
+  }
+  void keep() noexcept { kept_ = true; }
+
+ private:
+  std::filesystem::path target_;
+  std::filesystem::path temporary_;
+  sys::Fd file_;
+  bool published_ = false;
+  bool kept_ = false;
+};
+
+// announce-rounds: a restored machine must not tell the network the address that all clones have until guestd gives
+// them their own. max-bandwidth: the preset would hold a stream to 128 MiB/s.
+std::vector<std::uint64_t> set_migration(QmpClient& qmp, bool with_ram) {
+  const auto capabilities = fmt::format(R"({{"capabilities":[{{"capability":"events","state":true}},)"
+                                        R"({{"capability":"x-ignore-shared","state":{}}}]}})",
+                                        with_ram ? "false" : "true");
+  return {qmp.send("migrate-set-capabilities", capabilities),
+          qmp.send("migrate-set-parameters", R"({"announce-rounds":0,"max-bandwidth":1099511627776})")};
+}
+
+// As inherited::state.
+constexpr std::string_view incoming = R"({"uri":"fd:10"})";
+static_assert(inherited::state == 10);
+
+void expect_success(QmpClient& qmp, const std::vector<std::uint64_t>& sent, const Wait& wait) {
+  for (const auto number : sent) qmp.reply(number, wait);
+}
+
+std::string migration_problem(QmpClient& qmp, const Wait& wait) {
+  const auto info = qmp.execute("query-migrate", {}, wait);
+  if (const auto text = info.find("error-desc")) return text->as_string();
+  return "QEMU does not say why";
+}
+
+void await_migration(QmpClient& qmp, std::string_view what, const Wait& wait) {
+  for (;;) {
+    const auto status = qmp.event("MIGRATION", wait).at("status").as_string();
+    if (status == "completed") return;
+    if (status == "failed" || status == "cancelled") {
+      throw Error{ErrorCode::Vmm, fmt::format("{}: {}", what, migration_problem(qmp, wait))};
+    }
+  }
+}
+
+void send_state(QmpClient& qmp, int fd, bool with_ram, const Wait& wait) {
+  auto sent = set_migration(qmp, with_ram);
+  sent.push_back(qmp.send("getfd", R"({"fdname":"state"})", fd));
+  sent.push_back(qmp.send("migrate", R"({"uri":"fd:state"})"));
+  expect_success(qmp, sent, wait);
+  try {
+    await_migration(qmp, "saving the machine's state failed", wait);
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::Timeout || error.code() == ErrorCode::Cancelled) qmp.send("migrate_cancel");
+    throw;
+  }
+}
+
+void require_paused(QmpClient& qmp, const Wait& wait) {
+  const auto status = qmp.execute("query-status", {}, wait).at("status").as_string();
+  if (status == "paused") return;
+  if (status == "postmigrate") {
+    // It was saved before and has not run since. QEMU saves only what may run: let it, and stop it again.
+    qmp.execute("cont", {}, wait);
+    qmp.execute("stop", {}, wait);
+    return;
+  }
+  throw Error{ErrorCode::InvalidState,
+              fmt::format("only a paused machine can be saved, and this one's state is '{}'", status)};
+}
+
+// Both files from a machine whose RAM is the shared memory file `ram`.
+void write_files(QmpClient& qmp, int ram, const SnapshotFiles& files, const Wait& wait) {
+  PendingFile state{files.state};
+  PendingFile memory{files.memory};
+  send_state(qmp, state.fd(), false, wait);
+  sys::copy_sparse(ram, memory.fd());
+  state.sync();
+  memory.sync();
+  memory.publish();
+  state.publish();
+  sys::sync_directory(files.memory.parent_path());
+  if (files.state.parent_path() != files.memory.parent_path()) sys::sync_directory(files.state.parent_path());
+  memory.keep();
+  state.keep();
+}
+
+std::vector<std::string> command_line_of(const EngineProcess& process) {
+  const auto text = sys::read_file(fmt::format("/proc/{}/cmdline", process.id().pid));
+  std::vector<std::string> argv;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const auto end = std::min(text.find('\0', begin), text.size());
+    argv.push_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return argv;
+}
+
+std::size_t ram_bytes_of(const EngineProcess& process) {
+  const auto path = fmt::format("/proc/{}/fd/{}", process.id().pid, inherited::memory);
+  struct stat status;
+  sys::check(::stat(path.c_str(), &status), fmt::format("look at '{}'", path));
+  return static_cast<std::size_t>(status.st_size);
+}
+
+// The descriptors are its own afterwards, so that its end is seen at their other ends.
+EngineProcess start_stand_in(const EngineProcess& process, const RunDir& run_dir, const sys::Fd& ram,
+                             sys::Fd control_end, sys::Fd stream_end) {
+  const auto log = sys::open_file(run_dir.engine_log(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+  sys::SpawnSpec spawn;
+  spawn.argv = to_stand_in_argv(command_line_of(process));
+  spawn.cwd = run_dir.path;
+  spawn.new_session = true;
+  spawn.fds = {{log.get(), STDOUT_FILENO},
+               {log.get(), STDERR_FILENO},
+               {control_end.get(), inherited::qmp},
+               {ram.get(), inherited::memory},
+               {stream_end.get(), inherited::state}};
+  return EngineProcess::start(spawn);
+}
+
+void save_through_stand_in(QmpClient& qmp, EngineProcess& process, const RunDir& run_dir, const SnapshotFiles& files,
+                           const Wait& wait) {
+  const auto ram = sys::make_memfd(ram_file_name, ram_bytes_of(process));
+  auto [control, control_end] = sys::socket_pair();
+  auto [stream, stream_end] = sys::socket_pair();
+  auto stand_in = start_stand_in(process, run_dir, ram, std::move(control_end), std::move(stream_end));
+  QmpClient stand_in_qmp{std::move(control)};
+  try {
+    auto sent = set_migration(stand_in_qmp, true);
+    sent.push_back(stand_in_qmp.send("migrate-incoming", incoming));
+    expect_success(stand_in_qmp, sent, wait);
+    send_state(qmp, stream.get(), true, wait);
+    await_migration(stand_in_qmp, "passing on the machine's state failed", wait);
+    write_files(stand_in_qmp, ram.get(), files, wait);
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::Vmm) throw_if_ended(stand_in, run_dir, stand_in_qmp.closed());
+    throw;
+  }
+}
+
+void require_absent(const std::filesystem::path& path) {
+  if (::access(path.c_str(), F_OK) == 0) {
+    throw Error{ErrorCode::AlreadyExists, fmt::format("'{}' exists already", path.string())};
+  }
+}
+
+}  // namespace
+
+void save_machine(QmpClient& qmp, EngineProcess& process, const RunDir& run_dir, const SnapshotFiles& files,
+                  const Wait& wait) {
+  require_absent(files.state);
+  require_absent(files.memory);
+  require_paused(qmp, wait);
+  if (const auto ram = open_memfd_of(process.id(), ram_file_name, O_RDONLY)) {
+    write_files(qmp, ram->get(), files, wait);
+  } else {
+    save_through_stand_in(qmp, process, run_dir, files, wait);
+  }
+}
+
+void load_state(QmpClient& qmp, const Wait& wait) {
+  auto sent = set_migration(qmp, false);
+  sent.push_back(qmp.send("migrate-incoming", incoming));
+  expect_success(qmp, sent, wait);
+  await_migration(qmp, "loading the machine's state failed", wait);
+}
+
+void check_snapshot(const sys::Fd& state, const sys::Fd& memory, const SnapshotFiles& files, unsigned memory_mib) {
+  std::array<char, 4> magic{};
+  const auto got = sys::retry([&] { return ::pread(state.get(), magic.data(), magic.size(), 0); });
+  if (got != static_cast<ssize_t>(magic.size()) || std::string_view{magic.data(), magic.size()} != "QEVM") {
+    throw Error{ErrorCode::Corrupt, fmt::format("'{}' is no QEMU machine's state", files.state.string())};
+  }
+  struct stat status;
+  sys::check(::fstat(memory.get(), &status), fmt::format("look at '{}'", files.memory.string()));
+  const auto expected = std::uint64_t{memory_mib} << 20;
+  if (static_cast<std::uint64_t>(status.st_size) != expected) {
+    throw Error{ErrorCode::Corrupt, fmt::format("'{}' holds {} bytes where a machine with {} MiB of memory has {}",
+                                                files.memory.string(), status.st_size, memory_mib, expected)};
+  }
+}
+
+}  // namespace fireclaw::vmm::qemu

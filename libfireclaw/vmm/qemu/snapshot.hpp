@@ -1,0 +1,26 @@
+#pragma once
+
+#include "vmm/engine_process.hpp"
+#include "vmm/qemu/qmp.hpp"
+#include "vmm/qemu/run_dir.hpp"
+#include "vmm/spec.hpp"
+
+namespace fireclaw::vmm::qemu {
+
+/// A snapshot is QEMU's migration stream without RAM (some 50 to 100 KB) and RAM as a sparse file, which restored
+/// machines map privately: loading copies nothing. QEMU leaves RAM out of the stream (x-ignore-shared) only where it
+/// is a shared mapping, as that of a cold-started machine is. The RAM of a restored machine is private: its state goes,
+/// with RAM, to a second QEMU process whose RAM is shared, and the snapshot is made of that.
+
+/// Saves the paused machine whose control connection `qmp` is. It stays paused. Both files appear only when they are
+/// whole and on disk; on failure neither does.
+void save_machine(QmpClient& qmp, EngineProcess& process, const RunDir& run_dir, const SnapshotFiles& files,
+                  const Wait& wait);
+
+/// Has a freshly started QEMU load the state at inherited::state. Error(Vmm) if it will not.
+void load_state(QmpClient& qmp, const Wait& wait);
+
+/// Error(Corrupt) unless the files can be a machine's state and `memory_mib` of RAM.
+void check_snapshot(const sys::Fd& state, const sys::Fd& memory, const SnapshotFiles& files, unsigned memory_mib);
+
+}  // namespace fireclaw::vmm::qemu
