@@ -6,6 +6,9 @@ target_compile_options(fireclaw_flags INTERFACE -Wall -Wextra $<$<BOOL:${FIRECLA
 target_compile_options(
   fireclaw_flags INTERFACE -ffile-prefix-map=${PROJECT_SOURCE_DIR}=. -ffile-prefix-map=${PROJECT_BINARY_DIR}=./build)
 
+# Lines and function names are what a backtrace needs; all of -g makes an optimised build take half as long again.
+target_compile_options(fireclaw_flags INTERFACE $<$<CONFIG:RelWithDebInfo>:-g1>)
+
 if(FIRECLAW_SANITIZE)
   target_compile_options(fireclaw_flags INTERFACE -fsanitize=${FIRECLAW_SANITIZE} -fno-omit-frame-pointer
                                                   -fno-sanitize-recover=all)
