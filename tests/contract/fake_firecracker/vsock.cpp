@@ -143,17 +143,28 @@ bool Vsock::dial(unsigned port) {
 
 /// Takes over `stream`, and keeps it open to tell later who ended the connection.
 void Vsock::start_guest(int stream) {
+  int ready[2];
+  if (::pipe2(ready, O_CLOEXEC) < 0) ::abort();
   const pid_t parent = ::getpid();
   const pid_t pid = ::fork();
   if (pid == 0) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (::getppid() != parent) ::_exit(1);
-    if (program_.empty()) echo(stream);
+    if (program_.empty()) {
+      ::dup2(stream, 0);
+      ::close_range(3, ~0U, 0);
+      echo(0);
+    }
     ::fcntl(stream, F_SETFD, 0);
     const std::string number = std::to_string(stream);
     ::execl(program_.c_str(), program_.c_str(), "--serve-fd", number.c_str(), nullptr);
     ::_exit(127);
   }
+  // Until it is bound to our life and has let go of our sockets: a pause could stop it before.
+  ::close(ready[1]);
+  char none = 0;
+  (void)!::read(ready[0], &none, 1);
+  ::close(ready[0]);
   const int pidfd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
   guests_.push_back({pid, pidfd, stream});
 }
