@@ -23,6 +23,21 @@
 #define FIRECLAW_UNSANITIZED \
   __attribute__((noinline, no_sanitize("address"), no_sanitize("thread"), no_sanitize("undefined")))
 
+#if defined(__SANITIZE_THREAD__)
+#define FIRECLAW_THREAD_SANITIZER
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define FIRECLAW_THREAD_SANITIZER
+#endif
+#endif
+
+#ifdef FIRECLAW_THREAD_SANITIZER
+// ThreadSanitizer takes every clone() for a fork() and notes in the shared memory that it is now in the child. The
+// same function under its other name escapes it.
+extern "C" int __clone(int (*run)(void*), void* stack, int flags, void* argument, ...);
+#define clone __clone
+#endif
+
 namespace fireclaw::sys {
 namespace {
 

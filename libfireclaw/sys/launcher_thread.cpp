@@ -6,9 +6,10 @@
 #include <condition_variable>
 #include <deque>
 #include <exception>
-#include <future>
 #include <mutex>
+#include <optional>
 #include <thread>
+#include <utility>
 
 #include "base/scope.hpp"
 #include "sys/launch.hpp"
@@ -39,18 +40,25 @@ class Launcher {
   }
 
   Launched launch(const SpawnSpec& spec) {
-    std::packaged_task<Launched()> task{[&spec] { return sys::launch(spec); }};
-    std::future<Launched> result = task.get_future();
-    {
-      const std::scoped_lock lock{mutex_};
-      if (!started_) start();
-      tasks_.push_back(std::move(task));
-    }
-    wake_.notify_one();
-    return result.get();
+    Request request{spec};
+    std::unique_lock lock{mutex_};
+    if (!started_) start();
+    requests_.push_back(&request);
+    changed_.notify_all();
+    changed_.wait(lock, [&] { return request.done; });
+    if (request.failure) std::rethrow_exception(request.failure);
+    return std::move(*request.launched);
   }
 
  private:
+  // On the stack of the thread that waits for it.
+  struct Request {
+    const SpawnSpec& spec;
+    std::optional<Launched> launched = std::nullopt;
+    std::exception_ptr failure = nullptr;
+    bool done = false;
+  };
+
   explicit Launcher(pid_t owner) : owner_{owner} {}
 
   void start() {
@@ -67,22 +75,27 @@ class Launcher {
   }
 
   [[noreturn]] void run() {
+    std::unique_lock lock{mutex_};
     for (;;) {
-      std::packaged_task<Launched()> task;
-      {
-        std::unique_lock lock{mutex_};
-        wake_.wait(lock, [this] { return !tasks_.empty(); });
-        task = std::move(tasks_.front());
-        tasks_.pop_front();
+      changed_.wait(lock, [this] { return !requests_.empty(); });
+      Request& request = *requests_.front();
+      requests_.pop_front();
+      lock.unlock();
+      try {
+        request.launched = sys::launch(request.spec);
+      } catch (...) {
+        request.failure = std::current_exception();
       }
-      task();
+      lock.lock();
+      request.done = true;
+      changed_.notify_all();
     }
   }
 
   const pid_t owner_;
   std::mutex mutex_;
-  std::condition_variable wake_;
-  std::deque<std::packaged_task<Launched()>> tasks_;
+  std::condition_variable changed_;
+  std::deque<Request*> requests_;
   bool started_ = false;
 };
 
