@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
-from typing import Iterator, Optional
+import stat
+from typing import Iterator, Optional, Tuple
 
 _ASIDE = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{12}\.tmp")
 
@@ -50,6 +52,25 @@ def open_folder(path: str, at: Optional[int] = None) -> Iterator[int]:
 def atomic_write(path: str, data: bytes, mode: int = 0o644, durable: bool = True) -> None:
     with open_folder(os.path.dirname(path) or ".") as folder:
         atomic_write_at(folder, os.path.basename(path), data, mode, durable)
+
+
+def read_at(folder: int, name: str, limit: int) -> Tuple[bytes, int]:
+    """The first `limit` bytes of a regular file in the open folder, and its size. A link is not followed, a pipe is
+    not waited for; both are OSErrors, as is a folder."""
+    descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", name)
+        data = b""
+        while len(data) < limit:
+            piece = os.read(descriptor, limit - len(data))
+            if not piece:
+                break
+            data += piece
+        return data, status.st_size
+    finally:
+        os.close(descriptor)
 
 
 def remove_leftovers(folder: int) -> None:

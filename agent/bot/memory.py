@@ -12,7 +12,7 @@ import re
 import time
 from typing import Callable, Iterator, List, Set, Tuple
 
-from .files import atomic_write_at, open_folder, remove_leftovers
+from .files import atomic_write_at, open_folder, read_at, remove_leftovers
 from .text import clean_block, one_line
 
 INDEX = "MEMORY.md"
@@ -63,16 +63,12 @@ class Memory:
 
     @staticmethod
     def _read(folder: int, name: str, limit: int = 1 << 20) -> str:
-        """The file's text; nothing if there is no such file. Links are not followed."""
+        """The file's text; nothing if there is no such file. A file that is there but cannot be read is an error:
+        taken for empty it would be overwritten."""
         try:
-            descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
-        except OSError:
+            return read_at(folder, name, limit)[0].decode("utf-8", "replace")
+        except FileNotFoundError:
             return ""
-        with os.fdopen(descriptor, "rb") as file:
-            try:
-                return file.read(limit).decode("utf-8", "replace")
-            except OSError:
-                return ""
 
     def index(self) -> str:
         """The part of MEMORY.md that goes into the prompt."""

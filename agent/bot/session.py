@@ -143,6 +143,8 @@ class Session:
 
     def deadline(self, now: float) -> float:
         """When tick() or transmit() has something to do again."""
+        if self.closing or self.quitting:
+            return float("inf")
         times = [self._heard + self._limits.ping_interval_s if self._pinged is None
                  else self._pinged + self._limits.ping_timeout_s]
         if not self.registered:
@@ -157,9 +159,14 @@ class Session:
 
     def transmit(self, now: float) -> bytes:
         """What may be sent at this moment."""
-        lines = self._outbox.take(now, only_urgent=self.quitting or not self.ready)
-        for line in lines:
+        lines: List[bytes] = []
+        for line in self._outbox.take(now, only_urgent=self.quitting or not self.ready):
+            if len(line) > self.features.linelen:
+                # The server would cut it, and half a command can mean something else.
+                log.warning("not sent, too long: %s", _loggable(line)[:80])
+                continue
             log.debug("> %s", _loggable(line))
+            lines.append(line)
         return b"".join(lines)
 
     def fold(self, name: str) -> str:

@@ -10,7 +10,7 @@ import os
 import time
 from typing import Any, Callable, Dict, List, Optional
 
-from .files import atomic_write, atomic_write_at, open_folder, remove_leftovers
+from .files import atomic_write, atomic_write_at, open_folder, read_at, remove_leftovers
 from .irc_protocol import Features
 from .workspace import PRIVATE
 
@@ -68,9 +68,7 @@ class ChannelStore:
         try:
             with open_folder(self._root) as root, open_folder(PRIVATE, at=root) as folder:
                 remove_leftovers(folder)
-                descriptor = os.open(self.FILE, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
-                with os.fdopen(descriptor, "rb") as file:
-                    data = file.read(1 << 16)
+                data, _ = read_at(folder, self.FILE, 1 << 16)
                 try:
                     return self._checked(json.loads(data.decode("utf-8")))
                 except (ValueError, RecursionError):

@@ -7,11 +7,12 @@ command that swaps a folder for a link can lead outside.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from typing import Iterator, List, Tuple
 
-from .files import atomic_write_at, open_folder
+from .files import atomic_write_at, open_folder, read_at
 
 # Kept by the agent itself; what the model may not write through write_file.
 PRIVATE = ".fireclaw"
@@ -61,22 +62,16 @@ class Workspace:
     def _explained(path: str) -> Iterator[None]:
         try:
             yield
-        except (OSError, ValueError) as error:
-            why = (error.strerror if isinstance(error, OSError) else None) or str(error)
-            if isinstance(error, OSError) and error.errno in (20, 40):
+        except OSError as error:
+            why = (error.strerror or str(error)).lower()
+            if error.errno in (errno.ENOTDIR, errno.ELOOP):
                 why = "a part of the path is a symbolic link or no folder"
-            raise WorkspaceError(f"'{path}': {why.lower()}") from error
+            raise WorkspaceError(f"'{path}': {why}") from error
 
     def read(self, path: str, limit: int) -> Tuple[bytes, int]:
         """The first `limit` bytes of a regular file and its size."""
         with self._explained(path), self._folder_of(path, create=False) as (folder, name):
-            # Opening a pipe must not wait for a writer.
-            descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
-            with os.fdopen(descriptor, "rb") as file:
-                status = os.fstat(descriptor)
-                if not stat.S_ISREG(status.st_mode):
-                    raise WorkspaceError(f"'{path}' is not a regular file")
-                return file.read(limit), status.st_size
+            return read_at(folder, name, limit)
 
     def write(self, path: str, data: bytes) -> None:
         """Replaces or makes a file, whole or not at all; folders on the way are made."""
@@ -87,6 +82,6 @@ class Workspace:
             with contextlib.suppress(FileNotFoundError):
                 status = os.stat(name, dir_fd=folder, follow_symlinks=False)
                 if not stat.S_ISREG(status.st_mode):
-                    raise WorkspaceError(f"'{path}' is there and not a regular file")
+                    raise OSError(errno.EINVAL, "not a regular file", path)
                 mode = stat.S_IMODE(status.st_mode) & 0o777
             atomic_write_at(folder, name, data, mode)

@@ -1,17 +1,39 @@
 #include "identity.hpp"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
+#include <linux/random.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <cstring>
+#include <ctime>
+#include <vector>
 
+#include "network.hpp"
 #include "text.hpp"
 
 namespace fireclaw::guestd {
 namespace {
 
+constexpr const char* boot_id_path = "/proc/sys/kernel/random/boot_id";
+constexpr const char* own_boot_id_path = "/run/fireclaw/boot_id";
+/// Ends the lines of /etc/hosts that are ours to replace.
+constexpr std::string_view hosts_mark = "# this machine, by fireclaw";
+
 wire::Done invalid(std::string_view what, std::string_view value) {
   return {EINVAL, cat({"'", value, "' is no ", what})};
+}
+
+wire::Done failure(std::string_view what) {
+  const int error = errno;
+  return {error, cat({"cannot ", what, ": ", error_text(error)})};
 }
 
 bool is_hostname(std::string_view name) {
@@ -32,6 +54,69 @@ bool is_ip(const std::string& text) {
   return inet_pton(AF_INET, text.c_str(), &any) == 1 || inet_pton(AF_INET6, text.c_str(), &any) == 1;
 }
 
+/// A file of /etc, made anew: also where the image has a link to something that is not there.
+wire::Done replace_file(const char* path, std::string_view content) {
+  struct stat status {};
+  if (lstat(path, &status) == 0 && !S_ISREG(status.st_mode)) unlink(path);
+  return write_file(path, content) ? wire::Done{} : failure(cat({"write ", path}));
+}
+
+wire::Done add_entropy(const std::string& entropy) {
+  const OwnedFd device{open("/dev/urandom", O_RDWR | O_CLOEXEC)};
+  if (!device.open()) return failure("open /dev/urandom");
+  std::vector<int> request(2 + (entropy.size() + sizeof(int) - 1) / sizeof(int));
+  request[0] = static_cast<int>(entropy.size() * 8);
+  request[1] = static_cast<int>(entropy.size());
+  std::memcpy(request.data() + 2, entropy.data(), entropy.size());
+  if (ioctl(device.get(), RNDADDENTROPY, request.data()) < 0) return failure("add entropy");
+  if (ioctl(device.get(), RNDRESEEDCRNG) < 0) return failure("reseed the random number generator");
+  return {};
+}
+
+/// A boot id of this clone's own over the kernel's, which every clone of a snapshot has in common.
+wire::Done renew_boot_id() {
+  std::array<unsigned char, 16> random{};
+  if (getrandom(random.data(), random.size(), 0) != static_cast<ssize_t>(random.size()))
+    return failure("draw a boot id");
+  random[6] = static_cast<unsigned char>((random[6] & 0x0F) | 0x40);
+  random[8] = static_cast<unsigned char>((random[8] & 0x3F) | 0x80);
+  std::string id;
+  for (std::size_t i = 0; i < random.size(); ++i) {
+    if (i == 4 || i == 6 || i == 8 || i == 10) id += '-';
+    id += "0123456789abcdef"[random[i] >> 4];
+    id += "0123456789abcdef"[random[i] & 15];
+  }
+  id += '\n';
+  const bool first = access(own_boot_id_path, F_OK) != 0;
+  mkdir("/run/fireclaw", 0755);
+  if (!write_file(own_boot_id_path, id, 0444)) return failure("write the boot id");
+  if (first && mount(own_boot_id_path, boot_id_path, nullptr, MS_BIND, nullptr) < 0) return failure("set the boot id");
+  return {};
+}
+
+wire::Done write_hosts(const std::string& hostname) {
+  std::string old;
+  read_file("/etc/hosts", old);
+  if (old.empty()) old = "127.0.0.1 localhost\n::1 localhost\n";
+  std::string hosts;
+  for (const std::string_view line : split(old, '\n'))
+    if (line.find(hosts_mark) == std::string_view::npos) hosts += cat({line, "\n"});
+  hosts += cat({"127.0.1.1 ", hostname, " ", hosts_mark, "\n"});
+  return replace_file("/etc/hosts", hosts);
+}
+
+wire::Done set_hostname(const std::string& hostname) {
+  if (sethostname(hostname.data(), hostname.size()) < 0) return failure("set the host name");
+  const wire::Done written = replace_file("/etc/hostname", cat({hostname, "\n"}));
+  return written.error != 0 ? written : write_hosts(hostname);
+}
+
+wire::Done write_nameservers(const std::vector<std::string>& servers) {
+  std::string content;
+  for (const std::string& server : servers) content += cat({"nameserver ", server, "\n"});
+  return replace_file("/etc/resolv.conf", content);
+}
+
 }  // namespace
 
 wire::Done check_identity(const wire::Configure& request) {
@@ -39,7 +124,31 @@ wire::Done check_identity(const wire::Configure& request) {
   if (!is_machine_id(request.machine_id)) return invalid("machine id", request.machine_id);
   for (const std::string& server : request.nameservers)
     if (!is_ip(server)) return invalid("address of a name server", server);
-  return {};
+  return request.has_interface ? check_interface(request) : wire::Done{};
+}
+
+wire::Done set_clock(std::int64_t time_ns) {
+  constexpr std::int64_t second = 1000000000;
+  timespec time{};
+  time.tv_sec = static_cast<time_t>(time_ns / second);
+  time.tv_nsec = static_cast<long>(time_ns % second);
+  return clock_settime(CLOCK_REALTIME, &time) == 0 ? wire::Done{} : failure("set the clock");
+}
+
+wire::Done apply_identity(const wire::Configure& request) {
+  wire::Done outcome = check_identity(request);
+  if (outcome.error != 0) return outcome;
+  const auto add = [&](wire::Done step) {
+    if (outcome.error == 0) outcome = std::move(step);
+  };
+  add(set_clock(request.time_ns));
+  add(add_entropy(request.entropy));
+  add(renew_boot_id());
+  add(set_hostname(request.hostname));
+  add(replace_file("/etc/machine-id", cat({request.machine_id, "\n"})));
+  if (!request.nameservers.empty()) add(write_nameservers(request.nameservers));
+  if (request.has_interface) add(configure_interface(request));
+  return outcome;
 }
 
 }  // namespace fireclaw::guestd

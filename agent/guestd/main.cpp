@@ -4,6 +4,7 @@
 
 #include <string_view>
 
+#include "init.hpp"
 #include "process_machine.hpp"
 #include "server.hpp"
 #include "text.hpp"
@@ -30,6 +31,7 @@ int serve_fd(int fd) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (getpid() == 1) run_as_init();
   unsigned long fd = 0;
   if (argc == 3 && std::string_view{argv[1]} == "--serve-fd" && parse_number(argv[2], 1 << 20, fd))
     return serve_fd(static_cast<int>(fd));

@@ -23,7 +23,4 @@ class ProcessMachine final : public Machine {
   bool ending_ = false;
 };
 
-/// What guestd says of itself and the kernel it runs on.
-wire::Hello introduce();
-
 }  // namespace fireclaw::guestd

@@ -41,13 +41,15 @@ void Server::reap() {
   for (;;) {
     int status = 0;
     const pid_t pid = waitpid(-1, &status, WNOHANG);
-    if (pid <= 0) {
-      childless_ = pid < 0 && errno == ECHILD;
-      return;
-    }
+    if (pid <= 0) return;
     const auto knows = [&](const auto& connection) { return connection->session().child_ended(pid, status); };
     [[maybe_unused]] const bool known = std::any_of(connections_.begin(), connections_.end(), knows);
   }
+}
+
+bool Server::childless() {
+  siginfo_t information{};
+  return waitid(P_ALL, 0, &information, WEXITED | WNOHANG | WNOWAIT) < 0 && errno == ECHILD;
 }
 
 void Server::service() {

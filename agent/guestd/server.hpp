@@ -19,8 +19,8 @@ class Server final : private Watcher {
   [[nodiscard]] bool has_connections() const { return !connections_.empty(); }
   /// Waits for something to happen, at most until `deadline` (now_ms() time; -1: no limit), and deals with it.
   void run_once(std::int64_t deadline);
-  /// Whether there are no children left, as far as the last reaping saw.
-  [[nodiscard]] bool childless() const { return childless_; }
+  /// Whether there are no children left.
+  [[nodiscard]] static bool childless();
 
  private:
   void ready(std::uint32_t events) override;
@@ -31,7 +31,6 @@ class Server final : private Watcher {
   OwnedFd signals_;
   std::vector<std::unique_ptr<Connection>> connections_;
   bool child_ended_ = true;
-  bool childless_ = false;
 };
 
 }  // namespace fireclaw::guestd

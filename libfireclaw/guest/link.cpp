@@ -143,6 +143,11 @@ void Link::send(const ChannelPtr& channel, Type type, std::string_view payload) 
   append(type, channel->id, payload);
 }
 
+bool Link::is_over() {
+  const std::scoped_lock lock{mutex_};
+  return failure_.has_value();
+}
+
 std::size_t Link::allowance(const ChannelPtr& channel) {
   const std::scoped_lock lock{mutex_};
   return channel->allowance;

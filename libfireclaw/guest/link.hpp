@@ -72,6 +72,8 @@ class Link {
   void forget(const ChannelPtr& channel) noexcept;
 
   void send(const ChannelPtr& channel, wire::Type type, std::string_view payload = {});
+  /// The guest has vanished, broken the protocol, or the link was closed.
+  bool is_over();
   /// What metered frames may cost now.
   std::size_t allowance(const ChannelPtr& channel);
 

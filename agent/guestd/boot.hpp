@@ -1,0 +1,26 @@
+#pragma once
+
+#include <vector>
+
+#include "boot_options.hpp"
+#include "guest/tree.hpp"
+#include "uevents.hpp"
+
+namespace fireclaw::guestd {
+
+/// What is mounted from disks that are written to: to be made clean before the machine ends.
+using DiskMounts = std::vector<guest::OwnedFd>;
+
+/// Says why on the console and ends the machine: a machine without guestd would hang.
+[[noreturn]] void die(std::string_view why);
+
+/// The first steps of process 1: the kernel's file systems and the console.
+void boot_kernel_mounts();
+/// Loads what /fireclaw/modules names; a module that cannot be loaded is reported and left out.
+void boot_modules();
+/// Makes the root that commands see, out of the read-only root and a layer above it, and makes it ours.
+DiskMounts boot_root(const BootOptions& options, Uevents& uevents);
+/// What commands expect of any machine: terminals, shared memory, /tmp, /run, loopback.
+void boot_environment();
+
+}  // namespace fireclaw::guestd

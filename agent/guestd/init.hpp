@@ -1,0 +1,8 @@
+#pragma once
+
+namespace fireclaw::guestd {
+
+/// What guestd does as process 1. Returns only by ending the machine.
+[[noreturn]] void run_as_init();
+
+}  // namespace fireclaw::guestd

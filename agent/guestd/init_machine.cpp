@@ -1,0 +1,76 @@
+#include "init_machine.hpp"
+
+#include <fcntl.h>
+#include <malloc.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <unistd.h>
+
+#include <csignal>
+
+#include "identity.hpp"
+#include "introduce.hpp"
+#include "loop.hpp"
+#include "server.hpp"
+#include "spawn.hpp"
+#include "text.hpp"
+
+namespace fireclaw::guestd {
+namespace {
+
+/// How long processes that were killed may take to disappear (one may be in the middle of a write to a disk).
+constexpr std::int64_t killed_patience_ms = 2000;
+
+}  // namespace
+
+wire::Hello InitMachine::hello() { return introduce(); }
+
+std::optional<wire::ExecFailed> InitMachine::spawn(const wire::Exec& request, Spawned& spawned) {
+  if (ending_ != Ending::No)
+    return wire::ExecFailed{wire::ExecFailure::BadRequest, ESHUTDOWN, "the guest is shutting down"};
+  return spawn_command(request, spawned);
+}
+
+void InitMachine::signal_group(pid_t leader, int number) { kill(-leader, number); }
+
+wire::Done InitMachine::configure(const wire::Configure& request) { return apply_identity(request); }
+
+wire::Done InitMachine::set_clock(std::int64_t time_ns) { return guestd::set_clock(time_ns); }
+
+guest::Base InitMachine::files() { return {AT_FDCWD, false}; }
+
+wire::Done InitMachine::prepare_snapshot() {
+  sync();
+  malloc_trim(0);
+  return {};
+}
+
+void InitMachine::shutdown(std::uint32_t grace_ms) {
+  if (ending_ != Ending::No) return;
+  ending_ = Ending::Asked;
+  deadline_ = now_ms() + grace_ms;
+  kill(-1, SIGTERM);
+  kill(-1, SIGCONT);
+}
+
+void InitMachine::advance() {
+  if (ending_ == Ending::No) return;
+  if (Server::childless()) finish();
+  if (now_ms() < deadline_) return;
+  if (ending_ == Ending::Killed) finish();
+  ending_ = Ending::Killed;
+  deadline_ = now_ms() + killed_patience_ms;
+  kill(-1, SIGKILL);
+}
+
+void InitMachine::finish() {
+  sync();
+  // Read-only again, a disk is marked as clean and needs no recovery the next time.
+  for (const OwnedFd& disk : disks_)
+    if (fchdir(disk.get()) < 0 || mount(nullptr, ".", nullptr, MS_REMOUNT | MS_RDONLY, nullptr) < 0)
+      log({"a disk could not be made read-only: ", error_text(errno)});
+  reboot(RB_AUTOBOOT);
+  _exit(1);
+}
+
+}  // namespace fireclaw::guestd

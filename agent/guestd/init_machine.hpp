@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+
+#include "boot.hpp"
+#include "machine.hpp"
+
+namespace fireclaw::guestd {
+
+/// The machine of which guestd is process 1.
+class InitMachine final : public Machine {
+ public:
+  explicit InitMachine(DiskMounts disks) : disks_{std::move(disks)} {}
+
+  wire::Hello hello() override;
+  std::optional<wire::ExecFailed> spawn(const wire::Exec& request, Spawned& spawned) override;
+  void signal_group(pid_t leader, int number) override;
+  wire::Done configure(const wire::Configure& request) override;
+  wire::Done set_clock(std::int64_t time_ns) override;
+  guest::Base files() override;
+  wire::Done prepare_snapshot() override;
+  void shutdown(std::uint32_t grace_ms) override;
+
+  /// When advance() wants to be called, in now_ms() time, or -1.
+  [[nodiscard]] std::int64_t deadline() const { return ending_ == Ending::No ? -1 : deadline_; }
+  /// Takes the next step of a shutdown once it is due: when no process is left, or the time is up.
+  void advance();
+
+ private:
+  enum class Ending { No, Asked, Killed };
+
+  [[noreturn]] void finish();
+
+  DiskMounts disks_;
+  Ending ending_ = Ending::No;
+  std::int64_t deadline_ = -1;
+};
+
+}  // namespace fireclaw::guestd

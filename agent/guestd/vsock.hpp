@@ -1,0 +1,48 @@
+#pragma once
+
+#include "guest/tree.hpp"
+#include "loop.hpp"
+#include "server.hpp"
+
+namespace fireclaw::guestd {
+
+/// vsock, where the machine has it: every connection to our port is served, and once at start the host is called, so
+/// that it need not try again and again to find out when the machine is up. A call that nobody takes is no error.
+class Vsock {
+ public:
+  Vsock(Loop& loop, Server& server, Machine& machine);
+
+ private:
+  class Listener final : public Watcher {
+   public:
+    Listener(Loop& loop, Server& server, Machine& machine);
+    ~Listener();
+    void ready(std::uint32_t events) override;
+
+   private:
+    Loop& loop_;
+    Server& server_;
+    Machine& machine_;
+    OwnedFd socket_;
+  };
+
+  class Call final : public Watcher {
+   public:
+    Call(Loop& loop, Server& server, Machine& machine);
+    ~Call();
+    void ready(std::uint32_t events) override;
+
+   private:
+    void settle();
+
+    Loop& loop_;
+    Server& server_;
+    Machine& machine_;
+    OwnedFd socket_;
+  };
+
+  Listener listener_;
+  Call call_;
+};
+
+}  // namespace fireclaw::guestd
