@@ -19,7 +19,9 @@ Fd open_file(const std::filesystem::path& path, int flags, mode_t mode = 0600);
 std::string read_file(const std::filesystem::path& path, std::size_t max_bytes = std::size_t{64} << 20);
 /// The last `max_bytes` of a file; empty if there is none.
 std::string read_tail(const std::filesystem::path& path, std::size_t max_bytes);
-/// Written beside, synced, renamed over `path`, folder synced: afterwards the file is the old one or the new one.
+/// Written beside, synced, renamed over `path`, folder synced: afterwards the file is the old one or the new one, and
+/// nothing else is left, unless the process was killed meanwhile: then a file ".fireclaw-*.tmp" may be. A symbolic
+/// link at `path` is replaced, not followed. The mode is exact, whatever the umask.
 void write_file_atomic(const std::filesystem::path& path, std::string_view content, mode_t mode = 0600);
 void sync_fd(int fd, const std::filesystem::path& name_for_errors);
 void sync_directory(const std::filesystem::path& directory);
@@ -28,7 +30,7 @@ void sync_directory(const std::filesystem::path& directory);
 /// `target` must not exist. Returns true if blocks are shared.
 bool clone_file(const std::filesystem::path& source, const std::filesystem::path& target, mode_t mode = 0600);
 /// Copies what is data in `source` (SEEK_DATA) to the same offsets of `target`, skipping pages that are all zero,
-/// and sets the target's length. Returns the bytes written.
+/// and sets the target's length. What the target held before is gone. Returns the bytes written.
 std::uint64_t copy_sparse(int source, int target);
 /// Bytes that the file takes on disk.
 std::uint64_t allocated_bytes(const std::filesystem::path& path);
@@ -42,7 +44,9 @@ void make_directories(const std::filesystem::path& path, mode_t mode = 0700);
 class FileLock {
  public:
   enum class Mode { Shared, Exclusive };
-  /// Waits until the deadline; Error(Timeout) naming `what` then.
+  /// Waits until the deadline; Error(Timeout) naming `what` then. With a deadline the lock is tried again and again, in
+  /// steps growing to 50 ms, since the kernel offers no timed wait; without one it is had as soon as it is free.
+  /// The lock file may be removed by its holder.
   static FileLock acquire(const std::filesystem::path& path, Mode mode, Deadline deadline, std::string_view what);
   /// nullopt if somebody else holds it.
   static std::optional<FileLock> try_acquire(const std::filesystem::path& path, Mode mode);
@@ -69,7 +73,8 @@ class TempDir {
   std::filesystem::path path_;
 };
 
-/// Removes a tree; missing is fine. Never follows symbolic links.
+/// Removes a tree or a file; missing is fine. Never follows symbolic links, opens up folders that lack permissions, and
+/// copes with any depth. A path that ends in "." or ".." or means the root is refused: Error(InvalidArgument).
 void remove_tree(const std::filesystem::path& path);
 
 }  // namespace fireclaw::sys

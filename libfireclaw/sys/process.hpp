@@ -50,8 +50,9 @@ struct ExitStatus {
   bool operator==(const ExitStatus&) const = default;
 };
 
+/// What to run. The child starts with default signal actions and nothing blocked, whatever this process does.
 struct SpawnSpec {
-  /// argv[0] is a path, or a name searched in `search_path`.
+  /// argv[0] is a path (a relative one from the caller's folder, not from `cwd`), or a name searched in `search_path`.
   std::vector<std::string> argv;
   std::vector<std::filesystem::path> search_path;
   /// The whole environment; nothing is inherited.
@@ -60,7 +61,9 @@ struct SpawnSpec {
   std::filesystem::path cwd;
   /// (descriptor here, number there). Numbers 0–2 left out are /dev/null. Everything else is closed by exec.
   std::vector<std::pair<int, int>> fds;
-  /// The kernel kills it (SIGKILL) when this process ends, however that comes about.
+  /// The kernel kills it (SIGKILL) when this process ends, however that comes about. Linux ties this to a thread, so
+  /// such children are started by the main thread or, called from another, by one thread kept for it. That one has
+  /// the namespaces of the thread that first needed it: change namespaces before, or spawn from the main thread.
   bool die_with_parent = true;
   /// setsid(): out of the reach of the terminal's signals.
   bool new_session = false;
@@ -82,7 +85,9 @@ class Child {
   /// Readable once it has ended.
   [[nodiscard]] int pidfd() const noexcept { return pidfd_.get(); }
   void signal(int number) noexcept;
-  /// Its end, waited for until `deadline`; nullopt if it still runs then. Idempotent.
+  /// Its end, waited for until `deadline` or a stop; nullopt if it still runs then. Idempotent. If the host program
+  /// has taken the status itself (by waiting for any child, or by ignoring SIGCHLD), the result has neither code nor
+  /// signal.
   std::optional<ExitStatus> wait(Deadline deadline, const std::stop_token& stop = {});
   /// SIGKILL and reap.
   ExitStatus kill() noexcept;
@@ -111,11 +116,13 @@ struct ToolOptions {
   std::optional<int> output_fd;
   Deadline deadline = Deadline::never();
   std::stop_token stop;
-  /// Each line of stdout and stderr as it appears.
+  /// Each line of stdout and stderr as it appears, without its end; a very long one comes in pieces. An exception from
+  /// it kills the tool and leaves run_tool.
   std::function<void(std::string_view line)> on_line;
 };
 /// Runs a helper program to its end, its two outputs collected (at most 16 MiB each). Killed at the deadline
-/// (Error Timeout) or on stop (Error Cancelled). A non-zero status is not an error here.
+/// (Error Timeout) or on stop (Error Cancelled), with all that it started unless that left its session. A non-zero
+/// status is not an error here. Without `input_fd` it reads /dev/null.
 ToolResult run_tool(std::vector<std::string> argv, const ToolOptions& options);
 /// run_tool, throwing Error(Io, "<program> exited with status N: <last lines of stderr>") unless it succeeded.
 ToolResult check_tool(std::vector<std::string> argv, const ToolOptions& options);
