@@ -135,7 +135,7 @@ class FirecrackerDriver final : public Driver {
     return std::make_unique<FirecrackerInstance>(
         InstanceParts{record, version, Origin::Adopted, std::move(*process), std::move(api),
                       TextPipe::open(record.run_dir / file::console), TextPipe::open(record.run_dir / file::log),
-                      std::nullopt, false, options_.logger});
+                      std::nullopt, false, std::nullopt});
   }
 
  private:
@@ -146,7 +146,8 @@ class FirecrackerDriver final : public Driver {
     RuntimeRecord record{std::string{engine_name}, started.process.id(), spec.run_dir};
     auto instance = std::make_unique<FirecrackerInstance>(InstanceParts{
         std::move(record), version_, origin, std::move(started.process), std::move(started.api),
-        std::move(started.console), std::move(started.log), std::move(listener), spec.die_with_parent, options_.logger});
+        std::move(started.console), std::move(started.log), std::move(listener), spec.die_with_parent,
+        std::move(started.ended_watch)});
     try {
       instance->begin(requests, options_.version, options);
     } catch (...) {

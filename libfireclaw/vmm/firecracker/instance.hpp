@@ -5,7 +5,6 @@
 #include <span>
 #include <string>
 
-#include "base/logger.hpp"
 #include "vmm/driver.hpp"
 #include "vmm/engine_process.hpp"
 #include "vmm/firecracker/api.hpp"
@@ -33,7 +32,8 @@ struct InstanceParts {
   /// Where guestd's first connection arrives (Origin::Booted).
   std::optional<sys::Fd> ready_listener;
   bool owned = false;
-  Logger logger;
+  /// Started::ended_watch
+  std::optional<sys::Fd> ended_watch;
 };
 
 /// A machine that runs, or ran, in a Firecracker process.

@@ -41,19 +41,24 @@ void check_tap(const Nic& nic) {
 class FolderWatch {
  public:
   explicit FolderWatch(const std::filesystem::path& folder)
-      : fd_{sys::check(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK), "inotify_init")} {
-    sys::check(::inotify_add_watch(fd_.get(), folder.c_str(), IN_CREATE | IN_MOVED_TO),
-               fmt::format("watch '{}'", folder.string()));
-  }
+      : fd_{sys::check(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK), "inotify_init")},
+        watch_{sys::check(::inotify_add_watch(fd_.get(), folder.c_str(), IN_CREATE | IN_MOVED_TO),
+                          fmt::format("watch '{}'", folder.string()))} {}
   [[nodiscard]] int fd() const { return fd_.get(); }
   void clear() const {
     std::array<std::byte, 4096> events{};
     while (sys::read_some(fd_.get(), events) > 0) {
     }
   }
+  /// Ends the watch and leaves what remains to be closed, later: see Started::ended_watch.
+  [[nodiscard]] sys::Fd end() && {
+    ::inotify_rm_watch(fd_.get(), watch_);
+    return std::move(fd_);
+  }
 
  private:
   sys::Fd fd_;
+  int watch_;
 };
 
 /// Until the API's socket accepts: its file can be there a moment before.
@@ -108,7 +113,7 @@ void prepare_folder(const LaunchSpec& spec) {
 
 Started start_process(const std::filesystem::path& binary, const LaunchSpec& spec, const StartOptions& options) {
   const auto begin = std::chrono::steady_clock::now();
-  const FolderWatch watch{spec.run_dir};
+  FolderWatch watch{spec.run_dir};
   TextPipe console = TextPipe::create(spec.run_dir / file::console);
   TextPipe log = TextPipe::create(spec.run_dir / file::log);
   // Inherited, each with a reader, so that the engine neither fails to open them nor gets SIGPIPE.
@@ -133,7 +138,7 @@ Started start_process(const std::filesystem::path& binary, const LaunchSpec& spe
     await_api(watch, process, socket, options);
     if (process.ended()) throw Error{ErrorCode::Vmm, exit_reason(process, &log)};
     if (options.on_phase) options.on_phase("api", std::chrono::steady_clock::now() - spawned);
-    return Started{std::move(process), Api{socket}, std::move(console), std::move(log)};
+    return Started{std::move(process), Api{socket}, std::move(console), std::move(log), std::move(watch).end()};
   } catch (...) {
     process.kill();
     remove_sockets(spec.run_dir);

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "sys/fd.hpp"
 #include "vmm/driver.hpp"
 #include "vmm/engine_process.hpp"
 #include "vmm/firecracker/api.hpp"
@@ -16,6 +17,9 @@ struct Started {
   Api api;
   TextPipe console;
   TextPipe log;
+  /// To be kept for a while: the kernel takes some 10 ms to close an inotify descriptor whose watch ended just now,
+  /// and no time once it has disposed of the watch by itself.
+  sys::Fd ended_watch;
 };
 
 /// Checks what Firecracker would only stumble over (files, taps), and lays out the machine's folder: links to the
