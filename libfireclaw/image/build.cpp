@@ -6,7 +6,7 @@
 #include <chrono>
 
 #include "fireclaw/error.hpp"
-#include "image/elf.hpp"
+#include "image/compression.hpp"
 #include "image/initramfs.hpp"
 #include "image/kernel_source.hpp"
 #include "image/rootfs.hpp"
@@ -36,7 +36,8 @@ void write_new_file(const fs::path& path, std::string_view content) {
 void sync_file(const fs::path& path) { sys::sync_fd(sys::open_file(path, O_RDONLY).get(), path); }
 
 /// The name's lock. Waiting is interrupted now and then to see whether the caller still wants it.
-sys::FileLock lock_name(const fs::path& file, const std::string& name, const BuildOptions& options, const Logger& logger) {
+sys::FileLock lock_name(const fs::path& file, const std::string& name, const BuildOptions& options,
+                        const Logger& logger) {
   if (auto lock = sys::FileLock::try_acquire(file, sys::FileLock::Mode::Exclusive)) return std::move(*lock);
   logger.info(fmt::format("image '{}' is being built by another process; waiting for it", name));
   for (;;) {
@@ -62,7 +63,7 @@ sys::FileLock lock_name(const fs::path& file, const std::string& name, const Bui
     throw;
   } catch (const Error& error) {
     constexpr std::uint64_t nothing_left = 128 << 10;
-    const bool said_so = std::string_view{error.what()}.find("No space left on device") != std::string_view::npos;
+    const bool said_so = says_disk_full(error.what());
     if (error.code() == ErrorCode::Cancelled || (!said_so && sys::free_bytes(directory) > nothing_left)) throw;
     throw Error{ErrorCode::Io,
                 fmt::format("disk is full: nothing more can be written below '{}'; free some space there and try again",
@@ -112,21 +113,22 @@ Entry Store::build(const BuildSpec& spec, const BuildOptions& options) {
   const fs::path target = directory_ / spec.name;
   const auto refuse_existing = [&] {
     if (!spec.replace && fs::exists(target)) {
-      throw Error{ErrorCode::AlreadyExists,
-                  fmt::format("there is an image named '{}' already; replace it with: fireclaw image build --replace, or "
-                              "remove it with: fireclaw image remove {}",
-                              spec.name, spec.name)};
+      throw Error{
+          ErrorCode::AlreadyExists,
+          fmt::format("there is an image named '{}' already; replace it with: fireclaw image build --replace, or "
+                      "remove it with: fireclaw image remove {}",
+                      spec.name, spec.name)};
     }
   };
   refuse_existing();
   if (options.guestd.empty() || !fs::exists(options.guestd)) {
-    throw Error{ErrorCode::NotFound, fmt::format("no guestd at '{}'; build or install fireclaw completely",
-                                                 options.guestd.string())};
+    throw Error{ErrorCode::NotFound,
+                fmt::format("no guestd at '{}'; build or install fireclaw completely", options.guestd.string())};
   }
   const sys::FileLock lock = lock_name(lock_file(spec.name), spec.name, options, logger_);
   refuse_existing();
 
-  const fs::path cache = directory_ / ".cache";
+  const fs::path cache = options.cache.empty() ? directory_ / ".cache" : options.cache;
   sys::make_directories(cache);
   sys::TempDir folder{directory_, fmt::format("{}{}@", build_prefix, spec.name)};
   try {
@@ -155,7 +157,8 @@ Entry Store::build(const BuildSpec& spec, const BuildOptions& options) {
     }
     {
       step("root file system");
-      const LoadedRoot root = load_root(spec.rootfs, RootContext{tools, logger_, [&](std::string_view what) { step(what); }});
+      const LoadedRoot root =
+          load_root(spec.rootfs, RootContext{tools, logger_, [&](std::string_view what) { step(what); }});
       manifest.source = root.source;
       manifest.defaults = root.defaults;
       manifest.rootfs_type = "squashfs";

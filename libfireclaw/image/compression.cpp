@@ -25,8 +25,9 @@ struct Format {
 constexpr std::array formats{
     Format{Compression::Gzip, "\x1f\x8b"sv, "gzip", "gzip"},
     Format{Compression::Bzip2, "BZh"sv, "bzip2", "bzip2"},
-    Format{Compression::Xz, "\xfd"
-                            "7zXZ\0"sv,
+    Format{Compression::Xz,
+           "\xfd"
+           "7zXZ\0"sv,
            "xz", "xz-utils"},
     Format{Compression::Lzma, "\x5d\0\0"sv, "xz", "xz-utils"},
     Format{Compression::Zstd, "\x28\xb5\x2f\xfd"sv, "zstd", "zstd"},
@@ -47,8 +48,13 @@ Compression sniff_compression(const std::filesystem::path& file) {
   const sys::Fd fd = sys::open_file(file, O_RDONLY);
   std::array<std::byte, 8> head{};
   const auto count = sys::read_some(fd.get(), head);
-  return sniff_compression(std::string_view{reinterpret_cast<const char*>(head.data()),
-                                            static_cast<std::size_t>(count > 0 ? count : 0)});
+  return sniff_compression(
+      std::string_view{reinterpret_cast<const char*>(head.data()), static_cast<std::size_t>(count > 0 ? count : 0)});
+}
+
+bool says_disk_full(std::string_view text) {
+  // The system's words for ENOSPC, whichever way the first letter is written.
+  return text.find("o space left on device") != std::string_view::npos;
 }
 
 void decompress(Compression compression, int input, int output, std::string_view name, const Tools& tools) {
@@ -66,14 +72,13 @@ void decompress(Compression compression, int input, int output, std::string_view
     sys::ToolOptions options = tools.options();
     options.input_fd = input;
     options.output_fd = output;
-    const auto result =
-        sys::run_tool({tools.require(format.program, format.package).string(), "-d", "-c"}, options);
+    const auto result = sys::run_tool({tools.require(format.program, format.package).string(), "-d", "-c"}, options);
     if (result.status.success()) return;
-    if (result.err.find("No space left") != std::string::npos) {
-      throw Error{ErrorCode::Io, fmt::format("unpacking '{}': No space left on device", name)};
+    if (says_disk_full(result.err)) {
+      throw Error{ErrorCode::Io, fmt::format("unpack '{}': no space left on device", name)};
     }
-    throw Error{ErrorCode::Corrupt, fmt::format("'{}' is torn: {} {}: {}", name, format.program,
-                                                result.status.describe(), result.err)};
+    throw Error{ErrorCode::Corrupt,
+                fmt::format("'{}' is torn: {} {}: {}", name, format.program, result.status.describe(), result.err)};
   }
 }
 

@@ -18,4 +18,7 @@ Compression sniff_compression(const std::filesystem::path& file);
 /// program. `name` is for errors: Error(Corrupt) if the data is torn. None copies.
 void decompress(Compression compression, int input, int output, std::string_view name, const Tools& tools);
 
+/// Whether a program's or our own complaint is that the disk is full.
+bool says_disk_full(std::string_view text);
+
 }  // namespace fireclaw::image

@@ -77,8 +77,8 @@ fs::path cached_file(const fs::path& cache, const Package& package) {
 fs::path memo_of(const fs::path& cache, const std::string& requested) { return cache / (requested + ".resolved"); }
 
 void remember(const fs::path& memo, const Package& package) {
-  sys::write_file_atomic(memo, fmt::format("Package: {}\nVersion: {}\nSHA256: {}\n", package.name, package.version,
-                                           package.sha256));
+  sys::write_file_atomic(
+      memo, fmt::format("Package: {}\nVersion: {}\nSHA256: {}\n", package.name, package.version, package.sha256));
 }
 
 std::optional<Package> recall(const fs::path& memo) {
@@ -100,8 +100,8 @@ void download(const Package& package, const fs::path& target, const KernelContex
   options.cwd = folder.path();
   // apt would drop its rights to a user who cannot write to this folder, and warn of it.
   const sys::ToolResult result =
-      sys::run_tool({context.tools.require("apt-get", "apt").string(), "-q", "-o", "APT::Sandbox::User=root", "download",
-                     fmt::format("{}={}", package.name, package.version)},
+      sys::run_tool({context.tools.require("apt-get", "apt").string(), "-q", "-o", "APT::Sandbox::User=root",
+                     "download", fmt::format("{}={}", package.name, package.version)},
                     options);
   if (!result.status.success()) {
     throw Error{ErrorCode::Io, fmt::format("cannot download package '{}' ({}); try: apt-get update; apt-get said: {}",
@@ -139,8 +139,8 @@ Package obtain(const std::string& requested, const KernelContext& context) {
                               "PATH)",
                               requested)};
     }
-    context.logger.warning(
-        fmt::format("apt knows no package '{}'; using {} {} from the cache", requested, package->name, package->version));
+    context.logger.warning(fmt::format("apt knows no package '{}'; using {} {} from the cache", requested,
+                                       package->name, package->version));
     return *package;
   }
   const fs::path file = cached_file(context.cache, *package);
@@ -156,8 +156,8 @@ UnpackedKernel fetch_debian_kernel(const DebianKernel& source, const KernelConte
   const Package package = obtain(source.package, context);
   if (context.progress) context.progress(fmt::format("unpack {}", package.name), 0, 0);
   const fs::path root = context.tools.temp / "kernel-package";
-  sys::check_tool({context.tools.require("dpkg-deb", "dpkg").string(), "-x", cached_file(context.cache, package).string(),
-                   root.string()},
+  sys::check_tool({context.tools.require("dpkg-deb", "dpkg").string(), "-x",
+                   cached_file(context.cache, package).string(), root.string()},
                   context.tools.options());
   UnpackedKernel unpacked;
   unpacked.source = fmt::format("{} {}", package.name, package.version);

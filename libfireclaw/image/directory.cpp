@@ -18,9 +18,7 @@ namespace {
 namespace fs = std::filesystem;
 
 /// Extended attributes that belong to the files rather than to this host's labelling of them.
-bool is_portable(std::string_view name) {
-  return name.substr(0, 5) == "user." || name == "security.capability";
-}
+bool is_portable(std::string_view name) { return name.substr(0, 5) == "user." || name == "security.capability"; }
 
 std::map<std::string, std::string> read_xattrs(const fs::path& path) {
   std::map<std::string, std::string> result;

@@ -15,7 +15,8 @@ constexpr std::uint64_t segment_header_bytes = 56;
 constexpr std::uint64_t section_header_bytes = 64;
 
 [[noreturn]] void truncated(std::string_view name, std::string_view what) {
-  throw Error{ErrorCode::InvalidArgument, fmt::format("'{}' is truncated: its {} ends past the end of the file", name, what)};
+  throw Error{ErrorCode::InvalidArgument,
+              fmt::format("'{}' is truncated: its {} ends past the end of the file", name, what)};
 }
 
 // Only for offsets that within() has accepted.
@@ -75,7 +76,9 @@ ElfView::ElfView(std::string_view bytes, std::string_view name) : bytes_{bytes} 
     std::vector<std::uint32_t> names;
     for (std::uint64_t i = 0; i < section_count; ++i) {
       const std::uint64_t base = section_table + i * section_size;
-      Section section{{}, at<std::uint32_t>(bytes, base + 4), at<std::uint64_t>(bytes, base + 24),
+      Section section{{},
+                      at<std::uint32_t>(bytes, base + 4),
+                      at<std::uint64_t>(bytes, base + 24),
                       at<std::uint64_t>(bytes, base + 32)};
       if (section.type == 0 || section.type == section_nobits) section.bytes = section.offset = 0;
       if (!within(section.offset, section.bytes, bytes.size())) truncated(name, fmt::format("section {}", i));

@@ -44,8 +44,9 @@ Error not_a_kernel(std::string_view name, std::string_view why) {
 }
 
 Error truncated(std::string_view name, std::uint64_t needed, std::uint64_t there) {
-  return Error{ErrorCode::InvalidArgument,
-               fmt::format("kernel '{}' is truncated: {} bytes are there, its header promises {}", name, there, needed)};
+  return Error{
+      ErrorCode::InvalidArgument,
+      fmt::format("kernel '{}' is truncated: {} bytes are there, its header promises {}", name, there, needed)};
 }
 
 Error other_architecture(std::string_view name) {
@@ -62,8 +63,8 @@ std::string release_of(std::string_view text) {
 }
 
 bool is_bzimage(std::string_view bytes) {
-  return load_le<std::uint16_t>(bytes, boot_flag_at) == 0xaa55 && bytes.substr(0, header_magic_at + 4).size() > header_magic_at &&
-         bytes.substr(header_magic_at, 4) == "HdrS";
+  return load_le<std::uint16_t>(bytes, boot_flag_at) == 0xaa55 &&
+         bytes.substr(0, header_magic_at + 4).size() > header_magic_at && bytes.substr(header_magic_at, 4) == "HdrS";
 }
 
 /// Start of the protected-mode code. The header must have been seen by is_bzimage().
@@ -72,9 +73,8 @@ std::uint64_t check_bzimage(std::string_view bytes, std::string_view name) {
   const auto protocol = load_le<std::uint16_t>(bytes, protocol_at).value();
   const auto load_flags = load_le<std::uint8_t>(bytes, load_flags_at).value();
   if (protocol < 0x0208 || (load_flags & 1) == 0) {
-    throw Error{ErrorCode::Unsupported,
-                fmt::format("kernel '{}' is too old: boot protocol {}.{:02}, 2.08 is needed", name, protocol >> 8,
-                            protocol & 0xff)};
+    throw Error{ErrorCode::Unsupported, fmt::format("kernel '{}' is too old: boot protocol {}.{:02}, 2.08 is needed",
+                                                    name, protocol >> 8, protocol & 0xff)};
   }
   const auto sectors = load_le<std::uint8_t>(bytes, setup_sectors_at).value();
   const std::uint64_t code = (std::uint64_t{sectors == 0 ? 4U : sectors} + 1) * sector_bytes;
@@ -171,8 +171,8 @@ Payload find_payload(std::string_view bytes, std::string_view name) {
 void extract_vmlinux(const std::filesystem::path& bzimage, const std::filesystem::path& target, const Tools& tools) {
   const std::string bytes = sys::read_file(bzimage, max_kernel_bytes);
   const Payload payload = find_payload(bytes, bzimage.string());
-  std::string_view packed = std::string_view{bytes}.substr(static_cast<std::size_t>(payload.offset),
-                                                           static_cast<std::size_t>(payload.bytes));
+  std::string_view packed =
+      std::string_view{bytes}.substr(static_cast<std::size_t>(payload.offset), static_cast<std::size_t>(payload.bytes));
   const Compression compression = sniff_compression(packed.substr(0, 8));
   // For every format but gzip, whose trailer has it anyway, the kernel's build appends the unpacked size, which the
   // programs would take for garbage.

@@ -82,15 +82,16 @@ FetchedKernel take_file(const KernelFile& source, const KernelContext& context) 
 }
 
 FetchedKernel take_url(const KernelUrl& source, const KernelContext& context) {
-  const bool is_digest = source.sha256.size() == 64 && std::all_of(source.sha256.begin(), source.sha256.end(), [](char c) {
-    return std::isxdigit(static_cast<unsigned char>(c)) != 0;
-  });
+  const bool is_digest = source.sha256.size() == 64 &&
+                         std::all_of(source.sha256.begin(), source.sha256.end(),
+                                     [](char c) { return std::isxdigit(static_cast<unsigned char>(c)) != 0; });
   if (!is_digest) {
     throw Error{ErrorCode::InvalidArgument,
                 fmt::format("a kernel from a URL needs its SHA-256, 64 hexadecimal digits; got '{}'", source.sha256)};
   }
   std::string digest = source.sha256;
-  std::transform(digest.begin(), digest.end(), digest.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::transform(digest.begin(), digest.end(), digest.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   const fs::path file = context.cache / (digest + ".kernel");
   if (!fs::exists(file)) {
     http::DownloadOptions options;
@@ -104,7 +105,8 @@ FetchedKernel take_url(const KernelUrl& source, const KernelContext& context) {
   KernelInfo info = inspect_kernel(file);
   if (info.sha256 != digest) {
     fs::remove(file);
-    throw Error{ErrorCode::Corrupt, fmt::format("the cached kernel '{}' was damaged; it was removed, try again", file.string())};
+    throw Error{ErrorCode::Corrupt,
+                fmt::format("the cached kernel '{}' was damaged; it was removed, try again", file.string())};
   }
   info.source = source.url;
   return take_monolithic(file, std::move(info), context);

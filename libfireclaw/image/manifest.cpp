@@ -15,8 +15,8 @@ namespace {
 std::string digest_of(const json::Value& value) {
   const std::string& text = value.as_string();
   const bool good = text.size() == 64 && std::all_of(text.begin(), text.end(), [](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-  });
+                      return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+                    });
   if (!good) value.fail("expected 64 hexadecimal digits");
   return text;
 }
@@ -27,7 +27,11 @@ std::string filled(const json::Value& value) {
 }
 
 void write_file_info(json::Writer& writer, std::string_view name, const FileInfo& file) {
-  writer.key(name).begin_object().field("sha256", std::string_view{file.sha256}).field("bytes", file.bytes).end_object();
+  writer.key(name)
+      .begin_object()
+      .field("sha256", std::string_view{file.sha256})
+      .field("bytes", file.bytes)
+      .end_object();
 }
 
 FileInfo read_file_info(const json::Value& value) {
@@ -141,7 +145,8 @@ Manifest read_manifest(const std::filesystem::path& file) {
   // The schema first: the fields of a newer one may be anything.
   const json::Value schema = root.at("schema");
   if (schema.as_uint() > Manifest::schema) {
-    schema.fail(fmt::format("made by a newer fireclaw (schema {}; this one knows {})", schema.as_uint(), Manifest::schema));
+    schema.fail(
+        fmt::format("made by a newer fireclaw (schema {}; this one knows {})", schema.as_uint(), Manifest::schema));
   }
   if (schema.as_uint() != Manifest::schema) schema.fail(fmt::format("unknown schema {}", schema.as_uint()));
   root.only({"schema", "name", "kernel", "files", "rootfs_type", "guestd_version", "source", "defaults", "created",

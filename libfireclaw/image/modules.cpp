@@ -106,9 +106,9 @@ ModuleTree::ModuleTree(std::filesystem::path directory, Tools tools)
     }
   }
   if (files_.empty() && builtin_.empty()) {
-    throw Error{ErrorCode::InvalidArgument,
-                fmt::format("no kernel modules in '{}'; a folder as /lib/modules/<release> is needed",
-                            directory_.string())};
+    throw Error{
+        ErrorCode::InvalidArgument,
+        fmt::format("no kernel modules in '{}'; a folder as /lib/modules/<release> is needed", directory_.string())};
   }
 }
 
@@ -126,7 +126,8 @@ void ModuleTree::visit(const std::string& name, std::map<std::string, Mark>& mar
   const auto [mark, fresh] = marks.try_emplace(name, Mark::Open);
   if (!fresh) {
     if (mark->second == Mark::Done) return;
-    throw Error{ErrorCode::Corrupt, fmt::format("kernel module '{}' in '{}' depends on itself", name, directory_.string())};
+    throw Error{ErrorCode::Corrupt,
+                fmt::format("kernel module '{}' in '{}' depends on itself", name, directory_.string())};
   }
   const std::filesystem::path& file = files_.at(name);
   LoadedModule module;
@@ -148,9 +149,8 @@ void ModuleTree::visit(const std::string& name, std::map<std::string, Mark>& mar
     if (has_file(other)) {
       visit(other, marks, order);
     } else if (!is_builtin(other)) {
-      throw Error{ErrorCode::Corrupt,
-                  fmt::format("kernel module '{}' needs '{}', which '{}' does not have", name, other,
-                              directory_.string())};
+      throw Error{ErrorCode::Corrupt, fmt::format("kernel module '{}' needs '{}', which '{}' does not have", name,
+                                                  other, directory_.string())};
     }
   }
   order.push_back(std::move(module));

@@ -38,7 +38,8 @@ OciBlob read_descriptor(const json::Value& descriptor) {
 /// The blob's file, once its size and digest are what the descriptor says.
 fs::path check_blob(const fs::path& layout, const OciBlob& blob) {
   constexpr std::string_view algorithm = "sha256:";
-  const std::string hex = blob.digest.substr(0, algorithm.size()) == algorithm ? blob.digest.substr(algorithm.size()) : "";
+  const std::string hex =
+      blob.digest.substr(0, algorithm.size()) == algorithm ? blob.digest.substr(algorithm.size()) : "";
   if (hex.size() != 64 || hex.find_first_not_of("0123456789abcdef") != std::string::npos) {
     throw Error{ErrorCode::Unsupported, fmt::format("OCI layout '{}' uses digest '{}'; only sha256 is known here",
                                                     layout.string(), blob.digest)};
@@ -75,11 +76,11 @@ json::Value choose_tag(const json::Value& index, const fs::path& layout, const s
   }
   if (tag.empty() && manifests.size() == 1) return manifests.front();
   if (manifests.empty()) throw Error{ErrorCode::NotFound, fmt::format("OCI layout '{}' is empty", layout.string())};
-  throw Error{ErrorCode::NotFound,
-              tag.empty() ? fmt::format("OCI layout '{}' holds several images ({}); name one: oci:{}:TAG", layout.string(),
-                                        tags, layout.string())
-                          : fmt::format("OCI layout '{}' has no image '{}'; it has: {}", layout.string(), tag,
-                                        tags.empty() ? "none with a name" : tags)};
+  throw Error{ErrorCode::NotFound, tag.empty()
+                                       ? fmt::format("OCI layout '{}' holds several images ({}); name one: oci:{}:TAG",
+                                                     layout.string(), tags, layout.string())
+                                       : fmt::format("OCI layout '{}' has no image '{}'; it has: {}", layout.string(),
+                                                     tag, tags.empty() ? "none with a name" : tags)};
 }
 
 /// Of an index of platforms, the one that runs here.
@@ -130,23 +131,24 @@ std::optional<std::pair<fs::path, std::string>> local_layout(const std::string& 
   if (reference.compare(0, scheme.size(), scheme) != 0) return std::nullopt;
   const std::string rest = reference.substr(scheme.size());
   const std::size_t colon = rest.find(':');
-  return std::pair{fs::path{rest.substr(0, colon)}, colon == std::string::npos ? std::string{} : rest.substr(colon + 1)};
+  return std::pair{fs::path{rest.substr(0, colon)},
+                   colon == std::string::npos ? std::string{} : rest.substr(colon + 1)};
 }
 
 fs::path fetch_with_skopeo(const std::string& reference, const RootContext& context) {
   const std::size_t colon = reference.find(':');
   if (colon == std::string::npos || colon == 0 || reference.front() == '-') {
-    throw Error{ErrorCode::InvalidArgument,
-                fmt::format("'{}' is no image reference; say oci:DIR[:TAG], oci-archive:FILE or docker://NAME",
-                            reference)};
+    throw Error{
+        ErrorCode::InvalidArgument,
+        fmt::format("'{}' is no image reference; say oci:DIR[:TAG], oci-archive:FILE or docker://NAME", reference)};
   }
   const Tools& tools = context.tools;
   if (context.step) context.step(fmt::format("fetch {}", reference));
   const fs::path layout = tools.temp / "oci";
-  const auto result = sys::run_tool(
-      {tools.require("skopeo", "skopeo").string(), "--insecure-policy", "--override-os", "linux", "--override-arch",
-       "amd64", "--tmpdir", tools.temp.string(), "copy", "--quiet", reference, fmt::format("oci:{}:image", layout.string())},
-      tools.options());
+  const auto result = sys::run_tool({tools.require("skopeo", "skopeo").string(), "--insecure-policy", "--override-os",
+                                     "linux", "--override-arch", "amd64", "--tmpdir", tools.temp.string(), "copy",
+                                     "--quiet", reference, fmt::format("oci:{}:image", layout.string())},
+                                    tools.options());
   if (!result.status.success()) {
     throw Error{ErrorCode::Io, fmt::format("skopeo could not fetch '{}': {}", reference, result.err)};
   }

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <exception>
+#include <limits>
 #include <optional>
 #include <string>
 #include <thread>
@@ -21,18 +23,33 @@ namespace {
 /// counts where the guest is emulated. Beyond, what it takes on disk and in the host's page cache counts more.
 constexpr std::uint64_t uncompressed_up_to_bytes = std::uint64_t{16} << 20;
 
+/// sqfstar dates the image and its root folder today unless this says otherwise (it has an option for the root's
+/// date, but does not heed it when it reads a tar). Later dates are cut to this one, so it must be the latest.
+std::int64_t newest_file(const Tree& tree) {
+  std::int64_t newest = 0;
+  for (const auto& [path, node] : tree.nodes()) newest = std::max(newest, node->mtime);
+  return std::min<std::int64_t>(newest, std::numeric_limits<std::int32_t>::max());
+}
+
 }  // namespace
 
 void make_squashfs(const Tree& tree, const std::filesystem::path& target, const Tools& tools,
                    const std::function<void(std::uint64_t done, std::uint64_t total)>& progress) {
   const std::uint64_t total = content_bytes(tree);
+  const Node& root = *tree.nodes().at("");
   std::vector<std::string> argv{tools.require("sqfstar", "squashfs-tools").string(),
-                                "-quiet", "-no-progress", "-exit-on-error", "-reproducible", "-mkfs-time", "0",
-                                "-comp", "zstd"};
-  const auto& root = *tree.nodes().at("");
-  argv.insert(argv.end(), {"-root-mode", fmt::format("{:o}", root.mode), "-root-uid", std::to_string(root.uid),
-                           "-root-gid", std::to_string(root.gid), "-root-time",
-                           std::to_string(root.mtime < 0 ? 0 : root.mtime)});
+                                "-quiet",
+                                "-no-progress",
+                                "-exit-on-error",
+                                "-reproducible",
+                                "-comp",
+                                "zstd",
+                                "-root-mode",
+                                fmt::format("{:o}", root.mode),
+                                "-root-uid",
+                                std::to_string(root.uid),
+                                "-root-gid",
+                                std::to_string(root.gid)};
   if (total <= uncompressed_up_to_bytes) argv.insert(argv.end(), {"-noI", "-noD", "-noF", "-noX"});
   argv.push_back(target.string());
 
@@ -43,6 +60,8 @@ void make_squashfs(const Tree& tree, const std::filesystem::path& target, const 
   std::exception_ptr failure;
   sys::ToolOptions options = tools.options();
   options.input_fd = ends.second.get();
+  std::erase_if(options.env, [](const std::string& other) { return other.rfind("SOURCE_DATE_EPOCH=", 0) == 0; });
+  options.env.push_back(fmt::format("SOURCE_DATE_EPOCH={}", newest_file(tree)));
 
   std::jthread writer{[&] {
     try {

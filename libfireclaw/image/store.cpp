@@ -18,19 +18,18 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool is_letter_or_digit(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
+bool is_letter_or_digit(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); }
 
 void check_size(const fs::path& file, const FileInfo& info) {
   std::error_code error;
   const auto bytes = fs::file_size(file, error);
   if (error) {
-    throw Error{ErrorCode::Corrupt, fmt::format("image file '{}' is missing or unreadable: {}", file.string(), error.message())};
+    throw Error{ErrorCode::Corrupt,
+                fmt::format("image file '{}' is missing or unreadable: {}", file.string(), error.message())};
   }
   if (bytes != info.bytes) {
-    throw Error{ErrorCode::Corrupt, fmt::format("image file '{}' has {} bytes, its manifest says {}", file.string(), bytes,
-                                                info.bytes)};
+    throw Error{ErrorCode::Corrupt,
+                fmt::format("image file '{}' has {} bytes, its manifest says {}", file.string(), bytes, info.bytes)};
   }
 }
 
@@ -61,9 +60,8 @@ std::optional<std::string> owner_of(std::string_view folder) {
 
 void check_name(std::string_view name) {
   const bool good = !name.empty() && name.size() <= 64 && is_letter_or_digit(name.front()) &&
-                    std::all_of(name.begin(), name.end(), [](char c) {
-                      return is_letter_or_digit(c) || c == '.' || c == '_' || c == '-';
-                    });
+                    std::all_of(name.begin(), name.end(),
+                                [](char c) { return is_letter_or_digit(c) || c == '.' || c == '_' || c == '-'; });
   if (good) return;
   const std::string shown = name.size() > 80 ? fmt::format("{}...", name.substr(0, 80)) : std::string{name};
   throw Error{ErrorCode::InvalidArgument,

@@ -27,6 +27,8 @@ struct Entry {
   [[nodiscard]] std::filesystem::path kernel() const { return directory / "kernel"; }
   [[nodiscard]] std::filesystem::path initramfs() const { return directory / "initramfs"; }
   [[nodiscard]] std::filesystem::path rootfs() const { return directory / "rootfs"; }
+
+  bool operator==(const Entry&) const = default;
 };
 
 /// Progress of a long step: `done` of `total` (0: unknown) in bytes or items.
@@ -90,6 +92,8 @@ struct BuildOptions {
   std::stop_token stop;
   /// How long to wait while another process builds or removes an image of the same name.
   Deadline wait = Deadline::never();
+  /// Where downloads are kept for later builds; empty: in the store itself.
+  std::filesystem::path cache;
   /// The manifest's date; now, if there is none.
   std::optional<std::chrono::sys_seconds> created;
 };
@@ -102,8 +106,9 @@ inline constexpr std::string_view build_prefix = ".build-";
 inline constexpr std::string_view trash_prefix = ".trash-";
 
 /// The images under one folder, one folder each, whose names are the images'. What begins with a dot is the store's
-/// own: builds under way (".build-NAME@..."), images being removed (".trash-NAME@..."), locks and downloads. Several processes may use it at once: building locks per name, publishing is one
-/// rename, a reader sees an image whole or not at all.
+/// own: builds under way (".build-NAME@..."), images being removed (".trash-NAME@..."), locks and downloads. Several
+/// processes may use it at once: building locks per name, publishing is one rename, a reader sees an image whole or not
+/// at all.
 class Store {
  public:
   Store(std::filesystem::path directory, Logger logger);

@@ -28,8 +28,9 @@ std::vector<TarEntry> read_tar(const std::shared_ptr<const sys::Fd>& file, std::
 /// Unpacks all entries over what is in the tree. Sockets and unknown types are not in tars.
 void add_entries(Tree& tree, std::vector<TarEntry> entries);
 
-/// Streams the whole tree as a tar: ustar, with a pax header before what does not fit. The same tree gives the same
-/// bytes. Error(Io) if a host file changed its size meanwhile. `progress` is told of the content bytes written.
+/// Streams what is below the tree's root as a tar: ustar, with a pax header before what does not fit. The same tree
+/// gives the same bytes. Error(Io) if a host file changed its size meanwhile. `progress` is told of the content bytes
+/// written.
 void write_tar(const Tree& tree, const Sink& sink, const std::function<void(std::uint64_t done)>& progress = {});
 
 /// Bytes of content in the tree, each hard-linked file counted once.

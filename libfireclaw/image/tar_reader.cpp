@@ -83,7 +83,8 @@ class TarReader {
       with_sign += static_cast<signed char>(c);
     }
     const auto recorded = number(header.substr(148, 8));
-    if (recorded && (static_cast<std::int64_t>(*recorded) == plain || static_cast<std::int64_t>(*recorded) == with_sign)) {
+    if (recorded &&
+        (static_cast<std::int64_t>(*recorded) == plain || static_cast<std::int64_t>(*recorded) == with_sign)) {
       return;
     }
     if (position_ == 0) throw Error{ErrorCode::InvalidArgument, fmt::format("'{}' is not a tar file", name_)};
@@ -131,9 +132,9 @@ class TarReader {
   }
 
   void skip(std::uint64_t size) {
-    if (!within(position_, size, size_)) torn("it ends too early");
-    // The last member's padding may be missing.
-    position_ = std::min(size_, position_ + (size + block_bytes - 1) / block_bytes * block_bytes);
+    const std::uint64_t padding = (block_bytes - size % block_bytes) % block_bytes;
+    if (!within(position_, size, size_) || !within(position_ + size, padding, size_)) torn("it ends too early");
+    position_ += size + padding;
   }
 
   Records pax_records(std::string_view data) const {

@@ -85,10 +85,8 @@ class TarWriter {
 
  private:
   void header(const std::string& path, const Node& node, const std::optional<std::string>& hard_link) {
-    // A leading "./" keeps the root's own entry from having an empty name.
-    std::string name = path.empty() ? "./" : "./" + path;
-    if (node.type == NodeType::Directory && !path.empty()) name += '/';
-    const std::string target = hard_link ? "./" + *hard_link : node.target;
+    const std::string name = node.type == NodeType::Directory ? path + "/" : path;
+    const std::string target = hard_link ? *hard_link : node.target;
     const std::uint64_t size = node.type == NodeType::File && !hard_link ? node.bytes : 0;
 
     std::string pax;
@@ -148,8 +146,9 @@ class TarWriter {
   void copy(int file, std::uint64_t offset, std::uint64_t length, const std::string& name) {
     while (length > 0) {
       const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(length, buffer_.size()));
-      const auto count = sys::check(
-          sys::retry([&] { return ::pread(file, buffer_.data(), wanted, static_cast<off_t>(offset)); }), "read " + name);
+      const auto count =
+          sys::check(sys::retry([&] { return ::pread(file, buffer_.data(), wanted, static_cast<off_t>(offset)); }),
+                     "read " + name);
       if (count == 0) changed(name);
       sink_({buffer_.data(), static_cast<std::size_t>(count)});
       offset += static_cast<std::uint64_t>(count);
@@ -182,7 +181,9 @@ class TarWriter {
 
 void write_tar(const Tree& tree, const Sink& sink, const std::function<void(std::uint64_t done)>& progress) {
   TarWriter writer{sink, progress};
-  for (const auto& [path, node] : tree.nodes()) writer.add(path, node);
+  for (const auto& [path, node] : tree.nodes()) {
+    if (!path.empty()) writer.add(path, node);
+  }
   writer.finish();
 }
 
