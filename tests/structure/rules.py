@@ -47,11 +47,11 @@ STANDARD_HEADERS = set(
     """.split()
 )
 
-# The C library's and the kernel's.
+# The C library's, the kernel's and the compiler's.
 SYSTEM_HEADER = re.compile(
     r"(sys|linux|net|netinet|arpa|asm|bits)/[\w/]+\.h"
-    r"|(dirent|dlfcn|elf|endian|errno|fcntl|fnmatch|getopt|glob|grp|libgen|limits|link|poll|pthread|pty|pwd|sched"
-    r"|shadow|signal|spawn|stddef|stdint|stdio|stdlib|string|syscall|syslog|termios|time|ucontext|unistd|utime|utmp"
+    r"|(cpuid|dirent|dlfcn|elf|endian|errno|fcntl|fnmatch|getopt|glob|grp|libgen|limits|link|poll|pthread|pty|pwd"
+    r"|sched|shadow|signal|spawn|stddef|stdint|stdio|stdlib|string|syscall|syslog|termios|time|ucontext|unistd|utime|utmp"
     r"|wait)\.h"
 )
 

@@ -37,11 +37,15 @@ std::optional<sys::Fd> open_memfd_of(const sys::ProcessId& id, const std::string
 
 Console::Created Console::create() {
   sys::Fd file{sys::check(::memfd_create(console_file_name, MFD_CLOEXEC | MFD_ALLOW_SEALING), "create the console")};
-  sys::check(::ftruncate(file.get(), static_cast<off_t>(capacity_bytes)), "size the console");
-  sys::check(::fcntl(file.get(), F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL), "seal the console");
-  // Opened anew: the reader's seeks must not move the engine's place in the file.
-  auto reader = sys::open_file(fmt::format("/proc/self/fd/{}", file.get()), O_RDONLY);
-  return {Console{std::move(reader)}, std::move(file)};
+  // Opened anew for the engine: our seeks must not move its place in the file, and QEMU takes only a descriptor that
+  // can do no more than it needs.
+  auto engine_end = sys::open_file(fmt::format("/proc/self/fd/{}", file.get()), O_WRONLY);
+  return {Console{std::move(file)}, std::move(engine_end)};
+}
+
+void Console::seal() {
+  sys::check(::ftruncate(file_.get(), static_cast<off_t>(capacity_bytes)), "size the console");
+  sys::check(::fcntl(file_.get(), F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL), "seal the console");
 }
 
 std::optional<Console> Console::of(const sys::ProcessId& engine) {

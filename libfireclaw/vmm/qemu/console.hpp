@@ -11,8 +11,8 @@ namespace fireclaw::vmm::qemu {
 
 /// What a guest has written to its console.
 ///
-/// A file in memory that can hold 1 MiB and never more: its size is sealed, so QEMU's writes beyond fail and are
-/// dropped at once. A guest may write without end; into a file on disk it would fill the disk, and into a pipe that
+/// A file in memory that holds the first 1 MiB and never more: its size is sealed, so QEMU's writes beyond fail and
+/// are dropped at once. A guest may write without end; into a file on disk it would fill the disk, and into a pipe that
 /// nobody reads it would run into waits that look like a hung machine. Only what is written takes memory. The file
 /// lives as long as the engine or somebody else who holds it, and any process of the same user can read it meanwhile.
 class Console {
@@ -24,6 +24,8 @@ class Console {
   /// The one of a running engine; nullopt if the process is gone or may not be looked into.
   static std::optional<Console> of(const sys::ProcessId& engine);
 
+  /// Makes its size final. QEMU empties the file when it opens it, so this has to wait until it has started.
+  void seal();
   /// The last `max_bytes` of what was written. Safe from any thread.
   [[nodiscard]] std::string tail(std::size_t max_bytes) const;
 

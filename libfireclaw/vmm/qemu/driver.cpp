@@ -99,6 +99,7 @@ class QemuDriver final : public Driver {
     supervise(started, spec, [&] {
       const Wait wait{options.deadline, options.stop};
       const auto status = started.qmp.execute("query-status", {}, wait).at("status").as_string();
+      started.console.seal();
       if (status != "running") {
         throw Error{ErrorCode::Vmm, fmt::format("QEMU did not run the machine; its state is '{}'", status)};
       }
@@ -119,6 +120,7 @@ class QemuDriver final : public Driver {
     supervise(started, spec, [&] {
       const Wait wait{options.deadline, options.stop};
       load_state(started.qmp, wait);
+      started.console.seal();
       phases.done("load");
       started.qmp.execute("cont", {}, wait);
       phases.done("resume");

@@ -9,7 +9,6 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
-#include <x86intrin.h>
 #endif
 
 namespace fireclaw::vmm::qemu {
@@ -24,9 +23,9 @@ std::pair<SteadyClock::time_point, std::uint64_t> read_both() {
   std::pair<SteadyClock::time_point, std::uint64_t> best;
   std::uint64_t shortest = ~std::uint64_t{0};
   for (int i = 0; i < 5; ++i) {
-    const std::uint64_t before = __rdtsc();
+    const std::uint64_t before = __builtin_ia32_rdtsc();
     const auto now = SteadyClock::now();
-    const std::uint64_t took = __rdtsc() - before;
+    const std::uint64_t took = __builtin_ia32_rdtsc() - before;
     if (took < shortest) {
       shortest = took;
       best = {now, before + took / 2};

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+#include "sys/file.hpp"
+#include "vmm/qemu/driver.hpp"
+
+/// What tests of the driver alone need: a kernel, an initramfs with echo_init, folders, and somebody to talk to it.
+namespace fireclaw::vmm::qemu::testing {
+
+/// Ends the test program as skipped, saying why, unless FIRECLAW_TEST_KERNEL names a kernel (ELF, virtio-mmio).
+LaunchSpec spec_or_skip(const std::filesystem::path& folder, const std::string& id);
+/// The QEMU to test; skipped if there is none.
+std::filesystem::path qemu_or_skip();
+std::unique_ptr<Driver> make_tcg_driver();
+
+/// Generous: everything here takes a second or two, on a busy machine more.
+Deadline soon();
+
+/// Sends a command line and returns the line that comes back.
+std::string ask(const sys::Fd& stream, std::string_view command);
+/// The same over a channel of its own.
+std::string ask(Instance& machine, std::string_view command);
+
+}  // namespace fireclaw::vmm::qemu::testing
