@@ -15,10 +15,10 @@ esac
 build_packages=(
   g++ cmake ninja-build pkgconf
   libfmt-dev libsimdjson-dev libcurl4-openssl-dev nettle-dev libssh2-1-dev libnl-route-3-dev libnftables-dev
-  libcli11-dev
+  libcli11-dev nlohmann-json3-dev
 )
 # To prepare ~/.fireclaw and run commands. libcurl is loaded only when it is used, so no dependency brings it.
-run_packages=("$qemu_package" busybox-static squashfs-tools libcurl4 ca-certificates)
+run_packages=("$qemu_package" busybox-static squashfs-tools openssh-client libcurl4 ca-certificates)
 # To test all of it.
 test_packages=(
   doctest-dev python3 python3-yaml

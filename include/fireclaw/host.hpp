@@ -29,6 +29,10 @@ struct HostOptions {
   /// Where programs are searched: engines, and the tools that build images.
   std::vector<std::filesystem::path> search_path = {"/usr/local/bin", "/usr/bin", "/bin",
                                                     "/usr/local/sbin", "/usr/sbin", "/sbin"};
+  /// What those tools get beside PATH, HOME, TMPDIR and LC_ALL, as "NAME=value"; e.g. proxy settings.
+  std::vector<std::string> tool_environment;
+  /// Where downloads are kept for the next time; empty: with the images. May be shared by several home folders.
+  std::filesystem::path cache;
   /// The guest's PID 1, a static program; empty: libexec/fireclaw/guestd beside the library.
   std::filesystem::path guestd;
   LogSink log;

@@ -53,7 +53,7 @@ class FIRECLAW_API Snapshot {
  private:
   explicit Snapshot(SnapshotInfo info) : info_{std::move(info)} {}
   SnapshotInfo info_;
-  friend class VM;
+  friend struct Access;
 };
 
 }  // namespace fireclaw

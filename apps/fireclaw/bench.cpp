@@ -1,0 +1,172 @@
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <future>
+#include <memory>
+#include <optional>
+
+#include <fmt/format.h>
+
+#include "command.hpp"
+#include "machine_options.hpp"
+#include "output.hpp"
+
+namespace fireclaw::cli {
+namespace {
+
+using std::chrono::nanoseconds;
+
+struct BenchOptions {
+  VMConfig machine;
+  std::string network;
+  unsigned runs = 20;
+  unsigned cold_runs = 3;
+  unsigned concurrent = 10;
+  bool json = false;
+};
+
+struct Series {
+  std::string name;
+  std::vector<nanoseconds> samples;
+
+  /// Nearest rank: the smallest sample that at least `share` of all do not exceed.
+  [[nodiscard]] nanoseconds percentile(double share) const {
+    auto sorted = samples;
+    std::ranges::sort(sorted);
+    const auto rank = static_cast<std::size_t>(std::ceil(share * static_cast<double>(sorted.size())));
+    return sorted[std::max<std::size_t>(rank, 1) - 1];
+  }
+};
+
+template <typename Work>
+nanoseconds measure(const Work& work) {
+  const auto began = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::steady_clock::now() - began;
+}
+
+void require_success(const ExecResult& result) {
+  if (result.exit_code != 0) {
+    throw Error{ErrorCode::Guest, fmt::format("`true` ended with status {}", result.exit_code)};
+  }
+}
+
+ExecOptions true_command() {
+  ExecOptions options;
+  options.argv = {"true"};
+  return options;
+}
+
+/// From nothing to nothing: machine started, `true` run in it, machine ended.
+nanoseconds run_once(const Host& host, const VMConfig& machine) {
+  return measure([&] {
+    auto vm = VM::run(host, machine);
+    require_success(vm.exec(true_command()));
+    vm.kill();
+  });
+}
+
+class Bench {
+ public:
+  Bench(const Host& host, const BenchOptions& options, const std::stop_token& stop)
+      : host_{host}, options_{options}, stop_{stop} {}
+
+  std::vector<Series> run() {
+    auto restored = options_.machine;
+    restored.start = StartMode::RequireSnapshot;
+    auto cold = options_.machine;
+    cold.start = StartMode::Cold;
+    // Whatever the first run alone pays (files that are not in memory yet) is not what is measured.
+    run_once(host_, restored);
+    repeat("restore-run", options_.runs, [&] { return run_once(host_, restored); });
+    repeat("cold-run", options_.cold_runs, [&] { return run_once(host_, cold); });
+    warm_exec(restored);
+    concurrent(restored);
+    return std::move(series_);
+  }
+
+ private:
+  template <typename Work>
+  void repeat(std::string name, unsigned count, const Work& work) {
+    if (count == 0) return;
+    Series series{std::move(name), {}};
+    for (unsigned i = 0; i < count; ++i) {
+      if (stop_.stop_requested()) throw Error{ErrorCode::Cancelled, "the benchmark was interrupted"};
+      series.samples.push_back(work());
+    }
+    series_.push_back(std::move(series));
+  }
+
+  void warm_exec(const VMConfig& machine) {
+    if (options_.runs == 0) return;
+    auto vm = VM::run(host_, machine);
+    require_success(vm.exec(true_command()));
+    repeat("warm-exec", options_.runs, [&] { return measure([&] { require_success(vm.exec(true_command())); }); });
+  }
+
+  /// Each of the machines, and all of them together.
+  void concurrent(const VMConfig& machine) {
+    if (options_.concurrent == 0) return;
+    Series each{fmt::format("{} at once, each", options_.concurrent), {}};
+    const auto all = measure([&] {
+      std::vector<std::future<nanoseconds>> runs;
+      for (unsigned i = 0; i < options_.concurrent; ++i) {
+        runs.push_back(std::async(std::launch::async, [&] { return run_once(host_, machine); }));
+      }
+      for (auto& run : runs) each.samples.push_back(run.get());
+    });
+    series_.push_back(std::move(each));
+    series_.push_back({fmt::format("{} at once, all", options_.concurrent), {all}});
+  }
+
+  const Host& host_;
+  const BenchOptions& options_;
+  std::stop_token stop_;
+  std::vector<Series> series_;
+};
+
+int bench(BenchOptions options, const Context& context) {
+  const auto host = context.open_host();
+  options.machine.network = network_mode_from_string(options.network);
+  options.machine.stop = context.stop;
+  const auto series = Bench{host, options, context.stop}.run();
+  if (options.json) {
+    Json out = Json::array();
+    for (const auto& one : series) {
+      out.push_back({{"name", one.name},
+                     {"runs", one.samples.size()},
+                     {"p50_ms", to_ms(one.percentile(0.50))},
+                     {"p90_ms", to_ms(one.percentile(0.90))},
+                     {"p99_ms", to_ms(one.percentile(0.99))}});
+    }
+    print_json(out);
+    return 0;
+  }
+  Table table{{"WHAT", "RUNS", "P50", "P90", "P99"}};
+  for (const auto& one : series) {
+    table.add({one.name, std::to_string(one.samples.size()), human_duration(one.percentile(0.50)),
+               human_duration(one.percentile(0.90)), human_duration(one.percentile(0.99))});
+  }
+  table.print();
+  return 0;
+}
+
+}  // namespace
+
+void add_bench(CLI::App& app, Context& context, Action& action) {
+  auto options = std::make_shared<BenchOptions>();
+  auto* command = app.add_subcommand("bench", "Measure starts and commands on this machine");
+  command->footer(
+      "restore-run and cold-run: a machine is started, runs `true` and is ended. warm-exec: `true` in a machine that\n"
+      "runs. All within this process; the program's own start is not in it.");
+  command->add_option("--runs", options->runs, "Runs of restore-run and warm-exec")->capture_default_str();
+  command->add_option("--cold-runs", options->cold_runs, "Runs of cold-run")->capture_default_str();
+  command->add_option("--concurrent", options->concurrent, "Machines started at once")->capture_default_str();
+  add_machine_options(*command, options->machine, options->network);
+  command->add_flag("--json", options->json, "Print JSON");
+  command->callback([options, &context, &action] {
+    action = [options, &context] { return bench(*options, context); };
+  });
+}
+
+}  // namespace fireclaw::cli

@@ -1,0 +1,130 @@
+#include <cstdio>
+#include <memory>
+
+#include <fmt/format.h>
+
+#include "command.hpp"
+#include "kernel_options.hpp"
+#include "output.hpp"
+
+namespace fireclaw::cli {
+namespace {
+
+struct BuildOptions {
+  std::string name;
+  bool busybox = false;
+  bool debian = false;
+  std::string suite = "bookworm";
+  std::vector<std::string> packages;
+  std::string mirror;
+  std::string directory;
+  std::string tar;
+  std::string oci;
+  KernelOptions kernel;
+  std::string kernel_of;
+  bool replace = false;
+};
+
+RootSource root_source(const BuildOptions& options) {
+  const int given = int{options.busybox} + int{options.debian} + int{!options.directory.empty()} +
+                    int{!options.tar.empty()} + int{!options.oci.empty()};
+  if (given != 1) {
+    throw Error{ErrorCode::InvalidArgument,
+                "say what the image is made from: one of --busybox, --debian, --dir, --tar, --oci"};
+  }
+  if (options.debian) return DebianRoot{options.suite, options.packages, options.mirror};
+  if (!options.directory.empty()) return DirectoryRoot{std::filesystem::absolute(options.directory)};
+  if (!options.tar.empty()) return TarRoot{std::filesystem::absolute(options.tar)};
+  if (!options.oci.empty()) return OciRoot{options.oci};
+  return BusyboxRoot{};
+}
+
+int build(const BuildOptions& options, const Context& context) {
+  auto host = context.open_host();
+  ProgressPrinter progress;
+  ImageConfig config;
+  config.name = options.name;
+  config.root = root_source(options);
+  config.kernel = options.kernel_of.empty() ? options.kernel.source() : KernelOfImage{options.kernel_of};
+  config.replace = options.replace;
+  config.stop = context.stop;
+  config.progress = [&progress](const Progress& step) { progress(step); };
+  ImageInfo info;
+  try {
+    info = Image::build(host, config);
+  } catch (...) {
+    progress.finish();
+    throw;
+  }
+  std::puts(fmt::format("image {}: {}, kernel {}, {}", info.name, info.source, info.kernel_release,
+                        human_bytes(info.bytes))
+                .c_str());
+  return 0;
+}
+
+int list(bool json, const Context& context) {
+  const auto images = Image::list(context.open_host());
+  if (json) {
+    Json out = Json::array();
+    for (const auto& image : images) out.push_back(to_json(image));
+    print_json(out);
+    return 0;
+  }
+  Table table{{"NAME", "SIZE", "CREATED", "KERNEL", "SOURCE"}};
+  for (const auto& image : images) {
+    table.add({image.name, human_bytes(image.bytes), iso_time(image.created), image.kernel_release, image.source});
+  }
+  table.print();
+  return 0;
+}
+
+}  // namespace
+
+void add_image(CLI::App& app, Context& context, Action& action) {
+  auto* group = app.add_subcommand("image", "Build, list and remove images");
+  group->require_subcommand(1);
+
+  auto options = std::make_shared<BuildOptions>();
+  auto* build_command = group->add_subcommand("build", "Build an image");
+  build_command->footer(
+      "Needs no root and mounts nothing.\n\n"
+      "Examples:\n"
+      "  fireclaw image build tiny --busybox\n"
+      "  fireclaw image build py --debian --package python3,git\n"
+      "  fireclaw image build alpine --tar alpine-minirootfs.tar.gz\n"
+      "  fireclaw image build app --oci oci:./layout:latest");
+  build_command->add_option("name", options->name, "The image's name")->required();
+  build_command->add_flag("--busybox", options->busybox, "From the host's static busybox");
+  build_command->add_flag("--debian", options->debian, "Debian, through mmdebstrap");
+  build_command->add_option("--suite", options->suite, "Debian's suite")->capture_default_str();
+  build_command->add_option("--package", options->packages, "Debian packages to add")->delimiter(',');
+  build_command->add_option("--mirror", options->mirror, "Debian mirror; default: this machine's own");
+  build_command->add_option("--dir", options->directory, "From a folder")->type_name("DIR");
+  build_command->add_option("--tar", options->tar, "From a tar file, plain or compressed")->type_name("FILE");
+  build_command->add_option("--oci", options->oci, "From an OCI image, as skopeo names it")->type_name("REF");
+  options->kernel.add_to(*build_command);
+  build_command->add_option("--kernel-of", options->kernel_of, "The kernel of another image")->type_name("IMAGE");
+  build_command->add_flag("--replace", options->replace, "Replace an image of that name");
+  build_command->callback([options, &context, &action] {
+    action = [options, &context] { return build(*options, context); };
+  });
+
+  auto json = std::make_shared<bool>(false);
+  auto* list_command = group->add_subcommand("list", "List images");
+  list_command->add_flag("--json", *json, "Print JSON");
+  list_command->callback([json, &context, &action] {
+    action = [json, &context] { return list(*json, context); };
+  });
+
+  auto name = std::make_shared<std::string>();
+  auto* remove_command = group->add_subcommand("remove", "Remove an image and its snapshots");
+  remove_command->add_option("name", *name, "The image's name")->required();
+  remove_command->callback([name, &context, &action] {
+    action = [name, &context] {
+      Image::remove(context.open_host(), *name);
+      return 0;
+    };
+  });
+}
+
+}  // namespace fireclaw::cli

@@ -1,0 +1,17 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include "fireclaw/fireclaw.hpp"
+
+namespace fireclaw::cli {
+
+/// --image, --cpus, --memory, --net: what machine it is.
+void add_machine_options(CLI::App& command, VMConfig& config, std::string& network);
+
+/// "256", "256M", "2G" as MiB. Error(InvalidArgument) for anything else.
+unsigned parse_memory_mib(const std::string& text);
+/// "90", "90s", "1500ms", "5m", "2h". Error(InvalidArgument) for anything else.
+std::chrono::milliseconds parse_duration(const std::string& text);
+
+}  // namespace fireclaw::cli

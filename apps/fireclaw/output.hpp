@@ -1,0 +1,61 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "fireclaw/fireclaw.hpp"
+
+namespace fireclaw::cli {
+
+/// Keys stay in the order they are written in.
+using Json = nlohmann::ordered_json;
+
+/// Prints `value` indented, on standard output. Bytes that are not UTF-8 become U+FFFD.
+void print_json(const Json& value);
+
+/// Rows under headings, columns aligned; a last column that would not fit the terminal is cut with "…".
+class Table {
+ public:
+  explicit Table(std::vector<std::string> headings) : headings_{std::move(headings)} {}
+  void add(std::vector<std::string> row) { rows_.push_back(std::move(row)); }
+  [[nodiscard]] bool empty() const { return rows_.empty(); }
+  void print() const;
+
+ private:
+  std::vector<std::string> headings_;
+  std::vector<std::vector<std::string>> rows_;
+};
+
+/// "17 MiB", "4.2 GiB".
+std::string human_bytes(std::uint64_t bytes);
+/// "3.4 ms", "1.20 s".
+std::string human_duration(std::chrono::nanoseconds duration);
+double to_ms(std::chrono::nanoseconds duration);
+/// "2026-01-31T12:00:00Z".
+std::string iso_time(std::chrono::system_clock::time_point time);
+
+Json to_json(const VMInfo& info);
+Json to_json(const SnapshotInfo& info);
+Json to_json(const ImageInfo& info);
+Json to_json(const EngineVerdict& verdict);
+
+/// One line a step: a bar that moves on a terminal, plain lines otherwise. Goes to standard error.
+class ProgressPrinter {
+ public:
+  ProgressPrinter();
+  void operator()(const Progress& progress);
+  /// Ends a bar that is on the screen, e.g. before an error is printed.
+  void finish();
+
+ private:
+  bool terminal_;
+  std::string current_;
+  bool bar_shown_ = false;
+  std::chrono::steady_clock::time_point began_;
+  std::chrono::steady_clock::time_point drawn_;
+};
+
+}  // namespace fireclaw::cli

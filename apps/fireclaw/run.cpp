@@ -1,0 +1,223 @@
+#include <poll.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "command.hpp"
+#include "machine_options.hpp"
+#include "output.hpp"
+#include "signals.hpp"
+#include "terminal.hpp"
+
+namespace fireclaw::cli {
+namespace {
+
+struct CopySpec {
+  std::string source;
+  std::string target;
+};
+
+struct RunOptions {
+  VMConfig machine;
+  std::string network;
+  std::vector<std::string> command;
+  std::string timeout = "60";
+  std::vector<std::string> env;
+  std::string cwd;
+  std::string user;
+  std::vector<std::string> copy_in;
+  std::vector<std::string> copy_out;
+  bool no_snapshot = false;
+  bool interactive = false;
+  bool tty = false;
+  bool json = false;
+};
+
+CopySpec parse_copy(const std::string& text, std::string_view option) {
+  const auto colon = text.rfind(':');
+  if (colon == std::string::npos || colon == 0 || colon + 1 == text.size()) {
+    throw Error{ErrorCode::InvalidArgument, fmt::format("{} '{}': use SRC:DST", option, text)};
+  }
+  return {text.substr(0, colon), text.substr(colon + 1)};
+}
+
+std::pair<std::string, std::string> parse_env(const std::string& text) {
+  const auto equals = text.find('=');
+  if (equals == std::string::npos || equals == 0) {
+    throw Error{ErrorCode::InvalidArgument, fmt::format("-e '{}': use KEY=VALUE", text)};
+  }
+  return {text.substr(0, equals), text.substr(equals + 1)};
+}
+
+/// Whoever reads our output may be slow (then this waits) or gone (then the command ends).
+void write_out(int fd, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const auto count = ::write(fd, bytes.data(), bytes.size());
+    if (count >= 0) {
+      bytes.remove_prefix(static_cast<std::size_t>(count));
+    } else if (errno == EAGAIN) {
+      pollfd wait{fd, POLLOUT, 0};
+      ::poll(&wait, 1, -1);
+    } else if (errno != EINTR) {
+      throw Error{ErrorCode::Io, fmt::format("write to standard {}: {}", fd == STDOUT_FILENO ? "output" : "error",
+                                             std::generic_category().message(errno))};
+    }
+  }
+}
+
+ExecOptions make_exec(const RunOptions& options, const Context& context) {
+  ExecOptions exec;
+  exec.argv = context.argv_form ? options.command : ExecOptions::shell(options.command.front()).argv;
+  for (const auto& entry : options.env) exec.env.push_back(parse_env(entry));
+  exec.cwd = options.cwd;
+  exec.user = options.user;
+  exec.tty = options.tty;
+  const auto timeout = parse_duration(options.timeout);
+  if (timeout.count() > 0) exec.timeout = timeout;
+  exec.stop = context.stop;
+  if (!options.json) {
+    exec.on_stdout = [](std::string_view bytes) { write_out(STDOUT_FILENO, bytes); };
+    exec.on_stderr = [](std::string_view bytes) { write_out(STDERR_FILENO, bytes); };
+  }
+  // A terminal is only read when asked for; a pipe or a file is what the command is meant to read.
+  if (options.tty || options.interactive || ::isatty(STDIN_FILENO) == 0) exec.input_fd = STDIN_FILENO;
+  if (options.tty) {
+    if (const auto size = terminal_size(STDIN_FILENO)) exec.window_size = *size;
+  }
+  return exec;
+}
+
+void print_phases(const VMInfo& info, std::chrono::nanoseconds opened, const ExecResult& result,
+                  std::chrono::nanoseconds total) {
+  std::string text = fmt::format("fireclaw: VM {} ({}, {}); open {}", info.id, info.engine,
+                                 info.snapshot.empty() ? "cold boot" : "snapshot " + info.snapshot,
+                                 human_duration(opened));
+  for (const auto& phase : info.phases) text += fmt::format(", {} {}", phase.name, human_duration(phase.duration));
+  text += fmt::format(", command {}, total {}\n", human_duration(result.duration), human_duration(total));
+  std::fputs(text.c_str(), stderr);
+}
+
+void print_result(const VMInfo& info, const ExecResult& result, int status, std::chrono::nanoseconds total) {
+  Json timings = Json::object();
+  for (const auto& phase : info.phases) timings[phase.name] = to_ms(phase.duration);
+  timings["command"] = to_ms(result.duration);
+  timings["total"] = to_ms(total);
+  print_json({{"status", status},
+              {"signal", result.signal},
+              {"timed_out", result.timed_out},
+              {"cancelled", result.cancelled},
+              {"truncated", result.truncated},
+              {"stdout", result.out},
+              {"stderr", result.err},
+              {"vm", to_json(info)},
+              {"timings_ms", timings}});
+}
+
+int status_of(const ExecResult& result, const Context& context) {
+  if (result.timed_out) return exit_timeout;
+  if (result.cancelled && context.stop_signal() != 0) return 128 + context.stop_signal();
+  return result.exit_code;
+}
+
+ExecResult run_command(VM& vm, const RunOptions& options, const Context& context) {
+  auto process = vm.spawn(make_exec(options, context));
+  std::optional<RawTerminal> raw;
+  std::unique_ptr<ResizeWatch> resize;
+  if (options.tty && ::isatty(STDIN_FILENO) == 1) {
+    raw.emplace(STDIN_FILENO);
+    resize = std::make_unique<ResizeWatch>([&process] {
+      if (const auto size = terminal_size(STDIN_FILENO)) process.resize(*size);
+    });
+  }
+  return process.wait();
+}
+
+int run(RunOptions options, const Context& context) {
+  const auto began = std::chrono::steady_clock::now();
+  if (options.command.empty()) {
+    throw Error{ErrorCode::InvalidArgument, "no command was given; try: fireclaw run \"uname -a\""};
+  }
+  if (!context.argv_form && options.command.size() > 1) {
+    throw Error{ErrorCode::InvalidArgument,
+                "a shell command is one argument; quote it, or put -- before a program and its arguments"};
+  }
+  options.machine.network = network_mode_from_string(options.network);
+  options.machine.stop = context.stop;
+  if (options.no_snapshot) options.machine.start = StartMode::Cold;
+  std::vector<CopySpec> copies_in;
+  std::vector<CopySpec> copies_out;
+  for (const auto& text : options.copy_in) copies_in.push_back(parse_copy(text, "--copy-in"));
+  for (const auto& text : options.copy_out) copies_out.push_back(parse_copy(text, "--copy-out"));
+
+  const auto host = context.open_host();
+  const auto opened = std::chrono::steady_clock::now() - began;
+  auto vm = VM::run(host, options.machine);
+  for (const auto& copy : copies_in) vm.copy_in(copy.source, copy.target, context.stop);
+  const auto result = run_command(vm, options, context);
+  for (const auto& copy : copies_out) vm.copy_out(copy.source, copy.target, context.stop);
+  const auto info = vm.info();
+  vm.kill();
+
+  const auto total = std::chrono::steady_clock::now() - began;
+  const int status = status_of(result, context);
+  if (options.json) print_result(info, result, status, total);
+  if (context.verbose) print_phases(info, opened, result, total);
+  if (result.timed_out && !options.json) {
+    std::fputs(fmt::format("fireclaw: the command was ended after {}; give it longer with --timeout\n",
+                           human_duration(parse_duration(options.timeout)))
+                   .c_str(),
+               stderr);
+  }
+  return status;
+}
+
+}  // namespace
+
+void add_run(CLI::App& app, Context& context, Action& action) {
+  auto options = std::make_shared<RunOptions>();
+  auto* command = app.add_subcommand("run", "Run a command in a fresh microVM");
+  command->footer(
+      "One argument is a shell line; after -- come a program and its arguments. Exit status: the command's; 124 after\n"
+      "--timeout; 125 if fireclaw itself failed; 126 or 127 if the command could not be run or found.\n\n"
+      "Examples:\n"
+      "  fireclaw run \"uname -a\"\n"
+      "  fireclaw run -- ls -l /\n"
+      "  echo 6*7 | fireclaw run bc\n"
+      "  fireclaw run --copy-in ./src:/src -w /src \"sh build.sh\" --copy-out /src/out:./out\n"
+      "  fireclaw run -i --tty sh");
+  command->add_option("command", options->command, "Shell line, or (after --) program and arguments")
+      ->type_name("COMMAND");
+  command->add_option("-t,--timeout", options->timeout, "End the command after this long; 0: never")
+      ->type_name("TIME")
+      ->capture_default_str();
+  command->add_flag("-v,--verbose", context.verbose, "Show each phase with its milliseconds, and what is logged");
+  command->add_flag("--no-snapshot", options->no_snapshot, "Boot cold");
+  command->add_option("--snapshot", options->machine.snapshot, "Restore this snapshot")->type_name("NAME");
+  add_machine_options(*command, options->machine, options->network);
+  command->add_option("-e,--env", options->env, "Environment variable")->type_name("KEY=VALUE")->take_all()->expected(1);
+  command->add_option("-w,--workdir", options->cwd, "Working directory in the guest")->type_name("DIR");
+  command->add_option("-u,--user", options->user, "User name or uid[:gid] in the guest")->type_name("USER");
+  command->add_flag("-i,--interactive", options->interactive, "Pass on standard input even if it is a terminal");
+  command->add_flag("--tty", options->tty, "Give the command a terminal");
+  command->add_option("--copy-in", options->copy_in, "Copy a file or folder into the guest before")
+      ->type_name("SRC:DST")
+      ->expected(1)
+      ->take_all();
+  command->add_option("--copy-out", options->copy_out, "Copy a file or folder from the guest after")
+      ->type_name("SRC:DST")
+      ->expected(1)
+      ->take_all();
+  command->add_flag("--json", options->json, "Print one JSON object: status, timings, outputs");
+  command->callback([options, &context, &action] {
+    action = [options, &context] { return run(*options, context); };
+  });
+}
+
+}  // namespace fireclaw::cli

@@ -1,0 +1,12 @@
+#pragma once
+
+/// All of the public API.
+#include "fireclaw/engine.hpp"
+#include "fireclaw/error.hpp"
+#include "fireclaw/exec.hpp"
+#include "fireclaw/host.hpp"
+#include "fireclaw/image.hpp"
+#include "fireclaw/log.hpp"
+#include "fireclaw/snapshot.hpp"
+#include "fireclaw/version.hpp"
+#include "fireclaw/vm.hpp"

@@ -1,0 +1,139 @@
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "core/engines.hpp"
+#include "fireclaw/error.hpp"
+#include "fireclaw/host.hpp"
+#include "fireclaw/snapshot.hpp"
+#include "state/config.hpp"
+#include "sys/file.hpp"
+#include "sys/process.hpp"
+
+namespace fireclaw {
+namespace {
+
+constexpr std::uint64_t enough_free_bytes = std::uint64_t{1} << 30;
+
+struct Tool {
+  std::string_view program;
+  std::string_view package;
+  std::string_view purpose;
+};
+/// What builds images; none of them is needed to run one.
+constexpr Tool tools[] = {
+    {"sqfstar", "squashfs-tools", "building images"},
+    {"busybox", "busybox-static", "building the built-in image"},
+    {"dpkg-deb", "dpkg", "unpacking the distribution's kernel"},
+    {"ssh-keygen", "openssh-client", "making keys"},
+    {"mmdebstrap", "mmdebstrap", "image build --debian"},
+    {"skopeo", "skopeo", "image build --oci"},
+    {"umoci", "umoci", "image build --oci"},
+};
+
+Check check_home(const Host::Impl& host) {
+  const auto free = sys::free_bytes(host.layout.home());
+  Check check{"home", CheckStatus::Ok,
+              fmt::format("{}, {} MiB free", host.layout.home().native(), free >> 20), {}};
+  if (free < enough_free_bytes) {
+    check.status = CheckStatus::Warning;
+    check.remedy = "make room on that file system, or name another folder with --home";
+  }
+  return check;
+}
+
+Check check_guestd(const Host::Impl& host) {
+  try {
+    return {"guestd", CheckStatus::Ok, host.guestd().native(), {}};
+  } catch (const Error& problem) {
+    return {"guestd", CheckStatus::Missing, problem.what(), "reinstall fireclaw"};
+  }
+}
+
+Check check_engine(const state::Config::Engine& entry) {
+  const auto& verdict = entry.verdict;
+  Check check;
+  check.name = fmt::format("engine {} with kernel {}", verdict.engine, verdict.kernel_release);
+  if (verdict.works && state::is_current(entry)) {
+    check.detail = fmt::format("{} {} boots it in {} ms", verdict.binary.native(), verdict.version,
+                               verdict.boot_time.count());
+  } else if (verdict.works) {
+    check.status = CheckStatus::Warning;
+    check.detail = fmt::format("{} has changed since it was tried", verdict.binary.native());
+    check.remedy = "fireclaw setup";
+  } else {
+    check.status = CheckStatus::Warning;
+    check.detail = verdict.reason;
+  }
+  return check;
+}
+
+void check_image(const Host::Impl& host, const state::Config& config, std::vector<Check>& checks) {
+  Check check{"image " + config.default_image, CheckStatus::Ok, {}, {}};
+  try {
+    const auto image = host.images.open(config.default_image);
+    check.detail = fmt::format("kernel {} ({})", image.manifest.kernel.release, image.manifest.kernel.source);
+    checks.push_back(check);
+    const auto engine = core::find_engine(host, image);
+    checks.push_back(engine ? Check{"engine", CheckStatus::Ok, fmt::format("{} is used", engine->engine), {}}
+                            : Check{"engine", CheckStatus::Missing,
+                                    fmt::format("none ({}) has been seen to boot this image's kernel",
+                                                to_string(host.options.engine)),
+                                    "fireclaw setup"});
+  } catch (const Error& problem) {
+    check.status = CheckStatus::Missing;
+    check.detail = problem.what();
+    check.remedy = "fireclaw setup";
+    checks.push_back(check);
+  }
+}
+
+Check check_tool(const Host::Impl& host, const Tool& tool) {
+  Check check{std::string{tool.program}, CheckStatus::Ok, {}, {}};
+  if (const auto found = sys::find_program(check.name, host.options.search_path)) {
+    check.detail = found->native();
+    return check;
+  }
+  check.status = CheckStatus::Warning;
+  check.detail = fmt::format("not installed; needed for {}", tool.purpose);
+  check.remedy = fmt::format("apt-get install {}", tool.package);
+  return check;
+}
+
+}  // namespace
+
+std::vector<Check> Host::doctor() const {
+  std::vector<Check> checks;
+  checks.push_back(check_home(*impl_));
+  checks.push_back(check_guestd(*impl_));
+  const auto config = state::read_config(impl_->layout.config());
+  const bool done = !config.set_up_by.empty();
+  checks.push_back({"setup", done ? CheckStatus::Ok : CheckStatus::Missing,
+                    done ? fmt::format("done by fireclaw {}", config.set_up_by) : "not done yet",
+                    done ? "" : "fireclaw setup"});
+  if (done) check_image(*impl_, config, checks);
+  for (const auto& entry : config.engines) checks.push_back(check_engine(entry));
+  // An engine that could not even be tried has no verdict before setup.
+  if (config.engines.empty()) {
+    for (auto& verdict : core::find_candidates(*impl_).hopeless) {
+      checks.push_back({"engine " + verdict.engine, CheckStatus::Warning, std::move(verdict.reason), {}});
+    }
+  }
+  for (const auto& snapshot : Snapshot::list(*this)) {
+    Check check{"snapshot " + snapshot.name, CheckStatus::Ok,
+                fmt::format("image {}, {}, {} CPU(s), {} MiB, network {}", snapshot.image, snapshot.engine,
+                            snapshot.cpus, snapshot.memory_mib, to_string(snapshot.network)),
+                {}};
+    if (!snapshot.usable) {
+      check.status = CheckStatus::Warning;
+      check.detail = snapshot.reason;
+      check.remedy = fmt::format("fireclaw snapshot remove {}", snapshot.name);
+    }
+    checks.push_back(std::move(check));
+  }
+  for (const auto& tool : tools) checks.push_back(check_tool(*impl_, tool));
+  return checks;
+}
+
+}  // namespace fireclaw

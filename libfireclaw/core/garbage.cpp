@@ -1,0 +1,31 @@
+#include <csignal>
+
+#include "core/host_impl.hpp"
+#include "fireclaw/error.hpp"
+#include "sys/process.hpp"
+
+namespace fireclaw {
+namespace {
+
+void append(std::vector<std::filesystem::path>& to, std::vector<std::filesystem::path> from) {
+  to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
+}
+
+}  // namespace
+
+GarbageReport Host::collect_garbage() {
+  GarbageReport report;
+  for (const auto& record : impl_->runs.list()) {
+    if (!state::is_garbage(record)) continue;
+    if (record.process && sys::send_signal(*record.process, SIGKILL)) report.ended.push_back(record.id);
+    impl_->runs.remove(record.id);
+    report.removed.push_back(impl_->runs.directory(record.id));
+  }
+  append(report.removed, impl_->runs.remove_unfinished());
+  append(report.removed, impl_->runs.remove_broken());
+  append(report.removed, impl_->snapshots.remove_unfinished());
+  append(report.removed, impl_->images.collect_garbage(impl_->options.search_path));
+  return report;
+}
+
+}  // namespace fireclaw

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <string>
+
+#include "core/host_impl.hpp"
+#include "fireclaw/image.hpp"
+#include "image/store.hpp"
+
+namespace fireclaw::core {
+
+/// What an image's manifest says of the guestd in it: this library's version and the program's digest.
+std::string guestd_version(const Host::Impl& host);
+
+/// How images are built here: with this installation's guestd and the host's tools.
+image::BuildOptions build_options(const Host::Impl& host);
+
+/// Builds an image with this installation's guestd.
+image::Entry build_image(Host::Impl& host, const ImageConfig& config);
+
+}  // namespace fireclaw::core

@@ -1,0 +1,147 @@
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "core/engines.hpp"
+#include "core/image_build.hpp"
+#include "fireclaw/error.hpp"
+#include "fireclaw/host.hpp"
+#include "fireclaw/snapshot.hpp"
+#include "fireclaw/version.hpp"
+#include "state/config.hpp"
+#include "sys/digest.hpp"
+#include "sys/file.hpp"
+#include "sys/process.hpp"
+
+namespace fireclaw {
+namespace {
+
+constexpr std::string_view built_in_image = "busybox";
+/// Another setup may be downloading a kernel and building an image.
+constexpr std::chrono::minutes setup_lock_limit{30};
+constexpr std::chrono::seconds keygen_limit{30};
+
+/// Tells the caller's progress callback when a step starts and, left normally, when it ends.
+class Step {
+ public:
+  Step(const ProgressCallback& progress, std::string_view name) : progress_{progress}, name_{name} { tell(0, 0, false); }
+  void done() const { tell(1, 1, true); }
+
+ private:
+  void tell(std::uint64_t done, std::uint64_t total, bool finished) const {
+    if (progress_) progress_({name_, done, total, finished});
+  }
+  const ProgressCallback& progress_;
+  std::string_view name_;
+};
+
+void check_stop(const std::stop_token& stop) {
+  if (stop.stop_requested()) throw Error{ErrorCode::Cancelled, "setup was interrupted; run it again to go on"};
+}
+
+bool same_kernel(const image::Entry& image, const KernelSource& wanted) {
+  if (std::holds_alternative<DistributionKernel>(wanted)) return true;
+  if (const auto* url = std::get_if<KernelUrl>(&wanted)) return image.manifest.kernel.sha256 == url->sha256;
+  if (const auto* file = std::get_if<KernelFile>(&wanted)) {
+    return image.manifest.kernel.sha256 == sys::sha256_file(file->path);
+  }
+  return false;
+}
+
+/// The built-in image, built unless it is there, whole, from this version, and with the kernel that is asked for.
+image::Entry ensure_image(Host::Impl& host, const SetupOptions& options, bool& changed) {
+  if (!options.force) {
+    try {
+      auto found = host.images.find(std::string{built_in_image});
+      if (found && found->manifest.guestd_version == core::guestd_version(host) && same_kernel(*found, options.kernel)) return *found;
+    } catch (const Error& problem) {
+      if (problem.code() != ErrorCode::Corrupt) throw;
+      host.logger.warning(fmt::format("{}; building the image anew", problem.what()));
+    }
+  }
+  changed = true;
+  ImageConfig config;
+  config.name = built_in_image;
+  config.kernel = options.kernel;
+  config.replace = true;
+  config.progress = options.progress;
+  config.stop = options.stop;
+  return core::build_image(host, config);
+}
+
+/// The key pair that fireclaw logs in to guests with, by SSH.
+void ensure_keys(const Host::Impl& host, bool& changed) {
+  const auto key = host.layout.keys() / "id_ed25519";
+  if (std::filesystem::exists(key)) return;
+  changed = true;
+  const sys::TempDir folder{host.layout.keys(), ".new-"};
+  sys::ToolOptions options;
+  options.search_path = host.options.search_path;
+  options.deadline = Deadline::after(std::chrono::nanoseconds{keygen_limit});
+  sys::check_tool({"ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "fireclaw", "-f",
+                   (folder.path() / "id_ed25519").native()},
+                  options);
+  // The public half first: whoever finds the key finds both.
+  std::filesystem::rename(folder.path() / "id_ed25519.pub", host.layout.keys() / "id_ed25519.pub");
+  std::filesystem::rename(folder.path() / "id_ed25519", key);
+}
+
+void finish_config(const Host::Impl& host) {
+  const auto lock = sys::FileLock::acquire(host.layout.lock("config"), sys::FileLock::Mode::Exclusive,
+                                           Deadline::after(std::chrono::nanoseconds{keygen_limit}), "config.json");
+  auto config = state::read_config(host.layout.config());
+  config.set_up_by = version();
+  state::write_config(host.layout.config(), config);
+}
+
+}  // namespace
+
+SetupReport Host::setup(const SetupOptions& options) {
+  const auto lock = sys::FileLock::acquire(impl_->layout.lock("setup"), sys::FileLock::Mode::Exclusive,
+                                           Deadline::after(std::chrono::nanoseconds{setup_lock_limit}),
+                                           "another fireclaw setup in this home folder");
+  bool changed = false;
+  // What an interrupted setup left is in nobody's way, but it takes room.
+  collect_garbage();
+
+  const Step image_step{options.progress, "image"};
+  const auto image = ensure_image(*impl_, options, changed);
+  image_step.done();
+  check_stop(options.stop);
+
+  SetupReport report;
+  report.image = image.manifest.name;
+  const Step engine_step{options.progress, "engines"};
+  auto chosen = core::find_engine(*impl_, image);
+  if (!chosen || options.force) {
+    changed = true;
+    probe(image.manifest.name, options.stop);
+    chosen = core::choose_engine(*impl_, image);
+  }
+  for (auto& verdict : engines()) {
+    if (verdict.kernel_sha256 == image.manifest.kernel.sha256) report.engines.push_back(std::move(verdict));
+  }
+  report.engine = chosen->engine;
+  engine_step.done();
+  check_stop(options.stop);
+
+  const Step key_step{options.progress, "keys"};
+  ensure_keys(*impl_, changed);
+  key_step.done();
+
+  const Step snapshot_step{options.progress, "snapshot"};
+  VMConfig config;
+  config.image = image.manifest.name;
+  config.stop = options.stop;
+  if (options.force) changed = true;
+  const auto before = impl_->snapshots.names();
+  report.snapshot = Snapshot::create(*this, config, {}, options.force).name();
+  if (impl_->snapshots.names() != before) changed = true;
+  snapshot_step.done();
+
+  finish_config(*impl_);
+  report.already_done = !changed;
+  return report;
+}
+
+}  // namespace fireclaw

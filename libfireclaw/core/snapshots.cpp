@@ -1,0 +1,144 @@
+#include "core/snapshots.hpp"
+
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/scope.hpp"
+#include "core/engines.hpp"
+#include "fireclaw/error.hpp"
+#include "fireclaw/host.hpp"
+
+namespace fireclaw {
+namespace core {
+namespace {
+
+constexpr std::chrono::minutes save_limit{5};
+
+/// Why the snapshot cannot be restored here and now, or empty.
+std::string obstacle(const Host::Impl& host, const state::SnapshotRecord& record) {
+  try {
+    const auto image = host.images.find(record.image);
+    if (!image) return fmt::format("image '{}' is gone", record.image);
+    if (image->manifest.digest != record.key.image_digest) return fmt::format("image '{}' was rebuilt", record.image);
+    const auto driver = make_driver(host, engine_named(host, record.engine));
+    if (driver->snapshot_identity() != record.key.engine_identity) return "the engine or the CPU is another now";
+    static_cast<void>(host.snapshots.files(record));
+  } catch (const Error& problem) {
+    return problem.what();
+  }
+  return {};
+}
+
+}  // namespace
+
+SnapshotInfo describe(const Host::Impl& host, const state::SnapshotRecord& record) {
+  SnapshotInfo info;
+  info.name = record.name;
+  info.image = record.image;
+  info.engine = record.engine;
+  info.cpus = record.key.cpus;
+  info.memory_mib = record.key.memory_mib;
+  info.network = network_mode_from_string(record.key.network);
+  info.bytes = host.snapshots.bytes_on_disk(record.name);
+  info.created = record.created;
+  info.automatic = record.automatic;
+  info.reason = obstacle(host, record);
+  info.usable = info.reason.empty();
+  return info;
+}
+
+Snapshot save_snapshot(VM::Impl& vm, const std::string& name, bool replace, AfterSave after) {
+  if (vm.image.manifest.digest.empty()) {
+    throw Error{ErrorCode::InvalidState,
+                fmt::format("image '{}' is gone: VM {} cannot be saved", vm.record.image, vm.record.id)};
+  }
+  const auto deadline = Deadline::after(std::chrono::nanoseconds{save_limit});
+  state::SnapshotRecord record;
+  record.key = make_key(*vm.driver, vm.image, vm.shape);
+  record.automatic = name.empty();
+  record.name = record.automatic ? automatic_name(record.key) : name;
+  record.engine = vm.record.engine;
+  record.image = vm.image.manifest.name;
+  record.created = std::chrono::system_clock::now();
+
+  auto draft = vm.host->snapshots.begin(record.name, deadline);
+  if (const auto existing = vm.host->snapshots.find(record.name); existing && !replace) {
+    if (record.automatic) return Access::snapshot(describe(*vm.host, *existing));
+    throw Error{ErrorCode::AlreadyExists,
+                fmt::format("there is a snapshot named '{}'; remove it with: fireclaw snapshot remove {}", name, name)};
+  }
+  {
+    const ScopeGuard go_on{[&] {
+      if (after == AfterSave::End) return vm.kill();
+      try {
+        vm.resume(deadline);
+      } catch (const Error& problem) {
+        vm.host->logger.error(fmt::format("VM {} stays paused: {}", vm.record.id, problem.what()));
+      }
+    }};
+    vm.save(draft.files(), deadline);
+  }
+  const auto published = vm.host->snapshots.publish(std::move(draft), std::move(record), replace);
+  return Access::snapshot(describe(*vm.host, published));
+}
+
+}  // namespace core
+
+Snapshot Snapshot::create(const Host& host, const VMConfig& config, const std::string& name, bool replace) {
+  if (!name.empty()) image::check_name(name);
+  auto cold = config;
+  cold.start = StartMode::Cold;
+  cold.snapshot.clear();
+  cold.detached = false;
+  VM::Impl vm{Access::impl(host), cold};
+  if (name.empty() && !replace) {
+    const auto key = core::make_key(*vm.driver, vm.image, vm.shape);
+    if (const auto existing = vm.host->snapshots.find(state::automatic_name(key))) {
+      return Access::snapshot(core::describe(*vm.host, *existing));
+    }
+  }
+  vm.start();
+  return core::save_snapshot(vm, name, replace, core::AfterSave::End);
+}
+
+Snapshot Snapshot::open(const Host& host, const std::string& name) {
+  image::check_name(name);
+  const auto& impl = Access::impl(host);
+  const auto record = impl->snapshots.find(name);
+  if (!record) {
+    throw Error{ErrorCode::NotFound, fmt::format("no snapshot named '{}'; see: fireclaw snapshot list", name)};
+  }
+  return Access::snapshot(core::describe(*impl, *record));
+}
+
+std::vector<SnapshotInfo> Snapshot::list(const Host& host) {
+  const auto& impl = Access::impl(host);
+  std::vector<SnapshotInfo> infos;
+  for (const auto& name : impl->snapshots.names()) {
+    try {
+      if (const auto record = impl->snapshots.find(name)) infos.push_back(core::describe(*impl, *record));
+    } catch (const Error& problem) {
+      SnapshotInfo broken;
+      broken.name = name;
+      broken.bytes = impl->snapshots.bytes_on_disk(name);
+      broken.usable = false;
+      broken.reason = problem.what();
+      infos.push_back(std::move(broken));
+    }
+  }
+  return infos;
+}
+
+void Snapshot::remove(const Host& host, const std::string& name) {
+  image::check_name(name);
+  Access::impl(host)->snapshots.remove(name);
+}
+
+VM Snapshot::restore(const Host& host, VMConfig config) const {
+  config.snapshot = name();
+  config.start = StartMode::RequireSnapshot;
+  return VM::run(host, std::move(config));
+}
+
+}  // namespace fireclaw

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <string>
+
+#include "core/vm_impl.hpp"
+#include "fireclaw/snapshot.hpp"
+
+namespace fireclaw::core {
+
+enum class AfterSave { Resume, End };
+
+/// Saves the machine under `name` (validated; or empty: under the name that its kind of machine is found by) and
+/// lets it go on, or ends it. If saving fails, the machine goes on and no snapshot is left.
+Snapshot save_snapshot(VM::Impl& vm, const std::string& name, bool replace, AfterSave after);
+
+SnapshotInfo describe(const Host::Impl& host, const state::SnapshotRecord& record);
+
+}  // namespace fireclaw::core

@@ -1,0 +1,322 @@
+#include "core/vm_impl.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "core/engines.hpp"
+#include "fireclaw/error.hpp"
+#include "sys/process.hpp"
+
+namespace fireclaw {
+namespace {
+
+constexpr std::size_t console_lines_bytes = 600;
+/// What an orderly stop may take beyond the guest's own grace before the engine is killed.
+constexpr std::chrono::seconds stop_margin{5};
+
+std::string default_hostname(const std::string& id) { return "fc-" + id.substr(0, 8); }
+
+/// The snapshot that `config` asks for by name, or by what the machine is.
+std::optional<state::SnapshotRecord> find_snapshot(const Host::Impl& host, const VMConfig& config,
+                                                   const state::SnapshotKey& key) {
+  if (config.start == StartMode::Cold) return std::nullopt;
+  const auto name = config.snapshot.empty() ? state::automatic_name(key) : config.snapshot;
+  auto found = host.snapshots.find(name);
+  if (found && found->key != key) {
+    throw Error{ErrorCode::InvalidState,
+                fmt::format("snapshot '{}' was made with {} and image '{}' as they were then; make it anew with: "
+                            "fireclaw snapshot create --replace {}",
+                            name, found->engine, found->image, name)};
+  }
+  return found;
+}
+
+/// The console's last lines, on one line.
+std::string in_one_line(std::string text) {
+  while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
+  std::string line;
+  for (const char c : text) {
+    if (c == '\n') {
+      line += " | ";
+    } else if (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f) {
+      line += c;
+    }
+  }
+  return line;
+}
+
+}  // namespace
+
+VM::Impl::Impl(std::shared_ptr<Host::Impl> host_impl, VMConfig with) : host{std::move(host_impl)}, config{std::move(with)} {
+  if (!config.hostname.empty()) core::check_hostname(config.hostname);
+  if (!config.snapshot.empty()) {
+    image::check_name(config.snapshot);
+    if (config.start == StartMode::Cold) {
+      throw Error{ErrorCode::InvalidArgument,
+                  fmt::format("snapshot '{}' and a cold start exclude each other", config.snapshot)};
+    }
+    const auto named = host->snapshots.find(config.snapshot);
+    if (!named) {
+      throw Error{ErrorCode::NotFound,
+                  fmt::format("no snapshot named '{}'; see: fireclaw snapshot list", config.snapshot)};
+    }
+    config.image = named->image;
+    shape = {named->key.cpus, named->key.memory_mib, network_mode_from_string(named->key.network)};
+    config.start = StartMode::RequireSnapshot;
+  } else {
+    shape = {config.cpus, config.memory_mib, config.network};
+  }
+  if (!host->images.find(config.image)) host->require_setup();
+  image = host->images.open(config.image);
+  const auto verdict = core::choose_engine(*host, image);
+  driver = core::make_driver(*host, verdict);
+  core::check_shape(shape, driver->capabilities(), verdict.engine);
+
+  const auto key = core::make_key(*driver, image, shape);
+  try {
+    snapshot = find_snapshot(*host, config, key);
+  } catch (const Error& problem) {
+    if (config.start == StartMode::RequireSnapshot) throw;
+    host->logger.warning(fmt::format("{}; booting cold", problem.what()));
+  }
+  if (!snapshot && config.start == StartMode::RequireSnapshot) {
+    throw Error{ErrorCode::NotFound,
+                fmt::format("no snapshot of image '{}' for {}, {} CPU(s), {} MiB, network {}; make it with: "
+                            "fireclaw snapshot create",
+                            config.image, verdict.engine, shape.cpus, shape.memory_mib, to_string(shape.network))};
+  }
+
+  record.owner = sys::current_process();
+  record.detached = config.detached;
+  record.image = config.image;
+  record.hostname = config.hostname;
+  record.cpus = shape.cpus;
+  record.memory_mib = shape.memory_mib;
+  record.network = to_string(shape.network);
+  record.created = std::chrono::system_clock::now();
+  record.engine = verdict.engine;
+  record = host->runs.create(std::move(record));
+  if (record.hostname.empty()) record.hostname = default_hostname(record.id);
+}
+
+VM::Impl::Impl(std::shared_ptr<Host::Impl> host_impl, state::RunRecord of)
+    : host{std::move(host_impl)}, record{std::move(of)}, configured{true} {
+  config.image = record.image;
+  config.hostname = record.hostname;
+  config.snapshot = record.snapshot;
+  config.detached = true;
+  shape = {record.cpus, record.memory_mib, network_mode_from_string(record.network)};
+  // Without its image a machine can do all but be saved.
+  if (auto found = host->images.find(record.image)) image = std::move(*found);
+  driver = core::make_driver(*host, core::engine_named(*host, record.engine));
+  instance = driver->adopt({record.engine, *record.process, host->runs.directory(record.id)});
+  if (!instance) throw Error{ErrorCode::NotFound, fmt::format("VM {} has ended; see: fireclaw vm list", record.id)};
+  state = record.paused ? VMState::Paused : VMState::Running;
+}
+
+VM::Impl::~Impl() {
+  open_session.reset();
+  const bool leave_running = config.detached && (state == VMState::Running || state == VMState::Paused);
+  if (leave_running) return;
+  end_engine();
+  remove_folder();
+}
+
+void VM::Impl::end_engine() noexcept {
+  if (instance) instance->kill();
+  state = VMState::Stopped;
+}
+
+void VM::Impl::remove_folder() noexcept {
+  try {
+    host->runs.remove(record.id);
+  } catch (const std::exception& problem) {
+    host->logger.warning(fmt::format("the folder of VM {} stays behind: {}", record.id, problem.what()));
+  }
+}
+
+vmm::LaunchSpec VM::Impl::launch_spec() const {
+  return core::make_launch_spec(*host, image, shape, record.id, !config.detached, driver->capabilities());
+}
+
+void VM::Impl::boot(const vmm::StartOptions& options) {
+  snapshot.reset();
+  instance = driver->launch(launch_spec(), options);
+}
+
+void VM::Impl::restore_or_boot(const vmm::StartOptions& options) {
+  if (!snapshot) {
+    if (config.start == StartMode::PreferSnapshot) {
+      host->logger.warning(fmt::format(
+          "no snapshot of image '{}' fits {}, {} CPU(s), {} MiB, network {}: booting cold; make one with: fireclaw "
+          "snapshot create --image {} --cpus {} --memory {} --net {}",
+          image.manifest.name, record.engine, shape.cpus, shape.memory_mib, to_string(shape.network),
+          image.manifest.name, shape.cpus, shape.memory_mib, to_string(shape.network)));
+    }
+    boot(options);
+    return;
+  }
+  try {
+    instance = driver->restore(launch_spec(), host->snapshots.files(*snapshot), options);
+    record.snapshot = snapshot->name;
+  } catch (Error& problem) {
+    const bool may_boot = problem.code() == ErrorCode::Corrupt || problem.code() == ErrorCode::Vmm;
+    if (config.start == StartMode::RequireSnapshot || !may_boot) {
+      problem.add_context(fmt::format("restore snapshot '{}'", snapshot->name));
+      throw;
+    }
+    host->logger.warning(
+        fmt::format("snapshot '{}' cannot be restored ({}): booting cold", snapshot->name, problem.what()));
+    boot(options);
+  }
+}
+
+void VM::Impl::start() {
+  const std::scoped_lock lock{control};
+  if (state != VMState::Created) {
+    throw Error{ErrorCode::InvalidState, fmt::format("VM {} has been started already", record.id)};
+  }
+  const auto note_phase = [this](std::string_view name, std::chrono::nanoseconds duration) {
+    phases.push_back({std::string{name}, duration});
+  };
+  restore_or_boot({Deadline::after(std::chrono::nanoseconds{config.start_timeout}), config.stop, note_phase});
+  state = VMState::Running;
+  record.process = instance->record().process;
+  host->runs.update(record);
+}
+
+void VM::Impl::require_running() const {
+  switch (state) {
+    case VMState::Created: throw Error{ErrorCode::InvalidState, fmt::format("VM {} has not been started", record.id)};
+    case VMState::Stopped: throw Error{ErrorCode::InvalidState, fmt::format("VM {} has ended", record.id)};
+    case VMState::Paused: throw Error{ErrorCode::InvalidState, fmt::format("VM {} is paused; resume it", record.id)};
+    case VMState::Running: return;
+  }
+}
+
+Error VM::Impl::explain(const Error& problem) const {
+  if (problem.code() != ErrorCode::Guest && problem.code() != ErrorCode::Timeout) return problem;
+  std::string text = problem.what();
+  if (const auto reason = instance->exit_reason(); !reason.empty()) text += fmt::format("; the engine {}", reason);
+  if (const auto console = in_one_line(instance->console_tail(console_lines_bytes)); !console.empty()) {
+    text += fmt::format("; the guest's console ends with: {}", console);
+  }
+  return Error{problem.code(), text, problem.cause()};
+}
+
+std::optional<guest::Identity> VM::Impl::fresh_identity() const {
+  if (configured) return std::nullopt;
+  return core::make_identity(record.hostname, shape);
+}
+
+std::shared_ptr<guest::Session> VM::Impl::open(Deadline deadline, const std::stop_token& stop) {
+  auto channel = instance->connect_guest(deadline, stop);
+  auto session = std::make_shared<guest::Session>(
+      guest::Session::open(std::move(channel.stream), std::move(channel.claim), fresh_identity(), deadline, stop));
+  configured = true;
+  return session;
+}
+
+std::shared_ptr<guest::Session> VM::Impl::session(Deadline deadline, const std::stop_token& stop) {
+  const std::scoped_lock lock{control};
+  require_running();
+  if (open_session) return open_session;
+  const auto began = std::chrono::steady_clock::now();
+  try {
+    open_session = open(deadline, stop);
+  } catch (const Error& problem) {
+    throw explain(problem);
+  }
+  phases.push_back({"guest", std::chrono::steady_clock::now() - began});
+  return open_session;
+}
+
+void VM::Impl::note_state(VMState now) {
+  state = now;
+  record.paused = now == VMState::Paused;
+  host->runs.update(record);
+}
+
+void VM::Impl::pause(Deadline deadline) {
+  const std::scoped_lock lock{control};
+  if (state == VMState::Paused) return;
+  require_running();
+  instance->pause(deadline);
+  note_state(VMState::Paused);
+}
+
+void VM::Impl::resume(Deadline deadline) {
+  const std::scoped_lock lock{control};
+  if (state == VMState::Running) return;
+  if (state != VMState::Paused) require_running();
+  instance->resume(deadline);
+  note_state(VMState::Running);
+}
+
+guest::Process VM::Impl::start_command(ExecOptions options) {
+  const auto deadline = Deadline::after(std::chrono::nanoseconds{config.start_timeout});
+  const auto stop = options.stop;
+  {
+    const std::scoped_lock lock{control};
+    require_running();
+    // A restored guest is up: greeting, identity and command go in one round trip.
+    if (!open_session && snapshot) return open_with_command(std::move(options), deadline, stop);
+  }
+  return session(deadline, stop)->start(std::move(options));
+}
+
+guest::Process VM::Impl::open_with_command(ExecOptions options, Deadline deadline, const std::stop_token& stop) {
+  const auto began = std::chrono::steady_clock::now();
+  try {
+    auto channel = instance->connect_guest(deadline, stop);
+    auto opened = guest::Session::open_and_start(std::move(channel.stream), std::move(channel.claim), fresh_identity(),
+                                                 std::move(options), deadline, stop);
+    configured = true;
+    open_session = std::make_shared<guest::Session>(std::move(opened.session));
+    phases.push_back({"guest", std::chrono::steady_clock::now() - began});
+    return std::move(opened.process);
+  } catch (const Error& problem) {
+    throw explain(problem);
+  }
+}
+
+void VM::Impl::stop(std::chrono::milliseconds grace) {
+  const auto deadline = Deadline::after(std::chrono::nanoseconds{grace} + stop_margin);
+  resume(deadline);
+  try {
+    session(deadline, {})->shutdown(grace, deadline);
+  } catch (const Error& problem) {
+    if (problem.code() == ErrorCode::InvalidState) throw;
+    host->logger.warning(fmt::format("VM {} cannot be stopped in order ({}): ending its engine", record.id, problem.what()));
+  }
+  const std::scoped_lock lock{control};
+  open_session.reset();
+  if (!instance->wait_exit(deadline)) {
+    host->logger.warning(fmt::format("VM {} did not end within {} ms: ending its engine", record.id,
+                                     (grace + stop_margin).count()));
+  }
+  end_engine();
+  remove_folder();
+}
+
+void VM::Impl::kill() {
+  const std::scoped_lock lock{control};
+  open_session.reset();
+  end_engine();
+  remove_folder();
+}
+
+void VM::Impl::save(const vmm::SnapshotFiles& files, Deadline deadline) {
+  const auto current = session(deadline, {});
+  const std::scoped_lock lock{control};
+  require_running();
+  current->prepare_snapshot(deadline);
+  open_session.reset();
+  instance->pause(deadline);
+  note_state(VMState::Paused);
+  instance->snapshot(files, deadline);
+}
+
+}  // namespace fireclaw

@@ -1,0 +1,78 @@
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/host_impl.hpp"
+#include "core/machine.hpp"
+#include "fireclaw/vm.hpp"
+#include "guest/session.hpp"
+#include "image/store.hpp"
+#include "state/runs.hpp"
+#include "state/snapshots.hpp"
+#include "vmm/driver.hpp"
+
+namespace fireclaw {
+
+/// One machine as this process holds it. Owns the engine's instance, the session with its guest and, unless
+/// detached, the run's folder; destruction ends what it owns.
+///
+/// `control` serialises what changes the machine (start, pause, snapshot, ...). Commands do not take it: they hold
+/// the session alive by a shared pointer while they run.
+struct VM::Impl {
+  Impl(std::shared_ptr<Host::Impl> host, VMConfig config);
+  /// Takes hold of a detached machine that runs. Error(NotFound) if it has ended meanwhile.
+  Impl(std::shared_ptr<Host::Impl> host, state::RunRecord record);
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+  ~Impl();
+
+  void start();
+  /// The session with the guest, opened on first use.
+  std::shared_ptr<guest::Session> session(Deadline deadline, const std::stop_token& stop);
+  /// Starts a command; the first one in a restored machine in the same round trip that opens the session.
+  guest::Process start_command(ExecOptions options);
+  void pause(Deadline deadline);
+  void resume(Deadline deadline);
+  void stop(std::chrono::milliseconds grace);
+  void kill();
+  /// Writes the machine's state to `files` and leaves it paused. Commands that run are ended.
+  void save(const vmm::SnapshotFiles& files, Deadline deadline);
+
+  std::shared_ptr<Host::Impl> host;
+  VMConfig config;
+  image::Entry image;
+  core::Shape shape;
+  std::unique_ptr<vmm::Driver> driver;
+  /// What start() restores; nullopt: it boots.
+  std::optional<state::SnapshotRecord> snapshot;
+
+  mutable std::mutex control;
+  state::RunRecord record;
+  VMState state = VMState::Created;
+  std::unique_ptr<vmm::Instance> instance;
+  std::shared_ptr<guest::Session> open_session;
+  /// The guest has been given its identity (again after each restore).
+  bool configured = false;
+  std::vector<Phase> phases;
+
+ private:
+  void restore_or_boot(const vmm::StartOptions& options);
+  void boot(const vmm::StartOptions& options);
+  void end_engine() noexcept;
+  void remove_folder() noexcept;
+  vmm::LaunchSpec launch_spec() const;
+  void require_running() const;
+  void note_state(VMState now);
+  /// `problem` with what is known of the machine: why the engine ended, the console's last lines.
+  Error explain(const Error& problem) const;
+  /// What the guest must be given first, unless it has it already.
+  std::optional<guest::Identity> fresh_identity() const;
+  guest::Process open_with_command(ExecOptions options, Deadline deadline, const std::stop_token& stop);
+  std::shared_ptr<guest::Session> open(Deadline deadline, const std::stop_token& stop);
+};
+
+}  // namespace fireclaw

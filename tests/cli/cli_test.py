@@ -1,0 +1,304 @@
+"""The fireclaw program as its users call it: real machines, real signals, real pipes."""
+
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+import unittest
+from pathlib import Path
+from typing import Any, Optional
+
+FIRECLAW = os.environ["FIRECLAW_PROGRAM"]
+HOME = os.environ.get("FIRECLAW_TEST_HOME") or os.environ["FIRECLAW_BUILD_HOME"]
+LIMIT_SECONDS = 120
+
+
+def arguments(*words: str, home: str = HOME) -> list[str]:
+    common = [FIRECLAW, "--home", home]
+    if engine := os.environ.get("FIRECLAW_TEST_ENGINE"):
+        common += ["--engine", engine]
+    return [*common, *words]
+
+
+def fireclaw(*words: str, home: str = HOME, stdin: Optional[bytes] = None,
+             environment: Optional[dict[str, str]] = None) -> "subprocess.CompletedProcess[bytes]":
+    return subprocess.run(arguments(*words, home=home), input=stdin, capture_output=True, timeout=LIMIT_SECONDS,
+                          env={**os.environ, **(environment or {})},
+                          stdin=subprocess.DEVNULL if stdin is None else None)
+
+
+def machines() -> list[dict[str, Any]]:
+    return json.loads(fireclaw("vm", "list", "--json").stdout)
+
+
+def running(pid: int) -> bool:
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+    return text.rpartition(")")[2].split()[0] != "Z"
+
+
+def wait_until(condition: Any, seconds: float = 10.0) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.02)
+    return bool(condition())
+
+
+class Run(unittest.TestCase):
+    def test_a_shell_line_runs_in_a_kernel_of_its_own(self) -> None:
+        result = fireclaw("run", "uname -a")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn(b"Linux", result.stdout)
+        self.assertNotIn(os.uname().release.encode(), result.stdout)
+        self.assertEqual(result.stderr, b"")
+
+    def test_after_two_dashes_comes_a_program_with_its_arguments(self) -> None:
+        result = fireclaw("run", "--", "echo", "a  b", "-n", "$HOME")
+        self.assertEqual(result.stdout, b"a  b -n $HOME\n")
+
+    def test_outputs_are_kept_apart_and_the_status_is_the_commands(self) -> None:
+        result = fireclaw("run", "echo out; echo err >&2; exit 42")
+        self.assertEqual((result.returncode, result.stdout, result.stderr), (42, b"out\n", b"err\n"))
+
+    def test_a_program_that_is_missing_or_not_executable_gives_127_and_126(self) -> None:
+        self.assertEqual(fireclaw("run", "--", "no-such-program").returncode, 127)
+        self.assertEqual(fireclaw("run", "--", "/etc/passwd").returncode, 126)
+
+    def test_a_pipe_is_passed_on_as_stdin(self) -> None:
+        data = os.urandom(300_000)
+        self.assertEqual(fireclaw("run", "cat", stdin=data).stdout, data)
+
+    def test_a_timeout_ends_the_command_with_124(self) -> None:
+        began = time.monotonic()
+        result = fireclaw("run", "--timeout", "1500ms", "sleep 1000")
+        self.assertEqual(result.returncode, 124)
+        self.assertLess(time.monotonic() - began, 30)
+        self.assertIn(b"--timeout", result.stderr)
+
+    def test_environment_directory_and_user_reach_the_command(self) -> None:
+        result = fireclaw("run", "-e", "A=1 2", "-e", "B=x", "-w", "/tmp", "-u", "nobody", 'echo "$A|$B"; pwd; id -un')
+        self.assertEqual(result.stdout, b"1 2|x\n/tmp\nnobody\n")
+
+    def test_verbose_names_each_phase_with_its_time(self) -> None:
+        result = fireclaw("run", "-v", "true")
+        for word in (b"open", b"command", b"total", b" ms"):
+            self.assertIn(word, result.stderr)
+
+    def test_json_holds_status_outputs_and_timings(self) -> None:
+        result = fireclaw("run", "--json", "echo out; echo err >&2; exit 5")
+        self.assertEqual(result.returncode, 5)
+        report = json.loads(result.stdout)
+        self.assertEqual((report["status"], report["stdout"], report["stderr"]), (5, "out\n", "err\n"))
+        self.assertGreater(report["timings_ms"]["total"], 0)
+        self.assertEqual(report["vm"]["image"], "busybox")
+
+    def test_files_are_copied_in_before_and_out_after(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, "in").mkdir()
+            Path(folder, "in", "data").write_text("abc")
+            result = fireclaw("run", "--copy-in", f"{folder}/in:/work", "-w", "/work", "tr a-z A-Z < data > result",
+                              "--copy-out", f"/work/result:{folder}/out")
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertEqual(Path(folder, "out").read_text(), "ABC")
+
+    def test_a_cold_boot_works_too(self) -> None:
+        result = fireclaw("run", "--no-snapshot", "echo cold")
+        self.assertEqual((result.returncode, result.stdout), (0, b"cold\n"), result.stderr)
+
+    def test_a_tty_is_a_terminal_whose_size_follows_ours(self) -> None:
+        pid, master = pty.fork()
+        if pid == 0:
+            line = "trap 'stty size' WINCH; stty size; while :; do read -t 1 x && exit $x; done"
+            words = arguments("run", "-i", "--tty", line)
+            os.execv(words[0], words)
+        seen = b""
+
+        def read_until(text: bytes) -> bool:
+            nonlocal seen
+            end = time.monotonic() + 60
+            while text not in seen and time.monotonic() < end:
+                if select.select([master], [], [], 1)[0]:
+                    try:
+                        seen += os.read(master, 4096)
+                    except OSError:
+                        break
+            return text in seen
+
+        import fcntl
+        import struct
+        import termios
+        self.assertTrue(read_until(b" "), seen)
+        fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 31, 97, 0, 0))
+        self.assertTrue(read_until(b"31 97"), seen)
+        os.write(master, b"9\r")
+        _, status = os.waitpid(pid, 0)
+        os.close(master)
+        self.assertEqual(os.waitstatus_to_exitcode(status), 9)
+
+    def test_ctrl_c_ends_the_command_and_the_machine(self) -> None:
+        process = subprocess.Popen(arguments("run", "echo up; sleep 1000"), stdout=subprocess.PIPE,
+                                   stdin=subprocess.DEVNULL)
+        assert process.stdout is not None
+        self.assertEqual(process.stdout.readline(), b"up\n")
+        before = machines()
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(LIMIT_SECONDS), 130)
+        process.stdout.close()
+        self.assertEqual(len(before), 1)
+        self.assertTrue(wait_until(lambda: not running(before[0]["engine_pid"])))
+        self.assertEqual(machines(), [])
+
+    def test_a_reader_that_goes_away_ends_the_run(self) -> None:
+        process = subprocess.Popen(arguments("run", "yes"), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   stdin=subprocess.DEVNULL)
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.read(100)
+        process.stdout.close()
+        self.assertEqual(process.wait(LIMIT_SECONDS), 125)
+        process.stderr.close()
+
+    def test_killed_at_any_moment_it_takes_its_machine_with_it(self) -> None:
+        for delay in (0.0, 0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.2):
+            process = subprocess.Popen(arguments("run", "sleep 1000"), stdin=subprocess.DEVNULL,
+                                       stderr=subprocess.DEVNULL)
+            time.sleep(delay)
+            engines = [machine["engine_pid"] for machine in machines()]
+            process.kill()
+            process.wait(LIMIT_SECONDS)
+            for engine in engines:
+                self.assertTrue(wait_until(lambda pid=engine: not running(pid)))
+        fireclaw("gc")
+        self.assertEqual(os.listdir(Path(HOME, "runs")), [])
+        self.assertEqual(fireclaw("gc").stdout, b"nothing to clean up\n")
+
+    def test_twenty_at_once_all_succeed(self) -> None:
+        outputs: list[bytes] = []
+
+        def one() -> None:
+            result = fireclaw("run", "cat /etc/machine-id")
+            outputs.append(result.stdout if result.returncode == 0 else b"")
+
+        threads = [threading.Thread(target=one) for _ in range(20)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(len(set(outputs)), 20)
+        self.assertNotIn(b"", outputs)
+
+
+class Refusals(unittest.TestCase):
+    def refused(self, *words: str, home: str = HOME) -> str:
+        result = fireclaw(*words, home=home)
+        text = result.stderr.decode()
+        self.assertEqual(result.returncode, 125, text)
+        self.assertEqual(result.stdout, b"")
+        self.assertTrue(text.startswith("fireclaw: "), text)
+        self.assertEqual(text.count("\n"), 1, text)
+        return text
+
+    def test_before_setup_the_remedy_is_named(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            self.assertIn("fireclaw setup", self.refused("run", "true", home=f"{folder}/home"))
+
+    def test_names_that_are_none_are_refused(self) -> None:
+        for name in ("../x", "", "a" * 300, "-x", "a/b", "a\nb"):
+            self.refused("run", f"--image={name}", "true")
+            self.refused("snapshot", "remove", "--", name)
+            self.refused("image", "remove", "--", name)
+            self.refused("vm", "kill", "--", name)
+
+    def test_unknown_names_are_reported_with_where_to_look(self) -> None:
+        self.assertIn("fireclaw image", self.refused("run", "--image", "nothing", "true"))
+        self.assertIn("fireclaw snapshot list", self.refused("run", "--snapshot", "nothing", "true"))
+        self.assertIn("fireclaw vm list", self.refused("vm", "kill", "0123456789abcdef"))
+
+    def test_options_that_make_no_sense_are_refused(self) -> None:
+        self.refused("run")
+        self.refused("run", "two", "words")
+        self.refused("run", "--timeout", "soon", "true")
+        self.refused("run", "--memory", "much", "true")
+        self.refused("run", "--net", "wireless", "true")
+        self.refused("run", "-e", "NOEQUALS", "true")
+        self.refused("run", "--copy-in", "nocolon", "true")
+        self.refused("run", "--no-such-option", "true")
+        self.refused("--engine", "steam", "run", "true")
+        self.refused("no-such-command")
+        self.refused()
+
+    def test_a_torn_configuration_is_named_and_left_alone(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            fireclaw("doctor", home=folder)
+            config = Path(folder, "config.json")
+            config.write_text('{"schema": 1, "default_')
+            self.assertIn("config.json", self.refused("doctor", home=folder))
+            self.assertEqual(config.read_text(), '{"schema": 1, "default_')
+
+    def test_a_missing_file_to_copy_is_named_and_no_machine_stays(self) -> None:
+        self.assertIn("/no/such/file", self.refused("run", "--copy-in", "/no/such/file:/x", "true"))
+        self.assertEqual(machines(), [])
+
+
+class Other(unittest.TestCase):
+    def test_help_and_version_work_without_a_home(self) -> None:
+        environment = {"HOME": "/nonexistent", "FIRECLAW_HOME": ""}
+        version = subprocess.run([FIRECLAW, "--version"], capture_output=True, env=environment, timeout=LIMIT_SECONDS)
+        self.assertRegex(version.stdout, rb"^fireclaw \d+\.\d+\.\d+\n$")
+        for words in ([], ["run"], ["setup"], ["doctor"], ["snapshot", "create"], ["image", "build"], ["bench"]):
+            text = subprocess.run([FIRECLAW, *words, "--help"], capture_output=True, env=environment,
+                                  timeout=LIMIT_SECONDS)
+            self.assertEqual(text.returncode, 0)
+            self.assertIn(b"Usage", text.stdout)
+
+    def test_doctor_finds_all_well_after_setup(self) -> None:
+        report = json.loads(fireclaw("doctor", "--json").stdout)
+        self.assertTrue(report["ok"], report)
+        names = [check["name"] for check in report["checks"]]
+        self.assertIn("setup", names)
+        self.assertTrue(any(name.startswith("engine") for name in names))
+        self.assertEqual(fireclaw("doctor").returncode, 0)
+
+    def test_doctor_names_what_is_missing_before_setup(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            result = fireclaw("doctor", home=f"{folder}/home")
+            self.assertEqual(result.returncode, 1)
+            self.assertIn(b"mend it with: fireclaw setup", result.stdout)
+
+    def test_setup_has_nothing_to_do_the_second_time(self) -> None:
+        began = time.monotonic()
+        result = fireclaw("setup", "--json")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        if "FIRECLAW_TEST_KERNEL" not in os.environ:
+            self.assertTrue(json.loads(result.stdout)["already_done"])
+            self.assertLess(time.monotonic() - began, 10)
+
+    def test_snapshots_images_and_machines_are_listed(self) -> None:
+        snapshots = json.loads(fireclaw("snapshot", "list", "--json").stdout)
+        self.assertTrue(any(s["automatic"] and s["usable"] for s in snapshots))
+        images = json.loads(fireclaw("image", "list", "--json").stdout)
+        self.assertIn("busybox", [image["name"] for image in images])
+        for words in (["snapshot", "list"], ["image", "list"], ["vm", "list"]):
+            self.assertEqual(fireclaw(*words).returncode, 0)
+
+    def test_bench_reports_each_series(self) -> None:
+        result = fireclaw("bench", "--runs", "3", "--cold-runs", "1", "--concurrent", "2", "--json")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        series = {one["name"]: one for one in json.loads(result.stdout)}
+        self.assertEqual(set(series), {"restore-run", "cold-run", "warm-exec", "2 at once, each", "2 at once, all"})
+        for one in series.values():
+            self.assertGreater(one["p50_ms"], 0)
+            self.assertLessEqual(one["p50_ms"], one["p99_ms"])
+        self.assertLess(series["restore-run"]["p50_ms"], series["cold-run"]["p50_ms"])
+
+
+if __name__ == "__main__":
+    unittest.main()
