@@ -14,6 +14,8 @@
 
 #include "fireclaw/error.hpp"
 #include "json/json.hpp"
+#include "net/conntrack.hpp"
+#include "net/netlink.hpp"
 #include "net/ruleset.hpp"
 #include "sys/fd.hpp"
 #include "sys/file.hpp"
@@ -47,6 +49,11 @@ class Context {
     const sys::Fd probe{::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER)};
     if (probe.get() < 0) {
       throw Error{ErrorCode::Unsupported, "this kernel has no nftables: load the nf_tables module, or use --net user"};
+    }
+    // Nor does it keep to its error buffer when it lacks permission.
+    if (!Netlink{}.may_configure()) {
+      throw Error{ErrorCode::PermissionDenied,
+                  "cannot use the firewall: not permitted; it needs CAP_NET_ADMIN: run as root, or use --net user"};
     }
     const std::scoped_lock lock{libnftables_mutex};
     context_ = nft_ctx_new(NFT_CTX_DEFAULT);
@@ -194,6 +201,7 @@ class Firewall::Impl {
     const auto elements = read_all();
     refuse_taken_ports(vm, elements);
     context_.run(delete_commands(vm.address, elements) + commands);
+    forget_connections(vm.address);
   }
 
   bool remove_vm(Ipv4Address address) {
@@ -201,6 +209,7 @@ class Firewall::Impl {
     const auto commands = delete_commands(address, read_all());
     if (commands.empty()) return false;
     context_.run(commands);
+    forget_connections(address);
     return true;
   }
 
@@ -209,6 +218,7 @@ class Firewall::Impl {
       const auto lock = take_turn();
       try {
         context_.run(remove_vm_commands(policy_, vm));
+        forget_connections(vm.address);
         return true;
       } catch (const Error& error) {
         if (error.code() != ErrorCode::NotFound) throw;
@@ -225,7 +235,11 @@ class Firewall::Impl {
   void reconcile(std::span<const VmPolicy> vms) {
     const auto commands = full_ruleset(policy_, vms);
     const auto lock = take_turn();
+    const auto before = known_vms();
     context_.run(commands);
+    for (const auto& vm : before) {
+      if (std::find(vms.begin(), vms.end(), vm) == vms.end()) forget_connections(vm.address);
+    }
   }
 
   bool remove() {
@@ -260,6 +274,9 @@ class Firewall::Impl {
     return sys::FileLock::acquire(lock_file_, sys::FileLock::Mode::Exclusive, Deadline::after(lock_patience),
                                   fmt::format("the firewall ({})", lock_file_.string()));
   }
+
+  /// Called with the turn taken.
+  void forget_connections(Ipv4Address address) { conntrack_.forget(address); }
 
   bool exists(const std::string& list_command) {
     try {
@@ -344,6 +361,8 @@ class Firewall::Impl {
   NetworkPolicy policy_;
   std::filesystem::path lock_file_;
   Context context_;
+  /// Guarded by the turn that every caller takes, like the sequence of list and change.
+  Conntrack conntrack_;
 };
 
 Firewall::Firewall(NetworkPolicy policy, std::filesystem::path lock_file)

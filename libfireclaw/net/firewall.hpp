@@ -17,7 +17,7 @@ namespace fireclaw::net {
 /// Owns a libnftables context (about a millisecond to make), not the tables: they stay until remove().
 class Firewall {
  public:
-  /// Error(Unsupported) if the kernel has no nftables.
+  /// Error(Unsupported) if the kernel has no nftables, Error(PermissionDenied) without CAP_NET_ADMIN.
   Firewall(NetworkPolicy policy, std::filesystem::path lock_file);
   Firewall(Firewall&&) noexcept;
   Firewall& operator=(Firewall&&) noexcept;
@@ -25,20 +25,21 @@ class Firewall {
 
   [[nodiscard]] const NetworkPolicy& policy() const;
 
-  /// Loads the policy unless it is loaded already; machines that are known to the kernel stay as they are. Returns
-  /// whether anything had to be done.
+  /// Loads the policy unless it is loaded already; machines that are known to the kernel stay as they are, with the
+  /// connections that they have. Returns whether anything had to be done.
   bool ensure();
-  /// Lets a machine in. What is left of an earlier holder of its address is removed in the same transaction.
+  /// Lets a machine in, or gives it other rights. What is left of an earlier holder of its address is removed in the
+  /// same transaction, and that one's connections are ended.
   /// Error(AlreadyExists) naming the port if another machine has published it; Error(InvalidState) without ensure().
   void add_vm(const VmPolicy& vm);
-  /// Shuts a machine out again, whatever is known of it. False if that is nothing.
+  /// Shuts a machine out again, whatever is known of it, and ends its connections. False if nothing was known.
   bool remove_vm(Ipv4Address address);
   /// The same, faster, when what add_vm() was given is still at hand.
   bool remove_vm(const VmPolicy& vm);
   /// The machines as the kernel has them, by address. The allowlists are as the sets store them: without entries that
   /// are contained in others, and with a protocol wherever there is a port.
   [[nodiscard]] std::vector<VmPolicy> vms();
-  /// Loads everything anew: the policy, and exactly these machines.
+  /// Loads everything anew: the policy, and exactly these machines. The connections of others are ended.
   void reconcile(std::span<const VmPolicy> vms);
   /// Removes both tables. False if there were none.
   bool remove();

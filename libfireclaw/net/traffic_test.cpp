@@ -606,6 +606,37 @@ TEST_CASE("a guest makes no more new connections in a second than it may") {
   CHECK(static_cast<double>(passed) <= 5 + 5 * seconds + 1);
 }
 
+TEST_CASE("the next holder of an address does not inherit connections, and a machine with fewer rights loses its own") {
+  Lab lab;
+  auto& guest = lab.add_guest(2, Egress::Internet);
+  Udp server{lab.internet, "203.0.113.7", 123};
+  Udp client{guest.inside, "0.0.0.0", 4000};
+  client.send("203.0.113.7", 123, "hello");
+  const auto hello = server.receive();
+  server.send(hello.from, hello.port, "welcome");
+  CHECK(client.receive().text == "welcome");
+
+  Udp name_server{lab.host, "0.0.0.0", dns};
+  Udp host_end{lab.host, "198.51.100.1", 4001};
+  auto restricted = guest.vm;
+  restricted.egress = Egress::None;
+  SUBCASE("a machine with fewer rights") { lab.firewall->add_vm(restricted); }
+  SUBCASE("another machine") {
+    CHECK(lab.firewall->remove_vm(guest.vm));
+    lab.firewall->add_vm(restricted);
+  }
+  SUBCASE("another machine, after a reconciliation") { lab.firewall->reconcile(std::vector{restricted}); }
+  server.send(hello.from, hello.port, "still there?");
+  server.send("198.51.100.1", 4001, "end");
+  host_end.until("end");
+  name_server.send("172.16.0.2", 4000, "the last");
+  CHECK(client.until("the last").empty());
+  client.send("203.0.113.7", 123, "still here");
+  client.send(gateway, dns, "after it");
+  name_server.until("after it");
+  CHECK_FALSE(server.poll());
+}
+
 TEST_CASE("a tap works like any other port: frames out of its descriptor and into it") {
   Lab lab;
   const auto address = Ipv4Address::parse("172.16.0.9");

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/capability.h>
 #include <netlink/netlink.h>
 #include <netlink/route/link.h>
 #include <netlink/route/link/veth.h>
@@ -9,8 +10,13 @@
 #include <netlink/route/route.h>
 #include <nftables/libnftables.h>
 #include <sched.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
+#include <cstdio>
 #include <filesystem>
 #include <stdexcept>
 #include <thread>
@@ -165,6 +171,51 @@ std::string state_of(const Namespace& where) {
   });
   std::sort(lines.begin(), lines.end());
   return fmt::format("{}\n{}", fmt::join(lines, "\n"), nft(where, "list ruleset"));
+}
+
+void without_capabilities(const std::function<void()>& action) {
+  std::exception_ptr failure;
+  std::thread{[&] {
+    try {
+      __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+      const __user_cap_data_struct none[2] = {};
+      sys::check(::syscall(SYS_capset, &header, none), "capset");
+      action();
+    } catch (...) {
+      failure = std::current_exception();
+    }
+  }}.join();
+  if (failure) std::rethrow_exception(failure);
+}
+
+Forked::Forked(const std::function<void()>& action) : pid_{0} {
+  const auto done = sys::make_pipe();
+  pid_ = sys::check(::fork(), "fork");
+  if (pid_ == 0) {
+    char result = '0';
+    try {
+      action();
+      result = '1';
+    } catch (const std::exception& error) {
+      std::fprintf(stderr, "forked: %s\n", error.what());
+    }
+    sys::write_all(done.write.get(), {&result, 1});
+    for (;;) ::pause();
+  }
+  id_ = sys::identify(pid_).value();
+  std::byte result{};
+  if (sys::read_some(done.read.get(), {&result, 1}) != 1 || result != std::byte{'1'}) {
+    kill();
+    throw std::runtime_error{"the forked action failed"};
+  }
+}
+
+Forked::~Forked() { kill(); }
+
+void Forked::kill() {
+  if (pid_ == 0) return;
+  ::kill(pid_, SIGKILL);
+  ::waitpid(std::exchange(pid_, 0), nullptr, 0);
 }
 
 Lab::Lab(NetworkPolicy policy) : folder{std::filesystem::temp_directory_path(), "fireclaw-lab-"} {

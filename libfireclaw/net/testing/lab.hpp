@@ -13,6 +13,7 @@
 #include "net/policy.hpp"
 #include "sys/fd.hpp"
 #include "sys/file.hpp"
+#include "sys/process.hpp"
 
 // A small world for tests: network namespaces joined by veth pairs. Everything happens in namespaces that the test
 // process made; it must itself have been moved into a private one first (tests/support/private_netns.cpp).
@@ -55,6 +56,25 @@ void add_route(const Namespace& where, const std::string& destination, const std
 std::string nft(const Namespace& where, const std::string& commands);
 /// All that a user of the namespace could see of it, as text: interfaces, addresses, routes, rules, settings.
 std::string state_of(const Namespace& where);
+
+/// Runs `action` as a thread without any capability; rethrows what it throws.
+void without_capabilities(const std::function<void()>& action);
+
+/// A forked process that runs `action` and then waits to be killed. Destruction kills it. The constructor returns once
+/// the action is done; it throws if the action threw.
+class Forked {
+ public:
+  explicit Forked(const std::function<void()>& action);
+  Forked(const Forked&) = delete;
+  ~Forked();
+  [[nodiscard]] sys::ProcessId id() const { return id_; }
+  /// SIGKILL; returns when the process is gone.
+  void kill();
+
+ private:
+  pid_t pid_;
+  sys::ProcessId id_;
+};
 
 /// Everything about one machine that a test needs.
 struct Guest {

@@ -1,0 +1,137 @@
+#include "net/conntrack.hpp"
+
+#include <arpa/inet.h>
+#include <fmt/format.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_conntrack.h>
+#include <netlink/attr.h>
+#include <netlink/errno.h>
+#include <netlink/msg.h>
+#include <netlink/netlink.h>
+
+#include <string>
+#include <vector>
+
+#include "fireclaw/error.hpp"
+
+namespace fireclaw::net {
+namespace {
+
+/// How often the dump is begun anew when the table changed meanwhile.
+constexpr int dump_attempts = 20;
+
+struct MessageDeleter {
+  void operator()(nl_msg* message) const noexcept { nlmsg_free(message); }
+};
+using Message = std::unique_ptr<nl_msg, MessageDeleter>;
+struct CallbacksDeleter {
+  void operator()(nl_cb* callbacks) const noexcept { nl_cb_put(callbacks); }
+};
+
+constexpr int message_type(int subtype) { return NFNL_SUBSYS_CTNETLINK << 8 | subtype; }
+
+Message new_request(int subtype, int flags) {
+  Message message{nlmsg_alloc_simple(message_type(subtype), NLM_F_REQUEST | flags)};
+  nfgenmsg header{};
+  header.nfgen_family = AF_INET;
+  header.version = NFNETLINK_V0;
+  if (!message || nlmsg_append(message.get(), &header, sizeof(header), NLMSG_ALIGNTO) < 0) throw std::bad_alloc{};
+  return message;
+}
+
+void check(int result, std::string_view what) {
+  if (result >= 0) return;
+  const auto code = result == -NLE_PERM ? ErrorCode::PermissionDenied : ErrorCode::Io;
+  throw Error{code, fmt::format("{}: {}", what, nl_geterror(result))};
+}
+
+/// What identifies a connection to the kernel, byte for byte as it told us.
+struct Connection {
+  std::string original;
+  std::string id;
+};
+
+struct Search {
+  std::uint32_t address;  // network order
+  std::vector<Connection> found;
+};
+
+std::uint32_t source_of(nlattr* tuple) {
+  nlattr* parts[CTA_TUPLE_MAX + 1] = {};
+  nlattr* addresses[CTA_IP_MAX + 1] = {};
+  if (tuple == nullptr || nla_parse_nested(parts, CTA_TUPLE_MAX, tuple, nullptr) < 0 ||
+      parts[CTA_TUPLE_IP] == nullptr || nla_parse_nested(addresses, CTA_IP_MAX, parts[CTA_TUPLE_IP], nullptr) < 0 ||
+      addresses[CTA_IP_V4_SRC] == nullptr) {
+    return 0;
+  }
+  return nla_get_u32(addresses[CTA_IP_V4_SRC]);
+}
+
+int collect(nl_msg* message, void* argument) {
+  auto& search = *static_cast<Search*>(argument);
+  nlattr* attributes[CTA_MAX + 1] = {};
+  if (nlmsg_parse(nlmsg_hdr(message), sizeof(nfgenmsg), attributes, CTA_MAX, nullptr) < 0) return NL_SKIP;
+  nlattr* const original = attributes[CTA_TUPLE_ORIG];
+  // Who answers is the source of the reply direction: a machine behind a published port is found by that.
+  if (original == nullptr ||
+      (source_of(original) != search.address && source_of(attributes[CTA_TUPLE_REPLY]) != search.address)) {
+    return NL_SKIP;
+  }
+  const auto bytes = [](nlattr* attribute) {
+    return attribute == nullptr ? std::string{}
+                                : std::string{static_cast<const char*>(nla_data(attribute)),
+                                              static_cast<std::size_t>(nla_len(attribute))};
+  };
+  search.found.push_back({bytes(original), bytes(attributes[CTA_ID])});
+  return NL_OK;
+}
+
+}  // namespace
+
+void Conntrack::Closer::operator()(nl_sock* socket) const noexcept { nl_socket_free(socket); }
+
+Conntrack::Conntrack() : socket_{nl_socket_alloc()} {
+  if (!socket_) throw std::bad_alloc{};
+  if (const int result = nl_connect(socket_.get(), NETLINK_NETFILTER); result < 0) {
+    throw Error{ErrorCode::Unsupported, fmt::format("cannot open a netfilter socket: {}", nl_geterror(result))};
+  }
+}
+Conntrack::Conntrack(Conntrack&&) noexcept = default;
+Conntrack& Conntrack::operator=(Conntrack&&) noexcept = default;
+Conntrack::~Conntrack() = default;
+
+std::size_t Conntrack::forget(Ipv4Address address) {
+  Search search{htonl(address.bits()), {}};
+  for (int attempt = 1;; ++attempt) {
+    search.found.clear();
+    const auto request = new_request(IPCTNL_MSG_CT_GET, NLM_F_DUMP);
+    nl_socket_disable_auto_ack(socket_.get());
+    const int sent = nl_send_auto(socket_.get(), request.get());
+    nl_socket_enable_auto_ack(socket_.get());
+    check(sent, "cannot ask for the table of connections");
+    const std::unique_ptr<nl_cb, CallbacksDeleter> callbacks{nl_cb_alloc(NL_CB_DEFAULT)};
+    if (!callbacks) throw std::bad_alloc{};
+    nl_cb_set(callbacks.get(), NL_CB_VALID, NL_CB_CUSTOM, collect, &search);
+    const int received = nl_recvmsgs(socket_.get(), callbacks.get());
+    if (received == -NLE_DUMP_INTR && attempt < dump_attempts) continue;
+    if (received == -NLE_INVAL || received == -NLE_OPNOTSUPP) return 0;  // a kernel without ctnetlink
+    check(received, "cannot read the table of connections");
+    break;
+  }
+  std::size_t forgotten = 0;
+  for (const auto& connection : search.found) {
+    auto request = new_request(IPCTNL_MSG_CT_DELETE, NLM_F_ACK);
+    const auto put = [&](int attribute, const std::string& bytes) {
+      if (nla_put(request.get(), attribute, static_cast<int>(bytes.size()), bytes.data()) < 0) throw std::bad_alloc{};
+    };
+    put(CTA_TUPLE_ORIG | NLA_F_NESTED, connection.original);
+    if (!connection.id.empty()) put(CTA_ID, connection.id);
+    const int result = nl_send_sync(socket_.get(), request.release());
+    if (result == -NLE_OBJ_NOTFOUND) continue;  // it ended by itself meanwhile
+    check(result, "cannot forget a connection");
+    ++forgotten;
+  }
+  return forgotten;
+}
+
+}  // namespace fireclaw::net
