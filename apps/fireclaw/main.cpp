@@ -38,7 +38,15 @@ std::vector<std::string> proxy_settings() {
   return settings;
 }
 
-void print_error(std::string_view text) { std::fputs(fmt::format("fireclaw: {}\n", text).c_str(), stderr); }
+/// On one line whatever was quoted, and without anything that a terminal would obey.
+void print_error(std::string_view text) {
+  std::string line = "fireclaw: ";
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    line += byte < 0x20 || byte == 0x7f ? fmt::format("\\x{:02x}", byte) : std::string(1, c);
+  }
+  std::fputs((line + "\n").c_str(), stderr);
+}
 
 /// `run -- argv...`: CLI11 takes the "--" away, so whether there was one is noted here.
 bool has_separator(int argc, char** argv) {

@@ -201,19 +201,17 @@ void add_run(CLI::App& app, Context& context, Action& action) {
   command->add_flag("--no-snapshot", options->no_snapshot, "Boot cold");
   command->add_option("--snapshot", options->machine.snapshot, "Restore this snapshot")->type_name("NAME");
   add_machine_options(*command, options->machine, options->network);
-  command->add_option("-e,--env", options->env, "Environment variable")->type_name("KEY=VALUE")->take_all()->expected(1);
+  command->add_option("-e,--env", options->env, "Environment variable")->type_name("KEY=VALUE")->allow_extra_args(false);
   command->add_option("-w,--workdir", options->cwd, "Working directory in the guest")->type_name("DIR");
   command->add_option("-u,--user", options->user, "User name or uid[:gid] in the guest")->type_name("USER");
   command->add_flag("-i,--interactive", options->interactive, "Pass on standard input even if it is a terminal");
   command->add_flag("--tty", options->tty, "Give the command a terminal");
   command->add_option("--copy-in", options->copy_in, "Copy a file or folder into the guest before")
       ->type_name("SRC:DST")
-      ->expected(1)
-      ->take_all();
+      ->allow_extra_args(false);
   command->add_option("--copy-out", options->copy_out, "Copy a file or folder from the guest after")
       ->type_name("SRC:DST")
-      ->expected(1)
-      ->take_all();
+      ->allow_extra_args(false);
   command->add_flag("--json", options->json, "Print one JSON object: status, timings, outputs");
   command->callback([options, &context, &action] {
     action = [options, &context] { return run(*options, context); };

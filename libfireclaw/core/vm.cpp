@@ -56,7 +56,13 @@ Process::Process(Process&&) noexcept = default;
 Process& Process::operator=(Process&&) noexcept = default;
 Process::~Process() = default;
 
-ExecResult Process::wait() { return impl_->process.wait(); }
+ExecResult Process::wait() {
+  try {
+    return impl_->process.wait();
+  } catch (const Error& problem) {
+    throw impl_->vm->explain(problem);
+  }
+}
 void Process::send_signal(int number) { impl_->process.send_signal(number); }
 void Process::resize(WindowSize size) { impl_->process.resize(size); }
 

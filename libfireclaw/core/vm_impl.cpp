@@ -15,6 +15,7 @@ namespace {
 constexpr std::size_t console_lines_bytes = 600;
 /// What an orderly stop may take beyond the guest's own grace before the engine is killed.
 constexpr std::chrono::seconds stop_margin{5};
+constexpr std::chrono::milliseconds exit_margin{500};
 
 std::string default_hostname(const std::string& id) { return "fc-" + id.substr(0, 8); }
 
@@ -199,6 +200,8 @@ void VM::Impl::require_running() const {
 Error VM::Impl::explain(const Error& problem) const {
   if (problem.code() != ErrorCode::Guest && problem.code() != ErrorCode::Timeout) return problem;
   std::string text = problem.what();
+  // An engine that dies closes the guest's channel a moment before it is gone.
+  if (problem.code() == ErrorCode::Guest) instance->wait_exit(Deadline::after(std::chrono::nanoseconds{exit_margin}));
   if (const auto reason = instance->exit_reason(); !reason.empty()) text += fmt::format("; the engine {}", reason);
   if (const auto console = in_one_line(instance->console_tail(console_lines_bytes)); !console.empty()) {
     text += fmt::format("; the guest's console ends with: {}", console);

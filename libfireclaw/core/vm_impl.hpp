@@ -37,6 +37,8 @@ struct VM::Impl {
   guest::Process start_command(ExecOptions options);
   void pause(Deadline deadline);
   void resume(Deadline deadline);
+  /// `problem` with what is known of the machine: why the engine ended, the console's last lines.
+  [[nodiscard]] Error explain(const Error& problem) const;
   void stop(std::chrono::milliseconds grace);
   void kill();
   /// Writes the machine's state to `files` and leaves it paused. Commands that run are ended.
@@ -67,8 +69,6 @@ struct VM::Impl {
   vmm::LaunchSpec launch_spec() const;
   void require_running() const;
   void note_state(VMState now);
-  /// `problem` with what is known of the machine: why the engine ended, the console's last lines.
-  Error explain(const Error& problem) const;
   /// What the guest must be given first, unless it has it already.
   std::optional<guest::Identity> fresh_identity() const;
   guest::Process open_with_command(ExecOptions options, Deadline deadline, const std::stop_token& stop);

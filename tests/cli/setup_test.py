@@ -131,11 +131,9 @@ class Setup(unittest.TestCase):
     @unittest.skipUnless(os.geteuid() == 0, "only root can become somebody else")
     def test_an_ordinary_user_can_set_up_and_run(self) -> None:
         self.folder.chmod(0o755)
+        self.home.mkdir(mode=0o700, exist_ok=True)
         for path in (self.home, *self.home.rglob("*")):
             os.chown(path, 65534, 65534)
-        if not self.home.exists():
-            self.home.mkdir(mode=0o700)
-            os.chown(self.home, 65534, 65534)
 
         def run(*words: str) -> "subprocess.CompletedProcess[str]":
             return subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *self.words(*words)],
