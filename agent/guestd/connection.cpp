@@ -27,6 +27,7 @@ void Connection::ready(std::uint32_t) { readable_ = writable_ = true; }
 
 void Connection::hang_up() {
   session_.end();
+  host_known_ = false;
   if (kind_ == Kind::Socket) closed_ = true;
 }
 
@@ -41,7 +42,11 @@ bool Connection::read_some() {
   }
   if (got < 0 && errno == EINTR) return true;
   readable_ = false;
-  if (got == 0 || errno != EAGAIN) hang_up();
+  if (got < 0 && errno == EAGAIN) {
+    host_known_ = true;
+  } else if (got < 0 || kind_ == Kind::Socket || host_known_) {
+    hang_up();
+  }
   return false;
 }
 
@@ -51,6 +56,7 @@ bool Connection::write_some() {
   const ssize_t written = write(fd_.get(), bytes.data(), bytes.size());
   if (written > 0) {
     session_.output().consume(static_cast<std::size_t>(written));
+    host_known_ = true;
     return true;
   }
   if (written < 0 && errno == EINTR) return true;
