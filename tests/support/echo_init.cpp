@@ -8,7 +8,6 @@
 //   flood KIB       writes KIB kibibytes to the console, then answers "ok"
 //   reboot          ends the machine
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/inotify.h>
 #include <sys/mount.h>
@@ -32,6 +31,7 @@ constexpr std::size_t port_count = 4;
 struct Port {
   int fd;
   std::string input;
+  std::string output;
 };
 
 void say(const std::string& text) {
@@ -61,7 +61,7 @@ std::vector<Port> open_ports() {
     }
     if (names.size() == port_count) {
       std::vector<Port> ports;
-      for (const auto& name : names) ports.push_back({::open(name.c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK), {}});
+      for (const auto& name : names) ports.push_back({::open(name.c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK), {}, {}});
       ::close(watch);
       return ports;
     }
@@ -107,23 +107,8 @@ std::string answer(const std::string& line) {
   return "what?";
 }
 
-void write_all(int fd, const std::string& text) {
-  std::size_t done = 0;
-  while (done < text.size()) {
-    const ssize_t n = ::write(fd, text.data() + done, text.size() - done);
-    if (n > 0) {
-      done += static_cast<std::size_t>(n);
-    } else if (n < 0 && errno == EAGAIN) {
-      pollfd wait{fd, POLLOUT, 0};
-      ::poll(&wait, 1, -1);
-      if ((wait.revents & POLLHUP) != 0) return;  // the host is gone
-    } else {
-      return;
-    }
-  }
-}
-
-// Reads all there is and answers each whole line.
+// Reads all there is, answers each whole line, and writes as much of the answers as goes. The kernel may deliver a
+// client's first bytes before it knows that there is a client: until then reads say 0 and writes EAGAIN.
 void serve(Port& port) {
   char buffer[4096];
   for (ssize_t n = 0; (n = ::read(port.fd, buffer, sizeof buffer)) > 0;) {
@@ -131,8 +116,13 @@ void serve(Port& port) {
     for (auto end = port.input.find('\n'); end != std::string::npos; end = port.input.find('\n')) {
       const std::string line = port.input.substr(0, end);
       port.input.erase(0, end + 1);
-      write_all(port.fd, answer(line) + "\n");
+      port.output += answer(line) + "\n";
     }
+  }
+  while (!port.output.empty()) {
+    const ssize_t n = ::write(port.fd, port.output.data(), port.output.size());
+    if (n <= 0) return;
+    port.output.erase(0, static_cast<std::size_t>(n));
   }
 }
 
@@ -151,7 +141,7 @@ int main() {
   // Edge-triggered: a port without a client on the host's side reports a hang-up for as long as that lasts.
   const int epoll = ::epoll_create1(EPOLL_CLOEXEC);
   for (std::size_t i = 0; i < ports.size(); ++i) {
-    epoll_event event{EPOLLIN | EPOLLET, {.u64 = i}};
+    epoll_event event{EPOLLIN | EPOLLOUT | EPOLLET, {.u64 = i}};
     ::epoll_ctl(epoll, EPOLL_CTL_ADD, ports[i].fd, &event);
   }
   for (;;) {
