@@ -69,13 +69,12 @@ class Agent:
 
     def _wish_for_channels(self) -> None:
         self._channels.clear()
-        for name in self._invited.values():
-            self._channels[name] = ""
         for item in self.config.channels:
             name, _, key = item.partition(" ")
-            for other in [other for other in self._channels if fold(other) == fold(name)]:
-                del self._channels[other]
             self._channels[name] = key
+        for name in self._invited.values():
+            if not self._is_home(name):
+                self._channels[name] = ""
 
     def _is_home(self, channel: str) -> bool:
         return any(fold(item.split(" ")[0]) == fold(channel) for item in self.config.channels)

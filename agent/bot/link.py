@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import random
+import socket
 import ssl
 from typing import Any, Callable, Dict, List, Optional, Set
 
@@ -35,6 +37,13 @@ def tls_context(config: Config) -> ssl.SSLContext:
     return context
 
 
+def _why(error: Exception) -> str:
+    """The event loop puts words of its own around the system's; these are the system's."""
+    if isinstance(error, OSError) and not isinstance(error, (ssl.SSLError, socket.gaierror)) and error.errno:
+        return os.strerror(error.errno).lower()
+    return one_line(str(error) or type(error).__name__)
+
+
 class _Wire(asyncio.Protocol):
     """The bytes of one connection."""
 
@@ -55,7 +64,7 @@ class _Wire(asyncio.Protocol):
 
     def connection_lost(self, error: Optional[Exception]) -> None:
         if not self.closed.done():
-            reason = f"connection lost: {one_line(str(error))}" if error else "the server closed the connection"
+            reason = f"connection lost: {_why(error)}" if error else "the server closed the connection"
             self.closed.set_result(self.session.closing or reason)
 
 
@@ -139,7 +148,7 @@ class Link:
             reason = f"no connection to {where} within {config.limits.connect_s:g} s"
         except (OSError, ValueError) as error:
             # Certificate errors are OSErrors, a host name that cannot be encoded is a ValueError.
-            reason = f"no connection to {where}: {one_line(str(error) or type(error).__name__)}"
+            reason = f"no connection to {where}: {_why(error)}"
         finally:
             self._cancel_timer()
             self._wire = None

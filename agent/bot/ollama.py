@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Dict, Mapping, Sequence
 
 from .llm import NOT_ITS_PROTOCOL, Client, LlmError, Said, Stream, decode_line
+from .transport import CUT_OFF
 
 
 class OllamaClient(Client):
@@ -55,7 +56,7 @@ class _Lines(Stream):
 
     def end(self) -> None:
         if not self.done:
-            raise LlmError("the LLM server cut its answer off; try again")
+            raise LlmError(CUT_OFF)
 
 
 def _message(said: Said) -> Dict[str, Any]:

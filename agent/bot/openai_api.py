@@ -8,6 +8,7 @@ import urllib.parse
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from .llm import NOT_ITS_PROTOCOL, Client, LlmError, Said, Stream, decode_line
+from .transport import CUT_OFF
 
 
 class _PartialCall:
@@ -105,7 +106,7 @@ class _ServerSentEvents(Stream):
 
     def end(self) -> None:
         if not self.done and not self._finished:
-            raise LlmError("the LLM server cut its answer off; try again")
+            raise LlmError(CUT_OFF)
         for call in self._partial:
             self.add_call(call.name, call.arguments, call.id)
 

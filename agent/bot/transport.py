@@ -22,6 +22,8 @@ _CHUNK = 65536
 _LONGEST_LINE = 4 << 20
 _LONGEST_ERROR_BODY = 65536
 
+CUT_OFF = "the LLM server cut its answer off; try again"
+
 
 class LlmError(Exception):
     """Why there is no answer, in one line that is fit to be shown to the user."""
@@ -209,6 +211,8 @@ class _Translated:
         if isinstance(error, (http.client.BadStatusLine, http.client.LineTooLong)) and not isinstance(
                 error, http.client.RemoteDisconnected):
             raise LlmError("the LLM server does not speak HTTP; check llm.url") from error
+        if isinstance(error, http.client.IncompleteRead):
+            raise LlmError(CUT_OFF) from error
         raise LlmError(f"the LLM server broke off the connection: {_why(error)}") from error
 
 

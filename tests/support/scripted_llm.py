@@ -59,7 +59,7 @@ class ScriptedLlm:
             llm = owner
 
         self._server = ThreadingHTTPServer((host, port), Handler)
-        self._server.daemon_threads = True
+        self._server.daemon_threads = False
         self.host, self.port = self._server.server_address[0], self._server.server_address[1]
         self.url = f"http://{self.host}:{self.port}"
         # Most that were being answered at the same moment.
@@ -80,6 +80,7 @@ class ScriptedLlm:
         self._server.server_close()
         self._thread.join()
         self._end.close()
+        self.ending.close()
 
     def add(self, reply: Dict[str, Any], times: int = 0, **when: Any) -> None:
         """Adds a rule that is looked at after those there are."""
@@ -133,6 +134,8 @@ class ScriptedLlm:
 class _Handler(BaseHTTPRequestHandler):
     llm: ScriptedLlm
     protocol_version = "HTTP/1.1"
+    # For a client that never finishes its request.
+    timeout = 30
 
     def log_message(self, format: str, *args: Any) -> None:
         pass

@@ -1,0 +1,520 @@
+"""A whole agent against an IRC server that the test plays and an LLM server that follows a script."""
+
+import json
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+import unittest
+from typing import Any, Dict, List, Optional
+
+from harness import FolderTest, RunningAgent, settings
+from fake_irc import FakeClient, FakeIrc
+from scripted_llm import ScriptedLlm
+
+ALICE = ":alice!a@host"
+
+
+class AgentTest(FolderTest):
+    def setUp(self) -> None:
+        super().setUp()
+        self.irc = FakeIrc()
+        self.addCleanup(self.irc.__exit__)
+        self.llm = ScriptedLlm([{"reply": {"content": "Hello!"}}])
+        self.addCleanup(self.llm.close)
+
+    def settings(self, **changes: Any) -> Dict[str, Any]:
+        return settings(**{
+            **changes, "server": {"port": self.irc.port, **changes.get("server", {})},
+            "llm": {"url": self.llm.url, **changes.get("llm", {})}, "workspace": self.folder,
+        })
+
+    def start(self, **changes: Any) -> RunningAgent:
+        running = RunningAgent(self.settings(**changes))
+        running.__enter__()
+        self.addCleanup(running.__exit__)
+        return running
+
+    def online(self, **changes: Any) -> FakeClient:
+        """An agent that is in #agents, and a human, alice, whom it knows."""
+        self.running = self.start(**changes)
+        client = self.irc.accept()
+        client.welcome()
+        client.joined("#agents")
+        client.send(f"{ALICE} PRIVMSG worker :help")
+        client.whois("alice")
+        client.expect("PRIVMSG alice :ask me anything")
+        return client
+
+    def ask(self, client: FakeClient, text: str, pattern: str) -> str:
+        client.send(f"{ALICE} PRIVMSG #agents :worker: {text}")
+        return client.expect(pattern)
+
+
+class Conversing(AgentTest):
+    def test_it_answers_in_a_channel_when_addressed_and_in_private_always(self) -> None:
+        client = self.online()
+        self.assertEqual(self.ask(client, "hi", "PRIVMSG #agents"), "PRIVMSG #agents :alice: Hello!")
+        client.send(f"{ALICE} PRIVMSG worker :hi")
+        client.expect("PRIVMSG alice :Hello!$")
+        client.send(f"{ALICE} PRIVMSG #agents :nobody in particular", f"{ALICE} NOTICE worker :hi", f"{ALICE} NOTICE #agents :worker: hi")
+        client.send(f"{ALICE} PRIVMSG worker :last")
+        client.expect_nothing("PRIVMSG #agents|NOTICE", until="PRIVMSG alice :Hello!")
+
+    def test_what_was_said_in_the_channel_is_known_to_the_model(self) -> None:
+        client = self.online()
+        client.send(":bob!b@h PRIVMSG #agents :the cake is in the kitchen", ":bob!b@h PRIVMSG #agents :\x01ACTION waves\x01")
+        self.ask(client, "where is the cake?", "PRIVMSG #agents")
+        content = self.llm.requests[-1]["body"]["messages"][-1]["content"]
+        self.assertIn("<bob> the cake is in the kitchen\n* bob waves\n<alice> worker: where is the cake?\n[/irc ", content)
+
+    def test_a_private_talk_stays_out_of_the_channel(self) -> None:
+        client = self.online()
+        client.send(f"{ALICE} PRIVMSG worker :my secret is 1234")
+        client.expect("PRIVMSG alice")
+        self.ask(client, "hi", "PRIVMSG #agents")
+        self.assertNotIn("1234", json.dumps(self.llm.requests[-1]["body"]))
+
+    def test_a_trigger_word_and_every_line(self) -> None:
+        client = self.online(trigger="!ask")
+        client.send(f"{ALICE} PRIVMSG #agents :!ask what?")
+        client.expect("PRIVMSG #agents :alice: Hello!")
+        self.running.reload(self.settings(trigger="all"))
+        client.expect(r"PRIVMSG #agents :\[reloaded: trigger=all\]")
+        client.send(f"{ALICE} PRIVMSG #agents :just talking")
+        client.expect("PRIVMSG #agents :alice: Hello!")
+
+    def test_a_long_answer_is_held_back_until_somebody_says_more(self) -> None:
+        self.llm.rules({"reply": {"content": "\n".join(f"line {number}" for number in range(1, 9))}})
+        client = self.online(limits={"answer_lines": 3})
+        self.ask(client, "count", r"PRIVMSG #agents :line 3 … \(say \"more\" for the rest\)$")
+        self.ask(client, "more", r"PRIVMSG #agents :line 6 …")
+        self.ask(client, "more", r"PRIVMSG #agents :line 8$")
+        self.ask(client, "more", r"PRIVMSG #agents :alice: there is no more")
+
+    def test_nothing_in_an_answer_becomes_a_command(self) -> None:
+        self.llm.rules({"reply": {"content": "ok\r\nQUIT :bye\nJOIN #evil\r\n\x01DCC SEND x\x01\n/part\nPRIVMSG bob :hi"}})
+        client = self.online(limits={"answer_lines": 20})
+        self.ask(client, "go", "PRIVMSG #agents :PRIVMSG bob :hi")
+        client.sync()
+        for line in client.received:
+            self.assertRegex(line, "^(CAP|NICK worker$|USER|JOIN #agents$|WHOIS alice$|PRIVMSG (#agents|alice) :|PONG)")
+            self.assertNotIn("\x01", line)
+
+    def test_a_failure_of_the_model_is_told_in_one_line_and_counted(self) -> None:
+        self.llm.rules({"reply": {"status": 404, "error": "model 'test-model' not found"}})
+        client = self.online()
+        self.assertEqual(
+            self.ask(client, "hi", "PRIVMSG #agents"),
+            "PRIVMSG #agents :alice: sorry, the LLM server does not have the model test-model; get it there with: ollama pull test-model")
+        status = self.running.status()
+        self.assertEqual((status["llm_errors"], status["answers"]), (1, 0))
+        self.assertIn("ollama pull", status["last_error"])
+
+    def test_an_empty_address_gets_a_short_reply(self) -> None:
+        client = self.online()
+        self.assertEqual(self.ask(client, "", "PRIVMSG #agents"), "PRIVMSG #agents :alice: yes?")
+        self.assertEqual(self.llm.requests, [])
+
+    def test_reset_forgets_the_conversation(self) -> None:
+        client = self.online()
+        client.send(":bob!b@h PRIVMSG #agents :blue elephants")
+        self.ask(client, "reset", "PRIVMSG #agents :alice: forgotten")
+        self.ask(client, "hi", "PRIVMSG #agents :alice: Hello!")
+        self.assertNotIn("elephants", json.dumps(self.llm.requests[-1]["body"]))
+
+    def test_tools_are_for_those_who_may(self) -> None:
+        self.llm.rules({"when": {"tools": True}, "reply": {"content": "with tools"}}, {"reply": {"content": "without"}})
+        client = self.online(tools={"enabled": True, "allow": ["alice!*@host"]})
+        self.ask(client, "hi", "PRIVMSG #agents :alice: with tools")
+        client.send(":alice!a@elsewhere PRIVMSG #agents :worker: hi")
+        client.expect("PRIVMSG #agents :alice: without")
+
+
+class Busy(AgentTest):
+    def test_one_request_at_a_time_and_a_bounded_queue_that_says_so(self) -> None:
+        self.llm.rules({"reply": {"hang": "body"}})
+        client = self.online(limits={"queue": 2})
+        for number in range(6):
+            client.send(f"{ALICE} PRIVMSG worker :question {number}")
+        client.expect("PRIVMSG alice :I am busy with 3 other questions; please ask again later")
+        client.sync()
+        self.assertEqual(sum("I am busy" in line for line in client.received), 1)
+        status = self.running.status()
+        self.assertEqual((status["busy"], status["queued"]), (True, 2))
+        self.assertEqual(len(self.llm.wait_for_requests(1)), 1)
+        # The server answers while the model thinks, and stop gives up what is done and what waits.
+        self.llm.rules({"reply": {"content": "free again"}})
+        client.send(f"{ALICE} PRIVMSG worker :stop")
+        client.expect("PRIVMSG alice :stopped")
+        client.send(f"{ALICE} PRIVMSG worker :are you there?")
+        client.expect("PRIVMSG alice :free again")
+        self.assertEqual(len(self.llm.requests), 2)
+        self.assertEqual(self.llm.at_once, 1)
+
+    def test_a_ping_is_answered_while_the_model_thinks_and_a_command_runs(self) -> None:
+        self.llm.rules({"when": {"role": "user"}, "reply": {"calls": [{"name": "run_command", "arguments": {"command": "sleep 60"}}]}})
+        client = self.online(tools=True)
+        client.send(f"{ALICE} PRIVMSG worker :go")
+        self.llm.wait_for_requests(1)
+        for _ in range(3):
+            client.sync()
+
+    def test_a_turn_that_takes_too_long_is_given_up(self) -> None:
+        self.llm.rules({"reply": {"hang": "body"}})
+        client = self.online(limits={"turn_s": 0.2})
+        client.send(f"{ALICE} PRIVMSG worker :go")
+        client.expect("PRIVMSG alice :sorry, gave up after 0.2 s")
+
+    def test_somebody_who_asks_too_often_is_told_once(self) -> None:
+        client = self.online(limits={"turns_per_minute": 3, "queue": 50})
+        for _ in range(20):
+            client.send(f"{ALICE} PRIVMSG worker :again")
+        client.expect("PRIVMSG alice :that is too many questions; give me a minute")
+        client.sync()
+        self.assertEqual(sum("too many questions" in line for line in client.received), 1)
+        self.assertLessEqual(len(self.llm.requests), 3)
+
+
+class OtherBots(AgentTest):
+    def test_a_bot_is_answered_when_it_asks_but_not_again_at_once(self) -> None:
+        client = self.online()
+        client.send(":coder!c@h PRIVMSG #agents :worker: hello")
+        client.whois("coder", "fireclaw agent coder")
+        client.expect("PRIVMSG #agents :coder: Hello!")
+        client.send(":coder!c@h PRIVMSG #agents :worker: thanks", f"{ALICE} PRIVMSG worker :marker")
+        client.expect_nothing("PRIVMSG #agents", until="PRIVMSG alice :Hello!")
+
+    def test_bots_come_to_an_end_and_a_human_starts_them_again(self) -> None:
+        client = self.online(peers={"cooldown_s": 0, "max_turns": 3, "bots": ["coder"]})
+        for _ in range(3):
+            client.send(":coder!c@h PRIVMSG #agents :worker: and you?")
+            client.expect("PRIVMSG #agents :coder: Hello!")
+        client.send(":coder!c@h PRIVMSG #agents :worker: and you?", f"{ALICE} PRIVMSG worker :marker")
+        client.expect_nothing("PRIVMSG #agents", until="PRIVMSG alice :Hello!")
+        # A human's line that is not even for the agent is enough.
+        client.send(f"{ALICE} PRIVMSG #agents :go on you two", ":coder!c@h PRIVMSG #agents :worker: and you?")
+        client.expect("PRIVMSG #agents :coder: Hello!")
+
+    def test_a_strangers_line_counts_as_human_once_the_server_has_told(self) -> None:
+        client = self.online(peers={"cooldown_s": 0, "max_turns": 1, "bots": ["coder"]})
+        client.send(":coder!c@h PRIVMSG #agents :worker: 1")
+        client.expect("PRIVMSG #agents :coder: Hello!")
+        client.send(":zoe!z@h PRIVMSG #agents :hello you two")
+        client.whois("zoe", "Zoe")
+        client.send(":coder!c@h PRIVMSG #agents :worker: 2")
+        client.expect("PRIVMSG #agents :coder: Hello!")
+
+    def test_a_bot_cannot_command_or_trigger_it(self) -> None:
+        client = self.online(trigger="all", peers={"bots": ["coder"], "cooldown_s": 0})
+        client.send(":coder!c@h PRIVMSG #agents :just talking", ":coder!c@h PRIVMSG #agents :worker: leave")
+        client.expect("PRIVMSG #agents :coder: Hello!")
+        client.send(f"{ALICE} PRIVMSG worker :marker")
+        client.expect_nothing("PART|PRIVMSG #agents", until="PRIVMSG alice :Hello!")
+
+    def test_a_bot_is_spared_error_messages_and_offers_of_more(self) -> None:
+        self.llm.rules({"times": 1, "reply": {"status": 500, "error": "x"}}, {"reply": {"content": "1\n2\n3\n4"}})
+        client = self.online(peers={"bots": ["coder"], "cooldown_s": 0}, limits={"answer_lines": 2})
+        client.send(":coder!c@h PRIVMSG #agents :worker: fail")
+        self.llm.wait_for_requests(1)
+        client.send(":coder!c@h PRIVMSG #agents :worker: count")
+        client.expect_nothing("PRIVMSG #agents :.*(sorry|more)", until="PRIVMSG #agents :2$")
+
+    def test_an_answer_that_names_its_reader_is_not_addressed_twice(self) -> None:
+        self.llm.rules({"reply": {"content": "coder: please help alice"}})
+        client = self.online()
+        self.assertEqual(self.ask(client, "ask coder", "PRIVMSG #agents"), "PRIVMSG #agents :coder: please help alice")
+
+
+class Channels(AgentTest):
+    def test_it_follows_invitations_remembers_them_and_leaves_when_asked(self) -> None:
+        client = self.online()
+        client.send(f"{ALICE} INVITE worker :#lab")
+        client.joined("#lab")
+        client.send(f"{ALICE} PRIVMSG #lab :worker: hi")
+        client.expect("PRIVMSG #lab :alice: Hello!")
+        self.assertEqual(json.loads(self.read(".fireclaw/channels.json")), {"schema": 1, "channels": ["#lab"]})
+        client.close()
+        client = self.irc.accept()
+        client.welcome()
+        client.joined("#agents")
+        client.joined("#lab")
+        client.send(f"{ALICE} PRIVMSG #lab :worker: please leave")
+        client.whois("alice")
+        client.expect("PART #lab :as alice asked")
+        client.send(":worker!~agent@host.test PART #lab")
+        client.sync()
+        self.assertEqual(json.loads(self.read(".fireclaw/channels.json"))["channels"], [])
+
+    def test_only_operators_may_invite_and_send_away_where_that_is_set(self) -> None:
+        client = self.online(invite_policy="operators", operators=["op!*@trusted"])
+        client.send(f"{ALICE} INVITE worker #evil", ":op!o@elsewhere INVITE worker #evil2", f"{ALICE} PRIVMSG #agents :worker: leave")
+        client.expect_nothing("JOIN|PART", until="PRIVMSG #agents :alice: only my operators")
+        client.send(":op!o@trusted INVITE worker #good")
+        client.joined("#good")
+        client.send(":op!o@trusted PRIVMSG #good :worker: leave")
+        client.whois("op")
+        client.expect("PART #good")
+
+    def test_nobody_may_invite_where_that_is_set(self) -> None:
+        client = self.online(invite_policy="nobody", operators=["*!*@*"])
+        client.send(f"{ALICE} INVITE worker #evil", f"{ALICE} PRIVMSG worker :marker")
+        client.expect_nothing("JOIN", until="PRIVMSG alice :Hello!")
+
+    def test_a_kick_from_a_guest_channel_is_final_and_from_home_is_not(self) -> None:
+        client = self.online()
+        client.send(f"{ALICE} INVITE worker #lab")
+        client.joined("#lab")
+        client.send(":op!o@h KICK #lab worker :out", ":op!o@h KICK #agents worker :out")
+        client.sync()
+        self.assertEqual(json.loads(self.read(".fireclaw/channels.json"))["channels"], [])
+        client.close()
+        client = self.irc.accept()
+        client.welcome()
+        client.joined("#agents")
+        client.sync()
+        self.assertNotIn("JOIN #lab", client.received)
+
+    def test_there_is_a_limit_on_channels(self) -> None:
+        client = self.online(limits={"channels": 3})
+        for number in range(6):
+            client.send(f"{ALICE} INVITE worker #c{number}")
+        client.joined("#c0")
+        client.joined("#c1")
+        client.send(f"{ALICE} PRIVMSG worker :marker")
+        client.expect_nothing("JOIN", until="PRIVMSG alice :Hello!")
+
+    def test_a_torn_list_of_channels_is_set_aside_and_said(self) -> None:
+        self.write(".fireclaw/channels.json", '{"schema": 1, "chan')
+        with self.assertLogs("status", "ERROR") as logs:
+            self.online()
+        self.assertIn("channels.json.bad", logs.output[0])
+        self.assertTrue(os.path.exists(self.path(".fireclaw/channels.json.bad")))
+
+    def test_a_list_with_something_else_in_it_is_not_trusted(self) -> None:
+        self.write(".fireclaw/channels.json", '{"schema": 1, "channels": ["#ok", "#a\\r\\nQUIT"]}')
+        with self.assertLogs("status", "ERROR"):
+            client = self.online()
+        self.assertNotIn("JOIN #ok", client.received)
+
+
+class Reloading(AgentTest):
+    def test_model_persona_and_trigger_change_in_mid_conversation_without_leaving(self) -> None:
+        client = self.online(persona="You are old.")
+        self.ask(client, "hi", "PRIVMSG #agents :alice: Hello!")
+        self.running.reload(self.settings(llm={"model": "phi4-mini"}, persona="You are new."))
+        self.assertEqual(client.expect(r"PRIVMSG #agents :\[rel"), "PRIVMSG #agents :[reloaded: model=phi4-mini, persona]")
+        self.ask(client, "what did I say?", "PRIVMSG #agents :alice: Hello!")
+        body = self.llm.requests[-1]["body"]
+        self.assertEqual(body["model"], "phi4-mini")
+        self.assertIn("You are new.", body["messages"][0]["content"])
+        self.assertIn("<alice> worker: hi", json.dumps(body["messages"]))
+        self.assertFalse(any(line.startswith(("QUIT", "PART")) for line in client.received))
+
+    def test_an_answer_under_way_is_not_lost(self) -> None:
+        self.llm.rules({"reply": {"content": "late", "delay": 0.3}})
+        client = self.online()
+        client.send(f"{ALICE} PRIVMSG worker :go")
+        self.llm.wait_for_requests(1)
+        self.running.reload(self.settings(llm={"model": "other"}))
+        client.expect("PRIVMSG alice :late")
+
+    def test_another_nick_is_a_nick_change(self) -> None:
+        client = self.online()
+        self.running.reload(self.settings(nick="robot"))
+        client.expect("NICK robot")
+        client.send(":worker!~agent@host.test NICK robot")
+        client.expect(r"PRIVMSG #agents :\[reloaded: nick=robot\]")
+        client.send(f"{ALICE} PRIVMSG #agents :robot: hi")
+        client.expect("PRIVMSG #agents :alice: Hello!")
+
+    def test_other_channels_are_joined_and_left(self) -> None:
+        client = self.online()
+        self.running.reload(self.settings(channels=["#agents", "#new key"]))
+        client.expect("JOIN #new key")
+        client.send(":worker!~agent@host.test JOIN #new")
+        self.running.reload(self.settings(channels=["#new key"]))
+        client.expect("PART #agents")
+
+    def test_another_server_is_a_goodbye_and_a_new_connection(self) -> None:
+        client = self.online()
+        with FakeIrc() as other:
+            self.running.reload(self.settings(server={"port": other.port}))
+            client.expect("QUIT :changing servers")
+            client.close()
+            second = other.accept()
+            second.welcome()
+            second.joined("#agents")
+            second.expect(r"PRIVMSG #agents :\[reloaded: server\]")
+
+
+class Connections(AgentTest):
+    def test_a_nick_in_use_is_regained_and_the_conversation_works_under_both(self) -> None:
+        self.start(limits={"regain_s": 0.2})
+        client = self.irc.accept()
+        client.expect("USER")
+        client.send(":irc.test CAP * LS :", ":irc.test 433 * worker :in use")
+        client.expect("NICK worker_$")
+        client.nick = "worker_"
+        client.greet()
+        client.joined("#agents")
+        client.send(f"{ALICE} PRIVMSG #agents :worker_: hi")
+        client.whois("alice")
+        client.expect("PRIVMSG #agents :alice: Hello!")
+        client.expect("NICK worker$")
+        client.send(":worker_!~agent@host.test NICK worker")
+        client.nick = "worker"
+        client.send(f"{ALICE} PRIVMSG #agents :worker: hi")
+        client.expect("PRIVMSG #agents :alice: Hello!")
+
+    def test_it_comes_back_after_every_kind_of_end(self) -> None:
+        self.start()
+        for end in ("close", "error", "garbage", "banned"):
+            client = self.irc.accept()
+            client.welcome()
+            client.joined("#agents")
+            if end == "error":
+                client.send("ERROR :Closing Link: server going down")
+                client.expect_end()
+            elif end == "garbage":
+                client.raw(os.urandom(100000))
+            elif end == "banned":
+                client.send("ERROR :K-lined: go away")
+                client.expect_end()
+            client.close()
+        self.irc.accept().welcome()
+
+    def test_a_silent_server_is_left(self) -> None:
+        self.start(limits={"ping_interval_s": 0.2, "ping_timeout_s": 0.2})
+        client = self.irc.accept()
+        client.welcome()
+        client.expect("PING :fireclaw")
+        client.expect_end()
+        self.irc.accept().welcome()
+
+    def test_after_excess_flood_it_speaks_more_slowly(self) -> None:
+        running = self.start(limits={"message_burst": 4})
+        client = self.irc.accept()
+        client.welcome()
+        client.send("ERROR :Closing Link: worker (Excess Flood)")
+        client.expect_end()
+        client = self.irc.accept()
+        client.welcome()
+        client.joined("#agents")
+        self.assertEqual(running.call(lambda: running.agent.link._pacer.slowness), 2.0)
+
+    def test_an_answer_that_was_ready_during_an_outage_is_given_afterwards(self) -> None:
+        self.llm.rules({"reply": {"content": "patience", "delay": 0.3}})
+        client = self.online()
+        client.send(f"{ALICE} PRIVMSG #agents :worker: hard question")
+        self.llm.wait_for_requests(1)
+        client.close()
+        client = self.irc.accept()
+        client.welcome()
+        client.expect("JOIN #agents")
+        # Not before it is in the channel.
+        client.sync()
+        self.running.call(lambda: self.running.agent.desk.join(5))
+        client.send(":worker!~agent@host.test JOIN #agents")
+        client.expect("PRIVMSG #agents :alice: patience")
+
+    def test_a_server_that_is_not_there_yet_is_waited_for(self) -> None:
+        port = self.irc.port
+        self.irc.__exit__()
+        running = self.start()
+        while running.status()["last_error"] == "":
+            pass
+        self.assertIn("connection refused", running.status()["last_error"].lower())
+        with socket.create_server(("127.0.0.1", port)) as listener:
+            listener.settimeout(10)
+            listener.accept()[0].close()
+
+    def test_split_and_merged_packets_and_endless_lines_do_no_harm(self) -> None:
+        client = self.online()
+        data = f"{ALICE} PRIVMSG #agents :worker: hi\r\n".encode()
+        for byte in data:
+            client.raw(bytes([byte]))
+        client.expect("PRIVMSG #agents :alice: Hello!")
+        client.raw(b"x" * 100000 + b"\r\n" + data + b":s NOTICE * :x\r\n" + data)
+        client.expect("PRIVMSG #agents :alice: Hello!")
+        client.expect("PRIVMSG #agents :alice: Hello!")
+
+    def test_the_status_file_follows(self) -> None:
+        client = self.online()
+        client.sync()
+        status = self.running.status()
+        self.assertEqual((status["schema"], status["state"], status["nick"], status["channels"]), (1, "online", "worker", ["#agents"]))
+        self.assertEqual((status["model"], status["pid"], status["connections"]), ("test-model", os.getpid(), 1))
+        self.ask(client, "hi", "PRIVMSG #agents")
+        self.assertEqual(self.running.status()["answers"], 1)
+        client.send(":worker!u@h NICK robot2")
+        client.sync()
+        self.assertEqual(self.running.status()["nick"], "robot2")
+
+
+class Tls(AgentTest):
+    def certificate(self, name: str) -> str:
+        openssl = shutil.which("openssl")
+        if openssl is None:
+            self.skipTest("the openssl program is not installed")
+        path = self.path(f"{name}.pem")
+        subprocess.run([openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+                        "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name},IP:127.0.0.1", "-keyout", path, "-out", path + ".crt"],
+                       check=True, capture_output=True)
+        with open(path + ".crt", encoding="ascii") as crt, open(path, "a", encoding="ascii") as both:
+            both.write(crt.read())
+        return path
+
+    def tls_server(self, certificate: str) -> FakeIrc:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        server = FakeIrc(context)
+        self.addCleanup(server.__exit__)
+        return server
+
+    def test_a_server_with_a_known_certificate_is_spoken_to_with_sasl(self) -> None:
+        certificate = self.certificate("localhost")
+        server = self.tls_server(certificate)
+        self.start(server={"port": server.port, "tls": True, "ca_file": certificate, "sasl": {"user": "w", "password": "p"}})
+        client = server.accept()
+        client.expect("CAP LS 302")
+        client.nick = client.expect("NICK").split()[1]
+        client.send(":irc.test CAP * LS :sasl=PLAIN")
+        client.expect("CAP REQ :sasl")
+        client.send(":irc.test CAP * ACK :sasl")
+        client.expect("AUTHENTICATE PLAIN")
+        client.send("AUTHENTICATE +")
+        client.expect("AUTHENTICATE AHcAcA==")
+        client.send(":irc.test 903 * :ok")
+        client.expect("CAP END")
+        client.greet()
+        client.joined("#agents")
+
+    def test_an_unknown_certificate_is_refused_unless_told_otherwise(self) -> None:
+        server = self.tls_server(self.certificate("localhost"))
+        errors: List[Optional[BaseException]] = []
+
+        def accept() -> None:
+            try:
+                server.accept()
+                errors.append(None)
+            except (ssl.SSLError, OSError) as error:
+                errors.append(error)
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        running = self.start(server={"port": server.port, "tls": True}, limits={"reconnect_first_s": 500, "reconnect_max_s": 500})
+        thread.join(10)
+        self.assertIsInstance(errors[0], (ssl.SSLError, OSError))
+        while running.status()["state"] != "waiting":
+            pass
+        self.assertIn("certificate verify failed", running.status()["last_error"].lower())
+        running.reload(self.settings(server={"port": server.port, "tls": True, "tls_verify": False},
+                                     limits={"reconnect_first_s": 500, "reconnect_max_s": 500}))
+        server.accept().welcome()
+
+
+if __name__ == "__main__":
+    unittest.main()

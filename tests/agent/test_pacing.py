@@ -1,0 +1,93 @@
+"""Token bucket, pacer and backoff, with a clock that the test moves."""
+
+import random
+import unittest
+
+import harness  # noqa: F401
+from bot.pacing import Backoff, Pacer, TokenBucket
+
+
+class Bucket(unittest.TestCase):
+    def test_a_burst_then_one_an_interval(self) -> None:
+        bucket = TokenBucket(5, 1.0, 0.0)
+        self.assertEqual([bucket.take(0.0) for _ in range(6)], [True] * 5 + [False])
+        self.assertEqual(bucket.ready_at(0.0), 1.0)
+        self.assertFalse(bucket.take(0.9))
+        self.assertTrue(bucket.take(bucket.ready_at(0.9)))
+        self.assertFalse(bucket.take(1.0))
+
+    def test_it_never_holds_more_than_the_burst(self) -> None:
+        bucket = TokenBucket(2, 1.0, 0.0)
+        self.assertEqual([bucket.take(1000.0) for _ in range(3)], [True, True, False])
+
+    def test_no_window_sees_more_than_burst_plus_rate(self) -> None:
+        rng = random.Random(4)
+        bucket, now, taken = TokenBucket(5, 1.0, 0.0), 0.0, []
+        for _ in range(3000):
+            now += rng.random() * 0.5
+            if bucket.take(now):
+                taken.append(now)
+        for start in range(len(taken)):
+            within = [at for at in taken[start:] if at <= taken[start] + 10.0]
+            self.assertLessEqual(len(within), 5 + 10 + 1)
+
+    def test_what_cannot_wait_is_paid_for_later(self) -> None:
+        bucket = TokenBucket(2, 1.0, 0.0)
+        for _ in range(4):
+            bucket.charge(0.0)
+        self.assertEqual(bucket.ready_at(0.0), 3.0)
+
+    def test_a_clock_that_steps_back_does_no_harm(self) -> None:
+        bucket = TokenBucket(1, 1.0, 100.0)
+        self.assertTrue(bucket.take(100.0))
+        self.assertFalse(bucket.take(50.0))
+        self.assertTrue(bucket.take(101.0))
+
+
+class Pace(unittest.TestCase):
+    def test_after_a_flood_it_is_slower_and_after_an_hour_forgiven(self) -> None:
+        pacer = Pacer(4, 1.0, 0.0)
+        pacer.slow_down(10.0)
+        pacer.restart(10.0)
+        self.assertEqual([pacer.take(10.0) for _ in range(3)], [True, True, False])
+        self.assertEqual(pacer.ready_at(10.0), 12.0)
+        pacer.restart(10.0 + 3599)
+        self.assertEqual(pacer.slowness, 2.0)
+        pacer.restart(10.0 + 3601)
+        self.assertEqual([pacer.take(3611.0) for _ in range(5)], [True] * 4 + [False])
+
+    def test_it_slows_down_only_so_far(self) -> None:
+        pacer = Pacer(5, 1.0, 0.0)
+        for _ in range(10):
+            pacer.slow_down(0.0)
+        pacer.restart(0.0)
+        self.assertTrue(pacer.take(0.0))
+        self.assertEqual(pacer.ready_at(0.0), Pacer.SLOWEST)
+
+
+class Waiting(unittest.TestCase):
+    def test_delays_double_up_to_the_longest_and_are_shortened_by_chance(self) -> None:
+        backoff = Backoff(1.0, 60.0, random.Random(1))
+        for expected in (1, 2, 4, 8, 16, 32, 60, 60):
+            delay = backoff.next()
+            self.assertGreaterEqual(delay, expected / 2)
+            self.assertLessEqual(delay, expected)
+
+    def test_two_agents_do_not_wait_the_same_time(self) -> None:
+        delays = {round(Backoff(8.0, 60.0, random.Random(seed)).next(), 3) for seed in range(50)}
+        self.assertGreater(len(delays), 40)
+
+    def test_a_refusal_waits_long_at_once_and_a_reset_starts_anew(self) -> None:
+        backoff = Backoff(1.0, 300.0, random.Random(1))
+        self.assertGreaterEqual(backoff.refused(), 150.0)
+        self.assertGreaterEqual(backoff.next(), 150.0)
+        backoff.reset()
+        self.assertLessEqual(backoff.next(), 1.0)
+
+    def test_a_thousand_failures_do_not_overflow(self) -> None:
+        backoff = Backoff(1.0, 300.0, random.Random(1))
+        self.assertLessEqual(max(backoff.next() for _ in range(2000)), 300.0)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,115 @@
+"""Who is a bot, and how two bots are kept from talking for ever."""
+
+import random
+import unittest
+from typing import List, Tuple
+
+from harness import make_config
+from bot.events import PeerInfo, Text
+from bot.peers import Book, Guard, Verdict
+
+
+def said(source: str = "bob!b@h", bot: bool = False) -> Text:
+    return Text(source, "#a", False, "text", False, bot)
+
+
+class Knowing(unittest.TestCase):
+    def test_bots_are_known_by_configuration(self) -> None:
+        book = Book(make_config(peers={"bots": ["coder*", "*!*@bots.example"]}))
+        self.assertTrue(book.is_bot(said("Coder2!x@y"), 0))
+        self.assertTrue(book.is_bot(said("any!x@bots.example"), 0))
+        self.assertIsNone(book.is_bot(said("alice!x@y"), 0))
+
+    def test_bots_are_known_by_the_mark_of_the_server(self) -> None:
+        book = Book(make_config())
+        self.assertTrue(book.is_bot(said("bob!b@h", bot=True), 0))
+        # The mark is remembered for the lines that come without it.
+        self.assertTrue(book.is_bot(said("BOB!b@h"), 10))
+
+    def test_bots_are_known_by_their_real_name_or_mode(self) -> None:
+        book = Book(make_config())
+        self.assertTrue(book.learn(PeerInfo("a", True, False, "fireclaw agent coder"), 0))
+        self.assertTrue(book.learn(PeerInfo("b", True, True, "Bob"), 0))
+        self.assertFalse(book.learn(PeerInfo("c", True, False, "Carol"), 0))
+        self.assertFalse(book.learn(PeerInfo("d", False, False, ""), 0))
+        self.assertEqual([book.is_bot(said(f"{nick}!x@y"), 1) for nick in "abcde"], [True, True, False, False, None])
+
+    def test_knowledge_ends_with_the_hour_the_nick_or_the_pattern(self) -> None:
+        book = Book(make_config())
+        book.learn(PeerInfo("a", True, False, "fireclaw agent x"), 0)
+        self.assertIsNone(book.is_bot(said("a!x@y"), 3601))
+        book.learn(PeerInfo("a", True, False, "fireclaw agent x"), 0)
+        book.forget("A")
+        self.assertIsNone(book.is_bot(said("a!x@y"), 1))
+        book.learn(PeerInfo("a", True, False, "fireclaw agent x"), 0)
+        book.reconfigure(make_config(peers={"realname": ""}))
+        self.assertIsNone(book.is_bot(said("a!x@y"), 1))
+
+    def test_it_does_not_grow_for_ever(self) -> None:
+        book = Book(make_config())
+        for number in range(2000):
+            book.learn(PeerInfo(f"n{number}", True, False, ""), 0)
+        known = sum(book.is_bot(said(f"n{number}!x@y"), 1) is not None for number in range(2000))
+        self.assertEqual(known, 512)
+
+
+class Guarding(unittest.TestCase):
+    def test_a_bot_is_answered_once_in_ten_seconds(self) -> None:
+        guard = Guard(make_config())
+        self.assertIs(guard.judge("#a", "bob", True, 0.0), Verdict.ANSWER)
+        self.assertIs(guard.judge("#a", "BOB", True, 9.9), Verdict.COOLDOWN)
+        self.assertIs(guard.judge("#b", "bob", True, 9.9), Verdict.COOLDOWN)
+        self.assertIs(guard.judge("#a", "carol", True, 9.9), Verdict.ANSWER)
+        self.assertIs(guard.judge("#a", "bob", True, 10.1), Verdict.ANSWER)
+
+    def test_the_cooldown_counts_from_the_answer(self) -> None:
+        guard = Guard(make_config())
+        guard.judge("#a", "bob", True, 0.0)
+        guard.answered("bob", 30.0)
+        self.assertIs(guard.judge("#a", "bob", True, 39.0), Verdict.COOLDOWN)
+        self.assertIs(guard.judge("#a", "bob", True, 41.0), Verdict.ANSWER)
+
+    def test_bots_among_themselves_come_to_an_end_and_a_human_starts_them_again(self) -> None:
+        guard = Guard(make_config(peers={"max_turns": 3}))
+        verdicts = [guard.judge("#a", "bob", True, 20.0 * turn) for turn in range(6)]
+        self.assertEqual(verdicts, [Verdict.ANSWER] * 3 + [Verdict.ENOUGH] * 3)
+        self.assertTrue(guard.counting("#a"))
+        self.assertIs(guard.judge("#other", "bob", True, 200.0), Verdict.ANSWER)
+        guard.human_spoke("#a")
+        self.assertFalse(guard.counting("#a"))
+        self.assertIs(guard.judge("#a", "bob", True, 300.0), Verdict.ANSWER)
+
+    def test_noise_does_not_end_the_silence_but_an_hour_without_does(self) -> None:
+        guard = Guard(make_config(peers={"max_turns": 1}))
+        guard.judge("#a", "bob", True, 0.0)
+        for minute in range(1, 300):
+            self.assertIs(guard.judge("#a", "bob", True, minute * 60.0), Verdict.ENOUGH)
+        self.assertIs(guard.judge("#a", "bob", True, 299 * 60.0 + 3601), Verdict.ANSWER)
+
+    def test_a_human_is_not_held_back_until_it_is_no_human_speed(self) -> None:
+        guard = Guard(make_config(limits={"turns_per_minute": 12}))
+        verdicts = [guard.judge("#a", "alice", False, 0.1 * turn) for turn in range(20)]
+        self.assertEqual(verdicts.count(Verdict.ANSWER), 12)
+        self.assertIs(verdicts[-1], Verdict.TOO_OFTEN)
+        self.assertIs(guard.judge("#a", "alice", False, 30.0), Verdict.ANSWER)
+        self.assertIs(guard.judge("#a", "bob", False, 2.0), Verdict.ANSWER)
+
+    def test_no_two_bots_can_loop_whatever_their_speed(self) -> None:
+        """Two guards answer each other with any thinking times; it ends by itself."""
+        rng = random.Random(8)
+        for _ in range(200):
+            guards = {"a": Guard(make_config()), "b": Guard(make_config())}
+            now, speaker, exchanges = 0.0, "a", 0
+            pending: List[Tuple[str, str]] = [("a", "b")]
+            while pending:
+                speaker, listener = pending.pop()
+                if guards[listener].judge("#x", speaker, True, now) is Verdict.ANSWER:
+                    now += rng.choice([0.01, 1.0, 5.0, 11.0, 60.0, 200.0])
+                    guards[listener].answered(speaker, now)
+                    pending.append((listener, speaker))
+                    exchanges += 1
+                self.assertLess(exchanges, 10)
+
+
+if __name__ == "__main__":
+    unittest.main()

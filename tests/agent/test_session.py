@@ -1,0 +1,499 @@
+"""One IRC connection as a state machine: a server that follows the rules, and servers that do not."""
+
+import base64
+import random
+import unittest
+from typing import Any, Dict, List, Optional, Type, TypeVar
+
+from harness import make_config
+from bot.events import (
+    Closing, Event, Invited, Joined, Left, NickChanged, PeerGone, PeerInfo, PeerRenamed, Registered, Text, Trouble,
+)
+from bot.pacing import Pacer
+from bot.session import Session
+
+E = TypeVar("E")
+
+
+class SessionTest(unittest.TestCase):
+    """Plays the server and owns the clock."""
+
+    def setUp(self) -> None:
+        self.now = 1000.0
+        self.events: List[Event] = []
+
+    def start(self, channels: Optional[Dict[str, str]] = None, **changes: Any) -> Session:
+        limits = {"message_burst": 5, "message_interval_s": 1.0, **changes.pop("limits", {})}
+        self.config = make_config(limits=limits, **changes)
+        self.pacer = Pacer(self.config.limits.message_burst, self.config.limits.message_interval_s, self.now)
+        self.session = Session(self.config, channels or {}, self.pacer, random.Random(1), self.now)
+        return self.session
+
+    def sent(self) -> List[str]:
+        """What goes out now."""
+        self.events += self.session.tick(self.now)
+        return self.session.transmit(self.now).decode().split("\r\n")[:-1]
+
+    def server(self, *lines: str) -> List[str]:
+        """The server says the lines; returns what goes out at once."""
+        for line in lines:
+            self.events += self.session.feed(line.encode() + b"\r\n", self.now)
+        return self.sent()
+
+    def later(self, seconds: float) -> List[str]:
+        """Time passes, with everything done when it is due; returns what went out on the way."""
+        out: List[str] = []
+        end = self.now + seconds
+        while True:
+            due = self.session.deadline(self.now)
+            if due > end or self.session.closing:
+                break
+            self.now = max(due, self.now + 1e-6)
+            out += self.sent()
+        self.now = end
+        return out + self.sent()
+
+    def registered(self, channels: Optional[Dict[str, str]] = None, isupport: str = "CASEMAPPING=ascii", **changes: Any) -> Session:
+        self.start(channels, **changes)
+        self.sent()
+        self.server(":s CAP * LS :", ":s 001 worker :hi", ":s 004 worker s v iw o", f":s 005 worker {isupport} :are", ":s 422 worker :-")
+        self.later(10)
+        return self.session
+
+    def of(self, kind: Type[E]) -> List[E]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+class Registering(SessionTest):
+    def test_it_introduces_itself_and_joins_its_channels_after_the_greeting(self) -> None:
+        self.start({"#agents": "", "#private": "key"}, server={"password": "pw"})
+        self.assertEqual(self.sent(), ["PASS :pw", "CAP LS 302", "NICK worker", "USER agent 0 * :fireclaw agent worker"])
+        self.assertEqual(self.server(":s CAP * LS :multi-prefix"), ["CAP END"])
+        self.assertEqual(self.server(":s 001 worker :hi", ":s 376 worker :end"), ["JOIN #agents", "JOIN #private key"])
+        self.assertEqual(self.of(Registered), [Registered("worker")])
+
+    def test_a_server_without_capabilities_is_fine(self) -> None:
+        self.start({"#a": ""})
+        self.sent()
+        self.assertEqual(self.server(":s 421 * CAP :Unknown command", ":s 001 worker :hi", ":s 422 worker :-"), ["JOIN #a"])
+
+    def test_capabilities_in_several_lines_are_all_read(self) -> None:
+        self.start()
+        self.sent()
+        self.assertEqual(self.server(":s CAP * LS * :a b chghost"), [])
+        self.assertEqual(self.server(":s CAP * LS :message-tags sasl"), ["CAP REQ :message-tags chghost"])
+        self.assertEqual(self.server(":s CAP * ACK :message-tags chghost"), ["CAP END"])
+
+    def test_refused_capabilities_are_done_without(self) -> None:
+        self.start()
+        self.sent()
+        self.server(":s CAP * LS :message-tags")
+        self.assertEqual(self.server(":s CAP * NAK :message-tags"), ["CAP END"])
+
+    def test_it_marks_itself_as_a_bot_where_the_server_knows_bots(self) -> None:
+        self.start({"#a": ""})
+        self.sent()
+        out = self.server(":s 001 worker :hi", ":s 004 worker s v Biw o", ":s 005 worker BOT=b :are", ":s 376 worker :-")
+        self.assertEqual(out, ["JOIN #a", "MODE worker +b"])
+
+    def test_a_server_that_never_finishes_is_given_up(self) -> None:
+        self.start(limits={"register_s": 60, "ping_interval_s": 500})
+        self.sent()
+        self.later(59)
+        self.assertEqual(self.session.closing, "")
+        self.later(2)
+        self.assertIn("did not register us in time", self.session.closing)
+
+    def test_garbage_before_and_after_the_greeting_is_survived(self) -> None:
+        rng = random.Random(9)
+        self.registered({"#a": ""})
+        commands = ["001", "004", "005", "311", "318", "353", "396", "433", "437", "CAP", "AUTHENTICATE", "JOIN", "PART", "KICK",
+                    "NICK", "QUIT", "MODE", "PRIVMSG", "NOTICE", "INVITE", "CHGHOST", "PING", "PONG", "903", "904", "475"]
+        words = ["worker", "#a", "*", "", ":", "LS", "ACK", "NAK", "+", "alice", "\x01VERSION\x01", "\x01", "A=B", "x" * 600, "é"]
+        sources = ["", ":s ", ":worker!u@h ", ":alice!a@h ", ":worker ", ":! ", "@bot;a :alice!a@h "]
+        for _ in range(6000):
+            line = rng.choice(sources) + rng.choice(commands) + " " + " ".join(rng.choice(words) for _ in range(rng.randrange(6)))
+            self.events += self.session.feed(line.encode() + b"\r\n", self.now)
+            self.now += 0.01
+            for out in self.sent():
+                self.assertLessEqual(len(out.encode()), 510)
+        self.assertEqual(self.session.closing, "")
+
+
+class Sasl(SessionTest):
+    def login(self, password: str = "secret", caps: str = "sasl=PLAIN,EXTERNAL") -> List[str]:
+        self.start({"#a": ""}, server={"sasl": {"user": "bot", "password": password}})
+        self.sent()
+        return self.server(f":s CAP * LS :{caps}")
+
+    def test_login_with_plain(self) -> None:
+        self.assertEqual(self.login(), ["CAP REQ :sasl"])
+        self.assertEqual(self.server(":s CAP * ACK :sasl"), ["AUTHENTICATE PLAIN"])
+        token = base64.b64encode(b"\0bot\0secret").decode()
+        self.assertEqual(self.server("AUTHENTICATE +"), [f"AUTHENTICATE {token}"])
+        self.assertEqual(self.server(":s 900 * * bot :in", ":s 903 * :ok"), ["CAP END"])
+        self.assertEqual(self.server(":s 001 worker :hi", ":s 422 worker :-"), ["JOIN #a"])
+
+    def test_long_credentials_go_in_chunks_of_400_bytes(self) -> None:
+        for length in (295, 294, 700):
+            self.login("p" * length)
+            self.server(":s CAP * ACK :sasl")
+            chunks = [line.split(" ")[1] for line in self.server("AUTHENTICATE +")]
+            self.assertTrue(all(len(chunk) == 400 for chunk in chunks[:-1]))
+            self.assertLess(len(chunks[-1]), 400)
+            token = "".join(chunk for chunk in chunks if chunk != "+")
+            self.assertEqual(base64.b64decode(token), b"\0bot\0" + b"p" * length)
+            # An exact multiple of 400 is closed by an empty chunk.
+            self.assertEqual(chunks[-1] == "+", len(token) % 400 == 0)
+
+    def test_wrong_credentials_end_the_connection_and_are_not_tried_often(self) -> None:
+        self.login()
+        self.server(":s CAP * ACK :sasl", "AUTHENTICATE +", ":s 904 * :SASL authentication failed")
+        self.assertEqual(self.session.closing, "SASL login failed: SASL authentication failed")
+        self.assertTrue(self.session.unwelcome)
+
+    def test_it_does_not_go_on_without_the_login_it_was_told_to_make(self) -> None:
+        for lines, reason in (
+            ([":s CAP * LS :multi-prefix"], "offers no SASL"),
+            ([":s CAP * LS :sasl=EXTERNAL"], "without PLAIN"),
+            ([":s CAP * LS :sasl", ":s CAP * NAK :sasl"], "does not allow"),
+            ([":s 001 worker :hi"], "took us in without it"),
+        ):
+            self.start(server={"sasl": {"user": "bot", "password": "x"}})
+            self.sent()
+            self.server(*lines)
+            self.assertIn(reason, self.session.closing)
+
+    def test_a_server_that_asks_for_credentials_unasked_gets_none(self) -> None:
+        self.start()
+        self.sent()
+        self.assertEqual(self.server("AUTHENTICATE +"), [])
+        self.registered()
+        self.assertEqual(self.server("AUTHENTICATE +", ":s CAP * ACK :sasl", ":s 904 * :x"), [])
+        self.assertEqual(self.session.closing, "")
+
+
+class Nicks(SessionTest):
+    def test_a_nick_in_use_gets_a_suffix_and_is_regained_when_free(self) -> None:
+        self.start(limits={"regain_s": 30})
+        self.sent()
+        self.assertEqual(self.server(":s 433 * worker :in use"), ["NICK worker_"])
+        self.server(":s 001 worker_ :hi", ":s 422 worker_ :-")
+        self.later(5)
+        self.assertEqual(self.server(":worker!x@y QUIT :gone"), ["NICK worker"])
+        self.server(":worker_!u@h NICK worker")
+        self.assertEqual((self.session.nick, self.of(NickChanged)), ("worker", [NickChanged("worker")]))
+        self.assertNotIn("NICK worker", self.later(200))
+
+    def test_it_asks_for_its_nick_now_and_then_without_seeing_the_holder(self) -> None:
+        self.start(limits={"regain_s": 30, "ping_interval_s": 1000})
+        self.sent()
+        self.server(":s 433 * worker :in use", ":s 001 worker_ :hi", ":s 422 worker_ :-")
+        asked = [line for line in self.later(100) if line == "NICK worker"]
+        self.assertEqual(len(asked), 3)
+        self.server(":s 433 worker_ worker :in use")
+        self.assertEqual(self.session.nick, "worker_")
+
+    def test_the_holder_that_renames_itself_frees_the_nick(self) -> None:
+        self.start()
+        self.sent()
+        self.server(":s 433 * worker :x", ":s 001 worker_ :hi", ":s 422 worker_ :-")
+        self.later(5)
+        self.assertEqual(self.server(":worker!x@y NICK other"), ["NICK worker"])
+        self.assertEqual(self.of(PeerRenamed), [PeerRenamed("worker", "other")])
+
+    def test_many_collisions_give_different_names_and_then_up(self) -> None:
+        self.start()
+        self.sent()
+        tried = [self.server(":s 433 * x :in use") for _ in range(21)]
+        names = [lines[0] for lines in tried[:20]]
+        self.assertGreater(len(set(names)), 15)
+        self.assertEqual(self.session.closing, "the server refused every nick")
+
+    def test_a_nick_that_is_too_long_is_shortened(self) -> None:
+        self.start(name="averylongnickname")
+        self.sent()
+        self.assertEqual(self.server(":s 432 * averylongnickname :too long"), ["NICK averylon_"])
+
+    def test_a_nick_that_the_server_cut_is_taken_as_it_is(self) -> None:
+        self.start()
+        self.sent()
+        self.server(":s 001 work :hi", ":s 422 work :-")
+        self.assertEqual(self.session.nick, "work")
+
+    def test_being_renamed_by_the_server_is_noticed_and_undone_later(self) -> None:
+        self.registered()
+        self.server(":worker!u@h NICK Guest1")
+        self.assertEqual(self.session.nick, "Guest1")
+        self.assertIn("NICK worker", self.later(31))
+
+    def test_a_new_wanted_nick_is_asked_for_at_once(self) -> None:
+        self.registered()
+        self.session.change_nick("coder", self.now)
+        self.assertEqual(self.sent(), ["NICK coder"])
+        self.server(":s 432 worker coder :Erroneous")
+        self.assertEqual(self.of(Trouble), [Trouble("the server does not allow the nick coder")])
+        self.assertNotIn("NICK coder", self.later(100))
+
+
+class Channels(SessionTest):
+    def join(self, channel: str = "#a") -> None:
+        self.registered({channel: ""})
+        self.server(f":worker!~agent@host JOIN {channel}")
+
+    def test_joining_and_leaving(self) -> None:
+        self.join()
+        self.assertEqual((self.session.channels, self.of(Joined)), (["#a"], [Joined("#a")]))
+        self.later(5)
+        self.session.leave("#A", "bye")
+        self.assertEqual(self.sent(), ["PART #a :bye"])
+        self.server(":worker!~agent@host PART #a :bye")
+        self.assertEqual(self.of(Left), [Left("#a", "bye", "worker", False)])
+        self.assertEqual(self.session.channels, [])
+        self.assertEqual([line for line in self.later(2000) if line.startswith("JOIN")], [])
+
+    def test_a_kick_is_followed_by_a_patient_return(self) -> None:
+        self.join()
+        self.server(":op!o@h KICK #a worker :calm down")
+        self.assertEqual(self.of(Left), [Left("#a", "calm down", "op", True)])
+        self.assertNotIn("JOIN #a", self.later(29))
+        self.assertIn("JOIN #a", self.later(2))
+
+    def test_a_refused_join_is_repeated_ever_more_rarely(self) -> None:
+        self.registered({"#a": ""}, limits={"ping_interval_s": 10000})
+        self.server(":s 473 worker #a :Cannot join channel (+i)")
+        self.assertEqual(self.of(Trouble), [Trouble("cannot join #a: Cannot join channel (+i)")])
+        joins = [line for line in self.later(3600) if line == "JOIN #a"]
+        self.assertTrue(5 <= len(joins) <= 9, len(joins))
+
+    def test_somebody_elses_kick_and_part_mean_nothing(self) -> None:
+        self.join()
+        self.server(":op!o@h KICK #a alice :x", ":alice!a@h PART #a", ":alice!a@h JOIN #b", ":s 366 worker #a :end")
+        self.assertEqual((self.session.channels, self.of(Left)), (["#a"], []))
+
+    def test_an_invitation_is_reported_and_only_if_it_is_for_us(self) -> None:
+        self.registered()
+        self.server(":alice!a@h INVITE worker #new", ":alice!a@h INVITE bob #other", ":alice!a@h INVITE worker nochannel",
+                    ":alice!a@h INVITE worker #a,#b")
+        self.assertEqual(self.of(Invited), [Invited("alice!a@h", "#new")])
+
+    def test_names_are_compared_as_the_server_says(self) -> None:
+        self.registered({"#a[1]": ""}, isupport="CASEMAPPING=rfc1459")
+        self.server(":worker!u@h JOIN #A{1}")
+        self.assertTrue(self.session.in_channel("#a[1]"))
+        self.registered({"#a[1]": ""}, isupport="CASEMAPPING=ascii")
+        self.server(":worker!u@h JOIN #A{1}")
+        self.assertFalse(self.session.in_channel("#a[1]"))
+
+
+class Listening(SessionTest):
+    def setUp(self) -> None:
+        super().setUp()
+        self.registered({"#a": ""}, isupport="CASEMAPPING=ascii STATUSMSG=@+ CHANTYPES=#")
+        self.server(":worker!~agent@host JOIN #a")
+        self.later(20)
+
+    def test_text_in_a_channel_and_in_private(self) -> None:
+        self.server(":alice!a@h PRIVMSG #a :hello \x02bold\x02", "@bot :bob!b@h PRIVMSG worker :psst", ":alice!a@h PRIVMSG @#a :ops")
+        self.assertEqual(self.of(Text), [
+            Text("alice!a@h", "#a", False, "hello bold", False, False),
+            Text("bob!b@h", "bob", True, "psst", False, True),
+            Text("alice!a@h", "#a", False, "ops", False, False),
+        ])
+
+    def test_what_is_not_for_us_is_no_text(self) -> None:
+        self.server(":alice!a@h PRIVMSG #other :x", ":alice!a@h PRIVMSG bob :x", ":worker!u@h PRIVMSG #a :own echo",
+                    ":irc.test PRIVMSG worker :from a server", "PRIVMSG worker :from nobody", ":a!b@c PRIVMSG worker",
+                    ":a!b@c PRIVMSG #a :\x02\x03")
+        self.assertEqual(self.of(Text), [])
+
+    def test_a_notice_is_never_even_seen(self) -> None:
+        self.assertEqual(self.server(":alice!a@h NOTICE worker :answer me", ":alice!a@h NOTICE #a :\x01VERSION\x01",
+                                     ":alice!a@h NOTICE worker :\x01PING 1\x01"), [])
+        self.assertEqual(self.of(Text), [])
+
+    def test_an_action_is_text(self) -> None:
+        self.server(":alice!a@h PRIVMSG #a :\x01ACTION waves\x01")
+        self.assertEqual([(event.text, event.action) for event in self.of(Text)], [("waves", True)])
+
+    def test_ctcp_version_and_ping_are_answered_but_not_often(self) -> None:
+        self.assertEqual(self.server(":alice!a@h PRIVMSG worker :\x01VERSION\x01"), ["NOTICE alice :\x01VERSION fireclaw agent 0.1.0\x01"])
+        self.assertEqual(self.server(":alice!a@h PRIVMSG worker :\x01PING 12 3\x01"), ["NOTICE alice :\x01PING 12 3\x01"])
+        out: List[str] = []
+        for _ in range(50):
+            out += self.server(":mallory!m@h PRIVMSG worker :\x01PING x\x01") + self.later(0.1)
+        self.assertLessEqual(len(out), 2)
+        self.assertEqual(self.of(Text), [])
+
+    def test_other_ctcp_is_ignored(self) -> None:
+        self.assertEqual(self.server(":a!b@c PRIVMSG worker :\x01DCC SEND x 1 2 3\x01", ":a!b@c PRIVMSG worker :\x01\x01"), [])
+        self.assertEqual(self.of(Text), [])
+
+    def test_a_look_up_collects_what_the_server_knows(self) -> None:
+        self.session.look_up("Bob", self.now)
+        self.session.look_up("bob", self.now)
+        self.assertEqual(self.sent(), ["WHOIS Bob"])
+        self.server(":s 311 worker bob u h * :fireclaw agent bob", ":s 335 worker bob :is a bot", ":s 318 worker bob :end")
+        self.assertEqual(self.of(PeerInfo), [PeerInfo("Bob", True, True, "fireclaw agent bob")])
+
+    def test_a_look_up_without_an_answer_ends_by_itself(self) -> None:
+        self.session.look_up("ghost", self.now)
+        self.later(6)
+        self.assertEqual(self.of(PeerInfo), [PeerInfo("ghost", False, False, "")])
+
+    def test_somebody_who_quits_is_reported(self) -> None:
+        self.server(":alice!a@h QUIT :split.one split.two")
+        self.assertEqual(self.of(PeerGone), [PeerGone("alice")])
+
+
+class Speaking(SessionTest):
+    def prepare(self, host: str = "host.example", linelen: str = "") -> None:
+        self.registered({"#a": ""}, isupport=f"CASEMAPPING=ascii {linelen}", limits={"ping_interval_s": 10000})
+        if host:
+            self.server(f":worker!~agent@{host} JOIN #a")
+        self.later(30)
+
+    def full_line(self, out: str, user_host: str) -> bytes:
+        """The line as others get it, with the prefix that the server adds."""
+        return f":worker!{user_host} {out}\r\n".encode()
+
+    def test_every_line_fits_512_bytes_with_the_prefix_of_the_server(self) -> None:
+        rng = random.Random(6)
+        for host in ("h", "host.example", "x" * 63):
+            self.prepare(host)
+            for target in ("#a", "#a-much-longer-channel-name", "alice"):
+                text = "".join(rng.choice("ab é漢😀") for _ in range(900))
+                self.assertTrue(self.session.say(target, text))
+                lines = self.later(30)
+                full = [self.full_line(line, f"~agent@{host}") for line in lines]
+                self.assertTrue(all(len(line) <= 512 for line in full))
+                self.assertGreater(max(len(line) for line in full), 490)
+                said = "".join(line.split(" :", 1)[1] for line in lines)
+                self.assertEqual(said.replace(" ", ""), text.replace(" ", ""))
+
+    def test_before_its_own_host_is_known_the_longest_is_assumed(self) -> None:
+        self.prepare(host="")
+        self.session.say("alice", "x" * 2000)
+        for line in self.later(30):
+            self.assertLessEqual(len(self.full_line(line, "~agent@" + "h" * 63)), 512)
+
+    def test_a_cloak_given_later_is_counted(self) -> None:
+        self.prepare()
+        before = self.session.text_room("#a")
+        self.server(":s 396 worker user/with/a/long/cloak.example :is now your host")
+        self.assertEqual(self.session.text_room("#a"), before - len("user/with/a/long/cloak.example") + len("host.example"))
+        self.server(":worker!~agent@x CHGHOST u h")
+        self.assertEqual(self.session.text_room("#a"), before + len("~agent@host.example") - len("u@h"))
+        self.server(":s 311 worker worker ~agent host.example * :me")
+        self.assertEqual(self.session.text_room("#a"), before)
+
+    def test_a_server_that_allows_longer_lines_gets_longer_lines(self) -> None:
+        self.prepare(linelen="LINELEN=2048")
+        self.session.say("#a", "x" * 1500)
+        self.assertEqual(len(self.later(5)), 1)
+
+    def test_text_can_never_become_a_command(self) -> None:
+        self.prepare()
+        for text in ("x\r\nQUIT :gone", "a\nJOIN #evil", "\rPRIVMSG bob :x", "a\0b", "\x01DCC SEND\x01", "/quit", "QUIT"):
+            self.session.say("#a", text)
+        for line in self.later(30):
+            self.assertTrue(line.startswith("PRIVMSG #a :"), line)
+            self.assertNotIn("\x01", line)
+        for target in ("", "a b", "#a,#b", ":x"):
+            self.assertFalse(self.session.say(target, "text"))
+
+    def test_a_burst_of_five_and_then_one_a_second(self) -> None:
+        self.prepare()
+        for number in range(10):
+            self.session.say("#a", f"line {number}")
+        self.assertEqual(len(self.sent()), 5)
+        self.assertEqual(len(self.later(0.9)), 0)
+        self.assertEqual(len(self.later(0.2)), 1)
+        self.assertEqual(len(self.later(2.0)), 2)
+
+    def test_targets_take_turns(self) -> None:
+        self.prepare()
+        for number in range(6):
+            self.session.say("#a", f"long {number}")
+        self.session.say("alice", "short")
+        self.assertIn("PRIVMSG alice :short", self.sent()[:2])
+
+    def test_a_pong_overtakes_what_waits(self) -> None:
+        self.prepare()
+        for number in range(50):
+            self.session.say("#a", f"line {number}")
+        self.sent()
+        self.assertEqual(self.server("PING :token 1"), ["PONG :token 1"])
+
+    def test_too_much_text_is_refused_and_not_hoarded(self) -> None:
+        self.prepare()
+        with self.assertLogs("irc", "WARNING"):
+            results = [self.session.say("#a", f"line {number}") for number in range(500)]
+        self.assertEqual(results.count(True), 400)
+        self.session.forget_waiting("#A")
+        self.assertTrue(self.session.say("#a", "again"))
+
+    def test_after_quit_nothing_else_is_said(self) -> None:
+        self.prepare()
+        self.session.say("#a", "too late")
+        self.session.quit("shutting\r\ndown")
+        self.assertEqual(self.sent(), ["QUIT :shuttingdown"])
+        self.assertEqual(self.later(100), [])
+
+    def test_leaving_a_channel_drops_what_waited_for_it(self) -> None:
+        self.prepare()
+        for number in range(20):
+            self.session.say("#a", f"line {number}")
+        self.sent()
+        self.server(":op!o@h KICK #a worker")
+        self.assertEqual([line for line in self.later(20) if line.startswith("PRIVMSG")], [])
+
+
+class Watching(SessionTest):
+    def test_a_silent_server_is_asked_and_then_given_up(self) -> None:
+        self.registered(limits={"ping_interval_s": 60, "ping_timeout_s": 30})
+        self.server(":s NOTICE * :alive")
+        self.assertEqual(self.later(59), [])
+        self.assertRegex(self.later(2)[0], "^PING :fireclaw-")
+        self.later(28)
+        self.assertEqual(self.session.closing, "")
+        self.later(2)
+        self.assertIn("ping timeout", self.session.closing)
+        self.assertEqual(len(self.of(Closing)), 1)
+
+    def test_any_word_from_the_server_keeps_it_alive(self) -> None:
+        self.registered(limits={"ping_interval_s": 60, "ping_timeout_s": 30})
+        for _ in range(20):
+            self.later(50)
+            self.server(":s PONG s :fireclaw-1")
+        self.assertEqual(self.session.closing, "")
+
+    def test_a_kill_for_flooding_is_recognised(self) -> None:
+        for reason, flooded, unwelcome in (
+            ("Closing Link: worker[host] (Excess Flood)", True, False), ("Max SendQ exceeded", True, False),
+            ("Closing Link: (K-lined: no bots)", False, True), ("Ping timeout: 120 seconds", False, False),
+            ("Bad Password", False, True), ("Server going down", False, False),
+        ):
+            self.registered()
+            self.server(f"ERROR :{reason}")
+            self.assertEqual((self.session.flooded, self.session.unwelcome), (flooded, unwelcome), reason)
+            self.assertIn(reason, self.session.closing)
+
+    def test_nothing_is_read_after_the_end(self) -> None:
+        self.registered({"#a": ""})
+        self.events += self.session.feed(b"ERROR :bye\r\n:worker!u@h JOIN #a\r\n", self.now)
+        self.assertEqual(self.of(Joined), [])
+
+    def test_the_password_is_kept_out_of_the_log(self) -> None:
+        with self.assertLogs("irc", "DEBUG") as logs:
+            self.start(server={"password": "hunter2", "sasl": {"user": "u", "password": "hunter3"}})
+            self.sent()
+            self.server(":s CAP * LS :sasl", ":s CAP * ACK :sasl", "AUTHENTICATE +")
+        text = "\n".join(logs.output)
+        self.assertIn("AUTHENTICATE ***", text)
+        self.assertNotIn("hunter2", text)
+        self.assertNotIn(base64.b64encode(b"\0u\0hunter3").decode(), text)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,82 @@
+"""Text for IRC: nothing harmful passes, nothing gets lost, every line fits."""
+
+import random
+import unittest
+
+import harness  # noqa: F401 - sets the module path
+from bot.text import clean_block, lines_for_irc, one_line, strip_controls, wrap
+
+_ALPHABET = ["a", "b", " ", " ", "é", "ß", "漢", "字", "😀", "\u0301", "👍\U0001f3fd", "\u200d", "-", ":", "!"]
+_NASTY = ["\r", "\n", "\0", "\x01", "\x03", "04,05", "\x1b[31m", "\x7f", "\x85", "\u2028", "\u202e", "\ud800", "\t"]
+
+
+def _random_text(rng: random.Random, alphabet: "list[str]", longest: int = 300) -> str:
+    return "".join(rng.choice(alphabet) for _ in range(rng.randrange(longest)))
+
+
+class Wrapping(unittest.TestCase):
+    def test_no_piece_is_longer_than_the_room_and_nothing_but_spaces_is_lost(self) -> None:
+        rng = random.Random(7)
+        for _ in range(1500):
+            text, room = _random_text(rng, _ALPHABET), rng.randrange(4, 120)
+            pieces = wrap(text, room)
+            self.assertTrue(all(0 < len(piece.encode()) <= room for piece in pieces), (text, room))
+            self.assertEqual("".join(pieces).replace(" ", ""), text.replace(" ", ""))
+
+    def test_lines_break_between_words_where_there_are_any(self) -> None:
+        self.assertEqual(wrap("the quick brown fox", 10), ["the quick", "brown fox"])
+        self.assertEqual(wrap("a bb", 4), ["a bb"])
+
+    def test_a_word_that_fits_no_line_is_cut_between_characters(self) -> None:
+        self.assertEqual(wrap("ééééé", 5), ["éé", "éé", "é"])
+        self.assertEqual(wrap("x 漢漢漢", 7), ["x", "漢漢", "漢"])
+
+    def test_an_accent_stays_with_its_letter(self) -> None:
+        pieces = wrap("aaaae\u0301aaa", 5)
+        self.assertFalse(any(piece.startswith("\u0301") for piece in pieces), pieces)
+        self.assertEqual("".join(pieces), "aaaae\u0301aaa")
+
+    def test_accents_without_end_still_make_progress(self) -> None:
+        self.assertEqual("".join(wrap("\u0301" * 200, 8)), "\u0301" * 200)
+
+    def test_an_empty_or_blank_line_gives_no_piece(self) -> None:
+        self.assertEqual(wrap("", 10), [])
+        self.assertEqual(wrap("     ", 4), [])
+
+    def test_room_for_not_even_one_character_is_refused(self) -> None:
+        with self.assertRaises(ValueError):
+            wrap("text", 3)
+
+
+class Cleaning(unittest.TestCase):
+    def test_no_control_character_survives_whatever_comes(self) -> None:
+        rng = random.Random(3)
+        for _ in range(800):
+            text = _random_text(rng, _ALPHABET + _NASTY)
+            for line in lines_for_irc(text, 60):
+                self.assertFalse(any(ord(char) < 32 or 0x7F <= ord(char) < 0xA0 for char in line), repr(line))
+                self.assertFalse(set(line) & set("\u2028\u2029\u202e\u2066"), repr(line))
+                self.assertLessEqual(len(line.encode()), 60)
+
+    def test_colours_go_with_their_numbers(self) -> None:
+        self.assertEqual(strip_controls("\x0304,05red\x03 \x02bold\x02"), "red bold")
+
+    def test_every_kind_of_line_break_ends_a_line(self) -> None:
+        self.assertEqual(lines_for_irc("a\r\nb\rc\nd\x85e\u2028f\x0bg", 50), list("abcdefg"))
+
+    def test_fences_around_code_are_dropped_and_the_code_is_kept(self) -> None:
+        self.assertEqual(lines_for_irc("see:\n```python\n  x = 1\n```\n", 50), ["see:", "  x = 1"])
+
+    def test_terminal_escapes_are_taken_out_of_command_output(self) -> None:
+        self.assertEqual(clean_block("\x1b[1;31mred\x1b[0m\x1b]0;title\x07 ok\r\nnext\0"), "red ok\nnext")
+
+    def test_half_a_surrogate_becomes_a_question_mark(self) -> None:
+        self.assertEqual(strip_controls("a\ud800b"), "a?b")
+
+    def test_an_error_fits_one_line(self) -> None:
+        self.assertEqual(one_line("first\nsecond\r\n  third"), "first second third")
+        self.assertEqual(len(one_line("x" * 500, 100)), 100)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,137 @@
+"""One question: model, tools, model again; and every way in which that can end."""
+
+import json
+import os
+import threading
+import unittest
+from typing import Any, Dict, List
+
+from harness import FolderTest, make_config
+from scripted_llm import ScriptedLlm
+from bot.audit import Audit
+from bot.cancel import Cancel
+from bot.llm import Said
+from bot.memory import Memory
+from bot.ollama import OllamaClient
+from bot.openai_api import OpenAiClient
+from bot.turns import Result, Turn, run_turn
+
+
+class TurnTest(FolderTest):
+    def setUp(self) -> None:
+        super().setUp()
+        self.llm = ScriptedLlm()
+        self.addCleanup(self.llm.close)
+        self.cancel = Cancel()
+        self.addCleanup(self.cancel.__exit__)
+
+    def turn(self, api: str = "ollama", tools: bool = True, **changes: Any) -> Result:
+        config = make_config(workspace=self.folder, llm={"url": self.llm.url, "api": api},
+                             tools={"enabled": tools, "steps": 3, **changes.pop("tools_more", {})}, **changes)
+        memory = Memory(self.folder)
+        memory.prepare()
+        client = OllamaClient(config.llm) if api == "ollama" else OpenAiClient(config.llm)
+        turn = Turn(config, "worker", "alice", "#agents", [Said("user", "[irc q]\n<alice> how many?\n[/irc q]")], tools, "q", "t1")
+        return run_turn(turn, client, memory, Audit(self.folder), self.cancel)
+
+    def sent(self, number: int) -> List[Dict[str, Any]]:
+        messages = self.llm.requests[number]["body"]["messages"]
+        assert isinstance(messages, list)
+        return messages
+
+
+class Thinking(TurnTest):
+    def test_a_round_trip_through_a_real_shell(self) -> None:
+        for api in ("ollama", "openai"):
+            with self.subTest(api=api):
+                self.llm.requests.clear()
+                self.llm.rules(
+                    {"when": {"role": "user"}, "reply": {"calls": [{"name": "run_command", "arguments": {"command": "echo $((6*7))"}}]}},
+                    {"when": {"role": "tool", "text": "exit status 0\n42"}, "reply": {"content": "It is 42."}})
+                self.assertEqual(self.turn(api), Result(text="It is 42.", tool_calls=1))
+                result = self.sent(1)[-1]
+                self.assertEqual((result["role"], result["content"]), ("tool", "[tool q]\nexit status 0\n42\n[/tool q]"))
+
+    def test_broken_arguments_are_told_to_the_model_which_then_does_better(self) -> None:
+        for api in ("ollama", "openai"):
+            with self.subTest(api=api):
+                self.llm.rules(
+                    {"when": {"role": "user"}, "reply": {"calls": [{"name": "run_command", "arguments": '{"command": "ec'}]}},
+                    {"when": {"role": "tool", "text": "not valid JSON"}, "reply": {"calls": [{"name": "run_command", "arguments": {"command": "echo ok"}}]}},
+                    {"when": {"role": "tool", "text": "ok"}, "reply": {"content": "done"}})
+                self.assertEqual(self.turn(api), Result(text="done", tool_calls=2))
+
+    def test_memory_is_in_the_prompt_of_the_next_turn(self) -> None:
+        self.llm.rules(
+            {"when": {"role": "user"}, "times": 1, "reply": {"calls": [{"name": "save_memory", "arguments": {"note": "alice likes tea"}}]}},
+            {"reply": {"content": "noted"}})
+        self.turn()
+        self.turn()
+        self.assertNotIn("alice likes tea", self.sent(0)[0]["content"])
+        self.assertIn("alice likes tea", self.sent(2)[0]["content"])
+
+    def test_the_steps_are_limited_and_the_last_word_is_without_tools(self) -> None:
+        self.llm.rules({"when": {"tools": True}, "reply": {"calls": [{"name": "run_command", "arguments": {"command": "echo x >> ran"}}] * 2}},
+                       {"reply": {"content": "enough"}})
+        self.assertEqual(self.turn(), Result(text="enough", tool_calls=3))
+        self.assertEqual(self.read("ran"), "x\n" * 3)
+        self.assertIn("no more tool calls", self.sent(2)[-1]["content"])
+        self.assertEqual([bool(request["body"].get("tools")) for request in self.llm.requests], [True, True, False])
+
+    def test_a_model_that_wants_tools_for_ever_is_given_up(self) -> None:
+        self.llm.rules({"reply": {"calls": [{"name": "run_command", "arguments": {"command": "true"}}]}})
+        self.assertEqual(self.turn(), Result(error="gave up after 3 tool calls without an answer", tool_calls=3))
+
+    def test_without_tools_none_are_offered_and_none_run(self) -> None:
+        self.llm.rules({"reply": {"content": "", "calls": [{"name": "run_command", "arguments": {"command": "touch ran"}}]}})
+        self.assertIn("gave up", self.turn(tools=False).error)
+        self.assertNotIn("tools", self.llm.requests[0]["body"])
+        self.assertFalse(os.path.exists(self.path("ran")))
+
+    def test_a_model_that_has_no_tools_answers_without(self) -> None:
+        self.llm.rules({"when": {"tools": True}, "reply": {"status": 400, "error": "x does not support tools"}}, {"reply": {"content": "plain"}})
+        self.assertEqual(self.turn(), Result(text="plain"))
+
+    def test_every_failure_is_one_line(self) -> None:
+        for reply, expected in (
+            ({"status": 500, "error": "boom"}, "the LLM server answered with status 500: boom"),
+            ({"content": ""}, "the model gave an empty answer"),
+            ({"content": "<think>only thoughts</think>"}, "the model gave an empty answer"),
+            ({"content": "abc", "cut_after": 1}, "cut"),
+        ):
+            self.llm.rules({"reply": reply})
+            result = self.turn()
+            self.assertIn(expected, result.error)
+            self.assertEqual(result.text, "")
+
+    def test_a_failure_after_a_tool_call_still_counts_the_call(self) -> None:
+        self.llm.rules({"when": {"role": "user"}, "reply": {"calls": [{"name": "run_command", "arguments": {"command": "true"}}]}},
+                       {"reply": {"status": 500, "error": "boom"}})
+        self.assertEqual(self.turn().tool_calls, 1)
+
+    def test_an_answer_that_is_too_long_is_marked_as_cut(self) -> None:
+        self.llm.rules({"reply": {"content": "word " * 100}})
+        text = self.turn(limits={"answer_chars": 50}).text
+        self.assertTrue(text.endswith("[…]"))
+        self.assertLess(len(text), 60)
+
+    def test_cancelling_a_running_command_ends_the_turn(self) -> None:
+        self.llm.rules({"when": {"role": "user"}, "reply": {"calls": [{"name": "run_command", "arguments": {"command": "touch started; sleep 60"}}]}})
+        results: List[Result] = []
+        thread = threading.Thread(target=lambda: results.append(self.turn()))
+        thread.start()
+        self.llm.wait_for_requests(1)
+        self.cancel.set()
+        thread.join(10)
+        self.assertEqual([result.cancelled for result in results], [True])
+
+    def test_the_audit_log_names_turn_place_and_asker(self) -> None:
+        self.llm.rules({"when": {"role": "user"}, "reply": {"calls": [{"name": "run_command", "arguments": {"command": "true"}}]}},
+                       {"reply": {"content": "ok"}})
+        self.turn()
+        entry = json.loads(self.read("audit.log").splitlines()[0])
+        self.assertEqual((entry["turn"], entry["place"], entry["asker"]), ("t1", "#agents", "alice"))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,76 @@
+"""A real ngIRCd on the loopback interface, with a configuration of its own in a temporary folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+from typing import Optional
+
+PATH = shutil.which("ngircd", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+
+_CONFIG = """[Global]
+Name = irc.test
+Info = test server
+Listen = 127.0.0.1
+Ports = {port}
+MotdPhrase = welcome
+{identity}
+[Options]
+DNS = no
+Ident = no
+PAM = no
+[Limits]
+MaxNickLength = 16
+MaxConnectionsIP = 0
+PingTimeout = {ping}
+{penalty}
+[Operator]
+Name = oper
+Password = secret
+"""
+
+
+class Ngircd:
+    """Owns the process; `stop` and `start` restart it on the same port."""
+
+    def __init__(self, folder: str, ping_timeout: int = 120, penalties: bool = False) -> None:
+        """Without `penalties` the server does not make clients wait that say much."""
+        assert PATH is not None
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            self.port: int = probe.getsockname()[1]
+        self._path = os.path.join(folder, "ngircd.conf")
+        self._log = os.path.join(folder, "ngircd.log")
+        # Started as root it would change to nobody and into an empty root, which a test cannot give it.
+        identity = "ServerUID = root\nServerGID = root" if os.getuid() == 0 else ""
+        with open(self._path, "w", encoding="ascii") as file:
+            file.write(_CONFIG.format(port=self.port, ping=ping_timeout, identity=identity,
+                                      penalty="" if penalties else "MaxPenaltyTime = 0"))
+        self._process: Optional[subprocess.Popen[bytes]] = None
+        self.start()
+
+    def __enter__(self) -> Ngircd:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        assert PATH is not None
+        with open(self._log, "ab") as log:
+            self._process = subprocess.Popen([PATH, "--nodaemon", "--config", self._path], stdin=subprocess.DEVNULL,
+                                             stdout=log, stderr=log)
+
+    def stop(self, kill: bool = False) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            if kill:
+                process.kill()
+            else:
+                process.terminate()
+            process.wait(10)
+
+    def log(self) -> str:
+        with open(self._log, encoding="utf-8", errors="replace") as file:
+            return file.read()
