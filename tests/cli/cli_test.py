@@ -243,6 +243,18 @@ class Refusals(unittest.TestCase):
             self.assertIn("config.json", self.refused("doctor", home=folder))
             self.assertEqual(config.read_text(), '{"schema": 1, "default_')
 
+    @unittest.skipUnless(os.geteuid() == 0, "only root can mount a small file system")
+    def test_a_disk_that_is_full_leaves_no_snapshot_behind(self) -> None:
+        # In a mount namespace of its own: nobody else sees the small disk.
+        script = 'mount -t tmpfs -o size=6m none "$1/snapshots" && shift && "$@"; s=$?; ls -A "$0/snapshots"; exit $s'
+        result = subprocess.run(["unshare", "--mount", "sh", "-c", script, HOME, HOME,
+                                 *arguments("snapshot", "create", "too-big")],
+                                capture_output=True, text=True, timeout=LIMIT_SECONDS, stdin=subprocess.DEVNULL)
+        self.assertEqual(result.returncode, 125, result.stderr)
+        self.assertIn("full", result.stderr)
+        self.assertEqual(result.stdout, "")
+        self.assertEqual(machines(), [])
+
     def test_a_missing_file_to_copy_is_named_and_no_machine_stays(self) -> None:
         self.assertIn("/no/such/file", self.refused("run", "--copy-in", "/no/such/file:/x", "true"))
         self.assertEqual(machines(), [])

@@ -77,6 +77,13 @@ class Setup(unittest.TestCase):
         self.refused(self.fireclaw("--qemu", "/bin/true", *self.setup_words(), engine="qemu-tcg"), "qemu-tcg")
         self.refused(self.fireclaw("--qemu", "/no/such/qemu", *self.setup_words(), engine="qemu-tcg"), "/no/such/qemu")
 
+    def test_an_engine_that_is_too_old_is_refused_by_its_version(self) -> None:
+        self.borrow_images()
+        fake = self.folder / "old-qemu"
+        fake.write_text("#!/bin/sh\necho 'QEMU emulator version 5.2.0'\n")
+        fake.chmod(0o755)
+        self.refused(self.fireclaw("--qemu", str(fake), *self.setup_words(), engine="qemu-tcg"), "5.2.0", "7.2")
+
     @unittest.skipUnless(os.access("/dev/kvm", os.R_OK | os.W_OK), "there is no /dev/kvm to open")
     def test_an_engine_that_hangs_is_given_up_within_fifteen_seconds(self) -> None:
         self.borrow_images()

@@ -10,14 +10,11 @@
 #include <fstream>
 
 namespace fireclaw::test {
-namespace {
 
 std::string environment(const char* name, std::string otherwise) {
   const char* value = std::getenv(name);
   return value != nullptr && *value != '\0' ? value : std::move(otherwise);
 }
-
-}  // namespace
 
 const std::filesystem::path& home() {
   static const std::filesystem::path folder = environment("FIRECLAW_TEST_HOME", environment("FIRECLAW_BUILD_HOME", ""));

@@ -9,6 +9,9 @@
 
 namespace fireclaw::test {
 
+/// An environment variable, or `otherwise` if it is not set or empty.
+std::string environment(const char* name, std::string otherwise);
+
 /// The prepared home folder, opened with the engine that FIRECLAW_TEST_ENGINE names.
 Host open_host(LogSink log = {});
 const std::filesystem::path& home();
