@@ -29,6 +29,8 @@ log = logging.getLogger("agent")
 _OFFLINE_KEPT_S = 300.0
 _OFFLINE_MOST = 20
 _HELD_MOST = 50
+# Each costs a WHOIS, which goes ahead of text.
+_STRANGERS_MOST = 8
 _REMARK_EVERY_S = 10.0
 
 
@@ -39,6 +41,12 @@ class _Heard:
     event: Text
     line: Line
     asked: Optional[str]
+
+
+def _key(event: Text) -> str:
+    """The conversation that the line belongs to. A private one belongs to nick, user and host together: whoever takes
+    over a nick must not take over what was said under it."""
+    return fold(event.source if event.private else event.target)
 
 
 class Agent:
@@ -174,7 +182,7 @@ class Agent:
             self.status.changed()
 
     def _on_text(self, event: Text) -> None:
-        key = fold(event.target)
+        key = _key(event)
         asked = addressing.question(event.text, self.nick, self.config.trigger)
         if event.private and asked is None:
             asked = event.text
@@ -189,7 +197,8 @@ class Agent:
     def _look_up(self, heard: _Heard) -> None:
         nick = heard.event.nick
         session = self.link.session
-        if session is None or sum(len(lines) for lines in self._held.values()) >= _HELD_MOST:
+        strangers, lines = len(self._held), sum(len(held) for held in self._held.values())
+        if session is None or lines >= _HELD_MOST or (fold(nick) not in self._held and strangers >= _STRANGERS_MOST):
             log.warning("too many lines from strangers at once; one of %s was not answered", nick)
             return
         self._held.setdefault(fold(nick), []).append(heard)
@@ -204,7 +213,7 @@ class Agent:
     def _consider(self, heard: _Heard, bot: bool) -> None:
         """A line whose speaker is known: answer it?"""
         event, asked = heard.event, heard.asked
-        key = fold(event.target)
+        key = _key(event)
         if not bot:
             self._guard.human_spoke(key)
         if asked is None:
@@ -246,7 +255,7 @@ class Agent:
 
     def _obey(self, event: Text, asked: str) -> bool:
         word, argument = addressing.command(asked)
-        key = fold(event.target)
+        key = _key(event)
         if word == addressing.MORE:
             page = self._pager.next_page(key, self.config.limits.answer_lines, self._room(event.target), self.link.now())
             if page is None:

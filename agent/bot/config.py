@@ -62,7 +62,8 @@ class Llm:
     model: str
     api: str = "ollama"
     temperature: Optional[float] = None
-    num_ctx: Optional[int] = None
+    # How many tokens the model reads. Ollama is told; of other servers it is assumed.
+    num_ctx: int = 8192
     max_tokens: Optional[int] = None
     think: Optional[bool] = None
     keep_alive: Union[str, int, None] = None
@@ -306,7 +307,7 @@ def _llm(reader: _Reader) -> Llm:
         model=reader.text("model", None, re.compile(r"[^\x00-\x20\x7f]{1,200}"), "must be a model's name"),
         api=reader.choice("api", "ollama", ("ollama", "openai")),
         temperature=reader.number("temperature", None, 0.0, 2.0),
-        num_ctx=reader.whole("num_ctx", None, 256, 1 << 22),
+        num_ctx=reader.whole("num_ctx", Llm.num_ctx, 256, 1 << 22),
         max_tokens=reader.whole("max_tokens", None, 1, 1 << 20),
         think=reader.flag("think", None),
         keep_alive=keep_alive,

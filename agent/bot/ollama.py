@@ -19,9 +19,7 @@ class OllamaClient(Client):
         llm = self.llm
         payload: Dict[str, Any] = {"model": llm.model, "messages": [_message(item) for item in said], "stream": True}
         options = {"temperature": llm.temperature, "num_ctx": llm.num_ctx, "num_predict": llm.max_tokens}
-        options = {name: value for name, value in options.items() if value is not None}
-        if options:
-            payload["options"] = options
+        payload["options"] = {name: value for name, value in options.items() if value is not None}
         if llm.keep_alive is not None:
             payload["keep_alive"] = llm.keep_alive
         if llm.think is not None:

@@ -185,7 +185,7 @@ class Session:
 
     def text_room(self, target: str) -> int:
         """How many bytes of text fit into one PRIVMSG once the server has put our name before it."""
-        nick = max(len(self.nick), len(self._wanted))
+        nick = max(len(self.nick.encode()), len(self._wanted))
         if self._user_host:
             user_host = len(self._user_host.encode())
         else:
@@ -383,7 +383,10 @@ class Session:
         # A source without "!" is a server: nobody to talk to.
         if "!" not in message.source or self._is_me(message.nick) or len(message.params) < 2:
             return
-        channel = target.lstrip(self.features.statusmsg) if self.features.statusmsg else target
+        channel = target
+        if self.features.statusmsg and not self.in_channel(target):
+            # "@#channel" is for those with a status in the channel.
+            channel = target.lstrip(self.features.statusmsg)
         private = self._is_me(target)
         if not private and not (self.features.is_channel(channel) and self.in_channel(channel)):
             return

@@ -5,12 +5,14 @@ Runs on a thread of its own and shares nothing with the event loop but what it i
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from dataclasses import dataclass
 from typing import List, Sequence
 
 from .audit import Audit
+from .budget import fit, room_for, shorten_notes
 from .cancel import Cancel, Cancelled
 from .config import Config
 from .llm import Answer, Client, LlmError, Said
@@ -52,15 +54,16 @@ def run_turn(turn: Turn, client: Client, memory: Memory, audit: Audit, cancel: C
     try:
         box = ToolBox(turn.config, memory, audit) if turn.tools else None
         about = {"turn": turn.id, "place": turn.place or "private", "asker": turn.asker}
+        schemas = box.schemas() if box is not None else []
+        room = room_for(turn.config.llm, len(json.dumps(schemas)))
         date = time.strftime("%A, %Y-%m-%d", time.gmtime())
-        messages: List[Said] = [
-            Said("system", system_prompt(turn.config, turn.nick, turn.place, memory.index(), box is not None,
-                                         turn.quote, date)),
-            *turn.said,
-        ]
+        system = system_prompt(turn.config, turn.nick, turn.place, shorten_notes(memory.index(), room), box is not None,
+                               turn.quote, date)
+        messages: List[Said] = [Said("system", system), *turn.said]
+        question = len(messages) - 1
         while True:
             steps_left = turn.config.tools.steps - calls if box is not None else 0
-            answer = client.chat(messages, box.schemas() if box is not None and steps_left > 0 else [], cancel)
+            answer = client.chat(fit(messages, question, room), schemas if steps_left > 0 else [], cancel)
             if not answer.calls:
                 return _finished(answer, turn, calls)
             if box is None or steps_left <= 0:

@@ -77,6 +77,26 @@ class Conversing(AgentTest):
         self.ask(client, "hi", "PRIVMSG #agents")
         self.assertNotIn("1234", json.dumps(self.llm.requests[-1]["body"]))
 
+    def test_whoever_takes_over_a_nick_does_not_take_over_its_private_talk(self) -> None:
+        self.llm.rules({"times": 1, "reply": {"content": "1\n2\n3"}}, {"reply": {"content": "Hello!"}})
+        client = self.online(limits={"answer_lines": 1})
+        client.send(f"{ALICE} PRIVMSG worker :my secret is 1234")
+        client.expect("PRIVMSG alice :1 …")
+        client.send(":alice!m@elsewhere PRIVMSG worker :more")
+        client.expect("PRIVMSG alice :there is no more")
+        client.send(":alice!m@elsewhere PRIVMSG worker :what did I say?")
+        client.expect("PRIVMSG alice :Hello!")
+        self.assertNotIn("1234", json.dumps(self.llm.requests[-1]["body"]))
+
+    def test_a_crowd_of_strangers_does_not_bury_it_in_look_ups(self) -> None:
+        client = self.online()
+        for number in range(40):
+            client.send(f":s{number}!s@h PRIVMSG worker :hi")
+        client.sync()
+        client.send(f"{ALICE} PRIVMSG worker :hi")
+        client.expect("PRIVMSG alice :Hello!")
+        self.assertEqual(sum(line.startswith("WHOIS s") for line in client.received), 8)
+
     def test_a_trigger_word_and_every_line(self) -> None:
         client = self.online(trigger="!ask")
         client.send(f"{ALICE} PRIVMSG #agents :!ask what?")

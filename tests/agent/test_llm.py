@@ -117,7 +117,10 @@ class Answering(LlmTest):
         def check(api: str) -> None:
             self.ask({"content": "x"}, api)
             request = self.llm.requests[-1]
-            self.assertEqual(set(request["body"]), {"model", "messages", "stream"})
+            extra = {"options"} if api == "ollama" else set()
+            self.assertEqual(set(request["body"]), {"model", "messages", "stream"} | extra)
+            # Ollama's own default is too small for an agent, so the size of the context is always named.
+            self.assertEqual(request["body"].get("options", {"num_ctx": 8192}), {"num_ctx": 8192})
             self.assertNotIn("Authorization", request["headers"])
 
         self.both(check)

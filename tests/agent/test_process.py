@@ -82,6 +82,17 @@ class Ending(ProcessTest):
 
 
 class Starting(ProcessTest):
+    def test_commands_start_with_no_signal_blocked_or_ignored(self) -> None:
+        self.llm.rules({"when": {"role": "user"}, "reply": {"calls": [{"name": "run_command", "arguments": {
+            "command": "grep -E '^Sig(Blk|Ign)' /proc/self/status"}}]}}, {"reply": {"content": "done"}})
+        self.bot(tools=True)
+        client = self.online()
+        client.send(":alice!a@h PRIVMSG worker :go")
+        client.whois("alice")
+        client.expect("PRIVMSG alice :done")
+        output = self.llm.requests[-1]["body"]["messages"][-1]["content"]
+        self.assertRegex(output, r"SigBlk:\s+0+\nSigIgn:\s+0+\n")
+
     def test_a_wrong_configuration_is_one_line_and_status_2(self) -> None:
         self.write("agent.json", '{"name": "worker", "server": {"host": 5}}')
         done = subprocess.run([sys.executable, BOT, "--config", self.path("agent.json")], capture_output=True, text=True, timeout=20)

@@ -301,6 +301,11 @@ class Listening(SessionTest):
             Text("alice!a@h", "#a", False, "ops", False, False),
         ])
 
+    def test_a_channel_that_begins_like_a_status_is_a_channel(self) -> None:
+        self.registered({"+a": ""}, isupport="CASEMAPPING=ascii STATUSMSG=@+ CHANTYPES=#+")
+        self.server(":worker!~agent@host JOIN +a", ":alice!a@h PRIVMSG +a :x", ":alice!a@h PRIVMSG @+a :y")
+        self.assertEqual([event.target for event in self.of(Text)], ["+a"])
+
     def test_what_is_not_for_us_is_no_text(self) -> None:
         self.server(":alice!a@h PRIVMSG #other :x", ":alice!a@h PRIVMSG bob :x", ":worker!u@h PRIVMSG #a :own echo",
                     ":irc.test PRIVMSG worker :from a server", "PRIVMSG worker :from nobody", ":a!b@c PRIVMSG worker",

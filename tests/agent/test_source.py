@@ -13,7 +13,7 @@ from harness import BOT
 ORDER = [
     "__init__", "text", "cancel", "files", "pacing", "irc_protocol", "config", "events", "outbox", "registration", "session", "link",
     "transport", "llm", "ollama", "openai_api", "workspace", "shell", "memory", "audit", "tools", "context", "peers", "addressing",
-    "prompt", "turns", "desk", "status", "agent", "reload", "logs", "main", "__main__",
+    "prompt", "budget", "turns", "desk", "status", "agent", "reload", "logs", "main", "__main__",
 ]
 # Came after 3.9, in modules that the bot uses.
 _TOO_NEW = re.compile(r"\b(asyncio\.(timeout|TaskGroup|Runner)\b|anext\(|aiter\(|zip\([^)]*strict=|slots=True|kw_only=True|datetime\.UTC|"
