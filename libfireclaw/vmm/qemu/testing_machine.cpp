@@ -1,6 +1,5 @@
 #include "vmm/qemu/testing_machine.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/stat.h>
@@ -8,7 +7,7 @@
 #include <array>
 #include <cstdio>
 #include <cstdlib>
-#include <vector>
+#include <fstream>
 
 #include "sys/poll.hpp"
 #include "sys/process.hpp"
@@ -34,28 +33,43 @@ void add_member(std::string& archive, const std::string& name, unsigned mode, st
   pad();
 }
 
+// Folder of the modules that echo_init loads, in the order of their names; nullptr: the kernel needs none.
+const char* modules() { return std::getenv("FIRECLAW_TEST_KERNEL_MODULES"); }
+
 std::string make_initramfs() {
   std::string archive;
   add_member(archive, "dev", S_IFDIR | 0755, {});
   add_member(archive, "init", S_IFREG | 0755, sys::read_file(ECHO_INIT));
+  if (modules() != nullptr) {
+    add_member(archive, "modules", S_IFDIR | 0755, {});
+    for (const auto& entry : std::filesystem::directory_iterator{modules()}) {
+      add_member(archive, "modules/" + entry.path().filename().string(), S_IFREG | 0644, sys::read_file(entry.path()));
+    }
+  }
   add_member(archive, "TRAILER!!!", 0, {});
   return archive;
+}
+
+KernelFormat format_of(const std::filesystem::path& kernel) {
+  std::array<char, 4> magic{};
+  std::ifstream{kernel}.read(magic.data(), magic.size());
+  return std::string_view{magic.data(), magic.size()} == "\177ELF" ? KernelFormat::Elf : KernelFormat::BzImage;
 }
 
 }  // namespace
 
 LaunchSpec spec_or_skip(const std::filesystem::path& folder, const std::string& id) {
   const char* kernel = std::getenv("FIRECLAW_TEST_KERNEL");
-  if (kernel == nullptr) skip("FIRECLAW_TEST_KERNEL does not name a kernel (ELF, virtio-mmio, nothing modular)");
+  if (kernel == nullptr) skip("FIRECLAW_TEST_KERNEL does not name a kernel");
   const auto initramfs = folder / "initramfs";
   if (!std::filesystem::exists(initramfs)) sys::write_file_atomic(initramfs, make_initramfs());
   LaunchSpec spec;
   spec.id = id;
   spec.run_dir = folder / id;
   sys::make_directories(spec.run_dir);
-  spec.kernel = {kernel, KernelFormat::Elf, VirtioBus::Mmio};
+  spec.kernel = {kernel, format_of(kernel), modules() != nullptr ? VirtioBus::Pci : VirtioBus::Mmio};
   spec.initramfs = initramfs;
-  spec.memory_mib = 64;
+  spec.memory_mib = modules() != nullptr ? 128 : 64;
   return spec;
 }
 

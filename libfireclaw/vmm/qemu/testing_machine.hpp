@@ -10,7 +10,9 @@
 /// What tests of the driver alone need: a kernel, an initramfs with echo_init, folders, and somebody to talk to it.
 namespace fireclaw::vmm::qemu::testing {
 
-/// Ends the test program as skipped, saying why, unless FIRECLAW_TEST_KERNEL names a kernel (ELF, virtio-mmio).
+/// A machine with the kernel that FIRECLAW_TEST_KERNEL names: one for virtio-mmio with everything built in, or one for
+/// PCI with its virtio modules in the folder that FIRECLAW_TEST_KERNEL_MODULES names, in the order of their names. Ends
+/// the test program as skipped, saying why, if there is none.
 LaunchSpec spec_or_skip(const std::filesystem::path& folder, const std::string& id);
 /// The QEMU to test; skipped if there is none.
 std::filesystem::path qemu_or_skip();
