@@ -206,8 +206,8 @@ TEST_CASE("default routes, also a VPN's in two halves, are no conflict") {
 
 TEST_CASE("an interface of that name that is not ours is left alone") {
   EmptyHost f;
+  const Namespace other;
   SUBCASE("no bridge") {
-    const Namespace other;
     connect(f.host, "fcbr0", other, "eth0");
     CHECK(has(f.refusal(), "is not a bridge but veth"));
   }

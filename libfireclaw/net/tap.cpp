@@ -41,7 +41,7 @@ sys::Fd open_tun_device() {
 /// Creates the interface and attaches `fd` to it.
 void attach_new(int fd, const InterfaceName& name) {
   ifreq request{};
-  request.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_TUN_EXCL;
+  request.ifr_flags = static_cast<short>(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_TUN_EXCL);
   std::memcpy(request.ifr_name, name.str().c_str(), name.str().size());
   if (::ioctl(fd, TUNSETIFF, &request) == 0) return;
   switch (errno) {
