@@ -156,7 +156,11 @@ std::size_t Link::allowance(const ChannelPtr& channel) {
 std::deque<Link::Channel::Item> Link::take(const ChannelPtr& channel) {
   channel->event.clear();
   const std::scoped_lock lock{mutex_};
-  if (channel->inbox.empty() && failure_) throw_failure();
+  if (failure_) {
+    if (channel->inbox.empty()) throw_failure();
+    // Nothing else will: the next call is to hear of the end.
+    channel->event.set();
+  }
   channel->unmetered = 0;
   return std::exchange(channel->inbox, {});
 }

@@ -125,6 +125,7 @@ ExecResult Session::exec(ExecOptions options) { return start(std::move(options))
 
 void Session::prepare_snapshot(Deadline deadline) {
   impl_->ask(Type::PrepareSnapshot, {}, deadline, "preparing the guest for a snapshot");
+  impl_->link->close();
 }
 
 void Session::shutdown(std::chrono::milliseconds grace, Deadline deadline) {
@@ -132,6 +133,7 @@ void Session::shutdown(std::chrono::milliseconds grace, Deadline deadline) {
   request.grace_ms = static_cast<std::uint32_t>(std::clamp<std::int64_t>(grace.count(), 0, 3600 * 1000));
   constexpr std::string_view what = "asking the guest to shut down";
   const Link::ChannelPtr channel = impl_->link->open_channel(Type::Shutdown, wire::encode(request), what);
+  const ScopeGuard undo{[&] { impl_->link->abandon(channel); }};
   try {
     impl_->link->finish(channel, deadline, {}, what);
   } catch (const Error& error) {

@@ -18,7 +18,12 @@ using wire::EntryKind;
 
 Failure failure(int error, std::string_view doing, std::string_view name) {
   std::string message{doing};
-  message.append(" '").append(name).append("': ").append(strerrordesc_np(error));
+  message.append(" '").append(name).append("': ");
+  const std::size_t reason = message.size();
+  const char* known = strerrordesc_np(error);
+  message.append(known ? known : "unknown error");
+  if (message[reason] >= 'A' && message[reason] <= 'Z')
+    message[reason] = static_cast<char>(message[reason] + ('a' - 'A'));
   return {error, std::move(message)};
 }
 
