@@ -26,13 +26,14 @@ CurlLibrary load() {
     if (reason.empty()) reason = ::dlerror();
   }
   if (library == nullptr) {
-    throw Error{ErrorCode::Unsupported, fmt::format("cannot load libcurl ({}); install it with: apt-get install libcurl4",
-                                                    reason)};
+    throw Error{ErrorCode::Unsupported,
+                fmt::format("cannot load libcurl ({}); install it with: apt-get install libcurl4", reason)};
   }
   const auto find = [library](auto& function, const char* name) {
     void* symbol = ::dlsym(library, name);
     if (symbol == nullptr) {
-      throw Error{ErrorCode::Unsupported, fmt::format("the installed libcurl has no {}; 7.85 or newer is needed", name)};
+      throw Error{ErrorCode::Unsupported,
+                  fmt::format("the installed libcurl has no {}; 7.85 or newer is needed", name)};
     }
     function = reinterpret_cast<std::remove_reference_t<decltype(function)>>(symbol);
   };

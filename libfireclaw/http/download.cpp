@@ -87,8 +87,8 @@ class Part {
       sys::throw_errno(fmt::format("lock '{}'", path.string()));
     }
     // Whoever held the lock may have finished and renamed the file between our open and our lock.
-    struct stat opened{};
-    struct stat named{};
+    struct stat opened {};
+    struct stat named {};
     sys::check(::fstat(fd.get(), &opened), "fstat");
     if (::stat(path.c_str(), &named) < 0 || named.st_ino != opened.st_ino || named.st_dev != opened.st_dev) {
       throw Error{ErrorCode::InvalidState,
@@ -193,7 +193,8 @@ class Fetch {
     if (status == 200) {  // the whole file, whether or not a range was asked for
       part_.clear();
     } else if (range_start_ != offset_) {
-      throw Error{ErrorCode::Io, fmt::format("fetching '{}': asked for bytes from {} on and got others", url_, offset_)};
+      throw Error{ErrorCode::Io,
+                  fmt::format("fetching '{}': asked for bytes from {} on and got others", url_, offset_)};
     }
     if (length_ != 0) total_ = part_.size() + length_;
     if (total_ > options_.max_bytes) throw too_large(total_);

@@ -80,9 +80,10 @@ TEST_CASE_FIXTURE(Fixture, "a lost connection leaves a part that the next call c
       say(fmt::format("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{}", content.size(), content.substr(0, 100'000))),
       [&](Peer& peer) {
         second = peer.request();
-        peer.send(fmt::format("HTTP/1.1 206 Partial Content\r\nContent-Length: {}\r\n"
-                              "Content-Range: bytes 100000-299999/300000\r\nConnection: close\r\n\r\n{}",
-                              200'000, content.substr(100'000)));
+        peer.send(
+            fmt::format("HTTP/1.1 206 Partial Content\r\nContent-Length: {}\r\n"
+                        "Content-Range: bytes 100000-299999/300000\r\nConnection: close\r\n\r\n{}",
+                        200'000, content.substr(100'000)));
       }});
   CHECK(failure(server.url("/k")) == ErrorCode::Io);
   CHECK(sys::read_file(part).size() == 100'000);
@@ -132,8 +133,8 @@ TEST_CASE_FIXTURE(Fixture, "without a digest nothing is resumed") {
 
 TEST_CASE_FIXTURE(Fixture, "bytes from another offset than asked for are refused") {
   sys::write_file_atomic(part, content.substr(0, 777));
-  const auto server = ScriptedServer::on_loopback(Script{
-      say("HTTP/1.1 206 Partial Content\r\nContent-Length: 4\r\nContent-Range: bytes 0-3/300000\r\n\r\nkkkk")});
+  const auto server = ScriptedServer::on_loopback(
+      Script{say("HTTP/1.1 206 Partial Content\r\nContent-Length: 4\r\nContent-Range: bytes 0-3/300000\r\n\r\nkkkk")});
   CHECK(failure(server.url("/k")) == ErrorCode::Io);
 }
 
@@ -152,8 +153,8 @@ TEST_CASE_FIXTURE(Fixture, "an existing file stays as it was when the new one is
 }
 
 TEST_CASE_FIXTURE(Fixture, "statuses become error codes, and an error page never becomes the file") {
-  const auto server = ScriptedServer::on_loopback(Script{say(status("404 Not Found")), say(status("403 Forbidden")),
-                                                         say(status("500 Internal Server Error"))});
+  const auto server = ScriptedServer::on_loopback(
+      Script{say(status("404 Not Found")), say(status("403 Forbidden")), say(status("500 Internal Server Error"))});
   CHECK(failure(server.url("/k")) == ErrorCode::NotFound);
   CHECK(failure(server.url("/k")) == ErrorCode::PermissionDenied);
   CHECK(failure(server.url("/k")) == ErrorCode::Io);
@@ -161,8 +162,8 @@ TEST_CASE_FIXTURE(Fixture, "statuses become error codes, and an error page never
 }
 
 TEST_CASE_FIXTURE(Fixture, "redirects are followed, but not for ever") {
-  const auto around = say(
-      "HTTP/1.1 302 Found\r\nLocation: /again\r\nContent-Length: 7\r\nConnection: close\r\n\r\nIgnored");
+  const auto around =
+      say("HTTP/1.1 302 Found\r\nLocation: /again\r\nContent-Length: 7\r\nConnection: close\r\n\r\nIgnored");
   SUBCASE("two of them") {
     const auto server = ScriptedServer::on_loopback(Script{around, around, say(ok(content))});
     CHECK(download(server.url("/k"), target, options).bytes == content.size());

@@ -81,8 +81,7 @@ ScriptedServer ScriptedServer::on_loopback(std::vector<Step> script) {
 }
 
 ScriptedServer::ScriptedServer(sys::Fd listener, std::uint16_t port, std::vector<Step> script)
-    : port_{port},
-      thread_{[listener = std::move(listener), script = std::move(script)](const std::stop_token& stop) {
+    : port_{port}, thread_{[listener = std::move(listener), script = std::move(script)](const std::stop_token& stop) {
         std::size_t next = 0;
         while (sys::wait_fd(listener.get(), POLLIN, Deadline::never(), stop) == sys::WaitResult::Ready) {
           sys::Fd socket{::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC)};
@@ -92,6 +91,8 @@ ScriptedServer::ScriptedServer(sys::Fd listener, std::uint16_t port, std::vector
         }
       }} {}
 
-std::string ScriptedServer::url(std::string_view path) const { return fmt::format("http://127.0.0.1:{}{}", port_, path); }
+std::string ScriptedServer::url(std::string_view path) const {
+  return fmt::format("http://127.0.0.1:{}{}", port_, path);
+}
 
 }  // namespace fireclaw::http::test

@@ -31,8 +31,8 @@ vmm::LaunchSpec machine(bool initramfs, int drives, int nics, vmm::KernelFormat 
     spec.drives.push_back({"drive_" + std::to_string(i), "/d/" + std::to_string(i), i % 2 == 0});
   }
   for (int i = 0; i < nics; ++i) {
-    spec.nics.push_back({"eth" + std::to_string(i), i == 0 ? "" : "02:fc:00:00:00:01",
-                         vmm::TapBackend{"fctap" + std::to_string(i)}});
+    spec.nics.push_back(
+        {"eth" + std::to_string(i), i == 0 ? "" : "02:fc:00:00:00:01", vmm::TapBackend{"fctap" + std::to_string(i)}});
   }
   spec.vcpus = static_cast<unsigned>(drives) + 1;
   spec.memory_mib = 128;

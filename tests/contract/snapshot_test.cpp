@@ -282,7 +282,8 @@ TEST_CASE_FIXTURE(EngineFixture, "1.16.0, whose restored guests cannot be reache
   CHECK(failure([&] { faulty->restore(spec("b"), files(), soon()); }) == ErrorCode::Unsupported);
 }
 
-TEST_CASE_FIXTURE(EngineFixture, "a first connection that the guest's reset took along is made once more, before 1.16 only") {
+TEST_CASE_FIXTURE(EngineFixture,
+                  "a first connection that the guest's reset took along is made once more, before 1.16 only") {
   std::string version;
   SUBCASE("1.15") { version = "1.15.2"; }
   SUBCASE("1.17") { version = "1.17.0-dev"; }

@@ -28,8 +28,8 @@ std::string fault(const http::Response& response) {
 std::string Api::call(const http::Request& request, Deadline deadline, const std::stop_token& stop) {
   http::Response response = client_.send(request, {deadline, stop, longest_answer});
   if (response.status == 200 || response.status == 204) return std::move(response.body);
-  throw Error{ErrorCode::Vmm, fmt::format("firecracker refused {} {}: {}", request.method, request.target,
-                                          fault(response))};
+  throw Error{ErrorCode::Vmm,
+              fmt::format("firecracker refused {} {}: {}", request.method, request.target, fault(response))};
 }
 
 InstanceInfo Api::describe(Deadline deadline) {

@@ -27,10 +27,9 @@ constexpr std::chrono::seconds adopt_limit{2};
 Version supported(std::string_view text) {
   const Version version = parse_version(text);
   if (version < oldest_version) {
-    throw Error{ErrorCode::Unsupported,
-                fmt::format("firecracker {} is too old; {}.{} or newer is needed, from "
-                            "https://github.com/firecracker-microvm/firecracker/releases",
-                            text, oldest_version.major, oldest_version.minor)};
+    throw Error{ErrorCode::Unsupported, fmt::format("firecracker {} is too old; {}.{} or newer is needed, from "
+                                                    "https://github.com/firecracker-microvm/firecracker/releases",
+                                                    text, oldest_version.major, oldest_version.minor)};
   }
   return version;
 }
@@ -52,8 +51,8 @@ std::string describe_cpu() {
     const std::string_view line = rest.substr(0, end);
     rest.remove_prefix(std::min(end + 1, rest.size()));
     if (line.starts_with("model name")) model = line.substr(std::min(line.find(": ") + 2, line.size()));
-    for (const std::string_view key : {"vendor_id", "cpu family", "model\t", "stepping", "microcode", "flags", "Features",
-                                       "CPU implementer", "CPU part", "CPU variant", "CPU revision"}) {
+    for (const std::string_view key : {"vendor_id", "cpu family", "model\t", "stepping", "microcode", "flags",
+                                       "Features", "CPU implementer", "CPU part", "CPU variant", "CPU revision"}) {
       if (line.starts_with(key)) features.update(line);
     }
   }
@@ -82,7 +81,8 @@ class FirecrackerDriver final : public Driver {
   [[nodiscard]] std::string name() const override { return std::string{engine_name}; }
   [[nodiscard]] std::string snapshot_identity() const override {
     std::call_once(identity_once_, [this] {
-      identity_ = fmt::format("firecracker {}; kvm on Linux {}; {}", options_.version, kernel_release(), describe_cpu());
+      identity_ =
+          fmt::format("firecracker {}; kvm on Linux {}; {}", options_.version, kernel_release(), describe_cpu());
     });
     return identity_;
   }
@@ -113,8 +113,8 @@ class FirecrackerDriver final : public Driver {
                                                       options_.version)};
     }
     const LaunchSpec spec = anchored(given);
-    const auto request =
-        to_load_request(spec, {std::filesystem::absolute(files.state), std::filesystem::absolute(files.memory)}, version_);
+    const auto request = to_load_request(
+        spec, {std::filesystem::absolute(files.state), std::filesystem::absolute(files.memory)}, version_);
     prepare_folder(spec);
     return start(spec, options, Origin::Restored, std::nullopt, {&request, 1});
   }
@@ -130,7 +130,8 @@ class FirecrackerDriver final : public Driver {
     } catch (const Error& error) {
       if (process->ended()) return nullptr;
       // It hangs, or its folder is gone; it can still be watched and killed.
-      options_.logger.warning(fmt::format("firecracker process {} does not answer: {}", record.process.pid, error.what()));
+      options_.logger.warning(
+          fmt::format("firecracker process {} does not answer: {}", record.process.pid, error.what()));
     }
     return std::make_unique<FirecrackerInstance>(
         InstanceParts{record, version, Origin::Adopted, std::move(*process), std::move(api),
@@ -144,10 +145,10 @@ class FirecrackerDriver final : public Driver {
     ScopeGuard clean_up{[&]() noexcept { remove_sockets(spec.run_dir); }};
     auto started = start_process(options_.binary, spec, options);
     RuntimeRecord record{std::string{engine_name}, started.process.id(), spec.run_dir};
-    auto instance = std::make_unique<FirecrackerInstance>(InstanceParts{
-        std::move(record), version_, origin, std::move(started.process), std::move(started.api),
-        std::move(started.console), std::move(started.log), std::move(listener), spec.die_with_parent,
-        std::move(started.ended_watch)});
+    auto instance = std::make_unique<FirecrackerInstance>(
+        InstanceParts{std::move(record), version_, origin, std::move(started.process), std::move(started.api),
+                      std::move(started.console), std::move(started.log), std::move(listener), spec.die_with_parent,
+                      std::move(started.ended_watch)});
     try {
       instance->begin(requests, options_.version, options);
     } catch (...) {
@@ -175,9 +176,10 @@ std::string binary_version(const std::filesystem::path& binary, Deadline deadlin
     return Error{ErrorCode::Vmm, fmt::format("'{} --version' {}", binary.string(), text)};
   };
   if (!result.status.success()) throw problem(result.status.describe());
-  std::string_view line = result.out;
-  line = line.substr(0, line.find('\n'));
-  if (!line.starts_with(prefix)) throw problem(fmt::format("printed '{}', not a Firecracker version", line.substr(0, 80)));
+  const std::string_view text = result.out;
+  std::string_view line = text.substr(0, text.find('\n'));
+  if (!line.starts_with(prefix))
+    throw problem(fmt::format("printed '{}', not a Firecracker version", line.substr(0, 80)));
   line.remove_prefix(prefix.size());
   try {
     (void)supported(line);

@@ -15,6 +15,7 @@
 #include "sys/poll.hpp"
 #include "sys/random.hpp"
 #include "vmm/firecracker/requests.hpp"
+#include "vmm/firecracker/sparse.hpp"
 
 namespace fireclaw::vmm::firecracker {
 
@@ -94,9 +95,10 @@ void FirecrackerInstance::begin(std::span<const http::Request> requests, const s
   };
   const std::string running = parse_running_version(call(version_request(), options.deadline, options.stop));
   if (running != version) {
-    throw Error{ErrorCode::Vmm, fmt::format("firecracker is now version {}, it was {} when it was set up; run: fireclaw "
-                                            "setup",
-                                            running, version)};
+    throw Error{ErrorCode::Vmm,
+                fmt::format("firecracker is now version {}, it was {} when it was set up; run: fireclaw "
+                            "setup",
+                            running, version)};
   }
   const auto& last = requests.back();
   for (const http::Request& request : requests.first(requests.size() - 1)) {
@@ -151,7 +153,8 @@ void FirecrackerInstance::snapshot(const SnapshotFiles& files, Deadline deadline
   }};
   call(to_create_request(unfinished), deadline);
   state_saved_ = true;
-  // Firecracker has synced both. The state goes last: where it is, the memory is too.
+  dig_holes(unfinished.memory);
+  // Both are synced. The state goes last: where it is, the memory is too.
   publish(unfinished.memory, files.memory);
   ScopeGuard remove_memory{[&]() noexcept { remove_quietly(files.memory); }};
   publish(unfinished.state, files.state);
@@ -184,7 +187,8 @@ GuestStream FirecrackerInstance::connect_guest(Deadline deadline, const std::sto
     throw;
   }
   if (parts_.process.ended()) throw_if_ended(parts_.process, log());
-  throw Error{ErrorCode::Guest, "the guest refused the connection: guestd does not listen (it ended, or is not up yet)"};
+  throw Error{ErrorCode::Guest,
+              "the guest refused the connection: guestd does not listen (it ended, or is not up yet)"};
 }
 
 void FirecrackerInstance::kill() noexcept {

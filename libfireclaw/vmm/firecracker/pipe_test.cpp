@@ -43,7 +43,7 @@ TEST_CASE_FIXTURE(Fixture, "a flood neither blocks the writer nor grows anything
     CHECK(pipe.tail(1 << 20).size() <= (256 << 10));
     CHECK(flood() > 0);
   }
-  struct stat status{};
+  struct stat status {};
   CHECK(::stat(path.c_str(), &status) == 0);
   CHECK(status.st_blocks == 0);
 }

@@ -139,9 +139,18 @@ void check_spec(const LaunchSpec& spec, const Version& version) {
 }
 
 std::vector<std::string> to_argv(const std::filesystem::path& binary, const LaunchSpec& spec) {
-  std::vector<std::string> argv{binary.string(), "--api-sock", std::string{file::api_socket}, "--id", spec.id,
-                                "--log-path",    std::string{file::log}, "--level", "Warning", "--show-level",
-                                "--metrics-path", std::string{file::metrics}};
+  std::vector<std::string> argv{binary.string(),
+                                "--api-sock",
+                                std::string{file::api_socket},
+                                "--id",
+                                spec.id,
+                                "--log-path",
+                                std::string{file::log},
+                                "--level",
+                                "Warning",
+                                "--show-level",
+                                "--metrics-path",
+                                std::string{file::metrics}};
   if (spec.kernel.bus == VirtioBus::Pci) argv.emplace_back("--enable-pci");
   return argv;
 }
@@ -152,9 +161,8 @@ std::string to_boot_args(const LaunchSpec& spec) {
   // One UART, not none, so that a panic and guestd's last words are seen: with "quiet" nothing else is written to it,
   // and what is costs time by the character. Its output is bounded on the host's side (see pipe.hpp).
   // A reboot through the keyboard controller is what ends the process; powering off does not.
-  for (const std::string_view word :
-       {"console=ttyS0", "8250.nr_uarts=1", "reboot=k", "panic=-1", "quiet", "loglevel=1", "i8042.noaux",
-        "i8042.nokbd", "clocksource=kvm-clock"}) {
+  for (const std::string_view word : {"console=ttyS0", "8250.nr_uarts=1", "reboot=k", "panic=-1", "quiet", "loglevel=1",
+                                      "i8042.noaux", "i8042.nokbd", "clocksource=kvm-clock"}) {
     if (!args.empty()) args += ' ';
     args += word;
   }

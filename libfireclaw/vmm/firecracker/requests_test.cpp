@@ -46,7 +46,8 @@ TEST_CASE("a cold start is these requests in this order") {
   const std::vector<http::Request> expected{
       {"PUT", "/machine-config", R"({"vcpu_count":2,"mem_size_mib":256})"},
       {"PUT", "/boot-source",
-       R"({"kernel_image_path":"/images/a/vmlinux","initrd_path":"/images/a/initramfs","boot_args":")" + args + R"("})"},
+       R"({"kernel_image_path":"/images/a/vmlinux","initrd_path":"/images/a/initramfs","boot_args":")" + args +
+           R"("})"},
       {"PUT", "/drives/rootfs",
        R"({"drive_id":"rootfs","path_on_host":"drive_rootfs","is_root_device":false,"is_read_only":true})"},
       {"PUT", "/drives/scratch",
@@ -98,8 +99,9 @@ TEST_CASE("saving, pausing and resuming are one request each") {
 
 TEST_CASE("the command line names files in the machine's folder, and PCI only for kernels that want it") {
   LaunchSpec spec = small();
-  const std::vector<std::string> expected{"/bin/fc", "--api-sock", "api.sock", "--id", "run-1", "--log-path", "log.pipe",
-                                          "--level", "Warning", "--show-level", "--metrics-path", "metrics.pipe"};
+  const std::vector<std::string> expected{"/bin/fc", "--api-sock",   "api.sock",       "--id",
+                                          "run-1",   "--log-path",   "log.pipe",       "--level",
+                                          "Warning", "--show-level", "--metrics-path", "metrics.pipe"};
   CHECK(to_argv("/bin/fc", spec) == expected);
   spec.kernel.bus = VirtioBus::Pci;
   CHECK(to_argv("/bin/fc", spec).back() == "--enable-pci");

@@ -22,7 +22,9 @@ class Parser {
   }
 
  private:
-  [[noreturn]] static void fail(std::string_view message, std::size_t column) { throw JsonError{at_column(message, column)}; }
+  [[noreturn]] static void fail(std::string_view message, std::size_t column) {
+    throw JsonError{at_column(message, column)};
+  }
   [[nodiscard]] bool done() const { return at_ >= text_.size(); }
   void skip_space() {
     while (!done() && (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\t' || text_[at_] == '\r')) ++at_;

@@ -44,8 +44,8 @@ Json value_or(const Json& body, std::string_view name, Json otherwise) {
 }
 
 bool is_resource_id(std::string_view id) {
-  return !id.empty() && std::all_of(id.begin(), id.end(),
-                                    [](unsigned char c) { return std::isalnum(c) != 0 || c == '_'; });
+  return !id.empty() &&
+         std::all_of(id.begin(), id.end(), [](unsigned char c) { return std::isalnum(c) != 0 || c == '_'; });
 }
 
 /// Puts `item` into the array in the place of one with the same id, or at its end.
@@ -205,7 +205,8 @@ Reply Machine::put_machine_config(const std::string&, const Json& body) {
   const std::string pages = value_or(body, "huge_pages", Json::of("None")).text;
   const std::int64_t mib = body.find("mem_size_mib")->number;
   if (mib == 0 || (pages == "2M" && mib % 2 != 0)) {
-    return fault("Machine config error: The memory size (MiB) is either 0, or not a multiple of the configured page size.");
+    return fault(
+        "Machine config error: The memory size (MiB) is either 0, or not a multiple of the configured page size.");
   }
   Json machine = Json::object();
   machine.set("vcpu_count", Json::of(cpus))
@@ -222,9 +223,10 @@ Reply Machine::put_drive(const std::string& id, const Json& body) {
   const std::string path = value_or(body, "path_on_host", Json::of("")).text;
   const bool read_only = value_or(body, "is_read_only", Json::of(false)).boolean;
   if (const int error = try_open(path, read_only ? O_RDONLY : O_RDWR)) {
-    return fault(fmt::format("Drive config error: Unable to create the virtio block device: Virtio backend error: Error "
-                             "manipulating the backing file: {} {}",
-                             os_error(error), path));
+    return fault(
+        fmt::format("Drive config error: Unable to create the virtio block device: Virtio backend error: Error "
+                    "manipulating the backing file: {} {}",
+                    os_error(error), path));
   }
   Json drive = Json::object();
   drive.set("drive_id", Json::of(id))
@@ -259,10 +261,11 @@ Reply Machine::patch_drive(const std::string& id, const Json& body) {
 Reply Machine::put_interface(const std::string& id, const Json& body) {
   const std::string tap = body.find("host_dev_name")->text;
   if (tap == knobs_.busy_tap) {
-    return fault(fmt::format("Network config error: Could not create the network device: Open tap device failed: Error "
-                             "while creating ifreq structure: {}. Invalid TUN/TAP Backend provided by {}. Check our "
-                             "documentation on setting up the network devices.",
-                             os_error(EBUSY), tap));
+    return fault(
+        fmt::format("Network config error: Could not create the network device: Open tap device failed: Error "
+                    "while creating ifreq structure: {}. Invalid TUN/TAP Backend provided by {}. Check our "
+                    "documentation on setting up the network devices.",
+                    os_error(EBUSY), tap));
   }
   Json interface = Json::object();
   interface.set("iface_id", Json::of(id))
@@ -281,9 +284,10 @@ Reply Machine::put_vsock(const std::string&, const Json& body) {
   try {
     vsock_ = std::make_unique<Vsock>(path, knobs_.guest);
   } catch (int error) {
-    return fault(fmt::format("Vsock config error: Cannot create backend for vsock device: Error binding to the "
-                             "host-side Unix socket: {}",
-                             os_error(error)));
+    return fault(
+        fmt::format("Vsock config error: Cannot create backend for vsock device: Error binding to the "
+                    "host-side Unix socket: {}",
+                    os_error(error)));
   }
   Json vsock = Json::object();
   vsock.set("guest_cid", *body.find("guest_cid")).set("uds_path", Json::of(path));
@@ -441,10 +445,12 @@ std::optional<std::string> Machine::restore(const Json& request) {
   config.set("network-interfaces", interfaces);
 
   const Json* backend = request.find("mem_backend");
-  const std::string memory = backend != nullptr ? backend->find("backend_path")->text : request.find("mem_file_path")->text;
+  const std::string memory =
+      backend != nullptr ? backend->find("backend_path")->text : request.find("mem_file_path")->text;
   if (auto problem = check_memory(memory, config.find("machine-config")->find("mem_size_mib")->number)) return problem;
 
-  const std::string devices = "Failed to build microVM from snapshot: Failed to restore devices: Error restoring MMIO devices: ";
+  const std::string devices =
+      "Failed to build microVM from snapshot: Failed to restore devices: Error restoring MMIO devices: ";
   for (const Json& drive : config.find("drives")->items) {
     const std::string path = drive.find("path_on_host")->text;
     if (const int error = try_open(path, drive.find("is_read_only")->boolean ? O_RDONLY : O_RDWR)) {
@@ -458,7 +464,8 @@ std::optional<std::string> Machine::restore(const Json& request) {
     try {
       vsock_ = std::make_unique<Vsock>(vsock.find("uds_path")->text, knobs_.guest);
     } catch (int error) {
-      return fmt::format("{}VsockUnixBackend: Error binding to the host-side Unix socket: {}", devices, os_error(error));
+      return fmt::format("{}VsockUnixBackend: Error binding to the host-side Unix socket: {}", devices,
+                         os_error(error));
     }
   }
   config_ = std::move(config);

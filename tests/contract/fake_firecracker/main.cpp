@@ -90,7 +90,10 @@ int open_output(const std::string& path) {
 class Server {
  public:
   Server(const std::string& path, fake::Machine& machine, fake::Knobs knobs, int log)
-      : machine_{machine}, knobs_{std::move(knobs)}, log_{log}, listener_{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)} {
+      : machine_{machine},
+        knobs_{std::move(knobs)},
+        log_{log},
+        listener_{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)} {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
@@ -178,7 +181,8 @@ class Server {
   }
 
   static void send(int fd, const fake::Reply& reply) {
-    std::string text = fmt::format("HTTP/1.1 {} \r\nServer: Firecracker API\r\nConnection: keep-alive\r\n", reply.status);
+    std::string text =
+        fmt::format("HTTP/1.1 {} \r\nServer: Firecracker API\r\nConnection: keep-alive\r\n", reply.status);
     if (!reply.body.empty()) {
       text += fmt::format("Content-Type: application/json\r\nContent-Length: {}\r\n", reply.body.size());
     }

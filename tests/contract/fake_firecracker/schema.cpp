@@ -28,8 +28,7 @@ const Field rate_limiter{"rate_limiter", Type::Struct, false, {"RateLimiter"}};
 /// The fields in the order in which Firecracker lists them.
 const std::map<std::string, Fields, std::less<>>& structures() {
   static const std::map<std::string, Fields, std::less<>> all{
-      {"BootSource",
-       {{"kernel_image_path", Type::Text, true}, {"initrd_path", Type::Text}, {"boot_args", Type::Text}}},
+      {"BootSource", {{"kernel_image_path", Type::Text, true}, {"initrd_path", Type::Text}, {"boot_args", Type::Text}}},
       {"MachineConfig",
        {{"vcpu_count", Type::Byte, true},
         {"mem_size_mib", Type::Natural, true},
@@ -74,8 +73,7 @@ const std::map<std::string, Fields, std::less<>>& structures() {
        {{"metrics_path", Type::Text, true},
         {"emit_id", Type::Flag, false, {}, {1, 17, 0}},
         {"properties", Type::Anything, false, {}, {1, 17, 0}}}},
-      {"Action",
-       {{"action_type", Type::Variant, true, {"FlushMetrics", "InstanceStart", "SendCtrlAltDel"}}}},
+      {"Action", {{"action_type", Type::Variant, true, {"FlushMetrics", "InstanceStart", "SendCtrlAltDel"}}}},
       {"Vm", {{"state", Type::Variant, true, {"Paused", "Resumed"}}}},
       {"SnapshotCreate",
        {{"snapshot_type", Type::Variant, false, {"Full", "Diff"}},
@@ -92,8 +90,7 @@ const std::map<std::string, Fields, std::less<>>& structures() {
         {"vsock_override", Type::Struct, false, {"VsockOverride"}, {1, 16, 0}},
         {"clock_realtime", Type::Flag, false, {}, {1, 16, 0}},
         {"huge_pages", Type::Variant, false, {"Snapshot", "None", "Transparent", "2M"}, {1, 17, 0}}}},
-      {"MemoryBackend",
-       {{"backend_type", Type::Variant, true, {"File", "Uffd"}}, {"backend_path", Type::Text, true}}},
+      {"MemoryBackend", {{"backend_type", Type::Variant, true, {"File", "Uffd"}}, {"backend_path", Type::Text, true}}},
       {"NetworkOverride", {{"iface_id", Type::Text, true}, {"host_dev_name", Type::Text, true}}},
       {"VsockOverride", {{"uds_path", Type::Text, true}}},
       {"RateLimiter",
@@ -136,7 +133,8 @@ class Reader {
       if (field == nullptr) {
         std::vector<std::string> names;
         for (const Field& known : fields) names.push_back(known.name);
-        throw JsonError{at_column(fmt::format("unknown field `{}`, {}", member.name, expected(names)), member.name_end)};
+        throw JsonError{
+            at_column(fmt::format("unknown field `{}`, {}", member.name, expected(names)), member.name_end)};
       }
       check(*field, member.value, value);
     }

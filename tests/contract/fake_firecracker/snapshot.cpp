@@ -94,8 +94,7 @@ std::optional<std::string> check_memory(const std::string& path, std::int64_t mi
   struct stat status {};
   if (::stat(path.c_str(), &status) < 0) return prefix + "Failed to load guest memory: " + os_error(errno);
   if (status.st_size < mib << 20) {
-    return prefix +
-           "Failed to restore guest memory: Total sum of memory regions exceeds largest possible file offset";
+    return prefix + "Failed to restore guest memory: Total sum of memory regions exceeds largest possible file offset";
   }
   return std::nullopt;
 }

@@ -54,7 +54,8 @@ Vsock::Vsock(std::string path, std::string guest_program)
       program_{std::move(guest_program)},
       listener_{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)} {
   const sockaddr_un address = address_of(path_);
-  if (::bind(listener_, reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0 || ::listen(listener_, 64) < 0) {
+  if (::bind(listener_, reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0 ||
+      ::listen(listener_, 64) < 0) {
     const int error = errno;
     ::close(listener_);
     throw error;
