@@ -15,8 +15,7 @@ import ssl
 from typing import Any, Callable, Dict, List, Optional, Set
 
 from .config import Config
-from .events import Closing, Event, Joined
-from .irc_protocol import fold
+from .events import Closing, Event
 from .pacing import Backoff, Pacer
 from .session import Session
 from .text import one_line
@@ -26,15 +25,7 @@ log = logging.getLogger("link")
 # A connection that lasted this long was a good one: the next outage starts with short delays again.
 _STABLE_S = 60.0
 _LONGEST_NAP_S = 3600.0
-
-
-def tls_context(config: Config) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=config.server.ca_file or None)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if not config.server.tls_verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
+_GOODBYE_S = 2.0
 
 
 def _why(error: Exception) -> str:
@@ -42,6 +33,18 @@ def _why(error: Exception) -> str:
     if isinstance(error, OSError) and not isinstance(error, (ssl.SSLError, socket.gaierror)) and error.errno:
         return os.strerror(error.errno).lower()
     return one_line(str(error) or type(error).__name__)
+
+
+def tls_context(config: Config) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=config.server.ca_file or None)
+    except OSError as error:
+        raise ValueError(f"server.ca_file '{config.server.ca_file}' cannot be used: {_why(error)}") from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if not config.server.tls_verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 class _Wire(asyncio.Protocol):
@@ -61,6 +64,12 @@ class _Wire(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._link.handle(self.session.feed(data, self._now()))
+
+    def abort(self) -> None:
+        if self.transport is not None:
+            self.transport.abort()
+        if not self.closed.done():
+            self.closed.set_result("stopped")
 
     def connection_lost(self, error: Optional[Exception]) -> None:
         if not self.closed.done():
@@ -161,7 +170,7 @@ class Link:
         self.last_error = reason
         log.warning("%s", reason)
         if not session.closing:
-            self._on_event(Closing(reason))
+            self._dispatch(Closing(reason))
         if session.flooded:
             self._pacer.slow_down(self.now())
             log.warning("speaking %g times more slowly from now on", self._pacer.slowness)
@@ -178,13 +187,14 @@ class Link:
 
     def handle(self, events: List[Event]) -> None:
         for event in events:
-            if isinstance(event, Joined) and self.state != "online":
-                self._set_state("online")
-            try:
-                self._on_event(event)
-            except Exception:  # noqa: BLE001 - one bad event must not cost the connection
-                log.exception("while handling %s", type(event).__name__)
+            self._dispatch(event)
         self.pump()
+
+    def _dispatch(self, event: Event) -> None:
+        try:
+            self._on_event(event)
+        except Exception:  # noqa: BLE001 - one bad event must not cost the connection
+            log.exception("while handling %s", type(event).__name__)
 
     def pump(self) -> None:
         """Sends what may be sent now and arranges to be called when there is more to do."""
@@ -203,7 +213,8 @@ class Link:
         if data and not wire.transport.is_closing():
             wire.transport.write(data)
         if wire.session.closing:
-            wire.transport.close()
+            # Not close(): that would wait until a dead server has taken what is still to be sent.
+            wire.transport.abort()
             return
         nap = min(_LONGEST_NAP_S, max(0.0, wire.session.deadline(now) - now))
         self._timer = self._loop.call_later(nap, self.pump)
@@ -239,15 +250,14 @@ class Link:
         if wire is None:
             return
         if wire.transport is None:
-            self.abort()
+            wire.abort()
             return
         wire.session.quit(reason)
         self.pump()
+        # A server may ignore the QUIT.
+        self._loop.call_later(_GOODBYE_S, wire.abort)
 
     def abort(self) -> None:
-        wire = self._wire
-        if wire is not None:
-            if wire.transport is not None:
-                wire.transport.abort()
-            if not wire.closed.done():
-                wire.closed.set_result("stopped")
+        """Drops the connection."""
+        if self._wire is not None:
+            self._wire.abort()

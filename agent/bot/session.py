@@ -145,10 +145,10 @@ class Session:
         """When tick() or transmit() has something to do again."""
         if self.closing or self.quitting:
             return float("inf")
+        if not self.registered:
+            return self._register_due
         times = [self._heard + self._limits.ping_interval_s if self._pinged is None
                  else self._pinged + self._limits.ping_timeout_s]
-        if not self.registered:
-            times.append(self._register_due)
         if self._regain_due is not None:
             times.append(self._regain_due)
         times.extend(self._lookup_due.values())
@@ -178,10 +178,6 @@ class Session:
     @property
     def channels(self) -> List[str]:
         return sorted(self._channels.values())
-
-    @property
-    def wanted_nick(self) -> str:
-        return self._wanted
 
     def text_room(self, target: str) -> int:
         """How many bytes of text fit into one PRIVMSG once the server has put our name before it."""

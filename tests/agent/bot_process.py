@@ -20,7 +20,7 @@ class BotProcess:
         self.folder = folder
         os.makedirs(os.path.join(folder, "workspace"), exist_ok=True)
         self.config_path = os.path.join(folder, "agent.json")
-        self._value = {**value, "workspace": os.path.join(folder, "workspace")}
+        self._value: Dict[str, Any] = {**value, "workspace": os.path.join(folder, "workspace")}
         self._log_path = os.path.join(folder, "bot.log")
         if "--wait-config" not in options:
             self.configure()

@@ -363,7 +363,7 @@ class Reloading(AgentTest):
         with FakeIrc() as other:
             self.running.reload(self.settings(server={"port": other.port}))
             client.expect("QUIT :changing servers")
-            client.close()
+            # The old server does not close the connection; that must not matter.
             second = other.accept()
             second.welcome()
             second.joined("#agents")
@@ -511,6 +511,12 @@ class Tls(AgentTest):
         client.expect("CAP END")
         client.greet()
         client.joined("#agents")
+
+    def test_a_file_of_authorities_that_is_not_there_is_named(self) -> None:
+        running = self.start(server={"tls": True, "ca_file": self.path("no.pem")}, limits={"reconnect_first_s": 500, "reconnect_max_s": 500})
+        while running.status()["state"] != "waiting":
+            pass
+        self.assertRegex(running.status()["last_error"], "server.ca_file '.*no.pem' cannot be used: no such file")
 
     def test_an_unknown_certificate_is_refused_unless_told_otherwise(self) -> None:
         server = self.tls_server(self.certificate("localhost"))

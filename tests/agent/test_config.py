@@ -2,7 +2,7 @@
 
 import json
 import unittest
-from typing import Any, Dict
+from typing import Any, Dict, List, Tuple
 
 from harness import FolderTest, make_config, settings
 from bot.config import Config, ConfigError, load, parse
@@ -110,7 +110,7 @@ class Reading(FolderTest):
             load(self.path("no-such"))
 
     def test_no_value_of_any_kind_makes_the_check_fail_otherwise(self) -> None:
-        odd = (None, True, -1, 10**40, 1e308, "", "x" * 100000, [], [[]], {}, {"a": 1}, "\ud800", "a\0b")
+        odd: Any = (None, True, -1, 10**40, 1e308, "", "x" * 100000, [], [[]], {}, {"a": 1}, "\ud800", "a\0b")
 
         def paths(tree: Any, prefix: "tuple[str, ...]" = ()) -> Any:
             for name, value in tree.items():
@@ -134,7 +134,7 @@ class Reading(FolderTest):
 class Reloading(unittest.TestCase):
     def test_only_what_changed_is_listed(self) -> None:
         old = make_config()
-        for change, expected in (
+        cases: List[Tuple[Dict[str, Any], List[str]]] = [
             ({}, []),
             ({"llm": {"model": "phi4-mini"}}, ["model=phi4-mini"]),
             ({"llm": {"url": "http://other:1", "model": "m2"}}, ["model=m2", "llm=http://other:1"]),
@@ -145,7 +145,8 @@ class Reloading(unittest.TestCase):
             ({"tools": {"enabled": False, "steps": 2}}, ["tools"]),
             ({"nick": "coder"}, ["nick=coder"]),
             ({"server": {"host": "h2"}, "channels": ["#b"]}, ["server", "channels"]),
-        ):
+        ]
+        for change, expected in cases:
             merged, changes = merge(old, make_config(**change))
             self.assertEqual(changes, expected)
             self.assertEqual(merged, make_config(**change))

@@ -97,7 +97,7 @@ class Answering(LlmTest):
                 Said("assistant", "", (ToolCall("run_command", {"command": "ls"}, "c1"), ToolCall("run_command", {}, "c2", "broken"))),
                 Said("tool", "files", tool_name="run_command", tool_call_id="c1"), Said("tool", "error", tool_name="run_command", tool_call_id="c2")]
         self.llm.rules({"reply": {"content": "ok"}})
-        extra = {"temperature": 0.5, "max_tokens": 99, "api_key": "sk-key"}
+        extra: Dict[str, Any] = {"temperature": 0.5, "max_tokens": 99, "api_key": "sk-key"}
         self.client("ollama", num_ctx=8192, keep_alive="10m", think=False, **extra).chat(said, _TOOLS, self.cancel)
         self.client("openai", **extra).chat(said, _TOOLS, self.cancel)
         ollama, openai = self.llm.requests

@@ -215,12 +215,12 @@ class Pacing(NgircdTest):
     penalties = True
 
     def test_the_server_never_drops_it_for_what_it_says(self) -> None:
-        self.llm.rules({"reply": {"content": "\n".join(f"line {number}" for number in range(14))}})
+        self.llm.rules({"reply": {"content": "\n".join(f"line {number}" for number in range(9))}})
         alice = self.human()
-        bot = self.bot(limits={"answer_lines": 14, "message_interval_s": 1.0})
+        bot = self.bot(limits={"answer_lines": 9, "message_interval_s": 1.0})
         self.with_bots(alice, "worker")
         alice.say("#agents", "worker: count")
-        alice.hears("worker", "#agents", "line 13", timeout=30)
+        alice.hears("worker", "#agents", "line 8", timeout=30)
         self.assertEqual(bot.status()["connections"], 1)
 
 

@@ -97,8 +97,10 @@ class Registering(SessionTest):
         self.assertEqual(out, ["JOIN #a", "MODE worker +b"])
 
     def test_a_server_that_never_finishes_is_given_up(self) -> None:
-        self.start(limits={"register_s": 60, "ping_interval_s": 500})
+        self.start(limits={"register_s": 60, "ping_interval_s": 10, "ping_timeout_s": 10})
         self.sent()
+        # Nothing to do until then: a deadline in the past would keep the processor busy.
+        self.assertEqual(self.session.deadline(self.now + 30), self.now + 60)
         self.later(59)
         self.assertEqual(self.session.closing, "")
         self.later(2)

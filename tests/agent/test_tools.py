@@ -4,7 +4,7 @@ import json
 import os
 import stat
 import unittest
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Tuple
 
 from harness import FolderTest, make_config
 from bot.audit import Audit
@@ -88,7 +88,7 @@ class Calling(ToolTest):
         self.assertEqual(self.call("search_memory", {"query": "?"}), "error: say which words to look for")
 
     def test_wrong_calls_are_explained_to_the_model(self) -> None:
-        for name, arguments, expected in (
+        cases: List[Tuple[str, Dict[str, Any], str]] = [
             ("rm_rf", {}, "error: there is no tool 'rm_rf'; there are: run_command,"),
             ("run_command", {}, "error: argument 'command' (string) is missing"),
             ("run_command", {"command": 5}, "error: argument 'command' must be a string"),
@@ -101,7 +101,8 @@ class Calling(ToolTest):
             ("write_file", {"path": "audit.log", "content": ""}, "error: 'audit.log' is kept by the agent itself"),
             ("write_file", {"path": "big", "content": "x" * (1 << 21)}, "error: a file may have at most"),
             ("container_run", {"image": "a", "command": "b"}, "error: there is no tool 'container_run'"),
-        ):
+        ]
+        for name, arguments, expected in cases:
             self.assertTrue(self.call(name, arguments).startswith(expected), (name, arguments, self.call(name, arguments)))
 
     def test_broken_arguments_go_back_to_the_model(self) -> None:
