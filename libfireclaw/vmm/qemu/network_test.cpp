@@ -1,0 +1,90 @@
+// Machines with network interfaces, in a network namespace of the test's own.
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+
+#include <cstring>
+
+#include "fireclaw/error.hpp"
+#include "vmm/qemu/testing_machine.hpp"
+
+using namespace fireclaw;
+using namespace fireclaw::vmm;
+using namespace fireclaw::vmm::qemu::testing;
+
+namespace {
+
+// A tap that is there until the namespace goes.
+void make_tap(const std::string& name) {
+  const auto control = sys::open_file("/dev/net/tun", O_RDWR);
+  ifreq request{};
+  std::strncpy(request.ifr_name, name.c_str(), IFNAMSIZ - 1);
+  request.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
+  sys::check(::ioctl(control.get(), TUNSETIFF, &request), "make a tap");
+  sys::check(::ioctl(control.get(), TUNSETPERSIST, 1), "keep the tap");
+}
+
+struct Fixture {
+  sys::TempDir folder{"/tmp", "fireclaw-qemu-"};
+  std::unique_ptr<Driver> driver = make_tcg_driver();
+
+  LaunchSpec spec(const std::string& id, NicBackend backend) {
+    auto result = spec_or_skip(folder.path(), id);
+    result.nics = {{"net0", "02:fc:00:00:00:07", std::move(backend)}};
+    return result;
+  }
+  SnapshotFiles files(const std::string& name) {
+    return {folder.path() / (name + ".state"), folder.path() / (name + ".memory")};
+  }
+
+  // Cold, saved, restored, saved again from there, restored: with the backend that `backend` makes for each machine.
+  void go_round(const std::function<NicBackend(const std::string&)>& backend) {
+    const StartOptions options{soon(), {}, {}};
+    const auto first = driver->launch(spec("first", backend("first")), options);
+    CHECK(ask(*first, "read /sys/class/net/eth0/address") == "02:fc:00:00:00:07");
+    first->pause(soon());
+    first->snapshot(files("a"), soon());
+    const auto second = driver->restore(spec("second", backend("second")), files("a"), options);
+    CHECK(ask(*second, "read /sys/class/net/eth0/address") == "02:fc:00:00:00:07");
+    second->pause(soon());
+    second->snapshot(files("b"), soon());
+    const auto third = driver->restore(spec("third", backend("third")), files("b"), options);
+    CHECK(ask(*third, "read /sys/class/net/eth0/address") == "02:fc:00:00:00:07");
+  }
+};
+
+}  // namespace
+
+TEST_CASE_FIXTURE(Fixture, "machines with user-mode networks are saved and restored") {
+  go_round([](const std::string&) { return UserBackend{}; });
+}
+
+TEST_CASE_FIXTURE(Fixture, "every clone of a machine has a tap of its own, and saving a clone leaves no tap behind") {
+  const auto interfaces = [] {
+    int count = 0;
+    auto* list = ::if_nameindex();
+    for (auto* entry = list; entry->if_index != 0; ++entry) ++count;
+    ::if_freenameindex(list);
+    return count;
+  };
+  const int before = interfaces();
+  go_round([](const std::string& id) {
+    make_tap("t-" + id);
+    return TapBackend{"t-" + id};
+  });
+  CHECK(interfaces() == before + 3);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a tap that is in use is refused with QEMU's words") {
+  make_tap("shared");
+  const auto first = driver->launch(spec("first", TapBackend{"shared"}), {soon(), {}, {}});
+  try {
+    (void)driver->launch(spec("second", TapBackend{"shared"}), {soon(), {}, {}});
+    FAIL("a tap was used twice");
+  } catch (const Error& error) {
+    CHECK(error.code() == ErrorCode::Vmm);
+    CHECK(std::string{error.what()}.find("shared") != std::string::npos);
+  }
+}
