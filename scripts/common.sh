@@ -17,8 +17,9 @@ build_packages=(
   libfmt-dev libsimdjson-dev libcurl4-openssl-dev nettle-dev libssh2-1-dev libnl-route-3-dev libnftables-dev
   libcli11-dev nlohmann-json3-dev
 )
-# To prepare ~/.fireclaw and run commands. libcurl is loaded only when it is used, so no dependency brings it.
-run_packages=("$qemu_package" busybox-static squashfs-tools openssh-client libcurl4 ca-certificates)
+# To prepare ~/.fireclaw and run commands. The last two libraries are loaded only when they are used: no dependency of
+# the program names them.
+run_packages=("$qemu_package" busybox-static squashfs-tools openssh-client ca-certificates libcurl4 libnftables1)
 # To test all of it.
 test_packages=(
   doctest-dev python3 python3-yaml

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <linux/netlink.h>
-#include <nftables/libnftables.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -16,6 +15,7 @@
 #include "json/json.hpp"
 #include "net/conntrack.hpp"
 #include "net/netlink.hpp"
+#include "net/nftables.hpp"
 #include "net/ruleset.hpp"
 #include "sys/fd.hpp"
 #include "sys/file.hpp"
@@ -56,30 +56,31 @@ class Context {
                   "cannot use the firewall: not permitted; it needs CAP_NET_ADMIN: run as root, or use --net user"};
     }
     const std::scoped_lock lock{libnftables_mutex};
-    context_ = nft_ctx_new(NFT_CTX_DEFAULT);
+    context_ = nft_.ctx_new(NFT_CTX_DEFAULT);
     if (context_ == nullptr) throw std::bad_alloc{};
-    nft_ctx_output_set_flags(context_, NFT_CTX_OUTPUT_JSON);
-    nft_ctx_buffer_output(context_);
-    nft_ctx_buffer_error(context_);
+    nft_.ctx_output_set_flags(context_, NFT_CTX_OUTPUT_JSON);
+    nft_.ctx_buffer_output(context_);
+    nft_.ctx_buffer_error(context_);
   }
   Context(const Context&) = delete;
   Context& operator=(const Context&) = delete;
   ~Context() {
     const std::scoped_lock lock{libnftables_mutex};
-    nft_ctx_free(context_);
+    nft_.ctx_free(context_);
   }
 
   /// Runs `commands` as one transaction and returns what they print: JSON for lists.
   std::string run(const std::string& commands) {
     const std::scoped_lock lock{libnftables_mutex};
-    const int result = nft_run_cmd_from_buffer(context_, commands.c_str());
-    std::string output = nft_ctx_get_output_buffer(context_);
-    std::string errors = nft_ctx_get_error_buffer(context_);
+    const int result = nft_.run_cmd_from_buffer(context_, commands.c_str());
+    std::string output = nft_.ctx_get_output_buffer(context_);
+    std::string errors = nft_.ctx_get_error_buffer(context_);
     if (result != 0) throw to_error(std::move(errors));
     return output;
   }
 
  private:
+  const NftLibrary& nft_ = NftLibrary::get();
   nft_ctx* context_ = nullptr;
 };
 
