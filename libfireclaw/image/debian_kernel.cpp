@@ -163,7 +163,9 @@ UnpackedKernel fetch_debian_kernel(const DebianKernel& source, const KernelConte
   unpacked.source = fmt::format("{} {}", package.name, package.version);
   if (fs::is_directory(root / "boot")) {
     for (const fs::directory_entry& entry : fs::directory_iterator{root / "boot"}) {
-      if (entry.path().filename().string().rfind("vmlinuz-", 0) == 0) unpacked.kernel = entry.path();
+      const std::string name = entry.path().filename().string();
+      if (name.starts_with("vmlinuz-")) unpacked.kernel = entry.path();
+      if (name.starts_with("config-")) unpacked.config = sys::read_file(entry.path());
     }
   }
   for (const char* folder : {"lib/modules", "usr/lib/modules"}) {

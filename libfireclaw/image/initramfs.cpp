@@ -48,7 +48,18 @@ void add_parents(CpioWriter& cpio, std::set<std::string>& made, std::string_view
 
 }  // namespace
 
-ModuleSet select_modules(const ModuleTree& tree, const std::string& release) {
+Signatures signatures_for(std::string_view config) {
+  const auto enabled = [&](std::string_view option) {
+    return fmt::format("\n{}", config).find(fmt::format("\n{}=y\n", option)) != std::string::npos;
+  };
+  if (config.empty() || enabled("CONFIG_MODULE_SIG_FORCE") || enabled("CONFIG_LOCK_DOWN_KERNEL_FORCE_INTEGRITY") ||
+      enabled("CONFIG_LOCK_DOWN_KERNEL_FORCE_CONFIDENTIALITY")) {
+    return Signatures::Keep;
+  }
+  return Signatures::Strip;
+}
+
+ModuleSet select_modules(const ModuleTree& tree, const std::string& release, Signatures signatures) {
   std::vector<std::string> names;
   for (const Wanted& module : wanted) {
     if (module.required && !tree.provides(module.name)) {
@@ -58,7 +69,11 @@ ModuleSet select_modules(const ModuleTree& tree, const std::string& release) {
     }
     names.emplace_back(module.name);
   }
-  return ModuleSet{release, tree.resolve(names)};
+  ModuleSet set{release, tree.resolve(names)};
+  if (signatures == Signatures::Strip) {
+    for (LoadedModule& module : set.modules) strip_signature(module.bytes);
+  }
+  return set;
 }
 
 std::string make_initramfs(std::string_view guestd, const ModuleSet& set) {

@@ -15,9 +15,17 @@ struct ModuleSet {
   std::vector<LoadedModule> modules;
 };
 
+/// Whether modules keep the signatures that they came with. Verifying them is most of what loading them costs (of the
+/// 260 million instructions for Debian's set, 220), and wherever a kernel does not insist on signatures, it gives
+/// nothing: who can replace a module can replace /init as well.
+enum class Signatures { Keep, Strip };
+
+/// What a kernel's build configuration ("CONFIG_X=y" lines) permits. Keep, if there is none.
+Signatures signatures_for(std::string_view config);
+
 /// The modules that guests need of those that `tree` has. Error(InvalidArgument) if the kernel cannot do without one
 /// that is not there.
-ModuleSet select_modules(const ModuleTree& tree, const std::string& release);
+ModuleSet select_modules(const ModuleTree& tree, const std::string& release, Signatures signatures);
 
 /// The initramfs: `guestd` as /init; /fireclaw/modules, which names the modules to load at boot, one absolute path a
 /// line, dependencies first; the modules themselves under /lib/modules/<release>. Uncompressed, because unpacking

@@ -51,7 +51,7 @@ FetchedKernel take_monolithic(const fs::path& file, KernelInfo info, const Kerne
   return FetchedKernel{file, std::move(info), std::move(none)};
 }
 
-FetchedKernel take_modular(const fs::path& file, KernelInfo info, const fs::path& modules,
+FetchedKernel take_modular(const fs::path& file, KernelInfo info, const fs::path& modules, std::string_view config,
                            const KernelContext& context) {
   const ModuleTree tree{modules, context.tools};
   if (tree.provides("virtio_pci")) {
@@ -62,8 +62,16 @@ FetchedKernel take_modular(const fs::path& file, KernelInfo info, const fs::path
     throw Error{ErrorCode::InvalidArgument,
                 fmt::format("kernel '{}' ({}) has virtio neither on PCI nor on MMIO", file.string(), info.release)};
   }
-  ModuleSet set = select_modules(tree, info.release);
+  ModuleSet set = select_modules(tree, info.release, signatures_for(config));
   return FetchedKernel{file, std::move(info), std::move(set)};
+}
+
+/// A kernel's configuration where distributions put it: beside the kernel or among its modules.
+std::string find_config(const fs::path& kernel, const fs::path& modules, const std::string& release) {
+  for (const fs::path& file : {kernel.parent_path() / ("config-" + release), modules / "config"}) {
+    if (fs::exists(file)) return sys::read_file(file);
+  }
+  return {};
 }
 
 FetchedKernel take_file(const KernelFile& source, const KernelContext& context) {
@@ -78,7 +86,8 @@ FetchedKernel take_file(const KernelFile& source, const KernelContext& context) 
   if (release != info.release) {
     context.logger.warning(fmt::format("kernel {} is given modules from a folder named '{}'", info.release, release));
   }
-  return take_modular(source.path, std::move(info), source.modules, context);
+  const std::string config = find_config(source.path, source.modules, info.release);
+  return take_modular(source.path, std::move(info), source.modules, config, context);
 }
 
 FetchedKernel take_url(const KernelUrl& source, const KernelContext& context) {
@@ -124,7 +133,7 @@ FetchedKernel take_debian(const DebianKernel& source, const KernelContext& conte
   const UnpackedKernel unpacked = fetch_debian_kernel(source, context);
   KernelInfo info = inspect_kernel(unpacked.kernel);
   info.source = unpacked.source;
-  return take_modular(unpacked.kernel, std::move(info), unpacked.modules, context);
+  return take_modular(unpacked.kernel, std::move(info), unpacked.modules, unpacked.config, context);
 }
 
 }  // namespace

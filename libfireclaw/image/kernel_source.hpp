@@ -37,6 +37,8 @@ struct UnpackedKernel {
   std::filesystem::path kernel;
   /// lib/modules/<release>
   std::filesystem::path modules;
+  /// The configuration that it was built with; empty if the package does not say.
+  std::string config;
   /// "linux-image-6.1.0-13-cloud-amd64 6.1.55-1"
   std::string source;
 };

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <optional>
 #include <utility>
 
@@ -78,6 +79,23 @@ ModuleInfo read_module_info(std::string_view bytes, std::string_view name) {
     text.remove_prefix(end + 1);
   }
   return info;
+}
+
+void strip_signature(std::string& bytes) {
+  // module, signer, key id, signature, a trailer that tells their lengths, and this text
+  // (include/linux/module_signature.h)
+  constexpr std::string_view mark = "~Module signature appended~\n";
+  constexpr std::size_t trailer_bytes = 12;
+  constexpr std::size_t tail = trailer_bytes + mark.size();
+  if (bytes.size() < tail || bytes.compare(bytes.size() - mark.size(), mark.size(), mark) != 0) return;
+  const auto at = [&](std::size_t i) {
+    return std::uint64_t{static_cast<unsigned char>(bytes[bytes.size() - tail + i])};
+  };
+  const std::uint64_t signer_bytes = at(3);
+  const std::uint64_t key_id_bytes = at(4);
+  const std::uint64_t signature_bytes = (at(8) << 24) | (at(9) << 16) | (at(10) << 8) | at(11);
+  const std::uint64_t all = tail + signer_bytes + key_id_bytes + signature_bytes;
+  if (all < bytes.size()) bytes.resize(bytes.size() - static_cast<std::size_t>(all));
 }
 
 ModuleTree::ModuleTree(std::filesystem::path directory, Tools tools)

@@ -23,6 +23,9 @@ struct ModuleInfo {
 /// Reads a module's (uncompressed) bytes. Error(Corrupt) if they are no module.
 ModuleInfo read_module_info(std::string_view bytes, std::string_view name);
 
+/// Takes the signature off a module's end; a module that has none stays as it is.
+void strip_signature(std::string& bytes);
+
 /// Names as the kernel compares them: '-' and '_' are the same.
 std::string module_name(std::string_view name);
 

@@ -106,9 +106,39 @@ TEST_CASE("a kernel that cannot do without a module it does not have is refused 
   Folder folder;
   folder.add("virtio_blk.ko", {});
   folder.add("overlay.ko", {});
-  const auto [code, text] = error_of([&] { select_modules(folder.open(), "6.1.0-test"); });
+  const auto [code, text] = error_of([&] { select_modules(folder.open(), "6.1.0-test", Signatures::Keep); });
   CHECK(code == ErrorCode::InvalidArgument);
   CHECK(text.find("kernel 6.1.0-test has no 'squashfs'") == 0);
+}
+
+TEST_CASE("signatures are taken off only where the kernel's configuration shows that it does not insist on them") {
+  CHECK(signatures_for("CONFIG_MODULE_SIG=y\n# CONFIG_MODULE_SIG_FORCE is not set\n") == Signatures::Strip);
+  CHECK(signatures_for("CONFIG_MODULE_SIG=y\nCONFIG_MODULE_SIG_FORCE=y\n") == Signatures::Keep);
+  CHECK(signatures_for("CONFIG_LOCK_DOWN_KERNEL_FORCE_INTEGRITY=y\n") == Signatures::Keep);
+  CHECK(signatures_for("") == Signatures::Keep);
+
+  Folder folder;
+  const std::string plain = make_module({"license=GPL"});
+  std::string trailer(12, '\0');
+  trailer[3] = 4;   // signer
+  trailer[4] = 5;   // key id
+  trailer[11] = 7;  // signature
+  const std::string signed_bytes = plain + std::string(16, 's') + trailer + "~Module signature appended~\n";
+  for (const char* name : {"virtio_blk", "squashfs", "overlay"}) {
+    put(folder.path / "kernel" / (std::string{name} + ".ko"), signed_bytes);
+  }
+  const ModuleTree tree = folder.open();
+  CHECK(select_modules(tree, "6.1.0-test", Signatures::Keep).modules.at(0).bytes == signed_bytes);
+  CHECK(select_modules(tree, "6.1.0-test", Signatures::Strip).modules.at(0).bytes == plain);
+}
+
+TEST_CASE("a signature that claims to be longer than its module is left alone") {
+  for (const std::string& start : {std::string{}, std::string{"short"}, std::string(5000, 'm')}) {
+    std::string bytes = start + std::string(12, '\xff') + "~Module signature appended~\n";
+    const std::string before = bytes;
+    strip_signature(bytes);
+    CHECK(bytes == before);
+  }
 }
 
 TEST_CASE("an initramfs lists its modules in load order and gives them back") {
@@ -117,7 +147,7 @@ TEST_CASE("an initramfs lists its modules in load order and gives them back") {
   folder.add("virtio_blk.ko", {"depends=virtio_ring"});
   folder.add("fs/squashfs.ko", {"depends="});
   put(folder.path / "modules.builtin", "kernel/fs/overlay.ko\n");
-  const ModuleSet set = select_modules(folder.open(), "6.1.0-test");
+  const ModuleSet set = select_modules(folder.open(), "6.1.0-test", Signatures::Keep);
   const std::string initramfs = make_initramfs("the daemon", set);
   CHECK(initramfs == make_initramfs("the daemon", set));
 

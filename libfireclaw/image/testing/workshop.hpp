@@ -68,6 +68,13 @@ struct Workshop {
   }
 };
 
+/// Waits until all that a killed builder had started is gone too: a process that was about to execute a program still
+/// holds the builder's lock.
+inline void wait_for_lock(const std::filesystem::path& store, const std::string& name) {
+  sys::FileLock::acquire(store / ".locks" / name, sys::FileLock::Mode::Exclusive,
+                         Deadline::after(std::chrono::seconds{30}), "the killed builder's lock");
+}
+
 /// helper.cpp at work.
 class Helper {
  public:
