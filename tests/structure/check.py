@@ -164,7 +164,10 @@ class Checker:
         if not include.quoted:
             return None
         name = include.name
-        for candidate in (f"{source.folder}/{name}", f"include/{name}", f"libfireclaw/{name}", f"tests/{name}"):
+        candidates = [f"{source.folder}/{name}", f"include/{name}", f"libfireclaw/{name}", f"tests/{name}"]
+        if source.is_test:
+            candidates.append(f"agent/guestd/{name}")
+        for candidate in candidates:
             if candidate in self.by_path and ".." not in name:
                 return candidate
         return None

@@ -1,0 +1,128 @@
+#!/usr/bin/python3
+"""Installs a build and uses the copy as strangers do: by CMake, by pkg-config, from a folder it was moved to.
+
+usage: package_test.py BUILD-FOLDER SOURCE-FOLDER CXX [unittest arguments]
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+BUILD, SOURCE, CXX = Path(), Path(), ""
+CONSUMER = Path(__file__).resolve().parent / "consumer"
+
+
+def run(*command: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([str(word) for word in command], env={**os.environ, **environment}, timeout=300,
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+
+
+def output(*command: str | Path, **environment: str) -> str:
+    done = run(*command, **environment)
+    if done.returncode != 0:
+        raise AssertionError(f"{' '.join(map(str, command))}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+class PackageTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls) -> None:
+        folder = tempfile.TemporaryDirectory(prefix="fireclaw-package-")
+        cls.addClassCleanup(folder.cleanup)
+        cls.scratch = Path(folder.name)
+        first = cls.scratch / "installed"
+        output("cmake", "--install", BUILD, "--prefix", first)
+        # An installed tree may be moved: all further tests use it where it was not installed.
+        cls.prefix = cls.scratch / "moved to" / "prefix"
+        cls.prefix.parent.mkdir()
+        first.rename(cls.prefix)
+        cls.libdir = next(cls.prefix.rglob("libfireclaw.so")).parent
+        cls.library = (cls.libdir / "libfireclaw.so").resolve()
+        header = (cls.prefix / "include/fireclaw/version.hpp").read_text()
+        cls.version = re.search(r'FIRECLAW_VERSION_STRING "(.+)"', header).group(1)
+
+    def configure(self, name: str, wanted: str) -> subprocess.CompletedProcess[str]:
+        return run("cmake", "-S", CONSUMER, "-B", self.scratch / name, "-G", "Ninja", f"-DCMAKE_CXX_COMPILER={CXX}",
+                   f"-DCMAKE_PREFIX_PATH={self.prefix}", f"-DWANTED_VERSION={wanted}")
+
+    def check_consumer(self, program: Path, **environment: str) -> None:
+        home = Path(tempfile.mkdtemp(dir=self.scratch)) / "home"
+        said = output(program, home, **environment)
+        self.assertRegex(said, "images: 0\n(not_found|invalid_state): .+")
+
+    def test_a_cmake_project_finds_builds_and_runs_it(self) -> None:
+        configured = self.configure("consumer", ".".join(self.version.split(".")[:2]))
+        self.assertEqual(configured.returncode, 0, configured.stderr)
+        output("cmake", "--build", self.scratch / "consumer")
+        self.check_consumer(self.scratch / "consumer" / "consumer")
+
+    def test_another_minor_version_is_refused(self) -> None:
+        major, minor, _ = self.version.split(".")
+        self.assertNotEqual(self.configure("wrong", f"{major}.{int(minor) + 1}").returncode, 0)
+
+    def test_pkg_config_gives_what_a_compiler_needs(self) -> None:
+        environment = {"PKG_CONFIG_PATH": str(self.libdir / "pkgconfig")}
+        self.assertEqual(output("pkg-config", "--modversion", "fireclaw", **environment).strip(), self.version)
+        flags = output("pkg-config", "--cflags", "--libs", "fireclaw", **environment).strip()
+        program = self.scratch / "by-pkg-config"
+        # pkg-config quotes for a shell.
+        output("sh", "-c", f'exec "$0" -std=c++20 "$1" -o "$2" {flags}', CXX, CONSUMER / "consumer.cpp", program)
+        self.check_consumer(program, LD_LIBRARY_PATH=str(self.libdir))
+
+    def test_the_headers_are_all_the_public_ones(self) -> None:
+        installed = {path.name for path in (self.prefix / "include").rglob("*") if path.is_file()}
+        self.assertEqual(installed, {path.name for path in (SOURCE / "include/fireclaw").iterdir()})
+
+    def test_the_library_exports_only_names_of_fireclaw(self) -> None:
+        symbols = [line.split(" ", 2)[2] for line in output("nm", "-DC", "--defined-only", self.library).splitlines()]
+        ours = re.compile(r"((typeinfo|typeinfo name|vtable) for )?fireclaw::|FIRECLAW_\d+$")
+        self.assertEqual([name for name in symbols if not ours.match(name)], [])
+        self.assertTrue(any(name.startswith("fireclaw::Host::open(") for name in symbols))
+
+    def test_the_library_is_hardened_and_loads_little(self) -> None:
+        dynamic = output("readelf", "-dW", self.library)
+        self.assertIn(f"Library soname: [libfireclaw.so.{self.version.split('.')[0]}]", dynamic)
+        self.assertIn("BIND_NOW", dynamic)
+        self.assertIn("GNU_RELRO", output("readelf", "-lW", self.library))
+        # Each of these costs more time to load than all of fireclaw, or is not needed by a plain run.
+        for heavy in ("libcurl", "libcrypto", "libnftables", "libssh2"):
+            self.assertNotIn(heavy, dynamic)
+
+    def test_loading_the_library_runs_no_constructors_of_globals(self) -> None:
+        self.assertNotIn("_GLOBAL__sub_I", output("nm", self.library))
+
+    def test_the_programs_are_there_and_know_their_version(self) -> None:
+        program = self.prefix / "bin/fireclaw"
+        self.assertIn(self.version, output(program, "--version"))
+        self.assertRegex(output("readelf", "-hW", program), r"Type:\s+DYN \(Position-Independent")
+        guestd = self.prefix / "libexec/fireclaw/guestd"
+        self.assertTrue(os.access(guestd, os.X_OK))
+        self.assertNotIn("INTERP", output("readelf", "-lW", guestd))
+
+    def test_no_path_of_the_building_machine_is_in_any_file(self) -> None:
+        found = [
+            f"{path.relative_to(self.prefix)}: {needle}"
+            for path in self.prefix.rglob("*")
+            if path.is_file() and not path.is_symlink()
+            for needle in (str(SOURCE), str(BUILD), str(self.scratch))
+            if needle.encode() in path.read_bytes()
+        ]
+        self.assertEqual(found, [])
+
+    def test_a_staged_install_stays_inside_its_stage(self) -> None:
+        stage = self.scratch / "stage"
+        output("cmake", "--install", BUILD, "--prefix", "/usr", DESTDIR=str(stage))
+        self.assertEqual([path.name for path in stage.iterdir()], ["usr"])
+        shutil.rmtree(stage)
+
+
+if __name__ == "__main__":
+    BUILD, SOURCE, CXX = Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve(), sys.argv[3]
+    unittest.main(argv=[sys.argv[0], *sys.argv[4:]])
