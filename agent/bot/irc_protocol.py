@@ -167,7 +167,7 @@ class Features:
             name, _, value = token.partition("=")
             if name == "CASEMAPPING" and value in ("ascii", "rfc1459", "strict-rfc1459"):
                 self.casemapping = value
-            elif name == "CHANTYPES" and value:
+            elif name == "CHANTYPES" and value and set(value) <= set("#&+!"):
                 self.chantypes = value
             elif name == "STATUSMSG":
                 self.statusmsg = value

@@ -203,13 +203,18 @@ class Link:
         if wire is None or wire.transport is None or wire.closed.done():
             return
         now = self.now()
-        events = wire.session.tick(now)
+        try:
+            events = wire.session.tick(now)
+            data = wire.session.transmit(now) if not events else b""
+        except Exception:  # noqa: BLE001 - a session that cannot go on must not linger without a timer
+            log.exception("while serving the connection")
+            wire.abort()
+            return
         if events:
             self.handle(events)
             return
         if wire.session.ready and self.state != "online":
             self._set_state("online")
-        data = wire.session.transmit(now)
         if data and not wire.transport.is_closing():
             wire.transport.write(data)
         if wire.session.closing:

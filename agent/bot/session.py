@@ -235,8 +235,13 @@ class Session:
     def _handle(self, message: Message, now: float) -> None:
         log.debug("< %s %s %s", message.source, message.command, _loggable_params(message))
         handler = self._handlers.get(message.command)
-        if handler is not None:
+        if handler is None:
+            return
+        try:
             handler(message, now)
+        except ValueError as error:
+            # It gave a name that no message can carry.
+            log.warning("nonsense from the server: %s", one_line(str(error)))
 
     def _on_ping(self, message: Message, now: float) -> None:
         self._outbox.urgent(build("PONG", trailing=message.params[-1] if message.params else ""))
@@ -245,7 +250,8 @@ class Session:
         if self.registered or not self._registration.welcome():
             return
         self.registered = True
-        self.nick = message.param(0) or self.nick
+        given = message.param(0)
+        self.nick = given if given and " " not in given and not given.startswith(":") else self.nick
         if self.nick != self._wanted:
             self._regain_due = now + self._limits.regain_s
 
@@ -296,6 +302,8 @@ class Session:
             return
         self._learn_own_host(message.source)
         for name in message.param(0).split(","):
+            if not self.features.is_channel(name):
+                continue
             key = self.fold(name)
             self._channels[key] = name
             wish = self._wishes.setdefault(key, _Wish(name, "", _REJOIN_S, now))
@@ -331,7 +339,7 @@ class Session:
 
     def _on_nick(self, message: Message, now: float) -> None:
         new = message.param(0)
-        if not new:
+        if not new or " " in new or new.startswith(":"):
             return
         if self._is_me(message.nick):
             self.nick = new

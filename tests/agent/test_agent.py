@@ -207,6 +207,14 @@ class OtherBots(AgentTest):
         client.send(":coder!c@h PRIVMSG #agents :worker: thanks", f"{ALICE} PRIVMSG worker :marker")
         client.expect_nothing("PRIVMSG #agents", until="PRIVMSG alice :Hello!")
 
+    def test_the_cooldown_begins_anew_when_a_slow_answer_leaves(self) -> None:
+        self.llm.rules({"times": 1, "reply": {"content": "slow", "delay": 0.6}}, {"reply": {"content": "Hello!"}})
+        client = self.online(peers={"cooldown_s": 0.5, "bots": ["coder"]})
+        client.send(":coder!c@h PRIVMSG #agents :worker: 1")
+        client.expect("PRIVMSG #agents :coder: slow")
+        client.send(":coder!c@h PRIVMSG #agents :worker: 2", f"{ALICE} PRIVMSG worker :marker")
+        client.expect_nothing("PRIVMSG #agents", until="PRIVMSG alice :Hello!")
+
     def test_bots_come_to_an_end_and_a_human_starts_them_again(self) -> None:
         client = self.online(peers={"cooldown_s": 0, "max_turns": 3, "bots": ["coder"]})
         for _ in range(3):
@@ -439,6 +447,21 @@ class Connections(AgentTest):
         self.running.call(lambda: self.running.agent.desk.join(5))
         client.send(":worker!~agent@host.test JOIN #agents")
         client.expect("PRIVMSG #agents :alice: patience")
+
+    def test_a_stranger_whose_question_was_lost_with_the_connection_is_answered_once(self) -> None:
+        client = self.online()
+        client.send(":zoe!z@h PRIVMSG worker :before")
+        client.expect("WHOIS zoe")
+        client.close()
+        client = self.irc.accept()
+        client.welcome()
+        client.joined("#agents")
+        client.send(":zoe!z@h PRIVMSG worker :after")
+        client.whois("zoe")
+        client.expect("PRIVMSG zoe :Hello!")
+        client.send(":zoe!z@h PRIVMSG worker :marker")
+        client.expect("PRIVMSG zoe :Hello!")
+        self.assertEqual(len(self.llm.requests), 2)
 
     def test_a_server_that_is_not_there_yet_is_waited_for(self) -> None:
         port = self.irc.port

@@ -111,12 +111,13 @@ class Registering(SessionTest):
         self.registered({"#a": ""})
         commands = ["001", "004", "005", "311", "318", "353", "396", "433", "437", "CAP", "AUTHENTICATE", "JOIN", "PART", "KICK",
                     "NICK", "QUIT", "MODE", "PRIVMSG", "NOTICE", "INVITE", "CHGHOST", "PING", "PONG", "903", "904", "475"]
-        words = ["worker", "#a", "*", "", ":", "LS", "ACK", "NAK", "+", "alice", "\x01VERSION\x01", "\x01", "A=B", "x" * 600, "é"]
-        sources = ["", ":s ", ":worker!u@h ", ":alice!a@h ", ":worker ", ":! ", "@bot;a :alice!a@h "]
+        words = [":#b c", ":worker x", "::y", "#", "CHANTYPES=:", "CHANTYPES=x",  "worker", "#a", "*", "", ":", "LS", "ACK", "NAK", "+", "alice", "\x01VERSION\x01", "\x01", "A=B", "x" * 600, "é"]
+        sources = ["", ":s ", "::x!a@h ", ":a,b!c@d ",":worker!u@h ", ":alice!a@h ", ":worker ", ":! ", "@bot;a :alice!a@h "]
         for _ in range(6000):
             line = rng.choice(sources) + rng.choice(commands) + " " + " ".join(rng.choice(words) for _ in range(rng.randrange(6)))
             self.events += self.session.feed(line.encode() + b"\r\n", self.now)
-            self.now += 0.01
+            self.now += rng.choice([0.01, 0.01, 7.0])
+            self.session._pinged = None
             for out in self.sent():
                 self.assertLessEqual(len(out.encode()), 510)
         self.assertEqual(self.session.closing, "")

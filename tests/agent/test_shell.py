@@ -91,6 +91,10 @@ class Running(FolderTest):
                          "while :; do sleep 0.1; done' & while [ $(cat pids | wc -l) != 2 ]; do :; done; sleep 60", 1.0)
         self.wait_dead(self.pids(2))
 
+    def test_a_time_out_ends_children_that_have_cleared_their_environment(self) -> None:
+        self.run_command("env -i sleep 60 & echo $! >> pids; env -i sh -c 'echo $$ >> pids; sleep 60; true'", 0.5)
+        self.wait_dead(self.pids(2))
+
     def test_a_command_that_ignores_signals_is_ended_too(self) -> None:
         began = time.monotonic()
         self.assertTrue(self.run_command("trap '' TERM INT HUP; while :; do :; done", 0.3).timed_out)

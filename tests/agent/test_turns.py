@@ -5,6 +5,7 @@ import os
 import threading
 import unittest
 from typing import Any, Dict, List
+from unittest import mock
 
 from harness import FolderTest, make_config
 from scripted_llm import ScriptedLlm
@@ -124,6 +125,18 @@ class Thinking(TurnTest):
         self.cancel.set()
         thread.join(10)
         self.assertEqual([result.cancelled for result in results], [True])
+
+    def test_after_cancelling_no_further_tool_of_the_same_answer_runs(self) -> None:
+        self.llm.rules({"reply": {"calls": [{"name": "save_memory", "arguments": {"note": "first"}},
+                                            {"name": "write_file", "arguments": {"path": "second", "content": "x"}}]}})
+
+        def save(*_: object) -> str:
+            self.cancel.set()
+            return "saved"
+
+        with mock.patch.object(Memory, "save", save):
+            self.assertTrue(self.turn().cancelled)
+        self.assertFalse(os.path.exists(self.path("second")))
 
     def test_the_audit_log_names_turn_place_and_asker(self) -> None:
         self.llm.rules({"when": {"role": "user"}, "reply": {"calls": [{"name": "run_command", "arguments": {"command": "true"}}]}},
