@@ -62,11 +62,8 @@ std::string describe(simdjson::error_code error) {
 }
 
 bool is_plain_key(std::string_view key) {
-  if (key.empty()) return false;
-  for (const char c : key) {
-    if (std::isalnum(static_cast<unsigned char>(c)) == 0 && c != '_' && c != '-') return false;
-  }
-  return true;
+  const auto is_plain = [](unsigned char c) { return std::isalnum(c) != 0 || c == '_' || c == '-'; };
+  return !key.empty() && std::all_of(key.begin(), key.end(), is_plain);
 }
 
 // A name from a document, fit for one line of an error message.

@@ -161,7 +161,10 @@ void refuse_zero_bytes(const std::vector<std::string>& texts, std::string_view w
 std::vector<char*> pointers_to(const std::vector<std::string>& texts) {
   std::vector<char*> pointers;
   pointers.reserve(texts.size() + 1);
-  for (const std::string& text : texts) pointers.push_back(const_cast<char*>(text.c_str()));
+  for (const std::string& text : texts) {
+    // execve() declares its arguments so for the sake of old programs, and changes nothing.
+    pointers.push_back(const_cast<char*>(text.c_str()));  // NOLINT(cppcoreguidelines-pro-type-const-cast)
+  }
   pointers.push_back(nullptr);
   return pointers;
 }

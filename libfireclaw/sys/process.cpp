@@ -51,7 +51,7 @@ Child::Child(Child&& other) noexcept
     : id_{other.id_},
       pidfd_{std::move(other.pidfd_)},
       owned_{std::exchange(other.owned_, false)},
-      status_{std::move(other.status_)} {}
+      status_{other.status_} {}
 
 Child& Child::operator=(Child&& other) noexcept {
   if (this != &other) {
@@ -59,7 +59,7 @@ Child& Child::operator=(Child&& other) noexcept {
     id_ = other.id_;
     pidfd_ = std::move(other.pidfd_);
     owned_ = std::exchange(other.owned_, false);
-    status_ = std::move(other.status_);
+    status_ = other.status_;
   }
   return *this;
 }
