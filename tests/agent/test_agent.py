@@ -449,6 +449,7 @@ class Connections(AgentTest):
         client.expect("PRIVMSG #agents :alice: patience")
 
     def test_a_stranger_whose_question_was_lost_with_the_connection_is_answered_once(self) -> None:
+        self.llm.rules({"when": {"text": "marker"}, "reply": {"content": "marked"}}, {"reply": {"content": "Hello!"}})
         client = self.online()
         client.send(":zoe!z@h PRIVMSG worker :before")
         client.expect("WHOIS zoe")
@@ -460,7 +461,7 @@ class Connections(AgentTest):
         client.whois("zoe")
         client.expect("PRIVMSG zoe :Hello!")
         client.send(":zoe!z@h PRIVMSG worker :marker")
-        client.expect("PRIVMSG zoe :Hello!")
+        client.expect("PRIVMSG zoe :marked")
         self.assertEqual(len(self.llm.requests), 2)
 
     def test_a_server_that_is_not_there_yet_is_waited_for(self) -> None:

@@ -60,7 +60,7 @@ class ScriptedLlm:
 
         self._server = ThreadingHTTPServer((host, port), Handler)
         self._server.daemon_threads = False
-        self.host, self.port = self._server.server_address[0], self._server.server_address[1]
+        self.host, self.port = host, self._server.server_port
         self.url = f"http://{self.host}:{self.port}"
         # Most that were being answered at the same moment.
         self.at_once = 0
