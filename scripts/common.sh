@@ -20,11 +20,12 @@ build_packages=(
 # To prepare ~/.fireclaw and run commands. The last two libraries are loaded only when they are used: no dependency of
 # the program names them.
 run_packages=("$qemu_package" busybox-static squashfs-tools openssh-client ca-certificates libcurl4 libnftables1)
-# To test all of it.
+# To test all of it: the framework; what images are made of and looked into with; an IRC server; checkers.
 test_packages=(
   doctest-dev python3 python3-yaml
-  erofs-utils mmdebstrap umoci skopeo iproute2
-  clang-format shellcheck
+  mmdebstrap umoci skopeo cpio xz-utils zstd lz4
+  iproute2 ngircd openssl
+  clang-format mypy shellcheck
 )
 
 started=$SECONDS

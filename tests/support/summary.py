@@ -27,9 +27,10 @@ def labels_by_test(build: str) -> dict[str, list[str]]:
 
 
 def outcome(case: xml.Element) -> str:
-    if case.find("skipped") is not None:
+    skipped = case.find("skipped")
+    if skipped is not None:
         # ctest also says "skipped" of a program that could not be started.
-        return SKIPPED if "SKIP_RETURN_CODE" in case.find("skipped").get("message", "") else FAILED
+        return SKIPPED if skipped.get("message", "").startswith("SKIP_") else FAILED
     return PASSED if case.get("status") == "run" else FAILED
 
 
@@ -38,13 +39,12 @@ def last_line(case: xml.Element) -> str:
     return lines[-1] if lines else "gave no reason"
 
 
-def main() -> int:
-    build, results, *required = sys.argv[1:]
-    labels = labels_by_test(build)
+def summarize(results: xml.Element, labels: dict[str, list[str]], required: list[str]) -> tuple[list[str], bool]:
+    """The lines to print, and whether all is well."""
     by_label: dict[str, Counter[str]] = defaultdict(Counter)
     total: Counter[str] = Counter()
     skipped = []
-    for case in xml.parse(results).getroot().iter("testcase"):
+    for case in results.iter("testcase"):
         name = case.get("name", "")
         result = outcome(case)
         total[result] += 1
@@ -53,17 +53,22 @@ def main() -> int:
         if result == SKIPPED:
             skipped.append(f"skipped {name}: {last_line(case)}")
 
-    print(f"{'label':<12}{PASSED:>8}{FAILED:>8}{SKIPPED:>9}")
+    lines = [f"{'label':<12}{PASSED:>8}{FAILED:>8}{SKIPPED:>9}"]
     for label in sorted(by_label):
         count = by_label[label]
-        print(f"{label:<12}{count[PASSED]:>8}{count[FAILED]:>8}{count[SKIPPED]:>9}")
-    for line in sorted(skipped):
-        print(line)
+        lines.append(f"{label:<12}{count[PASSED]:>8}{count[FAILED]:>8}{count[SKIPPED]:>9}")
+    lines += sorted(skipped)
     absent = [label for label in required if by_label[label][PASSED] + by_label[label][FAILED] == 0]
-    for label in absent:
-        print(f"no test of the required label '{label}' ran")
-    print(f"{total[PASSED]} passed, {total[FAILED]} failed, {total[SKIPPED]} skipped")
-    return 1 if absent or total[FAILED] or not total[PASSED] else 0
+    lines += [f"no test of the required label '{label}' ran" for label in absent]
+    lines.append(f"{total[PASSED]} passed, {total[FAILED]} failed, {total[SKIPPED]} skipped")
+    return lines, not absent and not total[FAILED] and bool(total[PASSED])
+
+
+def main() -> int:
+    build, results, *required = sys.argv[1:]
+    lines, well = summarize(xml.parse(results).getroot(), labels_by_test(build), required)
+    print("\n".join(lines))
+    return 0 if well else 1
 
 
 if __name__ == "__main__":
