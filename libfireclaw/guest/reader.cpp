@@ -42,7 +42,7 @@ char* ByteQueue::reserve(std::size_t bytes) {
   if (buffer_.size() - end_ >= bytes) return buffer_.data() + end_;
   // Moving at most as much as was consumed since the last time keeps the cost per byte constant.
   const std::size_t held = end_ - begin_;
-  if (begin_ >= held) {
+  if (begin_ > 0 && begin_ >= held) {
     std::memmove(buffer_.data(), buffer_.data() + begin_, held);
     begin_ = 0;
     end_ = held;
