@@ -69,10 +69,11 @@ Check check_engine(const state::Config::Engine& entry) {
   return check;
 }
 
-void check_image(const Host::Impl& host, const state::Config& config, std::vector<Check>& checks) {
-  Check check{"image " + config.default_image, CheckStatus::Ok, {}, {}};
+void check_image(const Host::Impl& host, std::vector<Check>& checks) {
+  const std::string name{built_in_image};
+  Check check{"image " + name, CheckStatus::Ok, {}, {}};
   try {
-    const auto image = host.images.open(config.default_image);
+    const auto image = host.images.open(name);
     check.detail = fmt::format("kernel {} ({})", image.manifest.kernel.release, image.manifest.kernel.source);
     checks.push_back(check);
     const auto engine = core::find_engine(host, image);
@@ -112,7 +113,7 @@ std::vector<Check> Host::doctor() const {
   checks.push_back({"setup", done ? CheckStatus::Ok : CheckStatus::Missing,
                     done ? fmt::format("done by fireclaw {}", config.set_up_by) : "not done yet",
                     done ? "" : "fireclaw setup"});
-  if (done) check_image(*impl_, config, checks);
+  if (done) check_image(*impl_, checks);
   for (const auto& entry : config.engines) checks.push_back(check_engine(entry));
   // An engine that could not even be tried has no verdict before setup.
   if (config.engines.empty()) {

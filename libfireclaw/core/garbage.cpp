@@ -11,6 +11,24 @@ void append(std::vector<std::filesystem::path>& to, std::vector<std::filesystem:
   to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
 }
 
+/// Automatic snapshots of images that are gone or were rebuilt: nothing will ever look for them again.
+std::vector<std::filesystem::path> remove_orphaned_snapshots(const Host::Impl& host) {
+  std::vector<std::filesystem::path> removed;
+  for (const auto& name : host.snapshots.names()) {
+    try {
+      const auto record = host.snapshots.find(name);
+      if (!record || !record->automatic) continue;
+      const auto image = host.images.find(record->image);
+      if (image && image->manifest.digest == record->key.image_digest) continue;
+      host.snapshots.remove(name);
+      removed.push_back(host.layout.snapshots() / name);
+    } catch (const Error& problem) {
+      host.logger.warning(problem.what());
+    }
+  }
+  return removed;
+}
+
 }  // namespace
 
 GarbageReport Host::collect_garbage() {
@@ -24,6 +42,7 @@ GarbageReport Host::collect_garbage() {
   append(report.removed, impl_->runs.remove_unfinished());
   append(report.removed, impl_->runs.remove_broken());
   append(report.removed, impl_->snapshots.remove_unfinished());
+  append(report.removed, remove_orphaned_snapshots(*impl_));
   append(report.removed, impl_->images.collect_garbage(impl_->options.search_path));
   return report;
 }

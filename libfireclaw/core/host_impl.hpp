@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "base/logger.hpp"
@@ -14,6 +15,9 @@
 #include "state/snapshots.hpp"
 
 namespace fireclaw {
+
+/// The image that setup builds and that machines run from unless they are told otherwise.
+inline constexpr std::string_view built_in_image = "busybox";
 
 /// What a Host and everything made from it share. Immutable after construction: safe from any thread.
 struct Host::Impl {

@@ -16,7 +16,6 @@
 namespace fireclaw {
 namespace {
 
-constexpr std::string_view built_in_image = "busybox";
 /// Another setup may be downloading a kernel and building an image.
 constexpr std::chrono::minutes setup_lock_limit{30};
 constexpr std::chrono::seconds keygen_limit{30};

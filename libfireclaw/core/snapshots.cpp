@@ -30,6 +30,11 @@ std::string obstacle(const Host::Impl& host, const state::SnapshotRecord& record
   return {};
 }
 
+Error name_taken(const std::string& name) {
+  return Error{ErrorCode::AlreadyExists,
+               fmt::format("there is a snapshot named '{}'; remove it with: fireclaw snapshot remove {}", name, name)};
+}
+
 }  // namespace
 
 SnapshotInfo describe(const Host::Impl& host, const state::SnapshotRecord& record) {
@@ -65,8 +70,7 @@ Snapshot save_snapshot(VM::Impl& vm, const std::string& name, bool replace, Afte
   auto draft = vm.host->snapshots.begin(record.name, deadline);
   if (const auto existing = vm.host->snapshots.find(record.name); existing && !replace) {
     if (record.automatic) return Access::snapshot(describe(*vm.host, *existing));
-    throw Error{ErrorCode::AlreadyExists,
-                fmt::format("there is a snapshot named '{}'; remove it with: fireclaw snapshot remove {}", name, name)};
+    throw name_taken(name);
   }
   {
     const ScopeGuard go_on{[&] {
@@ -98,6 +102,7 @@ Snapshot Snapshot::create(const Host& host, const VMConfig& config, const std::s
       return Access::snapshot(core::describe(*vm.host, *existing));
     }
   }
+  if (!name.empty() && !replace && vm.host->snapshots.find(name)) throw core::name_taken(name);
   vm.start();
   return core::save_snapshot(vm, name, replace, core::AfterSave::End);
 }

@@ -68,9 +68,8 @@ Config read_config(const std::filesystem::path& file) {
   if (const auto schema = value.at("schema").as_uint(); schema != Config::schema) {
     value.at("schema").fail(fmt::format("this fireclaw reads schema {}, the file has {}", Config::schema, schema));
   }
-  value.only({"schema", "default_image", "engines", "set_up_by"});
+  value.only({"schema", "engines", "set_up_by"});
   Config config;
-  config.default_image = value.at("default_image").as_string();
   config.set_up_by = value.at("set_up_by").as_string();
   for (const auto& entry : value.at("engines").as_array()) config.engines.push_back(read_engine(entry));
   return config;
@@ -80,7 +79,6 @@ void write_config(const std::filesystem::path& file, const Config& config) {
   json::Writer out{json::Writer::Style::Pretty};
   out.begin_object();
   out.field("schema", Config::schema);
-  out.field("default_image", config.default_image);
   out.field("set_up_by", config.set_up_by);
   out.key("engines").begin_array();
   for (const auto& entry : config.engines) write_engine(out, entry);

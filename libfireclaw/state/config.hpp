@@ -13,8 +13,6 @@ namespace fireclaw::state {
 struct Config {
   static constexpr unsigned schema = 1;
 
-  /// The image that `run` uses.
-  std::string default_image = "busybox";
   /// What was seen of each engine with each kernel. An engine's program is recognised by path, size and time of
   /// change: after an upgrade its verdicts no longer count.
   struct Engine {

@@ -62,8 +62,8 @@ TEST_CASE("a torn or foreign configuration is reported with its path and left al
   state::write_config(file, {});
   const auto whole = sys::read_file(file);
   for (const auto& content : {whole.substr(0, whole.size() / 2), std::string{}, std::string{"[1]"},
-                              std::string{R"({"schema": 99, "default_image": "x", "set_up_by": "", "engines": []})"},
-                              std::string{R"({"schema": 1, "default_image": 7, "set_up_by": "", "engines": []})"}}) {
+                              std::string{R"({"schema": 99, "set_up_by": "", "engines": []})"},
+                              std::string{R"({"schema": 1, "set_up_by": 7, "engines": []})"}}) {
     std::ofstream{file} << content;
     std::string text;
     CHECK(code_of(file, text) == ErrorCode::Corrupt);
