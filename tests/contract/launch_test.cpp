@@ -198,7 +198,7 @@ TEST_CASE_FIXTURE(EngineFixture, "a guest that reboots ends its engine") {
   const auto stream = instance->connect_guest(Deadline::after(10s), {});
   sys::write_all(stream.stream.get(), "reboot\n");
   CHECK(instance->wait_exit(Deadline::after(10s), {}));
-  CHECK(instance->exit_reason() == "firecracker exited with status 0");
+  CHECK(instance->exit_reason() == "exited with status 0");
 }
 
 TEST_CASE_FIXTURE(EngineFixture, "what an earlier engine left in the folder is no obstacle") {

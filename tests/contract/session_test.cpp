@@ -34,7 +34,7 @@ TEST_CASE_FIXTURE(GuestFixture, "a command runs in a cold machine, and shutting 
   CHECK(result.err == "err\n");
   session.shutdown(1s, Deadline::after(10s));
   CHECK(instance->wait_exit(Deadline::after(10s), {}));
-  CHECK(instance->exit_reason() == "firecracker exited with status 0");
+  CHECK(instance->exit_reason() == "exited with status 0");
 }
 
 TEST_CASE_FIXTURE(GuestFixture, "commands run in clones side by side, and in the machine they came from") {

@@ -250,6 +250,7 @@ TEST_CASE_FIXTURE(EngineFixture, "a stream outlives a pause where Firecracker le
   CHECK(read_line(stream.stream.get(), 50ms).empty());
   instance->resume(Deadline::after(5s));
   CHECK(read_line(stream.stream.get(), 5s) == (lives ? "while paused\n" : ""));
+  CHECK(instance->resume_resets_streams() == !lives);
 }
 
 TEST_CASE_FIXTURE(EngineFixture, "clones are reached in every version that can restore them") {

@@ -22,8 +22,8 @@ namespace fireclaw::vmm::firecracker {
 namespace {
 
 constexpr std::size_t log_tail_bytes = 1000;
-/// A process closes its connections a moment before it counts as ended.
-constexpr std::chrono::seconds end_limit{2};
+/// How long a process that has closed its connections may take until it counts as ended.
+constexpr std::chrono::milliseconds end_limit{500};
 
 /// Text of several lines as one, for an error message.
 std::string one_line(std::string_view text) {
@@ -53,15 +53,16 @@ void publish(const std::filesystem::path& from, const std::filesystem::path& to)
 }  // namespace
 
 std::string exit_reason(EngineProcess& process, const TextPipe* log) {
-  const std::string end = process.describe_end();
-  if (end.empty()) return {};
-  const std::string tail = log != nullptr ? one_line(log->tail(log_tail_bytes)) : std::string{};
-  return tail.empty() ? fmt::format("firecracker {}", end) : fmt::format("firecracker {}; log: {}", end, tail);
+  std::string reason = process.describe_end();
+  if (reason.empty() || log == nullptr) return reason;
+  if (const std::string tail = one_line(log->tail(log_tail_bytes)); !tail.empty()) reason += "; log: " + tail;
+  return reason;
 }
 
-void throw_if_ended(EngineProcess& process, const TextPipe* log) {
-  if (sys::wait_fd(process.pidfd(), POLLIN, Deadline::after(end_limit)) != sys::WaitResult::Ready) return;
-  throw Error{ErrorCode::Vmm, exit_reason(process, log), std::current_exception()};
+void throw_if_ended(EngineProcess& process, const TextPipe* log, Lost lost) {
+  if (lost == Lost::Connection) (void)sys::wait_fd(process.pidfd(), POLLIN, Deadline::after(end_limit));
+  const std::string reason = exit_reason(process, log);
+  if (!reason.empty()) throw Error{ErrorCode::Vmm, "firecracker " + reason, std::current_exception()};
 }
 
 void remove_sockets(const std::filesystem::path& run_dir) noexcept {
@@ -79,7 +80,7 @@ std::string FirecrackerInstance::call(const http::Request& request, Deadline dea
     return parts_.api.call(request, deadline, stop);
   } catch (const Error& error) {
     if (error.code() == ErrorCode::Io || error.code() == ErrorCode::NotFound) {
-      throw_if_ended(parts_.process, log());
+      throw_if_ended(parts_.process, log(), Lost::Connection);
     }
     throw;
   }
@@ -183,10 +184,11 @@ GuestStream FirecrackerInstance::connect_guest(Deadline deadline, const std::sto
     first_connection_ = false;
     if (stream) return {std::move(*stream), std::nullopt};
   } catch (const Error& error) {
-    if (error.code() == ErrorCode::Vmm || error.code() == ErrorCode::Io) throw_if_ended(parts_.process, log());
+    if (error.code() == ErrorCode::Io) throw_if_ended(parts_.process, log(), Lost::Connection);
+    throw_if_ended(parts_.process, log(), Lost::Nothing);
     throw;
   }
-  if (parts_.process.ended()) throw_if_ended(parts_.process, log());
+  throw_if_ended(parts_.process, log(), Lost::Nothing);
   throw Error{ErrorCode::Guest,
               "the guest refused the connection: guestd does not listen (it ended, or is not up yet)"};
 }

@@ -47,9 +47,8 @@ class FirecrackerInstance final : public Instance {
 
   [[nodiscard]] RuntimeRecord record() const override { return parts_.record; }
   void pause(Deadline deadline) override;
-  /// On Firecracker 1.16 streams to the guest that were open before the pause are lost: see
-  /// waits_for_reset_after_resume().
   void resume(Deadline deadline) override;
+  [[nodiscard]] bool resume_resets_streams() const override { return waits_for_reset_after_resume(parts_.version); }
   void snapshot(const SnapshotFiles& files, Deadline deadline) override;
   GuestStream connect_guest(Deadline deadline, const std::stop_token& stop) override;
   void kill() noexcept override;
@@ -71,11 +70,12 @@ class FirecrackerInstance final : public Instance {
   bool first_connection_ = true;
 };
 
-/// Why an engine ended: "firecracker exited with status 1; log: ..."; empty while it runs.
+/// Why an engine ended: "exited with status 1; log: ..."; empty while it runs.
 std::string exit_reason(EngineProcess& process, const TextPipe* log);
-/// After a request failed: throws the reason if it was the engine's end (for which it waits a moment, since the
-/// connection goes before the process), else returns.
-void throw_if_ended(EngineProcess& process, const TextPipe* log);
+/// What made a call fail. A process closes its connections a moment before it counts as ended.
+enum class Lost { Nothing, Connection };
+/// After a failure: throws the reason for the engine's end, if it has ended, or ends within that moment.
+void throw_if_ended(EngineProcess& process, const TextPipe* log, Lost lost);
 /// The sockets that an engine leaves behind.
 void remove_sockets(const std::filesystem::path& run_dir) noexcept;
 

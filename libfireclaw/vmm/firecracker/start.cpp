@@ -136,7 +136,7 @@ Started start_process(const std::filesystem::path& binary, const LaunchSpec& spe
     http::preload();  // while the engine starts
     const auto socket = spec.run_dir / file::api_socket;
     await_api(watch, process, socket, options);
-    if (process.ended()) throw Error{ErrorCode::Vmm, exit_reason(process, &log)};
+    throw_if_ended(process, &log, Lost::Nothing);
     if (options.on_phase) options.on_phase("api", std::chrono::steady_clock::now() - spawned);
     return Started{std::move(process), Api{socket}, std::move(console), std::move(log), std::move(watch).end()};
   } catch (...) {

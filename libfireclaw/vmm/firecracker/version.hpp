@@ -13,7 +13,7 @@ struct Version {
   unsigned minor = 0;
   unsigned patch = 0;
 
-  auto operator<=>(const Version&) const = default;
+  auto operator<=>(const Version&) const = default;  // NOLINT(modernize-use-nullptr): takes the default for a 0
 };
 
 /// The oldest that is supported.
