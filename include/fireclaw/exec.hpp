@@ -30,11 +30,11 @@ struct ExecOptions {
   /// Program and arguments, run as they are. The program is searched in the guest's PATH if it has no slash.
   /// Use shell() for a shell line.
   std::vector<std::string> argv;
-  /// Added to the guest's basic environment (PATH, HOME, USER, LANG; TERM with `tty`), replacing equal names.
+  /// Added to what the guest (PATH, HOME, USER, LANG; TERM with `tty`) and an OCI image set; equal names are replaced.
   std::vector<std::pair<std::string, std::string>> env;
-  /// Working directory in the guest; empty: the user's home, or / if that does not exist.
+  /// Working directory in the guest; empty: the OCI image's, else the user's home, or / if that does not exist.
   std::string cwd;
-  /// User name or numeric "uid[:gid]" in the guest; empty: root.
+  /// User name or numeric "uid[:gid]" in the guest; empty: the OCI image's, else root.
   std::string user;
 
   /// What the command reads on stdin. At most one of the two is used; with neither, stdin is /dev/null

@@ -48,6 +48,17 @@ std::string in_one_line(std::string text) {
   return line;
 }
 
+/// What the image's makers meant for its commands holds where the caller says nothing.
+void apply_defaults(ExecOptions& options, const image::RunDefaults& defaults) {
+  if (options.cwd.empty()) options.cwd = defaults.cwd;
+  if (options.user.empty()) options.user = defaults.user;
+  for (const auto& variable : defaults.env) {
+    const bool given = std::ranges::any_of(
+        options.env, [&](const auto& other) { return other.first == variable.first; });
+    if (!given) options.env.push_back(variable);
+  }
+}
+
 }  // namespace
 
 VM::Impl::Impl(std::shared_ptr<Host::Impl> host_impl, VMConfig with) : host{std::move(host_impl)}, config{std::move(with)} {
@@ -255,10 +266,12 @@ void VM::Impl::resume(Deadline deadline) {
   if (state == VMState::Running) return;
   if (state != VMState::Paused) require_running();
   instance->resume(deadline);
+  if (instance->resume_resets_streams()) open_session.reset();
   note_state(VMState::Running);
 }
 
 guest::Process VM::Impl::start_command(ExecOptions options) {
+  apply_defaults(options, image.manifest.defaults);
   const auto deadline = Deadline::after(std::chrono::nanoseconds{config.start_timeout});
   const auto stop = options.stop;
   {

@@ -146,7 +146,10 @@ std::string resolve_program(const SpawnSpec& spec) {
   }
   if (name.find('/') != std::string::npos) return std::filesystem::absolute(name).string();
   std::string folders;
-  for (const auto& folder : spec.search_path) folders += (folders.empty() ? "" : ":") + folder.string();
+  for (const auto& folder : spec.search_path) {
+    if (!folders.empty()) folders += ':';
+    folders += folder.string();
+  }
   throw Error{ErrorCode::NotFound, fmt::format("cannot run '{}': no such program in '{}'", name, folders)};
 }
 
