@@ -302,7 +302,7 @@ TEST_CASE("a missing program is named with the package that has it") {
   shop.options.search_path = {shop.folder.path()};
   const auto [code, text] = error_of([&] { shop.build("x", Tar{shop.small_tar()}); });
   CHECK(code == ErrorCode::NotFound);
-  CHECK(text == "the program 'sqfstar' is missing; install it with: apt-get install squashfs-tools");
+  CHECK(text == "the program 'mksquashfs' is missing; install it with: apt-get install squashfs-tools");
   CHECK(has(error_of([&] { shop.build("x", Busybox{}); }).second, "apt-get install busybox-static"));
   CHECK(shop.leftovers().empty());
 }

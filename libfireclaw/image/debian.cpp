@@ -40,11 +40,19 @@ Tree make_debian_root(const Debian& source, const RootContext& context) {
   check_word(source.suite, "Debian suite");
   for (const std::string& package : source.packages) check_word(package, "package name");
   if (!source.mirror.empty()) check_word(source.mirror, "mirror");
+  const std::string mmdebstrap = tools.require("mmdebstrap", "mmdebstrap").string();
   const fs::path archive = tools.temp / "rootfs.tar";
 
   std::vector<std::string> argv = namespaced(tools);
   const bool is_root_inside = !argv.empty() || ::geteuid() == 0;
-  argv.insert(argv.end(), {tools.require("mmdebstrap", "mmdebstrap").string(),
+  if (!is_root_inside && !sys::find_program("fakechroot", tools.search_path)) {
+    throw Error{
+        ErrorCode::PermissionDenied,
+        "making a Debian root as an ordinary user takes a user namespace with sub-ids, which cannot be had here; "
+        "run: apt-get install uidmap; usermod --add-subuids 100000-165535 --add-subgids 100000-165535 YOU (as "
+        "root), or build the image as root"};
+  }
+  argv.insert(argv.end(), {mmdebstrap,
                            // Root in a user namespace of our own can do what root can; without one, mmdebstrap has
                            // its own ways (fakechroot).
                            is_root_inside ? "--mode=root" : "--mode=auto", "--variant=minbase", "--format=tar"});

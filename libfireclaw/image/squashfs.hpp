@@ -9,7 +9,7 @@
 
 namespace fireclaw::image {
 
-/// Makes a squashfs image of the tree at `target` (which must not exist), by sqfstar, without root: owners, modes,
+/// Makes a squashfs image of the tree at `target` (which must not exist), by mksquashfs, without root: owners, modes,
 /// devices and extended attributes go in as the tree has them. `progress` is told of content bytes done and in all.
 void make_squashfs(const Tree& tree, const std::filesystem::path& target, const Tools& tools,
                    const std::function<void(std::uint64_t done, std::uint64_t total)>& progress);
