@@ -164,9 +164,8 @@ void add_bench(CLI::App& app, Context& context, Action& action) {
   command->add_option("--concurrent", options->concurrent, "Machines started at once")->capture_default_str();
   add_machine_options(*command, options->machine, options->network);
   command->add_flag("--json", options->json, "Print JSON");
-  command->callback([options, &context, &action] {
-    action = [options, &context] { return bench(*options, context); };
-  });
+  command->callback(
+      [options, &context, &action] { action = [options, &context] { return bench(*options, context); }; });
 }
 
 }  // namespace fireclaw::cli

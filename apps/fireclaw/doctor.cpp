@@ -21,7 +21,8 @@ std::string_view word(CheckStatus status) {
 
 int doctor(bool json, const Context& context) {
   const auto checks = context.open_host().doctor();
-  const bool broken = std::ranges::any_of(checks, [](const Check& check) { return check.status == CheckStatus::Missing; });
+  const bool broken =
+      std::ranges::any_of(checks, [](const Check& check) { return check.status == CheckStatus::Missing; });
   if (json) {
     Json list = Json::array();
     for (const auto& check : checks) {
@@ -47,9 +48,7 @@ void add_doctor(CLI::App& app, Context& context, Action& action) {
   auto* command = app.add_subcommand("doctor", "Show what works here, what is missing, and what mends it");
   command->footer("Exit status: 0 if commands can be run, 1 if something needed is missing.");
   command->add_flag("--json", *json, "Print JSON");
-  command->callback([json, &context, &action] {
-    action = [json, &context] { return doctor(*json, context); };
-  });
+  command->callback([json, &context, &action] { action = [json, &context] { return doctor(*json, context); }; });
 }
 
 }  // namespace fireclaw::cli

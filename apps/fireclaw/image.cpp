@@ -56,9 +56,9 @@ int build(const BuildOptions& options, const Context& context) {
     progress.finish();
     throw;
   }
-  std::puts(fmt::format("image {}: {}, kernel {}, {}", info.name, info.source, info.kernel_release,
-                        human_bytes(info.bytes))
-                .c_str());
+  std::puts(
+      fmt::format("image {}: {}, kernel {}, {}", info.name, info.source, info.kernel_release, human_bytes(info.bytes))
+          .c_str());
   return 0;
 }
 
@@ -105,16 +105,13 @@ void add_image(CLI::App& app, Context& context, Action& action) {
   options->kernel.add_to(*build_command);
   build_command->add_option("--kernel-of", options->kernel_of, "The kernel of another image")->type_name("IMAGE");
   build_command->add_flag("--replace", options->replace, "Replace an image of that name");
-  build_command->callback([options, &context, &action] {
-    action = [options, &context] { return build(*options, context); };
-  });
+  build_command->callback(
+      [options, &context, &action] { action = [options, &context] { return build(*options, context); }; });
 
   auto json = std::make_shared<bool>(false);
   auto* list_command = group->add_subcommand("list", "List images");
   list_command->add_flag("--json", *json, "Print JSON");
-  list_command->callback([json, &context, &action] {
-    action = [json, &context] { return list(*json, context); };
-  });
+  list_command->callback([json, &context, &action] { action = [json, &context] { return list(*json, context); }; });
 
   auto name = std::make_shared<std::string>();
   auto* remove_command = group->add_subcommand("remove", "Remove an image and its snapshots");

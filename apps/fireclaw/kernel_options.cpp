@@ -5,10 +5,13 @@
 namespace fireclaw::cli {
 
 void KernelOptions::add_to(CLI::App& command) {
-  command.add_option("--kernel", kernel_, "Kernel to use: a vmlinux or bzImage file, or a URL; default: Debian's cloud kernel")
+  command
+      .add_option("--kernel", kernel_,
+                  "Kernel to use: a vmlinux or bzImage file, or a URL; default: Debian's cloud kernel")
       ->type_name("PATH|URL");
   command.add_option("--kernel-sha256", sha256_, "SHA-256 of the kernel at the URL")->type_name("HEX");
-  command.add_option("--modules", modules_, "The /lib/modules/<release> folder of the kernel file, if it needs modules")
+  command
+      .add_option("--modules", modules_, "The /lib/modules/<release> folder of the kernel file, if it needs modules")
       ->type_name("DIR");
 }
 

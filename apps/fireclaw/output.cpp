@@ -56,9 +56,7 @@ void print_row(const std::vector<std::string>& row, const std::vector<std::size_
 
 }  // namespace
 
-void print_json(const Json& value) {
-  std::puts(value.dump(2, ' ', false, Json::error_handler_t::replace).c_str());
-}
+void print_json(const Json& value) { std::puts(value.dump(2, ' ', false, Json::error_handler_t::replace).c_str()); }
 
 void Table::print() const {
   std::vector<std::size_t> widths;
@@ -83,9 +81,7 @@ std::string human_bytes(std::uint64_t bytes) {
                                 : fmt::format("{:.0f} {}", value, units[unit]);
 }
 
-double to_ms(std::chrono::nanoseconds duration) {
-  return std::chrono::duration<double, std::milli>(duration).count();
-}
+double to_ms(std::chrono::nanoseconds duration) { return std::chrono::duration<double, std::milli>(duration).count(); }
 
 std::string human_duration(std::chrono::nanoseconds duration) {
   const auto ms = to_ms(duration);

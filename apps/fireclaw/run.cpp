@@ -96,9 +96,9 @@ ExecOptions make_exec(const RunOptions& options, const Context& context) {
 
 void print_phases(const VMInfo& info, std::chrono::nanoseconds opened, const ExecResult& result,
                   std::chrono::nanoseconds total) {
-  std::string text = fmt::format("fireclaw: VM {} ({}, {}); open {}", info.id, info.engine,
-                                 info.snapshot.empty() ? "cold boot" : "snapshot " + info.snapshot,
-                                 human_duration(opened));
+  std::string text =
+      fmt::format("fireclaw: VM {} ({}, {}); open {}", info.id, info.engine,
+                  info.snapshot.empty() ? "cold boot" : "snapshot " + info.snapshot, human_duration(opened));
   for (const auto& phase : info.phases) text += fmt::format(", {} {}", phase.name, human_duration(phase.duration));
   text += fmt::format(", command {}, total {}\n", human_duration(result.duration), human_duration(total));
   std::fputs(text.c_str(), stderr);
@@ -201,7 +201,9 @@ void add_run(CLI::App& app, Context& context, Action& action) {
   command->add_flag("--no-snapshot", options->no_snapshot, "Boot cold");
   command->add_option("--snapshot", options->machine.snapshot, "Restore this snapshot")->type_name("NAME");
   add_machine_options(*command, options->machine, options->network);
-  command->add_option("-e,--env", options->env, "Environment variable")->type_name("KEY=VALUE")->allow_extra_args(false);
+  command->add_option("-e,--env", options->env, "Environment variable")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
   command->add_option("-w,--workdir", options->cwd, "Working directory in the guest")->type_name("DIR");
   command->add_option("-u,--user", options->user, "User name or uid[:gid] in the guest")->type_name("USER");
   command->add_flag("-i,--interactive", options->interactive, "Pass on standard input even if it is a terminal");
@@ -213,9 +215,7 @@ void add_run(CLI::App& app, Context& context, Action& action) {
       ->type_name("SRC:DST")
       ->allow_extra_args(false);
   command->add_flag("--json", options->json, "Print one JSON object: status, timings, outputs");
-  command->callback([options, &context, &action] {
-    action = [options, &context] { return run(*options, context); };
-  });
+  command->callback([options, &context, &action] { action = [options, &context] { return run(*options, context); }; });
 }
 
 }  // namespace fireclaw::cli

@@ -73,9 +73,8 @@ void add_setup(CLI::App& app, Context& context, Action& action) {
   options->kernel.add_to(*command);
   command->add_flag("--force", options->force, "Do every step anew");
   command->add_flag("--json", options->json, "Print the report as JSON");
-  command->callback([options, &context, &action] {
-    action = [options, &context] { return setup(*options, context); };
-  });
+  command->callback(
+      [options, &context, &action] { action = [options, &context] { return setup(*options, context); }; });
 }
 
 }  // namespace fireclaw::cli

@@ -74,9 +74,8 @@ void Signals::watch(int signal_fd) {
 ResizeWatch::ResizeWatch(std::function<void()> on_resize) : wake_fd_{check(::eventfd(0, EFD_CLOEXEC), "eventfd")} {
   const auto resize = set_of({SIGWINCH});
   const int signal_fd = check(::signalfd(-1, &resize, SFD_CLOEXEC), "signalfd");
-  thread_ = std::thread{[this, signal_fd, on_resize = std::move(on_resize)] {
-    follow(signal_fd, wake_fd_, [&](int) { on_resize(); });
-  }};
+  thread_ = std::thread{
+      [this, signal_fd, on_resize = std::move(on_resize)] { follow(signal_fd, wake_fd_, [&](int) { on_resize(); }); }};
 }
 
 ResizeWatch::~ResizeWatch() {

@@ -26,9 +26,8 @@ int create(CreateOptions options, const Context& context) {
   if (!options.of.empty() && options.name.empty()) {
     throw Error{ErrorCode::InvalidArgument, "--of needs a name for the snapshot"};
   }
-  const auto snapshot = options.of.empty()
-                            ? Snapshot::create(host, options.machine, options.name, options.replace)
-                            : VM::attach(host, options.of).snapshot(options.name);
+  const auto snapshot = options.of.empty() ? Snapshot::create(host, options.machine, options.name, options.replace)
+                                           : VM::attach(host, options.of).snapshot(options.name);
   if (options.json) {
     print_json(to_json(snapshot.info()));
   } else {
@@ -75,16 +74,13 @@ void add_snapshot(CLI::App& app, Context& context, Action& action) {
   add_machine_options(*create_command, options->machine, options->network);
   create_command->add_flag("--replace", options->replace, "Replace a snapshot of that name");
   create_command->add_flag("--json", options->json, "Print JSON");
-  create_command->callback([options, &context, &action] {
-    action = [options, &context] { return create(*options, context); };
-  });
+  create_command->callback(
+      [options, &context, &action] { action = [options, &context] { return create(*options, context); }; });
 
   auto json = std::make_shared<bool>(false);
   auto* list_command = group->add_subcommand("list", "List snapshots");
   list_command->add_flag("--json", *json, "Print JSON");
-  list_command->callback([json, &context, &action] {
-    action = [json, &context] { return list(*json, context); };
-  });
+  list_command->callback([json, &context, &action] { action = [json, &context] { return list(*json, context); }; });
 
   auto name = std::make_shared<std::string>();
   auto* remove_command = group->add_subcommand("remove", "Remove a snapshot; machines restored from it live on");

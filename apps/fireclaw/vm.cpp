@@ -49,9 +49,7 @@ void add_vm(CLI::App& app, Context& context, Action& action) {
   auto json = std::make_shared<bool>(false);
   auto* list_command = group->add_subcommand("list", "List running machines");
   list_command->add_flag("--json", *json, "Print JSON");
-  list_command->callback([json, &context, &action] {
-    action = [json, &context] { return list(*json, context); };
-  });
+  list_command->callback([json, &context, &action] { action = [json, &context] { return list(*json, context); }; });
   auto ids = std::make_shared<std::vector<std::string>>();
   auto* kill_command = group->add_subcommand("kill", "End machines at once");
   kill_command->add_option("id", *ids, "The machines' ids")->required();
@@ -68,9 +66,7 @@ void add_gc(CLI::App& app, Context& context, Action& action) {
   auto json = std::make_shared<bool>(false);
   auto* command = app.add_subcommand("gc", "End machines whose owner is gone and remove leftovers");
   command->add_flag("--json", *json, "Print JSON");
-  command->callback([json, &context, &action] {
-    action = [json, &context] { return collect(*json, context); };
-  });
+  command->callback([json, &context, &action] { action = [json, &context] { return collect(*json, context); }; });
 }
 
 }  // namespace fireclaw::cli

@@ -27,7 +27,7 @@ struct HostOptions {
   std::filesystem::path firecracker;
   std::filesystem::path qemu;
   /// Where programs are searched: engines, and the tools that build images.
-  std::vector<std::filesystem::path> search_path = {"/usr/local/bin", "/usr/bin", "/bin",
+  std::vector<std::filesystem::path> search_path = {"/usr/local/bin",  "/usr/bin",  "/bin",
                                                     "/usr/local/sbin", "/usr/sbin", "/sbin"};
   /// What those tools get beside PATH, HOME, TMPDIR and LC_ALL, as "NAME=value"; e.g. proxy settings.
   std::vector<std::string> tool_environment;

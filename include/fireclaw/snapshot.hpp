@@ -36,8 +36,7 @@ class FIRECLAW_API Snapshot {
  public:
   /// Boots a machine as `config` says, waits until it is ready, saves it and ends it. With an empty `name` it
   /// becomes the one that VMConfig::snapshot = "" finds; one that exists already is kept unless `replace`.
-  static Snapshot create(const Host& host, const VMConfig& config, const std::string& name = {},
-                         bool replace = false);
+  static Snapshot create(const Host& host, const VMConfig& config, const std::string& name = {}, bool replace = false);
   /// Error(NotFound) if there is none.
   static Snapshot open(const Host& host, const std::string& name);
   /// By name; torn ones are listed as unusable.

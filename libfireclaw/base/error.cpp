@@ -26,6 +26,7 @@ std::string_view to_string(ErrorCode code) noexcept {
 Error::Error(ErrorCode code, std::string message) : Error{code, std::move(message), nullptr} {}
 
 Error::Error(ErrorCode code, std::string message, std::exception_ptr cause)
+    // NOLINTNEXTLINE(bugprone-throw-keyword-missing): a cause is kept, not thrown
     : code_{code}, message_{std::move(message)}, cause_{std::move(cause)}, what_{message_} {}
 
 void Error::add_context(std::string context) {

@@ -34,8 +34,7 @@ constexpr Tool tools[] = {
 
 Check check_home(const Host::Impl& host) {
   const auto free = sys::free_bytes(host.layout.home());
-  Check check{"home", CheckStatus::Ok,
-              fmt::format("{}, {} MiB free", host.layout.home().native(), free >> 20), {}};
+  Check check{"home", CheckStatus::Ok, fmt::format("{}, {} MiB free", host.layout.home().native(), free >> 20), {}};
   if (free < enough_free_bytes) {
     check.status = CheckStatus::Warning;
     check.remedy = "make room on that file system, or name another folder with --home";
@@ -56,8 +55,8 @@ Check check_engine(const state::Config::Engine& entry) {
   Check check;
   check.name = fmt::format("engine {} with kernel {}", verdict.engine, verdict.kernel_release);
   if (verdict.works && state::is_current(entry)) {
-    check.detail = fmt::format("{} {} boots it in {} ms", verdict.binary.native(), verdict.version,
-                               verdict.boot_time.count());
+    check.detail =
+        fmt::format("{} {} boots it in {} ms", verdict.binary.native(), verdict.version, verdict.boot_time.count());
   } else if (verdict.works) {
     check.status = CheckStatus::Warning;
     check.detail = fmt::format("{} has changed since it was tried", verdict.binary.native());
@@ -122,7 +121,8 @@ std::vector<Check> Host::doctor() const {
     }
   }
   for (const auto& snapshot : Snapshot::list(*this)) {
-    Check check{"snapshot " + snapshot.name, CheckStatus::Ok,
+    Check check{"snapshot " + snapshot.name,
+                CheckStatus::Ok,
                 fmt::format("image {}, {}, {} CPU(s), {} MiB, network {}", snapshot.image, snapshot.engine,
                             snapshot.cpus, snapshot.memory_mib, to_string(snapshot.network)),
                 {}};

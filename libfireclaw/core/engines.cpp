@@ -109,7 +109,8 @@ void add_firecracker(const Host::Impl& host, const std::string& no_kvm, Candidat
   if (!allows(host.options.engine, firecracker_name)) return;
   const auto program = firecracker_program(host.options);
   if (!program) {
-    found.hopeless.push_back(hopeless(firecracker_name, "no firecracker program was found; name it with --firecracker"));
+    found.hopeless.push_back(
+        hopeless(firecracker_name, "no firecracker program was found; name it with --firecracker"));
     return;
   }
   if (!no_kvm.empty()) {
@@ -238,7 +239,8 @@ EngineVerdict choose_engine(const Host::Impl& host, const image::Entry& image) {
   if (auto found = find_engine(host, image)) return *found;
   std::string tried;
   for (const auto& entry : state::read_config(host.layout.config()).engines) {
-    if (entry.verdict.kernel_sha256 != image.manifest.kernel.sha256 || !allows(host.options.engine, entry.verdict.engine))
+    if (entry.verdict.kernel_sha256 != image.manifest.kernel.sha256 ||
+        !allows(host.options.engine, entry.verdict.engine))
       continue;
     if (!state::is_current(entry) && entry.verdict.works) {
       tried += fmt::format("; {}: {} has changed since", entry.verdict.engine, entry.verdict.binary.native());

@@ -104,8 +104,7 @@ TEST_CASE_FIXTURE(Fixture, "before any setup, the refusal says what to do") {
 }
 
 TEST_CASE("engines and network modes are known by their names") {
-  for (const auto engine :
-       {Engine::Auto, Engine::Firecracker, Engine::Qemu, Engine::QemuKvm, Engine::QemuTcg}) {
+  for (const auto engine : {Engine::Auto, Engine::Firecracker, Engine::Qemu, Engine::QemuKvm, Engine::QemuTcg}) {
     CHECK(engine_from_string(to_string(engine)) == engine);
   }
   CHECK(network_mode_from_string("user") == NetworkMode::User);

@@ -79,9 +79,9 @@ Host Host::open(HostOptions options) {
   auto impl = std::make_shared<Impl>(std::move(options));
   // All folders are made at once, so one look at the last of them is enough.
   if (!std::filesystem::is_directory(impl->layout.home() / "locks")) {
-    for (const auto& folder : {impl->layout.home(), impl->layout.images(), impl->layout.snapshots(),
-                               impl->layout.templates(), impl->layout.keys(), impl->layout.runs(),
-                               impl->layout.home() / "locks"}) {
+    for (const auto& folder :
+         {impl->layout.home(), impl->layout.images(), impl->layout.snapshots(), impl->layout.templates(),
+          impl->layout.keys(), impl->layout.runs(), impl->layout.home() / "locks"}) {
       sys::make_directories(folder);
     }
   }

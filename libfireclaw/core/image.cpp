@@ -23,28 +23,30 @@ template <typename... Cases>
 Overload(Cases...) -> Overload<Cases...>;
 
 image::KernelSource to_room(const KernelSource& source) {
-  return std::visit(
-      Overload{
-          [](const DistributionKernel&) -> image::KernelSource { return image::DebianKernel{}; },
-          [](const KernelFile& file) -> image::KernelSource { return image::KernelFile{file.path, file.modules}; },
-          [](const KernelUrl& url) -> image::KernelSource { return image::KernelUrl{url.url, url.sha256}; },
-          [](const KernelOfImage& of) -> image::KernelSource { return image::KernelOf{of.image}; },
-      },
-      source);
+  return std::visit(Overload{
+                        [](const DistributionKernel&) -> image::KernelSource { return image::DebianKernel{}; },
+                        [](const KernelFile& file) -> image::KernelSource {
+                          return image::KernelFile{file.path, file.modules};
+                        },
+                        [](const KernelUrl& url) -> image::KernelSource {
+                          return image::KernelUrl{url.url, url.sha256};
+                        },
+                        [](const KernelOfImage& of) -> image::KernelSource { return image::KernelOf{of.image}; },
+                    },
+                    source);
 }
 
 image::RootfsSource to_room(const RootSource& source) {
-  return std::visit(
-      Overload{
-          [](const BusyboxRoot&) -> image::RootfsSource { return image::Busybox{}; },
-          [](const DebianRoot& root) -> image::RootfsSource {
-            return image::Debian{root.suite, root.packages, root.mirror};
-          },
-          [](const DirectoryRoot& root) -> image::RootfsSource { return image::Directory{root.path}; },
-          [](const TarRoot& root) -> image::RootfsSource { return image::Tar{root.path}; },
-          [](const OciRoot& root) -> image::RootfsSource { return image::Oci{root.reference}; },
-      },
-      source);
+  return std::visit(Overload{
+                        [](const BusyboxRoot&) -> image::RootfsSource { return image::Busybox{}; },
+                        [](const DebianRoot& root) -> image::RootfsSource {
+                          return image::Debian{root.suite, root.packages, root.mirror};
+                        },
+                        [](const DirectoryRoot& root) -> image::RootfsSource { return image::Directory{root.path}; },
+                        [](const TarRoot& root) -> image::RootfsSource { return image::Tar{root.path}; },
+                        [](const OciRoot& root) -> image::RootfsSource { return image::Oci{root.reference}; },
+                    },
+                    source);
 }
 
 ImageInfo to_info(const image::Entry& entry) {

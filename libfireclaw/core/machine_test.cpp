@@ -42,8 +42,9 @@ TEST_CASE("a machine's shape is checked against the limits and the engine") {
 TEST_CASE("host names are RFC 1123 labels") {
   for (const auto* name : {"a", "A-1", "0", "fc-01234567"}) CHECK_NOTHROW(core::check_hostname(name));
   CHECK_NOTHROW(core::check_hostname(std::string(63, 'x')));
-  for (const auto& name : {std::string{}, std::string(64, 'x'), std::string{"-a"}, std::string{"a-"}, std::string{"a.b"},
-                           std::string{"a_b"}, std::string{"a b"}, std::string{"a\n"}, std::string{"ü"}}) {
+  for (const auto& name :
+       {std::string{}, std::string(64, 'x'), std::string{"-a"}, std::string{"a-"}, std::string{"a.b"},
+        std::string{"a_b"}, std::string{"a b"}, std::string{"a\n"}, std::string{"ü"}}) {
     CHECK(code_of([&] { core::check_hostname(name); }) == ErrorCode::InvalidArgument);
   }
 }

@@ -23,7 +23,9 @@ constexpr std::chrono::seconds keygen_limit{30};
 /// Tells the caller's progress callback when a step starts and, left normally, when it ends.
 class Step {
  public:
-  Step(const ProgressCallback& progress, std::string_view name) : progress_{progress}, name_{name} { tell(0, 0, false); }
+  Step(const ProgressCallback& progress, std::string_view name) : progress_{progress}, name_{name} {
+    tell(0, 0, false);
+  }
   void done() const { tell(1, 1, true); }
 
  private:
@@ -52,7 +54,8 @@ image::Entry ensure_image(Host::Impl& host, const SetupOptions& options, bool& c
   if (!options.force) {
     try {
       auto found = host.images.find(std::string{built_in_image});
-      if (found && found->manifest.guestd_version == core::guestd_version(host) && same_kernel(*found, options.kernel)) return *found;
+      if (found && found->manifest.guestd_version == core::guestd_version(host) && same_kernel(*found, options.kernel))
+        return *found;
     } catch (const Error& problem) {
       if (problem.code() != ErrorCode::Corrupt) throw;
       host.logger.warning(fmt::format("{}; building the image anew", problem.what()));
@@ -77,9 +80,9 @@ void ensure_keys(const Host::Impl& host, bool& changed) {
   sys::ToolOptions options;
   options.search_path = host.options.search_path;
   options.deadline = Deadline::after(std::chrono::nanoseconds{keygen_limit});
-  sys::check_tool({"ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "fireclaw", "-f",
-                   (folder.path() / "id_ed25519").native()},
-                  options);
+  sys::check_tool(
+      {"ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "fireclaw", "-f", (folder.path() / "id_ed25519").native()},
+      options);
   // The public half first: whoever finds the key finds both.
   std::filesystem::rename(folder.path() / "id_ed25519.pub", host.layout.keys() / "id_ed25519.pub");
   std::filesystem::rename(folder.path() / "id_ed25519", key);

@@ -113,8 +113,8 @@ void VM::kill(const Host& host, const std::string& id) {
 void VM::start() { impl_->start(); }
 
 void VM::wait_ready(std::chrono::milliseconds timeout) {
-  impl_->session(Deadline::after(std::chrono::nanoseconds{timeout}), impl_->config.stop)->ping(
-      Deadline::after(std::chrono::nanoseconds{timeout}));
+  impl_->session(Deadline::after(std::chrono::nanoseconds{timeout}), impl_->config.stop)
+      ->ping(Deadline::after(std::chrono::nanoseconds{timeout}));
 }
 
 ExecResult VM::exec(ExecOptions options) { return spawn(std::move(options)).wait(); }

@@ -53,15 +53,16 @@ void apply_defaults(ExecOptions& options, const image::RunDefaults& defaults) {
   if (options.cwd.empty()) options.cwd = defaults.cwd;
   if (options.user.empty()) options.user = defaults.user;
   for (const auto& variable : defaults.env) {
-    const bool given = std::ranges::any_of(
-        options.env, [&](const auto& other) { return other.first == variable.first; });
+    const bool given =
+        std::ranges::any_of(options.env, [&](const auto& other) { return other.first == variable.first; });
     if (!given) options.env.push_back(variable);
   }
 }
 
 }  // namespace
 
-VM::Impl::Impl(std::shared_ptr<Host::Impl> host_impl, VMConfig with) : host{std::move(host_impl)}, config{std::move(with)} {
+VM::Impl::Impl(std::shared_ptr<Host::Impl> host_impl, VMConfig with)
+    : host{std::move(host_impl)}, config{std::move(with)} {
   if (!config.hostname.empty()) core::check_hostname(config.hostname);
   if (!config.snapshot.empty()) {
     image::check_name(config.snapshot);
@@ -305,13 +306,14 @@ void VM::Impl::stop(std::chrono::milliseconds grace) {
     session(deadline, {})->shutdown(grace, deadline);
   } catch (const Error& problem) {
     if (problem.code() == ErrorCode::InvalidState) throw;
-    host->logger.warning(fmt::format("VM {} cannot be stopped in order ({}): ending its engine", record.id, problem.what()));
+    host->logger.warning(
+        fmt::format("VM {} cannot be stopped in order ({}): ending its engine", record.id, problem.what()));
   }
   const std::scoped_lock lock{control};
   open_session.reset();
   if (!instance->wait_exit(deadline)) {
-    host->logger.warning(fmt::format("VM {} did not end within {} ms: ending its engine", record.id,
-                                     (grace + stop_margin).count()));
+    host->logger.warning(
+        fmt::format("VM {} did not end within {} ms: ending its engine", record.id, (grace + stop_margin).count()));
   }
   end_engine();
   remove_folder();

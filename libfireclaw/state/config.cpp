@@ -89,8 +89,7 @@ void write_config(const std::filesystem::path& file, const Config& config) {
 
 void put_verdict(Config& config, Config::Engine entry) {
   std::erase_if(config.engines, [&](const Config::Engine& other) {
-    return other.verdict.engine == entry.verdict.engine &&
-           other.verdict.kernel_sha256 == entry.verdict.kernel_sha256;
+    return other.verdict.engine == entry.verdict.engine && other.verdict.kernel_sha256 == entry.verdict.kernel_sha256;
   });
   config.engines.push_back(std::move(entry));
 }

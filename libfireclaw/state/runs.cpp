@@ -24,9 +24,8 @@ constexpr std::size_t id_digits = 16;
 constexpr std::string_view unfinished_prefix = ".new-";
 
 bool is_id(std::string_view text) {
-  return text.size() == id_digits && std::ranges::all_of(text, [](char c) {
-           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-         });
+  return text.size() == id_digits &&
+         std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
 }
 
 void write_process(json::Writer& out, std::string_view name, const sys::ProcessId& process) {
@@ -129,8 +128,8 @@ RunStore::RunStore(std::filesystem::path directory, Logger logger)
 
 RunRecord RunStore::create(RunRecord record) const {
   if (record.id.empty()) record.id = sys::random_hex(id_digits / 2);
-  const auto unfinished = directory_ / fmt::format("{}{}-{}-{}", unfinished_prefix, record.owner.pid,
-                                                   record.owner.start_time, record.id);
+  const auto unfinished =
+      directory_ / fmt::format("{}{}-{}-{}", unfinished_prefix, record.owner.pid, record.owner.start_time, record.id);
   if (::mkdir(unfinished.c_str(), 0700) != 0) sys::throw_errno(fmt::format("create {}", unfinished.native()));
   try {
     write_plain(unfinished / "run.json", to_json(record));

@@ -80,8 +80,8 @@ void check_size(const std::filesystem::path& file, std::uint64_t expected) {
 
 std::string automatic_name(const SnapshotKey& key) {
   sys::Sha256 digest;
-  digest.update(fmt::format("{}\n{}\n{}\n{}\n{}", key.engine_identity, key.image_digest, key.cpus, key.memory_mib,
-                            key.network));
+  digest.update(
+      fmt::format("{}\n{}\n{}\n{}\n{}", key.engine_identity, key.image_digest, key.cpus, key.memory_mib, key.network));
   return "auto-" + digest.hex().substr(0, 16);
 }
 

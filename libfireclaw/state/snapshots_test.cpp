@@ -90,8 +90,9 @@ TEST_CASE_FIXTURE(Fixture, "a name is taken until it is replaced or removed") {
 
 TEST_CASE_FIXTURE(Fixture, "two makers of one name take turns") {
   const auto first = draft("one");
-  CHECK(error_of([&] { static_cast<void>(store.begin("one", Deadline::after(std::chrono::milliseconds{100}))); })
-            .starts_with("timeout"));
+  CHECK(error_of([&] {
+          static_cast<void>(store.begin("one", Deadline::after(std::chrono::milliseconds{100})));
+        }).starts_with("timeout"));
   CHECK_NOTHROW(static_cast<void>(store.begin("two", Deadline::after(std::chrono::seconds{5}))));
 }
 

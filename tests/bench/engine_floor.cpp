@@ -57,9 +57,9 @@ Prepared prepare(const Host::Impl& host, const std::filesystem::path& run_dir) {
   made.spec = core::make_launch_spec(host, image, shape, "0000000000000000", true, driver->capabilities());
   made.spec.run_dir = run_dir;
   made.files = host.snapshots.files(*record);
-  const vmm::qemu::Engine engine{
-      verdict.binary, vmm::qemu::parse_version(verdict.version),
-      verdict.engine == "qemu-kvm" ? vmm::Accelerator::Kvm : vmm::Accelerator::Tcg, verdict.cpu_model, 0};
+  const vmm::qemu::Engine engine{verdict.binary, vmm::qemu::parse_version(verdict.version),
+                                 verdict.engine == "qemu-kvm" ? vmm::Accelerator::Kvm : vmm::Accelerator::Tcg,
+                                 verdict.cpu_model, 0};
   made.argv = vmm::qemu::to_argv(made.spec, engine, vmm::qemu::Start::Restore);
   return made;
 }
@@ -101,8 +101,7 @@ nanoseconds run_bare(const Prepared& prepared) {
   const auto qmp = sys::unix_connect(folder / "qmp.sock");
   auto channel = sys::unix_connect(folder / "guest0.sock");
   auto engine = sys::Child::spawn(spawn);
-  sys::write_all(qmp.get(),
-                 std::string_view{R"({"execute":"qmp_capabilities"}
+  sys::write_all(qmp.get(), std::string_view{R"({"execute":"qmp_capabilities"}
 {"execute":"migrate-set-capabilities","arguments":{"capabilities":[{"capability":"x-ignore-shared","state":true},{"capability":"events","state":true}]}}
 )"});
   sys::write_all(qmp.get(), fmt::format(R"({{"execute":"migrate-incoming","arguments":{{"uri":"fd:{}"}}}})"
@@ -160,8 +159,8 @@ void compare(const std::string& home, const std::string& program, int rounds) {
     whole.push_back(ms(run_fireclaw(program, options.home.native())));
     ratios.push_back(whole.back() / bare.back());
   }
-  fmt::print("bare engine: {:.1f} ms, fireclaw run true: {:.1f} ms, ratio {:.2f} (medians of {} rounds)\n", median(bare),
-             median(whole), median(ratios), rounds);
+  fmt::print("bare engine: {:.1f} ms, fireclaw run true: {:.1f} ms, ratio {:.2f} (medians of {} rounds)\n",
+             median(bare), median(whole), median(ratios), rounds);
 }
 
 }  // namespace

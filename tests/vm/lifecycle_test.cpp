@@ -205,7 +205,10 @@ TEST_CASE("what can never work is refused before anything starts") {
   CHECK(code([](VMConfig& c) { c.image = std::string(300, 'a'); }) == ErrorCode::InvalidArgument);
   CHECK(code([](VMConfig& c) { c.snapshot = "no-such-snapshot"; }) == ErrorCode::NotFound);
   CHECK(code([](VMConfig& c) { c.hostname = "-x-"; }) == ErrorCode::InvalidArgument);
-  CHECK(code([](VMConfig& c) { c.snapshot = "x"; c.start = StartMode::Cold; }) == ErrorCode::InvalidArgument);
+  CHECK(code([](VMConfig& c) {
+          c.snapshot = "x";
+          c.start = StartMode::Cold;
+        }) == ErrorCode::InvalidArgument);
 }
 
 TEST_CASE("without setup a machine is refused with the remedy") {

@@ -25,15 +25,13 @@
 #include "sys/process.hpp"
 #include "sys/stat_line.hpp"
 
+namespace fireclaw::sys {
 namespace {
-
-using namespace fireclaw;
-using namespace fireclaw::sys;
 
 void say(const std::string& line) { write_all(1, line + "\n"); }
 
 void wait_for_end_of_input() {
-  char byte;
+  char byte = 0;
   while (retry([&] { return ::read(0, &byte, 1); }) > 0) {
   }
 }
@@ -201,10 +199,11 @@ int run(const std::vector<std::string>& arguments) {
 }
 
 }  // namespace
+}  // namespace fireclaw::sys
 
 int main(int argc, char** argv) {
   try {
-    return run({argv + 1, argv + argc});
+    return fireclaw::sys::run({argv + 1, argv + argc});
   } catch (const std::exception& error) {
     std::cerr << error.what() << "\n";
     return 1;

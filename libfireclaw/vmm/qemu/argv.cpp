@@ -25,12 +25,8 @@ std::string escaped(std::string_view value) {
 std::string machine(const LaunchSpec& spec) {
   const char* kind = "";
   switch (spec.kernel.bus) {
-    case VirtioBus::Mmio:
-      kind = "microvm,acpi=off";
-      break;
-    case VirtioBus::Pci:
-      kind = "microvm,acpi=on,pcie=on";
-      break;
+    case VirtioBus::Mmio: kind = "microvm,acpi=off"; break;
+    case VirtioBus::Pci: kind = "microvm,acpi=on,pcie=on"; break;
   }
   // No core dumps with the guest's memory in them, and no page sharing that would let guests watch each other.
   return fmt::format("{},memory-backend=ram,dump-guest-core=off,mem-merge=off", kind);
@@ -38,20 +34,16 @@ std::string machine(const LaunchSpec& spec) {
 
 std::string accelerator(const LaunchSpec& spec, const Engine& engine) {
   switch (engine.accelerator) {
-    case Accelerator::Kvm:
-      return "kvm";
-    case Accelerator::Tcg:
-      return spec.vcpus > 1 && engine.version < parallel_tcg_version ? "tcg,thread=single" : "tcg";
+    case Accelerator::Kvm: return "kvm";
+    case Accelerator::Tcg: return spec.vcpus > 1 && engine.version < parallel_tcg_version ? "tcg,thread=single" : "tcg";
   }
   return {};
 }
 
 std::string_view device_suffix(VirtioBus bus) {
   switch (bus) {
-    case VirtioBus::Mmio:
-      return "device";
-    case VirtioBus::Pci:
-      return "pci";
+    case VirtioBus::Mmio: return "device";
+    case VirtioBus::Pci: return "pci";
   }
   return {};
 }
@@ -90,12 +82,11 @@ void add_guest_channels(Argv& argv, std::string_view suffix) {
 void add_drive(Argv& argv, const Drive& drive, std::string_view suffix) {
   // Read-only files are locked as shared, so any number of machines may use one; writable ones exclusively. Blocks that
   // the guest discards are given back to the host.
-  argv.insert(argv.end(),
-              {"-blockdev",
-               fmt::format("driver=raw,node-name=drive_{},read-only={},{}file.driver=file,file.filename={}", drive.id,
-                           drive.read_only ? "on" : "off", drive.read_only ? "" : "discard=unmap,",
-                           escaped(drive.path.string())),
-               "-device", fmt::format("virtio-blk-{},drive=drive_{}", suffix, drive.id)});
+  argv.insert(argv.end(), {"-blockdev",
+                           fmt::format("driver=raw,node-name=drive_{},read-only={},{}file.driver=file,file.filename={}",
+                                       drive.id, drive.read_only ? "on" : "off",
+                                       drive.read_only ? "" : "discard=unmap,", escaped(drive.path.string())),
+                           "-device", fmt::format("virtio-blk-{},drive=drive_{}", suffix, drive.id)});
 }
 
 struct NetdevText {
@@ -191,9 +182,8 @@ std::vector<std::string> to_argv(const LaunchSpec& spec, const Engine& engine, S
   check_slots(spec);
   Argv argv{engine.binary.string()};
   argv.insert(argv.end(), {"-name", spec.id, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"});
-  argv.insert(argv.end(),
-              {"-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny", "-machine",
-               machine(spec), "-accel", accelerator(spec, engine), "-cpu", engine.cpu_model});
+  argv.insert(argv.end(), {"-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
+                           "-machine", machine(spec), "-accel", accelerator(spec, engine), "-cpu", engine.cpu_model});
   argv.insert(argv.end(), {"-smp", fmt::format("{}", spec.vcpus)});
   add_memory(argv, spec, start);
   switch (start) {

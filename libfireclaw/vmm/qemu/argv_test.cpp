@@ -45,9 +45,7 @@ LaunchSpec large(VirtioBus bus) {
 }
 
 Engine tcg() { return {"/usr/bin/qemu-system-x86_64", {7, 2, 22}, Accelerator::Tcg, "max", 2596136}; }
-Engine kvm() {
-  return {"/usr/bin/qemu-system-x86_64", {7, 2, 22}, Accelerator::Kvm, "host,-arch-capabilities", 0};
-}
+Engine kvm() { return {"/usr/bin/qemu-system-x86_64", {7, 2, 22}, Accelerator::Kvm, "host,-arch-capabilities", 0}; }
 
 }  // namespace
 

@@ -40,7 +40,8 @@ class Phases {
 };
 
 void require_file(const std::filesystem::path& path, std::string_view what) {
-  if (::access(path.c_str(), R_OK) != 0) throw sys::system_error(errno, fmt::format("the {} '{}'", what, path.string()));
+  if (::access(path.c_str(), R_OK) != 0)
+    throw sys::system_error(errno, fmt::format("the {} '{}'", what, path.string()));
 }
 
 // QEMU runs in the machine's folder, so what the caller named from its own must be named in full.
@@ -143,9 +144,10 @@ class QemuDriver final : public Driver {
 
   void warn_of(const LaunchSpec& spec) const {
     if (options_.accelerator == Accelerator::Tcg && spec.vcpus > 1 && version_ < parallel_tcg_version) {
-      options_.logger.warning(fmt::format(
-          "QEMU {} can emulate several CPUs safely only by turns: {} CPUs will not be faster than one (8.1 or later can)",
-          options_.version, spec.vcpus));
+      options_.logger.warning(
+          fmt::format("QEMU {} can emulate several CPUs safely only by turns: {} CPUs will not be faster than one (8.1 "
+                      "or later can)",
+                      options_.version, spec.vcpus));
     }
   }
 
@@ -160,7 +162,8 @@ class QemuDriver final : public Driver {
     } catch (Error& error) {
       if (error.code() == ErrorCode::Vmm) throw_if_ended(started.process, run_dir, started.qmp.closed());
       if (error.code() == ErrorCode::Timeout) {
-        if (const auto log = log_tail(run_dir); !log.empty()) error.add_context(fmt::format("QEMU hangs; log: {}", log));
+        if (const auto log = log_tail(run_dir); !log.empty())
+          error.add_context(fmt::format("QEMU hangs; log: {}", log));
       }
       throw;
     }

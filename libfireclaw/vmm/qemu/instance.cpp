@@ -14,16 +14,13 @@
 
 namespace fireclaw::vmm::qemu {
 
-RuntimeRecord QemuInstance::record() const {
-  return {parts_.engine, parts_.process.id(), parts_.run_dir.path};
-}
+RuntimeRecord QemuInstance::record() const { return {parts_.engine, parts_.process.id(), parts_.run_dir.path}; }
 
 // Runs use(QmpClient&, Wait) with the control socket. If that fails because QEMU has ended, the error says so.
 template <typename F>
 void QemuInstance::control(std::string_view what, Deadline deadline, F use) {
   throw_if_ended(parts_.process, parts_.run_dir, false);
-  const auto lock =
-      sys::FileLock::acquire(parts_.run_dir.qmp_lock(), sys::FileLock::Mode::Exclusive, deadline, what);
+  const auto lock = sys::FileLock::acquire(parts_.run_dir.qmp_lock(), sys::FileLock::Mode::Exclusive, deadline, what);
   QmpClient qmp{sys::unix_connect(parts_.run_dir.qmp_socket())};
   try {
     use(qmp, Wait{deadline, {}});
@@ -43,9 +40,8 @@ void QemuInstance::resume(Deadline deadline) {
 }
 
 void QemuInstance::snapshot(const SnapshotFiles& files, Deadline deadline) {
-  control("save the machine", deadline, [&](QmpClient& qmp, const Wait& wait) {
-    save_machine(qmp, parts_.process, parts_.run_dir, files, wait);
-  });
+  control("save the machine", deadline,
+          [&](QmpClient& qmp, const Wait& wait) { save_machine(qmp, parts_.process, parts_.run_dir, files, wait); });
 }
 
 GuestStream QemuInstance::connect_guest(Deadline deadline, const std::stop_token& stop) {
@@ -64,8 +60,7 @@ bool QemuInstance::wait_exit(Deadline deadline, const std::stop_token& stop) {
       (void)parts_.process.describe_end();  // reaps it
       return true;
     case sys::WaitResult::Timeout:
-    case sys::WaitResult::Stopped:
-      return false;
+    case sys::WaitResult::Stopped: return false;
   }
   return false;
 }

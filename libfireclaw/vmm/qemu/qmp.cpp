@@ -20,8 +20,8 @@ constexpr std::size_t max_events = 256;
 
 Error not_qmp(std::string_view line) {
   constexpr std::size_t shown = 80;
-  return Error{ErrorCode::Vmm, fmt::format("QEMU's control socket says something that is not QMP: '{}'",
-                                           line.substr(0, shown))};
+  return Error{ErrorCode::Vmm,
+               fmt::format("QEMU's control socket says something that is not QMP: '{}'", line.substr(0, shown))};
 }
 
 }  // namespace

@@ -21,7 +21,8 @@ Wait soon() { return {Deadline::after(std::chrono::nanoseconds{std::chrono::seco
 Wait shortly() { return {Deadline::after(std::chrono::nanoseconds{std::chrono::milliseconds{20}}), {}}; }
 
 constexpr std::string_view greeting =
-    "{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 22, \"minor\": 2, \"major\": 7}}, \"capabilities\": [\"oob\"]}}\r\n";
+    "{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 22, \"minor\": 2, \"major\": 7}}, \"capabilities\": "
+    "[\"oob\"]}}\r\n";
 
 // A client and the other end of its socket, where the test plays QEMU.
 struct Talk {
@@ -73,8 +74,9 @@ TEST_CASE("events between replies are kept for whoever waits for them") {
   Talk talk;
   talk.say(greeting);
   const auto number = talk.client.send("migrate");
-  talk.say("{\"timestamp\": {\"seconds\": 1, \"microseconds\": 2}, \"event\": \"MIGRATION\", \"data\": {\"status\": "
-           "\"setup\"}}\r\n{\"return\": {}, \"id\": 1}\r\n{\"event\": \"STOP\"}\r\n{\"return\": {}, \"id\": 2}\r\n");
+  talk.say(
+      "{\"timestamp\": {\"seconds\": 1, \"microseconds\": 2}, \"event\": \"MIGRATION\", \"data\": {\"status\": "
+      "\"setup\"}}\r\n{\"return\": {}, \"id\": 1}\r\n{\"event\": \"STOP\"}\r\n{\"return\": {}, \"id\": 2}\r\n");
   talk.say("{\"event\": \"MIGRATION\", \"data\": {\"status\": \"completed\"}}\r\n");
   CHECK(talk.client.reply(number, soon()).is_object());
   CHECK(talk.client.event("MIGRATION", soon()).at("status").as_string() == "setup");
@@ -85,8 +87,9 @@ TEST_CASE("events between replies are kept for whoever waits for them") {
 TEST_CASE("what QEMU refuses is told in its own words") {
   Talk talk;
   const auto number = talk.client.send("cont");
-  talk.say("{\"error\": {\"class\": \"GenericError\", \"desc\": \"Resetting the Virtual Machine is required\"}, "
-           "\"id\": 2}\r\n");
+  talk.say(
+      "{\"error\": {\"class\": \"GenericError\", \"desc\": \"Resetting the Virtual Machine is required\"}, "
+      "\"id\": 2}\r\n");
   const auto error = error_of([&] { talk.client.reply(number, soon()); });
   CHECK(error.code() == ErrorCode::Vmm);
   CHECK(error.message() == "QEMU refused 'cont': Resetting the Virtual Machine is required");
@@ -121,8 +124,9 @@ TEST_CASE("a wait can be stopped") {
   std::stop_source stop;
   std::thread stopper{[&] { stop.request_stop(); }};
   const auto number = talk.client.send("stop");
-  CHECK(error_of([&] { talk.client.reply(number, {soon().deadline, stop.get_token()}); }).code() ==
-        ErrorCode::Cancelled);
+  CHECK(error_of([&] {
+          talk.client.reply(number, {soon().deadline, stop.get_token()});
+        }).code() == ErrorCode::Cancelled);
   stopper.join();
 }
 
@@ -141,9 +145,8 @@ TEST_CASE("a hang-up is noticed at once, after what was said before it") {
 }
 
 TEST_CASE("what is not QMP is said to be so") {
-  for (const std::string_view line :
-       {"garbage", "[1, 2]", "42", "{}", "{\"id\": 2}", "{\"return\": {}}", "{\"return\": {}, \"id\": \"2\"}", "{\"a\"",
-        "\xff\xfe\x00\x01", ""}) {
+  for (const std::string_view line : {"garbage", "[1, 2]", "42", "{}", "{\"id\": 2}", "{\"return\": {}}",
+                                      "{\"return\": {}, \"id\": \"2\"}", "{\"a\"", "\xff\xfe\x00\x01", ""}) {
     Talk talk;
     const auto number = talk.client.send("query-status");
     talk.say(std::string{line} + "\n");
@@ -175,7 +178,8 @@ TEST_CASE("a flood of events does not pile up") {
   const auto number = talk.client.send("query-status");
   std::thread flood{[&] {
     std::string events;
-    for (int i = 0; i < 2000; ++i) events += "{\"event\": \"RTC_CHANGE\", \"data\": {\"offset\": " + std::to_string(i) + "}}\n";
+    for (int i = 0; i < 2000; ++i)
+      events += "{\"event\": \"RTC_CHANGE\", \"data\": {\"offset\": " + std::to_string(i) + "}}\n";
     talk.say(events + "{\"return\": {}, \"id\": 2}\n");
   }};
   CHECK(talk.client.reply(number, soon()).is_object());

@@ -26,7 +26,9 @@ std::optional<GuestStream> try_any_channel(const RunDir& run_dir) {
 
 }  // namespace
 
-std::filesystem::path RunDir::guest_socket(unsigned channel) const { return path / fmt::format("guest{}.sock", channel); }
+std::filesystem::path RunDir::guest_socket(unsigned channel) const {
+  return path / fmt::format("guest{}.sock", channel);
+}
 
 std::filesystem::path RunDir::guest_lock(unsigned channel) const { return path / fmt::format("guest{}.lock", channel); }
 

@@ -24,8 +24,8 @@ namespace {
 void add_member(std::string& archive, const std::string& name, unsigned mode, std::string_view content) {
   static unsigned inode = 0;
   const auto pad = [&] { archive.append((4 - archive.size() % 4) % 4, '\0'); };
-  archive += fmt::format("070701{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}", ++inode,
-                         mode, 0, 0, 1, 0, content.size(), 0, 0, 0, 0, name.size() + 1, 0);
+  archive += fmt::format("070701{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}",
+                         ++inode, mode, 0, 0, 1, 0, content.size(), 0, 0, 0, 0, name.size() + 1, 0);
   archive += name;
   archive += '\0';
   pad();

@@ -59,8 +59,7 @@ std::vector<std::string> candidate_cpu_models(Accelerator accelerator) {
     case Accelerator::Kvm:
       // On AMD hosts QEMU 7.2 can promise MSR_ARCH_CAPABILITIES and then abort because KVM refuses to set it.
       return {"host", "host,-arch-capabilities", "max,-arch-capabilities"};
-    case Accelerator::Tcg:
-      return {"max"};
+    case Accelerator::Tcg: return {"max"};
   }
   return {};
 }
