@@ -7,6 +7,7 @@
 
 #include "fireclaw/error.hpp"
 #include "json/json.hpp"
+#include "net/boot.hpp"
 #include "net/sysctl.hpp"
 #include "sys/digest.hpp"
 #include "sys/file.hpp"
@@ -25,12 +26,6 @@ struct ChangeRecord {
   std::uint64_t network_namespace = 0;
   std::string ip_forward_before;
 };
-
-std::string current_boot_id() {
-  auto id = sys::read_file("/proc/sys/kernel/random/boot_id", 64);
-  while (!id.empty() && id.back() == '\n') id.pop_back();
-  return id;
-}
 
 std::uint64_t current_network_namespace() {
   struct stat status {};

@@ -6,7 +6,7 @@
 
 #include <algorithm>
 #include <cstring>
-#include <map>
+#include <iterator>
 #include <mutex>
 #include <string_view>
 #include <utility>
@@ -14,6 +14,7 @@
 #include "fireclaw/error.hpp"
 #include "json/json.hpp"
 #include "net/conntrack.hpp"
+#include "net/elements.hpp"
 #include "net/netlink.hpp"
 #include "net/nftables.hpp"
 #include "net/ruleset.hpp"
@@ -83,91 +84,6 @@ class Context {
   const NftLibrary& nft_ = NftLibrary::get();
   nft_ctx* context_ = nullptr;
 };
-
-/// An element of one of our sets, apart into its parts: those of a concatenation, and those a map leads to.
-struct Element {
-  std::string family;
-  std::string set;
-  std::vector<std::string> key;
-  std::vector<std::string> data;
-};
-
-std::string text_of(const json::Value& value) {
-  if (value.is_string()) return value.as_string();
-  if (value.type() == json::Value::Type::Number) return fmt::format("{}", value.as_uint());
-  if (const auto prefix = value.find("prefix")) {
-    return fmt::format("{}/{}", prefix->at("addr").as_string(), prefix->at("len").as_uint());
-  }
-  if (const auto target = value.find("goto")) return target->at("target").as_string();
-  value.fail("not something that fireclaw puts into a set");
-}
-
-std::vector<std::string> parts_of(const json::Value& value) {
-  const auto concatenation = value.is_object() ? value.find("concat") : std::nullopt;
-  if (!concatenation) return {text_of(value)};
-  std::vector<std::string> parts;
-  for (const auto& part : concatenation->as_array()) parts.push_back(text_of(part));
-  return parts;
-}
-
-/// The elements of a table as `list table` prints them in JSON.
-void read_elements(const std::string& listing, std::vector<Element>& elements) {
-  const auto document = json::Value::parse(listing, "nftables' list");
-  for (const auto& object : document.at("nftables").as_array()) {
-    const auto map = object.find("map");
-    const auto set = map ? map : object.find("set");
-    if (!set || !set->find("elem") || set->at("name").as_string() == "services" ||
-        set->at("name").as_string() == "connection_rate") {
-      continue;
-    }
-    for (const auto& entry : set->at("elem").as_array()) {
-      Element element{set->at("family").as_string(), set->at("name").as_string(), {}, {}};
-      if (map) {
-        element.key = parts_of(entry.as_array().at(0));
-        element.data = parts_of(entry.as_array().at(1));
-      } else {
-        element.key = parts_of(entry);
-      }
-      elements.push_back(std::move(element));
-    }
-  }
-}
-
-/// The address of the machine that an element belongs to.
-Ipv4Address owner_of(const Element& element) {
-  if (element.set == "sources") return Ipv4Address::parse(element.key.at(2));
-  if (element.set == "published" || element.set == "published_at") return Ipv4Address::parse(element.data.at(0));
-  return Ipv4Address::parse(element.key.at(0));
-}
-
-std::string delete_command(const InterfaceName& bridge, const Element& element) {
-  auto key = element.key;
-  if (element.set == "sources") key.front() = fmt::format("\"{}\"", key.front());
-  return fmt::format("delete element {} {} {} {{ {} }}\n", element.family, table_name(bridge), element.set,
-                     fmt::join(key, " . "));
-}
-
-/// Fills in what `element` says about its machine.
-void apply(const Element& element, VmPolicy& vm) {
-  const auto& key = element.key;
-  if (element.set == "sources") {
-    vm.tap = InterfaceName{key.at(0)};
-    vm.mac = MacAddress::parse(key.at(1));
-  } else if (element.set == "egress") {
-    vm.egress = parse_egress(std::string_view{element.data.at(0)}.substr(std::string_view{"egress_"}.size()));
-  } else if (element.set == "clients") {
-    vm.services = true;
-  } else if (element.set == "allowed_networks") {
-    vm.allow.push_back(Destination::parse(key.at(1)));
-  } else if (element.set == "allowed_ports") {
-    vm.allow.push_back(Destination::parse(fmt::format("{}:{}/{}", key.at(1), key.at(3), key.at(2))));
-  } else if (element.set == "published") {
-    vm.publish.push_back(Publication::parse(fmt::format("{}:{}/{}", key.at(1), element.data.at(1), key.at(0))));
-  } else if (element.set == "published_at") {
-    vm.publish.push_back(
-        Publication::parse(fmt::format("{}:{}:{}/{}", key.at(0), key.at(2), element.data.at(1), key.at(1))));
-  }
-}
 
 }  // namespace
 
@@ -276,12 +192,16 @@ class Firewall::Impl {
                                   fmt::format("the firewall ({})", lock_file_.string()));
   }
 
-  /// Called with the turn taken.
-  void forget_connections(Ipv4Address address) { conntrack_.forget(address); }
+  /// Called with the turn taken. The rules note who has connections: looking through the kernel's table of them takes
+  /// milliseconds, and most short-lived machines never made one.
+  void forget_connections(Ipv4Address address) {
+    if (succeeds(remove_talker_command(policy_.bridge, address))) conntrack_.forget(address);
+  }
 
-  bool exists(const std::string& list_command) {
+  /// False if what the commands speak of does not exist.
+  bool succeeds(const std::string& commands) {
     try {
-      context_.run(list_command);
+      context_.run(commands);
       return true;
     } catch (const Error& error) {
       if (error.code() == ErrorCode::NotFound) return false;
@@ -290,8 +210,8 @@ class Firewall::Impl {
   }
   bool is_loaded() {
     const auto table = table_name(policy_.bridge);
-    return exists(fmt::format("list chain inet {} {}", table, policy_chain(policy_))) &&
-           exists(fmt::format("list chain bridge {} from_tap", table));
+    return succeeds(fmt::format("list chain inet {} {}", table, policy_chain(policy_))) &&
+           succeeds(fmt::format("list chain bridge {} from_tap", table));
   }
   bool table_exists(std::string_view family) {
     const auto document = json::Value::parse(context_.run(fmt::format("list tables {}", family)), "nftables' list");
@@ -303,57 +223,35 @@ class Firewall::Impl {
   }
 
   std::vector<Element> read_all() {
-    std::vector<Element> elements;
+    std::vector<Element> all;
     for (const auto* family : {"bridge", "inet"}) {
-      if (table_exists(family)) {
-        read_elements(context_.run(fmt::format("list table {} {}", family, table_name(policy_.bridge))), elements);
-      }
+      if (!table_exists(family)) continue;
+      auto elements = read_elements(context_.run(fmt::format("list table {} {}", family, table_name(policy_.bridge))));
+      std::move(elements.begin(), elements.end(), std::back_inserter(all));
     }
-    return elements;
+    return all;
   }
 
-  std::vector<VmPolicy> known_vms() {
-    std::map<Ipv4Address, VmPolicy> found;
-    const auto elements = read_all();
-    for (const auto& element : elements) {
-      if (element.set != "sources") continue;  // without it a machine cannot send anything: it does not exist
-      const auto address = owner_of(element);
-      found.emplace(address, VmPolicy{InterfaceName{element.key.at(0)}, {}, address, Egress::None, {}, false, {}});
-    }
-    for (const auto& element : elements) {
-      if (const auto vm = found.find(owner_of(element)); vm != found.end()) apply(element, vm->second);
-    }
-    std::vector<VmPolicy> vms;
-    for (auto& [address, vm] : found) {
-      std::sort(vm.allow.begin(), vm.allow.end());
-      std::sort(vm.publish.begin(), vm.publish.end());
-      vms.push_back(std::move(vm));
-    }
-    return vms;
-  }
+  std::vector<VmPolicy> known_vms() { return vms_of(read_all()); }
 
   std::string delete_commands(Ipv4Address address, const std::vector<Element>& elements) {
     std::string commands;
     for (const auto& element : elements) {
-      if (owner_of(element) == address) commands += delete_command(policy_.bridge, element);
+      if (element.owner == address) commands += delete_command(policy_.bridge, element);
     }
     return commands;
   }
 
   static void refuse_taken_ports(const VmPolicy& vm, const std::vector<Element>& elements) {
     for (const auto& element : elements) {
-      if (element.set != "published" && element.set != "published_at") continue;
-      const auto owner = owner_of(element);
-      if (owner == vm.address) continue;
-      VmPolicy other{vm.tap, {}, owner, Egress::None, {}, false, {}};
-      apply(element, other);
-      const auto& taken = other.publish.front();
+      const auto taken = publication_of(element);
+      if (!taken || element.owner == vm.address) continue;
       for (const auto& wanted : vm.publish) {
-        if (wanted.host_address == taken.host_address && wanted.host_port == taken.host_port &&
-            wanted.protocol == taken.protocol) {
+        if (wanted.host_address == taken->host_address && wanted.host_port == taken->host_port &&
+            wanted.protocol == taken->protocol) {
           throw Error{ErrorCode::AlreadyExists,
                       fmt::format("cannot publish {}: the machine with address {} has published that port of the host",
-                                  wanted.to_string(), owner.to_string())};
+                                  wanted.to_string(), element.owner.to_string())};
         }
       }
     }

@@ -229,6 +229,21 @@ TEST_CASE("other tables are never touched, not even by a failure") {
   CHECK(f.rules() == theirs);
 }
 
+TEST_CASE("what somebody else put into our tables does not outlive the next load") {
+  const Fixture f;
+  auto firewall = f.firewall();
+  firewall.ensure();
+  firewall.add_vm(machine(2));
+  nft(f.host,
+      "add element inet fireclaw egress { 172.16.0.9 : accept };"
+      "add element inet fireclaw allowed_networks { 172.16.0.2 . 10.0.0.1-10.0.0.9 };"
+      "add rule inet fireclaw input accept");
+  CHECK(firewall.vms() == std::vector{machine(2)});
+  firewall.reconcile(std::vector{machine(2)});
+  CHECK(f.rules().find("10.0.0.9") == std::string::npos);
+  CHECK(firewall.vms() == std::vector{machine(2)});
+}
+
 TEST_CASE("two bridges have two firewalls side by side") {
   const Fixture f;
   auto first = f.firewall();

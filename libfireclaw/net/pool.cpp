@@ -8,6 +8,7 @@
 
 #include "fireclaw/error.hpp"
 #include "json/json.hpp"
+#include "net/boot.hpp"
 #include "sys/file.hpp"
 
 namespace fireclaw::net {
@@ -52,8 +53,13 @@ struct AddressPool::Content {
   }
 };
 
-AddressPool::AddressPool(std::filesystem::path file, InterfaceName bridge, Ipv4Network subnet, Ipv4Address gateway)
-    : file_{std::move(file)}, bridge_{std::move(bridge)}, subnet_{subnet}, gateway_{gateway} {
+AddressPool::AddressPool(std::filesystem::path file, InterfaceName bridge, Ipv4Network subnet, Ipv4Address gateway,
+                         Logger logger)
+    : file_{std::move(file)},
+      bridge_{std::move(bridge)},
+      subnet_{subnet},
+      gateway_{gateway},
+      logger_{std::move(logger)} {
   if (subnet.prefix() < 8 || subnet.prefix() > 30 || !subnet.contains(gateway)) {
     throw Error{
         ErrorCode::InvalidArgument,
@@ -68,13 +74,12 @@ bool AddressPool::is_usable(Ipv4Address address) const {
   return subnet_.contains(address) && address != subnet_.base() && address != subnet_.last() && address != gateway_;
 }
 
-AddressPool::Content AddressPool::read() const {
-  if (!std::filesystem::exists(file_)) return {{}, subnet_.base()};
+AddressPool::Content AddressPool::parse() const {
   const auto file = json::Value::parse_file(file_);
   if (const auto found = file.at("schema").as_int(); found != schema) {
     file.at("schema").fail(fmt::format("written by another version of fireclaw ({}, not {})", found, schema));
   }
-  file.only({"schema", "subnet", "next", "leases"});
+  file.only({"schema", "boot_id", "subnet", "next", "leases"});
   Content content;
   const auto subnet = parse_field(file.at("subnet"), Ipv4Network::parse);
   content.next = parse_field(file.at("next"), Ipv4Address::parse);
@@ -90,6 +95,8 @@ AddressPool::Content AddressPool::read() const {
       entry.at("address").fail("this address is on loan twice");
     }
   }
+  // Process ids of another boot name other processes now.
+  if (file.at("boot_id").as_string() != current_boot_id()) content.leases.clear();
   if (subnet != subnet_ && !content.leases.empty()) {
     throw Error{ErrorCode::InvalidState,
                 fmt::format("{} addresses of {} are still on loan, so the subnet cannot be changed to {}; stop the "
@@ -100,10 +107,32 @@ AddressPool::Content AddressPool::read() const {
   return content;
 }
 
+AddressPool::Content AddressPool::read() const {
+  if (!std::filesystem::exists(file_)) return {{}, subnet_.base()};
+  return parse();
+}
+
+AddressPool::Content AddressPool::read_or_set_aside() const {
+  try {
+    return read();
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::Corrupt || !written_before_boot(file_)) throw;
+    auto aside = file_;
+    aside += ".torn";
+    std::filesystem::rename(file_, aside);
+    logger_.warning(
+        fmt::format("{}; it was written before the last reboot, so no machine depends on it: it is kept as "
+                    "{} and a new one is begun",
+                    error.what(), aside.string()));
+    return read();
+  }
+}
+
 void AddressPool::write(const Content& content) const {
   json::Writer writer{json::Writer::Style::Pretty};
   writer.begin_object()
       .field("schema", schema)
+      .field("boot_id", current_boot_id())
       .field("subnet", subnet_.to_string())
       .field("next", content.next.to_string())
       .key("leases")
@@ -118,9 +147,7 @@ void AddressPool::write(const Content& content) const {
         .end_object();
   }
   writer.end_array().end_object();
-  // Synced like every record: a file torn by a power failure would have to be repaired by hand, which costs more than
-  // the fraction of a millisecond that syncing takes on most disks.
-  sys::write_file_atomic(file_, writer.take());
+  sys::replace_file(file_, writer.take());
 }
 
 std::optional<Ipv4Address> AddressPool::next_free(const Content& content) const {
@@ -140,7 +167,7 @@ AddressPool::Allocation AddressPool::allocate(const sys::ProcessId& holder, std:
                             wanted->to_string(), subnet_.to_string())};
   }
   const auto turn = take_turn(file_);
-  auto content = read();
+  auto content = read_or_set_aside();
   std::vector<Lease> reclaimed;
   // Looking whether holders live costs a few microseconds each: done only when it matters.
   const auto is_taken = [&] { return wanted ? content.leases.contains(*wanted) : content.leases.size() >= size(); };
@@ -167,7 +194,7 @@ AddressPool::Allocation AddressPool::allocate(const sys::ProcessId& holder, std:
 
 bool AddressPool::release(Ipv4Address address, std::string_view run) {
   const auto turn = take_turn(file_);
-  auto content = read();
+  auto content = read_or_set_aside();
   const auto found = content.leases.find(address);
   if (found == content.leases.end() || found->second.run != run) return false;
   content.leases.erase(found);
@@ -177,7 +204,7 @@ bool AddressPool::release(Ipv4Address address, std::string_view run) {
 
 void AddressPool::transfer(Ipv4Address address, std::string_view run, const sys::ProcessId& holder) {
   const auto turn = take_turn(file_);
-  auto content = read();
+  auto content = read_or_set_aside();
   const auto found = content.leases.find(address);
   if (found == content.leases.end() || found->second.run != run) {
     throw Error{ErrorCode::NotFound, fmt::format("'{}' does not hold {}", run, address.to_string())};
@@ -188,7 +215,7 @@ void AddressPool::transfer(Ipv4Address address, std::string_view run, const sys:
 
 std::vector<Lease> AddressPool::reclaim() {
   const auto turn = take_turn(file_);
-  auto content = read();
+  auto content = read_or_set_aside();
   auto dead = content.take_dead();
   if (!dead.empty()) write(content);
   return dead;
@@ -196,7 +223,7 @@ std::vector<Lease> AddressPool::reclaim() {
 
 std::vector<Lease> AddressPool::list() const {
   // Without the lock: the file is replaced as a whole.
-  const auto content = read();
+  const auto content = read_or_set_aside();
   std::vector<Lease> leases;
   for (const auto& [address, lease] : content.leases) leases.push_back(lease);
   return leases;

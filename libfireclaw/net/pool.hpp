@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/logger.hpp"
 #include "net/address.hpp"
 #include "net/interface_name.hpp"
 #include "sys/process.hpp"
@@ -29,12 +30,15 @@ struct Lease {
 /// The addresses of a subnet and who has them: a file (ip-pool.json) that processes share, taking turns by a lock
 /// beside it. A lease ends when it is released, or with its holder (pid and start time). Addresses are handed out in
 /// a circle, so that one that was just returned rests as long as possible.
-/// The object keeps nothing but its configuration: use it from any thread. A torn or foreign file is
-/// Error(Corrupt) naming it, and stays as it is.
+/// No lease outlives a reboot, so the file is replaced atomically but not synced, which would cost more than all the
+/// rest of giving an address. A torn or foreign file is Error(Corrupt) naming it, and stays as it is; only if it was
+/// last written before this boot (torn by a power failure, then) is it set aside as <file>.torn, with a warning.
+/// The object keeps nothing but its configuration: use it from any thread.
 class AddressPool {
  public:
   /// Network address, broadcast address and gateway are never handed out.
-  AddressPool(std::filesystem::path file, InterfaceName bridge, Ipv4Network subnet, Ipv4Address gateway);
+  AddressPool(std::filesystem::path file, InterfaceName bridge, Ipv4Network subnet, Ipv4Address gateway,
+              Logger logger = {});
 
   struct Allocation {
     Lease lease;
@@ -60,7 +64,9 @@ class AddressPool {
 
  private:
   struct Content;
+  [[nodiscard]] Content parse() const;
   [[nodiscard]] Content read() const;
+  [[nodiscard]] Content read_or_set_aside() const;
   void write(const Content& content) const;
   [[nodiscard]] bool is_usable(Ipv4Address address) const;
   [[nodiscard]] std::optional<Ipv4Address> next_free(const Content& content) const;
@@ -69,6 +75,7 @@ class AddressPool {
   InterfaceName bridge_;
   Ipv4Network subnet_;
   Ipv4Address gateway_;
+  Logger logger_;
 };
 
 }  // namespace fireclaw::net

@@ -220,7 +220,8 @@ TEST_CASE("a file that is torn, foreign or contradicts itself is reported by its
   const Fixture f;
   const std::string lease = R"({"address": "172.16.0.2", "run": "a", "tap": "fcbr0-1", "pid": 1, "start_time": 1})";
   const auto pool_file = [](const std::string& leases) {
-    return R"({"schema": 1, "subnet": "172.16.0.0/24", "next": "172.16.0.2", "leases": [)" + leases + "]}";
+    return R"({"schema": 1, "boot_id": "b", "subnet": "172.16.0.0/24", "next": "172.16.0.2", "leases": [)" + leases +
+           "]}";
   };
   std::string content;
   SUBCASE("empty") {}
@@ -228,7 +229,7 @@ TEST_CASE("a file that is torn, foreign or contradicts itself is reported by its
   SUBCASE("not JSON") { content = "hello\n"; }
   SUBCASE("another version") { content = R"({"schema": 2, "leases": []})"; }
   SUBCASE("a field too many") {
-    content = R"({"schema": 1, "subnet": "172.16.0.0/24", "next": "172.16.0.2", "leases": [], "x": 1})";
+    content = R"({"schema": 1, "boot_id": "b", "subnet": "172.16.0.0/24", "next": "172.16.0.2", "leases": [], "x": 1})";
   }
   SUBCASE("an address that is none") {
     content = pool_file(R"({"address": "x", "run": "a", "tap": "fcbr0-1", "pid": 1, "start_time": 1})");
@@ -256,4 +257,36 @@ TEST_CASE("the subnet can be changed once nothing is on loan") {
       std::string::npos);
   before.release(lease.address, "a");
   CHECK(after.allocate(sys::current_process(), "b").lease.address == Ipv4Address::parse("10.9.0.2"));
+}
+
+TEST_CASE("leases end with the boot they were given in") {
+  const Fixture f;
+  auto pool = f.pool();
+  pool.allocate(sys::current_process(), "a");
+  auto text = sys::read_file(f.file);
+  const auto at = text.find("boot_id");
+  const auto start = text.find('"', text.find(':', at)) + 1;
+  text.replace(start, text.find('"', start) - start, "00000000-0000-0000-0000-000000000000");
+  sys::write_file_atomic(f.file, text);
+  CHECK(pool.list().empty());
+  CHECK(pool.allocate(sys::current_process(), "b").reclaimed.empty());
+  CHECK(pool.list().size() == 1);
+}
+
+TEST_CASE("a file torn by a power failure is set aside, with a warning, and the pool goes on") {
+  const Fixture f;
+  const std::string torn = R"({"schema": 1, "boot_id": "b", "sub)";
+  sys::write_file_atomic(f.file, torn);
+  std::filesystem::last_write_time(f.file, std::filesystem::file_time_type::clock::now() - std::chrono::years{20});
+  std::vector<std::string> warnings;
+  AddressPool pool{f.file, InterfaceName{"fcbr0"}, Ipv4Network::parse("172.16.0.0/24"),
+                   Ipv4Address::parse("172.16.0.1"), Logger{[&](LogLevel level, std::string_view message) {
+                     CHECK(level == LogLevel::Warning);
+                     warnings.emplace_back(message);
+                   }}};
+  CHECK(pool.allocate(sys::current_process(), "a").lease.address == Ipv4Address::parse("172.16.0.2"));
+  REQUIRE(warnings.size() == 1);
+  CHECK(warnings.front().find(f.file.string() + ".torn") != std::string::npos);
+  CHECK(sys::read_file(f.file.string() + ".torn") == torn);
+  CHECK(pool.list().size() == 1);
 }

@@ -207,6 +207,11 @@ std::string tables(const NetworkPolicy& policy, std::string_view policy_chain) {
     type ipv4_addr . ipv4_addr . inet_proto . inet_service
     flags interval
   }}
+  set talkers {{
+    type ipv4_addr
+    size 65536
+    flags dynamic
+  }}
   set connection_rate {{
     type ipv4_addr
     size 65536
@@ -228,8 +233,9 @@ std::string tables(const NetworkPolicy& policy, std::string_view policy_chain) {
     meta l4proto tcp reject with tcp reset
     reject with icmpx admin-prohibited
   }}
-  chain throttle {{
-{throttle}  }}
+  chain new_connection {{
+{throttle}    add @talkers {{ ip saddr }}
+  }}
   chain egress_none {{
     goto refuse
   }}
@@ -263,7 +269,7 @@ std::string tables(const NetworkPolicy& policy, std::string_view policy_chain) {
   chain to_gateway {{
     ct state invalid drop
     ct state established,related accept
-    jump throttle
+    jump new_connection
     ip saddr @clients ip daddr {gateway} meta l4proto . th dport @services accept
     jump redirected
 {ping}    goto refuse
@@ -276,7 +282,7 @@ std::string tables(const NetworkPolicy& policy, std::string_view policy_chain) {
     oifname "{bridge}" drop
     ct state invalid drop
     ct state established,related accept
-    jump throttle
+    jump new_connection
     jump redirected
     ip saddr vmap @egress
     drop
@@ -285,7 +291,7 @@ std::string tables(const NetworkPolicy& policy, std::string_view policy_chain) {
     meta nfproto != ipv4 drop
     ct state invalid drop
     ct state established,related accept
-    ct status dnat accept
+    ct status dnat add @talkers {{ ip daddr }} accept
     drop
   }}
   chain forward {{
@@ -358,7 +364,11 @@ std::string full_ruleset(const NetworkPolicy& policy, std::span<const VmPolicy> 
   validate(policy);
   // `add` before `delete`: deleting a table that is not there would fail the transaction.
   auto text = removal_commands(policy.bridge) + tables(policy, policy_chain(policy));
-  for (const auto& vm : vms) text += add_vm_commands(policy, vm);
+  for (const auto& vm : vms) {
+    text += add_vm_commands(policy, vm);
+    // It may have connections from before.
+    text += fmt::format("add element inet {} talkers {{ {} }}\n", table_name(policy.bridge), vm.address.to_string());
+  }
   return text;
 }
 
@@ -369,6 +379,10 @@ std::string add_vm_commands(const NetworkPolicy& policy, const VmPolicy& vm) {
 
 std::string remove_vm_commands(const NetworkPolicy& policy, const VmPolicy& vm) {
   return element_commands("delete", policy, vm);
+}
+
+std::string remove_talker_command(const InterfaceName& bridge, Ipv4Address address) {
+  return fmt::format("delete element inet {} talkers {{ {} }}\n", table_name(bridge), address.to_string());
 }
 
 std::string removal_commands(const InterfaceName& bridge) {

@@ -28,6 +28,10 @@ std::string add_vm_commands(const NetworkPolicy& policy, const VmPolicy& vm);
 /// Removes what add_vm_commands() added. Running it fails if something of it is missing.
 std::string remove_vm_commands(const NetworkPolicy& policy, const VmPolicy& vm);
 
+/// Removes a machine from the set of those that connections were made from or to. Running it fails if it is not there:
+/// then there is nothing to forget.
+std::string remove_talker_command(const InterfaceName& bridge, Ipv4Address address);
+
 /// Removes both tables, whether they exist or not.
 std::string removal_commands(const InterfaceName& bridge);
 

@@ -75,7 +75,9 @@ std::string read_tail(const std::filesystem::path& path, std::size_t max_bytes) 
   return tail;
 }
 
-void write_file_atomic(const std::filesystem::path& path, std::string_view content, mode_t mode) {
+namespace {
+
+void write_and_rename(const std::filesystem::path& path, std::string_view content, mode_t mode, bool sync) {
   const std::string what = fmt::format("write '{}'", path.string());
   const std::filesystem::path folder = folder_of(path);
   const std::filesystem::path temporary = folder / fmt::format(".fireclaw-{}.tmp", random_hex(8));
@@ -87,10 +89,20 @@ void write_file_atomic(const std::filesystem::path& path, std::string_view conte
     content.remove_prefix(static_cast<std::size_t>(written));
   }
   check(::fchmod(file.get(), mode), what);
-  check(retry([&] { return ::fsync(file.get()); }), what);
+  if (sync) check(retry([&] { return ::fsync(file.get()); }), what);
   check(::rename(temporary.c_str(), path.c_str()), what);
   remove.release();
-  sync_directory(folder);
+  if (sync) sync_directory(folder);
+}
+
+}  // namespace
+
+void write_file_atomic(const std::filesystem::path& path, std::string_view content, mode_t mode) {
+  write_and_rename(path, content, mode, true);
+}
+
+void replace_file(const std::filesystem::path& path, std::string_view content, mode_t mode) {
+  write_and_rename(path, content, mode, false);
 }
 
 void sync_fd(int fd, const std::filesystem::path& name_for_errors) {

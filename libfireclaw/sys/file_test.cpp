@@ -73,6 +73,17 @@ TEST_CASE("an atomic write makes or replaces a file, with the mode asked for") {
   CHECK(entries_of(folder.path()) == 1);
 }
 
+TEST_CASE("a file is replaced without waiting for the disk in the same way") {
+  const TempDir folder = temp_dir();
+  const std::filesystem::path path = folder.path() / "leases.json";
+  replace_file(path, "one");
+  CHECK(mode_of(path) == 0600);
+  replace_file(path, "two", 0640);
+  CHECK(read_file(path) == "two");
+  CHECK(mode_of(path) == 0640);
+  CHECK(entries_of(folder.path()) == 1);
+}
+
 TEST_CASE("a file name may be as long as the file system allows") {
   const TempDir folder = temp_dir();
   write_file_atomic(folder.path() / std::string(255, 'n'), "content");

@@ -1,0 +1,14 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+namespace fireclaw::net {
+
+/// What the kernel calls this boot; another after every reboot. Records of kernel state carry it.
+std::string current_boot_id();
+
+/// Whether the file was last written before this machine started.
+bool written_before_boot(const std::filesystem::path& file);
+
+}  // namespace fireclaw::net

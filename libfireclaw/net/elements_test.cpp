@@ -1,0 +1,87 @@
+#include "net/elements.hpp"
+
+#include <doctest/doctest.h>
+
+#include <string>
+
+#include "fireclaw/error.hpp"
+
+using namespace fireclaw;
+using namespace fireclaw::net;
+
+namespace {
+
+std::string listing(const std::string& objects) {
+  return R"({"nftables": [{"metainfo": {"version": "1.0.6"}}, )" + objects + "]}";
+}
+
+std::string set(const std::string& name, const std::string& elements) {
+  return R"({"set": {"family": "inet", "name": ")" + name + R"(", "table": "fireclaw", "elem": [)" + elements + "]}}";
+}
+
+std::string map(const std::string& name, const std::string& elements) {
+  return R"({"map": {"family": "inet", "name": ")" + name + R"(", "table": "fireclaw", "elem": [)" + elements + "]}}";
+}
+
+const std::string source = set("sources", R"({"concat": ["fcbr0-1", "02:fc:ac:10:00:02", "172.16.0.2"]})");
+
+}  // namespace
+
+TEST_CASE("a machine is put together from its elements in all sets") {
+  const auto elements = read_elements(
+      listing(source + "," + set("clients", R"("172.16.0.2")") + "," +
+              set("allowed_networks", R"({"concat": ["172.16.0.2", {"prefix": {"addr": "10.0.0.0", "len": 8}}]})") +
+              "," + set("allowed_ports", R"({"concat": ["172.16.0.2", "192.0.2.7", "tcp", 443]})") + "," +
+              map("egress", R"(["172.16.0.2", {"goto": {"target": "egress_allowlist"}}])") + "," +
+              map("published", R"([{"concat": ["tcp", 8080]}, {"concat": ["172.16.0.2", 80]}])") + "," +
+              map("published_at", R"([{"concat": ["127.0.0.1", "udp", 5353]}, {"concat": ["172.16.0.2", 53]}])")));
+  CHECK(elements.size() == 7);
+  const auto vms = vms_of(elements);
+  REQUIRE(vms.size() == 1);
+  CHECK(vms.front() == VmPolicy{InterfaceName{"fcbr0-1"},
+                                MacAddress::parse("02:fc:ac:10:00:02"),
+                                Ipv4Address::parse("172.16.0.2"),
+                                Egress::Allowlist,
+                                {Destination::parse("10.0.0.0/8"), Destination::parse("192.0.2.7:443/tcp")},
+                                true,
+                                {Publication::parse("8080:80"), Publication::parse("127.0.0.1:5353:53/udp")}});
+  CHECK(delete_command(InterfaceName{"fcbr0"}, elements.at(0)) ==
+        "delete element inet fireclaw sources { \"fcbr0-1\" . 02:fc:ac:10:00:02 . 172.16.0.2 }\n");
+  CHECK(delete_command(InterfaceName{"fcbr0"}, elements.at(2)) ==
+        "delete element inet fireclaw allowed_networks { 172.16.0.2 . 10.0.0.0/8 }\n");
+}
+
+TEST_CASE("without a source there is no machine, but its elements are known") {
+  const auto elements = read_elements(listing(set("clients", R"("172.16.0.2", "172.16.0.3")")));
+  CHECK(elements.size() == 2);
+  CHECK(vms_of(elements).empty());
+}
+
+TEST_CASE("what fireclaw did not put there is passed over") {
+  for (const auto& object : {
+           set("services", R"({"concat": ["tcp", 53]})"),
+           set("talkers", R"("172.16.0.2")"),
+           set("unheard_of", R"("172.16.0.2")"),
+           set("clients", R"({"range": ["172.16.0.2", "172.16.0.9"]})"),
+           set("clients", R"({"elem": {"val": "172.16.0.2", "timeout": 60}})"),
+           set("allowed_ports", R"({"concat": ["172.16.0.2", "192.0.2.7", "sctp", 443]})"),
+           set("allowed_ports", R"({"concat": ["172.16.0.2", "192.0.2.7", "tcp", {"range": [1, 9]}]})"),
+           set("allowed_networks", R"({"concat": ["172.16.0.2"]})"),
+           set("sources", R"({"concat": ["eth 0", "02:fc:ac:10:00:02", "172.16.0.2"]})"),
+           map("egress", R"(["172.16.0.2", {"accept": null}])"),
+           map("egress", R"(["172.16.0.2", {"goto": {"target": "elsewhere"}}])"),
+           map("egress", R"(["172.16.0.2"])"),
+           map("published", R"([{"concat": ["tcp", 8080]}, {"concat": ["here", 80]}])"),
+           std::string{R"({"rule": {"family": "inet"}})"},
+           std::string{R"({"set": {"family": "inet", "name": "clients"}})"},
+       }) {
+    CAPTURE(object);
+    CHECK(read_elements(listing(object)).empty());
+    CHECK(read_elements(listing(object + "," + source)).size() == 1);
+  }
+}
+
+TEST_CASE("a list that is no list is an error") {
+  CHECK_THROWS_AS(read_elements("Error: syntax"), Error);
+  CHECK_THROWS_AS(read_elements("{}"), Error);
+}
