@@ -17,6 +17,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <exception>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -80,8 +81,8 @@ nanoseconds run_bare(const Prepared& prepared) {
   const auto& folder = prepared.spec.run_dir;
   const auto memory = sys::open_file(prepared.files.memory, O_RDONLY);
   const auto state = sys::open_file(prepared.files.state, O_RDONLY);
-  const auto null = sys::open_file("/dev/null", O_WRONLY);
-  const auto qmp_listener = sys::unix_listen(folder / "qmp.sock");
+  const auto console = sys::open_file(folder / "console", O_WRONLY | O_CREAT);
+  std::optional qmp_listener{sys::unix_listen(folder / "qmp.sock")};
   std::vector<sys::Fd> guest_listeners;
   for (unsigned i = 0; i < vmm::guest_channels; ++i) {
     guest_listeners.push_back(sys::unix_listen(folder / fmt::format("guest{}.sock", i)));
@@ -90,8 +91,8 @@ nanoseconds run_bare(const Prepared& prepared) {
   spawn.argv = prepared.argv;
   spawn.cwd = folder;
   namespace inherited = vmm::qemu::inherited;
-  spawn.fds = {{null.get(), inherited::console},
-               {qmp_listener.get(), inherited::qmp},
+  spawn.fds = {{console.get(), inherited::console},
+               {qmp_listener->get(), inherited::qmp},
                {memory.get(), inherited::memory},
                {state.get(), inherited::state},
                {STDERR_FILENO, STDERR_FILENO}};
@@ -101,6 +102,9 @@ nanoseconds run_bare(const Prepared& prepared) {
   const auto qmp = sys::unix_connect(folder / "qmp.sock");
   auto channel = sys::unix_connect(folder / "guest0.sock");
   auto engine = sys::Child::spawn(spawn);
+  // QEMU has them now; ours would keep its end from being noticed.
+  qmp_listener.reset();
+  guest_listeners.clear();
   sys::write_all(qmp.get(), std::string_view{R"({"execute":"qmp_capabilities"}
 {"execute":"migrate-set-capabilities","arguments":{"capabilities":[{"capability":"x-ignore-shared","state":true},{"capability":"events","state":true}]}}
 )"});
