@@ -42,6 +42,9 @@ std::vector<std::string> names_in(const Fd& folder, const std::string& what) {
   }
 }
 
+/// Far more than a dying process has time for, and an end to a living one that never stops.
+constexpr int most_rounds = 1000;
+
 class TreeRemover {
  public:
   TreeRemover(const Fd& parent, std::string what) : parent_{parent}, what_{std::move(what)} {}
@@ -70,8 +73,12 @@ class TreeRemover {
       moved_up_.push_back(unique);
       return;
     }
-    for (const std::string& entry : names_in(child, what_)) remove_entry(child, entry, level + 1);
-    if (!unlink(folder, name, AT_REMOVEDIR)) throw_errno(what_);
+    // A process that is just being killed may still be putting something in: what came late goes in the next round.
+    for (int round = 0;; ++round) {
+      for (const std::string& entry : names_in(child, what_)) remove_entry(child, entry, level + 1);
+      if (unlink(folder, name, AT_REMOVEDIR)) return;
+      if ((errno != ENOTEMPTY && errno != EEXIST) || round == most_rounds) throw_errno(what_);
+    }
   }
 
   // Opens a folder, and gives its owner the rights that emptying it takes. Never follows a symbolic link.

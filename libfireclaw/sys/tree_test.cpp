@@ -4,6 +4,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <string>
+#include <thread>
+
 #include "base/scope.hpp"
 #include "sys/file.hpp"
 #include "sys/testing/support.hpp"
@@ -150,4 +154,22 @@ TEST_CASE("a published folder stays, under a name that was free") {
     CHECK(error_of([&] { folder.publish(target); }).first == ErrorCode::AlreadyExists);
   }
   CHECK(std::distance(std::filesystem::directory_iterator{top.path()}, std::filesystem::directory_iterator{}) == 1);
+}
+
+TEST_CASE("a tree that somebody still writes into is removed, and with it his way in") {
+  const TempDir top = temp_dir();
+  const std::filesystem::path tree = top.path() / "tree";
+  make_directories(tree / "sub");
+  std::atomic<int> written{0};
+  std::jthread writer{[&] {
+    for (;; ++written) {
+      const int fd = ::open((tree / "sub" / std::to_string(written)).c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+      if (fd < 0) break;
+      ::close(fd);
+      written.notify_one();
+    }
+  }};
+  written.wait(0);
+  remove_tree(tree);
+  CHECK_FALSE(std::filesystem::exists(tree));
 }
