@@ -152,44 +152,40 @@ Json to_json(const EngineVerdict& verdict) {
 ProgressPrinter::ProgressPrinter() : terminal_{::isatty(STDERR_FILENO) == 1} {}
 
 void ProgressPrinter::finish() {
-  if (bar_shown_) std::fputs("\n", stderr);
-  bar_shown_ = false;
-  current_.clear();
+  if (!shown_.empty()) std::fputs("\n", stderr);
+  shown_.clear();
 }
 
 void ProgressPrinter::operator()(const Progress& progress) {
   const auto now = std::chrono::steady_clock::now();
-  if (progress.step != current_) {
-    if (bar_shown_) std::fputs("\n", stderr);
-    bar_shown_ = false;
-    current_ = progress.step;
-    began_ = now;
-    drawn_ = {};
-    if (!terminal_) std::fputs(fmt::format("{} ...\n", current_).c_str(), stderr);
-  }
+  const auto [step, fresh] = began_.try_emplace(std::string{progress.step}, now);
+  const auto took = human_duration(now - step->second);
+  if (progress.finished) began_.erase(step);
   if (!terminal_) {
     if (progress.finished) {
-      std::fputs(fmt::format("{}: done ({})\n", current_, human_duration(now - began_)).c_str(), stderr);
-      current_.clear();
+      std::fputs(fmt::format("{}: done ({})\n", progress.step, took).c_str(), stderr);
+    } else if (fresh) {
+      std::fputs(fmt::format("{} ...\n", progress.step).c_str(), stderr);
     }
     return;
   }
-  if (!progress.finished && now - drawn_ < redraw_interval) return;
+  if (progress.step != shown_) {
+    finish();
+  } else if (!progress.finished && now - drawn_ < redraw_interval) {
+    return;
+  }
+  shown_ = progress.step;
   drawn_ = now;
   constexpr std::size_t bar_width = 24;
   std::string bar;
   if (progress.total > 0) {
-    const auto filled = static_cast<std::size_t>(bar_width * std::min(progress.done, progress.total) / progress.total);
+    const auto done = std::min(progress.done, progress.total);
+    const auto filled = static_cast<std::size_t>(bar_width * done / progress.total);
     bar = fmt::format(" [{}{}] {:3}%", std::string(filled, '#'), std::string(bar_width - filled, '-'),
-                      100 * std::min(progress.done, progress.total) / progress.total);
+                      100 * done / progress.total);
   }
-  std::fputs(fmt::format("\r\033[K{}{} {}", current_, bar, human_duration(now - began_)).c_str(), stderr);
-  bar_shown_ = true;
-  if (progress.finished) {
-    std::fputs("\n", stderr);
-    bar_shown_ = false;
-    current_.clear();
-  }
+  std::fputs(fmt::format("\r\033[K{}{} {}", progress.step, bar, took).c_str(), stderr);
+  if (progress.finished) finish();
 }
 
 }  // namespace fireclaw::cli

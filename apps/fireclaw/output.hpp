@@ -2,6 +2,8 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -52,9 +54,10 @@ class ProgressPrinter {
 
  private:
   bool terminal_;
-  std::string current_;
-  bool bar_shown_ = false;
-  std::chrono::steady_clock::time_point began_;
+  /// When each step that has not ended began. One step may contain others.
+  std::map<std::string, std::chrono::steady_clock::time_point, std::less<>> began_;
+  /// The step whose bar is on the screen; empty if there is none.
+  std::string shown_;
   std::chrono::steady_clock::time_point drawn_;
 };
 
