@@ -27,8 +27,10 @@ void make_tap(const std::string& name) {
 }
 
 struct Fixture {
-  sys::TempDir folder{"/tmp", "fireclaw-qemu-"};
+  // First what may end the program as skipped, which destroys nothing: no folder is there to be left behind yet.
+  std::filesystem::path kernel = kernel_or_skip();
   std::unique_ptr<Driver> driver = make_tcg_driver();
+  sys::TempDir folder{"/tmp", "fireclaw-qemu-"};
 
   LaunchSpec spec(const std::string& id, NicBackend backend) {
     auto result = spec_or_skip(folder.path(), id);

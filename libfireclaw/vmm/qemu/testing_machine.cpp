@@ -58,9 +58,14 @@ KernelFormat format_of(const std::filesystem::path& kernel) {
 
 }  // namespace
 
-LaunchSpec spec_or_skip(const std::filesystem::path& folder, const std::string& id) {
+std::filesystem::path kernel_or_skip() {
   const char* kernel = std::getenv("FIRECLAW_TEST_KERNEL");
   if (kernel == nullptr) skip("FIRECLAW_TEST_KERNEL does not name a kernel");
+  return kernel;
+}
+
+LaunchSpec spec_or_skip(const std::filesystem::path& folder, const std::string& id) {
+  const auto kernel = kernel_or_skip();
   const auto initramfs = folder / "initramfs";
   if (!std::filesystem::exists(initramfs)) sys::write_file_atomic(initramfs, make_initramfs());
   LaunchSpec spec;

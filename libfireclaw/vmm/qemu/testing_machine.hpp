@@ -14,6 +14,8 @@ namespace fireclaw::vmm::qemu::testing {
 /// PCI with its virtio modules in the folder that FIRECLAW_TEST_KERNEL_MODULES names, in the order of their names. Ends
 /// the test program as skipped, saying why, if there is none.
 LaunchSpec spec_or_skip(const std::filesystem::path& folder, const std::string& id);
+/// The kernel that FIRECLAW_TEST_KERNEL names; skipped if there is none.
+std::filesystem::path kernel_or_skip();
 /// The QEMU to test; skipped if there is none.
 std::filesystem::path qemu_or_skip();
 std::unique_ptr<Driver> make_tcg_driver();
