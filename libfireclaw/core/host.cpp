@@ -50,7 +50,8 @@ Host::Impl::Impl(HostOptions with)
       layout{options.home},
       images{layout.images(), logger},
       runs{layout.runs(), logger},
-      snapshots{layout.snapshots(), layout.home() / "locks", logger} {}
+      snapshots{layout.snapshots(), layout.home() / "locks", logger},
+      workspaces{layout.workspaces(), layout.home() / "locks"} {}
 
 std::filesystem::path Host::Impl::guestd() const {
   if (!options.guestd.empty()) return options.guestd;

@@ -13,6 +13,7 @@
 #include "state/layout.hpp"
 #include "state/runs.hpp"
 #include "state/snapshots.hpp"
+#include "state/workspaces.hpp"
 
 namespace fireclaw {
 
@@ -29,6 +30,7 @@ struct Host::Impl {
   image::Store images;
   state::RunStore runs;
   state::SnapshotStore snapshots;
+  state::WorkspaceStore workspaces;
 
   /// The guestd program for new images. Error(NotFound) with the remedy if there is none.
   [[nodiscard]] std::filesystem::path guestd() const;

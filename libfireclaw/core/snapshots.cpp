@@ -90,7 +90,7 @@ Snapshot save_snapshot(VM::Impl& vm, const std::string& name, bool replace, Afte
 }  // namespace core
 
 Snapshot Snapshot::create(const Host& host, const VMConfig& config, const std::string& name, bool replace) {
-  if (!name.empty()) image::check_name(name);
+  if (!name.empty()) image::check_name(name, "a snapshot");
   auto cold = config;
   cold.start = StartMode::Cold;
   cold.snapshot.clear();
@@ -108,7 +108,7 @@ Snapshot Snapshot::create(const Host& host, const VMConfig& config, const std::s
 }
 
 Snapshot Snapshot::open(const Host& host, const std::string& name) {
-  image::check_name(name);
+  image::check_name(name, "a snapshot");
   const auto& impl = Access::impl(host);
   const auto record = impl->snapshots.find(name);
   if (!record) {
@@ -136,7 +136,7 @@ std::vector<SnapshotInfo> Snapshot::list(const Host& host) {
 }
 
 void Snapshot::remove(const Host& host, const std::string& name) {
-  image::check_name(name);
+  image::check_name(name, "a snapshot");
   Access::impl(host)->snapshots.remove(name);
 }
 

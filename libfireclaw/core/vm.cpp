@@ -143,7 +143,7 @@ void VM::stop(std::chrono::milliseconds grace) { impl_->stop(grace); }
 void VM::kill() { impl_->kill(); }
 
 Snapshot VM::snapshot(const std::string& name) {
-  image::check_name(name);
+  image::check_name(name, "a snapshot");
   return core::save_snapshot(*impl_, name, false, core::AfterSave::Resume);
 }
 

@@ -65,7 +65,7 @@ VM::Impl::Impl(std::shared_ptr<Host::Impl> host_impl, VMConfig with)
     : host{std::move(host_impl)}, config{std::move(with)} {
   if (!config.hostname.empty()) core::check_hostname(config.hostname);
   if (!config.snapshot.empty()) {
-    image::check_name(config.snapshot);
+    image::check_name(config.snapshot, "a snapshot");
     if (config.start == StartMode::Cold) {
       throw Error{ErrorCode::InvalidArgument,
                   fmt::format("snapshot '{}' and a cold start exclude each other", config.snapshot)};

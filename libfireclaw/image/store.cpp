@@ -58,16 +58,16 @@ std::optional<std::string> owner_of(std::string_view folder) {
 
 }  // namespace
 
-void check_name(std::string_view name) {
+void check_name(std::string_view name, std::string_view what) {
   const bool good = !name.empty() && name.size() <= 64 && is_letter_or_digit(name.front()) &&
                     std::all_of(name.begin(), name.end(),
                                 [](char c) { return is_letter_or_digit(c) || c == '.' || c == '_' || c == '-'; });
   if (good) return;
   const std::string shown = name.size() > 80 ? fmt::format("{}...", name.substr(0, 80)) : std::string{name};
   throw Error{ErrorCode::InvalidArgument,
-              fmt::format("'{}' cannot be an image's name: 1 to 64 letters, digits, '.', '_' or '-' are allowed, "
+              fmt::format("'{}' cannot be the name of {}: 1 to 64 letters, digits, '.', '_' or '-' are allowed, "
                           "beginning with a letter or digit",
-                          shown)};
+                          shown, what)};
 }
 
 Store::Store(fs::path directory, Logger logger) : directory_{std::move(directory)}, logger_{std::move(logger)} {

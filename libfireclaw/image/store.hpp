@@ -98,8 +98,9 @@ struct BuildOptions {
   std::optional<std::chrono::sys_seconds> created;
 };
 
-/// Fails with Error(InvalidArgument) unless `name` is 1–64 of a-z A-Z 0-9 . _ -, starting with a letter or digit.
-void check_name(std::string_view name);
+/// Fails with Error(InvalidArgument) unless `name` is 1–64 of a-z A-Z 0-9 . _ -, starting with a letter or digit. The
+/// error says that it cannot be the name of `what`.
+void check_name(std::string_view name, std::string_view what = "an image");
 
 /// What the folders of a build under way, and of an image on its way out, are named: prefix NAME "@" and more.
 inline constexpr std::string_view build_prefix = ".build-";

@@ -15,6 +15,7 @@ class Layout {
   [[nodiscard]] std::filesystem::path config() const { return home_ / "config.json"; }
   [[nodiscard]] std::filesystem::path images() const { return home_ / "images"; }
   [[nodiscard]] std::filesystem::path snapshots() const { return home_ / "snapshots"; }
+  [[nodiscard]] std::filesystem::path workspaces() const { return home_ / "workspaces"; }
   [[nodiscard]] std::filesystem::path templates() const { return home_ / "templates"; }
   [[nodiscard]] std::filesystem::path keys() const { return home_ / "keys"; }
   [[nodiscard]] std::filesystem::path runs() const { return home_ / "runs"; }

@@ -53,6 +53,8 @@ class FileLock {
   static FileLock acquire(const std::filesystem::path& path, Mode mode, Deadline deadline, std::string_view what);
   /// nullopt if somebody else holds it.
   static std::optional<FileLock> try_acquire(const std::filesystem::path& path, Mode mode);
+  /// Borrowed: the lock file, open for reading and writing.
+  [[nodiscard]] int get() const noexcept { return fd_.get(); }
   /// The descriptor that holds the lock: closing it unlocks.
   [[nodiscard]] Fd into_fd() && { return std::move(fd_); }
 

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "fireclaw/error.hpp"
+#include "image/tools.hpp"
+#include "sys/process.hpp"
+
+/// How the programs of e2fsprogs are run. For the files of this room that deal with ext4.
+namespace fireclaw::image {
+
+/// The program's full path.
+std::string require_e2fsprogs(const Tools& tools, const std::string& program);
+/// More than a healthy file system of that size takes on a slow disk.
+Deadline tool_deadline(std::uint64_t bytes);
+/// Runs a program on a file system that may be hostile: one that keeps it busy beyond tool_deadline() or makes it crash
+/// is Error(Corrupt).
+sys::ToolResult run_limited(std::vector<std::string> argv, const std::filesystem::path& image, const Tools& tools);
+/// What a program's failure means: Error(Io) "disk is full" with the place if it says so, else Error(Io) with its
+/// words.
+Error tool_error(std::string_view program, const sys::ToolResult& result, const std::filesystem::path& image);
+/// `text` fit for an error or a log: on one line, and nothing in it that a terminal would obey.
+std::string one_line(std::string_view text);
+
+}  // namespace fireclaw::image
