@@ -29,6 +29,8 @@ class Value {
   [[nodiscard]] bool is_null() const { return type() == Type::Null; }
   [[nodiscard]] bool is_object() const { return type() == Type::Object; }
   [[nodiscard]] bool is_string() const { return type() == Type::String; }
+  /// A number without fraction or exponent, of at most 64 bits.
+  [[nodiscard]] bool is_integer() const;
 
   [[nodiscard]] bool as_bool() const;
   [[nodiscard]] std::int64_t as_int() const;
@@ -80,6 +82,8 @@ class Writer {
   /// Finite numbers only; the shortest text that reads back the same, and as a number with a fraction: 5 is "5.0".
   Writer& value(double number);
   Writer& null();
+  /// A value that was read, with all in it. The members of objects come in alphabetical order.
+  Writer& value(const Value& content);
   /// key + value.
   template <typename T>
   Writer& field(std::string_view name, T&& content) {

@@ -211,6 +211,10 @@ bool Value::as_bool() const {
   fail("expected true or false");
 }
 
+bool Value::is_integer() const {
+  return std::holds_alternative<std::int64_t>(node_->data) || std::holds_alternative<std::uint64_t>(node_->data);
+}
+
 std::int64_t Value::as_int() const {
   if (const auto* number = std::get_if<std::int64_t>(&node_->data)) return *number;
   if (type() == Type::Number) fail("expected an integer of at most 64 bits");

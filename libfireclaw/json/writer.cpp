@@ -184,6 +184,27 @@ Writer& Writer::null() {
   return after_value();
 }
 
+Writer& Writer::value(const Value& content) {
+  switch (content.type()) {
+    case Value::Type::Null: return null();
+    case Value::Type::Bool: return value(content.as_bool());
+    case Value::Type::String: return value(std::string_view{content.as_string()});
+    case Value::Type::Number:
+      if (!content.is_integer()) return value(content.as_double());
+      if (content.as_double() < 0) return value(content.as_int());
+      return value(content.as_uint());
+    case Value::Type::Array:
+      begin_array();
+      for (const auto& item : content.as_array()) value(item);
+      return end_array();
+    case Value::Type::Object:
+      begin_object();
+      for (const auto& [name, member] : content.as_object()) key(name).value(member);
+      return end_object();
+  }
+  throw Error{ErrorCode::Internal, "unknown type of a JSON value"};
+}
+
 std::string Writer::take() {
   if (!done_) misuse("taken before the document's end");
   if (style_ == Style::Pretty) text_ += '\n';

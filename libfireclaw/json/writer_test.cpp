@@ -195,3 +195,8 @@ TEST_CASE("a writer starts anew after its text was taken") {
   CHECK(writer.value(1).take() == "1");
   CHECK(writer.begin_array().value(2).end_array().take() == "[2]");
 }
+
+TEST_CASE("a value that was read is written with all in it") {
+  const std::string text = R"({"a":[1,-2,18446744073709551615,0.5,true,null,"x\"y"],"b":{"c":{},"d":[]}})";
+  CHECK(Writer{}.value(Value::parse(text, "test")).take() == text);
+}

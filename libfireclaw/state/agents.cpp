@@ -1,0 +1,150 @@
+#include "state/agents.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include <fmt/format.h>
+
+#include "fireclaw/error.hpp"
+#include "json/json.hpp"
+#include "state/bot_fields.hpp"
+#include "sys/file.hpp"
+
+namespace fireclaw::state {
+namespace {
+
+constexpr std::array phases{AgentPhase::Starting, AgentPhase::Running, AgentPhase::Stopping, AgentPhase::Stopped,
+                            AgentPhase::Crashed};
+
+AgentPhase read_phase(const json::Value& value) {
+  for (const auto phase : phases) {
+    if (to_string(phase) == value.as_string()) return phase;
+  }
+  value.fail("unknown phase of an agent");
+}
+
+template <typename T>
+void write_optional(json::Writer& out, std::string_view name, const std::optional<T>& value) {
+  if (value) out.field(name, *value);
+}
+
+std::optional<std::string> read_text(const json::Value& value, std::string_view name) {
+  const auto found = value.find(name);
+  return found ? std::optional{found->as_string()} : std::nullopt;
+}
+
+std::optional<unsigned> read_unsigned(const json::Value& value, std::string_view name) {
+  const auto found = value.find(name);
+  return found ? std::optional{static_cast<unsigned>(found->as_uint())} : std::nullopt;
+}
+
+std::string to_json(const AgentRecord& record) {
+  json::Writer out{json::Writer::Style::Pretty};
+  out.begin_object();
+  out.field("schema", AgentRecord::schema);
+  out.field("name", record.name);
+  out.field("template", record.template_name);
+  write_optional(out, "model", record.model);
+  write_optional(out, "persona", record.persona);
+  write_optional(out, "trigger", record.trigger);
+  write_optional(out, "tools", record.tools);
+  write_optional(out, "cpus", record.cpus);
+  write_optional(out, "memory_mib", record.memory_mib);
+  write_optional(out, "network", record.network);
+  out.field("detached", record.detached);
+  out.field("phase", to_string(record.phase));
+  if (record.worker) {
+    out.key("worker").begin_object();
+    out.field("pid", std::int64_t{record.worker->pid});
+    out.field("start_time", record.worker->start_time);
+    out.end_object();
+  }
+  out.field("run", record.run);
+  const auto started = std::chrono::duration_cast<std::chrono::milliseconds>(record.started.time_since_epoch());
+  out.field("started_ms", std::int64_t{started.count()});
+  out.field("last_error", record.last_error);
+  out.end_object();
+  return out.take();
+}
+
+AgentRecord read_record(const std::filesystem::path& path) {
+  const auto value = json::Value::parse_file(path);
+  if (const auto schema = value.at("schema").as_uint(); schema != AgentRecord::schema) {
+    value.at("schema").fail(fmt::format("this fireclaw reads schema {}, the file has {}", AgentRecord::schema, schema));
+  }
+  AgentRecord record;
+  record.name = value.at("name").as_string();
+  if (record.name != path.stem().native()) value.at("name").fail("is not the file's name");
+  record.template_name = value.at("template").as_string();
+  record.model = read_text(value, "model");
+  record.persona = read_text(value, "persona");
+  record.trigger = read_text(value, "trigger");
+  if (const auto tools = value.find("tools")) record.tools = tools->as_bool();
+  record.cpus = read_unsigned(value, "cpus");
+  record.memory_mib = read_unsigned(value, "memory_mib");
+  record.network = read_text(value, "network");
+  record.detached = value.at("detached").as_bool();
+  record.phase = read_phase(value.at("phase"));
+  if (const auto worker = value.find("worker")) {
+    record.worker = {static_cast<pid_t>(worker->at("pid").as_int()), worker->at("start_time").as_uint()};
+  }
+  record.run = value.at("run").as_string();
+  record.started = std::chrono::system_clock::time_point{std::chrono::milliseconds{value.at("started_ms").as_int()}};
+  record.last_error = value.at("last_error").as_string();
+  return record;
+}
+
+}  // namespace
+
+std::string_view to_string(AgentPhase phase) noexcept {
+  switch (phase) {
+    case AgentPhase::Starting: return "starting";
+    case AgentPhase::Running: return "running";
+    case AgentPhase::Stopping: return "stopping";
+    case AgentPhase::Stopped: return "stopped";
+    case AgentPhase::Crashed: return "crashed";
+  }
+  return "unknown";
+}
+
+std::filesystem::path AgentStore::file(const std::string& name) const {
+  if (!is_agent_name(name)) {
+    throw Error{
+        ErrorCode::InvalidArgument,
+        fmt::format("'{}' cannot be an agent's name: use 1 to 30 letters, digits, - or _, beginning with a letter "
+                    "and not ending in -",
+                    name)};
+  }
+  return directory_ / (name + ".json");
+}
+
+std::optional<AgentRecord> AgentStore::find(const std::string& name) const {
+  const auto path = file(name);
+  if (!std::filesystem::exists(path)) return std::nullopt;
+  return read_record(path);
+}
+
+void AgentStore::put(const AgentRecord& record) const { sys::write_file_atomic(file(record.name), to_json(record)); }
+
+void AgentStore::remove(const std::string& name) const {
+  std::filesystem::remove(file(name));
+  sys::sync_directory(directory_);
+}
+
+std::vector<AgentRecord> AgentStore::list() const {
+  std::vector<AgentRecord> records;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator{directory_, error}) {
+    const auto& path = entry.path();
+    if (path.extension() != ".json" || !is_agent_name(path.stem().native())) continue;
+    try {
+      records.push_back(read_record(path));
+    } catch (const Error& problem) {
+      if (problem.code() != ErrorCode::NotFound) logger_.warning(problem.what());
+    }
+  }
+  std::ranges::sort(records, {}, &AgentRecord::name);
+  return records;
+}
+
+}  // namespace fireclaw::state

@@ -1,0 +1,71 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/logger.hpp"
+#include "sys/process.hpp"
+
+namespace fireclaw::state {
+
+/// Where an agent is between being told to start and having ended. Written before the step it names is taken, so that
+/// whoever finds it knows what may be left of it.
+enum class AgentPhase { Starting, Running, Stopping, Stopped, Crashed };
+
+std::string_view to_string(AgentPhase phase) noexcept;
+
+/// agents/<name>.json: what an agent is beyond its template, and which machine is its own.
+struct AgentRecord {
+  static constexpr unsigned schema = 1;
+
+  std::string name;
+  std::string template_name;
+  /// What was asked for beyond the template, at the start or since.
+  std::optional<std::string> model;
+  std::optional<std::string> persona;
+  std::optional<std::string> trigger;
+  std::optional<bool> tools;
+  std::optional<unsigned> cpus;
+  std::optional<unsigned> memory_mib;
+  /// "nat" or "user".
+  std::optional<std::string> network;
+  bool detached = true;
+
+  AgentPhase phase = AgentPhase::Stopped;
+  /// Who is starting or stopping it.
+  std::optional<sys::ProcessId> worker;
+  /// The machine's run id; empty: none.
+  std::string run;
+  std::chrono::system_clock::time_point started;
+  /// Why it is not running; one line.
+  std::string last_error;
+
+  bool operator==(const AgentRecord&) const = default;
+};
+
+/// The agents' records, a file each. Any number of processes may use it; those who change an agent hold its lock
+/// (Layout::lock("agent-<name>")).
+class AgentStore {
+ public:
+  AgentStore(std::filesystem::path directory, Logger logger)
+      : directory_{std::move(directory)}, logger_{std::move(logger)} {}
+
+  /// Error(InvalidArgument) unless `name` can be one; Error(Corrupt) if its file is torn or foreign.
+  [[nodiscard]] std::optional<AgentRecord> find(const std::string& name) const;
+  void put(const AgentRecord& record) const;
+  void remove(const std::string& name) const;
+  /// By name; broken files are reported to the log and left out.
+  [[nodiscard]] std::vector<AgentRecord> list() const;
+
+ private:
+  [[nodiscard]] std::filesystem::path file(const std::string& name) const;
+  std::filesystem::path directory_;
+  Logger logger_;
+};
+
+}  // namespace fireclaw::state

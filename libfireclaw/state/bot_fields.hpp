@@ -1,0 +1,34 @@
+#pragma once
+
+#include "json/json.hpp"
+
+namespace fireclaw::state {
+
+// What may be said of an agent in templates and in config.json, beyond what fireclaw itself acts on: it is passed on
+// to the bot. The bot (agent/bot/config.py) judges it by the same rules when it starts; here mistakes are found before
+// a machine is. All throw Error(Corrupt) with the field's path.
+
+/// "irc": host ("gateway" is the machine's host), port, tls, password, SASL.
+void check_irc(const json::Value& value);
+/// "llm" without the model: url (its host may be "gateway"), api, limits.
+void check_llm(const json::Value& value);
+/// "tools": true, false, or an object.
+void check_tools(const json::Value& value);
+/// "peers": how it deals with other bots.
+void check_peers(const json::Value& value);
+/// "limits": queue, pacing, timeouts.
+void check_limits(const json::Value& value);
+
+void check_persona(const json::Value& value);
+void check_trigger(const json::Value& value);
+void check_model(const json::Value& value);
+void check_channels(const json::Value& value);
+/// nick!user@host masks.
+void check_masks(const json::Value& value);
+void check_invite_policy(const json::Value& value);
+void check_log_level(const json::Value& value);
+
+/// Whether `text` can be an agent's name: an IRC nick, a host name and a workspace's name at once.
+bool is_agent_name(std::string_view text);
+
+}  // namespace fireclaw::state
