@@ -13,7 +13,7 @@ PATH = shutil.which("ngircd", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbi
 _CONFIG = """[Global]
 Name = irc.test
 Info = test server
-Listen = 127.0.0.1
+Listen = {listen}
 Ports = {port}
 MotdPhrase = welcome
 {identity}
@@ -35,17 +35,18 @@ Password = secret
 class Ngircd:
     """Owns the process; `stop` and `start` restart it on the same port."""
 
-    def __init__(self, folder: str, ping_timeout: int = 120, penalties: bool = False) -> None:
+    def __init__(self, folder: str, ping_timeout: int = 120, penalties: bool = False, listen: str = "127.0.0.1",
+                 port: int = 0) -> None:
         """Without `penalties` the server does not make clients wait that say much."""
         assert PATH is not None
-        with socket.create_server(("127.0.0.1", 0)) as probe:
+        with socket.create_server((listen, port)) as probe:
             self.port: int = probe.getsockname()[1]
         self._path = os.path.join(folder, "ngircd.conf")
         self._log = os.path.join(folder, "ngircd.log")
         # Started as root it would change to nobody and into an empty root, which a test cannot give it.
         identity = "ServerUID = root\nServerGID = root" if os.getuid() == 0 else ""
         with open(self._path, "w", encoding="ascii") as file:
-            file.write(_CONFIG.format(port=self.port, ping=ping_timeout, identity=identity,
+            file.write(_CONFIG.format(listen=listen, port=self.port, ping=ping_timeout, identity=identity,
                                       penalty="" if penalties else "MaxPenaltyTime = 0"))
         self._process: Optional[subprocess.Popen[bytes]] = None
         self.start()
