@@ -1,4 +1,4 @@
-# The build folder is laid out like an installation (bin/, lib/, libexec/fireclaw/), so that programs find each other
+# The build folder is laid out like an installation (bin/, lib/, libexec/fireclaw/, share/fireclaw/), so that programs find each other
 # by the same relative paths in both.
 set_target_properties(fireclaw PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/lib
                                           ARCHIVE_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/lib)
@@ -13,3 +13,7 @@ endif()
 if(TARGET guestd)
   set_target_properties(guestd PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/libexec/fireclaw)
 endif()
+foreach(part bot root)
+  file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/share/fireclaw/agent)
+  file(CREATE_LINK ${PROJECT_SOURCE_DIR}/agent/${part} ${PROJECT_BINARY_DIR}/share/fireclaw/agent/${part} SYMBOLIC)
+endforeach()

@@ -14,6 +14,7 @@ struct BuildOptions {
   std::string name;
   bool busybox = false;
   bool debian = false;
+  bool debian_agent = false;
   std::string suite = "bookworm";
   std::vector<std::string> packages;
   std::string mirror;
@@ -26,12 +27,16 @@ struct BuildOptions {
 };
 
 RootSource root_source(const BuildOptions& options) {
-  const int given = int{options.busybox} + int{options.debian} + int{!options.directory.empty()} +
-                    int{!options.tar.empty()} + int{!options.oci.empty()};
+  const int given = int{options.busybox} + int{options.debian} + int{options.debian_agent} +
+                    int{!options.directory.empty()} + int{!options.tar.empty()} + int{!options.oci.empty()};
+  const DebianAgentRoot agent{options.suite, options.packages, options.mirror};
+  // That name says it all.
+  if (given == 0 && options.name == "debian-agent") return agent;
   if (given != 1) {
     throw Error{ErrorCode::InvalidArgument,
-                "say what the image is made from: one of --busybox, --debian, --dir, --tar, --oci"};
+                "say what the image is made from: one of --busybox, --debian, --debian-agent, --dir, --tar, --oci"};
   }
+  if (options.debian_agent) return agent;
   if (options.debian) return DebianRoot{options.suite, options.packages, options.mirror};
   if (!options.directory.empty()) return DirectoryRoot{std::filesystem::absolute(options.directory)};
   if (!options.tar.empty()) return TarRoot{std::filesystem::absolute(options.tar)};
@@ -91,11 +96,14 @@ void add_image(CLI::App& app, Context& context, Action& action) {
       "Examples:\n"
       "  fireclaw image build tiny --busybox\n"
       "  fireclaw image build py --debian --package python3,git\n"
+      "  fireclaw image build debian-agent\n"
       "  fireclaw image build alpine --tar alpine-minirootfs.tar.gz\n"
       "  fireclaw image build app --oci oci:./layout:latest");
   build_command->add_option("name", options->name, "The image's name")->required();
   build_command->add_flag("--busybox", options->busybox, "From the host's static busybox");
   build_command->add_flag("--debian", options->debian, "Debian, through mmdebstrap");
+  build_command->add_flag("--debian-agent", options->debian_agent,
+                          "What agents run in: Debian with Python, podman, git, the bot (default for that name)");
   build_command->add_option("--suite", options->suite, "Debian's suite")->capture_default_str();
   build_command->add_option("--package", options->packages, "Debian packages to add")->delimiter(',');
   build_command->add_option("--mirror", options->mirror, "Debian mirror; default: this machine's own");

@@ -12,6 +12,7 @@ namespace {
 
 struct Options {
   KernelOptions kernel;
+  bool agents = false;
   bool force = false;
   bool json = false;
 };
@@ -26,7 +27,8 @@ void print_report(const SetupReport& report) {
       std::puts(fmt::format("{}: not usable: {}", verdict.engine, verdict.reason).c_str());
     }
   }
-  std::puts(fmt::format("ready: image {}, engine {}, snapshot {}{}", report.image, report.engine, report.snapshot,
+  std::puts(fmt::format("ready: image {}, engine {}, snapshot {}{}{}", report.image, report.engine, report.snapshot,
+                        report.agent_image.empty() ? "" : ", agents in " + report.agent_image,
                         report.already_done ? " (nothing had to be done)" : "")
                 .c_str());
 }
@@ -36,6 +38,7 @@ int setup(const Options& options, const Context& context) {
   ProgressPrinter progress;
   SetupOptions setup;
   setup.kernel = options.kernel.source();
+  setup.agents = options.agents;
   setup.force = options.force;
   setup.stop = context.stop;
   setup.progress = [&progress](const Progress& step) { progress(step); };
@@ -55,6 +58,7 @@ int setup(const Options& options, const Context& context) {
   print_json({{"image", report.image},
               {"engine", report.engine},
               {"snapshot", report.snapshot},
+              {"agent_image", report.agent_image},
               {"already_done", report.already_done},
               {"engines", engines}});
   return 0;
@@ -69,8 +73,10 @@ void add_setup(CLI::App& app, Context& context, Action& action) {
       "Safe to run again: what is done is skipped, and an interrupted setup goes on where it was. Needs no root.\n\n"
       "Examples:\n"
       "  fireclaw setup\n"
+      "  fireclaw setup --agents\n"
       "  fireclaw setup --kernel ./vmlinux");
   options->kernel.add_to(*command);
+  command->add_flag("--agents", options->agents, "Also build the image that agents run in");
   command->add_flag("--force", options->force, "Do every step anew");
   command->add_flag("--json", options->json, "Print the report as JSON");
   command->callback(

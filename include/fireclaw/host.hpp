@@ -31,16 +31,22 @@ struct HostOptions {
                                                     "/usr/local/sbin", "/usr/sbin", "/sbin"};
   /// What those tools get beside PATH, HOME, TMPDIR and LC_ALL, as "NAME=value"; e.g. proxy settings.
   std::vector<std::string> tool_environment;
-  /// Where downloads are kept for the next time; empty: with the images. May be shared by several home folders.
+  /// Where downloads are kept for the next time; empty: with the images. May be shared by several home folders. Debian
+  /// roots, which are large, are kept (for a week) only in a folder that is named here.
   std::filesystem::path cache;
   /// The guest's PID 1, a static program; empty: libexec/fireclaw/guestd beside the library.
   std::filesystem::path guestd;
+  /// What fireclaw puts into images for agents (the bot and its surroundings); empty: share/fireclaw/agent beside the
+  /// library.
+  std::filesystem::path agent;
   LogSink log;
 };
 
 struct SetupOptions {
   /// A kernel to use instead of Debian's cloud kernel.
   KernelSource kernel;
+  /// Also build the image that agents run in, "debian-agent".
+  bool agents = false;
   /// Do every step anew, also those done before.
   bool force = false;
   /// Progress: called when a step starts (done = 0), moves and ends (finished = true).
@@ -53,6 +59,8 @@ struct SetupReport {
   /// The engine that `Engine::Auto` now means.
   std::string engine;
   std::string image;
+  /// The image for agents; empty unless it was asked for.
+  std::string agent_image;
   /// The default snapshot's name; empty if none could be made (the reason was logged).
   std::string snapshot;
   /// Nothing had to be done.

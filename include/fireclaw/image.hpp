@@ -53,6 +53,15 @@ struct DebianRoot {
   /// Empty: the host's own sources.
   std::string mirror;
 };
+/// Debian with what agents need: Python 3, the usual tools of a shell, git, rootless podman, the user "agent" (uid and
+/// gid 1000, home /home/agent), and the bot in /usr/lib/fireclaw/agent. No root needed.
+struct DebianAgentRoot {
+  std::string suite = "bookworm";
+  /// Beside the recipe's own.
+  std::vector<std::string> packages;
+  /// Empty: the host's own sources.
+  std::string mirror;
+};
 /// A folder's content.
 struct DirectoryRoot {
   std::filesystem::path path;
@@ -65,7 +74,7 @@ struct TarRoot {
 struct OciRoot {
   std::string reference;
 };
-using RootSource = std::variant<BusyboxRoot, DebianRoot, DirectoryRoot, TarRoot, OciRoot>;
+using RootSource = std::variant<BusyboxRoot, DebianRoot, DebianAgentRoot, DirectoryRoot, TarRoot, OciRoot>;
 
 struct ImageConfig {
   /// 1–64 of a-z A-Z 0-9 . _ -, starting with a letter or digit.

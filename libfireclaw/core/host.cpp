@@ -26,16 +26,16 @@ void check_owner(const std::filesystem::path& home) {
   }
 }
 
-/// Guestd as it is installed (and laid out in a build tree) relative to this library: LIBDIR is one or two levels
-/// below the prefix.
-std::filesystem::path guestd_beside_library() {
+/// What is installed (and laid out in a build tree) at `place` below the prefix of this library: LIBDIR is one or two
+/// levels below that. Empty if it is not there.
+std::filesystem::path beside_library(const std::filesystem::path& place) {
   Dl_info info{};
-  if (::dladdr(reinterpret_cast<void*>(&guestd_beside_library), &info) == 0 || info.dli_fname == nullptr) return {};
+  if (::dladdr(reinterpret_cast<void*>(&beside_library), &info) == 0 || info.dli_fname == nullptr) return {};
   std::error_code error;
   auto folder = std::filesystem::canonical(info.dli_fname, error).parent_path();
   for (int level = 0; level < 3 && folder.has_relative_path(); ++level) {
     folder = folder.parent_path();
-    if (auto candidate = folder / "libexec/fireclaw/guestd"; std::filesystem::exists(candidate, error)) {
+    if (auto candidate = folder / place; std::filesystem::exists(candidate, error)) {
       return candidate;
     }
   }
@@ -55,9 +55,18 @@ Host::Impl::Impl(HostOptions with)
 
 std::filesystem::path Host::Impl::guestd() const {
   if (!options.guestd.empty()) return options.guestd;
-  auto found = guestd_beside_library();
+  auto found = beside_library("libexec/fireclaw/guestd");
   if (found.empty()) {
     throw Error{ErrorCode::NotFound, "guestd is not installed beside the library; reinstall fireclaw"};
+  }
+  return found;
+}
+
+std::filesystem::path Host::Impl::agent() const {
+  if (!options.agent.empty()) return options.agent;
+  auto found = beside_library("share/fireclaw/agent");
+  if (found.empty()) {
+    throw Error{ErrorCode::NotFound, "the agent is not installed beside the library; reinstall fireclaw"};
   }
   return found;
 }

@@ -20,6 +20,9 @@ namespace fireclaw {
 /// The image that setup builds and that machines run from unless they are told otherwise.
 inline constexpr std::string_view built_in_image = "busybox";
 
+/// The image that agents run in.
+inline constexpr std::string_view agent_image = "debian-agent";
+
 /// What a Host and everything made from it share. Immutable after construction: safe from any thread.
 struct Host::Impl {
   explicit Impl(HostOptions with);
@@ -34,6 +37,8 @@ struct Host::Impl {
 
   /// The guestd program for new images. Error(NotFound) with the remedy if there is none.
   [[nodiscard]] std::filesystem::path guestd() const;
+  /// The folder of what fireclaw puts into images for agents. Error(NotFound) with the remedy if there is none.
+  [[nodiscard]] std::filesystem::path agent() const;
   /// Error(InvalidState) "run: fireclaw setup" unless setup was completed here.
   void require_setup() const;
 };

@@ -42,6 +42,9 @@ image::RootfsSource to_room(const RootSource& source) {
                         [](const DebianRoot& root) -> image::RootfsSource {
                           return image::Debian{root.suite, root.packages, root.mirror};
                         },
+                        [](const DebianAgentRoot& root) -> image::RootfsSource {
+                          return image::DebianAgent{root.suite, root.packages, root.mirror};
+                        },
                         [](const DirectoryRoot& root) -> image::RootfsSource { return image::Directory{root.path}; },
                         [](const TarRoot& root) -> image::RootfsSource { return image::Tar{root.path}; },
                         [](const OciRoot& root) -> image::RootfsSource { return image::Oci{root.reference}; },
@@ -80,6 +83,7 @@ image::BuildOptions build_options(const Host::Impl& host) {
 
 image::Entry build_image(Host::Impl& host, const ImageConfig& config) {
   auto options = build_options(host);
+  if (std::holds_alternative<DebianAgentRoot>(config.root)) options.agent = host.agent();
   options.stop = config.stop;
   if (config.progress) {
     options.progress = [&config](std::string_view step, std::uint64_t done, std::uint64_t total) {

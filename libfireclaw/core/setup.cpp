@@ -8,6 +8,7 @@
 #include "fireclaw/host.hpp"
 #include "fireclaw/snapshot.hpp"
 #include "fireclaw/version.hpp"
+#include "image/debian_agent.hpp"
 #include "state/config.hpp"
 #include "sys/digest.hpp"
 #include "sys/file.hpp"
@@ -49,12 +50,15 @@ bool same_kernel(const image::Entry& image, const KernelSource& wanted) {
   return false;
 }
 
-/// The built-in image, built unless it is there, whole, from this version, and with the kernel that is asked for.
-image::Entry ensure_image(Host::Impl& host, const SetupOptions& options, bool& changed) {
+/// An image of fireclaw's own recipes, built unless it is there, whole, from this version (`recipe` is its digest,
+/// where it has one), and with the kernel that is asked for.
+image::Entry ensure_image(Host::Impl& host, const SetupOptions& options, std::string_view name, const RootSource& root,
+                          const std::string& recipe, bool& changed) {
   if (!options.force) {
     try {
-      auto found = host.images.find(std::string{built_in_image});
-      if (found && found->manifest.guestd_version == core::guestd_version(host) && same_kernel(*found, options.kernel))
+      auto found = host.images.find(std::string{name});
+      if (found && found->manifest.guestd_version == core::guestd_version(host) && found->manifest.recipe == recipe &&
+          same_kernel(*found, options.kernel))
         return *found;
     } catch (const Error& problem) {
       if (problem.code() != ErrorCode::Corrupt) throw;
@@ -63,7 +67,8 @@ image::Entry ensure_image(Host::Impl& host, const SetupOptions& options, bool& c
   }
   changed = true;
   ImageConfig config;
-  config.name = built_in_image;
+  config.name = name;
+  config.root = root;
   config.kernel = options.kernel;
   config.replace = true;
   config.progress = options.progress;
@@ -107,7 +112,7 @@ SetupReport Host::setup(const SetupOptions& options) {
   collect_garbage();
 
   const Step image_step{options.progress, "image"};
-  const auto image = ensure_image(*impl_, options, changed);
+  const auto image = ensure_image(*impl_, options, built_in_image, BusyboxRoot{}, {}, changed);
   image_step.done();
   check_stop(options.stop);
 
@@ -140,6 +145,14 @@ SetupReport Host::setup(const SetupOptions& options) {
   report.snapshot = Snapshot::create(*this, config, {}, options.force).name();
   if (impl_->snapshots.names() != before) changed = true;
   snapshot_step.done();
+
+  if (options.agents) {
+    check_stop(options.stop);
+    const Step agents_step{options.progress, "image for agents"};
+    const auto recipe = image::agent_recipe({}, impl_->agent());
+    report.agent_image = ensure_image(*impl_, options, agent_image, DebianAgentRoot{}, recipe, changed).manifest.name;
+    agents_step.done();
+  }
 
   finish_config(*impl_);
   report.already_done = !changed;

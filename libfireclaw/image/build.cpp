@@ -7,6 +7,7 @@
 
 #include "fireclaw/error.hpp"
 #include "image/compression.hpp"
+#include "image/debian_agent.hpp"
 #include "image/initramfs.hpp"
 #include "image/kernel_source.hpp"
 #include "image/rootfs.hpp"
@@ -141,7 +142,13 @@ Entry Store::build(const BuildSpec& spec, const BuildOptions& options) {
 
     {
       step("kernel");
-      KernelContext context{tools, logger_, cache, step, [this](const std::string& name) { return open(name); }};
+      const bool for_agents = std::holds_alternative<DebianAgent>(spec.rootfs);
+      const KernelContext context{tools,
+                                  logger_,
+                                  cache,
+                                  step,
+                                  for_agents ? agent_modules() : std::vector<std::string>{},
+                                  [this](const std::string& name) { return open(name); }};
       const FetchedKernel kernel = fetch_kernel(spec.kernel, context);
       tools.check_stop();
       if (!share_kernel(entry.kernel(), kernel.info.sha256)) sys::clone_file(kernel.file, entry.kernel(), 0644);
@@ -157,9 +164,11 @@ Entry Store::build(const BuildSpec& spec, const BuildOptions& options) {
     }
     {
       step("root file system");
-      const LoadedRoot root =
-          load_root(spec.rootfs, RootContext{tools, logger_, [&](std::string_view what) { step(what); }});
+      const LoadedRoot root = load_root(
+          spec.rootfs,
+          RootContext{tools, logger_, [&](std::string_view what) { step(what); }, options.cache, options.agent});
       manifest.source = root.source;
+      manifest.recipe = root.recipe;
       manifest.defaults = root.defaults;
       manifest.rootfs_type = "squashfs";
       make_squashfs(root.tree, entry.rootfs(), tools,

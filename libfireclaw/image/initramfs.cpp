@@ -59,7 +59,8 @@ Signatures signatures_for(std::string_view config) {
   return Signatures::Strip;
 }
 
-ModuleSet select_modules(const ModuleTree& tree, const std::string& release, Signatures signatures) {
+ModuleSet select_modules(const ModuleTree& tree, const std::string& release, Signatures signatures,
+                         const std::vector<std::string>& more) {
   std::vector<std::string> names;
   for (const Wanted& module : wanted) {
     if (module.required && !tree.provides(module.name)) {
@@ -69,6 +70,7 @@ ModuleSet select_modules(const ModuleTree& tree, const std::string& release, Sig
     }
     names.emplace_back(module.name);
   }
+  names.insert(names.end(), more.begin(), more.end());
   ModuleSet set{release, tree.resolve(names)};
   if (signatures == Signatures::Strip) {
     for (LoadedModule& module : set.modules) strip_signature(module.bytes);

@@ -23,9 +23,10 @@ enum class Signatures { Keep, Strip };
 /// What a kernel's build configuration ("CONFIG_X=y" lines) permits. Keep, if there is none.
 Signatures signatures_for(std::string_view config);
 
-/// The modules that guests need of those that `tree` has. Error(InvalidArgument) if the kernel cannot do without one
-/// that is not there.
-ModuleSet select_modules(const ModuleTree& tree, const std::string& release, Signatures signatures);
+/// The modules that guests need of those that `tree` has, and those of `more`. Error(InvalidArgument) if the kernel
+/// cannot do without one that is not there.
+ModuleSet select_modules(const ModuleTree& tree, const std::string& release, Signatures signatures,
+                         const std::vector<std::string>& more = {});
 
 /// The initramfs: `guestd` as /init; /fireclaw/modules, which names the modules to load at boot, one absolute path a
 /// line, dependencies first; the modules themselves under /lib/modules/<release>. Uncompressed, because unpacking

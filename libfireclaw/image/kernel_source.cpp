@@ -62,7 +62,14 @@ FetchedKernel take_modular(const fs::path& file, KernelInfo info, const fs::path
     throw Error{ErrorCode::InvalidArgument,
                 fmt::format("kernel '{}' ({}) has virtio neither on PCI nor on MMIO", file.string(), info.release)};
   }
-  ModuleSet set = select_modules(tree, info.release, signatures_for(config));
+  for (const std::string& name : context.modules) {
+    if (tree.provides(name)) continue;
+    context.logger.warning(
+        fmt::format("kernel {} has no '{}', neither built in nor as a module; what the image needs it for will not "
+                    "work (containers, most of all)",
+                    info.release, name));
+  }
+  ModuleSet set = select_modules(tree, info.release, signatures_for(config), context.modules);
   return FetchedKernel{file, std::move(info), std::move(set)};
 }
 

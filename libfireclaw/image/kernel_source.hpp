@@ -18,6 +18,8 @@ struct KernelContext {
   /// Downloads that later builds use again.
   std::filesystem::path cache;
   std::function<void(std::string_view step, std::uint64_t done, std::uint64_t total)> progress;
+  /// Modules that this image's content wants beside those that every guest needs.
+  std::vector<std::string> modules;
   /// Looks up an image by name, for KernelOf.
   std::function<Entry(const std::string& name)> open_image;
 };

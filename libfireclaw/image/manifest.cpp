@@ -122,6 +122,7 @@ std::string to_json(const Manifest& manifest) {
   writer.field("rootfs_type", std::string_view{manifest.rootfs_type});
   writer.field("guestd_version", std::string_view{manifest.guestd_version});
   writer.field("source", std::string_view{manifest.source});
+  if (!manifest.recipe.empty()) writer.field("recipe", std::string_view{manifest.recipe});
   writer.key("defaults").begin_object();
   writer.key("env").begin_array();
   for (const auto& [name, value] : manifest.defaults.env) {
@@ -149,8 +150,8 @@ Manifest read_manifest(const std::filesystem::path& file) {
         fmt::format("made by a newer fireclaw (schema {}; this one knows {})", schema.as_uint(), Manifest::schema));
   }
   if (schema.as_uint() != Manifest::schema) schema.fail(fmt::format("unknown schema {}", schema.as_uint()));
-  root.only({"schema", "name", "kernel", "files", "rootfs_type", "guestd_version", "source", "defaults", "created",
-             "digest"});
+  root.only({"schema", "name", "kernel", "files", "rootfs_type", "guestd_version", "source", "recipe", "defaults",
+             "created", "digest"});
   Manifest manifest;
   manifest.name = filled(root.at("name"));
   manifest.kernel = read_kernel(root.at("kernel"));
@@ -164,6 +165,7 @@ Manifest read_manifest(const std::filesystem::path& file) {
   manifest.rootfs_type = type.as_string();
   manifest.guestd_version = root.at("guestd_version").as_string();
   manifest.source = root.at("source").as_string();
+  if (const auto recipe = root.find("recipe")) manifest.recipe = digest_of(*recipe);
   manifest.defaults = read_defaults(root.at("defaults"));
   manifest.created = std::chrono::sys_seconds{std::chrono::seconds{root.at("created").as_int()}};
   const json::Value digest = root.at("digest");

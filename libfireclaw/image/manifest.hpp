@@ -62,6 +62,8 @@ struct Manifest {
   std::string guestd_version;
   /// "busybox", "debian:bookworm", "oci:...", ...
   std::string source;
+  /// Of a recipe that fireclaw itself brings along: a digest of it and of all the files that it adds. Empty for others.
+  std::string recipe;
   RunDefaults defaults;
   std::chrono::sys_seconds created;
   /// SHA-256 over the three files' digests: what snapshots are keyed by. Names and times do not count, so that the

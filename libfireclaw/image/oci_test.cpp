@@ -19,7 +19,7 @@ struct Layout {
   sys::TempDir folder = image::testing::temp_dir();
   std::filesystem::path path = folder.path() / "layout";
   Tools tools = image::testing::make_tools(folder.path());
-  RootContext context{tools, Logger{}, {}};
+  RootContext context{tools, Logger{}, {}, {}, {}};
 
   [[nodiscard]] std::string descriptor(std::string_view type, std::string_view content,
                                        std::string_view more = "") const {

@@ -8,6 +8,7 @@
 
 #include "fireclaw/error.hpp"
 #include "image/compression.hpp"
+#include "image/debian_agent.hpp"
 #include "image/tar.hpp"
 #include "sys/file.hpp"
 
@@ -47,23 +48,24 @@ Tree read_tar_root(const std::filesystem::path& file, const Tools& tools) {
 }
 
 LoadedRoot load_root(const RootfsSource& source, const RootContext& context) {
-  LoadedRoot root =
-      std::visit(Overloaded{
-                     [&](const Busybox& busybox) {
-                       return LoadedRoot{make_busybox_root(busybox.binary, context.tools), "busybox", {}};
-                     },
-                     [&](const Debian& debian) {
-                       return LoadedRoot{make_debian_root(debian, context), "debian:" + debian.suite, {}};
-                     },
-                     [&](const Directory& directory) {
-                       return LoadedRoot{read_directory(directory.path, context), "dir:" + directory.path.string(), {}};
-                     },
-                     [&](const Tar& tar) {
-                       return LoadedRoot{read_tar_root(tar.path, context.tools), "tar:" + tar.path.string(), {}};
-                     },
-                     [&](const Oci& oci) { return read_oci(oci, context); },
-                 },
-                 source);
+  LoadedRoot root = std::visit(
+      Overloaded{
+          [&](const Busybox& busybox) {
+            return LoadedRoot{make_busybox_root(busybox.binary, context.tools), "busybox", {}, {}};
+          },
+          [&](const Debian& debian) {
+            return LoadedRoot{make_debian_root(debian, context), "debian:" + debian.suite, {}, {}};
+          },
+          [&](const DebianAgent& agent) { return make_agent_root(agent, context); },
+          [&](const Directory& directory) {
+            return LoadedRoot{read_directory(directory.path, context), "dir:" + directory.path.string(), {}, {}};
+          },
+          [&](const Tar& tar) {
+            return LoadedRoot{read_tar_root(tar.path, context.tools), "tar:" + tar.path.string(), {}, {}};
+          },
+          [&](const Oci& oci) { return read_oci(oci, context); },
+      },
+      source);
   complete(root.tree);
   if (!root.tree.find("bin/sh")) {
     context.logger.warning("the root file system has no /bin/sh; only argv commands will run in it");

@@ -18,6 +18,8 @@ struct LoadedRoot {
   /// "busybox", "debian:bookworm", ...
   std::string source;
   RunDefaults defaults;
+  /// For a built-in recipe: see Manifest::recipe.
+  std::string recipe;
 };
 
 /// What turning a source into a tree needs.
@@ -25,6 +27,10 @@ struct RootContext {
   Tools tools;
   Logger logger;
   std::function<void(std::string_view step)> step;
+  /// Where large intermediate results are kept for later builds; empty: nowhere.
+  std::filesystem::path cache;
+  /// BuildOptions::agent.
+  std::filesystem::path agent;
 };
 
 /// Reads the source. Contents may stay in files below tools.temp, which must outlive the tree.

@@ -60,6 +60,12 @@ struct Debian {  ///< through mmdebstrap, in a user namespace if not root
   std::vector<std::string> packages;
   std::string mirror;
 };
+struct DebianAgent {  ///< Debian with what agents need, and the bot
+  std::string suite = "bookworm";
+  /// Beside the recipe's own.
+  std::vector<std::string> packages;
+  std::string mirror;
+};
 struct Directory {
   std::filesystem::path path;
 };
@@ -69,7 +75,7 @@ struct Tar {  ///< plain, gzip, xz or zstd
 struct Oci {  ///< a skopeo reference: "oci:DIR[:TAG]", "docker://...", "oci-archive:FILE"
   std::string reference;
 };
-using RootfsSource = std::variant<Busybox, Debian, Directory, Tar, Oci>;
+using RootfsSource = std::variant<Busybox, Debian, DebianAgent, Directory, Tar, Oci>;
 
 struct BuildSpec {
   /// A validated image name.
@@ -84,6 +90,8 @@ struct BuildOptions {
   /// The static guestd that becomes /init.
   std::filesystem::path guestd;
   std::string guestd_version;
+  /// What fireclaw puts into images for agents: the folders bot/ and root/.
+  std::filesystem::path agent;
   /// Where helper programs are.
   std::vector<std::filesystem::path> search_path;
   /// What helper programs get beside PATH, HOME, TMPDIR and LC_ALL, e.g. "http_proxy=...".
@@ -92,7 +100,8 @@ struct BuildOptions {
   std::stop_token stop;
   /// How long to wait while another process builds or removes an image of the same name.
   Deadline wait = Deadline::never();
-  /// Where downloads are kept for later builds; empty: in the store itself.
+  /// Where downloads are kept for later builds; empty: in the store itself. Debian roots, which are large, are kept
+  /// only in a folder that is named here.
   std::filesystem::path cache;
   /// The manifest's date; now, if there is none.
   std::optional<std::chrono::sys_seconds> created;

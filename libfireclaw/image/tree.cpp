@@ -1,11 +1,13 @@
 #include "image/tree.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <deque>
 #include <vector>
 
 #include "fireclaw/error.hpp"
+#include "sys/file.hpp"
 
 namespace fireclaw::image {
 
@@ -168,6 +170,24 @@ void Tree::symlink(std::string_view path, std::string target) {
   node.mode = 0777;
   node.target = std::move(target);
   add(path, std::move(node));
+}
+
+std::string read_content(const Node& node, std::string_view name) {
+  if (const auto* text = std::get_if<std::string>(&node.content)) return *text;
+  if (const auto* host = std::get_if<HostFile>(&node.content)) return sys::read_file(host->path);
+  const auto& extent = std::get<Extent>(node.content);
+  std::string bytes(static_cast<std::size_t>(node.bytes), '\0');
+  std::size_t done = 0;
+  while (done < bytes.size()) {
+    const auto count = sys::check(sys::retry([&] {
+                                    return ::pread(extent.file->get(), bytes.data() + done, bytes.size() - done,
+                                                   static_cast<off_t>(extent.offset + done));
+                                  }),
+                                  fmt::format("read '{}'", name));
+    if (count == 0) throw Error{ErrorCode::Io, fmt::format("'{}' ends too early", name)};
+    done += static_cast<std::size_t>(count);
+  }
+  return bytes;
 }
 
 }  // namespace fireclaw::image

@@ -87,6 +87,9 @@ class Tree {
   Map nodes_;
 };
 
+/// A file's content. `name` is for errors.
+std::string read_content(const Node& node, std::string_view name);
+
 /// What streaming a tree asks of the place it goes to.
 using Sink = std::function<void(std::string_view bytes)>;
 
