@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include "guest/reader.hpp"
@@ -75,5 +76,7 @@ class Channel {
 std::unique_ptr<Channel> make_exec_channel(Outlet& outlet, std::uint32_t id, Spawned spawned, bool tty);
 std::unique_ptr<Channel> make_put_channel(Outlet& outlet, std::uint32_t id, const wire::Put& request);
 std::unique_ptr<Channel> make_get_channel(Outlet& outlet, std::uint32_t id, const wire::Get& request);
+/// Answers once the service, which has been asked to end, has ended.
+std::unique_ptr<Channel> make_stop_channel(Outlet& outlet, std::uint32_t id, std::string service);
 
 }  // namespace fireclaw::guestd

@@ -7,6 +7,7 @@
 #include "init_machine.hpp"
 #include "ports.hpp"
 #include "server.hpp"
+#include "services.hpp"
 #include "text.hpp"
 #include "vsock.hpp"
 
@@ -47,8 +48,8 @@ void run_as_init() {
   trace.step("environment");
 
   Loop loop;
-  Server server{loop};
-  InitMachine machine{std::move(disks)};
+  InitMachine machine{loop, std::move(disks)};
+  Server server{loop, machine.services()};
   const Ports ports{loop, server, machine, uevents};
   const Vsock vsock{loop, server, machine};
   trace.step("channels");

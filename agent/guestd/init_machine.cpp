@@ -6,6 +6,7 @@
 #include <sys/reboot.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 
 #include "identity.hpp"
@@ -20,6 +21,7 @@ namespace {
 
 /// How long processes that were killed may take to disappear (one may be in the middle of a write to a disk).
 constexpr std::int64_t killed_patience_ms = 2000;
+constexpr std::int64_t least_notice_ms = 500;
 
 }  // namespace
 
@@ -31,7 +33,13 @@ std::optional<wire::ExecFailed> InitMachine::spawn(const wire::Exec& request, Sp
   return spawn_command(request, spawned);
 }
 
+std::optional<wire::ExecFailed> InitMachine::spawn_service(const wire::Exec& request, int output, pid_t& pid) {
+  return guestd::spawn_service(request, output, pid);
+}
+
 void InitMachine::signal_group(pid_t leader, int number) { kill(-leader, number); }
+
+void InitMachine::signal_process(pid_t pid, int number) { kill(pid, number); }
 
 wire::Done InitMachine::configure(const wire::Configure& request) { return apply_identity(request); }
 
@@ -47,8 +55,18 @@ wire::Done InitMachine::prepare_snapshot() {
 
 void InitMachine::shutdown(std::uint32_t grace_ms) {
   if (ending_ != Ending::No) return;
-  ending_ = Ending::Asked;
-  deadline_ = now_ms() + grace_ms;
+  ending_ = Ending::Services;
+  others_until_ = now_ms() + grace_ms;
+  // Those that would not end are killed by then: Services sees to it.
+  deadline_ = others_until_ + killed_patience_ms;
+  services_.shut_down(grace_ms);
+  advance();
+}
+
+void InitMachine::ask_others() {
+  ending_ = Ending::Others;
+  // Also when services have used up the time, others get a little of their own.
+  deadline_ = std::max(others_until_, now_ms() + least_notice_ms);
   kill(-1, SIGTERM);
   kill(-1, SIGCONT);
 }
@@ -56,6 +74,10 @@ void InitMachine::shutdown(std::uint32_t grace_ms) {
 void InitMachine::advance() {
   if (ending_ == Ending::No) return;
   if (Server::childless()) finish();
+  if (ending_ == Ending::Services) {
+    if (services_.idle() || now_ms() >= deadline_) ask_others();
+    return;
+  }
   if (now_ms() < deadline_) return;
   if (ending_ == Ending::Killed) finish();
   ending_ = Ending::Killed;

@@ -4,17 +4,21 @@
 
 #include "boot.hpp"
 #include "machine.hpp"
+#include "services.hpp"
 
 namespace fireclaw::guestd {
 
 /// The machine of which guestd is process 1.
 class InitMachine final : public Machine {
  public:
-  explicit InitMachine(DiskMounts disks) : disks_{std::move(disks)} {}
+  InitMachine(Loop& loop, DiskMounts disks) : services_{loop, *this}, disks_{std::move(disks)} {}
 
   wire::Hello hello() override;
   std::optional<wire::ExecFailed> spawn(const wire::Exec& request, Spawned& spawned) override;
+  std::optional<wire::ExecFailed> spawn_service(const wire::Exec& request, int output, pid_t& pid) override;
   void signal_group(pid_t leader, int number) override;
+  void signal_process(pid_t pid, int number) override;
+  Services& services() override { return services_; }
   wire::Done configure(const wire::Configure& request) override;
   wire::Done set_clock(std::int64_t time_ns) override;
   guest::Base files() override;
@@ -23,17 +27,21 @@ class InitMachine final : public Machine {
 
   /// When advance() wants to be called, in now_ms() time, or -1.
   [[nodiscard]] std::int64_t deadline() const { return ending_ == Ending::No ? -1 : deadline_; }
-  /// Takes the next step of a shutdown once it is due: when no process is left, or the time is up.
+  /// Takes the next step of a shutdown once it is due: services first, then all others, then the machine.
   void advance();
 
  private:
-  enum class Ending { No, Asked, Killed };
+  enum class Ending { No, Services, Others, Killed };
 
   [[noreturn]] void finish();
 
+  void ask_others();
+
+  Services services_;
   DiskMounts disks_;
   Ending ending_ = Ending::No;
   std::int64_t deadline_ = -1;
+  std::int64_t others_until_ = -1;
 };
 
 }  // namespace fireclaw::guestd

@@ -22,13 +22,19 @@ struct Spawned {
   OwnedFd err;
 };
 
+class Services;
+
 /// What sessions can do to the machine they are on. The fuzzers put something harmless in its place.
 class Machine {
  public:
   virtual ~Machine() = default;
   virtual wire::Hello hello() = 0;
   virtual std::optional<wire::ExecFailed> spawn(const wire::Exec& request, Spawned& spawned) = 0;
+  /// As spawn(), but it reads nothing and writes to `output` all that it says.
+  virtual std::optional<wire::ExecFailed> spawn_service(const wire::Exec& request, int output, pid_t& pid) = 0;
   virtual void signal_group(pid_t leader, int number) = 0;
+  virtual void signal_process(pid_t pid, int number) = 0;
+  virtual Services& services() = 0;
   virtual wire::Done configure(const wire::Configure& request) = 0;
   virtual wire::Done set_clock(std::int64_t time_ns) = 0;
   /// Where file copies look up names.

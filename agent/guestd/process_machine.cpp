@@ -16,10 +16,21 @@ std::optional<wire::ExecFailed> ProcessMachine::spawn(const wire::Exec& request,
   return spawn_command(request, spawned);
 }
 
+std::optional<wire::ExecFailed> ProcessMachine::spawn_service(const wire::Exec& request, int output, pid_t& pid) {
+  return guestd::spawn_service(request, output, pid);
+}
+
 void ProcessMachine::signal_group(pid_t leader, int number) { kill(-leader, number); }
+
+void ProcessMachine::signal_process(pid_t pid, int number) { kill(pid, number); }
 
 wire::Done ProcessMachine::configure(const wire::Configure& request) { return check_identity(request); }
 
 guest::Base ProcessMachine::files() { return {AT_FDCWD, false}; }
+
+void ProcessMachine::shutdown(std::uint32_t grace_ms) {
+  ending_ = true;
+  services_.shut_down(grace_ms);
+}
 
 }  // namespace fireclaw::guestd

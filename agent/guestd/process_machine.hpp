@@ -1,6 +1,7 @@
 #pragma once
 
 #include "machine.hpp"
+#include "services.hpp"
 
 namespace fireclaw::guestd {
 
@@ -8,18 +9,25 @@ namespace fireclaw::guestd {
 /// the machine itself is checked and left undone.
 class ProcessMachine final : public Machine {
  public:
+  explicit ProcessMachine(Loop& loop) : services_{loop, *this} {}
+
   wire::Hello hello() override;
   std::optional<wire::ExecFailed> spawn(const wire::Exec& request, Spawned& spawned) override;
+  std::optional<wire::ExecFailed> spawn_service(const wire::Exec& request, int output, pid_t& pid) override;
   void signal_group(pid_t leader, int number) override;
+  void signal_process(pid_t pid, int number) override;
+  Services& services() override { return services_; }
   wire::Done configure(const wire::Configure& request) override;
   wire::Done set_clock(std::int64_t) override { return {}; }
   guest::Base files() override;
   wire::Done prepare_snapshot() override { return {}; }
-  void shutdown(std::uint32_t) override { ending_ = true; }
+  void shutdown(std::uint32_t grace_ms) override;
 
-  [[nodiscard]] bool ending() const { return ending_; }
+  /// A shutdown was asked for, and no service is left.
+  [[nodiscard]] bool ended() const { return ending_ && services_.idle(); }
 
  private:
+  Services services_;
   bool ending_ = false;
 };
 

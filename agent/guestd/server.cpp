@@ -11,7 +11,16 @@
 
 namespace fireclaw::guestd {
 
-Server::Server(Loop& loop) : loop_{loop} {
+namespace {
+
+/// As wait() would give it.
+int wait_status(const siginfo_t& information) {
+  return information.si_code == CLD_EXITED ? (information.si_status & 0xFF) << 8 : information.si_status & 0x7F;
+}
+
+}  // namespace
+
+Server::Server(Loop& loop, Services& services) : loop_{loop}, services_{services} {
   struct sigaction ignore {};
   ignore.sa_handler = SIG_IGN;
   sigaction(SIGPIPE, &ignore, nullptr);
@@ -39,11 +48,14 @@ void Server::ready(std::uint32_t) {
 void Server::reap() {
   child_ended_ = false;
   for (;;) {
-    int status = 0;
-    const pid_t pid = waitpid(-1, &status, WNOHANG);
-    if (pid <= 0) return;
+    siginfo_t information{};
+    if (waitid(P_ALL, 0, &information, WEXITED | WNOHANG | WNOWAIT) < 0 || information.si_pid == 0) return;
+    const pid_t pid = information.si_pid;
+    const int status = wait_status(information);
     const auto knows = [&](const auto& connection) { return connection->session().child_ended(pid, status); };
-    [[maybe_unused]] const bool known = std::any_of(connections_.begin(), connections_.end(), knows);
+    [[maybe_unused]] const bool known =
+        services_.child_ended(pid, status) || std::any_of(connections_.begin(), connections_.end(), knows);
+    waitpid(pid, nullptr, WNOHANG);
   }
 }
 
@@ -61,13 +73,15 @@ void Server::service() {
 }
 
 void Server::run_once(std::int64_t deadline) {
-  for (auto& connection : connections_) {
-    const std::int64_t wanted = connection->session().deadline();
+  const auto not_after = [&](std::int64_t wanted) {
     if (wanted >= 0 && (deadline < 0 || wanted < deadline)) deadline = wanted;
-  }
+  };
+  for (auto& connection : connections_) not_after(connection->session().deadline());
+  not_after(services_.deadline());
   const std::int64_t wait = deadline < 0 ? -1 : std::clamp<std::int64_t>(deadline - now_ms(), 0, 60000);
   loop_.run_once(static_cast<int>(wait));
   if (child_ended_) reap();
+  services_.tick();
   service();
 }
 

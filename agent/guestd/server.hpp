@@ -6,13 +6,14 @@
 #include "connection.hpp"
 #include "loop.hpp"
 #include "machine.hpp"
+#include "services.hpp"
 
 namespace fireclaw::guestd {
 
-/// Serves any number of connections and reaps every child, in one thread.
+/// Serves any number of connections, reaps every child, and gives services their turn, in one thread.
 class Server final : private Watcher {
  public:
-  explicit Server(Loop& loop);
+  Server(Loop& loop, Services& services);
   ~Server();
 
   void add(Machine& machine, OwnedFd fd, Connection::Kind kind);
@@ -28,6 +29,7 @@ class Server final : private Watcher {
   void service();
 
   Loop& loop_;
+  Services& services_;
   OwnedFd signals_;
   std::vector<std::unique_ptr<Connection>> connections_;
   bool child_ended_ = true;

@@ -4,9 +4,17 @@
 #include <cerrno>
 #include <utility>
 
+#include "services.hpp"
+
 namespace fireclaw::guestd {
 
 using wire::Type;
+
+namespace {
+
+wire::Done too_many() { return {EAGAIN, "the guest has too many commands and copies under way"}; }
+
+}  // namespace
 
 void Session::send(Type type, std::uint32_t channel, std::string_view payload) {
   char* out = output_.reserve(wire::header_bytes + payload.size());
@@ -109,17 +117,15 @@ bool Session::handle(const wire::Frame& frame) {
   return true;
 }
 
+bool Session::add_channel(std::unique_ptr<Channel> channel) {
+  if (!channel->finished()) channels_.emplace(newest_channel_, std::move(channel));
+  return true;
+}
+
 bool Session::open_channel(const wire::Frame& frame) {
   newest_channel_ = frame.channel;
   const auto done = [&](const wire::Done& answer) { send(Type::Done, frame.channel, wire::encode(answer)); };
-  const auto add = [&](std::unique_ptr<Channel> channel) {
-    if (!channel->finished()) channels_.emplace(frame.channel, std::move(channel));
-    return true;
-  };
   const bool full = channels_.size() >= max_channels;
-  wire::Done too_many;
-  too_many.error = EAGAIN;
-  too_many.message = "the guest has too many commands and copies under way";
 
   if (frame.type == Type::Exec) {
     wire::Exec request;
@@ -127,8 +133,9 @@ bool Session::open_channel(const wire::Frame& frame) {
     wire::ExecFailed failed;
     failed.reason = wire::ExecFailure::BadRequest;
     if (full) {
-      failed.error = too_many.error;
-      failed.message = too_many.message;
+      const wire::Done why = too_many();
+      failed.error = why.error;
+      failed.message = why.message;
     } else if (configure_failed_) {
       failed.error = ECANCELED;
       failed.message = "the guest could not be configured";
@@ -139,7 +146,7 @@ bool Session::open_channel(const wire::Frame& frame) {
         wire::Started started;
         started.pid = static_cast<std::uint32_t>(spawned.pid);
         send(Type::Started, frame.channel, wire::encode(started));
-        return add(make_exec_channel(*this, frame.channel, std::move(spawned), request.tty));
+        return add_channel(make_exec_channel(*this, frame.channel, std::move(spawned), request.tty));
       }
       failed = std::move(*problem);
     }
@@ -149,15 +156,15 @@ bool Session::open_channel(const wire::Frame& frame) {
   if (frame.type == Type::Put) {
     wire::Put request;
     if (!wire::decode(frame.payload, request)) return false;
-    if (!full) return add(make_put_channel(*this, frame.channel, request));
-    done(too_many);
+    if (!full) return add_channel(make_put_channel(*this, frame.channel, request));
+    done(too_many());
     return true;
   }
   if (frame.type == Type::Get) {
     wire::Get request;
     if (!wire::decode(frame.payload, request)) return false;
-    if (!full) return add(make_get_channel(*this, frame.channel, request));
-    done(too_many);
+    if (!full) return add_channel(make_get_channel(*this, frame.channel, request));
+    done(too_many());
     return true;
   }
   if (frame.type == Type::Configure) {
@@ -168,6 +175,7 @@ bool Session::open_channel(const wire::Frame& frame) {
     done(answer);
     return true;
   }
+  if (const std::optional<bool> handled = open_service_channel(frame)) return *handled;
   if (frame.type == Type::SetClock) {
     wire::SetClock request;
     if (!wire::decode(frame.payload, request)) return false;
@@ -195,6 +203,40 @@ bool Session::open_channel(const wire::Frame& frame) {
     return true;
   }
   return false;
+}
+
+std::optional<bool> Session::open_service_channel(const wire::Frame& frame) {
+  Services& services = machine_.services();
+  const auto done = [&](const wire::Done& answer) { send(Type::Done, frame.channel, wire::encode(answer)); };
+  if (frame.type == Type::ServiceStart) {
+    wire::ServiceStart request;
+    if (!wire::decode(frame.payload, request)) return false;
+    done(configure_failed_ ? wire::Done{ECANCELED, "the guest could not be configured"} : services.start(request));
+    return true;
+  }
+  if (frame.type == Type::ServiceSignal) {
+    wire::ServiceSignal request;
+    if (!wire::decode(frame.payload, request)) return false;
+    done(services.signal(request));
+    return true;
+  }
+  if (frame.type == Type::ServiceStop) {
+    wire::ServiceStop request;
+    if (!wire::decode(frame.payload, request)) return false;
+    wire::Done answer = services.stop(request);
+    if (answer.error == 0 && channels_.size() >= max_channels) answer = too_many();
+    if (answer.error != 0) {
+      done(answer);
+    } else {
+      add_channel(make_stop_channel(*this, frame.channel, std::move(request.name)));
+    }
+    return true;
+  }
+  if (frame.type == Type::ServiceList) {
+    send(Type::Services, frame.channel, wire::encode(services.list()));
+    return frame.payload.empty();
+  }
+  return {};
 }
 
 void Session::forget_finished() {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -50,6 +51,9 @@ class Session final : private Outlet {
   /// False: a protocol error.
   bool handle(const wire::Frame& frame);
   bool open_channel(const wire::Frame& frame);
+  /// nullopt: the frame is about something else.
+  std::optional<bool> open_service_channel(const wire::Frame& frame);
+  bool add_channel(std::unique_ptr<Channel> channel);
   void end_channels();
   void forget_finished();
 

@@ -221,9 +221,9 @@ ExecFailed explain(const Plan& plan, const wire::Exec& request) {
   return failed(ExecFailure::NotExecutable, plan.error, cat({"cannot run '", program, "': ", why}));
 }
 
-}  // namespace
-
-std::optional<ExecFailed> spawn_command(const wire::Exec& request, Spawned& spawned) {
+/// Runs `request`, with descriptors that `open_ends` opens: given the user, it fills in the three, or explains.
+template <typename OpenEnds>
+std::optional<ExecFailed> run(const wire::Exec& request, pid_t& pid, OpenEnds open_ends) {
   if (!is_sound(request))
     return failed(ExecFailure::BadRequest, EINVAL, "a command, its folder and its environment cannot hold NUL bytes");
 
@@ -251,19 +251,38 @@ std::optional<ExecFailed> spawn_command(const wire::Exec& request, Spawned& spaw
   plan.cwd = plan.cwd_required ? request.cwd.c_str() : user.home.c_str();
   plan.tty = request.tty;
 
-  Ends ends;
-  const bool opened = request.tty ? open_terminal(request, user, spawned, ends) : open_pipes(request, spawned, ends);
-  if (!opened)
-    return failed(ExecFailure::BadRequest, errno,
-                  cat({request.tty ? "cannot open a terminal: " : "cannot open pipes: ", error_text(errno)}));
-  for (std::size_t i = 0; i < plan.fds.size(); ++i) plan.fds[i] = request.tty ? ends.shared.get() : ends.child[i].get();
-
-  spawned.pid = start(plan);
-  if (spawned.pid < 0)
+  if (std::optional<ExecFailed> unopened = open_ends(user, plan.fds)) return unopened;
+  pid = start(plan);
+  if (pid < 0)
     return failed(ExecFailure::BadRequest, plan.error, cat({"cannot start a process: ", error_text(plan.error)}));
   // The child that failed is reaped with all others.
   if (plan.error != 0) return explain(plan, request);
   return {};
+}
+
+}  // namespace
+
+std::optional<ExecFailed> spawn_command(const wire::Exec& request, Spawned& spawned) {
+  Ends ends;
+  return run(request, spawned.pid, [&](const User& user, std::array<int, 3>& fds) -> std::optional<ExecFailed> {
+    const bool opened = request.tty ? open_terminal(request, user, spawned, ends) : open_pipes(request, spawned, ends);
+    if (!opened)
+      return failed(ExecFailure::BadRequest, errno,
+                    cat({request.tty ? "cannot open a terminal: " : "cannot open pipes: ", error_text(errno)}));
+    for (std::size_t i = 0; i < fds.size(); ++i) fds[i] = request.tty ? ends.shared.get() : ends.child[i].get();
+    return {};
+  });
+}
+
+std::optional<ExecFailed> spawn_service(const wire::Exec& request, int output, pid_t& pid) {
+  OwnedFd nothing;
+  return run(request, pid, [&](const User&, std::array<int, 3>& fds) -> std::optional<ExecFailed> {
+    nothing.reset(open("/dev/null", O_RDONLY | O_CLOEXEC));
+    if (!nothing.open())
+      return failed(ExecFailure::BadRequest, errno, cat({"cannot open /dev/null: ", error_text(errno)}));
+    fds = {nothing.get(), output, output};
+    return {};
+  });
 }
 
 }  // namespace fireclaw::guestd

@@ -8,5 +8,7 @@ namespace fireclaw::guestd {
 
 /// Starts a command. It sees nothing of guestd's descriptors, signal settings or environment.
 std::optional<wire::ExecFailed> spawn_command(const wire::Exec& request, Spawned& spawned);
+/// Starts a program that reads nothing and writes to `output`; it too leads a session and group of its own.
+std::optional<wire::ExecFailed> spawn_service(const wire::Exec& request, int output, pid_t& pid);
 
 }  // namespace fireclaw::guestd

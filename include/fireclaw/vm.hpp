@@ -12,6 +12,7 @@
 
 #include "fireclaw/exec.hpp"
 #include "fireclaw/export.hpp"
+#include "fireclaw/service.hpp"
 
 namespace fireclaw {
 
@@ -147,10 +148,21 @@ class FIRECLAW_API VM {
   /// Copies a guest file or folder to the host. Whatever the guest says, nothing is written outside `target`.
   CopyResult copy_out(const std::string& source, const std::filesystem::path& target, std::stop_token stop = {});
 
+  /// Starts a service, which then belongs to the guest: see ServiceOptions. Error(AlreadyExists) if one of its name
+  /// runs; one that has ended is replaced. Error(NotFound) if the guest has no such program.
+  void start_service(ServiceOptions options);
+  /// Sends a signal to the service's own process. Error(NotFound) if there is no such service, Error(InvalidState) if
+  /// it is not running.
+  void signal_service(const std::string& name, int number);
+  /// SIGTERM to the service's process group, SIGKILL after the grace. Returns once it has ended.
+  void stop_service(const std::string& name, std::chrono::milliseconds grace = std::chrono::seconds{10});
+  /// All that were started, by name, also those that have ended.
+  [[nodiscard]] std::vector<ServiceInfo> services();
+
   void pause();
   void resume();
-  /// Orderly end: processes get SIGTERM, after `grace` SIGKILL; file systems are synced; then the engine ends. If
-  /// that takes longer than `grace` and five seconds, the engine is killed.
+  /// Orderly end: services get SIGTERM, then all other processes, after `grace` SIGKILL; file systems are synced; then
+  /// the engine ends. If that takes longer than `grace` and five seconds, the engine is killed.
   void stop(std::chrono::milliseconds grace = std::chrono::seconds{2});
   /// Ends the engine at once. No error if it has ended.
   void kill();

@@ -6,6 +6,7 @@
 
 #include "fireclaw/engine.hpp"
 #include "fireclaw/error.hpp"
+#include "fireclaw/service.hpp"
 #include "fireclaw/vm.hpp"
 
 namespace fireclaw {
@@ -50,6 +51,30 @@ std::string_view to_string(NetworkMode mode) noexcept {
 
 NetworkMode network_mode_from_string(std::string_view text) {
   return parse(text, "network mode", std::array{NetworkMode::None, NetworkMode::User});
+}
+
+std::string_view to_string(RestartPolicy policy) noexcept {
+  switch (policy) {
+    case RestartPolicy::Never: return "never";
+    case RestartPolicy::OnFailure: return "on-failure";
+    case RestartPolicy::Always: return "always";
+  }
+  return "unknown";
+}
+
+RestartPolicy restart_policy_from_string(std::string_view text) {
+  return parse(text, "restart policy",
+               std::array{RestartPolicy::Never, RestartPolicy::OnFailure, RestartPolicy::Always});
+}
+
+std::string_view to_string(ServiceState state) noexcept {
+  switch (state) {
+    case ServiceState::Running: return "running";
+    case ServiceState::BackingOff: return "backing-off";
+    case ServiceState::Stopped: return "stopped";
+    case ServiceState::Failed: return "failed";
+  }
+  return "unknown";
 }
 
 std::string_view to_string(VMState state) noexcept {

@@ -1,11 +1,11 @@
 #include "core/vm_impl.hpp"
 
-#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "core/engines.hpp"
+#include "core/run_defaults.hpp"
 #include "fireclaw/error.hpp"
 #include "sys/process.hpp"
 
@@ -46,17 +46,6 @@ std::string in_one_line(std::string text) {
     }
   }
   return line;
-}
-
-/// What the image's makers meant for its commands holds where the caller says nothing.
-void apply_defaults(ExecOptions& options, const image::RunDefaults& defaults) {
-  if (options.cwd.empty()) options.cwd = defaults.cwd;
-  if (options.user.empty()) options.user = defaults.user;
-  for (const auto& variable : defaults.env) {
-    const bool given =
-        std::ranges::any_of(options.env, [&](const auto& other) { return other.first == variable.first; });
-    if (!given) options.env.push_back(variable);
-  }
 }
 
 }  // namespace
@@ -272,7 +261,7 @@ void VM::Impl::resume(Deadline deadline) {
 }
 
 guest::Process VM::Impl::start_command(ExecOptions options) {
-  apply_defaults(options, image.manifest.defaults);
+  core::apply_defaults(options, image.manifest.defaults);
   const auto deadline = Deadline::after(std::chrono::nanoseconds{config.start_timeout});
   const auto stop = options.stop;
   {

@@ -36,7 +36,8 @@ bool comes_from_guest(Type type) {
     case Type::Stderr:
     case Type::StdinClosed:
     case Type::Exit:
-    case Type::Done: return true;
+    case Type::Done:
+    case Type::Services: return true;
     case Type::Window:
     case Type::More:
     case Type::Configure:
@@ -53,12 +54,20 @@ bool comes_from_guest(Type type) {
     case Type::PrepareSnapshot:
     case Type::Shutdown:
     case Type::Close:
+    case Type::ServiceStart:
+    case Type::ServiceSignal:
+    case Type::ServiceStop:
+    case Type::ServiceList:
+    case Type::Mount:
+    case Type::Unmount:
     case Type::Hello: return false;
   }
   return false;
 }
 
 Error broken(std::string_view how) { return {ErrorCode::Guest, fmt::format("the guest broke the protocol: {}", how)}; }
+
+constexpr std::string_view no_answer = "that was no answer to what it was asked";
 
 Error vanished() { return {ErrorCode::Guest, "the guest vanished: the connection to it was closed"}; }
 
@@ -67,6 +76,7 @@ Error vanished() { return {ErrorCode::Guest, "the guest vanished: the connection
 Error guest_error(int error, std::string message) {
   if (error == EPROTO) return {ErrorCode::Guest, std::move(message)};
   if (error == EINVAL) return {ErrorCode::InvalidArgument, std::move(message)};
+  if (error == EBUSY || error == ESRCH || error == ESHUTDOWN) return {ErrorCode::InvalidState, std::move(message)};
   return {sys::system_error(error, {}).code(), std::move(message)};
 }
 
@@ -185,16 +195,29 @@ void Link::finish(const ChannelPtr& channel, Deadline deadline, const std::stop_
     wait(channel, deadline, stop, what);
     for (const Channel::Item& item : take(channel)) {
       wire::Done done;
-      if (item.type != Type::Done || !wire::decode(item.payload, done)) {
-        Error error = broken("that was no answer to what it was asked");
-        fail(error);
-        throw error;
-      }
+      if (item.type != Type::Done || !wire::decode(item.payload, done)) break_off(no_answer);
       forget(channel);
       if (done.error != 0) throw guest_error(done.error, fmt::format("{}: {}", what, done.message));
       return;
     }
   }
+}
+
+std::string Link::answer(const ChannelPtr& channel, Type type, Deadline deadline, std::string_view what) {
+  for (;;) {
+    wait(channel, deadline, {}, what);
+    for (const Channel::Item& item : take(channel)) {
+      if (item.type != type) break_off(no_answer);
+      forget(channel);
+      return item.payload;
+    }
+  }
+}
+
+void Link::break_off(std::string_view how) {
+  const Error error = broken(how);
+  fail(error);
+  throw Error{error};
 }
 
 bool Link::dispatch(const wire::Frame& frame) {

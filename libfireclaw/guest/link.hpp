@@ -86,6 +86,10 @@ class Link {
 
   /// Waits for the Done that ends a channel; throws what it says if it is not success.
   void finish(const ChannelPtr& channel, Deadline deadline, const std::stop_token& stop, std::string_view what);
+  /// Waits for the one message of `type` that ends a channel, and gives its payload.
+  std::string answer(const ChannelPtr& channel, wire::Type type, Deadline deadline, std::string_view what);
+  /// Ends the link because of what guestd said; throws.
+  [[noreturn]] void break_off(std::string_view how);
 
  private:
   void run();

@@ -16,6 +16,7 @@
 
 #include "base/deadline.hpp"
 #include "fireclaw/exec.hpp"
+#include "fireclaw/service.hpp"
 #include "sys/fd.hpp"
 
 namespace fireclaw::guest {
@@ -99,6 +100,16 @@ class Session {
   /// One small file, whole.
   void write_file(const std::string& path, std::string_view content, unsigned mode, Deadline deadline);
   std::string read_file(const std::string& path, std::size_t max_bytes, Deadline deadline);
+
+  /// Starts a service. Error(AlreadyExists) if one of its name runs; Error(NotFound) if there is no such program.
+  void service_start(const ServiceOptions& options, Deadline deadline);
+  /// To its process alone, not to its group. Error(NotFound) if there is none, Error(InvalidState) if it is not
+  /// running.
+  void service_signal(const std::string& name, int number, Deadline deadline);
+  /// SIGTERM to its process group, SIGKILL after the grace; returns once it has ended. It stays listed.
+  void service_stop(const std::string& name, std::chrono::milliseconds grace, Deadline deadline);
+  /// By name.
+  std::vector<ServiceInfo> services(Deadline deadline);
 
   /// Flushes file systems and drops what a snapshot need not hold; guestd then expects a new greeting, be it from
   /// this machine's host or a clone's. The session is over afterwards.

@@ -23,7 +23,7 @@
 /// the host skips everything up to the greeting with its own nonce. All numbers are little endian.
 namespace fireclaw::guest::wire {
 
-inline constexpr std::uint32_t protocol_version = 1;
+inline constexpr std::uint32_t protocol_version = 2;
 
 inline constexpr std::size_t magic_bytes = 16;
 inline constexpr std::size_t nonce_bytes = 16;
@@ -66,6 +66,12 @@ enum class Type : std::uint8_t {
   PrepareSnapshot = 27,
   Shutdown = 28,
   Close = 29,  ///< the host has lost interest: what the channel stands for is ended and forgotten
+  ServiceStart = 30,
+  ServiceSignal = 31,
+  ServiceStop = 32,  ///< answered once the service has ended
+  ServiceList = 33,
+  Mount = 34,
+  Unmount = 35,
 
   // Guest to host.
   Hello = 64,
@@ -76,6 +82,7 @@ enum class Type : std::uint8_t {
   StdinClosed = 69,  ///< the command reads no more
   Exit = 70,         ///< the last frame of an exec channel
   Done = 71,         ///< the answer to everything else, and the last frame of its channel
+  Services = 72,     ///< the answer to ServiceList, and the last frame of its channel
 };
 
 /// Whether `value` is one of the enumerators above.
@@ -242,6 +249,19 @@ struct Shutdown {
   std::uint32_t grace_ms = 0;
 };
 
+/// A disk that is to be had under `target`. The same request again is answered without doing it twice.
+struct Mount {
+  std::string device;
+  std::string target;
+  std::string type;
+  bool read_only = false;
+  std::string options;  ///< as mount -o takes them, with commas between
+};
+
+struct Unmount {
+  std::string target;
+};
+
 struct Done {
   std::int32_t error = 0;  ///< an errno value of Linux, 0: success
   std::string message;
@@ -261,6 +281,8 @@ std::string encode(const Put& message);
 std::string encode(const Get& message);
 std::string encode(const Entry& message);
 std::string encode(const Shutdown& message);
+std::string encode(const Mount& message);
+std::string encode(const Unmount& message);
 std::string encode(const Done& message);
 
 /// A Hello of another version decodes as far as its version number, with the rest left empty.
@@ -278,6 +300,8 @@ bool decode(std::string_view payload, Put& message);
 bool decode(std::string_view payload, Get& message);
 bool decode(std::string_view payload, Entry& message);
 bool decode(std::string_view payload, Shutdown& message);
+bool decode(std::string_view payload, Mount& message);
+bool decode(std::string_view payload, Unmount& message);
 bool decode(std::string_view payload, Done& message);
 
 /// Whether a name received may become one directory entry: not empty, "." or "..", no slash or NUL, at most 255 bytes.

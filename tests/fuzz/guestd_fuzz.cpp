@@ -18,6 +18,7 @@
 #include "guest_input.hpp"
 #include "loop.hpp"
 #include "machine.hpp"
+#include "services.hpp"
 #include "session.hpp"
 
 namespace {
@@ -57,7 +58,7 @@ class Folder {
 
 class HarmlessMachine final : public Machine {
  public:
-  explicit HarmlessMachine(int root) : root_{root} {}
+  HarmlessMachine(Loop& loop, int root) : root_{root}, services_{loop, *this} {}
 
   /// The other ends of a command's pipes.
   struct Command {
@@ -77,7 +78,15 @@ class HarmlessMachine final : public Machine {
     commands_.emplace(spawned.pid, std::move(command));
     return {};
   }
+  std::optional<wire::ExecFailed> spawn_service(const wire::Exec& request, int output, pid_t& pid) override {
+    if (request.argv.front().empty()) return wire::ExecFailed{wire::ExecFailure::NotFound, ENOENT, "no"};
+    pid = ++last_pid_;
+    service_outputs_[pid] = output;
+    return {};
+  }
   void signal_group(pid_t leader, int) override { fuzz::require(leader > 0 && leader <= last_pid_); }
+  void signal_process(pid_t pid, int) override { fuzz::require(service_outputs_.count(pid) != 0); }
+  Services& services() override { return services_; }
   wire::Done configure(const wire::Configure& request) override {
     return request.hostname.empty() ? wire::Done{EINVAL, "no"} : wire::Done{};
   }
@@ -85,6 +94,23 @@ class HarmlessMachine final : public Machine {
   guest::Base files() override { return {root_, true}; }
   wire::Done prepare_snapshot() override { return {}; }
   void shutdown(std::uint32_t) override {}
+
+  /// A service writes something, or ends.
+  void act_as_service(fuzz::Script& script) {
+    if (service_outputs_.empty()) return;
+    auto service = service_outputs_.begin();
+    std::advance(service, script.byte() % service_outputs_.size());
+    const std::uint8_t action = script.byte();
+    if (action % 4 != 0) {
+      const std::string text(std::size_t{action} * 40, static_cast<char>(action));
+      // Not more than the pipe takes: nobody reads meanwhile.
+      if (action % 4 == 1) ignore(::write(service->second, text.data(), text.size()));
+      return;
+    }
+    const pid_t pid = service->first;
+    service_outputs_.erase(service);
+    services_.child_ended(pid, script.byte());
+  }
 
   /// A command does something.
   void act(Session& session, fuzz::Script& script) {
@@ -121,6 +147,9 @@ class HarmlessMachine final : public Machine {
 
   int root_;
   pid_t last_pid_ = 0;
+  /// The services that run, with the ends of pipes that they write to.
+  std::map<pid_t, int> service_outputs_;
+  Services services_;
   std::map<pid_t, Command> commands_;
 };
 
@@ -151,7 +180,7 @@ void take(Session& session, Listener& listener, bool clean, std::size_t most) {
 
 void run(fuzz::Script script, Folder& folder) {
   Loop loop;
-  HarmlessMachine machine{folder.root()};
+  HarmlessMachine machine{loop, folder.root()};
   Session session{machine, loop};
   Listener listener;
   wire::Seal seal;
@@ -175,7 +204,9 @@ void run(fuzz::Script script, Folder& folder) {
         break;
       case 5:
         machine.act(session, script);
+        machine.act_as_service(script);
         loop.run_once(0);
+        machine.services().tick();
         session.tick();
         break;
       case 6:

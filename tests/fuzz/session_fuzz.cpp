@@ -74,7 +74,7 @@ void run(std::string_view input) {
   std::thread guest_thread{play_guest, std::move(guest_end), script};
   attempt([&, &stream = host] {
     guest::Session session = guest::Session::open(std::move(stream), {}, {}, Deadline::after(10s));
-    switch (use % 4) {
+    switch (use % 8) {
       case 0: {
         ExecOptions options = ExecOptions::shell("true");
         options.input = "some input";
@@ -84,7 +84,17 @@ void run(std::string_view input) {
       }
       case 1: session.copy_out("/some/tree", target, Deadline::after(10s)); break;
       case 2: session.read_file("/some/file", 1000, Deadline::after(10s)); break;
-      default: session.write_file("/some/file", std::string(1000, 'x'), 0644, Deadline::after(10s)); break;
+      case 3: session.write_file("/some/file", std::string(1000, 'x'), 0644, Deadline::after(10s)); break;
+      case 4:
+      case 5: session.services(Deadline::after(10s)); break;
+      case 6: session.service_stop("some-service", 1s, Deadline::after(10s)); break;
+      default: {
+        ServiceOptions options;
+        options.name = "some-service";
+        options.argv = {"true"};
+        session.service_start(options, Deadline::after(10s));
+        break;
+      }
     }
   });
   host = sys::Fd{-1};

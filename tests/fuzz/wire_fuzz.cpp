@@ -6,6 +6,7 @@
 
 #include "guest/reader.hpp"
 #include "guest/wire.hpp"
+#include "guest/wire_service.hpp"
 #include "guest_input.hpp"
 
 namespace {
@@ -39,6 +40,12 @@ void decode_all(std::string_view payload) {
   decode_and_encode<Get>(payload);
   decode_and_encode<Entry>(payload);
   decode_and_encode<Shutdown>(payload);
+  decode_and_encode<Mount>(payload);
+  decode_and_encode<Unmount>(payload);
+  decode_and_encode<ServiceStart>(payload);
+  decode_and_encode<ServiceSignal>(payload);
+  decode_and_encode<ServiceStop>(payload);
+  decode_and_encode<Services>(payload);
   decode_and_encode<Done>(payload);
 }
 
@@ -66,7 +73,7 @@ std::string make_stream(fuzz::Script script) {
     switch (script.byte() % 4) {
       case 0: {
         const Nonce nonce = fuzz::nonce_of(script.byte());
-        append_preamble(stream, nonce, script.byte(), script.byte() % 8 == 7 ? 2 : protocol_version);
+        append_preamble(stream, nonce, script.byte(), script.byte() % 8 == 7 ? protocol_version + 1 : protocol_version);
         seal = Seal{nonce};
         break;
       }

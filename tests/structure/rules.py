@@ -14,10 +14,16 @@ PARALLEL_ROOMS = {"net", "image", "guest", "vmm"}
 PARALLEL_FOLDERS = {"libfireclaw/vmm"}
 
 # What the rooms below core may use of the public headers: values, not classes with insides.
-PUBLIC_FOR_ROOMS = {"error.hpp", "log.hpp", "exec.hpp", "engine.hpp", "export.hpp", "version.hpp"}
+PUBLIC_FOR_ROOMS = {"error.hpp", "log.hpp", "exec.hpp", "engine.hpp", "export.hpp", "service.hpp", "version.hpp"}
 
 # What guestd may use of the library: what both ends must agree on, in terms of std alone.
-SHARED_WITH_GUESTD = {"guest/wire.hpp", "guest/reader.hpp", "guest/tree.hpp"}
+SHARED_WITH_GUESTD = {
+    "guest/wire.hpp",
+    "guest/wire_coding.hpp",
+    "guest/wire_service.hpp",
+    "guest/reader.hpp",
+    "guest/tree.hpp",
+}
 
 # Header pattern -> where it may be included: folders, relative to the checkout.
 LIBRARIES: dict[str, tuple[str, ...]] = {

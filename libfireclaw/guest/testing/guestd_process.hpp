@@ -1,9 +1,10 @@
 #pragma once
 
 #include <chrono>
-#include <optional>
+#include <deque>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/deadline.hpp"
 #include "guest/session.hpp"
@@ -15,28 +16,37 @@ namespace fireclaw::guest::testing {
 
 inline Deadline soon() { return Deadline::after(std::chrono::seconds{20}); }
 
-/// The real guestd as an ordinary process, on one end of a socket pair. It ends with this object.
+/// The real guestd as an ordinary process, on one end of each of some socket pairs. It ends with this object.
 class GuestdProcess {
  public:
-  GuestdProcess() : GuestdProcess{sys::socket_pair()} {}
+  explicit GuestdProcess(int streams = 1) : child_{spawn(streams, streams_)} {}
 
-  /// The host's end; once.
-  sys::Fd take_stream() { return std::move(*std::exchange(stream_, std::nullopt)); }
+  /// The host's end of the next stream.
+  sys::Fd take_stream() {
+    sys::Fd stream = std::move(streams_.front());
+    streams_.pop_front();
+    return stream;
+  }
   Session open() { return Session::open(take_stream(), {}, {}, soon()); }
   [[nodiscard]] sys::Child& child() { return child_; }
 
  private:
-  explicit GuestdProcess(std::pair<sys::Fd, sys::Fd> ends)
-      : stream_{std::move(ends.first)}, child_{spawn(ends.second.get())} {}
-
-  static sys::Child spawn(int fd) {
+  static sys::Child spawn(int streams, std::deque<sys::Fd>& host_ends) {
     sys::SpawnSpec spec;
-    spec.argv = {FIRECLAW_GUESTD, "--serve-fd", "3"};
-    spec.fds = {{2, 2}, {fd, 3}};
+    spec.argv = {FIRECLAW_GUESTD, "--serve-fd"};
+    spec.fds = {{2, 2}};
+    std::vector<sys::Fd> guest_ends;
+    for (int number = 3; number < 3 + streams; ++number) {
+      auto [host_end, guest_end] = sys::socket_pair();
+      spec.argv.push_back(std::to_string(number));
+      spec.fds.emplace_back(guest_end.get(), number);
+      host_ends.push_back(std::move(host_end));
+      guest_ends.push_back(std::move(guest_end));
+    }
     return sys::Child::spawn(spec);
   }
 
-  std::optional<sys::Fd> stream_;
+  std::deque<sys::Fd> streams_;
   sys::Child child_;
 };
 

@@ -1,0 +1,73 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "fireclaw/export.hpp"
+
+namespace fireclaw {
+
+/// When a service that has ended is started again. What was stopped by VM::stop_service stays stopped.
+enum class RestartPolicy {
+  Never,
+  OnFailure,  ///< after a status other than 0, or a signal
+  Always,
+};
+
+/// "never", "on-failure", "always".
+FIRECLAW_API std::string_view to_string(RestartPolicy policy) noexcept;
+FIRECLAW_API RestartPolicy restart_policy_from_string(std::string_view text);
+
+/// A long-lived program in a guest. It belongs to the guest, not to who started it: it runs on when the handle, the
+/// session or the host's process goes away, and in every machine restored from a snapshot in which it runs.
+struct ServiceOptions {
+  /// What it is known by: 1 to 64 letters, digits, '.', '-', '_', not beginning with '.' or '-'.
+  std::string name;
+  /// Program, environment, working directory and user mean what they do in ExecOptions.
+  std::vector<std::string> argv;
+  std::vector<std::pair<std::string, std::string>> env;
+  std::string cwd;
+  std::string user;
+  /// The file in the guest that takes its stdout and stderr, absolute; its folder is made if need be. Empty:
+  /// /var/log/fireclaw/<name>.log. It is root's, created with mode 0644, and never reached through a symbolic link.
+  std::string log;
+  /// Once the log has grown to this, it becomes <log>.1, in place of the one before. 4 KiB to 1 GiB.
+  std::uint64_t log_limit_bytes = std::uint64_t{1} << 20;
+  RestartPolicy restart = RestartPolicy::OnFailure;
+  /// How long to wait before it is started again: at first, then doubled each time up to the longest. Once it has run
+  /// for the longest, the count begins anew. 1 ms to a day.
+  std::chrono::milliseconds backoff_first{500};
+  std::chrono::milliseconds backoff_longest{30'000};
+};
+
+enum class ServiceState {
+  Running,
+  BackingOff,  ///< has ended, and will be started again
+  Stopped,     ///< by VM::stop_service, or ended with status 0 and is not to be started again
+  Failed,      ///< ended otherwise, and is not to be started again
+};
+
+/// "running", "backing-off", "stopped", "failed".
+FIRECLAW_API std::string_view to_string(ServiceState state) noexcept;
+
+struct ServiceInfo {
+  std::string name;
+  ServiceState state = ServiceState::Stopped;
+  /// In the guest; 0 unless it is running.
+  std::uint32_t pid = 0;
+  /// How often it was started again.
+  std::uint32_t restarts = 0;
+  /// How it ended the last time, as ExecResult says it; both 0 if it has not ended yet.
+  int exit_code = 0;
+  int signal = 0;
+  /// How long it has been running, by the guest's clock; 0 unless it is running.
+  std::chrono::milliseconds uptime{0};
+  /// Why it could not be started again the last time, or empty.
+  std::string problem;
+};
+
+}  // namespace fireclaw
