@@ -17,14 +17,15 @@ build_packages=(
   libfmt-dev libsimdjson-dev libcurl4-openssl-dev nettle-dev libssh2-1-dev libnl-route-3-dev libnftables-dev
   libcli11-dev nlohmann-json3-dev
 )
-# To prepare ~/.fireclaw and run commands. The last two libraries are loaded only when they are used: no dependency of
+# To prepare ~/.fireclaw and run commands. The last three libraries are loaded only when they are used: no dependency of
 # the program names them.
-run_packages=("$qemu_package" busybox-static squashfs-tools openssh-client ca-certificates libcurl4 libnftables1)
+run_packages=("$qemu_package" busybox-static squashfs-tools openssh-client ca-certificates libcurl4 libnftables1
+  libssh2-1)
 # To test all of it: the framework; what images are made of and looked into with; an IRC server; checkers.
 test_packages=(
   doctest-dev python3 python3-yaml
   mmdebstrap umoci skopeo cpio xz-utils zstd lz4
-  iproute2 ngircd openssl
+  iproute2 ngircd openssl openssh-server
   clang-format mypy shellcheck
 )
 
