@@ -76,6 +76,8 @@ class Channel {
 std::unique_ptr<Channel> make_exec_channel(Outlet& outlet, std::uint32_t id, Spawned spawned, bool tty);
 std::unique_ptr<Channel> make_put_channel(Outlet& outlet, std::uint32_t id, const wire::Put& request);
 std::unique_ptr<Channel> make_get_channel(Outlet& outlet, std::uint32_t id, const wire::Get& request);
+/// Says when the file that the request names is written or replaced.
+std::unique_ptr<Channel> make_watch_channel(Outlet& outlet, std::uint32_t id, const wire::Watch& request);
 /// Answers once the service, which has been asked to end, has ended.
 std::unique_ptr<Channel> make_stop_channel(Outlet& outlet, std::uint32_t id, std::string service);
 

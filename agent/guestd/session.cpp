@@ -167,6 +167,13 @@ bool Session::open_channel(const wire::Frame& frame) {
     done(too_many());
     return true;
   }
+  if (frame.type == Type::Watch) {
+    wire::Watch request;
+    if (!wire::decode(frame.payload, request)) return false;
+    if (!full) return add_channel(make_watch_channel(*this, frame.channel, request));
+    done(too_many());
+    return true;
+  }
   if (frame.type == Type::Configure) {
     wire::Configure request;
     if (!wire::decode(frame.payload, request)) return false;

@@ -60,6 +60,7 @@ bool comes_from_guest(Type type) {
     case Type::ServiceList:
     case Type::Mount:
     case Type::Unmount:
+    case Type::Watch:
     case Type::Hello: return false;
   }
   return false;

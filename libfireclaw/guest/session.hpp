@@ -51,6 +51,7 @@ struct Identity {
 };
 
 class Process;
+class FileWatch;
 struct Opened;
 
 struct CopyProgress {
@@ -111,6 +112,9 @@ class Session {
   /// By name.
   std::vector<ServiceInfo> services(Deadline deadline);
 
+  /// Looks for changes of a file from now on: it may be made, written, or replaced. Its folder must be there.
+  [[nodiscard]] FileWatch watch_file(const std::string& path, Deadline deadline);
+
   /// Flushes file systems and drops what a snapshot need not hold; guestd then expects a new greeting, be it from
   /// this machine's host or a clone's. The session is over afterwards.
   void prepare_snapshot(Deadline deadline);
@@ -144,6 +148,25 @@ class Process {
  private:
   explicit Process(std::shared_ptr<Impl> impl);
   std::shared_ptr<Impl> impl_;
+  friend class Session;
+};
+
+/// Waits for a file in the guest to change: what changed it since Session::watch_file() returned counts too. Of use for
+/// as long as its session is. Use from one thread at a time.
+class FileWatch {
+ public:
+  FileWatch(FileWatch&&) noexcept;
+  FileWatch& operator=(FileWatch&&) noexcept;
+  ~FileWatch();
+
+  /// Returns after the first change. Error(Timeout), Error(Cancelled); Error(Guest) if the guest is gone.
+  void wait(Deadline deadline, const std::stop_token& stop = {});
+
+  struct Impl;
+
+ private:
+  explicit FileWatch(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
   friend class Session;
 };
 

@@ -45,6 +45,7 @@ bool is_type(std::uint8_t value) noexcept {
     case Type::ServiceList:
     case Type::Mount:
     case Type::Unmount:
+    case Type::Watch:
     case Type::Hello:
     case Type::Started:
     case Type::ExecFailed:
@@ -245,6 +246,10 @@ std::string encode(const Get& message) { return Encoder{}.text(message.source).f
 bool decode(std::string_view payload, Get& message) {
   return Decoder{payload}.text(message.source).flag(message.follow).complete();
 }
+
+std::string encode(const Watch& message) { return Encoder{}.text(message.path).take(); }
+
+bool decode(std::string_view payload, Watch& message) { return Decoder{payload}.text(message.path).complete(); }
 
 std::string encode(const Entry& message) {
   return Encoder{}

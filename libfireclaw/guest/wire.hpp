@@ -72,6 +72,7 @@ enum class Type : std::uint8_t {
   ServiceList = 33,
   Mount = 34,
   Unmount = 35,
+  Watch = 36,  ///< answered by Started once changes are looked for, and by Done after the first
 
   // Guest to host.
   Hello = 64,
@@ -233,6 +234,10 @@ struct Get {
   bool follow = false;  ///< follow a symbolic link at `source` itself
 };
 
+struct Watch {
+  std::string path;  ///< absolute; the file need not be there, but its folder must
+};
+
 enum class EntryKind : std::uint8_t { File = 1, Folder = 2, Link = 3 };
 
 struct Entry {
@@ -279,6 +284,7 @@ std::string encode(const Resize& message);
 std::string encode(const Window& message);
 std::string encode(const Put& message);
 std::string encode(const Get& message);
+std::string encode(const Watch& message);
 std::string encode(const Entry& message);
 std::string encode(const Shutdown& message);
 std::string encode(const Mount& message);
@@ -298,6 +304,7 @@ bool decode(std::string_view payload, Resize& message);
 bool decode(std::string_view payload, Window& message);
 bool decode(std::string_view payload, Put& message);
 bool decode(std::string_view payload, Get& message);
+bool decode(std::string_view payload, Watch& message);
 bool decode(std::string_view payload, Entry& message);
 bool decode(std::string_view payload, Shutdown& message);
 bool decode(std::string_view payload, Mount& message);

@@ -47,6 +47,8 @@ class Value {
   [[nodiscard]] std::optional<Value> find(std::string_view key) const;
   /// Throws Error(Corrupt) naming the first key that is not in `allowed`.
   void only(std::initializer_list<std::string_view> allowed) const;
+  /// Equal content, wherever they stand.
+  bool operator==(const Value& other) const;
   /// Where it stands: "config.json: engines[0].name".
   [[nodiscard]] std::string where() const;
   /// Error(Corrupt) "<where>: <problem>", for validation beyond types.

@@ -211,6 +211,8 @@ bool Value::as_bool() const {
   fail("expected true or false");
 }
 
+bool Value::operator==(const Value& other) const { return node_->data == other.node_->data; }
+
 bool Value::is_integer() const {
   return std::holds_alternative<std::int64_t>(node_->data) || std::holds_alternative<std::uint64_t>(node_->data);
 }

@@ -200,3 +200,11 @@ TEST_CASE("a value that was read is written with all in it") {
   const std::string text = R"({"a":[1,-2,18446744073709551615,0.5,true,null,"x\"y"],"b":{"c":{},"d":[]}})";
   CHECK(Writer{}.value(Value::parse(text, "test")).take() == text);
 }
+
+TEST_CASE("values are equal by their content") {
+  const auto value = [](std::string_view text) { return Value::parse(text, "test"); };
+  CHECK(value(R"({"a": [1, {"b": null}]})") == value(R"({ "a":[1,{"b":null}]})"));
+  CHECK_FALSE(value("[1]") == value("[2]"));
+  CHECK_FALSE(value("1") == value("\"1\""));
+  CHECK(value(R"({"x": {"a": 1}})").at("x") == value(R"({"a": 1})"));
+}

@@ -38,6 +38,7 @@ void decode_all(std::string_view payload) {
   decode_and_encode<Window>(payload);
   decode_and_encode<Put>(payload);
   decode_and_encode<Get>(payload);
+  decode_and_encode<Watch>(payload);
   decode_and_encode<Entry>(payload);
   decode_and_encode<Shutdown>(payload);
   decode_and_encode<Mount>(payload);
