@@ -1,9 +1,15 @@
 #include "net/bridge.hpp"
 
 #include <fmt/format.h>
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "fireclaw/error.hpp"
 #include "json/json.hpp"
@@ -104,7 +110,56 @@ void configure_sysctls(const InterfaceName& bridge) {
   set("ipv4", "accept_source_route", "0");
 }
 
+void refuse_unfit(const BridgeConfig& config) {
+  static_cast<void>(bridge_name(config.name.str()));
+  if (!config.subnet.contains(config.gateway) || config.subnet.prefix() > 30 ||
+      config.gateway == config.subnet.base() || config.gateway == config.subnet.last()) {
+    throw Error{ErrorCode::InvalidArgument,
+                fmt::format("{} cannot be the gateway of {}", config.gateway.to_string(), config.subnet.to_string())};
+  }
+}
+
+/// Throws what is in the way; returns the bridge if it is there.
+std::optional<Link> check_place(Netlink& netlink, const BridgeConfig& config) {
+  auto link = netlink.find_link(config.name);
+  if (link) refuse_foreign_bridge(config, *link);
+  if (const auto conflict = find_subnet_conflict(netlink, config)) {
+    throw Error{ErrorCode::InvalidState,
+                fmt::format("{}; choose another subnet for the machines (network.subnet in config.json)", *conflict)};
+  }
+  return link;
+}
+
+/// Changes of carrier wait for a worker of the kernel's that runs once a second. Asking for the link's state, as
+/// ethtool does, makes it act on them before it answers.
+void settle(const InterfaceName& interface) {
+  const sys::Fd socket{sys::check(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), "cannot open a socket")};
+  ethtool_value state{};
+  state.cmd = ETHTOOL_GLINK;
+  ifreq request{};
+  std::memcpy(request.ifr_name, interface.str().c_str(), interface.str().size());
+  request.ifr_data = reinterpret_cast<char*>(&state);
+  sys::check(::ioctl(socket.get(), SIOCETHTOOL, &request),
+             fmt::format("cannot ask for the state of interface '{}'", interface.str()));
+}
+
 }  // namespace
+
+std::optional<std::string> find_bridge_obstacle(const BridgeConfig& config) {
+  try {
+    refuse_unfit(config);
+    Netlink netlink;
+    check_place(netlink, config);
+    return std::nullopt;
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
+
+bool is_bridge_up(const BridgeConfig& config) {
+  const auto link = Netlink{}.find_link(config.name);
+  return link && link->up && link->alias == alias_of(config);
+}
 
 std::optional<std::string> find_subnet_conflict(Netlink& netlink, const BridgeConfig& config) {
   const auto links = netlink.links();
@@ -131,20 +186,11 @@ std::optional<std::string> find_subnet_conflict(Netlink& netlink, const BridgeCo
 }
 
 void ensure_bridge(const BridgeConfig& config, const std::filesystem::path& record) {
-  const auto name = bridge_name(config.name.str());
-  if (!config.subnet.contains(config.gateway) || config.subnet.prefix() > 30 ||
-      config.gateway == config.subnet.base() || config.gateway == config.subnet.last()) {
-    throw Error{ErrorCode::InvalidArgument,
-                fmt::format("{} cannot be the gateway of {}", config.gateway.to_string(), config.subnet.to_string())};
-  }
+  refuse_unfit(config);
+  const auto& name = config.name;
   const auto turn = take_turn(record);
   Netlink netlink;
-  auto link = netlink.find_link(name);
-  if (link) refuse_foreign_bridge(config, *link);
-  if (const auto conflict = find_subnet_conflict(netlink, config)) {
-    throw Error{ErrorCode::InvalidState,
-                fmt::format("{}; choose another subnet for the machines (network.subnet in config.json)", *conflict)};
-  }
+  auto link = check_place(netlink, config);
   if (!link) {
     netlink.create_bridge(name, MacAddress::for_address(config.gateway), config.mtu);
     link = netlink.get_link(name);
@@ -210,6 +256,12 @@ void attach_port(const BridgeConfig& config, const InterfaceName& port, Ipv4Addr
   netlink.pin_mac(link.index, mac);
   netlink.pin_neighbour(bridge.index, address, mac);
   if (!link.up) netlink.set_up(link.index, true);
+  settle_port(config, port);
+}
+
+void settle_port(const BridgeConfig& config, const InterfaceName& port) {
+  settle(port);
+  settle(config.name);
 }
 
 void detach_port(const BridgeConfig& config, const InterfaceName& port, Ipv4Address address) {

@@ -24,6 +24,13 @@ struct BridgeConfig {
   bool operator==(const BridgeConfig&) const = default;
 };
 
+/// What ensure_bridge() would refuse with, or nullopt: an interface in the way, a subnet that is in use elsewhere.
+/// Changes nothing.
+std::optional<std::string> find_bridge_obstacle(const BridgeConfig& config);
+
+/// Whether the bridge is there and up.
+bool is_bridge_up(const BridgeConfig& config);
+
 /// Why a subnet cannot be used here: "172.16.0.0/24 overlaps the route to 172.16.0.0/12 on eth0".
 std::optional<std::string> find_subnet_conflict(Netlink& netlink, const BridgeConfig& config);
 
@@ -41,8 +48,12 @@ bool remove_bridge(const BridgeConfig& config, const std::filesystem::path& reco
 
 /// Makes an existing interface a closed port for the machine with `address` and brings it up: isolated, nothing
 /// learned, nothing flooded; the bridge and the host are told once and for all where the address is, so that no
-/// broadcast is ever needed to find it. Idempotent.
+/// broadcast is ever needed to find it. Idempotent. Returns once the port and the bridge carry packets, if whoever is
+/// at the port's other end is there already.
 void attach_port(const BridgeConfig& config, const InterfaceName& port, Ipv4Address address);
+/// Has the kernel notice at once what is plugged in at the port, and that the bridge leads somewhere: left to itself it
+/// may take a second, and drop packets until then. For ports whose other end came after attach_port().
+void settle_port(const BridgeConfig& config, const InterfaceName& port);
 /// Undoes what attach_port() did to the bridge, also when the interface is gone already.
 void detach_port(const BridgeConfig& config, const InterfaceName& port, Ipv4Address address);
 

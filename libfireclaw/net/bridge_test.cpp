@@ -315,8 +315,8 @@ TEST_CASE("without CAP_NET_ADMIN the error says so, and what to do instead") {
     without_capabilities([&] {
       const auto ability = can_manage_network();
       REQUIRE_FALSE(ability.ok());
-      CHECK(has(ability.obstacles.front(), "CAP_NET_ADMIN"));
-      CHECK(has(ability.obstacles.front(), "--net user"));
+      CHECK(has(ability.obstacles.front().problem, "CAP_NET_ADMIN"));
+      CHECK(has(ability.obstacles.front().remedy, "--net user"));
       try {
         ensure_bridge(f.config, f.record);
         FAIL("made without permission");

@@ -70,6 +70,16 @@ class Context {
     nft_.ctx_free(context_);
   }
 
+  /// What run() would throw; changes nothing.
+  void try_out(const std::string& commands) {
+    const std::scoped_lock lock{libnftables_mutex};
+    nft_.ctx_set_dry_run(context_, true);
+    const int result = nft_.run_cmd_from_buffer(context_, commands.c_str());
+    nft_.ctx_set_dry_run(context_, false);
+    std::string errors = nft_.ctx_get_error_buffer(context_);
+    if (result != 0) throw to_error(std::move(errors));
+  }
+
   /// Runs `commands` as one transaction and returns what they print: JSON for lists.
   std::string run(const std::string& commands) {
     const std::scoped_lock lock{libnftables_mutex};
@@ -93,6 +103,11 @@ class Firewall::Impl {
       : policy_{std::move(policy)}, lock_file_{std::move(lock_file)} {}
 
   [[nodiscard]] const NetworkPolicy& policy() const { return policy_; }
+
+  void try_out() {
+    const auto lock = take_turn();
+    context_.try_out(full_ruleset(policy_, {}));
+  }
 
   bool ensure() {
     const auto lock = take_turn();
@@ -271,6 +286,7 @@ Firewall& Firewall::operator=(Firewall&&) noexcept = default;
 Firewall::~Firewall() = default;
 
 const NetworkPolicy& Firewall::policy() const { return impl_->policy(); }
+void Firewall::try_out() { impl_->try_out(); }
 bool Firewall::ensure() { return impl_->ensure(); }
 void Firewall::add_vm(const VmPolicy& vm) { impl_->add_vm(vm); }
 bool Firewall::remove_vm(Ipv4Address address) { return impl_->remove_vm(address); }

@@ -25,6 +25,8 @@ class Firewall {
 
   [[nodiscard]] const NetworkPolicy& policy() const;
 
+  /// Whether the kernel would take the policy: has it checked, and changes nothing. Throws what ensure() would.
+  void try_out();
   /// Loads the policy unless it is loaded already; machines that are known to the kernel stay as they are, with the
   /// connections that they have. Returns whether anything had to be done.
   bool ensure();

@@ -11,6 +11,7 @@ NftLibrary load() {
   library.find(nft.ctx_new, "nft_ctx_new");
   library.find(nft.ctx_free, "nft_ctx_free");
   library.find(nft.ctx_output_set_flags, "nft_ctx_output_set_flags");
+  library.find(nft.ctx_set_dry_run, "nft_ctx_set_dry_run");
   library.find(nft.ctx_buffer_output, "nft_ctx_buffer_output");
   library.find(nft.ctx_buffer_error, "nft_ctx_buffer_error");
   library.find(nft.ctx_get_output_buffer, "nft_ctx_get_output_buffer");

@@ -10,6 +10,7 @@ struct NftLibrary {
   decltype(&nft_ctx_new) ctx_new;
   decltype(&nft_ctx_free) ctx_free;
   decltype(&nft_ctx_output_set_flags) ctx_output_set_flags;
+  decltype(&nft_ctx_set_dry_run) ctx_set_dry_run;
   decltype(&nft_ctx_buffer_output) ctx_buffer_output;
   decltype(&nft_ctx_buffer_error) ctx_buffer_error;
   decltype(&nft_ctx_get_output_buffer) ctx_get_output_buffer;

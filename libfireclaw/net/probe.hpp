@@ -5,10 +5,18 @@
 
 namespace fireclaw::net {
 
+/// Something that stands in the way.
+struct Obstacle {
+  std::string problem;
+  /// What mends it.
+  std::string remedy;
+
+  bool operator==(const Obstacle&) const = default;
+};
+
 /// Whether this process could set up bridge, taps and firewall in the calling thread's network namespace.
 struct NetworkAbility {
-  /// What stands in the way, each with its remedy; empty if nothing does.
-  std::vector<std::string> obstacles;
+  std::vector<Obstacle> obstacles;
 
   [[nodiscard]] bool ok() const { return obstacles.empty(); }
 };

@@ -39,9 +39,10 @@ sys::Fd open_tun_device() {
 }
 
 /// Creates the interface and attaches `fd` to it.
-void attach_new(int fd, const InterfaceName& name) {
+void attach_new(int fd, const InterfaceName& name, TapHeader header) {
   ifreq request{};
-  request.ifr_flags = static_cast<short>(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_TUN_EXCL);
+  const int header_flag = header == TapHeader::Virtio ? IFF_VNET_HDR : 0;
+  request.ifr_flags = static_cast<short>(IFF_TAP | IFF_NO_PI | IFF_TUN_EXCL | header_flag);
   std::memcpy(request.ifr_name, name.str().c_str(), name.str().size());
   if (::ioctl(fd, TUNSETIFF, &request) == 0) return;
   switch (errno) {
@@ -82,9 +83,9 @@ std::optional<int> find_tap_descriptor(pid_t pid, const InterfaceName& tap) {
 
 }  // namespace
 
-Tap Tap::create(const InterfaceName& name) {
+Tap Tap::create(const InterfaceName& name, TapHeader header) {
   auto fd = open_tun_device();
-  attach_new(fd.get(), name);
+  attach_new(fd.get(), name, header);
   return Tap{name, std::move(fd)};
 }
 

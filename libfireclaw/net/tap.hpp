@@ -12,14 +12,20 @@ namespace fireclaw::net {
 // makes two kinds of owner necessary: Tap for whoever uses the descriptor, NamedTap for an engine that opens the
 // interface by its name.
 
-/// A tap and the descriptor that keeps it alive: whole Ethernet frames, each after a virtio-net header of ten bytes
-/// (IFF_TAP | IFF_NO_PI | IFF_VNET_HDR, one queue). Can be given to an engine that takes descriptors. Destruction
-/// closes the descriptor, and with it the interface goes unless it was duplicated. Use from one thread at a time.
+/// What comes with each frame that is read or written.
+enum class TapHeader {
+  None,    ///< nothing: checksums are complete and segments no longer than the MTU
+  Virtio,  ///< ten bytes of virtio-net header, which say what was left to the other side
+};
+
+/// A tap and the descriptor that keeps it alive: whole Ethernet frames, one queue (IFF_TAP | IFF_NO_PI). Can be given
+/// to an engine that takes descriptors. Destruction closes the descriptor, and with it the interface goes unless it was
+/// duplicated. Use from one thread at a time.
 class Tap {
  public:
   /// Creates the interface. Error(AlreadyExists) if the name is taken, Error(PermissionDenied) without CAP_NET_ADMIN
   /// or access to /dev/net/tun.
-  static Tap create(const InterfaceName& name);
+  static Tap create(const InterfaceName& name, TapHeader header = TapHeader::Virtio);
 
   [[nodiscard]] const InterfaceName& name() const noexcept { return name_; }
   /// Non-blocking.
