@@ -16,6 +16,10 @@ namespace fireclaw::vmm {
 
 struct Capabilities {
   bool user_network = false;
+  /// Takes vmm::NoBackend.
+  bool unconnected_nics = false;
+  /// Takes the descriptor of a tap (without virtio-net headers), as well as its name.
+  bool tap_descriptors = false;
   bool snapshots = true;
   unsigned max_vcpus = 1;
   /// Kernel kinds it can boot.

@@ -40,13 +40,20 @@ struct Drive {
 /// A host tap that exists already.
 struct TapBackend {
   std::string name;
+  /// Its descriptor, which the engine inherits (Capabilities::tap_descriptors); without, the engine opens the tap by
+  /// its name.
+  std::optional<int> descriptor = std::nullopt;
   bool operator==(const TapBackend&) const = default;
 };
 /// The engine's own user-mode network (needs no privileges). QEMU only.
 struct UserBackend {
   bool operator==(const UserBackend&) const = default;
 };
-using NicBackend = std::variant<TapBackend, UserBackend>;
+/// The device leads nowhere. QEMU only.
+struct NoBackend {
+  bool operator==(const NoBackend&) const = default;
+};
+using NicBackend = std::variant<TapBackend, UserBackend, NoBackend>;
 
 struct Nic {
   /// Letters, digits, underscore.

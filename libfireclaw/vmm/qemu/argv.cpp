@@ -91,15 +91,19 @@ void add_drive(Argv& argv, const Drive& drive, std::string_view suffix) {
 
 struct NetdevText {
   std::string_view id;
+  std::size_t index;
   std::string operator()(const TapBackend& tap) const {
+    if (tap.descriptor) return fmt::format("tap,id=net_{},fd={}", id, inherited::tap + static_cast<int>(index));
     return fmt::format("tap,id=net_{},ifname={},script=no,downscript=no", id, escaped(tap.name));
   }
   std::string operator()(const UserBackend&) const { return fmt::format("user,id=net_{}", id); }
+  // A hub that nothing else is plugged into.
+  std::string operator()(const NoBackend&) const { return fmt::format("hubport,id=net_{},hubid={}", id, index); }
 };
 
-void add_nic(Argv& argv, const Nic& nic, VirtioBus bus) {
+void add_nic(Argv& argv, const Nic& nic, std::size_t index, VirtioBus bus) {
   // romfile= : no boot from the network, so no boot ROM to load, map and save.
-  argv.insert(argv.end(), {"-netdev", std::visit(NetdevText{nic.id}, nic.backend), "-device",
+  argv.insert(argv.end(), {"-netdev", std::visit(NetdevText{nic.id, index}, nic.backend), "-device",
                            fmt::format("virtio-net-{},netdev=net_{},mac={}{}", device_suffix(bus), nic.id, nic.mac,
                                        bus == VirtioBus::Pci ? ",romfile=" : "")});
 }
@@ -146,6 +150,13 @@ std::string stand_in_value(std::string_view option, const std::string& value) {
   if (option == "-blockdev") {
     return fmt::format("driver=null-co,node-name={},read-only={},read-zeroes=on", property(value, "node-name"),
                        property(value, "read-only"));
+  }
+  // The descriptor is the machine's own. What cannot be asked to leave anything to its tap saves the same state
+  // unplugged.
+  if (option == "-netdev" && value.starts_with("tap,")) {
+    if (const auto fd = property(value, "fd"); !fd.empty()) {
+      return fmt::format("hubport,id={},hubid={}", property(value, "id"), fd);
+    }
   }
   // A tap and not something simpler: the saved state of a network card tells which offloads its backend offers.
   // The kernel puts a number for %d.
@@ -202,7 +213,7 @@ std::vector<std::string> to_argv(const LaunchSpec& spec, const Engine& engine, S
   const auto suffix = device_suffix(spec.kernel.bus);
   add_guest_channels(argv, suffix);
   for (const auto& drive : spec.drives) add_drive(argv, drive, suffix);
-  for (const auto& nic : spec.nics) add_nic(argv, nic, spec.kernel.bus);
+  for (std::size_t i = 0; i < spec.nics.size(); ++i) add_nic(argv, spec.nics[i], i, spec.kernel.bus);
   return argv;
 }
 

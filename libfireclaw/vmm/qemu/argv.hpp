@@ -28,6 +28,8 @@ inline constexpr int guest = 4;
 inline constexpr int memory = guest + static_cast<int>(guest_channels);
 inline constexpr int console = memory + 1;
 inline constexpr int state = console + 1;
+/// The first of the network devices' taps, one for each device.
+inline constexpr int tap = state + 1;
 }  // namespace inherited
 
 enum class Start {

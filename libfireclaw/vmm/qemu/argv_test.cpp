@@ -208,6 +208,28 @@ TEST_CASE("the stand-in of a restored machine shares its memory and leaves alone
 )");
 }
 
+TEST_CASE("a tap is inherited by its number, and a device may lead nowhere; a stand-in needs neither") {
+  auto spec = small(VirtioBus::Mmio);
+  spec.nics = {{"net0", "02:fc:00:00:00:01", NoBackend{}}, {"net1", "02:fc:00:00:00:02", TapBackend{"fc1", 77}}};
+  const auto argv = to_argv(spec, tcg(), Start::Restore);
+  const auto end_of = [](const std::vector<std::string>& all) {
+    const auto text = as_text(all);
+    return text.substr(text.find("-netdev"));
+  };
+  CHECK(end_of(argv) ==
+        R"(-netdev hubport,id=net_net0,hubid=0
+-device virtio-net-device,netdev=net_net0,mac=02:fc:00:00:00:01
+-netdev tap,id=net_net1,fd=12
+-device virtio-net-device,netdev=net_net1,mac=02:fc:00:00:00:02
+)");
+  CHECK(end_of(to_stand_in_argv(argv)) ==
+        R"(-netdev hubport,id=net_net0,hubid=0
+-device virtio-net-device,netdev=net_net0,mac=02:fc:00:00:00:01
+-netdev hubport,id=net_net1,hubid=12
+-device virtio-net-device,netdev=net_net1,mac=02:fc:00:00:00:02
+)");
+}
+
 TEST_CASE("guest CPUs are emulated side by side only by a QEMU that can") {
   const auto accelerator = [](unsigned vcpus, Version version) {
     auto spec = small(VirtioBus::Mmio);

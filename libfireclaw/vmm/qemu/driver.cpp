@@ -79,6 +79,8 @@ class QemuDriver final : public Driver {
   [[nodiscard]] Capabilities capabilities() const override {
     Capabilities capabilities;
     capabilities.user_network = true;
+    capabilities.unconnected_nics = true;
+    capabilities.tap_descriptors = true;
     capabilities.max_vcpus = max_vcpus;
     capabilities.elf_mmio = true;
     capabilities.bzimage_mmio = true;

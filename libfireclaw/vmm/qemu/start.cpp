@@ -54,6 +54,12 @@ StartedEngine start_engine(const LaunchSpec& spec, std::vector<std::string> argv
     spawn.fds.emplace_back(listeners[1 + channel].get(), inherited::guest + static_cast<int>(channel));
   }
   if (state != nullptr) spawn.fds.emplace_back(state->get(), inherited::state);
+  for (std::size_t i = 0; i < spec.nics.size(); ++i) {
+    const auto* tap = std::get_if<TapBackend>(&spec.nics[i].backend);
+    if (tap != nullptr && tap->descriptor) {
+      spawn.fds.emplace_back(*tap->descriptor, inherited::tap + static_cast<int>(i));
+    }
+  }
 
   // Connected before QEMU runs: it finds both waiting when it first looks, and the guest sees an open channel.
   auto control = sys::unix_connect(run_dir.qmp_socket());
