@@ -68,10 +68,11 @@ Config read_config(const std::filesystem::path& file) {
   if (const auto schema = value.at("schema").as_uint(); schema != Config::schema) {
     value.at("schema").fail(fmt::format("this fireclaw reads schema {}, the file has {}", Config::schema, schema));
   }
-  value.only({"schema", "engines", "set_up_by"});
+  value.only({"schema", "engines", "set_up_by", "network"});
   Config config;
   config.set_up_by = value.at("set_up_by").as_string();
   for (const auto& entry : value.at("engines").as_array()) config.engines.push_back(read_engine(entry));
+  if (const auto section = value.find("network")) config.network = read_network_settings(*section);
   return config;
 }
 
@@ -83,6 +84,7 @@ void write_config(const std::filesystem::path& file, const Config& config) {
   out.key("engines").begin_array();
   for (const auto& entry : config.engines) write_engine(out, entry);
   out.end_array();
+  write_network_settings(out, config.network);
   out.end_object();
   sys::write_file_atomic(file, out.take());
 }

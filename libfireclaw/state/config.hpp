@@ -6,10 +6,12 @@
 #include <vector>
 
 #include "fireclaw/engine.hpp"
+#include "state/network_settings.hpp"
 
 namespace fireclaw::state {
 
-/// What setup found out and decided; config.json.
+/// What setup found out and decided, and what the user wrote; config.json. Sections of the user's are optional, and so
+/// is each of their fields; they are written back as they were read.
 struct Config {
   static constexpr unsigned schema = 1;
 
@@ -25,6 +27,7 @@ struct Config {
   std::vector<Engine> engines;
   /// The version whose setup ran to its end here; empty: none did.
   std::string set_up_by;
+  NetworkSettings network;
 
   bool operator==(const Config&) const = default;
 };

@@ -19,6 +19,9 @@ class Layout {
   [[nodiscard]] std::filesystem::path templates() const { return home_ / "templates"; }
   [[nodiscard]] std::filesystem::path keys() const { return home_ / "keys"; }
   [[nodiscard]] std::filesystem::path runs() const { return home_ / "runs"; }
+  [[nodiscard]] std::filesystem::path address_pool() const { return home_ / "ip-pool.json"; }
+  /// What of the host was changed for the bridge.
+  [[nodiscard]] std::filesystem::path network_record() const { return home_ / "network.json"; }
   /// Lock files: one for each object that processes take turns on.
   [[nodiscard]] std::filesystem::path lock(const std::string& what) const { return home_ / "locks" / what; }
 

@@ -39,6 +39,34 @@ sys::ProcessId read_process(const json::Value& value) {
   return {static_cast<pid_t>(value.at("pid").as_int()), value.at("start_time").as_uint()};
 }
 
+void write_texts(json::Writer& out, std::string_view name, const std::vector<std::string>& texts) {
+  out.key(name).begin_array();
+  for (const auto& text : texts) out.value(text);
+  out.end_array();
+}
+
+std::vector<std::string> read_texts(const json::Value& value) {
+  std::vector<std::string> texts;
+  for (const auto& text : value.as_array()) texts.push_back(text.as_string());
+  return texts;
+}
+
+void write_nat(json::Writer& out, const RunNetwork& nat) {
+  out.key("nat").begin_object();
+  out.field("address", nat.address);
+  out.field("tap", nat.tap);
+  out.field("egress", nat.egress);
+  write_texts(out, "allow", nat.allow);
+  write_texts(out, "publish", nat.publish);
+  out.field("services", nat.services);
+  out.end_object();
+}
+
+RunNetwork read_nat(const json::Value& value) {
+  return {value.at("address").as_string(), value.at("tap").as_string(),     value.at("egress").as_string(),
+          read_texts(value.at("allow")),   read_texts(value.at("publish")), value.at("services").as_bool()};
+}
+
 std::string to_json(const RunRecord& record) {
   json::Writer out{json::Writer::Style::Pretty};
   out.begin_object();
@@ -51,12 +79,14 @@ std::string to_json(const RunRecord& record) {
   out.field("hostname", record.hostname);
   out.field("cpus", record.cpus);
   out.field("memory_mib", record.memory_mib);
+  out.field("nic", record.nic);
   out.field("network", record.network);
   const auto created = std::chrono::duration_cast<std::chrono::milliseconds>(record.created.time_since_epoch());
   out.field("created_ms", std::int64_t{created.count()});
   out.field("engine", record.engine);
   out.field("paused", record.paused);
   if (record.process) write_process(out, "process", *record.process);
+  if (record.nat) write_nat(out, *record.nat);
   out.end_object();
   return out.take();
 }
@@ -75,11 +105,13 @@ RunRecord read_record(const std::filesystem::path& file) {
   record.hostname = value.at("hostname").as_string();
   record.cpus = static_cast<unsigned>(value.at("cpus").as_uint());
   record.memory_mib = static_cast<unsigned>(value.at("memory_mib").as_uint());
+  record.nic = value.at("nic").as_bool();
   record.network = value.at("network").as_string();
   record.created = std::chrono::system_clock::time_point{std::chrono::milliseconds{value.at("created_ms").as_int()}};
   record.engine = value.at("engine").as_string();
   record.paused = value.at("paused").as_bool();
   if (const auto process = value.find("process")) record.process = read_process(*process);
+  if (const auto nat = value.find("nat")) record.nat = read_nat(*nat);
   return record;
 }
 

@@ -13,6 +13,19 @@
 
 namespace fireclaw::state {
 
+/// A machine's place in the host's network, in the texts that net's types have: enough to open the firewall for it anew
+/// and to undo all that was made for it.
+struct RunNetwork {
+  std::string address;
+  std::string tap;
+  std::string egress;
+  std::vector<std::string> allow;
+  std::vector<std::string> publish;
+  bool services = true;
+
+  bool operator==(const RunNetwork&) const = default;
+};
+
 /// One machine, as runs/<id>/run.json tells other processes.
 struct RunRecord {
   static constexpr unsigned schema = 1;
@@ -27,6 +40,8 @@ struct RunRecord {
   std::string hostname;
   unsigned cpus = 1;
   unsigned memory_mib = 0;
+  /// Has a network device.
+  bool nic = false;
   std::string network;
   std::chrono::system_clock::time_point created;
   /// "firecracker", "qemu-kvm", ...
@@ -34,6 +49,8 @@ struct RunRecord {
   bool paused = false;
   /// The engine's process once it has been started.
   std::optional<sys::ProcessId> process;
+  /// Of machines with the network "nat", from the moment they have an address.
+  std::optional<RunNetwork> nat;
 
   bool operator==(const RunRecord&) const = default;
 };
