@@ -18,7 +18,7 @@ using std::chrono::nanoseconds;
 
 struct BenchOptions {
   VMConfig machine;
-  std::string network;
+  std::string network = "none";
   unsigned runs = 20;
   unsigned cold_runs = 3;
   unsigned concurrent = 10;
@@ -162,7 +162,10 @@ void add_bench(CLI::App& app, Context& context, Action& action) {
   command->add_option("--runs", options->runs, "Runs of restore-run and warm-exec")->capture_default_str();
   command->add_option("--cold-runs", options->cold_runs, "Runs of cold-run")->capture_default_str();
   command->add_option("--concurrent", options->concurrent, "Machines started at once")->capture_default_str();
-  add_machine_options(*command, options->machine, options->network);
+  add_machine_options(*command, options->machine);
+  command->add_option("--net", options->network, "Network: none, user or nat")
+      ->type_name("MODE")
+      ->capture_default_str();
   command->add_flag("--json", options->json, "Print JSON");
   command->callback(
       [options, &context, &action] { action = [options, &context] { return bench(*options, context); }; });

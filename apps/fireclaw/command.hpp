@@ -22,6 +22,8 @@ struct Context {
   std::string engine = "auto";
   std::string firecracker;
   std::string qemu;
+  /// What --net means when it is not given; empty: the best that is possible.
+  std::string default_network;
   bool verbose = false;
   /// There was a "--": what follows is a program and its arguments, not a shell line.
   bool argv_form = false;
@@ -42,6 +44,7 @@ void add_doctor(CLI::App& app, Context& context, Action& action);
 void add_image(CLI::App& app, Context& context, Action& action);
 void add_snapshot(CLI::App& app, Context& context, Action& action);
 void add_vm(CLI::App& app, Context& context, Action& action);
+void add_network(CLI::App& app, Context& context, Action& action);
 void add_gc(CLI::App& app, Context& context, Action& action);
 void add_bench(CLI::App& app, Context& context, Action& action);
 

@@ -50,7 +50,7 @@ std::chrono::milliseconds parse_duration(const std::string& text) {
   return std::chrono::milliseconds{scale(number, factor, year_ms, text)};
 }
 
-void add_machine_options(CLI::App& command, VMConfig& config, std::string& network) {
+void add_machine_options(CLI::App& command, VMConfig& config) {
   command.add_option("--image", config.image, "Image to run (see: fireclaw image list)")->capture_default_str();
   command.add_option("--cpus", config.cpus, "Virtual CPUs")->capture_default_str();
   command
@@ -59,10 +59,6 @@ void add_machine_options(CLI::App& command, VMConfig& config, std::string& netwo
           "Memory: MiB, or with a unit as in 512M, 2G")
       ->default_str(std::to_string(config.memory_mib))
       ->type_name("SIZE");
-  network = to_string(config.network);
-  command.add_option("--net", network, "Network: none, or user (outgoing connections, no privileges)")
-      ->type_name("MODE")
-      ->capture_default_str();
 }
 
 }  // namespace fireclaw::cli

@@ -6,8 +6,8 @@
 
 namespace fireclaw::cli {
 
-/// --image, --cpus, --memory, --net: what machine it is.
-void add_machine_options(CLI::App& command, VMConfig& config, std::string& network);
+/// --image, --cpus, --memory: what machine it is.
+void add_machine_options(CLI::App& command, VMConfig& config);
 
 /// "256", "256M", "2G" as MiB. Error(InvalidArgument) for anything else.
 unsigned parse_memory_mib(const std::string& text);

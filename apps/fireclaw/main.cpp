@@ -58,6 +58,7 @@ int parse_and_act(int argc, char** argv, const Signals& signals) {
   context.stop = signals.token();
   context.stop_signal = [&signals] { return signals.signal(); };
   context.argv_form = has_separator(argc, argv);
+  if (const char* mode = std::getenv("FIRECLAW_NET")) context.default_network = mode;
 
   CLI::App app{"Commands and agents in microVMs", "fireclaw"};
   app.set_version_flag("--version", std::string{"fireclaw "} + std::string{version()});
@@ -78,6 +79,7 @@ int parse_and_act(int argc, char** argv, const Signals& signals) {
   add_snapshot(app, context, action);
   add_image(app, context, action);
   add_vm(app, context, action);
+  add_network(app, context, action);
   add_gc(app, context, action);
   add_bench(app, context, action);
   try {

@@ -12,6 +12,7 @@
 
 #include "command.hpp"
 #include "machine_options.hpp"
+#include "network_options.hpp"
 #include "output.hpp"
 #include "signals.hpp"
 #include "terminal.hpp"
@@ -26,7 +27,7 @@ struct CopySpec {
 
 struct RunOptions {
   VMConfig machine;
-  std::string network;
+  NetworkOptions network;
   std::vector<std::string> command;
   std::string timeout = "60";
   std::vector<std::string> env;
@@ -148,7 +149,6 @@ int run(RunOptions options, const Context& context) {
     throw Error{ErrorCode::InvalidArgument,
                 "a shell command is one argument; quote it, or put -- before a program and its arguments"};
   }
-  options.machine.network = network_mode_from_string(options.network);
   options.machine.stop = context.stop;
   if (options.no_snapshot) options.machine.start = StartMode::Cold;
   std::vector<CopySpec> copies_in;
@@ -157,8 +157,11 @@ int run(RunOptions options, const Context& context) {
   for (const auto& text : options.copy_out) copies_out.push_back(parse_copy(text, "--copy-out"));
 
   const auto host = context.open_host();
+  options.network.apply(options.machine, host, context);
   const auto opened = std::chrono::steady_clock::now() - began;
-  auto vm = VM::run(host, options.machine);
+  auto vm = VM::create(host, options.machine);
+  options.network.tell_what_is_missing();
+  vm.start();
   for (const auto& copy : copies_in) vm.copy_in(copy.source, copy.target, context.stop);
   const auto result = run_command(vm, options, context);
   for (const auto& copy : copies_out) vm.copy_out(copy.source, copy.target, context.stop);
@@ -191,7 +194,8 @@ void add_run(CLI::App& app, Context& context, Action& action) {
       "  fireclaw run -- ls -l /\n"
       "  echo 6*7 | fireclaw run bc\n"
       "  fireclaw run --copy-in ./src:/src -w /src \"sh build.sh\" --copy-out /src/out:./out\n"
-      "  fireclaw run -i --tty sh");
+      "  fireclaw run -i --tty sh\n"
+      "  fireclaw run -p 8080:80 --allow example.org:443 \"httpd -f -h /srv\"");
   command->add_option("command", options->command, "Shell line, or (after --) program and arguments")
       ->type_name("COMMAND");
   command->add_option("-t,--timeout", options->timeout, "End the command after this long; 0: never")
@@ -200,7 +204,8 @@ void add_run(CLI::App& app, Context& context, Action& action) {
   command->add_flag("-v,--verbose", context.verbose, "Show each phase with its milliseconds, and what is logged");
   command->add_flag("--no-snapshot", options->no_snapshot, "Boot cold");
   command->add_option("--snapshot", options->machine.snapshot, "Restore this snapshot")->type_name("NAME");
-  add_machine_options(*command, options->machine, options->network);
+  add_machine_options(*command, options->machine);
+  options->network.add_all_to(*command);
   command->add_option("-e,--env", options->env, "Environment variable")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);

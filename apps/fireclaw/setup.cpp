@@ -59,6 +59,7 @@ int setup(const Options& options, const Context& context) {
               {"engine", report.engine},
               {"snapshot", report.snapshot},
               {"agent_image", report.agent_image},
+              {"network_snapshot", report.network_snapshot},
               {"already_done", report.already_done},
               {"engines", engines}});
   return 0;

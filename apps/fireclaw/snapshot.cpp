@@ -5,6 +5,7 @@
 
 #include "command.hpp"
 #include "machine_options.hpp"
+#include "network_options.hpp"
 #include "output.hpp"
 
 namespace fireclaw::cli {
@@ -12,7 +13,7 @@ namespace {
 
 struct CreateOptions {
   VMConfig machine;
-  std::string network;
+  NetworkOptions network;
   std::string name;
   std::string of;
   bool replace = false;
@@ -21,7 +22,7 @@ struct CreateOptions {
 
 int create(CreateOptions options, const Context& context) {
   const auto host = context.open_host();
-  options.machine.network = network_mode_from_string(options.network);
+  options.network.apply(options.machine, host, context);
   options.machine.stop = context.stop;
   if (!options.of.empty() && options.name.empty()) {
     throw Error{ErrorCode::InvalidArgument, "--of needs a name for the snapshot"};
@@ -49,7 +50,7 @@ int list(bool json, const Context& context) {
   Table table{{"NAME", "IMAGE", "ENGINE", "CPUS", "MEMORY", "NET", "SIZE", "CREATED", "USABLE"}};
   for (const auto& s : snapshots) {
     table.add({s.name, s.image, s.engine, std::to_string(s.cpus), fmt::format("{} MiB", s.memory_mib),
-               std::string{to_string(s.network)}, human_bytes(s.bytes), iso_time(s.created),
+               s.network_device ? "yes" : "no", human_bytes(s.bytes), iso_time(s.created),
                s.usable ? "yes" : "no: " + s.reason});
   }
   table.print();
@@ -65,13 +66,15 @@ void add_snapshot(CLI::App& app, Context& context, Action& action) {
   auto options = std::make_shared<CreateOptions>();
   auto* create_command = group->add_subcommand("create", "Boot a machine and save it, or save a running one");
   create_command->footer(
-      "Without a name it is the one that 'fireclaw run' finds for the same image and machine.\n\n"
+      "Without a name it is the one that 'fireclaw run' finds for the same image and machine. Of the network it keeps\n"
+      "only whether there is a device: what that leads to is decided at each restore.\n\n"
       "Examples:\n"
-      "  fireclaw snapshot create --memory 512 --net user\n"
+      "  fireclaw snapshot create --memory 512 --net nat\n"
       "  fireclaw snapshot create before-upgrade --of 0123456789abcdef");
   create_command->add_option("name", options->name, "The snapshot's name");
   create_command->add_option("--of", options->of, "Save this running machine")->type_name("VM");
-  add_machine_options(*create_command, options->machine, options->network);
+  add_machine_options(*create_command, options->machine);
+  options->network.add_mode_to(*create_command);
   create_command->add_flag("--replace", options->replace, "Replace a snapshot of that name");
   create_command->add_flag("--json", options->json, "Print JSON");
   create_command->callback(

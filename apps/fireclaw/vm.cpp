@@ -17,11 +17,11 @@ int list(bool json, const Context& context) {
     print_json(out);
     return 0;
   }
-  Table table{{"ID", "STATE", "IMAGE", "ENGINE", "CPUS", "MEMORY", "NET", "PID", "CREATED", "HOSTNAME"}};
+  Table table{{"ID", "STATE", "IMAGE", "ENGINE", "CPUS", "MEMORY", "NET", "ADDRESS", "PID", "CREATED", "HOSTNAME"}};
   for (const auto& m : machines) {
     table.add({m.id, std::string{to_string(m.state)}, m.image, m.engine, std::to_string(m.cpus),
-               fmt::format("{} MiB", m.memory_mib), std::string{to_string(m.network)}, std::to_string(m.engine_pid),
-               iso_time(m.created), m.hostname});
+               fmt::format("{} MiB", m.memory_mib), std::string{to_string(m.network)}, m.address,
+               std::to_string(m.engine_pid), iso_time(m.created), m.hostname});
   }
   table.print();
   return 0;
@@ -32,12 +32,13 @@ int collect(bool json, const Context& context) {
   if (json) {
     Json removed = Json::array();
     for (const auto& path : report.removed) removed.push_back(path.native());
-    print_json({{"ended", report.ended}, {"removed", removed}});
+    print_json({{"ended", report.ended}, {"removed", removed}, {"addresses", report.addresses}});
     return 0;
   }
   for (const auto& id : report.ended) std::puts(fmt::format("ended VM {}", id).c_str());
   for (const auto& path : report.removed) std::puts(fmt::format("removed {}", path.native()).c_str());
-  if (report.ended.empty() && report.removed.empty()) std::puts("nothing to clean up");
+  for (const auto& address : report.addresses) std::puts(fmt::format("took back {}", address).c_str());
+  if (report.ended.empty() && report.removed.empty() && report.addresses.empty()) std::puts("nothing to clean up");
   return 0;
 }
 

@@ -7,6 +7,7 @@
 #include "fireclaw/host.hpp"
 #include "fireclaw/image.hpp"
 #include "fireclaw/log.hpp"
+#include "fireclaw/network.hpp"
 #include "fireclaw/service.hpp"
 #include "fireclaw/snapshot.hpp"
 #include "fireclaw/version.hpp"

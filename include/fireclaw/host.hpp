@@ -63,6 +63,8 @@ struct SetupReport {
   std::string agent_image;
   /// The default snapshot's name; empty if none could be made (the reason was logged).
   std::string snapshot;
+  /// The same for machines with a network device; empty if machines here can have no network.
+  std::string network_snapshot;
   /// Nothing had to be done.
   bool already_done = false;
 };
@@ -85,6 +87,8 @@ struct GarbageReport {
   std::vector<std::string> ended;
   /// Folders and files removed.
   std::vector<std::filesystem::path> removed;
+  /// Addresses taken back from machines that are gone, with what was left of them on the bridge and in the firewall.
+  std::vector<std::string> addresses;
 };
 
 /// The composition root: a home folder opened with options. Everything else is made from a Host.

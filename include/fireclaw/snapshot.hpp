@@ -18,7 +18,8 @@ struct SnapshotInfo {
   std::string engine;
   unsigned cpus = 1;
   unsigned memory_mib = 0;
-  NetworkMode network = NetworkMode::None;
+  /// The machine has a network device. What it leads to is decided at each restore.
+  bool network_device = false;
   /// What it takes on disk.
   std::uint64_t bytes = 0;
   std::chrono::system_clock::time_point created;
@@ -46,7 +47,8 @@ class FIRECLAW_API Snapshot {
 
   [[nodiscard]] const std::string& name() const { return info_.name; }
   [[nodiscard]] const SnapshotInfo& info() const { return info_; }
-  /// A started machine. Of `config`, the image, CPUs, memory and network are the snapshot's.
+  /// A started machine. Of `config`, the image, CPUs and memory are the snapshot's; a network is possible only if it
+  /// has a device: Error(InvalidArgument).
   [[nodiscard]] VM restore(const Host& host, VMConfig config = {}) const;
 
  private:

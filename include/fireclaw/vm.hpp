@@ -12,21 +12,13 @@
 
 #include "fireclaw/exec.hpp"
 #include "fireclaw/export.hpp"
+#include "fireclaw/network.hpp"
 #include "fireclaw/service.hpp"
 
 namespace fireclaw {
 
 class Host;
 class Snapshot;
-
-enum class NetworkMode {
-  None,  ///< no network device at all
-  User,  ///< the engine's user-mode network: outgoing connections, no privileges needed (QEMU)
-};
-
-/// "none", "user".
-FIRECLAW_API std::string_view to_string(NetworkMode mode) noexcept;
-FIRECLAW_API NetworkMode network_mode_from_string(std::string_view text);
 
 enum class StartMode {
   PreferSnapshot,   ///< restore the snapshot that fits; where none does, say so to the log and boot cold
@@ -40,10 +32,14 @@ struct VMConfig {
   unsigned cpus = 1;
   /// 32–1048576.
   unsigned memory_mib = 128;
+  /// Network::best_mode() tells what is possible here.
   NetworkMode network = NetworkMode::None;
+  /// What the machine may do with NetworkMode::Nat.
+  NatOptions nat;
   StartMode start = StartMode::PreferSnapshot;
-  /// A snapshot's name to restore; it then decides image, CPUs, memory and network. Empty: the one that was made
-  /// for this image, engine and machine.
+  /// A snapshot's name to restore; it then decides image, CPUs, memory and whether there is a network device. What that
+  /// leads to is `network`'s business; with NetworkMode::None it leads nowhere. Empty: the one that was made for this
+  /// image, engine and machine.
   std::string snapshot;
   /// The guest's host name (RFC 1123 label); empty: "fc-" and the first digits of the id.
   std::string hostname;
@@ -74,6 +70,8 @@ struct VMInfo {
   unsigned cpus = 1;
   unsigned memory_mib = 0;
   NetworkMode network = NetworkMode::None;
+  /// The machine's IPv4 address with NetworkMode::Nat, from start() on; else empty.
+  std::string address;
   std::string hostname;
   /// The snapshot it was restored from; empty after a cold boot.
   std::string snapshot;

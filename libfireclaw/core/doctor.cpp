@@ -6,6 +6,7 @@
 #include "core/engines.hpp"
 #include "fireclaw/error.hpp"
 #include "fireclaw/host.hpp"
+#include "fireclaw/network.hpp"
 #include "fireclaw/snapshot.hpp"
 #include "state/config.hpp"
 #include "sys/file.hpp"
@@ -89,6 +90,29 @@ void check_image(const Host::Impl& host, std::vector<Check>& checks) {
   }
 }
 
+/// Machines run without it, so nothing of it is "missing".
+void check_network(const Host& host, const Logger& logger, std::vector<Check>& checks) {
+  try {
+    const auto info = Network::info(host);
+    for (const auto& obstacle : info.obstacles) {
+      checks.push_back({"network nat", CheckStatus::Warning, obstacle.problem, obstacle.remedy});
+    }
+    if (!info.obstacles.empty()) return;
+    checks.push_back({"network nat",
+                      CheckStatus::Ok,
+                      fmt::format("{} on {}{}, {} of {} addresses on loan", info.subnet, info.bridge,
+                                  info.up ? "" : " (not up)", info.leases.size(), info.capacity),
+                      {}});
+    if (info.resolver.empty()) {
+      checks.push_back({"network names", CheckStatus::Warning, "no name server is known that machines could ask",
+                        "name one in config.json: network.resolver"});
+    }
+  } catch (const Error& problem) {
+    logger.debug(problem.what());
+    checks.push_back({"network nat", CheckStatus::Warning, problem.what(), "mend or remove that file"});
+  }
+}
+
 Check check_tool(const Host::Impl& host, const Tool& tool) {
   Check check{std::string{tool.program}, CheckStatus::Ok, {}, {}};
   if (const auto found = sys::find_program(check.name, host.options.search_path)) {
@@ -123,8 +147,8 @@ std::vector<Check> Host::doctor() const {
   for (const auto& snapshot : Snapshot::list(*this)) {
     Check check{"snapshot " + snapshot.name,
                 CheckStatus::Ok,
-                fmt::format("image {}, {}, {} CPU(s), {} MiB, network {}", snapshot.image, snapshot.engine,
-                            snapshot.cpus, snapshot.memory_mib, to_string(snapshot.network)),
+                fmt::format("image {}, {}, {} CPU(s), {} MiB{}", snapshot.image, snapshot.engine, snapshot.cpus,
+                            snapshot.memory_mib, snapshot.network_device ? ", network device" : ""),
                 {}};
     if (!snapshot.usable) {
       check.status = CheckStatus::Warning;
@@ -133,6 +157,7 @@ std::vector<Check> Host::doctor() const {
     }
     checks.push_back(std::move(check));
   }
+  check_network(*this, impl_->logger, checks);
   for (const auto& tool : tools) checks.push_back(check_tool(*impl_, tool));
   return checks;
 }

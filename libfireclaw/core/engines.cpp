@@ -140,7 +140,7 @@ std::chrono::milliseconds boot_once(const Host::Impl& host, const EngineVerdict&
   record.image = image.manifest.name;
   record.hostname = "probe";
   record.memory_mib = shape.memory_mib;
-  record.network = to_string(shape.network);
+  record.network = to_string(NetworkMode::None);
   record.created = std::chrono::system_clock::now();
   record.engine = verdict.engine;
   record = host.runs.create(record);
@@ -158,7 +158,7 @@ std::chrono::milliseconds boot_once(const Host::Impl& host, const EngineVerdict&
   try {
     auto channel = instance->connect_guest(deadline, stop);
     const auto session = guest::Session::open(std::move(channel.stream), std::move(channel.claim),
-                                              make_identity("probe", shape), deadline, stop);
+                                              make_identity("probe"), deadline, stop);
     return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - started);
   } catch (const Error& problem) {
     if (problem.code() == ErrorCode::Cancelled) throw;

@@ -1,6 +1,7 @@
 #include <csignal>
 
 #include "core/host_impl.hpp"
+#include "core/nat_network.hpp"
 #include "fireclaw/error.hpp"
 #include "sys/process.hpp"
 
@@ -39,6 +40,8 @@ GarbageReport Host::collect_garbage() {
     impl_->runs.remove(record.id);
     report.removed.push_back(impl_->runs.directory(record.id));
   }
+  // After their engines, whose end takes the taps away.
+  for (const auto& lease : core::reclaim_leases(*impl_)) report.addresses.push_back(lease.address.to_string());
   append(report.removed, impl_->runs.remove_unfinished());
   append(report.removed, impl_->runs.remove_broken());
   append(report.removed, impl_->snapshots.remove_unfinished());

@@ -16,12 +16,6 @@ namespace {
 constexpr unsigned min_memory_mib = 32;
 constexpr unsigned max_memory_mib = 1'048'576;
 
-// The addresses of QEMU's user-mode network, which are the same for every machine.
-constexpr std::string_view user_address = "10.0.2.15/24";
-constexpr std::string_view user_gateway = "10.0.2.2";
-constexpr std::string_view user_nameserver = "10.0.2.3";
-constexpr std::string_view user_mac = "02:fc:0a:00:02:0f";
-
 vmm::KernelFormat to_vmm(image::KernelFormat format) {
   switch (format) {
     case image::KernelFormat::Elf: return vmm::KernelFormat::Elf;
@@ -59,10 +53,6 @@ void check_shape(const Shape& shape, const vmm::Capabilities& capabilities, cons
     throw Error{ErrorCode::InvalidArgument, fmt::format("{} MiB of memory: {} to {} are possible", shape.memory_mib,
                                                         min_memory_mib, max_memory_mib)};
   }
-  if (shape.network == NetworkMode::User && !capabilities.user_network) {
-    throw Error{ErrorCode::Unsupported,
-                fmt::format("{} has no user-mode network; use --net none, or --engine qemu", engine)};
-  }
 }
 
 vmm::LaunchSpec make_launch_spec(const Host::Impl& host, const image::Entry& image, const Shape& shape,
@@ -74,9 +64,6 @@ vmm::LaunchSpec make_launch_spec(const Host::Impl& host, const image::Entry& ima
   spec.initramfs = image.initramfs();
   spec.cmdline = fmt::format("fireclaw.rootfs={}", image.manifest.rootfs_type);
   spec.drives.push_back({"rootfs", image.rootfs(), true});
-  if (shape.network == NetworkMode::User) {
-    spec.nics.push_back({"eth0", std::string{user_mac}, vmm::UserBackend{}});
-  }
   spec.vcpus = shape.cpus;
   spec.memory_mib = shape.memory_mib;
   spec.die_with_parent = die_with_parent;
@@ -84,19 +71,14 @@ vmm::LaunchSpec make_launch_spec(const Host::Impl& host, const image::Entry& ima
 }
 
 state::SnapshotKey make_key(const vmm::Driver& driver, const image::Entry& image, const Shape& shape) {
-  return {driver.snapshot_identity(), image.manifest.digest, shape.cpus, shape.memory_mib,
-          std::string{to_string(shape.network)}};
+  return {driver.snapshot_identity(), image.manifest.digest, shape.cpus, shape.memory_mib, shape.nic ? "nic" : "none"};
 }
 
-guest::Identity make_identity(const std::string& hostname, const Shape& shape) {
+guest::Identity make_identity(const std::string& hostname) {
   guest::Identity identity;
   identity.hostname = hostname;
   identity.machine_id = sys::random_hex(16);
   sys::random_bytes(identity.entropy);
-  if (shape.network == NetworkMode::User) {
-    identity.interface = {"eth0", std::string{user_address}, std::string{user_gateway}, std::string{user_mac}};
-    identity.nameservers = {std::string{user_nameserver}};
-  }
   return identity;
 }
 

@@ -16,7 +16,8 @@ namespace fireclaw::core {
 struct Shape {
   unsigned cpus = 1;
   unsigned memory_mib = 128;
-  NetworkMode network = NetworkMode::None;
+  /// Has a network device. What that leads to is no part of the machine.
+  bool nic = false;
 
   bool operator==(const Shape&) const = default;
 };
@@ -30,8 +31,8 @@ vmm::LaunchSpec make_launch_spec(const Host::Impl& host, const image::Entry& ima
 
 state::SnapshotKey make_key(const vmm::Driver& driver, const image::Entry& image, const Shape& shape);
 
-/// A fresh identity for the machine `id`.
-guest::Identity make_identity(const std::string& hostname, const Shape& shape);
+/// A fresh identity, but for what a network device would be told.
+guest::Identity make_identity(const std::string& hostname);
 
 /// Error(InvalidArgument) unless `name` is an RFC 1123 label.
 void check_hostname(std::string_view name);

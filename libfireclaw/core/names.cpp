@@ -45,12 +45,26 @@ std::string_view to_string(NetworkMode mode) noexcept {
   switch (mode) {
     case NetworkMode::None: return "none";
     case NetworkMode::User: return "user";
+    case NetworkMode::Nat: return "nat";
   }
   return "unknown";
 }
 
 NetworkMode network_mode_from_string(std::string_view text) {
-  return parse(text, "network mode", std::array{NetworkMode::None, NetworkMode::User});
+  return parse(text, "network mode", std::array{NetworkMode::None, NetworkMode::User, NetworkMode::Nat});
+}
+
+std::string_view to_string(Egress egress) noexcept {
+  switch (egress) {
+    case Egress::None: return "none";
+    case Egress::Allowlist: return "allowlist";
+    case Egress::Internet: return "internet";
+  }
+  return "unknown";
+}
+
+Egress egress_from_string(std::string_view text) {
+  return parse(text, "egress policy", std::array{Egress::None, Egress::Allowlist, Egress::Internet});
 }
 
 std::string_view to_string(RestartPolicy policy) noexcept {

@@ -6,6 +6,7 @@
 #include "core/image_build.hpp"
 #include "fireclaw/error.hpp"
 #include "fireclaw/host.hpp"
+#include "fireclaw/network.hpp"
 #include "fireclaw/snapshot.hpp"
 #include "fireclaw/version.hpp"
 #include "image/debian_agent.hpp"
@@ -143,6 +144,11 @@ SetupReport Host::setup(const SetupOptions& options) {
   if (options.force) changed = true;
   const auto before = impl_->snapshots.names();
   report.snapshot = Snapshot::create(*this, config, {}, options.force).name();
+  // And the one for machines with a network, which is what the program starts where there can be one.
+  config.network = Network::best_mode(*this, config.image).mode;
+  if (config.network != NetworkMode::None) {
+    report.network_snapshot = Snapshot::create(*this, config, {}, options.force).name();
+  }
   if (impl_->snapshots.names() != before) changed = true;
   snapshot_step.done();
 

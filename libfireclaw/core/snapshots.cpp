@@ -44,7 +44,7 @@ SnapshotInfo describe(const Host::Impl& host, const state::SnapshotRecord& recor
   info.engine = record.engine;
   info.cpus = record.key.cpus;
   info.memory_mib = record.key.memory_mib;
-  info.network = network_mode_from_string(record.key.network);
+  info.network_device = record.key.network == "nic";
   info.bytes = host.snapshots.bytes_on_disk(record.name);
   info.created = record.created;
   info.automatic = record.automatic;
@@ -96,6 +96,7 @@ Snapshot Snapshot::create(const Host& host, const VMConfig& config, const std::s
   cold.snapshot.clear();
   cold.detached = false;
   VM::Impl vm{Access::impl(host), cold};
+  vm.network->unplug();
   if (name.empty() && !replace) {
     const auto key = core::make_key(*vm.driver, vm.image, vm.shape);
     if (const auto existing = vm.host->snapshots.find(state::automatic_name(key))) {

@@ -31,6 +31,7 @@ VMInfo to_info(const state::RunRecord& record, VMState state) {
   info.cpus = record.cpus;
   info.memory_mib = record.memory_mib;
   info.network = network_mode_from_string(record.network);
+  if (record.nat) info.address = record.nat->address;
   info.hostname = record.hostname;
   info.snapshot = record.snapshot;
   info.detached = record.detached;
@@ -107,7 +108,10 @@ void VM::kill(const Host& host, const std::string& id) {
     sys::require_fd(ended->get(), POLLIN, control_deadline(), fmt::format("the end of VM {}", id));
   }
   // A machine that belongs to a living process is tidied up by that process.
-  if (record->detached || !sys::is_alive(record->owner)) impl->runs.remove(id);
+  if (record->detached || !sys::is_alive(record->owner)) {
+    core::disconnect_run(*impl, *record);
+    impl->runs.remove(id);
+  }
 }
 
 void VM::start() { impl_->start(); }

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "base/scope.hpp"
 #include "core/engines.hpp"
 #include "core/run_defaults.hpp"
 #include "fireclaw/error.hpp"
@@ -65,16 +66,23 @@ VM::Impl::Impl(std::shared_ptr<Host::Impl> host_impl, VMConfig with)
                   fmt::format("no snapshot named '{}'; see: fireclaw snapshot list", config.snapshot)};
     }
     config.image = named->image;
-    shape = {named->key.cpus, named->key.memory_mib, network_mode_from_string(named->key.network)};
+    shape = {named->key.cpus, named->key.memory_mib, named->key.network == "nic"};
+    if (!shape.nic && config.network != NetworkMode::None) {
+      throw Error{ErrorCode::InvalidArgument,
+                  fmt::format("snapshot '{}' is of a machine without network device: it can have no network (use --net "
+                              "none)",
+                              config.snapshot)};
+    }
     config.start = StartMode::RequireSnapshot;
   } else {
-    shape = {config.cpus, config.memory_mib, config.network};
+    shape = {config.cpus, config.memory_mib, config.network != NetworkMode::None};
   }
   if (!host->images.find(config.image)) host->require_setup();
   image = host->images.open(config.image);
   const auto verdict = core::choose_engine(*host, image);
   driver = core::make_driver(*host, verdict);
   core::check_shape(shape, driver->capabilities(), verdict.engine);
+  network.emplace(*host, shape.nic, config.network, config.nat, driver->capabilities(), verdict.engine);
 
   const auto key = core::make_key(*driver, image, shape);
   try {
@@ -87,7 +95,7 @@ VM::Impl::Impl(std::shared_ptr<Host::Impl> host_impl, VMConfig with)
     throw Error{ErrorCode::NotFound,
                 fmt::format("no snapshot of image '{}' for {}, {} CPU(s), {} MiB, network {}; make it with: "
                             "fireclaw snapshot create",
-                            config.image, verdict.engine, shape.cpus, shape.memory_mib, to_string(shape.network))};
+                            config.image, verdict.engine, shape.cpus, shape.memory_mib, to_string(config.network))};
   }
 
   record.owner = sys::current_process();
@@ -96,7 +104,8 @@ VM::Impl::Impl(std::shared_ptr<Host::Impl> host_impl, VMConfig with)
   record.hostname = config.hostname;
   record.cpus = shape.cpus;
   record.memory_mib = shape.memory_mib;
-  record.network = to_string(shape.network);
+  record.nic = shape.nic;
+  record.network = to_string(config.network);
   record.created = std::chrono::system_clock::now();
   record.engine = verdict.engine;
   record = host->runs.create(std::move(record));
@@ -109,7 +118,9 @@ VM::Impl::Impl(std::shared_ptr<Host::Impl> host_impl, state::RunRecord of)
   config.hostname = record.hostname;
   config.snapshot = record.snapshot;
   config.detached = true;
-  shape = {record.cpus, record.memory_mib, network_mode_from_string(record.network)};
+  config.network = network_mode_from_string(record.network);
+  shape = {record.cpus, record.memory_mib, record.nic};
+  network.emplace(*host, record);
   // Without its image a machine can do all but be saved.
   if (auto found = host->images.find(record.image)) image = std::move(*found);
   driver = core::make_driver(*host, core::engine_named(*host, record.engine));
@@ -128,6 +139,7 @@ VM::Impl::~Impl() {
 
 void VM::Impl::end_engine() noexcept {
   if (instance) instance->kill();
+  if (network) network->disconnect();
   state = VMState::Stopped;
 }
 
@@ -140,7 +152,9 @@ void VM::Impl::remove_folder() noexcept {
 }
 
 vmm::LaunchSpec VM::Impl::launch_spec() const {
-  return core::make_launch_spec(*host, image, shape, record.id, !config.detached, driver->capabilities());
+  auto spec = core::make_launch_spec(*host, image, shape, record.id, !config.detached, driver->capabilities());
+  network->add_device(spec);
+  return spec;
 }
 
 void VM::Impl::boot(const vmm::StartOptions& options) {
@@ -154,8 +168,8 @@ void VM::Impl::restore_or_boot(const vmm::StartOptions& options) {
       host->logger.warning(fmt::format(
           "no snapshot of image '{}' fits {}, {} CPU(s), {} MiB, network {}: booting cold; make one with: fireclaw "
           "snapshot create --image {} --cpus {} --memory {} --net {}",
-          image.manifest.name, record.engine, shape.cpus, shape.memory_mib, to_string(shape.network),
-          image.manifest.name, shape.cpus, shape.memory_mib, to_string(shape.network)));
+          image.manifest.name, record.engine, shape.cpus, shape.memory_mib, to_string(config.network),
+          image.manifest.name, shape.cpus, shape.memory_mib, to_string(config.network)));
     }
     boot(options);
     return;
@@ -183,10 +197,29 @@ void VM::Impl::start() {
   const auto note_phase = [this](std::string_view name, std::chrono::nanoseconds duration) {
     phases.push_back({std::string{name}, duration});
   };
-  restore_or_boot({Deadline::after(std::chrono::nanoseconds{config.start_timeout}), config.stop, note_phase});
+  start_engine({Deadline::after(std::chrono::nanoseconds{config.start_timeout}), config.stop, note_phase});
   state = VMState::Running;
+}
+
+void VM::Impl::start_engine(const vmm::StartOptions& options) {
+  // Whatever fails, nothing is left that nobody would end, also of a machine that is to outlive us.
+  ScopeGuard undo{[this] {
+    if (instance) instance->kill();
+    network->disconnect();
+    instance.reset();
+  }};
+  if (config.network == NetworkMode::Nat) {
+    const auto began = std::chrono::steady_clock::now();
+    network->connect(record);
+    options.on_phase("network", std::chrono::steady_clock::now() - began);
+  } else {
+    network->connect(record);
+  }
+  restore_or_boot(options);
   record.process = instance->record().process;
+  network->hand_over(*record.process, config.detached);
   host->runs.update(record);
+  undo.release();
 }
 
 void VM::Impl::require_running() const {
@@ -212,7 +245,9 @@ Error VM::Impl::explain(const Error& problem) const {
 
 std::optional<guest::Identity> VM::Impl::fresh_identity() const {
   if (configured) return std::nullopt;
-  return core::make_identity(record.hostname, shape);
+  auto identity = core::make_identity(record.hostname);
+  network->describe(identity);
+  return identity;
 }
 
 std::shared_ptr<guest::Session> VM::Impl::open(Deadline deadline, const std::stop_token& stop) {

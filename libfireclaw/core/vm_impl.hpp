@@ -8,6 +8,7 @@
 
 #include "core/host_impl.hpp"
 #include "core/machine.hpp"
+#include "core/vm_network.hpp"
 #include "fireclaw/vm.hpp"
 #include "guest/session.hpp"
 #include "image/store.hpp"
@@ -51,6 +52,7 @@ struct VM::Impl {
   std::unique_ptr<vmm::Driver> driver;
   /// What start() restores; nullopt: it boots.
   std::optional<state::SnapshotRecord> snapshot;
+  std::optional<core::VmNetwork> network;
 
   mutable std::mutex control;
   state::RunRecord record;
@@ -63,6 +65,7 @@ struct VM::Impl {
 
  private:
   void restore_or_boot(const vmm::StartOptions& options);
+  void start_engine(const vmm::StartOptions& options);
   void boot(const vmm::StartOptions& options);
   void end_engine() noexcept;
   void remove_folder() noexcept;

@@ -16,6 +16,8 @@ from typing import Any, Optional
 FIRECLAW = os.environ["FIRECLAW_PROGRAM"]
 HOME = os.environ.get("FIRECLAW_TEST_HOME") or os.environ["FIRECLAW_BUILD_HOME"]
 LIMIT_SECONDS = 120
+# Tests change nothing in the network namespace that they are started in.
+os.environ["FIRECLAW_NET"] = "none"
 
 
 def arguments(*words: str, home: str = HOME) -> list[str]:

@@ -14,6 +14,8 @@ FIRECLAW = os.environ["FIRECLAW_PROGRAM"]
 PREPARED = Path(os.environ.get("FIRECLAW_TEST_HOME") or os.environ["FIRECLAW_BUILD_HOME"])
 ENGINE = os.environ.get("FIRECLAW_TEST_ENGINE", "auto")
 LIMIT_SECONDS = 300
+# Tests change nothing in the network namespace that they are started in.
+os.environ["FIRECLAW_NET"] = "none"
 
 
 class Setup(unittest.TestCase):
@@ -145,7 +147,7 @@ class Setup(unittest.TestCase):
         def run(*words: str) -> "subprocess.CompletedProcess[str]":
             return subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *self.words(*words)],
                                   capture_output=True, text=True, timeout=LIMIT_SECONDS, stdin=subprocess.DEVNULL,
-                                  cwd="/", env={"PATH": os.environ["PATH"], "HOME": str(self.folder)})
+                                  cwd="/", env={"PATH": os.environ["PATH"], "HOME": str(self.folder), "FIRECLAW_NET": "none"})
 
         if run("--version").returncode != 0:
             self.skipTest("the build folder cannot be read by others")

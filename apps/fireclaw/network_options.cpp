@@ -1,0 +1,73 @@
+#include "network_options.hpp"
+
+#include <cstdio>
+
+#include <fmt/format.h>
+
+namespace fireclaw::cli {
+
+void NetworkOptions::add_mode_to(CLI::App& command) {
+  command
+      .add_option("--net", mode_,
+                  "Network: none, user (outgoing connections, no privileges) or nat (an address on the\n"
+                  "host's bridge, policed by its firewall); default: $FIRECLAW_NET, or the best possible")
+      ->type_name("MODE");
+}
+
+void NetworkOptions::add_all_to(CLI::App& command) {
+  add_mode_to(command);
+  command
+      .add_option("-p,--publish", publish_, "Lead a port of the host to one of the machine: [ADDRESS:]HOST:GUEST[/udp]")
+      ->type_name("PORTS")
+      ->allow_extra_args(false);
+  command.add_option("--egress", egress_, "What the machine may reach outside: internet (default), allowlist or none")
+      ->type_name("POLICY");
+  command
+      .add_option("--allow", allow_,
+                  "A destination that it may reach: CIDR, address or host name, each with or without :PORT")
+      ->type_name("DESTINATION")
+      ->allow_extra_args(false);
+  command.add_flag("--no-services", no_services_, "Keep the gateway's services (IRC, LLM, DNS) from it");
+}
+
+bool NetworkOptions::wants_nat() const {
+  return !publish_.empty() || !egress_.empty() || !allow_.empty() || no_services_;
+}
+
+void NetworkOptions::apply(VMConfig& config, const Host& host, const Context& context) {
+  auto asked = mode_;
+  if (asked.empty() && wants_nat()) asked = "nat";
+  // A snapshot decides whether there can be a network at all.
+  const bool snapshot_has_none =
+      !config.snapshot.empty() && asked.empty() && !Snapshot::open(host, config.snapshot).info().network_device;
+  if (snapshot_has_none) asked = "none";
+  if (asked.empty()) asked = context.default_network;
+  if (asked.empty()) {
+    const auto best = Network::best_mode(host, config.image);
+    config.network = best.mode;
+    if (best.mode == NetworkMode::None) missing_ = best.reason;
+  } else {
+    config.network = network_mode_from_string(asked);
+  }
+  if (wants_nat() && config.network != NetworkMode::Nat) {
+    throw Error{ErrorCode::InvalidArgument,
+                fmt::format("-p, --egress, --allow and --no-services go with --net nat, not {}", asked)};
+  }
+  if (!egress_.empty()) {
+    config.nat.egress = egress_from_string(egress_);
+  } else if (!allow_.empty()) {
+    config.nat.egress = Egress::Allowlist;
+  }
+  config.nat.allow = allow_;
+  config.nat.publish = publish_;
+  config.nat.services = !no_services_;
+}
+
+void NetworkOptions::tell_what_is_missing() const {
+  if (missing_.empty()) return;
+  std::fputs(
+      fmt::format("fireclaw: the machine has no network: {}; with --net none this is not said\n", missing_).c_str(),
+      stderr);
+}
+
+}  // namespace fireclaw::cli

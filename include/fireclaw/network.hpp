@@ -1,0 +1,126 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "fireclaw/export.hpp"
+
+namespace fireclaw {
+
+class Host;
+
+/// What a machine's network device leads to.
+enum class NetworkMode {
+  None,  ///< there is no network device
+  User,  ///< the engine's user-mode network: outgoing connections, no privileges needed (QEMU)
+  Nat,   ///< an address of its own on the host's bridge, policed by the host's firewall; needs CAP_NET_ADMIN
+};
+
+/// "none", "user", "nat".
+FIRECLAW_API std::string_view to_string(NetworkMode mode) noexcept;
+/// The other way; Error(InvalidArgument) for any other text.
+FIRECLAW_API NetworkMode network_mode_from_string(std::string_view text);
+
+/// Where a machine with NetworkMode::Nat may connect to outside the host.
+enum class Egress {
+  None,       ///< nowhere
+  Allowlist,  ///< only NatOptions::allow
+  Internet,   ///< public addresses, and NatOptions::allow; private networks are not part of the internet
+};
+
+/// "none", "allowlist", "internet".
+FIRECLAW_API std::string_view to_string(Egress egress) noexcept;
+/// The other way; Error(InvalidArgument) for any other text.
+FIRECLAW_API Egress egress_from_string(std::string_view text);
+
+/// What a machine with NetworkMode::Nat may do. Whatever is said here, machines never reach each other, nor the host's
+/// other ports, nor link-local addresses such as the clouds' metadata services, and have no IPv6.
+struct NatOptions {
+  Egress egress = Egress::Internet;
+  /// Destinations outside, beside what `egress` allows: "10.0.0.0/8", "192.0.2.7", "192.0.2.7:443", "192.0.2.7:53/udp",
+  /// "example.org", "example.org:443". Without a port: all of them; without "/tcp" or "/udp": both. Host names are
+  /// looked up once, when the machine starts. Of no use with Egress::None, and refused with it.
+  std::vector<std::string> allow;
+  /// Ports of the host that lead to ports of the machine: "8080:80", "127.0.0.1:8080:80", "5353:53/udp". Without an
+  /// address: on all of the host's. A port that a program of the host listens on is refused.
+  std::vector<std::string> publish;
+  /// The gateway's services (NetworkInfo::services) may be used.
+  bool services = true;
+
+  bool operator==(const NatOptions&) const = default;
+};
+
+/// Something that stands in the way of NetworkMode::Nat.
+struct NetworkObstacle {
+  std::string problem;
+  /// What mends it.
+  std::string remedy;
+
+  bool operator==(const NetworkObstacle&) const = default;
+};
+
+/// An address on loan to a machine.
+struct NetworkLease {
+  std::string address;
+  std::string mac;
+  /// The machine's interface on the host.
+  std::string tap;
+  /// VMInfo::id
+  std::string vm;
+  /// The process whose end ends the lease: the machine's owner, or the engine of a detached machine.
+  std::int64_t holder_pid = 0;
+  /// That process lives. Other leases are taken back by the next machine's start, or by Host::collect_garbage().
+  bool alive = false;
+
+  bool operator==(const NetworkLease&) const = default;
+};
+
+/// The network that machines with NetworkMode::Nat share, as section "network" of config.json has it.
+struct NetworkInfo {
+  /// What stands in the way of using it here; empty if nothing does.
+  std::vector<NetworkObstacle> obstacles;
+  /// The bridge is there and up.
+  bool up = false;
+  std::string bridge;
+  /// "172.16.0.0/24"
+  std::string subnet;
+  /// The host's address on the bridge: the machines' gateway and name server.
+  std::string gateway;
+  /// Where questions to the gateway's name server are passed on to; empty if the host knows none that others could ask.
+  std::string resolver;
+  /// The gateway's ports that machines may use: "6667/tcp", "127.0.0.1:11434/tcp" (served on the host's loopback).
+  std::vector<std::string> services;
+  /// How many machines can have an address at once.
+  std::size_t capacity = 0;
+  std::vector<NetworkLease> leases;
+};
+
+/// The best network that machines can have here, and what that falls short of.
+struct NetworkChoice {
+  NetworkMode mode = NetworkMode::None;
+  /// Why none that is better, one line; empty for NetworkMode::Nat.
+  std::string reason;
+};
+
+/// The host's side of NetworkMode::Nat: a bridge, one table of firewall rules, a pool of addresses. Machines bring it
+/// up when they start, so nobody needs to call up() first. Everything acts on the network namespace of the calling
+/// thread. Safe from several threads and processes.
+class FIRECLAW_API Network {
+ public:
+  /// Changes nothing. Error(Corrupt) if config.json or the pool of addresses is torn.
+  static NetworkInfo info(const Host& host);
+  /// Makes bridge and firewall, if they are not there as they should be; mends them if somebody has flushed the rules.
+  /// Error(PermissionDenied) without CAP_NET_ADMIN; Error(InvalidState) if something is in the way of the bridge or of
+  /// its subnet; Error(Unsupported) if the kernel lacks something.
+  static void up(const Host& host);
+  /// Removes both, and puts back what was changed for them (IP forwarding). False if there was nothing.
+  /// Error(InvalidState) while machines are attached.
+  static bool down(const Host& host);
+  /// Nat where it can be used, else User if the engine that `image` would run on has it, else None. Changes nothing.
+  static NetworkChoice best_mode(const Host& host, const std::string& image = "busybox");
+};
+
+}  // namespace fireclaw
