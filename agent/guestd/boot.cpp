@@ -18,6 +18,7 @@
 #include <string>
 #include <utility>
 
+#include "login.hpp"
 #include "text.hpp"
 
 namespace fireclaw::guestd {
@@ -137,7 +138,20 @@ void boot_environment() {
   try_mount("shm", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777");
   try_mount("tmp", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777");
   try_mount("run", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755");
-  try_mount("cgroup2", "/sys/fs/cgroup", "cgroup2", MS_NOSUID | MS_NODEV | MS_NOEXEC);
+  // guestd lays a file over one of /proc (the boot id). Where the only proc to be seen has something hidden, the kernel
+  // lets nobody mount one in a user namespace, and so no container start. This one has nothing laid over it.
+  mkdir("/run/fireclaw", 0755);
+  try_mount("proc", "/run/fireclaw/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC);
+  try_mount("cgroup2", cgroup_root, "cgroup2", MS_NOSUID | MS_NODEV | MS_NOEXEC);
+  share_controllers(cgroup_root);
+  // What is mounted later also appears in containers that run already.
+  if (mount(nullptr, "/", nullptr, MS_REC | MS_SHARED, nullptr) < 0)
+    log({"cannot share mounts: ", error_text(errno)});
+  // As udev would: whoever opens these gets a file system or, in a network namespace of their own, an interface.
+  for (const char* device : {"/dev/fuse", "/dev/net/tun"})
+    if (chmod(device, 0666) < 0 && errno != ENOENT) log({"cannot open ", device, " to all: ", error_text(errno)});
+  // ping without privileges.
+  write_file("/proc/sys/net/ipv4/ping_group_range", "0 2147483647");
   constexpr std::array<std::pair<const char*, const char*>, 4> links = {{{"/proc/self/fd", "/dev/fd"},
                                                                          {"/proc/self/fd/0", "/dev/stdin"},
                                                                          {"/proc/self/fd/1", "/dev/stdout"},

@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "login.hpp"
 #include "text.hpp"
 #include "users.hpp"
 
@@ -43,6 +44,8 @@ struct Plan {
   const char* cwd = nullptr;
   bool cwd_required = false;
   bool tty = false;
+  /// Login::cgroup's.
+  int cgroup = -1;
   std::array<int, 3> fds{};
 
   // What became of it.
@@ -73,6 +76,8 @@ int run_child(void* argument) {
     _exit(127);
   }
   for (int number = 0; number < 3; ++number) dup2(plan.fds[static_cast<std::size_t>(number)], number);
+  // Best effort: without it the command only lacks limits for what it starts.
+  [[maybe_unused]] const bool entered = plan.cgroup >= 0 && write(plan.cgroup, "0", 1) == 1;
   plan.step = Step::User;
   if (plan.change_user && !become_user(*plan.user)) {
     plan.error = errno;
@@ -113,13 +118,14 @@ pid_t start(Plan& plan) {
   return pid;
 }
 
-std::vector<std::string> make_environment(const wire::Exec& request, const User& user) {
+std::vector<std::string> make_environment(const wire::Exec& request, const User& user, const Login& login) {
   std::vector<std::pair<std::string, std::string>> variables = {
       {"PATH", std::string{default_path}}, {"HOME", user.home.empty() ? "/" : user.home}, {"LANG", "C.UTF-8"}};
   if (!user.name.empty()) {
     variables.emplace_back("USER", user.name);
     variables.emplace_back("LOGNAME", user.name);
   }
+  if (!login.runtime_folder.empty()) variables.emplace_back("XDG_RUNTIME_DIR", login.runtime_folder);
   if (request.tty) variables.emplace_back("TERM", "xterm-256color");
   for (const auto& [name, value] : request.env) {
     bool replaced = false;
@@ -235,7 +241,8 @@ std::optional<ExecFailed> run(const wire::Exec& request, pid_t& pid, OpenEnds op
   if (!request.user.empty()) read_file("/etc/group", group);
   if (!find_user(request.user, passwd, group, user, problem)) return failed(ExecFailure::BadRequest, ENOENT, problem);
 
-  std::vector<std::string> environment = make_environment(request, user);
+  const Login login = log_in(user);
+  std::vector<std::string> environment = make_environment(request, user, login);
   std::vector<std::string> arguments = request.argv;
   Plan plan;
   plan.candidates = make_candidates(arguments.front(), environment);
@@ -244,6 +251,7 @@ std::optional<ExecFailed> run(const wire::Exec& request, pid_t& pid, OpenEnds op
   for (std::string& variable : environment) plan.envp.push_back(variable.data());
   plan.envp.push_back(nullptr);
   plan.user = &user;
+  plan.cgroup = login.cgroup.get();
   // Run as an ordinary process, guestd is the only user there is.
   const bool any_user = request.user.empty() && geteuid() != 0;
   plan.change_user = !any_user && (user.uid != geteuid() || user.gid != getegid());

@@ -82,6 +82,16 @@ TEST_CASE("stdin is passed on, from a text and from a descriptor") {
 
 TEST_CASE("without input a command reads an empty stdin") { CHECK(run("cat; echo end").out == "end\n"); }
 
+TEST_CASE("an ordinary user has a folder for sockets and, where the kernel has cgroups, one to divide") {
+  const std::string cgroup = "cat /proc/self/cgroup 2>/dev/null || true";
+  auto options = ExecOptions::shell("stat -c %u:%a $XDG_RUNTIME_DIR; " + cgroup);
+  options.user = "1234:567";
+  const bool cgroups = vm().exec(ExecOptions::shell("test -e /sys/fs/cgroup/cgroup.procs")).exit_code == 0;
+  CHECK(vm().exec(options).out == (cgroups ? "1234:700\n0::/user-1234/commands\n" : "1234:700\n"));
+  CHECK(vm().exec(ExecOptions::shell("echo ${XDG_RUNTIME_DIR-none}; " + cgroup)).out ==
+        (cgroups ? "none\n0::/\n" : "none\n"));
+}
+
 TEST_CASE("environment, working directory and user are what was asked for") {
   auto options = ExecOptions::shell("echo \"$GREETING\"; pwd; id -u; id -g");
   options.env = {{"GREETING", "good day"}};
