@@ -16,9 +16,10 @@ struct Login {
   guest::OwnedFd cgroup;
 };
 
-/// Sets that up at the user's first command. The cgroup is /sys/fs/cgroup/user-UID: the user may make others with limits
-/// below it. Commands go to "commands" there, because a cgroup that holds processes cannot share out its controllers.
-/// Nothing for root, who has all of it; and nothing unless guestd is process 1: elsewhere these things are not its own.
+/// Sets that up at the user's first command. The cgroup is /sys/fs/cgroup/user-UID: the user may make others with
+/// limits below it. Commands go to "commands" there, because a cgroup that holds processes cannot share out its
+/// controllers. Nothing for root, who has all of it; and nothing unless guestd is process 1: elsewhere these things are
+/// not its own.
 Login log_in(const User& user);
 
 inline constexpr const char* cgroup_root = "/sys/fs/cgroup";
