@@ -105,8 +105,9 @@ def _kill_marked(mark: str) -> None:
 
 
 def run(argv: Sequence[str], folder: str, timeout: float, output_bytes: int, cancel: Cancel,
-        env: Optional[Mapping[str, str]] = None) -> Outcome:
-    """Runs the command to its end. stdout and stderr come as one text, in the order of writing.
+        env: Optional[Mapping[str, str]] = None, pursue: bool = True) -> Outcome:
+    """Runs the command to its end. stdout and stderr come as one text, in the order of writing. Without `pursue` what
+    left its process group lives on when it is ended: the caller knows better how to end that.
     OSError if it cannot be started; Cancelled if the turn was cancelled (the command is ended first)."""
     mark = os.urandom(8).hex()
     full_env = dict(environment() if env is None else env)
@@ -124,7 +125,8 @@ def run(argv: Sequence[str], folder: str, timeout: float, output_bytes: int, can
     finally:
         if not ended:
             _kill_group(process.pid)
-            _kill_marked(mark)
+            if pursue:
+                _kill_marked(mark)
         process.wait()
         process.stdout.close()
     cancel.check()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import time
@@ -69,11 +70,20 @@ class _Tool:
         return {name: value for name, value in arguments.items() if value is not None}
 
 
+def own_cgroup(cgroup_file: str) -> str:
+    """The cgroup that guestd gave to our user, if we run in it; nothing elsewhere."""
+    expected = f"/user-{os.getuid()}"
+    with contextlib.suppress(OSError), open(cgroup_file, encoding="utf-8") as file:
+        if any(line.strip() == f"0::{expected}/commands" for line in file):
+            return expected
+    return ""
+
+
 class ToolBox:
     """The tools of one turn. Used on the worker's thread; every call is recorded before it runs and after."""
 
     def __init__(self, config: Config, memory: Memory, audit: Audit, monotonic: Callable[[], float] = time.monotonic,
-                 podman: str = "podman") -> None:
+                 podman: str = "podman", cgroup_file: str = "/proc/self/cgroup") -> None:
         self._tools = config.tools
         self._secrets = config.secrets()
         self._workspace = Workspace(config.workspace)
@@ -81,6 +91,7 @@ class ToolBox:
         self._audit = audit
         self._monotonic = monotonic
         self._podman = podman
+        self._cgroup_file = cgroup_file
         self._known = {tool.name: tool for tool in self._make()}
 
     def schemas(self) -> List[Dict[str, Any]]:
@@ -184,18 +195,17 @@ class ToolBox:
         image = str(given["image"])
         if not _IMAGE.fullmatch(image):
             raise ToolError(f"'{one_line(image, 60)}' is not an image name")
-        limits = self._tools.containers
         name = f"fireclaw-{os.urandom(6).hex()}"
         argv = [
-            self._podman, "run", "--rm", "--name", name, "--pull", "missing",
-            "--network", "private" if limits.network else "none", "--memory", f"{limits.memory_mib}m",
-            "--cpus", f"{limits.cpus:g}", "--pids-limit", str(limits.pids), "--cap-drop", "all",
+            self._podman, "run", "--rm", "--name", name, "--pull", "missing", *self._limits(),
+            "--network", "private" if self._tools.containers.network else "none", "--cap-drop", "all",
             "--security-opt", "no-new-privileges", "--volume", f"{self._workspace.root}:/workspace",
             "--workdir", "/workspace", image, "sh", "-c", self._command_of(given),
         ]
         finished = False
         try:
-            outcome = shell.run(argv, self._workspace.root, self._tools.timeout_s, self._tools.output_bytes, cancel)
+            outcome = shell.run(argv, self._workspace.root, self._tools.timeout_s, self._tools.output_bytes, cancel,
+                                pursue=False)
             finished = not outcome.timed_out
             return self._report(outcome, self._tools.timeout_s)
         except FileNotFoundError:
@@ -205,10 +215,18 @@ class ToolBox:
             if not finished:
                 self._remove_container(name)
 
+    def _limits(self) -> List[str]:
+        limits = self._tools.containers
+        options = ["--memory", f"{limits.memory_mib}m", "--cpus", f"{limits.cpus:g}", "--pids-limit", str(limits.pids)]
+        # For an ordinary user podman heeds limits only below a cgroup that is named and that is the user's.
+        parent = own_cgroup(self._cgroup_file)
+        return ["--cgroup-parent", parent, *options] if parent else options
+
     def _remove_container(self, name: str) -> None:
-        # Killing podman leaves the container, which is conmon's child, running.
+        # Killing podman leaves the container, which is conmon's child, running. conmon and the process that holds the
+        # user's namespaces were left alone for this: podman ends the one, and its other containers live in the other.
         with Cancel() as own:
-            shell.run([self._podman, "rm", "--force", "--time", "0", name], self._workspace.root, 20.0, 1024, own)
+            shell.run([self._podman, "rm", "--force", "--time", "0", name], self._workspace.root, 60.0, 1024, own)
 
     def _read_file(self, given: Dict[str, Any], cancel: Cancel) -> str:
         data, size = self._workspace.read(given["path"], _LONGEST_FILE)

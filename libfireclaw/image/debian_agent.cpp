@@ -47,15 +47,15 @@ constexpr std::array packages{
     // containers: what podman only recommends must be named
     "catatonit",
     "crun",
-    "fuse-overlayfs",
     "netavark",
     "podman",
     "slirp4netns",
     "uidmap",
 };
 
-// fuse: layers over what is no disk (fuse-overlayfs); tun: the network of containers (slirp4netns).
-constexpr std::array modules{"fuse", "tun"};
+// The network of containers is slirp4netns, which takes a tap of its own; their layers are an overlay, as every root
+// is.
+constexpr std::array modules{"tun"};
 
 // What nobody reads in a machine without a reader.
 constexpr std::array left_out{"/usr/share/man/*",      "/usr/share/info/*",    "/usr/share/groff/*", "/usr/share/doc/*",

@@ -21,12 +21,12 @@ class ToolTest(FolderTest):
         self.cancel = Cancel()
         self.addCleanup(self.cancel.__exit__)
 
-    def box(self, podman: str = "podman", **changes: Any) -> ToolBox:
+    def box(self, podman: str = "podman", cgroup: str = "0::/\n", **changes: Any) -> ToolBox:
         tools = {"enabled": True, **changes.pop("tools", {})}
         config = make_config(workspace=self.path("ws"), tools=tools, **changes)
         memory = Memory(config.workspace)
         memory.prepare()
-        return ToolBox(config, memory, Audit(config.workspace), podman=podman)
+        return ToolBox(config, memory, Audit(config.workspace), podman=podman, cgroup_file=self.write("cgroup", cgroup))
 
     def call(self, name: str, arguments: Dict[str, Any], box: Any = None, broken: str = "") -> str:
         chosen = box or self.box()
@@ -135,6 +135,14 @@ class Containers(ToolTest):
         for part in ("run --rm", "--network none", "--memory 64m", "--cpus 0.5", "--pids-limit 9", "--cap-drop all",
                      "--security-opt no-new-privileges", f"--volume {self.path('ws')}:/workspace", "alpine:3 sh -c id; ls"):
             self.assertIn(part, argv)
+
+    def test_limits_are_given_below_the_users_own_cgroup(self) -> None:
+        own = f"/user-{os.getuid()}"
+        for cgroup, option in ((f"0::{own}/commands\n", f"--cgroup-parent {own} --memory"), (f"0::{own}\n", ""), ("", "")):
+            self.call("container_run", {"image": "a", "command": "id"}, self.box(self.fake_podman("true"), cgroup, tools={"containers": True}))
+            argv = self.read("argv").splitlines()[-1]
+            self.assertIn(option or "--memory", argv)
+            self.assertEqual("--cgroup-parent" in argv, bool(option))
 
     def test_network_only_where_it_is_allowed(self) -> None:
         box = self.box(self.fake_podman("true"), tools={"containers": {"enabled": True, "network": True}})
