@@ -86,10 +86,12 @@ void InitMachine::advance() {
 }
 
 void InitMachine::finish() {
+  services_.end();
+  disks_.finish();
   sync();
   // Read-only again, a disk is marked as clean and needs no recovery the next time.
-  for (const OwnedFd& disk : disks_)
-    if (fchdir(disk.get()) < 0 || mount(nullptr, ".", nullptr, MS_REMOUNT | MS_RDONLY, nullptr) < 0)
+  for (const OwnedFd& disk : boot_disks_)
+    if (fchdir(disk.get()) < 0 || ::mount(nullptr, ".", nullptr, MS_REMOUNT | MS_RDONLY, nullptr) < 0)
       log({"a disk could not be made read-only: ", error_text(errno)});
   reboot(RB_AUTOBOOT);
   _exit(1);

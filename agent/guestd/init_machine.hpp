@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "boot.hpp"
+#include "disks.hpp"
 #include "machine.hpp"
 #include "services.hpp"
 
@@ -11,7 +12,7 @@ namespace fireclaw::guestd {
 /// The machine of which guestd is process 1.
 class InitMachine final : public Machine {
  public:
-  InitMachine(Loop& loop, DiskMounts disks) : services_{loop, *this}, disks_{std::move(disks)} {}
+  InitMachine(Loop& loop, DiskMounts boot_disks) : services_{loop, *this}, boot_disks_{std::move(boot_disks)} {}
 
   wire::Hello hello() override;
   std::optional<wire::ExecFailed> spawn(const wire::Exec& request, Spawned& spawned) override;
@@ -22,6 +23,8 @@ class InitMachine final : public Machine {
   wire::Done configure(const wire::Configure& request) override;
   wire::Done set_clock(std::int64_t time_ns) override;
   guest::Base files() override;
+  wire::Done mount(const wire::Mount& request) override { return disks_.mount(request); }
+  wire::Done unmount(const wire::Unmount& request) override { return disks_.unmount(request); }
   wire::Done prepare_snapshot() override;
   void shutdown(std::uint32_t grace_ms) override;
 
@@ -38,7 +41,8 @@ class InitMachine final : public Machine {
   void ask_others();
 
   Services services_;
-  DiskMounts disks_;
+  DiskMounts boot_disks_;
+  Disks disks_;
   Ending ending_ = Ending::No;
   std::int64_t deadline_ = -1;
   std::int64_t others_until_ = -1;

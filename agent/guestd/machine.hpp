@@ -39,6 +39,8 @@ class Machine {
   virtual wire::Done set_clock(std::int64_t time_ns) = 0;
   /// Where file copies look up names.
   virtual guest::Base files() = 0;
+  virtual wire::Done mount(const wire::Mount& request) = 0;
+  virtual wire::Done unmount(const wire::Unmount& request) = 0;
   virtual wire::Done prepare_snapshot() = 0;
   /// Begins to end the machine; returns at once.
   virtual void shutdown(std::uint32_t grace_ms) = 0;

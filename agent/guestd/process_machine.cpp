@@ -4,6 +4,7 @@
 
 #include <csignal>
 
+#include "disks.hpp"
 #include "identity.hpp"
 #include "introduce.hpp"
 #include "spawn.hpp"
@@ -27,6 +28,10 @@ void ProcessMachine::signal_process(pid_t pid, int number) { kill(pid, number); 
 wire::Done ProcessMachine::configure(const wire::Configure& request) { return check_identity(request); }
 
 guest::Base ProcessMachine::files() { return {AT_FDCWD, false}; }
+
+wire::Done ProcessMachine::mount(const wire::Mount& request) { return check_mount(request); }
+
+wire::Done ProcessMachine::unmount(const wire::Unmount& request) { return check_unmount(request); }
 
 void ProcessMachine::shutdown(std::uint32_t grace_ms) {
   ending_ = true;

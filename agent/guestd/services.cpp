@@ -114,6 +114,8 @@ void Services::shut_down(std::uint32_t grace_ms) {
   for (const auto& [name, service] : services_) service->stop(grace_ms);
 }
 
+void Services::end() { services_.clear(); }
+
 bool Services::idle() const {
   return std::none_of(services_.begin(), services_.end(), [](const auto& item) { return item.second->pid() > 0; });
 }

@@ -49,6 +49,8 @@ class Services {
 
   /// Nothing is started any more; what runs is stopped.
   void shut_down(std::uint32_t grace_ms);
+  /// Forgets all, and closes their logs.
+  void end();
   /// Whether none has a process.
   [[nodiscard]] bool idle() const;
 

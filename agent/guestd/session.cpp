@@ -182,6 +182,21 @@ bool Session::open_channel(const wire::Frame& frame) {
     done(answer);
     return true;
   }
+  if (frame.type == Type::Mount) {
+    wire::Mount request;
+    if (!wire::decode(frame.payload, request)) return false;
+    const wire::Done answer = machine_.mount(request);
+    // What comes with it in the same breath was meant to find the disk.
+    configure_failed_ = configure_failed_ || answer.error != 0;
+    done(answer);
+    return true;
+  }
+  if (frame.type == Type::Unmount) {
+    wire::Unmount request;
+    if (!wire::decode(frame.payload, request)) return false;
+    done(machine_.unmount(request));
+    return true;
+  }
   if (const std::optional<bool> handled = open_service_channel(frame)) return *handled;
   if (frame.type == Type::SetClock) {
     wire::SetClock request;

@@ -107,6 +107,8 @@ Json to_json(const VMInfo& info) {
           {"network", std::string{to_string(info.network)}},
           {"address", info.address},
           {"hostname", info.hostname},
+          {"workspace", info.workspace},
+          {"agent", info.agent},
           {"snapshot", info.snapshot},
           {"detached", info.detached},
           {"engine_pid", info.engine_pid},

@@ -17,11 +17,12 @@ int list(bool json, const Context& context) {
     print_json(out);
     return 0;
   }
-  Table table{{"ID", "STATE", "IMAGE", "ENGINE", "CPUS", "MEMORY", "NET", "ADDRESS", "PID", "CREATED", "HOSTNAME"}};
+  Table table{{"ID", "STATE", "IMAGE", "ENGINE", "CPUS", "MEMORY", "NET", "ADDRESS", "PID", "CREATED", "HOSTNAME",
+               "WORKSPACE", "AGENT"}};
   for (const auto& m : machines) {
     table.add({m.id, std::string{to_string(m.state)}, m.image, m.engine, std::to_string(m.cpus),
                fmt::format("{} MiB", m.memory_mib), std::string{to_string(m.network)}, m.address,
-               std::to_string(m.engine_pid), iso_time(m.created), m.hostname});
+               std::to_string(m.engine_pid), iso_time(m.created), m.hostname, m.workspace, m.agent});
   }
   table.print();
   return 0;

@@ -38,13 +38,22 @@ struct VMConfig {
   NatOptions nat;
   StartMode start = StartMode::PreferSnapshot;
   /// A snapshot's name to restore; it then decides image, CPUs, memory and whether there is a network device. What that
-  /// leads to is `network`'s business; with NetworkMode::None it leads nowhere. Empty: the one that was made for this
-  /// image, engine and machine.
+  /// leads to is `network`'s business; with NetworkMode::None it leads nowhere. The sizes of the disks must be those
+  /// that it was made for. Empty: the one that was made for this image, engine and machine.
   std::string snapshot;
   /// The guest's host name (RFC 1123 label); empty: "fc-" and the first digits of the id.
   std::string hostname;
-  /// Leave the machine running when the handle (or this process) goes away; VM::attach finds it again.
+  /// Leave the machine running when the handle (or this process) goes away; VM::attach finds it again. start() then
+  /// waits for the guest, so that nobody finds one without identity or disks.
   bool detached = false;
+  /// A workspace's name: its disk is mounted at /workspace, and is this machine's alone until that ends. Empty: none.
+  std::string workspace;
+  /// A disk that ends with the machine, in MiB, 8 to 1048576; 0: none. It takes room on the host as it is written to.
+  unsigned scratch_mib = 0;
+  /// Where it is mounted, an absolute path, and whose its top folder is.
+  std::string scratch_target = "/scratch";
+  std::uint32_t scratch_uid = 0;
+  std::uint32_t scratch_gid = 0;
   /// From start() to the guest's greeting.
   std::chrono::milliseconds start_timeout{60'000};
   std::stop_token stop;
@@ -76,6 +85,10 @@ struct VMInfo {
   /// The snapshot it was restored from; empty after a cold boot.
   std::string snapshot;
   bool detached = false;
+  /// The name of its workspace; empty: none.
+  std::string workspace;
+  /// The agent that runs in it; empty: it was not started for one.
+  std::string agent;
   /// The engine's process; 0 before start().
   std::int64_t engine_pid = 0;
   std::chrono::system_clock::time_point created;
@@ -165,8 +178,9 @@ class FIRECLAW_API VM {
   /// Ends the engine at once. No error if it has ended.
   void kill();
 
-  /// Saves the machine as snapshot `name` and lets it go on. Commands that run are ended first.
-  /// Error(AlreadyExists) if the name is taken.
+  /// Saves the machine as snapshot `name` and lets it go on. Commands that run are ended first; services go on, here
+  /// and in what is restored. Error(AlreadyExists) if the name is taken, Error(InvalidState) if the machine has a
+  /// workspace or a scratch disk: what is on them is no part of a snapshot.
   Snapshot snapshot(const std::string& name);
 
   /// The last part of what the guest wrote to its console.
@@ -178,6 +192,7 @@ class FIRECLAW_API VM {
  private:
   explicit VM(std::shared_ptr<Impl> impl);
   std::shared_ptr<Impl> impl_;
+  friend struct Access;
 };
 
 }  // namespace fireclaw

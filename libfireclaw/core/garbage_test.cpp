@@ -41,6 +41,7 @@ struct Fixture {
     record.owner = owner;
     record.process = engine;
     record.detached = detached;
+    record.configured = true;
     return impl->runs.create(record);
   }
 };

@@ -47,6 +47,7 @@ struct Host::Impl {
 struct Access {
   static const std::shared_ptr<Host::Impl>& impl(const Host& host) { return host.impl_; }
   static Snapshot snapshot(SnapshotInfo info) { return Snapshot{std::move(info)}; }
+  static VM vm(std::shared_ptr<VM::Impl> impl) { return VM{std::move(impl)}; }
 };
 
 }  // namespace fireclaw

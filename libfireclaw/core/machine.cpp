@@ -71,7 +71,13 @@ vmm::LaunchSpec make_launch_spec(const Host::Impl& host, const image::Entry& ima
 }
 
 state::SnapshotKey make_key(const vmm::Driver& driver, const image::Entry& image, const Shape& shape) {
-  return {driver.snapshot_identity(), image.manifest.digest, shape.cpus, shape.memory_mib, shape.nic ? "nic" : "none"};
+  state::SnapshotKey key;
+  key.engine_identity = driver.snapshot_identity();
+  key.image_digest = image.manifest.digest;
+  key.cpus = shape.cpus;
+  key.memory_mib = shape.memory_mib;
+  key.network = shape.nic ? "nic" : "none";
+  return key;
 }
 
 guest::Identity make_identity(const std::string& hostname) {

@@ -58,9 +58,16 @@ Snapshot save_snapshot(VM::Impl& vm, const std::string& name, bool replace, Afte
     throw Error{ErrorCode::InvalidState,
                 fmt::format("image '{}' is gone: VM {} cannot be saved", vm.record.image, vm.record.id)};
   }
+  if (vm.purpose.kind == Purpose::Kind::Use && vm.has_disks()) {
+    throw Error{
+        ErrorCode::InvalidState,
+        fmt::format("VM {} has a workspace or a scratch disk, whose content is no part of a snapshot: it cannot "
+                    "be saved",
+                    vm.record.id)};
+  }
   const auto deadline = Deadline::after(std::chrono::nanoseconds{save_limit});
   state::SnapshotRecord record;
-  record.key = make_key(*vm.driver, vm.image, vm.shape);
+  record.key = vm.snapshot_key();
   record.automatic = name.empty();
   record.name = record.automatic ? automatic_name(record.key) : name;
   record.engine = vm.record.engine;
@@ -87,25 +94,31 @@ Snapshot save_snapshot(VM::Impl& vm, const std::string& name, bool replace, Afte
   return Access::snapshot(describe(*vm.host, published));
 }
 
-}  // namespace core
-
-Snapshot Snapshot::create(const Host& host, const VMConfig& config, const std::string& name, bool replace) {
+Snapshot make_snapshot(const std::shared_ptr<Host::Impl>& host, const VMConfig& config, const std::string& name,
+                       bool replace, Purpose purpose) {
   if (!name.empty()) image::check_name(name, "a snapshot");
   auto cold = config;
   cold.start = StartMode::Cold;
   cold.snapshot.clear();
   cold.detached = false;
-  VM::Impl vm{Access::impl(host), cold};
+  VM::Impl vm{host, cold, std::move(purpose)};
   vm.network->unplug();
   if (name.empty() && !replace) {
-    const auto key = core::make_key(*vm.driver, vm.image, vm.shape);
-    if (const auto existing = vm.host->snapshots.find(state::automatic_name(key))) {
-      return Access::snapshot(core::describe(*vm.host, *existing));
+    if (const auto existing = vm.host->snapshots.find(state::automatic_name(vm.snapshot_key()))) {
+      return Access::snapshot(describe(*vm.host, *existing));
     }
   }
-  if (!name.empty() && !replace && vm.host->snapshots.find(name)) throw core::name_taken(name);
+  if (!name.empty() && !replace && vm.host->snapshots.find(name)) throw name_taken(name);
   vm.start();
-  return core::save_snapshot(vm, name, replace, core::AfterSave::End);
+  return save_snapshot(vm, name, replace, AfterSave::End);
+}
+
+}  // namespace core
+
+Snapshot Snapshot::create(const Host& host, const VMConfig& config, const std::string& name, bool replace) {
+  core::Purpose purpose;
+  purpose.kind = core::Purpose::Kind::Save;
+  return core::make_snapshot(Access::impl(host), config, name, replace, std::move(purpose));
 }
 
 Snapshot Snapshot::open(const Host& host, const std::string& name) {

@@ -9,6 +9,7 @@
 
 #include "core/snapshots.hpp"
 #include "core/vm_impl.hpp"
+#include "core/warm.hpp"
 #include "fireclaw/error.hpp"
 #include "fireclaw/host.hpp"
 #include "fireclaw/snapshot.hpp"
@@ -35,6 +36,8 @@ VMInfo to_info(const state::RunRecord& record, VMState state) {
   info.hostname = record.hostname;
   info.snapshot = record.snapshot;
   info.detached = record.detached;
+  info.workspace = record.workspace;
+  info.agent = record.agent;
   info.engine_pid = record.process ? record.process->pid : 0;
   info.created = record.created;
   return info;
@@ -45,6 +48,20 @@ Error no_such_vm(const std::string& id) {
 }
 
 }  // namespace
+
+std::shared_ptr<VM::Impl> core::attach_machine(const std::shared_ptr<Host::Impl>& host, const std::string& id,
+                                               Owned owned) {
+  const auto record = host->runs.find(id);
+  if (!record || !state::is_running(*record)) throw no_such_vm(id);
+  if (!record->detached && owned == Owned::Refuse) {
+    throw Error{ErrorCode::InvalidState, fmt::format("VM {} belongs to process {}", id, record->owner.pid)};
+  }
+  if (!record->configured) {
+    throw Error{ErrorCode::InvalidState,
+                fmt::format("VM {} is still being started by process {}", id, record->owner.pid)};
+  }
+  return std::make_shared<VM::Impl>(host, *record);
+}
 
 struct Process::Impl {
   guest::Process process;
@@ -83,13 +100,7 @@ VM VM::run(const Host& host, VMConfig config) {
 }
 
 VM VM::attach(const Host& host, const std::string& id) {
-  const auto& impl = Access::impl(host);
-  const auto record = impl->runs.find(id);
-  if (!record || !state::is_running(*record)) throw no_such_vm(id);
-  if (!record->detached) {
-    throw Error{ErrorCode::InvalidState, fmt::format("VM {} belongs to process {}", id, record->owner.pid)};
-  }
-  return VM{std::make_shared<Impl>(impl, *record)};
+  return VM{core::attach_machine(Access::impl(host), id, core::Owned::Refuse)};
 }
 
 std::vector<VMInfo> VM::list(const Host& host) {

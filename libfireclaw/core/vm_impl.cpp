@@ -26,6 +26,7 @@ std::optional<state::SnapshotRecord> find_snapshot(const Host::Impl& host, const
   if (config.start == StartMode::Cold) return std::nullopt;
   const auto name = config.snapshot.empty() ? state::automatic_name(key) : config.snapshot;
   auto found = host.snapshots.find(name);
+  if (found) core::check_disks(found->key, key, name);
   if (found && found->key != key) {
     throw Error{ErrorCode::InvalidState,
                 fmt::format("snapshot '{}' was made with {} and image '{}' as they were then; make it anew with: "
@@ -51,8 +52,8 @@ std::string in_one_line(std::string text) {
 
 }  // namespace
 
-VM::Impl::Impl(std::shared_ptr<Host::Impl> host_impl, VMConfig with)
-    : host{std::move(host_impl)}, config{std::move(with)} {
+VM::Impl::Impl(std::shared_ptr<Host::Impl> host_impl, VMConfig with, core::Purpose the_purpose)
+    : host{std::move(host_impl)}, config{std::move(with)}, purpose{std::move(the_purpose)} {
   if (!config.hostname.empty()) core::check_hostname(config.hostname);
   if (!config.snapshot.empty()) {
     image::check_name(config.snapshot, "a snapshot");
@@ -77,6 +78,7 @@ VM::Impl::Impl(std::shared_ptr<Host::Impl> host_impl, VMConfig with)
   } else {
     shape = {config.cpus, config.memory_mib, config.network != NetworkMode::None};
   }
+  disks.emplace(*host, config, purpose);
   if (!host->images.find(config.image)) host->require_setup();
   image = host->images.open(config.image);
   const auto verdict = core::choose_engine(*host, image);
@@ -84,7 +86,7 @@ VM::Impl::Impl(std::shared_ptr<Host::Impl> host_impl, VMConfig with)
   core::check_shape(shape, driver->capabilities(), verdict.engine);
   network.emplace(*host, shape.nic, config.network, config.nat, driver->capabilities(), verdict.engine);
 
-  const auto key = core::make_key(*driver, image, shape);
+  const auto key = snapshot_key();
   try {
     snapshot = find_snapshot(*host, config, key);
   } catch (const Error& problem) {
@@ -106,6 +108,9 @@ VM::Impl::Impl(std::shared_ptr<Host::Impl> host_impl, VMConfig with)
   record.memory_mib = shape.memory_mib;
   record.nic = shape.nic;
   record.network = to_string(config.network);
+  if (purpose.kind == core::Purpose::Kind::Use) record.workspace = config.workspace;
+  record.scratch_mib = config.scratch_mib;
+  record.agent = purpose.agent;
   record.created = std::chrono::system_clock::now();
   record.engine = verdict.engine;
   record = host->runs.create(std::move(record));
@@ -118,6 +123,7 @@ VM::Impl::Impl(std::shared_ptr<Host::Impl> host_impl, state::RunRecord of)
   config.hostname = record.hostname;
   config.snapshot = record.snapshot;
   config.detached = true;
+  config.workspace = record.workspace;
   config.network = network_mode_from_string(record.network);
   shape = {record.cpus, record.memory_mib, record.nic};
   network.emplace(*host, record);
@@ -129,9 +135,16 @@ VM::Impl::Impl(std::shared_ptr<Host::Impl> host_impl, state::RunRecord of)
   state = record.paused ? VMState::Paused : VMState::Running;
 }
 
+state::SnapshotKey VM::Impl::snapshot_key() const {
+  auto key = core::make_key(*driver, image, shape);
+  if (disks) key.drives = core::to_text(disks->sizes());
+  key.prepared = purpose.prepared;
+  return key;
+}
+
 VM::Impl::~Impl() {
   open_session.reset();
-  const bool leave_running = config.detached && (state == VMState::Running || state == VMState::Paused);
+  const bool leave_running = config.detached && configured && (state == VMState::Running || state == VMState::Paused);
   if (leave_running) return;
   end_engine();
   remove_folder();
@@ -144,6 +157,8 @@ void VM::Impl::end_engine() noexcept {
 }
 
 void VM::Impl::remove_folder() noexcept {
+  // It is the owner's to tidy up.
+  if (!record.detached && record.owner != sys::current_process() && sys::is_alive(record.owner)) return;
   try {
     host->runs.remove(record.id);
   } catch (const std::exception& problem) {
@@ -151,9 +166,10 @@ void VM::Impl::remove_folder() noexcept {
   }
 }
 
-vmm::LaunchSpec VM::Impl::launch_spec() const {
+vmm::LaunchSpec VM::Impl::launch_spec() {
   auto spec = core::make_launch_spec(*host, image, shape, record.id, !config.detached, driver->capabilities());
   network->add_device(spec);
+  disks->attach(*host, spec);
   return spec;
 }
 
@@ -199,6 +215,7 @@ void VM::Impl::start() {
   };
   start_engine({Deadline::after(std::chrono::nanoseconds{config.start_timeout}), config.stop, note_phase});
   state = VMState::Running;
+  if (config.detached) open_now(Deadline::after(std::chrono::nanoseconds{config.start_timeout}), config.stop);
 }
 
 void VM::Impl::start_engine(const vmm::StartOptions& options) {
@@ -219,6 +236,7 @@ void VM::Impl::start_engine(const vmm::StartOptions& options) {
   record.process = instance->record().process;
   network->hand_over(*record.process, config.detached);
   host->runs.update(record);
+  disks->hand_over();
   undo.release();
 }
 
@@ -247,20 +265,38 @@ std::optional<guest::Identity> VM::Impl::fresh_identity() const {
   if (configured) return std::nullopt;
   auto identity = core::make_identity(record.hostname);
   network->describe(identity);
+  if (!prepares()) identity.mounts = disks->mounts();
   return identity;
+}
+
+void VM::Impl::prepare_guest(guest::Session& session, Deadline deadline) const {
+  purpose.prepare(session);
+  for (const auto& mount : disks->mounts()) session.mount(mount, deadline);
+}
+
+void VM::Impl::note_configured() {
+  if (std::exchange(configured, true)) return;
+  record.configured = true;
+  // Nobody else uses a machine that is this process's own, unless it is an agent's.
+  if (record.detached || !record.agent.empty()) host->runs.update(record);
 }
 
 std::shared_ptr<guest::Session> VM::Impl::open(Deadline deadline, const std::stop_token& stop) {
   auto channel = instance->connect_guest(deadline, stop);
   auto session = std::make_shared<guest::Session>(
       guest::Session::open(std::move(channel.stream), std::move(channel.claim), fresh_identity(), deadline, stop));
-  configured = true;
+  if (!configured && prepares()) prepare_guest(*session, deadline);
+  note_configured();
   return session;
 }
 
 std::shared_ptr<guest::Session> VM::Impl::session(Deadline deadline, const std::stop_token& stop) {
   const std::scoped_lock lock{control};
   require_running();
+  return open_now(deadline, stop);
+}
+
+std::shared_ptr<guest::Session> VM::Impl::open_now(Deadline deadline, const std::stop_token& stop) {
   if (open_session) return open_session;
   const auto began = std::chrono::steady_clock::now();
   try {
@@ -314,7 +350,7 @@ guest::Process VM::Impl::open_with_command(ExecOptions options, Deadline deadlin
     auto channel = instance->connect_guest(deadline, stop);
     auto opened = guest::Session::open_and_start(std::move(channel.stream), std::move(channel.claim), fresh_identity(),
                                                  std::move(options), deadline, stop);
-    configured = true;
+    note_configured();
     open_session = std::make_shared<guest::Session>(std::move(opened.session));
     phases.push_back({"guest", std::chrono::steady_clock::now() - began});
     return std::move(opened.process);

@@ -8,6 +8,8 @@
 
 #include "core/host_impl.hpp"
 #include "core/machine.hpp"
+#include "core/purpose.hpp"
+#include "core/vm_disks.hpp"
 #include "core/vm_network.hpp"
 #include "fireclaw/vm.hpp"
 #include "guest/session.hpp"
@@ -24,8 +26,9 @@ namespace fireclaw {
 /// `control` serialises what changes the machine (start, pause, snapshot, ...). Commands do not take it: they hold
 /// the session alive by a shared pointer while they run.
 struct VM::Impl {
-  Impl(std::shared_ptr<Host::Impl> host, VMConfig config);
-  /// Takes hold of a detached machine that runs. Error(NotFound) if it has ended meanwhile.
+  Impl(std::shared_ptr<Host::Impl> host, VMConfig config, core::Purpose purpose = {});
+  /// Takes hold of a machine that runs, whoever started it, and leaves it running. Error(NotFound) if it has ended
+  /// meanwhile.
   Impl(std::shared_ptr<Host::Impl> host, state::RunRecord record);
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
@@ -44,11 +47,18 @@ struct VM::Impl {
   void kill();
   /// Writes the machine's state to `files` and leaves it paused. Commands that run are ended.
   void save(const vmm::SnapshotFiles& files, Deadline deadline);
+  /// What a snapshot of it is found by.
+  [[nodiscard]] state::SnapshotKey snapshot_key() const;
+  /// Whether it has writable disks.
+  [[nodiscard]] bool has_disks() const { return !record.workspace.empty() || record.scratch_mib != 0; }
 
   std::shared_ptr<Host::Impl> host;
   VMConfig config;
   image::Entry image;
   core::Shape shape;
+  core::Purpose purpose;
+  /// nullopt for a machine that somebody else has started.
+  std::optional<core::MachineDisks> disks;
   std::unique_ptr<vmm::Driver> driver;
   /// What start() restores; nullopt: it boots.
   std::optional<state::SnapshotRecord> snapshot;
@@ -59,7 +69,7 @@ struct VM::Impl {
   VMState state = VMState::Created;
   std::unique_ptr<vmm::Instance> instance;
   std::shared_ptr<guest::Session> open_session;
-  /// The guest has been given its identity (again after each restore).
+  /// The guest has been given its identity and its disks (again after each restore).
   bool configured = false;
   std::vector<Phase> phases;
 
@@ -69,13 +79,19 @@ struct VM::Impl {
   void boot(const vmm::StartOptions& options);
   void end_engine() noexcept;
   void remove_folder() noexcept;
-  vmm::LaunchSpec launch_spec() const;
+  vmm::LaunchSpec launch_spec();
+  void note_configured();
+  /// In a machine that has booted: what it is to be prepared with, and then its disks.
+  void prepare_guest(guest::Session& session, Deadline deadline) const;
+  [[nodiscard]] bool prepares() const { return purpose.prepare && !snapshot; }
   void require_running() const;
   void note_state(VMState now);
   /// What the guest must be given first, unless it has it already.
   std::optional<guest::Identity> fresh_identity() const;
   guest::Process open_with_command(ExecOptions options, Deadline deadline, const std::stop_token& stop);
   std::shared_ptr<guest::Session> open(Deadline deadline, const std::stop_token& stop);
+  /// session(), with the lock held.
+  std::shared_ptr<guest::Session> open_now(Deadline deadline, const std::stop_token& stop);
 };
 
 }  // namespace fireclaw

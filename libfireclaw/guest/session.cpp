@@ -39,6 +39,18 @@ std::string make_request(const Identity& identity) {
   return wire::encode(request);
 }
 
+std::string make_request(const Mount& mount) {
+  wire::Mount request;
+  request.device = mount.device;
+  request.target = mount.target;
+  request.type = mount.type;
+  request.read_only = mount.read_only;
+  request.options = mount.options;
+  return wire::encode(request);
+}
+
+std::string mounting(const Mount& mount) { return fmt::format("mounting the guest's {}", mount.target); }
+
 constexpr std::string_view configuring = "configuring the guest";
 
 }  // namespace
@@ -57,6 +69,8 @@ class Opening {
     if (!identity_) return;
     configure_ = link_.open_channel(Type::Configure, make_request(*identity_), configuring);
     told_at_ = std::chrono::steady_clock::now();
+    for (const Mount& mount : identity_->mounts)
+      mounts_.push_back(link_.open_channel(Type::Mount, make_request(mount), mounting(mount)));
   }
 
   GuestInfo greet(Deadline deadline, const std::stop_token& stop) {
@@ -65,6 +79,8 @@ class Opening {
       const auto passed = std::chrono::steady_clock::now() - told_at_;
       if (passed > clock_tolerance) correct_clock(passed, deadline, stop);
       link_.finish(configure_, deadline, stop, configuring);
+      for (std::size_t i = 0; i < mounts_.size(); ++i)
+        link_.finish(mounts_[i], deadline, stop, mounting(identity_->mounts[i]));
     }
     GuestInfo info;
     info.protocol = hello.protocol;
@@ -86,6 +102,7 @@ class Opening {
   Link& link_;
   const std::optional<Identity>& identity_;
   Link::ChannelPtr configure_;
+  std::vector<Link::ChannelPtr> mounts_;
   std::chrono::steady_clock::time_point told_at_;
 };
 
@@ -115,6 +132,16 @@ const GuestInfo& Session::info() const { return impl_->info; }
 
 void Session::configure(const Identity& identity, Deadline deadline) {
   impl_->ask(Type::Configure, make_request(identity), deadline, configuring);
+}
+
+void Session::mount(const Mount& mount, Deadline deadline) {
+  impl_->ask(Type::Mount, make_request(mount), deadline, mounting(mount));
+}
+
+void Session::unmount(const std::string& target, Deadline deadline) {
+  wire::Unmount request;
+  request.target = target;
+  impl_->ask(Type::Unmount, wire::encode(request), deadline, fmt::format("unmounting the guest's {}", target));
 }
 
 Process Session::start(ExecOptions options) {

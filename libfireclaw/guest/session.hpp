@@ -30,6 +30,18 @@ struct GuestInfo {
   std::uint64_t uptime_ms = 0;
 };
 
+/// A disk that the guest is to have under `target`.
+struct Mount {
+  /// As the guest names it: "/dev/vdb".
+  std::string device;
+  /// Made if it is not there.
+  std::string target;
+  std::string type = "ext4";
+  bool read_only = false;
+  /// As mount -o takes them: "nosuid,nodev".
+  std::string options;
+};
+
 /// What makes a restored (or fresh) guest itself. Applied in one step, before the first command.
 struct Identity {
   std::string hostname;
@@ -48,6 +60,8 @@ struct Identity {
   };
   std::optional<Interface> interface;
   std::vector<std::string> nameservers;
+  /// In this order; only when a session opens: configure() leaves them alone.
+  std::vector<Mount> mounts;
 };
 
 class Process;
@@ -101,6 +115,13 @@ class Session {
   /// One small file, whole.
   void write_file(const std::string& path, std::string_view content, unsigned mode, Deadline deadline);
   std::string read_file(const std::string& path, std::size_t max_bytes, Deadline deadline);
+
+  /// Mounts a disk, for which guestd waits a while. What it knew of an earlier disk of that name it forgets first. Once
+  /// mounted so, it is left as it is. If it fails, this session runs no commands. Error(InvalidState) if another disk
+  /// is mounted there.
+  void mount(const Mount& mount, Deadline deadline);
+  /// Error(InvalidState) while something in the guest uses it; Error(NotFound) if nothing is mounted there by mount().
+  void unmount(const std::string& target, Deadline deadline);
 
   /// Starts a service. Error(AlreadyExists) if one of its name runs; Error(NotFound) if there is no such program.
   void service_start(const ServiceOptions& options, Deadline deadline);

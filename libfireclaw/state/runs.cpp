@@ -81,10 +81,14 @@ std::string to_json(const RunRecord& record) {
   out.field("memory_mib", record.memory_mib);
   out.field("nic", record.nic);
   out.field("network", record.network);
+  out.field("workspace", record.workspace);
+  out.field("scratch_mib", record.scratch_mib);
+  out.field("agent", record.agent);
   const auto created = std::chrono::duration_cast<std::chrono::milliseconds>(record.created.time_since_epoch());
   out.field("created_ms", std::int64_t{created.count()});
   out.field("engine", record.engine);
   out.field("paused", record.paused);
+  out.field("configured", record.configured);
   if (record.process) write_process(out, "process", *record.process);
   if (record.nat) write_nat(out, *record.nat);
   out.end_object();
@@ -110,6 +114,12 @@ RunRecord read_record(const std::filesystem::path& file) {
   record.created = std::chrono::system_clock::time_point{std::chrono::milliseconds{value.at("created_ms").as_int()}};
   record.engine = value.at("engine").as_string();
   record.paused = value.at("paused").as_bool();
+  // A machine may still run that an earlier version has started; it had none of these.
+  if (const auto workspace = value.find("workspace")) record.workspace = workspace->as_string();
+  if (const auto scratch = value.find("scratch_mib")) record.scratch_mib = static_cast<unsigned>(scratch->as_uint());
+  if (const auto agent = value.find("agent")) record.agent = agent->as_string();
+  const auto configured = value.find("configured");
+  record.configured = !configured || configured->as_bool();
   if (const auto process = value.find("process")) record.process = read_process(*process);
   if (const auto nat = value.find("nat")) record.nat = read_nat(*nat);
   return record;
@@ -152,7 +162,7 @@ bool is_running(const RunRecord& record) { return record.process && sys::is_aliv
 
 bool is_garbage(const RunRecord& record) {
   if (sys::is_alive(record.owner)) return false;
-  return !record.detached || !is_running(record);
+  return !record.detached || !record.configured || !is_running(record);
 }
 
 RunStore::RunStore(std::filesystem::path directory, Logger logger)

@@ -44,9 +44,17 @@ struct RunRecord {
   bool nic = false;
   std::string network;
   std::chrono::system_clock::time_point created;
+  /// The name of the workspace that it has; empty: none.
+  std::string workspace;
+  /// The size of its scratch disk; 0: none.
+  unsigned scratch_mib = 0;
+  /// The name of the agent that it runs; empty: it was not started for one.
+  std::string agent;
   /// "firecracker", "qemu-kvm", ...
   std::string engine;
   bool paused = false;
+  /// The guest has its identity and its disks: others may use it.
+  bool configured = false;
   /// The engine's process once it has been started.
   std::optional<sys::ProcessId> process;
   /// Of machines with the network "nat", from the moment they have an address.
@@ -55,8 +63,8 @@ struct RunRecord {
   bool operator==(const RunRecord&) const = default;
 };
 
-/// Whether the record's machine may be ended and its folder removed: nobody owns it any more, or it has ended by
-/// itself and its owner is gone.
+/// Whether the record's machine may be ended and its folder removed: its owner is gone, and it was not to live on
+/// without it, or has ended by itself, or never got so far that anybody else could use it.
 bool is_garbage(const RunRecord& record);
 /// Whether its engine runs.
 bool is_running(const RunRecord& record);

@@ -22,6 +22,9 @@ state::RunRecord a_record() {
   record.network = "none";
   record.created = std::chrono::system_clock::time_point{std::chrono::milliseconds{1'700'000'000'123}};
   record.engine = "qemu-tcg";
+  record.workspace = "notes";
+  record.scratch_mib = 64;
+  record.agent = "alice";
   return record;
 }
 
@@ -88,6 +91,9 @@ TEST_CASE("a machine is garbage once nobody owns it any more") {
   CHECK(state::is_running(record));
   CHECK(state::is_garbage(record));
   record.detached = true;
+  // Killed while it was starting the machine.
+  CHECK(state::is_garbage(record));
+  record.configured = true;
   CHECK_FALSE(state::is_garbage(record));
   engine.kill();
   CHECK_FALSE(state::is_running(record));

@@ -31,6 +31,8 @@ std::string to_json(const SnapshotRecord& record) {
   out.field("cpus", record.key.cpus);
   out.field("memory_mib", record.key.memory_mib);
   out.field("network", record.key.network);
+  out.field("drives", record.key.drives);
+  out.field("prepared", record.key.prepared);
   out.field("automatic", record.automatic);
   const auto created = std::chrono::duration_cast<std::chrono::milliseconds>(record.created.time_since_epoch());
   out.field("created_ms", std::int64_t{created.count()});
@@ -57,6 +59,9 @@ SnapshotRecord read_record(const std::filesystem::path& file, const std::string&
   record.key.cpus = static_cast<unsigned>(value.at("cpus").as_uint());
   record.key.memory_mib = static_cast<unsigned>(value.at("memory_mib").as_uint());
   record.key.network = value.at("network").as_string();
+  // Manifests from before there were disks have neither.
+  if (const auto drives = value.find("drives")) record.key.drives = drives->as_string();
+  if (const auto prepared = value.find("prepared")) record.key.prepared = prepared->as_string();
   record.automatic = value.at("automatic").as_bool();
   record.created = std::chrono::system_clock::time_point{std::chrono::milliseconds{value.at("created_ms").as_int()}};
   record.state_bytes = value.at("state_bytes").as_uint();
@@ -82,6 +87,8 @@ std::string automatic_name(const SnapshotKey& key) {
   sys::Sha256 digest;
   digest.update(
       fmt::format("{}\n{}\n{}\n{}\n{}", key.engine_identity, key.image_digest, key.cpus, key.memory_mib, key.network));
+  if (!key.drives.empty()) digest.update(fmt::format("\ndrives {}", key.drives));
+  if (!key.prepared.empty()) digest.update(fmt::format("\nprepared {}", key.prepared));
   return "auto-" + digest.hex().substr(0, 16);
 }
 

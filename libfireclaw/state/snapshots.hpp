@@ -21,6 +21,10 @@ struct SnapshotKey {
   unsigned cpus = 1;
   unsigned memory_mib = 0;
   std::string network;
+  /// The sizes of its writable disks, as text; empty: it has none.
+  std::string drives;
+  /// What had been done in the guest; empty: nothing.
+  std::string prepared;
 
   bool operator==(const SnapshotKey&) const = default;
 };

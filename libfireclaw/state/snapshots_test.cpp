@@ -32,7 +32,7 @@ struct Fixture {
 state::SnapshotRecord a_record(const std::string& name) {
   state::SnapshotRecord record;
   record.name = name;
-  record.key = {"qemu 7.2 tcg", "digest", 1, 128, "none"};
+  record.key = {"qemu 7.2 tcg", "digest", 1, 128, "none", "scratch=67108864", "agent-1"};
   record.engine = "qemu-tcg";
   record.image = "busybox";
   record.created = std::chrono::system_clock::time_point{std::chrono::milliseconds{1'700'000'000'123}};
@@ -124,7 +124,7 @@ TEST_CASE_FIXTURE(Fixture, "a torn, foreign or misplaced manifest is reported wi
 }
 
 TEST_CASE("the automatic name tells every part of the key apart") {
-  const state::SnapshotKey key{"engine", "digest", 1, 128, "none"};
+  const state::SnapshotKey key{"engine", "digest", 1, 128, "none", "scratch=8388608", ""};
   auto other = key;
   CHECK(state::automatic_name(other) == state::automatic_name(key));
   other.engine_identity = "x";
@@ -140,5 +140,11 @@ TEST_CASE("the automatic name tells every part of the key apart") {
   CHECK(state::automatic_name(other) != state::automatic_name(key));
   other = key;
   other.network = "user";
+  CHECK(state::automatic_name(other) != state::automatic_name(key));
+  other = key;
+  other.drives.clear();
+  CHECK(state::automatic_name(other) != state::automatic_name(key));
+  other = key;
+  other.prepared = "agent-1";
   CHECK(state::automatic_name(other) != state::automatic_name(key));
 }

@@ -82,6 +82,9 @@ struct LaunchSpec {
   unsigned memory_mib = 128;
   /// Kill the engine when this process ends.
   bool die_with_parent = true;
+  /// Descriptors of this process that the engine's process keeps open, unused, until it ends: a lock that is held by
+  /// one lives exactly as long as the engine. Borrowed while the machine is being started.
+  std::vector<int> inherit;
 
   bool operator==(const LaunchSpec&) const = default;
 };

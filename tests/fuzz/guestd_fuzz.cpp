@@ -14,6 +14,7 @@
 #include <string>
 #include <string_view>
 
+#include "disks.hpp"
 #include "guest/reader.hpp"
 #include "guest_input.hpp"
 #include "loop.hpp"
@@ -92,6 +93,12 @@ class HarmlessMachine final : public Machine {
   }
   wire::Done set_clock(std::int64_t) override { return {}; }
   guest::Base files() override { return {root_, true}; }
+  wire::Done mount(const wire::Mount& request) override {
+    wire::Done answer = check_mount(request);
+    if (answer.error == 0) fuzz::require(parse_mount_options(request.options).data.find('\0') == std::string::npos);
+    return answer;
+  }
+  wire::Done unmount(const wire::Unmount& request) override { return check_unmount(request); }
   wire::Done prepare_snapshot() override { return {}; }
   void shutdown(std::uint32_t) override {}
 

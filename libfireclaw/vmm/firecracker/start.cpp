@@ -125,6 +125,8 @@ Started start_process(const std::filesystem::path& binary, const LaunchSpec& spe
   spawn.argv = to_argv(binary, spec);
   spawn.cwd = spec.run_dir;
   spawn.fds = {{console_end.get(), 1}, {log_end.get(), 2}, {metrics_end.get(), 3}};
+  int next = 4;
+  for (const int fd : spec.inherit) spawn.fds.emplace_back(fd, next++);
   spawn.die_with_parent = spec.die_with_parent;
   // Ctrl-C at the terminal is for us; the engine's end is ours to order.
   spawn.new_session = true;

@@ -60,6 +60,8 @@ StartedEngine start_engine(const LaunchSpec& spec, std::vector<std::string> argv
       spawn.fds.emplace_back(*tap->descriptor, inherited::tap + static_cast<int>(i));
     }
   }
+  int next = inherited::tap + static_cast<int>(spec.nics.size());
+  for (const int fd : spec.inherit) spawn.fds.emplace_back(fd, next++);
 
   // Connected before QEMU runs: it finds both waiting when it first looks, and the guest sees an open channel.
   auto control = sys::unix_connect(run_dir.qmp_socket());

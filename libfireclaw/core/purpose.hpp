@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "guest/session.hpp"
+
+namespace fireclaw::core {
+
+/// What a machine is made for, beyond what VMConfig says: for the library's own use.
+struct Purpose {
+  enum class Kind {
+    Use,
+    Save,  ///< only to be saved as a snapshot: its disks are blank and never mounted
+  };
+  Kind kind = Kind::Use;
+
+  /// The agent that it is for: RunRecord::agent.
+  std::string agent;
+
+  /// What has been done in the guest before it is saved, as a short text that changes whenever that does; part of the
+  /// snapshot's key. Empty: nothing.
+  std::string prepared;
+  /// Does it, after the guest has its identity and before its disks are mounted: once in a machine that boots cold,
+  /// never in one that was restored, where it is done already. What it starts must therefore wait for the disks.
+  std::function<void(guest::Session&)> prepare;
+
+  /// Kind::Save without a workspace's name: how large the workspaces will be; 0: none.
+  std::uint64_t workspace_bytes = 0;
+};
+
+}  // namespace fireclaw::core
