@@ -19,8 +19,8 @@ build_packages=(
 )
 # To prepare ~/.fireclaw and run commands. The last three libraries are loaded only when they are used: no dependency of
 # the program names them.
-run_packages=("$qemu_package" busybox-static squashfs-tools openssh-client ca-certificates libcurl4 libnftables1
-  libssh2-1)
+run_packages=("$qemu_package" busybox-static squashfs-tools e2fsprogs openssh-client ca-certificates libcurl4
+  libnftables1 libssh2-1)
 # To test all of it: the framework; what images are made of and looked into with; an IRC server; checkers.
 test_packages=(
   doctest-dev python3 python3-yaml

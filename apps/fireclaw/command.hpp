@@ -45,6 +45,7 @@ void add_image(CLI::App& app, Context& context, Action& action);
 void add_snapshot(CLI::App& app, Context& context, Action& action);
 void add_vm(CLI::App& app, Context& context, Action& action);
 void add_network(CLI::App& app, Context& context, Action& action);
+void add_workspace(CLI::App& app, Context& context, Action& action);
 void add_gc(CLI::App& app, Context& context, Action& action);
 void add_bench(CLI::App& app, Context& context, Action& action);
 

@@ -35,6 +35,19 @@ unsigned parse_memory_mib(const std::string& text) {
   return static_cast<unsigned>(scale(number, factor, std::numeric_limits<unsigned>::max(), text));
 }
 
+std::uint64_t parse_size_mib(const std::string& text) {
+  const auto [number, unit] = split_unit(text, "size; use MiB as in 256, or 512M, 2G");
+  std::uint64_t factor = 0;
+  if (unit.empty() || unit == "M" || unit == "MiB") factor = 1;
+  if (unit == "G" || unit == "GiB") factor = 1024;
+  if (unit == "T" || unit == "TiB") factor = 1024 * 1024;
+  if (factor == 0) {
+    throw Error{ErrorCode::InvalidArgument,
+                fmt::format("'{}': the units of size are M, G and T (MiB, GiB, TiB)", text)};
+  }
+  return scale(number, factor, std::numeric_limits<std::uint64_t>::max() >> 20, text);
+}
+
 std::chrono::milliseconds parse_duration(const std::string& text) {
   const auto [number, unit] = split_unit(text, "duration; use seconds as in 60, or 1500ms, 90s, 5m, 2h");
   std::uint64_t factor = 0;

@@ -80,6 +80,7 @@ int parse_and_act(int argc, char** argv, const Signals& signals) {
   add_image(app, context, action);
   add_vm(app, context, action);
   add_network(app, context, action);
+  add_workspace(app, context, action);
   add_gc(app, context, action);
   add_bench(app, context, action);
   try {

@@ -12,3 +12,4 @@
 #include "fireclaw/snapshot.hpp"
 #include "fireclaw/version.hpp"
 #include "fireclaw/vm.hpp"
+#include "fireclaw/workspace.hpp"

@@ -22,13 +22,17 @@ struct Tool {
   std::string_view package;
   std::string_view purpose;
 };
-/// What builds images; none of them is needed to run one.
+/// What builds images and makes disks; none of them is needed to run a plain image.
 constexpr Tool tools[] = {
     {"sqfstar", "squashfs-tools", "building images"},
     {"busybox", "busybox-static", "building the built-in image"},
     {"dpkg-deb", "dpkg", "unpacking the distribution's kernel"},
     {"ssh-keygen", "openssh-client", "making keys"},
     {"mmdebstrap", "mmdebstrap", "image build --debian"},
+    {"mke2fs", "e2fsprogs", "making disks"},
+    {"e2fsck", "e2fsprogs", "checking disks before use"},
+    {"debugfs", "e2fsprogs", "reaching files in workspaces"},
+    {"resize2fs", "e2fsprogs", "workspace resize"},
     {"skopeo", "skopeo", "image build --oci"},
     {"umoci", "umoci", "image build --oci"},
 };

@@ -45,6 +45,7 @@ GarbageReport Host::collect_garbage() {
   append(report.removed, impl_->runs.remove_unfinished());
   append(report.removed, impl_->runs.remove_broken());
   append(report.removed, impl_->snapshots.remove_unfinished());
+  append(report.removed, impl_->workspaces.remove_unfinished());
   append(report.removed, remove_orphaned_snapshots(*impl_));
   append(report.removed, impl_->images.collect_garbage(impl_->options.search_path));
   return report;

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <exception>
+#include <utility>
 
 #include "sys/file.hpp"
 
@@ -25,9 +27,13 @@ Deadline tool_deadline(std::uint64_t bytes) {
 }
 
 sys::ToolResult run_limited(std::vector<std::string> argv, const std::filesystem::path& image, const Tools& tools) {
+  return run_limited(std::move(argv), image, tools.options(), tool_deadline(sys::allocated_bytes(image)));
+}
+
+sys::ToolResult run_limited(std::vector<std::string> argv, const std::filesystem::path& image, sys::ToolOptions options,
+                            Deadline deadline) {
   const std::string program = std::filesystem::path{argv.front()}.filename().string();
-  sys::ToolOptions options = tools.options();
-  options.deadline = tool_deadline(sys::allocated_bytes(image));
+  options.deadline = deadline;
   try {
     sys::ToolResult result = sys::run_tool(std::move(argv), options);
     if (result.status.signal == 0) return result;
@@ -56,15 +62,16 @@ std::string one_line(std::string_view text) {
   return line;
 }
 
+Error disk_full(const std::filesystem::path& folder) {
+  return Error{ErrorCode::Io, fmt::format("disk is full: nothing more can be written below '{}'; free some space there "
+                                          "and try again",
+                                          folder.string())};
+}
+
 Error tool_error(std::string_view program, const sys::ToolResult& result, const std::filesystem::path& image) {
   std::string said = result.err.empty() ? result.out : result.err;
   while (!said.empty() && (said.back() == '\n' || said.back() == ' ')) said.pop_back();
-  if (said.find("No space left on device") != std::string::npos) {
-    return Error{ErrorCode::Io,
-                 fmt::format("disk is full: nothing more can be written below '{}'; free some space there "
-                             "and try again",
-                             image.parent_path().string())};
-  }
+  if (said.find("No space left on device") != std::string::npos) return disk_full(image.parent_path());
   if (said.size() > most_quoted) said.erase(0, said.size() - most_quoted);
   return Error{ErrorCode::Io,
                fmt::format("{} {} on '{}': {}", program, result.status.describe(), image.string(), one_line(said))};

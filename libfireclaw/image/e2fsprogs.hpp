@@ -20,6 +20,10 @@ Deadline tool_deadline(std::uint64_t bytes);
 /// Runs a program on a file system that may be hostile: one that keeps it busy beyond tool_deadline() or makes it crash
 /// is Error(Corrupt).
 sys::ToolResult run_limited(std::vector<std::string> argv, const std::filesystem::path& image, const Tools& tools);
+sys::ToolResult run_limited(std::vector<std::string> argv, const std::filesystem::path& image, sys::ToolOptions options,
+                            Deadline deadline);
+/// Error(Io) that names the place where nothing more can be written.
+Error disk_full(const std::filesystem::path& folder);
 /// What a program's failure means: Error(Io) "disk is full" with the place if it says so, else Error(Io) with its
 /// words.
 Error tool_error(std::string_view program, const sys::ToolResult& result, const std::filesystem::path& image);

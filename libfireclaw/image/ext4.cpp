@@ -226,8 +226,8 @@ void resize_ext4(const fs::path& image, std::uint64_t bytes, const Tools& tools,
       std::uint64_t blocks = 0;
       std::from_chars(digits.data(), digits.data() + digits.size(), blocks);
       throw Error{ErrorCode::InvalidState,
-                  fmt::format("'{}' cannot become as small as {} MiB: what is in it needs {} MiB at least",
-                              image.string(), bytes >> 20, (blocks * block_bytes + (1 << 20) - 1) >> 20)};
+                  fmt::format("it cannot become as small as {} MiB: what is in it needs {} MiB at least", bytes >> 20,
+                              (blocks * block_bytes + (1 << 20) - 1) >> 20)};
     }
     throw tool_error("resize2fs", result, image);
   }

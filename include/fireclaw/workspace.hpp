@@ -1,0 +1,123 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "fireclaw/export.hpp"
+#include "fireclaw/vm.hpp"
+
+namespace fireclaw {
+
+class Host;
+
+struct WorkspaceConfig {
+  /// 1–64 of a-z A-Z 0-9 . _ -, starting with a letter or digit.
+  std::string name;
+  /// 16–16777216. Sparse: it takes on the host what is in it.
+  std::uint64_t size_mib = 64;
+  /// Whom what is in it belongs to inside machines, by number; the agent image's user "agent" unless said otherwise.
+  std::uint32_t uid = 1000;
+  std::uint32_t gid = 1000;
+};
+
+struct WorkspaceInfo {
+  std::string name;
+  std::uint64_t size_bytes = 0;
+  /// Taken inside, by files and by the file system itself. Lags behind while a machine writes.
+  std::uint64_t used_bytes = 0;
+  /// What it takes on the host.
+  std::uint64_t disk_bytes = 0;
+  std::chrono::system_clock::time_point created;
+  std::uint32_t uid = 0;
+  std::uint32_t gid = 0;
+  /// A machine or a process has it right now.
+  bool in_use = false;
+  /// The id of the machine that has it; empty if it is none.
+  std::string vm;
+  /// Left in order by its last user. Not so while a machine has it, or after one crashed: it is then repaired when it
+  /// is used next.
+  bool clean = false;
+  /// Why it cannot be used, one line; empty for a whole one.
+  std::string problem;
+};
+
+struct WorkspaceCheck {
+  /// Something was damaged and has been repaired.
+  bool repaired = false;
+  /// What was found and done, one line; empty if nothing was.
+  std::string report;
+};
+
+/// A disk that outlives machines: an ext4 file system in a file, with a name. One machine at a time has it, at
+/// /workspace (VMConfig::workspace). A new one holds MEMORY.md and an empty folder memory.
+///
+/// Files go in and out whether a machine has it or not: through the machine's guest if one does, otherwise directly.
+/// Paths inside are relative to the disk's root; a leading "/" changes nothing. Changes made directly happen wholly or
+/// not at all. Where somebody else has the disk, and is no running machine, a call waits a moment and then throws
+/// Error(InvalidState) naming the holder. A guest can put anything on its disk: whatever is there, nothing is written
+/// outside what a call names.
+///
+/// An object is a name and the host: copies are the same workspace, no lock is held between calls, and several threads
+/// may use it.
+class FIRECLAW_API Workspace {
+ public:
+  /// Error(AlreadyExists) if the name is taken.
+  static Workspace create(const Host& host, const WorkspaceConfig& config);
+  /// A new one that holds what is in the tar (plain or compressed) read from descriptor `tar` to its end, and nothing
+  /// else. On failure there is none.
+  static Workspace create_from_tar(const Host& host, const WorkspaceConfig& config, int tar, std::stop_token stop = {});
+  /// Error(NotFound) if there is none, Error(Corrupt) naming the file if its record is torn.
+  static Workspace open(const Host& host, const std::string& name);
+  /// All, by name; of broken ones `problem` says what is wrong.
+  static std::vector<WorkspaceInfo> list(const Host& host);
+  /// Also a broken one. Error(InvalidState) while somebody has it.
+  static void remove(const Host& host, const std::string& name);
+
+  Workspace(const Workspace&);
+  Workspace(Workspace&&) noexcept;
+  Workspace& operator=(const Workspace&);
+  Workspace& operator=(Workspace&&) noexcept;
+  ~Workspace();
+
+  [[nodiscard]] const std::string& name() const;
+  [[nodiscard]] WorkspaceInfo info() const;
+
+  /// Looks at everything and repairs what is damaged; what was lost is then in the folder lost+found.
+  /// Error(InvalidState) while somebody has it, Error(Corrupt) if it is beyond repair.
+  WorkspaceCheck check();
+  /// Error(InvalidState) while somebody has it, or, naming the least size, if its content does not fit.
+  void resize(std::uint64_t size_mib);
+
+  /// Copies a host file or folder in, as cp -a does: an existing folder at `target` receives it under its own name.
+  /// It then belongs to the workspace's owner. Sockets, pipes and devices are passed over.
+  CopyResult push(const std::filesystem::path& source, const std::string& target, std::stop_token stop = {});
+  /// The other way; it then belongs to whoever calls.
+  CopyResult pull(const std::string& source, const std::filesystem::path& target, std::stop_token stop = {});
+  /// A file's content. Error(InvalidArgument) if it is longer than `max_bytes`, or no file.
+  [[nodiscard]] std::string read_file(const std::string& path, std::size_t max_bytes = std::size_t{1} << 20) const;
+  /// Writes or replaces a file; the folder it is in must exist.
+  void write_file(const std::string& path, std::string_view content, unsigned mode = 0644);
+  /// Removes a file, or a folder with all in it. Error(NotFound) if there is none.
+  void remove_path(const std::string& path);
+
+  /// Writes all that is in it as a tar to a descriptor (it may be a pipe), with owners, modes and times. Extended
+  /// attributes and sockets are left out.
+  void export_tar(int fd, std::stop_token stop = {}) const;
+  /// Unpacks a tar, plain or compressed, over what is in it, with the owners that the tar says.
+  void import_tar(int fd, std::stop_token stop = {});
+
+  struct Impl;
+
+ private:
+  explicit Workspace(std::shared_ptr<const Impl> impl);
+  std::shared_ptr<const Impl> impl_;
+};
+
+}  // namespace fireclaw
