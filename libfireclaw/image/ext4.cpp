@@ -54,13 +54,13 @@ std::string findings(std::string_view output, std::string_view image) {
     const std::string_view line = output.substr(0, output.find('\n'));
     output.remove_prefix(std::min(output.size(), line.size() + 1));
     const bool heading = line.starts_with("Pass ") || line.starts_with("e2fsck ") || line.ends_with(" blocks");
-    if (heading || line.find("***** FILE SYSTEM WAS MODIFIED") != std::string_view::npos) continue;
-    // Each line begins with the file system's label or the file's name.
+    // That a machine crashed is no finding; what came of it may be.
+    const bool routine = line.find("***** FILE SYSTEM WAS MODIFIED") != std::string_view::npos ||
+                         line.find("was not cleanly unmounted, check forced") != std::string_view::npos;
+    if (heading || routine) continue;
+    // Many lines begin with the file's name.
     std::string_view said = line;
-    for (const std::string_view prefix : {image}) {
-      if (said.starts_with(prefix) && said.substr(prefix.size()).starts_with(": "))
-        said.remove_prefix(prefix.size() + 2);
-    }
+    if (said.starts_with(image) && said.substr(image.size()).starts_with(": ")) said.remove_prefix(image.size() + 2);
     if (said.find_first_not_of(' ') == std::string_view::npos) continue;
     if (!found.empty()) found += "; ";
     found += one_line(said);
@@ -75,6 +75,8 @@ std::string findings(std::string_view output, std::string_view image) {
 /// e2fsck's exit status is a sum of these.
 constexpr int fsck_repaired = 1;
 constexpr int fsck_repaired_reboot = 2;
+constexpr int fsck_failed = 8;
+constexpr int most_rounds = 5;
 
 bool is_sound(const sys::ExitStatus& status) {
   return status.code && (*status.code & ~(fsck_repaired | fsck_repaired_reboot)) == 0;
@@ -85,6 +87,16 @@ sys::ToolResult run_fsck(std::vector<std::string> options, const fs::path& image
   argv.insert(argv.end(), std::make_move_iterator(options.begin()), std::make_move_iterator(options.end()));
   argv.push_back(image.string());
   return run_limited(std::move(argv), image, tools);
+}
+
+/// Whether nothing is found wrong any more: one repair may bring to light what needs another.
+bool settles(const fs::path& image, const Tools& tools) {
+  for (int round = 0; round < most_rounds; ++round) {
+    const sys::ToolResult again = run_fsck({"-f", "-y"}, image, tools);
+    if (again.status.success()) return true;
+    if (!again.status.code || *again.status.code >= fsck_failed) return false;
+  }
+  return false;
 }
 
 std::string first_line(std::string_view text) { return one_line(text.substr(0, text.find('\n'))); }
@@ -186,21 +198,18 @@ Ext4Check check_ext4(const fs::path& image, CheckDepth depth, const Tools& tools
   Ext4Check result;
   if (is_sound(first.status)) {
     result.report = findings(first.out, image.string());
-    result.repaired = (*first.status.code & fsck_repaired) != 0;
-    return result;
+    result.repaired = (*first.status.code & fsck_repaired) != 0 && !result.report.empty();
+    if (depth == CheckDepth::Quick || !result.repaired || settles(image, tools)) return result;
   }
   std::string found = findings(first.out, image.string());
   if (found.empty()) found = first_line(first.err);
   logger.warning(fmt::format("'{}' is damaged ({}): repairing it by force", image.string(), found));
-  // One repair may bring to light what needs another.
-  for (int round = 0; round < 3; ++round) {
-    const sys::ToolResult forced = run_fsck({"-f", "-y"}, image, tools);
-    if (is_sound(forced.status)) {
-      result.report = findings(forced.out, image.string());
-      result.repaired = true;
-      return result;
-    }
-    if (!forced.status.code || (*forced.status.code & ~7) != 0) break;
+  const sys::ToolResult forced = run_fsck({"-f", "-y"}, image, tools);
+  const bool went_through = forced.status.code && *forced.status.code < fsck_failed;
+  if (went_through && settles(image, tools)) {
+    result.report = findings(forced.out, image.string());
+    result.repaired = true;
+    return result;
   }
   throw Error{ErrorCode::Corrupt, fmt::format("'{}' is damaged beyond repair: {}", image.string(),
                                               found.empty() ? "e2fsck gave up" : found)};

@@ -102,8 +102,9 @@ std::vector<Found> read_listing(Answers& answers) {
     answers.expect("/");
     entry.inode = answers.number<std::uint32_t>(answers.until("/"));
     entry.mode = answers.number<unsigned>(answers.until("/"), 8);
-    entry.uid = answers.number<std::uint32_t>(answers.until("/"));
-    entry.gid = answers.number<std::uint32_t>(answers.until("/"));
+    // Printed as signed numbers of 32 bits.
+    entry.uid = static_cast<std::uint32_t>(answers.number<std::int64_t>(answers.until("/")));
+    entry.gid = static_cast<std::uint32_t>(answers.number<std::int64_t>(answers.until("/")));
     entry.name = answers.until("/");
     const std::string_view bytes = answers.until("/");
     entry.bytes = bytes.empty() ? 0 : answers.number<std::uint64_t>(bytes);

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 
 #include "image/ext4.hpp"
@@ -175,7 +176,8 @@ TEST_CASE_FIXTURE(Fixture, "thousands of files in one folder and deep paths fit"
   CHECK(read().tree().nodes().size() == 1);
 }
 
-TEST_CASE_FIXTURE(Fixture, "names with line ends cannot be given to debugfs and are refused before anything is changed") {
+TEST_CASE_FIXTURE(Fixture,
+                  "names with line ends cannot be given to debugfs and are refused before anything is changed") {
   for (const char* name : {"two\nlines", "carriage\rreturn", "x\nrm MEMORY.md"}) {
     Tree tree;
     tree.add("harmless", file(""));
@@ -228,9 +230,9 @@ TEST_CASE_FIXTURE(Fixture, "paths are looked up within the disk, whatever links 
   const Ext4Content back = read();
   CHECK(back.locate("way/file") == "real/file");
   CHECK(back.locate("/") == "");
-  CHECK(error_of([&] { back.locate("out/passwd"); }).first == ErrorCode::NotFound);
-  CHECK(error_of([&] { back.locate("loop"); }).first == ErrorCode::InvalidArgument);
-  CHECK(error_of([&] { back.locate("missing"); }).first == ErrorCode::NotFound);
+  CHECK(error_of([&] { static_cast<void>(back.locate("out/passwd")); }).first == ErrorCode::NotFound);
+  CHECK(error_of([&] { static_cast<void>(back.locate("loop")); }).first == ErrorCode::InvalidArgument);
+  CHECK(error_of([&] { static_cast<void>(back.locate("missing")); }).first == ErrorCode::NotFound);
 }
 
 TEST_CASE_FIXTURE(Fixture, "entries that a hostile guest named with slashes and dots do not come out") {
@@ -248,7 +250,10 @@ TEST_CASE_FIXTURE(Fixture, "entries that a hostile guest named with slashes and 
   const Ext4Content back = read();
   back.fetch("");
   for (const auto& [path, node] : back.tree().nodes()) {
-    CHECK(path.find("..") == std::string::npos);
+    // Its name has become one that is only a name: "dir/.........evil...".
+    CHECK(std::ranges::count(path, '/') <= 1);
+    CHECK(path.find("../") == std::string::npos);
+    CHECK_FALSE(path.ends_with("/.."));
   }
   for (const auto& entry : std::filesystem::recursive_directory_iterator{folder.path()}) {
     CHECK(entry.path().filename().string().find("evil") == std::string::npos);

@@ -18,7 +18,8 @@ struct Fixture {
   Fixture() { std::filesystem::create_directory(folder.path() / "locks"); }
 
   static state::WorkspaceRecord a_record(const std::string& name) {
-    return {name, std::chrono::system_clock::time_point{std::chrono::milliseconds{1'700'000'000'123}}, 1000, 4294967295};
+    return {name, std::chrono::system_clock::time_point{std::chrono::milliseconds{1'700'000'000'123}}, 1000,
+            4294967295};
   }
   void make(const std::string& name) const {
     auto draft = store.draft(name);
