@@ -49,16 +49,6 @@ std::string read_note(const std::filesystem::path& file) {
   return fmt::format("process {} ({})", id.pid, rest.substr(0, rest.find('\n')));
 }
 
-/// Whether the machine's record names the workspace.
-template <typename Record>
-bool uses(const Record& record, const std::string& name) {
-  if constexpr (requires { record.workspace; }) {
-    return record.workspace == name;
-  } else {
-    return false;
-  }
-}
-
 }  // namespace
 
 image::Tools disk_tools(const Host::Impl& host, std::stop_token stop) {
@@ -67,7 +57,7 @@ image::Tools disk_tools(const Host::Impl& host, std::stop_token stop) {
 
 std::optional<state::RunRecord> workspace_user(const Host::Impl& host, const std::string& name) {
   for (auto& record : host.runs.list()) {
-    if (uses(record, name) && state::is_running(record)) return std::move(record);
+    if (record.workspace == name && state::is_running(record)) return std::move(record);
   }
   return std::nullopt;
 }
