@@ -180,7 +180,10 @@ void VM::Impl::boot(const vmm::StartOptions& options) {
 
 void VM::Impl::restore_or_boot(const vmm::StartOptions& options) {
   if (!snapshot) {
-    if (config.start == StartMode::PreferSnapshot) {
+    if (config.start == StartMode::PreferSnapshot && (!purpose.prepared.empty() || has_disks())) {
+      host->logger.info(
+          fmt::format("no snapshot of image '{}' fits this machine and its disks: booting cold", image.manifest.name));
+    } else if (config.start == StartMode::PreferSnapshot) {
       host->logger.warning(fmt::format(
           "no snapshot of image '{}' fits {}, {} CPU(s), {} MiB, network {}: booting cold; make one with: fireclaw "
           "snapshot create --image {} --cpus {} --memory {} --net {}",
