@@ -47,6 +47,18 @@ wire::Done InitMachine::set_clock(std::int64_t time_ns) { return guestd::set_clo
 
 guest::Base InitMachine::files() { return {AT_FDCWD, false}; }
 
+wire::Done InitMachine::mount(const wire::Mount& request) {
+  wire::Done answer = disks_.mount(request);
+  if (answer.error == 0) services_.reopen_logs();
+  return answer;
+}
+
+wire::Done InitMachine::unmount(const wire::Unmount& request) {
+  // A log that is on the disk would keep it from being unmounted.
+  services_.reopen_logs();
+  return disks_.unmount(request);
+}
+
 wire::Done InitMachine::prepare_snapshot() {
   sync();
   malloc_trim(0);

@@ -23,8 +23,8 @@ class InitMachine final : public Machine {
   wire::Done configure(const wire::Configure& request) override;
   wire::Done set_clock(std::int64_t time_ns) override;
   guest::Base files() override;
-  wire::Done mount(const wire::Mount& request) override { return disks_.mount(request); }
-  wire::Done unmount(const wire::Unmount& request) override { return disks_.unmount(request); }
+  wire::Done mount(const wire::Mount& request) override;
+  wire::Done unmount(const wire::Unmount& request) override;
   wire::Done prepare_snapshot() override;
   void shutdown(std::uint32_t grace_ms) override;
 

@@ -32,6 +32,7 @@ class Service final : private Watcher {
   [[nodiscard]] pid_t pid() const { return pid_; }
   [[nodiscard]] wire::ServiceStatus status() const;
 
+  void reopen_log() { log_.reopen(); }
   void stop(std::uint32_t grace_ms);
   void ended(int status);
   [[nodiscard]] std::int64_t deadline() const;

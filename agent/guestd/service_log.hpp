@@ -19,6 +19,8 @@ class ServiceLog {
 
   /// Opens it, creating it and its folders if need be. False with errno set.
   bool open();
+  /// What comes next is written to the file that has the name then: a disk may have been mounted over its folder.
+  void reopen() { file_.reset(); }
   /// Adds to it, at the end of a line if possible beginning a new file. What cannot be written (the disk is full, say)
   /// is dropped, and counted; the count is put where the output goes on.
   void write(std::string_view bytes);

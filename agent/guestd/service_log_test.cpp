@@ -131,4 +131,18 @@ TEST_CASE("an old log that cannot be replaced does not let the new one grow") {
   CHECK(folder.text("x.log").size() <= 100);
 }
 
+TEST_CASE("a log that was looked up anew goes on in what bears its name then") {
+  const Folder folder;
+  ServiceLog log{everywhere, folder.file("logs/x.log"), 4096};
+  REQUIRE(log.open());
+  log.write("before\n");
+  // As a disk does that is mounted over the folder: what was there is hidden, and still open.
+  std::filesystem::rename(folder.path / "logs", folder.path / "hidden");
+  log.write("hidden\n");
+  log.reopen();
+  log.write("after\n");
+  CHECK(folder.text("hidden/x.log") == "before\nhidden\n");
+  CHECK(folder.text("logs/x.log") == "after\n");
+}
+
 }  // namespace fireclaw::guestd

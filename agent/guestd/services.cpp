@@ -114,6 +114,10 @@ void Services::shut_down(std::uint32_t grace_ms) {
   for (const auto& [name, service] : services_) service->stop(grace_ms);
 }
 
+void Services::reopen_logs() {
+  for (auto& [name, service] : services_) service->reopen_log();
+}
+
 void Services::end() { services_.clear(); }
 
 bool Services::idle() const {

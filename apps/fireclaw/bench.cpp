@@ -1,15 +1,12 @@
-#include <algorithm>
-#include <cmath>
-#include <cstdio>
 #include <future>
 #include <memory>
 #include <optional>
 
 #include <fmt/format.h>
 
+#include "bench_series.hpp"
 #include "command.hpp"
 #include "machine_options.hpp"
-#include "output.hpp"
 
 namespace fireclaw::cli {
 namespace {
@@ -23,19 +20,6 @@ struct BenchOptions {
   unsigned cold_runs = 3;
   unsigned concurrent = 10;
   bool json = false;
-};
-
-struct Series {
-  std::string name;
-  std::vector<nanoseconds> samples;
-
-  /// Nearest rank: the smallest sample that at least `share` of all do not exceed.
-  [[nodiscard]] nanoseconds percentile(double share) const {
-    auto sorted = samples;
-    std::ranges::sort(sorted);
-    const auto rank = static_cast<std::size_t>(std::ceil(share * static_cast<double>(sorted.size())));
-    return sorted[std::max<std::size_t>(rank, 1) - 1];
-  }
 };
 
 template <typename Work>
@@ -130,24 +114,7 @@ int bench(BenchOptions options, const Context& context) {
   options.machine.network = network_mode_from_string(options.network);
   options.machine.stop = context.stop;
   const auto series = Bench{host, options, context.stop}.run();
-  if (options.json) {
-    Json out = Json::array();
-    for (const auto& one : series) {
-      out.push_back({{"name", one.name},
-                     {"runs", one.samples.size()},
-                     {"p50_ms", to_ms(one.percentile(0.50))},
-                     {"p90_ms", to_ms(one.percentile(0.90))},
-                     {"p99_ms", to_ms(one.percentile(0.99))}});
-    }
-    print_json(out);
-    return 0;
-  }
-  Table table{{"WHAT", "RUNS", "P50", "P90", "P99"}};
-  for (const auto& one : series) {
-    table.add({one.name, std::to_string(one.samples.size()), human_duration(one.percentile(0.50)),
-               human_duration(one.percentile(0.90)), human_duration(one.percentile(0.99))});
-  }
-  table.print();
+  print_series(series, options.json);
   return 0;
 }
 
@@ -159,6 +126,7 @@ void add_bench(CLI::App& app, Context& context, Action& action) {
   command->footer(
       "restore-run and cold-run: a machine is started, runs `true` and is ended. warm-exec: `true` in a machine that\n"
       "runs. All within this process; the program's own start is not in it.");
+  add_agent_bench(*command, context, action);
   command->add_option("--runs", options->runs, "Runs of restore-run and warm-exec")->capture_default_str();
   command->add_option("--cold-runs", options->cold_runs, "Runs of cold-run")->capture_default_str();
   command->add_option("--concurrent", options->concurrent, "Machines started at once")->capture_default_str();
@@ -167,8 +135,9 @@ void add_bench(CLI::App& app, Context& context, Action& action) {
       ->type_name("MODE")
       ->capture_default_str();
   command->add_flag("--json", options->json, "Print JSON");
-  command->callback(
-      [options, &context, &action] { action = [options, &context] { return bench(*options, context); }; });
+  command->callback([command, options, &context, &action] {
+    if (command->get_subcommands().empty()) action = [options, &context] { return bench(*options, context); };
+  });
 }
 
 }  // namespace fireclaw::cli

@@ -47,6 +47,7 @@ void add_vm(CLI::App& app, Context& context, Action& action);
 void add_network(CLI::App& app, Context& context, Action& action);
 void add_workspace(CLI::App& app, Context& context, Action& action);
 void add_gc(CLI::App& app, Context& context, Action& action);
+void add_agent(CLI::App& app, Context& context, Action& action);
 void add_bench(CLI::App& app, Context& context, Action& action);
 
 }  // namespace fireclaw::cli

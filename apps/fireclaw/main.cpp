@@ -78,6 +78,7 @@ int parse_and_act(int argc, char** argv, const Signals& signals) {
   add_doctor(app, context, action);
   add_snapshot(app, context, action);
   add_image(app, context, action);
+  add_agent(app, context, action);
   add_vm(app, context, action);
   add_network(app, context, action);
   add_workspace(app, context, action);

@@ -1,21 +1,14 @@
-#include <poll.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <csignal>
 #include <cstdio>
 #include <memory>
-#include <optional>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "command.hpp"
+#include "guest_command.hpp"
 #include "machine_options.hpp"
 #include "network_options.hpp"
 #include "output.hpp"
-#include "signals.hpp"
-#include "terminal.hpp"
 
 namespace fireclaw::cli {
 namespace {
@@ -28,16 +21,10 @@ struct CopySpec {
 struct RunOptions {
   VMConfig machine;
   NetworkOptions network;
-  std::vector<std::string> command;
-  std::string timeout = "60";
-  std::vector<std::string> env;
-  std::string cwd;
-  std::string user;
+  GuestCommand guest;
   std::vector<std::string> copy_in;
   std::vector<std::string> copy_out;
   bool no_snapshot = false;
-  bool interactive = false;
-  bool tty = false;
   bool json = false;
 };
 
@@ -47,52 +34,6 @@ CopySpec parse_copy(const std::string& text, std::string_view option) {
     throw Error{ErrorCode::InvalidArgument, fmt::format("{} '{}': use SRC:DST", option, text)};
   }
   return {text.substr(0, colon), text.substr(colon + 1)};
-}
-
-std::pair<std::string, std::string> parse_env(const std::string& text) {
-  const auto equals = text.find('=');
-  if (equals == std::string::npos || equals == 0) {
-    throw Error{ErrorCode::InvalidArgument, fmt::format("-e '{}': use KEY=VALUE", text)};
-  }
-  return {text.substr(0, equals), text.substr(equals + 1)};
-}
-
-/// Whoever reads our output may be slow (then this waits) or gone (then the command ends).
-void write_out(int fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const auto count = ::write(fd, bytes.data(), bytes.size());
-    if (count >= 0) {
-      bytes.remove_prefix(static_cast<std::size_t>(count));
-    } else if (errno == EAGAIN) {
-      pollfd wait{fd, POLLOUT, 0};
-      ::poll(&wait, 1, -1);
-    } else if (errno != EINTR) {
-      throw Error{ErrorCode::Io, fmt::format("write to standard {}: {}", fd == STDOUT_FILENO ? "output" : "error",
-                                             std::generic_category().message(errno))};
-    }
-  }
-}
-
-ExecOptions make_exec(const RunOptions& options, const Context& context) {
-  ExecOptions exec;
-  exec.argv = context.argv_form ? options.command : ExecOptions::shell(options.command.front()).argv;
-  for (const auto& entry : options.env) exec.env.push_back(parse_env(entry));
-  exec.cwd = options.cwd;
-  exec.user = options.user;
-  exec.tty = options.tty;
-  const auto timeout = parse_duration(options.timeout);
-  if (timeout.count() > 0) exec.timeout = timeout;
-  exec.stop = context.stop;
-  if (!options.json) {
-    exec.on_stdout = [](std::string_view bytes) { write_out(STDOUT_FILENO, bytes); };
-    exec.on_stderr = [](std::string_view bytes) { write_out(STDERR_FILENO, bytes); };
-  }
-  // A terminal is only read when asked for; a pipe or a file is what the command is meant to read.
-  if (options.tty || options.interactive || ::isatty(STDIN_FILENO) == 0) exec.input_fd = STDIN_FILENO;
-  if (options.tty) {
-    if (const auto size = terminal_size(STDIN_FILENO)) exec.window_size = *size;
-  }
-  return exec;
 }
 
 void print_phases(const VMInfo& info, std::chrono::nanoseconds opened, const ExecResult& result,
@@ -121,34 +62,9 @@ void print_result(const VMInfo& info, const ExecResult& result, int status, std:
               {"timings_ms", timings}});
 }
 
-int status_of(const ExecResult& result, const Context& context) {
-  if (result.timed_out) return exit_timeout;
-  if (result.cancelled && context.stop_signal() != 0) return 128 + context.stop_signal();
-  return result.exit_code;
-}
-
-ExecResult run_command(VM& vm, const RunOptions& options, const Context& context) {
-  auto process = vm.spawn(make_exec(options, context));
-  std::optional<RawTerminal> raw;
-  std::unique_ptr<ResizeWatch> resize;
-  if (options.tty && ::isatty(STDIN_FILENO) == 1) {
-    raw.emplace(STDIN_FILENO);
-    resize = std::make_unique<ResizeWatch>([&process] {
-      if (const auto size = terminal_size(STDIN_FILENO)) process.resize(*size);
-    });
-  }
-  return process.wait();
-}
-
 int run(RunOptions options, const Context& context) {
   const auto began = std::chrono::steady_clock::now();
-  if (options.command.empty()) {
-    throw Error{ErrorCode::InvalidArgument, "no command was given; try: fireclaw run \"uname -a\""};
-  }
-  if (!context.argv_form && options.command.size() > 1) {
-    throw Error{ErrorCode::InvalidArgument,
-                "a shell command is one argument; quote it, or put -- before a program and its arguments"};
-  }
+  const auto exec = make_exec(options.guest, context, options.json);
   options.machine.stop = context.stop;
   if (options.no_snapshot) options.machine.start = StartMode::Cold;
   std::vector<CopySpec> copies_in;
@@ -163,7 +79,7 @@ int run(RunOptions options, const Context& context) {
   options.network.tell_what_is_missing();
   vm.start();
   for (const auto& copy : copies_in) vm.copy_in(copy.source, copy.target, context.stop);
-  const auto result = run_command(vm, options, context);
+  const auto result = wait_for(vm.spawn(exec), options.guest);
   for (const auto& copy : copies_out) vm.copy_out(copy.source, copy.target, context.stop);
   const auto info = vm.info();
   vm.kill();
@@ -174,7 +90,7 @@ int run(RunOptions options, const Context& context) {
   if (context.verbose) print_phases(info, opened, result, total);
   if (result.timed_out && !options.json) {
     std::fputs(fmt::format("fireclaw: the command was ended after {}; give it longer with --timeout\n",
-                           human_duration(parse_duration(options.timeout)))
+                           human_duration(parse_duration(options.guest.timeout)))
                    .c_str(),
                stderr);
   }
@@ -185,6 +101,7 @@ int run(RunOptions options, const Context& context) {
 
 void add_run(CLI::App& app, Context& context, Action& action) {
   auto options = std::make_shared<RunOptions>();
+  options->guest.timeout = "60";
   auto* command = app.add_subcommand("run", "Run a command in a fresh microVM");
   command->footer(
       "One argument is a shell line; after -- come a program and its arguments. Exit status: the command's; 124 after\n"
@@ -196,9 +113,9 @@ void add_run(CLI::App& app, Context& context, Action& action) {
       "  fireclaw run --copy-in ./src:/src -w /src \"sh build.sh\" --copy-out /src/out:./out\n"
       "  fireclaw run -i --tty sh\n"
       "  fireclaw run -p 8080:80 --allow example.org:443 \"httpd -f -h /srv\"");
-  command->add_option("command", options->command, "Shell line, or (after --) program and arguments")
+  command->add_option("command", options->guest.command, "Shell line, or (after --) program and arguments")
       ->type_name("COMMAND");
-  command->add_option("-t,--timeout", options->timeout, "End the command after this long; 0: never")
+  command->add_option("-t,--timeout", options->guest.timeout, "End the command after this long; 0: never")
       ->type_name("TIME")
       ->capture_default_str();
   command->add_flag("-v,--verbose", context.verbose, "Show each phase with its milliseconds, and what is logged");
@@ -206,13 +123,7 @@ void add_run(CLI::App& app, Context& context, Action& action) {
   command->add_option("--snapshot", options->machine.snapshot, "Restore this snapshot")->type_name("NAME");
   add_machine_options(*command, options->machine);
   options->network.add_all_to(*command);
-  command->add_option("-e,--env", options->env, "Environment variable")
-      ->type_name("KEY=VALUE")
-      ->allow_extra_args(false);
-  command->add_option("-w,--workdir", options->cwd, "Working directory in the guest")->type_name("DIR");
-  command->add_option("-u,--user", options->user, "User name or uid[:gid] in the guest")->type_name("USER");
-  command->add_flag("-i,--interactive", options->interactive, "Pass on standard input even if it is a terminal");
-  command->add_flag("--tty", options->tty, "Give the command a terminal");
+  add_guest_command_options(*command, options->guest);
   command->add_option("--copy-in", options->copy_in, "Copy a file or folder into the guest before")
       ->type_name("SRC:DST")
       ->allow_extra_args(false);

@@ -1,6 +1,7 @@
 #pragma once
 
 /// All of the public API.
+#include "fireclaw/agent.hpp"
 #include "fireclaw/engine.hpp"
 #include "fireclaw/error.hpp"
 #include "fireclaw/exec.hpp"
@@ -8,6 +9,7 @@
 #include "fireclaw/image.hpp"
 #include "fireclaw/log.hpp"
 #include "fireclaw/network.hpp"
+#include "fireclaw/pool.hpp"
 #include "fireclaw/service.hpp"
 #include "fireclaw/snapshot.hpp"
 #include "fireclaw/version.hpp"

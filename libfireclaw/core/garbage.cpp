@@ -1,9 +1,7 @@
-#include <csignal>
-
+#include "core/end_run.hpp"
 #include "core/host_impl.hpp"
 #include "core/nat_network.hpp"
 #include "fireclaw/error.hpp"
-#include "sys/process.hpp"
 
 namespace fireclaw {
 namespace {
@@ -36,8 +34,7 @@ GarbageReport Host::collect_garbage() {
   GarbageReport report;
   for (const auto& record : impl_->runs.list()) {
     if (!state::is_garbage(record)) continue;
-    if (record.process && sys::send_signal(*record.process, SIGKILL)) report.ended.push_back(record.id);
-    impl_->runs.remove(record.id);
+    if (core::end_run(*impl_, record)) report.ended.push_back(record.id);
     report.removed.push_back(impl_->runs.directory(record.id));
   }
   // After their engines, whose end takes the taps away.

@@ -11,6 +11,7 @@
 #include "fireclaw/version.hpp"
 #include "image/debian_agent.hpp"
 #include "state/config.hpp"
+#include "state/templates.hpp"
 #include "sys/digest.hpp"
 #include "sys/file.hpp"
 #include "sys/process.hpp"
@@ -132,6 +133,10 @@ SetupReport Host::setup(const SetupOptions& options) {
   report.engine = chosen->engine;
   engine_step.done();
   check_stop(options.stop);
+
+  const Step template_step{options.progress, "templates"};
+  if (state::TemplateStore{impl_->layout.templates(), impl_->logger}.write_built_in()) changed = true;
+  template_step.done();
 
   const Step key_step{options.progress, "keys"};
   ensure_keys(*impl_, changed);

@@ -25,7 +25,6 @@ constexpr std::string_view device_mac = "02:fc:0a:00:02:0f";
 
 // The addresses of QEMU's user-mode network, which are the same for every machine.
 constexpr std::string_view user_address = "10.0.2.15/24";
-constexpr std::string_view user_gateway = "10.0.2.2";
 constexpr std::string_view user_nameserver = "10.0.2.3";
 
 constexpr std::uint16_t dns_port = 53;
@@ -185,7 +184,7 @@ void VmNetwork::describe(guest::Identity& identity) const {
     case NetworkMode::None: break;
     case NetworkMode::User:
       interface.address = user_address;
-      interface.gateway = user_gateway;
+      interface.gateway = user_network_host;
       identity.nameservers = {std::string{user_nameserver}};
       break;
     case NetworkMode::Nat: {

@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "core/nat_network.hpp"
 #include "fireclaw/network.hpp"
@@ -13,6 +14,9 @@
 #include "vmm/spec.hpp"
 
 namespace fireclaw::core {
+
+/// The host, as a guest with NetworkMode::User sees it: the same for every machine.
+inline constexpr std::string_view user_network_host = "10.0.2.2";
 
 /// What one machine's network device leads to. Owns, from connect() to disconnect(), the machine's address, tap, port
 /// and firewall entry; destruction leaves them as they are, for a machine that goes on without us. Refers to the host;

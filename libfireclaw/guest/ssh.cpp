@@ -187,7 +187,7 @@ class Running {
       moved = receive(SSH_EXTENDED_DATA_STDERR, options_.on_stderr, result_.err) || moved;
       resize();
       moved = feed() || moved;
-      if (!moved && !result_over()) sleep();
+      if (!moved && !result_over()) sleep_until_something_happens();
     }
     if (!result_.timed_out && !result_.cancelled) close();
     result_.duration = std::chrono::steady_clock::now() - started_;
@@ -313,7 +313,7 @@ class Running {
     return got != 0;
   }
 
-  void sleep() const {
+  void sleep_until_something_happens() const {
     const bool wants_input = options_.input_fd && !input_over_ && pending_.empty();
     pollfd waits[] = {{impl_.stream.get(), impl_.directions(), 0},
                       {stop_.fd(), POLLIN, 0},

@@ -124,7 +124,11 @@ std::optional<AgentRecord> AgentStore::find(const std::string& name) const {
   return read_record(path);
 }
 
-void AgentStore::put(const AgentRecord& record) const { sys::write_file_atomic(file(record.name), to_json(record)); }
+void AgentStore::put(const AgentRecord& record) const {
+  const auto path = file(record.name);
+  sys::make_directories(directory_);
+  sys::write_file_atomic(path, to_json(record));
+}
 
 void AgentStore::remove(const std::string& name) const {
   std::filesystem::remove(file(name));

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "json/json.hpp"
+#include "state/bot_fields.hpp"
 #include "sys/file.hpp"
 
 namespace fireclaw::state {
@@ -68,11 +69,15 @@ Config read_config(const std::filesystem::path& file) {
   if (const auto schema = value.at("schema").as_uint(); schema != Config::schema) {
     value.at("schema").fail(fmt::format("this fireclaw reads schema {}, the file has {}", Config::schema, schema));
   }
-  value.only({"schema", "engines", "set_up_by", "network"});
+  value.only({"schema", "engines", "set_up_by", "network", "irc", "llm"});
   Config config;
   config.set_up_by = value.at("set_up_by").as_string();
   for (const auto& entry : value.at("engines").as_array()) config.engines.push_back(read_engine(entry));
   if (const auto section = value.find("network")) config.network = read_network_settings(*section);
+  config.irc = value.find("irc");
+  if (config.irc) check_irc(*config.irc);
+  config.llm = value.find("llm");
+  if (config.llm) check_llm(*config.llm);
   return config;
 }
 
@@ -85,6 +90,8 @@ void write_config(const std::filesystem::path& file, const Config& config) {
   for (const auto& entry : config.engines) write_engine(out, entry);
   out.end_array();
   write_network_settings(out, config.network);
+  if (config.irc) out.key("irc").value(*config.irc);
+  if (config.llm) out.key("llm").value(*config.llm);
   out.end_object();
   sys::write_file_atomic(file, out.take());
 }

@@ -2,10 +2,12 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "fireclaw/engine.hpp"
+#include "json/json.hpp"
 #include "state/network_settings.hpp"
 
 namespace fireclaw::state {
@@ -28,6 +30,9 @@ struct Config {
   /// The version whose setup ran to its end here; empty: none did.
   std::string set_up_by;
   NetworkSettings network;
+  /// What every agent's bot is told of its IRC server and its LLM, in the bot's own terms; see bot_fields.hpp.
+  std::optional<json::Value> irc;
+  std::optional<json::Value> llm;
 
   bool operator==(const Config&) const = default;
 };

@@ -96,3 +96,22 @@ TEST_CASE("a verdict no longer counts once its program has changed or gone") {
   std::filesystem::remove(made.binary);
   CHECK_FALSE(state::is_current(entry));
 }
+
+TEST_CASE("what agents are told of IRC and LLM is checked and kept as the user wrote it") {
+  const sys::TempDir folder{std::filesystem::temp_directory_path(), "config-test-"};
+  const auto file = folder.path() / "config.json";
+  const auto with = [&](const std::string& sections) {
+    sys::write_file_atomic(file, R"({"schema": 1, "set_up_by": "", "engines": [])" + sections + "}");
+  };
+  with(R"(, "irc": {"host": "irc.example", "tls": true}, "llm": {"url": "http://gateway:8080", "api": "openai"})");
+  auto config = state::read_config(file);
+  REQUIRE(config.irc);
+  CHECK(config.irc->at("host").as_string() == "irc.example");
+  config.set_up_by = "1.0";
+  state::write_config(file, config);
+  CHECK(state::read_config(file) == config);
+  with(R"(, "irc": {"port": 0})");
+  CHECK_THROWS_WITH_AS(state::read_config(file), doctest::Contains("irc.port"), Error);
+  with(R"(, "llm": {"model": "x"})");
+  CHECK_THROWS_WITH_AS(state::read_config(file), doctest::Contains("llm.model"), Error);
+}

@@ -61,7 +61,7 @@ void check_field(std::string_view name, const json::Value& value) {
   } else if (name == "memory_mib") {
     check_between(value, 64, 1'048'576);
   } else if (name == "workspace_mib") {
-    check_between(value, 8, 1'048'576);
+    check_between(value, 16, 1'048'576);
   } else if (name == "scratch_mib") {
     check_between(value, 64, 1'048'576);
   } else if (name == "network") {

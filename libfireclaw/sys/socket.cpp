@@ -1,7 +1,9 @@
 #include "sys/socket.hpp"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -91,6 +93,28 @@ Fd unix_accept(int listener, Deadline deadline, const std::stop_token& stop) {
     // Another thread took it, or the client has left again.
     if (errno != EAGAIN && errno != ECONNABORTED) throw_errno("accept a connection");
   }
+}
+
+Fd tcp_connect(const std::string& address, std::uint16_t port, Deadline deadline, const std::stop_token& stop) {
+  sockaddr_in target{};
+  target.sin_family = AF_INET;
+  target.sin_port = htons(port);
+  if (::inet_pton(AF_INET, address.c_str(), &target.sin_addr) != 1) {
+    throw Error{ErrorCode::InvalidArgument, fmt::format("'{}' is no IPv4 address", address)};
+  }
+  const auto what = fmt::format("connect to {}:{}", address, port);
+  Fd socket{check(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), "make a socket")};
+  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&target), sizeof target) == 0) return socket;
+  if (errno != EINPROGRESS && errno != EINTR) throw_errno(what);
+  require_fd(socket.get(), POLLOUT, deadline, what, stop);
+  int problem = 0;
+  socklen_t size = sizeof problem;
+  check(::getsockopt(socket.get(), SOL_SOCKET, SO_ERROR, &problem, &size), what);
+  if (problem != 0) {
+    errno = problem;
+    throw_errno(what);
+  }
+  return socket;
 }
 
 std::pair<Fd, Fd> socket_pair() {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <span>
 #include <stop_token>
@@ -18,6 +19,9 @@ Fd unix_listen(const std::filesystem::path& path, int backlog = 16);
 Fd unix_connect(const std::filesystem::path& path);
 /// Waits for a client until `deadline`.
 Fd unix_accept(int listener, Deadline deadline, const std::stop_token& stop = {});
+/// Connects to an IPv4 address ("172.16.0.2"). Error(InvalidArgument) if it is none, Error(Timeout), Error(Io) naming
+/// what the other side said.
+Fd tcp_connect(const std::string& address, std::uint16_t port, Deadline deadline, const std::stop_token& stop = {});
 /// A connected pair of Unix stream sockets.
 std::pair<Fd, Fd> socket_pair();
 /// Sends `bytes` together with descriptor `fd` (SCM_RIGHTS).

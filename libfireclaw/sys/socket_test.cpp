@@ -167,3 +167,22 @@ TEST_CASE("more bytes than the socket holds travel with a descriptor") {
   reader.join();
   CHECK(received == much);
 }
+
+TEST_CASE("a TCP connection is made to who listens, and refused where nobody does") {
+  const Fd listener{check(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket")};
+  sockaddr_in here{};
+  here.sin_family = AF_INET;
+  here.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  REQUIRE(::bind(listener.get(), reinterpret_cast<const sockaddr*>(&here), sizeof here) == 0);
+  socklen_t size = sizeof here;
+  REQUIRE(::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&here), &size) == 0);
+  const auto port = ntohs(here.sin_port);
+  CHECK_THROWS_AS(tcp_connect("127.0.0.1", port, patience()), Error);
+  REQUIRE(::listen(listener.get(), 1) == 0);
+  const auto client = tcp_connect("127.0.0.1", port, patience());
+  const Fd server{::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC)};
+  write_all(client.get(), "hello");
+  char buffer[8];
+  CHECK(::recv(server.get(), buffer, sizeof buffer, 0) == 5);
+  CHECK_THROWS_AS(tcp_connect("localhost", port, patience()), Error);
+}

@@ -1,0 +1,422 @@
+#include <unistd.h>
+
+#include <cstdio>
+#include <memory>
+#include <optional>
+
+#include <fmt/format.h>
+
+#include "command.hpp"
+#include "guest_command.hpp"
+#include "machine_options.hpp"
+#include "output.hpp"
+
+namespace fireclaw::cli {
+namespace {
+
+struct StartOptions {
+  AgentConfig config;
+  std::string model;
+  std::string persona;
+  std::string trigger;
+  std::string memory;
+  std::string network;
+  std::string join = "60";
+  unsigned cpus = 0;
+  bool no_snapshot = false;
+  bool foreground = false;
+  bool json = false;
+};
+
+struct NameOptions {
+  std::string name;
+  std::string grace = "5";
+  std::size_t lines = 0;
+  bool follow = false;
+  bool json = false;
+};
+
+struct ReloadOptions {
+  std::string name;
+  std::string model;
+  std::string persona;
+  std::string trigger;
+  std::optional<bool> tools;
+  bool json = false;
+};
+
+std::optional<std::string> if_given(const std::string& text) {
+  return text.empty() ? std::nullopt : std::optional{text};
+}
+
+Json to_json(const AgentInfo& info) {
+  return {{"name", info.name},
+          {"template", info.template_name},
+          {"state", to_string(info.state)},
+          {"nick", info.nick},
+          {"model", info.model},
+          {"trigger", info.trigger},
+          {"tools", info.tools},
+          {"workspace", info.workspace},
+          {"vm", info.vm},
+          {"image", info.image},
+          {"engine", info.engine},
+          {"network", info.network},
+          {"address", info.address},
+          {"cpus", info.cpus},
+          {"memory_mib", info.memory_mib},
+          {"engine_pid", info.engine_pid},
+          {"started", info.started.time_since_epoch().count() == 0 ? Json{} : Json{iso_time(info.started)}},
+          {"online", info.online},
+          {"channels", info.channels},
+          {"last_error", info.last_error},
+          {"memory_bytes", info.memory_bytes},
+          {"cpu_time_ms", info.cpu_time.count()}};
+}
+
+/// "worker [qwen2.5:7b] (172.16.0.2)".
+std::string in_brief(const AgentInfo& info) {
+  auto text = fmt::format("{} [{}]", info.nick, info.model);
+  if (!info.address.empty()) text += fmt::format(" ({})", info.address);
+  return text;
+}
+
+void print_started(const AgentInfo& info, bool json, bool verbose) {
+  if (json) {
+    auto out = to_json(info);
+    Json timings = Json::object();
+    for (const auto& phase : info.phases) timings[phase.name] = to_ms(phase.duration);
+    out["timings_ms"] = timings;
+    print_json(out);
+    return;
+  }
+  std::puts(fmt::format("Agent \"{}\" started: {}", info.name, in_brief(info)).c_str());
+  if (!info.online && !info.last_error.empty()) {
+    std::fputs(fmt::format("fireclaw: it is not on IRC yet: {}\n", info.last_error).c_str(), stderr);
+  }
+  if (!verbose) return;
+  std::string text = "fireclaw:";
+  for (const auto& phase : info.phases) text += fmt::format(" {} {}", phase.name, human_duration(phase.duration));
+  std::fputs((text + "\n").c_str(), stderr);
+}
+
+/// Waits for the agent's end or a signal, and then for it to be stopped in order.
+int stay(AgentManager& agents, const std::string& name, const Context& context) {
+  const auto watch = agents.watch(name);
+  const bool ended = watch.wait(std::chrono::milliseconds::max(), context.stop);
+  if (ended) agents.reconcile();
+  if (!ended) agents.stop(name);
+  if (!ended) return 0;
+  throw Error{ErrorCode::Vmm, fmt::format("agent '{}' ended: {}", name, agents.info(name).last_error)};
+}
+
+int start(StartOptions options, const Context& context) {
+  options.config.settings = {if_given(options.model), if_given(options.persona), if_given(options.trigger), {}};
+  if (!options.memory.empty()) options.config.memory_mib = parse_memory_mib(options.memory);
+  if (options.cpus != 0) options.config.cpus = options.cpus;
+  if (!options.network.empty()) options.config.network = network_mode_from_string(options.network);
+  options.config.join_timeout = parse_duration(options.join);
+  if (options.no_snapshot) options.config.start = StartMode::Cold;
+  options.config.detached = !options.foreground;
+  options.config.stop = context.stop;
+  AgentManager agents{context.open_host()};
+  const auto info = agents.start(options.config);
+  print_started(info, options.json, context.verbose);
+  std::fflush(stdout);
+  return options.foreground ? stay(agents, info.name, context) : 0;
+}
+
+int list(bool json, const Context& context) {
+  const auto all = AgentManager{context.open_host()}.list();
+  if (json) {
+    Json out = Json::array();
+    for (const auto& info : all) out.push_back(to_json(info));
+    print_json(out);
+    return 0;
+  }
+  Table table{{"NAME", "TEMPLATE", "STATE", "MODEL", "ADDRESS", "VM", "CPUS", "MEMORY", "STARTED"}};
+  for (const auto& info : all) {
+    const bool runs = !info.vm.empty();
+    table.add({info.name, info.template_name, std::string{to_string(info.state)}, info.model, info.address, info.vm,
+               runs ? std::to_string(info.cpus) : "", runs ? fmt::format("{} MiB", info.memory_mib) : "",
+               runs ? iso_time(info.started) : ""});
+  }
+  table.print();
+  return 0;
+}
+
+int status(const NameOptions& options, const Context& context) {
+  AgentManager agents{context.open_host()};
+  const auto info = agents.status(options.name);
+  if (options.json) {
+    print_json(to_json(info));
+    return 0;
+  }
+  std::string channels;
+  for (const auto& channel : info.channels) channels += (channels.empty() ? "" : " ") + channel;
+  const auto line = [](std::string_view name, const std::string& value) {
+    if (!value.empty()) std::puts(fmt::format("{:<10} {}", name, value).c_str());
+  };
+  line("name", info.name);
+  line("template", info.template_name);
+  line("state", std::string{to_string(info.state)});
+  line("irc", info.vm.empty() ? "" : info.online ? "online, in " + channels : "not connected");
+  line("model", info.model);
+  line("trigger", info.trigger);
+  line("tools", info.tools ? "yes" : "no");
+  line("vm", info.vm);
+  line("engine", info.engine);
+  line("network", info.network + (info.address.empty() ? "" : " " + info.address));
+  if (!info.vm.empty()) {
+    line("started", iso_time(info.started));
+    line("memory", fmt::format("{} of {} MiB resident", info.memory_bytes >> 20, info.memory_mib));
+    line("cpu time", human_duration(info.cpu_time));
+  }
+  line("problem", info.last_error);
+  return 0;
+}
+
+int templates(bool json, const Context& context) {
+  const auto all = AgentManager{context.open_host()}.templates();
+  if (json) {
+    Json out = Json::array();
+    for (const auto& from : all) {
+      out.push_back({{"name", from.name},
+                     {"description", from.description},
+                     {"nick", from.nick},
+                     {"model", from.model},
+                     {"persona", from.persona},
+                     {"trigger", from.trigger},
+                     {"tools", from.tools},
+                     {"channels", from.channels},
+                     {"image", from.image},
+                     {"cpus", from.cpus},
+                     {"memory_mib", from.memory_mib},
+                     {"workspace_mib", from.workspace_mib},
+                     {"scratch_mib", from.scratch_mib},
+                     {"file", from.file.native()}});
+    }
+    print_json(out);
+    return 0;
+  }
+  Table table{{"TEMPLATE", "NICK", "MODEL", "TOOLS", "DESCRIPTION"}};
+  for (const auto& from : all) {
+    table.add({from.name, from.nick, from.model, from.tools ? "yes" : "no", from.description});
+  }
+  table.print();
+  return 0;
+}
+
+int reload(const ReloadOptions& options, const Context& context) {
+  AgentSettings settings{if_given(options.model), if_given(options.persona), if_given(options.trigger), options.tools};
+  if (settings == AgentSettings{}) {
+    throw Error{ErrorCode::InvalidArgument,
+                "nothing to change was given; use --model, --persona, --trigger or --tools"};
+  }
+  const auto info = AgentManager{context.open_host()}.reload(options.name, settings);
+  if (options.json) {
+    print_json(to_json(info));
+  } else {
+    const auto* when = info.vm.empty() ? "takes effect when it is started" : "reloaded";
+    std::puts(fmt::format("Agent \"{}\": {}", info.name, when).c_str());
+  }
+  return 0;
+}
+
+int logs(const NameOptions& options, const Context& context) {
+  AgentManager agents{context.open_host()};
+  const auto print = [](std::string_view text) {
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    std::fflush(stdout);
+  };
+  if (options.follow) {
+    agents.follow_logs(options.name, options.lines == 0 ? 10 : options.lines, print, context.stop);
+  } else {
+    print(agents.logs(options.name, options.lines));
+  }
+  return 0;
+}
+
+int reconcile(bool json, const Context& context) {
+  const auto report = AgentManager{context.open_host()}.reconcile();
+  if (json) {
+    print_json(
+        {{"adopted", report.adopted}, {"crashed", report.crashed}, {"orphans", report.orphans}, {"busy", report.busy}});
+    return 0;
+  }
+  const auto line = [](const std::vector<std::string>& names, std::string_view what) {
+    for (const auto& name : names) std::puts(fmt::format("{}: {}", name, what).c_str());
+  };
+  line(report.adopted, "runs");
+  line(report.crashed, "was found dead; cleaned up");
+  line(report.orphans, "a machine of no agent; ended");
+  line(report.busy, "is being started or stopped");
+  return 0;
+}
+
+CLI::App* named(CLI::App& group, const std::string& command, const std::string& help, NameOptions& options) {
+  auto* sub = group.add_subcommand(command, help);
+  sub->add_option("name", options.name, "The agent")->required();
+  return sub;
+}
+
+void add_start(CLI::App& group, Context& context, Action& action) {
+  auto options = std::make_shared<StartOptions>();
+  auto* sub = group.add_subcommand("start", "Start an agent");
+  sub->footer(
+      "Without --foreground the agent lives on by itself. With it the command stays, ends when the agent ends (exit\n"
+      "status 125), and stops the agent on SIGTERM or Ctrl-C: for systemd, Nomad, Kubernetes.\n\n"
+      "Examples:\n"
+      "  fireclaw agent start worker\n"
+      "  fireclaw agent start coder --name ada --model qwen2.5-coder:14b --memory 1G");
+  sub->add_option("template", options->config.template_name, "Template (see: fireclaw agent templates)")->required();
+  sub->add_option("--name", options->config.name, "Its name, nick and workspace; default: the template's nick");
+  sub->add_option("--model", options->model, "LLM to use instead of the template's");
+  sub->add_option("--persona", options->persona, "Who it is to be, instead of the template's");
+  sub->add_option("--trigger", options->trigger, "mention, all, or a word that lines for it begin with");
+  sub->add_option("--memory", options->memory, "Memory: MiB, or with a unit as in 512M, 2G")->type_name("SIZE");
+  sub->add_option("--cpus", options->cpus, "Virtual CPUs");
+  sub->add_option("--net", options->network, "nat or user; default: nat where it can be used")->type_name("MODE");
+  sub->add_option("--join-timeout", options->join, "How long to wait for it to be on IRC; 0: not at all")
+      ->type_name("TIME")
+      ->capture_default_str();
+  sub->add_flag("--no-snapshot", options->no_snapshot, "Boot cold");
+  sub->add_flag("--foreground", options->foreground, "Stay, and end with it");
+  sub->add_flag("-v,--verbose", context.verbose, "Show how long each part took, and what is logged");
+  sub->add_flag("--json", options->json, "Print JSON");
+  sub->callback([options, &context, &action] { action = [options, &context] { return start(*options, context); }; });
+}
+
+void add_reload(CLI::App& group, Context& context, Action& action) {
+  auto options = std::make_shared<ReloadOptions>();
+  auto* sub = group.add_subcommand("reload", "Change an agent without it leaving IRC");
+  sub->add_option("name", options->name, "The agent")->required();
+  sub->add_option("--model", options->model, "LLM");
+  sub->add_option("--persona", options->persona, "Who it is to be");
+  sub->add_option("--trigger", options->trigger, "mention, all, or a word that lines for it begin with");
+  sub->add_option("--tools", options->tools, "Whether it may use tools: true or false");
+  sub->add_flag("--json", options->json, "Print JSON");
+  sub->callback([options, &context, &action] { action = [options, &context] { return reload(*options, context); }; });
+}
+
+struct ExecCommand {
+  std::string name;
+  GuestCommand guest;
+};
+
+int execute(const ExecCommand& options, const Context& context) {
+  const auto exec = make_exec(options.guest, context, false);
+  AgentManager agents{context.open_host()};
+  return status_of(wait_for(agents.spawn(options.name, exec), options.guest), context);
+}
+
+void add_exec(CLI::App& group, Context& context, Action& action) {
+  auto options = std::make_shared<ExecCommand>();
+  options->guest.timeout = "0";
+  auto* sub = group.add_subcommand("exec", "Run a command in an agent's machine, as user agent in /workspace");
+  sub->footer(
+      "Examples:\n"
+      "  fireclaw agent exec worker \"ls -l\"\n"
+      "  fireclaw agent exec worker -u root -- apt-get --version\n"
+      "  fireclaw agent exec worker -i --tty bash");
+  sub->add_option("name", options->name, "The agent")->required();
+  sub->add_option("command", options->guest.command, "Shell line, or (after --) program and arguments")
+      ->type_name("COMMAND");
+  sub->add_option("-t,--timeout", options->guest.timeout, "End the command after this long; 0: never")
+      ->type_name("TIME")
+      ->capture_default_str();
+  add_guest_command_options(*sub, options->guest);
+  sub->callback([options, &context, &action] { action = [options, &context] { return execute(*options, context); }; });
+}
+
+int ssh(ExecCommand options, const Context& context) {
+  const bool shell = options.guest.command.empty();
+  // Without a command, as ssh does: a terminal if we have one.
+  if (shell) options.guest.tty = options.guest.tty || ::isatty(STDIN_FILENO) == 1;
+  if (shell) options.guest.command = {"login shell"};
+  auto exec = make_exec(options.guest, context, false);
+  if (shell) exec.argv.clear();
+  AgentManager agents{context.open_host()};
+  return status_of(wait_for(agents.ssh(options.name, exec), options.guest), context);
+}
+
+void add_ssh(CLI::App& group, Context& context, Action& action) {
+  auto options = std::make_shared<ExecCommand>();
+  options->guest.timeout = "0";
+  auto* sub = group.add_subcommand("ssh", "Log in to an agent's machine by SSH, as user agent");
+  sub->add_option("name", options->name, "The agent")->required();
+  sub->add_option("command", options->guest.command,
+                  "Shell line, or (after --) program and arguments; default: a shell")
+      ->type_name("COMMAND");
+  sub->add_flag("--tty", options->guest.tty, "Give the command a terminal");
+  sub->callback([options, &context, &action] { action = [options, &context] { return ssh(*options, context); }; });
+}
+
+/// Commands that have no options but --json.
+void add_listing(CLI::App& group, const std::string& command, const std::string& help, int (*run)(bool, const Context&),
+                 Context& context, Action& action) {
+  auto json = std::make_shared<bool>(false);
+  auto* sub = group.add_subcommand(command, help);
+  sub->add_flag("--json", *json, "Print JSON");
+  sub->callback([=, &context, &action] { action = [=, &context] { return run(*json, context); }; });
+}
+
+void add_named(CLI::App& group, Context& context, Action& action) {
+  auto options = std::make_shared<NameOptions>();
+  auto* stop = named(group, "stop", "Let an agent say goodbye and end its machine", *options);
+  stop->add_option("--grace", options->grace, "How long it may take before it is forced")->capture_default_str();
+  stop->callback([options, &context, &action] {
+    action = [options, &context] {
+      AgentManager{context.open_host()}.stop(options->name, parse_duration(options->grace));
+      return 0;
+    };
+  });
+  auto* restart = named(group, "restart", "Stop an agent if it runs, and start it with the settings it has", *options);
+  restart->add_flag("--json", options->json, "Print JSON");
+  restart->callback([options, &context, &action] {
+    action = [options, &context] {
+      print_started(AgentManager{context.open_host()}.restart(options->name, context.stop), options->json,
+                    context.verbose);
+      return 0;
+    };
+  });
+  auto* remove = named(group, "remove", "Forget a stopped agent; its workspace stays", *options);
+  remove->callback([options, &context, &action] {
+    action = [options, &context] {
+      AgentManager{context.open_host()}.remove(options->name);
+      return 0;
+    };
+  });
+  auto* show = named(group, "status", "How an agent is", *options);
+  show->add_flag("--json", options->json, "Print JSON");
+  show->callback([options, &context, &action] { action = [options, &context] { return status(*options, context); }; });
+  auto* log = named(group, "logs", "What an agent's program wrote", *options);
+  log->add_option("-n,--lines", options->lines, "Only the last lines");
+  log->add_flag("-f,--follow", options->follow, "Go on as it writes more");
+  log->callback([options, &context, &action] { action = [options, &context] { return logs(*options, context); }; });
+  auto* memory = named(group, "memory", "What an agent has written into its MEMORY.md", *options);
+  memory->callback([options, &context, &action] {
+    action = [options, &context] {
+      const auto text = AgentManager{context.open_host()}.memory(options->name);
+      std::fwrite(text.data(), 1, text.size(), stdout);
+      return 0;
+    };
+  });
+}
+
+}  // namespace
+
+void add_agent(CLI::App& app, Context& context, Action& action) {
+  auto* group = app.add_subcommand("agent", "Start, stop and look after agents");
+  group->require_subcommand(1);
+  add_start(*group, context, action);
+  add_named(*group, context, action);
+  add_reload(*group, context, action);
+  add_exec(*group, context, action);
+  add_ssh(*group, context, action);
+  add_listing(*group, "list", "List agents", list, context, action);
+  add_listing(*group, "templates", "List what agents can be made from", templates, context, action);
+  add_listing(*group, "reconcile", "Compare what is recorded with what runs, and clean up", reconcile, context, action);
+}
+
+}  // namespace fireclaw::cli

@@ -1,0 +1,94 @@
+#include <memory>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "bench_series.hpp"
+#include "command.hpp"
+#include "machine_options.hpp"
+
+namespace fireclaw::cli {
+namespace {
+
+struct AgentBenchOptions {
+  AgentConfig agent;
+  std::string network;
+  unsigned runs = 5;
+  unsigned cold_runs = 2;
+  bool json = false;
+};
+
+/// Starts and stops the agent `runs` times.
+class AgentBench {
+ public:
+  AgentBench(AgentManager& agents, AgentConfig config) : agents_{agents}, config_{std::move(config)} {}
+
+  void measure(std::string_view how, StartMode mode, unsigned runs) {
+    if (runs == 0) return;
+    config_.start = mode;
+    Series start{fmt::format("{}: configured", how), {}};
+    Series join{fmt::format("{}: on IRC", how), {}};
+    Series stop{fmt::format("{}: stopped", how), {}};
+    for (unsigned i = 0; i < runs; ++i) {
+      const auto began = Clock::now();
+      const auto info = agents_.start(config_);
+      const auto joined = Clock::now();
+      agents_.stop(config_.name);
+      if (!info.online) {
+        throw Error{ErrorCode::Timeout,
+                    fmt::format("the agent did not get on IRC: {}; is there a server? see: fireclaw "
+                                "agent logs {}",
+                                info.last_error, config_.name)};
+      }
+      join.samples.push_back(joined - began);
+      stop.samples.push_back(Clock::now() - joined);
+      for (const auto& phase : info.phases) {
+        if (phase.name == "start") start.samples.push_back(phase.duration);
+      }
+    }
+    for (auto* one : {&start, &join, &stop}) series_.push_back(std::move(*one));
+  }
+
+  [[nodiscard]] const std::vector<Series>& series() const { return series_; }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  AgentManager& agents_;
+  AgentConfig config_;
+  std::vector<Series> series_;
+};
+
+int bench_agent(AgentBenchOptions options, const Context& context) {
+  if (!options.network.empty()) options.agent.network = network_mode_from_string(options.network);
+  options.agent.stop = context.stop;
+  AgentManager agents{context.open_host()};
+  AgentBench bench{agents, options.agent};
+  // The first start may have to make the snapshot that the others are restored from.
+  AgentBench{agents, options.agent}.measure("first", StartMode::PreferSnapshot, 1);
+  bench.measure("restored", StartMode::PreferSnapshot, options.runs);
+  bench.measure("cold", StartMode::Cold, options.cold_runs);
+  agents.remove(options.agent.name);
+  print_series(bench.series(), options.json);
+  return 0;
+}
+
+}  // namespace
+
+void add_agent_bench(CLI::App& bench, Context& context, Action& action) {
+  auto options = std::make_shared<AgentBenchOptions>();
+  options->agent.template_name = "quick";
+  options->agent.name = "bench";
+  auto* command = bench.add_subcommand("agent", "Measure how long agents take to start, join IRC, and stop");
+  command->footer("All times are from the start of the call. An IRC server must be there for the agents to join.");
+  command->add_option("--template", options->agent.template_name, "What kind of agent")->capture_default_str();
+  command->add_option("--name", options->agent.name, "The agent that is started for it, and removed again")
+      ->capture_default_str();
+  command->add_option("--net", options->network, "nat or user; default: nat where it can be used")->type_name("MODE");
+  command->add_option("--runs", options->runs, "Starts from the snapshot")->capture_default_str();
+  command->add_option("--cold-runs", options->cold_runs, "Starts by booting")->capture_default_str();
+  command->add_flag("--json", options->json, "Print JSON");
+  command->callback(
+      [options, &context, &action] { action = [options, &context] { return bench_agent(*options, context); }; });
+}
+
+}  // namespace fireclaw::cli

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "command.hpp"
+
+namespace fireclaw::cli {
+
+/// What was measured of one thing, again and again.
+struct Series {
+  std::string name;
+  std::vector<std::chrono::nanoseconds> samples;
+
+  /// Nearest rank: the smallest sample that at least `share` of all do not exceed.
+  [[nodiscard]] std::chrono::nanoseconds percentile(double share) const;
+};
+
+void print_series(const std::vector<Series>& series, bool json);
+
+/// `bench agent`.
+void add_agent_bench(CLI::App& bench, Context& context, Action& action);
+
+}  // namespace fireclaw::cli

@@ -1,0 +1,111 @@
+#include "guest_command.hpp"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <memory>
+#include <system_error>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "machine_options.hpp"
+#include "signals.hpp"
+#include "terminal.hpp"
+
+namespace fireclaw::cli {
+namespace {
+
+std::pair<std::string, std::string> parse_env(const std::string& text) {
+  const auto equals = text.find('=');
+  if (equals == std::string::npos || equals == 0) {
+    throw Error{ErrorCode::InvalidArgument, fmt::format("-e '{}': use KEY=VALUE", text)};
+  }
+  return {text.substr(0, equals), text.substr(equals + 1)};
+}
+
+/// Whoever reads our output may be slow (then this waits) or gone (then the command ends).
+void write_out(int fd, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const auto count = ::write(fd, bytes.data(), bytes.size());
+    if (count >= 0) {
+      bytes.remove_prefix(static_cast<std::size_t>(count));
+    } else if (errno == EAGAIN) {
+      pollfd wait{fd, POLLOUT, 0};
+      ::poll(&wait, 1, -1);
+    } else if (errno != EINTR) {
+      throw Error{ErrorCode::Io, fmt::format("write to standard {}: {}", fd == STDOUT_FILENO ? "output" : "error",
+                                             std::generic_category().message(errno))};
+    }
+  }
+}
+
+}  // namespace
+
+void add_guest_command_options(CLI::App& command, GuestCommand& options) {
+  command.add_option("-e,--env", options.env, "Environment variable")->type_name("KEY=VALUE")->allow_extra_args(false);
+  command.add_option("-w,--workdir", options.cwd, "Working directory in the guest")->type_name("DIR");
+  command.add_option("-u,--user", options.user, "User name or uid[:gid] in the guest")->type_name("USER");
+  command.add_flag("-i,--interactive", options.interactive, "Pass on standard input even if it is a terminal");
+  command.add_flag("--tty", options.tty, "Give the command a terminal");
+}
+
+ExecOptions make_exec(const GuestCommand& options, const Context& context, bool collect) {
+  if (options.command.empty()) {
+    throw Error{ErrorCode::InvalidArgument, "no command was given; try for example \"uname -a\""};
+  }
+  if (!context.argv_form && options.command.size() > 1) {
+    throw Error{ErrorCode::InvalidArgument,
+                "a shell command is one argument; quote it, or put -- before a program and its arguments"};
+  }
+  ExecOptions exec;
+  exec.argv = context.argv_form ? options.command : ExecOptions::shell(options.command.front()).argv;
+  for (const auto& entry : options.env) exec.env.push_back(parse_env(entry));
+  exec.cwd = options.cwd;
+  exec.user = options.user;
+  exec.tty = options.tty;
+  const auto timeout = parse_duration(options.timeout);
+  if (timeout.count() > 0) exec.timeout = timeout;
+  exec.stop = context.stop;
+  if (!collect) {
+    exec.on_stdout = [](std::string_view bytes) { write_out(STDOUT_FILENO, bytes); };
+    exec.on_stderr = [](std::string_view bytes) { write_out(STDERR_FILENO, bytes); };
+  }
+  // A terminal is only read when asked for; a pipe or a file is what the command is meant to read.
+  if (options.tty || options.interactive || ::isatty(STDIN_FILENO) == 0) exec.input_fd = STDIN_FILENO;
+  if (options.tty) {
+    if (const auto size = terminal_size(STDIN_FILENO)) exec.window_size = *size;
+  }
+  return exec;
+}
+
+namespace {
+
+class RawAndWatched final : public AttachedTerminal {
+ public:
+  explicit RawAndWatched(std::function<void(WindowSize)> on_resize)
+      : raw_{STDIN_FILENO}, resize_{[on_resize = std::move(on_resize)] {
+          if (const auto size = terminal_size(STDIN_FILENO)) on_resize(*size);
+        }} {}
+
+ private:
+  RawTerminal raw_;
+  ResizeWatch resize_;
+};
+
+}  // namespace
+
+std::unique_ptr<AttachedTerminal> attach_terminal(const GuestCommand& options,
+                                                  std::function<void(WindowSize)> on_resize) {
+  if (!options.tty || ::isatty(STDIN_FILENO) != 1) return nullptr;
+  return std::make_unique<RawAndWatched>(std::move(on_resize));
+}
+
+int status_of(const ExecResult& result, const Context& context) {
+  if (result.timed_out) return exit_timeout;
+  if (result.cancelled && context.stop_signal() != 0) return 128 + context.stop_signal();
+  return result.exit_code;
+}
+
+}  // namespace fireclaw::cli

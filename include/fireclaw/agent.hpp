@@ -1,0 +1,240 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "fireclaw/exec.hpp"
+#include "fireclaw/export.hpp"
+#include "fireclaw/vm.hpp"
+
+namespace fireclaw {
+
+class Host;
+
+/// What agents are made from: a file templates/<name>.json of the home folder, or one that comes with the library.
+struct AgentTemplate {
+  std::string name;
+  std::string description;
+  /// The agent's name and IRC nick unless another is given.
+  std::string nick;
+  /// As the LLM server calls it, e.g. "qwen2.5:7b".
+  std::string model;
+  /// The system prompt's first part.
+  std::string persona;
+  /// "mention": answers when addressed by nick. "all": every line. Anything else: also lines that begin with it.
+  std::string trigger = "mention";
+  /// Whether it may use tools (shell, files, containers, memory).
+  bool tools = false;
+  std::vector<std::string> channels;
+  std::string image;
+  unsigned cpus = 1;
+  unsigned memory_mib = 0;
+  /// Size of the persistent workspace when it is made for the first time.
+  std::uint64_t workspace_mib = 0;
+  /// Size of the sparse disk under /home/agent, which lives as long as the machine.
+  std::uint64_t scratch_mib = 0;
+  /// The file it was read from; empty: it comes with the library.
+  std::filesystem::path file;
+};
+
+/// What an agent is told anew: what is left out stays as it is.
+struct AgentSettings {
+  std::optional<std::string> model;
+  std::optional<std::string> persona;
+  std::optional<std::string> trigger;
+  std::optional<bool> tools;
+
+  bool operator==(const AgentSettings&) const = default;
+};
+
+struct AgentConfig {
+  /// The template's name.
+  std::string template_name;
+  /// The agent's name, IRC nick, and its workspace's name: 1–30 letters, digits, - _, beginning with a letter. Empty:
+  /// the template's nick.
+  std::string name;
+  /// Beyond the template; kept until the agent is removed.
+  AgentSettings settings;
+  std::optional<unsigned> cpus;
+  std::optional<unsigned> memory_mib;
+  /// Empty: nat where it can be used, else user.
+  std::optional<NetworkMode> network;
+  /// Restoring starts agents of this image, size and network from the point where their bot waits to be told who it is;
+  /// the first start makes that snapshot.
+  StartMode start = StartMode::PreferSnapshot;
+  /// Lives on when this process ends. Otherwise it ends with it, or with the manager if that goes first.
+  bool detached = true;
+  /// From the call to the guest's configuration.
+  std::chrono::milliseconds start_timeout{120'000};
+  /// How long to wait for the agent to be on IRC after that; when it is not, the agent is left running (it goes on
+  /// trying) and AgentInfo::online is false. 0: do not wait.
+  std::chrono::milliseconds join_timeout{60'000};
+  std::stop_token stop;
+};
+
+enum class AgentState {
+  Starting,
+  Running,
+  Paused,
+  Stopped,
+  Crashed,  ///< its machine ended without having been told to
+};
+
+FIRECLAW_API std::string_view to_string(AgentState state) noexcept;
+
+struct AgentInfo {
+  std::string name;
+  std::string template_name;
+  AgentState state = AgentState::Stopped;
+  std::string nick;
+  std::string model;
+  std::string trigger;
+  bool tools = false;
+  std::string workspace;
+  /// The machine's id; empty while there is none.
+  std::string vm;
+  std::string image;
+  std::string engine;
+  /// "none", "user" or "nat" while there is a machine.
+  std::string network;
+  /// IPv4 address; empty without one of its own.
+  std::string address;
+  unsigned cpus = 0;
+  unsigned memory_mib = 0;
+  /// The engine's process; 0 while there is none.
+  std::int64_t engine_pid = 0;
+  /// When it was started the last time; the epoch if never.
+  std::chrono::system_clock::time_point started;
+  /// How long each part of the start took; only in what start() returns.
+  std::vector<Phase> phases;
+  /// Whether the bot said, when it was last asked, that it is on IRC. Asked by start() and status().
+  bool online = false;
+  /// The IRC channels it is in, asked likewise.
+  std::vector<std::string> channels;
+  /// Why it is not running or not well, in one line; empty if all is well.
+  std::string last_error;
+  /// Resident memory of the engine's process.
+  std::uint64_t memory_bytes = 0;
+  /// CPU time of the engine's process.
+  std::chrono::milliseconds cpu_time{0};
+};
+
+struct ReconcileReport {
+  /// Agents whose machine runs and answers.
+  std::vector<std::string> adopted;
+  /// Agents that were found dead; what was left of their machines is removed.
+  std::vector<std::string> crashed;
+  /// Ids of agents' machines that belong to no agent any more; they were ended.
+  std::vector<std::string> orphans;
+  /// Agents that another process is starting or stopping at this moment; left alone.
+  std::vector<std::string> busy;
+};
+
+/// Turns readable once an agent's machine has ended. Move-only; any thread.
+class FIRECLAW_API AgentWatch {
+ public:
+  AgentWatch(AgentWatch&&) noexcept;
+  AgentWatch& operator=(AgentWatch&&) noexcept;
+  ~AgentWatch();
+  /// For poll(2), POLLIN; owned by this object.
+  [[nodiscard]] int fd() const noexcept;
+  [[nodiscard]] bool ended() const;
+  /// False if it had not ended after `timeout` or the stop.
+  bool wait(std::chrono::milliseconds timeout, std::stop_token stop = {}) const;
+
+ private:
+  explicit AgentWatch(int fd) noexcept : fd_{fd} {}
+  int fd_;
+  friend class AgentManager;
+};
+
+/// A shell in an agent's machine, by SSH. Destruction ends it. resize() may be called while another thread waits.
+class FIRECLAW_API AgentShell {
+ public:
+  AgentShell(AgentShell&&) noexcept;
+  AgentShell& operator=(AgentShell&&) noexcept;
+  ~AgentShell();
+
+  /// Feeds input, delivers output and waits for the end, as the ExecOptions say. Call once.
+  ExecResult wait();
+  void resize(WindowSize size);
+
+  struct Impl;
+
+ private:
+  explicit AgentShell(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+  friend class AgentManager;
+};
+
+/// The agents of a home folder. All members may be called from any thread and from any number of processes at once:
+/// operations on one agent take turns, those on different agents run side by side. Holds nothing but the host.
+class FIRECLAW_API AgentManager {
+ public:
+  explicit AgentManager(const Host& host);
+
+  /// By name: the files of templates/ and the built-in ones that no file replaces. A broken file is reported to the log
+  /// and left out.
+  [[nodiscard]] std::vector<AgentTemplate> templates() const;
+  /// Error(NotFound), or Error(InvalidArgument) naming file and field.
+  [[nodiscard]] AgentTemplate find_template(const std::string& name) const;
+
+  /// Starts an agent: workspace (made if missing), machine, bot. A failure undoes what was done, the workspace aside.
+  /// Error(AlreadyExists) if it runs; NotFound for an unknown template or a missing image; Error(Timeout), Vmm, Guest
+  /// with what the machine said. A stopped agent of that name and template keeps the settings that it had.
+  AgentInfo start(AgentConfig config);
+  /// The bot says goodbye, the guest unmounts, the engine ends; by force once `grace` and ten seconds have passed. No
+  /// error if it does not run. Error(NotFound) if there is no such agent.
+  void stop(const std::string& name, std::chrono::milliseconds grace = std::chrono::seconds{5});
+  /// stop() if it runs, and start() with the settings it has.
+  AgentInfo restart(const std::string& name, std::stop_token stop = {});
+  /// Forgets a stopped agent; its workspace stays. Error(InvalidState) while it runs.
+  void remove(const std::string& name);
+
+  /// All agents, also stopped ones, by name. Quick: asks no guest.
+  [[nodiscard]] std::vector<AgentInfo> list() const;
+  [[nodiscard]] AgentInfo info(const std::string& name) const;
+  /// info(), with what the bot says of itself (online, channels, last_error).
+  AgentInfo status(const std::string& name, std::chrono::milliseconds timeout = std::chrono::seconds{5});
+
+  /// Gives a running agent other settings without it leaving IRC, or a stopped one for its next start.
+  AgentInfo reload(const std::string& name, const AgentSettings& settings);
+  void pause(const std::string& name);
+  void resume(const std::string& name);
+
+  /// Compares what is recorded with what runs: adopts, cleans, ends orphans.
+  ReconcileReport reconcile();
+  /// Error(InvalidState) if it does not run.
+  [[nodiscard]] AgentWatch watch(const std::string& name) const;
+
+  /// The last lines of what the bot wrote, also of a stopped agent. 0: all that is kept (two files of 256 KiB).
+  std::string logs(const std::string& name, std::size_t lines = 0);
+  /// Delivers what the bot writes from now on, after the last `lines`, until the stop or the machine's end.
+  void follow_logs(const std::string& name, std::size_t lines, const OutputCallback& on_output, std::stop_token stop);
+  /// MEMORY.md of its workspace.
+  std::string memory(const std::string& name);
+  /// Runs a command in its machine; as `agent` in /workspace unless the options say otherwise.
+  ExecResult exec(const std::string& name, ExecOptions options);
+  [[nodiscard]] Process spawn(const std::string& name, ExecOptions options);
+  /// Logs in by SSH as user `agent`, with the home folder's key and the host key that the guest itself named: starts
+  /// the guest's SSH server if it does not run. Runs `options.argv`, or the login shell if that is empty. The machine
+  /// must have an address (NetworkMode::Nat): Error(Unsupported) otherwise.
+  [[nodiscard]] AgentShell ssh(const std::string& name, ExecOptions options);
+  /// A handle on its machine, whoever owns it; destruction does not end it. Error(InvalidState) if it does not run.
+  [[nodiscard]] VM machine(const std::string& name) const;
+
+  struct Impl;
+
+ private:
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace fireclaw

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <stop_token>
+
+#include "fireclaw/export.hpp"
+#include "fireclaw/vm.hpp"
+
+namespace fireclaw {
+
+class Host;
+
+struct PoolConfig {
+  /// What the machines are like. They are not detached, whatever this says, and end with the pool or their taker.
+  VMConfig machine;
+  /// How many are kept ready, 1 to 1024.
+  std::size_t size = 2;
+};
+
+/// Machines that are started ahead, so that a command need not wait for one. Each is given out once; another is started
+/// in its place in the background. Destruction ends those that were not taken. Members may be called from several
+/// threads.
+class FIRECLAW_API Pool {
+ public:
+  /// Returns at once; the machines start in the background. Error(InvalidArgument) for a size that cannot be, and
+  /// whatever VM::create throws for the machine.
+  static Pool create(const Host& host, PoolConfig config);
+
+  Pool(Pool&&) noexcept;
+  Pool& operator=(Pool&&) noexcept;
+  ~Pool();
+
+  /// A machine that has answered and runs nothing yet: one that is ready, or the next to be. Error(Timeout);
+  /// Error(Cancelled); what the start threw, if none is ready and starting one has failed since the last take().
+  VM take(std::chrono::milliseconds timeout = std::chrono::seconds{60}, std::stop_token stop = {});
+  /// How many are ready.
+  [[nodiscard]] std::size_t ready() const;
+
+  struct Impl;
+
+ private:
+  explicit Pool(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace fireclaw

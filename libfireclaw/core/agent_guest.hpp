@@ -1,0 +1,39 @@
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/deadline.hpp"
+#include "core/vm_impl.hpp"
+
+namespace fireclaw::core {
+
+// What the agent's machine is told, and what the bot in it says of itself.
+
+/// What must be changed whenever prepare_agent() does something else: part of the snapshot's key.
+inline constexpr std::string_view agent_preparation = "agent-1";
+inline constexpr std::string_view agent_user = "agent";
+inline constexpr std::string_view agent_home = "/home/agent";
+inline constexpr std::uint32_t agent_uid = 1000;
+inline constexpr std::string_view agent_workspace = "/workspace";
+/// In the workspace: what the bot wrote, so that it is there when the machine is not.
+inline constexpr std::string_view agent_log = ".fireclaw/agent.log";
+
+/// Brings a freshly booted guest to the point where the bot has loaded everything and waits for its configuration.
+void prepare_agent(guest::Session& session, Deadline deadline, const std::stop_token& stop);
+/// Gives the bot its configuration, or another one.
+void configure_agent(VM::Impl& machine, std::string_view bot_json, Deadline deadline);
+
+struct BotStatus {
+  bool online = false;
+  std::vector<std::string> channels;
+  std::string last_error;
+};
+/// What the bot says now. A bot that has not said anything yet is not online.
+BotStatus bot_status(VM::Impl& machine, Deadline deadline);
+/// The same once it is online and in a channel, or at the deadline.
+BotStatus await_online(VM::Impl& machine, Deadline deadline, const std::stop_token& stop);
+
+}  // namespace fireclaw::core

@@ -1,0 +1,560 @@
+#include "core/agents_impl.hpp"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/scope.hpp"
+#include "core/agent_guest.hpp"
+#include "core/bot_config.hpp"
+#include "core/end_run.hpp"
+#include "core/vm_network.hpp"
+#include "core/warm.hpp"
+#include "fireclaw/error.hpp"
+#include "fireclaw/host.hpp"
+#include "fireclaw/workspace.hpp"
+#include "state/config.hpp"
+#include "sys/poll.hpp"
+#include "sys/process.hpp"
+#include "sys/usage.hpp"
+
+namespace fireclaw {
+namespace {
+
+constexpr std::string_view default_image = "debian-agent";
+constexpr unsigned default_memory_mib = 384;
+constexpr std::uint64_t default_workspace_mib = 64;
+constexpr std::uint64_t default_scratch_mib = 2048;
+/// Another process may be starting or stopping the agent.
+constexpr std::chrono::minutes lock_limit{4};
+constexpr std::chrono::seconds reload_limit{20};
+/// What a graceful end may take beyond the agent's own grace.
+constexpr std::chrono::milliseconds quit_limit{2000};
+
+AgentState to_state(const state::AgentRecord& record, const std::optional<state::RunRecord>& run) {
+  const bool worker_lives = record.worker && sys::is_alive(*record.worker);
+  switch (record.phase) {
+    case state::AgentPhase::Starting: return worker_lives ? AgentState::Starting : AgentState::Crashed;
+    case state::AgentPhase::Stopping:
+    case state::AgentPhase::Running:
+      if (!run) return AgentState::Crashed;
+      return run->paused ? AgentState::Paused : AgentState::Running;
+    case state::AgentPhase::Stopped: return AgentState::Stopped;
+    case state::AgentPhase::Crashed: return AgentState::Crashed;
+  }
+  throw Error{ErrorCode::Internal, "unknown phase of an agent"};
+}
+
+std::string why_crashed(const state::AgentRecord& record) {
+  if (!record.last_error.empty()) return record.last_error;
+  if (record.phase == state::AgentPhase::Starting) return "its start was interrupted";
+  if (record.phase == state::AgentPhase::Stopping) return "its stop was interrupted";
+  return "its machine ended unexpectedly";
+}
+
+AgentTemplate to_public(const state::Template& from) {
+  AgentTemplate out;
+  out.name = from.name;
+  out.description = from.text("description");
+  out.nick = from.text("nick");
+  out.model = from.text("model");
+  out.persona = from.text("persona");
+  out.trigger = from.text("trigger", "mention");
+  out.tools = from.tools();
+  out.channels = from.texts("channels");
+  out.image = from.text("image", std::string{default_image});
+  out.cpus = static_cast<unsigned>(from.number("cpus", 1));
+  out.memory_mib = static_cast<unsigned>(from.number("memory_mib", default_memory_mib));
+  out.workspace_mib = from.number("workspace_mib", default_workspace_mib);
+  out.scratch_mib = from.number("scratch_mib", default_scratch_mib);
+  out.file = from.file;
+  return out;
+}
+
+NatOptions nat_options(const state::Template& from) {
+  NatOptions options;
+  options.egress = egress_from_string(from.text("egress", "internet"));
+  options.allow = from.texts("allow");
+  options.publish = from.texts("publish");
+  return options;
+}
+
+/// The host as a guest on a network of this kind sees it.
+std::string host_address(const state::Config& config, NetworkMode network) {
+  if (network == NetworkMode::Nat) return state::make_network_policy(config.network).gateway.to_string();
+  return std::string{core::user_network_host};
+}
+
+VMConfig vm_config(const state::AgentRecord& record, const state::Template& from, const AgentConfig& config) {
+  VMConfig vm;
+  vm.image = from.text("image", std::string{default_image});
+  vm.cpus = record.cpus.value_or(static_cast<unsigned>(from.number("cpus", 1)));
+  vm.memory_mib = record.memory_mib.value_or(static_cast<unsigned>(from.number("memory_mib", default_memory_mib)));
+  vm.network = network_mode_from_string(*record.network);
+  vm.nat = nat_options(from);
+  vm.hostname = record.name;
+  std::ranges::replace(vm.hostname, '_', '-');
+  vm.workspace = record.name;
+  vm.scratch_mib = static_cast<unsigned>(from.number("scratch_mib", default_scratch_mib));
+  vm.scratch_target = core::agent_home;
+  vm.scratch_uid = vm.scratch_gid = core::agent_uid;
+  vm.start = config.start;
+  vm.detached = config.detached;
+  vm.start_timeout = config.start_timeout;
+  vm.stop = config.stop;
+  return vm;
+}
+
+/// What the bot says of itself.
+void put(AgentInfo& info, const core::BotStatus& status) {
+  info.online = status.online;
+  info.channels = status.channels;
+  info.last_error = status.last_error;
+}
+
+/// What is given replaces what is recorded.
+void apply(state::AgentRecord& record, const AgentSettings& settings) {
+  if (settings.model) record.model = settings.model;
+  if (settings.persona) record.persona = settings.persona;
+  if (settings.trigger) record.trigger = settings.trigger;
+  if (settings.tools) record.tools = settings.tools;
+}
+
+/// The last `lines` of a text; all of it if `lines` is 0.
+std::string last_lines(std::string text, std::size_t lines) {
+  if (lines == 0) return text;
+  auto at = text.size();
+  if (at > 0 && text[at - 1] == '\n') --at;
+  while (at > 0 && lines > 0) {
+    const auto newline = text.rfind('\n', at - 1);
+    if (newline == std::string::npos || at == 0) return text;
+    at = newline;
+    --lines;
+  }
+  return text.substr(at + 1);
+}
+
+}  // namespace
+
+std::string_view to_string(AgentState state) noexcept {
+  switch (state) {
+    case AgentState::Starting: return "starting";
+    case AgentState::Running: return "running";
+    case AgentState::Paused: return "paused";
+    case AgentState::Stopped: return "stopped";
+    case AgentState::Crashed: return "crashed";
+  }
+  return "unknown";
+}
+
+// The end of a machine.
+
+AgentWatch::AgentWatch(AgentWatch&& other) noexcept : fd_{std::exchange(other.fd_, -1)} {}
+AgentWatch& AgentWatch::operator=(AgentWatch&& other) noexcept {
+  std::swap(fd_, other.fd_);
+  return *this;
+}
+AgentWatch::~AgentWatch() {
+  if (fd_ >= 0) ::close(fd_);
+}
+int AgentWatch::fd() const noexcept { return fd_; }
+bool AgentWatch::ended() const { return wait(std::chrono::milliseconds{0}); }
+bool AgentWatch::wait(std::chrono::milliseconds timeout, std::stop_token stop) const {
+  return sys::wait_fd(fd_, POLLIN, Deadline::after(timeout), stop) == sys::WaitResult::Ready;
+}
+
+// What the manager knows.
+
+AgentManager::Impl::Impl(const Host& of)
+    : handle{of},
+      host{Access::impl(of)},
+      agents{host->layout.agents(), host->logger},
+      templates{host->layout.templates(), host->logger} {}
+
+sys::FileLock AgentManager::Impl::lock(const std::string& name) const {
+  return sys::FileLock::acquire(host->layout.lock("agent-" + name), sys::FileLock::Mode::Exclusive,
+                                Deadline::after(lock_limit), fmt::format("agent '{}'", name));
+}
+
+state::AgentRecord AgentManager::Impl::require(const std::string& name) const {
+  auto record = agents.find(name);
+  if (!record) throw Error{ErrorCode::NotFound, fmt::format("no agent '{}'; see: fireclaw agent list", name)};
+  return std::move(*record);
+}
+
+state::Template AgentManager::Impl::require_template(const std::string& name) const {
+  auto found = templates.find(name);
+  if (!found) {
+    throw Error{ErrorCode::NotFound, fmt::format("no template '{}'; see: fireclaw agent templates", name)};
+  }
+  return std::move(*found);
+}
+
+std::optional<state::RunRecord> AgentManager::Impl::running(const state::AgentRecord& record) const {
+  if (record.run.empty()) return std::nullopt;
+  auto run = host->runs.find(record.run);
+  if (!run || !state::is_running(*run)) return std::nullopt;
+  return run;
+}
+
+std::shared_ptr<VM::Impl> AgentManager::Impl::machine(const state::AgentRecord& record) {
+  const auto run = running(record);
+  if (!run) {
+    throw Error{
+        ErrorCode::InvalidState,
+        fmt::format("agent '{}' is not running; start it with: fireclaw agent restart {}", record.name, record.name)};
+  }
+  auto own = held_.with([&](const auto& held) {
+    const auto found = held.find(record.name);
+    return found != held.end() && found->second->record.id == run->id ? found->second : nullptr;
+  });
+  return own ? own : std::make_shared<VM::Impl>(host, *run);
+}
+
+std::string AgentManager::Impl::bot_json(const state::AgentRecord& record, NetworkMode network) const {
+  const auto from = require_template(record.template_name);
+  const auto config = state::read_config(host->layout.config());
+  return core::to_bot_json({record.name, from, config.irc, config.llm, record.model, record.persona, record.trigger,
+                            record.tools, host_address(config, network)});
+}
+
+AgentInfo AgentManager::Impl::describe(const state::AgentRecord& record) const {
+  AgentInfo info;
+  info.name = record.name;
+  info.template_name = record.template_name;
+  info.nick = record.name;
+  info.workspace = record.name;
+  info.started = record.started;
+  const auto run = running(record);
+  info.state = to_state(record, run);
+  if (info.state == AgentState::Crashed) info.last_error = why_crashed(record);
+  if (info.state == AgentState::Stopped) info.last_error = record.last_error;
+  try {
+    const auto from = require_template(record.template_name);
+    info.model = record.model.value_or(from.text("model"));
+    info.trigger = record.trigger.value_or(from.text("trigger", "mention"));
+    info.tools = record.tools.value_or(from.tools());
+    info.image = from.text("image", std::string{default_image});
+    info.cpus = record.cpus.value_or(static_cast<unsigned>(from.number("cpus", 1)));
+    info.memory_mib = record.memory_mib.value_or(static_cast<unsigned>(from.number("memory_mib", default_memory_mib)));
+  } catch (const Error& problem) {
+    if (info.last_error.empty()) info.last_error = problem.what();
+  }
+  if (!run) return info;
+  info.vm = run->id;
+  info.image = run->image;
+  info.engine = run->engine;
+  info.network = run->network;
+  if (run->nat) info.address = run->nat->address;
+  info.cpus = run->cpus;
+  info.memory_mib = run->memory_mib;
+  info.engine_pid = run->process->pid;
+  if (const auto usage = sys::usage_of(*run->process)) {
+    info.memory_bytes = usage->resident_bytes;
+    info.cpu_time = std::chrono::duration_cast<std::chrono::milliseconds>(usage->cpu_time);
+  }
+  return info;
+}
+
+AgentInfo AgentManager::Impl::ask(const state::AgentRecord& record, Deadline deadline) {
+  auto info = describe(record);
+  if (info.state != AgentState::Running) return info;
+  try {
+    put(info, core::bot_status(*machine(record), deadline));
+  } catch (const Error& problem) {
+    info.last_error = problem.what();
+  }
+  return info;
+}
+
+// Starting and stopping.
+
+void AgentManager::Impl::clean_up(const state::AgentRecord& record) {
+  held_.with([&](auto& held) { held.erase(record.name); });
+  if (record.run.empty()) return;
+  if (const auto run = host->runs.find(record.run)) core::end_run(*host, *run);
+}
+
+bool AgentManager::Impl::ensure_workspace(const std::string& name, std::uint64_t size_mib) const {
+  try {
+    static_cast<void>(Workspace::open(handle, name));
+    return false;
+  } catch (const Error& problem) {
+    if (problem.code() != ErrorCode::NotFound) throw;
+  }
+  WorkspaceConfig config;
+  config.name = name;
+  config.size_mib = size_mib;
+  Workspace::create(handle, config);
+  return true;
+}
+
+void AgentManager::Impl::ensure_snapshot(const VMConfig& vm, const core::Purpose& purpose) const {
+  if (vm.start != StartMode::PreferSnapshot) return;
+  try {
+    core::save_prepared(host, vm, purpose);
+  } catch (const Error& problem) {
+    if (problem.code() == ErrorCode::Cancelled) throw;
+    host->logger.warning(
+        fmt::format("no snapshot could be made for agents of image '{}': {}", vm.image, problem.what()));
+  }
+}
+
+void AgentManager::Impl::launch(state::AgentRecord& record, const state::Template& from, const AgentConfig& config,
+                                std::vector<Phase>& phases) {
+  const auto deadline = Deadline::after(config.start_timeout);
+  const auto vm = vm_config(record, from, config);
+  core::Purpose purpose;
+  purpose.agent = record.name;
+  purpose.prepared = core::agent_preparation;
+  purpose.prepare = [&](guest::Session& session) { core::prepare_agent(session, deadline, config.stop); };
+  ensure_snapshot(vm, purpose);
+
+  const auto began = std::chrono::steady_clock::now();
+  auto machine = std::make_shared<VM::Impl>(host, vm, purpose);
+  record.run = machine->record.id;
+  agents.put(record);
+  ScopeGuard undo{[&] { machine->kill(); }};
+  machine->start();
+  core::configure_agent(*machine, bot_json(record, vm.network), deadline);
+  phases = machine->phases;
+  phases.push_back({"start", std::chrono::steady_clock::now() - began});
+  record.phase = state::AgentPhase::Running;
+  record.worker.reset();
+  record.started = std::chrono::system_clock::now();
+  agents.put(record);
+  undo.release();
+  if (!config.detached) {
+    held_.with([&](auto& held) { held.insert_or_assign(record.name, machine); });
+  }
+}
+
+AgentInfo AgentManager::Impl::start(const AgentConfig& config) {
+  const auto from = require_template(config.template_name);
+  const auto name = config.name.empty() ? from.text("nick") : config.name;
+  static_cast<void>(agents.find(name));  // refuses what cannot be a name
+  state::AgentRecord record;
+  std::vector<Phase> phases;
+  {
+    const auto turn = lock(name);
+    const auto before = agents.find(name);
+    if (before && running(*before)) {
+      throw Error{ErrorCode::AlreadyExists,
+                  fmt::format("agent '{}' runs already; give another one its own name with --name, or: fireclaw agent "
+                              "restart {}",
+                              name, name)};
+    }
+    if (before) clean_up(*before);
+    if (before && before->template_name == config.template_name) record = *before;
+    record.name = name;
+    record.template_name = config.template_name;
+    apply(record, config.settings);
+    if (config.cpus) record.cpus = config.cpus;
+    if (config.memory_mib) record.memory_mib = config.memory_mib;
+    const auto wanted = from.text("network");
+    const auto network = config.network.value_or(
+        wanted.empty() ? Network::best_mode(handle, from.text("image", std::string{default_image})).mode
+                       : network_mode_from_string(wanted));
+    if (network == NetworkMode::None) {
+      throw Error{ErrorCode::InvalidArgument, "an agent needs a network to reach IRC and its LLM: use nat or user"};
+    }
+    record.network = std::string{to_string(network)};
+    record.detached = config.detached;
+    record.run.clear();
+    record.last_error.clear();
+    record.phase = state::AgentPhase::Starting;
+    record.worker = sys::current_process();
+    static_cast<void>(bot_json(record, network));  // refuses impossible settings before anything is made
+
+    bool made_workspace = false;
+    agents.put(record);
+    try {
+      made_workspace = ensure_workspace(name, from.number("workspace_mib", default_workspace_mib));
+      launch(record, from, config, phases);
+    } catch (Error& problem) {
+      problem.add_context(fmt::format("start agent '{}'", name));
+      if (made_workspace) Workspace::remove(handle, name);
+      if (before) {
+        auto after = *before;
+        after.run.clear();
+        after.worker.reset();
+        after.phase = state::AgentPhase::Stopped;
+        after.last_error = problem.what();
+        agents.put(after);
+      } else {
+        agents.remove(name);
+      }
+      throw;
+    }
+  }
+  if (config.join_timeout.count() == 0) {
+    auto info = describe(record);
+    info.phases = std::move(phases);
+    return info;
+  }
+  const auto began = std::chrono::steady_clock::now();
+  auto info = describe(record);
+  try {
+    put(info, core::await_online(*machine(record), Deadline::after(config.join_timeout), config.stop));
+  } catch (const Error& problem) {
+    info.last_error = problem.what();
+  }
+  phases.push_back({"join", std::chrono::steady_clock::now() - began});
+  info.phases = std::move(phases);
+  return info;
+}
+
+void AgentManager::Impl::stop(const std::string& name, std::chrono::milliseconds grace) {
+  const auto turn = lock(name);
+  auto record = require(name);
+  if (running(record)) {
+    record.phase = state::AgentPhase::Stopping;
+    record.worker = sys::current_process();
+    agents.put(record);
+    machine(record)->stop(grace);
+  }
+  clean_up(record);
+  record.phase = state::AgentPhase::Stopped;
+  record.worker.reset();
+  record.run.clear();
+  record.last_error.clear();
+  agents.put(record);
+}
+
+AgentInfo AgentManager::Impl::reload(const std::string& name, const AgentSettings& settings) {
+  const auto turn = lock(name);
+  auto record = require(name);
+  apply(record, settings);
+  const auto run = running(record);
+  const auto network = network_mode_from_string(run ? run->network : record.network.value_or("user"));
+  const auto text = bot_json(record, network);
+  if (run) core::configure_agent(*machine(record), text, Deadline::after(reload_limit));
+  agents.put(record);
+  return describe(record);
+}
+
+// The public class.
+
+AgentManager::AgentManager(const Host& host) : impl_{std::make_shared<Impl>(host)} {}
+
+std::vector<AgentTemplate> AgentManager::templates() const {
+  std::vector<AgentTemplate> all;
+  for (const auto& from : impl_->templates.list()) all.push_back(to_public(from));
+  return all;
+}
+
+AgentTemplate AgentManager::find_template(const std::string& name) const {
+  return to_public(impl_->require_template(name));
+}
+
+AgentInfo AgentManager::start(AgentConfig config) { return impl_->start(config); }
+void AgentManager::stop(const std::string& name, std::chrono::milliseconds grace) { impl_->stop(name, grace); }
+
+AgentInfo AgentManager::restart(const std::string& name, std::stop_token stop) {
+  const auto record = impl_->require(name);
+  impl_->stop(name, quit_limit);
+  AgentConfig config;
+  config.template_name = record.template_name;
+  config.name = name;
+  if (record.network) config.network = network_mode_from_string(*record.network);
+  config.stop = std::move(stop);
+  return impl_->start(config);
+}
+
+void AgentManager::remove(const std::string& name) {
+  const auto turn = impl_->lock(name);
+  const auto record = impl_->require(name);
+  if (impl_->running(record)) {
+    throw Error{ErrorCode::InvalidState,
+                fmt::format("agent '{}' runs; stop it first: fireclaw agent stop {}", name, name)};
+  }
+  impl_->clean_up(record);
+  impl_->agents.remove(name);
+}
+
+std::vector<AgentInfo> AgentManager::list() const {
+  std::vector<AgentInfo> all;
+  for (const auto& record : impl_->agents.list()) all.push_back(impl_->describe(record));
+  return all;
+}
+
+AgentInfo AgentManager::info(const std::string& name) const { return impl_->describe(impl_->require(name)); }
+
+AgentInfo AgentManager::status(const std::string& name, std::chrono::milliseconds timeout) {
+  return impl_->ask(impl_->require(name), Deadline::after(timeout));
+}
+
+AgentInfo AgentManager::reload(const std::string& name, const AgentSettings& settings) {
+  return impl_->reload(name, settings);
+}
+
+void AgentManager::pause(const std::string& name) {
+  const auto turn = impl_->lock(name);
+  impl_->machine(impl_->require(name))->pause(Deadline::after(reload_limit));
+}
+
+void AgentManager::resume(const std::string& name) {
+  const auto turn = impl_->lock(name);
+  impl_->machine(impl_->require(name))->resume(Deadline::after(reload_limit));
+}
+
+ReconcileReport AgentManager::reconcile() { return impl_->reconcile(); }
+
+AgentWatch AgentManager::watch(const std::string& name) const {
+  const auto run = impl_->running(impl_->require(name));
+  auto ended = run ? sys::open_pidfd(*run->process) : std::nullopt;
+  if (!ended) throw Error{ErrorCode::InvalidState, fmt::format("agent '{}' is not running", name)};
+  return AgentWatch{ended->release()};
+}
+
+std::string AgentManager::logs(const std::string& name, std::size_t lines) {
+  const auto workspace = Workspace::open(impl_->handle, impl_->require(name).name);
+  std::string text;
+  // The older part first; it is there once the log has been rotated.
+  for (const std::string_view part : {".1", ""}) {
+    try {
+      text += workspace.read_file(fmt::format("{}{}", core::agent_log, part));
+    } catch (const Error& problem) {
+      if (problem.code() != ErrorCode::NotFound) throw;
+    }
+  }
+  return last_lines(std::move(text), lines);
+}
+
+void AgentManager::follow_logs(const std::string& name, std::size_t lines, const OutputCallback& on_output,
+                               std::stop_token stop) {
+  ExecOptions tail;
+  tail.argv = {"tail", "-n", std::to_string(lines), "-F", fmt::format("{}/{}", core::agent_workspace, core::agent_log)};
+  tail.user = "root";
+  tail.stop = std::move(stop);
+  tail.on_stdout = on_output;
+  tail.on_stderr = [](std::string_view) {};
+  try {
+    impl_->machine(impl_->require(name))->start_command(std::move(tail)).wait();
+  } catch (const Error& problem) {
+    // The machine's end is the end of what can be followed.
+    if (problem.code() != ErrorCode::Guest || impl_->running(impl_->require(name))) throw;
+  }
+}
+
+std::string AgentManager::memory(const std::string& name) {
+  return Workspace::open(impl_->handle, impl_->require(name).name).read_file("MEMORY.md");
+}
+
+ExecResult AgentManager::exec(const std::string& name, ExecOptions options) {
+  return spawn(name, std::move(options)).wait();
+}
+
+Process AgentManager::spawn(const std::string& name, ExecOptions options) {
+  if (options.user.empty()) options.user = core::agent_user;
+  if (options.cwd.empty()) options.cwd = core::agent_workspace;
+  return machine(name).spawn(std::move(options));
+}
+
+VM AgentManager::machine(const std::string& name) const { return Access::vm(impl_->machine(impl_->require(name))); }
+
+}  // namespace fireclaw

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/sync.hpp"
+#include "core/host_impl.hpp"
+#include "core/vm_impl.hpp"
+#include "fireclaw/agent.hpp"
+#include "state/agents.hpp"
+#include "state/templates.hpp"
+#include "sys/file.hpp"
+
+namespace fireclaw {
+
+/// Who changes an agent holds its lock from before it reads the record until it has written what it made of it. The
+/// record says what is about to be done before it is done: whatever a killed process leaves behind, reconcile() finds.
+struct AgentManager::Impl {
+  explicit Impl(const Host& of);
+
+  AgentInfo start(const AgentConfig& config);
+  void stop(const std::string& name, std::chrono::milliseconds grace);
+  AgentInfo reload(const std::string& name, const AgentSettings& settings);
+
+  [[nodiscard]] sys::FileLock lock(const std::string& name) const;
+  /// Error(NotFound) if there is no such agent.
+  [[nodiscard]] state::AgentRecord require(const std::string& name) const;
+  [[nodiscard]] state::Template require_template(const std::string& name) const;
+  /// The record of the agent's machine, if its engine runs.
+  [[nodiscard]] std::optional<state::RunRecord> running(const state::AgentRecord& record) const;
+  /// A handle on the agent's machine. Error(InvalidState) unless it runs.
+  std::shared_ptr<VM::Impl> machine(const state::AgentRecord& record);
+  /// The bot's configuration for an agent on a network of this kind.
+  [[nodiscard]] std::string bot_json(const state::AgentRecord& record, NetworkMode network) const;
+  [[nodiscard]] AgentInfo describe(const state::AgentRecord& record) const;
+  /// describe(), with what the bot says of itself.
+  AgentInfo ask(const state::AgentRecord& record, Deadline deadline);
+  /// Ends what is left of the agent's machine and everything that was made for it.
+  void clean_up(const state::AgentRecord& record);
+  ReconcileReport reconcile();
+
+  /// The same host twice: for the public classes, and its insides.
+  Host handle;
+  std::shared_ptr<Host::Impl> host;
+  state::AgentStore agents;
+  state::TemplateStore templates;
+
+ private:
+  void launch(state::AgentRecord& record, const state::Template& from, const AgentConfig& config,
+              std::vector<Phase>& phases);
+  /// Makes the agent's workspace unless it is there; true if it was made.
+  bool ensure_workspace(const std::string& name, std::uint64_t size_mib) const;
+  /// Makes the snapshot that agents like this are restored from, unless it is there.
+  void ensure_snapshot(const VMConfig& vm, const core::Purpose& purpose) const;
+  /// False if the agent was found dead.
+  bool adopt(const state::AgentRecord& record);
+
+  /// Machines that live no longer than this object.
+  Sync<std::map<std::string, std::shared_ptr<VM::Impl>>> held_;
+};
+
+}  // namespace fireclaw

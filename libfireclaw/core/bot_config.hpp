@@ -1,0 +1,34 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "json/json.hpp"
+#include "state/templates.hpp"
+
+namespace fireclaw::core {
+
+/// Where in the guest the bot finds its configuration, and where it says how it is.
+inline constexpr std::string_view bot_config_file = "/run/fireclaw/agent.json";
+inline constexpr std::string_view bot_status_file = "/run/fireclaw/agent-status.json";
+
+/// Everything that a bot's configuration is made from.
+struct BotConfig {
+  std::string name;
+  state::Template from;
+  /// config.json's "irc" and "llm"; the template's own come above them.
+  std::optional<json::Value> irc;
+  std::optional<json::Value> llm;
+  /// Beyond the template.
+  std::optional<std::string> model;
+  std::optional<std::string> persona;
+  std::optional<std::string> trigger;
+  std::optional<bool> tools;
+  /// What "gateway" means: the host's address as the guest sees it.
+  std::string gateway;
+};
+
+/// The JSON text for agent/bot. Error(InvalidArgument) for a setting that is not possible, naming it.
+std::string to_bot_json(const BotConfig& config);
+
+}  // namespace fireclaw::core

@@ -1,0 +1,13 @@
+#pragma once
+
+#include "core/host_impl.hpp"
+#include "state/runs.hpp"
+
+namespace fireclaw::core {
+
+/// Ends the machine whose record this is, whoever started it, waits until it has ended, and undoes everything that was
+/// made for it. Also finds an engine whose starter was killed before it could be written down. True if an engine was
+/// running. Error(Timeout) if it cannot be killed.
+bool end_run(const Host::Impl& host, const state::RunRecord& record);
+
+}  // namespace fireclaw::core
