@@ -16,15 +16,10 @@ namespace {
 
 constexpr std::chrono::seconds turn_patience{60};
 
-/// Where the host's name servers are written; the second, where the first names systemd's stub only.
-const std::vector<std::filesystem::path>& resolver_files() {
-  static const std::vector<std::filesystem::path> files{"/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"};
-  return files;
-}
-
 net::NetworkPolicy policy_of(const Host::Impl& host) {
   auto policy = state::make_network_policy(state::read_config(host.layout.config()).network);
-  if (!policy.resolver) policy.resolver = find_resolver(resolver_files());
+  // The second is for hosts where the first names systemd's stub only.
+  if (!policy.resolver) policy.resolver = find_resolver({"/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"});
   return policy;
 }
 

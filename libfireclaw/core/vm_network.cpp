@@ -111,7 +111,7 @@ VmNetwork::VmNetwork(const Host::Impl& host, bool nic, NetworkMode mode, const N
 }
 
 VmNetwork::VmNetwork(const Host::Impl& host, const state::RunRecord& record)
-    : host_{host}, nic_{true}, mode_{network_mode_from_string(record.network)} {
+    : host_{host}, nic_{record.nic}, mode_{network_mode_from_string(record.network)} {
   if (!record.nat || !record.process) return;
   policy_ = to_policy(*record.nat);
   lease_ = net::Lease{policy_->address, record.id, policy_->tap, *record.process};

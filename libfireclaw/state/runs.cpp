@@ -109,7 +109,7 @@ RunRecord read_record(const std::filesystem::path& file) {
   record.hostname = value.at("hostname").as_string();
   record.cpus = static_cast<unsigned>(value.at("cpus").as_uint());
   record.memory_mib = static_cast<unsigned>(value.at("memory_mib").as_uint());
-  record.nic = value.at("nic").as_bool();
+  if (const auto nic = value.find("nic")) record.nic = nic->as_bool();
   record.network = value.at("network").as_string();
   record.created = std::chrono::system_clock::time_point{std::chrono::milliseconds{value.at("created_ms").as_int()}};
   record.engine = value.at("engine").as_string();

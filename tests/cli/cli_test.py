@@ -262,12 +262,79 @@ class Refusals(unittest.TestCase):
         self.assertEqual(machines(), [])
 
 
+@unittest.skipUnless(subprocess.run(["unshare", "--net", "true"], capture_output=True).returncode == 0,
+                     "no network namespace can be made")
+class Networks(unittest.TestCase):
+    """Each line of commands in a network namespace of its own."""
+
+    def script(self, *lines: str) -> "subprocess.CompletedProcess[str]":
+        words = arguments()
+        shell = "set -e; ip link set lo up; fireclaw() { " + " ".join(words) + ' "$@"; }\n' + "\n".join(lines)
+        environment = {name: value for name, value in os.environ.items() if name != "FIRECLAW_NET"}
+        return subprocess.run(["unshare", "--net", "sh", "-c", shell], capture_output=True, text=True,
+                              timeout=LIMIT_SECONDS, stdin=subprocess.DEVNULL, env=environment)
+
+    def output(self, *lines: str) -> str:
+        result = self.script(*lines)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(result.stderr, "")
+        return result.stdout
+
+    def test_a_machine_has_an_address_unless_told_otherwise(self) -> None:
+        report = json.loads(self.output("fireclaw run --json 'ip -4 -o address show dev eth0'"))
+        self.assertEqual(report["vm"]["network"], "nat")
+        self.assertIn(report["vm"]["address"] + "/24", report["stdout"])
+        self.assertNotEqual(report["vm"]["snapshot"], "")
+        self.assertEqual(self.output("fireclaw run --net none 'ls /sys/class/net'"), "lo\n")
+        self.assertEqual(self.output("FIRECLAW_NET=none fireclaw run 'ls /sys/class/net'"), "lo\n")
+
+    def test_a_published_port_answers(self) -> None:
+        command = "printf '#!/bin/sh\\necho hello\\n' > /tmp/h; chmod +x /tmp/h; echo up; nc -l -p 80 -e /tmp/h"
+        out = self.output("mkfifo /tmp/fireclaw-cli-$$", f'fireclaw run -p 8080:80 "{command}" > /tmp/fireclaw-cli-$$ &',
+                          "exec 3< /tmp/fireclaw-cli-$$", "rm /tmp/fireclaw-cli-$$", "read line <&3",
+                          "while ! busybox nc 127.0.0.1 8080 < /dev/null 2> /dev/null; do :; done", "wait")
+        self.assertEqual(out, "hello\n")
+
+    def test_options_for_nat_go_with_nothing_else(self) -> None:
+        for words in ("--net user -p 80:80", "--net none --allow 192.0.2.1", "--net none --egress none"):
+            result = self.script(f"fireclaw run {words} true")
+            self.assertEqual(result.returncode, 125, result.stderr)
+            self.assertIn("--net nat", result.stderr)
+        self.assertIn("'wide'", self.script("fireclaw run --egress wide true").stderr)
+        self.assertIn("'80'", self.script("fireclaw run -p 80 true").stderr)
+
+    def test_the_network_is_shown_made_and_removed(self) -> None:
+        show = json.loads(self.output("fireclaw network show --json"))
+        self.assertEqual((show["usable"], show["up"], show["subnet"]), (True, False, "172.16.0.0/24"))
+        out = self.output("fireclaw network up", "fireclaw network up", "fireclaw network show", "fireclaw network down",
+                          "fireclaw network down", "ip -o link | wc -l", "nft list ruleset")
+        self.assertIn("fcbr0 (up)", out)
+        self.assertTrue(out.endswith("there was nothing to remove\n1\n"), out)
+
+    def test_without_the_right_to_it_the_next_best_network_is_taken(self) -> None:
+        weak = "setpriv --bounding-set=-net_admin --inh-caps=-net_admin"
+        program = " ".join(arguments())
+        user = self.script(f"{weak} {program} run 'ip -4 -o address show dev eth0'")
+        if user.returncode == 0:  # an engine with a user-mode network
+            self.assertIn("10.0.2.15", user.stdout)
+            self.assertEqual(user.stderr, "")
+        else:
+            self.assertIn("the machine has no network", user.stderr)
+        refused = self.script(f"{weak} {program} run --net nat true")
+        self.assertEqual(refused.returncode, 125)
+        self.assertIn("CAP_NET_ADMIN", refused.stderr)
+        doctor = json.loads(self.script(f"{weak} {program} doctor --json").stdout)
+        found = [check for check in doctor["checks"] if check["name"] == "network nat"]
+        self.assertEqual([check["status"] for check in found], ["warning"])
+        self.assertIn("--net user", found[0]["remedy"])
+
+
 class Other(unittest.TestCase):
     def test_help_and_version_work_without_a_home(self) -> None:
         environment = {"HOME": "/nonexistent", "FIRECLAW_HOME": ""}
         version = subprocess.run([FIRECLAW, "--version"], capture_output=True, env=environment, timeout=LIMIT_SECONDS)
         self.assertRegex(version.stdout, rb"^fireclaw \d+\.\d+\.\d+\n$")
-        for words in ([], ["run"], ["setup"], ["doctor"], ["snapshot", "create"], ["image", "build"], ["bench"]):
+        for words in ([], ["run"], ["setup"], ["doctor"], ["snapshot", "create"], ["image", "build"], ["bench"], ["network"]):
             text = subprocess.run([FIRECLAW, *words, "--help"], capture_output=True, env=environment,
                                   timeout=LIMIT_SECONDS)
             self.assertEqual(text.returncode, 0)

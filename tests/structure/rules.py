@@ -56,9 +56,9 @@ STANDARD_HEADERS = set(
 # The C library's, the kernel's and the compiler's.
 SYSTEM_HEADER = re.compile(
     r"(sys|linux|net|netinet|arpa|asm|bits)/[\w/]+\.h"
-    r"|(cpuid|dirent|dlfcn|elf|endian|errno|fcntl|fnmatch|getopt|glob|grp|libgen|limits|link|malloc|poll|pthread|pty|pwd"
-    r"|sched|shadow|signal|spawn|stddef|stdint|stdio|stdlib|string|syscall|syslog|termios|time|ucontext|unistd|utime|utmp"
-    r"|wait)\.h"
+    r"|(cpuid|dirent|dlfcn|elf|endian|errno|fcntl|fnmatch|getopt|glob|grp|libgen|limits|link|malloc|netdb|poll|pthread"
+    r"|pty|pwd|sched|shadow|signal|spawn|stddef|stdint|stdio|stdlib|string|syscall|syslog|termios|time|ucontext|unistd"
+    r"|utime|utmp|wait)\.h"
 )
 
 # Tests, and what stands beside them for their use only.

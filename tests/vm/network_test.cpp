@@ -1,0 +1,394 @@
+// Real guests with addresses of their own on a real bridge behind a real firewall, in namespaces that the test makes.
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <csignal>
+#include <future>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "support.hpp"
+#include "world.hpp"
+
+using namespace fireclaw;
+using test::ask;
+using test::Listener;
+using test::NetworkHome;
+using test::shell;
+
+namespace {
+
+VMConfig with_nat(NatOptions options = {}) {
+  VMConfig config;
+  config.network = NetworkMode::Nat;
+  config.nat = std::move(options);
+  config.start = StartMode::RequireSnapshot;
+  return config;
+}
+
+/// What a guest hears from a TCP port: the server's words, or "nothing".
+std::string guest_asks(VM& vm, const std::string& address, int port) {
+  return shell(vm, "nc -w 5 " + address + " " + std::to_string(port) + " < /dev/null 2> /dev/null || echo nothing");
+}
+
+/// Has a guest answer "hello" on a TCP port; returns once it listens.
+void serve_hello(VM& vm, int port) {
+  const auto number = std::to_string(port);
+  shell(vm, "printf '#!/bin/sh\necho hello\n' > /tmp/hello; chmod +x /tmp/hello; (nc -ll -p " + number +
+                " -e /tmp/hello > /dev/null 2>&1 &)");
+  shell(vm, "while ! netstat -ltn | grep -q ':" + number + " '; do :; done");
+}
+
+/// `fireclaw run` as a process of its own, with a machine that runs until it is killed.
+class Owner {
+ public:
+  Owner(const NetworkHome& home, const std::vector<std::string>& options) {
+    std::vector<std::string> words{test::environment("FIRECLAW_PROGRAM", ""), "--home", home.path(), "run"};
+    if (const auto engine = test::environment("FIRECLAW_TEST_ENGINE", ""); !engine.empty()) {
+      words.insert(words.begin() + 1, {"--engine", engine});
+    }
+    words.insert(words.end(), options.begin(), options.end());
+    words.emplace_back("echo up; sleep 1000");
+    std::vector<char*> argv;
+    for (auto& word : words) argv.push_back(word.data());
+    argv.push_back(nullptr);
+    int output[2];
+    REQUIRE(::pipe2(output, O_CLOEXEC) == 0);
+    pid_ = ::fork();
+    REQUIRE(pid_ >= 0);
+    if (pid_ == 0) {
+      ::dup2(output[1], STDOUT_FILENO);
+      ::execv(argv[0], argv.data());
+      ::_exit(127);
+    }
+    ::close(output[1]);
+    char text[3]{};
+    const auto got = ::read(output[0], text, sizeof text);
+    ::close(output[0]);
+    REQUIRE(got == sizeof text);
+  }
+  Owner(const Owner&) = delete;
+  Owner& operator=(const Owner&) = delete;
+  ~Owner() { kill(); }
+  void kill() {
+    if (pid_ <= 0) return;
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+    pid_ = 0;
+  }
+
+ private:
+  pid_t pid_ = 0;
+};
+
+/// Everything of fireclaw's that a user of the namespace could see.
+std::string traces() {
+  return test::host("ip -o link | grep -o 'fcbr0[^:@ ]*' || true") +
+         test::host("nft list ruleset | grep -F 172.16.0 || true");
+}
+
+/// The same with a network that is up and has no machines.
+std::string idle_traces(const Host& host) {
+  Network::up(host);
+  return traces();
+}
+
+struct Fixture {
+  Fixture() { idle = idle_traces(host); }
+  ~Fixture() {
+    try {
+      Network::down(host);
+    } catch (const Error& problem) {
+      FAIL_CHECK(problem.what());
+    }
+  }
+  test::Internet internet;
+  NetworkHome home;
+  Host host = home.open();
+  std::string idle;
+};
+
+}  // namespace
+
+TEST_CASE_FIXTURE(Fixture, "a machine reaches the gateway's services, and nothing else of the host") {
+  const Listener irc{"0.0.0.0", 6667};
+  const Listener other{"0.0.0.0", 7777};
+  auto vm = VM::run(host, with_nat());
+  const auto address = vm.info().address;
+  CHECK(shell(vm, "ip -4 -o address show dev eth0").find(address + "/24") != std::string::npos);
+  CHECK(guest_asks(vm, "172.16.0.1", 6667) == address);
+  CHECK(guest_asks(vm, "172.16.0.1", 7777) == "nothing");
+  CHECK(guest_asks(vm, "198.51.100.1", 6667) == "nothing");
+  CHECK(guest_asks(vm, "198.51.100.1", 7777) == "nothing");
+  CHECK(shell(vm, "cat /etc/resolv.conf").find("172.16.0.1") != std::string::npos);
+
+  auto without = VM::run(host, with_nat({Egress::Internet, {}, {}, false}));
+  CHECK(guest_asks(without, "172.16.0.1", 6667) == "nothing");
+}
+
+TEST_CASE_FIXTURE(Fixture, "a machine that boots cold is connected like one that is restored") {
+  const Listener irc{"0.0.0.0", 6667};
+  auto config = with_nat();
+  config.start = StartMode::Cold;
+  auto vm = VM::run(host, config);
+  CHECK(guest_asks(vm, "172.16.0.1", 6667) == vm.info().address);
+}
+
+TEST_CASE_FIXTURE(Fixture, "machines do not reach each other, also when they lie about who they are") {
+  const Listener irc{"0.0.0.0", 6667};
+  auto a = VM::run(host, with_nat());
+  auto b = VM::run(host, with_nat());
+  const auto address = b.info().address;
+  REQUIRE(a.info().address != address);
+  serve_hello(b, 9000);
+  CHECK(guest_asks(b, address, 9000) == "hello");
+  CHECK(guest_asks(a, address, 9000) == "nothing");
+  CHECK(shell(a, "ping -c 1 -W 2 " + address + " > /dev/null && echo pong || echo silence") == "silence");
+
+  // Its own address works; another's, and another MAC, do not.
+  CHECK(shell(a, "ping -c 1 -W 5 172.16.0.1 > /dev/null && echo pong || echo silence") == "pong");
+  shell(a, "ip address add 172.16.0.200/24 dev eth0");
+  CHECK(shell(a, "ping -c 1 -W 2 -I 172.16.0.200 172.16.0.1 > /dev/null && echo pong || echo silence") == "silence");
+  CHECK(guest_asks(a, "172.16.0.1", 6667) == a.info().address);
+  shell(a, "ip link set eth0 down && ip link set eth0 address 02:fc:ac:10:00:c8 && ip link set eth0 up");
+  CHECK(shell(a, "ping -c 1 -W 2 172.16.0.1 > /dev/null && echo pong || echo silence") == "silence");
+}
+
+TEST_CASE_FIXTURE(Fixture, "egress decides what of the outside is reached") {
+  std::vector<std::unique_ptr<Listener>> servers;
+  internet.there().in([&] {
+    for (const int port : {80, 81}) {
+      servers.push_back(std::make_unique<Listener>("0.0.0.0", static_cast<std::uint16_t>(port)));
+    }
+  });
+  auto everywhere = VM::run(host, with_nat());
+  CHECK(guest_asks(everywhere, "203.0.113.7", 80) == "198.51.100.1");
+  CHECK(guest_asks(everywhere, "203.0.113.8", 81) == "198.51.100.1");
+  CHECK(guest_asks(everywhere, "10.20.30.40", 80) == "nothing");
+  everywhere.kill();
+
+  auto nowhere = VM::run(host, with_nat({Egress::None, {}, {}, true}));
+  CHECK(guest_asks(nowhere, "203.0.113.7", 80) == "nothing");
+  nowhere.kill();
+
+  auto some = VM::run(host, with_nat({Egress::Allowlist, {"203.0.113.7:80", "10.20.30.0/24:81/tcp"}, {}, true}));
+  CHECK(guest_asks(some, "203.0.113.7", 80) == "198.51.100.1");
+  CHECK(guest_asks(some, "203.0.113.7", 81) == "nothing");
+  CHECK(guest_asks(some, "203.0.113.8", 80) == "nothing");
+  CHECK(guest_asks(some, "10.20.30.40", 81) == "198.51.100.1");
+  CHECK(guest_asks(some, "10.20.30.40", 80) == "nothing");
+}
+
+TEST_CASE_FIXTURE(Fixture, "eight clones of one snapshot at once each have an address of their own, and use it") {
+  constexpr int count = 8;
+  const Listener irc{"0.0.0.0", 6667};
+  std::vector<std::future<std::pair<std::string, std::string>>> runs;
+  for (int i = 0; i < count; ++i) {
+    runs.push_back(std::async(std::launch::async, [this] {
+      auto vm = VM::run(host, with_nat());
+      return std::pair{vm.info().address, guest_asks(vm, "172.16.0.1", 6667)};
+    }));
+  }
+  std::set<std::string> addresses;
+  for (auto& run : runs) {
+    const auto [address, seen] = run.get();
+    CHECK(seen == address);
+    addresses.insert(address);
+  }
+  CHECK(addresses.size() == count);
+  CHECK(Network::info(host).leases.empty());
+  CHECK(traces() == idle);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a machine's snapshot is restored under another address, or without any network") {
+  const Listener irc{"0.0.0.0", 6667};
+  auto original = VM::run(host, with_nat());
+  const auto snapshot = original.snapshot("network-test");
+  const struct Removal {
+    const Host& host;
+    ~Removal() { Snapshot::remove(host, "network-test"); }
+  } removal{host};
+  CHECK(snapshot.info().network_device);
+  auto clone = snapshot.restore(host, with_nat());
+  CHECK(clone.info().address != original.info().address);
+  CHECK(guest_asks(clone, "172.16.0.1", 6667) == clone.info().address);
+  CHECK(guest_asks(original, "172.16.0.1", 6667) == original.info().address);
+
+  auto alone = snapshot.restore(host);
+  CHECK(alone.info().address.empty());
+  CHECK(shell(alone, "ls /sys/class/net").find("eth0") != std::string::npos);
+  CHECK(shell(alone, "ip route").empty());
+  CHECK(guest_asks(alone, "172.16.0.1", 6667) == "nothing");
+}
+
+TEST_CASE_FIXTURE(Fixture, "published ports lead into the machine from this host and from outside") {
+  auto vm = VM::run(host, with_nat({Egress::None, {}, {"8080:80", "127.0.0.1:8081:80"}, false}));
+  serve_hello(vm, 80);
+  CHECK(ask("127.0.0.1", 8080) == "hello\n");
+  CHECK(ask("127.0.0.1", 8081) == "hello\n");
+  CHECK(ask("198.51.100.1", 8080) == "hello\n");
+  CHECK(ask("198.51.100.1", 8081) == "refused");
+  internet.there().in([] {
+    CHECK(ask("198.51.100.1", 8080) == "hello\n");
+    CHECK(ask("198.51.100.1", 8081) != "hello\n");
+  });
+
+  const auto taken = test::error_of([&] { VM::run(host, with_nat({Egress::None, {}, {"8080:8080"}, true})); });
+  CHECK(taken.code() == ErrorCode::AlreadyExists);
+  CHECK(std::string{taken.what()}.find("8080") != std::string::npos);
+  const Listener busy{"0.0.0.0", 9090};
+  const auto used = test::error_of([&] { VM::run(host, with_nat({Egress::None, {}, {"9090:80"}, true})); });
+  CHECK(used.code() == ErrorCode::AlreadyExists);
+  CHECK(std::string{used.what()}.find("a program on this host uses port 9090") != std::string::npos);
+  // Neither has left anything.
+  CHECK(Network::info(host).leases.size() == 1);
+  vm.kill();
+  CHECK(ask("127.0.0.1", 8080) == "refused");
+  CHECK(traces() == idle);
+}
+
+TEST_CASE_FIXTURE(Fixture, "what a killed owner leaves is collected") {
+  Owner owner{home, {"--net", "nat", "-p", "8080:80"}};
+  REQUIRE(VM::list(host).size() == 1);
+  const auto machine = VM::list(host).front();
+  REQUIRE(Network::info(host).leases.size() == 1);
+  const auto lease = Network::info(host).leases.front();
+  CHECK(lease.alive);
+  CHECK(lease.vm == machine.id);
+  CHECK(lease.address == machine.address);
+  CHECK(traces() != idle);
+
+  owner.kill();
+  CHECK(test::wait_gone(machine.engine_pid, std::chrono::seconds{10}));
+  CHECK_FALSE(Network::info(host).leases.front().alive);
+  CHECK(host.collect_garbage().addresses == std::vector{lease.address});
+  CHECK(Network::info(host).leases.empty());
+  CHECK(traces() == idle);
+}
+
+TEST_CASE_FIXTURE(Fixture, "the next start takes back what a killed owner left") {
+  Owner owner{home, {"--net", "nat"}};
+  REQUIRE(Network::info(host).leases.size() == 1);
+  const auto left = Network::info(host).leases.front();
+  owner.kill();
+  CHECK(traces().find(left.address + " ") != std::string::npos);
+  auto vm = VM::run(host, with_nat());
+  const auto leases = Network::info(host).leases;
+  REQUIRE(leases.size() == 1);
+  CHECK(leases.front().vm == vm.info().id);
+  CHECK(traces().find(left.address + " ") == std::string::npos);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a detached machine keeps its address until its engine ends, whoever ends it") {
+  const Listener irc{"0.0.0.0", 6667};
+  auto config = with_nat();
+  config.detached = true;
+  std::string id;
+  std::string address;
+  std::int64_t engine = 0;
+  {
+    auto vm = VM::run(host, config);
+    id = vm.info().id;
+    address = vm.info().address;
+    engine = vm.info().engine_pid;
+  }
+  REQUIRE(Network::info(host).leases.size() == 1);
+  CHECK(Network::info(host).leases.front().holder_pid == engine);
+  CHECK(test::error_of([&] { Network::down(host); }).code() == ErrorCode::InvalidState);
+  {
+    auto again = VM::attach(host, id);
+    CHECK(again.info().address == address);
+    CHECK(guest_asks(again, "172.16.0.1", 6667) == address);
+  }
+  VM::kill(host, id);
+  CHECK(Network::info(host).leases.empty());
+  CHECK(traces() == idle);
+
+  // Ended by itself: the address is taken back by whoever collects.
+  auto vm = VM::run(host, config);
+  const auto second = vm.info();
+  ::kill(static_cast<pid_t>(second.engine_pid), SIGKILL);
+  CHECK(test::wait_gone(second.engine_pid, std::chrono::seconds{10}));
+  CHECK(host.collect_garbage().addresses == std::vector{second.address});
+  CHECK(traces() == idle);
+}
+
+TEST_CASE_FIXTURE(Fixture, "rules that somebody has flushed come back with the machines that run") {
+  const Listener irc{"0.0.0.0", 6667};
+  auto vm = VM::run(host, with_nat({Egress::None, {}, {"8080:80"}, true}));
+  const auto before = test::host("nft list map inet fireclaw published");
+  CHECK(guest_asks(vm, "172.16.0.1", 6667) == vm.info().address);
+  test::host("nft flush ruleset");
+  Network::up(host);
+  CHECK(test::host("nft list map inet fireclaw published") == before);
+  CHECK(guest_asks(vm, "172.16.0.1", 6667) == vm.info().address);
+}
+
+TEST_CASE_FIXTURE(Fixture, "down puts everything back, and the next machine brings it up again") {
+  Network::down(host);
+  const auto all = [] {
+    return test::host("ip -o link; ip -4 -o address; nft list ruleset; sysctl net.ipv4.ip_forward");
+  };
+  const auto before = all();
+  CHECK_FALSE(Network::info(host).up);
+  CHECK(Network::best_mode(host).mode == NetworkMode::Nat);
+  static_cast<void>(host.doctor());
+  CHECK(all() == before);  // looking changes nothing
+  {
+    auto vm = VM::run(host, with_nat());
+    CHECK(Network::info(host).up);
+    CHECK(shell(vm, "ping -c 1 -W 5 172.16.0.1 > /dev/null && echo pong") == "pong");
+  }
+  CHECK(Network::down(host));
+  CHECK_FALSE(Network::down(host));
+  CHECK(all() == before);
+}
+
+TEST_CASE("a subnet that is full is an error that says what to do") {
+  const NetworkHome home{R"({"bridge": "fctiny", "subnet": "10.99.0.0/30"})"};
+  const auto host = home.open();
+  CHECK(Network::info(host).capacity == 1);
+  {
+    auto only = VM::run(host, with_nat());
+    CHECK(only.info().address == "10.99.0.2");
+    const auto full = test::error_of([&] { VM::run(host, with_nat()); });
+    CHECK(full.code() == ErrorCode::InvalidState);
+    CHECK(std::string{full.what()}.find("stop some") != std::string::npos);
+    CHECK(std::string{full.what()}.find("network.subnet") != std::string::npos);
+  }
+  CHECK(VM::run(host, with_nat()).info().address == "10.99.0.2");
+  CHECK(Network::down(host));
+}
+
+TEST_CASE_FIXTURE(Fixture, "a subnet that is in use elsewhere is found out before anything is made") {
+  test::host("ip address add 10.98.0.1/16 dev uplink");
+  const NetworkHome other{R"({"bridge": "fcother", "subnet": "10.98.7.0/24"})"};
+  const auto there = other.open();
+  const auto info = Network::info(there);
+  REQUIRE(info.obstacles.size() == 1);
+  CHECK(info.obstacles.front().problem.find("10.98.7.0/24 overlaps") != std::string::npos);
+  CHECK(Network::best_mode(there).mode != NetworkMode::Nat);
+  CHECK(test::error_of([&] { VM::run(there, with_nat()); }).code() == ErrorCode::InvalidState);
+  CHECK(Network::info(there).leases.empty());
+  // And so is a bridge that belongs to another home folder.
+  const NetworkHome second;
+  CHECK(Network::best_mode(second.open()).mode != NetworkMode::Nat);
+  CHECK(Network::best_mode(host).mode == NetworkMode::Nat);
+}
+
+TEST_CASE_FIXTURE(Fixture, "options that cannot be are refused before anything runs") {
+  const auto code = [&](NatOptions options) {
+    return test::error_of([&] { VM::create(host, with_nat(std::move(options))); }).code();
+  };
+  CHECK(code({Egress::Allowlist, {"10.0.0.0/33"}, {}, true}) == ErrorCode::InvalidArgument);
+  CHECK(code({Egress::None, {"10.0.0.0/8"}, {}, true}) == ErrorCode::InvalidArgument);
+  CHECK(code({Egress::Internet, {}, {"80"}, true}) == ErrorCode::InvalidArgument);
+  CHECK(code({Egress::Internet, {}, {"80:80", "80:81"}, true}) == ErrorCode::InvalidArgument);
+  CHECK(Network::info(host).leases.empty());
+}
