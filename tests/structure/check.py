@@ -167,6 +167,10 @@ class Checker:
         candidates = [f"{source.folder}/{name}", f"include/{name}", f"libfireclaw/{name}", f"tests/{name}"]
         if source.is_test:
             candidates.append(f"agent/guestd/{name}")
+        if source.is_test or inside(source.path, ("apps",)):
+            # Within a program's folder also from folders below it.
+            top = "/".join(source.path.split("/")[:2])
+            candidates += [f"{top}/{name}", f"apps/{name}"]
         for candidate in candidates:
             if candidate in self.by_path and ".." not in name:
                 return candidate
@@ -197,7 +201,8 @@ class Checker:
             bad("tests", f"only tests may include \"{include.name}\"")
         elif inside(target, ("apps", "agent", "bindings", "examples")):
             top = "/".join(target.split("/")[:2])
-            if not inside(source.path, (top,)) and not source.is_test:
+            shared = top == rules.SHARED_BY_APPS and inside(source.path, ("apps",))
+            if not inside(source.path, (top,)) and not shared and not source.is_test:
                 bad("folder", f"\"{include.name}\" belongs to {top} alone")
 
     def check_angle_include(self, source: Source, include: Include) -> None:

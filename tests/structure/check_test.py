@@ -108,10 +108,11 @@ class CheckerTest(unittest.TestCase):
             "libfireclaw/sys/fd.hpp": HEADER,
             "apps/fireclaw/table.hpp": HEADER,
             "apps/fireclaw/main.cpp": '#include "table.hpp"\n#include "fireclaw/host.hpp"\n#include "sys/fd.hpp"\n',
-            "apps/overseer/main.cpp": '#include "apps/fireclaw/table.hpp"\n',
+            "apps/common/options.hpp": HEADER,
+            "apps/overseer/main.cpp": '#include "apps/fireclaw/table.hpp"\n#include "fireclaw/table.hpp"\n#include "common/options.hpp"\n',
             "bindings/module.cpp": '#include <pybind11/pybind11.h>\n#include "sys/fd.hpp"\n',
         }, ("apps/fireclaw/main.cpp", 3, "folder"), ("apps/overseer/main.cpp", 1, "include-path"),
-           ("bindings/module.cpp", 2, "folder"))
+           ("apps/overseer/main.cpp", 2, "folder"), ("bindings/module.cpp", 2, "folder"))
 
     def test_guestd_shares_the_wire_format_with_the_library_and_nothing_behind_it(self) -> None:
         self.expect({

@@ -25,6 +25,9 @@ SHARED_WITH_GUESTD = {
     "guest/tree.hpp",
 }
 
+# What all programs may use; otherwise each one's folder is its own.
+SHARED_BY_APPS = "apps/common"
+
 # Header pattern -> where it may be included: folders, relative to the checkout.
 LIBRARIES: dict[str, tuple[str, ...]] = {
     r"curl/.*": ("libfireclaw/http",),
@@ -35,6 +38,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     r"nftables/.*": ("libfireclaw/net",),
     r"fmt/.*": ("libfireclaw", "apps", "tests"),
     r"CLI/.*": ("apps",),
+    r"gnutls/.*": ("apps/overseer/tls_stream.cpp",),
     r"nlohmann/.*": ("apps",),
     r"pybind11/.*|Python\.h": ("bindings",),
 }

@@ -17,6 +17,7 @@ Listen = {listen}
 Ports = {port}
 MotdPhrase = welcome
 {identity}
+{tls}
 [Options]
 DNS = no
 Ident = no
@@ -36,17 +37,24 @@ class Ngircd:
     """Owns the process; `stop` and `start` restart it on the same port."""
 
     def __init__(self, folder: str, ping_timeout: int = 120, penalties: bool = False, listen: str = "127.0.0.1",
-                 port: int = 0) -> None:
-        """Without `penalties` the server does not make clients wait that say much."""
+                 port: int = 0, tls: str = "") -> None:
+        """Without `penalties` the server does not make clients wait that say much. With `tls` it has a port for that as
+        well; its certificate and key are that name's .pem and .key."""
         assert PATH is not None
         with socket.create_server((listen, port)) as probe:
             self.port: int = probe.getsockname()[1]
+        self.tls_port = 0
+        tls_section = ""
+        if tls:
+            with socket.create_server((listen, 0)) as probe:
+                self.tls_port = probe.getsockname()[1]
+            tls_section = f"[SSL]\nCertFile = {tls}.pem\nKeyFile = {tls}.key\nPorts = {self.tls_port}\n"
         self._path = os.path.join(folder, "ngircd.conf")
         self._log = os.path.join(folder, "ngircd.log")
         # Started as root it would change to nobody and into an empty root, which a test cannot give it.
         identity = "ServerUID = root\nServerGID = root" if os.getuid() == 0 else ""
         with open(self._path, "w", encoding="ascii") as file:
-            file.write(_CONFIG.format(listen=listen, port=self.port, ping=ping_timeout, identity=identity,
+            file.write(_CONFIG.format(listen=listen, port=self.port, ping=ping_timeout, identity=identity, tls=tls_section,
                                       penalty="" if penalties else "MaxPenaltyTime = 0"))
         self._process: Optional[subprocess.Popen[bytes]] = None
         self.start()

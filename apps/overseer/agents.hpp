@@ -1,0 +1,44 @@
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "fireclaw/agent.hpp"
+
+namespace fireclaw::overseer {
+
+/// Notices the end of an agent's machine.
+class EndWatch {
+ public:
+  virtual ~EndWatch() = default;
+  /// For poll(2): readable once the machine has ended.
+  [[nodiscard]] virtual int fd() const = 0;
+};
+
+/// What the overseer needs of fireclaw::AgentManager, in the same terms. Called from several threads at once; throws
+/// fireclaw::Error.
+class Agents {
+ public:
+  virtual ~Agents() = default;
+
+  virtual std::vector<AgentTemplate> templates() = 0;
+  virtual std::vector<AgentInfo> list() = 0;
+  virtual AgentInfo info(const std::string& name) = 0;
+  virtual AgentInfo status(const std::string& name) = 0;
+  virtual AgentInfo start(const AgentConfig& config) = 0;
+  virtual void stop(const std::string& name) = 0;
+  virtual AgentInfo restart(const std::string& name, std::stop_token stop) = 0;
+  virtual void remove(const std::string& name) = 0;
+  virtual AgentInfo reload(const std::string& name, const AgentSettings& settings) = 0;
+  virtual void pause(const std::string& name) = 0;
+  virtual void resume(const std::string& name) = 0;
+  virtual ReconcileReport reconcile() = 0;
+  virtual std::unique_ptr<EndWatch> watch(const std::string& name) = 0;
+  virtual std::string logs(const std::string& name, std::size_t lines) = 0;
+  virtual std::string memory(const std::string& name) = 0;
+};
+
+}  // namespace fireclaw::overseer

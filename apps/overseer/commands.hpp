@@ -1,0 +1,69 @@
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace fireclaw::overseer {
+
+enum class Verb {
+  Invoke,
+  Destroy,
+  Restart,
+  StopAll,
+  Pause,
+  Resume,
+  Model,
+  Persona,
+  List,
+  Status,
+  Logs,
+  Memory,
+  Templates,
+  Say,
+  Snapshot,
+  Fork,
+  Help,
+  Version,
+};
+
+/// What somebody wants done. Which members mean something depends on the verb.
+struct Command {
+  Verb verb = Verb::Help;
+  /// The agent; empty with Invoke: the template's own name.
+  std::string agent;
+  std::string template_name;
+  /// Model: the new one; Persona and Say: the text; Fork: the new agent; Help: a command's word, or empty.
+  std::string text;
+  /// Invoke: instead of the template's.
+  std::optional<std::string> model;
+  /// Logs: how many.
+  std::size_t lines = 0;
+
+  bool operator==(const Command&) const = default;
+};
+
+/// A command that cannot be carried out: what to say to who wrote it, in one line.
+struct Malformed {
+  std::string help;
+
+  bool operator==(const Malformed&) const = default;
+};
+
+inline constexpr std::size_t default_log_lines = 5;
+inline constexpr std::size_t most_log_lines = 20;
+
+/// Reads a clean line. None if it is no command: those begin with an exclamation mark and a letter.
+std::optional<std::variant<Command, Malformed>> parse_command(std::string_view line);
+
+/// The word with its exclamation mark: "!invoke".
+std::string_view word_of(Verb verb);
+/// A command as one would write it.
+std::string to_text(const Command& command);
+/// One line about the command of that word (with or without the mark), or about all of them.
+std::string help_for(std::string_view word);
+
+}  // namespace fireclaw::overseer

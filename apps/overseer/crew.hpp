@@ -1,0 +1,76 @@
+#pragma once
+
+#include <cstddef>
+#include <deque>
+#include <functional>
+#include <map>
+#include <stop_token>
+#include <string>
+
+#include "event_loop.hpp"
+#include "worker_pool.hpp"
+
+namespace fireclaw::overseer {
+
+/// Work on agents: on threads of its own, a bounded number of them, so that the loop never waits. What changes one
+/// agent is done in the order it came; different agents are worked on side by side. Members belong to the loop's
+/// thread. Destruction waits for what runs; the loop must outlive it.
+class Crew {
+ public:
+  /// Runs on a worker; must not throw. What it returns is then called on the loop's thread.
+  using Work = std::function<EventLoop::Task(std::stop_token stop)>;
+
+  struct Size {
+    /// Starts, stops and other changes at the same time.
+    unsigned changes = 4;
+    /// Questions to guests at the same time.
+    unsigned questions = 4;
+    /// Changes that may wait.
+    std::size_t most_waiting = 100;
+  };
+
+  Crew(EventLoop& loop, Size size);
+
+  /// False if too much waits already, or after stop(). `dropped` is called instead if it never comes to it.
+  bool change(const std::string& agent, Work work, EventLoop::Task dropped);
+  /// Asks a guest, which may take seconds. False likewise.
+  bool ask(Work work);
+  /// Reads what is known on the host: quick, and never behind the others.
+  void look(Work work);
+
+  /// Drops what waits, and has what runs come to an end: starts are undone.
+  void stop();
+  [[nodiscard]] std::stop_token stop_token() const { return stop_.get_token(); }
+  /// Calls `task` once, when nothing runs or waits any more.
+  void when_idle(EventLoop::Task task);
+  /// Changes that run or wait.
+  [[nodiscard]] std::size_t busy() const { return changes_; }
+  /// Lets work begin again after stop().
+  void restart() { stop_ = std::stop_source{}; }
+
+ private:
+  struct Job {
+    Work work;
+    EventLoop::Task dropped;
+  };
+
+  void begin(const std::string& agent);
+  void finish(const std::string& agent, const EventLoop::Task& task);
+  void run(WorkerPool& pool, Work work, std::function<void(EventLoop::Task)> done);
+  void check_idle();
+
+  EventLoop& loop_;
+  Size size_;
+  std::stop_source stop_;
+  /// By agent; the first of each runs.
+  std::map<std::string, std::deque<Job>> queues_;
+  std::size_t changes_ = 0;
+  std::size_t questions_ = 0;
+  EventLoop::Task on_idle_;
+  // Last, so that no thread outlives what it uses.
+  WorkerPool change_pool_;
+  WorkerPool question_pool_;
+  WorkerPool look_pool_;
+};
+
+}  // namespace fireclaw::overseer

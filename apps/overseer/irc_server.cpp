@@ -1,0 +1,215 @@
+#include "irc_server.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <random>
+#include <string_view>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "event_loop.hpp"
+#include "fd.hpp"
+#include "fireclaw/error.hpp"
+#include "pacing.hpp"
+#include "resolver.hpp"
+
+namespace fireclaw::overseer {
+namespace {
+
+constexpr std::string_view configuration = R"(# Written by fireclaw at each start.
+[Global]
+Name = irc.fireclaw
+Info = fireclaw's private server
+AdminInfo1 = fireclaw
+MotdPhrase = People, agents and the overseer of this machine meet here.
+Listen = {}
+Ports = {}
+{}
+[Limits]
+MaxConnections = 0
+MaxConnectionsIP = 0
+MaxJoins = 50
+MaxNickLength = 30
+PingTimeout = 120
+PongTimeout = 60
+
+[Options]
+AllowRemoteOper = no
+ChrootDir =
+DNS = no
+Ident = no
+PAM = no
+
+[Channel]
+Name = #agents
+Topic = Agents
+Modes = tn
+
+[Channel]
+Name = #control
+Topic = The overseer listens here: !help
+Modes = tn
+)";
+
+constexpr std::chrono::milliseconds look_again{50};
+constexpr std::chrono::seconds good_life{60};
+constexpr std::chrono::seconds goodbye_limit{5};
+
+void write_private(const std::filesystem::path& path, std::string_view text) {
+  const auto beside = path.native() + ".new";
+  const Fd file{::open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600)};
+  if (!file || ::write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
+    throw Error{ErrorCode::Io, fmt::format("'{}' cannot be written: {}", beside, std::strerror(errno))};
+  }
+  std::filesystem::rename(beside, path);
+}
+
+/// The server's process, as long as it lives.
+class Server {
+ public:
+  Server(EventLoop& loop, const IrcServerOptions& options, const Notifier& notifier, const Log& log)
+      : loop_{loop},
+        options_{options},
+        notifier_{notifier},
+        log_{log},
+        config_{options.folder / "ngircd.conf"},
+        backoff_{Seconds{0.5}, Seconds{60}, 2.0, std::random_device{}()} {}
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  void start() {
+    const auto program = options_.program.native();
+    const auto config = config_.native();
+    const auto parent = ::getpid();
+    began_ = EventLoop::Clock::now();
+    pid_ = ::fork();
+    if (pid_ < 0) throw Error{ErrorCode::Io, fmt::format("fork: {}", std::strerror(errno))};
+    if (pid_ == 0) {
+      sigset_t none;
+      sigemptyset(&none);
+      ::sigprocmask(SIG_SETMASK, &none, nullptr);
+      ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+      if (::getppid() != parent) ::_exit(0);
+      ::execl(program.c_str(), program.c_str(), "--nodaemon", "--config", config.c_str(), nullptr);
+      ::_exit(127);
+    }
+    ended_ = Fd{static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0))};
+    if (!ended_) throw Error{ErrorCode::Io, fmt::format("pidfd_open: {}", std::strerror(errno))};
+    watching_ = loop_.watch(ended_.get(), POLLIN, [this](short) { on_end(); });
+    look();
+  }
+
+  void stop() {
+    stopping_ = true;
+    loop_.cancel(std::exchange(timer_, 0));
+    if (pid_ <= 0) return loop_.quit();
+    ::kill(pid_, SIGTERM);
+    timer_ = loop_.after(goodbye_limit, [this] { ::kill(pid_, SIGKILL); });
+  }
+
+ private:
+  /// Says that the server is there once it is.
+  void look() {
+    timer_ = 0;
+    if (pid_ <= 0 || stopping_) return;
+    if (answers()) {
+      log_(LogLevel::Info, fmt::format("IRC server on {} port {}", fmt::join(options_.addresses, ", "), options_.port));
+      notifier_.tell("READY=1\nSTATUS=serving");
+    } else {
+      timer_ = loop_.after(look_again, [this] { look(); });
+    }
+  }
+
+  [[nodiscard]] bool answers() const {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(options_.port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    const Fd socket{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    return ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+  }
+
+  void on_end() {
+    int status = 0;
+    ::waitpid(pid_, &status, 0);
+    pid_ = 0;
+    loop_.cancel(std::exchange(watching_, 0));
+    loop_.cancel(std::exchange(timer_, 0));
+    ended_.reset();
+    if (stopping_) return loop_.quit();
+    if (EventLoop::Clock::now() - began_ >= good_life) backoff_.reset();
+    const auto wait = backoff_.next();
+    log_(LogLevel::Error, fmt::format("the IRC server ended with {} {}; starting it again in {:.1f} s",
+                                      WIFSIGNALED(status) ? "signal" : "status",
+                                      WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), wait.count()));
+    timer_ = loop_.after(std::chrono::duration_cast<EventLoop::Clock::duration>(wait), [this] { start(); });
+  }
+
+  EventLoop& loop_;
+  const IrcServerOptions& options_;
+  const Notifier& notifier_;
+  const Log& log_;
+  std::filesystem::path config_;
+  Backoff backoff_;
+  TimePoint began_;
+  pid_t pid_ = 0;
+  Fd ended_;
+  EventLoop::Id watching_ = 0;
+  EventLoop::Id timer_ = 0;
+  bool stopping_ = false;
+};
+
+void keep_watchdog(EventLoop& loop, const Notifier& notifier) {
+  if (!notifier.watchdog()) return;
+  notifier.tell("WATCHDOG=1");
+  loop.after(*notifier.watchdog(), [&loop, &notifier] { keep_watchdog(loop, notifier); });
+}
+
+}  // namespace
+
+std::string to_ngircd_conf(const IrcServerOptions& options, bool as_root) {
+  const auto* identity = as_root ? "ServerUID = nobody\nServerGID = nogroup\n" : "";
+  return fmt::format(configuration, fmt::join(options.addresses, ","), options.port, identity);
+}
+
+std::filesystem::path find_ngircd() {
+  const char* path = std::getenv("PATH");
+  std::string_view folders = path == nullptr ? "" : path;
+  while (!folders.empty()) {
+    const auto folder = folders.substr(0, folders.find(':'));
+    folders.remove_prefix(std::min(folder.size() + 1, folders.size()));
+    const auto program = std::filesystem::path{folder} / "ngircd";
+    if (folder.starts_with('/') && ::access(program.c_str(), X_OK) == 0) return program;
+  }
+  for (const auto* program : {"/usr/sbin/ngircd", "/usr/local/sbin/ngircd"}) {
+    if (::access(program, X_OK) == 0) return program;
+  }
+  throw Error{ErrorCode::NotFound, "ngircd is not installed; on Debian: apt-get install ngircd"};
+}
+
+int run_irc_server(const IrcServerOptions& options, Signals& signals, const Notifier& notifier, const Log& log) {
+  std::filesystem::create_directories(options.folder);
+  write_private(options.folder / "ngircd.conf", to_ngircd_conf(options, ::geteuid() == 0));
+  EventLoop loop;
+  Server server{loop, options, notifier, log};
+  signals.attach(loop, [&](int) {
+    notifier.tell("STOPPING=1");
+    server.stop();
+  });
+  server.start();
+  keep_watchdog(loop, notifier);
+  loop.run();
+  return 0;
+}
+
+}  // namespace fireclaw::overseer

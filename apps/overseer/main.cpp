@@ -1,0 +1,18 @@
+#include "fireclaw/host.hpp"
+#include "fireclaw/network.hpp"
+#include "library_agents.hpp"
+#include "program.hpp"
+
+int main(int argc, char** argv) {
+  using namespace fireclaw;
+  overseer::Backend backend;
+  backend.agents = [](const cli::HostArguments& arguments, LogSink log) {
+    return overseer::library_agents(Host::open(cli::host_options(arguments, std::move(log))));
+  };
+  backend.addresses = [](const cli::HostArguments& arguments, LogSink log) {
+    const auto host = Host::open(cli::host_options(arguments, std::move(log)));
+    Network::up(host);
+    return std::vector<std::string>{Network::info(host).gateway};
+  };
+  return overseer::run_program(argc, argv, backend);
+}

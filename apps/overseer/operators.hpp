@@ -1,0 +1,36 @@
+#pragma once
+
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace fireclaw::overseer {
+
+/// Who may give commands: masks such as "alice!*@example.org", and services accounts as "account:alice". With none of
+/// them everybody in the control channel may, the agents excepted.
+class Operators {
+ public:
+  /// Error(InvalidArgument) naming an entry that is neither.
+  explicit Operators(const std::vector<std::string>& entries);
+
+  [[nodiscard]] bool empty() const { return masks_.empty() && accounts_.empty(); }
+  [[nodiscard]] bool need_accounts() const { return !accounts_.empty(); }
+  /// `source` is nick!user@host; `account` the sender's services account as the server says it, or empty.
+  [[nodiscard]] bool lists(std::string_view source, std::string_view account) const;
+
+ private:
+  std::vector<std::string> masks_;
+  std::set<std::string> accounts_;
+};
+
+/// What tells an agent from a person where no list of operators does.
+struct AgentTraces {
+  std::set<std::string> nicks;
+  std::set<std::string> addresses;
+
+  /// Whether somebody is one of the agents, by nick or by where the connection comes from.
+  [[nodiscard]] bool fit(std::string_view source) const;
+};
+
+}  // namespace fireclaw::overseer

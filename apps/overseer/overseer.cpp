@@ -1,0 +1,318 @@
+#include "overseer.hpp"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <utility>
+#include <variant>
+
+#include <fmt/format.h>
+
+#include "fireclaw/error.hpp"
+#include "fireclaw/version.hpp"
+#include "text.hpp"
+
+namespace fireclaw::overseer {
+namespace {
+
+constexpr std::size_t most_announcements = 50;
+constexpr std::chrono::seconds refusal_memory{60};
+constexpr std::size_t most_refusals = 1000;
+constexpr std::chrono::minutes relay_life{10};
+constexpr std::size_t longest_quote = 60;
+
+/// "3 agents run (a, b, c)"; empty for none.
+std::string counted(const std::vector<std::string>& names, std::string_view one, std::string_view many) {
+  if (names.empty()) return {};
+  std::string list;
+  for (const auto& name : names) list += (list.empty() ? "" : ", ") + name;
+  return fmt::format("{} {} ({})", names.size(), names.size() == 1 ? one : many, list);
+}
+
+std::string to_line(const ReconcileReport& report) {
+  std::string line;
+  for (const auto& part : {counted(report.adopted, "agent runs", "agents run"),
+                           counted(report.crashed, "was found dead", "were found dead"),
+                           counted(report.orphans, "machine of no agent was ended", "machines of no agent were ended"),
+                           counted(report.busy, "is being started or stopped", "are being started or stopped")}) {
+    if (!part.empty()) line += (line.empty() ? "" : ", ") + part;
+  }
+  return line.empty() ? "no agent runs" : line;
+}
+
+}  // namespace
+
+Overseer::Overseer(EventLoop& loop, Agents& agents, const Settings& settings, const std::filesystem::path& folder,
+                   const Notifier& notifier, const Log& log)
+    : loop_{loop},
+      agents_{agents},
+      settings_{settings},
+      notifier_{notifier},
+      log_{log},
+      operators_{settings.operators},
+      audit_{settings.audit_log.empty() ? folder / "audit.log" : settings.audit_log},
+      status_{loop,
+              {{"/metrics",
+                [this] {
+                  metrics_.irc(joined(), link_.connections());
+                  metrics_.busy(crew_.busy());
+                  return StatusServer::Page{"text/plain; version=0.0.4", metrics_.text()};
+                }},
+               {"/status",
+                [this] {
+                  return StatusServer::Page{"application/json", status_json()};
+                }}}},
+      refusal_pace_{3, Seconds{20}, EventLoop::Clock::now()},
+      supervisor_{loop,
+                  agents,
+                  crew_,
+                  metrics_,
+                  settings.supervision,
+                  [this](const Supervisor::Report& made) { report(made); }},
+      desk_{loop,
+            agents,
+            crew_,
+            supervisor_,
+            metrics_,
+            audit_,
+            log,
+            [this](const std::string& target, std::string_view line) { say(target, line); },
+            [this](const AgentInfo& agent, const std::string& text, const Asker& asker) {
+              return deliver(agent, text, asker);
+            }},
+      link_{loop,
+            [&] {
+              auto server = settings.server;
+              server.only_loopback = operators_.empty();
+              return server;
+            }(),
+            settings.identity,
+            settings.times,
+            settings.pace,
+            [this](const IrcEvent& event) { on_event(event); }},
+      crew_{loop, settings.crew} {
+  status_.add(listen_unix(folder / "socket"));
+  if (settings.metrics.starts_with('/')) {
+    status_.add(listen_unix(settings.metrics));
+  } else if (!settings.metrics.empty()) {
+    status_.add(listen_loopback(settings.metrics));
+  }
+}
+
+void Overseer::begin() {
+  reconcile();
+  link_.connect();
+  notifier_.tell("READY=1\nSTATUS=looking after agents");
+  tell_watchdog();
+}
+
+void Overseer::tell_watchdog() {
+  // From the loop itself: it stops when the loop does.
+  if (!notifier_.watchdog()) return;
+  notifier_.tell("WATCHDOG=1");
+  loop_.after(*notifier_.watchdog(), [this] { tell_watchdog(); });
+}
+
+void Overseer::reconcile() {
+  const auto work = [this](const std::stop_token&) -> EventLoop::Task {
+    std::string line;
+    bool done = true;
+    try {
+      line = to_line(agents_.reconcile());
+    } catch (const std::exception& problem) {
+      line = fmt::format("cannot tell how the agents are: {}", to_line(problem));
+      done = false;
+    }
+    return [this, line, done] {
+      if (ending_) return;
+      announce(fmt::format("Overseer of fireclaw {}: {}. !help lists the commands", FIRECLAW_VERSION_STRING, line));
+      desk_.write_down({"overseer", {}, {}, "reconcile", done ? "done" : "failed", line});
+      supervisor_.begin();
+    };
+  };
+  crew_.change({}, work, {});
+}
+
+void Overseer::on_event(const IrcEvent& event) {
+  if (const auto* online = std::get_if<IrcOnline>(&event)) {
+    on_online(*online);
+  } else if (std::holds_alternative<IrcJoined>(event)) {
+    log_(LogLevel::Info, fmt::format("in {}", settings_.identity.channel));
+    flush_announcements();
+  } else if (const auto* text = std::get_if<IrcText>(&event)) {
+    on_text(*text);
+  } else if (const auto* nobody = std::get_if<IrcNobody>(&event)) {
+    const auto found = relays_.find(fold(nobody->nick));
+    if (found == relays_.end()) return;
+    say(found->second.asker.reply_to, fmt::format("\"{}\" is not on IRC at the moment", clean_line(nobody->nick)));
+    relays_.erase(found);
+  } else if (const auto* trouble = std::get_if<IrcTrouble>(&event)) {
+    log_(LogLevel::Warning, trouble->what);
+  } else if (const auto* closed = std::get_if<IrcClosed>(&event)) {
+    log_(LogLevel::Warning, closed->reason);
+  }
+}
+
+void Overseer::on_online(const IrcOnline& online) {
+  log_(LogLevel::Info, fmt::format("on IRC as {} at {}:{}", online.nick, settings_.server.host, settings_.server.port));
+  if (operators_.need_accounts() && !online.accounts) {
+    log_(LogLevel::Warning,
+         "this server does not say who is logged in: operators named as account:… are not recognised");
+  }
+}
+
+void Overseer::on_text(const IrcText& text) {
+  if (relay(text)) return;
+  std::string_view line = text.text;
+  // "overseer: !list" is the same as "!list".
+  const auto nick = link_.session()->nick();
+  if (line.size() > nick.size() && fold(line.substr(0, nick.size())) == fold(nick) &&
+      (line[nick.size()] == ':' || line[nick.size()] == ',')) {
+    line.remove_prefix(nick.size() + 1);
+    line.remove_prefix(std::min(line.find_first_not_of(' '), line.size()));
+  }
+  const auto parsed = parse_command(line);
+  if (!parsed) return;
+  if (!may_command(text)) return refuse(text, line);
+  const auto sender = text.source.substr(0, text.source.find('!'));
+  const Asker asker{clean_line(text.source), clean_line(text.account),
+                    text.in_private ? sender : settings_.identity.channel};
+  if (ending_) return say(asker.reply_to, "The overseer ends and begins nothing new");
+  if (const auto* malformed = std::get_if<Malformed>(&*parsed)) {
+    metrics_.command("malformed", "failed");
+    return say(asker.reply_to, malformed->help);
+  }
+  desk_.take(asker, std::get<Command>(*parsed));
+}
+
+bool Overseer::relay(const IrcText& text) {
+  if (!text.in_private) return false;
+  const auto nick = text.source.substr(0, text.source.find('!'));
+  const auto found = relays_.find(fold(nick));
+  if (found == relays_.end()) return false;
+  if (EventLoop::Clock::now() > found->second.until) {
+    relays_.erase(found);
+    return false;
+  }
+  say(found->second.asker.reply_to, fmt::format("<{}> {}", clean_line(nick), text.text));
+  return true;
+}
+
+Outcome Overseer::deliver(const AgentInfo& agent, const std::string& text, const Asker& asker) {
+  if (!link_.say(agent.nick, text)) return {false, {"The overseer is not on IRC at the moment"}, agent};
+  relays_.insert_or_assign(fold(agent.nick), Relay{asker, EventLoop::Clock::now() + relay_life});
+  return {true, {}, agent};
+}
+
+bool Overseer::may_command(const IrcText& text) const {
+  if (!operators_.empty()) return operators_.lists(text.source, text.account);
+  return link_.session()->is_member(text.source.substr(0, text.source.find('!'))) &&
+         !supervisor_.traces().fit(text.source);
+}
+
+void Overseer::refuse(const IrcText& text, std::string_view line) {
+  metrics_.refused();
+  const auto now = EventLoop::Clock::now();
+  const auto sender = text.source.substr(0, text.source.find('!'));
+  const auto where = text.in_private ? sender : settings_.identity.channel;
+  const auto found = refusals_.find(fold(sender));
+  if (found != refusals_.end()) {
+    // Answered and written down a moment ago; the rest is only counted, whoever has the longer breath.
+    ++found->second.more;
+    return;
+  }
+  if (refusals_.size() == most_refusals) return;
+  refusals_.emplace(fold(sender), Refusal{now, 0});
+  loop_.after(refusal_memory, [this, key = fold(sender), source = clean_line(text.source), where] {
+    const auto node = refusals_.extract(key);
+    if (node.mapped().more == 0) return;
+    desk_.write_down({source, {}, where, fmt::format("{} more commands", node.mapped().more), "refused", {}});
+  });
+  const auto command = shorten(clean_line(line), longest_quote);
+  desk_.write_down({clean_line(text.source), clean_line(text.account), where, command, "refused", "not an operator"});
+  log_(LogLevel::Warning, fmt::format("refused {}: {}", text.source, command));
+  if (refusal_pace_.take(now)) say(where, fmt::format("{}: you may not give commands here", clean_line(sender)));
+}
+
+void Overseer::report(const Supervisor::Report& made) {
+  log_(made.done ? LogLevel::Info : LogLevel::Warning, made.line);
+  announce(made.line);
+  desk_.write_down({"overseer",
+                    {},
+                    {},
+                    made.action.empty() ? "watch" : made.action,
+                    made.done ? "done" : "failed",
+                    made.line,
+                    made.took});
+}
+
+void Overseer::announce(const std::string& line) {
+  announcements_.push_back(line);
+  if (announcements_.size() > most_announcements) announcements_.pop_front();
+  flush_announcements();
+}
+
+void Overseer::flush_announcements() {
+  if (!joined()) return;
+  for (const auto& line : std::exchange(announcements_, {})) link_.say(settings_.identity.channel, line);
+}
+
+void Overseer::say(const std::string& target, std::string_view line) {
+  if (!link_.say(target, line)) log_(LogLevel::Debug, fmt::format("not said to {}: {}", target, line));
+}
+
+bool Overseer::joined() const { return link_.session() != nullptr && link_.session()->joined(); }
+
+void Overseer::shut_down() {
+  if (std::exchange(ending_, true)) return;
+  log_(LogLevel::Info, settings_.stop_agents ? "ending, and the agents too" : "ending; agents go on");
+  notifier_.tell("STOPPING=1\nSTATUS=finishing what runs");
+  supervisor_.end();
+  crew_.stop();
+  crew_.when_idle([this] {
+    if (!settings_.stop_agents) return say_goodbye();
+    crew_.restart();
+    desk_.stop_all([this](const Outcome& outcome) {
+      for (const auto& line : outcome.lines) {
+        log_(outcome.done ? LogLevel::Info : LogLevel::Error, line);
+        say(settings_.identity.channel, line);
+      }
+      desk_.write_down({"overseer",
+                        {},
+                        {},
+                        "stop agents",
+                        outcome.done ? "done" : "failed",
+                        outcome.lines.empty() ? std::string{} : outcome.lines.front()});
+      say_goodbye();
+    });
+  });
+}
+
+void Overseer::say_goodbye() {
+  link_.quit(settings_.stop_agents ? "overseer ends, and the agents too" : "overseer ends; agents go on",
+             [this] { loop_.quit(); });
+}
+
+std::string Overseer::status_json() const {
+  nlohmann::ordered_json agents = nlohmann::ordered_json::array();
+  for (const auto& info : supervisor_.known()) {
+    agents.push_back(
+        {{"name", info.name}, {"model", info.model}, {"address", info.address}, {"running", !info.vm.empty()}});
+  }
+  const auto* session = link_.session();
+  const auto up = std::chrono::duration_cast<std::chrono::seconds>(EventLoop::Clock::now() - began_);
+  const nlohmann::ordered_json json{{"version", FIRECLAW_VERSION_STRING},
+                                    {"pid", ::getpid()},
+                                    {"uptime_s", up.count()},
+                                    {"ending", ending_},
+                                    {"irc",
+                                     {{"server", fmt::format("{}:{}", settings_.server.host, settings_.server.port)},
+                                      {"nick", session != nullptr ? session->nick() : ""},
+                                      {"online", session != nullptr && session->online()},
+                                      {"channel", settings_.identity.channel},
+                                      {"joined", joined()}}},
+                                    {"changes", crew_.busy()},
+                                    {"agents", agents}};
+  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace fireclaw::overseer

@@ -1,0 +1,362 @@
+#include "program.hpp"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <sstream>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "fireclaw/error.hpp"
+#include "fireclaw/version.hpp"
+#include "irc_server.hpp"
+#include "log.hpp"
+#include "notifier.hpp"
+#include "overseer.hpp"
+#include "settings.hpp"
+#include "signals.hpp"
+#include "status_server.hpp"
+#include "text.hpp"
+#include "units.hpp"
+
+namespace fireclaw::overseer {
+namespace {
+
+/// As the command line of fireclaw has it.
+constexpr int exit_failure = 125;
+
+constexpr const char* settings_help =
+    "Everything can also be set in a file, a JSON object, FILE of --config or else overseer.json in the home folder; "
+    "the\n"
+    "command line stands above it:\n"
+    "  server port tls tls_verify tls_ca password         the IRC server (\"localhost\" 6667; with tls 6697)\n"
+    "  nick user realname sasl_user sasl_password         who to be there\n"
+    "  channel channel_key operators                      where to listen, and whom to obey (a list)\n"
+    "  message_burst message_interval_s                   how fast to speak (5, then one each 1.0)\n"
+    "  connect_timeout_s reconnect_first_s reconnect_longest_s ping_after_s ping_timeout_s regain_s rejoin_s\n"
+    "  workers most_waiting                               changes to agents at once (4), and waiting (100)\n"
+    "  restart_tries restart_wait_s restart_forgiven_s    for agents that die (3, 1.0, 300)\n"
+    "  audit_log metrics log_level stop_agents\n\n"
+    "An operator is a mask as in alice!*@example.org, or account:alice for who is logged in to the network's "
+    "services.\n"
+    "Without operators everybody in the channel is obeyed but the agents, and only a server on localhost is used.\n\n"
+    "Examples:\n"
+    "  fireclaw overseer\n"
+    "  fireclaw overseer --server irc.example.org --tls --operator account:alice\n"
+    "  fireclaw overseer install --config /etc/fireclaw/overseer.json\n"
+    "  fireclaw overseer status";
+
+/// What the command line says; what it leaves out is as the file or the default has it.
+struct Arguments {
+  cli::HostArguments host;
+  std::string config;
+  std::optional<std::string> server;
+  std::optional<std::uint16_t> port;
+  std::optional<std::string> nick;
+  std::optional<std::string> channel;
+  bool tls = false;
+  std::optional<std::string> tls_ca;
+  std::optional<std::string> sasl_user;
+  std::string sasl_password_file;
+  std::vector<std::string> operators;
+  std::optional<unsigned> workers;
+  std::optional<std::string> metrics;
+  std::optional<std::string> log_level;
+  bool stop_agents = false;
+
+  bool json = false;
+  InstallOptions install;
+  std::string unit_folder;
+  bool no_enable = false;
+  std::uint16_t irc_port = 6667;
+  std::vector<std::string> listen;
+};
+
+std::string environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+/// Whether standard error goes to the journal, as systemd says it does.
+bool writes_to_journal() {
+  struct stat about {};
+  return ::fstat(STDERR_FILENO, &about) == 0 &&
+         environment("JOURNAL_STREAM") == fmt::format("{}:{}", about.st_dev, about.st_ino);
+}
+
+std::filesystem::path own_program() { return std::filesystem::read_symlink("/proc/self/exe"); }
+
+std::string first_line_of(const std::string& path) {
+  std::ifstream file{path};
+  std::string line;
+  if (!file || !std::getline(file, line) || line.empty()) {
+    throw Error{ErrorCode::NotFound, fmt::format("'{}' holds no password on its first line", path)};
+  }
+  return line;
+}
+
+std::filesystem::path config_file(const Arguments& arguments) {
+  if (!arguments.config.empty()) return std::filesystem::absolute(arguments.config);
+  const auto usual = cli::home_of(arguments.host) / "overseer.json";
+  return std::filesystem::exists(usual) ? usual : std::filesystem::path{};
+}
+
+Settings settings_from(const Arguments& arguments) {
+  const auto file = config_file(arguments);
+  auto settings = file.empty() ? Settings{} : read_settings(file);
+  auto& server = settings.server;
+  if (arguments.server) server.host = *arguments.server;
+  if (arguments.tls && !server.tls) {
+    server.tls = true;
+    if (server.port == IrcServer{}.port) server.port = 6697;
+  }
+  if (arguments.port) server.port = *arguments.port;
+  if (arguments.tls_ca) server.tls_ca = *arguments.tls_ca;
+  if (arguments.nick) settings.identity.nick = *arguments.nick;
+  if (arguments.channel) settings.identity.channel = *arguments.channel;
+  if (arguments.sasl_user) settings.identity.sasl_user = *arguments.sasl_user;
+  if (!arguments.sasl_password_file.empty()) {
+    settings.identity.sasl_password = first_line_of(arguments.sasl_password_file);
+  }
+  if (!arguments.operators.empty()) settings.operators = arguments.operators;
+  if (arguments.workers) settings.crew.changes = *arguments.workers;
+  if (arguments.metrics) settings.metrics = *arguments.metrics;
+  if (arguments.log_level) settings.log_level = log_level_from_string(*arguments.log_level);
+  settings.stop_agents = settings.stop_agents || arguments.stop_agents;
+  check(settings);
+  return settings;
+}
+
+std::filesystem::path own_folder(const Arguments& arguments) { return cli::home_of(arguments.host) / "overseer"; }
+
+/// Held as long as this overseer lives. Error(AlreadyExists) if another one has the home folder.
+Fd take_lock(const std::filesystem::path& folder) {
+  std::filesystem::create_directories(folder);
+  std::filesystem::permissions(folder, std::filesystem::perms::owner_all);
+  Fd lock{::open((folder / "lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)};
+  if (!lock) throw Error{ErrorCode::Io, fmt::format("'{}': {}", (folder / "lock").native(), std::strerror(errno))};
+  if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+    throw Error{ErrorCode::AlreadyExists,
+                fmt::format("an overseer looks after '{}' already; see: fireclaw overseer status",
+                            folder.parent_path().native())};
+  }
+  return lock;
+}
+
+int oversee(const Arguments& arguments, const Backend& backend, Signals& signals) {
+  const auto settings = settings_from(arguments);
+  const Log log{settings.log_level, writes_to_journal()};
+  const Notifier notifier{environment("NOTIFY_SOCKET"), environment("WATCHDOG_USEC")};
+  const auto folder = own_folder(arguments);
+  // The library looks the home folder over, and makes it, before anything of ours goes there.
+  const auto agents =
+      backend.agents(arguments.host, [log](LogLevel level, std::string_view line) { log(level, line); });
+  const auto lock = take_lock(folder);
+  EventLoop loop;
+  Overseer overseer{loop, *agents, settings, folder, notifier, log};
+  signals.attach(loop, [&](int) { overseer.shut_down(); });
+  overseer.begin();
+  loop.run();
+  return 0;
+}
+
+int show_status(const Arguments& arguments) {
+  const auto text = get_unix(own_folder(arguments) / "socket", "/status");
+  if (arguments.json) {
+    std::fputs(text.c_str(), stdout);
+    return 0;
+  }
+  const auto status = nlohmann::json::parse(text, nullptr, false);
+  if (status.is_discarded()) throw Error{ErrorCode::Corrupt, "the overseer's answer is not JSON"};
+  const auto& irc = status.at("irc");
+  const auto line = [](std::string_view name, const std::string& value) {
+    std::puts(fmt::format("{:<8} {}", name, value).c_str());
+  };
+  line("version", status.at("version").get<std::string>());
+  line("process", fmt::format("{}, up {}", status.at("pid").get<int>(),
+                              human_duration(std::chrono::seconds{status.at("uptime_s").get<std::int64_t>()})));
+  const auto server = irc.at("server").get<std::string>();
+  line("irc", irc.at("online").get<bool>()
+                  ? fmt::format("{} as {}, {} {}", server, irc.at("nick").get<std::string>(),
+                                irc.at("joined").get<bool>() ? "in" : "not in", irc.at("channel").get<std::string>())
+                  : fmt::format("{}, not connected", server));
+  for (const auto& agent : status.at("agents")) {
+    line("agent", fmt::format("{} [{}] {}", agent.at("name").get<std::string>(), agent.at("model").get<std::string>(),
+                              agent.at("running").get<bool>() ? "running" : "not running"));
+  }
+  return 0;
+}
+
+InstallOptions install_options(const Arguments& arguments) {
+  auto options = arguments.install;
+  options.folder =
+      arguments.unit_folder.empty() ? std::filesystem::path{} : std::filesystem::absolute(arguments.unit_folder);
+  options.enable = !arguments.no_enable;
+  return options;
+}
+
+int install_overseer(const Arguments& arguments) {
+  // What would not do when it runs should not be installed.
+  static_cast<void>(settings_from(arguments));
+  Unit unit;
+  unit.name = "fireclaw-overseer";
+  unit.description = "fireclaw's overseer";
+  unit.command = {own_program().native()};
+  const auto host = cli::to_argv(arguments.host);
+  unit.command.insert(unit.command.end(), host.begin(), host.end());
+  if (const auto file = config_file(arguments); !file.empty()) {
+    unit.command.insert(unit.command.end(), {"--config", file.native()});
+  }
+  unit.home = cli::home_of(arguments.host);
+  unit.runs_machines = true;
+  unit.after = "fireclaw-irc.service";
+  install(unit, install_options(arguments));
+  return 0;
+}
+
+int install_irc(const Arguments& arguments) {
+  static_cast<void>(find_ngircd());
+  Unit unit;
+  unit.name = "fireclaw-irc";
+  unit.description = "fireclaw's private IRC server";
+  unit.command = {own_program().native()};
+  const auto host = cli::to_argv(arguments.host);
+  unit.command.insert(unit.command.end(), host.begin(), host.end());
+  unit.command.insert(unit.command.end(), {"irc", "--port", std::to_string(arguments.irc_port)});
+  for (const auto& address : arguments.listen) unit.command.insert(unit.command.end(), {"--listen", address});
+  unit.home = cli::home_of(arguments.host);
+  install(unit, install_options(arguments));
+  return 0;
+}
+
+int serve_irc(const Arguments& arguments, const Backend& backend, Signals& signals) {
+  const Log log{LogLevel::Info, writes_to_journal()};
+  const Notifier notifier{environment("NOTIFY_SOCKET"), environment("WATCHDOG_USEC")};
+  IrcServerOptions options;
+  options.port = arguments.irc_port;
+  options.program = find_ngircd();
+  options.folder = cli::home_of(arguments.host) / "irc";
+  options.addresses = arguments.listen;
+  if (options.addresses.empty()) {
+    options.addresses = {"127.0.0.1"};
+    try {
+      for (auto& address :
+           backend.addresses(arguments.host, [log](LogLevel level, std::string_view line) { log(level, line); })) {
+        options.addresses.push_back(std::move(address));
+      }
+    } catch (const Error& problem) {
+      log(LogLevel::Warning,
+          fmt::format("only on loopback, which agents with the engine's own network reach: {}", problem.what()));
+    }
+  }
+  return run_irc_server(options, signals, notifier, log);
+}
+
+void add_run_options(CLI::App& app, Arguments& arguments) {
+  auto* group = app.add_option_group("Running");
+  group->add_option("--server", arguments.server, "IRC server; default: localhost")->type_name("HOST");
+  group->add_option("--port", arguments.port, "Its port; default: 6667, with --tls 6697")->check(CLI::Range(1, 65535));
+  group->add_option("--nick", arguments.nick, "Nick; default: overseer");
+  group->add_option("--channel", arguments.channel, "Control channel; default: #control");
+  group->add_flag("--tls", arguments.tls, "Connect with TLS");
+  group->add_option("--tls-ca", arguments.tls_ca, "Trust the certificates in this file instead of the system's")
+      ->type_name("FILE");
+  group->add_option("--sasl-user", arguments.sasl_user, "Services account to log in to")->type_name("NAME");
+  group->add_option("--sasl-password-file", arguments.sasl_password_file, "File whose first line is its password")
+      ->type_name("FILE");
+  group->add_option("--operator", arguments.operators, "Who may give commands; may be repeated")
+      ->type_name("MASK")
+      ->expected(1)
+      ->take_all();
+  group->add_option("--workers", arguments.workers, "Changes to agents at once; default: 4")->check(CLI::Range(1, 64));
+  group->add_option("--metrics", arguments.metrics, "Serve Prometheus metrics: 127.0.0.1:PORT, or a socket's path")
+      ->type_name("WHERE");
+  group->add_option("--log-level", arguments.log_level, "debug, info, warning or error; default: info")
+      ->type_name("LEVEL");
+  group->add_flag("--stop-agents", arguments.stop_agents, "When ended, stop the agents too");
+}
+
+void add_install_options(CLI::App& app, Arguments& arguments) {
+  app.add_flag("--user", arguments.install.user, "For your own service manager (systemctl --user)");
+  app.add_option("--unit-folder", arguments.unit_folder, "Write the unit file there")->type_name("DIR");
+  app.add_flag("--no-enable", arguments.no_enable, "Only write the unit file");
+}
+
+/// Options that say how to run belong into the file once a service is to find them.
+void refuse_run_options(CLI::App& app) {
+  for (const auto* group : app.get_subcommands([](CLI::App* sub) { return sub->get_name().empty(); })) {
+    for (const auto* option : group->get_options()) {
+      if (option->count() > 0) {
+        throw Error{
+            ErrorCode::InvalidArgument,
+            fmt::format("{} cannot be used with a command; put it into the file of --config", option->get_name())};
+      }
+    }
+  }
+}
+
+int parse_and_act(int argc, char** argv, const Backend& backend, Signals& signals) {
+  Arguments arguments;
+  std::function<int()> action = [&] { return oversee(arguments, backend, signals); };
+  CLI::App app{"Run a crew of agents from an IRC channel", "fireclaw overseer"};
+  app.set_version_flag("--version", fmt::format("fireclaw {}", FIRECLAW_VERSION_STRING));
+  app.footer(settings_help);
+  app.fallthrough();
+  cli::add_host_arguments(app, arguments.host);
+  app.add_option("--config", arguments.config, "Settings; default: overseer.json in the home folder")
+      ->type_name("FILE");
+  add_run_options(app, arguments);
+
+  auto* status = app.add_subcommand("status", "Show how a running overseer is");
+  status->add_flag("--json", arguments.json, "Print JSON");
+  status->callback([&] { action = [&] { return show_status(arguments); }; });
+  auto* install = app.add_subcommand("install", "Make it a service of systemd, and start it");
+  add_install_options(*install, arguments);
+  install->callback([&] { action = [&] { return install_overseer(arguments); }; });
+  auto* irc = app.add_subcommand("irc", "Serve IRC to this machine and its agents (as: fireclaw irc)");
+  irc->fallthrough();
+  irc->add_option("--port", arguments.irc_port, "Port")->check(CLI::Range(1, 65535))->capture_default_str();
+  irc->add_option("--listen", arguments.listen, "Addresses; default: loopback and the agents' gateway")
+      ->type_name("ADDRESS")
+      ->check(CLI::ValidIPV4);
+  irc->callback([&] {
+    if (irc->get_subcommands().empty()) action = [&] { return serve_irc(arguments, backend, signals); };
+  });
+  auto* irc_install = irc->add_subcommand("install", "Make it a service of systemd, and start it");
+  add_install_options(*irc_install, arguments);
+  irc_install->callback([&] { action = [&] { return install_irc(arguments); }; });
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& problem) {
+    if (problem.get_exit_code() == 0) return app.exit(problem);
+    throw Error{ErrorCode::InvalidArgument, fmt::format("{}; see: fireclaw overseer --help", problem.what())};
+  }
+  if (!app.get_subcommands().empty()) refuse_run_options(app);
+  return action();
+}
+
+}  // namespace
+
+int run_program(int argc, char** argv, const Backend& backend) {
+  try {
+    Signals signals;
+    return parse_and_act(argc, argv, backend, signals);
+  } catch (const std::exception& problem) {
+    std::fputs(fmt::format("fireclaw-overseer: {}\n", cli::printable(problem.what())).c_str(), stderr);
+  }
+  return exit_failure;
+}
+
+}  // namespace fireclaw::overseer

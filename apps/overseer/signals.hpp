@@ -1,0 +1,25 @@
+#pragma once
+
+#include <functional>
+
+#include "event_loop.hpp"
+#include "fd.hpp"
+
+namespace fireclaw::overseer {
+
+/// Turns SIGINT, SIGTERM and SIGHUP into calls on the loop's thread; the second one ends the process at once. Make it
+/// before any other thread: it blocks the signals for all of them. SIGPIPE is ignored.
+class Signals {
+ public:
+  Signals();
+  Signals(const Signals&) = delete;
+  Signals& operator=(const Signals&) = delete;
+
+  void attach(EventLoop& loop, std::function<void(int)> on_signal);
+
+ private:
+  Fd fd_;
+  int seen_ = 0;
+};
+
+}  // namespace fireclaw::overseer

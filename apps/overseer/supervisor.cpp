@@ -1,0 +1,242 @@
+#include "supervisor.hpp"
+
+#include <poll.h>
+
+#include <algorithm>
+#include <cmath>
+#include <exception>
+#include <optional>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "actions.hpp"
+#include "fireclaw/error.hpp"
+#include "text.hpp"
+
+namespace fireclaw::overseer {
+namespace {
+
+constexpr double wait_factor = 4;
+
+bool runs(AgentState state) { return state == AgentState::Running || state == AgentState::Paused; }
+
+std::chrono::milliseconds to_ms(std::chrono::nanoseconds duration) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(duration);
+}
+
+}  // namespace
+
+Supervisor::Supervisor(EventLoop& loop, Agents& agents, Crew& crew, Metrics& metrics, Supervision options,
+                       std::function<void(const Report&)> report)
+    : loop_{loop}, agents_{agents}, crew_{crew}, metrics_{metrics}, options_{options}, report_{std::move(report)} {}
+
+Supervisor::~Supervisor() { end(); }
+
+void Supervisor::begin() {
+  ended_ = false;
+  refresh();
+}
+
+void Supervisor::end() {
+  ended_ = true;
+  loop_.cancel(std::exchange(timer_, 0));
+  for (auto& [name, ward] : wards_) unwatch(ward);
+}
+
+void Supervisor::refresh() {
+  if (listing_ || ended_) return;
+  listing_ = true;
+  loop_.cancel(std::exchange(timer_, 0));
+  crew_.look([this](const std::stop_token&) -> EventLoop::Task {
+    auto all = std::make_shared<std::optional<std::vector<AgentInfo>>>();
+    try {
+      *all = agents_.list();
+    } catch (const std::exception&) {
+      // The next look may see more; whoever asks by !list is told what is wrong.
+    }
+    return [this, all] {
+      listing_ = false;
+      if (ended_) return;
+      if (*all) on_list(std::move(**all));
+      timer_ = loop_.after(options_.refresh, [this] { refresh(); });
+    };
+  });
+}
+
+void Supervisor::on_list(std::vector<AgentInfo> all) {
+  known_ = std::move(all);
+  traces_ = {};
+  for (const auto& info : known_) {
+    traces_.nicks.insert(info.nick);
+    if (!info.address.empty()) traces_.addresses.insert(info.address);
+  }
+  metrics_.agents(known_);
+  std::vector<std::string> gone;
+  for (const auto& [name, ward] : wards_) {
+    if (std::ranges::find(known_, name, &AgentInfo::name) == known_.end() && ward.held == 0) gone.push_back(name);
+  }
+  for (const auto& name : gone) forget(name);
+  for (const auto& info : known_) {
+    const auto& ward = wards_[info.name];
+    if (ward.held > 0 || ward.restarting) continue;
+    if (runs(info.state) && ward.watching == 0) look_at(info.name);
+    if (info.state == AgentState::Crashed && !ward.given_up && ward.timer == 0) look_at(info.name);
+  }
+}
+
+void Supervisor::look_at(const std::string& name) {
+  crew_.look([this, name](const std::stop_token&) -> EventLoop::Task {
+    try {
+      auto info = agents_.info(name);
+      std::shared_ptr<EndWatch> watch;
+      if (runs(info.state)) {
+        try {
+          watch = agents_.watch(name);
+        } catch (const Error&) {
+          info = agents_.info(name);  // it has ended in between
+        }
+      }
+      return [this, name, info, watch] { on_look(name, info, watch); };
+    } catch (const Error& problem) {
+      // Anything but an agent that is gone may be better when it is looked at again.
+      if (problem.code() != ErrorCode::NotFound) return {};
+      return [this, name] { forget(name); };
+    }
+  });
+}
+
+void Supervisor::on_look(const std::string& name, const AgentInfo& info, std::shared_ptr<EndWatch> watch) {
+  auto& ward = wards_[name];
+  if (ended_ || ward.held > 0 || ward.restarting) return;
+  unwatch(ward);
+  if (watch) {
+    // Somebody else has started it.
+    if (std::exchange(ward.given_up, false)) ward.tries = 0;
+    ward.watched_since = EventLoop::Clock::now();
+    ward.watch = std::move(watch);
+    ward.watching = loop_.watch(ward.watch->fd(), POLLIN, [this, name](short) {
+      auto& ended = wards_[name];
+      const bool long_life = EventLoop::Clock::now() - ended.watched_since >= options_.good_life;
+      unwatch(ended);
+      if (long_life) ended.tries = 0;
+      look_at(name);
+    });
+  } else if (info.state == AgentState::Crashed) {
+    on_death(name, clean_line(info.last_error));
+  } else if (info.state == AgentState::Stopped) {
+    ward.tries = 0;
+  }
+}
+
+void Supervisor::on_death(const std::string& name, const std::string& why) {
+  auto& ward = wards_[name];
+  if (ward.timer != 0 || ward.given_up) return;
+  metrics_.died();
+  if (ward.tries >= options_.tries) {
+    ward.given_up = true;
+    return report_(
+        {fmt::format("Agent \"{}\" died again: {}. It stays down; !restart {} starts it", name, why, name), {}});
+  }
+  const auto wait = options_.first_wait * std::pow(wait_factor, ward.tries);
+  ++ward.tries;
+  report_({fmt::format("Agent \"{}\" died: {}. Restarting it in {:.0f} s ({} of {})", name, why, wait.count(),
+                       ward.tries, options_.tries),
+           {}});
+  ward.timer = loop_.after(std::chrono::duration_cast<EventLoop::Clock::duration>(wait), [this, name] {
+    wards_[name].timer = 0;
+    try_restart(name);
+  });
+}
+
+void Supervisor::try_restart(const std::string& name) {
+  auto& ward = wards_[name];
+  ward.restarting = true;
+  const auto work = [this, name](const std::stop_token& stop) -> EventLoop::Task {
+    const auto began = EventLoop::Clock::now();
+    try {
+      // Somebody may have seen to it in the meantime.
+      if (agents_.info(name).state != AgentState::Crashed) {
+        return [this, name] {
+          wards_[name].restarting = false;
+          look_at(name);
+        };
+      }
+      const auto info = agents_.restart(name, stop);
+      return [this, name, info, took = EventLoop::Clock::now() - began] { on_restarted(name, info, took); };
+    } catch (const std::exception& problem) {
+      return [this, name, why = to_line(problem), took = EventLoop::Clock::now() - began] {
+        on_not_restarted(name, why, took);
+      };
+    }
+  };
+  const auto dropped = [this, name] { wards_[name].restarting = false; };
+  if (crew_.change(name, work, dropped)) return;
+  // Too much to do at the moment.
+  ward.restarting = false;
+  ward.timer = loop_.after(options_.refresh, [this, name] {
+    wards_[name].timer = 0;
+    try_restart(name);
+  });
+}
+
+void Supervisor::on_restarted(const std::string& name, const AgentInfo& info, std::chrono::nanoseconds took) {
+  wards_[name].restarting = false;
+  metrics_.restarted(true);
+  metrics_.started(took);
+  report_({started_line(info), fmt::format("restart {}", name), true, to_ms(took)});
+  look_at(name);
+}
+
+void Supervisor::on_not_restarted(const std::string& name, const std::string& why, std::chrono::nanoseconds took) {
+  auto& ward = wards_[name];
+  ward.restarting = false;
+  if (ended_) return;
+  metrics_.restarted(false);
+  auto line = fmt::format("Agent \"{}\" could not be restarted: {}", name, why);
+  if (ward.tries >= options_.tries) {
+    ward.given_up = true;
+    report_({fmt::format("{}. It stays down; !restart {} starts it", line, name), fmt::format("restart {}", name),
+             false, to_ms(took)});
+    return;
+  }
+  const auto wait = options_.first_wait * std::pow(wait_factor, ward.tries);
+  ++ward.tries;
+  report_({fmt::format("{}. Trying again in {:.0f} s ({} of {})", line, wait.count(), ward.tries, options_.tries),
+           fmt::format("restart {}", name), false, to_ms(took)});
+  ward.timer = loop_.after(std::chrono::duration_cast<EventLoop::Clock::duration>(wait), [this, name] {
+    wards_[name].timer = 0;
+    try_restart(name);
+  });
+}
+
+void Supervisor::hold(const std::string& name) {
+  auto& ward = wards_[name];
+  ++ward.held;
+  ward.tries = 0;
+  ward.given_up = false;
+  loop_.cancel(std::exchange(ward.timer, 0));
+  unwatch(ward);
+}
+
+void Supervisor::release(const std::string& name) {
+  auto& ward = wards_[name];
+  if (--ward.held > 0 || ended_) return;
+  look_at(name);
+  refresh();
+}
+
+void Supervisor::unwatch(Ward& ward) {
+  loop_.cancel(std::exchange(ward.watching, 0));
+  ward.watch.reset();
+}
+
+void Supervisor::forget(const std::string& name) {
+  const auto found = wards_.find(name);
+  if (found == wards_.end() || found->second.held > 0 || found->second.restarting) return;
+  unwatch(found->second);
+  loop_.cancel(found->second.timer);
+  wards_.erase(found);
+}
+
+}  // namespace fireclaw::overseer

@@ -1,0 +1,98 @@
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agents.hpp"
+#include "crew.hpp"
+#include "event_loop.hpp"
+#include "metrics.hpp"
+#include "operators.hpp"
+#include "pacing.hpp"
+
+namespace fireclaw::overseer {
+
+struct Supervision {
+  /// How often a dead agent is started again before it is left down.
+  unsigned tries = 3;
+  /// Before the first try; the others wait four times as long as the one before.
+  Seconds first_wait{1};
+  /// An agent that lived this long has all its tries again.
+  std::chrono::seconds good_life{300};
+  /// How often to look for agents that others have started.
+  std::chrono::milliseconds refresh{5000};
+};
+
+/// Notices agents that die, says so, and starts them again. Lives on the loop's thread; what it borrows must outlive
+/// it.
+class Supervisor {
+ public:
+  /// `report` gets what people should know, with what was done, whether it worked and how long it took.
+  struct Report {
+    std::string line;
+    /// What was done about an agent, for the audit log; empty: nothing.
+    std::string action;
+    bool done = true;
+    std::chrono::milliseconds took{0};
+  };
+
+  Supervisor(EventLoop& loop, Agents& agents, Crew& crew, Metrics& metrics, Supervision options,
+             std::function<void(const Report&)> report);
+  Supervisor(const Supervisor&) = delete;
+  Supervisor& operator=(const Supervisor&) = delete;
+  ~Supervisor();
+
+  void begin();
+  /// From now on agents may die as they please.
+  void end();
+  /// Somebody is about to start or stop this agent: its end is no surprise until release().
+  void hold(const std::string& name);
+  void release(const std::string& name);
+  /// Looks at all agents now.
+  void refresh();
+
+  /// As of the last look.
+  [[nodiscard]] const std::vector<AgentInfo>& known() const { return known_; }
+  [[nodiscard]] const AgentTraces& traces() const { return traces_; }
+
+ private:
+  struct Ward {
+    std::shared_ptr<EndWatch> watch;
+    EventLoop::Id watching = 0;
+    EventLoop::Id timer = 0;
+    TimePoint watched_since;
+    unsigned held = 0;
+    unsigned tries = 0;
+    bool restarting = false;
+    bool given_up = false;
+  };
+
+  void on_list(std::vector<AgentInfo> all);
+  void look_at(const std::string& name);
+  void on_look(const std::string& name, const AgentInfo& info, std::shared_ptr<EndWatch> watch);
+  void on_death(const std::string& name, const std::string& why);
+  void try_restart(const std::string& name);
+  void on_restarted(const std::string& name, const AgentInfo& info, std::chrono::nanoseconds took);
+  void on_not_restarted(const std::string& name, const std::string& why, std::chrono::nanoseconds took);
+  void unwatch(Ward& ward);
+  void forget(const std::string& name);
+
+  EventLoop& loop_;
+  Agents& agents_;
+  Crew& crew_;
+  Metrics& metrics_;
+  Supervision options_;
+  std::function<void(const Report&)> report_;
+  std::map<std::string, Ward> wards_;
+  std::vector<AgentInfo> known_;
+  AgentTraces traces_;
+  EventLoop::Id timer_ = 0;
+  bool listing_ = false;
+  bool ended_ = true;
+};
+
+}  // namespace fireclaw::overseer

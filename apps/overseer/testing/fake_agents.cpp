@@ -1,0 +1,313 @@
+#include "testing/fake_agents.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "fireclaw/error.hpp"
+
+namespace fireclaw::overseer {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::chrono::seconds slow_start{3};
+
+AgentTemplate make(std::string name, std::string model, std::string description, bool tools) {
+  AgentTemplate made;
+  made.name = made.nick = std::move(name);
+  made.model = std::move(model);
+  made.description = std::move(description);
+  made.tools = tools;
+  made.channels = {"#agents"};
+  made.memory_mib = 384;
+  return made;
+}
+
+const std::vector<AgentTemplate>& all_templates() {
+  static const std::vector<AgentTemplate> all{
+      make("broken", "m", "never starts", false),         make("muse", "gemma3:4b", "ideas", false),
+      make("quick", "phi4-mini", "short answers", false), make("shy", "m", "stays off IRC", false),
+      make("sickly", "m", "ends at once", false),         make("slow", "m", "takes its time", false),
+      make("worker", "qwen2.5:7b", "general work", true)};
+  return all;
+}
+
+class PidWatch final : public EndWatch {
+ public:
+  explicit PidWatch(Fd fd) : fd_{std::move(fd)} {}
+  [[nodiscard]] int fd() const override { return fd_.get(); }
+
+ private:
+  Fd fd_;
+};
+
+Fd pidfd_of(std::int64_t pid) { return Fd{static_cast<int>(::syscall(SYS_pidfd_open, static_cast<pid_t>(pid), 0))}; }
+
+bool wait_for_end(const Fd& pidfd, int ms) {
+  pollfd one{pidfd.get(), POLLIN, 0};
+  return ::poll(&one, 1, ms) > 0;
+}
+
+std::int64_t spawn_machine(const char* seconds) {
+  const char* argv[] = {"sleep", seconds, nullptr};
+  posix_spawn_file_actions_t actions;
+  ::posix_spawn_file_actions_init(&actions);
+  for (int fd = 0; fd <= 2; ++fd) ::posix_spawn_file_actions_addopen(&actions, fd, "/dev/null", O_RDWR, 0);
+  pid_t pid = 0;
+  const int error = ::posix_spawnp(&pid, "sleep", &actions, nullptr, const_cast<char* const*>(argv), nullptr);
+  ::posix_spawn_file_actions_destroy(&actions);
+  if (error != 0) throw Error{ErrorCode::Vmm, "the machine cannot be spawned"};
+  return pid;
+}
+
+}  // namespace
+
+/// While one lives, another change of the same agent is a bug of whoever asked for it.
+struct FakeAgents::Change {
+  Change(FakeAgents& agents, std::string name, const std::string& what) : agents_{agents}, name_{std::move(name)} {
+    const std::scoped_lock lock{agents_.mutex_};
+    if (agents_.changing_[name_]++ != 0) agents_.calls_.push_back("two changes at once of " + name_);
+    agents_.calls_.push_back(what + " " + name_);
+  }
+  Change(const Change&) = delete;
+  Change& operator=(const Change&) = delete;
+  ~Change() {
+    const std::scoped_lock lock{agents_.mutex_};
+    --agents_.changing_[name_];
+  }
+
+  FakeAgents& agents_;
+  std::string name_;
+};
+
+FakeAgents::FakeAgents(std::filesystem::path folder) : folder_{std::move(folder)} {
+  std::filesystem::create_directories(folder_);
+}
+
+std::filesystem::path FakeAgents::path_of(const std::string& name) const { return folder_ / (name + ".json"); }
+
+FakeAgents::Record FakeAgents::load(const std::string& name) {
+  std::ifstream file{path_of(name)};
+  if (!file) throw Error{ErrorCode::NotFound, fmt::format("no agent '{}'", name)};
+  const auto json = Json::parse(file);
+  return {json.at("template"), json.at("model"), json.at("persona"),
+          json.at("phase"),    json.at("pid"),   json.at("started")};
+}
+
+void FakeAgents::save(const std::string& name, const Record& record) {
+  const Json json{{"template", record.template_name},
+                  {"model", record.model},
+                  {"persona", record.persona},
+                  {"phase", record.phase},
+                  {"pid", record.pid},
+                  {"started", record.started}};
+  const auto beside = path_of(name).native() + ".new";
+  std::ofstream{beside} << json.dump();
+  std::filesystem::rename(beside, path_of(name));
+}
+
+bool FakeAgents::lives(std::int64_t pid) {
+  if (pid == 0) return false;
+  ::waitpid(static_cast<pid_t>(pid), nullptr, WNOHANG);  // if it is a child of ours that has ended
+  const auto fd = pidfd_of(pid);
+  return fd && !wait_for_end(fd, 0);
+}
+
+void FakeAgents::kill(std::int64_t pid) {
+  const auto fd = pidfd_of(pid);
+  if (!fd) return;
+  ::kill(static_cast<pid_t>(pid), SIGKILL);
+  wait_for_end(fd, 5000);
+}
+
+AgentInfo FakeAgents::describe(const std::string& name, const Record& record) {
+  AgentInfo info;
+  info.name = info.nick = info.workspace = name;
+  info.template_name = record.template_name;
+  info.model = record.model;
+  info.memory_mib = 384;
+  info.started = std::chrono::system_clock::time_point{std::chrono::seconds{record.started}};
+  const bool alive = lives(record.pid);
+  if (record.phase == "stopped") {
+    info.state = AgentState::Stopped;
+  } else if (!alive) {
+    info.state = AgentState::Crashed;
+    info.last_error = "its machine ended unexpectedly";
+  } else {
+    info.state = record.phase == "paused" ? AgentState::Paused : AgentState::Running;
+    info.vm = fmt::format("{:016x}", record.pid);
+    info.address = "172.16.0.2";
+    info.engine_pid = record.pid;
+    info.memory_bytes = 100 << 20;
+    info.cpu_time = std::chrono::seconds{3};
+  }
+  return info;
+}
+
+std::vector<AgentTemplate> FakeAgents::templates() { return all_templates(); }
+
+std::vector<AgentInfo> FakeAgents::list() {
+  const std::scoped_lock lock{mutex_};
+  std::vector<AgentInfo> all;
+  for (const auto& entry : std::filesystem::directory_iterator{folder_}) {
+    if (entry.path().extension() == ".json") all.push_back(describe(entry.path().stem(), load(entry.path().stem())));
+  }
+  std::ranges::sort(all, {}, &AgentInfo::name);
+  return all;
+}
+
+AgentInfo FakeAgents::info(const std::string& name) {
+  const std::scoped_lock lock{mutex_};
+  return describe(name, load(name));
+}
+
+AgentInfo FakeAgents::status(const std::string& name) {
+  auto found = info(name);
+  if (found.state == AgentState::Running) {
+    found.online = true;
+    found.channels = {"#agents"};
+  }
+  return found;
+}
+
+AgentInfo FakeAgents::start(const AgentConfig& config) {
+  const auto from = std::ranges::find(all_templates(), config.template_name, &AgentTemplate::name);
+  if (from == all_templates().end()) {
+    throw Error{ErrorCode::NotFound, fmt::format("no template '{}'", config.template_name)};
+  }
+  const auto name = config.name.empty() ? from->nick : config.name;
+  const Change change{*this, name, "start"};
+  std::unique_lock lock{mutex_};
+  Record record;
+  const bool known = std::filesystem::exists(path_of(name));
+  if (known) record = load(name);
+  if (known && lives(record.pid)) throw Error{ErrorCode::AlreadyExists, fmt::format("agent '{}' runs already", name)};
+  if (from->name == "broken") throw Error{ErrorCode::Vmm, fmt::format("start agent '{}': the engine refused", name)};
+  if (from->name == "slow") {
+    changed_.wait_for(lock, config.stop, slow_start, [] { return false; });
+    if (config.stop.stop_requested()) throw Error{ErrorCode::Cancelled, "stopped"};
+  }
+  if (!known || record.template_name != from->name) record = {from->name, from->model, {}, {}, 0, 0};
+  if (config.settings.model) record.model = *config.settings.model;
+  record.phase = "running";
+  record.pid = spawn_machine(from->name == "sickly" ? "0" : "600");
+  record.started = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+  save(name, record);
+  auto info = describe(name, record);
+  info.nick = name;
+  info.model = record.model;
+  info.online = from->name != "shy";
+  if (!info.online) info.last_error = "no connection to 172.16.0.1:6667";
+  return info;
+}
+
+void FakeAgents::stop(const std::string& name) {
+  const Change change{*this, name, "stop"};
+  const std::scoped_lock lock{mutex_};
+  auto record = load(name);
+  // Before the machine ends, so that its end is no surprise.
+  record.phase = "stopped";
+  save(name, record);
+  kill(record.pid);
+  record.pid = 0;
+  save(name, record);
+}
+
+AgentInfo FakeAgents::restart(const std::string& name, std::stop_token stop) {
+  AgentConfig config;
+  config.name = name;
+  config.template_name = info(name).template_name;
+  config.stop = std::move(stop);
+  FakeAgents::stop(name);
+  return start(config);
+}
+
+void FakeAgents::remove(const std::string& name) {
+  const Change change{*this, name, "remove"};
+  const std::scoped_lock lock{mutex_};
+  if (lives(load(name).pid)) throw Error{ErrorCode::InvalidState, fmt::format("agent '{}' runs", name)};
+  std::filesystem::remove(path_of(name));
+}
+
+AgentInfo FakeAgents::reload(const std::string& name, const AgentSettings& settings) {
+  const Change change{*this, name, "reload"};
+  const std::scoped_lock lock{mutex_};
+  auto record = load(name);
+  if (settings.model) record.model = *settings.model;
+  if (settings.persona) record.persona = *settings.persona;
+  save(name, record);
+  return describe(name, record);
+}
+
+void FakeAgents::pause(const std::string& name) {
+  const Change change{*this, name, "pause"};
+  const std::scoped_lock lock{mutex_};
+  auto record = load(name);
+  if (!lives(record.pid)) throw Error{ErrorCode::InvalidState, fmt::format("agent '{}' is not running", name)};
+  record.phase = "paused";
+  save(name, record);
+}
+
+void FakeAgents::resume(const std::string& name) {
+  const Change change{*this, name, "resume"};
+  const std::scoped_lock lock{mutex_};
+  auto record = load(name);
+  if (!lives(record.pid)) throw Error{ErrorCode::InvalidState, fmt::format("agent '{}' is not running", name)};
+  record.phase = "running";
+  save(name, record);
+}
+
+ReconcileReport FakeAgents::reconcile() {
+  ReconcileReport report;
+  for (const auto& info : list()) {
+    if (!info.vm.empty()) report.adopted.push_back(info.name);
+    if (info.state == AgentState::Crashed) report.crashed.push_back(info.name);
+  }
+  return report;
+}
+
+std::unique_ptr<EndWatch> FakeAgents::watch(const std::string& name) {
+  const std::scoped_lock lock{mutex_};
+  auto fd = pidfd_of(load(name).pid);
+  if (!fd) throw Error{ErrorCode::InvalidState, fmt::format("agent '{}' is not running", name)};
+  return std::make_unique<PidWatch>(std::move(fd));
+}
+
+std::string FakeAgents::logs(const std::string& name, std::size_t lines) {
+  static_cast<void>(info(name));
+  std::string text;
+  for (std::size_t i = 1; i <= lines; ++i) text += fmt::format("line {} of {}\n", i, name);
+  return text;
+}
+
+std::string FakeAgents::memory(const std::string& name) {
+  static_cast<void>(info(name));
+  return "# Agent Memory\n\n- the gate code is \x03"
+         "04,074711\x02\n";
+}
+
+void FakeAgents::crash(const std::string& name) {
+  const std::scoped_lock lock{mutex_};
+  kill(load(name).pid);
+}
+
+std::vector<std::string> FakeAgents::calls() {
+  const std::scoped_lock lock{mutex_};
+  return calls_;
+}
+
+}  // namespace fireclaw::overseer

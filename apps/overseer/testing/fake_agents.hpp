@@ -1,0 +1,72 @@
+#pragma once
+
+#include <condition_variable>
+#include <filesystem>
+#include <map>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "agents.hpp"
+#include "fd.hpp"
+
+namespace fireclaw::overseer {
+
+/// Agents without machines, by the library's rules: what is recorded is a file in a folder, a machine is a process that
+/// does nothing and lives on when this one ends. Safe from several threads.
+///
+/// Templates: worker, quick and muse start at once; slow takes 3 s, which a stop cuts short; broken never starts;
+/// sickly ends by itself as soon as it has started; shy does not get on IRC.
+class FakeAgents final : public Agents {
+ public:
+  explicit FakeAgents(std::filesystem::path folder);
+
+  std::vector<AgentTemplate> templates() override;
+  std::vector<AgentInfo> list() override;
+  AgentInfo info(const std::string& name) override;
+  AgentInfo status(const std::string& name) override;
+  AgentInfo start(const AgentConfig& config) override;
+  void stop(const std::string& name) override;
+  AgentInfo restart(const std::string& name, std::stop_token stop) override;
+  void remove(const std::string& name) override;
+  AgentInfo reload(const std::string& name, const AgentSettings& settings) override;
+  void pause(const std::string& name) override;
+  void resume(const std::string& name) override;
+  ReconcileReport reconcile() override;
+  std::unique_ptr<EndWatch> watch(const std::string& name) override;
+  std::string logs(const std::string& name, std::size_t lines) override;
+  std::string memory(const std::string& name) override;
+
+  /// Ends an agent's machine as a crash would.
+  void crash(const std::string& name);
+  /// What was asked for, in order: "start worker", "stop worker", ...
+  std::vector<std::string> calls();
+
+ private:
+  struct Record {
+    std::string template_name;
+    std::string model;
+    std::string persona;
+    /// "running", "paused", "stopped"
+    std::string phase;
+    std::int64_t pid = 0;
+    std::int64_t started = 0;
+  };
+
+  [[nodiscard]] std::filesystem::path path_of(const std::string& name) const;
+  Record load(const std::string& name);
+  void save(const std::string& name, const Record& record);
+  AgentInfo describe(const std::string& name, const Record& record);
+  bool lives(std::int64_t pid);
+  void kill(std::int64_t pid);
+
+  std::filesystem::path folder_;
+  std::mutex mutex_;
+  std::condition_variable_any changed_;
+  std::vector<std::string> calls_;
+  /// Agents that somebody changes at the moment: two at once must not happen.
+  std::map<std::string, int> changing_;
+  struct Change;
+};
+
+}  // namespace fireclaw::overseer

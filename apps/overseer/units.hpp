@@ -1,0 +1,40 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace fireclaw::overseer {
+
+/// Lines of a service for systemd.
+struct Unit {
+  /// Without ".service".
+  std::string name;
+  std::string description;
+  /// Program and arguments.
+  std::vector<std::string> command;
+  /// What the service may write to.
+  std::filesystem::path home;
+  /// Looks after machines: needs KVM, network devices, and lets the machines live on when it ends.
+  bool runs_machines = false;
+  /// Units to start after, e.g. "fireclaw-irc.service".
+  std::string after;
+};
+
+/// The unit file. `user_manager`: for systemd --user, which grants no capabilities and knows fewer ways to confine.
+std::string to_unit_file(const Unit& unit, bool user_manager);
+
+struct InstallOptions {
+  /// For the user's own service manager instead of the system's.
+  bool user = false;
+  /// Where the file goes; empty: where the manager looks.
+  std::filesystem::path folder;
+  /// Start it now and at boot.
+  bool enable = true;
+};
+
+/// Writes the unit file and, if wanted, enables and starts the service; prints what it did. Error(Io) with what
+/// systemctl said.
+void install(const Unit& unit, const InstallOptions& options);
+
+}  // namespace fireclaw::overseer

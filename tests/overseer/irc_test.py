@@ -1,0 +1,461 @@
+"""The overseer on real IRC servers, with agents that are no machines."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import unittest
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import office
+from office import PROGRAM, NotifySocket, Office, eventually, ngircd, run
+
+import inspircd  # noqa: E402  (found by the path that office sets)
+from fake_irc import FakeIrc  # noqa: E402
+
+STARTED = r'Agent "worker" started: worker \[qwen2\.5:7b\] \(172\.16\.0\.2\)$'
+
+
+def lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+class Commands(Office):
+    def test_it_joins_says_how_things_are_and_does_what_it_is_told(self) -> None:
+        alice = self.human()
+        self.overseer()
+        self.assertRegex(self.greeted(alice), r"^Overseer of fireclaw \S+: no agent runs\. !help lists the commands$")
+        for said, answer in (("!invoke worker", STARTED),
+                             ("!invoke worker", "!invoke worker failed: agent 'worker' runs already"),
+                             ("!invoke quick ann --model gemma3:4b", r'Agent "ann" started: ann \[gemma3:4b\]'),
+                             ("!list", r"ann \[gemma3:4b\] \(172\.16\.0\.2\) running, up \d s$"),
+                             ("!model ann phi4-mini", 'Agent "ann": model phi4-mini$'),
+                             ("!persona ann You are a parrot.", 'Agent "ann": new persona$'),
+                             ("!status ann", r"ann \[phi4-mini\] .* running, on IRC in #agents, up .* memory 100 MiB of 384 MiB"),
+                             ("!pause ann", 'Agent "ann" is paused$'),
+                             ("!resume ann", 'Agent "ann" goes on$'),
+                             ("!logs ann 2", "line 1 of ann$"),
+                             ("!memory ann", "# Agent Memory$"),
+                             ("!templates", "broken "),
+                             ("!restart ann", r'Agent "ann" started: ann \[phi4-mini\]'),
+                             ("!fork ann ben", "fireclaw cannot copy a running agent's state"),
+                             ("!destroy ann", 'Agent "ann" destroyed; its workspace stays$'),
+                             ("!destroy ann", 'There is no agent "ann"; !list shows those there are$'),
+                             ("!stopall", "Stopped worker$"),
+                             ("!help !invoke", r"!invoke <template> \[name\] \[--model M\]: start an agent$"),
+                             ("overseer: !version", r"fireclaw \d+\.\d+\.\d+$"),
+                             ("!invok worker", 'There is no command "!invok"; did you mean !invoke\\?'),
+                             ("!destroy", "!destroy: an agent's name is missing. Usage: !destroy <name>$")):
+            with self.subTest(said=said):
+                alice.say("#control", said)
+                alice.hears("overseer", "#control", answer)
+        self.assertEqual(list(self.agents()), ["worker"])
+        done = [(entry["command"], entry["result"]) for entry in self.audit() if entry["who"].startswith("alice!")]
+        self.assertEqual(done[:3], [("!invoke worker", "done"), ("!invoke worker", "failed"),
+                                    ("!invoke quick ann --model gemma3:4b", "done")])
+
+    def test_answers_to_private_commands_are_private(self) -> None:
+        alice = self.human()
+        self.overseer()
+        self.greeted(alice)
+        alice.say("overseer", "!invoke worker")
+        alice.hears("overseer", "alice", STARTED)
+        alice.say("#control", "!version")
+        self.assertNotIn("started", alice.hears("overseer", "#control", ""))
+
+    def test_it_is_never_kept_waiting_by_slow_starts(self) -> None:
+        alice = self.human()
+        self.overseer("--workers", "10")
+        self.greeted(alice)
+        began = time.monotonic()
+        for index in range(10):
+            alice.say("#control", f"!invoke slow s{index}")
+        worst = 0.0
+        while time.monotonic() - began < 2.5:
+            asked = time.monotonic()
+            alice.say("overseer", "!version")
+            alice.hears("overseer", "alice", "fireclaw")
+            worst = max(worst, time.monotonic() - asked)
+            time.sleep(0.1)
+        self.assertLess(worst, 1.0)
+        lines = alice.collect(r'overseer!\S+ PRIVMSG #control :Agent "s\d" started')
+        working = [line for line in alice.received if re.search(r"PRIVMSG #control :working on !invoke slow s\d$", line)]
+        self.assertEqual(len(working), 10, lines)
+        eventually(lambda: len(self.agents()) == 10)
+
+    def test_pings_are_answered_while_ten_agents_start(self) -> None:
+        with FakeIrc() as server:
+            self.port = server.port
+            self.overseer("--workers", "10")
+            client = server.accept()
+            client.welcome()
+            client.expect("JOIN :?#control")
+            client.send(":overseer!o@host JOIN #control", ":s 353 overseer = #control :overseer alice",
+                        ":s 366 overseer #control :end")
+            client.send(*(f":alice!a@host PRIVMSG #control :!invoke slow s{index}" for index in range(10)))
+            began = time.monotonic()
+            worst = 0.0
+            while time.monotonic() - began < 2.5:
+                asked = time.monotonic()
+                client.send(f"PING {asked}")
+                client.expect(f"PONG {asked}$")
+                worst = max(worst, time.monotonic() - asked)
+                time.sleep(0.1)
+            self.assertLess(worst, 1.0)
+            self.assertFalse([line for line in client.received if "started" in line], "they were not slow")
+            client.expect("PRIVMSG #control :Agent .* started")
+            working = [line for line in client.received if re.match(r"PRIVMSG #control :working on !invoke slow s\d$", line)]
+            self.assertEqual(len(working), 10)
+
+    def test_what_an_agent_answers_in_private_comes_back_to_who_asked(self) -> None:
+        alice = self.human()
+        self.overseer()
+        self.greeted(alice)
+        alice.say("#control", "!invoke quick")
+        alice.hears("overseer", "#control", 'Agent "quick" started')
+        alice.say("#control", "!say quick hello there")
+        alice.hears("overseer", "#control", '"quick" is not on IRC at the moment')
+        quick = self.human("quick", "")
+        alice.say("#control", "!say quick hello there")
+        quick.hears("overseer", "quick", "hello there$")
+        quick.say("overseer", "hi! \x02what\x02 can I do?")
+        alice.hears("overseer", "#control", "<quick> hi! what can I do\\?$")
+        # What it says is never taken for a command.
+        quick.say("overseer", "!stopall")
+        alice.hears("overseer", "#control", "<quick> !stopall$")
+        self.assertEqual(self.agents()["quick"]["phase"], "running")
+
+
+class WhoMay(Office):
+    def test_without_operators_only_who_is_in_the_channel_is_obeyed_and_no_agent(self) -> None:
+        alice = self.human()
+        self.overseer()
+        self.greeted(alice)
+        mallory = self.human("mallory", "")
+        mallory.say("overseer", "!invoke worker")
+        mallory.hears("overseer", "mallory", "mallory: you may not give commands here")
+        alice.say("#control", "!invoke worker")
+        alice.hears("overseer", "#control", STARTED)
+        worker = self.human("worker")
+        worker.say("#control", "!stopall")
+        alice.hears("overseer", "#control", "worker: you may not give commands here")
+        alice.say("#control", "!list")
+        alice.hears("overseer", "#control", "worker .* running")
+        refused = [entry for entry in self.audit() if entry["result"] == "refused"]
+        self.assertEqual([entry["command"] for entry in refused], ["!invoke worker", "!stopall"])
+
+    def test_with_operators_nobody_else_is_obeyed(self) -> None:
+        alice, bob = self.human(), self.human("bob")
+        self.overseer("--operator", "alice!*@127.0.0.1", "--operator", "account:carol")
+        self.greeted(alice)
+        bob.say("#control", "!invoke worker")
+        bob.hears("overseer", "#control", "bob: you may not give commands here")
+        alice.say("overseer", "!invoke worker")
+        alice.hears("overseer", "alice", STARTED)
+        # ngIRCd has no services.
+        self.assertEqual(list(self.agents()), ["worker"])
+
+    def test_a_thousand_commands_from_nobody_change_nothing_and_do_not_drive_it_away(self) -> None:
+        alice, mallory = self.human(), self.human("mallory")
+        self.overseer("--operator", "alice!*@*", message_burst=5, message_interval_s=1.0)
+        self.greeted(alice)
+        for start in range(0, 1000, 100):
+            mallory.send(*(f"PRIVMSG #control :!invoke worker w{index}" for index in range(start, start + 100)))
+        mallory.send("PING :all-said")
+        mallory.expect(r"\S+ PONG .*all-said", 60)
+        asked = time.monotonic()
+        alice.say("#control", "!version")
+        alice.hears("overseer", "#control", "fireclaw", 30)
+        self.assertLess(time.monotonic() - asked, 5)
+        self.assertEqual(self.agents(), {})
+        self.assertEqual(len([line for line in alice.received if "you may not give commands" in line]), 1)
+        self.assertFalse([line for line in alice.received if re.match(r":?overseer\S* (QUIT|PART)", line)])
+        self.assertEqual(len([entry for entry in self.audit() if entry["result"] == "refused"]), 1)
+
+    def test_a_server_that_others_can_reach_needs_operators(self) -> None:
+        done = run("--home", self.home, "--server", "irc.example.org")
+        self.assertEqual(done.returncode, 125)
+        self.assertIn("'irc.example.org' can be reached by others", done.stderr)
+        self.assertIn("--operator", done.stderr)
+        self.assertFalse(os.path.exists(os.path.join(self.home, "overseer")))
+
+
+class Lasting(Office):
+    def test_it_comes_back_when_the_server_was_away(self) -> None:
+        alice = self.human()
+        overseer = self.overseer()
+        self.greeted(alice)
+        type(self).irc.stop(kill=True)
+        eventually(lambda: "connecting again" in overseer.log())
+        type(self).irc.start()
+        alice = self.human()
+        eventually(lambda: "overseer" in alice.nicks("#control"))
+        alice.say("#control", "!invoke worker")
+        alice.hears("overseer", "#control", STARTED)
+
+    def test_it_takes_its_nick_back(self) -> None:
+        impostor = self.human("overseer", "")
+        alice = self.human()
+        self.overseer()
+        self.greeted(alice, "overseer_")
+        impostor.send("QUIT :gone")
+        alice.expect(r"overseer_!\S+ NICK :?overseer$")
+        alice.say("#control", "overseer: !version")
+        alice.hears("overseer", "#control", "fireclaw")
+
+    def test_a_dead_agent_is_announced_within_two_seconds_and_started_again(self) -> None:
+        alice = self.human()
+        self.overseer()
+        self.greeted(alice)
+        alice.say("#control", "!invoke worker")
+        alice.hears("overseer", "#control", STARTED)
+        # By the first look around it is certainly watched.
+        pid = self.agents()["worker"]["pid"]
+        eventually(lambda: b"pidfd" in b"".join(os.readlink(link).encode() for link in self.descriptors()))
+        killed = time.monotonic()
+        os.kill(pid, signal.SIGKILL)
+        alice.hears("overseer", "#control", r'Agent "worker" died: its machine ended unexpectedly\. Restarting it')
+        self.assertLess(time.monotonic() - killed, 2)
+        alice.hears("overseer", "#control", STARTED)
+        self.assertTrue(lives(self.agents()["worker"]["pid"]))
+
+    def descriptors(self) -> Any:
+        pid = json.loads(run("--home", self.home, "status", "--json").stdout)["pid"]
+        return [entry.path for entry in os.scandir(f"/proc/{pid}/fd")]
+
+    def test_an_agent_that_keeps_dying_is_left_down_and_that_is_said(self) -> None:
+        alice = self.human()
+        self.overseer(restart_wait_s=0.05)
+        self.greeted(alice)
+        alice.say("#control", "!invoke sickly")
+        alice.hears("overseer", "#control", r'Agent "sickly" died again: .*It stays down; !restart sickly starts it')
+        self.assertEqual(len([line for line in alice.received if "Restarting it" in line]), 3)
+
+    def test_killed_and_started_again_it_finds_its_agents_as_they_were(self) -> None:
+        alice = self.human()
+        overseer = self.overseer()
+        self.greeted(alice)
+        for name in ("ann", "ben"):
+            alice.say("#control", f"!invoke quick {name}")
+            alice.hears("overseer", "#control", f'Agent "{name}" started')
+        before = self.agents()
+        overseer.end(signal.SIGKILL)
+        alice.expect(r"overseer!\S+ QUIT")
+        os.kill(before["ben"]["pid"], signal.SIGKILL)
+        self.overseer()
+        self.assertRegex(self.greeted(alice), r": 1 agent runs \(ann\), 1 was found dead \(ben\)\. ")
+        alice.hears("overseer", "#control", 'Agent "ben" started')
+        self.assertEqual(self.agents()["ann"], before["ann"])
+
+    def test_there_is_one_overseer_to_a_home(self) -> None:
+        alice = self.human()
+        self.overseer()
+        self.greeted(alice)
+        done = run("--home", self.home)
+        self.assertEqual(done.returncode, 125)
+        self.assertIn("an overseer looks after", done.stderr)
+
+
+class Ending(Office):
+    def test_sigterm_undoes_what_has_begun_says_goodbye_and_leaves_agents_running(self) -> None:
+        alice = self.human()
+        overseer = self.overseer("--workers", "1")
+        self.greeted(alice)
+        alice.say("#control", "!invoke worker")
+        alice.hears("overseer", "#control", STARTED)
+        alice.say("#control", "!invoke slow")
+        alice.say("#control", "!restart slow")
+        alice.hears("overseer", "#control", "working on !invoke slow")
+        overseer.process.send_signal(signal.SIGTERM)
+        alice.hears("overseer", "#control", "!restart slow was not begun: the overseer ends")
+        alice.hears("overseer", "#control", "!invoke slow was called off: the overseer ends")
+        alice.expect(r"overseer!\S+ QUIT :.*overseer ends; agents go on")
+        self.assertEqual(overseer.process.wait(10), 0)
+        self.assertEqual(list(self.agents()), ["worker"])
+        self.assertTrue(lives(self.agents()["worker"]["pid"]))
+
+    def test_it_stops_the_agents_too_if_asked_to(self) -> None:
+        alice = self.human()
+        overseer = self.overseer("--stop-agents")
+        self.greeted(alice)
+        for name in ("ann", "ben"):
+            alice.say("#control", f"!invoke quick {name}")
+            alice.hears("overseer", "#control", f'Agent "{name}" started')
+        self.assertEqual(overseer.end(), 0)
+        alice.expect(r"overseer!\S+ QUIT :.*and the agents too")
+        self.assertEqual({name: agent["phase"] for name, agent in self.agents().items()}, {"ann": "stopped", "ben": "stopped"})
+
+    def test_it_ends_also_without_a_server(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as unused:
+            self.port = unused.getsockname()[1]
+        overseer = self.overseer()
+        eventually(lambda: "connecting again" in overseer.log())
+        began = time.monotonic()
+        self.assertEqual(overseer.end(), 0)
+        self.assertLess(time.monotonic() - began, 5)
+
+
+class Service(Office):
+    def test_systemd_is_told_how_it_is(self) -> None:
+        path = os.path.join(self.folder, "notify")
+        systemd = NotifySocket(path)
+        self.addCleanup(systemd.close)
+        overseer = self.overseer(env={"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "400000"})
+        systemd.wait_for("READY=1")
+        for _ in range(3):
+            systemd.wait_for("WATCHDOG=1")
+        overseer.process.send_signal(signal.SIGTERM)
+        systemd.wait_for("STOPPING=1")
+        self.assertEqual(overseer.process.wait(10), 0)
+
+    def test_status_and_metrics_can_be_read(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as unused:
+            port = unused.getsockname()[1]
+        alice = self.human()
+        self.overseer("--metrics", f"127.0.0.1:{port}")
+        self.greeted(alice)
+        alice.say("#control", "!invoke worker")
+        alice.hears("overseer", "#control", STARTED)
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            text = answer.read().decode()
+        self.assertIn("fireclaw_agent_start_seconds_count 1\n", text)
+        self.assertIn("fireclaw_overseer_irc_online 1\n", text)
+        self.assertIn('fireclaw_overseer_commands_total{command="!invoke",result="done"} 1\n', text)
+        eventually(lambda: "worker" in run("--home", self.home, "status").stdout)
+        shown = run("--home", self.home, "status").stdout
+        self.assertRegex(shown, r"irc +localhost:\d+ as overseer, in #control\n")
+        self.assertRegex(shown, r"agent +worker \[qwen2.5:7b\] running\n")
+
+    def test_the_status_of_no_overseer_is_an_error(self) -> None:
+        done = run("--home", self.home, "status")
+        self.assertEqual(done.returncode, 125)
+        self.assertIn("no overseer answers", done.stderr)
+
+    def test_a_unit_is_installed_that_systemd_takes(self) -> None:
+        units = os.path.join(self.folder, "units")
+        self.settings()
+        done = run("--home", self.home, "install", "--no-enable", "--unit-folder", units)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        done = run("--home", self.home, "irc", "install", "--no-enable", "--unit-folder", units, "--port", "7000")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        text = Path(units, "fireclaw-overseer.service").read_text()
+        self.assertIn(f'ExecStart="{os.path.realpath(PROGRAM)}" "--home" "{self.home}" "--config"', text)
+        self.assertIn('"irc" "--port" "7000"', Path(units, "fireclaw-irc.service").read_text())
+        if analyze := office.shutil.which("systemd-analyze"):
+            checked = subprocess.run([analyze, "verify", "--man=no", *map(str, Path(units).iterdir())], capture_output=True,
+                                     text=True, timeout=60, env={**os.environ, "SYSTEMD_UNIT_PATH": f"{units}:"})
+            complaints = [line for line in checked.stderr.splitlines() if "fireclaw-" in line]
+            self.assertEqual(complaints, [])
+
+    def test_what_should_be_in_the_file_is_not_installed_from_the_command_line(self) -> None:
+        done = run("--home", self.home, "--nick", "boss", "install", "--no-enable", "--unit-folder", self.folder)
+        self.assertEqual(done.returncode, 125)
+        self.assertIn("--nick cannot be used with a command", done.stderr)
+
+    def test_mistakes_are_named(self) -> None:
+        for words, says in ((("--port", "0"), "--port"), (("--nick", "a b"), "'a b' cannot be a nick"),
+                            (("--config", "/no/such/file"), "'/no/such/file' cannot be read"),
+                            (("--metrics", "0.0.0.0:1"), "no place for metrics"), (("--frobnicate",), "--frobnicate"),
+                            (("--operator", "alice"), "operator 'alice' is neither"),
+                            (("--sasl-user", "x"), "--sasl-password-file"), (("--tls-ca", "/dev/null", "--tls", "--log-level", "x"), "'x'")):
+            with self.subTest(words=words):
+                done = run("--home", self.home, *words)
+                self.assertEqual(done.returncode, 125)
+                self.assertIn(says, done.stderr)
+                self.assertEqual(len(done.stderr.splitlines()), 1)
+
+
+class Tls(Office):
+    def certificate(self, name: str) -> str:
+        """A file with key and certificate for localhost that only this test trusts."""
+        path = os.path.join(self.folder, name)
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}",
+                        "-addext", f"subjectAltName=DNS:{name}", "-keyout", path + ".key", "-out", path + ".pem"],
+                       check=True, capture_output=True, timeout=60)
+        return path
+
+    def test_the_server_must_prove_who_it_is(self) -> None:
+        good, other = self.certificate("localhost"), self.certificate("elsewhere.test")
+        with ngircd.Ngircd(self.folder, tls=good) as server:
+            self.port = server.port
+            alice = self.human()
+            trusting = self.overseer("--tls", "--tls-ca", good + ".pem", "--port", str(server.tls_port))
+            self.greeted(alice)
+            alice.say("#control", "!invoke worker")
+            alice.hears("overseer", "#control", STARTED)
+            trusting.end()
+            for words in (("--tls-ca", other + ".pem"), ()):
+                doubting = self.overseer("--tls", *words, "--port", str(server.tls_port))
+                eventually(lambda: "the certificate of 'localhost' cannot be trusted" in doubting.log())
+                doubting.end()
+        with ngircd.Ngircd(self.folder, tls=other) as server:
+            wrong = self.overseer("--tls", "--tls-ca", other + ".pem", "--port", str(server.tls_port))
+            eventually(lambda: "does not match" in wrong.log())
+
+
+@unittest.skipIf(inspircd.PATH is None, "inspircd is not installed")
+class OtherServer(Office):
+    def test_another_server_will_do_as_well(self) -> None:
+        with inspircd.Inspircd(self.folder) as server:
+            self.port = server.port
+            alice, bob = self.human(), self.human("bob")
+            overseer = self.overseer("--operator", "alice!*@*")
+            self.greeted(alice)
+            alice.say("#control", "!invoke worker")
+            alice.hears("overseer", "#control", STARTED)
+            bob.say("#control", "!stopall")
+            alice.hears("overseer", "#control", "bob: you may not give commands here")
+            alice.say("overseer", "!list")
+            alice.hears("overseer", "alice", r"worker \[qwen2.5:7b\] \(172.16.0.2\) running")
+            alice.say("#control", "!logs worker 20")
+            for index in range(1, 21):
+                alice.hears("overseer", "#control", f"line {index} of worker$")
+            overseer.end()
+            alice.expect(r"overseer!\S+ QUIT :.*agents go on")
+
+
+class PrivateServer(Office):
+    def test_it_serves_and_lasts(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as unused:
+            self.port = unused.getsockname()[1]
+        path = os.path.join(self.folder, "notify")
+        systemd = NotifySocket(path)
+        self.addCleanup(systemd.close)
+        server = subprocess.Popen([PROGRAM, "--home", self.home, "irc", "--port", str(self.port)], stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "NOTIFY_SOCKET": path})
+        self.addCleanup(server.wait, 10)
+        self.addCleanup(server.kill)
+        systemd.wait_for("READY=1")
+        self.assertEqual(os.stat(os.path.join(self.home, "irc", "ngircd.conf")).st_mode & 0o777, 0o600)
+        alice = self.human()
+        self.overseer()
+        self.greeted(alice)
+        children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
+        self.assertEqual(len(children), 1)
+        os.kill(int(children[0]), signal.SIGKILL)
+        systemd.wait_for("READY=1")
+        alice = self.human()
+        eventually(lambda: "overseer" in alice.nicks("#control"))
+        server.terminate()
+        self.assertEqual(server.wait(10), 0)
+        eventually(lambda: not Path(f"/proc/{server.pid}").exists())
+        with self.assertRaises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", self.port), 1).close()
+
+
+if __name__ == "__main__":
+    if ngircd.PATH is None:
+        print("skipped: ngircd is not installed")
+        sys.exit(77)
+    unittest.main(verbosity=2)
