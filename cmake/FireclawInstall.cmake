@@ -31,7 +31,7 @@ install(FILES ${CMAKE_CURRENT_BINARY_DIR}/fireclaw.pc DESTINATION ${CMAKE_INSTAL
         COMPONENT development)
 
 if(TARGET fireclaw_cli)
-  install(TARGETS fireclaw_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT programs)
+  install(TARGETS fireclaw_cli fireclaw_overseer RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT programs)
 endif()
 if(TARGET guestd)
   install(TARGETS guestd RUNTIME DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/fireclaw COMPONENT programs)

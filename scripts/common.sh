@@ -14,7 +14,7 @@ esac
 # To compile it.
 build_packages=(
   g++ cmake ninja-build pkgconf
-  libfmt-dev libsimdjson-dev libcurl4-openssl-dev nettle-dev libssh2-1-dev libnl-route-3-dev libnftables-dev
+  libfmt-dev libsimdjson-dev libcurl4-openssl-dev nettle-dev libssh2-1-dev libnl-route-3-dev libnftables-dev libgnutls28-dev
   libcli11-dev nlohmann-json3-dev
 )
 # To prepare ~/.fireclaw and run commands. The last three libraries are loaded only when they are used: no dependency of
@@ -25,7 +25,7 @@ run_packages=("$qemu_package" busybox-static squashfs-tools e2fsprogs openssh-cl
 test_packages=(
   doctest-dev python3 python3-yaml
   mmdebstrap umoci skopeo cpio xz-utils zstd lz4
-  iproute2 ngircd openssl openssh-server
+  iproute2 ngircd inspircd openssl openssh-server
   clang-format mypy shellcheck
 )
 

@@ -69,6 +69,7 @@ Json to_json(const AgentInfo& info) {
           {"started", info.started.time_since_epoch().count() == 0 ? Json{} : Json{iso_time(info.started)}},
           {"online", info.online},
           {"channels", info.channels},
+          {"llm_errors", info.llm_errors},
           {"last_error", info.last_error},
           {"memory_bytes", info.memory_bytes},
           {"cpu_time_ms", info.cpu_time.count()}};

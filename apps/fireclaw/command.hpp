@@ -2,12 +2,12 @@
 
 #include <CLI/CLI.hpp>
 
-#include <filesystem>
 #include <functional>
 #include <memory>
 #include <stop_token>
 #include <string>
 
+#include "common/host_arguments.hpp"
 #include "fireclaw/fireclaw.hpp"
 
 namespace fireclaw::cli {
@@ -18,10 +18,7 @@ inline constexpr int exit_failure = 125;
 
 /// What all commands share.
 struct Context {
-  std::string home;
-  std::string engine = "auto";
-  std::string firecracker;
-  std::string qemu;
+  HostArguments host;
   /// What --net means when it is not given; empty: the best that is possible.
   std::string default_network;
   bool verbose = false;
@@ -49,5 +46,7 @@ void add_workspace(CLI::App& app, Context& context, Action& action);
 void add_gc(CLI::App& app, Context& context, Action& action);
 void add_agent(CLI::App& app, Context& context, Action& action);
 void add_bench(CLI::App& app, Context& context, Action& action);
+/// Commands that are a program of their own: overseer and irc.
+void add_overseer(CLI::App& app, Context& context, Action& action);
 
 }  // namespace fireclaw::cli

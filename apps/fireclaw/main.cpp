@@ -1,52 +1,19 @@
-#include <pwd.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
-#include <filesystem>
 #include <string>
-#include <vector>
 
 #include <fmt/format.h>
 
 #include "command.hpp"
+#include "common/host_arguments.hpp"
 #include "signals.hpp"
 
 namespace fireclaw::cli {
 namespace {
 
-/// The folder of the user's own, as the environment says, or the user database where it does not.
-std::filesystem::path default_home() {
-  if (const char* home = std::getenv("FIRECLAW_HOME"); home != nullptr && *home != '\0') return home;
-  if (const char* home = std::getenv("HOME"); home != nullptr && *home == '/') {
-    return std::filesystem::path{home} / ".fireclaw";
-  }
-  if (const auto* user = ::getpwuid(::geteuid()); user != nullptr) {
-    return std::filesystem::path{user->pw_dir} / ".fireclaw";
-  }
-  throw Error{ErrorCode::InvalidArgument, "there is no home directory; name a folder with --home"};
-}
-
-/// What the tools that fetch things need to know of the way out.
-std::vector<std::string> proxy_settings() {
-  std::vector<std::string> settings;
-  for (const auto* name : {"http_proxy", "https_proxy", "no_proxy", "HTTPS_PROXY", "NO_PROXY"}) {
-    if (const char* value = std::getenv(name)) settings.push_back(fmt::format("{}={}", name, value));
-  }
-  return settings;
-}
-
-/// On one line whatever was quoted, and without anything that a terminal would obey.
-void print_error(std::string_view text) {
-  std::string line = "fireclaw: ";
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    line += byte < 0x20 || byte == 0x7f ? fmt::format("\\x{:02x}", byte) : std::string(1, c);
-  }
-  std::fputs((line + "\n").c_str(), stderr);
-}
+void print_error(std::string_view text) { std::fputs(fmt::format("fireclaw: {}\n", printable(text)).c_str(), stderr); }
 
 /// `run -- argv...`: CLI11 takes the "--" away, so whether there was one is noted here.
 bool has_separator(int argc, char** argv) {
@@ -64,13 +31,7 @@ int parse_and_act(int argc, char** argv, const Signals& signals) {
   app.set_version_flag("--version", std::string{"fireclaw "} + std::string{version()});
   app.require_subcommand(1);
   app.fallthrough();
-  app.add_option("--home", context.home, "Folder for everything; default: $FIRECLAW_HOME or ~/.fireclaw")
-      ->type_name("DIR");
-  app.add_option("--engine", context.engine, "auto, firecracker, qemu, qemu-kvm or qemu-tcg")
-      ->type_name("ENGINE")
-      ->capture_default_str();
-  app.add_option("--firecracker", context.firecracker, "Firecracker program; default: searched")->type_name("PATH");
-  app.add_option("--qemu", context.qemu, "QEMU program; default: searched")->type_name("PATH");
+  add_host_arguments(app, context.host);
 
   Action action;
   add_run(app, context, action);
@@ -84,6 +45,7 @@ int parse_and_act(int argc, char** argv, const Signals& signals) {
   add_workspace(app, context, action);
   add_gc(app, context, action);
   add_bench(app, context, action);
+  add_overseer(app, context, action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& problem) {
@@ -97,19 +59,10 @@ int parse_and_act(int argc, char** argv, const Signals& signals) {
 }  // namespace
 
 Host Context::open_host() const {
-  HostOptions options;
-  options.home = std::filesystem::absolute(home.empty() ? default_home() : std::filesystem::path{home});
-  options.engine = engine_from_string(engine);
-  options.firecracker = firecracker;
-  options.qemu = qemu;
-  options.tool_environment = proxy_settings();
-  if (const char* cache = std::getenv("FIRECLAW_CACHE"); cache != nullptr && *cache != '\0') {
-    options.cache = std::filesystem::absolute(cache);
-  }
-  options.log = [shown = verbose ? LogLevel::Debug : LogLevel::Warning](LogLevel level, std::string_view message) {
+  const auto log = [shown = verbose ? LogLevel::Debug : LogLevel::Warning](LogLevel level, std::string_view message) {
     if (level >= shown) print_error(message);
   };
-  return Host::open(std::move(options));
+  return Host::open(host_options(host, log));
 }
 
 }  // namespace fireclaw::cli

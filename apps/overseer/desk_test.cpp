@@ -24,7 +24,7 @@ std::filesystem::path make_folder() {
 
 /// A desk with fake agents, and what it says.
 struct Office {
-  explicit Office(Supervision supervision = {3, Seconds{0.05}, seconds{300}, milliseconds{200}})
+  explicit Office(Supervision supervision = {3, Seconds{0.05}, seconds{300}, milliseconds{200}, milliseconds{100}})
       : supervisor{loop,    agents,      crew,
                    metrics, supervision, [this](const Supervisor::Report& report) {
                      said.push_back(report.line); }} {}
@@ -201,6 +201,18 @@ TEST_CASE("an agent that dies is announced and started again") {
   CHECK(office.says("Agent \"worker\" started: worker [qwen2.5:7b] (172.16.0.2)"));
   CHECK(office.agents.info("worker").state == fireclaw::AgentState::Running);
   CHECK(office.metrics.text().find("fireclaw_agent_restarts_total{result=\"done\"} 1") != std::string::npos);
+}
+
+TEST_CASE("what agents say of themselves is counted") {
+  Office office;
+  office.supervisor.begin();
+  office.take("!invoke worker");
+  office.take("!invoke shy");
+  CHECK(office.until([&] {
+    const auto text = office.metrics.text();
+    return text.find("fireclaw_agent_llm_errors_total{agent=\"worker\"} 2\n") != std::string::npos &&
+           text.find("fireclaw_agent_online{agent=\"shy\"} 0\n") != std::string::npos;
+  }));
 }
 
 TEST_CASE("an agent that dies again and again is left down") {

@@ -85,6 +85,21 @@ std::string Metrics::text() const {
                  std::chrono::duration<double>{agent.cpu_time}.count());
     }
   }
+  const auto each_said = [&](auto use) {
+    for (const auto& agent : agents_) {
+      const auto found = said_.find(agent.name);
+      if (found != said_.end() && !agent.vm.empty())
+        use(fmt::format("agent=\"{}\"", escaped(agent.name)), found->second);
+    }
+  };
+  page.family("fireclaw_agent_online", "gauge", "Whether an agent says that it is on IRC.");
+  each_said([&](const std::string& labels, const Said& said) {
+    page.value("fireclaw_agent_online", labels, said.online ? 1 : 0);
+  });
+  page.family("fireclaw_agent_llm_errors_total", "counter", "How often an agent's LLM failed it, as the agent says.");
+  each_said([&](const std::string& labels, const Said& said) {
+    page.value("fireclaw_agent_llm_errors_total", labels, said.llm_errors);
+  });
 
   page.family("fireclaw_agent_start_seconds", "histogram", "Time from a start's beginning until its agent was on IRC.");
   for (std::size_t i = 0; i < std::size(bounds); ++i) {

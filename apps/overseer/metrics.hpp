@@ -23,6 +23,8 @@ class Metrics {
   void died() { ++deaths_; }
   void restarted(bool worked) { ++(worked ? restarts_ : failed_restarts_); }
   void agents(std::vector<AgentInfo> all) { agents_ = std::move(all); }
+  /// What an agent said of itself.
+  void said(const AgentInfo& info) { said_[info.name] = {info.online, info.llm_errors}; }
   void irc(bool online, std::uint64_t connections);
   void busy(std::size_t changes) { busy_ = changes; }
 
@@ -43,6 +45,11 @@ class Metrics {
   std::uint64_t irc_connections_ = 0;
   std::size_t busy_ = 0;
   std::vector<AgentInfo> agents_;
+  struct Said {
+    bool online = false;
+    std::uint64_t llm_errors = 0;
+  };
+  std::map<std::string, Said> said_;
 };
 
 }  // namespace fireclaw::overseer

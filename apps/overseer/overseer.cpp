@@ -66,7 +66,11 @@ Overseer::Overseer(EventLoop& loop, Agents& agents, const Settings& settings, co
                   agents,
                   crew_,
                   metrics_,
-                  settings.supervision,
+                  [&] {
+                    auto supervision = settings.supervision;
+                    if (settings.metrics.empty()) supervision.survey = {};
+                    return supervision;
+                  }(),
                   [this](const Supervisor::Report& made) { report(made); }},
       desk_{loop,
             agents,
@@ -295,8 +299,11 @@ void Overseer::say_goodbye() {
 std::string Overseer::status_json() const {
   nlohmann::ordered_json agents = nlohmann::ordered_json::array();
   for (const auto& info : supervisor_.known()) {
-    agents.push_back(
-        {{"name", info.name}, {"model", info.model}, {"address", info.address}, {"running", !info.vm.empty()}});
+    agents.push_back({{"name", info.name},
+                      {"model", info.model},
+                      {"address", info.address},
+                      {"running", !info.vm.empty()},
+                      {"watched", supervisor_.watches(info.name)}});
   }
   const auto* session = link_.session();
   const auto up = std::chrono::duration_cast<std::chrono::seconds>(EventLoop::Clock::now() - began_);

@@ -47,7 +47,7 @@ constexpr const char* settings_help =
     "  connect_timeout_s reconnect_first_s reconnect_longest_s ping_after_s ping_timeout_s regain_s rejoin_s\n"
     "  workers most_waiting                               changes to agents at once (4), and waiting (100)\n"
     "  restart_tries restart_wait_s restart_forgiven_s    for agents that die (3, 1.0, 300)\n"
-    "  audit_log metrics log_level stop_agents\n\n"
+    "  audit_log metrics survey_s log_level stop_agents\n\n"
     "An operator is a mask as in alice!*@example.org, or account:alice for who is logged in to the network's "
     "services.\n"
     "Without operators everybody in the channel is obeyed but the agents, and only a server on localhost is used.\n\n"

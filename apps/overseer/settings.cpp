@@ -103,6 +103,7 @@ const std::map<std::string, Read, std::less<>>& members() {
       {"restart_tries", [](const Member& m, S& s) { s.supervision.tries = static_cast<unsigned>(m.whole(0, 100)); }},
       {"restart_wait_s", [](const Member& m, S& s) { s.supervision.first_wait = m.seconds(0.01, 3600); }},
       {"restart_forgiven_s", [](const Member& m, S& s) { s.supervision.good_life = m.whole_seconds(1, 86400); }},
+      {"survey_s", [](const Member& m, S& s) { s.supervision.survey = m.whole_seconds(1, 86400); }},
       {"audit_log", [](const Member& m, S& s) { s.audit_log = m.text(); }},
       {"metrics", [](const Member& m, S& s) { s.metrics = m.text(); }},
       {"stop_agents", [](const Member& m, S& s) { s.stop_agents = m.flag(); }},

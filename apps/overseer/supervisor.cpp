@@ -36,11 +36,13 @@ Supervisor::~Supervisor() { end(); }
 void Supervisor::begin() {
   ended_ = false;
   refresh();
+  if (options_.survey.count() != 0) survey_timer_ = loop_.after(options_.survey, [this] { survey({}); });
 }
 
 void Supervisor::end() {
   ended_ = true;
   loop_.cancel(std::exchange(timer_, 0));
+  loop_.cancel(std::exchange(survey_timer_, 0));
   for (auto& [name, ward] : wards_) unwatch(ward);
 }
 
@@ -83,6 +85,27 @@ void Supervisor::on_list(std::vector<AgentInfo> all) {
     if (runs(info.state) && ward.watching == 0) look_at(info.name);
     if (info.state == AgentState::Crashed && !ward.given_up && ward.timer == 0) look_at(info.name);
   }
+}
+
+/// One agent at a time, by name, so that a guest that does not answer costs one thread for a while and no more.
+void Supervisor::survey(const std::string& after) {
+  if (ended_) return;
+  const auto next = std::ranges::find_if(
+      known_, [&](const AgentInfo& info) { return info.name > after && info.state == AgentState::Running; });
+  const bool asked =
+      next != known_.end() && crew_.ask([this, name = next->name](const std::stop_token&) -> EventLoop::Task {
+        AgentInfo info;
+        try {
+          info = agents_.status(name);
+        } catch (const std::exception&) {
+          // It may have gone in the meantime.
+        }
+        return [this, name, info] {
+          if (info.name == name) metrics_.said(info);
+          survey(name);
+        };
+      });
+  if (!asked) survey_timer_ = loop_.after(options_.survey, [this] { survey({}); });
 }
 
 void Supervisor::look_at(const std::string& name) {
@@ -224,6 +247,11 @@ void Supervisor::release(const std::string& name) {
   if (--ward.held > 0 || ended_) return;
   look_at(name);
   refresh();
+}
+
+bool Supervisor::watches(const std::string& name) const {
+  const auto found = wards_.find(name);
+  return found != wards_.end() && found->second.watching != 0;
 }
 
 void Supervisor::unwatch(Ward& ward) {

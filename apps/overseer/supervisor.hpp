@@ -25,6 +25,8 @@ struct Supervision {
   std::chrono::seconds good_life{300};
   /// How often to look for agents that others have started.
   std::chrono::milliseconds refresh{5000};
+  /// How often to ask each agent how it is, for the metrics; 0: never.
+  std::chrono::milliseconds survey{30'000};
 };
 
 /// Notices agents that die, says so, and starts them again. Lives on the loop's thread; what it borrows must outlive
@@ -58,6 +60,8 @@ class Supervisor {
   /// As of the last look.
   [[nodiscard]] const std::vector<AgentInfo>& known() const { return known_; }
   [[nodiscard]] const AgentTraces& traces() const { return traces_; }
+  /// Whether this agent's end will be noticed at once.
+  [[nodiscard]] bool watches(const std::string& name) const;
 
  private:
   struct Ward {
@@ -72,6 +76,7 @@ class Supervisor {
   };
 
   void on_list(std::vector<AgentInfo> all);
+  void survey(const std::string& after);
   void look_at(const std::string& name);
   void on_look(const std::string& name, const AgentInfo& info, std::shared_ptr<EndWatch> watch);
   void on_death(const std::string& name, const std::string& why);
@@ -91,6 +96,7 @@ class Supervisor {
   std::vector<AgentInfo> known_;
   AgentTraces traces_;
   EventLoop::Id timer_ = 0;
+  EventLoop::Id survey_timer_ = 0;
   bool listing_ = false;
   bool ended_ = true;
 };

@@ -119,6 +119,8 @@ struct AgentInfo {
   bool online = false;
   /// The IRC channels it is in, asked likewise.
   std::vector<std::string> channels;
+  /// How often its LLM failed it since the bot started, asked likewise.
+  std::uint64_t llm_errors = 0;
   /// Why it is not running or not well, in one line; empty if all is well.
   std::string last_error;
   /// Resident memory of the engine's process.

@@ -55,8 +55,9 @@ BotStatus parse_status(const std::string& text) {
     status.online = value.at("state").as_string() == "online";
     for (const auto& channel : value.at("channels").as_array()) status.channels.push_back(channel.as_string());
     if (const auto problem = value.find("last_error")) status.last_error = problem->as_string();
+    if (const auto count = value.find("llm_errors")) status.llm_errors = count->as_uint();
   } catch (const Error& problem) {
-    return {false, {}, problem.what()};
+    return {false, {}, problem.what(), 0};
   }
   return status;
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,6 +31,7 @@ struct BotStatus {
   bool online = false;
   std::vector<std::string> channels;
   std::string last_error;
+  std::uint64_t llm_errors = 0;
 };
 /// What the bot says now. A bot that has not said anything yet is not online.
 BotStatus bot_status(VM::Impl& machine, Deadline deadline);

@@ -41,7 +41,8 @@ AgentState to_state(const state::AgentRecord& record, const std::optional<state:
     case state::AgentPhase::Starting: return worker_lives ? AgentState::Starting : AgentState::Crashed;
     case state::AgentPhase::Stopping:
     case state::AgentPhase::Running:
-      if (!run) return AgentState::Crashed;
+      // Who was told to end has ended, also before whoever told it has written that down.
+      if (!run) return record.phase == state::AgentPhase::Stopping ? AgentState::Stopped : AgentState::Crashed;
       return run->paused ? AgentState::Paused : AgentState::Running;
     case state::AgentPhase::Stopped: return AgentState::Stopped;
     case state::AgentPhase::Crashed: return AgentState::Crashed;
@@ -52,7 +53,6 @@ AgentState to_state(const state::AgentRecord& record, const std::optional<state:
 std::string why_crashed(const state::AgentRecord& record) {
   if (!record.last_error.empty()) return record.last_error;
   if (record.phase == state::AgentPhase::Starting) return "its start was interrupted";
-  if (record.phase == state::AgentPhase::Stopping) return "its stop was interrupted";
   return "its machine ended unexpectedly";
 }
 
@@ -114,6 +114,7 @@ void put(AgentInfo& info, const core::BotStatus& status) {
   info.online = status.online;
   info.channels = status.channels;
   info.last_error = status.last_error;
+  info.llm_errors = status.llm_errors;
 }
 
 /// What is given replaces what is recorded.

@@ -107,6 +107,11 @@ class Office(unittest.TestCase):
         path = Path(self.home, "overseer", "audit.log")
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
+    def watched(self) -> List[str]:
+        """The agents whose end will be noticed at once."""
+        status = json.loads(run("--home", self.home, "status", "--json").stdout)
+        return [agent["name"] for agent in status["agents"] if agent["watched"]]
+
     def end_machines(self) -> None:
         for agent in self.agents().values():
             if agent["pid"]:

@@ -178,8 +178,9 @@ AgentInfo FakeAgents::info(const std::string& name) {
 AgentInfo FakeAgents::status(const std::string& name) {
   auto found = info(name);
   if (found.state == AgentState::Running) {
-    found.online = true;
-    found.channels = {"#agents"};
+    found.online = found.template_name != "shy";
+    if (found.online) found.channels = {"#agents"};
+    found.llm_errors = 2;
   }
   return found;
 }

@@ -1,0 +1,53 @@
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "command.hpp"
+
+namespace fireclaw::cli {
+namespace {
+
+/// Becomes the program fireclaw-overseer beside this one.
+[[noreturn]] void become_overseer(const std::vector<std::string>& words, const Context& context) {
+  const auto program = std::filesystem::read_symlink("/proc/self/exe").replace_filename("fireclaw-overseer");
+  std::vector<std::string> argv{program.native()};
+  for (const auto& word : to_argv(context.host)) argv.push_back(word);
+  argv.insert(argv.end(), words.begin(), words.end());
+  std::vector<char*> pointers;
+  for (auto& word : argv) pointers.push_back(word.data());
+  pointers.push_back(nullptr);
+  ::execv(program.c_str(), pointers.data());
+  throw Error{ErrorCode::NotFound, fmt::format("'{}' cannot be started: {}", program.native(), std::strerror(errno))};
+}
+
+/// All that follows the command is the other program's to read, --help too.
+CLI::App* forward(CLI::App& app, const std::string& command, const std::string& help) {
+  auto* sub = app.add_subcommand(command, help);
+  sub->prefix_command();
+  sub->set_help_flag();
+  return sub;
+}
+
+}  // namespace
+
+void add_overseer(CLI::App& app, Context& context, Action& action) {
+  auto* overseer = forward(app, "overseer", "Run a crew of agents from an IRC channel");
+  overseer->callback([overseer, &context, &action] {
+    action = [overseer, &context]() -> int { become_overseer(overseer->remaining(), context); };
+  });
+  auto* irc = forward(app, "irc", "Serve IRC to this machine and its agents");
+  irc->callback([irc, &context, &action] {
+    action = [irc, &context]() -> int {
+      auto words = irc->remaining();
+      words.insert(words.begin(), "irc");
+      become_overseer(words, context);
+    };
+  });
+}
+
+}  // namespace fireclaw::cli
