@@ -24,6 +24,7 @@
 #include "log.hpp"
 #include "notifier.hpp"
 #include "overseer.hpp"
+#include "resolver.hpp"
 #include "settings.hpp"
 #include "signals.hpp"
 #include "status_server.hpp"
@@ -154,9 +155,24 @@ Fd take_lock(const std::filesystem::path& folder) {
   return lock;
 }
 
+/// What works but should not stay as it is.
+void warn_of_secrets(const Settings& settings, const std::filesystem::path& file, const Log& log) {
+  const auto& identity = settings.identity;
+  if (identity.password.empty() && identity.sasl_password.empty()) return;
+  if (!settings.server.tls && !is_loopback_name(settings.server.host)) {
+    log(LogLevel::Warning, "the password goes over the network for all to read; use tls");
+  }
+  struct stat about {};
+  if (!file.empty() && ::stat(file.c_str(), &about) == 0 && (about.st_mode & 077) != 0) {
+    log(LogLevel::Warning, fmt::format("'{}' holds a password that others on this machine can read; run: chmod 600 '{}'",
+                                       file.native(), file.native()));
+  }
+}
+
 int oversee(const Arguments& arguments, const Backend& backend, Signals& signals) {
   const auto settings = settings_from(arguments);
   const Log log{settings.log_level, writes_to_journal()};
+  warn_of_secrets(settings, config_file(arguments), log);
   const Notifier notifier{environment("NOTIFY_SOCKET"), environment("WATCHDOG_USEC")};
   const auto folder = own_folder(arguments);
   // The library looks the home folder over, and makes it, before anything of ours goes there.
@@ -206,9 +222,17 @@ InstallOptions install_options(const Arguments& arguments) {
   return options;
 }
 
+/// A service may write to its home folder and nowhere else, so that has to be there before it starts.
+void require_home(const Arguments& arguments) {
+  const auto home = cli::home_of(arguments.host);
+  if (std::filesystem::is_directory(home)) return;
+  throw Error{ErrorCode::NotFound, fmt::format("there is no folder '{}' yet; run: fireclaw setup", home.native())};
+}
+
 int install_overseer(const Arguments& arguments) {
   // What would not do when it runs should not be installed.
   static_cast<void>(settings_from(arguments));
+  require_home(arguments);
   Unit unit;
   unit.name = "fireclaw-overseer";
   unit.description = "fireclaw's overseer";
@@ -227,6 +251,7 @@ int install_overseer(const Arguments& arguments) {
 
 int install_irc(const Arguments& arguments) {
   static_cast<void>(find_ngircd());
+  require_home(arguments);
   Unit unit;
   unit.name = "fireclaw-irc";
   unit.description = "fireclaw's private IRC server";

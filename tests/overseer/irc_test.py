@@ -352,6 +352,12 @@ class Service(Office):
             complaints = [line for line in checked.stderr.splitlines() if "fireclaw-" in line]
             self.assertEqual(complaints, [])
 
+    def test_what_others_could_read_is_warned_of(self) -> None:
+        overseer = self.overseer(sasl_user="boss", sasl_password="secret")
+        eventually(lambda: "holds a password that others on this machine can read; run: chmod 600" in overseer.log())
+        eventually(lambda: "SASL login as 'boss' failed: the server offers none" in overseer.log())
+        self.assertNotIn("secret", overseer.log())
+
     def test_what_should_be_in_the_file_is_not_installed_from_the_command_line(self) -> None:
         done = run("--home", self.home, "--nick", "boss", "install", "--no-enable", "--unit-folder", self.folder)
         self.assertEqual(done.returncode, 125)
@@ -394,6 +400,7 @@ class Tls(Office):
                 eventually(lambda: "the certificate of 'localhost' cannot be trusted" in doubting.log())
                 doubting.end()
         with ngircd.Ngircd(self.folder, tls=other) as server:
+            self.port = server.port
             wrong = self.overseer("--tls", "--tls-ca", other + ".pem", "--port", str(server.tls_port))
             eventually(lambda: "does not match" in wrong.log())
 

@@ -101,6 +101,8 @@ class PackageTest(unittest.TestCase):
     def test_the_programs_are_there_and_know_their_version(self) -> None:
         program = self.prefix / "bin/fireclaw"
         self.assertIn(self.version, output(program, "--version"))
+        self.assertIn(self.version, output(self.prefix / "bin/fireclaw-overseer", "--version"))
+        self.assertIn("--operator", output(program, "overseer", "--help"))
         self.assertRegex(output("readelf", "-hW", program), r"Type:\s+DYN \(Position-Independent")
         guestd = self.prefix / "libexec/fireclaw/guestd"
         self.assertTrue(os.access(guestd, os.X_OK))
