@@ -164,8 +164,9 @@ void warn_of_secrets(const Settings& settings, const std::filesystem::path& file
   }
   struct stat about {};
   if (!file.empty() && ::stat(file.c_str(), &about) == 0 && (about.st_mode & 077) != 0) {
-    log(LogLevel::Warning, fmt::format("'{}' holds a password that others on this machine can read; run: chmod 600 '{}'",
-                                       file.native(), file.native()));
+    log(LogLevel::Warning,
+        fmt::format("'{}' holds a password that others on this machine can read; run: chmod 600 '{}'", file.native(),
+                    file.native()));
   }
 }
 

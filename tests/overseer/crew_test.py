@@ -15,7 +15,9 @@ from typing import Any, Dict, List, Optional
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "agents"))
 
 import crew  # noqa: E402
-from crew import Crew, Human, agents, arguments, eventually, is_gone, ok  # noqa: E402
+import ngircd  # noqa: E402  (crew has set the path to these)
+from crew import Crew, agents, arguments, eventually, is_gone, ok  # noqa: E402
+from irc_client import Human  # noqa: E402
 
 START_SECONDS = 180.0
 ANSWER_SECONDS = 60.0
@@ -182,7 +184,7 @@ class Servers(Channel):
 
 
 if __name__ == "__main__":
-    if crew.ngircd.PATH is None:
+    if ngircd.PATH is None:
         print("skipped: ngircd is not installed")
         raise SystemExit(77)
     crew.enter_private_network()

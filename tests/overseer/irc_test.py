@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,10 +15,11 @@ import unittest
 import urllib.request
 from pathlib import Path
 
-import office
-from office import PROGRAM, NotifySocket, Office, eventually, ngircd, run
+from office import PROGRAM, NotifySocket, Office, eventually, run
 
-import inspircd  # noqa: E402  (found by the path that office sets)
+# office has set the path to these.
+import inspircd  # noqa: E402
+import ngircd  # noqa: E402
 from fake_irc import FakeIrc  # noqa: E402
 
 STARTED = r'Agent "worker" started: worker \[qwen2\.5:7b\] \(172\.16\.0\.2\)$'
@@ -346,7 +348,7 @@ class Service(Office):
         text = Path(units, "fireclaw-overseer.service").read_text()
         self.assertIn(f'ExecStart="{os.path.realpath(PROGRAM)}" "--home" "{self.home}" "--config"', text)
         self.assertIn('"irc" "--port" "7000"', Path(units, "fireclaw-irc.service").read_text())
-        if analyze := office.shutil.which("systemd-analyze"):
+        if analyze := shutil.which("systemd-analyze"):
             checked = subprocess.run([analyze, "verify", "--man=no", *map(str, Path(units).iterdir())], capture_output=True,
                                      text=True, timeout=60, env={**os.environ, "SYSTEMD_UNIT_PATH": f"{units}:"})
             complaints = [line for line in checked.stderr.splitlines() if "fireclaw-" in line]
