@@ -66,10 +66,11 @@ HostOptions host_options(const HostArguments& arguments, LogSink log) {
 }
 
 std::vector<std::string> to_argv(const HostArguments& arguments) {
-  std::vector<std::string> argv{"--home", home_of(arguments).native()};
+  std::vector<std::string> argv;
   const auto add = [&](const char* name, const std::string& value) {
     if (!value.empty()) argv.insert(argv.end(), {name, value});
   };
+  add("--home", arguments.home);
   if (arguments.engine != "auto") add("--engine", arguments.engine);
   add("--firecracker", arguments.firecracker);
   add("--qemu", arguments.qemu);

@@ -24,7 +24,7 @@ void add_host_arguments(CLI::App& app, HostArguments& arguments);
 std::filesystem::path home_of(const HostArguments& arguments);
 /// With what the environment says of proxies and the cache.
 HostOptions host_options(const HostArguments& arguments, LogSink log);
-/// The arguments that give another program of fireclaw the same; home is always among them.
+/// What gives another program of fireclaw the same: those that were given.
 std::vector<std::string> to_argv(const HostArguments& arguments);
 
 /// On one line whatever was quoted, and without anything that a terminal would obey.

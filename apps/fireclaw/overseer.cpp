@@ -28,6 +28,7 @@ namespace {
 /// All that follows the command is the other program's to read, --help too.
 CLI::App* forward(CLI::App& app, const std::string& command, const std::string& help) {
   auto* sub = app.add_subcommand(command, help);
+  sub->fallthrough(false);
   sub->prefix_command();
   sub->set_help_flag();
   return sub;

@@ -215,6 +215,15 @@ int show_status(const Arguments& arguments) {
   return 0;
 }
 
+/// A service has no environment to find its home folder by.
+void add_host(Unit& unit, const Arguments& arguments) {
+  auto host = arguments.host;
+  host.home = cli::home_of(host).native();
+  const auto words = cli::to_argv(host);
+  unit.command.insert(unit.command.end(), words.begin(), words.end());
+  unit.home = host.home;
+}
+
 InstallOptions install_options(const Arguments& arguments) {
   auto options = arguments.install;
   options.folder =
@@ -238,12 +247,10 @@ int install_overseer(const Arguments& arguments) {
   unit.name = "fireclaw-overseer";
   unit.description = "fireclaw's overseer";
   unit.command = {own_program().native()};
-  const auto host = cli::to_argv(arguments.host);
-  unit.command.insert(unit.command.end(), host.begin(), host.end());
+  add_host(unit, arguments);
   if (const auto file = config_file(arguments); !file.empty()) {
     unit.command.insert(unit.command.end(), {"--config", file.native()});
   }
-  unit.home = cli::home_of(arguments.host);
   unit.runs_machines = true;
   unit.after = "fireclaw-irc.service";
   install(unit, install_options(arguments));
@@ -257,11 +264,9 @@ int install_irc(const Arguments& arguments) {
   unit.name = "fireclaw-irc";
   unit.description = "fireclaw's private IRC server";
   unit.command = {own_program().native()};
-  const auto host = cli::to_argv(arguments.host);
-  unit.command.insert(unit.command.end(), host.begin(), host.end());
+  add_host(unit, arguments);
   unit.command.insert(unit.command.end(), {"irc", "--port", std::to_string(arguments.irc_port)});
   for (const auto& address : arguments.listen) unit.command.insert(unit.command.end(), {"--listen", address});
-  unit.home = cli::home_of(arguments.host);
   install(unit, install_options(arguments));
   return 0;
 }
