@@ -79,10 +79,14 @@ void require_box() {
 }  // namespace
 
 TEST_CASE("the tools that agents are told of are there") {
-  CHECK(agent("id -un; id -u; id -g; echo $HOME; stat -c %U:%a /home/agent") == "agent\n1000\n1000\n/home/agent\nagent:755");
+  CHECK(agent("id -un; id -u; id -g; echo $HOME; stat -c %U:%a /home/agent") ==
+        "agent\n1000\n1000\n/home/agent\nagent:755");
   CHECK(agent("python3 -c 'import sys; print(sys.version_info[:2] >= (3, 9))'") == "True");
-  CHECK(agent("for tool in bash curl file git gzip ip jq less ping podman ps tar unzip xz; do command -v $tool >/dev/null "
-              "|| echo no $tool; done").empty());
+  CHECK(
+      agent(
+          "for tool in bash curl file git gzip ip jq less ping podman ps tar unzip xz; do command -v $tool >/dev/null "
+          "|| echo no $tool; done")
+          .empty());
   // What Python's bot and curl need to trust a server.
   CHECK(agent("test -s /etc/ssl/certs/ca-certificates.crt && echo yes") == "yes");
   CHECK(agent("touch /workspace/mine && stat -c %U /workspace/mine") == "agent");
@@ -138,15 +142,16 @@ print("compiled")
   CHECK(refused.exit_code == 2);
   CHECK(refused.err.find("name") != std::string::npos);
   // As agents are started: everything loaded, waiting for a configuration.
-  CHECK(agent("mkfifo /tmp/said && " + std::string{python} +
+  CHECK(agent("mkfifo /tmp/said; " + std::string{python} +
               " -m bot --wait-config --config /tmp/none >/tmp/said & read line </tmp/said; kill -TERM $!; wait $!; "
               "echo $line $?") == "ready 0");
 }
 
 TEST_CASE("rootless podman imports a root file system and runs commands in it") {
   require_box();
-  CHECK(agent("podman info --format '{{.Store.GraphDriverName}} {{.Host.CgroupManager}} {{.Host.Security.Rootless}}'") ==
-        "overlay cgroupfs true");
+  CHECK(
+      agent("podman info --format '{{.Store.GraphDriverName}} {{.Host.CgroupManager}} {{.Host.Security.Rootless}}'") ==
+      "overlay cgroupfs true");
   CHECK(agent("echo given | podman run --rm --interactive --network none box sh -c 'cat; id -u; echo $0'") ==
         "given\n0\nsh");
   CHECK(as_agent("podman run --rm --network none box sh -c 'exit 7'").exit_code == 7);
@@ -166,8 +171,8 @@ TEST_CASE("a container below the user's own cgroup has limits that hold") {
   CHECK(agent(run + "--memory 40m --pids-limit 20 --cpus 0.5 box sh -c 'cd /sys/fs/cgroup && cat memory.max pids.max "
                     "cpu.max'") == "41943040\n20\n50000 100000");
   // One that wants more is ended, not the machine.
-  const ExecResult greedy =
-      as_agent(run + "--memory 40m --memory-swap 40m --tmpfs /big:rw,size=200m box dd if=/dev/zero of=/big/x bs=1M count=100");
+  const ExecResult greedy = as_agent(
+      run + "--memory 40m --memory-swap 40m --tmpfs /big:rw,size=200m box dd if=/dev/zero of=/big/x bs=1M count=100");
   CHECK(greedy.exit_code == 137);
   CHECK(agent("echo alive") == "alive");
 }
@@ -181,7 +186,7 @@ TEST_CASE("a container's network is its own, made without privileges") {
 TEST_CASE("the bot's container_run works with this podman, and a container that is late is gone") {
   require_box();
   put("/tmp/tool.py", R"(
-import json, os, subprocess, sys
+import os, subprocess, time
 from bot import config, tools
 from bot.audit import Audit
 from bot.cancel import Cancel
@@ -198,17 +203,19 @@ def run(command, timeout_s):
         box = tools.ToolBox(settings, memory, Audit(settings.workspace))
         return box.call(ToolCall("container_run", {"image": "box", "command": command}, "1", ""), cancel)
 
+began = time.monotonic()
 print(run("cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/pids.max; echo kept >/workspace/file; exit 3", 200))
-# Long enough for the container to run in any case: it says so.
-late = run("touch /workspace/running; sleep 86399", 45)
-print(late.splitlines()[0], os.path.exists("/workspace/running"))
+# As long as it takes for the container to run, whatever else this machine has to do: it says so.
+limit = 5 + 3 * (time.monotonic() - began)
+late = run("touch /workspace/running; sleep 86399", limit)
+print(late.startswith(f"timed out after {limit:g} s"), os.path.exists("/workspace/running"))
 left = subprocess.run(["podman", "ps", "--all", "--quiet"], capture_output=True, text=True, check=True).stdout
 print("left:", left.split())
 )");
   CHECK(agent("PYTHONPATH=/usr/lib/fireclaw/agent python3 /tmp/tool.py") ==
-        "exit status 3\n67108864\n30\ntimed out after 45 s and was killed True\nleft: []");
+        "exit status 3\n67108864\n30\nTrue True\nleft: []");
   CHECK(agent("cat /workspace/file; stat -c %U /workspace/file") == "kept\nagent");
-  CHECK(agent("cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' ' | grep -c 'sleep 86399' || true") == "0");
+  CHECK(as_agent("pgrep --full '^sleep 86399$'").exit_code == 1);
 }
 
 TEST_CASE("the SSH server lets in who has the key, as agent, and makes a host key of its own") {
