@@ -70,10 +70,10 @@ class _Tool:
         return {name: value for name, value in arguments.items() if value is not None}
 
 
-def own_cgroup(cgroup_file: str) -> str:
+def cgroup_to_divide(own_cgroup: str) -> str:
     """The cgroup that guestd gave to our user, if we run in it; nothing elsewhere."""
     expected = f"/user-{os.getuid()}"
-    with contextlib.suppress(OSError), open(cgroup_file, encoding="utf-8") as file:
+    with contextlib.suppress(OSError), open(own_cgroup, encoding="utf-8") as file:
         if any(line.strip() == f"0::{expected}/commands" for line in file):
             return expected
     return ""
@@ -83,7 +83,7 @@ class ToolBox:
     """The tools of one turn. Used on the worker's thread; every call is recorded before it runs and after."""
 
     def __init__(self, config: Config, memory: Memory, audit: Audit, monotonic: Callable[[], float] = time.monotonic,
-                 podman: str = "podman", cgroup_file: str = "/proc/self/cgroup") -> None:
+                 podman: str = "podman", own_cgroup: str = "/proc/self/cgroup", cgroups: str = "/sys/fs/cgroup") -> None:
         self._tools = config.tools
         self._secrets = config.secrets()
         self._workspace = Workspace(config.workspace)
@@ -91,7 +91,8 @@ class ToolBox:
         self._audit = audit
         self._monotonic = monotonic
         self._podman = podman
-        self._cgroup_file = cgroup_file
+        self._own_cgroup = own_cgroup
+        self._cgroups = cgroups
         self._known = {tool.name: tool for tool in self._make()}
 
     def schemas(self) -> List[Dict[str, Any]]:
@@ -217,10 +218,19 @@ class ToolBox:
 
     def _limits(self) -> List[str]:
         limits = self._tools.containers
-        options = ["--memory", f"{limits.memory_mib}m", "--cpus", f"{limits.cpus:g}", "--pids-limit", str(limits.pids)]
+        # By the file that the kernel offers for each.
+        known = {"memory.max": ["--memory", f"{limits.memory_mib}m"], "cpu.max": ["--cpus", f"{limits.cpus:g}"],
+                 "pids.max": ["--pids-limit", str(limits.pids)]}
         # For an ordinary user podman heeds limits only below a cgroup that is named and that is the user's.
-        parent = own_cgroup(self._cgroup_file)
-        return ["--cgroup-parent", parent, *options] if parent else options
+        parent = cgroup_to_divide(self._own_cgroup)
+        if not parent:
+            return [word for words in known.values() for word in words]
+        options = ["--cgroup-parent", parent]
+        for file, words in known.items():
+            # Asked for one that the kernel was built without, a container would not start at all.
+            if os.path.exists(f"{self._cgroups}{parent}/commands/{file}"):
+                options += words
+        return options
 
     def _remove_container(self, name: str) -> None:
         # Killing podman leaves the container, which is conmon's child, running. conmon and the process that holds the

@@ -26,7 +26,7 @@ class ToolTest(FolderTest):
         config = make_config(workspace=self.path("ws"), tools=tools, **changes)
         memory = Memory(config.workspace)
         memory.prepare()
-        return ToolBox(config, memory, Audit(config.workspace), podman=podman, cgroup_file=self.write("cgroup", cgroup))
+        return ToolBox(config, memory, Audit(config.workspace), podman=podman, own_cgroup=self.write("cgroup", cgroup), cgroups=self.path("cgroups"))
 
     def call(self, name: str, arguments: Dict[str, Any], box: Any = None, broken: str = "") -> str:
         chosen = box or self.box()
@@ -136,13 +136,21 @@ class Containers(ToolTest):
                      "--security-opt no-new-privileges", f"--volume {self.path('ws')}:/workspace", "alpine:3 sh -c id; ls"):
             self.assertIn(part, argv)
 
+    def limits(self, cgroup: str) -> str:
+        """podman's options for limits, for a bot in this cgroup."""
+        tools = {"containers": {"enabled": True, "memory_mib": 64, "cpus": 0.5, "pids": 9}}
+        self.call("container_run", {"image": "a", "command": "id"}, self.box(self.fake_podman("true"), cgroup, tools=tools))
+        return self.read("argv").splitlines()[-1].split("--pull missing ")[1].split(" --network")[0]
+
     def test_limits_are_given_below_the_users_own_cgroup(self) -> None:
         own = f"/user-{os.getuid()}"
-        for cgroup, option in ((f"0::{own}/commands\n", f"--cgroup-parent {own} --memory"), (f"0::{own}\n", ""), ("", "")):
-            self.call("container_run", {"image": "a", "command": "id"}, self.box(self.fake_podman("true"), cgroup, tools={"containers": True}))
-            argv = self.read("argv").splitlines()[-1]
-            self.assertIn(option or "--memory", argv)
-            self.assertEqual("--cgroup-parent" in argv, bool(option))
+        self.assertEqual(self.limits("0::/\n"), "--memory 64m --cpus 0.5 --pids-limit 9")
+        self.assertEqual(self.limits(f"0::{own}\n"), "--memory 64m --cpus 0.5 --pids-limit 9")
+        for file in ("memory.max", "pids.max"):
+            self.write(f"cgroups{own}/commands/{file}", "max\n")
+        self.assertEqual(self.limits(f"0::{own}/commands\n"), f"--cgroup-parent {own} --memory 64m --pids-limit 9")
+        self.write(f"cgroups{own}/commands/cpu.max", "max 100000\n")
+        self.assertEqual(self.limits(f"0::{own}/commands\n"), f"--cgroup-parent {own} --memory 64m --cpus 0.5 --pids-limit 9")
 
     def test_network_only_where_it_is_allowed(self) -> None:
         box = self.box(self.fake_podman("true"), tools={"containers": {"enabled": True, "network": True}})

