@@ -10,10 +10,10 @@
 
 #include "base/scope.hpp"
 #include "core/agent_guest.hpp"
+#include "core/agent_machine.hpp"
 #include "core/bot_config.hpp"
 #include "core/end_run.hpp"
 #include "core/vm_network.hpp"
-#include "core/warm.hpp"
 #include "fireclaw/error.hpp"
 #include "fireclaw/host.hpp"
 #include "fireclaw/workspace.hpp"
@@ -25,10 +25,6 @@
 namespace fireclaw {
 namespace {
 
-constexpr std::string_view default_image = "debian-agent";
-constexpr unsigned default_memory_mib = 384;
-constexpr std::uint64_t default_workspace_mib = 64;
-constexpr std::uint64_t default_scratch_mib = 2048;
 /// Another process may be starting or stopping the agent.
 constexpr std::chrono::minutes lock_limit{4};
 constexpr std::chrono::seconds reload_limit{20};
@@ -66,11 +62,11 @@ AgentTemplate to_public(const state::Template& from) {
   out.trigger = from.text("trigger", "mention");
   out.tools = from.tools();
   out.channels = from.texts("channels");
-  out.image = from.text("image", std::string{default_image});
+  out.image = from.text("image", std::string{core::default_image});
   out.cpus = static_cast<unsigned>(from.number("cpus", 1));
-  out.memory_mib = static_cast<unsigned>(from.number("memory_mib", default_memory_mib));
-  out.workspace_mib = from.number("workspace_mib", default_workspace_mib);
-  out.scratch_mib = from.number("scratch_mib", default_scratch_mib);
+  out.memory_mib = static_cast<unsigned>(from.number("memory_mib", core::default_memory_mib));
+  out.workspace_mib = from.number("workspace_mib", core::default_workspace_mib);
+  out.scratch_mib = from.number("scratch_mib", core::default_scratch_mib);
   out.file = from.file;
   return out;
 }
@@ -89,19 +85,16 @@ std::string host_address(const state::Config& config, NetworkMode network) {
   return std::string{core::user_network_host};
 }
 
+/// The machine of an agent: its kind's, with what was asked for beyond.
 VMConfig vm_config(const state::AgentRecord& record, const state::Template& from, const AgentConfig& config) {
-  VMConfig vm;
-  vm.image = from.text("image", std::string{default_image});
-  vm.cpus = record.cpus.value_or(static_cast<unsigned>(from.number("cpus", 1)));
-  vm.memory_mib = record.memory_mib.value_or(static_cast<unsigned>(from.number("memory_mib", default_memory_mib)));
+  auto vm = core::agent_machine(from);
+  if (record.cpus) vm.cpus = *record.cpus;
+  if (record.memory_mib) vm.memory_mib = *record.memory_mib;
   vm.network = network_mode_from_string(*record.network);
   vm.nat = nat_options(from);
   vm.hostname = record.name;
   std::ranges::replace(vm.hostname, '_', '-');
   vm.workspace = record.name;
-  vm.scratch_mib = static_cast<unsigned>(from.number("scratch_mib", default_scratch_mib));
-  vm.scratch_target = core::agent_home;
-  vm.scratch_uid = vm.scratch_gid = core::agent_uid;
   vm.start = config.start;
   vm.detached = config.detached;
   vm.start_timeout = config.start_timeout;
@@ -239,9 +232,10 @@ AgentInfo AgentManager::Impl::describe(const state::AgentRecord& record) const {
     info.model = record.model.value_or(from.text("model"));
     info.trigger = record.trigger.value_or(from.text("trigger", "mention"));
     info.tools = record.tools.value_or(from.tools());
-    info.image = from.text("image", std::string{default_image});
+    info.image = from.text("image", std::string{core::default_image});
     info.cpus = record.cpus.value_or(static_cast<unsigned>(from.number("cpus", 1)));
-    info.memory_mib = record.memory_mib.value_or(static_cast<unsigned>(from.number("memory_mib", default_memory_mib)));
+    info.memory_mib =
+        record.memory_mib.value_or(static_cast<unsigned>(from.number("memory_mib", core::default_memory_mib)));
   } catch (const Error& problem) {
     if (info.last_error.empty()) info.last_error = problem.what();
   }
@@ -294,26 +288,13 @@ bool AgentManager::Impl::ensure_workspace(const std::string& name, std::uint64_t
   return true;
 }
 
-void AgentManager::Impl::ensure_snapshot(const VMConfig& vm, const core::Purpose& purpose) const {
-  if (vm.start != StartMode::PreferSnapshot) return;
-  try {
-    core::save_prepared(host, vm, purpose);
-  } catch (const Error& problem) {
-    if (problem.code() == ErrorCode::Cancelled) throw;
-    host->logger.warning(
-        fmt::format("no snapshot could be made for agents of image '{}': {}", vm.image, problem.what()));
-  }
-}
-
 void AgentManager::Impl::launch(state::AgentRecord& record, const state::Template& from, const AgentConfig& config,
                                 std::vector<Phase>& phases) {
   const auto deadline = Deadline::after(config.start_timeout);
   const auto vm = vm_config(record, from, config);
-  core::Purpose purpose;
+  auto purpose = core::agent_purpose(deadline, config.stop);
   purpose.agent = record.name;
-  purpose.prepared = core::agent_preparation;
-  purpose.prepare = [&](guest::Session& session) { core::prepare_agent(session, deadline, config.stop); };
-  ensure_snapshot(vm, purpose);
+  if (vm.start == StartMode::PreferSnapshot) core::ensure_agent_snapshot(host, vm, purpose);
 
   const auto began = std::chrono::steady_clock::now();
   auto machine = std::make_shared<VM::Impl>(host, vm, purpose);
@@ -358,7 +339,7 @@ AgentInfo AgentManager::Impl::start(const AgentConfig& config) {
     if (config.memory_mib) record.memory_mib = config.memory_mib;
     const auto wanted = from.text("network");
     const auto network = config.network.value_or(
-        wanted.empty() ? Network::best_mode(handle, from.text("image", std::string{default_image})).mode
+        wanted.empty() ? Network::best_mode(handle, from.text("image", std::string{core::default_image})).mode
                        : network_mode_from_string(wanted));
     if (network == NetworkMode::None) {
       throw Error{ErrorCode::InvalidArgument, "an agent needs a network to reach IRC and its LLM: use nat or user"};
@@ -374,7 +355,7 @@ AgentInfo AgentManager::Impl::start(const AgentConfig& config) {
     bool made_workspace = false;
     agents.put(record);
     try {
-      made_workspace = ensure_workspace(name, from.number("workspace_mib", default_workspace_mib));
+      made_workspace = ensure_workspace(name, from.number("workspace_mib", core::default_workspace_mib));
       launch(record, from, config, phases);
     } catch (Error& problem) {
       problem.add_context(fmt::format("start agent '{}'", name));

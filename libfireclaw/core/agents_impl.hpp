@@ -53,8 +53,6 @@ struct AgentManager::Impl {
               std::vector<Phase>& phases);
   /// Makes the agent's workspace unless it is there; true if it was made.
   bool ensure_workspace(const std::string& name, std::uint64_t size_mib) const;
-  /// Makes the snapshot that agents like this are restored from, unless it is there.
-  void ensure_snapshot(const VMConfig& vm, const core::Purpose& purpose) const;
   /// False if the agent was found dead.
   bool adopt(const state::AgentRecord& record);
 

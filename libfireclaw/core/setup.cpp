@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "core/agent_machine.hpp"
 #include "core/engines.hpp"
 #include "core/image_build.hpp"
 #include "fireclaw/error.hpp"
@@ -163,6 +164,12 @@ SetupReport Host::setup(const SetupOptions& options) {
     const auto recipe = image::agent_recipe({}, impl_->agent());
     report.agent_image = ensure_image(*impl_, options, agent_image, DebianAgentRoot{}, recipe, changed).manifest.name;
     agents_step.done();
+
+    // So that the first agent need not wait for it.
+    const Step warm_step{options.progress, "snapshot for agents"};
+    const auto network = Network::best_mode(*this, report.agent_image).mode;
+    if (network != NetworkMode::None && core::ensure_agent_snapshots(impl_, network, options.stop)) changed = true;
+    warm_step.done();
   }
 
   finish_config(*impl_);
