@@ -7,6 +7,7 @@
 
 #include "fireclaw/error.hpp"
 #include "json/json.hpp"
+#include "json/syntax.hpp"
 #include "sys/file.hpp"
 
 namespace fireclaw::json {
@@ -49,16 +50,14 @@ std::string widen_long_integers(std::string_view text) {
   return widened;
 }
 
-std::string describe(simdjson::error_code error) {
+// simdjson says what kind of thing is wrong; where and what is for the syntax check to find.
+std::string describe(simdjson::error_code error, std::string_view text) {
   if (error == simdjson::EMPTY) return "it is empty";
   if (error == simdjson::DEPTH_ERROR) return fmt::format("it is nested more than {} deep", deepest_nesting);
-  std::string reason = simdjson::error_message(error);
-  // The library's sentences: "TAPE_ERROR: The JSON document ...".
-  if (const std::size_t colon = reason.find(": "); colon != std::string::npos) reason.erase(0, colon + 2);
-  if (!reason.empty()) reason[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(reason[0])));
-  if (const std::size_t stop = reason.find(". "); stop != std::string::npos) reason.resize(stop);
-  if (reason.ends_with('.')) reason.pop_back();
-  return reason;
+  if (const auto found = find_syntax_error(text)) {
+    return fmt::format("{}: {}", describe_position(text, found->offset), found->problem);
+  }
+  return simdjson::error_message(error);
 }
 
 bool is_plain_key(std::string_view key) {
@@ -185,7 +184,7 @@ Value Value::parse(std::string_view text, std::string_view name) {
   simdjson::error_code error = read(text);
   if (error == simdjson::NUMBER_ERROR) error = read(widen_long_integers(text));
   if (error != simdjson::SUCCESS) {
-    throw Error{ErrorCode::Corrupt, fmt::format("{}: not valid JSON: {}", name, describe(error))};
+    throw Error{ErrorCode::Corrupt, fmt::format("{}: not valid JSON: {}", name, describe(error, text))};
   }
   return Builder::outermost(root, name);
 }

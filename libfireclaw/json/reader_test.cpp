@@ -129,9 +129,15 @@ TEST_CASE("what is not JSON is refused") {
                            "/* c */ 1",
                            "1 // c"}) {
     CAPTURE(text);
-    CHECK(refused(text).starts_with("test: not valid JSON: "));
+    CHECK(refused(text).starts_with("test: not valid JSON: line "));
   }
   CHECK(refused(std::string_view{"1\0", 2}).starts_with("test: not valid JSON: "));
+}
+
+TEST_CASE("a syntax error is shown with its line and column") {
+  CHECK(refused("{\n  \"engines\": [],\n  \"schema\" 1\n}\n") ==
+        "test: not valid JSON: line 3, column 12: expected ':'");
+  CHECK(refused("[1, 2") == "test: not valid JSON: line 1, column 6: expected ',' or ']', but the text ends");
 }
 
 TEST_CASE("emptiness is called by its name") {
