@@ -11,6 +11,7 @@ namespace fireclaw::vmm {
 
 namespace {
 
+constexpr std::size_t log_tail_bytes = 1500;
 /// Nothing keeps a killed process for so long but a kernel that hangs.
 constexpr std::chrono::seconds kill_limit{10};
 
@@ -70,6 +71,27 @@ std::string EngineProcess::describe_end() {
   if (!child_) return "ended";
   const auto status = child_->wait(Deadline::never());
   return status ? status->describe() : "ended";
+}
+
+std::string log_tail(const TextPipe* log) {
+  if (log == nullptr) return {};
+  std::string line;
+  for (const char c : log->tail(log_tail_bytes)) {
+    if (c == '\n') {
+      if (!line.empty() && !line.ends_with(" | ")) line += " | ";
+    } else if (c != '\r') {
+      line += c;
+    }
+  }
+  if (line.ends_with(" | ")) line.resize(line.size() - 3);
+  return line;
+}
+
+std::string exit_reason(EngineProcess& process, const TextPipe* log) {
+  auto reason = process.describe_end();
+  if (reason.empty()) return {};
+  if (const auto text = log_tail(log); !text.empty()) reason += "; log: " + text;
+  return reason;
 }
 
 }  // namespace fireclaw::vmm

@@ -9,6 +9,7 @@
 #include "base/deadline.hpp"
 #include "sys/fd.hpp"
 #include "sys/process.hpp"
+#include "vmm/text_pipe.hpp"
 
 namespace fireclaw::vmm {
 
@@ -41,5 +42,11 @@ class EngineProcess {
   std::optional<sys::Child> child_;
   bool owned_;
 };
+
+/// The last of what the engine logged, on one line; empty without a log.
+std::string log_tail(const TextPipe* log);
+
+/// Why the engine ended, "exited with status 1; log: ...", or empty while it runs.
+std::string exit_reason(EngineProcess& process, const TextPipe* log);
 
 }  // namespace fireclaw::vmm

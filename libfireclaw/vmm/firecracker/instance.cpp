@@ -21,23 +21,8 @@ namespace fireclaw::vmm::firecracker {
 
 namespace {
 
-constexpr std::size_t log_tail_bytes = 1000;
 /// How long a process that has closed its connections may take until it counts as ended.
 constexpr std::chrono::milliseconds end_limit{500};
-
-/// Text of several lines as one, for an error message.
-std::string one_line(std::string_view text) {
-  std::string line;
-  for (const char c : text) {
-    if (c == '\n') {
-      if (!line.empty() && !line.ends_with(" | ")) line += " | ";
-    } else if (c != '\r') {
-      line += c;
-    }
-  }
-  if (line.ends_with(" | ")) line.resize(line.size() - 3);
-  return line;
-}
 
 void remove_quietly(const std::filesystem::path& path) noexcept {
   std::error_code ignored;
@@ -51,13 +36,6 @@ void publish(const std::filesystem::path& from, const std::filesystem::path& to)
 }
 
 }  // namespace
-
-std::string exit_reason(EngineProcess& process, const TextPipe* log) {
-  std::string reason = process.describe_end();
-  if (reason.empty() || log == nullptr) return reason;
-  if (const std::string tail = one_line(log->tail(log_tail_bytes)); !tail.empty()) reason += "; log: " + tail;
-  return reason;
-}
 
 void throw_if_ended(EngineProcess& process, const TextPipe* log, Lost lost) {
   if (lost == Lost::Connection) (void)sys::wait_fd(process.pidfd(), POLLIN, Deadline::after(end_limit));
@@ -210,7 +188,7 @@ bool FirecrackerInstance::wait_exit(Deadline deadline, const std::stop_token& st
   throw Error{ErrorCode::Cancelled, "waiting for the machine to end was cancelled"};
 }
 
-std::string FirecrackerInstance::exit_reason() { return firecracker::exit_reason(parts_.process, log()); }
+std::string FirecrackerInstance::exit_reason() { return vmm::exit_reason(parts_.process, log()); }
 
 std::string FirecrackerInstance::console_tail(std::size_t max_bytes) const {
   return parts_.console ? parts_.console->tail(max_bytes) : std::string{};

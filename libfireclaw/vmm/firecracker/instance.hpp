@@ -8,9 +8,9 @@
 #include "vmm/driver.hpp"
 #include "vmm/engine_process.hpp"
 #include "vmm/firecracker/api.hpp"
-#include "vmm/firecracker/pipe.hpp"
 #include "vmm/firecracker/version.hpp"
 #include "vmm/firecracker/vsock.hpp"
+#include "vmm/text_pipe.hpp"
 
 namespace fireclaw::vmm::firecracker {
 
@@ -70,8 +70,6 @@ class FirecrackerInstance final : public Instance {
   bool first_connection_ = true;
 };
 
-/// Why an engine ended: "exited with status 1; log: ..."; empty while it runs.
-std::string exit_reason(EngineProcess& process, const TextPipe* log);
 /// What made a call fail. A process closes its connections a moment before it counts as ended.
 enum class Lost { Nothing, Connection };
 /// After a failure: throws the reason for the engine's end, if it has ended, or ends within that moment.

@@ -159,7 +159,7 @@ std::string to_boot_args(const LaunchSpec& spec) {
   // The spec's own words first: of two equal options the kernel takes the last.
   std::string args = spec.cmdline;
   // One UART, not none, so that a panic and guestd's last words are seen: with "quiet" nothing else is written to it,
-  // and what is costs time by the character. Its output is bounded on the host's side (see pipe.hpp).
+  // and what is costs time by the character. Its output is bounded on the host's side (see text_pipe.hpp).
   // A reboot through the keyboard controller is what ends the process; powering off does not.
   for (const std::string_view word : {"console=ttyS0", "8250.nr_uarts=1", "reboot=k", "panic=-1", "quiet", "loglevel=1",
                                       "i8042.noaux", "i8042.nokbd", "clocksource=kvm-clock"}) {

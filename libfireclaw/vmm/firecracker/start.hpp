@@ -7,7 +7,7 @@
 #include "vmm/driver.hpp"
 #include "vmm/engine_process.hpp"
 #include "vmm/firecracker/api.hpp"
-#include "vmm/firecracker/pipe.hpp"
+#include "vmm/text_pipe.hpp"
 
 namespace fireclaw::vmm::firecracker {
 

@@ -99,7 +99,7 @@ class QemuDriver final : public Driver {
     const auto memory = sys::make_memfd(ram_file_name, bytes_of_mib(spec.memory_mib));
     auto started = start_engine(spec, to_argv(spec, engine, Start::Cold), memory, nullptr);
     phases.done("spawn");
-    supervise(started, spec, [&] {
+    supervise(started, [&] {
       const Wait wait{options.deadline, options.stop};
       const auto status = started.qmp.execute("query-status", {}, wait).at("status").as_string();
       started.console.seal();
@@ -120,7 +120,7 @@ class QemuDriver final : public Driver {
     check_snapshot(state, memory, files, spec.memory_mib);
     auto started = start_engine(spec, to_argv(spec, engine_for(), Start::Restore), memory, &state);
     phases.done("spawn");
-    supervise(started, spec, [&] {
+    supervise(started, [&] {
       const Wait wait{options.deadline, options.stop};
       load_state(started.qmp, wait);
       started.console.seal();
@@ -135,8 +135,11 @@ class QemuDriver final : public Driver {
     auto process = EngineProcess::adopt(record.process);
     if (!process) return nullptr;
     auto console = Console::of(record.process);
+    const RunDir run_dir{record.run_dir};
+    auto log = TextPipe::open(run_dir.log());
+    if (!log) log.emplace(TextPipe::create(run_dir.log()));
     return std::make_unique<QemuInstance>(
-        InstanceParts{name(), std::move(*process), RunDir{record.run_dir}, std::move(console), std::nullopt});
+        InstanceParts{name(), std::move(*process), run_dir, std::move(console), std::nullopt, std::move(*log)});
   }
 
  private:
@@ -156,16 +159,16 @@ class QemuDriver final : public Driver {
   // Waits for a started engine by `wait_for_it`. If that fails, the engine is ended, however it was started, and if it
   // ended by itself the error says why.
   template <typename F>
-  void supervise(StartedEngine& started, const LaunchSpec& spec, F wait_for_it) const {
+  void supervise(StartedEngine& started, F wait_for_it) const {
     ScopeGuard end{[&] { started.process.kill(); }};
-    const RunDir run_dir{spec.run_dir};
     try {
       wait_for_it();
     } catch (Error& error) {
-      if (error.code() == ErrorCode::Vmm) throw_if_ended(started.process, run_dir, started.qmp.closed());
+      if (error.code() == ErrorCode::Vmm) throw_if_ended(started.process, &started.log, started.qmp.closed());
       if (error.code() == ErrorCode::Timeout) {
-        if (const auto log = log_tail(run_dir); !log.empty())
+        if (const auto log = log_tail(&started.log); !log.empty()) {
           error.add_context(fmt::format("QEMU hangs; log: {}", log));
+        }
       }
       throw;
     }
@@ -174,7 +177,8 @@ class QemuDriver final : public Driver {
 
   [[nodiscard]] std::unique_ptr<Instance> instance_of(StartedEngine started, const LaunchSpec& spec) const {
     return std::make_unique<QemuInstance>(InstanceParts{name(), std::move(started.process), RunDir{spec.run_dir},
-                                                        std::move(started.console), std::move(started.channel)});
+                                                        std::move(started.console), std::move(started.channel),
+                                                        std::move(started.log)});
   }
 
   Options options_;

@@ -82,8 +82,20 @@ TEST_CASE_FIXTURE(Fixture, "an engine that crashes at start tells why, and long 
   std::filesystem::remove_all(spec.run_dir);
   sys::make_directories(spec.run_dir);
   error = launch_error("echo one; echo two >&2\nkill -ABRT $$\n", plenty);
-  CHECK(error.message() == "QEMU was killed by signal 6; log: one; two");
+  CHECK(error.message() == "QEMU was killed by signal 6; log: one | two");
   CHECK(std::chrono::steady_clock::now() - start < plenty / 2);
+}
+
+TEST_CASE_FIXTURE(Fixture, "an engine that prints without end fills no disk, and its error is short") {
+  const auto error = launch_error("yes 'a line of noise' | head -n 1000000 >&2\nexit 3\n", plenty);
+  CHECK(error.code() == ErrorCode::Vmm);
+  CHECK(error.message().starts_with("QEMU exited with status 3; log: "));
+  CHECK(error.message().find("a line of noise | a line of noise") != std::string::npos);
+  CHECK(error.message().size() < 4096);
+  for (const auto& entry : std::filesystem::directory_iterator{spec.run_dir}) {
+    CAPTURE(entry.path());
+    CHECK(sys::allocated_bytes(entry.path()) < 4096);
+  }
 }
 
 TEST_CASE_FIXTURE(Fixture, "an engine that hangs is ended at the deadline, also one that was to be detached") {

@@ -19,13 +19,13 @@ RuntimeRecord QemuInstance::record() const { return {parts_.engine, parts_.proce
 // Runs use(QmpClient&, Wait) with the control socket. If that fails because QEMU has ended, the error says so.
 template <typename F>
 void QemuInstance::control(std::string_view what, Deadline deadline, F use) {
-  throw_if_ended(parts_.process, parts_.run_dir, false);
+  throw_if_ended(parts_.process, &parts_.log, false);
   const auto lock = sys::FileLock::acquire(parts_.run_dir.qmp_lock(), sys::FileLock::Mode::Exclusive, deadline, what);
   QmpClient qmp{sys::unix_connect(parts_.run_dir.qmp_socket())};
   try {
     use(qmp, Wait{deadline, {}});
   } catch (Error& error) {
-    if (error.code() == ErrorCode::Vmm) throw_if_ended(parts_.process, parts_.run_dir, qmp.closed());
+    if (error.code() == ErrorCode::Vmm) throw_if_ended(parts_.process, &parts_.log, qmp.closed());
     error.add_context(std::string{what});
     throw;
   }
@@ -40,8 +40,9 @@ void QemuInstance::resume(Deadline deadline) {
 }
 
 void QemuInstance::snapshot(const SnapshotFiles& files, Deadline deadline) {
-  control("save the machine", deadline,
-          [&](QmpClient& qmp, const Wait& wait) { save_machine(qmp, parts_.process, parts_.run_dir, files, wait); });
+  control("save the machine", deadline, [&](QmpClient& qmp, const Wait& wait) {
+    save_machine(qmp, parts_.process, parts_.run_dir, parts_.log, files, wait);
+  });
 }
 
 GuestStream QemuInstance::connect_guest(Deadline deadline, const std::stop_token& stop) {
@@ -50,7 +51,7 @@ GuestStream QemuInstance::connect_guest(Deadline deadline, const std::stop_token
     parts_.channel.reset();
     return channel;
   }
-  throw_if_ended(parts_.process, parts_.run_dir, false);
+  throw_if_ended(parts_.process, &parts_.log, false);
   return connect_free_channel(parts_.run_dir, {deadline, stop});
 }
 
@@ -65,7 +66,7 @@ bool QemuInstance::wait_exit(Deadline deadline, const std::stop_token& stop) {
   return false;
 }
 
-std::string QemuInstance::exit_reason() { return qemu::exit_reason(parts_.process, parts_.run_dir); }
+std::string QemuInstance::exit_reason() { return vmm::exit_reason(parts_.process, &parts_.log); }
 
 std::string QemuInstance::console_tail(std::size_t max_bytes) const {
   return parts_.console ? parts_.console->tail(max_bytes) : std::string{};

@@ -8,6 +8,7 @@
 #include "vmm/qemu/console.hpp"
 #include "vmm/qemu/qmp.hpp"
 #include "vmm/qemu/run_dir.hpp"
+#include "vmm/text_pipe.hpp"
 
 namespace fireclaw::vmm::qemu {
 
@@ -20,6 +21,7 @@ struct InstanceParts {
   std::optional<Console> console;
   /// The channel that was connected when this process started the machine; the first connect_guest() gets it.
   std::optional<GuestStream> channel;
+  TextPipe log;
 };
 
 /// A machine that runs, or ran, in a QEMU process. Its control socket is connected for one call at a time, so that

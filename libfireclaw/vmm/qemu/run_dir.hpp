@@ -18,8 +18,8 @@ struct RunDir {
   [[nodiscard]] std::filesystem::path guest_socket(unsigned channel) const;
   /// Held while a process uses the channel.
   [[nodiscard]] std::filesystem::path guest_lock(unsigned channel) const;
-  /// What QEMU itself prints.
-  [[nodiscard]] std::filesystem::path engine_log() const { return path / "engine.log"; }
+  /// What QEMU itself prints: a TextPipe.
+  [[nodiscard]] std::filesystem::path log() const { return path / "log.pipe"; }
 };
 
 /// The right to use a guest channel, given back when the descriptor is closed; nullopt if somebody else has it.

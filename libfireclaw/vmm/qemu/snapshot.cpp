@@ -151,27 +151,27 @@ std::size_t ram_bytes_of(const EngineProcess& process) {
 }
 
 // The descriptors are its own afterwards, so that its end is seen at their other ends.
-EngineProcess start_stand_in(const EngineProcess& process, const RunDir& run_dir, const sys::Fd& ram,
-                             sys::Fd control_end, sys::Fd stream_end) {
-  const auto log = sys::open_file(run_dir.engine_log(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+EngineProcess start_stand_in(const EngineProcess& process, const RunDir& run_dir, const TextPipe& log,
+                             const sys::Fd& ram, sys::Fd control_end, sys::Fd stream_end) {
+  const auto log_end = log.engine_end();
   sys::SpawnSpec spawn;
   spawn.argv = to_stand_in_argv(command_line_of(process));
   spawn.cwd = run_dir.path;
   spawn.new_session = true;
-  spawn.fds = {{log.get(), STDOUT_FILENO},
-               {log.get(), STDERR_FILENO},
+  spawn.fds = {{log_end.get(), STDOUT_FILENO},
+               {log_end.get(), STDERR_FILENO},
                {control_end.get(), inherited::qmp},
                {ram.get(), inherited::memory},
                {stream_end.get(), inherited::state}};
   return EngineProcess::start(spawn);
 }
 
-void save_through_stand_in(QmpClient& qmp, EngineProcess& process, const RunDir& run_dir, const SnapshotFiles& files,
-                           const Wait& wait) {
+void save_through_stand_in(QmpClient& qmp, EngineProcess& process, const RunDir& run_dir, const TextPipe& log,
+                           const SnapshotFiles& files, const Wait& wait) {
   const auto ram = sys::make_memfd(ram_file_name, ram_bytes_of(process));
   auto [control, control_end] = sys::socket_pair();
   auto [stream, stream_end] = sys::socket_pair();
-  auto stand_in = start_stand_in(process, run_dir, ram, std::move(control_end), std::move(stream_end));
+  auto stand_in = start_stand_in(process, run_dir, log, ram, std::move(control_end), std::move(stream_end));
   QmpClient stand_in_qmp{std::move(control)};
   try {
     auto sent = set_migration(stand_in_qmp, true);
@@ -181,7 +181,7 @@ void save_through_stand_in(QmpClient& qmp, EngineProcess& process, const RunDir&
     await_migration(stand_in_qmp, "passing on the machine's state failed", wait);
     write_files(stand_in_qmp, ram.get(), files, wait);
   } catch (const Error& error) {
-    if (error.code() == ErrorCode::Vmm) throw_if_ended(stand_in, run_dir, stand_in_qmp.closed());
+    if (error.code() == ErrorCode::Vmm) throw_if_ended(stand_in, &log, stand_in_qmp.closed());
     throw;
   }
 }
@@ -194,15 +194,15 @@ void require_absent(const std::filesystem::path& path) {
 
 }  // namespace
 
-void save_machine(QmpClient& qmp, EngineProcess& process, const RunDir& run_dir, const SnapshotFiles& files,
-                  const Wait& wait) {
+void save_machine(QmpClient& qmp, EngineProcess& process, const RunDir& run_dir, const TextPipe& log,
+                  const SnapshotFiles& files, const Wait& wait) {
   require_absent(files.state);
   require_absent(files.memory);
   require_paused(qmp, wait);
   if (const auto ram = open_memfd_of(process.id(), ram_file_name, O_RDONLY)) {
     write_files(qmp, ram->get(), files, wait);
   } else {
-    save_through_stand_in(qmp, process, run_dir, files, wait);
+    save_through_stand_in(qmp, process, run_dir, log, files, wait);
   }
 }
 

@@ -4,6 +4,7 @@
 #include "vmm/qemu/qmp.hpp"
 #include "vmm/qemu/run_dir.hpp"
 #include "vmm/spec.hpp"
+#include "vmm/text_pipe.hpp"
 
 namespace fireclaw::vmm::qemu {
 
@@ -13,9 +14,9 @@ namespace fireclaw::vmm::qemu {
 /// with RAM, to a second QEMU process whose RAM is shared, and the snapshot is made of that.
 
 /// Saves the paused machine whose control connection `qmp` is. It stays paused. Both files appear only when they are
-/// whole and on disk; on failure neither does.
-void save_machine(QmpClient& qmp, EngineProcess& process, const RunDir& run_dir, const SnapshotFiles& files,
-                  const Wait& wait);
+/// whole and on disk; on failure neither does. What a second process prints goes to `log` too.
+void save_machine(QmpClient& qmp, EngineProcess& process, const RunDir& run_dir, const TextPipe& log,
+                  const SnapshotFiles& files, const Wait& wait);
 
 /// Has a freshly started QEMU load the state at inherited::state. Error(Vmm) if it will not.
 void load_state(QmpClient& qmp, const Wait& wait);

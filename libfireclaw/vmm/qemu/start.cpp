@@ -1,6 +1,5 @@
 #include "vmm/qemu/start.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
 #include <unistd.h>
@@ -9,7 +8,6 @@
 #include <utility>
 
 #include "fireclaw/error.hpp"
-#include "sys/file.hpp"
 #include "sys/poll.hpp"
 #include "sys/process.hpp"
 #include "sys/socket.hpp"
@@ -20,19 +18,19 @@ namespace {
 
 /// Between QEMU closing its sockets and being gone there is no more than the kernel freeing its memory.
 constexpr std::chrono::seconds end_limit{3};
-constexpr std::size_t shown_log_bytes = 1500;
 
 }  // namespace
 
 StartedEngine start_engine(const LaunchSpec& spec, std::vector<std::string> argv, const sys::Fd& memory,
                            const sys::Fd* state) {
   const RunDir run_dir{spec.run_dir};
-  const auto log = sys::open_file(run_dir.engine_log(), O_WRONLY | O_CREAT | O_APPEND, 0600);
   auto claim = claim_channel(run_dir, 0);
   if (!claim) {
     throw Error{ErrorCode::InvalidState, fmt::format("a machine is running in '{}' already", spec.run_dir.string())};
   }
   auto [console, console_end] = Console::create();
+  auto log = TextPipe::create(run_dir.log());
+  const auto log_end = log.engine_end();
   std::vector<sys::Fd> listeners;
   listeners.push_back(sys::unix_listen(run_dir.qmp_socket()));
   for (unsigned channel = 0; channel < guest_channels; ++channel) {
@@ -45,8 +43,8 @@ StartedEngine start_engine(const LaunchSpec& spec, std::vector<std::string> argv
   spawn.die_with_parent = spec.die_with_parent;
   // Ctrl-C in a terminal is for the program that uses the machine, which then stops it in order.
   spawn.new_session = true;
-  spawn.fds = {{log.get(), STDOUT_FILENO},
-               {log.get(), STDERR_FILENO},
+  spawn.fds = {{log_end.get(), STDOUT_FILENO},
+               {log_end.get(), STDERR_FILENO},
                {listeners[0].get(), inherited::qmp},
                {memory.get(), inherited::memory},
                {console_end.get(), inherited::console}};
@@ -66,33 +64,13 @@ StartedEngine start_engine(const LaunchSpec& spec, std::vector<std::string> argv
   // Connected before QEMU runs: it finds both waiting when it first looks, and the guest sees an open channel.
   auto control = sys::unix_connect(run_dir.qmp_socket());
   GuestStream channel{sys::unix_connect(run_dir.guest_socket(0)), std::move(claim)};
-  return {EngineProcess::start(spawn), QmpClient{std::move(control)}, std::move(channel), std::move(console)};
+  return {EngineProcess::start(spawn), QmpClient{std::move(control)}, std::move(channel), std::move(console),
+          std::move(log)};
 }
 
-std::string log_tail(const RunDir& run_dir) {
-  const auto text = sys::read_tail(run_dir.engine_log(), shown_log_bytes);
-  std::string line;
-  for (const char c : text) {
-    if (c != '\n') {
-      line += c;
-    } else if (!line.empty()) {
-      line += "; ";
-    }
-  }
-  if (line.ends_with("; ")) line.resize(line.size() - 2);
-  return line;
-}
-
-std::string exit_reason(EngineProcess& process, const RunDir& run_dir) {
-  auto reason = process.describe_end();
-  if (reason.empty()) return {};
-  if (const auto log = log_tail(run_dir); !log.empty()) reason += "; log: " + log;
-  return reason;
-}
-
-void throw_if_ended(EngineProcess& process, const RunDir& run_dir, bool hung_up) {
+void throw_if_ended(EngineProcess& process, const TextPipe* log, bool hung_up) {
   if (hung_up) (void)sys::wait_fd(process.pidfd(), POLLIN, Deadline::after(std::chrono::nanoseconds{end_limit}));
-  if (const auto reason = exit_reason(process, run_dir); !reason.empty()) {
+  if (const auto reason = exit_reason(process, log); !reason.empty()) {
     throw Error{ErrorCode::Vmm, "QEMU " + reason};
   }
 }

@@ -1,4 +1,4 @@
-#include "vmm/firecracker/pipe.hpp"
+#include "vmm/text_pipe.hpp"
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
@@ -6,7 +6,7 @@
 
 #include "sys/file.hpp"
 
-namespace fireclaw::vmm::firecracker {
+namespace fireclaw::vmm {
 namespace {
 
 struct Fixture {
@@ -72,4 +72,4 @@ TEST_CASE_FIXTURE(Fixture, "a leftover is replaced, and only a pipe is opened as
 }
 
 }  // namespace
-}  // namespace fireclaw::vmm::firecracker
+}  // namespace fireclaw::vmm

@@ -8,14 +8,13 @@
 
 #include "sys/fd.hpp"
 
-namespace fireclaw::vmm::firecracker {
+namespace fireclaw::vmm {
 
-/// A named pipe into which the engine writes text: the guest's console, its own log.
+/// A named pipe into which an engine writes text: its own log, with Firecracker also the guest's console.
 ///
-/// Not a file, because a guest can write to its console without end (and each byte that is lost makes Firecracker
-/// log a line), and must not fill the host's disk. The engine has the pipe open for reading too and never waits for
-/// a reader: once some 64 KiB are unread, it drops what comes. Whoever wants the text takes it out, with read() or
-/// with cat.
+/// Not a file, because a guest can write to its console without end, and can have the engine log lines without end,
+/// and must not fill the host's disk. The engine has the pipe open for reading too and never waits for a reader: once
+/// some 64 KiB are unread, it drops what comes. Whoever wants the text takes it out, with tail() or with cat.
 class TextPipe {
  public:
   /// Makes it; a leftover of the same name is replaced.
@@ -41,4 +40,4 @@ class TextPipe {
   mutable std::string seen_;
 };
 
-}  // namespace fireclaw::vmm::firecracker
+}  // namespace fireclaw::vmm

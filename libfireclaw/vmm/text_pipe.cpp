@@ -1,4 +1,4 @@
-#include "vmm/firecracker/pipe.hpp"
+#include "vmm/text_pipe.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -10,7 +10,7 @@
 
 #include "sys/file.hpp"
 
-namespace fireclaw::vmm::firecracker {
+namespace fireclaw::vmm {
 
 namespace {
 
@@ -63,4 +63,4 @@ std::string TextPipe::tail(std::size_t max_bytes) const {
   return seen_.size() <= max_bytes ? seen_ : seen_.substr(seen_.size() - max_bytes);
 }
 
-}  // namespace fireclaw::vmm::firecracker
+}  // namespace fireclaw::vmm
