@@ -1,7 +1,9 @@
 #include "contract/engine_fixture.hpp"
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 #include <poll.h>
+#include <unistd.h>
 
 #include <array>
 
@@ -13,12 +15,13 @@ namespace fireclaw::contract {
 
 EngineFixture::EngineFixture() : directory{"/tmp", "fireclaw-engine"}, program{directory.path() / "firecracker"} {
   std::filesystem::create_symlink(FAKE_FIRECRACKER, program);
+  set_knobs("");
   sys::write_file_atomic(directory.path() / "vmlinux", "kernel");
   sys::write_file_atomic(directory.path() / "rootfs", "root");
 }
 
 void EngineFixture::set_knobs(const std::string& knobs) const {
-  sys::write_file_atomic(program.string() + ".knobs", knobs);
+  sys::write_file_atomic(program.string() + ".knobs", fmt::format("owner={}\n{}", ::getpid(), knobs));
 }
 
 std::unique_ptr<vmm::Driver> EngineFixture::driver(const std::string& version) const {

@@ -19,6 +19,7 @@ class EngineFixture {
   EngineFixture();
 
   /// How the stand-in is to behave from its next start on: lines of "name=value", see fake_firecracker/knobs.hpp.
+  /// It ends with the process that said so last.
   void set_knobs(const std::string& knobs) const;
   [[nodiscard]] std::unique_ptr<vmm::Driver> driver(const std::string& version = "1.17.0-dev") const;
   /// A machine with a folder of its own, a shared read-only drive and a writable one of its own.

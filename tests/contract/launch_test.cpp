@@ -3,10 +3,14 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <csignal>
+#include <span>
 #include <thread>
 
+#include "base/scope.hpp"
 #include "contract/engine_fixture.hpp"
 #include "sys/poll.hpp"
 #include "sys/process.hpp"
@@ -232,6 +236,36 @@ TEST_CASE_FIXTURE(EngineFixture, "a machine dies with its instance, unless it is
   }
   CHECK(sys::is_alive(record.process) == !machine.die_with_parent);
   sys::send_signal(record.process, SIGKILL);
+}
+
+TEST_CASE_FIXTURE(EngineFixture, "the stand-in ends with the test that started it, also if that is killed") {
+  auto machine = spec("a");
+  machine.die_with_parent = false;
+  const auto pipe = sys::make_pipe();
+  const pid_t test = ::fork();
+  if (test == 0) {
+    try {
+      set_knobs("");
+      const auto instance = driver()->launch(machine, soon());
+      const auto id = instance->record().process;
+      sys::write_all(pipe.write.get(), std::as_bytes(std::span{&id, 1}));
+      for (;;) ::pause();
+    } catch (const Error&) {
+      ::_exit(1);
+    }
+  }
+  const ScopeGuard end{[&] {
+    ::kill(test, SIGKILL);
+    ::waitpid(test, nullptr, 0);
+  }};
+  sys::ProcessId id;
+  sys::require_fd(pipe.read.get(), POLLIN, Deadline::after(20s), "the other test");
+  REQUIRE(sys::read_some(pipe.read.get(), std::as_writable_bytes(std::span{&id, 1})) == sizeof id);
+  const auto engine = sys::open_pidfd(id);
+  REQUIRE(engine);
+  CHECK(sys::wait_fd(engine->get(), POLLIN, Deadline::after(50ms)) == sys::WaitResult::Timeout);
+  ::kill(test, SIGKILL);
+  CHECK(sys::wait_fd(engine->get(), POLLIN, Deadline::after(10s)) == sys::WaitResult::Ready);
 }
 
 TEST_CASE_FIXTURE(EngineFixture, "a running machine is taken hold of again, reached, and ended") {

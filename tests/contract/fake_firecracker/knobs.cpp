@@ -52,6 +52,8 @@ Knobs read_knobs(std::string_view program) {
       knobs.console = value;
     } else if (name == "console_times") {
       knobs.console_times = std::stoi(value);
+    } else if (name == "owner") {
+      knobs.owner = std::stoi(value);
     } else if (name == "guest") {
       knobs.guest = value;
     } else {

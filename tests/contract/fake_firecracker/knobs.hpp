@@ -35,6 +35,8 @@ struct Knobs {
   /// Written to the console when the machine starts, and how often.
   std::string console;
   int console_times = 1;
+  /// The process that it ends with, so that a test that is killed leaves none behind, however it was started. 0: none.
+  int owner = 0;
   /// The program that plays the guest: "<guest> --serve-fd N" for each connection. Empty: one that echoes lines, and
   /// reboots at the line "reboot".
   std::string guest;

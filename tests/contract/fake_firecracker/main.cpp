@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -87,12 +88,21 @@ int open_output(const std::string& path) {
   return fd;
 }
 
+int open_owner(const fake::Knobs& knobs) {
+  if (knobs.owner == 0) return -1;
+  const auto fd = static_cast<int>(::syscall(SYS_pidfd_open, knobs.owner, 0));
+  if (fd < 0) std::exit(1);  // it has ended already
+  ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+  return fd;
+}
+
 class Server {
  public:
-  Server(const std::string& path, fake::Machine& machine, fake::Knobs knobs, int log)
+  Server(const std::string& path, fake::Machine& machine, fake::Knobs knobs, int log, int owner)
       : machine_{machine},
         knobs_{std::move(knobs)},
         log_{log},
+        owner_{owner},
         listener_{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)} {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
@@ -107,10 +117,11 @@ class Server {
 
   void run() {
     for (;;) {
-      std::vector<pollfd> polled{{listener_, POLLIN, 0}};
+      std::vector<pollfd> polled{{listener_, POLLIN, 0}, {owner_, POLLIN, 0}};
       for (const Client& client : clients_) polled.push_back({client.fd, POLLIN, 0});
       machine_.add_to(polled);
       ::poll(polled.data(), polled.size(), timeout());
+      if ((polled[1].revents & POLLIN) != 0) std::exit(1);
       machine_.work();
       if (machine_.rebooted()) std::exit(0);
       if ((polled[0].revents & POLLIN) != 0) {
@@ -194,6 +205,8 @@ class Server {
   fake::Machine& machine_;
   fake::Knobs knobs_;
   int log_;
+  /// Readable once the owner has ended; -1, which poll() passes over, without one.
+  int owner_;
   int listener_;
   std::vector<Client> clients_;
 };
@@ -215,8 +228,14 @@ int main(int argc, char** argv) {
     fmt::print(stderr, "Error: {}\n", knobs.crash_at_start);
     return 1;
   }
-  while (knobs.hang_at_start) ::pause();
+  const int owner = open_owner(knobs);
+  if (knobs.hang_at_start) {
+    pollfd end{owner, POLLIN, 0};
+    while (::poll(&end, 1, -1) < 1) {
+    }
+    return 1;
+  }
   if (knobs.start_ms > 0) ::usleep(static_cast<useconds_t>(knobs.start_ms) * 1000);
   fake::Machine machine{arguments.id, arguments.pci, knobs};
-  Server{arguments.api_socket, machine, knobs, log}.run();
+  Server{arguments.api_socket, machine, knobs, log, owner}.run();
 }
