@@ -18,10 +18,36 @@ LIMIT_SECONDS = 300
 os.environ["FIRECLAW_NET"] = "none"
 
 
+def remove_tree(folder: Path) -> None:
+    """Also one in which a killed build's helpers still write: each new try removes what they made meanwhile. Once the
+    folder is gone they cannot make another."""
+    end = time.monotonic() + 60
+    while folder.exists():
+        try:
+            shutil.rmtree(folder)
+        except OSError:
+            if time.monotonic() > end:
+                raise
+
+
+class RemoveTree(unittest.TestCase):
+    def test_a_folder_goes_away_even_while_somebody_writes_into_it(self) -> None:
+        folder = Path(tempfile.mkdtemp(prefix="fireclaw-setup-test-"))
+        line = "i=0; while mkdir -p deep/$i && echo x >deep/$i/file; do i=$((i + 1)); [ $i -ne 20 ] || echo busy; done"
+        with subprocess.Popen(["sh", "-c", line], cwd=folder, stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL) as writer:
+            assert writer.stdout is not None
+            self.assertEqual(writer.stdout.readline(), b"busy\n")
+            self.assertIsNone(writer.poll())
+            remove_tree(folder)
+            writer.wait(60)
+        self.assertFalse(folder.exists())
+
+
 class Setup(unittest.TestCase):
     def setUp(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="fireclaw-setup-test-"))
-        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        self.addCleanup(remove_tree, self.folder)
         self.home = self.folder / "home"
         # What was fetched once need not be fetched again; a copy, because one test gives it to another user.
         shared = os.environ.get("FIRECLAW_TEST_CACHE")
