@@ -18,12 +18,12 @@ install(FILES ${CMAKE_CURRENT_BINARY_DIR}/fireclawConfig.cmake ${CMAKE_CURRENT_B
 # pkg-config: paths are relative to the file, so that an installed tree may be moved.
 file(RELATIVE_PATH FIRECLAW_PC_PREFIX ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
 string(REGEX REPLACE "/$" "" FIRECLAW_PC_PREFIX ${FIRECLAW_PC_PREFIX})
-if(BUILD_SHARED_LIBS)
-  set(FIRECLAW_PC_REQUIRES "")
-  set(FIRECLAW_PC_CFLAGS "")
-else()
-  # A static library is of use only with what it needs, so that is not private to it.
-  set(FIRECLAW_PC_REQUIRES "fmt simdjson nettle")
+if(NOT BUILD_SHARED_LIBS)
+  # What `pkg-config --static` adds. A shared library names what it needs itself, and nobody needs the headers of that.
+  set(FIRECLAW_PC_REQUIRES "fmt simdjson nettle libnl-route-3.0")
+  set(FIRECLAW_PC_LIBS ${CMAKE_DL_LIBS} ${CMAKE_THREAD_LIBS_INIT})
+  list(TRANSFORM FIRECLAW_PC_LIBS REPLACE "^([^-].*)" "-l\\1")
+  list(JOIN FIRECLAW_PC_LIBS " " FIRECLAW_PC_LIBS)
   set(FIRECLAW_PC_CFLAGS " -DFIRECLAW_STATIC")
 endif()
 configure_file(${PROJECT_SOURCE_DIR}/cmake/fireclaw.pc.in fireclaw.pc @ONLY)

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Installs a build and uses the copy as strangers do: by CMake, by pkg-config, from a folder it was moved to.
 
-usage: package_test.py BUILD-FOLDER SOURCE-FOLDER CXX [unittest arguments]
+usage: package_test.py BUILD-FOLDER SOURCE-FOLDER CXX Shared|Static [unittest arguments]
 """
 
 from __future__ import annotations
@@ -31,7 +31,13 @@ def output(*command: str | Path, **environment: str) -> str:
     return done.stdout
 
 
-class PackageTest(unittest.TestCase):
+class Package(unittest.TestCase):
+    """What holds for either kind of library."""
+
+    library_name = ""
+    # What pkg-config is to be asked.
+    pkg_config: tuple[str, ...] = ()
+
     @classmethod
     def setUpClass(cls) -> None:
         folder = tempfile.TemporaryDirectory(prefix="fireclaw-package-")
@@ -43,8 +49,8 @@ class PackageTest(unittest.TestCase):
         cls.prefix = cls.scratch / "moved to" / "prefix"
         cls.prefix.parent.mkdir()
         first.rename(cls.prefix)
-        cls.libdir = next(cls.prefix.rglob("libfireclaw.so")).parent
-        cls.library = (cls.libdir / "libfireclaw.so").resolve()
+        cls.libdir = next(cls.prefix.rglob(cls.library_name)).parent
+        cls.library = (cls.libdir / cls.library_name).resolve()
         header = (cls.prefix / "include/fireclaw/version.hpp").read_text()
         cls.version = re.search(r'FIRECLAW_VERSION_STRING "(.+)"', header).group(1)
 
@@ -70,7 +76,7 @@ class PackageTest(unittest.TestCase):
     def test_pkg_config_gives_what_a_compiler_needs(self) -> None:
         environment = {"PKG_CONFIG_PATH": str(self.libdir / "pkgconfig")}
         self.assertEqual(output("pkg-config", "--modversion", "fireclaw", **environment).strip(), self.version)
-        flags = output("pkg-config", "--cflags", "--libs", "fireclaw", **environment).strip()
+        flags = output("pkg-config", *self.pkg_config, "--cflags", "--libs", "fireclaw", **environment).strip()
         program = self.scratch / "by-pkg-config"
         # pkg-config quotes for a shell.
         output("sh", "-c", f'exec "$0" -std=c++20 "$1" -o "$2" {flags}', CXX, CONSUMER / "consumer.cpp", program)
@@ -80,22 +86,7 @@ class PackageTest(unittest.TestCase):
         installed = {path.name for path in (self.prefix / "include").rglob("*") if path.is_file()}
         self.assertEqual(installed, {path.name for path in (SOURCE / "include/fireclaw").iterdir()})
 
-    def test_the_library_exports_only_names_of_fireclaw(self) -> None:
-        symbols = [line.split(" ", 2)[2] for line in output("nm", "-DC", "--defined-only", self.library).splitlines()]
-        ours = re.compile(r"((typeinfo|typeinfo name|vtable) for )?fireclaw::|FIRECLAW_\d+$")
-        self.assertEqual([name for name in symbols if not ours.match(name)], [])
-        self.assertTrue(any(name.startswith("fireclaw::Host::open(") for name in symbols))
-
-    def test_the_library_is_hardened_and_loads_little(self) -> None:
-        dynamic = output("readelf", "-dW", self.library)
-        self.assertIn(f"Library soname: [libfireclaw.so.{self.version.split('.')[0]}]", dynamic)
-        self.assertIn("BIND_NOW", dynamic)
-        self.assertIn("GNU_RELRO", output("readelf", "-lW", self.library))
-        # Each of these costs more time to load than all of fireclaw, or is not needed by a plain run.
-        for heavy in ("libcurl", "libcrypto", "libnftables", "libssh2"):
-            self.assertNotIn(heavy, dynamic)
-
-    def test_loading_the_library_runs_no_constructors_of_globals(self) -> None:
+    def test_the_library_runs_no_constructors_of_globals(self) -> None:
         self.assertNotIn("_GLOBAL__sub_I", output("nm", self.library))
 
     def test_the_programs_are_there_and_know_their_version(self) -> None:
@@ -125,6 +116,45 @@ class PackageTest(unittest.TestCase):
         shutil.rmtree(stage)
 
 
+class SharedPackage(Package):
+    library_name = "libfireclaw.so"
+
+    def test_the_library_exports_only_names_of_fireclaw(self) -> None:
+        symbols = [line.split(" ", 2)[2] for line in output("nm", "-DC", "--defined-only", self.library).splitlines()]
+        ours = re.compile(r"((typeinfo|typeinfo name|vtable) for )?fireclaw::|FIRECLAW_\d+$")
+        self.assertEqual([name for name in symbols if not ours.match(name)], [])
+        self.assertTrue(any(name.startswith("fireclaw::Host::open(") for name in symbols))
+
+    def test_the_library_is_hardened_and_loads_little(self) -> None:
+        dynamic = output("readelf", "-dW", self.library)
+        self.assertIn(f"Library soname: [libfireclaw.so.{self.version.split('.')[0]}]", dynamic)
+        self.assertIn("BIND_NOW", dynamic)
+        self.assertIn("GNU_RELRO", output("readelf", "-lW", self.library))
+        # Each of these costs more time to load than all of fireclaw, or is not needed by a plain run.
+        for heavy in ("libcurl", "libcrypto", "libnftables", "libssh2"):
+            self.assertNotIn(heavy, dynamic)
+
+
+class StaticPackage(Package):
+    library_name = "libfireclaw.a"
+    pkg_config = ("--static",)
+
+    def test_there_is_no_shared_library_beside_it(self) -> None:
+        self.assertEqual(list(self.prefix.rglob("libfireclaw.so*")), [])
+        self.assertNotIn("libfireclaw", output("readelf", "-dW", self.prefix / "bin/fireclaw"))
+
+    def test_what_it_needs_is_asked_for_only_by_who_links_it_statically(self) -> None:
+        environment = {"PKG_CONFIG_PATH": str(self.libdir / "pkgconfig")}
+        plain = output("pkg-config", "--libs", "fireclaw", **environment).split()
+        static = output("pkg-config", "--static", "--libs", "fireclaw", **environment).split()
+        for needed in ("-lfmt", "-lsimdjson", "-lnettle", "-lnl-route-3"):
+            self.assertNotIn(needed, plain)
+            self.assertIn(needed, static)
+        # These are loaded when they are first used.
+        for loaded in ("-lcurl", "-lnftables"):
+            self.assertNotIn(loaded, static)
+
+
 if __name__ == "__main__":
-    BUILD, SOURCE, CXX = Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve(), sys.argv[3]
-    unittest.main(argv=[sys.argv[0], *sys.argv[4:]])
+    BUILD, SOURCE, CXX, KIND = Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve(), sys.argv[3], sys.argv[4]
+    unittest.main(argv=[sys.argv[0], *(sys.argv[5:] or [f"{KIND}Package"])])
