@@ -14,3 +14,21 @@ pkg_check_modules(GNUTLS REQUIRED IMPORTED_TARGET gnutls)
 if(FIRECLAW_TESTS)
   find_package(doctest REQUIRED)
 endif()
+
+# The Python module is built where pybind11 and Python's headers are. Not with sanitizers: their libraries would have to
+# be loaded before Python itself.
+if(BUILD_SHARED_LIBS AND NOT FIRECLAW_SANITIZE)
+  # The system's Python, whatever else is in PATH: that is whom packages are installed for.
+  find_program(FIRECLAW_PYTHON NAMES python3 PATHS /usr/bin NO_DEFAULT_PATH)
+  if(FIRECLAW_PYTHON)
+    set(Python3_EXECUTABLE ${FIRECLAW_PYTHON} CACHE FILEPATH "Python that the module is built for")
+  endif()
+  find_package(Python3 COMPONENTS Interpreter Development.Module QUIET)
+  if(Python3_FOUND)
+    find_package(pybind11 QUIET)
+  endif()
+  if(Python3_FOUND AND pybind11_FOUND)
+    set(python_module_possible ON)
+  endif()
+endif()
+option(FIRECLAW_PYTHON_MODULE "Build the Python package" ${python_module_possible})

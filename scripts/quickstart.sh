@@ -4,11 +4,11 @@
 . "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 
 install_packages "${build_packages[@]}" "${run_packages[@]}"
-# A build folder that has the tests keeps them; a new one need not have their dependencies.
+# A build folder that has the tests and the Python package keeps them; a new one need not have their dependencies.
 if [[ -e $checkout/build/release/CMakeCache.txt ]]; then
   configure release
 else
-  configure release -DFIRECLAW_TESTS=OFF
+  configure release -DFIRECLAW_TESTS=OFF -DFIRECLAW_PYTHON_MODULE=OFF
 fi
 build release fireclaw_cli guestd
 

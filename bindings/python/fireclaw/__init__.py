@@ -1,0 +1,130 @@
+"""Commands and agents in microVMs: libfireclaw for Python.
+
+    >>> import fireclaw
+    >>> print(fireclaw.run("uname -a").text)
+
+    >>> host = fireclaw.Host.open()
+    >>> with fireclaw.VM.run(host, fireclaw.VMConfig(memory_mib=256)) as vm:
+    ...     for stream, data in vm.stream("make -C /src"):
+    ...         print(stream, data)
+
+Names, arguments and meanings are those of the C++ headers; see _types for how values are written. Calls that wait let
+other threads run; on the main thread Ctrl-C interrupts them: a command, a start, a copy is ended first. What takes no
+`stop` is finished first. Failures are raised as FireclawError's subclasses.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import Any, Callable, Mapping, Optional, TypeVar, Union
+
+from . import _errors, _fireclaw, _types
+from ._errors import (
+    AlreadyExistsError, CancelledError, CorruptError, FireclawError, GuestError, InternalError,
+    InvalidArgumentError, InvalidStateError, IoError, NotFoundError, PermissionDeniedError, TimeoutError,
+    UnsupportedError, VmmError,
+)
+from ._fireclaw import (
+    AgentManager, AgentShell, AgentWatch, Host, Image, Network, Pool, Process, Snapshot, StopSource, VM,
+    Workspace, version,
+)
+from ._stream import Stream
+from ._types import (
+    AgentConfig, AgentInfo, AgentSettings, AgentState, AgentTemplate, BusyboxRoot, Check, CheckStatus, Command,
+    CopyResult, DebianAgentRoot, DebianRoot, DirectoryRoot, DistributionKernel, Egress, Engine, EngineVerdict,
+    ErrorCode, ExecOptions, ExecResult, FileDescriptor, GarbageReport, HostOptions, ImageConfig, ImageInfo,
+    KernelFile, KernelOfImage, KernelSource, KernelUrl, LogLevel, NatOptions, NetworkChoice, NetworkInfo,
+    NetworkLease, NetworkMode, NetworkObstacle, OciRoot, Phase, PoolConfig, Progress, ReconcileReport,
+    RestartPolicy, RootSource, Seconds, ServiceInfo, ServiceOptions, ServiceState, SetupOptions, SetupReport,
+    SnapshotInfo, StartMode, StrPath, TarRoot, VMConfig, VMInfo, VMState, WindowSize, WorkspaceCheck,
+    WorkspaceConfig, WorkspaceInfo,
+)
+from ._types import LogSink, OutputCallback, ProgressCallback
+
+__all__ = [
+    "AgentConfig", "AgentInfo", "AgentManager", "AgentSettings", "AgentShell", "AgentState", "AgentTemplate",
+    "AgentWatch", "AlreadyExistsError", "BusyboxRoot", "CancelledError", "Check", "CheckStatus", "Command",
+    "CopyResult", "CorruptError", "DebianAgentRoot", "DebianRoot", "DirectoryRoot", "DistributionKernel",
+    "Egress", "Engine", "EngineVerdict", "ErrorCode", "ExecOptions", "ExecResult", "FileDescriptor",
+    "FireclawError", "GarbageReport", "GuestError", "Host", "HostOptions", "Image", "ImageConfig", "ImageInfo",
+    "InternalError", "InvalidArgumentError", "InvalidStateError", "IoError", "KernelFile", "KernelOfImage",
+    "KernelSource", "KernelUrl", "LogLevel", "LogSink", "NatOptions", "Network", "NetworkChoice", "NetworkInfo",
+    "NetworkLease", "NetworkMode", "NetworkObstacle", "NotFoundError", "OciRoot", "OutputCallback", "PermissionDeniedError",
+    "Phase", "Pool", "PoolConfig", "Process", "Progress", "ProgressCallback", "ReconcileReport", "RestartPolicy", "RootSource",
+    "Seconds", "ServiceInfo", "ServiceOptions", "ServiceState", "SetupOptions", "SetupReport", "Snapshot",
+    "SnapshotInfo", "StartMode", "StopSource", "StrPath", "Stream", "TarRoot", "TimeoutError", "UnsupportedError",
+    "VM", "VMConfig", "VMInfo", "VMState", "VmmError", "WindowSize", "Workspace", "WorkspaceCheck",
+    "WorkspaceConfig", "WorkspaceInfo", "run", "to_thread", "version",
+]
+__version__ = version()
+
+T = TypeVar("T")
+
+_default_host: Optional[Host] = None
+_default_host_lock = threading.Lock()
+
+
+def _host() -> Host:
+    """The host that run() uses when none is given; opened once."""
+    global _default_host
+    with _default_host_lock:
+        if _default_host is None:
+            _default_host = Host.open()
+        return _default_host
+
+
+def run(
+    command: Command,
+    *,
+    host: Optional[Host] = None,
+    image: str = "busybox",
+    cpus: int = 1,
+    memory_mib: int = 128,
+    network: Union[NetworkMode, str] = NetworkMode.NONE,
+    workspace: str = "",
+    machine: Optional[VMConfig] = None,
+    env: Optional[Mapping[str, str]] = None,
+    cwd: str = "",
+    user: str = "",
+    input: Union[bytes, str] = b"",
+    input_fd: Optional[FileDescriptor] = None,
+    timeout: Optional[Seconds] = None,
+    stop: Optional[StopSource] = None,
+    on_stdout: Optional[OutputCallback] = None,
+    on_stderr: Optional[OutputCallback] = None,
+) -> ExecResult:
+    """Runs a command in a machine of its own, which is gone afterwards.
+
+    `command` is a shell line (str), a program with its arguments (list), or ExecOptions, which then say all about the
+    command; `machine` likewise says all about the machine. Without `host`: the home folder $FIRECLAW_HOME, else
+    ~/.fireclaw. `timeout` is the command's, in seconds; when it has passed, the result's timed_out is set.
+
+    InvalidStateError before setup, NotFoundError for an unknown image, and what VM.run and VM.exec raise.
+    """
+    config = machine or VMConfig(image=image, cpus=cpus, memory_mib=memory_mib, network=network, workspace=workspace,
+                                 stop=stop)
+    if not isinstance(command, ExecOptions):
+        command = _types.exec_options(command, env=env or {}, cwd=cwd, user=user, input=input, input_fd=input_fd,
+                                      timeout=timeout, stop=stop, on_stdout=on_stdout, on_stderr=on_stderr)
+    with VM.run(host or _host(), config) as vm:
+        return vm.exec(command)
+
+
+async def to_thread(function: Callable[..., T], *arguments: Any, **keywords: Any) -> T:
+    """asyncio.to_thread for functions that take `stop`: cancelling the task ends what they do.
+
+        result = await asyncio.wait_for(fireclaw.to_thread(vm.exec, "make"), timeout=60)
+
+    The thread's end is waited for, so that nothing of it goes on when asyncio.CancelledError is raised.
+    """
+    source = StopSource(keywords.pop("stop", None))
+    thread = asyncio.ensure_future(asyncio.to_thread(function, *arguments, stop=source, **keywords))
+    try:
+        return await asyncio.shield(thread)
+    except asyncio.CancelledError:
+        source.request_stop()
+        await asyncio.wait([thread])
+        if not thread.cancelled():
+            thread.exception()  # Seen; the cancellation is what the caller asked for.
+        raise

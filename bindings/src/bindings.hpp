@@ -1,0 +1,74 @@
+#pragma once
+
+#include <memory>
+#include <stop_token>
+#include <utility>
+
+#include <fireclaw/fireclaw.hpp>
+
+#include <pybind11/pybind11.h>
+
+#include "blocking.hpp"
+#include "convert.hpp"
+
+namespace fireclaw::python {
+
+/// A C++ object that ends something when it is destroyed, for Python, where it can be closed before that. Calls keep
+/// the object alive until they return, also when another thread closes it. All members want the GIL.
+template <class T>
+class Handle {
+ public:
+  explicit Handle(T object) : object_{hold(std::move(object))} {}
+
+  /// Error(InvalidState) once it is closed.
+  [[nodiscard]] std::shared_ptr<T> get() const {
+    if (!object_) throw Error{ErrorCode::InvalidState, "this object has been closed; make another one"};
+    return object_;
+  }
+  /// The object, which is closed from now on; null if it was.
+  std::shared_ptr<T> take() { return std::exchange(object_, nullptr); }
+  [[nodiscard]] bool closed() const { return object_ == nullptr; }
+
+ private:
+  std::shared_ptr<T> object_;
+};
+
+/// A command that runs, and what ends it: its waiter's being interrupted, or the caller's own stop token.
+template <class Command>
+struct Running {
+  Command command;
+  std::shared_ptr<StopSource> stop;
+};
+
+using VMHandle = Handle<VM>;
+using ProcessHandle = Handle<Running<Process>>;
+
+template <class Start>
+auto start_command(ExecOptions options, Start&& start) {
+  using Command = std::invoke_result_t<Start, ExecOptions>;
+  auto stop = std::make_shared<StopSource>(options.stop);
+  options.stop = stop->token();
+  return Handle<Running<Command>>{
+      Running<Command>{blocking([&] { return start(std::move(options)); }), std::move(stop)}};
+}
+
+/// Waits for a command's end; Ctrl-C ends it.
+template <class Command>
+ExecResult wait_for(const Handle<Running<Command>>& handle) {
+  const auto running = handle.get();
+  return blocking(running->stop->source(), [&](const std::stop_token&) { return running->command.wait(); });
+}
+
+void bind_errors(py::module_& module);
+void bind_stop(py::module_& module);
+void bind_host(py::module_& module);
+void bind_image(py::module_& module);
+void bind_network(py::module_& module);
+void bind_vm(py::module_& module);
+void bind_process(py::module_& module);
+void bind_snapshot(py::module_& module);
+void bind_workspace(py::module_& module);
+void bind_agents(py::module_& module);
+void bind_pool(py::module_& module);
+
+}  // namespace fireclaw::python

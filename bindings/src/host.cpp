@@ -1,0 +1,59 @@
+#include "bindings.hpp"
+#include "structs.hpp"
+
+namespace fireclaw::python {
+
+void bind_host(py::module_& module) {
+  py::class_<Host>(module, "Host",
+                   "A home folder opened with options; everything else is made from one.\n\n"
+                   "Safe from several threads; several processes may use one home folder at once.")
+      .def_static(
+          "open",
+          [](const py::object& options) {
+            const auto given = options.is_none() ? type_named("default_host_options")() : options;
+            const auto converted = given.cast<HostOptions>();
+            return blocking([&] { return Host::open(converted); });
+          },
+          py::arg("options") = py::none(),
+          "Opens the home folder, made if missing. Runs nothing.\n\n"
+          "Without options: $FIRECLAW_HOME, else ~/.fireclaw. CorruptError if its config.json is torn or foreign;\n"
+          "PermissionDeniedError if the folder belongs to somebody else.")
+      .def_property_readonly("home", &Host::home, "The home folder.")
+      .def_property_readonly(
+          "is_set_up", [](const Host& self) { return blocking([&] { return self.is_set_up(); }); },
+          "Whether setup has been completed here.")
+      .def(
+          "setup",
+          [](Host& self, const std::optional<SetupOptions>& given) {
+            auto options = given.value_or(SetupOptions{});
+            return blocking(options.stop, [&](std::stop_token stop) {
+              options.stop = std::move(stop);
+              return self.setup(options);
+            });
+          },
+          py::arg("options") = py::none(),
+          "Prepares the home folder: kernel, built-in image, engines, first snapshot.\n\n"
+          "Steps that are done are skipped, so it can be called again after an interruption. CancelledError after a\n"
+          "stop.")
+      .def(
+          "doctor", [](const Host& self) { return blocking([&] { return self.doctor(); }); },
+          "What works here, what is missing, and what mends it. Boots nothing.")
+      .def(
+          "engines", [](const Host& self) { return blocking([&] { return self.engines(); }); },
+          "What was seen when engines were asked to boot kernels here.")
+      .def(
+          "probe",
+          [](Host& self, const std::string& image, const StopSource* stop) {
+            return blocking(stop != nullptr ? stop->token() : std::stop_token{},
+                            [&](const std::stop_token& token) { return self.probe(image, token); });
+          },
+          py::arg("image"), py::arg("stop") = nullptr,
+          "Boots `image` with every engine there is and records what was seen.\n\n"
+          "Takes up to 15 s for each engine that hangs, 90 s for emulation. NotFoundError, CancelledError.")
+      .def(
+          "collect_garbage", [](Host& self) { return blocking([&] { return self.collect_garbage(); }); },
+          "Ends machines whose owner is gone and removes what interrupted work left behind.")
+      .def("__repr__", [](const Host& self) { return "Host(home=" + self.home().string() + ")"; });
+}
+
+}  // namespace fireclaw::python

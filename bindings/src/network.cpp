@@ -1,0 +1,30 @@
+#include "bindings.hpp"
+#include "structs.hpp"
+
+namespace fireclaw::python {
+
+void bind_network(py::module_& module) {
+  py::class_<Network>(module, "Network",
+                      "The host's side of NetworkMode.NAT: a bridge, firewall rules, a pool of addresses.\n\n"
+                      "Machines bring it up when they start, so nobody needs to call up() first.")
+      .def_static(
+          "info", [](const Host& host) { return blocking([&] { return Network::info(host); }); }, py::arg("host"),
+          "What the network is like and who uses it; changes nothing. CorruptError if config.json is torn.")
+      .def_static(
+          "up", [](const Host& host) { blocking([&] { Network::up(host); }); }, py::arg("host"),
+          "Makes bridge and firewall rules where they are missing.\n\n"
+          "PermissionDeniedError without CAP_NET_ADMIN; InvalidStateError if something is in the way of the bridge or\n"
+          "of its subnet; UnsupportedError if the kernel lacks something.")
+      .def_static(
+          "down", [](const Host& host) { return blocking([&] { return Network::down(host); }); }, py::arg("host"),
+          "Removes both. False if there was nothing. InvalidStateError while machines are attached.")
+      .def_static(
+          "best_mode",
+          [](const Host& host, const std::string& image) {
+            return blocking([&] { return Network::best_mode(host, image); });
+          },
+          py::arg("host"), py::arg("image") = "busybox",
+          "NAT where it can be used, else USER if the engine that `image` would run on has it, else NONE.");
+}
+
+}  // namespace fireclaw::python

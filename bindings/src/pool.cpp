@@ -1,0 +1,46 @@
+#include "bindings.hpp"
+#include "structs.hpp"
+
+namespace fireclaw::python {
+namespace {
+
+using PoolHandle = Handle<Pool>;
+
+void close(PoolHandle& self) {
+  auto pool = self.take();
+  py::gil_scoped_release released;
+  pool.reset();
+}
+
+}  // namespace
+
+void bind_pool(py::module_& module) {
+  py::class_<PoolHandle>(module, "Pool",
+                         "Machines that are started ahead. Each is given out once; another is started in its place in\n"
+                         "the background. The end of `with`, or close(), ends those that were not taken.")
+      .def_static(
+          "create",
+          [](const Host& host, const std::optional<PoolConfig>& config) {
+            const auto given = config.value_or(PoolConfig{});
+            return PoolHandle{blocking([&] { return Pool::create(host, given); })};
+          },
+          py::arg("host"), py::arg("config") = py::none(),
+          "Returns at once. InvalidArgumentError for a size that cannot be, and what VM.create raises.")
+      .def(
+          "take",
+          [](PoolHandle& self, std::chrono::milliseconds timeout, const StopSource* stop) {
+            const auto pool = self.get();
+            return VMHandle{blocking(stop != nullptr ? stop->token() : std::stop_token{},
+                                     [&](const std::stop_token& token) { return pool->take(timeout, token); })};
+          },
+          py::arg("timeout") = std::chrono::milliseconds{60'000}, py::arg("stop") = nullptr,
+          "A machine that has answered and runs nothing yet. TimeoutError after so many seconds; CancelledError; what\n"
+          "the start of a machine raised, if none is ready.")
+      .def(
+          "ready", [](const PoolHandle& self) { return self.get()->ready(); }, "How many are ready.")
+      .def("close", &close, "Ends the machines that were not taken.")
+      .def("__enter__", [](const py::object& self) { return self; })
+      .def("__exit__", [](PoolHandle& self, const py::args&) { close(self); });
+}
+
+}  // namespace fireclaw::python

@@ -1,0 +1,52 @@
+#include "bindings.hpp"
+#include "structs.hpp"
+
+namespace fireclaw::python {
+
+void bind_snapshot(py::module_& module) {
+  py::class_<Snapshot>(module, "Snapshot",
+                       "A machine's saved state. Any number of machines can be restored from it at once; each gets an\n"
+                       "identity of its own.")
+      .def_static(
+          "create",
+          [](const Host& host, const std::optional<VMConfig>& given, const std::string& name, bool replace) {
+            auto config = given.value_or(VMConfig{});
+            return blocking(config.stop, [&](std::stop_token stop) {
+              config.stop = std::move(stop);
+              return Snapshot::create(host, config, name, replace);
+            });
+          },
+          py::arg("host"), py::arg("config") = py::none(), py::arg("name") = "", py::arg("replace") = false,
+          "Boots a machine, waits until it is ready, saves it and ends it.\n\n"
+          "Without a name it becomes the one that VMConfig(snapshot=\"\") finds. AlreadyExistsError, VmmError,\n"
+          "TimeoutError, CancelledError.")
+      .def_static(
+          "open",
+          [](const Host& host, const std::string& name) {
+            return blocking([&] { return Snapshot::open(host, name); });
+          },
+          py::arg("host"), py::arg("name"), "NotFoundError if there is none.")
+      .def_static(
+          "list", [](const Host& host) { return blocking([&] { return Snapshot::list(host); }); }, py::arg("host"),
+          "All snapshots, by name; torn ones are listed as unusable.")
+      .def_static(
+          "remove", [](const Host& host, const std::string& name) { blocking([&] { Snapshot::remove(host, name); }); },
+          py::arg("host"), py::arg("name"), "Machines restored from it live on. NotFoundError.")
+      .def_property_readonly("name", &Snapshot::name)
+      .def_property_readonly("info", &Snapshot::info)
+      .def(
+          "restore",
+          [](const Snapshot& self, const Host& host, const std::optional<VMConfig>& given) {
+            auto config = given.value_or(VMConfig{});
+            return VMHandle{blocking(config.stop, [&](std::stop_token stop) {
+              config.stop = std::move(stop);
+              return self.restore(host, config);
+            })};
+          },
+          py::arg("host"), py::arg("config") = py::none(),
+          "A started machine. Image, CPUs and memory are the snapshot's. InvalidArgumentError for a network if the\n"
+          "snapshot has no network device.")
+      .def("__repr__", [](const Snapshot& self) { return "<Snapshot " + self.name() + ">"; });
+}
+
+}  // namespace fireclaw::python

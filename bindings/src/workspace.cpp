@@ -1,0 +1,129 @@
+#include "bindings.hpp"
+#include "structs.hpp"
+
+namespace fireclaw::python {
+namespace {
+
+std::stop_token token_of(const StopSource* stop) { return stop != nullptr ? stop->token() : std::stop_token{}; }
+
+/// Of an open file, socket, or a plain number.
+int descriptor(const py::object& file) {
+  const int fd = PyObject_AsFileDescriptor(file.ptr());
+  if (fd < 0) throw py::error_already_set{};
+  return fd;
+}
+
+void bind_factories(py::class_<Workspace>& type) {
+  type.def_static(
+          "create",
+          [](const Host& host, const WorkspaceConfig& config) {
+            return blocking([&] { return Workspace::create(host, config); });
+          },
+          py::arg("host"), py::arg("config"), "AlreadyExistsError if the name is taken.")
+      .def_static(
+          "create_from_tar",
+          [](const Host& host, const WorkspaceConfig& config, const py::object& tar, const StopSource* stop) {
+            const int fd = descriptor(tar);
+            return blocking(token_of(stop), [&](const std::stop_token& token) {
+              return Workspace::create_from_tar(host, config, fd, token);
+            });
+          },
+          py::arg("host"), py::arg("config"), py::arg("tar"), py::arg("stop") = nullptr,
+          "A new one that holds what is in the tar (plain or compressed) read from an open file, from where its\n"
+          "descriptor stands. On failure there is none.")
+      .def_static(
+          "open",
+          [](const Host& host, const std::string& name) {
+            return blocking([&] { return Workspace::open(host, name); });
+          },
+          py::arg("host"), py::arg("name"), "NotFoundError if there is none; CorruptError if its record is torn.")
+      .def_static(
+          "list", [](const Host& host) { return blocking([&] { return Workspace::list(host); }); }, py::arg("host"),
+          "All, by name; of broken ones `problem` says what is wrong.")
+      .def_static(
+          "remove", [](const Host& host, const std::string& name) { blocking([&] { Workspace::remove(host, name); }); },
+          py::arg("host"), py::arg("name"), "Also a broken one. InvalidStateError while somebody has it.");
+}
+
+void bind_files(py::class_<Workspace>& type) {
+  type.def(
+          "push",
+          [](Workspace& self, const std::filesystem::path& source, const std::filesystem::path& target,
+             const StopSource* stop) {
+            return blocking(token_of(stop),
+                            [&](const std::stop_token& token) { return self.push(source, target.string(), token); });
+          },
+          py::arg("source"), py::arg("target"), py::arg("stop") = nullptr,
+          "Copies a host file or folder in, as cp -a does. NotFoundError, CancelledError.")
+      .def(
+          "pull",
+          [](Workspace& self, const std::filesystem::path& source, const std::filesystem::path& target,
+             const StopSource* stop) {
+            return blocking(token_of(stop),
+                            [&](const std::stop_token& token) { return self.pull(source.string(), target, token); });
+          },
+          py::arg("source"), py::arg("target"), py::arg("stop") = nullptr,
+          "Copies a file or folder out; it then belongs to whoever calls. NotFoundError, CancelledError.")
+      .def(
+          "read_file",
+          [](const Workspace& self, const std::filesystem::path& path, std::size_t max_bytes) {
+            return py::bytes(blocking([&] { return self.read_file(path.string(), max_bytes); }));
+          },
+          py::arg("path"), py::arg("max_bytes") = std::size_t{1} << 20,
+          "A file's content. InvalidArgumentError if it is longer than `max_bytes`, or no file; NotFoundError.")
+      .def(
+          "write_file",
+          [](Workspace& self, const std::filesystem::path& path, const std::string& content, unsigned mode) {
+            blocking([&] { self.write_file(path.string(), content, mode); });
+          },
+          py::arg("path"), py::arg("content"), py::arg("mode") = 0644,
+          "Writes or replaces a file (bytes, or str as UTF-8); the folder it is in must exist.")
+      .def(
+          "remove_path",
+          [](Workspace& self, const std::filesystem::path& path) {
+            blocking([&] { self.remove_path(path.string()); });
+          },
+          py::arg("path"), "Removes a file, or a folder with all in it. NotFoundError.")
+      .def(
+          "export_tar",
+          [](const Workspace& self, const py::object& file, const StopSource* stop) {
+            const int fd = descriptor(file);
+            blocking(token_of(stop), [&](const std::stop_token& token) { self.export_tar(fd, token); });
+          },
+          py::arg("file"), py::arg("stop") = nullptr,
+          "Writes all that is in it as a tar to an open file or pipe (through its descriptor: flush it before).")
+      .def(
+          "import_tar",
+          [](Workspace& self, const py::object& file, const StopSource* stop) {
+            const int fd = descriptor(file);
+            blocking(token_of(stop), [&](const std::stop_token& token) { self.import_tar(fd, token); });
+          },
+          py::arg("file"), py::arg("stop") = nullptr,
+          "Unpacks a tar, plain or compressed, over what is in it, with the owners that the tar says.");
+}
+
+}  // namespace
+
+void bind_workspace(py::module_& module) {
+  py::class_<Workspace> type{
+      module, "Workspace",
+      "A disk that outlives machines, with a name. One machine at a time has it, at /workspace.\n\n"
+      "Files go in and out whether a machine has it or not. Where somebody else has the disk, and\n"
+      "is no running machine, calls throw InvalidStateError naming the holder."};
+  bind_factories(type);
+  bind_files(type);
+  type.def_property_readonly("name", &Workspace::name)
+      .def(
+          "info", [](const Workspace& self) { return blocking([&] { return self.info(); }); },
+          "Its size, what is taken, and who has it.")
+      .def(
+          "check", [](Workspace& self) { return blocking([&] { return self.check(); }); },
+          "Looks at everything and repairs what is damaged. InvalidStateError while somebody has it; CorruptError if\n"
+          "it is beyond repair.")
+      .def(
+          "resize", [](Workspace& self, std::uint64_t size_mib) { blocking([&] { self.resize(size_mib); }); },
+          py::arg("size_mib"), "InvalidStateError while somebody has it, or if its content does not fit.")
+      .def("__repr__", [](const Workspace& self) { return "<Workspace " + self.name() + ">"; });
+}
+
+}  // namespace fireclaw::python

@@ -1,0 +1,295 @@
+"""Real machines from Python: commands, callbacks, streams, threads, tasks, pools, workspaces."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import fireclaw
+from support import HOME, open_host, running, wait_until
+
+
+class OneMachine(unittest.TestCase):
+    """Tests that share a machine."""
+
+    host: fireclaw.Host
+    vm: fireclaw.VM
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.host = open_host()
+        cls.vm = fireclaw.VM.run(cls.host)
+        cls.addClassCleanup(cls.vm.close)
+
+    def test_outputs_status_and_duration_are_in_the_result(self) -> None:
+        result = self.vm.exec("echo out; echo err >&2; exit 3")
+        self.assertEqual((result.exit_code, result.out, result.err), (3, b"out\n", b"err\n"))
+        self.assertEqual((result.text, result.err_text, result.ok), ("out\n", "err\n", False))
+        self.assertGreater(result.duration, 0)
+
+    def test_a_list_is_a_program_with_its_arguments(self) -> None:
+        self.assertEqual(self.vm.exec(["echo", "a  b", "$HOME"]).out, b"a  b $HOME\n")
+
+    def test_options_reach_the_command(self) -> None:
+        result = self.vm.exec('echo "$A"; pwd; id -un; cat', env={"A": "1 2"}, cwd="/tmp", user="nobody", input="x\ny")
+        self.assertEqual(result.text, "1 2\n/tmp\nnobody\nx\ny")
+
+    def test_bytes_go_through_as_they_are(self) -> None:
+        data = os.urandom(200_000)
+        self.assertEqual(self.vm.exec("cat", input=data).out, data)
+        with tempfile.TemporaryFile() as file:
+            file.write(data)
+            file.seek(0)
+            self.assertEqual(self.vm.exec("cat", input_fd=file).out, data)
+
+    def test_a_timeout_is_a_value(self) -> None:
+        result = self.vm.exec("sleep 1000", timeout=0.5)
+        self.assertTrue(result.timed_out)
+        self.assertFalse(result.ok)
+
+    def test_callbacks_get_output_on_the_calling_thread(self) -> None:
+        seen: list[tuple[bytes, int]] = []
+        result = self.vm.exec("echo one; echo two >&2",
+                              on_stdout=lambda data: seen.append((data, threading.get_ident())),
+                              on_stderr=lambda data: seen.append((data, threading.get_ident())))
+        self.assertEqual(sorted(seen), [(b"one\n", threading.get_ident()), (b"two\n", threading.get_ident())])
+        self.assertEqual(result.out, b"")
+
+    def test_what_a_callback_raises_ends_the_command_and_comes_out(self) -> None:
+        def fail(data: bytes) -> None:
+            raise ZeroDivisionError(data)
+
+        def run() -> fireclaw.ExecResult:
+            return self.vm.exec("echo up; sleep 1000", on_stdout=fail)
+
+        with ThreadPoolExecutor(1) as threads:
+            for elsewhere in (False, True):
+                with self.assertRaises(ZeroDivisionError) as caught:
+                    threads.submit(run).result() if elsewhere else run()
+                self.assertEqual(caught.exception.args, (b"up\n",))
+        self.assertTrue(self.vm.exec("true").ok)
+
+    def test_a_callback_may_run_another_command(self) -> None:
+        inner: list[str] = []
+        self.vm.exec("echo outer", on_stdout=lambda data: inner.append(self.vm.exec("echo inner").text))
+        self.assertEqual(inner, ["inner\n"])
+
+    def test_a_stream_gives_output_as_it_appears(self) -> None:
+        with self.vm.stream("echo one; read line; echo $line; echo two >&2; exit 4", input=b"typed\n") as stream:
+            pieces = list(stream)
+        joined = {name: b"".join(data for kind, data in pieces if kind == name) for name in ("stdout", "stderr")}
+        self.assertEqual(joined, {"stdout": b"one\ntyped\n", "stderr": b"two\n"})
+        self.assertEqual(stream.result.exit_code, 4)
+
+    def test_a_stream_that_is_left_early_ends_its_command(self) -> None:
+        with self.vm.stream("echo $$; while :; do echo more; done") as stream:
+            _, first = next(stream)
+        self.assertTrue(stream.result.cancelled)
+        self.assertFalse(self.vm.exec(["kill", "-0", first.split()[0].decode()]).ok)
+        self.assertEqual(list(stream), [])
+
+    def test_a_process_takes_signals_while_another_thread_waits(self) -> None:
+        up = threading.Event()
+        process = self.vm.spawn("trap 'exit 9' TERM; echo up; while :; do sleep 0.1; done",
+                                on_stdout=lambda data: up.set())
+        with ThreadPoolExecutor(1) as threads:
+            waiting = threads.submit(process.wait)
+            self.assertTrue(up.wait(60))
+            process.send_signal(signal.SIGTERM)
+            self.assertEqual(waiting.result(60).exit_code, 9)
+
+    def test_sixteen_threads_run_commands_at_once(self) -> None:
+        barrier = threading.Barrier(16)
+
+        def work(number: int) -> str:
+            barrier.wait(60)
+            return "".join(self.vm.exec(f"echo {number}.{turn}").text for turn in range(3))
+
+        with ThreadPoolExecutor(16) as threads:
+            results = list(threads.map(work, range(16)))
+        self.assertEqual(results, [f"{number}.0\n{number}.1\n{number}.2\n" for number in range(16)])
+
+    def test_other_threads_run_while_one_waits(self) -> None:
+        ticks = 0
+        done = threading.Event()
+
+        def tick() -> None:
+            nonlocal ticks
+            while not done.wait(0.01):
+                ticks += 1
+
+        thread = threading.Thread(target=tick)
+        thread.start()
+        try:
+            self.vm.exec("sleep 1")
+        finally:
+            done.set()
+            thread.join()
+        self.assertGreater(ticks, 10)
+
+    def test_a_stop_source_cancels_from_another_thread(self) -> None:
+        stop = fireclaw.StopSource()
+        result = self.vm.exec("echo up; sleep 1000", stop=stop, on_stdout=lambda data: stop.request_stop())
+        self.assertTrue(result.cancelled)
+
+    def test_a_task_that_is_cancelled_ends_its_command(self) -> None:
+        async def main() -> float:
+            up = asyncio.Event()
+            loop = asyncio.get_running_loop()
+            task = asyncio.create_task(fireclaw.to_thread(
+                self.vm.exec, "echo up; sleep 1000", on_stdout=lambda data: loop.call_soon_threadsafe(up.set)))
+            plain = asyncio.create_task(asyncio.to_thread(self.vm.exec, "echo beside"))
+            await asyncio.wait_for(up.wait(), 60)
+            began = time.monotonic()
+            task.cancel()
+            with self.assertRaises(asyncio.CancelledError):
+                await task
+            self.assertEqual((await plain).text, "beside\n")
+            return time.monotonic() - began
+
+        self.assertLess(asyncio.run(main()), 30)
+        self.assertEqual(self.vm.exec("pgrep -f 'sleep 100[0]'").out, b"")
+
+    def test_files_are_copied_in_and_out(self) -> None:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            (folder / "in").write_bytes(b"abc")
+            self.assertEqual(self.vm.copy_in(folder / "in", "/tmp/copied").files, 1)
+            self.vm.copy_out("/tmp/copied", str(folder / "out"))
+            self.assertEqual((folder / "out").read_bytes(), b"abc")
+            with self.assertRaises(fireclaw.NotFoundError):
+                self.vm.copy_out("/tmp/nothing", folder / "none")
+
+    def test_a_service_is_started_listed_and_stopped(self) -> None:
+        self.vm.start_service(fireclaw.ServiceOptions("idle", ["sleep", "1000"], restart="never"))
+        with self.assertRaises(fireclaw.AlreadyExistsError):
+            self.vm.start_service(fireclaw.ServiceOptions("idle", ["sleep", "1000"]))
+        [info] = self.vm.services()
+        self.assertEqual((info.name, info.state), ("idle", fireclaw.ServiceState.RUNNING))
+        self.vm.stop_service("idle", grace=5)
+        [info] = self.vm.services()
+        self.assertEqual((info.state, info.pid), (fireclaw.ServiceState.STOPPED, 0))
+
+
+class Machines(unittest.TestCase):
+    host: fireclaw.Host
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.host = open_host()
+
+    def test_run_makes_a_machine_for_one_command(self) -> None:
+        before = {vm.id for vm in fireclaw.VM.list(self.host)}
+        result = fireclaw.run("uname -r", host=self.host, timeout=60)
+        self.assertTrue(result.ok)
+        self.assertEqual(result.text.strip(), fireclaw.Image.info(self.host, "busybox").kernel_release)
+        self.assertEqual({vm.id for vm in fireclaw.VM.list(self.host)}, before)
+
+    def test_the_end_of_with_ends_the_machine(self) -> None:
+        with self.assertRaises(KeyError), fireclaw.VM.run(self.host) as vm:
+            info = vm.info()
+            self.assertEqual(info.state, fireclaw.VMState.RUNNING)
+            self.assertTrue(running(info.engine_pid))
+            self.assertIn(info.id, [other.id for other in fireclaw.VM.list(self.host)])
+            raise KeyError
+        self.assertFalse(running(info.engine_pid))
+        self.assertNotIn(info.id, [other.id for other in fireclaw.VM.list(self.host)])
+        self.assertFalse((Path(HOME) / "runs" / info.id).exists())
+        with self.assertRaises(fireclaw.InvalidStateError):
+            vm.exec("true")
+        self.assertEqual(repr(vm), "<VM, closed>")
+
+    def test_the_last_reference_ends_the_machine(self) -> None:
+        vm = fireclaw.VM.run(self.host)
+        pid = vm.info().engine_pid
+        del vm
+        self.assertTrue(wait_until(lambda: not running(pid)))
+
+    def test_a_detached_machine_outlives_its_handle(self) -> None:
+        with fireclaw.VM.run(self.host, fireclaw.VMConfig(detached=True)) as vm:
+            identity = vm.info().id
+        try:
+            with fireclaw.VM.attach(self.host, identity) as again:
+                self.assertEqual(again.exec("echo there").text, "there\n")
+        finally:
+            fireclaw.VM.kill_by_id(self.host, identity)
+        with self.assertRaises(fireclaw.NotFoundError):
+            fireclaw.VM.attach(self.host, identity)
+
+    def test_a_snapshot_is_taken_restored_and_removed(self) -> None:
+        name = f"python-{os.getpid()}"
+        with fireclaw.VM.run(self.host) as vm:
+            vm.exec("echo kept > /root/file")
+            snapshot = vm.snapshot(name)
+        try:
+            self.assertEqual((snapshot.name, snapshot.info.image), (name, "busybox"))
+            with fireclaw.Snapshot.open(self.host, name).restore(self.host) as restored:
+                self.assertEqual(restored.exec("cat /root/file").text, "kept\n")
+                self.assertEqual(restored.info().snapshot, name)
+        finally:
+            fireclaw.Snapshot.remove(self.host, name)
+        self.assertNotIn(name, [info.name for info in fireclaw.Snapshot.list(self.host)])
+
+    def test_a_workspace_is_shared_between_machines_and_the_host(self) -> None:
+        name = f"python-{os.getpid()}"
+        disk = fireclaw.Workspace.create(self.host, fireclaw.WorkspaceConfig(name, size_mib=16))
+        try:
+            with fireclaw.VM.run(self.host, fireclaw.VMConfig(workspace=name)) as vm:
+                self.assertTrue(vm.exec("echo from-guest > /workspace/file; sync").ok)
+                self.assertEqual(disk.info().vm, vm.info().id)
+                with self.assertRaises(fireclaw.InvalidStateError):
+                    fireclaw.Workspace.remove(self.host, name)
+                vm.stop()
+            self.assertEqual(disk.read_file("file"), b"from-guest\n")
+        finally:
+            fireclaw.Workspace.remove(self.host, name)
+
+    def test_a_pool_gives_each_machine_once(self) -> None:
+        with fireclaw.Pool.create(self.host, fireclaw.PoolConfig(size=1)) as pool:
+            with pool.take() as first, pool.take(timeout=120) as second:
+                self.assertNotEqual(first.info().id, second.info().id)
+                self.assertEqual(first.exec("echo 1").text + second.exec("echo 2").text, "1\n2\n")
+            self.assertTrue(wait_until(lambda: pool.ready() == 1, 120))
+        with self.assertRaises(fireclaw.InvalidStateError):
+            pool.take()
+        with self.assertRaises(ValueError):
+            fireclaw.Pool.create(self.host, fireclaw.PoolConfig(size=0))
+
+    def test_images_and_engines_are_listed(self) -> None:
+        self.assertIn("busybox", [image.name for image in fireclaw.Image.list(self.host)])
+        self.assertTrue(any(verdict.works and verdict.boot_time > 0 for verdict in self.host.engines()))
+        self.assertTrue(self.host.is_set_up)
+
+    def test_the_log_goes_to_a_callable(self) -> None:
+        lines: list[tuple[fireclaw.LogLevel, str]] = []
+        host = fireclaw.Host.open(fireclaw.HostOptions(
+            home=HOME, engine=self.host_engine(), log=lambda level, message: lines.append((level, message))))
+        # No snapshot is of that size, which the library says before it boots the machine.
+        with fireclaw.VM.run(host, fireclaw.VMConfig(memory_mib=101)):
+            pass
+        self.assertTrue(any("snapshot" in message for _, message in lines), lines)
+        self.assertTrue(all(isinstance(level, fireclaw.LogLevel) for level, _ in lines))
+
+    def host_engine(self) -> str:
+        return os.environ.get("FIRECLAW_TEST_ENGINE", "auto")
+
+
+class Examples(unittest.TestCase):
+    def test_pool_map_factors_numbers(self) -> None:
+        program = Path(os.environ["FIRECLAW_EXAMPLES"]) / "pool_map.py"
+        done = subprocess.run([sys.executable, str(program), "42", "3599"], timeout=180, capture_output=True, text=True,
+                              env={**os.environ, "FIRECLAW_HOME": HOME}, check=False)
+        self.assertEqual(done.stdout, "42: 2 3 7\n3599: 59 61\n", done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,231 @@
+"""Values, errors and names of the Python package; no machine is started."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import os
+import tempfile
+import unittest
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import fireclaw
+from fireclaw import _fireclaw
+
+
+def stub() -> ast.Module:
+    return ast.parse(Path(_fireclaw.__file__).with_name("_fireclaw.pyi").read_text())
+
+
+def stub_members(kind: ast.ClassDef) -> set[str]:
+    return {node.name for node in kind.body if isinstance(node, ast.FunctionDef)} - {"__init__"}
+
+
+class Names(unittest.TestCase):
+    def test_the_stub_lists_the_modules_classes_and_functions(self) -> None:
+        listed = {node.name for node in stub().body if isinstance(node, (ast.ClassDef, ast.FunctionDef))}
+        there = {name for name in vars(_fireclaw) if not name.startswith("__")}
+        self.assertEqual(listed, there)
+
+    def test_the_stub_lists_the_members_of_each_class(self) -> None:
+        for kind in stub().body:
+            if isinstance(kind, ast.ClassDef):
+                there = {name for name in vars(getattr(_fireclaw, kind.name))
+                         if not name.startswith("_") or name in ("__enter__", "__exit__")}
+                self.assertEqual(stub_members(kind), there, kind.name)
+
+    def test_members_have_docstrings(self) -> None:
+        silent = [
+            f"{kind.name}.{name}"
+            for kind in stub().body
+            if isinstance(kind, ast.ClassDef)
+            for name in stub_members(kind)
+            if not name.startswith("_") and not getattr(_fireclaw, kind.name).__dict__[name].__doc__
+            and name not in ("name", "info", "ended")
+        ]
+        self.assertEqual(silent, [])
+
+    def test_everything_in_all_is_there(self) -> None:
+        self.assertEqual([name for name in fireclaw.__all__ if not hasattr(fireclaw, name)], [])
+        self.assertEqual(len(set(fireclaw.__all__)), len(fireclaw.__all__))
+
+    def test_the_version_is_the_librarys(self) -> None:
+        self.assertRegex(fireclaw.version(), r"^\d+\.\d+\.\d+$")
+        self.assertEqual(fireclaw.__version__, fireclaw.version())
+
+
+class Values(unittest.TestCase):
+    def test_defaults_are_those_of_cpp(self) -> None:
+        defaults = _fireclaw._defaults()
+        self.assertGreater(len(defaults), 20)
+        for name, made in defaults.items():
+            self.assertEqual(made, getattr(fireclaw, name)(), name)
+
+    def test_enums_have_the_values_of_cpp(self) -> None:
+        enums = _fireclaw._enumerators()
+        self.assertEqual(len(enums), 11)
+        for name, values in enums.items():
+            self.assertEqual([str(value) for value in getattr(fireclaw, name)], values, name)
+
+    def open(self, **fields: Any) -> fireclaw.Host:
+        folder = tempfile.TemporaryDirectory(prefix="fireclaw-python-")
+        self.addCleanup(folder.cleanup)
+        return fireclaw.Host.open(fireclaw.HostOptions(home=Path(folder.name) / "home", **fields))
+
+    def test_paths_may_be_strings_and_path_objects(self) -> None:
+        host = self.open(search_path=["/usr/bin", Path("/bin")])
+        self.assertIsInstance(host.home, Path)
+        self.assertTrue(host.home.is_dir())
+        self.assertIn(str(host.home), repr(host))
+
+    def test_an_enums_text_will_do_and_another_is_refused(self) -> None:
+        self.open(engine="qemu-tcg")
+        with self.assertRaisesRegex(ValueError, "'xen' is no Engine; there are: auto, firecracker"):
+            self.open(engine="xen")
+
+    def test_a_field_of_the_wrong_type_is_named(self) -> None:
+        with self.assertRaisesRegex(TypeError, r"HostOptions\.tool_environment cannot be 7"):
+            self.open(tool_environment=7)
+        with self.assertRaisesRegex(TypeError, r"HostOptions\.log cannot be 'aloud'"):
+            self.open(log="aloud")
+
+    def test_durations_are_seconds_or_timedeltas(self) -> None:
+        host = self.open()
+        given: list[fireclaw.Seconds] = [1, 0.5, timedelta(seconds=1)]
+        for timeout in given:
+            with self.assertRaises(fireclaw.InvalidStateError):
+                fireclaw.VM.create(host, fireclaw.VMConfig(start_timeout=timeout))
+        for seconds in (float("nan"), float("inf"), 1e30):
+            with self.assertRaisesRegex(ValueError, "finite number of seconds"):
+                fireclaw.VM.create(host, fireclaw.VMConfig(start_timeout=seconds))
+
+    def test_a_stop_source_follows_its_parent(self) -> None:
+        parent = fireclaw.StopSource()
+        child, other = fireclaw.StopSource(parent), fireclaw.StopSource()
+        child_of_child = fireclaw.StopSource(child)
+        parent.request_stop()
+        self.assertTrue(child.stop_requested() and child_of_child.stop_requested())
+        self.assertFalse(other.stop_requested())
+
+
+class Errors(unittest.TestCase):
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory(prefix="fireclaw-python-")
+        self.addCleanup(folder.cleanup)
+        self.home = Path(folder.name) / "home"
+        self.host = fireclaw.Host.open(fireclaw.HostOptions(home=self.home))
+
+    def test_each_code_has_a_class_which_is_the_built_in_one_too(self) -> None:
+        built_in = {
+            "invalid_argument": ValueError, "not_found": LookupError, "already_exists": FileExistsError,
+            "permission_denied": PermissionError, "unsupported": NotImplementedError,
+            "timeout": builtins.TimeoutError, "io": OSError,
+        }
+        classes = {kind.code.value: kind for kind in fireclaw.FireclawError.__subclasses__()}
+        self.assertEqual(set(classes), {code.value for code in fireclaw.ErrorCode})
+        for code, kind in built_in.items():
+            self.assertTrue(issubclass(classes[code], kind), code)
+
+    def test_something_missing_is_a_not_found_error_with_code_and_message(self) -> None:
+        with self.assertRaises(LookupError) as caught:
+            fireclaw.Snapshot.open(self.host, "no-such")
+        error = caught.exception
+        self.assertIsInstance(error, fireclaw.NotFoundError)
+        assert isinstance(error, fireclaw.FireclawError)
+        self.assertEqual(error.code, fireclaw.ErrorCode.NOT_FOUND)
+        self.assertIn("'no-such'", str(error))
+        self.assertIn("'no-such'", error.message)
+
+    def test_contexts_come_with_the_error_innermost_first(self) -> None:
+        made = fireclaw._errors._make("io", "outer: inner: broken", "broken", ("inner", "outer"), None)
+        self.assertIsInstance(made, OSError)
+        self.assertEqual((str(made), made.message, made.context), ("outer: inner: broken", "broken", ("inner", "outer")))
+
+    def test_a_torn_configuration_is_corrupt(self) -> None:
+        (self.home / "config.json").write_text("{")
+        with self.assertRaises(fireclaw.CorruptError) as caught:
+            fireclaw.Host.open(fireclaw.HostOptions(home=self.home)).engines()
+        self.assertIn("config.json", str(caught.exception))
+
+    def test_a_workspace_that_exists_is_a_file_exists_error(self) -> None:
+        config = fireclaw.WorkspaceConfig("twice", size_mib=16)
+        fireclaw.Workspace.create(self.host, config)
+        with self.assertRaises(FileExistsError) as caught:
+            fireclaw.Workspace.create(self.host, config)
+        self.assertIn("twice", str(caught.exception))
+
+    def test_before_setup_there_are_no_machines(self) -> None:
+        with self.assertRaises(fireclaw.InvalidStateError):
+            fireclaw.run("true", host=self.host)
+        self.assertEqual(fireclaw.VM.list(self.host), [])
+        self.assertEqual(fireclaw.Image.list(self.host), [])
+        self.assertFalse(self.host.is_set_up)
+
+    def test_an_unknown_keyword_is_a_type_error(self) -> None:
+        with self.assertRaises(TypeError):
+            fireclaw.run("true", host=self.host, colour="red")  # type: ignore[call-arg]
+
+
+class Folders(unittest.TestCase):
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory(prefix="fireclaw-python-")
+        self.addCleanup(folder.cleanup)
+        self.scratch = Path(folder.name)
+        self.host = fireclaw.Host.open(fireclaw.HostOptions(home=self.scratch / "home"))
+
+    def test_a_workspace_is_filled_exported_and_made_again(self) -> None:
+        notes = fireclaw.Workspace.create(self.host, fireclaw.WorkspaceConfig("notes", size_mib=16))
+        data = os.urandom(5000)
+        notes.write_file("data", data)
+        notes.write_file(Path("text"), "häh", mode=0o600)
+        self.assertEqual(notes.read_file("data"), data)
+        self.assertEqual(notes.read_file("/text").decode(), "häh")
+        with self.assertRaises(fireclaw.NotFoundError):
+            notes.read_file("nothing")
+        with self.assertRaises(ValueError):
+            notes.read_file("data", max_bytes=10)
+        (self.scratch / "folder").mkdir()
+        (self.scratch / "folder" / "file").write_text("abc")
+        self.assertEqual(notes.push(self.scratch / "folder", "/").files, 1)
+        self.assertEqual(notes.pull("folder/file", self.scratch / "out").bytes, 3)
+        self.assertEqual((self.scratch / "out").read_text(), "abc")
+        with (self.scratch / "notes.tar").open("wb") as tar:
+            notes.export_tar(tar)
+        with (self.scratch / "notes.tar").open("rb") as tar:
+            again = fireclaw.Workspace.create_from_tar(
+                self.host, fireclaw.WorkspaceConfig("again", size_mib=16), tar)
+        self.assertEqual(again.read_file("data"), data)
+        self.assertEqual([info.name for info in fireclaw.Workspace.list(self.host)], ["again", "notes"])
+        self.assertEqual(notes.info().size_bytes, 16 << 20)
+        self.assertFalse(notes.check().repaired)
+        fireclaw.Workspace.remove(self.host, "again")
+        self.assertEqual([info.name for info in fireclaw.Workspace.list(self.host)], ["notes"])
+
+    def test_the_network_is_described_without_being_made(self) -> None:
+        info = fireclaw.Network.info(self.host)
+        self.assertFalse(info.leases)
+        self.assertIn("/", info.subnet)
+        self.assertGreater(info.capacity, 0)
+
+    def test_agents_templates_are_listed_and_found(self) -> None:
+        manager = fireclaw.AgentManager(self.host)
+        templates = manager.templates()
+        self.assertIn("worker", [template.name for template in templates])
+        self.assertEqual(manager.find_template("worker").name, "worker")
+        with self.assertRaises(fireclaw.NotFoundError):
+            manager.find_template("nobody")
+        self.assertEqual(manager.list(), [])
+        with self.assertRaises(LookupError):
+            manager.info("nobody")
+        self.assertEqual(manager.reconcile(), fireclaw.ReconcileReport([], [], [], []))
+
+    def test_doctor_says_what_mends_a_fresh_folder(self) -> None:
+        checks = self.host.doctor()
+        self.assertTrue(checks)
+        self.assertTrue(any(check.status is not fireclaw.CheckStatus.OK and check.remedy for check in checks))
+
+
+if __name__ == "__main__":
+    unittest.main()
