@@ -36,8 +36,9 @@ GarbageReport Host::collect_garbage() {
     if (!state::is_garbage(record)) continue;
     if (core::end_run(*impl_, record)) report.ended.push_back(record.id);
     report.removed.push_back(impl_->runs.directory(record.id));
+    if (record.nat) report.addresses.push_back(record.nat->address);
   }
-  // After their engines, whose end takes the taps away.
+  // Those that no machine's record tells of.
   for (const auto& lease : core::reclaim_leases(*impl_)) report.addresses.push_back(lease.address.to_string());
   append(report.removed, impl_->runs.remove_unfinished());
   append(report.removed, impl_->runs.remove_broken());
