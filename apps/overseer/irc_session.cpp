@@ -155,7 +155,7 @@ void IrcSession::on_join(const IrcMessage& message) {
   joined_ = true;
   join_at_.reset();
   join_attempts_ = 0;
-  events_.push_back(IrcJoined{});
+  events_.emplace_back(std::in_place_type<IrcJoined>);
 }
 
 void IrcSession::on_leave(std::string_view nick, TimePoint now) {
