@@ -25,7 +25,7 @@ run_packages=("$qemu_package" busybox-static squashfs-tools e2fsprogs openssh-cl
 # server; checkers.
 test_packages=(
   doctest-dev python3 python3-yaml pybind11-dev python3-dev
-  mmdebstrap umoci skopeo cpio xz-utils zstd lz4
+  mmdebstrap uidmap umoci skopeo cpio xz-utils zstd lz4
   iproute2 ngircd inspircd openssl openssh-server
   clang-format mypy shellcheck
 )

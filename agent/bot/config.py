@@ -76,7 +76,7 @@ class Llm:
 class Containers:
     enabled: bool = False
     network: bool = False
-    memory_mib: int = 512
+    memory_mib: int = 256
     cpus: float = 1.0
     pids: int = 256
 
@@ -338,7 +338,7 @@ def _tools(reader: _Reader) -> Tools:
         containers=Containers(
             enabled=box.flag("enabled", containers_value is not None),
             network=box.flag("network", False),
-            memory_mib=box.whole("memory_mib", 512, 16, 1 << 20),
+            memory_mib=box.whole("memory_mib", 256, 16, 1 << 20),
             cpus=box.number("cpus", 1.0, 0.01, 1024.0),
             pids=box.whole("pids", 256, 1, 1 << 22),
         ),

@@ -4,10 +4,12 @@
 #include <fmt/format.h>
 
 #include "core/engines.hpp"
+#include "core/image_build.hpp"
 #include "fireclaw/error.hpp"
 #include "fireclaw/host.hpp"
 #include "fireclaw/network.hpp"
 #include "fireclaw/snapshot.hpp"
+#include "image/debian_agent.hpp"
 #include "state/config.hpp"
 #include "sys/file.hpp"
 #include "sys/process.hpp"
@@ -94,6 +96,25 @@ void check_image(const Host::Impl& host, std::vector<Check>& checks) {
   }
 }
 
+/// Only agents need it.
+Check check_agent_image(const Host::Impl& host) {
+  Check check{fmt::format("image {}", agent_image), CheckStatus::Warning, {}, "fireclaw setup --agents"};
+  try {
+    const auto image = host.images.find(std::string{agent_image});
+    if (!image) {
+      check.detail = "not built; agents run in it";
+    } else if (!core::is_current(host, *image, image::agent_recipe({}, host.agent()))) {
+      check.detail = "another version of fireclaw made it";
+    } else {
+      return {check.name, CheckStatus::Ok,
+              fmt::format("kernel {} ({})", image->manifest.kernel.release, image->manifest.kernel.source), {}};
+    }
+  } catch (const Error& problem) {
+    check.detail = problem.what();
+  }
+  return check;
+}
+
 /// Machines run without it, so nothing of it is "missing".
 void check_network(const Host& host, const Logger& logger, std::vector<Check>& checks) {
   try {
@@ -141,6 +162,7 @@ std::vector<Check> Host::doctor() const {
                     done ? fmt::format("done by fireclaw {}", config.set_up_by) : "not done yet",
                     done ? "" : "fireclaw setup"});
   if (done) check_image(*impl_, checks);
+  if (done) checks.push_back(check_agent_image(*impl_));
   for (const auto& entry : config.engines) checks.push_back(check_engine(entry));
   // An engine that could not even be tried has no verdict before setup.
   if (config.engines.empty()) {

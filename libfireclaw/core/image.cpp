@@ -71,6 +71,10 @@ std::string guestd_version(const Host::Impl& host) {
   return fmt::format("{}+{}", version(), sys::sha256_file(host.guestd()).substr(0, 12));
 }
 
+bool is_current(const Host::Impl& host, const image::Entry& image, const std::string& recipe) {
+  return image.manifest.guestd_version == guestd_version(host) && image.manifest.recipe == recipe;
+}
+
 image::BuildOptions build_options(const Host::Impl& host) {
   image::BuildOptions options;
   options.guestd = host.guestd();

@@ -60,9 +60,7 @@ image::Entry ensure_image(Host::Impl& host, const SetupOptions& options, std::st
   if (!options.force) {
     try {
       auto found = host.images.find(std::string{name});
-      if (found && found->manifest.guestd_version == core::guestd_version(host) && found->manifest.recipe == recipe &&
-          same_kernel(*found, options.kernel))
-        return *found;
+      if (found && core::is_current(host, *found, recipe) && same_kernel(*found, options.kernel)) return *found;
     } catch (const Error& problem) {
       if (problem.code() != ErrorCode::Corrupt) throw;
       host.logger.warning(fmt::format("{}; building the image anew", problem.what()));
