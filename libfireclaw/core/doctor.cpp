@@ -106,8 +106,10 @@ Check check_agent_image(const Host::Impl& host) {
     } else if (!core::is_current(host, *image, image::agent_recipe({}, host.agent()))) {
       check.detail = "another version of fireclaw made it";
     } else {
-      return {check.name, CheckStatus::Ok,
-              fmt::format("kernel {} ({})", image->manifest.kernel.release, image->manifest.kernel.source), {}};
+      return {check.name,
+              CheckStatus::Ok,
+              fmt::format("kernel {} ({})", image->manifest.kernel.release, image->manifest.kernel.source),
+              {}};
     }
   } catch (const Error& problem) {
     check.detail = problem.what();

@@ -99,6 +99,13 @@ class Package(unittest.TestCase):
         self.assertTrue(os.access(guestd, os.X_OK))
         self.assertNotIn("INTERP", output("readelf", "-lW", guestd))
 
+    def test_what_goes_into_images_for_agents_is_there(self) -> None:
+        agent = self.prefix / "share/fireclaw/agent"
+        self.assertTrue((agent / "bot/__main__.py").is_file())
+        self.assertTrue((agent / "root/etc/containers/containers.conf").is_file())
+        self.assertTrue(os.access(agent / "root/usr/lib/fireclaw/agent/ssh-server", os.X_OK))
+        self.assertEqual(list(agent.rglob("*.pyc")), [])
+
     def test_no_path_of_the_building_machine_is_in_any_file(self) -> None:
         found = [
             f"{path.relative_to(self.prefix)}: {needle}"
