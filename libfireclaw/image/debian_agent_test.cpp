@@ -7,6 +7,7 @@
 
 #include <chrono>
 
+#include "image/initramfs.hpp"
 #include "image/python.hpp"
 #include "image/tar.hpp"
 #include "image/testing/craft.hpp"
@@ -15,6 +16,8 @@
 using namespace fireclaw;
 using namespace fireclaw::image;
 using image::testing::error_of;
+using image::testing::make_bzimage;
+using image::testing::make_module;
 using image::testing::put;
 using image::testing::skip;
 using image::testing::Workshop;
@@ -136,6 +139,44 @@ TEST_CASE("without the agent's files there is no image, and the remedy is named"
   const auto [code, text] = error_of([&] { stage.rebuild(); });
   CHECK(code == ErrorCode::NotFound);
   CHECK(text.find("build or install fireclaw completely") != std::string::npos);
+}
+
+TEST_CASE("the module that containers take comes along, and a kernel without it is not passed over in silence") {
+  AgentStage stage;
+  const fs::path modules = stage.folder.path() / "6.1.0-dist";
+  put(modules / "kernel/virtio_pci.ko", make_module({"depends="}));
+  put(modules / "modules.builtin", "kernel/virtio_blk.ko\nkernel/squashfs.ko\nkernel/overlay.ko\n");
+  put(stage.kernel, make_bzimage("6.1.0-dist", "packed"));
+  const auto with = [&](const KernelSource& kernel, const RootfsSource& root, const std::string& name) {
+    return stage.store.build(BuildSpec{name, kernel, root, true}, stage.options);
+  };
+  with(KernelFile{stage.kernel, modules}, DebianAgent{}, "agents");
+  REQUIRE(stage.messages.size() == 1);
+  CHECK(stage.messages[0].starts_with("kernel 6.1.0-dist has no 'tun', neither built in nor as a module"));
+
+  stage.messages.clear();
+  put(modules / "kernel/tun.ko", make_module({"depends="}));
+  const Entry entry = with(KernelFile{stage.kernel, modules}, DebianAgent{}, "agents");
+  CHECK(stage.messages.empty());
+  const auto names = [](const Entry& image) {
+    std::vector<std::string> result;
+    for (const LoadedModule& module : read_initramfs_modules(sys::read_file(image.initramfs()), "initramfs").modules) {
+      result.push_back(module.name);
+    }
+    return result;
+  };
+  CHECK(names(entry) == std::vector<std::string>{"virtio_pci", "tun"});
+  // Others do not pay for it, and so are no source of it.
+  const Entry plain = with(KernelFile{stage.kernel, modules}, Tar{stage.folder.path() / "debian.tar"}, "plain");
+  CHECK(names(plain) == std::vector<std::string>{"virtio_pci"});
+  CHECK(stage.messages.empty());
+  with(KernelOf{"plain"}, DebianAgent{}, "agents");
+  REQUIRE(stage.messages.size() == 1);
+  CHECK(stage.messages[0].starts_with("image 'plain' came without the kernel module 'tun'"));
+  stage.messages.clear();
+  with(KernelFile{stage.kernel, modules}, DebianAgent{}, "agents");
+  with(KernelOf{"agents"}, DebianAgent{}, "more");
+  CHECK(stage.messages.empty());
 }
 
 TEST_CASE("a Debian root is kept where the user said, for a week, and then made anew") {

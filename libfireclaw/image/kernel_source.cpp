@@ -64,10 +64,9 @@ FetchedKernel take_modular(const fs::path& file, KernelInfo info, const fs::path
   }
   for (const std::string& name : context.modules) {
     if (tree.provides(name)) continue;
-    context.logger.warning(
-        fmt::format("kernel {} has no '{}', neither built in nor as a module; what the image needs it for will not "
-                    "work (containers, most of all)",
-                    info.release, name));
+    context.logger.warning(fmt::format(
+        "kernel {} has no '{}', neither built in nor as a module; what the image wants it for will not work",
+        info.release, name));
   }
   ModuleSet set = select_modules(tree, info.release, signatures_for(config), context.modules);
   return FetchedKernel{file, std::move(info), std::move(set)};
@@ -133,6 +132,17 @@ FetchedKernel take_from_image(const KernelOf& source, const KernelContext& conte
   const std::string initramfs = sys::read_file(entry.initramfs(), std::size_t{1} << 30);
   ModuleSet modules = read_initramfs_modules(initramfs, entry.initramfs().string());
   if (modules.release.empty()) modules.release = entry.manifest.kernel.release;
+  for (const std::string& name : context.modules) {
+    // A kernel without any modules is one that has everything built in.
+    const bool there = modules.modules.empty() ||
+                       std::any_of(modules.modules.begin(), modules.modules.end(),
+                                   [&](const LoadedModule& module) { return module.name == module_name(name); });
+    if (there) continue;
+    context.logger.warning(fmt::format(
+        "image '{}' came without the kernel module '{}'; what this image wants it for will not work: take the "
+        "kernel from where that image's came from",
+        source.image, name));
+  }
   return FetchedKernel{entry.kernel(), entry.manifest.kernel, std::move(modules)};
 }
 
