@@ -11,6 +11,7 @@ from pathlib import Path
 from support import running
 
 PROLOGUE = f"""
+import os
 import sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 import fireclaw
@@ -19,7 +20,8 @@ host = open_host()
 vm = fireclaw.VM.run(host)
 vm.exec("true")
 def say(*words):
-    print(*words, flush=True)
+    # A signal's handler may say something while something is being said, which print() does not allow.
+    os.write(1, (" ".join(map(str, words)) + "\\n").encode())
 """
 
 
