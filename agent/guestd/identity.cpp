@@ -57,6 +57,7 @@ bool is_ip(const std::string& text) {
 /// A file of /etc, made anew: also where the image has a link to something that is not there.
 wire::Done replace_file(const char* path, std::string_view content) {
   struct stat status {};
+  mkdir("/etc", 0755);  // missing in an image that is one program
   if (lstat(path, &status) == 0 && !S_ISREG(status.st_mode)) unlink(path);
   return write_file(path, content) ? wire::Done{} : failure(cat({"write ", path}));
 }

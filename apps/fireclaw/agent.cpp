@@ -306,6 +306,9 @@ struct ExecCommand {
 };
 
 int execute(const ExecCommand& options, const Context& context) {
+  if (options.guest.command.empty()) {
+    throw Error{ErrorCode::InvalidArgument, "no command was given; try for example \"uname -a\""};
+  }
   const auto exec = make_exec(options.guest, context, false);
   AgentManager agents{context.open_host()};
   return status_of(wait_for(agents.spawn(options.name, exec), options.guest), context);
@@ -334,9 +337,7 @@ int ssh(ExecCommand options, const Context& context) {
   const bool shell = options.guest.command.empty();
   // Without a command, as ssh does: a terminal if we have one.
   if (shell) options.guest.tty = options.guest.tty || ::isatty(STDIN_FILENO) == 1;
-  if (shell) options.guest.command = {"login shell"};
-  auto exec = make_exec(options.guest, context, false);
-  if (shell) exec.argv.clear();
+  const auto exec = make_exec(options.guest, context, false);
   AgentManager agents{context.open_host()};
   return status_of(wait_for(agents.ssh(options.name, exec), options.guest), context);
 }

@@ -52,15 +52,16 @@ void add_guest_command_options(CLI::App& command, GuestCommand& options) {
 }
 
 ExecOptions make_exec(const GuestCommand& options, const Context& context, bool collect) {
-  if (options.command.empty()) {
-    throw Error{ErrorCode::InvalidArgument, "no command was given; try for example \"uname -a\""};
-  }
   if (!context.argv_form && options.command.size() > 1) {
     throw Error{ErrorCode::InvalidArgument,
                 "a shell command is one argument; quote it, or put -- before a program and its arguments"};
   }
   ExecOptions exec;
-  exec.argv = context.argv_form ? options.command : ExecOptions::shell(options.command.front()).argv;
+  if (context.argv_form) {
+    exec.argv = options.command;
+  } else if (!options.command.empty()) {
+    exec.argv = ExecOptions::shell(options.command.front()).argv;
+  }
   for (const auto& entry : options.env) exec.env.push_back(parse_env(entry));
   exec.cwd = options.cwd;
   exec.user = options.user;

@@ -33,7 +33,7 @@ std::unique_ptr<AttachedTerminal> attach_terminal(const GuestCommand& options,
 void add_guest_command_options(CLI::App& command, GuestCommand& options);
 
 /// The options for VM::spawn. With `collect`, output goes into the result instead of our own.
-/// Error(InvalidArgument) if no command was given, or a shell line in several arguments.
+/// Without a command its argv is empty. Error(InvalidArgument) for a shell line in several arguments.
 ExecOptions make_exec(const GuestCommand& options, const Context& context, bool collect);
 
 /// Waits for the command's end, with our terminal raw and its size passed on where it has one. For a Process or an

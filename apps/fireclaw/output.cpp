@@ -135,6 +135,7 @@ Json to_json(const ImageInfo& info) {
           {"kernel_release", info.kernel_release},
           {"kernel_source", info.kernel_source},
           {"rootfs_type", info.rootfs_type},
+          {"command", info.command},
           {"digest", info.digest},
           {"bytes", info.bytes},
           {"created", iso_time(info.created)}};

@@ -62,6 +62,15 @@ void print_result(const VMInfo& info, const ExecResult& result, int status, std:
               {"timings_ms", timings}});
 }
 
+/// Found out before a machine is started. Which image a named snapshot is of, its machine will know.
+void require_own_command(const Host& host, const VMConfig& machine) {
+  if (!machine.snapshot.empty() || !Image::info(host, machine.image).command.empty()) return;
+  throw Error{
+      ErrorCode::InvalidArgument,
+      fmt::format("no command was given, and the image '{}' has none of its own; try: fireclaw run \"uname -a\"",
+                  machine.image)};
+}
+
 int run(RunOptions options, const Context& context) {
   const auto began = std::chrono::steady_clock::now();
   const auto exec = make_exec(options.guest, context, options.json);
@@ -73,6 +82,7 @@ int run(RunOptions options, const Context& context) {
   for (const auto& text : options.copy_out) copies_out.push_back(parse_copy(text, "--copy-out"));
 
   const auto host = context.open_host();
+  if (exec.argv.empty()) require_own_command(host, options.machine);
   options.network.apply(options.machine, host, context);
   const auto opened = std::chrono::steady_clock::now() - began;
   auto vm = VM::create(host, options.machine);
@@ -104,8 +114,10 @@ void add_run(CLI::App& app, Context& context, Action& action) {
   options->guest.timeout = "60";
   auto* command = app.add_subcommand("run", "Run a command in a fresh microVM");
   command->footer(
-      "One argument is a shell line; after -- come a program and its arguments. Exit status: the command's; 124 after\n"
-      "--timeout; 125 if fireclaw itself failed; 126 or 127 if the command could not be run or found.\n\n"
+      "One argument is a shell line; after -- come a program and its arguments; without either, an OCI image's own\n"
+      "command runs. Exit status: the command's; 124 after --timeout; 125 if fireclaw itself failed; 126 or 127 if "
+      "the\n"
+      "command could not be run or found.\n\n"
       "Examples:\n"
       "  fireclaw run \"uname -a\"\n"
       "  fireclaw run -- ls -l /\n"

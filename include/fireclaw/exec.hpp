@@ -28,7 +28,7 @@ using OutputCallback = std::function<void(std::string_view bytes)>;
 /// A command for a guest, and how to run it.
 struct ExecOptions {
   /// Program and arguments, run as they are. The program is searched in the guest's PATH if it has no slash.
-  /// Use shell() for a shell line.
+  /// Use shell() for a shell line. Empty: what the image runs by itself (ImageInfo::command).
   std::vector<std::string> argv;
   /// Added to what the guest (PATH, HOME, USER, LANG; TERM with `tty`) and an OCI image set; equal names are replaced.
   std::vector<std::pair<std::string, std::string>> env;

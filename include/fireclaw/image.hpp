@@ -97,6 +97,8 @@ struct ImageInfo {
   std::string rootfs_type;
   /// SHA-256 over kernel, initramfs and root file system.
   std::string digest;
+  /// What an OCI image runs unless told otherwise: its entrypoint and the arguments for it. Empty for other images.
+  std::vector<std::string> command;
   /// All its files together.
   std::uint64_t bytes = 0;
   std::chrono::system_clock::time_point created;

@@ -336,6 +336,11 @@ void VM::Impl::resume(Deadline deadline) {
 
 guest::Process VM::Impl::start_command(ExecOptions options) {
   core::apply_defaults(options, image.manifest.defaults);
+  if (options.argv.empty()) options.argv = image.manifest.defaults.command;
+  if (options.argv.empty()) {
+    throw Error{ErrorCode::InvalidArgument,
+                fmt::format("no command was given, and the image '{}' has none of its own", image.manifest.name)};
+  }
   const auto deadline = Deadline::after(std::chrono::nanoseconds{config.start_timeout});
   const auto stop = options.stop;
   {
