@@ -360,6 +360,7 @@ struct Fields<ImageInfo> {
     field("kernel_release", of.kernel_release);
     field("kernel_source", of.kernel_source);
     field("rootfs_type", of.rootfs_type);
+    field("command", of.command);
     field("digest", of.digest);
     field("bytes", of.bytes);
     field("created", of.created);

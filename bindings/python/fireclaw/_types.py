@@ -428,6 +428,8 @@ class ImageInfo:
     kernel_release: str
     kernel_source: str
     rootfs_type: str
+    #: What an OCI image runs unless told otherwise: its entrypoint and the arguments for it.
+    command: Sequence[str]
     #: SHA-256 over kernel, initramfs and root file system.
     digest: str
     bytes: int
