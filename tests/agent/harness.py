@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
 import json
 import logging
@@ -110,15 +111,19 @@ class RunningAgent:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._thread.is_alive():
-            self.loop.call_soon_threadsafe(self.agent.stop, "test over")
-            # The fake server does not close the connection by itself.
-            self.loop.call_soon_threadsafe(self.loop.call_later, 0.05, self.agent.link.abort)
+        # In one call, and none if the loop has closed by itself: it may end as soon as the agent is told to stop.
+        with contextlib.suppress(RuntimeError):
+            self.loop.call_soon_threadsafe(self._end)
         self._thread.join(10)
         if self._thread.is_alive():
             raise AssertionError("the agent did not stop")
         if self._error is not None:
             raise self._error
+
+    def _end(self) -> None:
+        self.agent.stop("test over")
+        # The fake server does not close the connection by itself.
+        self.loop.call_later(0.05, self.agent.link.abort)
 
     def call(self, function: Callable[[], Any]) -> Any:
         """Runs the function on the agent's loop and returns what it returns."""
