@@ -8,6 +8,7 @@
 #include "fireclaw/error.hpp"
 #include "json/json.hpp"
 #include "state/bot_fields.hpp"
+#include "state/record_parts.hpp"
 #include "sys/file.hpp"
 
 namespace fireclaw::state {
@@ -53,15 +54,9 @@ std::string to_json(const AgentRecord& record) {
   write_optional(out, "network", record.network);
   out.field("detached", record.detached);
   out.field("phase", to_string(record.phase));
-  if (record.worker) {
-    out.key("worker").begin_object();
-    out.field("pid", std::int64_t{record.worker->pid});
-    out.field("start_time", record.worker->start_time);
-    out.end_object();
-  }
+  if (record.worker) write_process(out, "worker", *record.worker);
   out.field("run", record.run);
-  const auto started = std::chrono::duration_cast<std::chrono::milliseconds>(record.started.time_since_epoch());
-  out.field("started_ms", std::int64_t{started.count()});
+  write_time(out, "started_ms", record.started);
   out.field("last_error", record.last_error);
   out.end_object();
   return out.take();
@@ -69,9 +64,7 @@ std::string to_json(const AgentRecord& record) {
 
 AgentRecord read_record(const std::filesystem::path& path) {
   const auto value = json::Value::parse_file(path);
-  if (const auto schema = value.at("schema").as_uint(); schema != AgentRecord::schema) {
-    value.at("schema").fail(fmt::format("this fireclaw reads schema {}, the file has {}", AgentRecord::schema, schema));
-  }
+  check_schema(value, AgentRecord::schema);
   AgentRecord record;
   record.name = value.at("name").as_string();
   if (record.name != path.stem().native()) value.at("name").fail("is not the file's name");
@@ -85,11 +78,9 @@ AgentRecord read_record(const std::filesystem::path& path) {
   record.network = read_text(value, "network");
   record.detached = value.at("detached").as_bool();
   record.phase = read_phase(value.at("phase"));
-  if (const auto worker = value.find("worker")) {
-    record.worker = {static_cast<pid_t>(worker->at("pid").as_int()), worker->at("start_time").as_uint()};
-  }
+  if (const auto worker = value.find("worker")) record.worker = read_process(*worker);
   record.run = value.at("run").as_string();
-  record.started = std::chrono::system_clock::time_point{std::chrono::milliseconds{value.at("started_ms").as_int()}};
+  record.started = read_time(value.at("started_ms"));
   record.last_error = value.at("last_error").as_string();
   return record;
 }

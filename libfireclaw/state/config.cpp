@@ -10,6 +10,7 @@
 
 #include "json/json.hpp"
 #include "state/bot_fields.hpp"
+#include "state/record_parts.hpp"
 #include "sys/file.hpp"
 
 namespace fireclaw::state {
@@ -66,9 +67,7 @@ void write_engine(json::Writer& out, const Config::Engine& entry) {
 Config read_config(const std::filesystem::path& file) {
   if (!std::filesystem::exists(file)) return {};
   const auto value = json::Value::parse_file(file);
-  if (const auto schema = value.at("schema").as_uint(); schema != Config::schema) {
-    value.at("schema").fail(fmt::format("this fireclaw reads schema {}, the file has {}", Config::schema, schema));
-  }
+  check_schema(value, Config::schema);
   value.only({"schema", "engines", "set_up_by", "network", "irc", "llm"});
   Config config;
   config.set_up_by = value.at("set_up_by").as_string();

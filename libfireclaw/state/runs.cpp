@@ -13,6 +13,7 @@
 
 #include "fireclaw/error.hpp"
 #include "json/json.hpp"
+#include "state/record_parts.hpp"
 #include "sys/fd.hpp"
 #include "sys/file.hpp"
 #include "sys/random.hpp"
@@ -26,17 +27,6 @@ constexpr std::string_view unfinished_prefix = ".new-";
 bool is_id(std::string_view text) {
   return text.size() == id_digits &&
          std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
-}
-
-void write_process(json::Writer& out, std::string_view name, const sys::ProcessId& process) {
-  out.key(name).begin_object();
-  out.field("pid", std::int64_t{process.pid});
-  out.field("start_time", process.start_time);
-  out.end_object();
-}
-
-sys::ProcessId read_process(const json::Value& value) {
-  return {static_cast<pid_t>(value.at("pid").as_int()), value.at("start_time").as_uint()};
 }
 
 void write_texts(json::Writer& out, std::string_view name, const std::vector<std::string>& texts) {
@@ -84,8 +74,7 @@ std::string to_json(const RunRecord& record) {
   out.field("workspace", record.workspace);
   out.field("scratch_mib", record.scratch_mib);
   out.field("agent", record.agent);
-  const auto created = std::chrono::duration_cast<std::chrono::milliseconds>(record.created.time_since_epoch());
-  out.field("created_ms", std::int64_t{created.count()});
+  write_time(out, "created_ms", record.created);
   out.field("engine", record.engine);
   out.field("paused", record.paused);
   out.field("configured", record.configured);
@@ -97,9 +86,7 @@ std::string to_json(const RunRecord& record) {
 
 RunRecord read_record(const std::filesystem::path& file) {
   const auto value = json::Value::parse_file(file);
-  if (const auto schema = value.at("schema").as_uint(); schema != RunRecord::schema) {
-    value.at("schema").fail(fmt::format("this fireclaw reads schema {}, the file has {}", RunRecord::schema, schema));
-  }
+  check_schema(value, RunRecord::schema);
   RunRecord record;
   record.id = value.at("id").as_string();
   record.owner = read_process(value.at("owner"));
@@ -111,7 +98,7 @@ RunRecord read_record(const std::filesystem::path& file) {
   record.memory_mib = static_cast<unsigned>(value.at("memory_mib").as_uint());
   if (const auto nic = value.find("nic")) record.nic = nic->as_bool();
   record.network = value.at("network").as_string();
-  record.created = std::chrono::system_clock::time_point{std::chrono::milliseconds{value.at("created_ms").as_int()}};
+  record.created = read_time(value.at("created_ms"));
   record.engine = value.at("engine").as_string();
   record.paused = value.at("paused").as_bool();
   // A machine may still run that an earlier version has started; it had none of these.

@@ -10,12 +10,12 @@
 
 #include "fireclaw/error.hpp"
 #include "json/json.hpp"
+#include "state/drafts.hpp"
+#include "state/record_parts.hpp"
 #include "sys/digest.hpp"
 
 namespace fireclaw::state {
 namespace {
-
-constexpr std::string_view draft_prefix = ".draft-";
 
 std::string lock_name(const std::string& name) { return "snapshot-" + name; }
 
@@ -34,8 +34,7 @@ std::string to_json(const SnapshotRecord& record) {
   out.field("drives", record.key.drives);
   out.field("prepared", record.key.prepared);
   out.field("automatic", record.automatic);
-  const auto created = std::chrono::duration_cast<std::chrono::milliseconds>(record.created.time_since_epoch());
-  out.field("created_ms", std::int64_t{created.count()});
+  write_time(out, "created_ms", record.created);
   out.field("state_bytes", record.state_bytes);
   out.field("state_sha256", record.state_sha256);
   out.field("memory_bytes", record.memory_bytes);
@@ -45,10 +44,7 @@ std::string to_json(const SnapshotRecord& record) {
 
 SnapshotRecord read_record(const std::filesystem::path& file, const std::string& name) {
   const auto value = json::Value::parse_file(file);
-  if (const auto schema = value.at("schema").as_uint(); schema != SnapshotRecord::schema) {
-    value.at("schema").fail(
-        fmt::format("this fireclaw reads schema {}, the file has {}", SnapshotRecord::schema, schema));
-  }
+  check_schema(value, SnapshotRecord::schema);
   SnapshotRecord record;
   record.name = value.at("name").as_string();
   if (record.name != name) value.at("name").fail(fmt::format("expected '{}'", name));
@@ -63,7 +59,7 @@ SnapshotRecord read_record(const std::filesystem::path& file, const std::string&
   if (const auto drives = value.find("drives")) record.key.drives = drives->as_string();
   if (const auto prepared = value.find("prepared")) record.key.prepared = prepared->as_string();
   record.automatic = value.at("automatic").as_bool();
-  record.created = std::chrono::system_clock::time_point{std::chrono::milliseconds{value.at("created_ms").as_int()}};
+  record.created = read_time(value.at("created_ms"));
   record.state_bytes = value.at("state_bytes").as_uint();
   record.state_sha256 = value.at("state_sha256").as_string();
   record.memory_bytes = value.at("memory_bytes").as_uint();
@@ -146,15 +142,7 @@ vmm::SnapshotFiles SnapshotStore::files(const SnapshotRecord& record) const {
   return files;
 }
 
-std::vector<std::string> SnapshotStore::names() const {
-  std::vector<std::string> names;
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator{directory_, error}) {
-    if (const std::string name = entry.path().filename(); !name.starts_with('.')) names.push_back(name);
-  }
-  std::ranges::sort(names);
-  return names;
-}
+std::vector<std::string> SnapshotStore::names() const { return names_in(directory_); }
 
 std::uint64_t SnapshotStore::bytes_on_disk(const std::string& name) const {
   std::uint64_t bytes = 0;
@@ -177,19 +165,7 @@ void SnapshotStore::remove(const std::string& name) const {
 }
 
 std::vector<std::filesystem::path> SnapshotStore::remove_unfinished() const {
-  std::vector<std::filesystem::path> removed;
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator{directory_, error}) {
-    const std::string folder = entry.path().filename();
-    if (!folder.starts_with(draft_prefix)) continue;
-    // A maker holds its name's lock; without one at work, the draft is a leftover.
-    const auto name = folder.substr(draft_prefix.size(), folder.rfind('-') - draft_prefix.size());
-    const auto lock = sys::FileLock::try_acquire(locks_ / lock_name(name), sys::FileLock::Mode::Exclusive);
-    if (!lock) continue;
-    sys::remove_tree(entry.path());
-    removed.push_back(entry.path());
-  }
-  return removed;
+  return remove_abandoned_drafts(directory_, [this](const std::string& name) { return locks_ / lock_name(name); });
 }
 
 }  // namespace fireclaw::state

@@ -12,11 +12,12 @@
 
 #include "fireclaw/error.hpp"
 #include "json/json.hpp"
+#include "state/drafts.hpp"
+#include "state/record_parts.hpp"
 
 namespace fireclaw::state {
 namespace {
 
-constexpr std::string_view draft_prefix = ".draft-";
 constexpr std::string_view record_file = "workspace.json";
 
 std::string to_json(const WorkspaceRecord& record) {
@@ -24,8 +25,7 @@ std::string to_json(const WorkspaceRecord& record) {
   out.begin_object();
   out.field("schema", WorkspaceRecord::schema);
   out.field("name", record.name);
-  const auto created = std::chrono::duration_cast<std::chrono::milliseconds>(record.created.time_since_epoch());
-  out.field("created_ms", std::int64_t{created.count()});
+  write_time(out, "created_ms", record.created);
   out.field("uid", std::uint64_t{record.uid});
   out.field("gid", std::uint64_t{record.gid});
   out.end_object();
@@ -60,29 +60,18 @@ std::optional<WorkspaceRecord> WorkspaceStore::find(const std::string& name) con
         fmt::format("{} is missing; remove the workspace with: fireclaw workspace remove {}", file.native(), name)};
   }
   const auto value = json::Value::parse_file(file);
-  if (const auto schema = value.at("schema").as_uint(); schema != WorkspaceRecord::schema) {
-    value.at("schema").fail(
-        fmt::format("this fireclaw reads schema {}, the file has {}", WorkspaceRecord::schema, schema));
-  }
+  check_schema(value, WorkspaceRecord::schema);
   value.only({"schema", "name", "created_ms", "uid", "gid"});
   WorkspaceRecord record;
   record.name = value.at("name").as_string();
   if (record.name != name) value.at("name").fail(fmt::format("expected '{}'", name));
-  record.created = std::chrono::system_clock::time_point{std::chrono::milliseconds{value.at("created_ms").as_int()}};
+  record.created = read_time(value.at("created_ms"));
   record.uid = read_id(value.at("uid"));
   record.gid = read_id(value.at("gid"));
   return record;
 }
 
-std::vector<std::string> WorkspaceStore::names() const {
-  std::vector<std::string> names;
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator{directory_, error}) {
-    if (const std::string name = entry.path().filename(); !name.starts_with('.')) names.push_back(name);
-  }
-  std::ranges::sort(names);
-  return names;
-}
+std::vector<std::string> WorkspaceStore::names() const { return names_in(directory_); }
 
 sys::TempDir WorkspaceStore::draft(const std::string& name) const {
   sys::make_directories(directory_);
@@ -109,19 +98,7 @@ void WorkspaceStore::remove(const std::string& name) const {
 }
 
 std::vector<std::filesystem::path> WorkspaceStore::remove_unfinished() const {
-  std::vector<std::filesystem::path> removed;
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator{directory_, error}) {
-    const std::string folder = entry.path().filename();
-    if (!folder.starts_with(draft_prefix)) continue;
-    // A maker holds its name's lock; without one at work, the draft is a leftover.
-    const auto name = folder.substr(draft_prefix.size(), folder.rfind('-') - draft_prefix.size());
-    const auto lock = sys::FileLock::try_acquire(lock_file(name), sys::FileLock::Mode::Exclusive);
-    if (!lock) continue;
-    sys::remove_tree(entry.path());
-    removed.push_back(entry.path());
-  }
-  return removed;
+  return remove_abandoned_drafts(directory_, [this](const std::string& name) { return lock_file(name); });
 }
 
 }  // namespace fireclaw::state
