@@ -1,19 +1,16 @@
 #include "fireclaw/vm.hpp"
 
-#include <poll.h>
-
-#include <csignal>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "core/end_run.hpp"
 #include "core/snapshots.hpp"
 #include "core/vm_impl.hpp"
 #include "core/warm.hpp"
 #include "fireclaw/error.hpp"
 #include "fireclaw/host.hpp"
 #include "fireclaw/snapshot.hpp"
-#include "sys/poll.hpp"
 #include "sys/process.hpp"
 
 namespace fireclaw {
@@ -114,15 +111,9 @@ std::vector<VMInfo> VM::list(const Host& host) {
 void VM::kill(const Host& host, const std::string& id) {
   const auto& impl = Access::impl(host);
   const auto record = impl->runs.find(id);
-  if (!record || !record->process || !sys::send_signal(*record->process, SIGKILL)) throw no_such_vm(id);
-  if (const auto ended = sys::open_pidfd(*record->process)) {
-    sys::require_fd(ended->get(), POLLIN, control_deadline(), fmt::format("the end of VM {}", id));
-  }
+  if (!record || !record->process || !core::end_engine(*record->process, id)) throw no_such_vm(id);
   // A machine that belongs to a living process is tidied up by that process.
-  if (record->detached || !sys::is_alive(record->owner)) {
-    core::disconnect_run(*impl, *record);
-    impl->runs.remove(id);
-  }
+  if (record->detached || !sys::is_alive(record->owner)) core::end_run(*impl, *record);
 }
 
 void VM::start() { impl_->start(); }
