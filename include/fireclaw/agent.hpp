@@ -189,7 +189,7 @@ class FIRECLAW_API AgentManager {
   /// Error(NotFound), or Error(InvalidArgument) naming file and field.
   [[nodiscard]] AgentTemplate find_template(const std::string& name) const;
 
-  /// Starts an agent: workspace (made if missing), machine, bot. A failure undoes what was done, the workspace aside.
+  /// Starts an agent: workspace (made if missing), machine, bot. A failure undoes all that was done.
   /// Error(AlreadyExists) if it runs; NotFound for an unknown template or a missing image; Error(Timeout), Vmm, Guest
   /// with what the machine said. A stopped agent of that name and template keeps the settings that it had.
   AgentInfo start(AgentConfig config);

@@ -62,11 +62,12 @@ AgentTemplate to_public(const state::Template& from) {
   out.trigger = from.text("trigger", "mention");
   out.tools = from.tools();
   out.channels = from.texts("channels");
-  out.image = from.text("image", std::string{core::default_image});
-  out.cpus = static_cast<unsigned>(from.number("cpus", 1));
-  out.memory_mib = static_cast<unsigned>(from.number("memory_mib", core::default_memory_mib));
+  const auto machine = core::agent_machine(from);
+  out.image = machine.image;
+  out.cpus = machine.cpus;
+  out.memory_mib = machine.memory_mib;
+  out.scratch_mib = machine.scratch_mib;
   out.workspace_mib = from.number("workspace_mib", core::default_workspace_mib);
-  out.scratch_mib = from.number("scratch_mib", core::default_scratch_mib);
   out.file = from.file;
   return out;
 }
@@ -123,11 +124,10 @@ std::string last_lines(std::string text, std::size_t lines) {
   if (lines == 0) return text;
   auto at = text.size();
   if (at > 0 && text[at - 1] == '\n') --at;
-  while (at > 0 && lines > 0) {
-    const auto newline = text.rfind('\n', at - 1);
-    if (newline == std::string::npos || at == 0) return text;
+  for (; lines > 0; --lines) {
+    const auto newline = at == 0 ? std::string::npos : text.rfind('\n', at - 1);
+    if (newline == std::string::npos) return text;
     at = newline;
-    --lines;
   }
   return text.substr(at + 1);
 }
@@ -232,10 +232,10 @@ AgentInfo AgentManager::Impl::describe(const state::AgentRecord& record) const {
     info.model = record.model.value_or(from.text("model"));
     info.trigger = record.trigger.value_or(from.text("trigger", "mention"));
     info.tools = record.tools.value_or(from.tools());
-    info.image = from.text("image", std::string{core::default_image});
-    info.cpus = record.cpus.value_or(static_cast<unsigned>(from.number("cpus", 1)));
-    info.memory_mib =
-        record.memory_mib.value_or(static_cast<unsigned>(from.number("memory_mib", core::default_memory_mib)));
+    const auto machine = core::agent_machine(from);
+    info.image = machine.image;
+    info.cpus = record.cpus.value_or(machine.cpus);
+    info.memory_mib = record.memory_mib.value_or(machine.memory_mib);
   } catch (const Error& problem) {
     if (info.last_error.empty()) info.last_error = problem.what();
   }
@@ -315,6 +315,17 @@ void AgentManager::Impl::launch(state::AgentRecord& record, const state::Templat
   }
 }
 
+void AgentManager::Impl::restore(const std::optional<state::AgentRecord>& before, const std::string& name,
+                                 const std::string& failure) const {
+  if (!before) return agents.remove(name);
+  auto after = *before;
+  after.run.clear();
+  after.worker.reset();
+  after.phase = state::AgentPhase::Stopped;
+  after.last_error = failure;
+  agents.put(after);
+}
+
 AgentInfo AgentManager::Impl::start(const AgentConfig& config) {
   const auto from = require_template(config.template_name);
   const auto name = config.name.empty() ? from.text("nick") : config.name;
@@ -338,9 +349,9 @@ AgentInfo AgentManager::Impl::start(const AgentConfig& config) {
     if (config.cpus) record.cpus = config.cpus;
     if (config.memory_mib) record.memory_mib = config.memory_mib;
     const auto wanted = from.text("network");
-    const auto network = config.network.value_or(
-        wanted.empty() ? Network::best_mode(handle, from.text("image", std::string{core::default_image})).mode
-                       : network_mode_from_string(wanted));
+    const auto network =
+        config.network.value_or(wanted.empty() ? Network::best_mode(handle, core::agent_machine(from).image).mode
+                                               : network_mode_from_string(wanted));
     if (network == NetworkMode::None) {
       throw Error{ErrorCode::InvalidArgument, "an agent needs a network to reach IRC and its LLM: use nat or user"};
     }
@@ -352,26 +363,21 @@ AgentInfo AgentManager::Impl::start(const AgentConfig& config) {
     record.worker = sys::current_process();
     static_cast<void>(bot_json(record, network));  // refuses impossible settings before anything is made
 
-    bool made_workspace = false;
+    std::string failure = "its start failed";
+    Rollback undo;
+    undo.push([&] { restore(before, name, failure); });
     agents.put(record);
     try {
-      made_workspace = ensure_workspace(name, from.number("workspace_mib", core::default_workspace_mib));
+      if (ensure_workspace(name, from.number("workspace_mib", core::default_workspace_mib))) {
+        undo.push([&] { Workspace::remove(handle, name); });
+      }
       launch(record, from, config, phases);
     } catch (Error& problem) {
       problem.add_context(fmt::format("start agent '{}'", name));
-      if (made_workspace) Workspace::remove(handle, name);
-      if (before) {
-        auto after = *before;
-        after.run.clear();
-        after.worker.reset();
-        after.phase = state::AgentPhase::Stopped;
-        after.last_error = problem.what();
-        agents.put(after);
-      } else {
-        agents.remove(name);
-      }
+      failure = problem.what();
       throw;
     }
+    undo.commit();
   }
   if (config.join_timeout.count() == 0) {
     auto info = describe(record);

@@ -53,6 +53,9 @@ struct AgentManager::Impl {
               std::vector<Phase>& phases);
   /// Makes the agent's workspace unless it is there; true if it was made.
   bool ensure_workspace(const std::string& name, std::uint64_t size_mib) const;
+  /// Puts back the record as it was before a start that failed.
+  void restore(const std::optional<state::AgentRecord>& before, const std::string& name,
+               const std::string& failure) const;
   /// False if the agent was found dead.
   bool adopt(const state::AgentRecord& record);
 
