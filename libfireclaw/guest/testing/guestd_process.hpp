@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/deadline.hpp"
+#include "fireclaw/error.hpp"
 #include "guest/session.hpp"
 #include "sys/fd.hpp"
 #include "sys/process.hpp"
@@ -20,6 +21,17 @@ inline Deadline soon() { return Deadline::after(std::chrono::seconds{20}); }
 class GuestdProcess {
  public:
   explicit GuestdProcess(int streams = 1) : child_{spawn(streams, streams_)} {}
+  GuestdProcess(const GuestdProcess&) = delete;
+  GuestdProcess& operator=(const GuestdProcess&) = delete;
+  /// Once every host has hung up, guestd ends by itself and ends its services, which a kill would leave behind.
+  ~GuestdProcess() {
+    streams_.clear();
+    try {
+      child_.wait(Deadline::after(std::chrono::seconds{5}));
+    } catch (const Error&) {
+      // The child's own destructor kills what does not end.
+    }
+  }
 
   /// The host's end of the next stream.
   sys::Fd take_stream() {
