@@ -26,7 +26,7 @@
 #include "blocking.hpp"
 
 /// How values go between C++ and Python. Structs are dataclasses of fireclaw._types there, enums are enums of it;
-/// which fields and values they have is said in structs.hpp. Durations are seconds (float; timedelta is taken too),
+/// which fields and values they have is said in structs/. Durations are seconds (float; timedelta is taken too),
 /// times are datetimes in UTC.
 namespace fireclaw::python {
 

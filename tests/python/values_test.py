@@ -9,6 +9,7 @@ import tempfile
 import unittest
 from datetime import timedelta
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import fireclaw
@@ -50,6 +51,13 @@ class Names(unittest.TestCase):
     def test_everything_in_all_is_there(self) -> None:
         self.assertEqual([name for name in fireclaw.__all__ if not hasattr(fireclaw, name)], [])
         self.assertEqual(len(set(fireclaw.__all__)), len(fireclaw.__all__))
+
+    def test_all_values_of_the_package_are_public(self) -> None:
+        parts = [part for part in vars(fireclaw._types).values() if isinstance(part, ModuleType)]
+        self.assertGreater(len(parts), 5)
+        values = {name for part in parts for name in getattr(part, "__all__", [])}
+        self.assertEqual(values - set(fireclaw.__all__), set())
+        self.assertIn("VMConfig", values)
 
     def test_the_version_is_the_librarys(self) -> None:
         self.assertRegex(fireclaw.version(), r"^\d+\.\d+\.\d+$")

@@ -171,6 +171,8 @@ class Checker:
             # Within a program's folder also from folders below it.
             top = "/".join(source.path.split("/")[:2])
             candidates += [f"{top}/{name}", f"apps/{name}"]
+        if inside(source.path, ("bindings",)):
+            candidates.append(f"bindings/src/{name}")
         for candidate in candidates:
             if candidate in self.by_path and ".." not in name:
                 return candidate

@@ -30,32 +30,30 @@ from ._fireclaw import (
     Workspace, version,
 )
 from ._stream import Stream
-from ._types import (
-    AgentConfig, AgentInfo, AgentSettings, AgentState, AgentTemplate, BusyboxRoot, Check, CheckStatus, Command,
-    CopyResult, DebianAgentRoot, DebianRoot, DirectoryRoot, DistributionKernel, Egress, Engine, EngineVerdict,
-    ErrorCode, ExecOptions, ExecResult, FileDescriptor, GarbageReport, HostOptions, ImageConfig, ImageInfo,
-    KernelFile, KernelOfImage, KernelSource, KernelUrl, LogLevel, NatOptions, NetworkChoice, NetworkInfo,
-    NetworkLease, NetworkMode, NetworkObstacle, OciRoot, Phase, PoolConfig, Progress, ReconcileReport,
-    RestartPolicy, RootSource, Seconds, ServiceInfo, ServiceOptions, ServiceState, SetupOptions, SetupReport,
-    SnapshotInfo, StartMode, StrPath, TarRoot, VMConfig, VMInfo, VMState, WindowSize, WorkspaceCheck,
-    WorkspaceConfig, WorkspaceInfo,
-)
-from ._types import LogSink, OutputCallback, ProgressCallback
+from ._types.agent import *
+from ._types.common import *
+from ._types.exec import *
+from ._types.host import *
+from ._types.image import *
+from ._types.network import *
+from ._types.service import *
+from ._types.vm import *
+from ._types.workspace import *
 
 __all__ = [
     "AgentConfig", "AgentInfo", "AgentManager", "AgentSettings", "AgentShell", "AgentState", "AgentTemplate",
     "AgentWatch", "AlreadyExistsError", "BusyboxRoot", "CancelledError", "Check", "CheckStatus", "Command",
-    "CopyResult", "CorruptError", "DebianAgentRoot", "DebianRoot", "DirectoryRoot", "DistributionKernel",
-    "Egress", "Engine", "EngineVerdict", "ErrorCode", "ExecOptions", "ExecResult", "FileDescriptor",
-    "FireclawError", "GarbageReport", "GuestError", "Host", "HostOptions", "Image", "ImageConfig", "ImageInfo",
-    "InternalError", "InvalidArgumentError", "InvalidStateError", "IoError", "KernelFile", "KernelOfImage",
-    "KernelSource", "KernelUrl", "LogLevel", "LogSink", "NatOptions", "Network", "NetworkChoice", "NetworkInfo",
-    "NetworkLease", "NetworkMode", "NetworkObstacle", "NotFoundError", "OciRoot", "OutputCallback", "PermissionDeniedError",
-    "Phase", "Pool", "PoolConfig", "Process", "Progress", "ProgressCallback", "ReconcileReport", "RestartPolicy", "RootSource",
-    "Seconds", "ServiceInfo", "ServiceOptions", "ServiceState", "SetupOptions", "SetupReport", "Snapshot",
-    "SnapshotInfo", "StartMode", "StopSource", "StrPath", "Stream", "TarRoot", "TimeoutError", "UnsupportedError",
-    "VM", "VMConfig", "VMInfo", "VMState", "VmmError", "WindowSize", "Workspace", "WorkspaceCheck",
-    "WorkspaceConfig", "WorkspaceInfo", "run", "to_thread", "version",
+    "CopyResult", "CorruptError", "DebianAgentRoot", "DebianRoot", "DirectoryRoot", "DistributionKernel", "Egress",
+    "Engine", "EngineVerdict", "ErrorCode", "ExecOptions", "ExecResult", "FileDescriptor", "FireclawError",
+    "GarbageReport", "GuestError", "Host", "HostOptions", "Image", "ImageConfig", "ImageInfo", "InternalError",
+    "InvalidArgumentError", "InvalidStateError", "IoError", "KernelFile", "KernelOfImage", "KernelSource",
+    "KernelUrl", "LogLevel", "LogSink", "NatOptions", "Network", "NetworkChoice", "NetworkInfo", "NetworkLease",
+    "NetworkMode", "NetworkObstacle", "NotFoundError", "OciRoot", "OutputCallback", "PermissionDeniedError",
+    "Phase", "Pool", "PoolConfig", "Process", "Progress", "ProgressCallback", "ReconcileReport", "RestartPolicy",
+    "RootSource", "Seconds", "ServiceInfo", "ServiceOptions", "ServiceState", "SetupOptions", "SetupReport",
+    "Snapshot", "SnapshotInfo", "StartMode", "StopSource", "StrPath", "Stream", "TarRoot", "TimeoutError",
+    "UnsupportedError", "VM", "VMConfig", "VMInfo", "VMState", "VmmError", "WindowSize", "Workspace",
+    "WorkspaceCheck", "WorkspaceConfig", "WorkspaceInfo", "run", "to_thread", "version",
 ]
 __version__ = version()
 
