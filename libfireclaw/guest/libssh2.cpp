@@ -19,6 +19,7 @@ Ssh2Library load() {
   library.find(ssh.session_block_directions, "libssh2_session_block_directions");
   library.find(ssh.session_disconnect, "libssh2_session_disconnect_ex");
   library.find(ssh.session_free, "libssh2_session_free");
+  library.find(ssh.free, "libssh2_free");
   library.find(ssh.userauth_publickey_fromfile, "libssh2_userauth_publickey_fromfile_ex");
   library.find(ssh.channel_open, "libssh2_channel_open_ex");
   library.find(ssh.channel_process_startup, "libssh2_channel_process_startup");

@@ -17,6 +17,7 @@ struct Ssh2Library {
   decltype(&libssh2_session_block_directions) session_block_directions;
   decltype(&libssh2_session_disconnect_ex) session_disconnect;
   decltype(&libssh2_session_free) session_free;
+  decltype(&libssh2_free) free;
   decltype(&libssh2_userauth_publickey_fromfile_ex) userauth_publickey_fromfile;
   decltype(&libssh2_channel_open_ex) channel_open;
   decltype(&libssh2_channel_process_startup) channel_process_startup;

@@ -332,6 +332,7 @@ class Running {
     result_.exit_code = impl_.ssh.channel_get_exit_status(channel_.get());
     if (name != nullptr) {
       result_.signal = signal_number({name, length});
+      impl_.ssh.free(impl_.session, name);
       result_.exit_code = 128 + result_.signal;
     }
   }
