@@ -103,8 +103,8 @@ std::string ipv6(const std::string& from, const std::string& to, std::uint8_t ne
 
 Wire::Wire(const Namespace& where, const std::string& interface)
     : socket_{where.in([&] {
-        return sys::Fd{sys::check(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, htons(ETH_P_ALL)),
-                                  "packet socket")};
+        // Without a protocol it is deaf until it is bound; with one it would hear every interface until then.
+        return sys::Fd{sys::check(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), "packet socket")};
       })} {
   sockaddr_ll address{};
   address.sll_family = AF_PACKET;
