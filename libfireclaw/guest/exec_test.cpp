@@ -6,42 +6,25 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <fstream>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "guest/testing/guestd_process.hpp"
+#include "support/peak_memory.hpp"
 #include "sys/file.hpp"
 #include "sys/poll.hpp"
-
-#if defined(__SANITIZE_ADDRESS__)
-/// The sanitizer keeps what was freed for a while; its usual 256 MiB would hide how much memory is needed.
-extern "C" [[gnu::visibility("default")]] const char* __asan_default_options() { return "quarantine_size_mb=1"; }
-constexpr long sanitizer_kib = 24 * 1024;
-#elif defined(__SANITIZE_THREAD__)
-constexpr long sanitizer_kib = 64 * 1024;
-#else
-constexpr long sanitizer_kib = 0;
-#endif
 
 namespace fireclaw::guest {
 namespace {
 
 using namespace std::chrono_literals;
+using test::peak_memory_kib;
 using testing::GuestdProcess;
 using testing::sh;
 using testing::soon;
 
-constexpr long memory_bound_kib = 8 * 1024 + sanitizer_kib;
-
-/// Of process `pid`, in KiB.
-long peak_memory_kib(pid_t pid) {
-  std::ifstream status{"/proc/" + std::to_string(pid) + "/status"};
-  for (std::string line; std::getline(status, line);)
-    if (line.starts_with("VmHWM:")) return std::stol(line.substr(6));
-  return -1;
-}
+constexpr long memory_bound_kib = 8 * 1024 + test::sanitizer_kib;
 
 bool process_exists(const std::string& pid) { return ::access(("/proc/" + pid).c_str(), F_OK) == 0; }
 
