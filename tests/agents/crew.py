@@ -109,6 +109,7 @@ def taps() -> List[str]:
 class Crew(unittest.TestCase):
     """An IRC server and an LLM on the addresses that agents look for them by default."""
 
+    folder: str
     llm: ScriptedLlm
     irc: "ngircd.Ngircd"
 

@@ -16,6 +16,7 @@ import unittest
 from pathlib import Path
 
 BUILD, SOURCE, CXX = Path(), Path(), ""
+HOME = os.environ.get("FIRECLAW_TEST_HOME") or os.environ.get("FIRECLAW_BUILD_HOME") or ""
 CONSUMER = Path(__file__).resolve().parent / "consumer"
 
 
@@ -68,6 +69,14 @@ class Package(unittest.TestCase):
         self.assertEqual(configured.returncode, 0, configured.stderr)
         output("cmake", "--build", self.scratch / "consumer")
         self.check_consumer(self.scratch / "consumer" / "consumer")
+
+    def test_the_examples_are_built_with_it_and_run_a_command(self) -> None:
+        build = self.scratch / "examples"
+        output("cmake", "-S", SOURCE / "examples/cpp", "-B", build, "-G", "Ninja", f"-DCMAKE_CXX_COMPILER={CXX}",
+               f"-DCMAKE_PREFIX_PATH={self.prefix}")
+        output("cmake", "--build", build)
+        self.assertTrue(all(os.access(build / name, os.X_OK) for name in ("clone_snapshot", "start_agent")))
+        self.assertEqual(output(build / "run_command", "echo from a machine", FIRECLAW_HOME=HOME), "from a machine\n")
 
     def test_another_minor_version_is_refused(self) -> None:
         major, minor, _ = self.version.split(".")

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -281,14 +279,6 @@ class Machines(unittest.TestCase):
 
     def host_engine(self) -> str:
         return os.environ.get("FIRECLAW_TEST_ENGINE", "auto")
-
-
-class Examples(unittest.TestCase):
-    def test_pool_map_factors_numbers(self) -> None:
-        program = Path(os.environ["FIRECLAW_EXAMPLES"]) / "pool_map.py"
-        done = subprocess.run([sys.executable, str(program), "42", "3599"], timeout=180, capture_output=True, text=True,
-                              env={**os.environ, "FIRECLAW_HOME": HOME}, check=False)
-        self.assertEqual(done.stdout, "42: 2 3 7\n3599: 59 61\n", done.stderr)
 
 
 if __name__ == "__main__":

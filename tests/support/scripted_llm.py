@@ -15,7 +15,8 @@ request the first rule that fits and is not used up answers:
 
 `text` must occur in the last message, `role` is that message's role. A reply is any of
 
-    {"content": "hello"}                      said in small pieces; "thinking": "…" is sent beside it
+    {"content": "hello"}                      said in small pieces; "thinking": "…" is sent beside it. A request that
+                                              wants no stream gets the content in one piece, and nothing of what follows
     {"echo": true}                            says the last message back
     {"calls": [{"name": "run_command", "arguments": {"command": "id"}}]}     tool calls; arguments that are a string
                                               are sent as they are (broken JSON, for instance)
@@ -150,7 +151,8 @@ class _Handler(BaseHTTPRequestHandler):
         reply = self.llm.choose(api, dict(self.headers), body)
         self.llm.busy(1)
         try:
-            self._reply(api, reply, str(body.get("model")))
+            # Ollama streams unless told otherwise, the others only when told to.
+            self._reply(api, reply, str(body.get("model")), bool(body.get("stream", api == "ollama")))
         except (BrokenPipeError, ConnectionResetError):
             pass
         finally:
@@ -184,7 +186,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
         self.wfile.flush()
 
-    def _reply(self, api: str, reply: Dict[str, Any], model: str) -> None:
+    def _reply(self, api: str, reply: Dict[str, Any], model: str, streamed: bool) -> None:
         self._wait(reply.get("delay", 0))
         if "raw" in reply:
             self.wfile.write(reply["raw"].encode())
@@ -200,6 +202,11 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if "garbage" in reply:
             self._plain(200, reply["garbage"].encode(), {"Content-Type": "application/json"})
+            return
+        if not streamed:
+            whole = {"message": {"role": "assistant", "content": reply.get("content", "")}}
+            value = {"model": model, "done": True, **whole} if api == "ollama" else {"model": model, "choices": [whole]}
+            self._plain(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
             return
         self._begin(api)
         if reply.get("hang") == "body":

@@ -1,0 +1,79 @@
+// Starts an agent from a template file, shows what it does until Enter is pressed (or standard input ends, or the agent
+// does), and stops it.
+//
+// usage: start_agent TEMPLATE.json        e.g. start_agent examples/cpp/gardener.json
+//
+// Needs `fireclaw setup --agents`, and the IRC and LLM servers that the template or config.json name.
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <future>
+#include <iostream>
+#include <stop_token>
+
+#include <fireclaw/fireclaw.hpp>
+
+#include "open_host.hpp"
+
+namespace {
+
+/// Templates are files of the home folder; the agent's kind is the file's name.
+std::string install_template(const fireclaw::Host& host, const std::filesystem::path& file) {
+  const auto folder = host.home() / "templates";
+  std::filesystem::create_directories(folder);
+  std::filesystem::copy_file(file, folder / file.filename(), std::filesystem::copy_options::overwrite_existing);
+  return file.stem();
+}
+
+/// True if there is something (or the end) on standard input, false if the agent ended before.
+bool wait_for_enter(const fireclaw::AgentWatch& agent) {
+  pollfd watched[] = {{STDIN_FILENO, POLLIN, 0}, {agent.fd(), POLLIN, 0}};
+  while (::poll(watched, 2, -1) < 0 && errno == EINTR) {
+  }
+  return watched[0].revents != 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 2) {
+    std::cerr << "usage: start_agent TEMPLATE.json\n";
+    return 2;
+  }
+  try {
+    const auto host = open_host();
+    fireclaw::AgentManager agents{host};
+
+    fireclaw::AgentConfig config;
+    config.template_name = install_template(host, argv[1]);
+    config.detached = false;  // Should this program die, so does the agent.
+    const auto agent = agents.start(config);
+    std::cout << agent.nick << " runs " << agent.model << " in machine " << agent.vm
+              << (agent.online ? ", on IRC\n" : ", not on IRC yet\n") << std::flush;
+
+    const auto watch = agents.watch(agent.name);
+    std::stop_source enough;
+    auto log = std::async(std::launch::async, [&] {
+      const auto show = [](std::string_view text) { std::cout << text << std::flush; };
+      agents.follow_logs(agent.name, 10, show, enough.get_token());
+    });
+    const bool asked_to_stop = wait_for_enter(watch);
+    enough.request_stop();
+    log.get();
+
+    if (!asked_to_stop) {
+      std::cerr << agent.name << " ended by itself\n";
+      agents.reconcile();  // Notes it, and clears up after its machine.
+      return 1;
+    }
+    agents.stop(agent.name);  // It says goodbye on IRC; its workspace stays for the next time.
+    std::cout << agent.name << " is stopped. What it wants to remember:\n" << agents.memory(agent.name);
+    return 0;
+  } catch (const fireclaw::Error& error) {
+    std::cerr << "start_agent: " << error.what() << '\n';
+    return 1;
+  }
+}
