@@ -96,6 +96,16 @@ def engines_of(home: str = HOME) -> List[int]:
     return found
 
 
+def command_line(pid: int) -> str:
+    """With the process's id before it and its state from /proc behind it."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        state = re.search(r"^State:.*$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+        return f"{pid}: {words}({state.group() if state else ''})"
+    except OSError:
+        return f"{pid}: ended meanwhile"
+
+
 def interfaces() -> List[str]:
     return sorted(name for name in os.listdir("/sys/class/net")) if os.path.isdir("/sys/class/net") else []
 
@@ -134,7 +144,7 @@ class Crew(unittest.TestCase):
             ok("agent", "remove", name)
             fireclaw("workspace", "remove", name)
         ok("gc")
-        self.assertEqual(engines_of(), [])
+        self.assertEqual([command_line(pid) for pid in engines_of()], [])
         self.assertEqual(os.listdir(os.path.join(HOME, "runs")), [])
         self.assertEqual(taps(), [])
 
