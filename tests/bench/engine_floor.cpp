@@ -4,8 +4,9 @@
 //
 // Alternates between two ways to the same end, from nothing running to nothing running:
 // - bare: QEMU is started on the snapshot that `fireclaw run` would use, with the same command line, told over QMP to
-//   load and go on, one `true` is asked of the guest in one round trip, and QEMU is killed. None of the library's
-//   bookkeeping: no home folder, no records, no checks, no identity for the guest, no program to start first.
+//   load and go on, the same command (a shell that runs `true`) is asked of the guest in one round trip, and QEMU is
+//   killed. None of the library's bookkeeping: no home folder, no records, no checks, no identity for the guest, no
+//   program to start first.
 // - fireclaw: the program FIRECLAW runs `true`, in a machine without network as the bare one is.
 // Prints each one's median and the median of the ratios, round by round. Not a test: timing is the machine's business.
 
@@ -115,10 +116,8 @@ nanoseconds run_bare(const Prepared& prepared) {
   read_until(qmp.get(), said, R"("status": "completed")");
   sys::write_all(qmp.get(), std::string_view{"{\"execute\":\"cont\"}\n"});
 
-  ExecOptions command;
-  command.argv = {"true"};
-  auto opened = guest::Session::open_and_start(std::move(channel), std::nullopt, std::nullopt, std::move(command),
-                                               Deadline::after(std::chrono::seconds{30}));
+  auto opened = guest::Session::open_and_start(std::move(channel), std::nullopt, std::nullopt,
+                                               ExecOptions::shell("true"), Deadline::after(std::chrono::seconds{30}));
   if (opened.process.wait().exit_code != 0) throw Error{ErrorCode::Guest, "`true` failed"};
   engine.kill();
   for (const auto& entry : std::filesystem::directory_iterator{folder}) std::filesystem::remove(entry.path());
