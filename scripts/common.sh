@@ -27,7 +27,7 @@ test_packages=(
   doctest-dev python3 python3-yaml pybind11-dev python3-dev
   mmdebstrap uidmap umoci skopeo cpio xz-utils zstd lz4
   iproute2 ngircd inspircd openssl openssh-server
-  clang-format mypy shellcheck
+  clang-format mypy shellcheck doxygen
 )
 
 started=$SECONDS

@@ -19,9 +19,11 @@ namespace fireclaw {
 
 class Host;
 
-/// What agents are made from: a file templates/<name>.json of the home folder, or one that comes with the library.
+/// What agents are made from: a file templates/NAME.json of the home folder, or one that comes with the library.
 struct AgentTemplate {
+  /// What it is called: the file's name without ".json".
   std::string name;
+  /// What it is for, one line.
   std::string description;
   /// The agent's name and IRC nick unless another is given.
   std::string nick;
@@ -33,9 +35,13 @@ struct AgentTemplate {
   std::string trigger = "mention";
   /// Whether it may use tools (shell, files, containers, memory).
   bool tools = false;
+  /// The IRC channels that it joins.
   std::vector<std::string> channels;
+  /// The image that its machine runs.
   std::string image;
+  /// Virtual CPUs, 1–32.
   unsigned cpus = 1;
+  /// The machine's memory in MiB.
   unsigned memory_mib = 0;
   /// Size of the persistent workspace when it is made for the first time.
   std::uint64_t workspace_mib = 0;
@@ -47,14 +53,20 @@ struct AgentTemplate {
 
 /// What an agent is told anew: what is left out stays as it is.
 struct AgentSettings {
+  /// As AgentTemplate::model.
   std::optional<std::string> model;
+  /// As AgentTemplate::persona.
   std::optional<std::string> persona;
+  /// As AgentTemplate::trigger.
   std::optional<std::string> trigger;
+  /// As AgentTemplate::tools.
   std::optional<bool> tools;
 
+  /// Equal in all members.
   bool operator==(const AgentSettings&) const = default;
 };
 
+/// What agent to start, and how.
 struct AgentConfig {
   /// The template's name.
   std::string template_name;
@@ -63,7 +75,9 @@ struct AgentConfig {
   std::string name;
   /// Beyond the template; kept until the agent is removed.
   AgentSettings settings;
+  /// Virtual CPUs, 1–32, instead of the template's.
   std::optional<unsigned> cpus;
+  /// Memory in MiB instead of the template's.
   std::optional<unsigned> memory_mib;
   /// Empty: nat where it can be used, else user.
   std::optional<NetworkMode> network;
@@ -77,9 +91,11 @@ struct AgentConfig {
   /// How long to wait for the agent to be on IRC after that; when it is not, the agent is left running (it goes on
   /// trying) and AgentInfo::online is false. 0: do not wait.
   std::chrono::milliseconds join_timeout{60'000};
+  /// Triggered, it calls the start off: Error(Cancelled), and what was done is undone.
   std::stop_token stop;
 };
 
+/// What an agent is doing, as far as its records and its engine's process tell.
 enum class AgentState {
   Starting,
   Running,
@@ -88,26 +104,40 @@ enum class AgentState {
   Crashed,  ///< its machine ended without having been told to
 };
 
+/// "starting", "running", "paused", "stopped", "crashed".
 FIRECLAW_API std::string_view to_string(AgentState state) noexcept;
 
+/// What is known of an agent.
 struct AgentInfo {
+  /// Its name among agents, and that of its workspace unless another was given.
   std::string name;
+  /// The template that it was started from.
   std::string template_name;
+  /// As of the call.
   AgentState state = AgentState::Stopped;
+  /// Its nick on IRC.
   std::string nick;
+  /// The model it asks, with its own settings taken into account; likewise the next two.
   std::string model;
+  /// When it answers; see AgentTemplate::trigger.
   std::string trigger;
+  /// Whether it may use tools.
   bool tools = false;
+  /// The name of its workspace.
   std::string workspace;
   /// The machine's id; empty while there is none.
   std::string vm;
+  /// The image that its machine runs.
   std::string image;
+  /// "firecracker", "qemu-kvm" or "qemu-tcg"; empty while there is no machine.
   std::string engine;
   /// "none", "user" or "nat" while there is a machine.
   std::string network;
   /// IPv4 address; empty without one of its own.
   std::string address;
+  /// Virtual CPUs of its machine.
   unsigned cpus = 0;
+  /// Memory of its machine in MiB.
   unsigned memory_mib = 0;
   /// The engine's process; 0 while there is none.
   std::int64_t engine_pid = 0;
@@ -129,6 +159,7 @@ struct AgentInfo {
   std::chrono::milliseconds cpu_time{0};
 };
 
+/// What AgentManager::reconcile() found and did.
 struct ReconcileReport {
   /// Agents whose machine runs and answers.
   std::vector<std::string> adopted;
@@ -143,11 +174,15 @@ struct ReconcileReport {
 /// Turns readable once an agent's machine has ended. Move-only; any thread.
 class FIRECLAW_API AgentWatch {
  public:
+  /// Takes the watch over; the other is good for nothing but destruction and assignment.
   AgentWatch(AgentWatch&&) noexcept;
+  /// Likewise.
   AgentWatch& operator=(AgentWatch&&) noexcept;
+  /// Stops watching; the agent goes on.
   ~AgentWatch();
   /// For poll(2), POLLIN; owned by this object.
   [[nodiscard]] int fd() const noexcept;
+  /// Whether the machine has ended; does not wait.
   [[nodiscard]] bool ended() const;
   /// False if it had not ended after `timeout` or the stop.
   bool wait(std::chrono::milliseconds timeout, std::stop_token stop = {}) const;
@@ -161,12 +196,16 @@ class FIRECLAW_API AgentWatch {
 /// A shell in an agent's machine, by SSH. Destruction ends it. resize() may be called while another thread waits.
 class FIRECLAW_API AgentShell {
  public:
+  /// Takes the shell over; the other is good for nothing but destruction and assignment.
   AgentShell(AgentShell&&) noexcept;
+  /// Likewise; ends the shell that was there.
   AgentShell& operator=(AgentShell&&) noexcept;
+  /// Ends the shell if it has not ended.
   ~AgentShell();
 
   /// Feeds input, delivers output and waits for the end, as the ExecOptions say. Call once.
   ExecResult wait();
+  /// Tells the terminal's new size; nothing happens without a terminal.
   void resize(WindowSize size);
 
   struct Impl;
@@ -181,6 +220,7 @@ class FIRECLAW_API AgentShell {
 /// operations on one agent take turns, those on different agents run side by side. Holds nothing but the host.
 class FIRECLAW_API AgentManager {
  public:
+  /// Looks at nothing yet.
   explicit AgentManager(const Host& host);
 
   /// By name: the files of templates/ and the built-in ones that no file replaces. A broken file is reported to the log
@@ -203,13 +243,17 @@ class FIRECLAW_API AgentManager {
 
   /// All agents, also stopped ones, by name. Quick: asks no guest.
   [[nodiscard]] std::vector<AgentInfo> list() const;
+  /// Of one agent, quick as list(). Error(NotFound) if there is no such agent.
   [[nodiscard]] AgentInfo info(const std::string& name) const;
   /// info(), with what the bot says of itself (online, channels, last_error).
   AgentInfo status(const std::string& name, std::chrono::milliseconds timeout = std::chrono::seconds{5});
 
   /// Gives a running agent other settings without it leaving IRC, or a stopped one for its next start.
   AgentInfo reload(const std::string& name, const AgentSettings& settings);
+  /// Freezes the agent's machine, as VM::pause(). Error(NotFound) if there is no such agent, Error(InvalidState) if it
+  /// does not run.
   void pause(const std::string& name);
+  /// Lets it go on. Errors as for pause().
   void resume(const std::string& name);
 
   /// Compares what is recorded with what runs: adopts, cleans, ends orphans.
@@ -225,6 +269,7 @@ class FIRECLAW_API AgentManager {
   std::string memory(const std::string& name);
   /// Runs a command in its machine; as `agent` in /workspace unless the options say otherwise.
   ExecResult exec(const std::string& name, ExecOptions options);
+  /// Starts a command in its machine, likewise. Error(InvalidState) if the agent does not run.
   [[nodiscard]] Process spawn(const std::string& name, ExecOptions options);
   /// Logs in by SSH as user `agent`, with the home folder's key and the host key that the guest itself named: starts
   /// the guest's SSH server if it does not run. Runs `options.argv`, or the login shell if that is empty. The machine

@@ -27,18 +27,24 @@ FIRECLAW_API Engine engine_from_string(std::string_view text);
 struct EngineVerdict {
   /// "firecracker", "qemu-kvm", "qemu-tcg".
   std::string engine;
+  /// The engine's program.
   std::filesystem::path binary;
+  /// What it says its version is, as in "7.2.22".
   std::string version;
   /// The CPU model that worked, where the engine offers several.
   std::string cpu_model;
+  /// The kernel that it was asked to boot, as `uname -r` says it.
   std::string kernel_release;
+  /// That kernel's file, as 64 hexadecimal digits.
   std::string kernel_sha256;
+  /// Whether a guest was seen to run.
   bool works = false;
   /// Why not, in one line; empty if it works.
   std::string reason;
   /// From the engine's start to the guest's greeting.
   std::chrono::milliseconds boot_time{0};
 
+  /// Equal in all members.
   bool operator==(const EngineVerdict&) const = default;
 };
 

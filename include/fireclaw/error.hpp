@@ -35,11 +35,14 @@ FIRECLAW_API std::string_view to_string(ErrorCode code) noexcept;
 /// Copies are cheap enough to store; an Error may be rethrown on another thread.
 class FIRECLAW_API Error : public std::exception {
  public:
+  /// `message` is one line in lower case that quotes what it is about.
   Error(ErrorCode code, std::string message);
   /// `cause` is kept for callers that want the original failure; see cause().
   Error(ErrorCode code, std::string message, std::exception_ptr cause);
 
+  /// What kind of failure it is.
   [[nodiscard]] ErrorCode code() const noexcept { return code_; }
+  /// Contexts and message, one line of UTF-8; valid as long as the Error is.
   [[nodiscard]] const char* what() const noexcept override { return what_.c_str(); }
   /// The message without the contexts.
   [[nodiscard]] const std::string& message() const noexcept { return message_; }

@@ -15,9 +15,12 @@ namespace fireclaw {
 
 /// A terminal's size in character cells.
 struct WindowSize {
+  /// Lines.
   std::uint16_t rows = 24;
+  /// Characters in a line.
   std::uint16_t columns = 80;
 
+  /// Equal in both.
   bool operator==(const WindowSize&) const = default;
 };
 
@@ -45,6 +48,7 @@ struct ExecOptions {
 
   /// Give the command a terminal of its own; stdout then carries everything and stderr stays empty.
   bool tty = false;
+  /// The terminal's size at the start, with `tty`.
   WindowSize window_size;
 
   /// Once passed, the command's process group gets SIGKILL and ExecResult::timed_out is set. None: no limit.
@@ -54,6 +58,7 @@ struct ExecOptions {
 
   /// Where output goes as it appears. Without a callback it is collected in ExecResult::out / err.
   OutputCallback on_stdout;
+  /// The same for stderr.
   OutputCallback on_stderr;
   /// Bytes collected per stream; what comes after is dropped and ExecResult::truncated is set.
   std::size_t max_output_bytes = std::size_t{64} << 20;
@@ -73,11 +78,15 @@ struct ExecResult {
   int exit_code = 0;
   /// The signal that ended the command, or 0.
   int signal = 0;
+  /// ExecOptions::timeout passed.
   bool timed_out = false;
+  /// ExecOptions::stop was triggered.
   bool cancelled = false;
   /// Collected output was cut at max_output_bytes.
   bool truncated = false;
+  /// What came on stdout, unless a callback took it; any bytes.
   std::string out;
+  /// What came on stderr, unless a callback took it; any bytes.
   std::string err;
   /// From the request being sent to the exit status being received, on the host's steady clock.
   std::chrono::nanoseconds duration{0};

@@ -1,6 +1,40 @@
 #pragma once
 
+/// @file
 /// All of the public API.
+///
+/// @mainpage
+/// libfireclaw runs commands and long-lived agents in microVMs: Firecracker's on KVM, QEMU's everywhere.
+///
+/// @code
+/// fireclaw::HostOptions options;
+/// options.home = "/home/me/.fireclaw";
+/// const auto host = fireclaw::Host::open(options);
+/// auto vm = fireclaw::VM::run(host, {});
+/// std::cout << vm.exec(fireclaw::ExecOptions::shell("uname -a")).out;
+/// @endcode
+///
+/// Everything is made from a fireclaw::Host: machines (fireclaw::VM, fireclaw::Pool), their images and saved states
+/// (fireclaw::Image, fireclaw::Snapshot), disks that outlive them (fireclaw::Workspace), the network that they share
+/// (fireclaw::Network), and agents (fireclaw::AgentManager).
+///
+/// **Ownership.** Handles are move-only, unless they are said to be names, and share the host's insides: they may be
+/// destroyed in any order. A machine ends with its handle unless it is detached. Configurations and infos are plain
+/// structs.
+///
+/// **Threads.** Every call that takes time blocks, and may be made from several threads at once; several processes may
+/// use one home folder. Callbacks run on the thread that made the call. A std::stop_token calls off what it was passed
+/// to.
+///
+/// **Errors.** What fails throws fireclaw::Error, which has a fireclaw::ErrorCode; "Error(NotFound)" in these pages is
+/// one with ErrorCode::NotFound. What is not said to throw may still meet Io, Vmm, Guest or Corrupt, since all of it
+/// deals with files, processes and guests. Expected outcomes (an exit status, a timeout that was asked for) are values.
+///
+/// **Units** are in names (memory_mib, size_bytes) or in types (std::chrono).
+
+/// All of it.
+namespace fireclaw {}
+
 #include "fireclaw/agent.hpp"
 #include "fireclaw/engine.hpp"
 #include "fireclaw/error.hpp"

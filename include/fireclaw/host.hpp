@@ -22,9 +22,11 @@ namespace fireclaw {
 struct HostOptions {
   /// The folder that holds everything, e.g. ~/.fireclaw; absolute. Created (mode 0700) if missing.
   std::filesystem::path home;
+  /// Which engine runs machines unless an image or a snapshot decides it.
   Engine engine = Engine::Auto;
   /// Engine programs; empty: searched in `search_path`.
   std::filesystem::path firecracker;
+  /// The program qemu-system-*.
   std::filesystem::path qemu;
   /// Where programs are searched: engines, and the tools that build images.
   std::vector<std::filesystem::path> search_path = {"/usr/local/bin",  "/usr/bin",  "/bin",
@@ -39,9 +41,11 @@ struct HostOptions {
   /// What fireclaw puts into images for agents (the bot and its surroundings); empty: share/fireclaw/agent beside the
   /// library.
   std::filesystem::path agent;
+  /// Where messages go; empty: nowhere.
   LogSink log;
 };
 
+/// What Host::setup() is to do.
 struct SetupOptions {
   /// A kernel to use instead of Debian's cloud kernel.
   KernelSource kernel;
@@ -51,13 +55,17 @@ struct SetupOptions {
   bool force = false;
   /// Progress: called when a step starts (done = 0), moves and ends (finished = true).
   ProgressCallback progress;
+  /// Triggered, it ends the work: Error(Cancelled). What is done stays done.
   std::stop_token stop;
 };
 
+/// What Host::setup() found and made.
 struct SetupReport {
+  /// What was seen of each engine.
   std::vector<EngineVerdict> engines;
   /// The engine that `Engine::Auto` now means.
   std::string engine;
+  /// The built-in image's name.
   std::string image;
   /// The image for agents; empty unless it was asked for.
   std::string agent_image;
@@ -69,12 +77,14 @@ struct SetupReport {
   bool already_done = false;
 };
 
+/// How serious a finding of doctor() is.
 enum class CheckStatus { Ok, Warning, Missing };
 
 /// One finding of doctor().
 struct Check {
   /// "kvm", "engine qemu-tcg", "image busybox", ...
   std::string name;
+  /// How serious it is.
   CheckStatus status = CheckStatus::Ok;
   /// What was found, one line.
   std::string detail;
@@ -82,6 +92,7 @@ struct Check {
   std::string remedy;
 };
 
+/// What Host::collect_garbage() did.
 struct GarbageReport {
   /// Run ids of machines that were ended because their owner is gone.
   std::vector<std::string> ended;
@@ -101,6 +112,7 @@ class FIRECLAW_API Host {
   /// foreign; Error(PermissionDenied) if the folder belongs to somebody else.
   static Host open(HostOptions options);
 
+  /// The folder that it was opened with; absolute.
   [[nodiscard]] const std::filesystem::path& home() const;
   /// Whether setup has been completed here.
   [[nodiscard]] bool is_set_up() const;

@@ -18,9 +18,13 @@ class Host;
 
 /// How far a long step is. `total` is 0 where it is not known; the unit (bytes, items) is the step's own.
 struct Progress {
+  /// What is being done, e.g. "download"; valid during the call only.
   std::string_view step;
+  /// How much of `total` is done.
   std::uint64_t done = 0;
+  /// How much there is to do; 0: not known.
   std::uint64_t total = 0;
+  /// The step has ended; the last call for it.
   bool finished = false;
 };
 /// Called on the thread that does the work; must not call back into the library.
@@ -28,27 +32,35 @@ using ProgressCallback = std::function<void(const Progress&)>;
 
 /// Debian's cloud kernel, through apt's own download (needs no root, only up-to-date package lists).
 struct DistributionKernel {};
-/// A vmlinux or bzImage file. `modules`: the /lib/modules/<release> folder that belongs to it, if it needs modules.
+/// A vmlinux or bzImage file. `modules`: the /lib/modules/RELEASE folder that belongs to it, if it needs modules.
 struct KernelFile {
+  /// The kernel.
   std::filesystem::path path;
+  /// Empty: it needs none.
   std::filesystem::path modules;
 };
 /// A kernel to download; `sha256` (64 hexadecimal digits) is required.
 struct KernelUrl {
+  /// http or https.
   std::string url;
+  /// What the file must have, as 64 hexadecimal digits.
   std::string sha256;
 };
 /// The kernel of an image that exists.
 struct KernelOfImage {
+  /// That image's name.
   std::string image;
 };
+/// Where an image's kernel comes from.
 using KernelSource = std::variant<DistributionKernel, KernelFile, KernelUrl, KernelOfImage>;
 
 /// The small built-in root file system: a static busybox from the host.
 struct BusyboxRoot {};
 /// Debian through mmdebstrap; no root needed.
 struct DebianRoot {
+  /// Which Debian.
   std::string suite = "bookworm";
+  /// Packages to add.
   std::vector<std::string> packages;
   /// Empty: the host's own sources.
   std::string mirror;
@@ -56,6 +68,7 @@ struct DebianRoot {
 /// Debian with what agents need: Python 3, the usual tools of a shell, git, rootless podman, the user "agent" (uid and
 /// gid 1000, home /home/agent), and the bot in /usr/lib/fireclaw/agent. No root needed.
 struct DebianAgentRoot {
+  /// Which Debian.
   std::string suite = "bookworm";
   /// Beside the recipe's own.
   std::vector<std::string> packages;
@@ -64,34 +77,47 @@ struct DebianAgentRoot {
 };
 /// A folder's content.
 struct DirectoryRoot {
+  /// The folder.
   std::filesystem::path path;
 };
 /// A tar file, plain or compressed.
 struct TarRoot {
+  /// The file.
   std::filesystem::path path;
 };
 /// An OCI image as skopeo names it: "oci:DIR:TAG", "oci-archive:FILE", "docker://registry/name:tag".
 struct OciRoot {
+  /// As skopeo takes it.
   std::string reference;
 };
+/// Where an image's file system comes from.
 using RootSource = std::variant<BusyboxRoot, DebianRoot, DebianAgentRoot, DirectoryRoot, TarRoot, OciRoot>;
 
+/// What image to build, and from what.
 struct ImageConfig {
   /// 1–64 of a-z A-Z 0-9 . _ -, starting with a letter or digit.
   std::string name;
+  /// What its file system is made from.
   RootSource root;
+  /// What its kernel is.
   KernelSource kernel;
   /// Replace an image of that name; machines that run from the old one keep it.
   bool replace = false;
+  /// Called as the build goes on; empty: not at all.
   ProgressCallback progress;
+  /// Triggered, it ends the build: Error(Cancelled), and there is no image.
   std::stop_token stop;
 };
 
+/// What is known of an image.
 struct ImageInfo {
+  /// What it is called.
   std::string name;
   /// "busybox", "debian:bookworm", "oci:...", ...
   std::string source;
+  /// As `uname -r` says it.
   std::string kernel_release;
+  /// Where the kernel is from: a package with its version, a file, a URL.
   std::string kernel_source;
   /// "squashfs", "erofs"
   std::string rootfs_type;
@@ -101,6 +127,7 @@ struct ImageInfo {
   std::vector<std::string> command;
   /// All its files together.
   std::uint64_t bytes = 0;
+  /// When it was built.
   std::chrono::system_clock::time_point created;
 };
 

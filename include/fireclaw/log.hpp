@@ -7,6 +7,7 @@
 
 namespace fireclaw {
 
+/// How important a message is, least first.
 enum class LogLevel { Debug, Info, Warning, Error };
 
 /// The level's name in lower case: "debug", "info", "warning", "error".

@@ -39,6 +39,7 @@ FIRECLAW_API Egress egress_from_string(std::string_view text);
 /// What a machine with NetworkMode::Nat may do. Whatever is said here, machines never reach each other, nor the host's
 /// other ports, nor link-local addresses such as the clouds' metadata services, and have no IPv6.
 struct NatOptions {
+  /// Where it may connect to outside the host.
   Egress egress = Egress::Internet;
   /// Destinations outside, beside what `egress` allows: "10.0.0.0/8", "192.0.2.7", "192.0.2.7:443", "192.0.2.7:53/udp",
   /// "example.org", "example.org:443". Without a port: all of them; without "/tcp" or "/udp": both. Host names are
@@ -50,21 +51,26 @@ struct NatOptions {
   /// The gateway's services (NetworkInfo::services) may be used.
   bool services = true;
 
+  /// Equal in all members.
   bool operator==(const NatOptions&) const = default;
 };
 
 /// Something that stands in the way of NetworkMode::Nat.
 struct NetworkObstacle {
+  /// What it is, one line.
   std::string problem;
   /// What mends it.
   std::string remedy;
 
+  /// Equal in both.
   bool operator==(const NetworkObstacle&) const = default;
 };
 
 /// An address on loan to a machine.
 struct NetworkLease {
+  /// IPv4, as in "172.16.0.2".
   std::string address;
+  /// The machine's hardware address, as in "02:fc:ac:10:00:02".
   std::string mac;
   /// The machine's interface on the host.
   std::string tap;
@@ -75,6 +81,7 @@ struct NetworkLease {
   /// That process lives. Other leases are taken back by the next machine's start, or by Host::collect_garbage().
   bool alive = false;
 
+  /// Equal in all members.
   bool operator==(const NetworkLease&) const = default;
 };
 
@@ -84,6 +91,7 @@ struct NetworkInfo {
   std::vector<NetworkObstacle> obstacles;
   /// The bridge is there and up.
   bool up = false;
+  /// The interface's name.
   std::string bridge;
   /// "172.16.0.0/24"
   std::string subnet;
@@ -95,11 +103,13 @@ struct NetworkInfo {
   std::vector<std::string> services;
   /// How many machines can have an address at once.
   std::size_t capacity = 0;
+  /// The addresses on loan, in order.
   std::vector<NetworkLease> leases;
 };
 
 /// The best network that machines can have here, and what that falls short of.
 struct NetworkChoice {
+  /// The best there is.
   NetworkMode mode = NetworkMode::None;
   /// Why none that is better, one line; empty for NetworkMode::Nat.
   std::string reason;

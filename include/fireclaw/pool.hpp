@@ -12,6 +12,7 @@ namespace fireclaw {
 
 class Host;
 
+/// What a Pool keeps ready.
 struct PoolConfig {
   /// What the machines are like. They are not detached, whatever this says, and end with the pool or their taker.
   VMConfig machine;
@@ -28,8 +29,11 @@ class FIRECLAW_API Pool {
   /// whatever VM::create throws for the machine.
   static Pool create(const Host& host, PoolConfig config);
 
+  /// Takes the pool over; the other is good for nothing but destruction and assignment.
   Pool(Pool&&) noexcept;
+  /// Likewise; the machines that were ready here are ended.
   Pool& operator=(Pool&&) noexcept;
+  /// Ends the machines that were not taken.
   ~Pool();
 
   /// A machine that has answered and runs nothing yet: one that is ready, or the next to be. Error(Timeout);

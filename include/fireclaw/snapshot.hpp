@@ -11,17 +11,23 @@
 
 namespace fireclaw {
 
+/// What is known of a snapshot.
 struct SnapshotInfo {
+  /// What it is called.
   std::string name;
+  /// The image that the machine ran.
   std::string image;
   /// "firecracker", "qemu-kvm", "qemu-tcg".
   std::string engine;
+  /// Virtual CPUs.
   unsigned cpus = 1;
+  /// Memory in MiB.
   unsigned memory_mib = 0;
   /// The machine has a network device. What it leads to is decided at each restore.
   bool network_device = false;
   /// What it takes on disk.
   std::uint64_t bytes = 0;
+  /// When it was saved.
   std::chrono::system_clock::time_point created;
   /// Made by Snapshot::create without a name: found by image, engine and machine.
   bool automatic = false;
@@ -45,7 +51,9 @@ class FIRECLAW_API Snapshot {
   /// Machines restored from it live on.
   static void remove(const Host& host, const std::string& name);
 
+  /// What it is called.
   [[nodiscard]] const std::string& name() const { return info_.name; }
+  /// What was known of it when this object was made.
   [[nodiscard]] const SnapshotInfo& info() const { return info_; }
   /// A started machine. Of `config`, the image, CPUs and memory are the snapshot's; a network is possible only if it
   /// has a device: Error(InvalidArgument).

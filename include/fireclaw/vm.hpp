@@ -20,13 +20,16 @@ namespace fireclaw {
 class Host;
 class Snapshot;
 
+/// Whether a machine is restored or boots.
 enum class StartMode {
   PreferSnapshot,   ///< restore the snapshot that fits; where none does, say so to the log and boot cold
   Cold,             ///< boot
   RequireSnapshot,  ///< restore, or fail with Error(NotFound)
 };
 
+/// What machine it is to be.
 struct VMConfig {
+  /// The image's name.
   std::string image = "busybox";
   /// 1–32.
   unsigned cpus = 1;
@@ -36,6 +39,7 @@ struct VMConfig {
   NetworkMode network = NetworkMode::None;
   /// What the machine may do with NetworkMode::Nat.
   NatOptions nat;
+  /// Whether it is restored or boots.
   StartMode start = StartMode::PreferSnapshot;
   /// A snapshot's name to restore; it then decides image, CPUs, memory and whether there is a network device. What that
   /// leads to is `network`'s business; with NetworkMode::None it leads nowhere. The sizes of the disks must be those
@@ -52,38 +56,53 @@ struct VMConfig {
   unsigned scratch_mib = 0;
   /// Where it is mounted, an absolute path, and whose its top folder is.
   std::string scratch_target = "/scratch";
+  /// Owner, by number in the guest.
   std::uint32_t scratch_uid = 0;
+  /// Group, by number in the guest.
   std::uint32_t scratch_gid = 0;
   /// From start() to the guest's greeting.
   std::chrono::milliseconds start_timeout{60'000};
+  /// Triggered, it calls off what is being waited for: Error(Cancelled).
   std::stop_token stop;
 };
 
+/// What a machine is doing.
 enum class VMState { Created, Running, Paused, Stopped };
 
+/// "created", "running", "paused", "stopped".
 FIRECLAW_API std::string_view to_string(VMState state) noexcept;
 
 /// A finished part of a machine's start.
 struct Phase {
+  /// Which part: "spawn", "network", "guest", ...
   std::string name;
+  /// By the host's steady clock.
   std::chrono::nanoseconds duration{0};
 };
 
+/// What is known of a machine.
 struct VMInfo {
   /// 16 hexadecimal digits.
   std::string id;
+  /// As of the call.
   VMState state = VMState::Created;
+  /// The image's name.
   std::string image;
   /// "firecracker", "qemu-kvm", "qemu-tcg".
   std::string engine;
+  /// Virtual CPUs.
   unsigned cpus = 1;
+  /// Memory in MiB.
   unsigned memory_mib = 0;
+  /// What its network device leads to.
   NetworkMode network = NetworkMode::None;
   /// The machine's IPv4 address with NetworkMode::Nat, from start() on; else empty.
   std::string address;
+  /// Its host name.
   std::string hostname;
   /// The snapshot it was restored from; empty after a cold boot.
   std::string snapshot;
+  /// It lives on without whoever started it.
   bool detached = false;
   /// The name of its workspace; empty: none.
   std::string workspace;
@@ -91,13 +110,17 @@ struct VMInfo {
   std::string agent;
   /// The engine's process; 0 before start().
   std::int64_t engine_pid = 0;
+  /// When it was created.
   std::chrono::system_clock::time_point created;
   /// How long each part of the start took.
   std::vector<Phase> phases;
 };
 
+/// What a copy moved.
 struct CopyResult {
+  /// Everything but folders.
   std::uint64_t files = 0;
+  /// What was in the files.
   std::uint64_t bytes = 0;
 };
 
@@ -105,13 +128,19 @@ struct CopyResult {
 /// any thread while another waits.
 class FIRECLAW_API Process {
  public:
+  /// Takes the command over; the other is good for nothing but destruction and assignment.
   Process(Process&&) noexcept;
+  /// Likewise; ends the command that was there.
   Process& operator=(Process&&) noexcept;
+  /// Ends the command if nobody has waited for it.
   ~Process();
 
   /// Feeds stdin, delivers output and waits for the end, as the ExecOptions it was started with say. Call once.
   ExecResult wait();
+  /// Sends a signal (1 to 64) to the command's process group; nothing happens if it has ended. Error(InvalidArgument)
+  /// for another number.
   void send_signal(int number);
+  /// Tells the terminal's new size; nothing happens without a terminal.
   void resize(WindowSize size);
 
   struct Impl;
@@ -140,8 +169,11 @@ class FIRECLAW_API VM {
   /// Ends the machine with this id, whoever owns it. Error(NotFound) if there is none.
   static void kill(const Host& host, const std::string& id);
 
+  /// Takes the machine over; the other is good for nothing but destruction and assignment.
   VM(VM&&) noexcept;
+  /// Likewise; ends the machine that was there unless it is detached.
   VM& operator=(VM&&) noexcept;
+  /// Ends the machine unless it is detached.
   ~VM();
 
   /// Restores or boots. Returns once the machine's CPUs run; the first command waits for the guest.
@@ -170,7 +202,9 @@ class FIRECLAW_API VM {
   /// All that were started, by name, also those that have ended.
   [[nodiscard]] std::vector<ServiceInfo> services();
 
+  /// Stops the machine's CPUs, if they are not stopped. Error(InvalidState) if it has not been started or has ended.
   void pause();
+  /// Lets a paused machine go on, or one that runs. Error(InvalidState) if it has not been started or has ended.
   void resume();
   /// Orderly end: services get SIGTERM, then all other processes, after `grace` SIGKILL; file systems are synced; then
   /// the engine ends. If that takes longer than `grace` and five seconds, the engine is killed.
@@ -185,6 +219,7 @@ class FIRECLAW_API VM {
 
   /// The last part of what the guest wrote to its console.
   [[nodiscard]] std::string console_log(std::size_t max_bytes = 65536) const;
+  /// What is known of it now.
   [[nodiscard]] VMInfo info() const;
 
   struct Impl;

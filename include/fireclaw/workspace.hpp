@@ -17,6 +17,7 @@ namespace fireclaw {
 
 class Host;
 
+/// What workspace to make.
 struct WorkspaceConfig {
   /// 1–64 of a-z A-Z 0-9 . _ -, starting with a letter or digit.
   std::string name;
@@ -24,18 +25,25 @@ struct WorkspaceConfig {
   std::uint64_t size_mib = 64;
   /// Whom what is in it belongs to inside machines, by number; the agent image's user "agent" unless said otherwise.
   std::uint32_t uid = 1000;
+  /// The group, likewise.
   std::uint32_t gid = 1000;
 };
 
+/// What is known of a workspace.
 struct WorkspaceInfo {
+  /// What it is called.
   std::string name;
+  /// The size of its disk as machines see it.
   std::uint64_t size_bytes = 0;
   /// Taken inside, by files and by the file system itself. Lags behind while a machine writes.
   std::uint64_t used_bytes = 0;
   /// What it takes on the host.
   std::uint64_t disk_bytes = 0;
+  /// When it was made.
   std::chrono::system_clock::time_point created;
+  /// Whom what is in it belongs to, by number.
   std::uint32_t uid = 0;
+  /// The group, by number.
   std::uint32_t gid = 0;
   /// A machine or a process has it right now.
   bool in_use = false;
@@ -48,6 +56,7 @@ struct WorkspaceInfo {
   std::string problem;
 };
 
+/// What Workspace::check() found and did.
 struct WorkspaceCheck {
   /// Something was damaged and has been repaired.
   bool repaired = false;
@@ -80,13 +89,20 @@ class FIRECLAW_API Workspace {
   /// Also a broken one. Error(InvalidState) while somebody has it.
   static void remove(const Host& host, const std::string& name);
 
+  /// The same workspace.
   Workspace(const Workspace&);
+  /// Takes it over; the other is good for nothing but destruction and assignment.
   Workspace(Workspace&&) noexcept;
+  /// As the constructors.
   Workspace& operator=(const Workspace&);
+  /// As the constructors.
   Workspace& operator=(Workspace&&) noexcept;
+  /// Leaves the workspace as it is.
   ~Workspace();
 
+  /// What it is called.
   [[nodiscard]] const std::string& name() const;
+  /// What is known of it now. Error(NotFound) if it has been removed.
   [[nodiscard]] WorkspaceInfo info() const;
 
   /// Looks at everything and repairs what is damaged; what was lost is then in the folder lost+found.
