@@ -1,3 +1,5 @@
+# Components: library, development, programs, overseer, python; notices are what every copy comes with and packages have
+# in a form of their own.
 include(CMakePackageConfigHelpers)
 set(FIRECLAW_CMAKE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/fireclaw)
 
@@ -15,9 +17,15 @@ write_basic_package_version_file(fireclawConfigVersion.cmake VERSION ${PROJECT_V
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/fireclawConfig.cmake ${CMAKE_CURRENT_BINARY_DIR}/fireclawConfigVersion.cmake
         DESTINATION ${FIRECLAW_CMAKE_DIR} COMPONENT development)
 
-# pkg-config: paths are relative to the file, so that an installed tree may be moved.
-file(RELATIVE_PATH FIRECLAW_PC_PREFIX ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
-string(REGEX REPLACE "/$" "" FIRECLAW_PC_PREFIX ${FIRECLAW_PC_PREFIX})
+# pkg-config: paths are relative to the file, so that an installed tree may be moved. The system's own is not, and
+# pkg-config leaves out folders that are searched anyway only where it recognises them.
+if(CMAKE_INSTALL_PREFIX STREQUAL /usr)
+  set(FIRECLAW_PC_PREFIX /usr)
+else()
+  file(RELATIVE_PATH FIRECLAW_PC_PREFIX ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
+  string(REGEX REPLACE "/$" "" FIRECLAW_PC_PREFIX ${FIRECLAW_PC_PREFIX})
+  string(PREPEND FIRECLAW_PC_PREFIX "\${pcfiledir}/")
+endif()
 if(NOT BUILD_SHARED_LIBS)
   # What `pkg-config --static` adds. A shared library names what it needs itself, and nobody needs the headers of that.
   set(FIRECLAW_PC_REQUIRES "fmt simdjson nettle libnl-route-3.0")
@@ -31,12 +39,13 @@ install(FILES ${CMAKE_CURRENT_BINARY_DIR}/fireclaw.pc DESTINATION ${CMAKE_INSTAL
         COMPONENT development)
 
 if(TARGET fireclaw_cli)
-  install(TARGETS fireclaw_cli fireclaw_overseer RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT programs)
+  install(TARGETS fireclaw_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT programs)
+  install(TARGETS fireclaw_overseer RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT overseer)
 endif()
 if(TARGET guestd)
   install(TARGETS guestd RUNTIME DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/fireclaw COMPONENT programs)
 endif()
 install(DIRECTORY agent/bot agent/root DESTINATION ${CMAKE_INSTALL_DATADIR}/fireclaw/agent COMPONENT programs
         USE_SOURCE_PERMISSIONS PATTERN __pycache__ EXCLUDE)
-install(FILES LICENSE README.md ARCHITECTURE.md SECURITY.md CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR}
-        COMPONENT programs)
+install(FILES README.md ARCHITECTURE.md SECURITY.md DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT programs)
+install(FILES LICENSE CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT notices)

@@ -22,13 +22,14 @@ build_packages=(
 run_packages=("$qemu_package" busybox-static squashfs-tools e2fsprogs openssh-client ca-certificates libcurl4
   libnftables1 libssh2-1)
 # To build and test all of it: the framework, the Python package's; what images are made of and looked into with; IRC
-# servers, a cluster's scheduler; checkers.
+# servers, a cluster's scheduler; checkers; ccache, since Debian packages are made of a build of their own.
 test_packages=(
   doctest-dev python3 python3-yaml python3-pyhcl pybind11-dev python3-dev
   mmdebstrap uidmap umoci skopeo cpio xz-utils zstd lz4
   iproute2 ngircd inspircd openssl openssh-server
   slurmctld slurmd slurm-client
   clang-format mypy shellcheck doxygen
+  lintian ccache
 )
 
 started=$SECONDS
