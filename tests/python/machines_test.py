@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
+import tarfile
 import tempfile
 import threading
 import time
 import unittest
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import fireclaw
 from support import HOME, open_host, running, wait_until
@@ -157,6 +160,16 @@ class OneMachine(unittest.TestCase):
         self.assertLess(asyncio.run(main()), 30)
         self.assertEqual(self.vm.exec("pgrep -f 'sleep 100[0]'").out, b"")
 
+    def test_sixteen_tasks_run_commands_at_once_and_a_timeout_ends_one(self) -> None:
+        async def main() -> list[str]:
+            with self.assertRaises(asyncio.TimeoutError):
+                await asyncio.wait_for(fireclaw.to_thread(self.vm.exec, "sleep 1000"), 0.5)
+            results = await asyncio.gather(*(fireclaw.to_thread(self.vm.exec, f"echo {number}") for number in range(16)))
+            return [result.text for result in results]
+
+        self.assertEqual(asyncio.run(main()), [f"{number}\n" for number in range(16)])
+        self.assertEqual(self.vm.exec("pgrep -f 'sleep 100[0]'").out, b"")
+
     def test_files_are_copied_in_and_out(self) -> None:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
@@ -190,6 +203,23 @@ class Machines(unittest.TestCase):
         result = fireclaw.run("uname -r", host=self.host, timeout=60)
         self.assertTrue(result.ok)
         self.assertEqual(result.text.strip(), fireclaw.Image.info(self.host, "busybox").kernel_release)
+        self.assertEqual({vm.id for vm in fireclaw.VM.list(self.host)}, before)
+
+    def test_cancelling_the_task_of_a_run_ends_its_machine(self) -> None:
+        before = {vm.id for vm in fireclaw.VM.list(self.host)}
+
+        async def main() -> None:
+            up, loop = asyncio.Event(), asyncio.get_running_loop()
+            task = asyncio.create_task(fireclaw.to_thread(
+                fireclaw.run, "echo up; sleep 1000", host=self.host,
+                on_stdout=lambda data: loop.call_soon_threadsafe(up.set)))
+            await asyncio.wait_for(up.wait(), 60)
+            self.assertEqual(len({vm.id for vm in fireclaw.VM.list(self.host)} - before), 1)
+            task.cancel()
+            with self.assertRaises(asyncio.CancelledError):
+                await task
+
+        asyncio.run(main())
         self.assertEqual({vm.id for vm in fireclaw.VM.list(self.host)}, before)
 
     def test_the_end_of_with_ends_the_machine(self) -> None:
@@ -279,6 +309,43 @@ class Machines(unittest.TestCase):
 
     def host_engine(self) -> str:
         return os.environ.get("FIRECLAW_TEST_ENGINE", "auto")
+
+
+class Images(unittest.TestCase):
+    def test_an_image_is_built_from_a_folder_and_from_a_tar_used_and_removed(self) -> None:
+        host, name, steps = open_host(), f"python-{os.getpid()}", set[str]()
+
+        def use(root: fireclaw.RootSource, **more: Any) -> str:
+            config = fireclaw.ImageConfig(name, root, fireclaw.KernelOfImage("busybox"), **more)
+            built = fireclaw.Image.build(host, config)
+            self.assertEqual(fireclaw.Image.info(host, name), built)
+            with fireclaw.VM.run(host, fireclaw.VMConfig(image=name)) as vm:
+                return vm.exec("read word < /word; echo $word").text
+
+        with tempfile.TemporaryDirectory() as folder:
+            root = Path(folder) / "root"
+            (root / "bin").mkdir(parents=True)
+            shutil.copy("/bin/busybox", root / "bin/sh")
+            (root / "word").write_text("folder\n")
+            self.addCleanup(fireclaw.Image.remove, host, name)
+            self.assertEqual(use(fireclaw.DirectoryRoot(root), progress=lambda progress: steps.add(progress.step)),
+                             "folder\n")
+            self.assertTrue(steps)
+            with self.assertRaises(fireclaw.AlreadyExistsError):
+                use(fireclaw.DirectoryRoot(root))
+            (root / "word").write_text("tar\n")
+            with tarfile.open(Path(folder) / "root.tar.gz", "w:gz") as tar:
+                tar.add(root, arcname=".")
+            self.assertEqual(use(fireclaw.TarRoot(Path(folder) / "root.tar.gz"), replace=True), "tar\n")
+
+    def test_a_build_that_is_told_to_stop_leaves_no_image(self) -> None:
+        host, stop = open_host(), fireclaw.StopSource()
+        before = fireclaw.Image.list(host)
+        config = fireclaw.ImageConfig("never", kernel=fireclaw.KernelOfImage("busybox"), stop=stop,
+                                      progress=lambda progress: stop.request_stop())
+        with self.assertRaises(fireclaw.CancelledError):
+            fireclaw.Image.build(host, config)
+        self.assertEqual(fireclaw.Image.list(host), before)
 
 
 if __name__ == "__main__":

@@ -120,9 +120,9 @@ class ImageInfo:
     kernel_release: str
     kernel_source: str
     rootfs_type: str
-    #: What an OCI image runs unless told otherwise: its entrypoint and the arguments for it.
-    command: Sequence[str]
     #: SHA-256 over kernel, initramfs and root file system.
     digest: str
+    #: What an OCI image runs unless told otherwise: its entrypoint and the arguments for it; empty for other images.
+    command: Sequence[str]
     bytes: int
     created: datetime
