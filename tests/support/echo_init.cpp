@@ -38,15 +38,23 @@ void say(const std::string& text) {
   if (::write(STDERR_FILENO, text.data(), text.size()) < 0) return;
 }
 
+bool load(const std::filesystem::path& module) {
+  const int fd = ::open(module.c_str(), O_RDONLY | O_CLOEXEC);
+  const bool loaded = ::syscall(SYS_finit_module, fd, "", 0) == 0;
+  ::close(fd);
+  return loaded;
+}
+
+// Every module of the initramfs. One that needs another fails until that is there, so what failed is tried again for as
+// long as some succeed.
 void load_modules() {
   std::error_code none;
-  std::set<std::filesystem::path> files;  // names start with their order
-  for (const auto& entry : std::filesystem::directory_iterator{"/modules", none}) files.insert(entry.path());
-  for (const auto& file : files) {
-    const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
-    if (::syscall(SYS_finit_module, fd, "", 0) != 0) say("cannot load " + file.string() + "\n");
-    ::close(fd);
+  std::vector<std::filesystem::path> left;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator{"/lib/modules", none}) {
+    if (entry.path().extension() == ".ko") left.push_back(entry.path());
   }
+  while (std::erase_if(left, load) > 0) continue;
+  for (const auto& module : left) say("cannot load " + module.string() + "\n");
 }
 
 // Opens the four ports once the kernel has made their nodes, which it does some time after the driver is loaded.

@@ -25,7 +25,7 @@ namespace {
 
 struct Fixture {
   // First what may end the program as skipped, which destroys nothing: no folder is there to be left behind yet.
-  std::filesystem::path kernel = kernel_or_skip();
+  std::filesystem::path image = image_or_skip();
   std::unique_ptr<Driver> driver = make_tcg_driver();
   sys::TempDir folder{"/tmp", "fireclaw-qemu-"};
 

@@ -4,11 +4,10 @@
 #include <poll.h>
 #include <sys/stat.h>
 
-#include <array>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
 
+#include "json/json.hpp"
 #include "sys/poll.hpp"
 #include "sys/process.hpp"
 
@@ -33,48 +32,38 @@ void add_member(std::string& archive, const std::string& name, unsigned mode, st
   pad();
 }
 
-// Folder of the modules that echo_init loads, in the order of their names; nullptr: the kernel needs none.
-const char* modules() { return std::getenv("FIRECLAW_TEST_KERNEL_MODULES"); }
-
-std::string make_initramfs() {
-  std::string archive;
-  add_member(archive, "dev", S_IFDIR | 0755, {});
+// The image's own initramfs, for its modules, with echo_init in the place of its /init: of two files of a name the
+// kernel keeps the second.
+std::string make_initramfs(const std::filesystem::path& image) {
+  auto archive = sys::read_file(image / "initramfs");
+  archive.append((4 - archive.size() % 4) % 4, '\0');
   add_member(archive, "init", S_IFREG | 0755, sys::read_file(ECHO_INIT));
-  if (modules() != nullptr) {
-    add_member(archive, "modules", S_IFDIR | 0755, {});
-    for (const auto& entry : std::filesystem::directory_iterator{modules()}) {
-      add_member(archive, "modules/" + entry.path().filename().string(), S_IFREG | 0644, sys::read_file(entry.path()));
-    }
-  }
   add_member(archive, "TRAILER!!!", 0, {});
   return archive;
 }
 
-KernelFormat format_of(const std::filesystem::path& kernel) {
-  std::array<char, 4> magic{};
-  std::ifstream{kernel}.read(magic.data(), magic.size());
-  return std::string_view{magic.data(), magic.size()} == "\177ELF" ? KernelFormat::Elf : KernelFormat::BzImage;
-}
-
 }  // namespace
 
-std::filesystem::path kernel_or_skip() {
-  const char* kernel = std::getenv("FIRECLAW_TEST_KERNEL");
-  if (kernel == nullptr) skip("FIRECLAW_TEST_KERNEL does not name a kernel");
-  return kernel;
+std::filesystem::path image_or_skip() {
+  for (const auto* name : {"FIRECLAW_TEST_HOME", "FIRECLAW_BUILD_HOME"}) {
+    if (const char* home = std::getenv(name)) return std::filesystem::path{home} / "images" / "busybox";
+  }
+  skip("neither FIRECLAW_TEST_HOME nor FIRECLAW_BUILD_HOME names a prepared home folder");
 }
 
 LaunchSpec spec_or_skip(const std::filesystem::path& folder, const std::string& id) {
-  const auto kernel = kernel_or_skip();
+  const auto image = image_or_skip();
   const auto initramfs = folder / "initramfs";
-  if (!std::filesystem::exists(initramfs)) sys::write_file_atomic(initramfs, make_initramfs());
+  if (!std::filesystem::exists(initramfs)) sys::write_file_atomic(initramfs, make_initramfs(image));
+  const auto kernel = json::Value::parse_file(image / "manifest.json").at("kernel");
   LaunchSpec spec;
   spec.id = id;
   spec.run_dir = folder / id;
   sys::make_directories(spec.run_dir);
-  spec.kernel = {kernel, format_of(kernel), modules() != nullptr ? VirtioBus::Pci : VirtioBus::Mmio};
+  spec.kernel = {image / "kernel", kernel.at("format").as_string() == "elf" ? KernelFormat::Elf : KernelFormat::BzImage,
+                 kernel.at("bus").as_string() == "pci" ? VirtioBus::Pci : VirtioBus::Mmio};
   spec.initramfs = initramfs;
-  spec.memory_mib = modules() != nullptr ? 128 : 64;
+  spec.memory_mib = 128;
   return spec;
 }
 

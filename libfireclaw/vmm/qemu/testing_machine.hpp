@@ -10,12 +10,11 @@
 /// What tests of the driver alone need: a kernel, an initramfs with echo_init, folders, and somebody to talk to it.
 namespace fireclaw::vmm::qemu::testing {
 
-/// A machine with the kernel that FIRECLAW_TEST_KERNEL names: one for virtio-mmio with everything built in, or one for
-/// PCI with its virtio modules in the folder that FIRECLAW_TEST_KERNEL_MODULES names, in the order of their names. Ends
-/// the test program as skipped, saying why, if there is none.
+/// The built-in image of the home folder that the vm tests share. Ends the test program as skipped, saying why, if
+/// there is none.
+std::filesystem::path image_or_skip();
+/// A machine with that image's kernel and modules, and echo_init.
 LaunchSpec spec_or_skip(const std::filesystem::path& folder, const std::string& id);
-/// The kernel that FIRECLAW_TEST_KERNEL names; skipped if there is none.
-std::filesystem::path kernel_or_skip();
 /// The QEMU to test; skipped if there is none.
 std::filesystem::path qemu_or_skip();
 std::unique_ptr<Driver> make_tcg_driver();
