@@ -10,14 +10,19 @@ std::stop_token token_of(const StopSource* stop) { return stop != nullptr ? stop
 
 void bind_watch(py::module_& module) {
   py::class_<AgentWatch>(module, "AgentWatch", "Turns readable (fileno()) once an agent's machine has ended.")
-      .def("fileno", &AgentWatch::fd, "For select, poll and asyncio's add_reader; owned by this object.")
-      .def("ended", &AgentWatch::ended)
+      .def("fileno", &AgentWatch::fd,
+           "fileno($self)\n--\n\n"
+           "For select, poll and asyncio's add_reader; owned by this object.")
+      .def("ended", &AgentWatch::ended,
+           "ended($self)\n--\n\n"
+           "Whether the machine has ended; does not wait.")
       .def(
           "wait",
           [](const AgentWatch& self, std::chrono::milliseconds timeout, const StopSource* stop) {
             return blocking(token_of(stop), [&](const std::stop_token& token) { return self.wait(timeout, token); });
           },
           py::arg("timeout"), py::arg("stop") = nullptr,
+          "wait($self, timeout, stop=None)\n--\n\n"
           "False if it had not ended after so many seconds or the stop.");
 }
 
@@ -25,14 +30,17 @@ void bind_shell(py::module_& module) {
   py::class_<ShellHandle>(module, "AgentShell", "A shell in an agent's machine, by SSH. Ends with its last reference.")
       .def(
           "wait", [](ShellHandle& self) { return wait_for(self); },
-          "Feeds input, delivers output and waits for the end. Call once.")
+          "wait($self)\n--\n\n"
+          "Feeds input, delivers output and waits for the end, which Ctrl-C brings about. Call once.")
       .def(
           "resize",
           [](ShellHandle& self, WindowSize size) {
             const auto running = self.get();
             blocking([&] { running->command.resize(size); });
           },
-          py::arg("size"), "Changes the size of the terminal.");
+          py::arg("size"),
+          "resize($self, size)\n--\n\n"
+          "Changes the size of the terminal.");
 }
 
 void bind_life(py::class_<AgentManager>& type) {
@@ -45,6 +53,7 @@ void bind_life(py::class_<AgentManager>& type) {
             });
           },
           py::arg("config"),
+          "start($self, config)\n--\n\n"
           "Starts an agent: workspace (made if missing), machine, bot. A failure undoes what was done.\n\n"
           "AlreadyExistsError if it runs; NotFoundError for an unknown template or a missing image; TimeoutError,\n"
           "VmmError, GuestError with what the machine said.")
@@ -54,68 +63,95 @@ void bind_life(py::class_<AgentManager>& type) {
             blocking([&] { self.stop(name, grace); });
           },
           py::arg("name"), py::arg("grace") = std::chrono::milliseconds{5000},
-          "The bot says goodbye, the guest unmounts, the engine ends; by force after `grace` and ten seconds.")
+          "stop($self, name, grace=5.0)\n--\n\n"
+          "The bot says goodbye, the guest unmounts, the engine ends; by force after `grace` and ten seconds. No error "
+          "if it\n"
+          "does not run; NotFoundError if there is no such agent.")
       .def(
           "restart",
           [](AgentManager& self, const std::string& name, const StopSource* stop) {
             return blocking(token_of(stop), [&](const std::stop_token& token) { return self.restart(name, token); });
           },
-          py::arg("name"), py::arg("stop") = nullptr, "stop() if it runs, and start() with the settings it has.")
+          py::arg("name"), py::arg("stop") = nullptr,
+          "restart($self, name, stop=None)\n--\n\n"
+          "stop() if it runs, and start() with the settings it has; what those raise.")
       .def(
           "remove", [](AgentManager& self, const std::string& name) { blocking([&] { self.remove(name); }); },
-          py::arg("name"), "Forgets a stopped agent; its workspace stays. InvalidStateError while it runs.")
+          py::arg("name"),
+          "remove($self, name)\n--\n\n"
+          "Forgets a stopped agent; its workspace stays. InvalidStateError while it runs.")
       .def(
           "pause", [](AgentManager& self, const std::string& name) { blocking([&] { self.pause(name); }); },
-          py::arg("name"), "Stops the CPUs of its machine.")
+          py::arg("name"),
+          "pause($self, name)\n--\n\n"
+          "Stops the CPUs of its machine. NotFoundError; InvalidStateError if it does not run.")
       .def(
           "resume", [](AgentManager& self, const std::string& name) { blocking([&] { self.resume(name); }); },
-          py::arg("name"), "Lets a paused agent go on.")
+          py::arg("name"),
+          "resume($self, name)\n--\n\n"
+          "Lets a paused agent go on. NotFoundError; InvalidStateError if it does not run.")
       .def(
           "reload",
           [](AgentManager& self, const std::string& name, const AgentSettings& settings) {
             return blocking([&] { return self.reload(name, settings); });
           },
           py::arg("name"), py::arg("settings"),
-          "Gives a running agent other settings without it leaving IRC, or a stopped one for its next start.")
+          "reload($self, name, settings)\n--\n\n"
+          "Gives a running agent other settings without it leaving IRC, or a stopped one for its next start.\n\n"
+          "NotFoundError; InvalidArgumentError for a setting that cannot be, and then nothing is changed.")
       .def(
           "reconcile", [](AgentManager& self) { return blocking([&] { return self.reconcile(); }); },
+          "reconcile($self)\n--\n\n"
           "Compares what is recorded with what runs: adopts, cleans, ends orphans.");
 }
 
 void bind_questions(py::class_<AgentManager>& type) {
   type.def(
           "templates", [](const AgentManager& self) { return blocking([&] { return self.templates(); }); },
+          "templates($self)\n--\n\n"
           "What agents are made from, by name: files of templates/ and the built-in ones.")
       .def(
           "find_template",
           [](const AgentManager& self, const std::string& name) {
             return blocking([&] { return self.find_template(name); });
           },
-          py::arg("name"), "NotFoundError, or InvalidArgumentError naming file and field.")
+          py::arg("name"),
+          "find_template($self, name)\n--\n\n"
+          "What agents of that kind are made from. NotFoundError, or InvalidArgumentError naming file and field.")
       .def(
           "list", [](const AgentManager& self) { return blocking([&] { return self.list(); }); },
+          "list($self)\n--\n\n"
           "All agents, also stopped ones, by name. Quick: asks no guest.")
       .def(
           "info",
           [](const AgentManager& self, const std::string& name) { return blocking([&] { return self.info(name); }); },
-          py::arg("name"), "NotFoundError if there is no such agent.")
+          py::arg("name"),
+          "info($self, name)\n--\n\n"
+          "One of list(). NotFoundError if there is no such agent.")
       .def(
           "status",
           [](AgentManager& self, const std::string& name, std::chrono::milliseconds timeout) {
             return blocking([&] { return self.status(name, timeout); });
           },
           py::arg("name"), py::arg("timeout") = std::chrono::milliseconds{5000},
-          "info(), with what the bot says of itself within so many seconds.")
+          "status($self, name, timeout=5.0)\n--\n\n"
+          "info(), with what the bot says of itself (online, channels, last_error) within `timeout` seconds. "
+          "NotFoundError.")
       .def(
           "watch",
           [](const AgentManager& self, const std::string& name) { return blocking([&] { return self.watch(name); }); },
-          py::arg("name"), "InvalidStateError if it does not run.")
+          py::arg("name"),
+          "watch($self, name)\n--\n\n"
+          "What tells of its machine's end. NotFoundError; InvalidStateError if it does not run.")
       .def(
           "logs",
           [](AgentManager& self, const std::string& name, std::size_t lines) {
             return text(blocking([&] { return self.logs(name, lines); }));
           },
-          py::arg("name"), py::arg("lines") = 0, "The last lines of what the bot wrote; 0: all that is kept.")
+          py::arg("name"), py::arg("lines") = 0,
+          "logs($self, name, lines=0)\n--\n\n"
+          "The last lines of what the bot wrote, also of a stopped agent. 0: all that is kept, two files of 256 KiB.\n"
+          "NotFoundError.")
       .def(
           "follow_logs",
           [](AgentManager& self, const std::string& name, std::size_t lines, const py::object& on_output,
@@ -125,11 +161,16 @@ void bind_questions(py::class_<AgentManager>& type) {
                      [&](const std::stop_token& token) { self.follow_logs(name, lines, callback, token); });
           },
           py::arg("name"), py::arg("lines"), py::arg("on_output"), py::arg("stop") = nullptr,
-          "Delivers what the bot writes from now on, after the last `lines`, until the stop or the machine's end.")
+          "follow_logs($self, name, lines, on_output, stop=None)\n--\n\n"
+          "Calls on_output, on this thread, with what the bot writes from now on (bytes), after the last `lines`; "
+          "returns\n"
+          "after the stop or the machine's end. NotFoundError; InvalidStateError if it does not run.")
       .def(
           "memory",
           [](AgentManager& self, const std::string& name) { return text(blocking([&] { return self.memory(name); })); },
-          py::arg("name"), "MEMORY.md of its workspace.");
+          py::arg("name"),
+          "memory($self, name)\n--\n\n"
+          "MEMORY.md of its workspace, whether it runs or not. NotFoundError.");
 }
 
 void bind_commands(py::class_<AgentManager>& type) {
@@ -143,14 +184,19 @@ void bind_commands(py::class_<AgentManager>& type) {
             });
           },
           py::arg("name"), py::arg("command"),
-          "Runs a command in its machine, as VM.exec does; as `agent` in /workspace unless the options say otherwise.")
+          "exec($self, name, command, **options)\n--\n\n"
+          "Runs a command in its machine, with the options of VM.exec; as `agent` in /workspace unless they say "
+          "otherwise.\n\n"
+          "NotFoundError; InvalidStateError if it does not run; GuestError.")
       .def(
           "spawn",
           [](AgentManager& self, const std::string& name, const py::object& command, const py::kwargs& keywords) {
             return start_command(exec_options(command, keywords),
                                  [&](ExecOptions options) { return self.spawn(name, std::move(options)); });
           },
-          py::arg("name"), py::arg("command"), "Starts a command; see exec().")
+          py::arg("name"), py::arg("command"),
+          "spawn($self, name, command, **options)\n--\n\n"
+          "Starts a command in its machine; see exec(). InvalidStateError if it does not run.")
       .def(
           "ssh",
           [](AgentManager& self, const std::string& name, const py::object& command, const py::kwargs& keywords) {
@@ -159,6 +205,7 @@ void bind_commands(py::class_<AgentManager>& type) {
                                  [&](ExecOptions options) { return self.ssh(name, std::move(options)); });
           },
           py::arg("name"), py::arg("command") = py::none(),
+          "ssh($self, name, command=None, **options)\n--\n\n"
           "Logs in by SSH as user `agent`; runs the command, or the login shell. UnsupportedError if the machine has\n"
           "no address of its own.")
       .def(
@@ -166,7 +213,10 @@ void bind_commands(py::class_<AgentManager>& type) {
           [](const AgentManager& self, const std::string& name) {
             return VMHandle{blocking([&] { return self.machine(name); })};
           },
-          py::arg("name"), "A handle on its machine; letting go of it does not end it. InvalidStateError.");
+          py::arg("name"),
+          "machine($self, name)\n--\n\n"
+          "A handle on its machine; letting go of it does not end it. NotFoundError; InvalidStateError if it does not "
+          "run.");
 }
 
 }  // namespace

@@ -61,10 +61,12 @@ void bind_stop(py::module_& module) {
             py::gil_scoped_release released;
             self.source().request_stop();
           },
+          "request_stop($self)\n--\n\n"
           "Ends what was given this source, now and later. May be called any number of times, from any thread.")
       .def(
           "stop_requested", [](const StopSource& self) { return self.token().stop_requested(); },
-          "Whether request_stop() has been called.");
+          "stop_requested($self)\n--\n\n"
+          "Whether request_stop() has been called, here or at its parent.");
 }
 
 }  // namespace fireclaw::python

@@ -15,6 +15,7 @@ void bind_host(py::module_& module) {
             return blocking([&] { return Host::open(converted); });
           },
           py::arg("options") = py::none(),
+          "open(options=None)\n--\n\n"
           "Opens the home folder, made if missing. Runs nothing.\n\n"
           "Without options: $FIRECLAW_HOME, else ~/.fireclaw. CorruptError if its config.json is torn or foreign;\n"
           "PermissionDeniedError if the folder belongs to somebody else.")
@@ -32,14 +33,17 @@ void bind_host(py::module_& module) {
             });
           },
           py::arg("options") = py::none(),
+          "setup($self, options=None)\n--\n\n"
           "Prepares the home folder: kernel, built-in image, engines, first snapshot.\n\n"
           "Steps that are done are skipped, so it can be called again after an interruption. CancelledError after a\n"
           "stop.")
       .def(
           "doctor", [](const Host& self) { return blocking([&] { return self.doctor(); }); },
+          "doctor($self)\n--\n\n"
           "What works here, what is missing, and what mends it. Boots nothing.")
       .def(
           "engines", [](const Host& self) { return blocking([&] { return self.engines(); }); },
+          "engines($self)\n--\n\n"
           "What was seen when engines were asked to boot kernels here.")
       .def(
           "probe",
@@ -48,10 +52,12 @@ void bind_host(py::module_& module) {
                             [&](const std::stop_token& token) { return self.probe(image, token); });
           },
           py::arg("image"), py::arg("stop") = nullptr,
+          "probe($self, image, stop=None)\n--\n\n"
           "Boots `image` with every engine there is and records what was seen.\n\n"
           "Takes up to 15 s for each engine that hangs, 90 s for emulation. NotFoundError, CancelledError.")
       .def(
           "collect_garbage", [](Host& self) { return blocking([&] { return self.collect_garbage(); }); },
+          "collect_garbage($self)\n--\n\n"
           "Ends machines whose owner is gone and removes what interrupted work left behind.")
       .def("__repr__", [](const Host& self) { return "Host(home=" + self.home().string() + ")"; });
 }

@@ -14,18 +14,24 @@ void bind_image(py::module_& module) {
             });
           },
           py::arg("host"), py::arg("config"),
-          "Builds an image. AlreadyExistsError if the name is taken and `replace` is not set; an interrupted build\n"
-          "leaves no image.")
+          "build(host, config)\n--\n\n"
+          "Builds an image; an interrupted build leaves none. AlreadyExistsError if the name is taken and `replace` is "
+          "not\n"
+          "set; NotFoundError for a source that is not there; IoError with what a tool said; CancelledError.")
       .def_static(
           "list", [](const Host& host) { return blocking([&] { return Image::list(host); }); }, py::arg("host"),
+          "list(host)\n--\n\n"
           "All images, by name.")
       .def_static(
           "info",
           [](const Host& host, const std::string& name) { return blocking([&] { return Image::info(host, name); }); },
-          py::arg("host"), py::arg("name"), "NotFoundError if there is none of that name; CorruptError if it is torn.")
+          py::arg("host"), py::arg("name"),
+          "info(host, name)\n--\n\n"
+          "One of list(). NotFoundError if there is none of that name; CorruptError if it is torn.")
       .def_static(
           "remove", [](const Host& host, const std::string& name) { blocking([&] { Image::remove(host, name); }); },
           py::arg("host"), py::arg("name"),
+          "remove(host, name)\n--\n\n"
           "Removes an image and its snapshots. Machines that run from it are not disturbed. NotFoundError.");
 }
 

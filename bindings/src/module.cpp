@@ -51,7 +51,9 @@ PYBIND11_MODULE(_fireclaw, module) {
   bind_pool(module);
 
   module.def(
-      "version", [] { return std::string{version()}; }, "The version of the library that is loaded, e.g. \"0.1.0\".");
+      "version", [] { return std::string{version()}; },
+      "version()\n--\n\n"
+      "The version of the library that is loaded, e.g. \"0.1.0\".");
   module.def(
       "_defaults",
       [] {
@@ -60,6 +62,7 @@ PYBIND11_MODULE(_fireclaw, module) {
                                TarRoot, OciRoot, SetupOptions, ImageConfig, NatOptions, VMConfig, ServiceOptions,
                                WorkspaceConfig, PoolConfig, AgentSettings, AgentConfig>();
       },
+      "_defaults()\n--\n\n"
       "What C++ makes of each struct when nothing is said; the tests compare it with the dataclasses.");
   module.def(
       "_enumerators",
@@ -67,5 +70,6 @@ PYBIND11_MODULE(_fireclaw, module) {
         return enumerators<ErrorCode, LogLevel, Engine, StartMode, VMState, CheckStatus, NetworkMode, Egress,
                            RestartPolicy, ServiceState, AgentState>();
       },
+      "_enumerators()\n--\n\n"
       "The values of each enum in C++; the tests compare them with Python's.");
 }

@@ -9,14 +9,17 @@ void bind_network(py::module_& module) {
                       "Machines bring it up when they start, so nobody needs to call up() first.")
       .def_static(
           "info", [](const Host& host) { return blocking([&] { return Network::info(host); }); }, py::arg("host"),
+          "info(host)\n--\n\n"
           "What the network is like and who uses it; changes nothing. CorruptError if config.json is torn.")
       .def_static(
           "up", [](const Host& host) { blocking([&] { Network::up(host); }); }, py::arg("host"),
+          "up(host)\n--\n\n"
           "Makes bridge and firewall rules where they are missing.\n\n"
           "PermissionDeniedError without CAP_NET_ADMIN; InvalidStateError if something is in the way of the bridge or\n"
           "of its subnet; UnsupportedError if the kernel lacks something.")
       .def_static(
           "down", [](const Host& host) { return blocking([&] { return Network::down(host); }); }, py::arg("host"),
+          "down(host)\n--\n\n"
           "Removes both. False if there was nothing. InvalidStateError while machines are attached.")
       .def_static(
           "best_mode",
@@ -24,6 +27,7 @@ void bind_network(py::module_& module) {
             return blocking([&] { return Network::best_mode(host, image); });
           },
           py::arg("host"), py::arg("image") = "busybox",
+          "best_mode(host, image='busybox')\n--\n\n"
           "NAT where it can be used, else USER if the engine that `image` would run on has it, else NONE.");
 }
 

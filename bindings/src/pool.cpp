@@ -25,7 +25,10 @@ void bind_pool(py::module_& module) {
             return PoolHandle{blocking([&] { return Pool::create(host, given); })};
           },
           py::arg("host"), py::arg("config") = py::none(),
-          "Returns at once. InvalidArgumentError for a size that cannot be, and what VM.create raises.")
+          "create(host, config=None)\n--\n\n"
+          "A pool whose machines are being started; returns at once. InvalidArgumentError for a size that cannot be, "
+          "and what\n"
+          "VM.create raises.")
       .def(
           "take",
           [](PoolHandle& self, std::chrono::milliseconds timeout, const StopSource* stop) {
@@ -34,11 +37,16 @@ void bind_pool(py::module_& module) {
                                      [&](const std::stop_token& token) { return pool->take(timeout, token); })};
           },
           py::arg("timeout") = std::chrono::milliseconds{60'000}, py::arg("stop") = nullptr,
+          "take($self, timeout=60.0, stop=None)\n--\n\n"
           "A machine that has answered and runs nothing yet. TimeoutError after so many seconds; CancelledError; what\n"
           "the start of a machine raised, if none is ready.")
       .def(
-          "ready", [](const PoolHandle& self) { return self.get()->ready(); }, "How many are ready.")
-      .def("close", &close, "Ends the machines that were not taken.")
+          "ready", [](const PoolHandle& self) { return self.get()->ready(); },
+          "ready($self)\n--\n\n"
+          "How many machines are ready to be taken.")
+      .def("close", &close,
+           "close($self)\n--\n\n"
+           "Ends the machines that were not taken.")
       .def("__enter__", [](const py::object& self) { return self; })
       .def("__exit__", [](PoolHandle& self, const py::args&) { close(self); });
 }

@@ -9,6 +9,7 @@ void bind_process(py::module_& module) {
                             "send_signal() and resize() may be called while another thread waits.")
       .def(
           "wait", [](ProcessHandle& self) { return wait_for(self); },
+          "wait($self)\n--\n\n"
           "Feeds stdin, delivers output and waits for the end. Call once. Ctrl-C ends the command.")
       .def(
           "send_signal",
@@ -16,14 +17,18 @@ void bind_process(py::module_& module) {
             const auto running = self.get();
             blocking([&] { running->command.send_signal(number); });
           },
-          py::arg("number"), "Sends the command's process group a signal, e.g. signal.SIGTERM.")
+          py::arg("number"),
+          "send_signal($self, number)\n--\n\n"
+          "Sends the command's process group a signal, e.g. signal.SIGTERM.")
       .def(
           "resize",
           [](ProcessHandle& self, WindowSize size) {
             const auto running = self.get();
             blocking([&] { running->command.resize(size); });
           },
-          py::arg("size"), "Changes the size of the command's terminal.");
+          py::arg("size"),
+          "resize($self, size)\n--\n\n"
+          "Changes the size of the command's terminal.");
 }
 
 }  // namespace fireclaw::python

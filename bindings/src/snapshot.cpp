@@ -17,6 +17,7 @@ void bind_snapshot(py::module_& module) {
             });
           },
           py::arg("host"), py::arg("config") = py::none(), py::arg("name") = "", py::arg("replace") = false,
+          "create(host, config=None, name='', replace=False)\n--\n\n"
           "Boots a machine, waits until it is ready, saves it and ends it.\n\n"
           "Without a name it becomes the one that VMConfig(snapshot=\"\") finds. AlreadyExistsError, VmmError,\n"
           "TimeoutError, CancelledError.")
@@ -25,15 +26,20 @@ void bind_snapshot(py::module_& module) {
           [](const Host& host, const std::string& name) {
             return blocking([&] { return Snapshot::open(host, name); });
           },
-          py::arg("host"), py::arg("name"), "NotFoundError if there is none.")
+          py::arg("host"), py::arg("name"),
+          "open(host, name)\n--\n\n"
+          "The snapshot of that name. NotFoundError if there is none.")
       .def_static(
           "list", [](const Host& host) { return blocking([&] { return Snapshot::list(host); }); }, py::arg("host"),
+          "list(host)\n--\n\n"
           "All snapshots, by name; torn ones are listed as unusable.")
       .def_static(
           "remove", [](const Host& host, const std::string& name) { blocking([&] { Snapshot::remove(host, name); }); },
-          py::arg("host"), py::arg("name"), "Machines restored from it live on. NotFoundError.")
-      .def_property_readonly("name", &Snapshot::name)
-      .def_property_readonly("info", &Snapshot::info)
+          py::arg("host"), py::arg("name"),
+          "remove(host, name)\n--\n\n"
+          "Machines restored from it live on. NotFoundError.")
+      .def_property_readonly("name", &Snapshot::name, "Its name.")
+      .def_property_readonly("info", &Snapshot::info, "What was known of it when this object was made.")
       .def(
           "restore",
           [](const Snapshot& self, const Host& host, const std::optional<VMConfig>& given) {
@@ -44,6 +50,7 @@ void bind_snapshot(py::module_& module) {
             })};
           },
           py::arg("host"), py::arg("config") = py::none(),
+          "restore($self, host, config=None)\n--\n\n"
           "A started machine. Image, CPUs and memory are the snapshot's. InvalidArgumentError for a network if the\n"
           "snapshot has no network device.")
       .def("__repr__", [](const Snapshot& self) { return "<Snapshot " + self.name() + ">"; });

@@ -23,6 +23,7 @@ void bind_factories(py::class_<VMHandle>& type) {
             return VMHandle{blocking([&] { return VM::create(host, given); })};
           },
           py::arg("host"), py::arg("config") = py::none(),
+          "create(host, config=None)\n--\n\n"
           "Checks the configuration and prepares the machine's folder; nothing runs yet.\n\n"
           "NotFoundError for an unknown image or snapshot; InvalidStateError before setup.")
       .def_static(
@@ -34,20 +35,26 @@ void bind_factories(py::class_<VMHandle>& type) {
               return VM::run(host, given);
             })};
           },
-          py::arg("host"), py::arg("config") = py::none(), "create() and start().")
+          py::arg("host"), py::arg("config") = py::none(),
+          "run(host, config=None)\n--\n\n"
+          "A machine that runs: create() and start(), with what those raise. CancelledError after a stop.")
       .def_static(
           "attach",
           [](const Host& host, const std::string& id) {
             return VMHandle{blocking([&] { return VM::attach(host, id); })};
           },
           py::arg("host"), py::arg("id"),
+          "attach(host, id)\n--\n\n"
           "Takes hold of a detached machine. NotFoundError if there is none or it has ended.")
       .def_static(
           "list", [](const Host& host) { return blocking([&] { return VM::list(host); }); }, py::arg("host"),
+          "list(host)\n--\n\n"
           "All machines of the home folder whose engine runs, oldest first.")
       .def_static(
           "kill_by_id", [](const Host& host, const std::string& id) { blocking([&] { VM::kill(host, id); }); },
-          py::arg("host"), py::arg("id"), "Ends the machine with this id, whoever owns it. NotFoundError.");
+          py::arg("host"), py::arg("id"),
+          "kill_by_id(host, id)\n--\n\n"
+          "Ends the machine with this id, whoever owns it. NotFoundError.");
 }
 
 void bind_life(py::class_<VMHandle>& type) {
@@ -57,7 +64,11 @@ void bind_life(py::class_<VMHandle>& type) {
             const auto vm = self.get();
             blocking([&] { vm->start(); });
           },
-          "Restores or boots; returns once the machine's CPUs run. VmmError, TimeoutError, NotFoundError.")
+          "start($self)\n--\n\n"
+          "Restores or boots; returns once the machine's CPUs run, and the first command waits for the guest.\n\n"
+          "VmmError; TimeoutError after VMConfig.start_timeout; NotFoundError if a snapshot is required and none "
+          "fits;\n"
+          "CancelledError after VMConfig.stop.")
       .def(
           "wait_ready",
           [](VMHandle& self, std::chrono::milliseconds timeout) {
@@ -65,6 +76,7 @@ void bind_life(py::class_<VMHandle>& type) {
             blocking([&] { vm->wait_ready(timeout); });
           },
           py::arg("timeout"),
+          "wait_ready($self, timeout)\n--\n\n"
           "Waits, so many seconds at most, for the guest. TimeoutError with the console's last lines.")
       .def(
           "pause",
@@ -72,6 +84,7 @@ void bind_life(py::class_<VMHandle>& type) {
             const auto vm = self.get();
             blocking([&] { vm->pause(); });
           },
+          "pause($self)\n--\n\n"
           "Stops the machine's CPUs. InvalidStateError if it does not run.")
       .def(
           "resume",
@@ -79,7 +92,8 @@ void bind_life(py::class_<VMHandle>& type) {
             const auto vm = self.get();
             blocking([&] { vm->resume(); });
           },
-          "Lets a paused machine go on.")
+          "resume($self)\n--\n\n"
+          "Lets a paused machine go on. InvalidStateError if it does not run.")
       .def(
           "stop",
           [](VMHandle& self, std::chrono::milliseconds grace) {
@@ -87,6 +101,7 @@ void bind_life(py::class_<VMHandle>& type) {
             blocking([&] { vm->stop(grace); });
           },
           py::arg("grace") = std::chrono::milliseconds{2000},
+          "stop($self, grace=2.0)\n--\n\n"
           "Orderly end: SIGTERM, after `grace` seconds SIGKILL, file systems are synced, the engine ends.")
       .def(
           "kill",
@@ -94,6 +109,7 @@ void bind_life(py::class_<VMHandle>& type) {
             const auto vm = self.get();
             blocking([&] { vm->kill(); });
           },
+          "kill($self)\n--\n\n"
           "Ends the engine at once. No error if it has ended.")
       .def(
           "snapshot",
@@ -102,6 +118,7 @@ void bind_life(py::class_<VMHandle>& type) {
             return blocking([&] { return vm->snapshot(name); });
           },
           py::arg("name"),
+          "snapshot($self, name)\n--\n\n"
           "Saves the machine as snapshot `name` and lets it go on. Commands that run are ended first; services go "
           "on.\n\n"
           "AlreadyExistsError; InvalidStateError if the machine has a workspace or a scratch disk.")
@@ -111,15 +128,20 @@ void bind_life(py::class_<VMHandle>& type) {
             const auto vm = self.get();
             return text(blocking([&] { return vm->console_log(max_bytes); }));
           },
-          py::arg("max_bytes") = 65536, "The last part of what the guest wrote to its console.")
+          py::arg("max_bytes") = 65536,
+          "console_log($self, max_bytes=65536)\n--\n\n"
+          "The last part of what the guest wrote to its console, at most `max_bytes`; what is not UTF-8 is replaced.")
       .def(
           "info",
           [](VMHandle& self) {
             const auto vm = self.get();
             return blocking([&] { return vm->info(); });
           },
-          "What the machine is and how it is.")
-      .def("close", &close, "Ends the machine, unless it is detached, and lets go of it. `with` does this.")
+          "info($self)\n--\n\n"
+          "What the machine is and how it is. Quick: asks no guest.")
+      .def("close", &close,
+           "close($self)\n--\n\n"
+           "Ends the machine, unless it is detached, and lets go of it. `with` does this.")
       .def("__enter__", [](const py::object& self) { return self; })
       .def("__exit__", [](VMHandle& self, const py::args&) { close(self); })
       .def("__repr__", [](const VMHandle& self) {
@@ -141,9 +163,23 @@ void bind_commands(py::class_<VMHandle>& type) {
             });
           },
           py::arg("command"),
+          "exec($self, command, **options)\n--\n\n"
           "Runs a command to its end: a shell line (str), a program with arguments (list), or ExecOptions.\n\n"
-          "Keywords are fields of ExecOptions. An exit status, a timeout and a stop are values of the result, not\n"
-          "exceptions; what a callback raises ends the command and is raised here. GuestError if the guest is gone.")
+          "Options, which are fields of ExecOptions:\n\n"
+          "  env                   variables added to the guest's own\n"
+          "  cwd                   its working directory; \"\": the image's, else the user's home\n"
+          "  user                  name or \"uid[:gid]\"; \"\": the image's, else root\n"
+          "  input, input_fd       what it reads: bytes or str, or an open file; without: /dev/null\n"
+          "  tty, window_size      a terminal of its own, in character cells; all output is then stdout\n"
+          "  timeout               seconds, then SIGKILL and result.timed_out; None: no limit\n"
+          "  stop                  a StopSource: SIGTERM, two seconds later SIGKILL, and result.cancelled\n"
+          "  on_stdout, on_stderr  called with bytes as they appear, on this thread; without: collected\n"
+          "  max_output_bytes      collected per stream; the rest is dropped and result.truncated is set\n\n"
+          "An exit status, a timeout and a stop are values of the result, not exceptions. What a callback raises ends "
+          "the\n"
+          "command and is raised here. GuestError if the guest is gone, InvalidStateError if the machine does not "
+          "run,\n"
+          "NotFoundError for an unknown user.")
       .def(
           "spawn",
           [](VMHandle& self, const py::object& command, const py::kwargs& keywords) {
@@ -151,7 +187,11 @@ void bind_commands(py::class_<VMHandle>& type) {
             return start_command(exec_options(command, keywords),
                                  [&](ExecOptions options) { return vm->spawn(std::move(options)); });
           },
-          py::arg("command"), "Starts a command; the arguments are those of exec().")
+          py::arg("command"),
+          "spawn($self, command, **options)\n--\n\n"
+          "Starts a command: a Process, which is waited for. Arguments and errors are those of exec(); callbacks are "
+          "called\n"
+          "by Process.wait().")
       .def(
           "stream",
           [](const py::object& self, const py::object& command, const py::kwargs& keywords) {
@@ -159,7 +199,10 @@ void bind_commands(py::class_<VMHandle>& type) {
                 .attr("Stream")(self.attr("spawn"), type_named("exec_options")(command, **keywords));
           },
           py::arg("command"),
-          "Starts a command whose output is iterated over: (\"stdout\" or \"stderr\", bytes), as it appears.")
+          "stream($self, command, **options)\n--\n\n"
+          "Starts a command whose output is iterated over: (\"stdout\" or \"stderr\", bytes), as it appears. Options "
+          "are those\n"
+          "of exec() but for the callbacks. Leaving the Stream's `with` block ends the command.")
       .def(
           "copy_in",
           [](VMHandle& self, const std::filesystem::path& source, const std::filesystem::path& target,
@@ -169,7 +212,9 @@ void bind_commands(py::class_<VMHandle>& type) {
                             [&](const std::stop_token& token) { return vm->copy_in(source, target.string(), token); });
           },
           py::arg("source"), py::arg("target"), py::arg("stop") = nullptr,
-          "Copies a host file or folder into the guest, as cp -a does. NotFoundError, CancelledError.")
+          "copy_in($self, source, target, stop=None)\n--\n\n"
+          "Copies a host file or folder into the guest, as cp -a does; says how many files and bytes that were.\n\n"
+          "NotFoundError if there is no such file, or no such folder to put it in; CancelledError.")
       .def(
           "copy_out",
           [](VMHandle& self, const std::filesystem::path& source, const std::filesystem::path& target,
@@ -179,7 +224,10 @@ void bind_commands(py::class_<VMHandle>& type) {
                             [&](const std::stop_token& token) { return vm->copy_out(source.string(), target, token); });
           },
           py::arg("source"), py::arg("target"), py::arg("stop") = nullptr,
-          "Copies a guest file or folder to the host. Whatever the guest says, nothing is written outside `target`.");
+          "copy_out($self, source, target, stop=None)\n--\n\n"
+          "Copies a guest file or folder to the host, as cp -a does. Whatever the guest says, nothing is written "
+          "outside\n"
+          "`target`; symbolic links are copied as such. NotFoundError, IoError, CancelledError.");
 }
 
 void bind_services(py::class_<VMHandle>& type) {
@@ -190,6 +238,7 @@ void bind_services(py::class_<VMHandle>& type) {
             blocking([&] { vm->start_service(options); });
           },
           py::arg("options"),
+          "start_service($self, options)\n--\n\n"
           "Starts a service, which then belongs to the guest. AlreadyExistsError if one of its name runs;\n"
           "NotFoundError if the guest has no such program.")
       .def(
@@ -199,6 +248,7 @@ void bind_services(py::class_<VMHandle>& type) {
             blocking([&] { vm->signal_service(name, number); });
           },
           py::arg("name"), py::arg("number"),
+          "signal_service($self, name, number)\n--\n\n"
           "Sends a signal to the service's own process. NotFoundError; InvalidStateError if it is not running.")
       .def(
           "stop_service",
@@ -207,6 +257,7 @@ void bind_services(py::class_<VMHandle>& type) {
             blocking([&] { vm->stop_service(name, grace); });
           },
           py::arg("name"), py::arg("grace") = std::chrono::milliseconds{10'000},
+          "stop_service($self, name, grace=10.0)\n--\n\n"
           "SIGTERM to the service's process group, SIGKILL after `grace` seconds. Returns once it has ended.")
       .def(
           "services",
@@ -214,7 +265,9 @@ void bind_services(py::class_<VMHandle>& type) {
             const auto vm = self.get();
             return blocking([&] { return vm->services(); });
           },
-          "All services that were started, by name, also those that have ended.");
+          "services($self)\n--\n\n"
+          "All services that were started, by name, also those that have ended. InvalidStateError if the machine does "
+          "not run.");
 }
 
 }  // namespace

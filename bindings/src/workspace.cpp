@@ -19,7 +19,10 @@ void bind_factories(py::class_<Workspace>& type) {
           [](const Host& host, const WorkspaceConfig& config) {
             return blocking([&] { return Workspace::create(host, config); });
           },
-          py::arg("host"), py::arg("config"), "AlreadyExistsError if the name is taken.")
+          py::arg("host"), py::arg("config"),
+          "create(host, config)\n--\n\n"
+          "A new one, which holds MEMORY.md and an empty folder memory. AlreadyExistsError if the name is taken;\n"
+          "InvalidArgumentError for a name or size that cannot be.")
       .def_static(
           "create_from_tar",
           [](const Host& host, const WorkspaceConfig& config, const py::object& tar, const StopSource* stop) {
@@ -29,6 +32,7 @@ void bind_factories(py::class_<Workspace>& type) {
             });
           },
           py::arg("host"), py::arg("config"), py::arg("tar"), py::arg("stop") = nullptr,
+          "create_from_tar(host, config, tar, stop=None)\n--\n\n"
           "A new one that holds what is in the tar (plain or compressed) read from an open file, from where its\n"
           "descriptor stands. On failure there is none.")
       .def_static(
@@ -36,13 +40,19 @@ void bind_factories(py::class_<Workspace>& type) {
           [](const Host& host, const std::string& name) {
             return blocking([&] { return Workspace::open(host, name); });
           },
-          py::arg("host"), py::arg("name"), "NotFoundError if there is none; CorruptError if its record is torn.")
+          py::arg("host"), py::arg("name"),
+          "open(host, name)\n--\n\n"
+          "The workspace of that name. NotFoundError if there is none; CorruptError if its record is torn.")
       .def_static(
           "list", [](const Host& host) { return blocking([&] { return Workspace::list(host); }); }, py::arg("host"),
+          "list(host)\n--\n\n"
           "All, by name; of broken ones `problem` says what is wrong.")
       .def_static(
           "remove", [](const Host& host, const std::string& name) { blocking([&] { Workspace::remove(host, name); }); },
-          py::arg("host"), py::arg("name"), "Also a broken one. InvalidStateError while somebody has it.");
+          py::arg("host"), py::arg("name"),
+          "remove(host, name)\n--\n\n"
+          "Removes a workspace and all in it, also a broken one. NotFoundError; InvalidStateError while somebody has "
+          "it.");
 }
 
 void bind_files(py::class_<Workspace>& type) {
@@ -54,6 +64,7 @@ void bind_files(py::class_<Workspace>& type) {
                             [&](const std::stop_token& token) { return self.push(source, target.string(), token); });
           },
           py::arg("source"), py::arg("target"), py::arg("stop") = nullptr,
+          "push($self, source, target, stop=None)\n--\n\n"
           "Copies a host file or folder in, as cp -a does. NotFoundError, CancelledError.")
       .def(
           "pull",
@@ -63,6 +74,7 @@ void bind_files(py::class_<Workspace>& type) {
                             [&](const std::stop_token& token) { return self.pull(source.string(), target, token); });
           },
           py::arg("source"), py::arg("target"), py::arg("stop") = nullptr,
+          "pull($self, source, target, stop=None)\n--\n\n"
           "Copies a file or folder out; it then belongs to whoever calls. NotFoundError, CancelledError.")
       .def(
           "read_file",
@@ -70,6 +82,7 @@ void bind_files(py::class_<Workspace>& type) {
             return py::bytes(blocking([&] { return self.read_file(path.string(), max_bytes); }));
           },
           py::arg("path"), py::arg("max_bytes") = std::size_t{1} << 20,
+          "read_file($self, path, max_bytes=1048576)\n--\n\n"
           "A file's content. InvalidArgumentError if it is longer than `max_bytes`, or no file; NotFoundError.")
       .def(
           "write_file",
@@ -77,13 +90,16 @@ void bind_files(py::class_<Workspace>& type) {
             blocking([&] { self.write_file(path.string(), content, mode); });
           },
           py::arg("path"), py::arg("content"), py::arg("mode") = 0644,
+          "write_file($self, path, content, mode=420)\n--\n\n"
           "Writes or replaces a file (bytes, or str as UTF-8); the folder it is in must exist.")
       .def(
           "remove_path",
           [](Workspace& self, const std::filesystem::path& path) {
             blocking([&] { self.remove_path(path.string()); });
           },
-          py::arg("path"), "Removes a file, or a folder with all in it. NotFoundError.")
+          py::arg("path"),
+          "remove_path($self, path)\n--\n\n"
+          "Removes a file, or a folder with all in it. NotFoundError.")
       .def(
           "export_tar",
           [](const Workspace& self, const py::object& file, const StopSource* stop) {
@@ -91,6 +107,7 @@ void bind_files(py::class_<Workspace>& type) {
             blocking(token_of(stop), [&](const std::stop_token& token) { self.export_tar(fd, token); });
           },
           py::arg("file"), py::arg("stop") = nullptr,
+          "export_tar($self, file, stop=None)\n--\n\n"
           "Writes all that is in it as a tar to an open file or pipe (through its descriptor: flush it before).")
       .def(
           "import_tar",
@@ -99,6 +116,7 @@ void bind_files(py::class_<Workspace>& type) {
             blocking(token_of(stop), [&](const std::stop_token& token) { self.import_tar(fd, token); });
           },
           py::arg("file"), py::arg("stop") = nullptr,
+          "import_tar($self, file, stop=None)\n--\n\n"
           "Unpacks a tar, plain or compressed, over what is in it, with the owners that the tar says.");
 }
 
@@ -112,17 +130,22 @@ void bind_workspace(py::module_& module) {
       "is no running machine, calls throw InvalidStateError naming the holder."};
   bind_factories(type);
   bind_files(type);
-  type.def_property_readonly("name", &Workspace::name)
+  type.def_property_readonly("name", &Workspace::name, "Its name.")
       .def(
           "info", [](const Workspace& self) { return blocking([&] { return self.info(); }); },
-          "Its size, what is taken, and who has it.")
+          "info($self)\n--\n\n"
+          "Its size, what is taken (in bytes), and who has it.")
       .def(
           "check", [](Workspace& self) { return blocking([&] { return self.check(); }); },
+          "check($self)\n--\n\n"
           "Looks at everything and repairs what is damaged. InvalidStateError while somebody has it; CorruptError if\n"
           "it is beyond repair.")
       .def(
           "resize", [](Workspace& self, std::uint64_t size_mib) { blocking([&] { self.resize(size_mib); }); },
-          py::arg("size_mib"), "InvalidStateError while somebody has it, or if its content does not fit.")
+          py::arg("size_mib"),
+          "resize($self, size_mib)\n--\n\n"
+          "Makes it larger or smaller, in MiB. InvalidStateError while somebody has it, or if its content does not "
+          "fit.")
       .def("__repr__", [](const Workspace& self) { return "<Workspace " + self.name() + ">"; });
 }
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import builtins
+import dataclasses
+import inspect
 import os
 import tempfile
 import unittest
@@ -22,6 +24,12 @@ def stub() -> ast.Module:
 
 def stub_members(kind: ast.ClassDef) -> set[str]:
     return {node.name for node in kind.body if isinstance(node, ast.FunctionDef)} - {"__init__"}
+
+
+def stub_functions() -> list[tuple[str, ast.FunctionDef]]:
+    """Each class's name with each of its members."""
+    classes = [kind for kind in stub().body if isinstance(kind, ast.ClassDef)]
+    return [(kind.name, node) for kind in classes for node in kind.body if isinstance(node, ast.FunctionDef)]
 
 
 class Names(unittest.TestCase):
@@ -44,9 +52,33 @@ class Names(unittest.TestCase):
             if isinstance(kind, ast.ClassDef)
             for name in stub_members(kind)
             if not name.startswith("_") and not getattr(_fireclaw, kind.name).__dict__[name].__doc__
-            and name not in ("name", "info", "ended")
         ]
         self.assertEqual(silent, [])
+
+    def test_help_shows_the_parameters_that_the_stub_has(self) -> None:
+        for kind, node in stub_functions():
+            function = getattr(getattr(_fireclaw, kind), node.name)
+            if node.name.startswith("_") or isinstance(function, property):
+                continue
+            with self.subTest(f"{kind}.{node.name}"):
+                shown = inspect.signature(function).parameters.values()
+                defaults: list[Any] = [ast.literal_eval(default) for default in node.args.defaults]
+                names = [argument.arg for argument in node.args.args if argument.arg != "self"]
+                required = [inspect.Parameter.empty] * (len(names) - len(defaults))
+                self.assertEqual([(one.name, one.default) for one in shown if one.kind is not one.VAR_KEYWORD],
+                                 list(zip(names, required + defaults)))
+                self.assertEqual(any(one.kind is one.VAR_KEYWORD for one in shown), bool(node.args.kwonlyargs))
+
+    def test_options_of_commands_are_the_fields_that_the_stub_and_the_docstring_name(self) -> None:
+        fields = [field.name for field in dataclasses.fields(fireclaw.ExecOptions) if field.name != "argv"]
+        described = fireclaw.VM.exec.__doc__ or ""
+        self.assertEqual([name for name in fields if name not in described], [])
+        commands = [node for _, node in stub_functions() if node.args.kwonlyargs]
+        self.assertEqual(len(commands), 6)
+        for node in commands:
+            callbacks = ("on_stdout", "on_stderr") if node.name == "stream" else ()
+            self.assertEqual([argument.arg for argument in node.args.kwonlyargs],
+                             [name for name in fields if name not in callbacks], node.name)
 
     def test_everything_in_all_is_there(self) -> None:
         self.assertEqual([name for name in fireclaw.__all__ if not hasattr(fireclaw, name)], [])
