@@ -15,12 +15,13 @@ submit() {
   lines=$(realpath -- "$1") results=$(mkdir -p -- "$2" && realpath -- "$2")
   shift 2
   count=$(grep -c '' -- "$lines") || { echo "fan_out.sh: there is nothing to run in $lines" >&2; return 2; }
+  rm -f -- "$results"/*.status
   sbatch --quiet --wait --array="1-$count" --output="$results/%a.log" --job-name=fireclaw \
     --ntasks=1 --cpus-per-task=1 --mem=512M --time=00:10:00 "$@" "$0" "$lines" "$results" || status=$?
   local number line ended node
   for ((number = 1; number <= count; number++)); do
     IFS= read -r line || true
-    read -r ended node <"$results/$number.status" 2>/dev/null || ended=lost node=-
+    read -r ended node 2>/dev/null <"$results/$number.status" || ended=lost node=-
     printf '%5d  %-6s  %-12s  %s\n' "$number" "$ended" "$node" "$line"
   done <"$lines"
   return "$status"
@@ -30,7 +31,6 @@ submit() {
 run_line() {
   local line result=$2/$SLURM_ARRAY_TASK_ID status=0
   line=$(sed -n "${SLURM_ARRAY_TASK_ID}p" -- "$1")
-  rm -f -- "$result.status"
   # A node's first task prepares its home folder, which takes a minute; all others have nothing to do here.
   fireclaw setup
   # scancel and the time limit send SIGTERM to everything there is, this script too, which still is to note how it ended.
