@@ -29,7 +29,7 @@ test_packages=(
   iproute2 ngircd inspircd openssl openssh-server
   slurmctld slurmd slurm-client
   clang-format mypy shellcheck doxygen
-  lintian ccache python3-pip python3-setuptools python3-wheel
+  lintian abigail-tools ccache python3-pip python3-setuptools python3-wheel
 )
 
 started=$SECONDS
