@@ -7,8 +7,8 @@
 #include <fmt/format.h>
 
 #include "command.hpp"
+#include "common/quantities.hpp"
 #include "guest_command.hpp"
-#include "machine_options.hpp"
 #include "output.hpp"
 
 namespace fireclaw::cli {

@@ -5,7 +5,6 @@
 
 #include "bench_series.hpp"
 #include "command.hpp"
-#include "machine_options.hpp"
 
 namespace fireclaw::cli {
 namespace {

@@ -10,8 +10,8 @@
 
 #include <fmt/format.h>
 
-#include "machine_options.hpp"
-#include "signals.hpp"
+#include "common/quantities.hpp"
+#include "common/signals.hpp"
 #include "terminal.hpp"
 
 namespace fireclaw::cli {

@@ -1,67 +1,10 @@
 #include "machine_options.hpp"
 
-#include <charconv>
-#include <limits>
-#include <utility>
+#include <string>
 
-#include <fmt/format.h>
+#include "common/quantities.hpp"
 
 namespace fireclaw::cli {
-namespace {
-
-/// A number and the unit behind it.
-std::pair<std::uint64_t, std::string_view> split_unit(std::string_view text, std::string_view what) {
-  std::uint64_t number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc{}) throw Error{ErrorCode::InvalidArgument, fmt::format("'{}' is no {}", text, what)};
-  return {number, text.substr(static_cast<std::size_t>(end - text.data()))};
-}
-
-std::uint64_t scale(std::uint64_t number, std::uint64_t factor, std::uint64_t limit, std::string_view text) {
-  if (number > limit / factor) throw Error{ErrorCode::InvalidArgument, fmt::format("'{}' is too much", text)};
-  return number * factor;
-}
-
-}  // namespace
-
-unsigned parse_memory_mib(const std::string& text) {
-  const auto [number, unit] = split_unit(text, "amount of memory; use MiB as in 256, or 512M, 2G");
-  std::uint64_t factor = 0;
-  if (unit.empty() || unit == "M" || unit == "MiB") factor = 1;
-  if (unit == "G" || unit == "GiB") factor = 1024;
-  if (factor == 0) {
-    throw Error{ErrorCode::InvalidArgument, fmt::format("'{}': the units of memory are M and G (MiB, GiB)", text)};
-  }
-  return static_cast<unsigned>(scale(number, factor, std::numeric_limits<unsigned>::max(), text));
-}
-
-std::uint64_t parse_size_mib(const std::string& text) {
-  const auto [number, unit] = split_unit(text, "size; use MiB as in 256, or 512M, 2G");
-  std::uint64_t factor = 0;
-  if (unit.empty() || unit == "M" || unit == "MiB") factor = 1;
-  if (unit == "G" || unit == "GiB") factor = 1024;
-  if (unit == "T" || unit == "TiB") factor = 1024 * 1024;
-  if (factor == 0) {
-    throw Error{ErrorCode::InvalidArgument,
-                fmt::format("'{}': the units of size are M, G and T (MiB, GiB, TiB)", text)};
-  }
-  return scale(number, factor, std::numeric_limits<std::uint64_t>::max() >> 20, text);
-}
-
-std::chrono::milliseconds parse_duration(const std::string& text) {
-  const auto [number, unit] = split_unit(text, "duration; use seconds as in 60, or 1500ms, 90s, 5m, 2h");
-  std::uint64_t factor = 0;
-  if (unit == "ms") factor = 1;
-  if (unit.empty() || unit == "s") factor = 1000;
-  if (unit == "m") factor = 60'000;
-  if (unit == "h") factor = 3'600'000;
-  if (factor == 0) {
-    throw Error{ErrorCode::InvalidArgument, fmt::format("'{}': the units of time are ms, s, m and h", text)};
-  }
-  // A year is more than anybody means, and far from any overflow.
-  constexpr std::uint64_t year_ms = std::uint64_t{366} * 24 * 3'600'000;
-  return std::chrono::milliseconds{scale(number, factor, year_ms, text)};
-}
 
 void add_machine_options(CLI::App& command, VMConfig& config) {
   command.add_option("--image", config.image, "Image to run (see: fireclaw image list)")->capture_default_str();

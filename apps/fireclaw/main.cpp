@@ -8,7 +8,7 @@
 
 #include "command.hpp"
 #include "common/host_arguments.hpp"
-#include "signals.hpp"
+#include "common/signals.hpp"
 
 namespace fireclaw::cli {
 namespace {

@@ -5,10 +5,11 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <ctime>
 #include <utility>
 
 #include <fmt/format.h>
+
+#include "common/quantities.hpp"
 
 namespace fireclaw::cli {
 namespace {
@@ -86,15 +87,6 @@ double to_ms(std::chrono::nanoseconds duration) { return std::chrono::duration<d
 std::string human_duration(std::chrono::nanoseconds duration) {
   const auto ms = to_ms(duration);
   return ms < 1000 ? fmt::format("{:.1f} ms", ms) : fmt::format("{:.2f} s", ms / 1000);
-}
-
-std::string iso_time(std::chrono::system_clock::time_point time) {
-  const auto seconds = std::chrono::system_clock::to_time_t(time);
-  std::tm parts{};
-  ::gmtime_r(&seconds, &parts);
-  char text[sizeof "2026-01-31T12:00:00Z"];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return text;
 }
 
 Json to_json(const VMInfo& info) {

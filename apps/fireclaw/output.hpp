@@ -36,8 +36,6 @@ std::string human_bytes(std::uint64_t bytes);
 /// "3.4 ms", "1.20 s".
 std::string human_duration(std::chrono::nanoseconds duration);
 double to_ms(std::chrono::nanoseconds duration);
-/// "2026-01-31T12:00:00Z".
-std::string iso_time(std::chrono::system_clock::time_point time);
 
 Json to_json(const VMInfo& info);
 Json to_json(const SnapshotInfo& info);

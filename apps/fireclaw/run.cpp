@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "command.hpp"
+#include "common/quantities.hpp"
 #include "guest_command.hpp"
 #include "machine_options.hpp"
 #include "network_options.hpp"

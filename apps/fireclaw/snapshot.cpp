@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "command.hpp"
+#include "common/quantities.hpp"
 #include "machine_options.hpp"
 #include "network_options.hpp"
 #include "output.hpp"

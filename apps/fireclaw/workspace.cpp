@@ -11,7 +11,7 @@
 #include <fmt/format.h>
 
 #include "command.hpp"
-#include "machine_options.hpp"
+#include "common/quantities.hpp"
 #include "output.hpp"
 
 namespace fireclaw::cli {

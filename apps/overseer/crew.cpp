@@ -8,7 +8,7 @@ namespace fireclaw::overseer {
 Crew::Crew(EventLoop& loop, Size size)
     : loop_{loop}, size_{size}, change_pool_{size.changes}, question_pool_{size.questions}, look_pool_{1} {}
 
-void Crew::run(WorkerPool& pool, Work work, std::function<void(EventLoop::Task)> done) {
+void Crew::run(cli::WorkerPool& pool, Work work, std::function<void(EventLoop::Task)> done) {
   pool.submit([this, work = std::move(work), done = std::move(done), stop = stop_.get_token()] {
     auto task = work(stop);
     loop_.post([task = std::move(task), done] { done(task); });

@@ -7,8 +7,8 @@
 #include <stop_token>
 #include <string>
 
+#include "common/worker_pool.hpp"
 #include "event_loop.hpp"
-#include "worker_pool.hpp"
 
 namespace fireclaw::overseer {
 
@@ -56,7 +56,7 @@ class Crew {
 
   void begin(const std::string& agent);
   void finish(const std::string& agent, const EventLoop::Task& task);
-  void run(WorkerPool& pool, Work work, std::function<void(EventLoop::Task)> done);
+  void run(cli::WorkerPool& pool, Work work, std::function<void(EventLoop::Task)> done);
   void check_idle();
 
   EventLoop& loop_;
@@ -68,9 +68,9 @@ class Crew {
   std::size_t questions_ = 0;
   EventLoop::Task on_idle_;
   // Last, so that no thread outlives what it uses.
-  WorkerPool change_pool_;
-  WorkerPool question_pool_;
-  WorkerPool look_pool_;
+  cli::WorkerPool change_pool_;
+  cli::WorkerPool question_pool_;
+  cli::WorkerPool look_pool_;
 };
 
 }  // namespace fireclaw::overseer

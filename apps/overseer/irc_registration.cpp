@@ -1,12 +1,12 @@
 #include "irc_registration.hpp"
 
 #include <algorithm>
-#include <cstdint>
 #include <string_view>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "common/base64.hpp"
 #include "text.hpp"
 
 namespace fireclaw::overseer {
@@ -19,22 +19,6 @@ constexpr unsigned most_refusals = 20;
 constexpr std::size_t standard_nick = 9;
 /// AUTHENTICATE takes so much at a time, and something shorter ends it.
 constexpr std::size_t sasl_chunk = 400;
-
-std::string base64(std::string_view bytes) {
-  constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  for (std::size_t i = 0; i < bytes.size(); i += 3) {
-    const auto at = [&](std::size_t k) -> std::uint32_t {
-      return i + k < bytes.size() ? static_cast<unsigned char>(bytes[i + k]) : 0U;
-    };
-    const auto group = at(0) << 16 | at(1) << 8 | at(2);
-    out += digits[group >> 18];
-    out += digits[group >> 12 & 63];
-    out += i + 1 < bytes.size() ? digits[group >> 6 & 63] : '=';
-    out += i + 2 < bytes.size() ? digits[group & 63] : '=';
-  }
-  return out;
-}
 
 template <typename Use>
 void each_word(std::string_view text, Use use) {
@@ -123,7 +107,7 @@ void IrcRegistration::authenticate() {
   secret += identity_.sasl_user;
   secret += '\0';
   secret += identity_.sasl_password;
-  const auto token = base64(secret);
+  const auto token = cli::to_base64(secret);
   for (std::size_t at = 0; at < token.size(); at += sasl_chunk) {
     send_(build_irc("AUTHENTICATE", {token.substr(at, sasl_chunk)}));
   }

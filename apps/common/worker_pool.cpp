@@ -1,8 +1,8 @@
-#include "worker_pool.hpp"
+#include "common/worker_pool.hpp"
 
 #include <utility>
 
-namespace fireclaw::overseer {
+namespace fireclaw::cli {
 
 WorkerPool::WorkerPool(unsigned threads) {
   for (unsigned i = 0; i < threads; ++i) threads_.emplace_back([this] { work(); });
@@ -39,4 +39,4 @@ void WorkerPool::work() {
   }
 }
 
-}  // namespace fireclaw::overseer
+}  // namespace fireclaw::cli

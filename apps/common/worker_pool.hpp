@@ -7,7 +7,7 @@
 #include <thread>
 #include <vector>
 
-namespace fireclaw::overseer {
+namespace fireclaw::cli {
 
 /// A fixed number of threads that take tasks in the order they came. Tasks must not throw. Destruction waits for the
 /// tasks that run and drops those that wait.
@@ -30,4 +30,4 @@ class WorkerPool {
   std::vector<std::thread> threads_;
 };
 
-}  // namespace fireclaw::overseer
+}  // namespace fireclaw::cli

@@ -1,0 +1,19 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+namespace fireclaw::cli {
+
+/// "256", "256M", "2G" as MiB. Error(InvalidArgument) for anything else.
+unsigned parse_memory_mib(const std::string& text);
+/// The same for disks, with "1T" too.
+std::uint64_t parse_size_mib(const std::string& text);
+/// "90", "90s", "1500ms", "5m", "2h". Error(InvalidArgument) for anything else.
+std::chrono::milliseconds parse_duration(const std::string& text);
+
+/// "2026-01-31T12:00:00Z".
+std::string iso_time(std::chrono::system_clock::time_point time);
+
+}  // namespace fireclaw::cli
