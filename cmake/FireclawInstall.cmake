@@ -39,7 +39,7 @@ install(FILES ${CMAKE_CURRENT_BINARY_DIR}/fireclaw.pc DESTINATION ${CMAKE_INSTAL
         COMPONENT development)
 
 if(TARGET fireclaw_cli)
-  install(TARGETS fireclaw_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT programs)
+  install(TARGETS fireclaw_cli fireclaw_mcp RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT programs)
   install(TARGETS fireclaw_overseer RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT overseer)
 endif()
 if(TARGET guestd)

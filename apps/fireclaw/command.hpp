@@ -46,7 +46,7 @@ void add_workspace(CLI::App& app, Context& context, Action& action);
 void add_gc(CLI::App& app, Context& context, Action& action);
 void add_agent(CLI::App& app, Context& context, Action& action);
 void add_bench(CLI::App& app, Context& context, Action& action);
-/// Commands that are a program of their own: overseer and irc.
-void add_overseer(CLI::App& app, Context& context, Action& action);
+/// Commands that are programs of their own: overseer, irc and mcp.
+void add_programs(CLI::App& app, Context& context, Action& action);
 
 }  // namespace fireclaw::cli

@@ -45,7 +45,7 @@ int parse_and_act(int argc, char** argv, const Signals& signals) {
   add_workspace(app, context, action);
   add_gc(app, context, action);
   add_bench(app, context, action);
-  add_overseer(app, context, action);
+  add_programs(app, context, action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& problem) {

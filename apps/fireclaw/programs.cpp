@@ -12,9 +12,9 @@
 namespace fireclaw::cli {
 namespace {
 
-/// Becomes the program fireclaw-overseer beside this one.
-[[noreturn]] void become_overseer(const std::vector<std::string>& words, const Context& context) {
-  const auto program = std::filesystem::read_symlink("/proc/self/exe").replace_filename("fireclaw-overseer");
+/// Becomes the program of that name beside this one.
+[[noreturn]] void become(const char* name, const std::vector<std::string>& words, const Context& context) {
+  const auto program = std::filesystem::read_symlink("/proc/self/exe").replace_filename(name);
   std::vector<std::string> argv{program.native()};
   for (const auto& word : to_argv(context.host)) argv.push_back(word);
   argv.insert(argv.end(), words.begin(), words.end());
@@ -36,18 +36,22 @@ CLI::App* forward(CLI::App& app, const std::string& command, const std::string& 
 
 }  // namespace
 
-void add_overseer(CLI::App& app, Context& context, Action& action) {
+void add_programs(CLI::App& app, Context& context, Action& action) {
   auto* overseer = forward(app, "overseer", "Run a crew of agents from an IRC channel");
   overseer->callback([overseer, &context, &action] {
-    action = [overseer, &context]() -> int { become_overseer(overseer->remaining(), context); };
+    action = [overseer, &context]() -> int { become("fireclaw-overseer", overseer->remaining(), context); };
   });
   auto* irc = forward(app, "irc", "Serve IRC to this machine and its agents");
   irc->callback([irc, &context, &action] {
     action = [irc, &context]() -> int {
       auto words = irc->remaining();
       words.insert(words.begin(), "irc");
-      become_overseer(words, context);
+      become("fireclaw-overseer", words, context);
     };
+  });
+  auto* mcp = forward(app, "mcp", "Serve machines to an LLM's client (Model Context Protocol)");
+  mcp->callback([mcp, &context, &action] {
+    action = [mcp, &context]() -> int { become("fireclaw-mcp", mcp->remaining(), context); };
   });
 }
 

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "fireclaw/exec.hpp"
+#include "fireclaw/image.hpp"
+#include "fireclaw/snapshot.hpp"
+#include "fireclaw/vm.hpp"
+
+namespace fireclaw::mcp {
+
+/// A running machine. Members may be called from several threads. Destruction ends it.
+class Machine {
+ public:
+  virtual ~Machine() = default;
+  virtual ExecResult exec(ExecOptions options) = 0;
+  /// Ends its commands, saves it and lets it go on. Error(AlreadyExists) if the name is taken.
+  virtual void save(const std::string& snapshot) = 0;
+  [[nodiscard]] virtual std::string console(std::size_t max_bytes) const = 0;
+  [[nodiscard]] virtual VMInfo info() const = 0;
+  /// Ends it at once; what runs in it fails.
+  virtual void kill() = 0;
+};
+
+/// All that the server wants of the library. Members may be called from several threads.
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual std::unique_ptr<Machine> start(const VMConfig& config) = 0;
+  virtual std::vector<SnapshotInfo> snapshots() = 0;
+  virtual void remove_snapshot(const std::string& name) = 0;
+  virtual std::vector<ImageInfo> images() = 0;
+};
+
+}  // namespace fireclaw::mcp

@@ -1,0 +1,156 @@
+#include <chrono>
+#include <cmath>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "bounded_output.hpp"
+#include "fireclaw/error.hpp"
+#include "schema.hpp"
+#include "tools.hpp"
+
+namespace fireclaw::mcp {
+namespace {
+
+using std::chrono::milliseconds;
+
+double seconds(milliseconds duration) { return static_cast<double>(duration.count()) / 1000; }
+
+Error contradiction(const char* text) { return Error{ErrorCode::InvalidArgument, text}; }
+
+ExecOptions exec_options(const Json& arguments, const Policy& policy) {
+  refuse_nul(arguments, "stdin");
+  ExecOptions options;
+  if (arguments.contains("command") == arguments.contains("argv")) {
+    throw contradiction("say either 'command', a line for the shell, or 'argv', a program and its arguments");
+  }
+  if (arguments.contains("command")) {
+    options = ExecOptions::shell(arguments["command"]);
+  } else {
+    options.argv = arguments["argv"].get<std::vector<std::string>>();
+  }
+  options.cwd = arguments.value("cwd", "");
+  options.user = arguments.value("user", "");
+  options.input = arguments.value("stdin", "");
+  if (const auto env = arguments.find("env"); env != arguments.end()) {
+    for (const auto& [name, value] : env->items()) options.env.emplace_back(name, value.get<std::string>());
+  }
+  const auto asked = arguments.value("timeout_seconds", seconds(policy.timeout));
+  options.timeout = milliseconds{std::llround(asked * 1000)};
+  return options;
+}
+
+/// The machine named, or one for this command alone.
+std::shared_ptr<Machine> machine_for(const Workshop& workshop, const Json& arguments, const std::stop_token& stop) {
+  const bool described = arguments.contains("image") || arguments.contains("cpus") || arguments.contains("memory_mib");
+  if (arguments.contains("machine")) {
+    if (described) {
+      throw contradiction(
+          "'machine' names one that is there: 'image', 'cpus' and 'memory_mib' are for commands without");
+    }
+    return workshop.machines.find(arguments["machine"]);
+  }
+  Wish wish;
+  wish.image = arguments.value("image", "");
+  if (arguments.contains("cpus")) wish.cpus = arguments["cpus"].get<unsigned>();
+  if (arguments.contains("memory_mib")) wish.memory_mib = arguments["memory_mib"].get<unsigned>();
+  return workshop.machines.borrow(wish, stop);
+}
+
+Json run_command(const Workshop& workshop, const Json& arguments, const CallContext& context) {
+  auto options = exec_options(arguments, workshop.policy);
+  BoundedOutput out{workshop.policy.output_bytes};
+  BoundedOutput err{workshop.policy.output_bytes};
+  const auto into = [&context](BoundedOutput& output) {
+    return [&context, &output](std::string_view bytes) {
+      output.add(bytes);
+      if (context.on_output) context.on_output(bytes);
+    };
+  };
+  options.on_stdout = into(out);
+  options.on_stderr = into(err);
+  options.stop = context.stop;
+  const auto result = machine_for(workshop, arguments, context.stop)->exec(std::move(options));
+  return {{"exit_code", result.exit_code},
+          {"signal", result.signal},
+          {"timed_out", result.timed_out},
+          {"stdout", out.text()},
+          {"stderr", err.text()},
+          {"stdout_bytes", out.total()},
+          {"stderr_bytes", err.total()},
+          {"truncated", out.cut() || err.cut()},
+          {"duration_ms", std::chrono::duration<double, std::milli>{result.duration}.count()}};
+}
+
+Json input_schema(const Policy& policy) {
+  auto argv = list_schema("A program and its arguments, run as they are, without a shell.", {{"type", "string"}});
+  argv["minItems"] = 1;
+  auto timeout =
+      number_schema(fmt::format("Seconds after which the command is ended; default: {}.", seconds(policy.timeout)));
+  timeout["minimum"] = 0.001;
+  timeout["maximum"] = seconds(policy.longest_timeout);
+  return object_schema(
+      {{"command", text_schema("A line for /bin/sh.")},
+       {"argv", std::move(argv)},
+       {"machine", text_schema("A machine that create_machine, restore_snapshot or fork_machine has made. Left out: a "
+                               "fresh one that ends with the command.")},
+       {"image",
+        text_schema(fmt::format("Image for the fresh machine, see list_images; default: {}.", policy.default_image()))},
+       {"cpus",
+        whole_schema(fmt::format("Virtual CPUs of the fresh machine; default: {}.", policy.cpus), 1, policy.most_cpus)},
+       {"memory_mib",
+        whole_schema(fmt::format("Its memory in MiB; default: {}, which starts fastest.", policy.memory_mib), 32,
+                     policy.most_memory_mib)},
+       {"stdin", text_schema("What the command reads on standard input; default: nothing.")},
+       {"cwd", text_schema("Working directory; default: the user's home.")},
+       {"env",
+        {{"type", "object"},
+         {"description", "Environment variables."},
+         {"additionalProperties", {{"type", "string"}}}}},
+       {"user", text_schema("User name or uid[:gid]; default: the image's, else root.")},
+       {"timeout_seconds", std::move(timeout)}},
+      {});
+}
+
+Json output_schema(const Policy& policy) {
+  const auto stream = [&](std::string_view name) {
+    return text_schema(
+        fmt::format("What it wrote to standard {}: all of it up to {} bytes, else its beginning and its end. "
+                    "Bytes that are not UTF-8 are replaced.",
+                    name, policy.output_bytes));
+  };
+  return object_schema({{"exit_code", {{"type", "integer"}, {"description", "128 + the signal if one ended it."}}},
+                        {"signal", {{"type", "integer"}, {"description", "The signal that ended it, or 0."}}},
+                        {"timed_out", flag_schema("It was ended because it took too long.")},
+                        {"stdout", stream("output")},
+                        {"stderr", stream("error")},
+                        {"stdout_bytes", {{"type", "integer"}}},
+                        {"stderr_bytes", {{"type", "integer"}}},
+                        {"truncated", flag_schema("Something was left out.")},
+                        {"duration_ms", {{"type", "number"}}}},
+                       {"exit_code", "signal", "timed_out", "stdout", "stderr", "stdout_bytes", "stderr_bytes",
+                        "truncated", "duration_ms"});
+}
+
+}  // namespace
+
+void add_command_tools(Toolbox& tools, const Workshop& workshop) {
+  const auto& policy = workshop.policy;
+  tools.push_back({.name = "run_command",
+                   .title = "Run a command",
+                   .description = fmt::format(
+                       "Runs a command in a virtual machine (Linux) and returns its exit code and output. Without "
+                       "`machine` it runs in "
+                       "a fresh one, of which nothing is left afterwards. {}",
+                       policy.network == NetworkMode::None ? "Machines have no network." : "Machines have a network."),
+                   .input = input_schema(policy),
+                   .output = output_schema(policy),
+                   .manners = {.destructive = true, .open_world = policy.network != NetworkMode::None},
+                   .run = [workshop](const Json& arguments, const CallContext& context) {
+                     return run_command(workshop, arguments, context);
+                   }});
+}
+
+}  // namespace fireclaw::mcp

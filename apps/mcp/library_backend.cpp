@@ -1,0 +1,41 @@
+#include "library_backend.hpp"
+
+#include <utility>
+
+namespace fireclaw::mcp {
+namespace {
+
+class LibraryMachine final : public Machine {
+ public:
+  explicit LibraryMachine(VM vm) : vm_{std::move(vm)} {}
+
+  ExecResult exec(ExecOptions options) override { return vm_.exec(std::move(options)); }
+  void save(const std::string& snapshot) override { vm_.snapshot(snapshot); }
+  [[nodiscard]] std::string console(std::size_t max_bytes) const override { return vm_.console_log(max_bytes); }
+  [[nodiscard]] VMInfo info() const override { return vm_.info(); }
+  void kill() override { vm_.kill(); }
+
+ private:
+  VM vm_;
+};
+
+class LibraryBackend final : public Backend {
+ public:
+  explicit LibraryBackend(const Host& host) : host_{host} {}
+
+  std::unique_ptr<Machine> start(const VMConfig& config) override {
+    return std::make_unique<LibraryMachine>(VM::run(host_, config));
+  }
+  std::vector<SnapshotInfo> snapshots() override { return Snapshot::list(host_); }
+  void remove_snapshot(const std::string& name) override { Snapshot::remove(host_, name); }
+  std::vector<ImageInfo> images() override { return Image::list(host_); }
+
+ private:
+  Host host_;
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> library_backend(const Host& host) { return std::make_unique<LibraryBackend>(host); }
+
+}  // namespace fireclaw::mcp

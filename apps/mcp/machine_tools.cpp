@@ -1,0 +1,115 @@
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "schema.hpp"
+#include "tools.hpp"
+
+namespace fireclaw::mcp {
+namespace {
+
+constexpr std::size_t most_console_bytes = 65536;
+
+Json create_machine(const Workshop& workshop, const Json& arguments, const CallContext& context) {
+  Wish wish;
+  wish.name = arguments.value("name", "");
+  wish.image = arguments.value("image", "");
+  if (arguments.contains("cpus")) wish.cpus = arguments["cpus"].get<unsigned>();
+  if (arguments.contains("memory_mib")) wish.memory_mib = arguments["memory_mib"].get<unsigned>();
+  return describe(workshop.machines.create(wish, context.stop));
+}
+
+Json list_machines(const Workshop& workshop) {
+  Json machines = Json::array();
+  for (const auto& machine : workshop.machines.list()) machines.push_back(describe(machine));
+  return {{"machines", std::move(machines)}};
+}
+
+Json read_console(const Workshop& workshop, const Json& arguments) {
+  const auto machine = workshop.machines.find(arguments["machine"]);
+  return {{"console", machine->console(most_console_bytes)}};
+}
+
+Json list_images(const Workshop& workshop) {
+  Json images = Json::array();
+  const auto& allowed = workshop.policy.images;
+  for (const auto& image : workshop.backend.images()) {
+    if (!allowed.empty() && std::find(allowed.begin(), allowed.end(), image.name) == allowed.end()) continue;
+    images.push_back({{"name", image.name},
+                      {"source", image.source},
+                      {"bytes", image.bytes},
+                      {"default", image.name == workshop.policy.default_image()}});
+  }
+  return {{"images", std::move(images)}};
+}
+
+}  // namespace
+
+void add_machine_tools(Toolbox& tools, const Workshop& workshop) {
+  const auto& policy = workshop.policy;
+  tools.push_back(
+      {.name = "create_machine",
+       .title = "Create a machine",
+       .description =
+           "Starts a virtual machine that stays, with its files and processes, until remove_machine or the end of the "
+           "connection. Not needed for single commands: run_command without a machine makes one for each.",
+       .input = object_schema(
+           {{"name", text_schema("1 to 63 letters, digits and hyphens; made up if it is left out.")},
+            {"image",
+             text_schema(fmt::format("What it is made from, see list_images; default: {}.", policy.default_image()))},
+            {"cpus", whole_schema(fmt::format("Virtual CPUs; default: {}.", policy.cpus), 1, policy.most_cpus)},
+            {"memory_mib",
+             whole_schema(fmt::format("Memory in MiB; default: {}, which starts fastest.", policy.memory_mib), 32,
+                          policy.most_memory_mib)}},
+           {}),
+       .output = machine_schema(),
+       .manners = {},
+       .run = [workshop](const Json& arguments, const CallContext& context) {
+         return create_machine(workshop, arguments, context);
+       }});
+  tools.push_back({.name = "list_machines",
+                   .title = "List machines",
+                   .description = "The machines that create_machine, restore_snapshot and fork_machine have made.",
+                   .input = object_schema(Json::object(), {}),
+                   .output = object_schema({{"machines", list_schema("By name.", machine_schema())}}, {"machines"}),
+                   .manners = {.read_only = true, .idempotent = true},
+                   .run = [workshop](const Json&, const CallContext&) { return list_machines(workshop); }});
+  tools.push_back({.name = "remove_machine",
+                   .title = "Remove a machine",
+                   .description = "Ends a machine at once. What runs and what is stored in it is lost.",
+                   .input = object_schema({{"machine", machine_name_schema()}}, {"machine"}),
+                   .output = object_schema({{"removed", text_schema("The machine's name.")}}, {"removed"}),
+                   .manners = {.destructive = true},
+                   .run = [workshop](const Json& arguments, const CallContext&) -> Json {
+                     workshop.machines.remove(arguments["machine"]);
+                     return {{"removed", arguments["machine"]}};
+                   }});
+  tools.push_back(
+      {.name = "read_console",
+       .title = "Read a machine's console",
+       .description = "The last 64 KiB of what a machine's kernel and first process have written, to find out "
+                      "why it misbehaves.",
+       .input = object_schema({{"machine", machine_name_schema()}}, {"machine"}),
+       .output = object_schema({{"console", text_schema("Text.")}}, {"console"}),
+       .manners = {.read_only = true, .idempotent = true},
+       .run = [workshop](const Json& arguments, const CallContext&) { return read_console(workshop, arguments); }});
+  tools.push_back(
+      {.name = "list_images",
+       .title = "List images",
+       .description = "What machines can be made from.",
+       .input = object_schema(Json::object(), {}),
+       .output = object_schema(
+           {{"images",
+             list_schema("By name.", object_schema({{"name", text_schema("For the argument `image`.")},
+                                                    {"source", text_schema("What the image was built from.")},
+                                                    {"bytes", {{"type", "integer"}}},
+                                                    {"default", flag_schema("Used unless another is asked for.")}},
+                                                   {"name", "source", "bytes", "default"}))}},
+           {"images"}),
+       .manners = {.read_only = true, .idempotent = true},
+       .run = [workshop](const Json&, const CallContext&) { return list_images(workshop); }});
+}
+
+}  // namespace fireclaw::mcp

@@ -1,0 +1,77 @@
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "backend.hpp"
+#include "policy.hpp"
+
+namespace fireclaw::mcp {
+
+/// What a machine is to be like, as far as a client may say.
+struct Wish {
+  /// Its name, and its host name; empty: one is made up.
+  std::string name;
+  std::string image;
+  std::optional<unsigned> cpus;
+  std::optional<unsigned> memory_mib;
+  /// A snapshot, which then decides all but the name; `network_device` says whether it has one.
+  std::string snapshot;
+  bool network_device = true;
+};
+
+struct NamedMachine {
+  std::string name;
+  std::shared_ptr<Machine> machine;
+};
+
+/// The machines that a client has: those with names, which stay until they are removed, and those of single commands.
+/// All of them end with this. Members may be called from several threads.
+class Machines {
+ public:
+  Machines(Backend& backend, const Policy& policy) : backend_{backend}, policy_{policy} {}
+  Machines(const Machines&) = delete;
+  Machines& operator=(const Machines&) = delete;
+  ~Machines() { shut_down(); }
+
+  /// One that stays. Error(AlreadyExists) if the name is taken, Error(InvalidState) if there are as many machines as
+  /// there may be, Error(PermissionDenied) for an image that is not allowed.
+  NamedMachine create(const Wish& wish, const std::stop_token& stop);
+  /// One that ends with the last who holds it.
+  std::shared_ptr<Machine> borrow(const Wish& wish, const std::stop_token& stop);
+  /// Error(NotFound).
+  std::shared_ptr<Machine> find(const std::string& name);
+  /// Ends it at once. Error(NotFound).
+  void remove(const std::string& name);
+  /// By name.
+  std::vector<NamedMachine> list();
+
+  /// Ends all there are, and those that are being started as soon as they are; no others can be started then.
+  void shut_down();
+
+ private:
+  class Place;
+
+  [[nodiscard]] VMConfig config_for(const Wish& wish, const std::stop_token& stop) const;
+  std::string reserve(const std::string& wished);
+  std::shared_ptr<Machine> start(const Wish& wish, const std::stop_token& stop);
+  [[nodiscard]] std::string unused_name() const;
+
+  Backend& backend_;
+  const Policy& policy_;
+  std::mutex mutex_;
+  /// A machine that is being started has its name already.
+  std::map<std::string, std::shared_ptr<Machine>> named_;
+  std::vector<std::weak_ptr<Machine>> all_;
+  /// Machines that are, and that are being started.
+  std::size_t taken_ = 0;
+  bool ended_ = false;
+};
+
+}  // namespace fireclaw::mcp

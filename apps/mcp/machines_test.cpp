@@ -1,0 +1,193 @@
+#include <doctest/doctest.h>
+
+#include <string>
+
+#include "testing/connection.hpp"
+
+using namespace fireclaw;
+using namespace fireclaw::mcp;
+
+namespace {
+
+struct Session : Connection {
+  explicit Session(Policy with = {}) : Connection{std::move(with)} { shake_hands(); }
+
+  std::string get(const std::string& machine) {
+    return use("run_command", {{"command", "get"}, {"machine", machine}})["stdout"];
+  }
+  void set(const std::string& machine, const std::string& text) {
+    use("run_command", {{"command", "set " + text}, {"machine", machine}});
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a machine stays until it is removed") {
+  Session session;
+  CHECK(session.use("create_machine", {{"name", "a"}})["name"] == "a");
+  session.set("a", "kept");
+  CHECK(session.get("a") == "kept");
+  CHECK(session.backend.running() == 1);
+  session.use("run_command", {{"command", "echo"}});
+  CHECK(session.backend.running() == 1);
+  session.use("remove_machine", {{"machine", "a"}});
+  CHECK(session.backend.running() == 0);
+  CHECK(session.failure("remove_machine", {{"machine", "a"}}).find("'a'") != std::string::npos);
+}
+
+TEST_CASE("names are made up where none is given, and those given are judged by the library") {
+  Session session;
+  CHECK(session.use("create_machine")["name"] == "machine-1");
+  CHECK(session.use("create_machine")["name"] == "machine-2");
+  session.use("remove_machine", {{"machine", "machine-1"}});
+  CHECK(session.use("create_machine")["name"] == "machine-1");
+  CHECK(session.failure("create_machine", {{"name", "machine-1"}}).find("already") != std::string::npos);
+  CHECK(session.failure("create_machine", {{"name", "a/b"}}).find("host name") != std::string::npos);
+  // The name that was refused is free.
+  CHECK(session.failure("create_machine", {{"name", "x"}, {"image", "none"}}).find("no image") != std::string::npos);
+  CHECK(session.use("create_machine", {{"name", "x"}})["name"] == "x");
+}
+
+TEST_CASE("there are no more machines than may be, those of single commands included") {
+  Policy policy;
+  policy.machines = 2;
+  Session session{policy};
+  session.use("create_machine");
+  session.request("x", "tools/call", {{"name", "run_command"}, {"arguments", {{"command", "block"}}}});
+  session.backend.wait_blocked(1);
+  CHECK(session.failure("create_machine").find("no more may be") != std::string::npos);
+  CHECK(session.failure("run_command", {{"command", "echo"}}).find("no more may be") != std::string::npos);
+  CHECK(session.use("run_command", {{"command", "echo"}, {"machine", "machine-1"}})["exit_code"] == 0);
+  session.notify("notifications/cancelled", {{"requestId", "x"}});
+  session.backend.wait_blocked(0);
+  session.use("remove_machine", {{"machine", "machine-1"}});
+  CHECK(session.use("create_machine")["name"] == "machine-1");
+}
+
+TEST_CASE("a client gets what it asks for as far as the policy goes") {
+  Policy policy;
+  policy.images = {"tools"};
+  policy.most_memory_mib = 512;
+  policy.most_cpus = 2;
+  policy.network = NetworkMode::Nat;
+  policy.nat.egress = Egress::Allowlist;
+  policy.nat.allow = {"192.0.2.1"};
+  Session session{policy};
+  session.use("create_machine", {{"name", "a"}, {"memory_mib", 512}, {"cpus", 2}});
+  const auto config = session.backend.last_config();
+  CHECK(config.image == "tools");
+  CHECK(config.memory_mib == 512);
+  CHECK(config.cpus == 2);
+  CHECK(config.hostname == "a");
+  CHECK(config.network == NetworkMode::Nat);
+  CHECK(config.nat == policy.nat);
+  CHECK_FALSE(config.detached);
+  CHECK(session.failure("create_machine", {{"memory_mib", 513}}).find("at most 512") != std::string::npos);
+  CHECK(session.failure("create_machine", {{"cpus", 3}}).find("at most 2") != std::string::npos);
+  CHECK(session.failure("create_machine", {{"image", "busybox"}}).find("may not be used") != std::string::npos);
+  CHECK(session.failure("create_machine", {{"network", "nat"}}).find("must not have") != std::string::npos);
+  CHECK(session.failure("run_command", {{"command", "echo"}, {"machine", "a"}, {"cpus", 1}}).find("'machine'") !=
+        std::string::npos);
+  const auto images = session.use("list_images")["images"];
+  REQUIRE(images.size() == 1);
+  CHECK(images[0]["name"] == "tools");
+  CHECK(images[0]["default"] == true);
+}
+
+TEST_CASE("a snapshot keeps what a machine knew, and can be restored any number of times") {
+  Session session;
+  session.use("create_machine", {{"name", "a"}});
+  session.set("a", "then");
+  session.use("save_snapshot", {{"machine", "a"}, {"name", "s"}});
+  session.set("a", "now");
+  session.use("restore_snapshot", {{"snapshot", "s"}, {"name", "b"}});
+  session.use("restore_snapshot", {{"snapshot", "s"}, {"name", "c"}});
+  session.set("b", "other");
+  CHECK(session.get("a") == "now");
+  CHECK(session.get("b") == "other");
+  CHECK(session.get("c") == "then");
+  CHECK(session.failure("save_snapshot", {{"machine", "a"}, {"name", "s"}}).find("delete_snapshot") !=
+        std::string::npos);
+  CHECK(session.failure("restore_snapshot", {{"snapshot", "t"}}).find("list_snapshots") != std::string::npos);
+  session.use("delete_snapshot", {{"name", "s"}});
+  CHECK(session.get("c") == "then");
+  CHECK(session.use("list_snapshots")["snapshots"].empty());
+}
+
+TEST_CASE("the user's own snapshots do not exist for a client") {
+  Session session;
+  session.backend.add_snapshot("mine");
+  session.backend.add_snapshot("auto-1234");
+  CHECK(session.use("list_snapshots")["snapshots"].empty());
+  for (const auto* name : {"mine", "auto-1234"}) {
+    CHECK(session.failure("restore_snapshot", {{"snapshot", name}}).find("no snapshot") != std::string::npos);
+    CHECK(session.failure("delete_snapshot", {{"name", name}}).find("no snapshot") != std::string::npos);
+  }
+  CHECK(session.failure("delete_snapshot", {{"name", "../mine"}}).find("no snapshot") != std::string::npos);
+  session.use("create_machine", {{"name", "a"}});
+  session.use("save_snapshot", {{"machine", "a"}, {"name", "mine"}});
+  CHECK(session.backend.snapshots().size() == 3);
+}
+
+TEST_CASE("there are no more snapshots than may be") {
+  Policy policy;
+  policy.snapshots = 1;
+  Session session{policy};
+  session.use("create_machine", {{"name", "a"}});
+  session.use("save_snapshot", {{"machine", "a"}, {"name", "s"}});
+  CHECK(session.failure("save_snapshot", {{"machine", "a"}, {"name", "t"}}).find("no more may be") !=
+        std::string::npos);
+}
+
+TEST_CASE("forks go on from where a machine is, each on its own, and leave no snapshot") {
+  Session session;
+  session.use("create_machine", {{"name", "a"}});
+  session.set("a", "common");
+  const auto machines = session.use("fork_machine", {{"machine", "a"}, {"names", {"b", "c"}}})["machines"];
+  REQUIRE(machines.size() == 2);
+  CHECK(machines[1]["name"] == "c");
+  session.set("b", "b's own");
+  CHECK(session.get("a") == "common");
+  CHECK(session.get("b") == "b's own");
+  CHECK(session.get("c") == "common");
+  CHECK(session.backend.snapshots().empty());
+  CHECK(session.use("fork_machine", {{"machine", "c"}})["machines"][0]["name"] == "machine-1");
+}
+
+TEST_CASE("of forks that cannot all be made none is") {
+  Policy policy;
+  policy.machines = 2;
+  Session session{policy};
+  session.use("create_machine", {{"name", "a"}});
+  CHECK(session.failure("fork_machine", {{"machine", "a"}, {"names", {"b", "c"}}}).find("no more may be") !=
+        std::string::npos);
+  CHECK(session.failure("fork_machine", {{"machine", "a"}, {"names", {"a"}}}).find("already") != std::string::npos);
+  CHECK(session.backend.running() == 1);
+  CHECK(session.backend.snapshots().empty());
+  CHECK(session.use("list_machines")["machines"].size() == 1);
+}
+
+TEST_CASE("a fork of a machine without a network has none either") {
+  Policy policy;
+  policy.network = NetworkMode::User;
+  Session session{policy};
+  session.use("create_machine", {{"name", "a"}});
+  session.use("fork_machine", {{"machine", "a"}});
+  CHECK(session.backend.last_config().network == NetworkMode::User);
+  Session bare;
+  bare.use("create_machine", {{"name", "a"}});
+  bare.use("save_snapshot", {{"machine", "a"}, {"name", "s"}});
+  bare.policy.network = NetworkMode::User;
+  bare.use("restore_snapshot", {{"snapshot", "s"}});
+  CHECK(bare.backend.last_config().network == NetworkMode::None);
+}
+
+TEST_CASE("what a killed server's forks left behind is removed, what a living one needs is not") {
+  Session session;
+  // No process has the first number.
+  session.backend.add_snapshot("mcp-fork.2000000000.1");
+  session.backend.add_snapshot("mcp-fork.1.1");
+  session.backend.add_snapshot("mcp-fork.x");
+  session.snapshots.remove_leftovers();
+  CHECK(session.backend.snapshots().size() == 2);
+}

@@ -1,0 +1,394 @@
+#include "server.hpp"
+
+#include <algorithm>
+#include <array>
+#include <stop_token>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "fireclaw/error.hpp"
+#include "fireclaw/version.hpp"
+#include "progress.hpp"
+#include "schema.hpp"
+
+namespace fireclaw::mcp {
+namespace {
+
+constexpr const char* version_key = "io.modelcontextprotocol/protocolVersion";
+constexpr const char* capabilities_key = "io.modelcontextprotocol/clientCapabilities";
+constexpr const char* server_info_key = "io.modelcontextprotocol/serverInfo";
+constexpr const char* subscription_key = "io.modelcontextprotocol/subscriptionId";
+
+/// As syslog has them, the least first.
+constexpr std::array<std::string_view, 8> levels{"debug", "info",     "notice", "warning",
+                                                 "error", "critical", "alert",  "emergency"};
+
+/// What never changes while a server runs may be kept by clients for an hour.
+constexpr int lasting_ms = 3'600'000;
+
+constexpr const char* instructions =
+    "Runs commands in virtual machines on the user's computer. For one command, call run_command without a machine: it "
+    "gets a fresh one that is gone afterwards. For work that builds on itself, create_machine first and name the "
+    "machine "
+    "in each call. To try something that may go wrong, fork_machine or save_snapshot before.";
+
+Json server_info() { return {{"name", "fireclaw"}, {"title", "fireclaw"}, {"version", FIRECLAW_VERSION_STRING}}; }
+
+Json describe(const Tool& tool, const Version& version) {
+  Json json{{"name", tool.name}};
+  if (version.structured) json["title"] = tool.title;
+  json["description"] = tool.description;
+  json["inputSchema"] = tool.input;
+  if (version.structured) json["outputSchema"] = tool.output;
+  if (version.annotations) {
+    json["annotations"] = {{"title", tool.title},
+                           {"readOnlyHint", tool.manners.read_only},
+                           {"destructiveHint", tool.manners.destructive},
+                           {"idempotentHint", tool.manners.idempotent},
+                           {"openWorldHint", tool.manners.open_world}};
+  }
+  return json;
+}
+
+Json tool_result(const Json& structured, const Version& version) {
+  Json result{{"content", Json::array({{{"type", "text"}, {"text", to_line(structured)}}})}};
+  if (version.structured) result["structuredContent"] = structured;
+  result["isError"] = false;
+  return result;
+}
+
+Json tool_failure(const std::string& text) {
+  return {{"content", Json::array({{{"type", "text"}, {"text", text}}})}, {"isError", true}};
+}
+
+/// Results of versions without a handshake say what they are, and whose.
+Json finished(Json result, const Version& version) {
+  if (!version.stateless) return result;
+  result["resultType"] = "complete";
+  result["_meta"][server_info_key] = server_info();
+  return result;
+}
+
+std::vector<std::string> version_names() {
+  std::vector<std::string> names;
+  for (const auto& version : versions()) names.emplace_back(version.name);
+  return names;
+}
+
+const Json& member(const Json& object, const char* name) {
+  static const Json none;
+  const auto found = object.find(name);
+  return found == object.end() ? none : *found;
+}
+
+ProtocolError invalid_params(const std::string& text) { return {RpcError::InvalidParams, text}; }
+
+std::string text_member(const Json& params, const char* name) {
+  const auto& value = member(params, name);
+  if (!value.is_string()) throw invalid_params(fmt::format("'{}' must be a text", name));
+  return value.get<std::string>();
+}
+
+/// Null if the client wants no progress.
+Json progress_token(const Json& params) {
+  const auto& meta = member(params, "_meta");
+  const auto& token = meta.is_object() ? member(meta, "progressToken") : meta;
+  if (!token.is_null() && !is_id(token)) throw invalid_params("'progressToken' must be a text or a whole number");
+  return token;
+}
+
+}  // namespace
+
+/// A call of a tool that waits or runs, or a subscription.
+struct Server::Call {
+  Json id;
+  const Version& version;
+  Reply reply;
+  const Tool* tool = nullptr;
+  Json arguments{};
+  Json progress_token{};
+  std::stop_source stop{};
+};
+
+/// Collects the answers to the messages of one line, and sends them on one line.
+class Server::Batch {
+ public:
+  Batch(Server& server, std::size_t expected) : server_{server}, expected_{expected} {}
+
+  void add(std::optional<Json> answer) {
+    const std::scoped_lock lock{mutex_};
+    if (answer) answers_.push_back(std::move(*answer));
+    if (--expected_ == 0 && !answers_.empty()) server_.send(answers_);
+  }
+
+ private:
+  Server& server_;
+  std::mutex mutex_;
+  std::size_t expected_;
+  Json answers_ = Json::array();
+};
+
+Server::Server(const Toolbox& tools, const Policy& policy, Send send)
+    : tools_{tools},
+      policy_{policy},
+      send_{std::move(send)},
+      wanted_level_{static_cast<int>(levels.size())},
+      pool_{policy.calls} {}
+
+Server::~Server() { cancel_all(); }
+
+void Server::send(const Json& message) {
+  if (!ended_) send_(message);
+}
+
+void Server::handle(std::string_view line) {
+  auto incoming = read_line(line);
+  if (!incoming.batch) {
+    return dispatch(std::move(incoming.messages.front()), [this](std::optional<Json> answer) {
+      if (answer) send(*answer);
+    });
+  }
+  if (version_ == nullptr || !version_->batches) {
+    return send(
+        answer_to({nullptr, RpcError::InvalidRequest, "several messages at once are a thing of version 2025-03-26"}));
+  }
+  if (incoming.messages.empty()) {
+    return send(answer_to({nullptr, RpcError::InvalidRequest, "an empty list is no message"}));
+  }
+  const auto expected = std::ranges::count_if(incoming.messages, [](const Message& message) {
+    return std::holds_alternative<Request>(message) || std::holds_alternative<Malformed>(message);
+  });
+  const auto batch = std::make_shared<Batch>(*this, static_cast<std::size_t>(expected));
+  for (auto& message : incoming.messages) {
+    dispatch(std::move(message), [batch](std::optional<Json> answer) { batch->add(std::move(answer)); });
+  }
+}
+
+void Server::handle_too_long() {
+  send(answer_to({nullptr, RpcError::InvalidRequest, "the message is longer than this server reads"}));
+}
+
+Json Server::answer_to(const Malformed& malformed) const {
+  auto answer = error_message(malformed.id, ProtocolError{malformed.code, malformed.problem});
+  const bool omit = malformed.id.is_null() && version_ != nullptr && version_->errors_may_lack_id;
+  if (omit) answer.erase("id");
+  return answer;
+}
+
+void Server::dispatch(Message message, const Reply& reply) {
+  if (auto* request = std::get_if<Request>(&message)) return answer(std::move(*request), reply);
+  if (const auto* notification = std::get_if<Notification>(&message)) return take_note(*notification);
+  if (const auto* malformed = std::get_if<Malformed>(&message)) return reply(answer_to(*malformed));
+}
+
+void Server::answer(Request request, const Reply& reply) {
+  const auto id = request.id;
+  try {
+    const auto& version = version_of(request);
+    if (request.method == "tools/call") return call_tool(std::move(request), version, reply);
+    if (version.stateless && request.method == "subscriptions/listen") return listen(request, version, reply);
+    reply(result_message(id, finished(result_of(request, version), version)));
+  } catch (const ProtocolError& problem) {
+    reply(error_message(id, problem));
+  }
+}
+
+const Version& Server::version_of(const Request& request) const {
+  const auto& meta = member(request.params, "_meta");
+  if (!meta.is_null() && !meta.is_object()) throw invalid_params("'_meta' must be an object");
+  if (meta.contains(version_key)) {
+    const auto name = text_member(meta, version_key);
+    const auto* version = find_version(name);
+    if (version == nullptr || !version->stateless) {
+      throw ProtocolError{RpcError::UnsupportedVersion,
+                          fmt::format("version '{}' is not supported in a request", name),
+                          {{"supported", version_names()}, {"requested", name}}};
+    }
+    if (!member(meta, capabilities_key).is_object()) {
+      throw invalid_params(fmt::format("'_meta' must have '{}'", capabilities_key));
+    }
+    return *version;
+  }
+  if (version_ != nullptr) return *version_;
+  if (request.method == "initialize" || request.method == "ping") return newest_with_handshake();
+  throw invalid_params(fmt::format("begin with 'initialize', or say in '_meta' which '{}' this is", version_key));
+}
+
+Json Server::result_of(const Request& request, const Version& version) {
+  const auto& method = request.method;
+  if (method == "tools/list") return list_tools(request.params, version);
+  if (version.stateless && method == "server/discover") {
+    return {{"supportedVersions", version_names()},
+            {"capabilities", {{"tools", Json::object()}}},
+            {"instructions", instructions},
+            {"ttlMs", lasting_ms},
+            {"cacheScope", "private"}};
+  }
+  if (!version.stateless && method == "initialize") return initialize(request.params);
+  if (!version.stateless && method == "ping") return Json::object();
+  if (!version.stateless && method == "logging/setLevel") return set_level(request.params);
+  throw ProtocolError{RpcError::MethodNotFound, fmt::format("there is no method '{}'", method)};
+}
+
+Json Server::initialize(const Json& params) {
+  if (version_ != nullptr) throw ProtocolError{RpcError::InvalidRequest, "'initialize' was called already"};
+  const auto asked = text_member(params, "protocolVersion");
+  for (const auto* name : {"capabilities", "clientInfo"}) {
+    if (!member(params, name).is_object()) throw invalid_params(fmt::format("'{}' must be an object", name));
+  }
+  const auto* version = find_version(asked);
+  version_ = version == nullptr || version->stateless ? &newest_with_handshake() : version;
+  return {{"protocolVersion", std::string{version_->name}},
+          {"capabilities", {{"tools", Json::object()}, {"logging", Json::object()}}},
+          {"serverInfo", server_info()},
+          {"instructions", instructions}};
+}
+
+Json Server::list_tools(const Json& params, const Version& version) const {
+  if (params.contains("cursor")) throw invalid_params("all tools are on the first page: there is no 'cursor'");
+  Json tools = Json::array();
+  for (const auto& tool : tools_) tools.push_back(describe(tool, version));
+  Json result{{"tools", std::move(tools)}};
+  if (version.stateless) {
+    result["ttlMs"] = lasting_ms;
+    result["cacheScope"] = "private";
+  }
+  return result;
+}
+
+Json Server::set_level(const Json& params) {
+  const auto name = text_member(params, "level");
+  const auto* const found = std::ranges::find(levels, name);
+  if (found == levels.end()) throw invalid_params(fmt::format("'{}' is no level", name));
+  wanted_level_ = static_cast<int>(found - levels.begin());
+  return Json::object();
+}
+
+void Server::log(LogLevel level, std::string_view message) {
+  const auto* const found = std::ranges::find(levels, to_string(level));
+  if (found - levels.begin() < wanted_level_) return;
+  send(notification_message(
+      "notifications/message",
+      {{"level", std::string{to_string(level)}}, {"logger", "fireclaw"}, {"data", std::string{message}}}));
+}
+
+void Server::take_note(const Notification& notification) {
+  // All others need nothing done.
+  if (notification.method == "notifications/cancelled") cancel(member(notification.params, "requestId"));
+}
+
+void Server::cancel(const Json& id) {
+  std::shared_ptr<Call> call;
+  {
+    const std::scoped_lock lock{mutex_};
+    const auto found = is_id(id) ? calls_.find(to_line(id)) : calls_.end();
+    if (found == calls_.end()) return;
+    call = found->second;
+    // Nobody else ends a subscription.
+    if (call->tool == nullptr) calls_.erase(found);
+  }
+  call->stop.request_stop();
+  if (call->tool == nullptr) call->reply(std::nullopt);
+}
+
+void Server::cancel_all() {
+  std::map<std::string, std::shared_ptr<Call>> calls;
+  {
+    const std::scoped_lock lock{mutex_};
+    calls = calls_;
+    for (const auto& [id, call] : calls) {
+      if (call->tool == nullptr) calls_.erase(id);
+    }
+  }
+  // What has an end that can be told is told; calls that are cut short are not.
+  for (const auto& [id, call] : calls) {
+    if (call->tool != nullptr) continue;
+    auto result = finished(Json::object(), call->version);
+    result["_meta"][subscription_key] = call->id;
+    call->reply(result_message(call->id, std::move(result)));
+  }
+  ended_ = true;
+  for (const auto& [id, call] : calls) call->stop.request_stop();
+}
+
+std::shared_ptr<Server::Call> Server::begin(const Request& request, const Version& version, const Reply& reply) {
+  const std::scoped_lock lock{mutex_};
+  auto call = std::make_shared<Call>(Call{.id = request.id, .version = version, .reply = reply});
+  if (!calls_.try_emplace(to_line(request.id), call).second) {
+    throw ProtocolError{RpcError::InvalidRequest, "a request with this id is not answered yet"};
+  }
+  return call;
+}
+
+void Server::forget(const Json& id) {
+  const std::scoped_lock lock{mutex_};
+  calls_.erase(to_line(id));
+}
+
+void Server::listen(const Request& request, const Version& version, const Reply& reply) {
+  if (!member(request.params, "notifications").is_object()) throw invalid_params("'notifications' must be an object");
+  begin(request, version, reply);
+  // Nothing here changes while the server runs, so of what was asked for nothing will come.
+  send(notification_message("notifications/subscriptions/acknowledged",
+                            {{"_meta", {{subscription_key, request.id}}}, {"notifications", Json::object()}}));
+}
+
+void Server::call_tool(Request request, const Version& version, const Reply& reply) {
+  const auto fail = [&](const std::string& text) {
+    reply(result_message(request.id, finished(tool_failure(text), version)));
+  };
+  const auto name = text_member(request.params, "name");
+  const auto tool = std::ranges::find(tools_, name, &Tool::name);
+  if (tool == tools_.end()) throw invalid_params(fmt::format("there is no tool '{}'; see tools/list", name));
+  auto arguments = member(request.params, "arguments");
+  if (arguments.is_null()) arguments = Json::object();
+  if (!arguments.is_object()) throw invalid_params("'arguments' must be an object");
+  auto token = progress_token(request.params);
+  try {
+    check_against(tool->input, arguments);
+  } catch (const Error& problem) {
+    if (!version.arguments_are_for_the_model) throw invalid_params(problem.what());
+    return fail(problem.what());
+  }
+  {
+    const std::scoped_lock lock{mutex_};
+    if (calls_.size() >= policy_.calls + policy_.waiting_calls) {
+      return fail(fmt::format("{} calls are under way; wait until one of them has ended", calls_.size()));
+    }
+  }
+  const auto call = begin(request, version, reply);
+  call->tool = &*tool;
+  call->arguments = std::move(arguments);
+  call->progress_token = std::move(token);
+  pool_.submit([this, call] { run(*call); });
+}
+
+void Server::run(Call& call) {
+  std::optional<Json> answer;
+  if (!call.stop.stop_requested()) answer = result_message(call.id, finished(run_tool(call), call.version));
+  // Its id may be used again once the client has the answer.
+  forget(call.id);
+  if (call.stop.stop_requested()) answer.reset();
+  call.reply(std::move(answer));
+}
+
+Json Server::run_tool(const Call& call) {
+  CallContext context;
+  context.stop = call.stop.get_token();
+  if (!call.progress_token.is_null()) {
+    const auto unless_cancelled = [this, stop = context.stop](const Json& message) {
+      if (!stop.stop_requested()) send(message);
+    };
+    context.on_output = ProgressReporter{unless_cancelled, call.progress_token, call.version.annotations};
+  }
+  try {
+    return tool_result(call.tool->run(call.arguments, context), call.version);
+  } catch (const std::exception& problem) {
+    if (!context.stop.stop_requested()) log(LogLevel::Warning, fmt::format("{}: {}", call.tool->name, problem.what()));
+    return tool_failure(problem.what());
+  }
+}
+
+}  // namespace fireclaw::mcp

@@ -1,0 +1,128 @@
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/quantities.hpp"
+#include "schema.hpp"
+#include "tools.hpp"
+
+namespace fireclaw::mcp {
+namespace {
+
+constexpr int most_copies = 16;
+
+Json describe(const SnapshotInfo& info) {
+  return {{"name", info.name},     {"image", info.image},
+          {"cpus", info.cpus},     {"memory_mib", info.memory_mib},
+          {"bytes", info.bytes},   {"created", cli::iso_time(info.created)},
+          {"usable", info.usable}, {"reason", info.reason}};
+}
+
+Json snapshot_schema() {
+  return object_schema({{"name", text_schema("For restore_snapshot and delete_snapshot.")},
+                        {"image", text_schema("What the machine was made from.")},
+                        {"cpus", {{"type", "integer"}}},
+                        {"memory_mib", {{"type", "integer"}}},
+                        {"bytes", {{"type", "integer"}, {"description", "What it takes on disk."}}},
+                        {"created", text_schema("When, in UTC.")},
+                        {"usable", flag_schema("It can be restored here and now.")},
+                        {"reason", text_schema("Why not; empty if it can.")}},
+                       {"name", "image", "cpus", "memory_mib", "bytes", "created", "usable", "reason"});
+}
+
+Json snapshot_name_schema() {
+  auto schema = text_schema("1 to 60 letters, digits, dots, underscores and hyphens.");
+  schema["minLength"] = 1;
+  schema["maxLength"] = 60;
+  return schema;
+}
+
+Json machines_schema() {
+  return object_schema({{"machines", list_schema("The new ones.", machine_schema())}}, {"machines"});
+}
+
+Json list_snapshots(const Workshop& workshop) {
+  Json snapshots = Json::array();
+  for (const auto& snapshot : workshop.snapshots.list()) snapshots.push_back(describe(snapshot));
+  return {{"snapshots", std::move(snapshots)}};
+}
+
+Json fork_machine(const Workshop& workshop, const Json& arguments, const CallContext& context) {
+  // A name that is left out is made up.
+  const auto names = arguments.value("names", std::vector<std::string>{""});
+  Json machines = Json::array();
+  for (const auto& machine : workshop.snapshots.fork(arguments["machine"], names, context.stop)) {
+    machines.push_back(mcp::describe(machine));
+  }
+  return {{"machines", std::move(machines)}};
+}
+
+}  // namespace
+
+void add_snapshot_tools(Toolbox& tools, const Workshop& workshop) {
+  tools.push_back(
+      {.name = "save_snapshot",
+       .title = "Save a machine's state",
+       .description = "Saves a machine's memory and files under a name and lets it go on. Commands that run in it are "
+                      "ended first. Snapshots outlive machines and the connection.",
+       .input =
+           object_schema({{"machine", machine_name_schema()}, {"name", snapshot_name_schema()}}, {"machine", "name"}),
+       .output = snapshot_schema(),
+       .manners = {},
+       .run = [workshop](const Json& arguments, const CallContext&) {
+         return describe(workshop.snapshots.save(arguments["machine"], arguments["name"]));
+       }});
+  tools.push_back(
+      {.name = "restore_snapshot",
+       .title = "Start a machine from a snapshot",
+       .description =
+           "Starts a machine that goes on from where another was when it was saved. Any number may be started "
+           "from one snapshot.",
+       .input =
+           object_schema({{"snapshot", snapshot_name_schema()},
+                          {"name", text_schema("Of the new machine: 1 to 63 letters, digits and hyphens; made up if "
+                                               "it is left out.")}},
+                         {"snapshot"}),
+       .output = machine_schema(),
+       .manners = {},
+       .run = [workshop](const Json& arguments, const CallContext& context) {
+         return mcp::describe(
+             workshop.snapshots.restore(arguments["snapshot"], arguments.value("name", ""), context.stop));
+       }});
+  tools.push_back({.name = "list_snapshots",
+                   .title = "List snapshots",
+                   .description = "The states of machines that save_snapshot has saved.",
+                   .input = object_schema(Json::object(), {}),
+                   .output = object_schema({{"snapshots", list_schema("By name.", snapshot_schema())}}, {"snapshots"}),
+                   .manners = {.read_only = true, .idempotent = true},
+                   .run = [workshop](const Json&, const CallContext&) { return list_snapshots(workshop); }});
+  tools.push_back({.name = "delete_snapshot",
+                   .title = "Delete a snapshot",
+                   .description = "Removes a saved state. Machines that were started from it go on.",
+                   .input = object_schema({{"name", snapshot_name_schema()}}, {"name"}),
+                   .output = object_schema({{"deleted", text_schema("The snapshot's name.")}}, {"deleted"}),
+                   .manners = {.destructive = true},
+                   .run = [workshop](const Json& arguments, const CallContext&) -> Json {
+                     workshop.snapshots.remove(arguments["name"]);
+                     return {{"deleted", arguments["name"]}};
+                   }});
+  auto names = list_schema("Names of the new machines, one each; default: one machine whose name is made up.",
+                           {{"type", "string"}});
+  names["minItems"] = 1;
+  names["maxItems"] = most_copies;
+  tools.push_back(
+      {.name = "fork_machine",
+       .title = "Fork a machine",
+       .description =
+           "Makes machines that go on from where another is now, with its memory and files; from then on each "
+           "changes only its own. To try several ways on from one point. Commands that run in the machine are "
+           "ended first.",
+       .input = object_schema({{"machine", machine_name_schema()}, {"names", std::move(names)}}, {"machine"}),
+       .output = machines_schema(),
+       .manners = {},
+       .run = [workshop](const Json& arguments, const CallContext& context) {
+         return fork_machine(workshop, arguments, context);
+       }});
+}
+
+}  // namespace fireclaw::mcp

@@ -1,0 +1,32 @@
+#pragma once
+
+#include "machines.hpp"
+#include "policy.hpp"
+#include "snapshots.hpp"
+#include "tool.hpp"
+
+namespace fireclaw::mcp {
+
+/// What the tools work with. It must outlive them.
+struct Workshop {
+  Backend& backend;
+  Machines& machines;
+  Snapshots& snapshots;
+  const Policy& policy;
+};
+
+void add_command_tools(Toolbox& tools, const Workshop& workshop);
+void add_machine_tools(Toolbox& tools, const Workshop& workshop);
+void add_file_tools(Toolbox& tools, const Workshop& workshop);
+void add_snapshot_tools(Toolbox& tools, const Workshop& workshop);
+
+/// All of them.
+Toolbox make_tools(const Workshop& workshop);
+
+/// A machine's name, as an argument.
+Json machine_name_schema();
+/// What a tool tells of a machine, and its schema.
+Json describe(const NamedMachine& machine);
+Json machine_schema();
+
+}  // namespace fireclaw::mcp
