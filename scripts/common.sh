@@ -31,6 +31,9 @@ test_packages=(
   clang-format mypy shellcheck doxygen
   lintian abigail-tools ccache python3-pip python3-setuptools python3-wheel
 )
+# The clients that `fireclaw mcp` is tested with come through npm. A Node.js from elsewhere brings its own, and conflicts
+# with Debian's.
+command -v npm >/dev/null || test_packages+=(npm)
 
 started=$SECONDS
 

@@ -72,6 +72,7 @@ class DebianPackages(unittest.TestCase):
             ("libfireclaw-dev", f"{libdir}/cmake/fireclaw/fireclawConfig.cmake"),
             ("libfireclaw-dev", f"{libdir}/pkgconfig/fireclaw.pc"),
             ("fireclaw", "usr/bin/fireclaw"),
+            ("fireclaw", "usr/bin/fireclaw-mcp"),
             ("fireclaw", "usr/libexec/fireclaw/guestd"),
             ("fireclaw", "usr/share/fireclaw/agent/bot/__main__.py"),
             ("fireclaw-overseer", "usr/bin/fireclaw-overseer"),

@@ -100,8 +100,10 @@ class Package(unittest.TestCase):
     def test_the_programs_are_there_and_know_their_version(self) -> None:
         program = self.prefix / "bin/fireclaw"
         self.assertIn(self.version, output(program, "--version"))
-        self.assertIn(self.version, output(self.prefix / "bin/fireclaw-overseer", "--version"))
+        for name in ("overseer", "mcp"):
+            self.assertIn(self.version, output(self.prefix / f"bin/fireclaw-{name}", "--version"))
         self.assertIn("--operator", output(program, "overseer", "--help"))
+        self.assertIn("mcpServers", output(program, "mcp", "--help"))
         self.assertRegex(output("readelf", "-hW", program), r"Type:\s+DYN \(Position-Independent")
         guestd = self.prefix / "libexec/fireclaw/guestd"
         self.assertTrue(os.access(guestd, os.X_OK))
