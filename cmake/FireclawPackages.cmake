@@ -121,10 +121,10 @@ fireclaw_package(
   NAME fireclaw
   SECTION admin
   SUMMARY "commands and agents in microVMs - command line"
-  DEPENDS "${package_library} ${same_version}" e2fsprogs squashfs-tools
+  DEPENDS "${package_library} ${same_version}" e2fsprogs openssh-client squashfs-tools
   # Firecracker does without QEMU, and every image but the built-in one without a static busybox, which takes the place
   # of the usual one.
-  RECOMMENDS ${qemu} busybox-static ca-certificates openssh-client
+  RECOMMENDS ${qemu} busybox-static ca-certificates
   SUGGESTS fireclaw-overseer mmdebstrap skopeo uidmap umoci
   TEXT [[
 This package has the command line, and what goes into machines: the program
