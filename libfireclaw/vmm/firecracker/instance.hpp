@@ -50,6 +50,8 @@ class FirecrackerInstance final : public Instance {
   void resume(Deadline deadline) override;
   [[nodiscard]] bool resume_resets_streams() const override { return waits_for_reset_after_resume(parts_.version); }
   void snapshot(const SnapshotFiles& files, Deadline deadline) override;
+  std::chrono::nanoseconds snapshot_running(const SnapshotFiles& files, const std::function<void()>& copy_drives,
+                                            Deadline deadline) override;
   GuestStream connect_guest(Deadline deadline, const std::stop_token& stop) override;
   void kill() noexcept override;
   bool wait_exit(Deadline deadline, const std::stop_token& stop) override;
@@ -61,6 +63,8 @@ class FirecrackerInstance final : public Instance {
   /// One request. If the connection fails because the engine ended, that is the error, with the reason.
   std::string call(const http::Request& request, Deadline deadline, const std::stop_token& stop = {});
   void announce_reset(Deadline deadline);
+  /// snapshot(), with `once_taken` called when Firecracker has written all that it will.
+  void save(const SnapshotFiles& files, Deadline deadline, const std::function<void()>& once_taken);
   [[nodiscard]] const TextPipe* log() const { return parts_.log ? &*parts_.log : nullptr; }
   [[nodiscard]] std::filesystem::path path(std::string_view name) const { return parts_.record.run_dir / name; }
 

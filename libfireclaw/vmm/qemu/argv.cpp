@@ -219,13 +219,19 @@ std::vector<std::string> to_argv(const LaunchSpec& spec, const Engine& engine, S
 
 std::vector<std::string> to_stand_in_argv(std::vector<std::string> argv) {
   Argv result;
+  bool incoming = false;
   for (std::size_t i = 0; i < argv.size(); ++i) {
-    if (argv[i] == "-add-fd") {
+    // What the machine was booted from is in its memory.
+    if (argv[i] == "-add-fd" || argv[i] == "-kernel" || argv[i] == "-initrd" || argv[i] == "-append") {
       ++i;
       continue;
     }
+    incoming = incoming || argv[i] == "-incoming";
     result.push_back(i == 0 ? argv[i] : stand_in_value(argv[i - 1], argv[i]));
   }
+  if (!incoming) result.insert(result.end(), {"-incoming", "defer"});
+  // It takes over the state of a machine that may run, and must not run itself.
+  result.emplace_back("-S");
   return result;
 }
 

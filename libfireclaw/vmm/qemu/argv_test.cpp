@@ -205,7 +205,15 @@ TEST_CASE("the stand-in of a restored machine shares its memory and leaves alone
 -device virtio-net-pci,netdev=net_net0,mac=02:fc:00:00:00:01,romfile=
 -netdev user,id=net_net1
 -device virtio-net-pci,netdev=net_net1,mac=02:fc:00:00:00:02,romfile=
+-S
 )");
+}
+
+TEST_CASE("the stand-in of a machine that has booted waits for its state, too, and boots nothing") {
+  const auto text = as_text(to_stand_in_argv(to_argv(small(VirtioBus::Mmio), tcg(), Start::Cold)));
+  CHECK(text.find("-kernel") == std::string::npos);
+  CHECK(text.find("-append") == std::string::npos);
+  CHECK(text.ends_with("-incoming defer\n-S\n"));
 }
 
 TEST_CASE("a tap is inherited by its number, and a device may lead nowhere; a stand-in needs neither") {
@@ -227,6 +235,7 @@ TEST_CASE("a tap is inherited by its number, and a device may lead nowhere; a st
 -device virtio-net-device,netdev=net_net0,mac=02:fc:00:00:00:01
 -netdev hubport,id=net_net1,hubid=12
 -device virtio-net-device,netdev=net_net1,mac=02:fc:00:00:00:02
+-S
 )");
 }
 

@@ -45,6 +45,15 @@ void QemuInstance::snapshot(const SnapshotFiles& files, Deadline deadline) {
   });
 }
 
+std::chrono::nanoseconds QemuInstance::snapshot_running(const SnapshotFiles& files,
+                                                        const std::function<void()>& copy_drives, Deadline deadline) {
+  std::chrono::nanoseconds stood_still{0};
+  control("save the running machine", deadline, [&](QmpClient& qmp, const Wait& wait) {
+    stood_still = save_running_machine(qmp, parts_.process, parts_.run_dir, parts_.log, files, copy_drives, wait);
+  });
+  return stood_still;
+}
+
 GuestStream QemuInstance::connect_guest(Deadline deadline, const std::stop_token& stop) {
   if (parts_.channel) {
     auto channel = std::move(*parts_.channel);

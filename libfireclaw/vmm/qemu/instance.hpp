@@ -34,6 +34,8 @@ class QemuInstance final : public Instance {
   void pause(Deadline deadline) override;
   void resume(Deadline deadline) override;
   void snapshot(const SnapshotFiles& files, Deadline deadline) override;
+  std::chrono::nanoseconds snapshot_running(const SnapshotFiles& files, const std::function<void()>& copy_drives,
+                                            Deadline deadline) override;
   GuestStream connect_guest(Deadline deadline, const std::stop_token& stop) override;
   void kill() noexcept override { parts_.process.kill(); }
   bool wait_exit(Deadline deadline, const std::stop_token& stop) override;

@@ -139,6 +139,54 @@ TEST_CASE_FIXTURE(Fixture, "a restored machine can be saved in turn, and goes on
   CHECK(ask(*restore("great-grandchild", files("third")), "count") == "4");
 }
 
+TEST_CASE_FIXTURE(Fixture, "a machine is saved while it runs, with what is done while it stands still") {
+  auto machine = launch("source");
+  CHECK(ask(*machine, "count") == "1");
+  SUBCASE("one that has booted") {}
+  SUBCASE("one that was restored") {
+    machine->pause(soon());
+    machine->snapshot(files("first"), soon());
+    machine = restore("restored", files("first"));
+  }
+  const auto channel = machine->connect_guest(soon());
+  bool silent = false;
+  const auto stood_still = machine->snapshot_running(
+      files("running"),
+      [&] {
+        sys::write_all(channel.stream.get(), "count\n");
+        silent = sys::wait_fd(channel.stream.get(), POLLIN, Deadline::after(std::chrono::nanoseconds{200'000'000})) ==
+                 sys::WaitResult::Timeout;
+      },
+      soon());
+  CHECK(silent);
+  CHECK(stood_still > std::chrono::milliseconds{200});
+  // The answer to what was asked meanwhile comes first.
+  CHECK(ask(channel.stream, "count") == "2");
+  CHECK(ask(*restore("copy", files("running")), "count") == "2");
+}
+
+TEST_CASE_FIXTURE(Fixture, "a machine that could not be saved while it ran runs on, and no file is left") {
+  const auto machine = launch("source");
+  CHECK(code_of([&] {
+          (void)machine->snapshot_running(
+              files("failed"),
+              [] {
+                throw Error{ErrorCode::Io, "the disk is full"};
+              },
+              soon());
+        }) == ErrorCode::Io);
+  CHECK(code_of([&] {
+          (void)machine->snapshot_running(
+              {"/no/such/state", "/no/such/memory"}, [] {}, soon());
+        }) == ErrorCode::NotFound);
+  CHECK_FALSE(std::filesystem::exists(files("failed").state));
+  CHECK_FALSE(std::filesystem::exists(files("failed").memory));
+  CHECK(ask(*machine, "count") == "1");
+  (void)machine->snapshot_running(
+      files("then"), [] {}, soon());
+  CHECK(ask(*restore("copy", files("then")), "count") == "2");
+}
+
 TEST_CASE_FIXTURE(Fixture, "a snapshot lives on in its clones after its files are removed") {
   const auto from = saved();
   const auto clone = restore("clone", from);

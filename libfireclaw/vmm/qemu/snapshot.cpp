@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/scope.hpp"
 #include "fireclaw/error.hpp"
 #include "sys/file.hpp"
 #include "sys/process.hpp"
@@ -56,6 +57,8 @@ class PendingFile {
   bool kept_ = false;
 };
 
+constexpr std::chrono::seconds go_on_limit{10};
+
 // announce-rounds: a restored machine must not tell the network the address that all clones have until guestd gives
 // them their own. max-bandwidth: the preset would hold a stream to 128 MiB/s.
 std::vector<std::uint64_t> set_migration(QmpClient& qmp, bool with_ram) {
@@ -90,17 +93,25 @@ void await_migration(QmpClient& qmp, std::string_view what, const Wait& wait) {
   }
 }
 
-void send_state(QmpClient& qmp, int fd, bool with_ram, const Wait& wait) {
+void start_sending(QmpClient& qmp, int fd, bool with_ram, const Wait& wait) {
   auto sent = set_migration(qmp, with_ram);
   sent.push_back(qmp.send("getfd", R"({"fdname":"state"})", fd));
   sent.push_back(qmp.send("migrate", R"({"uri":"fd:state"})"));
   expect_success(qmp, sent, wait);
+}
+
+void await_sent(QmpClient& qmp, const Wait& wait) {
   try {
     await_migration(qmp, "saving the machine's state failed", wait);
   } catch (const Error& error) {
     if (error.code() == ErrorCode::Timeout || error.code() == ErrorCode::Cancelled) qmp.send("migrate_cancel");
     throw;
   }
+}
+
+void send_state(QmpClient& qmp, int fd, bool with_ram, const Wait& wait) {
+  start_sending(qmp, fd, with_ram, wait);
+  await_sent(qmp, wait);
 }
 
 void require_paused(QmpClient& qmp, const Wait& wait) {
@@ -166,8 +177,11 @@ EngineProcess start_stand_in(const EngineProcess& process, const RunDir& run_dir
   return EngineProcess::start(spawn);
 }
 
-void save_through_stand_in(QmpClient& qmp, EngineProcess& process, const RunDir& run_dir, const TextPipe& log,
-                           const SnapshotFiles& files, const Wait& wait) {
+// `send(fd)` passes on the machine's state, with RAM, to a second process; the files are made of that, once `meanwhile`
+// has returned.
+template <typename Send, typename Meanwhile>
+void save_through_stand_in(EngineProcess& process, const RunDir& run_dir, const TextPipe& log,
+                           const SnapshotFiles& files, const Wait& wait, Send send, Meanwhile meanwhile) {
   const auto ram = sys::make_memfd(ram_file_name, ram_bytes_of(process));
   auto [control, control_end] = sys::socket_pair();
   auto [stream, stream_end] = sys::socket_pair();
@@ -177,7 +191,8 @@ void save_through_stand_in(QmpClient& qmp, EngineProcess& process, const RunDir&
     auto sent = set_migration(stand_in_qmp, true);
     sent.push_back(stand_in_qmp.send("migrate-incoming", incoming));
     expect_success(stand_in_qmp, sent, wait);
-    send_state(qmp, stream.get(), true, wait);
+    send(stream.get());
+    meanwhile();
     await_migration(stand_in_qmp, "passing on the machine's state failed", wait);
     write_files(stand_in_qmp, ram.get(), files, wait);
   } catch (const Error& error) {
@@ -202,8 +217,41 @@ void save_machine(QmpClient& qmp, EngineProcess& process, const RunDir& run_dir,
   if (const auto ram = open_memfd_of(process.id(), ram_file_name, O_RDONLY)) {
     write_files(qmp, ram->get(), files, wait);
   } else {
-    save_through_stand_in(qmp, process, run_dir, log, files, wait);
+    save_through_stand_in(
+        process, run_dir, log, files, wait, [&](int fd) { send_state(qmp, fd, true, wait); }, [] {});
   }
+}
+
+std::chrono::nanoseconds save_running_machine(QmpClient& qmp, EngineProcess& process, const RunDir& run_dir,
+                                              const TextPipe& log, const SnapshotFiles& files,
+                                              const std::function<void()>& copy_drives, const Wait& wait) {
+  require_absent(files.state);
+  require_absent(files.memory);
+  // Asked twice to go on it does so once.
+  ScopeGuard go_on{[&] {
+    try {
+      qmp.execute("cont", {}, {Deadline::after(std::chrono::nanoseconds{go_on_limit}), {}});
+    } catch (const Error&) {
+      // It has ended, which is what the caller is told.
+    }
+  }};
+  std::chrono::steady_clock::time_point since;
+  std::chrono::nanoseconds stood_still{0};
+  // Stopped before, not for the last of it only: a copy of a machine whose RAM QEMU 7.2 had sent while it ran under TCG
+  // was seen to crash in its kernel.
+  const auto send = [&](int fd) {
+    since = std::chrono::steady_clock::now();
+    qmp.execute("stop", {}, wait);
+    send_state(qmp, fd, true, wait);
+  };
+  const auto meanwhile = [&] {
+    copy_drives();
+    qmp.execute("cont", {}, wait);
+    stood_still = std::chrono::steady_clock::now() - since;
+  };
+  save_through_stand_in(process, run_dir, log, files, wait, send, meanwhile);
+  go_on.release();
+  return stood_still;
 }
 
 void load_state(QmpClient& qmp, const Wait& wait) {

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <chrono>
+#include <functional>
+
 #include "vmm/engine_process.hpp"
 #include "vmm/qemu/qmp.hpp"
 #include "vmm/qemu/run_dir.hpp"
@@ -17,6 +20,12 @@ namespace fireclaw::vmm::qemu {
 /// whole and on disk; on failure neither does. What a second process prints goes to `log` too.
 void save_machine(QmpClient& qmp, EngineProcess& process, const RunDir& run_dir, const TextPipe& log,
                   const SnapshotFiles& files, const Wait& wait);
+
+/// Saves a machine that runs. It stands still while its state and RAM go to a second process and `copy_drives` is
+/// called; the files are written after that. Runs on, whatever fails. Returns how long it stood still.
+std::chrono::nanoseconds save_running_machine(QmpClient& qmp, EngineProcess& process, const RunDir& run_dir,
+                                              const TextPipe& log, const SnapshotFiles& files,
+                                              const std::function<void()>& copy_drives, const Wait& wait);
 
 /// Has a freshly started QEMU load the state at inherited::state. Error(Vmm) if it will not.
 void load_state(QmpClient& qmp, const Wait& wait);
