@@ -52,6 +52,7 @@ def _key(event: Text) -> str:
 class Agent:
     def __init__(self, config: Config, status_path: str, rng: random.Random) -> None:
         self.config = config
+        self._rng = rng
         self._store = ChannelStore(config.workspace)
         self._invited: Dict[str, str] = {fold(name): name for name in self._store.load()}
         # What the link joins: names and keys.
@@ -379,6 +380,27 @@ class Agent:
         # After a change of servers this is said where we come back.
         self.announce(f"[reloaded: {', '.join(changes) or 'no changes'}]")
         self.status.changed()
+
+    def become(self, config: Config) -> None:
+        """This process is a copy of another agent's, made while that one was talking, and is told who it is: it comes to
+        IRC anew, under its own name. It knows what was said so far; what was asked is the other one's to answer, and so
+        is what was still to be said."""
+        other, self.config = self.config.name, config
+        self._rng.seed(os.urandom(32))
+        self._quote = secrets.token_hex(4)
+        self.desk.start_over(config)
+        self._pager = Pager()
+        self._undelivered.clear()
+        self._held.clear()
+        self._remarked.clear()
+        self._last_error = ""
+        self._book.forget_all()
+        self._book.reconfigure(config)
+        self._guard = Guard(config)
+        self._wish_for_channels()
+        self.link.start_over(config)
+        self.status.start_over()
+        self.announce(f"[forked from {other}]")
 
     def stop(self, reason: str) -> None:
         """Cancels what is being done and says goodbye."""

@@ -55,6 +55,8 @@ class Desk:
         self._cancel: Optional[Cancel] = None
         self._thread: Optional[threading.Thread] = None
         self._closed = False
+        # A question whose answer nobody waits for any more.
+        self._abandoned: Optional[Question] = None
         self._count = 0
         self.answers = 0
         self.errors = 0
@@ -103,6 +105,18 @@ class Desk:
     def close(self) -> None:
         """Cancels everything; commands that run are ended at once."""
         self._closed = True
+        self._give_up()
+
+    def start_over(self, config: Config) -> None:
+        """Cancels everything as close() does, and takes questions again. Nothing that was asked before is answered, not
+        even what was on its way already."""
+        self._abandoned = self._current
+        self._give_up()
+        self._config = config
+        self._client = self._make_client(config)
+        self.answers = self.errors = self.tool_calls = 0
+
+    def _give_up(self) -> None:
         self._waiting.clear()
         if self._cancel is not None:
             self._cancel.set()
@@ -140,6 +154,10 @@ class Desk:
         timed_out = result.cancelled and self._loop.time() >= late.when()
         late.cancel()
         self._current = self._cancel = self._thread = None
+        if question is self._abandoned:
+            self._abandoned = None
+            self._next()
+            return
         self.tool_calls += result.tool_calls
         if timed_out:
             result = Result(error=f"gave up after {self._config.limits.turn_s:g} s", tool_calls=result.tool_calls)

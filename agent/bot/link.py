@@ -103,7 +103,9 @@ class Link:
     def session(self) -> Optional[Session]:
         """The live session; None unless the server has finished greeting us and nobody has said goodbye."""
         wire = self._wire
-        if wire is None or not wire.session.ready or wire.session.closing or wire.session.quitting:
+        if wire is None or wire.closed.done():
+            return None
+        if not wire.session.ready or wire.session.closing or wire.session.quitting:
             return None
         return wire.session
 
@@ -243,6 +245,17 @@ class Link:
         elif self._wire is not None and config.nick != old.nick:
             self._wire.session.change_nick(config.nick, self.now())
             self.pump()
+
+    def start_over(self, config: Config) -> None:
+        """Drops the connection without a word and makes a new one."""
+        self._config = config
+        self._pacer = Pacer(config.limits.message_burst, config.limits.message_interval_s, self.now())
+        self._backoff = Backoff(config.limits.reconnect_first_s, config.limits.reconnect_max_s, self._rng)
+        self.connections = 0
+        self.last_error = ""
+        self._reconnecting = self._wire is not None
+        self.abort()
+        self._wake.set()
 
     def stop(self, reason: str) -> None:
         """Says goodbye; run() returns once the server has closed the connection. abort() does not wait for that."""

@@ -64,7 +64,13 @@ def wait_for_config(path: str, ready_file: Optional[str]) -> Optional[Config]:
 
 def _reload(agent: Agent, path: str) -> None:
     try:
-        config, changes = merge(agent.config, load(path))
+        config = load(path)
+        if config.name != agent.config.name:
+            reseed()
+            logs.start(config.log_level, config.secrets() + agent.config.secrets())
+            agent.become(config)
+            return
+        config, changes = merge(agent.config, config)
     except ConfigError as error:
         agent.announce(f"[reload failed: {error}; going on as before]")
         return

@@ -9,7 +9,7 @@ from .config import Config
 from .text import one_line
 
 # Read once, when the agent starts.
-_FIXED = ("name", "workspace", "status_file")
+_FIXED = ("workspace", "status_file")
 
 
 def _state(enabled: bool) -> str:

@@ -31,6 +31,11 @@ class StatusFile:
         self._written: Optional[Dict[str, Any]] = None
         self._complained = False
 
+    def start_over(self) -> None:
+        """Another agent's time begins."""
+        self._started = time.time()
+        self.changed()
+
     def changed(self) -> None:
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self.DELAY_S, self.write)

@@ -261,6 +261,33 @@ class Reloading(ProcessTest):
         client.sync()
         self.assertIsNone(bot.process.poll())
 
+    def test_a_copy_that_is_told_its_name_comes_back_under_it_and_answers_nothing_that_was_asked_before(self) -> None:
+        self.llm.rules({"when": {"role": "user", "text": "who are you"}, "reply": {"content": "Hello!"}},
+                       {"reply": {"hang": "headers"}})
+        bot = self.bot()
+        first = self.online()
+        first.send(":alice!a@h PRIVMSG worker :a slow question")
+        first.whois("alice")
+        self.llm.wait_for_requests(1)
+        first.send(":alice!a@h PRIVMSG worker :and one that waits")
+        first.sync()
+        bot.reload(name="ada", nick="ada")
+        # Not a word on the old connection: in a copied machine it is another's.
+        known = len(first.received)
+        first.expect_end()
+        self.assertEqual(first.received[known:], [])
+        second = self.irc.accept()
+        second.welcome()
+        self.assertEqual(second.nick, "ada")
+        second.joined("#agents")
+        self.assertEqual(second.expect("PRIVMSG"), "PRIVMSG #agents :[forked from worker]")
+        second.send(":alice!a@h PRIVMSG ada :who are you?")
+        second.whois("alice")
+        self.assertEqual(second.expect("PRIVMSG"), "PRIVMSG alice :Hello!")
+        said = self.llm.requests[-1]["body"]["messages"][-1]["content"]
+        self.assertIn("a slow question", said)
+        self.assertEqual((bot.status()["name"], bot.status()["nick"]), ("ada", "ada"))
+
 
 if __name__ == "__main__":
     unittest.main()
