@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <memory>
 #include <optional>
+#include <tuple>
 
 #include <fmt/format.h>
 
@@ -72,7 +73,8 @@ Json to_json(const AgentInfo& info) {
           {"llm_errors", info.llm_errors},
           {"last_error", info.last_error},
           {"memory_bytes", info.memory_bytes},
-          {"cpu_time_ms", info.cpu_time.count()}};
+          {"cpu_time_ms", info.cpu_time.count()},
+          {"detached", info.detached}};
 }
 
 /// "worker [qwen2.5:7b] (172.16.0.2)".
@@ -125,6 +127,41 @@ int start(StartOptions options, const Context& context) {
   print_started(info, options.json, context.verbose);
   std::fflush(stdout);
   return options.foreground ? stay(agents, info.name, context) : 0;
+}
+
+struct ForkOptions {
+  ForkConfig config;
+  std::string first;
+  std::string model;
+  std::string persona;
+  std::string trigger;
+  std::string join = "60";
+  bool json = false;
+};
+
+int fork(ForkOptions options, const Context& context) {
+  options.config.settings = {if_given(options.model), if_given(options.persona), if_given(options.trigger), {}};
+  options.config.join_timeout = parse_duration(options.join);
+  options.config.stop = context.stop;
+  print_started(AgentManager{context.open_host()}.fork(options.first, options.config), options.json, context.verbose);
+  return 0;
+}
+
+struct SnapshotOptions {
+  std::string agent;
+  std::string name;
+  bool replace = false;
+  bool json = false;
+};
+
+int snapshot(const SnapshotOptions& options, const Context& context) {
+  const auto made = AgentManager{context.open_host()}.snapshot(options.agent, options.name, options.replace);
+  if (options.json) {
+    print_json(cli::to_json(made));
+  } else {
+    std::puts(fmt::format("snapshot {}: agent {}, {}", made.name, made.agent, human_bytes(made.bytes)).c_str());
+  }
+  return 0;
 }
 
 int list(bool json, const Context& context) {
@@ -241,8 +278,11 @@ int logs(const NameOptions& options, const Context& context) {
 int reconcile(bool json, const Context& context) {
   const auto report = AgentManager{context.open_host()}.reconcile();
   if (json) {
-    print_json(
-        {{"adopted", report.adopted}, {"crashed", report.crashed}, {"orphans", report.orphans}, {"busy", report.busy}});
+    print_json({{"adopted", report.adopted},
+                {"crashed", report.crashed},
+                {"orphans", report.orphans},
+                {"busy", report.busy},
+                {"silent", report.silent}});
     return 0;
   }
   const auto line = [](const std::vector<std::string>& names, std::string_view what) {
@@ -252,6 +292,7 @@ int reconcile(bool json, const Context& context) {
   line(report.crashed, "was found dead; cleaned up");
   line(report.orphans, "a machine of no agent; ended");
   line(report.busy, "is being started or stopped");
+  line(report.silent, "runs but does not answer; left alone");
   return 0;
 }
 
@@ -269,8 +310,11 @@ void add_start(CLI::App& group, Context& context, Action& action) {
       "status 125), and stops the agent on SIGTERM or Ctrl-C: for systemd, Nomad, Kubernetes.\n\n"
       "Examples:\n"
       "  fireclaw agent start worker\n"
-      "  fireclaw agent start coder --name ada --model qwen2.5-coder:14b --memory 1G");
-  sub->add_option("template", options->config.template_name, "Template (see: fireclaw agent templates)")->required();
+      "  fireclaw agent start coder --name ada --model qwen2.5-coder:14b --memory 1G\n"
+      "  fireclaw agent start --from before-the-big-change --name ada");
+  auto* from = sub->add_option("template", options->config.template_name, "Template (see: fireclaw agent templates)");
+  sub->add_option("--from", options->config.snapshot, "Go on from this snapshot of an agent instead")
+      ->type_name("SNAPSHOT");
   sub->add_option("--name", options->config.name, "Its name, nick and workspace; default: the template's nick");
   sub->add_option("--model", options->model, "LLM to use instead of the template's");
   sub->add_option("--persona", options->persona, "Who it is to be, instead of the template's");
@@ -285,7 +329,46 @@ void add_start(CLI::App& group, Context& context, Action& action) {
   sub->add_flag("--foreground", options->foreground, "Stay, and end with it");
   sub->add_flag("-v,--verbose", context.verbose, "Show how long each part took, and what is logged");
   sub->add_flag("--json", options->json, "Print JSON");
-  sub->callback([options, &context, &action] { action = [options, &context] { return start(*options, context); }; });
+  sub->callback([options, from, &context, &action] {
+    if (from->count() == 0 && options->config.snapshot.empty()) throw CLI::RequiredError{"template or --from SNAPSHOT"};
+    action = [options, &context] { return start(*options, context); };
+  });
+}
+
+void add_fork(CLI::App& group, Context& context, Action& action) {
+  auto options = std::make_shared<ForkOptions>();
+  auto* sub = group.add_subcommand("fork", "Start a second agent that goes on from where a running one is");
+  sub->footer(
+      "It has the first one's memory, processes, files and settings, and a name, address and workspace of its own.\n"
+      "The first one stands still for a moment and stays on IRC.\n\n"
+      "Example:\n"
+      "  fireclaw agent fork worker ada --model phi4-mini");
+  sub->add_option("name", options->first, "The agent that runs")->required();
+  sub->add_option("new", options->config.name, "The new agent's name, nick and workspace")->required();
+  sub->add_option("--model", options->model, "LLM to use instead of the first one's");
+  sub->add_option("--persona", options->persona, "Who it is to be, instead of the first one's");
+  sub->add_option("--trigger", options->trigger, "mention, all, or a word that lines for it begin with");
+  sub->add_option("--join-timeout", options->join, "How long to wait for it to be on IRC; 0: not at all")
+      ->type_name("TIME")
+      ->capture_default_str();
+  sub->add_flag("-v,--verbose", context.verbose, "Show how long each part took, and what is logged");
+  sub->add_flag("--json", options->json, "Print JSON");
+  sub->callback([options, &context, &action] { action = [options, &context] { return fork(*options, context); }; });
+}
+
+void add_snapshot_of(CLI::App& group, Context& context, Action& action) {
+  auto options = std::make_shared<SnapshotOptions>();
+  auto* sub = group.add_subcommand("snapshot", "Save a running agent: memory, processes, disks, settings");
+  sub->footer(
+      "Agents start from it under any name: fireclaw agent start --from SNAPSHOT --name NAME\n"
+      "It is listed and removed as all snapshots are: fireclaw snapshot list, fireclaw snapshot remove SNAPSHOT\n\n"
+      "Example:\n"
+      "  fireclaw agent snapshot worker before-the-big-change");
+  sub->add_option("name", options->agent, "The agent")->required();
+  sub->add_option("snapshot", options->name, "The snapshot's name; default: the agent's and the time");
+  sub->add_flag("--replace", options->replace, "Replace a snapshot of that name");
+  sub->add_flag("--json", options->json, "Print JSON");
+  sub->callback([options, &context, &action] { action = [options, &context] { return snapshot(*options, context); }; });
 }
 
 void add_reload(CLI::App& group, Context& context, Action& action) {
@@ -389,6 +472,17 @@ void add_named(CLI::App& group, Context& context, Action& action) {
       return 0;
     };
   });
+  for (const auto& [command, help, act] : {std::tuple{"pause", "Freeze an agent's machine", &AgentManager::pause},
+                                           std::tuple{"resume", "Let a paused agent go on", &AgentManager::resume}}) {
+    auto* sub = named(group, command, help, *options);
+    sub->callback([options, act = act, &context, &action] {
+      action = [options, act, &context] {
+        AgentManager agents{context.open_host()};
+        (agents.*act)(options->name);
+        return 0;
+      };
+    });
+  }
   auto* show = named(group, "status", "How an agent is", *options);
   show->add_flag("--json", options->json, "Print JSON");
   show->callback([options, &context, &action] { action = [options, &context] { return status(*options, context); }; });
@@ -412,6 +506,8 @@ void add_agent(CLI::App& app, Context& context, Action& action) {
   auto* group = app.add_subcommand("agent", "Start, stop and look after agents");
   group->require_subcommand(1);
   add_start(*group, context, action);
+  add_fork(*group, context, action);
+  add_snapshot_of(*group, context, action);
   add_named(*group, context, action);
   add_reload(*group, context, action);
   add_exec(*group, context, action);

@@ -117,6 +117,7 @@ Json to_json(const SnapshotInfo& info) {
           {"bytes", info.bytes},
           {"created", iso_time(info.created)},
           {"automatic", info.automatic},
+          {"agent", info.agent},
           {"usable", info.usable},
           {"reason", info.reason}};
 }

@@ -48,10 +48,10 @@ int list(bool json, const Context& context) {
     print_json(out);
     return 0;
   }
-  Table table{{"NAME", "IMAGE", "ENGINE", "CPUS", "MEMORY", "NET", "SIZE", "CREATED", "USABLE"}};
+  Table table{{"NAME", "IMAGE", "ENGINE", "CPUS", "MEMORY", "NET", "AGENT", "SIZE", "CREATED", "USABLE"}};
   for (const auto& s : snapshots) {
     table.add({s.name, s.image, s.engine, std::to_string(s.cpus), fmt::format("{} MiB", s.memory_mib),
-               s.network_device ? "yes" : "no", human_bytes(s.bytes), iso_time(s.created),
+               s.network_device ? "yes" : "no", s.agent, human_bytes(s.bytes), iso_time(s.created),
                s.usable ? "yes" : "no: " + s.reason});
   }
   table.print();

@@ -58,6 +58,30 @@ void bind_life(py::class_<AgentManager>& type) {
           "AlreadyExistsError if it runs; NotFoundError for an unknown template or a missing image; TimeoutError,\n"
           "VmmError, GuestError with what the machine said.")
       .def(
+          "fork",
+          [](AgentManager& self, const std::string& name, ForkConfig config) {
+            return blocking(config.stop, [&](std::stop_token stop) {
+              config.stop = std::move(stop);
+              return self.fork(name, config);
+            });
+          },
+          py::arg("name"), py::arg("config"),
+          "fork($self, name, config)\n--\n\n"
+          "Starts a second agent that goes on from where agent `name` is: with its memory, processes, files and\n"
+          "settings, and a name, address and workspace of its own. The first one stands still for a moment (phase\n"
+          "\"pause\") and stays on IRC.\n\n"
+          "NotFoundError; InvalidStateError if the first does not run; AlreadyExistsError if there is an agent or a\n"
+          "workspace of the new name.")
+      .def(
+          "snapshot",
+          [](AgentManager& self, const std::string& name, const std::string& snapshot, bool replace) {
+            return blocking([&] { return self.snapshot(name, snapshot, replace); });
+          },
+          py::arg("name"), py::arg("snapshot") = "", py::arg("replace") = false,
+          "snapshot($self, name, snapshot='', replace=False)\n--\n\n"
+          "Saves a running agent, as fork() copies it, as a snapshot that AgentConfig.snapshot takes. Without a name:\n"
+          "the agent's and the time. Raises what fork() does; AlreadyExistsError if there is one, unless `replace`.")
+      .def(
           "stop",
           [](AgentManager& self, const std::string& name, std::chrono::milliseconds grace) {
             blocking([&] { self.stop(name, grace); });

@@ -60,7 +60,7 @@ PYBIND11_MODULE(_fireclaw, module) {
         return made_by_default<WindowSize, ExecOptions, ExecResult, HostOptions, DistributionKernel, KernelFile,
                                KernelUrl, KernelOfImage, BusyboxRoot, DebianRoot, DebianAgentRoot, DirectoryRoot,
                                TarRoot, OciRoot, SetupOptions, ImageConfig, NatOptions, VMConfig, ServiceOptions,
-                               WorkspaceConfig, PoolConfig, AgentSettings, AgentConfig>();
+                               WorkspaceConfig, PoolConfig, AgentSettings, AgentConfig, ForkConfig>();
       },
       "_defaults()\n--\n\n"
       "What C++ makes of each struct when nothing is said; the tests compare it with the dataclasses.");

@@ -13,6 +13,7 @@
 
 #include "fireclaw/exec.hpp"
 #include "fireclaw/export.hpp"
+#include "fireclaw/snapshot.hpp"
 #include "fireclaw/vm.hpp"
 
 namespace fireclaw {
@@ -70,6 +71,10 @@ struct AgentSettings {
 struct AgentConfig {
   /// The template's name.
   std::string template_name;
+  /// The name of a snapshot of an agent (AgentManager::snapshot): this one goes on from there, with that one's memory,
+  /// processes, disks and settings, and under its own name, address and machine id. Image, size and template are the
+  /// snapshot's; `template_name` may be empty then. Empty: it begins anew.
+  std::string snapshot;
   /// The agent's name, IRC nick, and its workspace's name: 1–30 letters, digits, - _, beginning with a letter. Empty:
   /// the template's nick.
   std::string name;
@@ -92,6 +97,22 @@ struct AgentConfig {
   /// trying) and AgentInfo::online is false. 0: do not wait.
   std::chrono::milliseconds join_timeout{60'000};
   /// Triggered, it calls the start off: Error(Cancelled), and what was done is undone.
+  std::stop_token stop;
+};
+
+/// A second agent from one that runs.
+struct ForkConfig {
+  /// The new one's name, IRC nick and workspace's name, as AgentConfig::name.
+  std::string name;
+  /// Beyond the first one's.
+  AgentSettings settings;
+  /// As AgentConfig::detached.
+  bool detached = true;
+  /// From the copy to the guest's new identity.
+  std::chrono::milliseconds start_timeout{120'000};
+  /// As AgentConfig::join_timeout.
+  std::chrono::milliseconds join_timeout{60'000};
+  /// Ends the start of the new one with Error(Cancelled).
   std::stop_token stop;
 };
 
@@ -157,11 +178,13 @@ struct AgentInfo {
   std::uint64_t memory_bytes = 0;
   /// CPU time of the engine's process.
   std::chrono::milliseconds cpu_time{0};
+  /// Lives on without the process that started it (AgentConfig::detached). Otherwise it is that process's to restart.
+  bool detached = true;
 };
 
 /// What AgentManager::reconcile() found and did.
 struct ReconcileReport {
-  /// Agents whose machine runs and answers.
+  /// Agents whose machine runs and answers, or is paused.
   std::vector<std::string> adopted;
   /// Agents that were found dead; what was left of their machines is removed.
   std::vector<std::string> crashed;
@@ -169,6 +192,9 @@ struct ReconcileReport {
   std::vector<std::string> orphans;
   /// Agents that another process is starting or stopping at this moment; left alone.
   std::vector<std::string> busy;
+  /// Agents whose machine runs but did not answer within half a minute: it may be slow, stopped, or hang. Left alone;
+  /// restart() ends it.
+  std::vector<std::string> silent;
 };
 
 /// Turns readable once an agent's machine has ended. Move-only; any thread.
@@ -233,6 +259,19 @@ class FIRECLAW_API AgentManager {
   /// Error(AlreadyExists) if it runs; NotFound for an unknown template or a missing image; Error(Timeout), Vmm, Guest
   /// with what the machine said. A stopped agent of that name and template keeps the settings that it had.
   AgentInfo start(AgentConfig config);
+  /// Starts a second agent that goes on from where the first is at this moment: with its memory and processes, a copy
+  /// of its disks and workspace, its template and settings; and with a name, address, host name, machine id and random
+  /// numbers of its own. It comes to IRC anew, knows what was said, and answers what it is asked from then on: what the
+  /// first one was asked stays with that. The first one stands still for a moment (phase "pause" of the result), and
+  /// stays on IRC.
+  /// Error(NotFound) if there is no agent `name`, Error(InvalidState) if it does not run or its image was built anew
+  /// since it was started; Error(AlreadyExists) if there is an agent or a workspace of the new name. A failure undoes
+  /// all that was done, and leaves the first one as it was.
+  AgentInfo fork(const std::string& name, ForkConfig config);
+  /// Saves a running agent, as fork() copies it, under a name that AgentConfig::snapshot takes; it is one of
+  /// Snapshot::list(), and removed by Snapshot::remove(). Empty: the agent's name and the time.
+  /// Throws as fork(); Error(AlreadyExists) if there is a snapshot of that name, unless `replace`.
+  SnapshotInfo snapshot(const std::string& name, const std::string& snapshot = {}, bool replace = false);
   /// The bot says goodbye, the guest unmounts, the engine ends; by force once `grace` and ten seconds have passed. No
   /// error if it does not run. Error(NotFound) if there is no such agent.
   void stop(const std::string& name, std::chrono::milliseconds grace = std::chrono::seconds{5});
@@ -256,7 +295,8 @@ class FIRECLAW_API AgentManager {
   /// Lets it go on. Errors as for pause().
   void resume(const std::string& name);
 
-  /// Compares what is recorded with what runs: adopts, cleans, ends orphans.
+  /// Compares what is recorded with what runs: adopts, cleans, ends orphans. Asks all machines at once; one that does
+  /// not answer is never ended for that.
   ReconcileReport reconcile();
   /// Error(InvalidState) if it does not run.
   [[nodiscard]] AgentWatch watch(const std::string& name) const;

@@ -31,6 +31,8 @@ struct SnapshotInfo {
   std::chrono::system_clock::time_point created;
   /// Made by Snapshot::create without a name: found by image, engine and machine.
   bool automatic = false;
+  /// The agent that it is of, with what was on its disks (AgentManager::snapshot); empty: it is of a machine alone.
+  std::string agent;
   /// Whether it can be restored here and now.
   bool usable = true;
   /// Why not: another engine version, CPU model, image, ...

@@ -18,6 +18,8 @@ constexpr std::string_view service_name = "agent";
 /// Made by the bot once it has loaded everything.
 constexpr std::string_view ready_file = "/run/fireclaw/agent.ready";
 constexpr std::uint64_t log_limit_bytes = 256 << 10;
+/// A bot that lives hears of a signal at once; this is for emulation on a busy host.
+constexpr std::chrono::seconds rename_limit{20};
 constexpr std::size_t max_status_bytes = std::size_t{64} << 10;
 
 ServiceOptions bot_service() {
@@ -52,12 +54,14 @@ BotStatus parse_status(const std::string& text) {
   if (text.empty()) return status;
   try {
     const auto value = json::Value::parse(text, bot_status_file);
+    status.name = value.at("name").as_string();
     status.online = value.at("state").as_string() == "online";
     for (const auto& channel : value.at("channels").as_array()) status.channels.push_back(channel.as_string());
     if (const auto problem = value.find("last_error")) status.last_error = problem->as_string();
     if (const auto count = value.find("llm_errors")) status.llm_errors = count->as_uint();
   } catch (const Error& problem) {
-    return {false, {}, problem.what(), 0};
+    status = {};
+    status.last_error = problem.what();
   }
   return status;
 }
@@ -70,6 +74,23 @@ std::string service_trouble(guest::Session& session, Deadline deadline) {
                        service.problem.empty() ? "" : " (" + service.problem + ")");
   }
   return {};
+}
+
+/// No two machines have the same one: it is made when it is needed next.
+void forget_host_key(guest::Session& session, Deadline deadline, const std::stop_token& stop) {
+  ExecOptions forget;
+  forget.argv = {std::string{ssh_server_program}, "--forget"};
+  forget.user = "root";
+  forget.cwd = "/";
+  forget.stop = stop;
+  if (const auto left = deadline.remaining()) {
+    forget.timeout = std::chrono::duration_cast<std::chrono::milliseconds>(*left);
+  }
+  const auto done = session.exec(std::move(forget));
+  // An image without one has no key either.
+  if (done.exit_code != 0 && done.exit_code != 127) {
+    throw Error{ErrorCode::Guest, fmt::format("the machine keeps the other one's SSH key: {}", done.err)};
+  }
 }
 
 }  // namespace
@@ -103,9 +124,33 @@ void configure_agent(VM::Impl& machine, std::string_view bot_json, Deadline dead
   session->service_signal(std::string{service_name}, SIGHUP, deadline);
 }
 
+void rename_agent(VM::Impl& machine, std::string_view bot_json, Deadline deadline, const std::stop_token& stop) {
+  const auto session = machine.session(deadline, stop);
+  const auto renamed = [&](Deadline until) {
+    for (;;) {
+      auto changed = session->watch_file(std::string{bot_status_file}, deadline);
+      if (parse_status(read_if_there(*session, bot_status_file, deadline)).name == machine.record.agent) return true;
+      try {
+        changed.wait(until, stop);
+      } catch (const Error& problem) {
+        if (problem.code() != ErrorCode::Timeout || deadline.passed()) throw;
+        return false;
+      }
+    }
+  };
+  configure_agent(machine, bot_json, deadline);
+  forget_host_key(*session, deadline, stop);
+  if (renamed(Deadline::after(rename_limit).sooner(deadline))) return;
+  // It hangs, or is from an image whose bot cannot become another. guestd starts it anew.
+  session->service_signal(std::string{service_name}, SIGKILL, deadline);
+  renamed(deadline);
+}
+
 BotStatus bot_status(VM::Impl& machine, Deadline deadline) {
   const auto session = machine.session(deadline, {});
   auto status = parse_status(read_if_there(*session, bot_status_file, deadline));
+  // In a copied machine the other agent's may still be there.
+  if (!status.name.empty() && status.name != machine.record.agent) status = {};
   if (status.online) return status;
   if (auto trouble = service_trouble(*session, deadline); !trouble.empty()) status.last_error = std::move(trouble);
   return status;

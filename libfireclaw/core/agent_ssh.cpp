@@ -15,14 +15,12 @@ namespace {
 
 constexpr std::chrono::seconds server_limit{60};
 constexpr std::uint16_t ssh_port = 22;
-/// Comes with the image: takes the keys that may log in, has the server listen, and prints its host key.
-constexpr std::string_view server_program = "/usr/lib/fireclaw/agent/ssh-server";
 constexpr std::size_t max_key_bytes = 4096;
 
 /// Has the guest listen, and returns its host key. It comes over guestd's channel, which nobody can get in between of.
 std::string ensure_server(guest::Session& session, std::string public_key, Deadline deadline) {
   ExecOptions start;
-  start.argv = {std::string{server_program}, std::to_string(ssh_port)};
+  start.argv = {std::string{core::ssh_server_program}, std::to_string(ssh_port)};
   start.user = "root";
   start.cwd = "/";
   start.input = std::move(public_key);

@@ -72,51 +72,10 @@ AgentTemplate to_public(const state::Template& from) {
   return out;
 }
 
-NatOptions nat_options(const state::Template& from) {
-  NatOptions options;
-  options.egress = egress_from_string(from.text("egress", "internet"));
-  options.allow = from.texts("allow");
-  options.publish = from.texts("publish");
-  return options;
-}
-
 /// The host as a guest on a network of this kind sees it.
 std::string host_address(const state::Config& config, NetworkMode network) {
   if (network == NetworkMode::Nat) return state::make_network_policy(config.network).gateway.to_string();
   return std::string{core::user_network_host};
-}
-
-/// The machine of an agent: its kind's, with what was asked for beyond.
-VMConfig vm_config(const state::AgentRecord& record, const state::Template& from, const AgentConfig& config) {
-  auto vm = core::agent_machine(from);
-  if (record.cpus) vm.cpus = *record.cpus;
-  if (record.memory_mib) vm.memory_mib = *record.memory_mib;
-  vm.network = network_mode_from_string(*record.network);
-  vm.nat = nat_options(from);
-  vm.hostname = record.name;
-  std::ranges::replace(vm.hostname, '_', '-');
-  vm.workspace = record.name;
-  vm.start = config.start;
-  vm.detached = config.detached;
-  vm.start_timeout = config.start_timeout;
-  vm.stop = config.stop;
-  return vm;
-}
-
-/// What the bot says of itself.
-void put(AgentInfo& info, const core::BotStatus& status) {
-  info.online = status.online;
-  info.channels = status.channels;
-  info.last_error = status.last_error;
-  info.llm_errors = status.llm_errors;
-}
-
-/// What is given replaces what is recorded.
-void apply(state::AgentRecord& record, const AgentSettings& settings) {
-  if (settings.model) record.model = settings.model;
-  if (settings.persona) record.persona = settings.persona;
-  if (settings.trigger) record.trigger = settings.trigger;
-  if (settings.tools) record.tools = settings.tools;
 }
 
 /// The last `lines` of a text; all of it if `lines` is 0.
@@ -133,6 +92,20 @@ std::string last_lines(std::string text, std::size_t lines) {
 }
 
 }  // namespace
+
+void core::put(AgentInfo& info, const BotStatus& status) {
+  info.online = status.online;
+  info.channels = status.channels;
+  info.last_error = status.last_error;
+  info.llm_errors = status.llm_errors;
+}
+
+void core::apply(state::AgentRecord& record, const AgentSettings& settings) {
+  if (settings.model) record.model = settings.model;
+  if (settings.persona) record.persona = settings.persona;
+  if (settings.trigger) record.trigger = settings.trigger;
+  if (settings.tools) record.tools = settings.tools;
+}
 
 std::string_view to_string(AgentState state) noexcept {
   switch (state) {
@@ -223,6 +196,7 @@ AgentInfo AgentManager::Impl::describe(const state::AgentRecord& record) const {
   info.nick = record.name;
   info.workspace = record.name;
   info.started = record.started;
+  info.detached = record.detached;
   const auto run = running(record);
   info.state = to_state(record, run);
   if (info.state == AgentState::Crashed) info.last_error = why_crashed(record);
@@ -259,141 +233,19 @@ AgentInfo AgentManager::Impl::ask(const state::AgentRecord& record, Deadline dea
   auto info = describe(record);
   if (info.state != AgentState::Running) return info;
   try {
-    put(info, core::bot_status(*machine(record), deadline));
+    core::put(info, core::bot_status(*machine(record), deadline));
   } catch (const Error& problem) {
     info.last_error = problem.what();
   }
   return info;
 }
 
-// Starting and stopping.
+// Stopping and changing.
 
 void AgentManager::Impl::clean_up(const state::AgentRecord& record) {
   held_.with([&](auto& held) { held.erase(record.name); });
   if (record.run.empty()) return;
   if (const auto run = host->runs.find(record.run)) core::end_run(*host, *run);
-}
-
-bool AgentManager::Impl::ensure_workspace(const std::string& name, std::uint64_t size_mib) const {
-  try {
-    static_cast<void>(Workspace::open(handle, name));
-    return false;
-  } catch (const Error& problem) {
-    if (problem.code() != ErrorCode::NotFound) throw;
-  }
-  WorkspaceConfig config;
-  config.name = name;
-  config.size_mib = size_mib;
-  Workspace::create(handle, config);
-  return true;
-}
-
-void AgentManager::Impl::launch(state::AgentRecord& record, const state::Template& from, const AgentConfig& config,
-                                std::vector<Phase>& phases) {
-  const auto deadline = Deadline::after(config.start_timeout);
-  const auto vm = vm_config(record, from, config);
-  auto purpose = core::agent_purpose(deadline, config.stop);
-  purpose.agent = record.name;
-  if (vm.start == StartMode::PreferSnapshot) core::ensure_agent_snapshot(host, vm, purpose);
-
-  const auto began = std::chrono::steady_clock::now();
-  auto machine = std::make_shared<VM::Impl>(host, vm, purpose);
-  record.run = machine->record.id;
-  agents.put(record);
-  ScopeGuard undo{[&] { machine->kill(); }};
-  machine->start();
-  core::configure_agent(*machine, bot_json(record, vm.network), deadline);
-  phases = machine->phases;
-  phases.push_back({"start", std::chrono::steady_clock::now() - began});
-  record.phase = state::AgentPhase::Running;
-  record.worker.reset();
-  record.started = std::chrono::system_clock::now();
-  agents.put(record);
-  undo.release();
-  if (!config.detached) {
-    held_.with([&](auto& held) { held.insert_or_assign(record.name, machine); });
-  }
-}
-
-void AgentManager::Impl::restore(const std::optional<state::AgentRecord>& before, const std::string& name,
-                                 const std::string& failure) const {
-  if (!before) return agents.remove(name);
-  auto after = *before;
-  after.run.clear();
-  after.worker.reset();
-  after.phase = state::AgentPhase::Stopped;
-  after.last_error = failure;
-  agents.put(after);
-}
-
-AgentInfo AgentManager::Impl::start(const AgentConfig& config) {
-  const auto from = require_template(config.template_name);
-  const auto name = config.name.empty() ? from.text("nick") : config.name;
-  static_cast<void>(agents.find(name));  // refuses what cannot be a name
-  state::AgentRecord record;
-  std::vector<Phase> phases;
-  {
-    const auto turn = lock(name);
-    const auto before = agents.find(name);
-    if (before && running(*before)) {
-      throw Error{ErrorCode::AlreadyExists,
-                  fmt::format("agent '{}' runs already; give another one its own name with --name, or: fireclaw agent "
-                              "restart {}",
-                              name, name)};
-    }
-    if (before) clean_up(*before);
-    if (before && before->template_name == config.template_name) record = *before;
-    record.name = name;
-    record.template_name = config.template_name;
-    apply(record, config.settings);
-    if (config.cpus) record.cpus = config.cpus;
-    if (config.memory_mib) record.memory_mib = config.memory_mib;
-    const auto wanted = from.text("network");
-    const auto network =
-        config.network.value_or(wanted.empty() ? Network::best_mode(handle, core::agent_machine(from).image).mode
-                                               : network_mode_from_string(wanted));
-    if (network == NetworkMode::None) {
-      throw Error{ErrorCode::InvalidArgument, "an agent needs a network to reach IRC and its LLM: use nat or user"};
-    }
-    record.network = std::string{to_string(network)};
-    record.detached = config.detached;
-    record.run.clear();
-    record.last_error.clear();
-    record.phase = state::AgentPhase::Starting;
-    record.worker = sys::current_process();
-    static_cast<void>(bot_json(record, network));  // refuses impossible settings before anything is made
-
-    std::string failure = "its start failed";
-    Rollback undo;
-    undo.push([&] { restore(before, name, failure); });
-    agents.put(record);
-    try {
-      if (ensure_workspace(name, from.number("workspace_mib", core::default_workspace_mib))) {
-        undo.push([&] { Workspace::remove(handle, name); });
-      }
-      launch(record, from, config, phases);
-    } catch (Error& problem) {
-      problem.add_context(fmt::format("start agent '{}'", name));
-      failure = problem.what();
-      throw;
-    }
-    undo.commit();
-  }
-  if (config.join_timeout.count() == 0) {
-    auto info = describe(record);
-    info.phases = std::move(phases);
-    return info;
-  }
-  const auto began = std::chrono::steady_clock::now();
-  auto info = describe(record);
-  try {
-    put(info, core::await_online(*machine(record), Deadline::after(config.join_timeout), config.stop));
-  } catch (const Error& problem) {
-    info.last_error = problem.what();
-  }
-  phases.push_back({"join", std::chrono::steady_clock::now() - began});
-  info.phases = std::move(phases);
-  return info;
 }
 
 void AgentManager::Impl::stop(const std::string& name, std::chrono::milliseconds grace) {
@@ -416,7 +268,7 @@ void AgentManager::Impl::stop(const std::string& name, std::chrono::milliseconds
 AgentInfo AgentManager::Impl::reload(const std::string& name, const AgentSettings& settings) {
   const auto turn = lock(name);
   auto record = require(name);
-  apply(record, settings);
+  core::apply(record, settings);
   const auto run = running(record);
   const auto network = network_mode_from_string(run ? run->network : record.network.value_or("user"));
   const auto text = bot_json(record, network);
@@ -440,6 +292,10 @@ AgentTemplate AgentManager::find_template(const std::string& name) const {
 }
 
 AgentInfo AgentManager::start(AgentConfig config) { return impl_->start(config); }
+AgentInfo AgentManager::fork(const std::string& name, ForkConfig config) { return impl_->fork(name, config); }
+SnapshotInfo AgentManager::snapshot(const std::string& name, const std::string& snapshot, bool replace) {
+  return impl_->snapshot(name, snapshot, replace);
+}
 void AgentManager::stop(const std::string& name, std::chrono::milliseconds grace) { impl_->stop(name, grace); }
 
 AgentInfo AgentManager::restart(const std::string& name, std::stop_token stop) {

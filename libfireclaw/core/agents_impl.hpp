@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -7,6 +8,8 @@
 #include <vector>
 
 #include "base/sync.hpp"
+#include "core/agent_copy.hpp"
+#include "core/agent_guest.hpp"
 #include "core/host_impl.hpp"
 #include "core/vm_impl.hpp"
 #include "fireclaw/agent.hpp"
@@ -16,12 +19,23 @@
 
 namespace fireclaw {
 
+namespace core {
+
+/// What the bot says of itself.
+void put(AgentInfo& info, const BotStatus& status);
+/// What is given replaces what is recorded.
+void apply(state::AgentRecord& record, const AgentSettings& settings);
+
+}  // namespace core
+
 /// Who changes an agent holds its lock from before it reads the record until it has written what it made of it. The
 /// record says what is about to be done before it is done: whatever a killed process leaves behind, reconcile() finds.
 struct AgentManager::Impl {
   explicit Impl(const Host& of);
 
   AgentInfo start(const AgentConfig& config);
+  AgentInfo fork(const std::string& name, const ForkConfig& fork);
+  SnapshotInfo snapshot(const std::string& name, const std::string& wanted, bool replace);
   void stop(const std::string& name, std::chrono::milliseconds grace);
   AgentInfo reload(const std::string& name, const AgentSettings& settings);
 
@@ -49,15 +63,31 @@ struct AgentManager::Impl {
   state::TemplateStore templates;
 
  private:
-  void launch(state::AgentRecord& record, const state::Template& from, const AgentConfig& config,
+  /// Gives the copy that an agent goes on from; none: it begins with nothing but its workspace.
+  using Origin = std::function<core::AgentCopy()>;
+  /// start(), of what was saved.
+  AgentInfo start_saved(const AgentConfig& config);
+  /// The part of a start that is undone if it fails. The record has the settings and the network; the caller holds the
+  /// agent's lock.
+  void begin(state::AgentRecord& record, const std::optional<state::AgentRecord>& before, const AgentConfig& config,
+             const Origin& origin, std::vector<Phase>& phases);
+  void launch(state::AgentRecord& record, const AgentConfig& config, const core::AgentCopy* copy,
               std::vector<Phase>& phases);
+  /// The part after it: waits for the agent to be on IRC.
+  AgentInfo joined(const state::AgentRecord& record, const AgentConfig& config, std::vector<Phase> phases);
+  /// Error(AlreadyExists) if there is an agent or a workspace of that name.
+  void require_new(const std::string& name) const;
   /// Makes the agent's workspace unless it is there; true if it was made.
   bool ensure_workspace(const std::string& name, std::uint64_t size_mib) const;
   /// Puts back the record as it was before a start that failed.
   void restore(const std::optional<state::AgentRecord>& before, const std::string& name,
                const std::string& failure) const;
-  /// False if the agent was found dead.
-  bool adopt(const state::AgentRecord& record);
+  struct Asked;
+  /// Asks all at once whether they answer.
+  void ask_all(std::vector<Asked>& all);
+  bool answers(const state::AgentRecord& record, Deadline deadline);
+  /// Cleans up an agent that was found dead.
+  void bury(state::AgentRecord record, ReconcileReport& report);
 
   /// Machines that live no longer than this object.
   Sync<std::map<std::string, std::shared_ptr<VM::Impl>>> held_;

@@ -1,3 +1,4 @@
+#include "core/copier.hpp"
 #include "core/end_run.hpp"
 #include "core/host_impl.hpp"
 #include "core/nat_network.hpp"
@@ -32,6 +33,7 @@ std::vector<std::filesystem::path> remove_orphaned_snapshots(const Host::Impl& h
 
 GarbageReport Host::collect_garbage() {
   GarbageReport report;
+  core::let_all_go_on(impl_);
   for (const auto& record : impl_->runs.list()) {
     if (!state::is_garbage(record)) continue;
     if (core::end_run(*impl_, record)) report.ended.push_back(record.id);

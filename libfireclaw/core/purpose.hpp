@@ -1,10 +1,14 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "guest/session.hpp"
+#include "state/snapshots.hpp"
+#include "vmm/spec.hpp"
 
 namespace fireclaw::core {
 
@@ -25,6 +29,17 @@ struct Purpose {
   /// Does it, after the guest has its identity and before its disks are mounted: once in a machine that boots cold,
   /// never in one that was restored, where it is done already. What it starts must therefore wait for the disks.
   std::function<void(guest::Session&)> prepare;
+
+  /// The machine goes on from here, and from nowhere else: with this memory, this scratch disk, and a workspace (which
+  /// VMConfig names) that holds what that machine's held.
+  struct Continuation {
+    state::SnapshotRecord record;
+    vmm::SnapshotFiles files;
+    std::filesystem::path scratch;
+    /// The scratch disk is for this machine alone: it is moved, not copied.
+    bool take_scratch = false;
+  };
+  std::optional<Continuation> continues;
 
   /// Kind::Save without a workspace's name: how large the workspaces will be; 0: none.
   std::uint64_t workspace_bytes = 0;

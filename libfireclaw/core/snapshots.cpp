@@ -48,6 +48,7 @@ SnapshotInfo describe(const Host::Impl& host, const state::SnapshotRecord& recor
   info.bytes = host.snapshots.bytes_on_disk(record.name);
   info.created = record.created;
   info.automatic = record.automatic;
+  if (record.agent) info.agent = record.agent->agent.name;
   info.reason = obstacle(host, record);
   info.usable = info.reason.empty();
   return info;
@@ -55,8 +56,8 @@ SnapshotInfo describe(const Host::Impl& host, const state::SnapshotRecord& recor
 
 Snapshot save_snapshot(VM::Impl& vm, const std::string& name, bool replace, AfterSave after) {
   if (vm.image.manifest.digest.empty()) {
-    throw Error{ErrorCode::InvalidState,
-                fmt::format("image '{}' is gone: VM {} cannot be saved", vm.record.image, vm.record.id)};
+    throw Error{ErrorCode::InvalidState, fmt::format("image '{}' is gone or was built anew: VM {} cannot be saved",
+                                                     vm.record.image, vm.record.id)};
   }
   if (vm.purpose.kind == Purpose::Kind::Use && vm.has_disks()) {
     throw Error{

@@ -82,6 +82,12 @@ std::string to_text(const DiskSizes& sizes) {
   return text;
 }
 
+DiskSizes disk_sizes(const Host::Impl& host, const state::RunRecord& record) {
+  return {record.scratch_mib * mib, record.workspace.empty() ? 0 : workspace_size(host, record.workspace)};
+}
+
+std::filesystem::path scratch_disk(const std::filesystem::path& run_dir) { return run_dir / scratch_file; }
+
 void check_disks(const state::SnapshotKey& saved, const state::SnapshotKey& wanted, const std::string& name) {
   if (saved.drives == wanted.drives) return;
   const auto in_words = [](const std::string& drives) {
@@ -95,7 +101,9 @@ MachineDisks::MachineDisks(const Host::Impl& host, const VMConfig& config, const
     : kind_{purpose.kind},
       scratch_target_{config.scratch_target},
       scratch_uid_{config.scratch_uid},
-      scratch_gid_{config.scratch_gid} {
+      scratch_gid_{config.scratch_gid},
+      scratch_source_{purpose.continues ? purpose.continues->scratch : std::filesystem::path{}},
+      take_scratch_{purpose.continues && purpose.continues->take_scratch} {
   check_scratch(config);
   sizes_.scratch_bytes = config.scratch_mib * mib;
   switch (kind_) {
@@ -113,11 +121,14 @@ MachineDisks::MachineDisks(const Host::Impl& host, const VMConfig& config, const
 
 void MachineDisks::attach(const Host::Impl& host, vmm::LaunchSpec& spec) {
   if (sizes_.scratch_bytes != 0) {
-    const auto file = spec.run_dir / scratch_file;
+    const auto file = scratch_disk(spec.run_dir);
     // A first attempt to start (from a snapshot that turned out to be damaged) may have made it.
     std::filesystem::remove(file);
     if (kind_ == Purpose::Kind::Save) {
       make_blank(file, sizes_.scratch_bytes);
+    } else if (!scratch_source_.empty()) {
+      take_scratch_ ? std::filesystem::rename(scratch_source_, file)
+                    : static_cast<void>(sys::clone_file(scratch_source_, file));
     } else {
       image::Ext4Config config;
       config.bytes = sizes_.scratch_bytes;

@@ -28,6 +28,12 @@ struct DiskSizes {
 /// Error(InvalidArgument) if the snapshot `name` is of a machine with other disks than is now wanted.
 void check_disks(const state::SnapshotKey& saved, const state::SnapshotKey& wanted, const std::string& name);
 
+/// Of a machine that runs.
+DiskSizes disk_sizes(const Host::Impl& host, const state::RunRecord& record);
+
+/// The scratch disk's place in its machine's folder.
+std::filesystem::path scratch_disk(const std::filesystem::path& run_dir);
+
 /// As the key of a snapshot has it: "scratch=67108864 workspace=1073741824", or empty.
 std::string to_text(const DiskSizes& sizes);
 
@@ -52,6 +58,9 @@ class MachineDisks {
   const std::string scratch_target_;
   const std::uint32_t scratch_uid_;
   const std::uint32_t scratch_gid_;
+  /// Purpose::continues has the scratch disk; else it is made anew.
+  const std::filesystem::path scratch_source_;
+  const bool take_scratch_;
   DiskSizes sizes_;
   std::optional<WorkspaceDisk> workspace_;
 };

@@ -47,6 +47,11 @@ struct VM::Impl {
   void kill();
   /// Writes the machine's state to `files` and leaves it paused. Commands that run are ended.
   void save(const vmm::SnapshotFiles& files, Deadline deadline);
+  /// Writes its state to `files` while it runs, and lets it run on; one that is paused stays so. `copy_disks` is called
+  /// when nothing is written to its disks: they then are as the state has them. Commands of this process's session are
+  /// ended. Returns how long it stood still for it.
+  std::chrono::nanoseconds save_running(const vmm::SnapshotFiles& files, const std::function<void()>& copy_disks,
+                                        Deadline deadline);
   /// What a snapshot of it is found by.
   [[nodiscard]] state::SnapshotKey snapshot_key() const;
   /// Whether it has writable disks.

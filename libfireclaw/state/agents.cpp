@@ -39,8 +39,16 @@ std::optional<unsigned> read_unsigned(const json::Value& value, std::string_view
   return found ? std::optional{static_cast<unsigned>(found->as_uint())} : std::nullopt;
 }
 
-std::string to_json(const AgentRecord& record) {
-  json::Writer out{json::Writer::Style::Pretty};
+AgentRecord read_record(const std::filesystem::path& path) {
+  const auto value = json::Value::parse_file(path);
+  auto record = read_agent(value);
+  if (record.name != path.stem().native()) value.at("name").fail("is not the file's name");
+  return record;
+}
+
+}  // namespace
+
+void write_agent(json::Writer& out, const AgentRecord& record) {
   out.begin_object();
   out.field("schema", AgentRecord::schema);
   out.field("name", record.name);
@@ -59,15 +67,12 @@ std::string to_json(const AgentRecord& record) {
   write_time(out, "started_ms", record.started);
   out.field("last_error", record.last_error);
   out.end_object();
-  return out.take();
 }
 
-AgentRecord read_record(const std::filesystem::path& path) {
-  const auto value = json::Value::parse_file(path);
+AgentRecord read_agent(const json::Value& value) {
   check_schema(value, AgentRecord::schema);
   AgentRecord record;
   record.name = value.at("name").as_string();
-  if (record.name != path.stem().native()) value.at("name").fail("is not the file's name");
   record.template_name = value.at("template").as_string();
   record.model = read_text(value, "model");
   record.persona = read_text(value, "persona");
@@ -84,8 +89,6 @@ AgentRecord read_record(const std::filesystem::path& path) {
   record.last_error = value.at("last_error").as_string();
   return record;
 }
-
-}  // namespace
 
 std::string_view to_string(AgentPhase phase) noexcept {
   switch (phase) {
@@ -118,7 +121,9 @@ std::optional<AgentRecord> AgentStore::find(const std::string& name) const {
 void AgentStore::put(const AgentRecord& record) const {
   const auto path = file(record.name);
   sys::make_directories(directory_);
-  sys::write_file_atomic(path, to_json(record));
+  json::Writer out{json::Writer::Style::Pretty};
+  write_agent(out, record);
+  sys::write_file_atomic(path, out.take());
 }
 
 void AgentStore::remove(const std::string& name) const {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/logger.hpp"
+#include "json/json.hpp"
 #include "sys/process.hpp"
 
 namespace fireclaw::state {
@@ -47,6 +48,11 @@ struct AgentRecord {
 
   bool operator==(const AgentRecord&) const = default;
 };
+
+/// The record as a JSON object: for its file, and for what else keeps one.
+void write_agent(json::Writer& out, const AgentRecord& record);
+/// Error(Corrupt) for what is none.
+AgentRecord read_agent(const json::Value& value);
 
 /// The agents' records, a file each. Any number of processes may use it; those who change an agent hold its lock
 /// (Layout::lock("agent-<name>")).

@@ -65,6 +65,7 @@ std::string to_json(const RunRecord& record) {
   write_process(out, "owner", record.owner);
   out.field("detached", record.detached);
   out.field("image", record.image);
+  out.field("image_digest", record.image_digest);
   out.field("snapshot", record.snapshot);
   out.field("hostname", record.hostname);
   out.field("cpus", record.cpus);
@@ -79,6 +80,7 @@ std::string to_json(const RunRecord& record) {
   out.field("paused", record.paused);
   out.field("configured", record.configured);
   if (record.process) write_process(out, "process", *record.process);
+  if (record.copier) write_process(out, "copier", *record.copier);
   if (record.nat) write_nat(out, *record.nat);
   out.end_object();
   return out.take();
@@ -104,9 +106,11 @@ RunRecord read_record(const std::filesystem::path& file) {
   // A machine may still run that an earlier version has started; it had none of these.
   if (const auto workspace = value.find("workspace")) record.workspace = workspace->as_string();
   if (const auto scratch = value.find("scratch_mib")) record.scratch_mib = static_cast<unsigned>(scratch->as_uint());
+  if (const auto digest = value.find("image_digest")) record.image_digest = digest->as_string();
   if (const auto agent = value.find("agent")) record.agent = agent->as_string();
   const auto configured = value.find("configured");
   record.configured = !configured || configured->as_bool();
+  if (const auto copier = value.find("copier")) record.copier = read_process(*copier);
   if (const auto process = value.find("process")) record.process = read_process(*process);
   if (const auto nat = value.find("nat")) record.nat = read_nat(*nat);
   return record;

@@ -36,6 +36,8 @@ struct RunRecord {
   /// Lives on without its owner.
   bool detached = false;
   std::string image;
+  /// Which build of it; empty in records of earlier versions.
+  std::string image_digest;
   std::string snapshot;
   std::string hostname;
   unsigned cpus = 1;
@@ -53,6 +55,8 @@ struct RunRecord {
   /// "firecracker", "qemu-kvm", ...
   std::string engine;
   bool paused = false;
+  /// Who is copying it at this moment, for which it may stand still.
+  std::optional<sys::ProcessId> copier;
   /// The guest has its identity and its disks: others may use it.
   bool configured = false;
   /// The engine's process once it has been started.

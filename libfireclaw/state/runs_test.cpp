@@ -17,6 +17,7 @@ state::RunRecord a_record() {
   state::RunRecord record;
   record.owner = sys::current_process();
   record.image = "busybox";
+  record.image_digest = "0123";
   record.hostname = "fc-1";
   record.memory_mib = 128;
   record.network = "none";
@@ -56,6 +57,7 @@ TEST_CASE("a run's record is read back the same, also after an update") {
   record.configured = true;
   record.process = sys::current_process();
   record.paused = true;
+  record.copier = gone();
   store.update(record);
   CHECK(store.find(record.id) == record);
   CHECK(store.list() == std::vector{record});

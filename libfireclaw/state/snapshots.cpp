@@ -19,6 +19,28 @@ namespace {
 
 std::string lock_name(const std::string& name) { return "snapshot-" + name; }
 
+SavedDisks disks_in(const std::filesystem::path& folder) { return {folder / "scratch", folder / "workspace"}; }
+
+void write_saved_agent(json::Writer& out, const SavedAgent& saved) {
+  out.key("agent").begin_object();
+  write_agent(out.key("record"), saved.agent);
+  out.field("scratch_bytes", saved.scratch_bytes);
+  out.field("workspace_bytes", saved.workspace_bytes);
+  out.field("workspace_uid", saved.workspace_uid);
+  out.field("workspace_gid", saved.workspace_gid);
+  out.end_object();
+}
+
+SavedAgent read_saved_agent(const json::Value& value) {
+  SavedAgent saved;
+  saved.agent = read_agent(value.at("record"));
+  saved.scratch_bytes = value.at("scratch_bytes").as_uint();
+  saved.workspace_bytes = value.at("workspace_bytes").as_uint();
+  saved.workspace_uid = static_cast<std::uint32_t>(value.at("workspace_uid").as_uint());
+  saved.workspace_gid = static_cast<std::uint32_t>(value.at("workspace_gid").as_uint());
+  return saved;
+}
+
 std::string to_json(const SnapshotRecord& record) {
   json::Writer out{json::Writer::Style::Pretty};
   out.begin_object();
@@ -38,6 +60,7 @@ std::string to_json(const SnapshotRecord& record) {
   out.field("state_bytes", record.state_bytes);
   out.field("state_sha256", record.state_sha256);
   out.field("memory_bytes", record.memory_bytes);
+  if (record.agent) write_saved_agent(out, *record.agent);
   out.end_object();
   return out.take();
 }
@@ -63,6 +86,7 @@ SnapshotRecord read_record(const std::filesystem::path& file, const std::string&
   record.state_bytes = value.at("state_bytes").as_uint();
   record.state_sha256 = value.at("state_sha256").as_string();
   record.memory_bytes = value.at("memory_bytes").as_uint();
+  if (const auto agent = value.find("agent")) record.agent = read_saved_agent(*agent);
   return record;
 }
 
@@ -89,6 +113,8 @@ std::string automatic_name(const SnapshotKey& key) {
 }
 
 vmm::SnapshotFiles SnapshotDraft::files() const { return {folder_.path() / "state", folder_.path() / "memory"}; }
+
+SavedDisks SnapshotDraft::disks() const { return disks_in(folder_.path()); }
 
 SnapshotStore::SnapshotStore(std::filesystem::path directory, std::filesystem::path locks, Logger logger)
     : directory_{std::move(directory)}, locks_{std::move(locks)}, logger_{std::move(logger)} {}
@@ -142,11 +168,19 @@ vmm::SnapshotFiles SnapshotStore::files(const SnapshotRecord& record) const {
   return files;
 }
 
+SavedDisks SnapshotStore::disks(const SnapshotRecord& record) const {
+  auto disks = disks_in(directory_ / record.name);
+  // One that has no scratch disk has no file of it either.
+  if (record.agent->scratch_bytes != 0) check_size(disks.scratch, record.agent->scratch_bytes);
+  check_size(disks.workspace, record.agent->workspace_bytes);
+  return disks;
+}
+
 std::vector<std::string> SnapshotStore::names() const { return names_in(directory_); }
 
 std::uint64_t SnapshotStore::bytes_on_disk(const std::string& name) const {
   std::uint64_t bytes = 0;
-  for (const auto* file : {"state", "memory", "manifest.json"}) {
+  for (const auto* file : {"state", "memory", "scratch", "workspace", "manifest.json"}) {
     if (const auto path = directory_ / name / file; std::filesystem::exists(path)) bytes += sys::allocated_bytes(path);
   }
   return bytes;

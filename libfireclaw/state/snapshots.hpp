@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/logger.hpp"
+#include "state/agents.hpp"
 #include "sys/file.hpp"
 #include "vmm/spec.hpp"
 
@@ -32,7 +33,20 @@ struct SnapshotKey {
 /// "auto-" and the first digits of the key's SHA-256.
 std::string automatic_name(const SnapshotKey& key);
 
-/// snapshots/<name>/manifest.json. The files are beside it: state, memory.
+/// What a snapshot of a running agent holds beside its machine's memory.
+struct SavedAgent {
+  /// What it was told; of its name and phase nothing follows.
+  AgentRecord agent;
+  std::uint64_t scratch_bytes = 0;
+  std::uint64_t workspace_bytes = 0;
+  /// Whom the workspace's content belongs to inside.
+  std::uint32_t workspace_uid = 0;
+  std::uint32_t workspace_gid = 0;
+
+  bool operator==(const SavedAgent&) const = default;
+};
+
+/// snapshots/<name>/manifest.json. The files are beside it: state, memory; an agent's also has scratch, workspace.
 struct SnapshotRecord {
   static constexpr unsigned schema = 1;
 
@@ -46,8 +60,16 @@ struct SnapshotRecord {
   std::uint64_t state_bytes = 0;
   std::string state_sha256;
   std::uint64_t memory_bytes = 0;
+  /// Of an agent: it goes on from here only with the disks that were saved with it.
+  std::optional<SavedAgent> agent;
 
   bool operator==(const SnapshotRecord&) const = default;
+};
+
+/// What was on the disks of a machine when its memory was saved.
+struct SavedDisks {
+  std::filesystem::path scratch;
+  std::filesystem::path workspace;
 };
 
 /// A snapshot being made: a folder that becomes visible under its name in one step, or not at all.
@@ -55,6 +77,7 @@ class SnapshotDraft {
  public:
   SnapshotDraft(sys::FileLock lock, sys::TempDir folder) : lock_{std::move(lock)}, folder_{std::move(folder)} {}
   [[nodiscard]] vmm::SnapshotFiles files() const;
+  [[nodiscard]] SavedDisks disks() const;
 
  private:
   sys::FileLock lock_;
@@ -77,6 +100,8 @@ class SnapshotStore {
   [[nodiscard]] std::optional<SnapshotRecord> find(const std::string& name) const;
   /// The files, after a check that they are what the record says (sizes, the state's digest). Error(Corrupt).
   [[nodiscard]] vmm::SnapshotFiles files(const SnapshotRecord& record) const;
+  /// The disks that were saved with an agent, after a check of their sizes. Error(Corrupt).
+  [[nodiscard]] SavedDisks disks(const SnapshotRecord& record) const;
   /// Names of all, whole or not.
   [[nodiscard]] std::vector<std::string> names() const;
   [[nodiscard]] std::uint64_t bytes_on_disk(const std::string& name) const;

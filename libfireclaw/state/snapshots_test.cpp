@@ -106,6 +106,28 @@ TEST_CASE_FIXTURE(Fixture, "files that are not what was saved are found out") {
   CHECK(text.find("6 bytes are expected, 3 are there") != std::string::npos);
 }
 
+TEST_CASE_FIXTURE(Fixture, "an agent's snapshot has its settings and its disks, and counts them") {
+  auto unfinished = draft("one");
+  std::ofstream{unfinished.disks().scratch} << "scratch";
+  std::ofstream{unfinished.disks().workspace} << std::string(8192, 'w');
+  auto record = a_record("one");
+  state::AgentRecord agent;
+  agent.name = "ada";
+  agent.template_name = "worker";
+  agent.model = "special";
+  agent.network = "nat";
+  record.agent = {agent, 7, 8192, 1000, 1001};
+  const auto published = store.publish(std::move(unfinished), record, false);
+  CHECK(store.find("one") == published);
+  CHECK(store.find("one")->agent->agent == agent);
+  CHECK(sys::read_file(store.disks(published).scratch) == "scratch");
+  CHECK(store.bytes_on_disk("one") >= 8192 + sys::allocated_bytes(directory / "one/memory"));
+  std::filesystem::resize_file(directory / "one/workspace", 4096);
+  CHECK(error_of([&] { static_cast<void>(store.disks(published)); }).starts_with("corrupt"));
+  store.remove("one");
+  CHECK(std::filesystem::is_empty(directory));
+}
+
 TEST_CASE_FIXTURE(Fixture, "a torn, foreign or misplaced manifest is reported with its path") {
   const auto record = store.publish(draft("one"), a_record("one"), false);
   const auto file = directory / "one/manifest.json";

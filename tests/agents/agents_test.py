@@ -248,6 +248,7 @@ class Handling(Crew):
         self.assertIn('Agent "quick" started: quick [phi4-mini] (172.16.', process.stdout.readline())
         alice.expect("quick!.* JOIN")
         self.assertEqual(ok("agent", "exec", "quick", "id -un"), "agent\n")
+        self.assertFalse(agents()["quick"]["detached"])
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=30)
         self.assertEqual(process.returncode, 0)
@@ -278,6 +279,28 @@ class Recovery(Crew):
         self.assertEqual(agents()["other"]["vm"], other["vm"])
         self.assertEqual(len(os.listdir(os.path.join(crew.HOME, "runs"))), 1)
         self.assertTrue(json.loads(ok("agent", "restart", "quick", "--json"))["online"])
+
+    def test_a_machine_that_is_paused_or_does_not_answer_is_not_ended(self) -> None:
+        names = ["mute", "paused", "quick", "silent"]
+        for name in names:
+            self.start("quick", "--name", name)
+        before = agents()
+        ok("agent", "pause", "paused")
+        for name in ("mute", "silent"):
+            os.kill(before[name]["engine_pid"], signal.SIGSTOP)
+            self.addCleanup(os.kill, before[name]["engine_pid"], signal.SIGCONT)
+        began = time.monotonic()
+        report = json.loads(ok("agent", "reconcile", "--json"))
+        # Both were waited for at the same time.
+        self.assertLess(time.monotonic() - began, 50)
+        self.assertEqual((report["adopted"], report["silent"]), (["paused", "quick"], ["mute", "silent"]))
+        self.assertEqual((report["crashed"], report["orphans"], report["busy"]), ([], [], []))
+        for name in ("mute", "silent"):
+            os.kill(before[name]["engine_pid"], signal.SIGCONT)
+        ok("agent", "resume", "paused")
+        for name in names:
+            self.assertEqual(ok("agent", "exec", name, "uname -n"), f"{name}\n")
+            self.assertEqual(agents()[name]["vm"], before[name]["vm"])
 
     def test_a_starter_killed_at_any_moment_leaves_nothing_that_reconcile_does_not_clean(self) -> None:
         chance = random.Random(20)

@@ -53,6 +53,14 @@ class Agents(Crew):
             self.assertEqual(machine.info().agent, "ann")
             self.assertEqual(machine.exec("hostname").text, "ann\n")
 
+        second = agents.fork("ann", fireclaw.ForkConfig("bea"))
+        self.assertEqual((second.name, second.model, second.online), ("bea", "gemma3:4b", True))
+        self.assertIn("pause", [phase.name for phase in second.phases])
+        saved = agents.snapshot("bea", "from-python")
+        self.addCleanup(fireclaw.Snapshot.remove, open_host(), "from-python")
+        self.assertEqual((saved.agent, saved.usable), ("bea", True))
+        agents.stop("bea")
+
         watch = agents.watch("ann")
         self.assertFalse(watch.ended() or watch.wait(0.1))
         agents.stop("ann")

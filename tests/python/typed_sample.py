@@ -87,6 +87,9 @@ def agents(host: fireclaw.Host) -> None:
     print(watch.fileno(), watch.ended(), watch.wait(timedelta(seconds=1)))
     print(manager.exec("ada", "ls").text, manager.logs("ada", 5), manager.status("ada").online)
     print(manager.ssh("ada").wait().exit_code, manager.templates()[0].file, manager.reconcile().orphans)
+    bea: fireclaw.AgentInfo = manager.fork("ada", fireclaw.ForkConfig("bea", fireclaw.AgentSettings(model="phi4-mini")))
+    saved: fireclaw.SnapshotInfo = manager.snapshot(bea.name, "good", replace=True)
+    manager.start(fireclaw.AgentConfig(name="cleo", snapshot=saved.name))
     manager.stop("ada", timedelta(seconds=1))
 
 

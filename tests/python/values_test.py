@@ -259,7 +259,7 @@ class Folders(unittest.TestCase):
         self.assertEqual(manager.list(), [])
         with self.assertRaises(LookupError):
             manager.info("nobody")
-        self.assertEqual(manager.reconcile(), fireclaw.ReconcileReport([], [], [], []))
+        self.assertEqual(manager.reconcile(), fireclaw.ReconcileReport([], [], [], [], []))
 
     def test_doctor_says_what_mends_a_fresh_folder(self) -> None:
         checks = self.host.doctor()

@@ -67,6 +67,21 @@ struct Fields<AgentConfig> {
     field("start_timeout", of.start_timeout);
     field("join_timeout", of.join_timeout);
     field("stop", of.stop);
+    field("snapshot", of.snapshot);
+  }
+};
+
+template <>
+struct Fields<ForkConfig> {
+  static constexpr const char* name = "ForkConfig";
+  template <class Visitor, class Object>
+  static void visit(Visitor& field, Object& of) {
+    field("name", of.name);
+    field("settings", of.settings);
+    field("detached", of.detached);
+    field("start_timeout", of.start_timeout);
+    field("join_timeout", of.join_timeout);
+    field("stop", of.stop);
   }
 };
 
@@ -99,6 +114,7 @@ struct Fields<AgentInfo> {
     field("last_error", of.last_error);
     field("memory_bytes", of.memory_bytes);
     field("cpu_time", of.cpu_time);
+    field("detached", of.detached);
   }
 };
 
@@ -111,6 +127,7 @@ struct Fields<ReconcileReport> {
     field("crashed", of.crashed);
     field("orphans", of.orphans);
     field("busy", of.busy);
+    field("silent", of.silent);
   }
 };
 

@@ -108,6 +108,7 @@ struct Fields<SnapshotInfo> {
     field("bytes", of.bytes);
     field("created", of.created);
     field("automatic", of.automatic);
+    field("agent", of.agent);
     field("usable", of.usable);
     field("reason", of.reason);
   }

@@ -14,7 +14,7 @@ from .network import NetworkMode
 if TYPE_CHECKING:
     from .._fireclaw import StopSource
 
-__all__ = ["AgentConfig", "AgentInfo", "AgentSettings", "AgentState", "AgentTemplate", "ReconcileReport"]
+__all__ = ["AgentConfig", "AgentInfo", "AgentSettings", "AgentState", "AgentTemplate", "ForkConfig", "ReconcileReport"]
 
 
 class AgentState(Text):
@@ -77,6 +77,23 @@ class AgentConfig:
     start_timeout: Seconds = 120.0
     join_timeout: Seconds = 60.0
     stop: Optional[StopSource] = None
+    #: A snapshot of an agent (AgentManager.snapshot()) that this one goes on from; image, size and template are its own.
+    snapshot: str = ""
+
+
+@dataclass
+class ForkConfig:
+    """A second agent from one that runs."""
+
+    #: The new one's name, IRC nick and workspace's name.
+    name: str = ""
+    #: Beyond the first one's.
+    settings: AgentSettings = field(default_factory=AgentSettings)
+    #: As in AgentConfig.
+    detached: bool = True
+    start_timeout: Seconds = 120.0
+    join_timeout: Seconds = 60.0
+    stop: Optional[StopSource] = None
 
 
 @dataclass
@@ -111,6 +128,8 @@ class AgentInfo:
     memory_bytes: int
     #: Seconds of CPU time of the engine's process.
     cpu_time: float
+    #: Lives on without the process that started it.
+    detached: bool
 
 
 @dataclass
@@ -121,3 +140,5 @@ class ReconcileReport:
     crashed: list[str]
     orphans: list[str]
     busy: list[str]
+    #: Their machines run but did not answer in time; left alone.
+    silent: list[str]

@@ -117,6 +117,8 @@ class SnapshotInfo:
     created: datetime
     #: Found by image, engine and machine, not by name.
     automatic: bool
+    #: The agent that it is of, with what was on its disks (AgentManager.snapshot()); empty: it is of a machine alone.
+    agent: str
     #: Whether it can be restored here and now, and why not.
     usable: bool
     reason: str

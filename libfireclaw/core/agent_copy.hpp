@@ -1,0 +1,41 @@
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+
+#include "base/deadline.hpp"
+#include "core/purpose.hpp"
+#include "core/vm_impl.hpp"
+#include "state/agents.hpp"
+#include "state/snapshots.hpp"
+
+namespace fireclaw::core {
+
+/// An agent at one moment: its machine's memory, its disks, what it was told.
+struct AgentCopy {
+  state::SnapshotRecord record;
+  vmm::SnapshotFiles files;
+  state::SavedDisks disks;
+  /// Keeps the files, which are nobody else's then. nullopt: they are a snapshot's.
+  std::optional<state::SnapshotDraft> draft;
+  /// How long the agent's machine stood still for it.
+  std::chrono::nanoseconds stood_still{0};
+
+  /// For the machine that is to go on from here. Of use for as long as this object is there.
+  [[nodiscard]] Purpose::Continuation continuation() const;
+};
+
+/// Copies the agent that runs in `machine`, which runs on, into a draft for the snapshot `name`. The caller holds the
+/// agent's lock.
+AgentCopy copy_agent(VM::Impl& machine, const state::AgentRecord& agent, const std::string& name, Deadline deadline);
+
+/// What was saved as snapshot `name`. Error(NotFound), Error(Corrupt); Error(InvalidArgument) if it is of no agent.
+AgentCopy open_copy(const Host::Impl& host, const std::string& name);
+
+/// Error(AlreadyExists) if there is a workspace of that name.
+void require_no_workspace(const Host::Impl& host, const std::string& name);
+/// Makes the copy's workspace the one of that name. Error(AlreadyExists).
+void give_workspace(const Host::Impl& host, const AgentCopy& copy, const std::string& name);
+
+}  // namespace fireclaw::core

@@ -1,0 +1,42 @@
+#include "core/copier.hpp"
+
+#include <chrono>
+
+#include <fmt/format.h>
+
+#include "core/vm_impl.hpp"
+#include "fireclaw/error.hpp"
+#include "sys/file.hpp"
+#include "sys/process.hpp"
+
+namespace fireclaw::core {
+namespace {
+
+constexpr std::chrono::seconds go_on_limit{20};
+
+}  // namespace
+
+void let_go_on(const std::shared_ptr<Host::Impl>& host, const state::RunRecord& run) {
+  if (!run.copier || sys::is_alive(*run.copier) || !state::is_running(run)) return;
+  try {
+    VM::Impl machine{host, run};
+    if (!run.paused) machine.instance->resume(Deadline::after(go_on_limit));
+    machine.record.copier.reset();
+    host->runs.update(machine.record);
+    host->logger.info(fmt::format("VM {} goes on: who was copying it has ended", run.id));
+  } catch (const Error& problem) {
+    host->logger.warning(fmt::format("VM {} may stand still: {}", run.id, problem.what()));
+  }
+}
+
+void let_all_go_on(const std::shared_ptr<Host::Impl>& host) {
+  for (const auto& listed : host->runs.list()) {
+    if (listed.agent.empty() || !listed.copier) continue;
+    const auto turn =
+        sys::FileLock::try_acquire(host->layout.lock("agent-" + listed.agent), sys::FileLock::Mode::Exclusive);
+    if (!turn) continue;
+    if (const auto run = host->runs.find(listed.id)) let_go_on(host, *run);
+  }
+}
+
+}  // namespace fireclaw::core

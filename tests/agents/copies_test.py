@@ -1,0 +1,281 @@
+"""Copies of agents that run: forked and saved, in real machines, on a real IRC server, with a scripted LLM."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import resource
+import signal
+import subprocess
+import time
+import unittest
+from typing import Any, Dict, List
+
+import crew
+from crew import HOME, Crew, agents, arguments, engines_of, eventually, fireclaw, ok
+
+ANSWER_SECONDS = 60.0
+# Writes a line every tenth of a second, from now on and in every copy.
+COUNTING = "nohup sh -c 'n=0; while sleep 0.1; do n=$((n+1)); echo $n > ~/count; done' >/dev/null 2>&1 & echo $!"
+
+
+def drafts() -> List[str]:
+    return [name for folder in ("snapshots", "workspaces") for name in os.listdir(os.path.join(HOME, folder))
+            if name.startswith(".")]
+
+
+def snapshots() -> Dict[str, Dict[str, Any]]:
+    return {each["name"]: each for each in json.loads(ok("snapshot", "list", "--json")) if each["agent"]}
+
+
+def fork(first: str, new: str, *options: str) -> Dict[str, Any]:
+    info: Dict[str, Any] = json.loads(ok("agent", "fork", first, new, "--json", *options))
+    return info
+
+
+class Copies(Crew):
+    def nothing_is_left(self) -> None:
+        for name in snapshots():
+            ok("snapshot", "remove", name)
+        super().nothing_is_left()
+        self.assertEqual(drafts(), [])
+
+    def count(self, name: str) -> int:
+        return int(ok("agent", "exec", name, "cat ~/count 2>/dev/null; true").strip() or "0")
+
+    def identity(self, name: str) -> List[str]:
+        return ok("agent", "exec", name, "uname -n; cat /etc/machine-id /proc/sys/kernel/random/boot_id; "
+                                         "ip -4 -o addr show eth0; head -c 16 /dev/urandom | od -An -tx1").splitlines()
+
+
+class Forking(Copies):
+    def test_a_second_agent_goes_on_from_where_the_first_is_and_both_go_their_own_ways(self) -> None:
+        alice = self.human()
+        self.start("worker", "--model", "special")
+        alice.expect("worker!.* JOIN :?#agents")
+        alice.say("#agents", "worker: hi")
+        alice.hears("worker", "#agents", "", ANSWER_SECONDS)
+        ok("agent", "ssh", "worker", "true")
+        ok("agent", "exec", "worker", "echo ours > /workspace/shared; echo home > ~/home; echo memory > /tmp/memory; sync")
+        process = ok("agent", "exec", "worker", COUNTING).strip()
+        eventually(lambda: self.count("worker") > 0)
+
+        info = fork("worker", "ada")
+        self.assertTrue(info["online"], info)
+        self.assertEqual((info["nick"], info["model"], info["template"], info["workspace"]),
+                         ("ada", "special", "worker", "ada"))
+        self.assertLess(info["timings_ms"]["pause"], 5000)
+        alice.expect("ada!.* JOIN :?#agents")
+        alice.hears("ada", "#agents", r"\[forked from worker\]")
+
+        for name in ("worker", "ada"):
+            with self.subTest(name=name):
+                before = self.count(name)
+                eventually(lambda: self.count(name) > before)
+                self.assertEqual(ok("agent", "exec", name, f"kill -0 {process} && cat /workspace/shared ~/home /tmp/memory"),
+                                 "ours\nhome\nmemory\n")
+        for one, other in zip(self.identity("worker"), self.identity("ada")):
+            self.assertNotEqual(one, other)
+        self.assertEqual(ok("agent", "ssh", "ada", "uname -n"), "ada\n")
+        keys = [ok("agent", "exec", name, "-u", "root", "--", "dropbearkey", "-y", "-f", "/etc/dropbear/host_key")
+                for name in ("worker", "ada")]
+        self.assertNotEqual(keys[0], keys[1])
+
+        ok("agent", "exec", "ada", f"kill {process}; echo hers > /workspace/shared; rm ~/home; sync")
+        self.assertEqual(ok("agent", "exec", "worker", f"kill -0 {process} && cat /workspace/shared ~/home"),
+                         "ours\nhome\n")
+        self.llm.rules({"reply": {"content": "Here."}})
+        for name in ("worker", "ada"):
+            alice.say("#agents", f"{name}: are you there?")
+            self.assertEqual(alice.hears(name, "#agents", "alice", ANSWER_SECONDS), "alice: Here.")
+        self.assertIn("worker: hi", self.llm.requests[-1]["body"]["messages"][1]["content"])
+        self.assertFalse([line for line in alice.received if crew.matches(r"^:?worker!\S+ (QUIT|PART|NICK)", line)])
+
+        # What it was made from may go, and it starts anew like any other.
+        ok("agent", "stop", "worker")
+        restarted = json.loads(ok("agent", "restart", "ada", "--json"))
+        self.assertTrue(restarted["online"])
+        self.assertEqual(ok("agent", "exec", "ada", "cat /workspace/shared"), "hers\n")
+
+    def test_what_the_first_was_asked_is_answered_by_the_first_alone(self) -> None:
+        alice = self.human()
+        self.start("quick")
+        alice.say("#agents", "quick: hi")
+        alice.hears("quick", "#agents", "", ANSWER_SECONDS)
+        self.llm.rules({"reply": {"content": "Slowly.", "delay": 15}})
+        asked = len(self.llm.requests)
+        alice.say("#agents", "quick: what is it?")
+        self.llm.wait_for_requests(asked + 1, ANSWER_SECONDS)
+        self.assertTrue(fork("quick", "ada")["online"])
+        self.assertEqual(alice.hears("quick", "#agents", "alice", ANSWER_SECONDS), "alice: Slowly.")
+        self.llm.rules({"reply": {"content": "Done."}})
+        alice.say("#agents", "ada: and you?")
+        self.assertEqual(alice.hears("ada", "#agents", "alice", ANSWER_SECONDS), "alice: Done.")
+        self.assertFalse([line for line in alice.received if crew.matches(r"^:?ada!.*Slowly", line)])
+
+    def test_a_copy_of_a_copy_and_of_a_paused_agent_and_without_a_bridge(self) -> None:
+        self.start("quick", "--net", "user")
+        self.assertTrue(fork("quick", "ada", "--model", "other")["online"])
+        ok("agent", "pause", "ada")
+        info = fork("ada", "bea")
+        self.assertTrue(info["online"])
+        self.assertEqual((info["model"], info["network"], info["timings_ms"]["pause"]), ("other", "user", 0))
+        self.assertEqual(agents()["ada"]["state"], "paused")
+        ok("agent", "resume", "ada")
+        self.assertEqual(ok("agent", "exec", "ada", "uname -n"), "ada\n")
+
+    def test_what_cannot_be_copied_is_refused_and_leaves_nothing(self) -> None:
+        self.start("quick")
+        self.start("quick", "--name", "there")
+        ok("agent", "stop", "there")
+        ok("workspace", "create", "taken", "--size", "16M")
+        self.addCleanup(fireclaw, "workspace", "remove", "taken")
+        for words, says in ((("fork", "quick", "quick"), "there is an agent 'quick' already"),
+                            (("fork", "quick", "there"), "there is an agent 'there' already"),
+                            (("fork", "quick", "taken"), "there is a workspace named 'taken'"),
+                            (("fork", "quick", "1st"), "cannot be an agent's name"),
+                            (("fork", "nobody", "ada"), "no agent 'nobody'"),
+                            (("fork", "there", "ada"), "agent 'there' is not running"),
+                            (("fork", "quick", "ada", "--model", "a b"), "model"),
+                            (("snapshot", "there"), "agent 'there' is not running"),
+                            (("snapshot", "quick", "../x"), "cannot be the name of a snapshot"),
+                            (("start", "--from", "none"), "no snapshot named 'none'"),
+                            (("start",), "template")):
+            with self.subTest(words=words):
+                done = fireclaw("agent", *words)
+                self.assertEqual(done.returncode, 125, done.stderr)
+                self.assertIn(says, done.stderr)
+        self.assertEqual(sorted(agents()), ["quick", "there"])
+        self.assertEqual(len(engines_of()), 1)
+        self.assertEqual(drafts(), [])
+
+    def test_a_full_disk_undoes_it_and_the_first_goes_on(self) -> None:
+        info = self.start("quick")
+
+        def nearly_full() -> None:
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (8 << 20, 8 << 20))
+
+        for words in (("fork", "quick", "ada"), ("snapshot", "quick", "full")):
+            done = subprocess.run(arguments("agent", *words), preexec_fn=nearly_full, capture_output=True, text=True)
+            self.assertEqual(done.returncode, 125, done.stderr)
+            self.assertIn("copy agent 'quick'", done.stderr)
+        self.assertEqual(list(agents()), ["quick"])
+        self.assertEqual(drafts(), [])
+        self.assertEqual(ok("agent", "exec", "quick", "echo well"), "well\n")
+        self.assertEqual(agents()["quick"]["vm"], info["vm"])
+
+    def test_a_first_agent_that_dies_meanwhile_is_told_of_and_leaves_no_second(self) -> None:
+        info = self.start("quick")
+        process = subprocess.Popen(arguments("agent", "fork", "quick", "ada"), stderr=subprocess.PIPE, text=True)
+        self.addCleanup(process.kill)
+        eventually(lambda: [name for name in drafts() if "fork-ada" in name])
+        os.kill(info["engine_pid"], signal.SIGKILL)
+        _, problem = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 125)
+        self.assertIn("copy agent 'quick'", problem)
+        self.assertEqual(list(agents()), ["quick"])
+        self.assertEqual(agents()["quick"]["state"], "crashed")
+
+    def test_a_machine_that_stands_still_for_a_copier_that_was_killed_goes_on(self) -> None:
+        file = os.path.join(HOME, "runs", self.start("quick")["vm"], "run.json")
+        for clean in (("gc",), ("agent", "reconcile")):
+            # As it is in the middle of a copy.
+            ok("agent", "pause", "quick")
+            with open(file, encoding="utf-8") as before:
+                record = json.load(before)
+            with open(file, "w", encoding="utf-8") as after:
+                json.dump({**record, "paused": False, "copier": {"pid": 1 << 22, "start_time": 1}}, after)
+            ok(*clean)
+            self.assertEqual(ok("agent", "exec", "quick", "echo well"), "well\n")
+            with open(file, encoding="utf-8") as now:
+                self.assertNotIn("copier", json.load(now))
+
+    def test_whoever_is_killed_in_the_middle_leaves_nothing_that_is_not_cleaned(self) -> None:
+        chance = random.Random(4)
+        self.start("quick")
+        began = time.monotonic()
+        fork("quick", "ada", "--join-timeout", "0")
+        took = time.monotonic() - began
+        ok("agent", "stop", "ada")
+        ok("agent", "remove", "ada")
+        ok("workspace", "remove", "ada")
+        for attempt in range(12):
+            words = ("snapshot", "quick", "saved") if attempt % 4 == 3 else ("fork", "quick", "ada", "--join-timeout", "0")
+            process = subprocess.Popen(arguments("agent", *words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            time.sleep(chance.random() * took)
+            process.kill()
+            process.wait()
+            report = json.loads(ok("agent", "reconcile", "--json"))
+            ok("gc")
+            with self.subTest(attempt=attempt, report=report):
+                self.assertEqual(drafts(), [])
+                self.assertIn("quick", report["adopted"])
+                self.assertEqual(ok("agent", "exec", "quick", "echo well"), "well\n")
+                left = agents().get("ada")
+                if left and left["vm"]:
+                    ok("agent", "stop", "ada")
+                self.assertEqual(len(engines_of()), 1)
+                if left:
+                    ok("agent", "remove", "ada")
+                fireclaw("workspace", "remove", "ada")
+                fireclaw("snapshot", "remove", "saved")
+        self.assertTrue(fork("quick", "ada")["online"])
+
+
+class Saving(Copies):
+    def test_an_agent_is_saved_and_comes_back_under_other_names_as_often_as_wanted(self) -> None:
+        alice = self.human()
+        self.start("quick", "--model", "special")
+        ok("agent", "exec", "quick", "echo then > /workspace/file; sync")
+        process = ok("agent", "exec", "quick", COUNTING).strip()
+        saved = json.loads(ok("agent", "snapshot", "quick", "good", "--json"))
+        self.assertEqual((saved["name"], saved["agent"], saved["usable"]), ("good", "quick", True))
+        folder = os.path.join(HOME, "snapshots", "good")
+        taken = sum(os.stat(os.path.join(folder, name)).st_blocks * 512 for name in os.listdir(folder))
+        self.assertEqual(saved["bytes"], taken)
+        self.assertIn("workspace", os.listdir(folder))
+        done = fireclaw("agent", "snapshot", "quick", "good")
+        self.assertIn("there is a snapshot named 'good'", done.stderr)
+        done = fireclaw("run", "--snapshot", "good", "true")
+        self.assertIn("make an agent of it with: fireclaw agent start --from good", done.stderr)
+        ok("agent", "exec", "quick", "echo now > /workspace/file; sync")
+        ok("agent", "snapshot", "quick", "good", "--replace")
+
+        for name in ("ada", "bea"):
+            info = json.loads(ok("agent", "start", "--from", "good", "--name", name, "--json"))
+            self.assertTrue(info["online"], info)
+            self.assertEqual((info["nick"], info["model"]), (name, "special"))
+            self.assertEqual(ok("agent", "exec", name, f"kill -0 {process}; cat /workspace/file; uname -n"),
+                             f"now\n{name}\n")
+        alice.say("#agents", "bea: hi")
+        alice.hears("bea", "#agents", "", ANSWER_SECONDS)
+        ok("agent", "stop", "quick")
+        done = fireclaw("agent", "start", "--from", "good")
+        self.assertIn("there is an agent 'quick' already", done.stderr)
+        ok("agent", "remove", "quick")
+        ok("workspace", "remove", "quick")
+        self.assertTrue(json.loads(ok("agent", "start", "--from", "good", "--json"))["online"])
+        ok("gc")
+        self.assertEqual(list(snapshots()), ["good"])
+        ok("snapshot", "remove", "good")
+        self.assertEqual(ok("agent", "exec", "ada", "echo well"), "well\n")
+
+    def test_a_damaged_or_cut_snapshot_is_refused(self) -> None:
+        self.start("quick")
+        name = json.loads(ok("agent", "snapshot", "quick", "--json"))["name"]
+        self.assertRegex(name, r"^quick-\d{8}-\d{6}$")
+        os.truncate(os.path.join(HOME, "snapshots", name, "workspace"), 4096)
+        done = fireclaw("agent", "start", "--from", name, "--name", "ada")
+        self.assertEqual(done.returncode, 125)
+        self.assertIn("is not the file that was saved", done.stderr)
+        self.assertEqual(list(agents()), ["quick"])
+
+
+if __name__ == "__main__":
+    if crew.ngircd.PATH is None:
+        print("skipped: ngircd is not installed")
+        raise SystemExit(77)
+    crew.enter_private_network()
+    unittest.main(verbosity=2)
