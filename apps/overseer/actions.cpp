@@ -139,14 +139,19 @@ Outcome templates(Agents& agents) {
   return outcome;
 }
 
-Outcome copy_state(Agents& agents, const Command& command) {
-  const auto info = agents.info(command.agent);
-  // Two machines must not write to one workspace, and nothing gives a copy a workspace of its own.
-  auto line = fmt::format("fireclaw cannot copy a running agent's state: its workspace is one machine's at a time.");
-  if (command.verb == Verb::Fork) {
-    line += fmt::format(" !invoke {} {} starts a second one from the same template.", info.template_name, command.text);
-  }
-  return {false, {std::move(line)}, info};
+Outcome save(Agents& agents, const Command& command) {
+  const auto made = agents.snapshot(command.agent, command.text);
+  return answer(
+      fmt::format("Agent \"{0}\" saved as {1} ({2}); fireclaw agent start --from {1} --name <new> goes on from "
+                  "there",
+                  command.agent, made.name, human_bytes(made.bytes)));
+}
+
+Outcome fork(Agents& agents, const Command& command, const std::stop_token& stop) {
+  ForkConfig config;
+  config.name = command.text;
+  config.stop = stop;
+  return started(agents.fork(command.agent, config));
 }
 
 Outcome act(Agents& agents, const Command& command, const std::stop_token& stop) {
@@ -167,8 +172,8 @@ Outcome act(Agents& agents, const Command& command, const std::stop_token& stop)
     case Verb::Logs: return logs(agents, command);
     case Verb::Memory: return memory(agents, command.agent);
     case Verb::Templates: return templates(agents);
-    case Verb::Snapshot:
-    case Verb::Fork: return copy_state(agents, command);
+    case Verb::Snapshot: return save(agents, command);
+    case Verb::Fork: return fork(agents, command, stop);
     case Verb::Say:
     case Verb::StopAll:
     case Verb::Help:
@@ -188,14 +193,14 @@ Kind kind_of(Verb verb) {
     case Verb::Resume:
     case Verb::Model:
     case Verb::Persona:
+    case Verb::Snapshot:
+    case Verb::Fork:
     case Verb::StopAll: return Kind::Change;
     case Verb::List:
     case Verb::Status:
     case Verb::Logs:
     case Verb::Memory:
     case Verb::Templates:
-    case Verb::Snapshot:
-    case Verb::Fork:
     case Verb::Say:
     case Verb::Help:
     case Verb::Version: break;

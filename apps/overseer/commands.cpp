@@ -35,14 +35,15 @@ constexpr Entry entries[] = {
     {Verb::Memory, "!memory", "<name>", "what an agent has written down"},
     {Verb::Templates, "!templates", "", "list what agents are made from"},
     {Verb::Say, "!say", "<name> <text>", "say something to an agent; its answer comes here"},
-    {Verb::Snapshot, "!snapshot", "<name>", "save a running agent's state"},
-    {Verb::Fork, "!fork", "<name> <new>", "make a second agent from a running one's state"},
+    {Verb::Snapshot, "!snapshot", "<name> [snapshot]", "save a running agent: memory, processes, files"},
+    {Verb::Fork, "!fork", "<name> <new>", "start a second agent that goes on from where a running one is"},
     {Verb::Help, "!help", "[command]", "explain a command"},
     {Verb::Version, "!version", "", "which fireclaw this is"},
 };
 
 constexpr std::size_t longest_quote = 40;
 constexpr std::size_t longest_word = 200;
+constexpr std::size_t longest_snapshot = 64;
 
 const Entry& entry_of(Verb verb) { return *std::ranges::find(entries, verb, &Entry::verb); }
 
@@ -128,6 +129,19 @@ std::string take_model(Words& words) {
   return std::string{word};
 }
 
+std::string take_snapshot(Words& words) {
+  const auto word = words.next();
+  const auto fits = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
+           c == '-';
+  };
+  if (word.size() > longest_snapshot || !std::ranges::all_of(word, fits) || word.find_first_of("._-") == 0) {
+    throw Wrong{fmt::format("{} cannot be a snapshot's name (a letter or digit, then letters, digits, ., _ and -)",
+                            quoted(word))};
+  }
+  return std::string{word};
+}
+
 std::string take_text(Words& words) {
   if (words.empty()) throw Wrong{"the text is missing"};
   return std::string{words.rest()};
@@ -175,8 +189,11 @@ Command read(Verb verb, Words words) {
     case Verb::Pause:
     case Verb::Resume:
     case Verb::Status:
-    case Verb::Memory:
-    case Verb::Snapshot: command.agent = take_name(words); break;
+    case Verb::Memory: command.agent = take_name(words); break;
+    case Verb::Snapshot:
+      command.agent = take_name(words);
+      if (!words.empty()) command.text = take_snapshot(words);
+      break;
     case Verb::Model:
       command.agent = take_name(words);
       command.text = take_model(words);

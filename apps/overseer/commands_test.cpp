@@ -42,6 +42,8 @@ TEST_CASE("other commands take what they need") {
   CHECK(command("!logs worker").lines == default_log_lines);
   CHECK(command("!logs worker 7").lines == 7);
   CHECK(command("!fork worker twin").text == "twin");
+  CHECK(command("!snapshot worker").text.empty());
+  CHECK(command("!snapshot worker before-1.2").text == "before-1.2");
   CHECK(command("!help").text.empty());
   CHECK(command("!help !invoke").text == "!invoke");
   for (const auto* word : {"!list", "!templates", "!stopall", "!version"}) CHECK(to_text(command(word)) == word);

@@ -18,7 +18,14 @@ constexpr std::chrono::seconds patience{1};
 
 Outcome too_much() { return {false, {"Too much is waiting already; try again later"}, std::nullopt}; }
 
-bool starts_or_ends(Verb verb) { return verb == Verb::Invoke || verb == Verb::Destroy || verb == Verb::Restart; }
+bool starts(Verb verb) { return verb == Verb::Invoke || verb == Verb::Restart || verb == Verb::Fork; }
+
+/// The agent whose machine begins or ends with the command; empty: none does.
+std::string begins_or_ends(const Command& command, const std::string& agent) {
+  // Of a fork it is the new one: the first goes on, and its end would be news.
+  if (command.verb == Verb::Fork) return command.text;
+  return starts(command.verb) || command.verb == Verb::Destroy ? agent : std::string{};
+}
 
 std::string joined(const std::vector<std::string>& words, std::string_view between) {
   std::string text;
@@ -81,17 +88,13 @@ void Desk::change(const TaskPtr& task) {
   // An agent without a name of its own has its template's; where that is called otherwise, the library's lock sees to
   // it that two changes never meet.
   const auto& agent = task->command.agent.empty() ? task->command.template_name : task->command.agent;
-  if (starts_or_ends(task->command.verb)) {
-    task->held = agent;
-    supervisor_.hold(agent);
-  }
+  task->held = begins_or_ends(task->command, agent);
+  if (!task->held.empty()) supervisor_.hold(task->held);
   const auto work = [this, task](const std::stop_token& stop) -> EventLoop::Task {
     const auto began = EventLoop::Clock::now();
     auto outcome = carry_out(agents_, task->command, stop);
     return [this, task, outcome = std::move(outcome), took = EventLoop::Clock::now() - began] {
-      if (outcome.done && (task->command.verb == Verb::Invoke || task->command.verb == Verb::Restart)) {
-        metrics_.started(took);
-      }
+      if (outcome.done && starts(task->command.verb)) metrics_.started(took);
       finish(task, outcome);
     };
   };

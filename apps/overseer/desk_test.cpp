@@ -141,8 +141,27 @@ TEST_CASE("commands for agents that are not there, or that cannot be, get one li
   CHECK(office.agents.list().empty());
   office.take("!invoke shy");
   CHECK(office.says("Agent \"shy\" is not on IRC yet: no connection to 172.16.0.1:6667"));
-  office.take("!fork shy twin");
-  CHECK(office.says("fireclaw cannot copy a running agent's state"));
+  office.take("!fork nobody twin");
+  CHECK(office.until([&] { return office.count("There is no agent \"nobody\"") == 3; }));
+}
+
+TEST_CASE("a running agent is forked, and the new one is looked after like any other; and it is saved") {
+  Office office;
+  office.take("!invoke worker --model special");
+  CHECK(office.says("Agent \"worker\" started"));
+  office.take("!fork worker twin");
+  CHECK(office.says("Agent \"twin\" started: twin [special]"));
+  CHECK(office.until([&] { return office.supervisor.watches("twin"); }));
+  CHECK(office.supervisor.watches("worker"));
+  office.take("!fork worker twin");
+  CHECK(office.says("!fork worker twin failed: there is an agent 'twin' already"));
+  office.take("!snapshot worker");
+  CHECK(
+      office.says("Agent \"worker\" saved as worker-20260101-000000 (42 MiB); fireclaw agent start --from "
+                  "worker-20260101-000000 --name <new> goes on from there"));
+  office.take("!snapshot worker good");
+  CHECK(office.says("Agent \"worker\" saved as good"));
+  CHECK(office.metrics.text().find("fireclaw_agent_start_seconds_count 2\n") != std::string::npos);
 }
 
 TEST_CASE("what takes longer than a second is said to be worked on, once") {
@@ -231,6 +250,30 @@ TEST_CASE("an agent that dies again and again is left down") {
   office.loop.run();
   CHECK(office.said.size() == lines);
   CHECK(office.agents.calls().size() == calls);
+}
+
+TEST_CASE("the end of an agent that another process holds is told of once, and left to that process") {
+  Office office;
+  office.supervisor.begin();
+  fireclaw::AgentConfig config;
+  config.template_name = "worker";
+  config.detached = false;
+  office.agents.start(config);
+  office.supervisor.refresh();
+  REQUIRE(office.until([&] { return office.supervisor.watches("worker"); }));
+  office.agents.crash("worker");
+  CHECK(office.says("Agent \"worker\" died: its machine ended unexpectedly. It was started in the foreground"));
+  // Several looks later.
+  const auto later = EventLoop::Clock::now() + milliseconds{700};
+  CHECK(office.until([&] { return EventLoop::Clock::now() > later; }));
+  CHECK(office.count("Agent \"worker\" died") == 1);
+  CHECK(office.agents.info("worker").state == fireclaw::AgentState::Crashed);
+  // That process has started it again.
+  office.agents.start(config);
+  office.supervisor.refresh();
+  CHECK(office.until([&] { return office.supervisor.watches("worker"); }));
+  office.agents.crash("worker");
+  CHECK(office.until([&] { return office.count("Agent \"worker\" died") == 2; }));
 }
 
 TEST_CASE("an agent that somebody else stops stays stopped, and one that somebody else starts is looked after") {

@@ -24,6 +24,8 @@ class IrcRegistration {
   /// The server has let us in. False if that is not good enough: there was to be a login first.
   bool welcome();
 
+  /// Services know us by an account.
+  [[nodiscard]] bool logged_in() const { return authenticated_; }
   /// The nick that was asked for last.
   [[nodiscard]] const std::string& nick() const { return nick_; }
   /// Why there will be no registration; empty as long as there may be one.

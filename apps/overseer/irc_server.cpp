@@ -7,10 +7,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
+#include <nlohmann/json.hpp>
 #include <random>
 #include <string_view>
 #include <utility>
@@ -60,6 +63,10 @@ Name = #control
 Topic = The overseer listens here: !help
 Modes = tn
 )";
+
+/// What agents and their machines' network take without config.json's word.
+constexpr std::uint16_t default_port = 6667;
+constexpr const char* default_services[] = {"6667", "6697", "11434", "53", "53/udp"};
 
 constexpr std::chrono::milliseconds look_again{50};
 constexpr std::chrono::seconds good_life{60};
@@ -180,6 +187,28 @@ void keep_watchdog(EventLoop& loop, const Notifier& notifier) {
 std::string to_ngircd_conf(const IrcServerOptions& options, bool as_root) {
   const auto* identity = as_root ? "ServerUID = nobody\nServerGID = nogroup\n" : "";
   return fmt::format(configuration, fmt::join(options.addresses, ","), options.port, identity);
+}
+
+std::string advice_for_agents(const std::filesystem::path& config, std::uint16_t port) {
+  using Json = nlohmann::json;
+  std::ifstream file{config};
+  const auto all = Json::parse(file, nullptr, false);
+  const auto at = [&](const char* pointer, Json otherwise) {
+    return all.is_object() ? all.value(Json::json_pointer{pointer}, std::move(otherwise)) : otherwise;
+  };
+  const auto text = std::to_string(port);
+  const auto irc_port = at("/irc/port", Json(default_port));
+  auto services = at("/network/services", Json(default_services));
+  const bool reachable =
+      std::ranges::any_of(services, [&](const Json& service) { return service == text || service == text + "/tcp"; });
+  if (irc_port == port && reachable) return {};
+  auto line = fmt::format("agents will not find this server; put into {}:", config.native());
+  if (irc_port != port) line += fmt::format(" \"irc\": {{\"port\": {}}}", port);
+  if (!reachable) {
+    services.push_back(text);
+    line += fmt::format("{} \"network\": {{\"services\": {}}}", irc_port == port ? "" : ",", services.dump());
+  }
+  return line;
 }
 
 std::filesystem::path find_ngircd() {

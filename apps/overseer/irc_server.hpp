@@ -23,6 +23,10 @@ struct IrcServerOptions {
 /// The configuration that ngircd gets. `as_root`: it will be started by root, and then becomes nobody.
 std::string to_ngircd_conf(const IrcServerOptions& options, bool as_root);
 
+/// What the home folder's `config` (config.json) must say for agents to find a server on that port, in one line; empty:
+/// they find it. A file that cannot be read is whoever reads it first to complain of.
+std::string advice_for_agents(const std::filesystem::path& config, std::uint16_t port);
+
 /// ngircd in $PATH or where Debian puts it. Error(NotFound) naming the package.
 std::filesystem::path find_ngircd();
 

@@ -111,7 +111,7 @@ void IrcSession::on_welcome(const IrcMessage& message, TimePoint now) {
   if (!registration_.welcome()) return close(registration_.failure());
   registered_ = true;
   if (!message.param(0).empty()) nick_ = message.param(0);
-  if (!is_me(identity_.nick)) regain_at_ = now + times_.regain;
+  if (!is_me(identity_.nick)) regain_at_ = registration_.logged_in() ? now : now + times_.regain;
 }
 
 void IrcSession::on_features(const IrcMessage& message) {
@@ -180,8 +180,23 @@ void IrcSession::on_nick(const IrcMessage& message, TimePoint now) {
   }
 }
 
+/// Who holds our nick is most likely we, on a connection that the server does not know to be dead. It finds out by
+/// itself after a while; services end it at once for who is logged in to the nick's account.
+void IrcSession::regain(TimePoint now) {
+  if (registration_.logged_in() && !std::exchange(ghost_told_of_, true)) {
+    outbox_.command(build_irc("PRIVMSG", {"NickServ", fmt::format("GHOST {}", identity_.nick)}));
+    regain_at_ = now + times_.ghost;
+    return;
+  }
+  ghost_told_of_ = false;
+  outbox_.command(build_irc("NICK", {identity_.nick}));
+  regain_at_ = now + times_.regain;
+}
+
 void IrcSession::freed(std::string_view nick, TimePoint now) {
-  if (regain_at_ && fold(nick) == fold(identity_.nick)) regain_at_ = now;
+  if (!regain_at_ || fold(nick) != fold(identity_.nick)) return;
+  regain_at_ = now;
+  ghost_told_of_ = true;
 }
 
 void IrcSession::on_names(const IrcMessage& message) {
@@ -255,10 +270,7 @@ std::vector<IrcEvent> IrcSession::tick(TimePoint now) {
     pinged_ = now;
     outbox_.urgent(build_irc("PING", {"fireclaw"}));
   }
-  if (regain_at_ && now >= *regain_at_) {
-    outbox_.command(build_irc("NICK", {identity_.nick}));
-    regain_at_ = now + times_.regain;
-  }
+  if (regain_at_ && now >= *regain_at_) regain(now);
   if (join_at_ && now >= *join_at_) join(now);
   return drain();
 }

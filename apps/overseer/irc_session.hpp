@@ -54,6 +54,8 @@ struct IrcTimes {
   std::chrono::seconds ping_after{90};
   std::chrono::seconds ping_timeout{60};
   std::chrono::seconds regain{30};
+  /// How long services may take to end a connection that holds our nick.
+  std::chrono::seconds ghost{2};
   std::chrono::seconds rejoin{15};
 };
 
@@ -103,6 +105,7 @@ class IrcSession {
   void on_text(const IrcMessage& message, TimePoint now);
   void on_ctcp(std::string_view nick, std::string_view request, TimePoint now);
   void on_error(const IrcMessage& message);
+  void regain(TimePoint now);
   void freed(std::string_view nick, TimePoint now);
   void join(TimePoint now);
   void close(std::string reason);
@@ -131,6 +134,8 @@ class IrcSession {
   TimePoint heard_;
   std::optional<TimePoint> pinged_;
   std::optional<TimePoint> regain_at_;
+  /// Services have been asked to free it, or it is free.
+  bool ghost_told_of_ = false;
   std::optional<TimePoint> join_at_;
   unsigned join_attempts_ = 0;
 

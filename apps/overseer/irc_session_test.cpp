@@ -125,6 +125,27 @@ TEST_CASE("without the login that was to be there is no connection") {
   }
 }
 
+TEST_CASE("who is logged in has services end the connection that holds its nick") {
+  IrcIdentity identity;
+  identity.sasl_user = "overseer";
+  identity.sasl_password = "p";
+  Played irc{identity};
+  irc.step();
+  irc.on({":s CAP * LS :sasl", ":s CAP * ACK :sasl", "AUTHENTICATE +", ":s 903 * :ok", ":s 433 * overseer :in use"});
+  auto sent = irc.on({":s 001 overseer_ :hi", ":s 376 overseer_ :end"}) + irc.step();
+  CHECK(has(sent, "PRIVMSG NickServ :GHOST overseer\r\n"));
+  CHECK_FALSE(has(sent, "NICK overseer\r\n"));
+  SUBCASE("and takes the nick back when it sees it go") {
+    CHECK(has(irc.on({":overseer!o@h QUIT :GHOST command used"}) + irc.step(), "NICK overseer\r\n"));
+  }
+  SUBCASE("or a moment later, since it need not see that; and asks again if that was too early") {
+    CHECK(irc.step(seconds{1}).empty());
+    CHECK(has(irc.step(seconds{1}), "NICK overseer\r\n"));
+    irc.on({":s 433 overseer_ overseer :in use"});
+    CHECK(has(irc.step(seconds{30}), "GHOST overseer\r\n"));
+  }
+}
+
 TEST_CASE("a nick that is taken gets a suffix and is taken back") {
   Played irc;
   irc.step();

@@ -33,6 +33,7 @@ std::string to_line(const ReconcileReport& report) {
   for (const auto& part : {counted(report.adopted, "agent runs", "agents run"),
                            counted(report.crashed, "was found dead", "were found dead"),
                            counted(report.orphans, "machine of no agent was ended", "machines of no agent were ended"),
+                           counted(report.silent, "runs but does not answer", "run but do not answer"),
                            counted(report.busy, "is being started or stopped", "are being started or stopped")}) {
     if (!part.empty()) line += (line.empty() ? "" : ", ") + part;
   }

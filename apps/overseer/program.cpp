@@ -291,6 +291,10 @@ int serve_irc(const Arguments& arguments, const Backend& backend, Signals& signa
           fmt::format("only on loopback, which agents with the engine's own network reach: {}", problem.what()));
     }
   }
+  if (const auto advice = advice_for_agents(cli::home_of(arguments.host) / "config.json", options.port);
+      !advice.empty()) {
+    log(LogLevel::Warning, advice);
+  }
   return run_irc_server(options, signals, notifier, log);
 }
 

@@ -224,3 +224,24 @@ TEST_CASE("the private server listens where it is told and gives up root's right
   CHECK(has(text, "Name = #control\n"));
   CHECK_FALSE(has(to_ngircd_conf(options, false), "ServerUID"));
 }
+
+TEST_CASE("who serves IRC on another port is told what agents must be told, and no more than that") {
+  const Folder folder;
+  const auto config = folder.path / "config.json";
+  CHECK(advice_for_agents(config, 6667).empty());
+  CHECK(advice_for_agents(config, 7000) ==
+        "agents will not find this server; put into " + config.native() +
+            R"(: "irc": {"port": 7000}, "network": {"services": ["6667","6697","11434","53","53/udp","7000"]})");
+  const auto says = [&](std::string_view text) { std::ofstream{config} << text; };
+  says(R"({"irc": {"port": 7000}})");
+  CHECK(advice_for_agents(config, 7000)
+            .ends_with(R"(config.json: "network": {"services": ["6667","6697","11434","53","53/udp","7000"]})"));
+  says(R"({"network": {"services": ["7000/tcp"]}})");
+  CHECK(advice_for_agents(config, 7000).ends_with(R"(config.json: "irc": {"port": 7000})"));
+  says(R"({"irc": {"port": 7000}, "network": {"services": ["7000", "11434"]}})");
+  CHECK(advice_for_agents(config, 7000).empty());
+  CHECK(advice_for_agents(config, 6667)
+            .find(R"("irc": {"port": 6667}, "network": {"services": ["7000","11434","6667"]})") != std::string::npos);
+  says("{ torn");
+  CHECK(advice_for_agents(config, 6667).empty());
+}

@@ -145,6 +145,13 @@ void Supervisor::on_look(const std::string& name, const AgentInfo& info, std::sh
       if (long_life) ended.tries = 0;
       look_at(name);
     });
+  } else if (info.state == AgentState::Crashed && !info.detached) {
+    // It ended with the process that it belonged to, or that one ends with it: who started that starts it again.
+    if (std::exchange(ward.given_up, true)) return;
+    metrics_.died();
+    report_({fmt::format("Agent \"{}\" died: {}. It was started in the foreground, so it is not for me to restart",
+                         name, clean_line(info.last_error)),
+             {}});
   } else if (info.state == AgentState::Crashed) {
     on_death(name, clean_line(info.last_error));
   } else if (info.state == AgentState::Stopped) {

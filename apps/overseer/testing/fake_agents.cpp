@@ -104,8 +104,8 @@ FakeAgents::Record FakeAgents::load(const std::string& name) {
   std::ifstream file{path_of(name)};
   if (!file) throw Error{ErrorCode::NotFound, fmt::format("no agent '{}'", name)};
   const auto json = Json::parse(file);
-  return {json.at("template"), json.at("model"), json.at("persona"),
-          json.at("phase"),    json.at("pid"),   json.at("started")};
+  return {json.at("template"), json.at("model"),   json.at("persona"), json.at("phase"),
+          json.at("pid"),      json.at("started"), json.at("detached")};
 }
 
 void FakeAgents::save(const std::string& name, const Record& record) {
@@ -114,7 +114,8 @@ void FakeAgents::save(const std::string& name, const Record& record) {
                   {"persona", record.persona},
                   {"phase", record.phase},
                   {"pid", record.pid},
-                  {"started", record.started}};
+                  {"started", record.started},
+                  {"detached", record.detached}};
   const auto beside = path_of(name).native() + ".new";
   std::ofstream{beside} << json.dump();
   std::filesystem::rename(beside, path_of(name));
@@ -140,6 +141,7 @@ AgentInfo FakeAgents::describe(const std::string& name, const Record& record) {
   info.template_name = record.template_name;
   info.model = record.model;
   info.memory_mib = 384;
+  info.detached = record.detached;
   info.started = std::chrono::system_clock::time_point{std::chrono::seconds{record.started}};
   const bool alive = lives(record.pid);
   if (record.phase == "stopped") {
@@ -202,8 +204,9 @@ AgentInfo FakeAgents::start(const AgentConfig& config) {
     changed_.wait_for(lock, config.stop, slow_start, [] { return false; });
     if (config.stop.stop_requested()) throw Error{ErrorCode::Cancelled, "stopped"};
   }
-  if (!known || record.template_name != from->name) record = {from->name, from->model, {}, {}, 0, 0};
+  if (!known || record.template_name != from->name) record = {from->name, from->model, {}, {}, 0, 0, true};
   if (config.settings.model) record.model = *config.settings.model;
+  record.detached = config.detached;
   record.phase = "running";
   record.pid = spawn_machine(from->name == "sickly" ? "0" : "600");
   record.started = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
@@ -214,6 +217,30 @@ AgentInfo FakeAgents::start(const AgentConfig& config) {
   info.online = from->name != "shy";
   if (!info.online) info.last_error = "no connection to 172.16.0.1:6667";
   return info;
+}
+
+AgentInfo FakeAgents::fork(const std::string& name, const ForkConfig& config) {
+  const auto first = info(name);
+  if (first.vm.empty()) throw Error{ErrorCode::InvalidState, fmt::format("agent '{}' is not running", name)};
+  if (std::filesystem::exists(path_of(config.name))) {
+    throw Error{ErrorCode::AlreadyExists, fmt::format("there is an agent '{}' already", config.name)};
+  }
+  AgentConfig second;
+  second.template_name = first.template_name;
+  second.name = config.name;
+  second.settings.model = first.model;
+  second.stop = config.stop;
+  return start(second);
+}
+
+SnapshotInfo FakeAgents::snapshot(const std::string& name, const std::string& snapshot) {
+  const Change change{*this, name, "snapshot"};
+  if (info(name).vm.empty()) throw Error{ErrorCode::InvalidState, fmt::format("agent '{}' is not running", name)};
+  SnapshotInfo made;
+  made.name = snapshot.empty() ? name + "-20260101-000000" : snapshot;
+  made.agent = name;
+  made.bytes = 42 << 20;
+  return made;
 }
 
 void FakeAgents::stop(const std::string& name) {

@@ -26,6 +26,8 @@ class FakeAgents final : public Agents {
   AgentInfo info(const std::string& name) override;
   AgentInfo status(const std::string& name) override;
   AgentInfo start(const AgentConfig& config) override;
+  AgentInfo fork(const std::string& name, const ForkConfig& config) override;
+  SnapshotInfo snapshot(const std::string& name, const std::string& snapshot) override;
   void stop(const std::string& name) override;
   AgentInfo restart(const std::string& name, std::stop_token stop) override;
   void remove(const std::string& name) override;
@@ -51,6 +53,7 @@ class FakeAgents final : public Agents {
     std::string phase;
     std::int64_t pid = 0;
     std::int64_t started = 0;
+    bool detached = true;
   };
 
   [[nodiscard]] std::filesystem::path path_of(const std::string& name) const;
