@@ -53,8 +53,8 @@ def install(npm: str) -> Path:
             # What was fetched but is not what the lock says is no matter of reach.
             if "EINTEGRITY" in result.stdout or "can only install packages when" in result.stdout:
                 sys.exit(f"what npm fetched does not fit the lock:\n{result.stdout}")
-            lines = [line for line in result.stdout.splitlines() if line.strip()]
-            skip(f"npm cannot fetch the clients: {lines[-1] if lines else 'no reason given'}")
+            errors = [line for line in result.stdout.splitlines() if line.lower().startswith("npm err")]
+            skip(f"npm cannot fetch the clients: {errors[0] if errors else 'no reason given'}")
         try:
             draft.rename(folder)
         except OSError:
