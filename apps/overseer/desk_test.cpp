@@ -147,6 +147,7 @@ TEST_CASE("commands for agents that are not there, or that cannot be, get one li
 
 TEST_CASE("a running agent is forked, and the new one is looked after like any other; and it is saved") {
   Office office;
+  office.supervisor.begin();
   office.take("!invoke worker --model special");
   CHECK(office.says("Agent \"worker\" started"));
   office.take("!fork worker twin");

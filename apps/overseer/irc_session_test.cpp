@@ -132,7 +132,8 @@ TEST_CASE("who is logged in has services end the connection that holds its nick"
   Played irc{identity};
   irc.step();
   irc.on({":s CAP * LS :sasl", ":s CAP * ACK :sasl", "AUTHENTICATE +", ":s 903 * :ok", ":s 433 * overseer :in use"});
-  auto sent = irc.on({":s 001 overseer_ :hi", ":s 376 overseer_ :end"}) + irc.step();
+  // By when the pacer lets more through again than the login took.
+  const auto sent = irc.on({":s 001 overseer_ :hi", ":s 376 overseer_ :end"}, seconds{20});
   CHECK(has(sent, "PRIVMSG NickServ :GHOST overseer\r\n"));
   CHECK_FALSE(has(sent, "NICK overseer\r\n"));
   SUBCASE("and takes the nick back when it sees it go") {
