@@ -71,10 +71,6 @@ struct AgentSettings {
 struct AgentConfig {
   /// The template's name.
   std::string template_name;
-  /// The name of a snapshot of an agent (AgentManager::snapshot): this one goes on from there, with that one's memory,
-  /// processes, disks and settings, and under its own name, address and machine id. Image, size and template are the
-  /// snapshot's; `template_name` may be empty then. Empty: it begins anew.
-  std::string snapshot;
   /// The agent's name, IRC nick, and its workspace's name: 1–30 letters, digits, - _, beginning with a letter. Empty:
   /// the template's nick.
   std::string name;
@@ -98,6 +94,10 @@ struct AgentConfig {
   std::chrono::milliseconds join_timeout{60'000};
   /// Triggered, it calls the start off: Error(Cancelled), and what was done is undone.
   std::stop_token stop;
+  /// The name of a snapshot of an agent (AgentManager::snapshot): this one goes on from there, with that one's memory,
+  /// processes, disks and settings, and under its own name, address and machine id. Image, size and template are the
+  /// snapshot's; `template_name` may be empty then. Empty: it begins anew.
+  std::string snapshot;
 };
 
 /// A second agent from one that runs.
