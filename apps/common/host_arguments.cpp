@@ -39,9 +39,11 @@ std::vector<std::string> proxy_settings() {
 
 void add_host_arguments(CLI::App& app, HostArguments& arguments) {
   app.add_option("--home", arguments.home, "Folder for everything; default: $FIRECLAW_HOME or ~/.fireclaw")
-      ->type_name("DIR");
-  app.add_option("--engine", arguments.engine, "auto, firecracker, qemu, qemu-kvm or qemu-tcg")
-      ->type_name("ENGINE")
+      ->type_name("DIR")
+      ->check(CLI::Validator{
+          [](const std::string& folder) { return std::string{folder.empty() ? "must not be empty" : ""}; }, ""});
+  app.add_option("--engine", arguments.engine, "What runs the machines")
+      ->type_name("auto|firecracker|qemu|qemu-kvm|qemu-tcg")
       ->capture_default_str();
   app.add_option("--firecracker", arguments.firecracker, "Firecracker program; default: searched")->type_name("PATH");
   app.add_option("--qemu", arguments.qemu, "QEMU program; default: searched")->type_name("PATH");
@@ -75,15 +77,6 @@ std::vector<std::string> to_argv(const HostArguments& arguments) {
   add("--firecracker", arguments.firecracker);
   add("--qemu", arguments.qemu);
   return argv;
-}
-
-std::string printable(std::string_view text) {
-  std::string line;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    line += byte < 0x20 || byte == 0x7f ? fmt::format("\\x{:02x}", byte) : std::string(1, c);
-  }
-  return line;
 }
 
 }  // namespace fireclaw::cli

@@ -4,7 +4,6 @@
 
 #include <filesystem>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "fireclaw/host.hpp"
@@ -26,8 +25,5 @@ std::filesystem::path home_of(const HostArguments& arguments);
 HostOptions host_options(const HostArguments& arguments, LogSink log);
 /// What gives another program of fireclaw the same: those that were given.
 std::vector<std::string> to_argv(const HostArguments& arguments);
-
-/// On one line whatever was quoted, and without anything that a terminal would obey.
-std::string printable(std::string_view text);
 
 }  // namespace fireclaw::cli

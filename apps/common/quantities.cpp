@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <ctime>
+#include <iterator>
 #include <limits>
 #include <string_view>
 #include <utility>
@@ -65,6 +66,18 @@ std::chrono::milliseconds parse_duration(const std::string& text) {
   // A year is more than anybody means, and far from any overflow.
   constexpr std::uint64_t year_ms = std::uint64_t{366} * 24 * 3'600'000;
   return std::chrono::milliseconds{scale(number, factor, year_ms, text)};
+}
+
+std::string human_bytes(std::uint64_t bytes) {
+  constexpr const char* units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+  auto value = static_cast<double>(bytes);
+  std::size_t unit = 0;
+  while (value >= 1024 && unit + 1 < std::size(units)) {
+    value /= 1024;
+    ++unit;
+  }
+  return value < 10 && unit > 0 ? fmt::format("{:.1f} {}", value, units[unit])
+                                : fmt::format("{:.0f} {}", value, units[unit]);
 }
 
 std::string iso_time(std::chrono::system_clock::time_point time) {

@@ -13,6 +13,8 @@ std::uint64_t parse_size_mib(const std::string& text);
 /// "90", "90s", "1500ms", "5m", "2h". Error(InvalidArgument) for anything else.
 std::chrono::milliseconds parse_duration(const std::string& text);
 
+/// "512 B", "17 MiB", "4.2 GiB".
+std::string human_bytes(std::uint64_t bytes);
 /// "2026-01-31T12:00:00Z".
 std::string iso_time(std::chrono::system_clock::time_point time);
 

@@ -1,15 +1,12 @@
-#include <unistd.h>
-
 #include <cstdio>
 #include <memory>
 #include <optional>
-#include <tuple>
 
 #include <fmt/format.h>
 
 #include "command.hpp"
 #include "common/quantities.hpp"
-#include "guest_command.hpp"
+#include "common/style.hpp"
 #include "output.hpp"
 
 namespace fireclaw::cli {
@@ -26,7 +23,6 @@ struct StartOptions {
   unsigned cpus = 0;
   bool no_snapshot = false;
   bool foreground = false;
-  bool json = false;
 };
 
 struct NameOptions {
@@ -34,7 +30,6 @@ struct NameOptions {
   std::string grace = "5";
   std::size_t lines = 0;
   bool follow = false;
-  bool json = false;
 };
 
 struct ReloadOptions {
@@ -43,7 +38,6 @@ struct ReloadOptions {
   std::string persona;
   std::string trigger;
   std::optional<bool> tools;
-  bool json = false;
 };
 
 std::optional<std::string> if_given(const std::string& text) {
@@ -84,8 +78,8 @@ std::string in_brief(const AgentInfo& info) {
   return text;
 }
 
-void print_started(const AgentInfo& info, bool json, bool verbose) {
-  if (json) {
+void print_started(const AgentInfo& info, const Context& context) {
+  if (context.json) {
     auto out = to_json(info);
     Json timings = Json::object();
     for (const auto& phase : info.phases) timings[phase.name] = to_ms(phase.duration);
@@ -93,11 +87,11 @@ void print_started(const AgentInfo& info, bool json, bool verbose) {
     print_json(out);
     return;
   }
-  std::puts(fmt::format("Agent \"{}\" started: {}", info.name, in_brief(info)).c_str());
+  std::puts(printable(fmt::format("Agent \"{}\" started: {}", info.name, in_brief(info))).c_str());
   if (!info.online && !info.last_error.empty()) {
-    std::fputs(fmt::format("fireclaw: it is not on IRC yet: {}\n", info.last_error).c_str(), stderr);
+    print_message("fireclaw", fmt::format("it is not on IRC yet: {}", info.last_error));
   }
-  if (!verbose) return;
+  if (!context.verbose) return;
   std::string text = "fireclaw:";
   for (const auto& phase : info.phases) text += fmt::format(" {} {}", phase.name, human_duration(phase.duration));
   std::fputs((text + "\n").c_str(), stderr);
@@ -110,10 +104,16 @@ int stay(AgentManager& agents, const std::string& name, const Context& context) 
   if (ended) agents.reconcile();
   if (!ended) agents.stop(name);
   if (!ended) return 0;
-  throw Error{ErrorCode::Vmm, fmt::format("agent '{}' ended: {}", name, agents.info(name).last_error)};
+  // Its start has been told, so this is no failure to start; with --json the one document is out.
+  print_message("fireclaw", fmt::format("agent '{}' ended: {}", name, agents.info(name).last_error));
+  return exit_failure;
 }
 
 int start(StartOptions options, const Context& context) {
+  if (options.config.template_name.empty() && options.config.snapshot.empty()) {
+    throw Error{ErrorCode::InvalidArgument,
+                "an agent needs TEMPLATE (see: fireclaw agent templates) or --from SNAPSHOT to be made from"};
+  }
   options.config.settings = {if_given(options.model), if_given(options.persona), if_given(options.trigger), {}};
   if (!options.memory.empty()) options.config.memory_mib = parse_memory_mib(options.memory);
   if (options.cpus != 0) options.config.cpus = options.cpus;
@@ -124,7 +124,7 @@ int start(StartOptions options, const Context& context) {
   options.config.stop = context.stop;
   AgentManager agents{context.open_host()};
   const auto info = agents.start(options.config);
-  print_started(info, options.json, context.verbose);
+  print_started(info, context);
   std::fflush(stdout);
   return options.foreground ? stay(agents, info.name, context) : 0;
 }
@@ -136,14 +136,13 @@ struct ForkOptions {
   std::string persona;
   std::string trigger;
   std::string join = "60";
-  bool json = false;
 };
 
 int fork(ForkOptions options, const Context& context) {
   options.config.settings = {if_given(options.model), if_given(options.persona), if_given(options.trigger), {}};
   options.config.join_timeout = parse_duration(options.join);
   options.config.stop = context.stop;
-  print_started(AgentManager{context.open_host()}.fork(options.first, options.config), options.json, context.verbose);
+  print_started(AgentManager{context.open_host()}.fork(options.first, options.config), context);
   return 0;
 }
 
@@ -151,12 +150,11 @@ struct SnapshotOptions {
   std::string agent;
   std::string name;
   bool replace = false;
-  bool json = false;
 };
 
 int snapshot(const SnapshotOptions& options, const Context& context) {
   const auto made = AgentManager{context.open_host()}.snapshot(options.agent, options.name, options.replace);
-  if (options.json) {
+  if (context.json) {
     print_json(cli::to_json(made));
   } else {
     std::puts(fmt::format("snapshot {}: agent {}, {}", made.name, made.agent, human_bytes(made.bytes)).c_str());
@@ -164,9 +162,9 @@ int snapshot(const SnapshotOptions& options, const Context& context) {
   return 0;
 }
 
-int list(bool json, const Context& context) {
+int list(const Context& context) {
   const auto all = AgentManager{context.open_host()}.list();
-  if (json) {
+  if (context.json) {
     Json out = Json::array();
     for (const auto& info : all) out.push_back(to_json(info));
     print_json(out);
@@ -186,14 +184,14 @@ int list(bool json, const Context& context) {
 int status(const NameOptions& options, const Context& context) {
   AgentManager agents{context.open_host()};
   const auto info = agents.status(options.name);
-  if (options.json) {
+  if (context.json) {
     print_json(to_json(info));
     return 0;
   }
   std::string channels;
   for (const auto& channel : info.channels) channels += (channels.empty() ? "" : " ") + channel;
   const auto line = [](std::string_view name, const std::string& value) {
-    if (!value.empty()) std::puts(fmt::format("{:<10} {}", name, value).c_str());
+    if (!value.empty()) std::puts(fmt::format("{:<10} {}", name, printable(value)).c_str());
   };
   line("name", info.name);
   line("template", info.template_name);
@@ -214,9 +212,9 @@ int status(const NameOptions& options, const Context& context) {
   return 0;
 }
 
-int templates(bool json, const Context& context) {
+int templates(const Context& context) {
   const auto all = AgentManager{context.open_host()}.templates();
-  if (json) {
+  if (context.json) {
     Json out = Json::array();
     for (const auto& from : all) {
       out.push_back({{"name", from.name},
@@ -252,7 +250,7 @@ int reload(const ReloadOptions& options, const Context& context) {
                 "nothing to change was given; use --model, --persona, --trigger or --tools"};
   }
   const auto info = AgentManager{context.open_host()}.reload(options.name, settings);
-  if (options.json) {
+  if (context.json) {
     print_json(to_json(info));
   } else {
     const auto* when = info.vm.empty() ? "takes effect when it is started" : "reloaded";
@@ -262,7 +260,14 @@ int reload(const ReloadOptions& options, const Context& context) {
 }
 
 int logs(const NameOptions& options, const Context& context) {
+  if (options.follow && context.json) {
+    throw Error{ErrorCode::InvalidArgument, "--follow has no end, so it is no JSON document; leave out one of the two"};
+  }
   AgentManager agents{context.open_host()};
+  if (context.json) {
+    print_json({{"name", options.name}, {"log", agents.logs(options.name, options.lines)}});
+    return 0;
+  }
   const auto print = [](std::string_view text) {
     std::fwrite(text.data(), 1, text.size(), stdout);
     std::fflush(stdout);
@@ -275,9 +280,9 @@ int logs(const NameOptions& options, const Context& context) {
   return 0;
 }
 
-int reconcile(bool json, const Context& context) {
+int reconcile(const Context& context) {
   const auto report = AgentManager{context.open_host()}.reconcile();
-  if (json) {
+  if (context.json) {
     print_json({{"adopted", report.adopted},
                 {"crashed", report.crashed},
                 {"orphans", report.orphans},
@@ -296,9 +301,11 @@ int reconcile(bool json, const Context& context) {
   return 0;
 }
 
-CLI::App* named(CLI::App& group, const std::string& command, const std::string& help, NameOptions& options) {
+CLI::App* named(CLI::App& group, const std::string& command, const std::string& help, NameOptions& options,
+                Context& context) {
   auto* sub = group.add_subcommand(command, help);
-  sub->add_option("name", options.name, "The agent")->required();
+  sub->add_option("name", options.name, "Which")->required()->type_name("AGENT");
+  add_json(*sub, context);
   return sub;
 }
 
@@ -312,27 +319,28 @@ void add_start(CLI::App& group, Context& context, Action& action) {
       "  fireclaw agent start worker\n"
       "  fireclaw agent start coder --name ada --model qwen2.5-coder:14b --memory 1G\n"
       "  fireclaw agent start --from before-the-big-change --name ada");
-  auto* from = sub->add_option("template", options->config.template_name, "Template (see: fireclaw agent templates)");
+  sub->add_option("template", options->config.template_name, "What to make it from (see: fireclaw agent templates)")
+      ->type_name("TEMPLATE");
   sub->add_option("--from", options->config.snapshot, "Go on from this snapshot of an agent instead")
       ->type_name("SNAPSHOT");
-  sub->add_option("--name", options->config.name, "Its name, nick and workspace; default: the template's nick");
-  sub->add_option("--model", options->model, "LLM to use instead of the template's");
-  sub->add_option("--persona", options->persona, "Who it is to be, instead of the template's");
-  sub->add_option("--trigger", options->trigger, "mention, all, or a word that lines for it begin with");
+  sub->add_option("--name", options->config.name, "Its name, nick and workspace; default: the template's nick")
+      ->type_name("NAME");
+  sub->add_option("--model", options->model, "LLM to use instead of the template's")->type_name("MODEL");
+  sub->add_option("--persona", options->persona, "Who it is to be, instead of the template's")->type_name("TEXT");
+  sub->add_option("--trigger", options->trigger,
+                  "What it answers to: mention, all, or a word that lines for it begin with")
+      ->type_name("TRIGGER");
   sub->add_option("--memory", options->memory, "Memory: MiB, or with a unit as in 512M, 2G")->type_name("SIZE");
-  sub->add_option("--cpus", options->cpus, "Virtual CPUs");
-  sub->add_option("--net", options->network, "nat or user; default: nat where it can be used")->type_name("MODE");
+  sub->add_option("--cpus", options->cpus, "Virtual CPUs, 1 to 32")->type_name("NUMBER");
+  sub->add_option("--net", options->network, "Network; default: nat where it can be used")->type_name("nat|user");
   sub->add_option("--join-timeout", options->join, "How long to wait for it to be on IRC; 0: not at all")
       ->type_name("TIME")
       ->capture_default_str();
   sub->add_flag("--no-snapshot", options->no_snapshot, "Boot cold");
   sub->add_flag("--foreground", options->foreground, "Stay, and end with it");
   sub->add_flag("-v,--verbose", context.verbose, "Show how long each part took, and what is logged");
-  sub->add_flag("--json", options->json, "Print JSON");
-  sub->callback([options, from, &context, &action] {
-    if (from->count() == 0 && options->config.snapshot.empty()) throw CLI::RequiredError{"template or --from SNAPSHOT"};
-    action = [options, &context] { return start(*options, context); };
-  });
+  add_json(*sub, context);
+  sub->callback([options, &context, &action] { action = [options, &context] { return start(*options, context); }; });
 }
 
 void add_fork(CLI::App& group, Context& context, Action& action) {
@@ -341,18 +349,22 @@ void add_fork(CLI::App& group, Context& context, Action& action) {
   sub->footer(
       "It has the first one's memory, processes, files and settings, and a name, address and workspace of its own.\n"
       "The first one stands still for a moment and stays on IRC.\n\n"
-      "Example:\n"
+      "Examples:\n"
       "  fireclaw agent fork worker ada --model phi4-mini");
-  sub->add_option("name", options->first, "The agent that runs")->required();
-  sub->add_option("new", options->config.name, "The new agent's name, nick and workspace")->required();
-  sub->add_option("--model", options->model, "LLM to use instead of the first one's");
-  sub->add_option("--persona", options->persona, "Who it is to be, instead of the first one's");
-  sub->add_option("--trigger", options->trigger, "mention, all, or a word that lines for it begin with");
+  sub->add_option("name", options->first, "The agent that runs")->required()->type_name("AGENT");
+  sub->add_option("new", options->config.name, "The new agent's name, nick and workspace")
+      ->required()
+      ->type_name("NAME");
+  sub->add_option("--model", options->model, "LLM to use instead of the first one's")->type_name("MODEL");
+  sub->add_option("--persona", options->persona, "Who it is to be, instead of the first one's")->type_name("TEXT");
+  sub->add_option("--trigger", options->trigger,
+                  "What it answers to: mention, all, or a word that lines for it begin with")
+      ->type_name("TRIGGER");
   sub->add_option("--join-timeout", options->join, "How long to wait for it to be on IRC; 0: not at all")
       ->type_name("TIME")
       ->capture_default_str();
   sub->add_flag("-v,--verbose", context.verbose, "Show how long each part took, and what is logged");
-  sub->add_flag("--json", options->json, "Print JSON");
+  add_json(*sub, context);
   sub->callback([options, &context, &action] { action = [options, &context] { return fork(*options, context); }; });
 }
 
@@ -362,142 +374,136 @@ void add_snapshot_of(CLI::App& group, Context& context, Action& action) {
   sub->footer(
       "Agents start from it under any name: fireclaw agent start --from SNAPSHOT --name NAME\n"
       "It is listed and removed as all snapshots are: fireclaw snapshot list, fireclaw snapshot remove SNAPSHOT\n\n"
-      "Example:\n"
+      "Examples:\n"
       "  fireclaw agent snapshot worker before-the-big-change");
-  sub->add_option("name", options->agent, "The agent")->required();
-  sub->add_option("snapshot", options->name, "The snapshot's name; default: the agent's and the time");
+  sub->add_option("name", options->agent, "Which")->required()->type_name("AGENT");
+  sub->add_option("snapshot", options->name, "The snapshot's name; default: the agent's and the time")
+      ->type_name("NAME");
   sub->add_flag("--replace", options->replace, "Replace a snapshot of that name");
-  sub->add_flag("--json", options->json, "Print JSON");
+  add_json(*sub, context);
   sub->callback([options, &context, &action] { action = [options, &context] { return snapshot(*options, context); }; });
 }
 
 void add_reload(CLI::App& group, Context& context, Action& action) {
   auto options = std::make_shared<ReloadOptions>();
   auto* sub = group.add_subcommand("reload", "Change an agent without it leaving IRC");
-  sub->add_option("name", options->name, "The agent")->required();
-  sub->add_option("--model", options->model, "LLM");
-  sub->add_option("--persona", options->persona, "Who it is to be");
-  sub->add_option("--trigger", options->trigger, "mention, all, or a word that lines for it begin with");
-  sub->add_option("--tools", options->tools, "Whether it may use tools: true or false");
-  sub->add_flag("--json", options->json, "Print JSON");
+  sub->footer(
+      "What is not given stays as it is. An agent that does not run takes it on when it is started.\n\n"
+      "Examples:\n"
+      "  fireclaw agent reload ada --model phi4-mini\n"
+      "  fireclaw agent reload ada --trigger ada! --tools false");
+  sub->add_option("name", options->name, "Which")->required()->type_name("AGENT");
+  sub->add_option("--model", options->model, "LLM")->type_name("MODEL");
+  sub->add_option("--persona", options->persona, "Who it is to be")->type_name("TEXT");
+  sub->add_option("--trigger", options->trigger,
+                  "What it answers to: mention, all, or a word that lines for it begin with")
+      ->type_name("TRIGGER");
+  sub->add_option("--tools", options->tools, "Whether it may use tools")->type_name("true|false");
+  add_json(*sub, context);
   sub->callback([options, &context, &action] { action = [options, &context] { return reload(*options, context); }; });
 }
 
-struct ExecCommand {
-  std::string name;
-  GuestCommand guest;
-};
-
-int execute(const ExecCommand& options, const Context& context) {
-  if (options.guest.command.empty()) {
-    throw Error{ErrorCode::InvalidArgument, "no command was given; try for example \"uname -a\""};
-  }
-  const auto exec = make_exec(options.guest, context, false);
-  AgentManager agents{context.open_host()};
-  return status_of(wait_for(agents.spawn(options.name, exec), options.guest), context);
-}
-
-void add_exec(CLI::App& group, Context& context, Action& action) {
-  auto options = std::make_shared<ExecCommand>();
-  options->guest.timeout = "0";
-  auto* sub = group.add_subcommand("exec", "Run a command in an agent's machine, as user agent in /workspace");
-  sub->footer(
-      "Examples:\n"
-      "  fireclaw agent exec worker \"ls -l\"\n"
-      "  fireclaw agent exec worker -u root -- apt-get --version\n"
-      "  fireclaw agent exec worker -i --tty bash");
-  sub->add_option("name", options->name, "The agent")->required();
-  sub->add_option("command", options->guest.command, "Shell line, or (after --) program and arguments")
-      ->type_name("COMMAND");
-  sub->add_option("-t,--timeout", options->guest.timeout, "End the command after this long; 0: never")
-      ->type_name("TIME")
-      ->capture_default_str();
-  add_guest_command_options(*sub, options->guest);
-  sub->callback([options, &context, &action] { action = [options, &context] { return execute(*options, context); }; });
-}
-
-int ssh(ExecCommand options, const Context& context) {
-  const bool shell = options.guest.command.empty();
-  // Without a command, as ssh does: a terminal if we have one.
-  if (shell) options.guest.tty = options.guest.tty || ::isatty(STDIN_FILENO) == 1;
-  const auto exec = make_exec(options.guest, context, false);
-  AgentManager agents{context.open_host()};
-  return status_of(wait_for(agents.ssh(options.name, exec), options.guest), context);
-}
-
-void add_ssh(CLI::App& group, Context& context, Action& action) {
-  auto options = std::make_shared<ExecCommand>();
-  options->guest.timeout = "0";
-  auto* sub = group.add_subcommand("ssh", "Log in to an agent's machine by SSH, as user agent");
-  sub->add_option("name", options->name, "The agent")->required();
-  sub->add_option("command", options->guest.command,
-                  "Shell line, or (after --) program and arguments; default: a shell")
-      ->type_name("COMMAND");
-  sub->add_flag("--tty", options->guest.tty, "Give the command a terminal");
-  sub->callback([options, &context, &action] { action = [options, &context] { return ssh(*options, context); }; });
-}
-
 /// Commands that have no options but --json.
-void add_listing(CLI::App& group, const std::string& command, const std::string& help, int (*run)(bool, const Context&),
+void add_listing(CLI::App& group, const std::string& command, const std::string& help, int (*run)(const Context&),
                  Context& context, Action& action) {
-  auto json = std::make_shared<bool>(false);
   auto* sub = group.add_subcommand(command, help);
-  sub->add_flag("--json", *json, "Print JSON");
-  sub->callback([=, &context, &action] { action = [=, &context] { return run(*json, context); }; });
+  sub->footer(fmt::format("Examples:\n  fireclaw agent {}", command));
+  add_json(*sub, context);
+  sub->callback([=, &context, &action] { action = [=, &context] { return run(context); }; });
+}
+
+int stop(const NameOptions& options, const Context& context) {
+  AgentManager agents{context.open_host()};
+  agents.stop(options.name, parse_duration(options.grace));
+  if (context.json) print_json(to_json(agents.info(options.name)));
+  return 0;
+}
+
+int restart(const NameOptions& options, const Context& context) {
+  print_started(AgentManager{context.open_host()}.restart(options.name, context.stop), context);
+  return 0;
+}
+
+int remove(const NameOptions& options, const Context& context) {
+  AgentManager{context.open_host()}.remove(options.name);
+  if (context.json) print_json({{"removed", Json::array({options.name})}});
+  return 0;
+}
+
+int pause(const NameOptions& options, const Context& context) {
+  AgentManager agents{context.open_host()};
+  agents.pause(options.name);
+  if (context.json) print_json(to_json(agents.info(options.name)));
+  return 0;
+}
+
+int resume(const NameOptions& options, const Context& context) {
+  AgentManager agents{context.open_host()};
+  agents.resume(options.name);
+  if (context.json) print_json(to_json(agents.info(options.name)));
+  return 0;
+}
+
+int memory(const NameOptions& options, const Context& context) {
+  const auto text = AgentManager{context.open_host()}.memory(options.name);
+  if (context.json) {
+    print_json({{"name", options.name}, {"memory", text}});
+  } else {
+    std::fwrite(text.data(), 1, text.size(), stdout);
+  }
+  return 0;
 }
 
 void add_named(CLI::App& group, Context& context, Action& action) {
   auto options = std::make_shared<NameOptions>();
-  auto* stop = named(group, "stop", "Let an agent say goodbye and end its machine", *options);
-  stop->add_option("--grace", options->grace, "How long it may take before it is forced")->capture_default_str();
-  stop->callback([options, &context, &action] {
-    action = [options, &context] {
-      AgentManager{context.open_host()}.stop(options->name, parse_duration(options->grace));
-      return 0;
-    };
-  });
-  auto* restart = named(group, "restart", "Stop an agent if it runs, and start it with the settings it has", *options);
-  restart->add_flag("--json", options->json, "Print JSON");
-  restart->callback([options, &context, &action] {
-    action = [options, &context] {
-      print_started(AgentManager{context.open_host()}.restart(options->name, context.stop), options->json,
-                    context.verbose);
-      return 0;
-    };
-  });
-  auto* remove = named(group, "remove", "Forget a stopped agent; its workspace stays", *options);
-  remove->callback([options, &context, &action] {
-    action = [options, &context] {
-      AgentManager{context.open_host()}.remove(options->name);
-      return 0;
-    };
-  });
-  for (const auto& [command, help, act] : {std::tuple{"pause", "Freeze an agent's machine", &AgentManager::pause},
-                                           std::tuple{"resume", "Let a paused agent go on", &AgentManager::resume}}) {
-    auto* sub = named(group, command, help, *options);
-    sub->callback([options, act = act, &context, &action] {
-      action = [options, act, &context] {
-        AgentManager agents{context.open_host()};
-        (agents.*act)(options->name);
-        return 0;
-      };
-    });
-  }
-  auto* show = named(group, "status", "How an agent is", *options);
-  show->add_flag("--json", options->json, "Print JSON");
-  show->callback([options, &context, &action] { action = [options, &context] { return status(*options, context); }; });
-  auto* log = named(group, "logs", "What an agent's program wrote", *options);
-  log->add_option("-n,--lines", options->lines, "Only the last lines");
+  const auto add = [&](const char* word, const char* help, const char* footer,
+                       int (*act)(const NameOptions&, const Context&)) {
+    auto* sub = named(group, word, help, *options, context);
+    sub->footer(footer);
+    sub->callback(
+        [options, &context, &action, act] { action = [options, &context, act] { return act(*options, context); }; });
+    return sub;
+  };
+  add("stop", "Let an agent say goodbye and end its machine",
+      "Its workspace stays, and its settings: 'fireclaw agent restart' starts it again.\n\n"
+      "Examples:\n"
+      "  fireclaw agent stop ada",
+      stop)
+      ->add_option("--grace", options->grace, "How long it may take before it is forced")
+      ->type_name("TIME")
+      ->capture_default_str();
+  add("restart", "Stop an agent if it runs, and start it with the settings it has",
+      "Examples:\n"
+      "  fireclaw agent restart ada",
+      restart);
+  add("remove", "Forget a stopped agent; its workspace stays",
+      "Examples:\n"
+      "  fireclaw agent remove ada\n"
+      "  fireclaw workspace remove ada",
+      remove);
+  add("pause", "Freeze an agent's machine",
+      "Examples:\n"
+      "  fireclaw agent pause ada",
+      pause);
+  add("resume", "Let a paused agent go on",
+      "Examples:\n"
+      "  fireclaw agent resume ada",
+      resume);
+  add("status", "How an agent is",
+      "Examples:\n"
+      "  fireclaw agent status ada",
+      status);
+  auto* log = add("logs", "What an agent's program wrote",
+                  "Examples:\n"
+                  "  fireclaw agent logs ada -n 100\n"
+                  "  fireclaw agent logs -f ada",
+                  logs);
+  log->add_option("-n,--lines", options->lines, "Only the last lines")->type_name("NUMBER");
   log->add_flag("-f,--follow", options->follow, "Go on as it writes more");
-  log->callback([options, &context, &action] { action = [options, &context] { return logs(*options, context); }; });
-  auto* memory = named(group, "memory", "What an agent has written into its MEMORY.md", *options);
-  memory->callback([options, &context, &action] {
-    action = [options, &context] {
-      const auto text = AgentManager{context.open_host()}.memory(options->name);
-      std::fwrite(text.data(), 1, text.size(), stdout);
-      return 0;
-    };
-  });
+  add("memory", "What an agent has written into its MEMORY.md",
+      "Examples:\n"
+      "  fireclaw agent memory ada",
+      memory);
 }
 
 }  // namespace
@@ -510,11 +516,17 @@ void add_agent(CLI::App& app, Context& context, Action& action) {
   add_snapshot_of(*group, context, action);
   add_named(*group, context, action);
   add_reload(*group, context, action);
-  add_exec(*group, context, action);
-  add_ssh(*group, context, action);
+  add_agent_shells(*group, context, action);
   add_listing(*group, "list", "List agents", list, context, action);
   add_listing(*group, "templates", "List what agents can be made from", templates, context, action);
   add_listing(*group, "reconcile", "Compare what is recorded with what runs, and clean up", reconcile, context, action);
+  group->footer(
+      "An agent is a bot on IRC with a machine of its own, a language model to think with, and a workspace that\n"
+      "outlives the machine. 'fireclaw setup --agents' makes the image that agents run in.\n\n"
+      "Examples:\n"
+      "  fireclaw agent start worker\n"
+      "  fireclaw agent list\n"
+      "  fireclaw agent stop worker");
 }
 
 }  // namespace fireclaw::cli

@@ -19,7 +19,6 @@ struct BenchOptions {
   unsigned runs = 20;
   unsigned cold_runs = 3;
   unsigned concurrent = 10;
-  bool json = false;
 };
 
 template <typename Work>
@@ -114,7 +113,7 @@ int bench(BenchOptions options, const Context& context) {
   options.machine.network = network_mode_from_string(options.network);
   options.machine.stop = context.stop;
   const auto series = Bench{host, options, context.stop}.run();
-  print_series(series, options.json);
+  print_series(series, context.json);
   return 0;
 }
 
@@ -125,16 +124,23 @@ void add_bench(CLI::App& app, Context& context, Action& action) {
   auto* command = app.add_subcommand("bench", "Measure starts and commands on this machine");
   command->footer(
       "restore-run and cold-run: a machine is started, runs `true` and is ended. warm-exec: `true` in a machine that\n"
-      "runs. All within this process; the program's own start is not in it.");
+      "runs. All within this process; the program's own start is not in it.\n\n"
+      "Examples:\n"
+      "  fireclaw bench\n"
+      "  fireclaw bench --runs 100 --cold-runs 0 --memory 512");
   add_agent_bench(*command, context, action);
-  command->add_option("--runs", options->runs, "Runs of restore-run and warm-exec")->capture_default_str();
-  command->add_option("--cold-runs", options->cold_runs, "Runs of cold-run")->capture_default_str();
-  command->add_option("--concurrent", options->concurrent, "Machines started at once")->capture_default_str();
-  add_machine_options(*command, options->machine);
-  command->add_option("--net", options->network, "Network: none, user or nat")
-      ->type_name("MODE")
+  command->add_option("--runs", options->runs, "Runs of restore-run and warm-exec")
+      ->type_name("NUMBER")
       ->capture_default_str();
-  command->add_flag("--json", options->json, "Print JSON");
+  command->add_option("--cold-runs", options->cold_runs, "Runs of cold-run")
+      ->type_name("NUMBER")
+      ->capture_default_str();
+  command->add_option("--concurrent", options->concurrent, "Machines started at once")
+      ->type_name("NUMBER")
+      ->capture_default_str();
+  add_machine_options(*command, options->machine);
+  command->add_option("--net", options->network, "Network")->type_name("none|user|nat")->capture_default_str();
+  add_json(*command, context);
   command->callback([command, options, &context, &action] {
     if (command->get_subcommands().empty()) action = [options, &context] { return bench(*options, context); };
   });

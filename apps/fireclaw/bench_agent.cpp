@@ -14,7 +14,6 @@ struct AgentBenchOptions {
   std::string network;
   unsigned runs = 5;
   unsigned cold_runs = 2;
-  bool json = false;
 };
 
 /// Starts and stops the agent `runs` times.
@@ -67,7 +66,7 @@ int bench_agent(AgentBenchOptions options, const Context& context) {
   bench.measure("restored", StartMode::PreferSnapshot, options.runs);
   bench.measure("cold", StartMode::Cold, options.cold_runs);
   agents.remove(options.agent.name);
-  print_series(bench.series(), options.json);
+  print_series(bench.series(), context.json);
   return 0;
 }
 
@@ -78,14 +77,22 @@ void add_agent_bench(CLI::App& bench, Context& context, Action& action) {
   options->agent.template_name = "quick";
   options->agent.name = "bench";
   auto* command = bench.add_subcommand("agent", "Measure how long agents take to start, join IRC, and stop");
-  command->footer("All times are from the start of the call. An IRC server must be there for the agents to join.");
-  command->add_option("--template", options->agent.template_name, "What kind of agent")->capture_default_str();
-  command->add_option("--name", options->agent.name, "The agent that is started for it, and removed again")
+  command->footer(
+      "All times are from the start of the call. An IRC server must be there for the agents to join.\n\n"
+      "Examples:\n"
+      "  fireclaw bench agent --runs 10 --cold-runs 0");
+  command->add_option("--template", options->agent.template_name, "What kind of agent")
+      ->type_name("TEMPLATE")
       ->capture_default_str();
-  command->add_option("--net", options->network, "nat or user; default: nat where it can be used")->type_name("MODE");
-  command->add_option("--runs", options->runs, "Starts from the snapshot")->capture_default_str();
-  command->add_option("--cold-runs", options->cold_runs, "Starts by booting")->capture_default_str();
-  command->add_flag("--json", options->json, "Print JSON");
+  command->add_option("--name", options->agent.name, "The agent that is started for it, and removed again")
+      ->type_name("NAME")
+      ->capture_default_str();
+  command->add_option("--net", options->network, "Network; default: nat where it can be used")->type_name("nat|user");
+  command->add_option("--runs", options->runs, "Starts from the snapshot")->type_name("NUMBER")->capture_default_str();
+  command->add_option("--cold-runs", options->cold_runs, "Starts by booting")
+      ->type_name("NUMBER")
+      ->capture_default_str();
+  add_json(*command, context);
   command->callback(
       [options, &context, &action] { action = [options, &context] { return bench_agent(*options, context); }; });
 }

@@ -6,6 +6,7 @@
 #include <memory>
 #include <stop_token>
 #include <string>
+#include <vector>
 
 #include "common/host_arguments.hpp"
 #include "fireclaw/fireclaw.hpp"
@@ -22,6 +23,8 @@ struct Context {
   /// What --net means when it is not given; empty: the best that is possible.
   std::string default_network;
   bool verbose = false;
+  /// What is said on standard output is to be one JSON document.
+  bool json = false;
   /// There was a "--": what follows is a program and its arguments, not a shell line.
   bool argv_form = false;
   /// Triggered by Ctrl-C, SIGTERM and SIGHUP.
@@ -29,9 +32,14 @@ struct Context {
   /// The signal that triggered it, or 0.
   std::function<int()> stop_signal;
 
-  /// Opens the home folder with the options given.
+  /// Opens the home folder with the options given. Error(NotFound) if there is none: only commands that have something
+  /// to put there make one.
   [[nodiscard]] Host open_host() const;
+  [[nodiscard]] Host make_host() const;
 };
+
+/// --json.
+void add_json(CLI::App& command, Context& context);
 
 /// Each adds its subcommands to `app`; parsing then leaves the function that carries them out in `action`.
 using Action = std::function<int()>;
@@ -45,8 +53,15 @@ void add_network(CLI::App& app, Context& context, Action& action);
 void add_workspace(CLI::App& app, Context& context, Action& action);
 void add_gc(CLI::App& app, Context& context, Action& action);
 void add_agent(CLI::App& app, Context& context, Action& action);
+/// Of agents: exec and ssh.
+void add_agent_shells(CLI::App& group, Context& context, Action& action);
 void add_bench(CLI::App& app, Context& context, Action& action);
 /// Commands that are programs of their own: overseer, irc and mcp.
 void add_programs(CLI::App& app, Context& context, Action& action);
+
+/// All of them, and what they have in common.
+void add_commands(CLI::App& app, Context& context, Action& action);
+/// Becomes the program that a command stands for, which then says how `words` can go on.
+[[noreturn]] void complete_as_program(const std::string& command, const std::vector<std::string>& words);
 
 }  // namespace fireclaw::cli

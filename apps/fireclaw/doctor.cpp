@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <memory>
@@ -5,6 +7,8 @@
 #include <fmt/format.h>
 
 #include "command.hpp"
+#include "common/style.hpp"
+#include "common/text.hpp"
 #include "output.hpp"
 
 namespace fireclaw::cli {
@@ -19,11 +23,21 @@ std::string_view word(CheckStatus status) {
   return "unknown";
 }
 
-int doctor(bool json, const Context& context) {
-  const auto checks = context.open_host().doctor();
+std::string coloured(CheckStatus status, const Style& style) {
+  const auto padded = fmt::format("{:8}", word(status));
+  switch (status) {
+    case CheckStatus::Ok: return style.good(padded);
+    case CheckStatus::Warning: return style.doubtful(padded);
+    case CheckStatus::Missing: return style.bad(padded);
+  }
+  return padded;
+}
+
+int doctor(const Context& context) {
+  const auto checks = context.make_host().doctor();
   const bool broken =
       std::ranges::any_of(checks, [](const Check& check) { return check.status == CheckStatus::Missing; });
-  if (json) {
+  if (context.json) {
     Json list = Json::array();
     for (const auto& check : checks) {
       list.push_back({{"name", check.name},
@@ -34,8 +48,9 @@ int doctor(bool json, const Context& context) {
     print_json({{"ok", !broken}, {"checks", list}});
     return broken ? 1 : 0;
   }
+  const auto style = Style::of(STDOUT_FILENO);
   for (const auto& check : checks) {
-    std::puts(fmt::format("{:8} {}: {}", word(check.status), check.name, check.detail).c_str());
+    std::puts(fmt::format("{} {}: {}", coloured(check.status, style), check.name, printable(check.detail)).c_str());
     if (!check.remedy.empty()) std::puts(fmt::format("{:8} mend it with: {}", "", check.remedy).c_str());
   }
   return broken ? 1 : 0;
@@ -44,11 +59,17 @@ int doctor(bool json, const Context& context) {
 }  // namespace
 
 void add_doctor(CLI::App& app, Context& context, Action& action) {
-  auto json = std::make_shared<bool>(false);
   auto* command = app.add_subcommand("doctor", "Show what works here, what is missing, and what mends it");
-  command->footer("Exit status: 0 if commands can be run, 1 if something needed is missing.");
-  command->add_flag("--json", *json, "Print JSON");
-  command->callback([json, &context, &action] { action = [json, &context] { return doctor(*json, context); }; });
+  command->footer(
+      "Exit status:\n"
+      "  0  Commands can be run.\n"
+      "  1  Something needed is missing.\n"
+      "\n"
+      "Examples:\n"
+      "  fireclaw doctor\n"
+      "  fireclaw doctor --json");
+  add_json(*command, context);
+  command->callback([&context, &action] { action = [&context] { return doctor(context); }; });
 }
 
 }  // namespace fireclaw::cli

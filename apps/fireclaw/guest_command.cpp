@@ -51,7 +51,7 @@ void add_guest_command_options(CLI::App& command, GuestCommand& options) {
   command.add_flag("--tty", options.tty, "Give the command a terminal");
 }
 
-ExecOptions make_exec(const GuestCommand& options, const Context& context, bool collect) {
+ExecOptions make_exec(const GuestCommand& options, const Context& context) {
   if (!context.argv_form && options.command.size() > 1) {
     throw Error{ErrorCode::InvalidArgument,
                 "a shell command is one argument; quote it, or put -- before a program and its arguments"};
@@ -69,7 +69,7 @@ ExecOptions make_exec(const GuestCommand& options, const Context& context, bool 
   const auto timeout = parse_duration(options.timeout);
   if (timeout.count() > 0) exec.timeout = timeout;
   exec.stop = context.stop;
-  if (!collect) {
+  if (!context.json) {
     exec.on_stdout = [](std::string_view bytes) { write_out(STDOUT_FILENO, bytes); };
     exec.on_stderr = [](std::string_view bytes) { write_out(STDERR_FILENO, bytes); };
   }

@@ -32,9 +32,9 @@ std::unique_ptr<AttachedTerminal> attach_terminal(const GuestCommand& options,
 /// -e, -w, -u, -i, --tty.
 void add_guest_command_options(CLI::App& command, GuestCommand& options);
 
-/// The options for VM::spawn. With `collect`, output goes into the result instead of our own.
+/// The options for VM::spawn. Where JSON is wanted output goes into the result, else to our own.
 /// Without a command its argv is empty. Error(InvalidArgument) for a shell line in several arguments.
-ExecOptions make_exec(const GuestCommand& options, const Context& context, bool collect);
+ExecOptions make_exec(const GuestCommand& options, const Context& context);
 
 /// Waits for the command's end, with our terminal raw and its size passed on where it has one. For a Process or an
 /// AgentShell.

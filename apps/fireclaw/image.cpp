@@ -46,7 +46,7 @@ RootSource root_source(const BuildOptions& options) {
 }
 
 int build(const BuildOptions& options, const Context& context) {
-  auto host = context.open_host();
+  const auto host = context.make_host();
   ProgressPrinter progress;
   ImageConfig config;
   config.name = options.name;
@@ -62,15 +62,19 @@ int build(const BuildOptions& options, const Context& context) {
     progress.finish();
     throw;
   }
+  if (context.json) {
+    print_json(to_json(info));
+    return 0;
+  }
   std::puts(
       fmt::format("image {}: {}, kernel {}, {}", info.name, info.source, info.kernel_release, human_bytes(info.bytes))
           .c_str());
   return 0;
 }
 
-int list(bool json, const Context& context) {
+int list(const Context& context) {
   const auto images = Image::list(context.open_host());
-  if (json) {
+  if (context.json) {
     Json out = Json::array();
     for (const auto& image : images) out.push_back(to_json(image));
     print_json(out);
@@ -84,11 +88,23 @@ int list(bool json, const Context& context) {
   return 0;
 }
 
+int remove(const std::vector<std::string>& names, const Context& context) {
+  const auto host = context.open_host();
+  for (const auto& name : names) Image::remove(host, name);
+  if (context.json) print_json({{"removed", names}});
+  return 0;
+}
+
 }  // namespace
 
 void add_image(CLI::App& app, Context& context, Action& action) {
   auto* group = app.add_subcommand("image", "Build, list and remove images");
   group->require_subcommand(1);
+  group->footer(
+      "Examples:\n"
+      "  fireclaw image build py --debian --package python3,git\n"
+      "  fireclaw image list\n"
+      "  fireclaw image remove py");
 
   auto options = std::make_shared<BuildOptions>();
   auto* build_command = group->add_subcommand("build", "Build an image");
@@ -100,37 +116,47 @@ void add_image(CLI::App& app, Context& context, Action& action) {
       "  fireclaw image build debian-agent\n"
       "  fireclaw image build alpine --tar alpine-minirootfs.tar.gz\n"
       "  fireclaw image build app --oci oci:./layout:latest");
-  build_command->add_option("name", options->name, "The image's name")->required();
-  build_command->add_flag("--busybox", options->busybox, "From the host's static busybox");
+  build_command->add_option("name", options->name, "What it is to be called")->required()->type_name("NAME");
+  build_command->add_flag("--busybox", options->busybox,
+                          "From this machine's static busybox: small, and quick to start");
   build_command->add_flag("--debian", options->debian, "Debian, through mmdebstrap");
   build_command->add_flag("--debian-agent", options->debian_agent,
                           "What agents run in: Debian with Python, podman, git, the bot (default for that name)");
-  build_command->add_option("--suite", options->suite, "Debian's suite")->capture_default_str();
-  build_command->add_option("--package", options->packages, "Debian packages to add")->delimiter(',');
-  build_command->add_option("--mirror", options->mirror, "Debian mirror; default: this machine's own");
+  build_command->add_option("--suite", options->suite, "Which Debian")->type_name("SUITE")->capture_default_str();
+  build_command->add_option("--package", options->packages, "Debian packages to add, with commas between")
+      ->type_name("PACKAGES")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  build_command->add_option("--mirror", options->mirror, "Debian mirror; default: this machine's own")
+      ->type_name("URL");
   build_command->add_option("--dir", options->directory, "From a folder")->type_name("DIR");
   build_command->add_option("--tar", options->tar, "From a tar file, plain or compressed")->type_name("FILE");
   build_command->add_option("--oci", options->oci, "From an OCI image, as skopeo names it")->type_name("REF");
   options->kernel.add_to(*build_command);
   build_command->add_option("--kernel-of", options->kernel_of, "The kernel of another image")->type_name("IMAGE");
   build_command->add_flag("--replace", options->replace, "Replace an image of that name");
+  add_json(*build_command, context);
   build_command->callback(
       [options, &context, &action] { action = [options, &context] { return build(*options, context); }; });
 
-  auto json = std::make_shared<bool>(false);
   auto* list_command = group->add_subcommand("list", "List images");
-  list_command->add_flag("--json", *json, "Print JSON");
-  list_command->callback([json, &context, &action] { action = [json, &context] { return list(*json, context); }; });
+  list_command->footer(
+      "Examples:\n"
+      "  fireclaw image list\n"
+      "  fireclaw image list --json");
+  add_json(*list_command, context);
+  list_command->callback([&context, &action] { action = [&context] { return list(context); }; });
 
-  auto name = std::make_shared<std::string>();
-  auto* remove_command = group->add_subcommand("remove", "Remove an image and its snapshots");
-  remove_command->add_option("name", *name, "The image's name")->required();
-  remove_command->callback([name, &context, &action] {
-    action = [name, &context] {
-      Image::remove(context.open_host(), *name);
-      return 0;
-    };
-  });
+  auto names = std::make_shared<std::vector<std::string>>();
+  auto* remove_command = group->add_subcommand("remove", "Remove images and their snapshots");
+  remove_command->footer(
+      "Machines that run from them live on.\n\n"
+      "Examples:\n"
+      "  fireclaw image remove alpine");
+  remove_command->add_option("name", *names, "Which")->required()->type_name("IMAGE");
+  add_json(*remove_command, context);
+  remove_command->callback(
+      [names, &context, &action] { action = [names, &context] { return remove(*names, context); }; });
 }
 
 }  // namespace fireclaw::cli

@@ -7,8 +7,10 @@
 namespace fireclaw::cli {
 
 void add_machine_options(CLI::App& command, VMConfig& config) {
-  command.add_option("--image", config.image, "Image to run (see: fireclaw image list)")->capture_default_str();
-  command.add_option("--cpus", config.cpus, "Virtual CPUs")->capture_default_str();
+  command.add_option("--image", config.image, "Image to run (see: fireclaw image list)")
+      ->type_name("IMAGE")
+      ->capture_default_str();
+  command.add_option("--cpus", config.cpus, "Virtual CPUs, 1 to 32")->type_name("NUMBER")->capture_default_str();
   command
       .add_option_function<std::string>(
           "--memory", [&config](const std::string& text) { config.memory_mib = parse_memory_mib(text); },

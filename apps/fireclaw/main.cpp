@@ -1,82 +1,82 @@
 #include <algorithm>
-#include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <string>
-
-#include <fmt/format.h>
+#include <string_view>
+#include <vector>
 
 #include "command.hpp"
-#include "common/host_arguments.hpp"
+#include "common/command_text.hpp"
+#include "common/failure.hpp"
+#include "common/mistakes.hpp"
+#include "common/program.hpp"
 #include "common/signals.hpp"
+#include "known_names.hpp"
 
 namespace fireclaw::cli {
 namespace {
 
-void print_error(std::string_view text) { std::fputs(fmt::format("fireclaw: {}\n", printable(text)).c_str(), stderr); }
+constexpr const char* program = "fireclaw";
 
 /// `run -- argv...`: CLI11 takes the "--" away, so whether there was one is noted here.
 bool has_separator(int argc, char** argv) {
   return std::any_of(argv + 1, argv + argc, [](const char* text) { return std::string_view{text} == "--"; });
 }
 
-int parse_and_act(int argc, char** argv, const Signals& signals) {
+/// One page for the program, which lists its commands, and one for each of these.
+std::vector<PageOf> manual_pages(const CLI::App& app) {
+  std::vector<PageOf> pages{
+      {&app, {manual_name(app), {}, {"fireclaw-overseer(1)", "fireclaw-mcp(1)", "fireclaw-config(5)"}, false}}};
+  for (const auto* command : commands_in(app)) {
+    // Other programs write their own.
+    if (command->get_prefix_command()) continue;
+    pages.push_back({command, {manual_name(*command), {}, {"fireclaw(1)", "fireclaw-config(5)"}}});
+  }
+  return pages;
+}
+
+int parse_and_act(int argc, char** argv, const Signals& signals, bool json) {
   Context context;
   context.stop = signals.token();
   context.stop_signal = [&signals] { return signals.signal(); };
   context.argv_form = has_separator(argc, argv);
   if (const char* mode = std::getenv("FIRECLAW_NET")) context.default_network = mode;
 
-  CLI::App app{"Commands and agents in microVMs", "fireclaw"};
-  app.set_version_flag("--version", std::string{"fireclaw "} + std::string{version()});
-  app.require_subcommand(1);
-  app.fallthrough();
-  add_host_arguments(app, context.host);
-
+  CLI::App app{"Run commands and agents in microVMs", program};
   Action action;
-  add_run(app, context, action);
-  add_setup(app, context, action);
-  add_doctor(app, context, action);
-  add_snapshot(app, context, action);
-  add_image(app, context, action);
-  add_agent(app, context, action);
-  add_vm(app, context, action);
-  add_network(app, context, action);
-  add_workspace(app, context, action);
-  add_gc(app, context, action);
-  add_bench(app, context, action);
-  add_programs(app, context, action);
+  add_commands(app, context, action);
+  const std::vector<std::string> words{argv + std::min(argc, 2), argv + argc};
+  if (argc > 1 && std::string_view{argv[1]} == "__complete") {
+    const auto other = forwarded(app, words);
+    if (!other.command.empty()) complete_as_program(other.command, other.words);
+  }
+  HostArguments home;
+  home.home = value_in(words, "--home");
+  if (answer_script(app, argc, argv, known_names(home), [&] { return manual_pages(app); })) return 0;
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& problem) {
     if (problem.get_exit_code() == 0) return app.exit(problem);
-    print_error(fmt::format("{}; see: fireclaw --help", problem.what()));
+    print_failure(program, to_string(ErrorCode::InvalidArgument), explain(app, problem), json);
     return exit_failure;
   }
   return action();
 }
 
 }  // namespace
-
-Host Context::open_host() const {
-  const auto log = [shown = verbose ? LogLevel::Debug : LogLevel::Warning](LogLevel level, std::string_view message) {
-    if (level >= shown) print_error(message);
-  };
-  return Host::open(host_options(host, log));
-}
-
 }  // namespace fireclaw::cli
 
 int main(int argc, char** argv) {
   using namespace fireclaw;
   const cli::Signals signals;
+  const bool json = cli::wants_json(argc, argv);
   try {
-    return cli::parse_and_act(argc, argv, signals);
+    return cli::parse_and_act(argc, argv, signals, json);
   } catch (const Error& problem) {
-    cli::print_error(problem.what());
+    cli::print_failure(cli::program, to_string(problem.code()), problem.what(), json);
     if (problem.code() == ErrorCode::Cancelled && signals.signal() != 0) return 128 + signals.signal();
   } catch (const std::exception& problem) {
-    cli::print_error(problem.what());
+    cli::print_failure(cli::program, to_string(ErrorCode::Internal), problem.what(), json);
   }
   return cli::exit_failure;
 }

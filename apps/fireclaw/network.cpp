@@ -58,12 +58,29 @@ void print(const NetworkInfo& info) {
   table.print();
 }
 
-int show(bool json, const Context& context) {
+int show(const Context& context) {
   const auto info = Network::info(context.open_host());
-  if (json) {
+  if (context.json) {
     print_json(to_json(info));
   } else {
     print(info);
+  }
+  return 0;
+}
+
+int up(const Context& context) {
+  const auto host = context.open_host();
+  Network::up(host);
+  if (context.json) print_json(to_json(Network::info(host)));
+  return 0;
+}
+
+int down(const Context& context) {
+  const bool removed = Network::down(context.open_host());
+  if (context.json) {
+    print_json({{"removed", removed}});
+  } else if (!removed) {
+    std::puts("there was nothing to remove");
   }
   return 0;
 }
@@ -73,31 +90,31 @@ int show(bool json, const Context& context) {
 void add_network(CLI::App& app, Context& context, Action& action) {
   auto* group = app.add_subcommand("network", "Show, make and remove what machines with --net nat share");
   group->require_subcommand(1);
+
+  const auto add = [&](const char* word, const char* text, const char* footer, int (*act)(const Context&)) {
+    auto* command = group->add_subcommand(word, text);
+    command->footer(footer);
+    add_json(*command, context);
+    command->callback([&context, &action, act] { action = [&context, act] { return act(context); }; });
+  };
+  add("show", "Show bridge, subnet, services and who has which address",
+      "Examples:\n"
+      "  fireclaw network show",
+      show);
+  add("up", "Make bridge and firewall",
+      "Needed only to have them before the first machine: machines bring them up themselves.\n\n"
+      "Examples:\n"
+      "  fireclaw network up",
+      up);
+  add("down", "Remove them; refused while machines are attached",
+      "Examples:\n"
+      "  fireclaw network down",
+      down);
   group->footer(
-      "Bridge, subnet, services and name server are set in config.json, section \"network\". Machines bring the "
-      "network\n"
-      "up when they start.");
-
-  auto json = std::make_shared<bool>(false);
-  auto* show_command = group->add_subcommand("show", "Show bridge, subnet, services and who has which address");
-  show_command->add_flag("--json", *json, "Print JSON");
-  show_command->callback([json, &context, &action] { action = [json, &context] { return show(*json, context); }; });
-
-  auto* up_command = group->add_subcommand("up", "Make bridge and firewall");
-  up_command->callback([&context, &action] {
-    action = [&context] {
-      Network::up(context.open_host());
-      return 0;
-    };
-  });
-
-  auto* down_command = group->add_subcommand("down", "Remove them; refused while machines are attached");
-  down_command->callback([&context, &action] {
-    action = [&context] {
-      if (!Network::down(context.open_host())) std::puts("there was nothing to remove");
-      return 0;
-    };
-  });
+      "Bridge, subnet, services and name server are set in config.json, section \"network\"; see fireclaw-config(5). "
+      "Machines bring the network up when they start.\n\n"
+      "Examples:\n"
+      "  fireclaw network show");
 }
 
 }  // namespace fireclaw::cli

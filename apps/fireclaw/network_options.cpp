@@ -9,9 +9,9 @@ namespace fireclaw::cli {
 void NetworkOptions::add_mode_to(CLI::App& command) {
   command
       .add_option("--net", mode_,
-                  "Network: none, user (outgoing connections, no privileges) or nat (an address on the\n"
-                  "host's bridge, policed by its firewall); default: $FIRECLAW_NET, or the best possible")
-      ->type_name("MODE");
+                  "Network: none, user (outgoing connections, no privileges) or nat (an address on the host's bridge, "
+                  "policed by its firewall); default: $FIRECLAW_NET, or the best possible")
+      ->type_name("none|user|nat");
 }
 
 void NetworkOptions::add_all_to(CLI::App& command) {
@@ -20,8 +20,9 @@ void NetworkOptions::add_all_to(CLI::App& command) {
       .add_option("-p,--publish", publish_, "Lead a port of the host to one of the machine: [ADDRESS:]HOST:GUEST[/udp]")
       ->type_name("PORTS")
       ->allow_extra_args(false);
-  command.add_option("--egress", egress_, "What the machine may reach outside: internet (default), allowlist or none")
-      ->type_name("POLICY");
+  command
+      .add_option("--egress", egress_, "What the machine may reach outside; default: internet, with --allow allowlist")
+      ->type_name("internet|allowlist|none");
   command
       .add_option("--allow", allow_,
                   "A destination that it may reach: CIDR, address or host name, each with or without :PORT")

@@ -1,58 +1,67 @@
 #include "output.hpp"
 
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
+#include <numeric>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "common/quantities.hpp"
+#include "common/style.hpp"
 
 namespace fireclaw::cli {
 namespace {
 
-constexpr std::size_t default_columns = 100;
 constexpr std::chrono::milliseconds redraw_interval{100};
+constexpr std::size_t column_gap = 2;
+constexpr std::size_t least_width = 6;
 
-/// The terminal's width on standard output, or 0 if it is none.
-std::size_t terminal_columns() {
-  winsize size{};
-  if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0) return 0;
-  return size.ws_col == 0 ? default_columns : size.ws_col;
-}
+using Lines = std::vector<std::vector<std::string>>;
 
-/// Code points, which is what columns are for the texts that tables show.
-std::size_t width(std::string_view text) {
-  return static_cast<std::size_t>(
-      std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
-}
-
-std::string cut(const std::string& text, std::size_t columns) {
-  if (width(text) <= columns || columns == 0) return text;
-  std::string shortened;
-  std::size_t used = 0;
-  for (const char c : text) {
-    if ((static_cast<unsigned char>(c) & 0xC0) != 0x80 && ++used == columns) break;
-    shortened += c;
+/// Those of which only the heading is there.
+void drop_empty_columns(Lines& lines) {
+  for (std::size_t column = lines.front().size(); column-- > 0 && lines.size() > 1;) {
+    const bool empty = std::all_of(lines.begin() + 1, lines.end(), [&](auto& line) { return line[column].empty(); });
+    if (!empty) continue;
+    for (auto& line : lines) line.erase(line.begin() + static_cast<std::ptrdiff_t>(column));
   }
-  return shortened + "…";
 }
 
-void print_row(const std::vector<std::string>& row, const std::vector<std::size_t>& widths, std::size_t columns) {
+std::vector<std::size_t> widths_of(const Lines& lines) {
+  std::vector<std::size_t> widths(lines.front().size());
+  for (const auto& line : lines) {
+    for (std::size_t i = 0; i < line.size(); ++i) widths[i] = std::max(widths[i], width(line[i]));
+  }
+  return widths;
+}
+
+/// The widest columns give way first, down to what can still be told apart; the first, by which things are named, only
+/// when nothing else is left. 0 columns: no limit.
+std::vector<std::size_t> fitting(std::vector<std::size_t> widths, std::size_t columns) {
+  const auto total = [&] {
+    return std::accumulate(widths.begin(), widths.end(), std::size_t{0}) + column_gap * (widths.size() - 1);
+  };
+  while (columns > 0 && total() > columns) {
+    auto widest = std::max_element(widths.begin() + 1, widths.end());
+    if (widest == widths.end() || *widest <= least_width) widest = widths.begin();
+    if (*widest <= least_width) break;
+    --*widest;
+  }
+  return widths;
+}
+
+std::string to_line(const std::vector<std::string>& row, const std::vector<std::size_t>& widths) {
   std::string line;
-  std::size_t used = 0;
   for (std::size_t i = 0; i < row.size(); ++i) {
-    if (i + 1 == row.size()) {
-      line += columns > used ? cut(row[i], columns - used) : row[i];
-    } else {
-      line += row[i] + std::string(widths[i] - width(row[i]) + 2, ' ');
-      used += widths[i] + 2;
-    }
+    const auto cell = shorten(row[i], widths[i]);
+    line += cell;
+    if (i + 1 < row.size()) line += std::string(widths[i] - width(cell) + column_gap, ' ');
   }
-  std::puts(line.c_str());
+  line.erase(line.find_last_not_of(' ') + 1);
+  return line;
 }
 
 }  // namespace
@@ -60,26 +69,19 @@ void print_row(const std::vector<std::string>& row, const std::vector<std::size_
 void print_json(const Json& value) { std::puts(value.dump(2, ' ', false, Json::error_handler_t::replace).c_str()); }
 
 void Table::print() const {
-  std::vector<std::size_t> widths;
-  for (const auto& heading : headings_) widths.push_back(width(heading));
+  const auto columns = columns_of(STDOUT_FILENO);
+  std::vector<std::vector<std::string>> lines{headings_};
   for (const auto& row : rows_) {
-    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], width(row[i]));
+    auto& line = lines.emplace_back();
+    for (const auto& cell : row) line.push_back(printable(cell));
   }
-  const auto columns = terminal_columns();
-  print_row(headings_, widths, columns);
-  for (const auto& row : rows_) print_row(row, widths, columns);
-}
-
-std::string human_bytes(std::uint64_t bytes) {
-  constexpr const char* units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-  auto value = static_cast<double>(bytes);
-  std::size_t unit = 0;
-  while (value >= 1024 && unit + 1 < std::size(units)) {
-    value /= 1024;
-    ++unit;
+  if (columns > 0) drop_empty_columns(lines);
+  const auto widths = fitting(widths_of(lines), columns);
+  const auto style = Style::of(STDOUT_FILENO);
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    const auto text = to_line(lines[i], widths);
+    std::puts((i == 0 ? style.heading(text) : text).c_str());
   }
-  return value < 10 && unit > 0 ? fmt::format("{:.1f} {}", value, units[unit])
-                                : fmt::format("{:.0f} {}", value, units[unit]);
 }
 
 double to_ms(std::chrono::nanoseconds duration) { return std::chrono::duration<double, std::milli>(duration).count(); }
@@ -87,6 +89,16 @@ double to_ms(std::chrono::nanoseconds duration) { return std::chrono::duration<d
 std::string human_duration(std::chrono::nanoseconds duration) {
   const auto ms = to_ms(duration);
   return ms < 1000 ? fmt::format("{:.1f} ms", ms) : fmt::format("{:.2f} s", ms / 1000);
+}
+
+Json to_json(const ExecResult& result, int status) {
+  return {{"status", status},
+          {"signal", result.signal},
+          {"timed_out", result.timed_out},
+          {"cancelled", result.cancelled},
+          {"truncated", result.truncated},
+          {"stdout", result.out},
+          {"stderr", result.err}};
 }
 
 Json to_json(const VMInfo& info) {

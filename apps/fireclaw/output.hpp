@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "common/quantities.hpp"
+#include "common/text.hpp"
 #include "fireclaw/fireclaw.hpp"
 
 namespace fireclaw::cli {
@@ -18,7 +20,8 @@ using Json = nlohmann::ordered_json;
 /// Prints `value` indented, on standard output. Bytes that are not UTF-8 become U+FFFD.
 void print_json(const Json& value);
 
-/// Rows under headings, columns aligned; a last column that would not fit the terminal is cut with "…".
+/// Rows under headings, columns aligned. On a terminal columns that hold nothing are left out, and long ones cut with
+/// "…" so that lines fit; in a pipe all is there.
 class Table {
  public:
   explicit Table(std::vector<std::string> headings) : headings_{std::move(headings)} {}
@@ -31,12 +34,12 @@ class Table {
   std::vector<std::vector<std::string>> rows_;
 };
 
-/// "17 MiB", "4.2 GiB".
-std::string human_bytes(std::uint64_t bytes);
 /// "3.4 ms", "1.20 s".
 std::string human_duration(std::chrono::nanoseconds duration);
 double to_ms(std::chrono::nanoseconds duration);
 
+/// What came of a command; `status` is the exit status that stands for it.
+Json to_json(const ExecResult& result, int status);
 Json to_json(const VMInfo& info);
 Json to_json(const SnapshotInfo& info);
 Json to_json(const ImageInfo& info);

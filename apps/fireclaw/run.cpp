@@ -26,7 +26,6 @@ struct RunOptions {
   std::vector<std::string> copy_in;
   std::vector<std::string> copy_out;
   bool no_snapshot = false;
-  bool json = false;
 };
 
 CopySpec parse_copy(const std::string& text, std::string_view option) {
@@ -52,15 +51,10 @@ void print_result(const VMInfo& info, const ExecResult& result, int status, std:
   for (const auto& phase : info.phases) timings[phase.name] = to_ms(phase.duration);
   timings["command"] = to_ms(result.duration);
   timings["total"] = to_ms(total);
-  print_json({{"status", status},
-              {"signal", result.signal},
-              {"timed_out", result.timed_out},
-              {"cancelled", result.cancelled},
-              {"truncated", result.truncated},
-              {"stdout", result.out},
-              {"stderr", result.err},
-              {"vm", to_json(info)},
-              {"timings_ms", timings}});
+  auto out = to_json(result, status);
+  out["vm"] = to_json(info);
+  out["timings_ms"] = timings;
+  print_json(out);
 }
 
 /// Found out before a machine is started. Which image a named snapshot is of, its machine will know.
@@ -74,7 +68,7 @@ void require_own_command(const Host& host, const VMConfig& machine) {
 
 int run(RunOptions options, const Context& context) {
   const auto began = std::chrono::steady_clock::now();
-  const auto exec = make_exec(options.guest, context, options.json);
+  const auto exec = make_exec(options.guest, context);
   options.machine.stop = context.stop;
   if (options.no_snapshot) options.machine.start = StartMode::Cold;
   std::vector<CopySpec> copies_in;
@@ -97,9 +91,9 @@ int run(RunOptions options, const Context& context) {
 
   const auto total = std::chrono::steady_clock::now() - began;
   const int status = status_of(result, context);
-  if (options.json) print_result(info, result, status, total);
+  if (context.json) print_result(info, result, status, total);
   if (context.verbose) print_phases(info, opened, result, total);
-  if (result.timed_out && !options.json) {
+  if (result.timed_out && !context.json) {
     std::fputs(fmt::format("fireclaw: the command was ended after {}; give it longer with --timeout\n",
                            human_duration(parse_duration(options.guest.timeout)))
                    .c_str(),
@@ -116,9 +110,14 @@ void add_run(CLI::App& app, Context& context, Action& action) {
   auto* command = app.add_subcommand("run", "Run a command in a fresh microVM");
   command->footer(
       "One argument is a shell line; after -- come a program and its arguments; without either, an OCI image's own\n"
-      "command runs. Exit status: the command's; 124 after --timeout; 125 if fireclaw itself failed; 126 or 127 if "
-      "the\n"
-      "command could not be run or found.\n\n"
+      "command runs. Output streams as it appears, and standard input is passed on unless it is a terminal.\n"
+      "With --json one object comes at the end: status, stdout, stderr, the machine, timings.\n\n"
+      "Exit status:\n"
+      "  124  The command was ended after --timeout.\n"
+      "  125  fireclaw itself failed.\n"
+      "  126  The command could not be run; 127: was not found.\n"
+      "  other  The command's own.\n"
+      "\n"
       "Examples:\n"
       "  fireclaw run \"uname -a\"\n"
       "  fireclaw run -- ls -l /\n"
@@ -133,7 +132,7 @@ void add_run(CLI::App& app, Context& context, Action& action) {
       ->capture_default_str();
   command->add_flag("-v,--verbose", context.verbose, "Show each phase with its milliseconds, and what is logged");
   command->add_flag("--no-snapshot", options->no_snapshot, "Boot cold");
-  command->add_option("--snapshot", options->machine.snapshot, "Restore this snapshot")->type_name("NAME");
+  command->add_option("--snapshot", options->machine.snapshot, "Restore this snapshot")->type_name("SNAPSHOT");
   add_machine_options(*command, options->machine);
   options->network.add_all_to(*command);
   add_guest_command_options(*command, options->guest);
@@ -143,7 +142,7 @@ void add_run(CLI::App& app, Context& context, Action& action) {
   command->add_option("--copy-out", options->copy_out, "Copy a file or folder from the guest after")
       ->type_name("SRC:DST")
       ->allow_extra_args(false);
-  command->add_flag("--json", options->json, "Print one JSON object: status, timings, outputs");
+  add_json(*command, context);
   command->callback([options, &context, &action] { action = [options, &context] { return run(*options, context); }; });
 }
 

@@ -14,7 +14,6 @@ struct Options {
   KernelOptions kernel;
   bool agents = false;
   bool force = false;
-  bool json = false;
 };
 
 void print_report(const SetupReport& report) {
@@ -34,7 +33,7 @@ void print_report(const SetupReport& report) {
 }
 
 int setup(const Options& options, const Context& context) {
-  const auto host = context.open_host();
+  const auto host = context.make_host();
   ProgressPrinter progress;
   SetupOptions setup;
   setup.kernel = options.kernel.source();
@@ -49,7 +48,7 @@ int setup(const Options& options, const Context& context) {
     progress.finish();
     throw;
   }
-  if (!options.json) {
+  if (!context.json) {
     print_report(report);
     return 0;
   }
@@ -79,7 +78,7 @@ void add_setup(CLI::App& app, Context& context, Action& action) {
   options->kernel.add_to(*command);
   command->add_flag("--agents", options->agents, "Also build the image that agents run in");
   command->add_flag("--force", options->force, "Do every step anew");
-  command->add_flag("--json", options->json, "Print the report as JSON");
+  add_json(*command, context);
   command->callback(
       [options, &context, &action] { action = [options, &context] { return setup(*options, context); }; });
 }

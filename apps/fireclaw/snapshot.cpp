@@ -18,7 +18,6 @@ struct CreateOptions {
   std::string name;
   std::string of;
   bool replace = false;
-  bool json = false;
 };
 
 int create(CreateOptions options, const Context& context) {
@@ -30,7 +29,7 @@ int create(CreateOptions options, const Context& context) {
   }
   const auto snapshot = options.of.empty() ? Snapshot::create(host, options.machine, options.name, options.replace)
                                            : VM::attach(host, options.of).snapshot(options.name);
-  if (options.json) {
+  if (context.json) {
     print_json(to_json(snapshot.info()));
   } else {
     std::puts(fmt::format("snapshot {}: image {}, {}, {}", snapshot.name(), snapshot.info().image,
@@ -40,9 +39,9 @@ int create(CreateOptions options, const Context& context) {
   return 0;
 }
 
-int list(bool json, const Context& context) {
+int list(const Context& context) {
   const auto snapshots = Snapshot::list(context.open_host());
-  if (json) {
+  if (context.json) {
     Json out = Json::array();
     for (const auto& snapshot : snapshots) out.push_back(to_json(snapshot));
     print_json(out);
@@ -58,11 +57,23 @@ int list(bool json, const Context& context) {
   return 0;
 }
 
+int remove(const std::vector<std::string>& names, const Context& context) {
+  const auto host = context.open_host();
+  for (const auto& name : names) Snapshot::remove(host, name);
+  if (context.json) print_json({{"removed", names}});
+  return 0;
+}
+
 }  // namespace
 
 void add_snapshot(CLI::App& app, Context& context, Action& action) {
   auto* group = app.add_subcommand("snapshot", "Create, list and remove snapshots");
   group->require_subcommand(1);
+  group->footer(
+      "Examples:\n"
+      "  fireclaw snapshot create --image py\n"
+      "  fireclaw snapshot list\n"
+      "  fireclaw snapshot remove before-upgrade");
 
   auto options = std::make_shared<CreateOptions>();
   auto* create_command = group->add_subcommand("create", "Boot a machine and save it, or save a running one");
@@ -72,29 +83,33 @@ void add_snapshot(CLI::App& app, Context& context, Action& action) {
       "Examples:\n"
       "  fireclaw snapshot create --memory 512 --net nat\n"
       "  fireclaw snapshot create before-upgrade --of 0123456789abcdef");
-  create_command->add_option("name", options->name, "The snapshot's name");
+  create_command->add_option("name", options->name, "What it is to be called; default: made from what it is of")
+      ->type_name("NAME");
   create_command->add_option("--of", options->of, "Save this running machine")->type_name("VM");
   add_machine_options(*create_command, options->machine);
   options->network.add_mode_to(*create_command);
   create_command->add_flag("--replace", options->replace, "Replace a snapshot of that name");
-  create_command->add_flag("--json", options->json, "Print JSON");
+  add_json(*create_command, context);
   create_command->callback(
       [options, &context, &action] { action = [options, &context] { return create(*options, context); }; });
 
-  auto json = std::make_shared<bool>(false);
-  auto* list_command = group->add_subcommand("list", "List snapshots");
-  list_command->add_flag("--json", *json, "Print JSON");
-  list_command->callback([json, &context, &action] { action = [json, &context] { return list(*json, context); }; });
+  auto* list_command = group->add_subcommand("list", "List snapshots, and whether they can be used here and now");
+  list_command->footer(
+      "Examples:\n"
+      "  fireclaw snapshot list\n"
+      "  fireclaw snapshot list --json");
+  add_json(*list_command, context);
+  list_command->callback([&context, &action] { action = [&context] { return list(context); }; });
 
-  auto name = std::make_shared<std::string>();
-  auto* remove_command = group->add_subcommand("remove", "Remove a snapshot; machines restored from it live on");
-  remove_command->add_option("name", *name, "The snapshot's name")->required();
-  remove_command->callback([name, &context, &action] {
-    action = [name, &context] {
-      Snapshot::remove(context.open_host(), *name);
-      return 0;
-    };
-  });
+  auto names = std::make_shared<std::vector<std::string>>();
+  auto* remove_command = group->add_subcommand("remove", "Remove snapshots; machines restored from them live on");
+  remove_command->footer(
+      "Examples:\n"
+      "  fireclaw snapshot remove before-upgrade");
+  remove_command->add_option("name", *names, "Which")->required()->type_name("SNAPSHOT");
+  add_json(*remove_command, context);
+  remove_command->callback(
+      [names, &context, &action] { action = [names, &context] { return remove(*names, context); }; });
 }
 
 }  // namespace fireclaw::cli

@@ -10,9 +10,9 @@
 namespace fireclaw::cli {
 namespace {
 
-int list(bool json, const Context& context) {
+int list(const Context& context) {
   const auto machines = VM::list(context.open_host());
-  if (json) {
+  if (context.json) {
     Json out = Json::array();
     for (const auto& machine : machines) out.push_back(to_json(machine));
     print_json(out);
@@ -29,9 +29,9 @@ int list(bool json, const Context& context) {
   return 0;
 }
 
-int collect(bool json, const Context& context) {
+int collect(const Context& context) {
   const auto report = context.open_host().collect_garbage();
-  if (json) {
+  if (context.json) {
     Json removed = Json::array();
     for (const auto& path : report.removed) removed.push_back(path.native());
     print_json({{"ended", report.ended}, {"removed", removed}, {"addresses", report.addresses}});
@@ -49,27 +49,46 @@ int collect(bool json, const Context& context) {
 void add_vm(CLI::App& app, Context& context, Action& action) {
   auto* group = app.add_subcommand("vm", "List and end machines");
   group->require_subcommand(1);
-  auto json = std::make_shared<bool>(false);
-  auto* list_command = group->add_subcommand("list", "List running machines");
-  list_command->add_flag("--json", *json, "Print JSON");
-  list_command->callback([json, &context, &action] { action = [json, &context] { return list(*json, context); }; });
+  group->footer(
+      "Examples:\n"
+      "  fireclaw vm list\n"
+      "  fireclaw vm kill 0123456789abcdef");
+  auto* list_command = group->add_subcommand("list", "List machines");
+  list_command->footer(
+      "On a terminal columns with nothing in them are left out.\n\n"
+      "Examples:\n"
+      "  fireclaw vm list\n"
+      "  fireclaw vm list --json");
+  add_json(*list_command, context);
+  list_command->callback([&context, &action] { action = [&context] { return list(context); }; });
   auto ids = std::make_shared<std::vector<std::string>>();
   auto* kill_command = group->add_subcommand("kill", "End machines at once");
-  kill_command->add_option("id", *ids, "The machines' ids")->required();
+  kill_command->add_option("id", *ids, "Which (see: fireclaw vm list)")->required()->type_name("VM");
+  kill_command->footer(
+      "What they have written is gone, but for workspaces, whose file systems are checked before they are used again. "
+      "Agents are ended in order with: fireclaw agent stop.\n\n"
+      "Examples:\n"
+      "  fireclaw vm kill 0123456789abcdef");
+  add_json(*kill_command, context);
   kill_command->callback([ids, &context, &action] {
     action = [ids, &context] {
       const auto host = context.open_host();
       for (const auto& id : *ids) VM::kill(host, id);
+      if (context.json) print_json({{"ended", *ids}});
       return 0;
     };
   });
 }
 
 void add_gc(CLI::App& app, Context& context, Action& action) {
-  auto json = std::make_shared<bool>(false);
   auto* command = app.add_subcommand("gc", "End machines whose owner is gone and remove leftovers");
-  command->add_flag("--json", *json, "Print JSON");
-  command->callback([json, &context, &action] { action = [json, &context] { return collect(*json, context); }; });
+  command->footer(
+      "Needed only after fireclaw was killed or the machine crashed; what is in use is left alone. Agents are\n"
+      "no leftovers.\n\n"
+      "Examples:\n"
+      "  fireclaw gc");
+  add_json(*command, context);
+  command->callback([&context, &action] { action = [&context] { return collect(context); }; });
 }
 
 }  // namespace fireclaw::cli

@@ -24,7 +24,6 @@ struct Options {
   std::string from;
   std::string to;
   std::string size = "64M";
-  bool json = false;
 };
 
 Json to_json(const WorkspaceInfo& info) {
@@ -48,9 +47,9 @@ std::string state_of(const WorkspaceInfo& info) {
   return info.clean ? "free" : "free, not clean";
 }
 
-int list(const Options& options, const Context& context) {
+int list(const Options& /*options*/, const Context& context) {
   const auto workspaces = Workspace::list(context.open_host());
-  if (options.json) {
+  if (context.json) {
     Json out = Json::array();
     for (const auto& workspace : workspaces) out.push_back(to_json(workspace));
     print_json(out);
@@ -69,7 +68,7 @@ void print_line(std::string_view what, std::string_view text) { std::puts(fmt::f
 
 int show(const Options& options, const Context& context) {
   const auto info = Workspace::open(context.open_host(), options.name).info();
-  if (options.json) {
+  if (context.json) {
     print_json(to_json(info));
     return 0;
   }
@@ -83,21 +82,20 @@ int show(const Options& options, const Context& context) {
   return 0;
 }
 
-void print_made(const Workspace& workspace) {
-  std::puts(fmt::format("workspace {}: {}", workspace.name(), human_bytes(workspace.info().size_bytes)).c_str());
+int print_made(const Workspace& workspace, const Context& context) {
+  if (context.json) {
+    print_json(to_json(workspace.info()));
+  } else {
+    std::puts(fmt::format("workspace {}: {}", workspace.name(), human_bytes(workspace.info().size_bytes)).c_str());
+  }
+  return 0;
 }
 
 int create(const Options& options, const Context& context) {
   WorkspaceConfig config;
   config.name = options.name;
   config.size_mib = parse_size_mib(options.size);
-  const auto workspace = Workspace::create(context.open_host(), config);
-  if (options.json) {
-    print_json(to_json(workspace.info()));
-  } else {
-    print_made(workspace);
-  }
-  return 0;
+  return print_made(Workspace::create(context.make_host(), config), context);
 }
 
 /// A file that is closed at the end of the scope; "-" is the standard stream instead.
@@ -124,6 +122,9 @@ class Stream {
 };
 
 int export_to(const Options& options, const Context& context) {
+  if (options.file == "-" && context.json) {
+    throw Error{ErrorCode::InvalidArgument, "standard output cannot take both a tar and JSON; name a file"};
+  }
   const auto workspace = Workspace::open(context.open_host(), options.name);
   if (options.file == "-" && ::isatty(STDOUT_FILENO) == 1) {
     throw Error{ErrorCode::InvalidArgument, "a tar is not for a terminal; name a file, or redirect the output"};
@@ -142,11 +143,12 @@ int export_to(const Options& options, const Context& context) {
     throw;
   }
   std::filesystem::rename(partial, options.file);
+  if (context.json) print_json({{"workspace", options.name}, {"file", options.file}});
   return 0;
 }
 
 int import_from(const Options& options, const Context& context) {
-  const auto host = context.open_host();
+  const auto host = context.make_host();
   const Stream in{options.file, O_RDONLY, STDIN_FILENO};
   std::optional<Workspace> existing;
   try {
@@ -156,18 +158,18 @@ int import_from(const Options& options, const Context& context) {
   }
   if (existing) {
     existing->import_tar(in.fd(), context.stop);
+    if (context.json) print_json(to_json(existing->info()));
     return 0;
   }
   WorkspaceConfig config;
   config.name = options.name;
   config.size_mib = parse_size_mib(options.size);
-  print_made(Workspace::create_from_tar(host, config, in.fd(), context.stop));
-  return 0;
+  return print_made(Workspace::create_from_tar(host, config, in.fd(), context.stop), context);
 }
 
 int check(const Options& options, const Context& context) {
   const auto checked = Workspace::open(context.open_host(), options.name).check();
-  if (options.json) {
+  if (context.json) {
     print_json({{"repaired", checked.repaired}, {"report", checked.report}});
   } else if (checked.repaired) {
     std::puts(fmt::format("repaired: {}", checked.report).c_str());
@@ -180,85 +182,122 @@ int check(const Options& options, const Context& context) {
 int resize(const Options& options, const Context& context) {
   auto workspace = Workspace::open(context.open_host(), options.name);
   workspace.resize(parse_size_mib(options.size));
-  print_made(workspace);
-  return 0;
+  return print_made(workspace, context);
 }
 
 int remove(const Options& options, const Context& context) {
   const auto host = context.open_host();
   for (const auto& name : options.names) Workspace::remove(host, name);
+  if (context.json) print_json({{"removed", options.names}});
   return 0;
 }
 
-int print_copied(const CopyResult& copied) {
+int print_copied(const CopyResult& copied, const Context& context) {
+  if (context.json) {
+    print_json({{"files", copied.files}, {"bytes", copied.bytes}});
+    return 0;
+  }
   std::puts(
       fmt::format("{} file{}, {}", copied.files, copied.files == 1 ? "" : "s", human_bytes(copied.bytes)).c_str());
   return 0;
 }
 
 int push(const Options& options, const Context& context) {
-  return print_copied(Workspace::open(context.open_host(), options.name).push(options.from, options.to, context.stop));
+  auto workspace = Workspace::open(context.open_host(), options.name);
+  return print_copied(workspace.push(options.from, options.to, context.stop), context);
 }
 
 int pull(const Options& options, const Context& context) {
-  return print_copied(Workspace::open(context.open_host(), options.name)
-                          .pull(options.from, options.to.empty() ? "." : options.to, context.stop));
+  auto workspace = Workspace::open(context.open_host(), options.name);
+  return print_copied(workspace.pull(options.from, options.to.empty() ? "." : options.to, context.stop), context);
 }
 
 }  // namespace
 
 void add_workspace(CLI::App& app, Context& context, Action& action) {
-  auto* group = app.add_subcommand("workspace", "Disks that outlive machines");
+  auto* group = app.add_subcommand("workspace", "Make, fill and remove disks that outlive machines");
   group->require_subcommand(1);
-  group->footer(
-      "Everything but check, resize and remove works whether a machine has the workspace or not.\n\n"
-      "Examples:\n"
-      "  fireclaw workspace create notes --size 256M\n"
-      "  fireclaw workspace push notes ./data\n"
-      "  fireclaw workspace pull notes MEMORY.md .\n"
-      "  fireclaw workspace export notes notes.tar\n"
-      "  fireclaw workspace export notes - | fireclaw workspace import copy -");
 
   const auto options = std::make_shared<Options>();
   const auto add = [&](const char* word, const char* text, int (*act)(const Options&, const Context&)) {
     auto* command = group->add_subcommand(word, text);
+    add_json(*command, context);
     command->callback(
         [options, &context, &action, act] { action = [options, &context, act] { return act(*options, context); }; });
     return command;
   };
   const auto add_name = [&](CLI::App* command) {
-    command->add_option("name", options->name, "The workspace's name")->required();
+    command->add_option("name", options->name, "Which")->required()->type_name("WORKSPACE");
     return command;
   };
-  const auto add_json = [&](CLI::App* command) { command->add_flag("--json", options->json, "Print JSON"); };
   const auto add_size = [&](CLI::App* command, const char* text) {
     command->add_option("--size", options->size, text)->type_name("SIZE")->capture_default_str();
   };
 
-  add_json(add("list", "List workspaces", list));
-  add_json(add_name(add("show", "Show one", show)));
-  auto* create_command = add_name(add("create", "Make one, with an empty memory", create));
+  add("list", "List workspaces", list)
+      ->footer(
+          "Examples:\n"
+          "  fireclaw workspace list");
+  add_name(add("show", "Show one workspace", show))
+      ->footer(
+          "Examples:\n"
+          "  fireclaw workspace show notes --json");
+  auto* create_command = add("create", "Make a workspace, with an empty memory", create);
+  create_command->add_option("name", options->name, "What it is to be called")->required()->type_name("NAME");
   add_size(create_command, "As in 256 (MiB), 512M, 2G; it takes up what is in it");
-  add_json(create_command);
-  add_name(add("export", "Write all that is in it as a tar", export_to))
-      ->add_option("file", options->file, "The tar file; -: standard output")
-      ->required();
-  auto* import_command = add_name(add("import", "Unpack a tar over it, or make one of a tar", import_from));
-  import_command->add_option("file", options->file, "The tar file, plain or compressed; -: standard input")->required();
-  add_size(import_command, "Of one that is made");
-  add_json(add_name(add("check", "Check the file system, and repair it", check)));
-  add_name(add("resize", "Make it larger or smaller", resize))
-      ->add_option("size", options->size, "As in 256 (MiB), 512M, 2G")
-      ->required();
-  add("remove", "Remove workspaces with all in them", remove)
-      ->add_option("name", options->names, "The workspaces' names")
-      ->required();
-  auto* push_command = add_name(add("push", "Copy a file or folder into it", push));
-  push_command->add_option("source", options->from, "File or folder here")->required();
-  push_command->add_option("target", options->to, "Where to in the workspace; default: its root");
-  auto* pull_command = add_name(add("pull", "Copy a file or folder out of it", pull));
-  pull_command->add_option("source", options->from, "File or folder in the workspace")->required();
-  pull_command->add_option("target", options->to, "Where to; default: here");
+  create_command->footer(
+      "Examples:\n"
+      "  fireclaw workspace create notes --size 256M");
+  auto* export_command = add_name(add("export", "Write all that is in a workspace as a tar", export_to));
+  export_command->add_option("file", options->file, "The tar file; -: standard output")->required()->type_name("FILE");
+  export_command->footer(
+      "Examples:\n"
+      "  fireclaw workspace export notes notes.tar\n"
+      "  fireclaw workspace export notes - | fireclaw workspace import copy -");
+  auto* import_command = add_name(add("import", "Unpack a tar over a workspace, or make one of it", import_from));
+  import_command->add_option("file", options->file, "The tar file, plain or compressed; -: standard input")
+      ->required()
+      ->type_name("FILE");
+  add_size(import_command, "Of a workspace that is made");
+  import_command->footer(
+      "Examples:\n"
+      "  fireclaw workspace import notes notes.tar.gz");
+  add_name(add("check", "Check a workspace's file system, and repair it", check))
+      ->footer(
+          "Refused while a machine has the workspace.\n\n"
+          "Examples:\n"
+          "  fireclaw workspace check notes");
+  auto* resize_command = add_name(add("resize", "Make a workspace larger or smaller", resize));
+  resize_command->add_option("size", options->size, "As in 256 (MiB), 512M, 2G")->required()->type_name("SIZE");
+  resize_command->footer(
+      "Refused while a machine has the workspace.\n\n"
+      "Examples:\n"
+      "  fireclaw workspace resize notes 1G");
+  auto* remove_command = add("remove", "Remove workspaces with all that is in them", remove);
+  remove_command->add_option("name", options->names, "Which")->required()->type_name("WORKSPACE");
+  remove_command->footer(
+      "Refused while a machine has the workspace.\n\n"
+      "Examples:\n"
+      "  fireclaw workspace remove notes copy");
+  auto* push_command = add_name(add("push", "Copy a file or folder into a workspace", push));
+  push_command->add_option("source", options->from, "File or folder here")->required()->type_name("PATH");
+  push_command->add_option("target", options->to, "Where to in the workspace; default: its root")->type_name("TARGET");
+  push_command->footer(
+      "Examples:\n"
+      "  fireclaw workspace push notes ./data\n"
+      "  fireclaw workspace push notes today.md memory/today.md");
+  auto* pull_command = add_name(add("pull", "Copy a file or folder out of a workspace", pull));
+  pull_command->add_option("source", options->from, "File or folder in the workspace")->required()->type_name("SOURCE");
+  pull_command->add_option("target", options->to, "Where to; default: here")->type_name("PATH");
+  pull_command->footer(
+      "Examples:\n"
+      "  fireclaw workspace pull notes MEMORY.md .");
+  group->footer(
+      "All but check, resize and remove work whether a machine has the workspace or not.\n\n"
+      "Examples:\n"
+      "  fireclaw workspace create notes --size 256M\n"
+      "  fireclaw workspace push notes ./data\n"
+      "  fireclaw workspace export notes notes.tar");
 }
 
 }  // namespace fireclaw::cli

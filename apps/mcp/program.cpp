@@ -11,10 +11,12 @@
 
 #include <fmt/format.h>
 
+#include "common/mistakes.hpp"
+#include "common/program.hpp"
 #include "common/quantities.hpp"
 #include "common/signals.hpp"
+#include "common/text.hpp"
 #include "fireclaw/error.hpp"
-#include "fireclaw/version.hpp"
 #include "line_reader.hpp"
 #include "pipes.hpp"
 #include "server.hpp"
@@ -26,11 +28,18 @@ namespace {
 /// As the command line of fireclaw has it.
 constexpr int exit_failure = 125;
 
+constexpr const char* program = "fireclaw-mcp";
+
 constexpr const char* footer =
     "It speaks the Model Context Protocol, versions 2024-11-05 to 2026-07-28, on standard input and output, and is\n"
-    "started by the client: name it in the client's configuration, as in\n\n"
+    "started by the client, whose configuration names it. What is said here holds for whatever the client asks for. "
+    "When\n"
+    "it closes standard input, all machines end.\n\n"
+    "In a client's configuration:\n"
     "  {\"mcpServers\": {\"fireclaw\": {\"command\": \"fireclaw\", \"args\": [\"mcp\"]}}}\n\n"
-    "What is said here holds for whatever the client asks for. When it closes standard input, all machines end.\n\n"
+    "Exit status:\n"
+    "  0    The client has closed the connection.\n"
+    "  125  It could not start, or did not understand what was asked for.\n\n"
     "Examples:\n"
     "  fireclaw mcp\n"
     "  fireclaw mcp --image tools --max-memory 2G --machines 4\n"
@@ -53,7 +62,7 @@ struct Arguments {
 };
 
 void print_error(std::string_view text) {
-  const auto line = fmt::format("fireclaw-mcp: {}\n", cli::printable(text));
+  const auto line = fmt::format("{}: {}\n", program, cli::printable(text));
   // Nobody is left to be told if this fails.
   if (::write(STDERR_FILENO, line.data(), line.size()) < 0) return;
 }
@@ -139,72 +148,71 @@ int serve(const Arguments& arguments, const MakeBackend& make_backend, const cli
 }
 
 void add_network_options(CLI::App& app, Arguments& arguments) {
-  auto* group = app.add_option_group("What machines reach");
-  group
-      ->add_option("--net", arguments.network,
-                   "Network: none, user (outgoing connections, no privileges) or nat (an address on the\n"
-                   "host's bridge, policed by its firewall)")
-      ->type_name("MODE")
-      ->capture_default_str();
-  group
-      ->add_option("--egress", arguments.egress,
-                   "With nat, what is reached outside: internet (default), allowlist, none")
-      ->type_name("POLICY");
-  group->add_option("--allow", arguments.allow, "A destination: CIDR, address or host name, each with or without :PORT")
+  constexpr const char* group = "What machines reach";
+  app.add_option("--net", arguments.network,
+                 "Network: none, user (outgoing connections, no privileges) or nat (an address on the host's bridge, "
+                 "policed by its firewall)")
+      ->type_name("none|user|nat")
+      ->capture_default_str()
+      ->group(group);
+  app.add_option("--egress", arguments.egress,
+                 "With nat, what is reached outside; default: internet, with --allow "
+                 "allowlist")
+      ->type_name("internet|allowlist|none")
+      ->group(group);
+  app.add_option("--allow", arguments.allow, "A destination: CIDR, address or host name, each with or without :PORT")
       ->type_name("DESTINATION")
-      ->allow_extra_args(false);
-  group->add_flag("--no-services", arguments.no_services, "Keep the gateway's services (IRC, LLM, DNS) from machines");
+      ->allow_extra_args(false)
+      ->group(group);
+  app.add_flag("--no-services", arguments.no_services, "Keep the gateway's services (IRC, LLM, DNS) from machines")
+      ->group(group);
 }
 
 void add_limits(CLI::App& app, Arguments& arguments) {
   auto& policy = arguments.policy;
-  auto* group = app.add_option_group("Limits");
-  group->add_option("--machines", policy.machines, "Machines at once")
-      ->check(CLI::Range(1, 1024))
-      ->capture_default_str();
-  group->add_option("--cpus", policy.cpus, "Virtual CPUs of a machine")
-      ->check(CLI::Range(1, 32))
-      ->capture_default_str();
-  group->add_option("--max-cpus", policy.most_cpus, "What may be asked for")
-      ->check(CLI::Range(1, 32))
-      ->capture_default_str();
-  group->add_option("--memory", arguments.memory, "Memory of a machine; default: 128M")->type_name("SIZE");
-  group->add_option("--max-memory", arguments.max_memory, "What may be asked for; default: 1G")->type_name("SIZE");
-  group->add_option("--snapshots", policy.snapshots, "Snapshots at once")
-      ->check(CLI::Range(0, 1024))
-      ->capture_default_str();
-  group->add_option("--calls", policy.calls, "Calls that are worked on at once")
-      ->check(CLI::Range(1, 256))
-      ->capture_default_str();
-  group->add_option("--timeout", arguments.timeout, "End a command after this long; default: 60s")->type_name("TIME");
-  group->add_option("--max-timeout", arguments.max_timeout, "What may be asked for; default: 10m")->type_name("TIME");
-  group->add_option("--max-output", arguments.max_output_kib, "Of each stream of a command's output; default: 64")
-      ->type_name("KIB")
-      ->check(CLI::Range(1, 65536));
-  group->add_option("--max-file", arguments.max_file_kib, "Of a file that is read or written at once; default: 1024")
-      ->type_name("KIB")
-      ->check(CLI::Range(1, 65536));
+  const auto add = [&](const char* name, auto& value, const char* type, const char* text) {
+    return app.add_option(name, value, text)->type_name(type)->group("Limits");
+  };
+  const auto add_number = [&](const char* name, auto& value, const char* text, int least, int most) {
+    return add(name, value, "NUMBER", text)->check(CLI::Range(least, most).description(""));
+  };
+  add_number("--machines", policy.machines, "Machines at once, 1 to 1024", 1, 1024)->capture_default_str();
+  add_number("--cpus", policy.cpus, "Virtual CPUs of a machine, 1 to 32", 1, 32)->capture_default_str();
+  add_number("--max-cpus", policy.most_cpus, "What may be asked for", 1, 32)->capture_default_str();
+  add("--memory", arguments.memory, "SIZE", "Memory of a machine; default: 128M");
+  add("--max-memory", arguments.max_memory, "SIZE", "What may be asked for; default: 1G");
+  add_number("--snapshots", policy.snapshots, "Snapshots at once, 0 to 1024", 0, 1024)->capture_default_str();
+  add_number("--calls", policy.calls, "Calls that are worked on at once, 1 to 256", 1, 256)->capture_default_str();
+  add("--timeout", arguments.timeout, "TIME", "End a command after this long; default: 60s");
+  add("--max-timeout", arguments.max_timeout, "TIME", "What may be asked for; default: 10m");
+  add("--max-output", arguments.max_output_kib, "KIB", "Of each stream of a command's output, to 65536; default: 64")
+      ->check(CLI::Range(1, 65536).description(""));
+  add("--max-file", arguments.max_file_kib, "KIB", "Of a file that is read or written at once, to 65536; default: 1024")
+      ->check(CLI::Range(1, 65536).description(""));
 }
 
 int parse_and_serve(int argc, char** argv, const MakeBackend& make_backend, const cli::Signals& signals) {
   Arguments arguments;
   CLI::App app{"Serve machines to an LLM's client, by the Model Context Protocol", "fireclaw mcp"};
-  app.set_version_flag("--version", fmt::format("fireclaw {}", FIRECLAW_VERSION_STRING));
+  cli::add_basics(app);
   app.footer(footer);
   cli::add_host_arguments(app, arguments.host);
-  app.add_option(
-         "--image", arguments.policy.images,
-         "An image that may be used; may be repeated; the first is the default. Without: all, busybox by default")
-      ->type_name("NAME")
+  app.add_option("--image", arguments.policy.images,
+                 "An image that may be used; the first is the default. Without: all, busybox by default")
+      ->type_name("IMAGE")
       ->allow_extra_args(false);
   add_network_options(app, arguments);
   add_limits(app, arguments);
   app.add_flag("-v,--verbose", arguments.verbose, "Show all that is logged, on standard error");
+  const auto pages = [&]() -> std::vector<cli::PageOf> {
+    return {{&app, {program, {}, {"fireclaw(1)", "fireclaw-config(5)"}}}};
+  };
+  if (cli::answer_script(app, argc, argv, {}, pages)) return 0;
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& problem) {
     if (problem.get_exit_code() == 0) return app.exit(problem);
-    throw Error{ErrorCode::InvalidArgument, fmt::format("{}; see: fireclaw mcp --help", problem.what())};
+    throw Error{ErrorCode::InvalidArgument, cli::explain(app, problem)};
   }
   return serve(arguments, make_backend, signals);
 }

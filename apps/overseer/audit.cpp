@@ -33,7 +33,7 @@ void AuditLog::open() {
 }
 
 void AuditLog::add(const AuditEntry& entry) {
-  nlohmann::ordered_json json{{"time", iso_time(std::chrono::system_clock::now())}, {"who", entry.who}};
+  nlohmann::ordered_json json{{"time", iso_time_ms(std::chrono::system_clock::now())}, {"who", entry.who}};
   if (!entry.account.empty()) json["account"] = entry.account;
   if (!entry.where.empty()) json["where"] = entry.where;
   json["command"] = entry.command;

@@ -18,6 +18,9 @@
 
 #include <fmt/format.h>
 
+#include "common/failure.hpp"
+#include "common/mistakes.hpp"
+#include "common/program.hpp"
 #include "fireclaw/error.hpp"
 #include "fireclaw/version.hpp"
 #include "irc_server.hpp"
@@ -37,26 +40,34 @@ namespace {
 /// As the command line of fireclaw has it.
 constexpr int exit_failure = 125;
 
+constexpr const char* program = "fireclaw-overseer";
+
 constexpr const char* settings_help =
-    "Everything can also be set in a file, a JSON object, FILE of --config or else overseer.json in the home folder; "
-    "the\n"
-    "command line stands above it:\n"
-    "  server port tls tls_verify tls_ca password         the IRC server (\"localhost\" 6667; with tls 6697)\n"
-    "  nick user realname sasl_user sasl_password         who to be there\n"
-    "  channel channel_key operators                      where to listen, and whom to obey (a list)\n"
-    "  message_burst message_interval_s                   how fast to speak (5, then one each 1.0)\n"
-    "  connect_timeout_s reconnect_first_s reconnect_longest_s ping_after_s ping_timeout_s regain_s rejoin_s\n"
-    "  workers most_waiting                               changes to agents at once (4), and waiting (100)\n"
-    "  restart_tries restart_wait_s restart_forgiven_s    for agents that die (3, 1.0, 300)\n"
-    "  audit_log metrics survey_s log_level stop_agents\n\n"
-    "An operator is a mask as in alice!*@example.org, or account:alice for who is logged in to the network's "
-    "services.\n"
+    "An operator is a mask as in alice!*@example.org, or account:alice for who is logged in to the network's services. "
     "Without operators everybody in the channel is obeyed but the agents, and only a server on localhost is used.\n\n"
+    "Everything can also be set in a file, a JSON object: FILE of --config, or else overseer.json in the home folder. "
+    "The command line stands above it.\n\n"
+    "Settings:\n"
+    "  server, port, tls, tls_verify, tls_ca, password  The IRC server (\"localhost\", 6667; with tls 6697).\n"
+    "  nick, user, realname, sasl_user, sasl_password  Who to be there.\n"
+    "  channel, channel_key, operators  Where to listen, and whom to obey (a list).\n"
+    "  message_burst, message_interval_s  How fast to speak (5, then one each 1.0).\n"
+    "  connect_timeout_s, reconnect_first_s, reconnect_longest_s  How patient to be in connecting.\n"
+    "  ping_after_s, ping_timeout_s, regain_s, rejoin_s  How patient to be once connected.\n"
+    "  workers, most_waiting  Changes to agents at once (4), and waiting (100).\n"
+    "  restart_tries, restart_wait_s, restart_forgiven_s  For agents that die (3, 1.0, 300).\n"
+    "  audit_log, metrics, survey_s, log_level, stop_agents  What else it is to do.\n\n"
+    "Exit status:\n"
+    "  0    It was ended in order.\n"
+    "  125  It could not start, or did not understand what was asked for.\n\n"
     "Examples:\n"
     "  fireclaw overseer\n"
     "  fireclaw overseer --server irc.example.org --tls --operator account:alice\n"
     "  fireclaw overseer install --config /etc/fireclaw/overseer.json\n"
     "  fireclaw overseer status";
+
+/// The options that only a running overseer has.
+constexpr const char* running = "Running";
 
 /// What the command line says; what it leaves out is as the file or the default has it.
 struct Arguments {
@@ -232,6 +243,22 @@ InstallOptions install_options(const Arguments& arguments) {
   return options;
 }
 
+int install_unit(const Unit& unit, const Arguments& arguments) {
+  const auto options = install_options(arguments);
+  const auto path = install(unit, options);
+  if (arguments.json) {
+    const nlohmann::ordered_json out{{"unit", path.native()}, {"started", options.enable}};
+    std::puts(out.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace).c_str());
+    return 0;
+  }
+  std::puts(fmt::format("wrote {}", path.native()).c_str());
+  if (options.enable) {
+    std::puts(fmt::format("started {}; see: systemctl {}status {}", unit.name, options.user ? "--user " : "", unit.name)
+                  .c_str());
+  }
+  return 0;
+}
+
 /// A service may write to its home folder and nowhere else, so that has to be there before it starts.
 void require_home(const Arguments& arguments) {
   const auto home = cli::home_of(arguments.host);
@@ -253,8 +280,7 @@ int install_overseer(const Arguments& arguments) {
   }
   unit.runs_machines = true;
   unit.after = "fireclaw-irc.service";
-  install(unit, install_options(arguments));
-  return 0;
+  return install_unit(unit, arguments);
 }
 
 int install_irc(const Arguments& arguments) {
@@ -267,8 +293,7 @@ int install_irc(const Arguments& arguments) {
   add_host(unit, arguments);
   unit.command.insert(unit.command.end(), {"irc", "--port", std::to_string(arguments.irc_port)});
   for (const auto& address : arguments.listen) unit.command.insert(unit.command.end(), {"--listen", address});
-  install(unit, install_options(arguments));
-  return 0;
+  return install_unit(unit, arguments);
 }
 
 int serve_irc(const Arguments& arguments, const Backend& backend, Signals& signals) {
@@ -299,84 +324,114 @@ int serve_irc(const Arguments& arguments, const Backend& backend, Signals& signa
 }
 
 void add_run_options(CLI::App& app, Arguments& arguments) {
-  auto* group = app.add_option_group("Running");
-  group->add_option("--server", arguments.server, "IRC server; default: localhost")->type_name("HOST");
-  group->add_option("--port", arguments.port, "Its port; default: 6667, with --tls 6697")->check(CLI::Range(1, 65535));
-  group->add_option("--nick", arguments.nick, "Nick; default: overseer");
-  group->add_option("--channel", arguments.channel, "Control channel; default: #control");
-  group->add_flag("--tls", arguments.tls, "Connect with TLS");
-  group->add_option("--tls-ca", arguments.tls_ca, "Trust the certificates in this file instead of the system's")
-      ->type_name("FILE");
-  group->add_option("--sasl-user", arguments.sasl_user, "Services account to log in to")->type_name("NAME");
-  group->add_option("--sasl-password-file", arguments.sasl_password_file, "File whose first line is its password")
-      ->type_name("FILE");
-  group->add_option("--operator", arguments.operators, "Who may give commands; may be repeated")
-      ->type_name("MASK")
-      ->expected(1)
-      ->take_all();
-  group->add_option("--workers", arguments.workers, "Changes to agents at once; default: 4")->check(CLI::Range(1, 64));
-  group->add_option("--metrics", arguments.metrics, "Serve Prometheus metrics: 127.0.0.1:PORT, or a socket's path")
-      ->type_name("WHERE");
-  group->add_option("--log-level", arguments.log_level, "debug, info, warning or error; default: info")
-      ->type_name("LEVEL");
-  group->add_flag("--stop-agents", arguments.stop_agents, "When ended, stop the agents too");
+  const auto add = [&](const char* name, auto& value, const char* type, const char* text) {
+    return app.add_option(name, value, text)->type_name(type)->group(running);
+  };
+  add("--server", arguments.server, "HOST", "IRC server; default: localhost");
+  add("--port", arguments.port, "PORT", "Its port; default: 6667, with --tls 6697")
+      ->check(CLI::Range(1, 65535).description(""));
+  add("--nick", arguments.nick, "NICK", "Nick; default: overseer");
+  add("--channel", arguments.channel, "CHANNEL", "Control channel; default: #control");
+  app.add_flag("--tls", arguments.tls, "Connect with TLS")->group(running);
+  add("--tls-ca", arguments.tls_ca, "FILE", "Trust the certificates in this file instead of the system's");
+  add("--sasl-user", arguments.sasl_user, "NAME", "Services account to log in to");
+  add("--sasl-password-file", arguments.sasl_password_file, "FILE", "File whose first line is its password");
+  add("--operator", arguments.operators, "MASK", "Who may give commands")->expected(1)->take_all();
+  add("--workers", arguments.workers, "NUMBER", "Changes to agents at once, 1 to 64; default: 4")
+      ->check(CLI::Range(1, 64).description(""));
+  add("--metrics", arguments.metrics, "WHERE", "Serve Prometheus metrics: 127.0.0.1:PORT, or a socket's path");
+  add("--log-level", arguments.log_level, "debug|info|warning|error", "What to log; default: info");
+  app.add_flag("--stop-agents", arguments.stop_agents, "When ended, stop the agents too")->group(running);
 }
+
+void add_json(CLI::App& app, Arguments& arguments) { app.add_flag("--json", arguments.json, "Print JSON"); }
 
 void add_install_options(CLI::App& app, Arguments& arguments) {
   app.add_flag("--user", arguments.install.user, "For your own service manager (systemctl --user)");
   app.add_option("--unit-folder", arguments.unit_folder, "Write the unit file there")->type_name("DIR");
   app.add_flag("--no-enable", arguments.no_enable, "Only write the unit file");
+  add_json(app, arguments);
 }
 
 /// Options that say how to run belong into the file once a service is to find them.
-void refuse_run_options(CLI::App& app) {
-  for (const auto* group : app.get_subcommands([](CLI::App* sub) { return sub->get_name().empty(); })) {
-    for (const auto* option : group->get_options()) {
-      if (option->count() > 0) {
-        throw Error{
-            ErrorCode::InvalidArgument,
-            fmt::format("{} cannot be used with a command; put it into the file of --config", option->get_name())};
-      }
+void refuse_run_options(const CLI::App& app) {
+  for (const auto* option : app.get_options()) {
+    if (option->get_group() == running && option->count() > 0) {
+      throw Error{
+          ErrorCode::InvalidArgument,
+          fmt::format("{} cannot be used with a command; put it into the file of --config", option->get_name())};
     }
   }
 }
 
-int parse_and_act(int argc, char** argv, const Backend& backend, Signals& signals) {
-  Arguments arguments;
-  std::function<int()> action = [&] { return oversee(arguments, backend, signals); };
-  CLI::App app{"Run a crew of agents from an IRC channel", "fireclaw overseer"};
-  app.set_version_flag("--version", fmt::format("fireclaw {}", FIRECLAW_VERSION_STRING));
+/// The commands; parsing leaves the function that carries one out in `action`.
+void add_commands(CLI::App& app, Arguments& arguments, std::function<int()>& action, const Backend& backend,
+                  Signals& signals) {
+  cli::add_basics(app);
   app.footer(settings_help);
-  app.fallthrough();
   cli::add_host_arguments(app, arguments.host);
   app.add_option("--config", arguments.config, "Settings; default: overseer.json in the home folder")
       ->type_name("FILE");
   add_run_options(app, arguments);
+  action = [&] { return oversee(arguments, backend, signals); };
 
   auto* status = app.add_subcommand("status", "Show how a running overseer is");
-  status->add_flag("--json", arguments.json, "Print JSON");
+  status->footer(
+      "Examples:\n"
+      "  fireclaw overseer status --json");
+  add_json(*status, arguments);
   status->callback([&] { action = [&] { return show_status(arguments); }; });
-  auto* install = app.add_subcommand("install", "Make it a service of systemd, and start it");
+  auto* install = app.add_subcommand("install", "Make the overseer a service of systemd, and start it");
+  install->footer(
+      "Examples:\n"
+      "  fireclaw overseer install --config /etc/fireclaw/overseer.json\n"
+      "  fireclaw overseer install --user");
   add_install_options(*install, arguments);
   install->callback([&] { action = [&] { return install_overseer(arguments); }; });
   auto* irc = app.add_subcommand("irc", "Serve IRC to this machine and its agents (as: fireclaw irc)");
   irc->fallthrough();
-  irc->add_option("--port", arguments.irc_port, "Port")->check(CLI::Range(1, 65535))->capture_default_str();
-  irc->add_option("--listen", arguments.listen, "Addresses; default: loopback and the agents' gateway")
+  irc->add_option("--port", arguments.irc_port, "Port")
+      ->type_name("PORT")
+      ->check(CLI::Range(1, 65535).description(""))
+      ->capture_default_str();
+  irc->add_option("--listen", arguments.listen, "Address to serve; default: loopback and the agents' gateway")
       ->type_name("ADDRESS")
-      ->check(CLI::ValidIPV4);
-  irc->callback([&] {
+      ->allow_extra_args(false)
+      ->check(CLI::Validator{CLI::ValidIPV4}.description(""));
+  irc->callback([&, irc] {
     if (irc->get_subcommands().empty()) action = [&] { return serve_irc(arguments, backend, signals); };
   });
-  auto* irc_install = irc->add_subcommand("install", "Make it a service of systemd, and start it");
+  auto* irc_install = irc->add_subcommand("install", "Make the IRC server a service of systemd, and start it");
+  irc_install->footer(
+      "Examples:\n"
+      "  fireclaw irc install --listen 127.0.0.1");
   add_install_options(*irc_install, arguments);
   irc_install->callback([&] { action = [&] { return install_irc(arguments); }; });
+  irc->footer(
+      "Runs ngircd with a configuration of its own, and starts it again when it dies; channels #agents\n"
+      "and #control.\n\n"
+      "Examples:\n"
+      "  fireclaw irc\n"
+      "  fireclaw irc --port 6668 --listen 127.0.0.1");
+}
 
+/// One page for all of it, and one for the part that is also called by itself.
+std::vector<cli::PageOf> manual_pages(const CLI::App& app) {
+  return {{&app, {program, {}, {"fireclaw(1)", "fireclaw-config(5)"}}},
+          {app.get_subcommand("irc"), {"fireclaw-irc", {}, {"fireclaw-overseer(1)", "fireclaw(1)"}}}};
+}
+
+int parse_and_act(int argc, char** argv, const Backend& backend, Signals& signals) {
+  Arguments arguments;
+  std::function<int()> action;
+  CLI::App app{"Run a crew of agents from an IRC channel", "fireclaw overseer"};
+  add_commands(app, arguments, action, backend, signals);
+  if (cli::answer_script(app, argc, argv, {}, [&] { return manual_pages(app); })) return 0;
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& problem) {
     if (problem.get_exit_code() == 0) return app.exit(problem);
-    throw Error{ErrorCode::InvalidArgument, fmt::format("{}; see: fireclaw overseer --help", problem.what())};
+    throw Error{ErrorCode::InvalidArgument, cli::explain(app, problem)};
   }
   if (!app.get_subcommands().empty()) refuse_run_options(app);
   return action();
@@ -385,11 +440,14 @@ int parse_and_act(int argc, char** argv, const Backend& backend, Signals& signal
 }  // namespace
 
 int run_program(int argc, char** argv, const Backend& backend) {
+  const bool json = cli::wants_json(argc, argv);
   try {
     Signals signals;
     return parse_and_act(argc, argv, backend, signals);
+  } catch (const Error& problem) {
+    cli::print_failure(program, to_string(problem.code()), problem.what(), json);
   } catch (const std::exception& problem) {
-    std::fputs(fmt::format("fireclaw-overseer: {}\n", cli::printable(problem.what())).c_str(), stderr);
+    cli::print_failure(program, to_string(ErrorCode::Internal), problem.what(), json);
   }
   return exit_failure;
 }

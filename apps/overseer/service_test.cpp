@@ -209,8 +209,8 @@ TEST_CASE("a unit file quotes what systemd would take for its own") {
 TEST_CASE("a unit file is written where it is wanted, over an older one") {
   const Folder folder;
   const Unit unit{"fireclaw-x", "a service", {"/bin/true"}, "/srv", false, ""};
-  install(unit, {false, folder.path / "units", false});
-  install(unit, {true, folder.path / "units", false});
+  static_cast<void>(install(unit, {false, folder.path / "units", false}));
+  static_cast<void>(install(unit, {true, folder.path / "units", false}));
   CHECK(content(folder.path / "units/fireclaw-x.service") == to_unit_file(unit, true));
   CHECK(std::distance(std::filesystem::directory_iterator{folder.path / "units"}, {}) == 1);
 }

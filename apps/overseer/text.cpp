@@ -1,7 +1,6 @@
 #include "text.hpp"
 
 #include <algorithm>
-#include <ctime>
 #include <iterator>
 
 #include <fmt/format.h>
@@ -51,22 +50,6 @@ bool is_unwanted(std::string_view character) {
 }
 
 }  // namespace
-
-std::size_t utf8_length(std::string_view text) {
-  if (text.empty()) return 0;
-  const auto byte = [&](std::size_t at) { return static_cast<unsigned char>(text[at]); };
-  const auto first = byte(0);
-  if (first < 0x80) return 1;
-  const std::size_t length = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
-  if (first < 0xC2 || first > 0xF4 || text.size() < length) return 0;
-  for (std::size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xC0) != 0x80) return 0;
-  }
-  // Longer than needed, halves of surrogate pairs, and beyond the last character.
-  if ((first == 0xE0 && byte(1) < 0xA0) || (first == 0xED && byte(1) > 0x9F)) return 0;
-  if ((first == 0xF0 && byte(1) < 0x90) || (first == 0xF4 && byte(1) > 0x8F)) return 0;
-  return length;
-}
 
 std::string clean_line(std::string_view text) {
   std::string out;
@@ -130,17 +113,6 @@ std::vector<std::string> wrap(std::string_view line, std::size_t room) {
   return pieces;
 }
 
-std::string shorten(const std::string& line, std::size_t most) {
-  std::size_t at = 0;
-  std::size_t kept = 0;
-  for (std::size_t count = 0; at < line.size(); ++count) {
-    if (count == most) return line.substr(0, kept) + "…";
-    if (count + 1 < most) kept = at + std::max<std::size_t>(utf8_length(std::string_view{line}.substr(at)), 1);
-    at += std::max<std::size_t>(utf8_length(std::string_view{line}.substr(at)), 1);
-  }
-  return line;
-}
-
 std::string fold(std::string_view name) {
   std::string out{name};
   std::ranges::transform(out, out.begin(), [](char c) { return fold(c); });
@@ -177,26 +149,11 @@ std::string human_duration(std::chrono::seconds duration) {
   return fmt::format("{} d {} h", s / 86400, s / 3600 % 24);
 }
 
-std::string human_bytes(std::uint64_t bytes) {
-  constexpr const char* units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-  auto value = static_cast<double>(bytes);
-  std::size_t unit = 0;
-  while (value >= 1024 && unit + 1 < std::size(units)) {
-    value /= 1024;
-    ++unit;
-  }
-  return value < 10 && unit > 0 ? fmt::format("{:.1f} {}", value, units[unit])
-                                : fmt::format("{:.0f} {}", value, units[unit]);
-}
-
-std::string iso_time(std::chrono::system_clock::time_point time) {
+std::string iso_time_ms(std::chrono::system_clock::time_point time) {
   const auto whole = std::chrono::floor<std::chrono::seconds>(time);
   const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(time - whole).count();
-  const auto seconds = std::chrono::system_clock::to_time_t(whole);
-  std::tm parts{};
-  ::gmtime_r(&seconds, &parts);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
+  auto text = cli::iso_time(whole);
+  text.pop_back();
   return fmt::format("{}.{:03}Z", text, ms);
 }
 

@@ -7,7 +7,14 @@
 #include <string_view>
 #include <vector>
 
+#include "common/quantities.hpp"
+#include "common/text.hpp"
+
 namespace fireclaw::overseer {
+
+using cli::human_bytes;
+using cli::shorten;
+using cli::utf8_length;
 
 /// Makes text fit to be one line on IRC and in a log: no control characters, colours or direction marks; line breaks
 /// and tabs become spaces; bytes that are not UTF-8 become U+FFFD.
@@ -16,10 +23,6 @@ std::string clean_line(std::string_view text);
 std::vector<std::string> clean_lines(std::string_view text);
 /// Cuts a clean line into pieces of at most `room` bytes: between words where possible, never inside a character.
 std::vector<std::string> wrap(std::string_view line, std::size_t room);
-/// At most `most` characters, the last of them "…" if there were more.
-std::string shorten(const std::string& line, std::size_t most);
-/// The bytes of the character that `text` begins with; 0 if that is none.
-std::size_t utf8_length(std::string_view text);
 
 /// A nick or channel as IRC compares them; by the widest rule, RFC 1459's.
 std::string fold(std::string_view name);
@@ -28,10 +31,8 @@ bool matches(std::string_view mask, std::string_view text);
 
 /// "42 s", "3 min 5 s", "2 h 10 min", "4 d 3 h".
 std::string human_duration(std::chrono::seconds duration);
-/// "512 B", "17 MiB".
-std::string human_bytes(std::uint64_t bytes);
 /// "2026-01-31T12:00:00.250Z"
-std::string iso_time(std::chrono::system_clock::time_point time);
+std::string iso_time_ms(std::chrono::system_clock::time_point time);
 
 /// Whether it can be an agent's name: 1 to 30 letters, digits, - and _, beginning with a letter.
 bool is_agent_name(std::string_view name);

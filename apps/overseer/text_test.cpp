@@ -100,5 +100,6 @@ TEST_CASE("durations and sizes are said for people") {
   CHECK(human_bytes(512) == "512 B");
   CHECK(human_bytes(17 << 20) == "17 MiB");
   CHECK(human_bytes(std::uint64_t{3} << 29) == "1.5 GiB");
-  CHECK(iso_time(std::chrono::system_clock::time_point{std::chrono::milliseconds{1250}}) == "1970-01-01T00:00:01.250Z");
+  CHECK(iso_time_ms(std::chrono::system_clock::time_point{std::chrono::milliseconds{1250}}) ==
+        "1970-01-01T00:00:01.250Z");
 }

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
@@ -97,7 +96,7 @@ void systemctl(const std::vector<std::string>& words, bool user) {
   while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
   }
   if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-    throw Error{ErrorCode::Io, fmt::format("systemctl {} failed", fmt::join(words, " "))};
+    throw Error{ErrorCode::Io, fmt::format("systemctl {} failed; the unit file is written", fmt::join(words, " "))};
   }
 }
 
@@ -130,7 +129,7 @@ std::string to_unit_file(const Unit& unit, bool user_manager) {
   return text;
 }
 
-void install(const Unit& unit, const InstallOptions& options) {
+std::filesystem::path install(const Unit& unit, const InstallOptions& options) {
   const auto folder = unit_folder(options);
   const auto path = folder / (unit.name + ".service");
   std::error_code error;
@@ -144,12 +143,10 @@ void install(const Unit& unit, const InstallOptions& options) {
     if (!file) throw Error{ErrorCode::Io, fmt::format("'{}' cannot be written", path.native())};
   }
   std::filesystem::rename(beside, path);
-  std::puts(fmt::format("wrote {}", path.native()).c_str());
-  if (!options.enable) return;
+  if (!options.enable) return path;
   systemctl({"daemon-reload"}, options.user);
   systemctl({"enable", "--now", unit.name + ".service"}, options.user);
-  std::puts(fmt::format("started {}; see: systemctl {}status {}", unit.name, options.user ? "--user " : "", unit.name)
-                .c_str());
+  return path;
 }
 
 }  // namespace fireclaw::overseer

@@ -33,8 +33,8 @@ struct InstallOptions {
   bool enable = true;
 };
 
-/// Writes the unit file and, if wanted, enables and starts the service; prints what it did. Error(Io) with what
-/// systemctl said.
-void install(const Unit& unit, const InstallOptions& options);
+/// Writes the unit file and, if wanted, enables and starts the service; returns the file. Error(Io) if systemctl
+/// failed, which has then said why.
+std::filesystem::path install(const Unit& unit, const InstallOptions& options);
 
 }  // namespace fireclaw::overseer

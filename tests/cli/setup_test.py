@@ -138,6 +138,8 @@ class Setup(unittest.TestCase):
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+            if not self.home.exists():
+                continue
             images = subprocess.run(self.words("image", "list", "--json"), capture_output=True, text=True, timeout=60)
             for image in json.loads(images.stdout):
                 self.assertTrue((self.home / "images" / image["name"] / "manifest.json").exists())

@@ -42,6 +42,8 @@ class Workspaces(unittest.TestCase):
         self.assertIn(text, result.stderr.decode())
 
     def listed(self) -> list[dict[str, Any]]:
+        if not self.home.exists():
+            return []
         return json.loads(self.ok("list", "--json"))
 
     def members(self, name: str) -> dict[str, tarfile.TarInfo]:

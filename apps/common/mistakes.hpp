@@ -1,0 +1,12 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include <string>
+
+namespace fireclaw::cli {
+
+/// Why a command line could not be understood, and what would be right: one line for the user.
+std::string explain(const CLI::App& app, const CLI::ParseError& problem);
+
+}  // namespace fireclaw::cli

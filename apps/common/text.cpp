@@ -1,0 +1,116 @@
+#include "common/text.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+#include <fmt/format.h>
+
+namespace fireclaw::cli {
+namespace {
+
+/// How many letters must be put in, left out, replaced or swapped with the next to make one word of the other.
+std::size_t edits_between(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> before(b.size() + 1);
+  std::vector<std::size_t> last(b.size() + 1);
+  std::iota(last.begin(), last.end(), std::size_t{0});
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::vector<std::size_t> now(b.size() + 1, i);
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      now[j] = std::min({last[j] + 1, now[j - 1] + 1, last[j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1)});
+      const bool swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+      if (swapped) now[j] = std::min(now[j], before[j - 2] + 1);
+    }
+    before = std::move(last);
+    last = std::move(now);
+  }
+  return last.back();
+}
+
+}  // namespace
+
+std::size_t utf8_length(std::string_view text) {
+  if (text.empty()) return 0;
+  const auto byte = [&](std::size_t at) { return static_cast<unsigned char>(text[at]); };
+  const auto first = byte(0);
+  if (first < 0x80) return 1;
+  const std::size_t length = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
+  if (first < 0xC2 || first > 0xF4 || text.size() < length) return 0;
+  for (std::size_t i = 1; i < length; ++i) {
+    if ((byte(i) & 0xC0) != 0x80) return 0;
+  }
+  // Longer than needed, halves of surrogate pairs, and beyond the last character.
+  if ((first == 0xE0 && byte(1) < 0xA0) || (first == 0xED && byte(1) > 0x9F)) return 0;
+  if ((first == 0xF0 && byte(1) < 0x90) || (first == 0xF4 && byte(1) > 0x8F)) return 0;
+  return length;
+}
+
+std::size_t width(std::string_view text) {
+  std::size_t characters = 0;
+  while (!text.empty()) {
+    text.remove_prefix(std::max<std::size_t>(utf8_length(text), 1));
+    ++characters;
+  }
+  return characters;
+}
+
+std::string shorten(std::string_view line, std::size_t most) {
+  std::size_t at = 0;
+  std::size_t kept = 0;
+  for (std::size_t count = 0; at < line.size(); ++count) {
+    if (count == most) return std::string{line.substr(0, kept)} + "…";
+    at += std::max<std::size_t>(utf8_length(line.substr(at)), 1);
+    if (count + 1 < most) kept = at;
+  }
+  return std::string{line};
+}
+
+std::string printable(std::string_view text) {
+  std::string line;
+  while (!text.empty()) {
+    const auto length = utf8_length(text);
+    const auto byte = static_cast<unsigned char>(text.front());
+    const bool control = byte < 0x20 || byte == 0x7f || length == 0;
+    // The second set of control characters, which some terminals obey as well.
+    const bool late_control = length == 2 && byte == 0xc2 && static_cast<unsigned char>(text[1]) < 0xa0;
+    const auto taken = std::max<std::size_t>(length, 1);
+    for (const char c : text.substr(0, taken)) {
+      line += control || late_control ? fmt::format("\\x{:02x}", static_cast<unsigned char>(c)) : std::string(1, c);
+    }
+    text.remove_prefix(taken);
+  }
+  return line;
+}
+
+std::vector<std::string> wrap_words(std::string_view text, std::size_t columns) {
+  std::vector<std::string> lines{""};
+  while (!text.empty()) {
+    text.remove_prefix(std::min(text.find_first_not_of(' '), text.size()));
+    const auto word = text.substr(0, text.find(' '));
+    text.remove_prefix(word.size());
+    if (word.empty()) break;
+    if (!lines.back().empty() && width(lines.back()) + 1 + width(word) > columns) lines.emplace_back();
+    if (!lines.back().empty()) lines.back() += ' ';
+    lines.back() += word;
+  }
+  return lines;
+}
+
+std::string likely_meant(std::string_view word, const std::vector<std::string>& known) {
+  // Of one or two letters anything can be made.
+  const auto letters = word.find_first_not_of('-');
+  if (letters == std::string_view::npos || word.size() - letters < 3) return {};
+  const auto most = std::max<std::size_t>((word.size() - letters) / 3, 1);
+  std::string best;
+  auto fewest = most + 1;
+  for (const auto& candidate : known) {
+    const bool begun = candidate.starts_with(word);
+    const auto edits = begun ? 1 : edits_between(word, candidate);
+    if (edits < fewest) {
+      best = candidate;
+      fewest = edits;
+    }
+  }
+  return best;
+}
+
+}  // namespace fireclaw::cli

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace fireclaw::cli {
+
+/// The bytes of the UTF-8 character that `text` begins with; 0 if that is none.
+std::size_t utf8_length(std::string_view text);
+/// Characters, which is what a terminal's columns are for the texts that programs show.
+std::size_t width(std::string_view text);
+/// At most `most` characters, the last of them "…" if there were more.
+std::string shorten(std::string_view line, std::size_t most);
+/// On one line whatever was quoted, and without anything that a terminal would obey.
+std::string printable(std::string_view text);
+/// Lines of at most `columns` characters, broken between words; a longer word stands alone. At least one line.
+std::vector<std::string> wrap_words(std::string_view text, std::size_t columns);
+
+/// The one of `known` that somebody who wrote `word` may have meant; empty if none is like it.
+std::string likely_meant(std::string_view word, const std::vector<std::string>& known);
+
+}  // namespace fireclaw::cli

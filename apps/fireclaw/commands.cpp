@@ -1,0 +1,87 @@
+#include <filesystem>
+#include <string>
+
+#include <fmt/format.h>
+
+#include "command.hpp"
+#include "common/program.hpp"
+#include "common/style.hpp"
+
+namespace fireclaw::cli {
+namespace {
+
+constexpr const char* footer =
+    "Examples:\n"
+    "  fireclaw setup\n"
+    "  fireclaw run \"uname -a\"\n"
+    "  fireclaw agent start worker\n"
+    "  fireclaw doctor\n"
+    "\n"
+    "Exit status:\n"
+    "  0    What was asked for was done.\n"
+    "  1    doctor: something needed is missing.\n"
+    "  124  A command was ended after its --timeout.\n"
+    "  125  fireclaw itself failed, or did not understand what was asked for.\n"
+    "  126  A command in a machine could not be run; 127: was not found.\n"
+    "  128+N  Signal N ended it: Ctrl-C 130, SIGTERM 143.\n"
+    "  other  That of the command in the machine (run, agent exec, agent ssh).\n"
+    "\n"
+    "With --json a command prints one JSON document on standard output, and nothing else there. When it fails that is\n"
+    "{\"error\": {\"code\": ..., \"message\": ...}}, and the message is on standard error as well; the codes are "
+    "those\n"
+    "of the library (not_found, invalid_argument, timeout ...). Tables are cut to a terminal's width, never in a "
+    "pipe.\n"
+    "\n"
+    "Environment:\n"
+    "  FIRECLAW_HOME  The folder for everything, instead of ~/.fireclaw.\n"
+    "  FIRECLAW_NET  What a missing --net means: none, user or nat.\n"
+    "  FIRECLAW_CACHE  A folder that downloads are kept in.\n"
+    "  NO_COLOR  If set and not empty: no colour, which else headings, doctor's words and errors have on terminals.\n"
+    "  CLICOLOR_FORCE  If set and neither empty nor 0: colour also where there is no terminal.\n"
+    "  COLUMNS  How wide the terminal is, instead of what it says itself.\n"
+    "  http_proxy, https_proxy, no_proxy  For what is downloaded.\n"
+    "\n"
+    "Files:\n"
+    "  ~/.fireclaw  Everything; see --home.\n"
+    "  ~/.fireclaw/config.json  What is to be otherwise than by default; see fireclaw-config(5).";
+
+}  // namespace
+
+void add_json(CLI::App& command, Context& context) { command.add_flag("--json", context.json, "Print JSON"); }
+
+void add_commands(CLI::App& app, Context& context, Action& action) {
+  add_basics(app);
+  app.require_subcommand(1);
+  app.footer(footer);
+  add_host_arguments(app, context.host);
+
+  add_run(app, context, action);
+  add_setup(app, context, action);
+  add_doctor(app, context, action);
+  add_snapshot(app, context, action);
+  add_image(app, context, action);
+  add_agent(app, context, action);
+  add_vm(app, context, action);
+  add_network(app, context, action);
+  add_workspace(app, context, action);
+  add_gc(app, context, action);
+  add_bench(app, context, action);
+  add_programs(app, context, action);
+}
+
+Host Context::open_host() const {
+  const auto home = home_of(host);
+  if (!std::filesystem::exists(home)) {
+    throw Error{ErrorCode::NotFound, fmt::format("there is no folder '{}' yet; run: fireclaw setup", home.native())};
+  }
+  return make_host();
+}
+
+Host Context::make_host() const {
+  const auto log = [shown = verbose ? LogLevel::Debug : LogLevel::Warning](LogLevel level, std::string_view message) {
+    if (level >= shown) print_message("fireclaw", message);
+  };
+  return Host::open(host_options(host, log));
+}
+
+}  // namespace fireclaw::cli

@@ -1,0 +1,51 @@
+#include "known_names.hpp"
+
+#include <filesystem>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "fireclaw/fireclaw.hpp"
+
+namespace fireclaw::cli {
+namespace {
+
+std::vector<Candidate> names_in(const Host& host, std::string_view type) {
+  std::vector<Candidate> names;
+  if (type == "IMAGE") {
+    for (const auto& image : Image::list(host)) names.push_back({image.name, image.source});
+  } else if (type == "SNAPSHOT") {
+    for (const auto& one : Snapshot::list(host)) {
+      names.push_back({one.name, fmt::format("{}, {}", one.image, one.engine)});
+    }
+  } else if (type == "VM") {
+    for (const auto& machine : VM::list(host)) {
+      names.push_back({machine.id, machine.agent.empty() ? machine.image : "agent " + machine.agent});
+    }
+  } else if (type == "WORKSPACE") {
+    for (const auto& one : Workspace::list(host)) names.push_back({one.name, {}});
+  } else if (type == "AGENT") {
+    for (const auto& agent : AgentManager{host}.list()) {
+      names.push_back({agent.name, fmt::format("{}, {}", agent.template_name, to_string(agent.state))});
+    }
+  } else if (type == "TEMPLATE") {
+    for (const auto& from : AgentManager{host}.templates()) names.push_back({from.name, from.description});
+  }
+  return names;
+}
+
+}  // namespace
+
+Names known_names(HostArguments arguments) {
+  return [arguments = std::move(arguments)](std::string_view type) -> std::vector<Candidate> {
+    try {
+      // Opening a home folder would make it.
+      if (!std::filesystem::is_directory(home_of(arguments) / "locks")) return {};
+      return names_in(Host::open(host_options(arguments, [](LogLevel, std::string_view) {})), type);
+    } catch (const std::exception&) {
+      return {};
+    }
+  };
+}
+
+}  // namespace fireclaw::cli
