@@ -32,9 +32,8 @@ constexpr const char* program = "fireclaw-mcp";
 
 constexpr const char* footer =
     "It speaks the Model Context Protocol, versions 2024-11-05 to 2026-07-28, on standard input and output, and is\n"
-    "started by the client, whose configuration names it. What is said here holds for whatever the client asks for. "
-    "When\n"
-    "it closes standard input, all machines end.\n\n"
+    "started by the client, whose configuration names it. What is said here holds for whatever the client asks for.\n"
+    "When it closes standard input, all machines end.\n\n"
     "In a client's configuration:\n"
     "  {\"mcpServers\": {\"fireclaw\": {\"command\": \"fireclaw\", \"args\": [\"mcp\"]}}}\n\n"
     "Exit status:\n"
@@ -156,8 +155,7 @@ void add_network_options(CLI::App& app, Arguments& arguments) {
       ->capture_default_str()
       ->group(group);
   app.add_option("--egress", arguments.egress,
-                 "With nat, what is reached outside; default: internet, with --allow "
-                 "allowlist")
+                 "With nat, what is reached outside; default: internet, with --allow allowlist")
       ->type_name("internet|allowlist|none")
       ->group(group);
   app.add_option("--allow", arguments.allow, "A destination: CIDR, address or host name, each with or without :PORT")

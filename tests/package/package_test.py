@@ -109,6 +109,15 @@ class Package(unittest.TestCase):
         self.assertTrue(os.access(guestd, os.X_OK))
         self.assertNotIn("INTERP", output("readelf", "-lW", guestd))
 
+    def test_the_manual_and_what_completes_lines_are_there(self) -> None:
+        share = self.prefix / "share"
+        for file in ("man/man1/fireclaw.1", "man/man1/fireclaw-run.1", "man/man1/fireclaw-overseer.1",
+                     "man/man5/fireclaw-config.5", "bash-completion/completions/fireclaw",
+                     "bash-completion/completions/fireclaw-overseer", "zsh/site-functions/_fireclaw",
+                     "fish/vendor_completions.d/fireclaw.fish", "fish/vendor_completions.d/fireclaw-overseer.fish"):
+            self.assertTrue((share / file).is_file(), file)
+        self.assertIn(f"fireclaw {self.version}", (share / "man/man1/fireclaw.1").read_text())
+
     def test_what_goes_into_images_for_agents_is_there(self) -> None:
         agent = self.prefix / "share/fireclaw/agent"
         self.assertTrue((agent / "bot/__main__.py").is_file())
