@@ -8,6 +8,7 @@
 //   flood KIB       writes KIB kibibytes to the console, then answers "ok"
 //   reboot          ends the machine
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/inotify.h>
 #include <sys/mount.h>
@@ -57,6 +58,15 @@ void load_modules() {
   for (const auto& module : left) say("cannot load " + module.string() + "\n");
 }
 
+// A port's node is there a moment before the port is.
+int open_port(const std::string& node) {
+  for (;;) {
+    const int fd = ::open(node.c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK);
+    if (fd >= 0 || errno != ENXIO) return fd;
+    ::sched_yield();
+  }
+}
+
 // Opens the four ports once the kernel has made their nodes, which it does some time after the driver is loaded.
 std::vector<Port> open_ports() {
   const int watch = ::inotify_init1(IN_CLOEXEC);
@@ -69,7 +79,7 @@ std::vector<Port> open_ports() {
     }
     if (names.size() == port_count) {
       std::vector<Port> ports;
-      for (const auto& name : names) ports.push_back({::open(name.c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK), {}, {}});
+      for (const auto& name : names) ports.push_back({open_port(name), {}, {}});
       ::close(watch);
       return ports;
     }
