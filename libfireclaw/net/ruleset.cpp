@@ -278,6 +278,10 @@ std::string tables(const NetworkPolicy& policy, std::string_view policy_chain) {
     type filter hook input priority filter; policy accept;
     iifname "{bridge}" goto to_gateway
   }}
+  chain output {{
+    type filter hook output priority filter; policy accept;
+    oifname "{taps}*" drop
+  }}
   chain from_vm {{
     oifname "{bridge}" drop
     ct state invalid drop

@@ -1,7 +1,9 @@
 // What the firewall does, shown with packets: guests behind veth pairs, a host, and an "internet" next to it.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
+#include <netinet/in.h>
 #include <poll.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <functional>
@@ -447,6 +449,25 @@ TEST_CASE("a port whose machine the firewall does not know is closed") {
   Udp known{other.inside, "0.0.0.0", 0};
   known.send(gateway, dns, "from a machine");
   CHECK(name_server.until("from a machine").empty());
+}
+
+TEST_CASE("what the host has to say goes over the bridge, never straight out of a port") {
+  Lab lab;
+  auto& guest = lab.add_guest(2, Egress::Internet);
+  lab.host.in([&] {
+    // As its kernel does with IPv6's multicast reports, or a program that was told of the interface.
+    const sys::Fd socket{sys::check(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket")};
+    const int yes = 1;
+    const auto port = guest.vm.tap.str();
+    sys::check(::setsockopt(socket.get(), SOL_SOCKET, SO_BROADCAST, &yes, sizeof yes), "SO_BROADCAST");
+    sys::check(::setsockopt(socket.get(), SOL_SOCKET, SO_BINDTODEVICE, port.c_str(), port.size()), "SO_BINDTODEVICE");
+    sockaddr_in everyone{};
+    everyone.sin_family = AF_INET;
+    everyone.sin_port = htons(7);
+    everyone.sin_addr.s_addr = INADDR_BROADCAST;
+    CHECK(::sendto(socket.get(), "hello", 5, 0, reinterpret_cast<const sockaddr*>(&everyone), sizeof everyone) == -1);
+    CHECK(errno == EPERM);
+  });
 }
 
 TEST_CASE("a guest has no IPv6: not to the host, not through it, not from it") {
