@@ -109,9 +109,15 @@ void await_sent(QmpClient& qmp, const Wait& wait) {
   }
 }
 
+/// The end of a migration is told a moment before QEMU lets the machine go on.
+void await_finished(QmpClient& qmp, const Wait& wait) {
+  while (qmp.execute("query-status", {}, wait).at("status").as_string() == "finish-migrate") continue;
+}
+
 void send_state(QmpClient& qmp, int fd, bool with_ram, const Wait& wait) {
   start_sending(qmp, fd, with_ram, wait);
   await_sent(qmp, wait);
+  await_finished(qmp, wait);
 }
 
 void require_paused(QmpClient& qmp, const Wait& wait) {
