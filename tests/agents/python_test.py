@@ -98,7 +98,7 @@ class Agents(Crew):
         second = agents.restart("ben")
         self.assertNotEqual(first.vm, second.vm)
         self.assertTrue(second.online and is_gone(first.engine_pid))
-        self.assertEqual(agents.reconcile(), fireclaw.ReconcileReport(["ben"], [], [], []))
+        self.assertEqual(agents.reconcile(), fireclaw.ReconcileReport(["ben"], [], [], [], []))
         with self.assertRaises(fireclaw.InvalidStateError):
             agents.remove("ben")
 

@@ -94,8 +94,8 @@ vm.close()
 pool = fireclaw.Pool.create(host, fireclaw.PoolConfig(size=1))
 first = pool.take()
 pid = vm.info().engine_pid
-say("up", pid)
 try:
+    say("up", pid)
     while True:
         pool.take(timeout=1000).close()
 except KeyboardInterrupt:
