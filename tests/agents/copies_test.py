@@ -98,23 +98,6 @@ class Forking(Copies):
         self.assertTrue(restarted["online"])
         self.assertEqual(ok("agent", "exec", "ada", "cat /workspace/shared"), "hers\n")
 
-    def test_what_the_first_was_asked_is_answered_by_the_first_alone(self) -> None:
-        alice = self.human()
-        # Names of its own: the server may take the dead agents of other tests for alive.
-        self.start("quick", "--name", "first")
-        alice.say("#agents", "first: hi")
-        alice.hears("first", "#agents", "", ANSWER_SECONDS)
-        self.llm.rules({"reply": {"content": "Slowly.", "delay": 15}})
-        asked = len(self.llm.requests)
-        alice.say("#agents", "first: what is it?")
-        self.llm.wait_for_requests(asked + 1, ANSWER_SECONDS)
-        self.assertTrue(fork("first", "second")["online"])
-        self.assertEqual(alice.hears("first", "#agents", "alice", ANSWER_SECONDS), "alice: Slowly.")
-        self.llm.rules({"reply": {"content": "Done."}})
-        alice.say("#agents", "second: and you?")
-        self.assertEqual(alice.hears("second", "#agents", "alice", ANSWER_SECONDS), "alice: Done.")
-        self.assertFalse([line for line in alice.received if crew.matches(r"^:?second!.*Slowly", line)])
-
     def test_a_copy_of_a_copy_and_of_a_paused_agent_and_without_a_bridge(self) -> None:
         self.start("quick", "--net", "user")
         self.assertTrue(fork("quick", "ada", "--model", "other")["online"])
