@@ -18,6 +18,7 @@ from pathlib import Path
 from office import PROGRAM, NotifySocket, Office, eventually, run
 
 # office has set the path to these.
+import atheme  # noqa: E402
 import inspircd  # noqa: E402
 import ngircd  # noqa: E402
 from fake_irc import FakeIrc  # noqa: E402
@@ -429,6 +430,66 @@ class OtherServer(Office):
                 alice.hears("overseer", "#control", f"line {index} of worker$")
             overseer.end()
             alice.expect(r"overseer!\S+ QUIT :.*agents go on")
+
+
+@unittest.skipIf(inspircd.PATH is None or atheme.PATH is None, "inspircd or atheme-services is not installed")
+class Accounts(Office):
+    def setUp(self) -> None:
+        super().setUp()
+        server = inspircd.Inspircd(self.folder, services=True)
+        self.addCleanup(server.stop)
+        self.addCleanup(atheme.Atheme(self.folder, server).stop)
+        self.port = server.port
+
+    def test_operators_are_known_by_their_accounts_whatever_they_are_called(self) -> None:
+        alice, mallory = self.human(), self.human("mallory")
+        alice.register("sesame")
+        self.overseer("--operator", "account:Alice")
+        self.greeted(alice)
+        refused = "mallory: you may not give commands here"
+        mallory.say("#control", "!invoke worker")
+        mallory.hears("overseer", "#control", refused)
+        alice.say("#control", "!invoke worker")
+        alice.hears("overseer", "#control", STARTED)
+        # A nick is anybody's.
+        alice.send("NICK ally")
+        mallory.expect(r"alice!\S+ NICK :?ally")
+        mallory.send("NICK alice")
+        mallory.expect(r"mallory!\S+ NICK :?alice")
+        mallory.say("overseer", "!destroy worker")
+        alice.say("overseer", "!list")
+        alice.hears("overseer", "ally", r"worker \[")
+        mallory.say("NickServ", "IDENTIFY alice wrong")
+        mallory.expect("NickServ!.*Invalid password")
+        mallory.say("overseer", "!destroy worker")
+        mallory.say("NickServ", "IDENTIFY alice sesame")
+        mallory.expect(r"\S+ 900 ")
+        mallory.say("overseer", "!destroy worker")
+        mallory.hears("overseer", "alice", 'Agent "worker" destroyed')
+        # Refusals that come one after another are written down once.
+        self.assertEqual([(entry["command"], entry.get("account"), entry["result"]) for entry in self.audit()
+                          if entry["who"].startswith(("mallory!", "alice!"))],
+                         [("!invoke worker", None, "refused"), ("!invoke worker", "alice", "done"),
+                          ("!destroy worker", None, "refused"), ("!destroy worker", "alice", "done")])
+
+    def test_it_logs_in_and_takes_its_nick_from_a_connection_of_its_own_that_is_dead(self) -> None:
+        alice, dead = self.human(), self.human("overseer")
+        dead.register("sesame")
+        self.overseer("--operator", "alice!*@*", sasl_user="overseer", sasl_password="sesame", regain_s=600)
+        alice.expect(r"overseer_!\S+ JOIN")
+        alice.expect(r"overseer!\S+ QUIT .*GHOST")
+        alice.expect(r"overseer_!\S+ NICK :?overseer$")
+        alice.say("overseer", "!version")
+        alice.hears("overseer", "alice", "fireclaw")
+        alice.send("WHOIS overseer")
+        alice.expect(r"\S+ 330 alice overseer overseer ")
+
+    def test_it_does_not_come_in_without_its_account(self) -> None:
+        alice, owner = self.human(), self.human("owner")
+        owner.register("sesame")
+        overseer = self.overseer("--operator", "alice!*@*", sasl_user="owner", sasl_password="wrong")
+        eventually(lambda: "SASL login as 'owner' failed" in overseer.log())
+        self.assertEqual(alice.nicks("#control"), ["alice", "owner"])
 
 
 class PrivateServer(Office):

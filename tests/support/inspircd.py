@@ -8,6 +8,10 @@ import socket
 import subprocess
 from typing import Optional
 
+# The server that services say they are, and what both sides of the link say first.
+SERVICES = "services.test"
+SERVICES_PASSWORD = "link"
+
 PATH = shutil.which("inspircd", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
 
 _CONFIG = """<server name="irc.test" description="test server" network="TestNet">
@@ -28,19 +32,35 @@ _CONFIG = """<server name="irc.test" description="test server" network="TestNet"
 <module name="ircv3_accounttag">
 <module name="services_account">
 """
+_SERVICES = """<module name="sasl">
+<module name="spanningtree">
+<bind address="127.0.0.1" port="{port}" type="servers">
+<sasl target="{name}">
+<uline server="{name}" silent="yes">
+<link name="{name}" ipaddr="127.0.0.1" port="{port}" allowmask="127.0.0.1" sendpass="{password}" recvpass="{password}">
+"""
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
 
 
 class Inspircd:
     """Owns the process."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, services: bool = False) -> None:
+        """With `services` it lets them in at a port of their own; without them there is no SASL."""
         assert PATH is not None
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port: int = probe.getsockname()[1]
+        self.port = _free_port()
+        self.services_port = _free_port() if services else 0
         self._folder = folder
         path = os.path.join(folder, "inspircd.conf")
         with open(path, "w", encoding="ascii") as file:
             file.write(_CONFIG.format(port=self.port, folder=folder, user="root" if os.getuid() == 0 else ""))
+            if services:
+                file.write(_SERVICES.format(port=self.services_port, name=SERVICES, password=SERVICES_PASSWORD))
         with open(os.path.join(folder, "output"), "ab") as output:
             self._process: Optional[subprocess.Popen[bytes]] = subprocess.Popen(
                 [PATH, "--nofork", "--config", path, "--runasroot"], stdin=subprocess.DEVNULL, stdout=output, stderr=output)

@@ -90,6 +90,11 @@ class Human:
         self.expect(until, timeout)
         return [line.lstrip(":") for line in self.received[start : self._read]]
 
+    def register(self, password: str) -> None:
+        """Makes an account of its nick with the network's services, and is logged in to it then."""
+        self.say("NickServ", f"REGISTER {password} {self.nick}@irc.test")
+        self.expect(r"\S+ 900 ")
+
     def nicks(self, channel: str) -> List[str]:
         self.send(f"NAMES {channel}")
         line = self.expect(rf"\S+ 353 \S+ . {re.escape(channel)} :")
