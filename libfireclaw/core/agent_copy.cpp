@@ -27,7 +27,9 @@ state::AgentRecord settings_of(state::AgentRecord agent) {
 
 }  // namespace
 
-Purpose::Continuation AgentCopy::continuation() const { return {record, files, disks.scratch, draft.has_value()}; }
+Purpose::Continuation AgentCopy::continuation() const {
+  return {record, files, disks.scratch, draft.has_value(), workspace};
+}
 
 AgentCopy copy_agent(VM::Impl& machine, const state::AgentRecord& agent, const std::string& name, Deadline deadline) {
   const auto& host = *machine.host;
@@ -90,8 +92,8 @@ void require_no_workspace(const Host::Impl& host, const std::string& name) {
                           name)};
 }
 
-void give_workspace(const Host::Impl& host, const AgentCopy& copy, const std::string& name) {
-  const auto lock = lock_workspace(host, name, "making it");
+void give_workspace(const Host::Impl& host, AgentCopy& copy, const std::string& name) {
+  auto lock = lock_workspace(host, name, "making it");
   require_no_workspace(host, name);
   auto draft = host.workspaces.draft(name);
   const auto disk = draft.path() / "disk.ext4";
@@ -104,6 +106,8 @@ void give_workspace(const Host::Impl& host, const AgentCopy& copy, const std::st
   const auto& saved = *copy.record.agent;
   host.workspaces.publish(std::move(draft),
                           {name, std::chrono::system_clock::now(), saved.workspace_uid, saved.workspace_gid});
+  copy.workspace = std::make_shared<WorkspaceDisk>(
+      WorkspaceDisk{host.workspaces.disk(name), saved.workspace_bytes, std::move(lock)});
 }
 
 }  // namespace fireclaw::core

@@ -1,12 +1,14 @@
 #pragma once
 
 #include <chrono>
+#include <memory>
 #include <optional>
 #include <string>
 
 #include "base/deadline.hpp"
 #include "core/purpose.hpp"
 #include "core/vm_impl.hpp"
+#include "core/workspace_disk.hpp"
 #include "state/agents.hpp"
 #include "state/snapshots.hpp"
 
@@ -19,6 +21,8 @@ struct AgentCopy {
   state::SavedDisks disks;
   /// Keeps the files, which are nobody else's then. nullopt: they are a snapshot's.
   std::optional<state::SnapshotDraft> draft;
+  /// Since give_workspace(): reserved for the machine that goes on from here.
+  std::shared_ptr<WorkspaceDisk> workspace;
   /// How long the agent's machine stood still for it.
   std::chrono::nanoseconds stood_still{0};
 
@@ -35,7 +39,7 @@ AgentCopy open_copy(const Host::Impl& host, const std::string& name);
 
 /// Error(AlreadyExists) if there is a workspace of that name.
 void require_no_workspace(const Host::Impl& host, const std::string& name);
-/// Makes the copy's workspace the one of that name. Error(AlreadyExists).
-void give_workspace(const Host::Impl& host, const AgentCopy& copy, const std::string& name);
+/// Makes the copy's workspace the one of that name, and keeps it reserved. Error(AlreadyExists).
+void give_workspace(const Host::Impl& host, AgentCopy& copy, const std::string& name);
 
 }  // namespace fireclaw::core

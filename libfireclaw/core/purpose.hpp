@@ -3,9 +3,11 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 
+#include "core/workspace_disk.hpp"
 #include "guest/session.hpp"
 #include "state/snapshots.hpp"
 #include "vmm/spec.hpp"
@@ -30,14 +32,17 @@ struct Purpose {
   /// never in one that was restored, where it is done already. What it starts must therefore wait for the disks.
   std::function<void(guest::Session&)> prepare;
 
-  /// The machine goes on from here, and from nowhere else: with this memory, this scratch disk, and a workspace (which
-  /// VMConfig names) that holds what that machine's held.
+  /// The machine goes on from here, and from nowhere else: with this memory, this scratch disk, and this workspace
+  /// (which VMConfig names).
   struct Continuation {
     state::SnapshotRecord record;
     vmm::SnapshotFiles files;
     std::filesystem::path scratch;
     /// The scratch disk is for this machine alone: it is moved, not copied.
     bool take_scratch = false;
+    /// It holds what that machine's held, byte for byte: the guest has it mounted, so nobody may check or repair it in
+    /// between. The machine takes the claim from here.
+    std::shared_ptr<WorkspaceDisk> workspace;
   };
   std::optional<Continuation> continues;
 

@@ -113,7 +113,8 @@ MachineDisks::MachineDisks(const Host::Impl& host, const VMConfig& config, const
       return;
     case Purpose::Kind::Use:
       if (config.workspace.empty()) return;
-      workspace_.emplace(claim_workspace(host, config.workspace));
+      workspace_.emplace(purpose.continues ? std::move(*purpose.continues->workspace)
+                                           : claim_workspace(host, config.workspace));
       sizes_.workspace_bytes = std::filesystem::file_size(workspace_->image);
       return;
   }

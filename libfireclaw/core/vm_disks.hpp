@@ -41,8 +41,9 @@ std::string to_text(const DiskSizes& sizes);
 /// until the engine has it. The files that are the machine's own are in its folder, and end with that.
 class MachineDisks {
  public:
-  /// Checks the configuration and claims the workspace; a machine that is only to be saved (Purpose::save) gets blank
-  /// disks of the same sizes instead, and claims nothing. Throws as claim_workspace() does.
+  /// Checks the configuration and claims the workspace, or takes the claim that Purpose::continues brings along; a
+  /// machine that is only to be saved (Purpose::save) gets blank disks of the same sizes instead, and claims nothing.
+  /// Throws as claim_workspace() does.
   MachineDisks(const Host::Impl& host, const VMConfig& config, const Purpose& purpose);
 
   [[nodiscard]] const DiskSizes& sizes() const { return sizes_; }

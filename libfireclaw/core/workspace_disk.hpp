@@ -14,7 +14,7 @@
 /// The disks of workspaces, and who may use them: always one at a time, a machine or a process that works on the file.
 namespace fireclaw::core {
 
-/// A workspace's disk, sound, and the lock that reserves it.
+/// A workspace's disk, and the lock that reserves it.
 struct WorkspaceDisk {
   std::filesystem::path image;
   std::uint64_t bytes = 0;

@@ -109,6 +109,43 @@ class Forking(Copies):
         ok("agent", "resume", "ada")
         self.assertEqual(ok("agent", "exec", "ada", "uname -n"), "ada\n")
 
+    def test_what_the_first_was_asked_is_answered_by_the_first_alone(self) -> None:
+        alice = self.human()
+        # Names of its own: the server may take the dead agents of other tests for alive.
+        self.start("quick", "--name", "first")
+        alice.say("#agents", "first: hi")
+        alice.hears("first", "#agents", "alice: Hello!", ANSWER_SECONDS)
+        self.llm.rules({"reply": {"content": "Slowly.", "delay": 15}})
+        asked = len(self.llm.requests)
+        alice.say("#agents", "first: what is it?")
+        self.llm.wait_for_requests(asked + 1, ANSWER_SECONDS)
+        self.assertTrue(fork("first", "second")["online"])
+        self.assertEqual(alice.hears("first", "#agents", "alice", ANSWER_SECONDS), "alice: Slowly.")
+        self.llm.rules({"reply": {"content": "Done."}})
+        alice.say("#agents", "second: and you?")
+        self.assertEqual(alice.hears("second", "#agents", "alice", ANSWER_SECONDS), "alice: Done.")
+        self.assertFalse([line for line in alice.received if crew.matches(r"^:?second!.*Slowly", line)])
+
+    def test_a_workspace_is_the_same_to_the_copy_that_has_it_mounted_and_survives_its_end(self) -> None:
+        self.start("quick")
+        # A file without a name, which a process still holds.
+        process = ok("agent", "exec", "quick", "nohup sh -c 'exec 3>/workspace/held; rm /workspace/held; "
+                     "head -c 3000000 /dev/urandom >&3; touch /tmp/held; while sleep 1; do :; done' >/dev/null 2>&1 & echo $!").strip()
+        eventually(lambda: fireclaw("agent", "exec", "quick", "test -e /tmp/held").returncode == 0)
+        ok("agent", "exec", "quick", "mkdir /workspace/many; for n in $(seq 100); do echo $n > /workspace/many/$n; done; sync")
+        info = fork("quick", "ada")
+        held = [ok("agent", "exec", name, "-u", "root", "--", "sh", "-c",
+                   f"sync; echo 3 > /proc/sys/vm/drop_caches; sha256sum < /proc/{process}/fd/3") for name in ("quick", "ada")]
+        self.assertEqual(held[0], held[1])
+        ok("agent", "exec", "ada", "cd /workspace/many; for n in $(seq 100); do mv $n new-$n; done; sync; "
+                                   "for n in $(seq 400); do echo $n > late-$n; done; sync -f .")
+        os.kill(info["engine_pid"], signal.SIGKILL)
+        eventually(lambda: crew.is_gone(info["engine_pid"]))
+        # What any machine leaves that is cut off: no more than that.
+        self.assertRegex(ok("workspace", "check", "ada"), r"^repaired: recovering journal; Clearing orphaned inode [^;]*\n$")
+        ok("agent", "restart", "ada")
+        self.assertEqual(ok("agent", "exec", "ada", "cd /workspace/many; ls | wc -l; cat new-77 late-399"), "500\n77\n399\n")
+
     def test_what_cannot_be_copied_is_refused_and_leaves_nothing(self) -> None:
         self.start("quick")
         self.start("quick", "--name", "there")
