@@ -202,6 +202,8 @@ TEST_CASE("a unit file quotes what systemd would take for its own") {
   CHECK_FALSE(has(user, "CapabilityBoundingSet"));
   unit.runs_machines = false;
   CHECK_FALSE(has(to_unit_file(unit, false), "KillMode"));
+  // It sets the bridge's.
+  CHECK_FALSE(has(to_unit_file(unit, false), "ProtectKernelTunables"));
   unit.command.emplace_back("a\nExecStartPre=/bin/evil");
   CHECK_THROWS_AS(to_unit_file(unit, false), Error);
 }

@@ -58,10 +58,11 @@ CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_BIND_SERVICE CAP_DAC_OVERRIDE
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK AF_VSOCK AF_PACKET
 )";
 
+/// After a reboot it is the server that makes the bridge, with its firewall and its settings below /proc/sys. ngircd is
+/// nobody's, so that ending it takes a capability.
 constexpr std::string_view for_servers = R"(PrivateDevices=yes
 ProtectKernelModules=yes
-ProtectKernelTunables=yes
-CapabilityBoundingSet=CAP_NET_ADMIN CAP_SETUID CAP_SETGID CAP_DAC_OVERRIDE
+CapabilityBoundingSet=CAP_NET_ADMIN CAP_SETUID CAP_SETGID CAP_DAC_OVERRIDE CAP_KILL
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
 )";
 

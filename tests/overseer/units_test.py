@@ -1,18 +1,75 @@
-"""The unit files that are installed, judged by systemd's own tools, which need no systemd that runs."""
+"""The unit files that are installed, judged by systemd's own tools, which need no systemd that runs, and by what the
+programs can do within them."""
 
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
+import signal
+import socket
 import subprocess
+import sys
 import tempfile
 import unittest
 from pathlib import Path
-from typing import List
+from typing import Dict, List
 
-PROGRAM = os.environ["FIRECLAW_OVERSEER"]
+from office import PROGRAM, NotifySocket
+
 # In tenths of systemd's points, of which fewer are better; none of this confinement would be 96.
-MOST_EXPOSED = {"fireclaw-overseer": 60, "fireclaw-irc": 52}
+MOST_EXPOSED = {"fireclaw-overseer": 60, "fireclaw-irc": 54}
+
+# Whose processes end with the first of them.
+NAMESPACES = ["unshare", "--net", "--mount", "--propagation", "private", "--pid", "--mount-proc", "--fork", "--kill-child"]
+
+
+def settings_of(file: str) -> Dict[str, str]:
+    return dict(line.split("=", 1) for line in Path(file).read_text().splitlines() if "=" in line)
+
+
+def words_of(value: str) -> List[str]:
+    return [word.replace("%%", "%").replace("$$", "$") for word in shlex.split(value)]
+
+
+def confine(unit: Dict[str, str]) -> None:
+    """Takes from the mounts of this process, which must be its own, what the unit's protection takes from a service's."""
+    def remount(path: str, how: str) -> None:
+        subprocess.run(["mount", "-o", f"remount,bind,{how}", path], check=True)
+
+    def make_mount(path: str, how: str) -> None:
+        subprocess.run(["mount", "--bind", path, path], check=True)
+        remount(path, how)
+
+    assert unit["ProtectSystem"] == "strict"
+    mounts = [line.split()[4].encode().decode("unicode_escape") for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    for path in dict.fromkeys(mounts):
+        if not path.startswith(("/proc", "/sys", "/dev")):
+            remount(path, "ro")
+    for path in words_of(unit["ReadWritePaths"]):
+        make_mount(path, "rw")
+    if unit.get("ProtectKernelTunables") == "yes":
+        make_mount("/proc/sys", "ro")
+
+
+def serve_confined(file: str) -> None:
+    """Runs the unit of the IRC server in the namespaces that this process was started in, and calls at the gateway."""
+    unit = settings_of(file)
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    systemd = NotifySocket(file + ".notify")
+    confine(unit)
+    capabilities = ",".join("+" + name.removeprefix("CAP_").lower() for name in unit["CapabilityBoundingSet"].split())
+    server = subprocess.Popen(["setpriv", "--no-new-privs", f"--bounding-set=-all,{capabilities}", *words_of(unit["ExecStart"])],
+                              stdout=subprocess.DEVNULL, env={**os.environ, "NOTIFY_SOCKET": file + ".notify"})
+    try:
+        systemd.wait_for("READY=1")
+        with socket.create_connection(("172.16.0.1", 6667), 10) as client:
+            client.sendall(b"NICK alice\r\nUSER alice 0 * :alice\r\n")
+            client.settimeout(10)
+            print(client.makefile().readline())
+    finally:
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(10) == 0
 
 
 class Units(unittest.TestCase):
@@ -57,8 +114,20 @@ class Units(unittest.TestCase):
                                   capture_output=True, text=True)
             self.assertEqual(done.returncode, 0, done.stdout[-200:] + done.stderr)
 
+    def test_the_server_makes_the_agents_network_within_what_its_unit_leaves_it(self) -> None:
+        if subprocess.run([*NAMESPACES, "true"], capture_output=True).returncode != 0:
+            self.skipTest("no namespaces of its own can be had here")
+        server, _ = self.write()
+        done = subprocess.run([*NAMESPACES, sys.executable, __file__, "serve-confined", server], capture_output=True, text=True,
+                              timeout=50)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("irc.fireclaw", done.stdout)
+
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["serve-confined"]:
+        serve_confined(sys.argv[2])
+        raise SystemExit(0)
     if shutil.which("systemd-analyze") is None:
         print("skipped: systemd-analyze is not installed")
         raise SystemExit(77)
