@@ -71,7 +71,8 @@ class Instance {
   virtual void snapshot(const SnapshotFiles& files, Deadline deadline) = 0;
   /// The same of a machine that runs, and runs on: its CPUs stand still only for as long as it takes to see what they
   /// have written. `copy_drives` is called once meanwhile: what is on its writable drives then belongs to the snapshot.
-  /// The machine also runs on if this throws, or `copy_drives`. Returns how long it stood still.
+  /// The machine also runs on if this throws, or `copy_drives`, unless it throws StandsStill. Returns how long it stood
+  /// still.
   virtual std::chrono::nanoseconds snapshot_running(const SnapshotFiles& files,
                                                     const std::function<void()>& copy_drives, Deadline deadline) = 0;
   /// A connection to guestd. After a cold start it may return before the guest has booted (bytes wait) or once the

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 #include <poll.h>
 
+#include <sstream>
 #include <thread>
 
 #include "contract/engine_fixture.hpp"
@@ -42,6 +43,43 @@ vmm::LaunchSpec clone_spec(const EngineFixture& fixture, const std::string& id) 
 json::Value engine_config(const vmm::Instance& instance) {
   auto api = http::Client::over_unix_socket(instance.record().run_dir / "api.sock");
   return json::Value::parse(api.send({"GET", "/vm/config", {}}, {Deadline::after(5s), {}, 1 << 20}).body, "config");
+}
+
+std::string state_of(const vmm::Instance& instance) {
+  auto api = http::Client::over_unix_socket(instance.record().run_dir / "api.sock");
+  return json::Value::parse(api.send({"GET", "/", {}}, {Deadline::after(5s), {}, 1 << 20}).body, "state")
+      .at("state")
+      .as_string();
+}
+
+/// A machine whose guest has answered once, of a stand-in that keeps what it is asked from now on.
+std::unique_ptr<vmm::Instance> launch_recorded(const EngineFixture& fixture, const std::string& knobs,
+                                               const std::string& version) {
+  const auto file = fixture.directory.path() / "requests";
+  fixture.set_knobs(knobs + "requests=" + file.string() + "\n");
+  auto instance = fixture.driver(version)->launch(fixture.spec("recorded"), fixture.soon());
+  CHECK(round_trip(instance->connect_guest(Deadline::after(10s), {}).stream.get(), "hi\n") == "hi\n");
+  std::filesystem::remove(file);
+  return instance;
+}
+
+/// What the machine of launch_recorded() was told, in one line: "Paused create Resumed ".
+std::string requests(const EngineFixture& fixture) {
+  const auto file = fixture.directory.path() / "requests";
+  std::string told;
+  if (!std::filesystem::exists(file)) return told;
+  std::istringstream lines{sys::read_file(file)};
+  for (std::string line; std::getline(lines, line);) {
+    for (const std::string_view word : {"Paused", "Resumed"}) {
+      if (line.starts_with("PATCH /vm ") && line.find(word) != std::string::npos) told += std::string{word} + " ";
+    }
+    if (line.starts_with("PUT /snapshot/create ")) told += "create ";
+  }
+  return told;
+}
+
+bool goes_on(vmm::Instance& instance) {
+  return round_trip(instance.connect_guest(Deadline::after(5s), {}).stream.get(), "on\n") == "on\n";
 }
 
 TEST_CASE_FIXTURE(EngineFixture, "any number of clones run at once, each with its own drive and sockets") {
@@ -148,6 +186,117 @@ TEST_CASE_FIXTURE(EngineFixture, "an engine that dies or hangs while it saves le
   const auto instance = driver()->launch(spec("a"), soon());
   CHECK(failure([&] { instance->snapshot(files(), deadline); }) == expected);
   CHECK(files_like(directory.path(), "snap") == 0);
+}
+
+TEST_CASE_FIXTURE(EngineFixture,
+                  "a machine that runs is stopped, saved and let go on, in this order, in every version") {
+  std::string version;
+  SUBCASE("1.15") { version = "1.15.2"; }
+  SUBCASE("1.16.1") { version = "1.16.1"; }
+  SUBCASE("1.17") { version = "1.17.0-dev"; }
+  const auto instance = launch_recorded(*this, "version=" + version + "\n", version);
+  bool silent = false;
+  const auto stood_still = instance->snapshot_running(
+      files(),
+      [&] {
+        silent = state_of(*instance) == "Paused";
+        CHECK(files_like(directory.path(), "snap.memory.tmp-") == 1);
+      },
+      Deadline::after(10s));
+  CHECK(silent);
+  CHECK(stood_still > 0s);
+  CHECK(requests(*this) == "Paused create Resumed ");
+  CHECK(files_like(directory.path(), "snap") == 2);
+  CHECK(goes_on(*instance));
+  const auto clone = driver(version)->restore(spec("clone"), files(), soon());
+  CHECK(round_trip(clone->connect_guest(Deadline::after(5s), {}).stream.get(), "hi\n") == "hi\n");
+}
+
+TEST_CASE_FIXTURE(EngineFixture, "a machine that could not be saved while it ran goes on, in every version") {
+  std::string knobs;
+  auto limit = std::chrono::milliseconds{10s};
+  ErrorCode expected = ErrorCode::Vmm;
+  std::function<void()> copy_drives = [] {};
+  SUBCASE("the disk is full") { knobs = "disk_full=1\n"; }
+  SUBCASE("writing takes longer than there is time") {
+    knobs = "slow_at=/snapshot/create\nslow_ms=600\n";
+    limit = 200ms;
+    expected = ErrorCode::Timeout;
+  }
+  SUBCASE("stopping it takes longer than there is time") {
+    knobs = "slow_at=/vm\nslow_ms=600\n";
+    limit = 200ms;
+    expected = ErrorCode::Timeout;
+  }
+  SUBCASE("its disks could not be copied") {
+    copy_drives = [] { throw Error{ErrorCode::Io, "no space"}; };
+    expected = ErrorCode::Io;
+  }
+  SUBCASE("copying its disks takes all the time that there is, and then fails") {
+    limit = 200ms;
+    copy_drives = [&] {
+      std::this_thread::sleep_for(limit);
+      throw Error{ErrorCode::Timeout, "copying the disks timed out"};
+    };
+    expected = ErrorCode::Timeout;
+  }
+  for (const std::string version : {"1.15.2", "1.16.1", "1.17.0-dev"}) {
+    CAPTURE(version);
+    std::filesystem::remove_all(spec("recorded").run_dir);
+    const auto instance = launch_recorded(*this, "version=" + version + "\n" + knobs, version);
+    CHECK(failure([&] { (void)instance->snapshot_running(files(), copy_drives, Deadline::after(limit)); }) == expected);
+    CHECK(requests(*this).ends_with("Resumed "));
+    CHECK(state_of(*instance) == "Running");
+    CHECK(files_like(directory.path(), "snap") == 0);
+    CHECK(goes_on(*instance));
+  }
+}
+
+TEST_CASE_FIXTURE(EngineFixture, "a machine whose drives are copied slowly goes on although the time is over") {
+  const auto instance = launch_recorded(*this, "", "1.17.0-dev");
+  const auto deadline = Deadline::after(300ms);
+  (void)instance->snapshot_running(
+      files(),
+      [&] {
+        while (!deadline.passed()) std::this_thread::sleep_for(10ms);
+      },
+      deadline);
+  CHECK(goes_on(*instance));
+  CHECK(files_like(directory.path(), "snap") == 2);
+}
+
+TEST_CASE_FIXTURE(EngineFixture, "a machine that cannot be saved at all is not stopped for it") {
+  const auto instance = launch_recorded(*this, "", "1.17.0-dev");
+  sys::write_file_atomic(files().memory, "precious");
+  CHECK(failure([&] {
+          (void)instance->snapshot_running(
+              files(), [] {}, Deadline::after(5s));
+        }) == ErrorCode::AlreadyExists);
+  CHECK(requests(*this).empty());
+  CHECK(sys::read_file(files().memory) == "precious");
+}
+
+TEST_CASE_FIXTURE(EngineFixture, "an engine that dies while its running machine is saved is told of") {
+  const auto instance = launch_recorded(*this, "die_at=/snapshot/create\n", "1.17.0-dev");
+  std::string what;
+  CHECK(failure(
+            [&] {
+              (void)instance->snapshot_running(
+                  files(), [] {}, Deadline::after(10s));
+            },
+            &what) == ErrorCode::Vmm);
+  CHECK(what.find("was killed by signal 9") != std::string::npos);
+  CHECK(files_like(directory.path(), "snap") == 0);
+}
+
+TEST_CASE_FIXTURE(EngineFixture, "a machine that runs may be told to go on, and goes on, in every version") {
+  std::string version;
+  SUBCASE("1.15") { version = "1.15.2"; }
+  SUBCASE("1.16.1") { version = "1.16.1"; }
+  SUBCASE("1.17") { version = "1.17.0-dev"; }
+  const auto instance = launch_recorded(*this, "version=" + version + "\n", version);
+  instance->resume(Deadline::after(5s));
+  CHECK(goes_on(*instance));
 }
 
 TEST_CASE_FIXTURE(EngineFixture, "a damaged snapshot is refused in Firecracker's words, and its process is gone") {

@@ -37,6 +37,10 @@ InstanceInfo Api::describe(Deadline deadline) {
   return {answer.at("id").as_string(), answer.at("vmm_version").as_string()};
 }
 
+bool is_paused(std::string_view answer) {
+  return json::Value::parse(answer, "GET /").at("state").as_string() == "Paused";
+}
+
 std::string parse_running_version(std::string_view answer) {
   return json::Value::parse(answer, "GET /version").at("firecracker_version").as_string();
 }

@@ -30,6 +30,8 @@ class Api {
   http::Client client_;
 };
 
+/// Whether the answer to GET / tells of a machine that is paused.
+bool is_paused(std::string_view answer);
 /// From the answer to GET /version.
 std::string parse_running_version(std::string_view answer);
 

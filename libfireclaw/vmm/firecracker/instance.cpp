@@ -16,6 +16,7 @@
 #include "sys/random.hpp"
 #include "vmm/firecracker/requests.hpp"
 #include "vmm/firecracker/sparse.hpp"
+#include "vmm/standstill.hpp"
 
 namespace fireclaw::vmm::firecracker {
 
@@ -91,7 +92,11 @@ void FirecrackerInstance::begin(std::span<const http::Request> requests, const s
 void FirecrackerInstance::pause(Deadline deadline) { call(pause_request(), deadline); }
 
 void FirecrackerInstance::resume(Deadline deadline) {
-  if (waits_for_reset_after_resume(parts_.version) && !state_saved_) announce_reset(deadline);
+  if (waits_for_reset_after_resume(parts_.version) && !state_saved_) {
+    // Of a machine that runs no state can be saved, and there is nothing to do.
+    if (!is_paused(call(describe_request(), deadline))) return;
+    announce_reset(deadline);
+  }
   call(resume_request(), deadline);
   state_saved_ = false;
 }
@@ -112,31 +117,27 @@ void FirecrackerInstance::announce_reset(Deadline deadline) {
 }
 
 void FirecrackerInstance::snapshot(const SnapshotFiles& files, Deadline deadline) {
+  require_savable(files);
+  pause(deadline);
   save(files, deadline, [] {});
 }
 
 std::chrono::nanoseconds FirecrackerInstance::snapshot_running(const SnapshotFiles& files,
                                                                const std::function<void()>& copy_drives,
                                                                Deadline deadline) {
-  std::chrono::nanoseconds stood_still{0};
-  ScopeGuard go_on{[&] {
-    try {
-      resume(deadline);
-    } catch (const Error&) {
-      // It has ended, which is what the caller is told.
-    }
-  }};
-  const auto began = std::chrono::steady_clock::now();
-  save(files, deadline, [&] {
-    copy_drives();
-    resume(deadline);
-    go_on.release();
-    stood_still = std::chrono::steady_clock::now() - began;
+  require_savable(files);
+  const auto go_on = [this](Deadline limit) { resume(limit); };
+  return stand_still(parts_.process, go_on, [&](Standstill& standstill) {
+    standstill.begin();
+    pause(deadline);
+    save(files, deadline, [&] {
+      copy_drives();
+      standstill.end();
+    });
   });
-  return stood_still;
 }
 
-void FirecrackerInstance::save(const SnapshotFiles& files, Deadline deadline, const std::function<void()>& once_taken) {
+void FirecrackerInstance::require_savable(const SnapshotFiles& files) const {
   if (loses_vsock_after_restore(parts_.version)) {
     throw Error{ErrorCode::Unsupported,
                 fmt::format("firecracker {} makes snapshots whose guests cannot be reached again; use 1.16.1 or newer",
@@ -147,7 +148,9 @@ void FirecrackerInstance::save(const SnapshotFiles& files, Deadline deadline, co
       throw Error{ErrorCode::AlreadyExists, fmt::format("'{}' exists already", file.string())};
     }
   }
-  pause(deadline);
+}
+
+void FirecrackerInstance::save(const SnapshotFiles& files, Deadline deadline, const std::function<void()>& once_taken) {
   const std::string suffix = ".tmp-" + sys::random_hex(4);
   const SnapshotFiles unfinished{std::filesystem::absolute(files.state).string() + suffix,
                                  std::filesystem::absolute(files.memory).string() + suffix};

@@ -63,7 +63,8 @@ class FirecrackerInstance final : public Instance {
   /// One request. If the connection fails because the engine ended, that is the error, with the reason.
   std::string call(const http::Request& request, Deadline deadline, const std::stop_token& stop = {});
   void announce_reset(Deadline deadline);
-  /// snapshot(), with `once_taken` called when Firecracker has written all that it will.
+  void require_savable(const SnapshotFiles& files) const;
+  /// Saves a machine that is paused. `once_taken` is called when Firecracker has written all that it will.
   void save(const SnapshotFiles& files, Deadline deadline, const std::function<void()>& once_taken);
   [[nodiscard]] const TextPipe* log() const { return parts_.log ? &*parts_.log : nullptr; }
   [[nodiscard]] std::filesystem::path path(std::string_view name) const { return parts_.record.run_dir / name; }

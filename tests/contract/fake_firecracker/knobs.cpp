@@ -38,6 +38,12 @@ Knobs read_knobs(std::string_view program) {
       knobs.hang_at_start = true;
     } else if (name == "hang_at") {
       knobs.hang_at = value;
+    } else if (name == "slow_at") {
+      knobs.slow_at = value;
+    } else if (name == "slow_ms") {
+      knobs.slow_ms = std::stoi(value);
+    } else if (name == "requests") {
+      knobs.requests = value;
     } else if (name == "die_at") {
       knobs.die_at = value;
     } else if (name == "no_guest") {

@@ -22,6 +22,11 @@ struct Knobs {
   bool hang_at_start = false;
   /// Requests to this path are never answered.
   std::string hang_at;
+  /// Requests to this path are done at once, and answered only so many milliseconds later; nothing else is meanwhile.
+  std::string slow_at;
+  int slow_ms = 0;
+  /// A file to which each request that is done is appended: "PATCH /vm {...}".
+  std::string requests;
   /// The process kills itself when asked for this path.
   std::string die_at;
   /// The guest never dials out and turns every connection down.

@@ -15,6 +15,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -182,7 +183,11 @@ class Server {
     const std::string path = head.substr(first + 1, second - first - 1);
     if (path == knobs_.die_at) ::kill(::getpid(), SIGKILL);
     if (path == knobs_.hang_at) return true;
+    if (!knobs_.requests.empty()) {
+      std::ofstream{knobs_.requests, std::ios::app} << head.substr(0, second) << ' ' << body << '\n';
+    }
     const fake::Reply reply = machine_.handle(std::string_view{head}.substr(0, first), path, body);
+    if (path == knobs_.slow_at) ::usleep(static_cast<useconds_t>(knobs_.slow_ms) * 1000);
     send(client.fd, reply);
     if (reply.ends) {
       say(reply.body);
