@@ -36,7 +36,7 @@ void QemuInstance::pause(Deadline deadline) {
 }
 
 void QemuInstance::resume(Deadline deadline) {
-  control("resume the machine", deadline, [](QmpClient& qmp, const Wait& wait) { qmp.execute("cont", {}, wait); });
+  control("resume the machine", deadline, [](QmpClient& qmp, const Wait& wait) { go_on(qmp, wait); });
 }
 
 void QemuInstance::snapshot(const SnapshotFiles& files, Deadline deadline) {

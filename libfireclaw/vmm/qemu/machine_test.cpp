@@ -187,6 +187,37 @@ TEST_CASE_FIXTURE(Fixture, "a machine that could not be saved while it ran runs 
   CHECK(ask(*restore("copy", files("then")), "count") == "2");
 }
 
+TEST_CASE_FIXTURE(Fixture, "a machine runs on when whoever takes its memory over is killed, whenever that is") {
+  const auto machine = launch("source");
+  int count = 0;
+  const auto channel = machine->connect_guest(soon());
+  // Who works in the machine's folder and is not the machine.
+  const auto kill_other = [&] {
+    for (const auto& entry : std::filesystem::directory_iterator{"/proc"}) {
+      std::error_code error;
+      if (std::filesystem::read_symlink(entry.path() / "cwd", error) != machine->record().run_dir) continue;
+      const auto pid = static_cast<pid_t>(std::stol(entry.path().filename().string()));
+      if (pid != machine->record().process.pid) return ::kill(pid, SIGKILL) == 0;
+    }
+    return false;
+  };
+  for (const int delay_ms : {0, 20, 40, 60, 80, 120, 160}) {
+    CAPTURE(delay_ms);
+    std::jthread killer{[&](const std::stop_token& stop) {
+      // Not yet: it has something to send first.
+      (void)machine->wait_exit(Deadline::after(std::chrono::milliseconds{delay_ms}), stop);
+      while (!kill_other() && !stop.stop_requested()) std::this_thread::yield();
+    }};
+    const auto name = "killed-" + std::to_string(delay_ms);
+    CHECK(code_of([&] {
+            (void)machine->snapshot_running(
+                files(name), [] {}, soon());
+          }) == ErrorCode::Vmm);
+    CHECK_FALSE(std::filesystem::exists(files(name).memory));
+    CHECK(ask(channel.stream, "count") == std::to_string(++count));
+  }
+}
+
 TEST_CASE_FIXTURE(Fixture, "a snapshot lives on in its clones after its files are removed") {
   const auto from = saved();
   const auto clone = restore("clone", from);

@@ -12,7 +12,6 @@
 #include <utility>
 #include <vector>
 
-#include "base/scope.hpp"
 #include "fireclaw/error.hpp"
 #include "sys/file.hpp"
 #include "sys/process.hpp"
@@ -21,6 +20,7 @@
 #include "vmm/qemu/argv.hpp"
 #include "vmm/qemu/console.hpp"
 #include "vmm/qemu/start.hpp"
+#include "vmm/standstill.hpp"
 
 namespace fireclaw::vmm::qemu {
 namespace {
@@ -56,8 +56,6 @@ class PendingFile {
   bool published_ = false;
   bool kept_ = false;
 };
-
-constexpr std::chrono::seconds go_on_limit{10};
 
 // announce-rounds: a restored machine must not tell the network the address that all clones have until guestd gives
 // them their own. max-bandwidth: the preset would hold a stream to 128 MiB/s.
@@ -109,9 +107,12 @@ void await_sent(QmpClient& qmp, const Wait& wait) {
   }
 }
 
-/// The end of a migration is told a moment before QEMU lets the machine go on.
-void await_finished(QmpClient& qmp, const Wait& wait) {
-  while (qmp.execute("query-status", {}, wait).at("status").as_string() == "finish-migrate") continue;
+/// The end of a migration is told a moment before QEMU is through with it. Returns the machine's state then.
+std::string await_finished(QmpClient& qmp, const Wait& wait) {
+  for (;;) {
+    auto status = qmp.execute("query-status", {}, wait).at("status").as_string();
+    if (status != "finish-migrate") return status;
+  }
 }
 
 void send_state(QmpClient& qmp, int fd, bool with_ram, const Wait& wait) {
@@ -121,7 +122,7 @@ void send_state(QmpClient& qmp, int fd, bool with_ram, const Wait& wait) {
 }
 
 void require_paused(QmpClient& qmp, const Wait& wait) {
-  const auto status = qmp.execute("query-status", {}, wait).at("status").as_string();
+  const auto status = await_finished(qmp, wait);
   if (status == "paused") return;
   if (status == "postmigrate") {
     // It was saved before and has not run since. QEMU saves only what may run: let it, and stop it again.
@@ -233,31 +234,26 @@ std::chrono::nanoseconds save_running_machine(QmpClient& qmp, EngineProcess& pro
                                               const std::function<void()>& copy_drives, const Wait& wait) {
   require_absent(files.state);
   require_absent(files.memory);
-  // Asked twice to go on it does so once.
-  ScopeGuard go_on{[&] {
-    try {
-      qmp.execute("cont", {}, {Deadline::after(std::chrono::nanoseconds{go_on_limit}), {}});
-    } catch (const Error&) {
-      // It has ended, which is what the caller is told.
-    }
-  }};
-  std::chrono::steady_clock::time_point since;
-  std::chrono::nanoseconds stood_still{0};
-  // Stopped before, not for the last of it only: a copy of a machine whose RAM QEMU 7.2 had sent while it ran under TCG
-  // was seen to crash in its kernel.
-  const auto send = [&](int fd) {
-    since = std::chrono::steady_clock::now();
-    qmp.execute("stop", {}, wait);
-    send_state(qmp, fd, true, wait);
-  };
-  const auto meanwhile = [&] {
-    copy_drives();
-    qmp.execute("cont", {}, wait);
-    stood_still = std::chrono::steady_clock::now() - since;
-  };
-  save_through_stand_in(process, run_dir, log, files, wait, send, meanwhile);
-  go_on.release();
-  return stood_still;
+  const auto resume = [&](Deadline limit) { go_on(qmp, {limit, {}}); };
+  return stand_still(process, resume, [&](Standstill& standstill) {
+    // Stopped before, not for the last of it only: a copy of a machine whose RAM QEMU 7.2 had sent while it ran under
+    // TCG was seen to crash in its kernel.
+    const auto send = [&](int fd) {
+      standstill.begin();
+      qmp.execute("stop", {}, wait);
+      send_state(qmp, fd, true, wait);
+    };
+    const auto meanwhile = [&] {
+      copy_drives();
+      standstill.end();
+    };
+    save_through_stand_in(process, run_dir, log, files, wait, send, meanwhile);
+  });
+}
+
+void go_on(QmpClient& qmp, const Wait& wait) {
+  await_finished(qmp, wait);
+  qmp.execute("cont", {}, wait);
 }
 
 void load_state(QmpClient& qmp, const Wait& wait) {

@@ -22,10 +22,14 @@ void save_machine(QmpClient& qmp, EngineProcess& process, const RunDir& run_dir,
                   const SnapshotFiles& files, const Wait& wait);
 
 /// Saves a machine that runs. It stands still while its state and RAM go to a second process and `copy_drives` is
-/// called; the files are written after that. Runs on, whatever fails. Returns how long it stood still.
+/// called; the files are written after that. Runs on, whatever fails. Returns how long it stood still. Throws
+/// StandsStill.
 std::chrono::nanoseconds save_running_machine(QmpClient& qmp, EngineProcess& process, const RunDir& run_dir,
                                               const TextPipe& log, const SnapshotFiles& files,
                                               const std::function<void()>& copy_drives, const Wait& wait);
+
+/// Lets a machine go on, whatever stopped it. QEMU refuses that while it is still sending the machine's state.
+void go_on(QmpClient& qmp, const Wait& wait);
 
 /// Has a freshly started QEMU load the state at inherited::state. Error(Vmm) if it will not.
 void load_state(QmpClient& qmp, const Wait& wait);
