@@ -9,6 +9,7 @@
 #include "core/run_defaults.hpp"
 #include "fireclaw/error.hpp"
 #include "sys/process.hpp"
+#include "vmm/standstill.hpp"
 
 namespace fireclaw {
 namespace {
@@ -447,7 +448,15 @@ std::chrono::nanoseconds VM::Impl::save_running(const vmm::SnapshotFiles& files,
       host->logger.warning(problem.what());
     }
   }};
-  return instance->snapshot_running(files, copy_disks, deadline);
+  try {
+    return instance->snapshot_running(files, copy_disks, deadline);
+  } catch (const vmm::StandsStill& problem) {
+    // Said to be paused it can be resumed, which is tried anew.
+    host->logger.error(fmt::format("VM {} is left paused: {}", record.id, problem.what()));
+    state = VMState::Paused;
+    record.paused = true;
+    throw;
+  }
 }
 
 void VM::Impl::save(const vmm::SnapshotFiles& files, Deadline deadline) {
