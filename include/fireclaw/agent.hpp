@@ -275,7 +275,8 @@ class FIRECLAW_API AgentManager {
   /// The bot says goodbye, the guest unmounts, the engine ends; by force once `grace` and ten seconds have passed. No
   /// error if it does not run. Error(NotFound) if there is no such agent.
   void stop(const std::string& name, std::chrono::milliseconds grace = std::chrono::seconds{5});
-  /// stop() if it runs, and start() with the settings it has.
+  /// stop() if it runs, and start() with the settings it has. An agent that was to run and could not be started again
+  /// is Crashed, with the reason in last_error; one whose template or settings cannot be used is not stopped at all.
   AgentInfo restart(const std::string& name, std::stop_token stop = {});
   /// Forgets a stopped agent; its workspace stays. Error(InvalidState) while it runs.
   void remove(const std::string& name);

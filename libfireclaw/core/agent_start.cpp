@@ -19,6 +19,8 @@ namespace {
 
 /// Saving a machine of many GiB on a slow disk.
 constexpr std::chrono::minutes copy_limit{5};
+/// What an agent that is started again has to say goodbye.
+constexpr std::chrono::milliseconds quit_limit{2000};
 constexpr std::uint64_t mib = std::uint64_t{1} << 20;
 
 NatOptions nat_options(const state::Template& from) {
@@ -108,6 +110,7 @@ void AgentManager::Impl::launch(state::AgentRecord& record, const AgentConfig& c
   phases.insert(phases.end(), machine->phases.begin(), machine->phases.end());
   phases.push_back({"start", std::chrono::steady_clock::now() - began});
   record.phase = state::AgentPhase::Running;
+  record.copy = state::CopyStage::Whole;
   record.worker.reset();
   record.started = std::chrono::system_clock::now();
   agents.put(record);
@@ -123,7 +126,8 @@ void AgentManager::Impl::restore(const std::optional<state::AgentRecord>& before
   auto after = *before;
   after.run.clear();
   after.worker.reset();
-  after.phase = state::AgentPhase::Stopped;
+  const bool was_ended = after.phase == state::AgentPhase::Stopped || after.phase == state::AgentPhase::Stopping;
+  after.phase = was_ended ? state::AgentPhase::Stopped : state::AgentPhase::Crashed;
   after.last_error = failure;
   agents.put(after);
 }
@@ -135,6 +139,7 @@ void AgentManager::Impl::begin(state::AgentRecord& record, const std::optional<s
   record.run.clear();
   record.last_error.clear();
   record.phase = state::AgentPhase::Starting;
+  record.copy = origin ? state::CopyStage::Begun : state::CopyStage::Whole;
   record.worker = sys::current_process();
   // Refuses impossible settings before anything is made.
   static_cast<void>(bot_json(record, network_mode_from_string(*record.network)));
@@ -149,10 +154,12 @@ void AgentManager::Impl::begin(state::AgentRecord& record, const std::optional<s
     if (origin) {
       copy.emplace(origin());
       core::give_workspace(*host, *copy, record.name);
+      record.copy = state::CopyStage::HasWorkspace;
     } else {
       made = ensure_workspace(record.name, from.number("workspace_mib", core::default_workspace_mib));
     }
     if (made) undo.push([&] { Workspace::remove(handle, record.name); });
+    if (copy) agents.put(record);
     launch(record, config, copy ? &*copy : nullptr, phases);
   } catch (Error& problem) {
     problem.add_context(fmt::format("start agent '{}'", record.name));
@@ -178,6 +185,27 @@ AgentInfo AgentManager::Impl::joined(const state::AgentRecord& record, const Age
   return info;
 }
 
+state::AgentRecord AgentManager::Impl::plan(const std::string& name, const AgentConfig& config,
+                                            const state::Template& from,
+                                            const std::optional<state::AgentRecord>& before) const {
+  state::AgentRecord record;
+  if (before && before->template_name == config.template_name) record = *before;
+  record.name = name;
+  record.template_name = config.template_name;
+  core::apply(record, config.settings);
+  if (config.cpus) record.cpus = config.cpus;
+  if (config.memory_mib) record.memory_mib = config.memory_mib;
+  const auto wanted = from.text("network");
+  const auto network =
+      config.network.value_or(wanted.empty() ? Network::best_mode(handle, core::agent_machine(from).image).mode
+                                             : network_mode_from_string(wanted));
+  if (network == NetworkMode::None) {
+    throw Error{ErrorCode::InvalidArgument, "an agent needs a network to reach IRC and its LLM: use nat or user"};
+  }
+  record.network = std::string{to_string(network)};
+  return record;
+}
+
 AgentInfo AgentManager::Impl::start(const AgentConfig& config) {
   if (!config.snapshot.empty()) return start_saved(config);
   const auto from = require_template(config.template_name);
@@ -187,7 +215,7 @@ AgentInfo AgentManager::Impl::start(const AgentConfig& config) {
   std::vector<Phase> phases;
   {
     const auto turn = lock(name);
-    const auto before = agents.find(name);
+    const auto before = find_whole(name);
     if (before && running(*before)) {
       throw Error{ErrorCode::AlreadyExists,
                   fmt::format("agent '{}' runs already; give another one its own name with --name, or: fireclaw agent "
@@ -195,27 +223,42 @@ AgentInfo AgentManager::Impl::start(const AgentConfig& config) {
                               name, name)};
     }
     if (before) clean_up(*before);
-    if (before && before->template_name == config.template_name) record = *before;
-    record.name = name;
-    record.template_name = config.template_name;
-    core::apply(record, config.settings);
-    if (config.cpus) record.cpus = config.cpus;
-    if (config.memory_mib) record.memory_mib = config.memory_mib;
-    const auto wanted = from.text("network");
-    const auto network =
-        config.network.value_or(wanted.empty() ? Network::best_mode(handle, core::agent_machine(from).image).mode
-                                               : network_mode_from_string(wanted));
-    if (network == NetworkMode::None) {
-      throw Error{ErrorCode::InvalidArgument, "an agent needs a network to reach IRC and its LLM: use nat or user"};
-    }
-    record.network = std::string{to_string(network)};
+    record = plan(name, config, from, before);
     begin(record, before, config, {}, phases);
   }
   return joined(record, config, std::move(phases));
 }
 
-void AgentManager::Impl::require_new(const std::string& name) const {
-  if (agents.find(name)) throw name_taken(name);
+AgentInfo AgentManager::Impl::restart(const std::string& name, std::stop_token stop) {
+  AgentConfig config;
+  config.name = name;
+  config.stop = std::move(stop);
+  state::AgentRecord record;
+  std::vector<Phase> phases;
+  {
+    // One turn for both: in between it is neither stopped nor down, and nobody takes it for that.
+    const auto turn = lock(name);
+    static_cast<void>(require(name));
+    const auto before = find_whole(name);
+    if (!before) {
+      throw Error{ErrorCode::NotFound,
+                  fmt::format("the making of agent '{}' from another one was interrupted; what there was of it is "
+                              "removed",
+                              name)};
+    }
+    config.template_name = before->template_name;
+    if (before->network) config.network = network_mode_from_string(*before->network);
+    // What cannot be started is not ended either.
+    record = plan(name, config, require_template(before->template_name), before);
+    static_cast<void>(bot_json(record, network_mode_from_string(*record.network)));
+    end(*before, state::AgentPhase::Restarting, quit_limit);
+    begin(record, before, config, {}, phases);
+  }
+  return joined(record, config, std::move(phases));
+}
+
+void AgentManager::Impl::require_new(const std::string& name) {
+  if (find_whole(name)) throw name_taken(name);
   core::require_no_workspace(*host, name);
 }
 

@@ -28,13 +28,14 @@ namespace {
 /// Another process may be starting or stopping the agent.
 constexpr std::chrono::minutes lock_limit{4};
 constexpr std::chrono::seconds reload_limit{20};
-/// What a graceful end may take beyond the agent's own grace.
-constexpr std::chrono::milliseconds quit_limit{2000};
 
 AgentState to_state(const state::AgentRecord& record, const std::optional<state::RunRecord>& run) {
   const bool worker_lives = record.worker && sys::is_alive(*record.worker);
   switch (record.phase) {
     case state::AgentPhase::Starting: return worker_lives ? AgentState::Starting : AgentState::Crashed;
+    case state::AgentPhase::Restarting:
+      if (!run) return worker_lives ? AgentState::Starting : AgentState::Crashed;
+      return run->paused ? AgentState::Paused : AgentState::Running;
     case state::AgentPhase::Stopping:
     case state::AgentPhase::Running:
       // Who was told to end has ended, also before whoever told it has written that down.
@@ -48,7 +49,9 @@ AgentState to_state(const state::AgentRecord& record, const std::optional<state:
 
 std::string why_crashed(const state::AgentRecord& record) {
   if (!record.last_error.empty()) return record.last_error;
+  if (record.copy != state::CopyStage::Whole) return "its making from another agent was interrupted";
   if (record.phase == state::AgentPhase::Starting) return "its start was interrupted";
+  if (record.phase == state::AgentPhase::Restarting) return "its restart was interrupted";
   return "its machine ended unexpectedly";
 }
 
@@ -153,6 +156,13 @@ state::AgentRecord AgentManager::Impl::require(const std::string& name) const {
   return std::move(*record);
 }
 
+std::optional<state::AgentRecord> AgentManager::Impl::find_whole(const std::string& name) {
+  auto record = agents.find(name);
+  if (!record || record->copy == state::CopyStage::Whole) return record;
+  undo_copy(*record);
+  return std::nullopt;
+}
+
 state::Template AgentManager::Impl::require_template(const std::string& name) const {
   auto found = templates.find(name);
   if (!found) {
@@ -248,21 +258,40 @@ void AgentManager::Impl::clean_up(const state::AgentRecord& record) {
   if (const auto run = host->runs.find(record.run)) core::end_run(*host, *run);
 }
 
-void AgentManager::Impl::stop(const std::string& name, std::chrono::milliseconds grace) {
-  const auto turn = lock(name);
-  auto record = require(name);
+void AgentManager::Impl::undo_copy(const state::AgentRecord& record) {
+  clean_up(record);
+  if (record.copy == state::CopyStage::HasWorkspace &&
+      std::filesystem::exists(host->workspaces.directory(record.name))) {
+    Workspace::remove(handle, record.name);
+  }
+  agents.remove(record.name);
+  host->logger.warning(
+      fmt::format("the making of agent '{}' from another one was interrupted; what there was of it is "
+                  "removed",
+                  record.name));
+}
+
+void AgentManager::Impl::end(state::AgentRecord record, state::AgentPhase phase, std::chrono::milliseconds grace) {
   if (running(record)) {
-    record.phase = state::AgentPhase::Stopping;
+    record.phase = phase;
     record.worker = sys::current_process();
     agents.put(record);
     machine(record)->stop(grace);
   }
   clean_up(record);
-  record.phase = state::AgentPhase::Stopped;
-  record.worker.reset();
-  record.run.clear();
-  record.last_error.clear();
-  agents.put(record);
+}
+
+void AgentManager::Impl::stop(const std::string& name, std::chrono::milliseconds grace) {
+  const auto turn = lock(name);
+  static_cast<void>(require(name));
+  auto record = find_whole(name);
+  if (!record) return;
+  end(*record, state::AgentPhase::Stopping, grace);
+  record->phase = state::AgentPhase::Stopped;
+  record->worker.reset();
+  record->run.clear();
+  record->last_error.clear();
+  agents.put(*record);
 }
 
 AgentInfo AgentManager::Impl::reload(const std::string& name, const AgentSettings& settings) {
@@ -299,24 +328,19 @@ SnapshotInfo AgentManager::snapshot(const std::string& name, const std::string& 
 void AgentManager::stop(const std::string& name, std::chrono::milliseconds grace) { impl_->stop(name, grace); }
 
 AgentInfo AgentManager::restart(const std::string& name, std::stop_token stop) {
-  const auto record = impl_->require(name);
-  impl_->stop(name, quit_limit);
-  AgentConfig config;
-  config.template_name = record.template_name;
-  config.name = name;
-  if (record.network) config.network = network_mode_from_string(*record.network);
-  config.stop = std::move(stop);
-  return impl_->start(config);
+  return impl_->restart(name, std::move(stop));
 }
 
 void AgentManager::remove(const std::string& name) {
   const auto turn = impl_->lock(name);
-  const auto record = impl_->require(name);
-  if (impl_->running(record)) {
+  static_cast<void>(impl_->require(name));
+  const auto record = impl_->find_whole(name);
+  if (!record) return;
+  if (impl_->running(*record)) {
     throw Error{ErrorCode::InvalidState,
                 fmt::format("agent '{}' runs; stop it first: fireclaw agent stop {}", name, name)};
   }
-  impl_->clean_up(record);
+  impl_->clean_up(*record);
   impl_->agents.remove(name);
 }
 

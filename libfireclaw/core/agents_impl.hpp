@@ -37,11 +37,14 @@ struct AgentManager::Impl {
   AgentInfo fork(const std::string& name, const ForkConfig& fork);
   SnapshotInfo snapshot(const std::string& name, const std::string& wanted, bool replace);
   void stop(const std::string& name, std::chrono::milliseconds grace);
+  AgentInfo restart(const std::string& name, std::stop_token stop);
   AgentInfo reload(const std::string& name, const AgentSettings& settings);
 
   [[nodiscard]] sys::FileLock lock(const std::string& name) const;
   /// Error(NotFound) if there is no such agent.
   [[nodiscard]] state::AgentRecord require(const std::string& name) const;
+  /// find(), for who holds the agent's lock. A copy that was interrupted before it was whole is undone and gone.
+  std::optional<state::AgentRecord> find_whole(const std::string& name);
   [[nodiscard]] state::Template require_template(const std::string& name) const;
   /// The record of the agent's machine, if its engine runs.
   [[nodiscard]] std::optional<state::RunRecord> running(const state::AgentRecord& record) const;
@@ -52,8 +55,12 @@ struct AgentManager::Impl {
   [[nodiscard]] AgentInfo describe(const state::AgentRecord& record) const;
   /// describe(), with what the bot says of itself.
   AgentInfo ask(const state::AgentRecord& record, Deadline deadline);
+  /// Has the agent's machine end in order, if it runs, and cleans up. The record says meanwhile that it is told to.
+  void end(state::AgentRecord record, state::AgentPhase phase, std::chrono::milliseconds grace);
   /// Ends what is left of the agent's machine and everything that was made for it.
   void clean_up(const state::AgentRecord& record);
+  /// Removes an agent that was to be the copy of another one, and what it was given.
+  void undo_copy(const state::AgentRecord& record);
   ReconcileReport reconcile();
 
   /// The same host twice: for the public classes, and its insides.
@@ -67,6 +74,9 @@ struct AgentManager::Impl {
   using Origin = std::function<core::AgentCopy()>;
   /// start(), of what was saved.
   AgentInfo start_saved(const AgentConfig& config);
+  /// What the agent's record is to be for a start; Error for what cannot be started. Changes nothing.
+  state::AgentRecord plan(const std::string& name, const AgentConfig& config, const state::Template& from,
+                          const std::optional<state::AgentRecord>& before) const;
   /// The part of a start that is undone if it fails. The record has the settings and the network; the caller holds the
   /// agent's lock.
   void begin(state::AgentRecord& record, const std::optional<state::AgentRecord>& before, const AgentConfig& config,
@@ -76,10 +86,10 @@ struct AgentManager::Impl {
   /// The part after it: waits for the agent to be on IRC.
   AgentInfo joined(const state::AgentRecord& record, const AgentConfig& config, std::vector<Phase> phases);
   /// Error(AlreadyExists) if there is an agent or a workspace of that name.
-  void require_new(const std::string& name) const;
+  void require_new(const std::string& name);
   /// Makes the agent's workspace unless it is there; true if it was made.
   bool ensure_workspace(const std::string& name, std::uint64_t size_mib) const;
-  /// Puts back the record as it was before a start that failed.
+  /// Puts back the record as it was before a start that failed: whoever was to run is down then, not stopped.
   void restore(const std::optional<state::AgentRecord>& before, const std::string& name,
                const std::string& failure) const;
   struct Asked;

@@ -88,7 +88,7 @@ ReconcileReport AgentManager::Impl::reconcile() {
       report.busy.push_back(listed.name);
       continue;
     }
-    const auto record = agents.find(listed.name);
+    const auto record = find_whole(listed.name);
     if (!record) continue;
     if (record->phase == state::AgentPhase::Stopped || record->phase == state::AgentPhase::Crashed) {
       clean_up(*record);

@@ -14,14 +14,23 @@
 namespace fireclaw::state {
 namespace {
 
-constexpr std::array phases{AgentPhase::Starting, AgentPhase::Running, AgentPhase::Stopping, AgentPhase::Stopped,
-                            AgentPhase::Crashed};
+constexpr std::array phases{AgentPhase::Starting, AgentPhase::Running, AgentPhase::Restarting,
+                            AgentPhase::Stopping, AgentPhase::Stopped, AgentPhase::Crashed};
+
+constexpr std::array copy_stages{CopyStage::Whole, CopyStage::Begun, CopyStage::HasWorkspace};
 
 AgentPhase read_phase(const json::Value& value) {
   for (const auto phase : phases) {
     if (to_string(phase) == value.as_string()) return phase;
   }
   value.fail("unknown phase of an agent");
+}
+
+CopyStage read_copy_stage(const json::Value& value) {
+  for (const auto stage : copy_stages) {
+    if (to_string(stage) == value.as_string()) return stage;
+  }
+  value.fail("unknown stage of a copy");
 }
 
 template <typename T>
@@ -62,6 +71,7 @@ void write_agent(json::Writer& out, const AgentRecord& record) {
   write_optional(out, "network", record.network);
   out.field("detached", record.detached);
   out.field("phase", to_string(record.phase));
+  if (record.copy != CopyStage::Whole) out.field("copy", to_string(record.copy));
   if (record.worker) write_process(out, "worker", *record.worker);
   out.field("run", record.run);
   write_time(out, "started_ms", record.started);
@@ -83,6 +93,7 @@ AgentRecord read_agent(const json::Value& value) {
   record.network = read_text(value, "network");
   record.detached = value.at("detached").as_bool();
   record.phase = read_phase(value.at("phase"));
+  if (const auto copy = value.find("copy")) record.copy = read_copy_stage(*copy);
   if (const auto worker = value.find("worker")) record.worker = read_process(*worker);
   record.run = value.at("run").as_string();
   record.started = read_time(value.at("started_ms"));
@@ -94,9 +105,19 @@ std::string_view to_string(AgentPhase phase) noexcept {
   switch (phase) {
     case AgentPhase::Starting: return "starting";
     case AgentPhase::Running: return "running";
+    case AgentPhase::Restarting: return "restarting";
     case AgentPhase::Stopping: return "stopping";
     case AgentPhase::Stopped: return "stopped";
     case AgentPhase::Crashed: return "crashed";
+  }
+  return "unknown";
+}
+
+std::string_view to_string(CopyStage stage) noexcept {
+  switch (stage) {
+    case CopyStage::Whole: return "whole";
+    case CopyStage::Begun: return "begun";
+    case CopyStage::HasWorkspace: return "has workspace";
   }
   return "unknown";
 }

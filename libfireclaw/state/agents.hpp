@@ -15,10 +15,16 @@
 namespace fireclaw::state {
 
 /// Where an agent is between being told to start and having ended. Written before the step it names is taken, so that
-/// whoever finds it knows what may be left of it.
-enum class AgentPhase { Starting, Running, Stopping, Stopped, Crashed };
+/// whoever finds it knows what may be left of it. Restarting: its machine ends, and a start follows.
+enum class AgentPhase { Starting, Running, Restarting, Stopping, Stopped, Crashed };
 
 std::string_view to_string(AgentPhase phase) noexcept;
+
+/// How much there is of an agent that is made from another one. Until that one's memory runs under the new name it is
+/// no agent: there is nothing that it could begin anew with.
+enum class CopyStage { Whole, Begun, HasWorkspace };
+
+std::string_view to_string(CopyStage stage) noexcept;
 
 /// agents/<name>.json: what an agent is beyond its template, and which machine is its own.
 struct AgentRecord {
@@ -38,6 +44,7 @@ struct AgentRecord {
   bool detached = true;
 
   AgentPhase phase = AgentPhase::Stopped;
+  CopyStage copy = CopyStage::Whole;
   /// Who is starting or stopping it.
   std::optional<sys::ProcessId> worker;
   /// The machine's run id; empty: none.

@@ -24,7 +24,8 @@ state::AgentRecord full_record() {
   record.memory_mib = 512;
   record.network = "user";
   record.detached = false;
-  record.phase = state::AgentPhase::Running;
+  record.phase = state::AgentPhase::Starting;
+  record.copy = state::CopyStage::HasWorkspace;
   record.worker = sys::current_process();
   record.run = "0123456789abcdef";
   record.started = std::chrono::system_clock::time_point{std::chrono::milliseconds{1'700'000'000'123}};

@@ -330,6 +330,55 @@ class Recovery(Crew):
         self.assertTrue(json.loads(ok("agent", "start", "quick", "--name", "victim", "--json"))["online"])
 
 
+    def test_an_agent_that_cannot_be_started_again_is_down_and_not_stopped(self) -> None:
+        file = os.path.join(crew.HOME, "templates", "fragile.json")
+        self.addCleanup(lambda: os.path.exists(file) and os.unlink(file))
+
+        def write(image: str) -> None:
+            with open(file, "w", encoding="utf-8") as out:
+                json.dump({"nick": "fragile", "model": "m", "persona": "You help.", "image": image}, out)
+
+        write("debian-agent")
+        before = self.start("fragile")
+        # Without its template it cannot be started: so it is not ended.
+        os.unlink(file)
+        done = fireclaw("agent", "restart", "fragile")
+        self.assertEqual(done.returncode, 125)
+        self.assertIn("no template 'fragile'", done.stderr)
+        self.assertEqual((agents()["fragile"]["state"], agents()["fragile"]["vm"]), ("running", before["vm"]))
+        # Twice: the second time it is down already.
+        write("no-such-image")
+        for _ in range(2):
+            self.assertEqual(fireclaw("agent", "restart", "fragile").returncode, 125)
+            self.assertEqual(agents()["fragile"]["state"], "crashed")
+            self.assertIn("no-such-image", agents()["fragile"]["last_error"])
+        self.assertEqual(engines_of(), [])
+        ok("agent", "stop", "fragile")
+        self.assertEqual(fireclaw("agent", "restart", "fragile").returncode, 125)
+        self.assertEqual(agents()["fragile"]["state"], "stopped")
+        write("debian-agent")
+        self.assertTrue(json.loads(ok("agent", "restart", "fragile", "--json"))["online"])
+
+    def test_a_restart_that_is_killed_at_any_moment_leaves_an_agent_that_is_to_run(self) -> None:
+        chance = random.Random(6)
+        self.start("quick")
+        began = time.monotonic()
+        ok("agent", "restart", "quick", "--json")
+        took = time.monotonic() - began
+        for attempt in range(8):
+            process = subprocess.Popen(arguments("agent", "restart", "quick"), stdout=subprocess.DEVNULL,
+                                       stderr=subprocess.DEVNULL)
+            time.sleep(chance.random() * took)
+            process.kill()
+            process.wait()
+            ok("agent", "reconcile")
+            ok("gc")
+            with self.subTest(attempt=attempt):
+                state = agents()["quick"]["state"]
+                self.assertIn(state, ("running", "crashed"))
+                self.assertEqual(len(engines_of()), 1 if state == "running" else 0)
+
+
 class Unprivileged(Crew):
     def test_without_a_bridge_agents_use_the_engines_own_network(self) -> None:
         alice = self.human()

@@ -235,7 +235,9 @@ class Forking(Copies):
                 self.assertIn("quick", report["adopted"])
                 self.assertEqual(ok("agent", "exec", "quick", "echo well"), "well\n")
                 left = agents().get("ada")
-                if left and left["vm"]:
+                if left:
+                    # What was not whole yet is gone: there is nothing to start.
+                    self.assertEqual(left["state"], "running")
                     ok("agent", "stop", "ada")
                 self.assertEqual(len(engines_of()), 1)
                 if left:
@@ -243,6 +245,35 @@ class Forking(Copies):
                 fireclaw("workspace", "remove", "ada")
                 fireclaw("snapshot", "remove", "saved")
         self.assertTrue(fork("quick", "ada")["online"])
+
+
+    def test_a_copy_that_was_interrupted_is_never_taken_for_an_agent(self) -> None:
+        self.start("quick")
+        ok("agent", "stop", "quick")
+        with open(os.path.join(HOME, "agents", "quick.json"), encoding="utf-8") as file:
+            record = json.load(file)
+
+        def interrupt(copy: str) -> None:
+            ok("workspace", "create", "ada", "--size", "16M")
+            with open(os.path.join(HOME, "agents", "ada.json"), "w", encoding="utf-8") as file:
+                json.dump({**record, "name": "ada", "phase": "starting", "copy": copy,
+                           "worker": {"pid": 1 << 22, "start_time": 1}}, file)
+
+        for words, status in ((("reconcile",), 0), (("stop", "ada"), 0), (("remove", "ada"), 0), (("restart", "ada"), 125)):
+            with self.subTest(words=words):
+                interrupt("has workspace")
+                self.assertEqual(agents()["ada"]["state"], "crashed")
+                self.assertEqual(fireclaw("agent", *words).returncode, status)
+                self.assertEqual(list(agents()), ["quick"])
+                self.assertNotIn("ada", ok("workspace", "list"))
+        # A workspace that it was not given yet is somebody else's.
+        interrupt("begun")
+        ok("agent", "reconcile")
+        self.assertEqual(list(agents()), ["quick"])
+        ok("workspace", "remove", "ada")
+        # Nothing of it is in the way of another one.
+        interrupt("has workspace")
+        self.start("quick", "--name", "ada")
 
 
 class Saving(Copies):
