@@ -1,9 +1,13 @@
 #include "irc_server.hpp"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -81,6 +85,42 @@ void write_private(const std::filesystem::path& path, std::string_view text) {
   std::filesystem::rename(beside, path);
 }
 
+sockaddr_in place_of(const std::string& address, std::uint16_t port) {
+  sockaddr_in place{};
+  place.sin_family = AF_INET;
+  place.sin_port = htons(port);
+  if (::inet_pton(AF_INET, address.c_str(), &place.sin_addr) != 1) {
+    throw Error{ErrorCode::InvalidArgument, fmt::format("'{}' is no IPv4 address", address)};
+  }
+  return place;
+}
+
+bool answers(const sockaddr_in& place) {
+  const Fd socket{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+  // An address that turns out not to be this machine's must not hold up the loop.
+  const timeval limit{0, 100'000};
+  return socket && ::setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) == 0 &&
+         ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&place), sizeof place) == 0;
+}
+
+/// Another server would answer in the place of ours.
+void require_free(const IrcServerOptions& options) {
+  for (const auto& address : options.addresses) {
+    const auto place = place_of(address, options.port);
+    const Fd socket{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    // With it only what listens is in the way, not connections that have just ended.
+    const int yes = 1;
+    if (socket && ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) == 0 &&
+        ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&place), sizeof place) != 0 && errno == EADDRINUSE) {
+      throw Error{
+          ErrorCode::AlreadyExists,
+          fmt::format("something else listens on {} port {}; what it is: ss -ltnp sport = :{}; Debian's own IRC "
+                      "server ends with: systemctl disable --now ngircd",
+                      address, options.port, options.port)};
+    }
+  }
+}
+
 /// The server's process, as long as it lives.
 class Server {
  public:
@@ -94,7 +134,9 @@ class Server {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
+  /// Error(AlreadyExists) if something else has the place, Error(Io).
   void start() {
+    require_free(options_);
     const auto program = options_.program.native();
     const auto config = config_.native();
     const auto parent = ::getpid();
@@ -129,21 +171,13 @@ class Server {
   void look() {
     timer_ = 0;
     if (pid_ <= 0 || stopping_) return;
-    if (answers()) {
+    if (std::ranges::any_of(options_.addresses,
+                            [&](const auto& address) { return answers(place_of(address, options_.port)); })) {
       log_(LogLevel::Info, fmt::format("IRC server on {} port {}", fmt::join(options_.addresses, ", "), options_.port));
       notifier_.tell("READY=1\nSTATUS=serving");
     } else {
       timer_ = loop_.after(look_again, [this] { look(); });
     }
-  }
-
-  [[nodiscard]] bool answers() const {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(options_.port);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    const Fd socket{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-    return ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
   }
 
   void on_end() {
@@ -155,11 +189,21 @@ class Server {
     ended_.reset();
     if (stopping_) return loop_.quit();
     if (EventLoop::Clock::now() - began_ >= good_life) backoff_.reset();
+    start_later(fmt::format("the IRC server ended with {} {}", WIFSIGNALED(status) ? "signal" : "status",
+                            WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status)));
+  }
+
+  void start_later(const std::string& why) {
     const auto wait = backoff_.next();
-    log_(LogLevel::Error, fmt::format("the IRC server ended with {} {}; starting it again in {:.1f} s",
-                                      WIFSIGNALED(status) ? "signal" : "status",
-                                      WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), wait.count()));
-    timer_ = loop_.after(std::chrono::duration_cast<EventLoop::Clock::duration>(wait), [this] { start(); });
+    log_(LogLevel::Error, fmt::format("{}; starting it again in {:.1f} s", why, wait.count()));
+    timer_ = loop_.after(std::chrono::duration_cast<EventLoop::Clock::duration>(wait), [this] {
+      timer_ = 0;
+      try {
+        start();
+      } catch (const Error& problem) {
+        start_later(problem.what());
+      }
+    });
   }
 
   EventLoop& loop_;

@@ -14,6 +14,7 @@ import time
 import unittest
 import urllib.request
 from pathlib import Path
+from typing import Tuple
 
 from office import PROGRAM, NotifySocket, Office, eventually, run
 
@@ -493,17 +494,26 @@ class Accounts(Office):
 
 
 class PrivateServer(Office):
-    def test_it_serves_and_lasts(self) -> None:
+    def setUp(self) -> None:
+        super().setUp()
         with socket.create_server(("127.0.0.1", 0)) as unused:
             self.port = unused.getsockname()[1]
+
+    def serve(self, *words: str) -> "Tuple[subprocess.Popen[bytes], NotifySocket]":
+        """Once it says that it is ready."""
         path = os.path.join(self.folder, "notify")
         systemd = NotifySocket(path)
         self.addCleanup(systemd.close)
-        server = subprocess.Popen([PROGRAM, "--home", self.home, "irc", "--port", str(self.port)], stdin=subprocess.DEVNULL,
-                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "NOTIFY_SOCKET": path})
+        server = subprocess.Popen([PROGRAM, "--home", self.home, "irc", "--port", str(self.port), *words],
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                  env={**os.environ, "NOTIFY_SOCKET": path})
         self.addCleanup(server.wait, 10)
-        self.addCleanup(server.kill)
+        self.addCleanup(server.terminate)
         systemd.wait_for("READY=1")
+        return server, systemd
+
+    def test_it_serves_and_lasts(self) -> None:
+        server, systemd = self.serve()
         self.assertEqual(os.stat(os.path.join(self.home, "irc", "ngircd.conf")).st_mode & 0o777, 0o600)
         alice = self.human()
         self.overseer()
@@ -519,6 +529,19 @@ class PrivateServer(Office):
         eventually(lambda: not Path(f"/proc/{server.pid}").exists())
         with self.assertRaises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", self.port), 1).close()
+
+    def test_it_is_ready_wherever_it_serves(self) -> None:
+        self.serve("--listen", "127.0.0.2")
+        socket.create_connection(("127.0.0.2", self.port), 1).close()
+        with self.assertRaises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", self.port), 1).close()
+
+    def test_it_is_not_ready_where_another_server_answers(self) -> None:
+        with socket.create_server(("127.0.0.1", self.port)):
+            done = run("--home", self.home, "irc", "--port", str(self.port))
+        self.assertEqual(done.returncode, 125)
+        self.assertIn(f"something else listens on 127.0.0.1 port {self.port}", done.stderr)
+        self.assertIn("systemctl disable --now ngircd", done.stderr)
 
 
 if __name__ == "__main__":
