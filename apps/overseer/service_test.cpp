@@ -130,6 +130,26 @@ TEST_CASE("pages are served over a private socket, however long its path") {
   CHECK_THROWS_WITH_AS(get_unix(folder.path / "none" / "socket", "/"), doctest::Contains("no overseer answers"), Error);
 }
 
+TEST_CASE("a socket takes the place of a dead one, and of nothing else") {
+  const Folder folder;
+  const auto path = folder.path / "socket";
+  { const auto dead = listen_unix(path); }
+  REQUIRE(std::filesystem::is_socket(path));
+  const auto alive = listen_unix(path);
+  CHECK_THROWS_WITH_AS(listen_unix(path), doctest::Contains("another process' socket"), Error);
+  CHECK(std::filesystem::is_socket(path));
+  const auto file = folder.path / "notes";
+  std::ofstream{file} << "mine";
+  const auto link = folder.path / "link";
+  std::filesystem::create_symlink(path, link);
+  std::filesystem::create_directory(folder.path / "folder");
+  for (const auto& other : {file, link, folder.path / "folder"}) {
+    CHECK_THROWS_WITH_AS(listen_unix(other), doctest::Contains("is no socket"), Error);
+  }
+  CHECK(content(file) == "mine");
+  CHECK(std::filesystem::is_symlink(link));
+}
+
 TEST_CASE("clients that say nothing or too much keep nobody else out") {
   const Folder folder;
   EventLoop loop;

@@ -48,13 +48,33 @@ struct UnixAddress {
   sockaddr_un address{};
 };
 
+/// Removes what a process that is dead has left there, and nothing else: people mistype paths.
+void clear(const std::filesystem::path& path, const UnixAddress& address) {
+  const auto refuse = [&](std::string_view why) {
+    throw Error{ErrorCode::AlreadyExists,
+                fmt::format("'{}' {}; remove it if it is not needed, or name another path", path.native(), why)};
+  };
+  struct stat about {};
+  if (::lstat(path.c_str(), &about) != 0) {
+    if (errno == ENOENT) return;
+    fail(fmt::format("'{}'", path.native()));
+  }
+  if (!S_ISSOCK(about.st_mode)) refuse("is there already, and is no socket");
+  const Fd caller{::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
+  if (!caller) fail("socket");
+  if (::connect(caller.get(), address.get(), sizeof address.address) == 0 || errno != ECONNREFUSED) {
+    refuse("is another process' socket");
+  }
+  if (::unlink(path.c_str()) != 0) fail(fmt::format("'{}' cannot be replaced", path.native()));
+}
+
 }  // namespace
 
 Fd listen_unix(const std::filesystem::path& path) {
   const UnixAddress address{path};
+  clear(path, address);
   Fd socket{::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
   if (!socket) fail("socket");
-  if (::unlink(path.c_str()) != 0 && errno != ENOENT) fail(fmt::format("'{}' cannot be replaced", path.native()));
   // The mode of the socket's inode becomes the file's, so that it is nobody else's from the first moment.
   if (::fchmod(socket.get(), 0600) != 0 || ::bind(socket.get(), address.get(), sizeof address.address) != 0 ||
       ::listen(socket.get(), most_clients) != 0) {

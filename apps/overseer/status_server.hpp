@@ -12,7 +12,8 @@
 
 namespace fireclaw::overseer {
 
-/// A listening Unix socket for its owner alone, in place of what a dead process left there. Error(Io).
+/// A listening Unix socket for its owner alone, in place of one that a dead process left there. Error(AlreadyExists) if
+/// anything else is there; Error(Io).
 Fd listen_unix(const std::filesystem::path& path);
 /// "127.0.0.1:9464" or "[::1]:9464". Error(InvalidArgument) for addresses that others could reach.
 Fd listen_loopback(const std::string& address);
