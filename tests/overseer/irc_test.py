@@ -34,6 +34,19 @@ def lives(pid: int) -> bool:
         return False
 
 
+def get(path: str, target: str) -> str:
+    """What is served on a Unix socket; nothing while nobody does."""
+    try:
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(5)
+            client.connect(path)
+            client.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            with client.makefile() as answer:
+                return answer.read()
+    except (FileNotFoundError, ConnectionRefusedError):
+        return ""
+
+
 class Commands(Office):
     def test_it_joins_says_how_things_are_and_does_what_it_is_told(self) -> None:
         alice = self.human()
@@ -337,6 +350,44 @@ class Service(Office):
         shown = run("--home", self.home, "status").stdout
         self.assertRegex(shown, r"irc +localhost:\d+ as overseer, in #control\n")
         self.assertRegex(shown, r"agent +worker \[qwen2.5:7b\] running\n")
+
+    def test_metrics_can_be_read_from_a_socket_of_its_own_and_again_after_it_was_killed(self) -> None:
+        path = os.path.join(self.folder, "metrics.socket")
+        for _ in range(2):
+            overseer = self.overseer("--metrics", path)
+            eventually(lambda: "fireclaw_overseer_irc_online 1\n" in get(path, "/metrics"))
+            self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
+            self.assertIn("# TYPE fireclaw_agents gauge\n", get(path, "/metrics"))
+            overseer.end(signal.SIGKILL)
+
+    def test_what_is_at_the_path_for_metrics_is_not_removed(self) -> None:
+        path = os.path.join(self.folder, "notes")
+        Path(path).write_text("mine")
+        done = run("--home", self.home, "--metrics", path)
+        self.assertEqual(done.returncode, 125)
+        self.assertIn(f"'{path}' is there already", done.stderr)
+        self.assertEqual(Path(path).read_text(), "mine")
+
+    def test_the_journal_is_told_how_bad_it_is(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as unused:
+            self.port = unused.getsockname()[1]
+        log = Path(self.home + ".log")
+        log.touch()
+        about = log.stat()
+        # As systemd says to a service that it is the journal that standard error goes to.
+        overseer = self.overseer(env={"JOURNAL_STREAM": f"{about.st_dev}:{about.st_ino}"})
+        eventually(lambda: "connecting again" in overseer.log())
+        overseer.end()
+        lines = log.read_text().splitlines()
+        self.assertTrue(all(re.match("<[3467]>", line) for line in lines), lines)
+        self.assertTrue([line for line in lines if re.match("<4>.*connecting again", line)], lines)
+        self.assertTrue([line for line in lines if line == "<6>ending; agents go on"], lines)
+        # The variable is inherited by what writes elsewhere.
+        log.write_text("")
+        overseer = self.overseer(env={"JOURNAL_STREAM": f"{about.st_dev}:{about.st_ino + 1}"})
+        eventually(lambda: "connecting again" in overseer.log())
+        overseer.end()
+        self.assertTrue(all(line.startswith("fireclaw-overseer: ") for line in log.read_text().splitlines()))
 
     def test_the_status_of_no_overseer_is_an_error(self) -> None:
         done = run("--home", self.home, "status")
