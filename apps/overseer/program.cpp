@@ -255,6 +255,7 @@ int install_unit(const Unit& unit, const Arguments& arguments) {
   if (options.enable) {
     std::puts(fmt::format("started {}; see: systemctl {}status {}", unit.name, options.user ? "--user " : "", unit.name)
                   .c_str());
+    if (options.user) std::puts("it ends when you log out, unless you linger: loginctl enable-linger");
   }
   return 0;
 }
@@ -266,9 +267,24 @@ void require_home(const Arguments& arguments) {
   throw Error{ErrorCode::NotFound, fmt::format("there is no folder '{}' yet; run: fireclaw setup", home.native())};
 }
 
+/// The folders that the settings have it write to. A service is started in another folder than this program.
+std::vector<std::filesystem::path> folders_of(const Settings& settings) {
+  for (const auto& path : {settings.audit_log, settings.server.tls_ca}) {
+    if (path.is_relative() && !path.empty()) {
+      throw Error{ErrorCode::InvalidArgument,
+                  fmt::format("'{}' means nothing to a service; write the whole path into the file of --config",
+                              path.native())};
+    }
+  }
+  std::vector<std::filesystem::path> folders;
+  if (!settings.audit_log.empty()) folders.push_back(settings.audit_log.parent_path());
+  if (settings.metrics.starts_with('/')) folders.push_back(std::filesystem::path{settings.metrics}.parent_path());
+  return folders;
+}
+
 int install_overseer(const Arguments& arguments) {
   // What would not do when it runs should not be installed.
-  static_cast<void>(settings_from(arguments));
+  const auto settings = settings_from(arguments);
   require_home(arguments);
   Unit unit;
   unit.name = "fireclaw-overseer";
@@ -279,6 +295,7 @@ int install_overseer(const Arguments& arguments) {
     unit.command.insert(unit.command.end(), {"--config", file.native()});
   }
   unit.runs_machines = true;
+  unit.writes_to = folders_of(settings);
   unit.after = "fireclaw-irc.service";
   return install_unit(unit, arguments);
 }

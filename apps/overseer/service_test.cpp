@@ -206,15 +206,21 @@ TEST_CASE("systemd is told over its socket, by path and by abstract name") {
 }
 
 TEST_CASE("a unit file quotes what systemd would take for its own") {
-  Unit unit{"x",           "a service", {"/opt/a b/program", "--home", "/srv/100%/$x\"y"},
-            "/srv/100%/x", true,        "fireclaw-irc.service"};
+  Unit unit;
+  unit.name = "x";
+  unit.description = "a service";
+  unit.command = {"/opt/a b/program", "--home", "/srv/100%/$x\"y"};
+  unit.home = "/srv/100%/x";
+  unit.writes_to = {"/var/log/a b", "/run/100%"};
+  unit.runs_machines = true;
+  unit.after = "fireclaw-irc.service";
   const auto text = to_unit_file(unit, false);
   CHECK(has(text, R"(ExecStart="/opt/a b/program" "--home" "/srv/100%%/$$x\"y")"));
   CHECK(has(text, "Type=notify\n"));
   CHECK(has(text, "WatchdogSec=30\n"));
   CHECK(has(text, "KillMode=process\n"));
   CHECK(has(text, "DeviceAllow=/dev/kvm rw\n"));
-  CHECK(has(text, "ReadWritePaths=\"/srv/100%%/x\"\n"));
+  CHECK(has(text, "ReadWritePaths=\"/srv/100%%/x\" \"-/var/log/a b\" \"-/run/100%%\"\n"));
   CHECK(has(text, "After=network.target fireclaw-irc.service\n"));
   CHECK(has(text, "WantedBy=multi-user.target\n"));
   const auto user = to_unit_file(unit, true);
@@ -230,11 +236,24 @@ TEST_CASE("a unit file quotes what systemd would take for its own") {
 
 TEST_CASE("a unit file is written where it is wanted, over an older one") {
   const Folder folder;
-  const Unit unit{"fireclaw-x", "a service", {"/bin/true"}, "/srv", false, ""};
+  Unit unit;
+  unit.name = "fireclaw-x";
+  unit.description = "a service";
+  unit.command = {"/bin/true"};
+  unit.home = "/srv";
   static_cast<void>(install(unit, {false, folder.path / "units", false}));
   static_cast<void>(install(unit, {true, folder.path / "units", false}));
   CHECK(content(folder.path / "units/fireclaw-x.service") == to_unit_file(unit, true));
   CHECK(std::distance(std::filesystem::directory_iterator{folder.path / "units"}, {}) == 1);
+}
+
+TEST_CASE("who is not root is told what else can be installed") {
+  require_manager({false, "", true}, true);
+  require_manager({true, "", true}, false);
+  require_manager({false, "/somewhere", false}, false);
+  for (const auto& options : {InstallOptions{false, "", true}, {false, "", false}, {false, "/somewhere", true}}) {
+    CHECK_THROWS_WITH_AS(require_manager(options, false), doctest::Contains("use sudo, or --user"), Error);
+  }
 }
 
 TEST_CASE("the private server listens where it is told and gives up root's rights") {

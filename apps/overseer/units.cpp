@@ -45,7 +45,7 @@ RestrictRealtime=yes
 RestrictSUIDSGID=yes
 SystemCallArchitectures=native
 UMask=0077
-ReadWritePaths={}
+ReadWritePaths={}{}
 )";
 
 /// For machines: devices for KVM, vsock and taps, a bridge and firewall rules to make, IP forwarding to set.
@@ -121,7 +121,10 @@ std::string to_unit_file(const Unit& unit, bool user_manager) {
   text += "\n";
   if (!user_manager) {
     // Emulation writes code and runs it.
-    text += fmt::format(confinement, unit.runs_machines ? "no" : "yes", quoted(unit.home.native(), false));
+    std::string more;
+    // One that is not there must not keep the service from saying so itself.
+    for (const auto& folder : unit.writes_to) more += " " + quoted("-" + folder.native(), false);
+    text += fmt::format(confinement, unit.runs_machines ? "no" : "yes", quoted(unit.home.native(), false), more);
     text += unit.runs_machines ? for_machines : for_servers;
   } else {
     text += "NoNewPrivileges=yes\nUMask=0077\n";
@@ -130,7 +133,14 @@ std::string to_unit_file(const Unit& unit, bool user_manager) {
   return text;
 }
 
+void require_manager(const InstallOptions& options, bool as_root) {
+  if (as_root || options.user || (!options.folder.empty() && !options.enable)) return;
+  throw Error{ErrorCode::PermissionDenied,
+              "only root may install a service for the whole system; use sudo, or --user for your own service manager"};
+}
+
 std::filesystem::path install(const Unit& unit, const InstallOptions& options) {
+  require_manager(options, ::geteuid() == 0);
   const auto folder = unit_folder(options);
   const auto path = folder / (unit.name + ".service");
   std::error_code error;
@@ -145,8 +155,11 @@ std::filesystem::path install(const Unit& unit, const InstallOptions& options) {
   }
   std::filesystem::rename(beside, path);
   if (!options.enable) return path;
+  const auto service = unit.name + ".service";
   systemctl({"daemon-reload"}, options.user);
-  systemctl({"enable", "--now", unit.name + ".service"}, options.user);
+  systemctl({"enable", service}, options.user);
+  // Starting one that runs would leave it as it was.
+  systemctl({"restart", service}, options.user);
   return path;
 }
 

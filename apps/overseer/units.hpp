@@ -15,6 +15,8 @@ struct Unit {
   std::vector<std::string> command;
   /// What the service may write to.
   std::filesystem::path home;
+  /// Folders outside of that which it may write to as well.
+  std::vector<std::filesystem::path> writes_to;
   /// Looks after machines: needs KVM, network devices, and lets the machines live on when it ends.
   bool runs_machines = false;
   /// Units to start after, e.g. "fireclaw-irc.service".
@@ -33,8 +35,11 @@ struct InstallOptions {
   bool enable = true;
 };
 
-/// Writes the unit file and, if wanted, enables and starts the service; returns the file. Error(Io) if systemctl
-/// failed, which has then said why.
+/// Error(PermissionDenied), with what to do instead, for what root alone may do.
+void require_manager(const InstallOptions& options, bool as_root);
+
+/// Writes the unit file and, if wanted, enables the service and starts it, anew if it runs; returns the file.
+/// Error(PermissionDenied) as above; Error(Io) if systemctl failed, which has then said why.
 std::filesystem::path install(const Unit& unit, const InstallOptions& options);
 
 }  // namespace fireclaw::overseer

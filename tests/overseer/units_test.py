@@ -3,6 +3,7 @@ programs can do within them."""
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
@@ -101,6 +102,35 @@ class Units(unittest.TestCase):
 
     def test_nor_with_those_for_ones_own_manager(self) -> None:
         self.assertEqual(self.verify(self.write("--user"), "--user"), "")
+
+    def test_they_may_write_where_their_settings_have_them_write(self) -> None:
+        log, run = os.path.join(self.folder, "my log"), os.path.join(self.folder, "run")
+        settings = Path(self.home, "overseer.json")
+        settings.write_text(json.dumps({"audit_log": f"{log}/audit.log", "metrics": f"{run}/socket"}))
+        files = self.write()
+        self.assertEqual(self.verify(files), "")
+        self.assertEqual(words_of(settings_of(files[1])["ReadWritePaths"]), [self.home, "-" + log, "-" + run])
+        settings.write_text(json.dumps({"audit_log": "audit.log"}))
+        done = subprocess.run([PROGRAM, "--home", self.home, "install", "--no-enable", "--unit-folder", self.folder],
+                              capture_output=True, text=True)
+        self.assertEqual(done.returncode, 125)
+        self.assertIn("'audit.log' means nothing to a service", done.stderr)
+
+    def test_one_that_runs_already_is_started_anew(self) -> None:
+        called = Path(self.folder, "called")
+        systemctl = Path(self.folder, "systemctl")
+        systemctl.write_text(f'#!/bin/sh\necho "$@" >>"{called}"\n')
+        systemctl.chmod(0o755)
+        for options, prefix in (([], ""), (["--user"], "--user ")):
+            called.write_text("")
+            done = subprocess.run([PROGRAM, "--home", self.home, "irc", "install", "--unit-folder", self.folder, *options],
+                                  env={**os.environ, "PATH": f"{self.folder}:{os.environ['PATH']}"}, capture_output=True, text=True)
+            if os.geteuid() != 0 and not options:
+                self.assertIn("use sudo, or --user", done.stderr)
+                continue
+            self.assertEqual(called.read_text().splitlines(), [prefix + "daemon-reload", prefix + "enable fireclaw-irc.service",
+                                                               prefix + "restart fireclaw-irc.service"], done.stderr)
+            self.assertEqual("loginctl enable-linger" in done.stdout, bool(options))
 
     def test_what_is_wrong_would_be_found(self) -> None:
         file = self.write()[0]
