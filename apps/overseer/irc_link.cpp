@@ -67,6 +67,7 @@ void IrcLink::on_resolved(Lookup::Result result) {
 
 void IrcLink::try_next(const std::string& problem) {
   loop_.cancel(std::exchange(watching_, 0));
+  loop_.cancel(std::exchange(patience_timer_, 0));
   socket_.reset();
   if (addresses_.empty()) return end(fmt::format("no connection to {}: {}", where(), problem));
   const auto address = addresses_.back();
@@ -77,6 +78,11 @@ void IrcLink::try_next(const std::string& problem) {
     return try_next(std::strerror(errno));
   }
   watching_ = loop_.watch(socket_.get(), POLLOUT, [this](short) { on_connecting(); });
+  if (addresses_.empty()) return;
+  // One that does not answer must not use up the time of those behind it.
+  const auto left = began_ + connect_timeout_ - EventLoop::Clock::now();
+  const auto share = left / static_cast<int>(addresses_.size() + 1);
+  patience_timer_ = loop_.after(share, [this] { try_next("no answer in time"); });
 }
 
 void IrcLink::on_connecting() {
@@ -85,6 +91,7 @@ void IrcLink::on_connecting() {
   if (::getsockopt(socket_.get(), SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
   if (error != 0) return try_next(std::strerror(error));
   loop_.cancel(std::exchange(watching_, 0));
+  loop_.cancel(std::exchange(patience_timer_, 0));
   try {
     stream_ = server_.tls ? tls_stream(socket_.get(), {server_.host, server_.tls_ca, server_.tls_verify})
                           : plain_stream(socket_.get());
@@ -167,6 +174,7 @@ void IrcLink::drop() {
   lookup_.reset();
   loop_.cancel(std::exchange(watching_, 0));
   loop_.cancel(std::exchange(pump_timer_, 0));
+  loop_.cancel(std::exchange(patience_timer_, 0));
   session_.reset();
   stream_.reset();
   socket_.reset();

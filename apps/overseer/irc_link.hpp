@@ -86,6 +86,8 @@ class IrcLink {
   EventLoop::Id watching_ = 0;
   EventLoop::Id timer_ = 0;
   EventLoop::Id pump_timer_ = 0;
+  /// With an address while there are others to try.
+  EventLoop::Id patience_timer_ = 0;
   std::unique_ptr<ByteStream> stream_;
   bool shaking_hands_ = false;
   std::unique_ptr<IrcSession> session_;

@@ -223,6 +223,33 @@ class Lasting(Office):
         alice.say("#control", "!invoke worker")
         alice.hears("overseer", "#control", STARTED)
 
+    def test_an_address_that_does_not_answer_leaves_time_for_the_next(self) -> None:
+        mount = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"])]
+        if subprocess.run([*mount, "true"], capture_output=True).returncode != 0:
+            self.skipTest("no mounts of its own can be had here")
+        hosts = Path(self.folder, "hosts")
+        hosts.write_text("127.0.0.1 localhost\n127.0.0.1 two.test\n127.0.0.2 two.test\n")
+        with socket.socket() as silent:
+            silent.bind(("127.0.0.1", 0))
+            silent.listen(0)
+            self.port = silent.getsockname()[1]
+            # Once as many wait as may, nobody else is answered.
+            waiting = [socket.socket() for _ in range(3)]
+            for one in waiting:
+                self.addCleanup(one.close)
+                one.setblocking(False)
+                one.connect_ex(("127.0.0.1", self.port))
+            with socket.create_server(("127.0.0.2", self.port)) as answering:
+                self.settings(server="two.test", operators=["alice!*@*"], connect_timeout_s=4)
+                overseer = subprocess.Popen([*mount, "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', str(hosts), PROGRAM,
+                                             "--home", self.home], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                self.addCleanup(overseer.wait, 10)
+                self.addCleanup(overseer.terminate)
+                began = time.monotonic()
+                answering.settimeout(10)
+                answering.accept()[0].close()
+                self.assertGreater(time.monotonic() - began, 1.5, "the other address was not tried first")
+
     def test_it_takes_its_nick_back(self) -> None:
         impostor = self.human("overseer", "")
         alice = self.human()
