@@ -262,8 +262,8 @@ class FIRECLAW_API AgentManager {
   /// Starts a second agent that goes on from where the first is at this moment: with its memory and processes, a copy
   /// of its disks and workspace, its template and settings; and with a name, address, host name, machine id and random
   /// numbers of its own. It comes to IRC anew, knows what was said, and answers what it is asked from then on: what the
-  /// first one was asked stays with that. The first one stands still for a moment (phase "pause" of the result), and
-  /// stays on IRC.
+  /// first one was asked stays with that, and so do the ports of the host that the template publishes. The first one
+  /// stands still for a moment (phase "pause" of the result), and stays on IRC.
   /// Error(NotFound) if there is no agent `name`, Error(InvalidState) if it does not run or its image was built anew
   /// since it was started; Error(AlreadyExists) if there is an agent or a workspace of the new name. A failure undoes
   /// all that was done, and leaves the first one as it was.

@@ -23,11 +23,11 @@ constexpr std::chrono::minutes copy_limit{5};
 constexpr std::chrono::milliseconds quit_limit{2000};
 constexpr std::uint64_t mib = std::uint64_t{1} << 20;
 
-NatOptions nat_options(const state::Template& from) {
+NatOptions nat_options(const state::AgentRecord& record, const state::Template& from) {
   NatOptions options;
   options.egress = egress_from_string(from.text("egress", "internet"));
   options.allow = from.texts("allow");
-  options.publish = from.texts("publish");
+  if (record.publishes) options.publish = from.texts("publish");
   return options;
 }
 
@@ -37,7 +37,7 @@ VMConfig vm_config(const state::AgentRecord& record, const state::Template& from
   if (record.cpus) vm.cpus = *record.cpus;
   if (record.memory_mib) vm.memory_mib = *record.memory_mib;
   vm.network = network_mode_from_string(*record.network);
-  vm.nat = nat_options(from);
+  vm.nat = nat_options(record, from);
   vm.hostname = record.name;
   std::ranges::replace(vm.hostname, '_', '-');
   vm.workspace = record.name;
@@ -276,7 +276,10 @@ AgentInfo AgentManager::Impl::start_saved(const AgentConfig& config) {
                     "memory can be chosen, and it cannot boot",
                     config.snapshot)};
   }
-  if (!config.name.empty()) record.name = config.name;
+  if (!config.name.empty() && config.name != record.name) {
+    record.name = config.name;
+    record.publishes = false;
+  }
   static_cast<void>(agents.find(record.name));  // refuses what cannot be a name
   core::apply(record, config.settings);
   if (config.network) record.network = std::string{to_string(*config.network)};
@@ -313,6 +316,8 @@ AgentInfo AgentManager::Impl::fork(const std::string& name, const ForkConfig& fo
     auto source = machine(first);
     record = first;
     record.name = fork.name;
+    record.publishes = false;
+    record.started = {};
     core::apply(record, fork.settings);
     const auto copied = [&] {
       const auto began = std::chrono::steady_clock::now();

@@ -70,6 +70,7 @@ void write_agent(json::Writer& out, const AgentRecord& record) {
   write_optional(out, "memory_mib", record.memory_mib);
   write_optional(out, "network", record.network);
   out.field("detached", record.detached);
+  if (!record.publishes) out.field("publishes", false);
   out.field("phase", to_string(record.phase));
   if (record.copy != CopyStage::Whole) out.field("copy", to_string(record.copy));
   if (record.worker) write_process(out, "worker", *record.worker);
@@ -92,6 +93,7 @@ AgentRecord read_agent(const json::Value& value) {
   record.memory_mib = read_unsigned(value, "memory_mib");
   record.network = read_text(value, "network");
   record.detached = value.at("detached").as_bool();
+  if (const auto publishes = value.find("publishes")) record.publishes = publishes->as_bool();
   record.phase = read_phase(value.at("phase"));
   if (const auto copy = value.find("copy")) record.copy = read_copy_stage(*copy);
   if (const auto worker = value.find("worker")) record.worker = read_process(*worker);

@@ -42,6 +42,8 @@ struct AgentRecord {
   /// "nat" or "user".
   std::optional<std::string> network;
   bool detached = true;
+  /// Has its template's ports of the host. A copy under another name leaves them to the first one.
+  bool publishes = true;
 
   AgentPhase phase = AgentPhase::Stopped;
   CopyStage copy = CopyStage::Whole;

@@ -24,6 +24,7 @@ state::AgentRecord full_record() {
   record.memory_mib = 512;
   record.network = "user";
   record.detached = false;
+  record.publishes = false;
   record.phase = state::AgentPhase::Starting;
   record.copy = state::CopyStage::HasWorkspace;
   record.worker = sys::current_process();

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import time
 import unittest
+import urllib.request
 from typing import Any, Dict, List
 
 import crew
@@ -170,6 +171,37 @@ class Forking(Copies):
         self.assertEqual(sorted(agents()), ["quick", "there"])
         self.assertEqual(len(engines_of()), 1)
         self.assertEqual(drafts(), [])
+
+    def test_a_published_port_stays_with_the_first(self) -> None:
+        path = os.path.join(HOME, "templates", "shop.json")
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump({"schema": 1, "nick": "shop", "model": "m", "persona": "p", "network": "nat",
+                       "publish": ["127.0.0.1:18080:8000"]}, file)
+        self.addCleanup(os.unlink, path)
+        self.start("shop")
+        ok("agent", "exec", "shop", "mkdir ~/site; echo shop > ~/site/who; "
+                                    "nohup python3 -m http.server -d ~/site 8000 >/dev/null 2>&1 &")
+
+        def asked() -> str:
+            with urllib.request.urlopen("http://127.0.0.1:18080/who", timeout=10) as answer:
+                return str(answer.read().decode())
+
+        eventually(lambda: fireclaw("agent", "exec", "shop", "python3 -c 'import urllib.request as u; "
+                                    "u.urlopen(\"http://127.0.0.1:8000/who\")'").returncode == 0)
+        self.assertEqual(asked(), "shop\n")
+        fork("shop", "ada")
+        ok("agent", "exec", "ada", "echo ada > ~/site/who")
+        self.assertEqual(asked(), "shop\n")
+        ok("agent", "snapshot", "shop", "open")
+        ok("agent", "stop", "shop")
+        ok("agent", "restart", "ada")
+        with self.assertRaises(OSError):
+            asked()
+        # Under its own name it has what it had.
+        ok("agent", "remove", "shop")
+        ok("workspace", "remove", "shop")
+        ok("agent", "start", "--from", "open")
+        self.assertEqual(asked(), "shop\n")
 
     def test_a_full_disk_undoes_it_and_the_first_goes_on(self) -> None:
         info = self.start("quick")
