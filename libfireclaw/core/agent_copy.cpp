@@ -98,7 +98,7 @@ void give_workspace(const Host::Impl& host, AgentCopy& copy, const std::string& 
   auto draft = host.workspaces.draft(name);
   const auto disk = draft.path() / "disk.ext4";
   if (copy.draft) {
-    std::filesystem::rename(copy.disks.workspace, disk);
+    sys::move_file(copy.disks.workspace, disk);
   } else {
     sys::clone_file(copy.disks.workspace, disk);
     sync_file(disk);

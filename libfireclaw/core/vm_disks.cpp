@@ -128,8 +128,7 @@ void MachineDisks::attach(const Host::Impl& host, vmm::LaunchSpec& spec) {
     if (kind_ == Purpose::Kind::Save) {
       make_blank(file, sizes_.scratch_bytes);
     } else if (!scratch_source_.empty()) {
-      take_scratch_ ? std::filesystem::rename(scratch_source_, file)
-                    : static_cast<void>(sys::clone_file(scratch_source_, file));
+      take_scratch_ ? sys::move_file(scratch_source_, file) : static_cast<void>(sys::clone_file(scratch_source_, file));
     } else {
       image::Ext4Config config;
       config.bytes = sizes_.scratch_bytes;

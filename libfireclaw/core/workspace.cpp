@@ -66,7 +66,7 @@ void make(const Host::Impl& host, const WorkspaceConfig& config, const std::stop
     // What is needed on the way is not to become part of the workspace.
     const sys::TempDir scratch{draft.path(), "scratch-"};
     core::make_workspace_disk(host, scratch.path(), record, bytes, content(record, scratch.path()), stop);
-    std::filesystem::rename(scratch.path() / "disk.ext4", draft.path() / "disk.ext4");
+    sys::move_file(scratch.path() / "disk.ext4", draft.path() / "disk.ext4");
   }
   host.workspaces.publish(std::move(draft), record);
 }

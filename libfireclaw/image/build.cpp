@@ -1,6 +1,5 @@
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <stdio.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -193,10 +192,7 @@ Entry Store::build(const BuildSpec& spec, const BuildOptions& options) {
   // Where it can be, both names change hands in one step, so that a reader finds an image at any moment; the old one
   // then goes with the folder.
   if (fs::exists(target)) {
-    if (::renameat2(AT_FDCWD, folder.path().c_str(), AT_FDCWD, target.c_str(), RENAME_EXCHANGE) == 0) {
-      sys::sync_directory(directory_);
-      return open(spec.name);
-    }
+    if (folder.exchange(target)) return open(spec.name);
     discard(spec.name);
   }
   folder.publish(target);

@@ -134,6 +134,7 @@ SnapshotRecord SnapshotStore::publish(SnapshotDraft draft, SnapshotRecord record
 
   const auto target = directory_ / record.name;
   if (replace && std::filesystem::exists(target)) {
+    if (draft.folder_.exchange(target)) return record;
     // Out of the way first: a folder can only be renamed over an empty one. The old folder keeps a draft's name, so
     // that an interruption here is cleaned up like any other.
     const sys::TempDir old{directory_, fmt::format("{}{}-", draft_prefix, record.name)};

@@ -1,6 +1,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/fs.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -116,6 +117,19 @@ bool clone_file(const std::filesystem::path& source, const std::filesystem::path
   }
   remove.release();
   return shared;
+}
+
+void move_file(const std::filesystem::path& source, const std::filesystem::path& target) {
+  const auto rename = [&](const std::filesystem::path& from) { return ::rename(from.c_str(), target.c_str()) == 0; };
+  if (rename(source)) return;
+  if (errno != EXDEV) throw_errno(fmt::format("move '{}' to '{}'", source.string(), target.string()));
+  // Beside it first: nobody is to find half of it there.
+  const TempDir aside{target.parent_path(), ".move-"};
+  const auto copy = aside.path() / "file";
+  clone_file(source, copy);
+  sync_fd(open_file(copy, O_RDONLY).get(), copy);
+  if (!rename(copy)) throw_errno(fmt::format("move '{}' to '{}'", source.string(), target.string()));
+  ::unlink(source.c_str());
 }
 
 }  // namespace fireclaw::sys

@@ -117,6 +117,23 @@ TEST_CASE("a cloned file has the content of the first, and a life of its own") {
   CHECK(read_file(first).substr(5 * mib, 4) == "data");
 }
 
+TEST_CASE("a file is moved over what is there, also to another file system") {
+  const TempDir folder = temp_dir();
+  const std::filesystem::path source = folder.path() / "source";
+  // A file system of its own in memory, wherever the tests are built.
+  for (const auto& parent : {folder.path(), std::filesystem::path{"/dev/shm"}}) {
+    CAPTURE(parent.string());
+    const TempDir there{parent, "move-test-"};
+    write_file_atomic(source, "new");
+    write_file_atomic(there.path() / "target", "old");
+    move_file(source, there.path() / "target");
+    CHECK(read_file(there.path() / "target") == "new");
+    CHECK_FALSE(std::filesystem::exists(source));
+    CHECK(error_of([&] { move_file(source, there.path() / "target"); }).first == ErrorCode::NotFound);
+    CHECK(std::distance(std::filesystem::directory_iterator{there.path()}, {}) == 1);
+  }
+}
+
 TEST_CASE("cloning neither replaces a file nor leaves half of one") {
   const TempDir folder = temp_dir();
   const std::filesystem::path first = folder.path() / "first";

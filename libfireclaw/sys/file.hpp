@@ -32,6 +32,9 @@ void sync_directory(const std::filesystem::path& directory);
 /// A copy that shares blocks where the file system can (FICLONE), else copies only the data, keeping holes.
 /// `target` must not exist. Returns true if blocks are shared.
 bool clone_file(const std::filesystem::path& source, const std::filesystem::path& target, mode_t mode = 0600);
+/// Renames a file, over what is there; where `target` is on another file system it is copied and synced, and removed
+/// here then.
+void move_file(const std::filesystem::path& source, const std::filesystem::path& target);
 /// Copies what is data in `source` (SEEK_DATA) to the same offsets of `target`, skipping pages that are all zero,
 /// and sets the target's length. What the target held before is gone. Returns the bytes written.
 std::uint64_t copy_sparse(int source, int target);
@@ -73,6 +76,9 @@ class TempDir {
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
   /// Renames it to `target` (same file system) and keeps it. Error(AlreadyExists) if the target exists.
   void publish(const std::filesystem::path& target);
+  /// Swaps it with the folder `target` in one step, so that others find one or the other at any moment: what was there
+  /// is what this object removes. False, and nothing is done, where the file system cannot.
+  [[nodiscard]] bool exchange(const std::filesystem::path& target) const;
 
  private:
   std::filesystem::path path_;

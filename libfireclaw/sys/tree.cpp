@@ -192,4 +192,13 @@ void TempDir::publish(const std::filesystem::path& target) {
   sync_directory(folder_of(target));
 }
 
+bool TempDir::exchange(const std::filesystem::path& target) const {
+  if (::renameat2(AT_FDCWD, path_.c_str(), AT_FDCWD, target.c_str(), RENAME_EXCHANGE) < 0) {
+    if (errno == EINVAL) return false;
+    throw_errno(fmt::format("exchange '{}' and '{}'", path_.string(), target.string()));
+  }
+  sync_directory(folder_of(target));
+  return true;
+}
+
 }  // namespace fireclaw::sys

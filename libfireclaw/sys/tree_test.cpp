@@ -130,6 +130,22 @@ TEST_CASE("a temporary folder is unique, private, and removed in the end") {
   CHECK(error_of([&] { TempDir(top.path() / "missing", "x"); }).first == ErrorCode::NotFound);
 }
 
+TEST_CASE("two folders change places in one step") {
+  const TempDir parent = temp_dir();
+  const auto target = parent.path() / "target";
+  std::filesystem::create_directory(target);
+  write_file_atomic(target / "old", "");
+  {
+    const TempDir folder{parent.path(), "new-"};
+    write_file_atomic(folder.path() / "new", "");
+    REQUIRE(folder.exchange(target));
+    CHECK(std::filesystem::exists(folder.path() / "old"));
+    CHECK(error_of([&] { static_cast<void>(folder.exchange(parent.path() / "none")); }).first == ErrorCode::NotFound);
+  }
+  CHECK(std::filesystem::exists(target / "new"));
+  CHECK(std::distance(std::filesystem::directory_iterator{parent.path()}, {}) == 1);
+}
+
 TEST_CASE("a published folder stays, under a name that was free") {
   const TempDir top = temp_dir();
   const std::filesystem::path target = top.path() / "image";
