@@ -26,6 +26,8 @@ class PlainStream final : public ByteStream {
     return check(::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL));
   }
 
+  [[nodiscard]] bool holds_more() const override { return false; }
+
  private:
   static std::optional<std::size_t> check(ssize_t result) {
     if (result >= 0) return static_cast<std::size_t>(result);

@@ -21,6 +21,8 @@ class ByteStream {
   virtual std::optional<std::size_t> read(char* buffer, std::size_t size) = 0;
   /// Bytes taken; nullopt: none at the moment. Then the same bytes must come first the next time.
   virtual std::optional<std::size_t> write(std::string_view bytes) = 0;
+  /// Whether there is something to read that poll(2) does not know of.
+  [[nodiscard]] virtual bool holds_more() const = 0;
 };
 
 struct TlsOptions {

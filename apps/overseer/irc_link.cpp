@@ -128,6 +128,10 @@ void IrcLink::on_ready(short events) {
         dispatch(session_->feed({buffer, *got}, EventLoop::Clock::now()));
         if (!session_ || session_->closed()) break;
       }
+      if (stream_ && stream_->holds_more()) {
+        loop_.cancel(more_timer_);
+        more_timer_ = loop_.after({}, [this] { on_ready(POLLIN); });
+      }
     }
     pump();
   } catch (const Error& problem) {
@@ -175,6 +179,7 @@ void IrcLink::drop() {
   loop_.cancel(std::exchange(watching_, 0));
   loop_.cancel(std::exchange(pump_timer_, 0));
   loop_.cancel(std::exchange(patience_timer_, 0));
+  loop_.cancel(std::exchange(more_timer_, 0));
   session_.reset();
   stream_.reset();
   socket_.reset();

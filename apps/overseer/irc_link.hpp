@@ -88,6 +88,8 @@ class IrcLink {
   EventLoop::Id pump_timer_ = 0;
   /// With an address while there are others to try.
   EventLoop::Id patience_timer_ = 0;
+  /// With bytes that the stream holds.
+  EventLoop::Id more_timer_ = 0;
   std::unique_ptr<ByteStream> stream_;
   bool shaking_hands_ = false;
   std::unique_ptr<IrcSession> session_;

@@ -98,6 +98,9 @@ void IrcSession::handle(const IrcMessage& message, TimePoint now) {
     on_names(message);
   } else if (command == "401") {
     events_.push_back(IrcNobody{std::string{message.param(1)}});
+  } else if (command == "404") {
+    events_.push_back(
+        IrcTrouble{fmt::format("not said in {}: {}", clean_line(message.param(1)), clean_line(message.last()))});
   } else if (command == "396") {
     user_host_.clear();
   } else if (command == "CHGHOST") {

@@ -355,3 +355,12 @@ TEST_CASE("nonsense from a server does no harm") {
           ":!@ PRIVMSG #control :!list"});
   CHECK_FALSE(irc.session.closed());
 }
+
+TEST_CASE("what the server does not pass on is reported") {
+  Played irc;
+  irc.join();
+  irc.on({":s 404 overseer #control :Cannot send to channel"});
+  const auto troubles = irc.all<IrcTrouble>();
+  REQUIRE(troubles.size() == 1);
+  CHECK(troubles[0].what == "not said in #control: Cannot send to channel");
+}

@@ -101,7 +101,7 @@ std::string Metrics::text() const {
     page.value("fireclaw_agent_llm_errors_total", labels, said.llm_errors);
   });
 
-  page.family("fireclaw_agent_start_seconds", "histogram", "Time from a start's beginning until its agent was on IRC.");
+  page.family("fireclaw_agent_start_seconds", "histogram", "How long starts of agents took.");
   for (std::size_t i = 0; i < std::size(bounds); ++i) {
     page.value("fireclaw_agent_start_seconds_bucket", fmt::format("le=\"{}\"", bounds[i]), start_buckets_[i]);
   }

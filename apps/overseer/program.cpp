@@ -173,6 +173,10 @@ void warn_of_secrets(const Settings& settings, const std::filesystem::path& file
   if (!settings.server.tls && !is_loopback_name(settings.server.host)) {
     log(LogLevel::Warning, "the password goes over the network for all to read; use tls");
   }
+  if (settings.server.tls && !settings.server.tls_verify) {
+    log(LogLevel::Warning,
+        "the password goes to whoever claims to be the server; name its certificate's file with tls_ca");
+  }
   struct stat about {};
   if (!file.empty() && ::stat(file.c_str(), &about) == 0 && (about.st_mode & 077) != 0) {
     log(LogLevel::Warning,

@@ -1,11 +1,14 @@
 // What the overseer is to the machine it runs on: metrics, status, audit log, systemd.
 #include <doctest/doctest.h>
+#include <poll.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
 #include <cstring>
+#include <ctime>
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
@@ -171,6 +174,42 @@ TEST_CASE("clients that say nothing or too much keep nobody else out") {
   }};
   loop.run();
   client.join();
+}
+
+TEST_CASE("a process that has no descriptors left waits for some, and does nothing meanwhile") {
+  const Folder folder;
+  EventLoop loop;
+  StatusServer server{loop, {{"/", [] { return StatusServer::Page{"text/plain", "hello"}; }}}};
+  server.add(listen_unix(folder.path / "socket"));
+  Fd client{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+  const rlimit low{64, before.rlim_max};
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &low) == 0);
+  std::vector<Fd> all;
+  for (int fd = ::dup(0); fd >= 0; fd = ::dup(0)) all.emplace_back(fd);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::strcpy(address.sun_path, (folder.path / "socket").c_str());
+  REQUIRE(::connect(client.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
+  const std::string_view request = "GET / HTTP/1.0\r\n\r\n";
+  REQUIRE(::send(client.get(), request.data(), request.size(), MSG_NOSIGNAL) == ssize_t(request.size()));
+  const auto began = std::clock();
+  loop.after(std::chrono::milliseconds{500}, [&] {
+    CHECK(std::clock() - began < CLOCKS_PER_SEC / 10);
+    all.clear();
+  });
+  std::string answer;
+  loop.watch(client.get(), POLLIN, [&](short) {
+    char buffer[256];
+    const auto got = ::recv(client.get(), buffer, sizeof buffer, 0);
+    if (got <= 0) return loop.quit();
+    answer.append(buffer, static_cast<std::size_t>(got));
+  });
+  loop.after(std::chrono::seconds{10}, [&] { loop.quit(); });
+  loop.run();
+  CHECK(answer.ends_with("\r\n\r\nhello"));
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
 }
 
 TEST_CASE("metrics are offered to this machine alone") {

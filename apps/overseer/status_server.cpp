@@ -8,9 +8,11 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <initializer_list>
 #include <utility>
 
 #include <fmt/format.h>
@@ -24,9 +26,15 @@ constexpr std::size_t most_clients = 16;
 constexpr std::size_t longest_request = 8192;
 constexpr std::size_t longest_answer = 16 << 20;
 constexpr std::chrono::seconds client_limit{5};
+/// Until there may be descriptors again.
+constexpr std::chrono::seconds full_pause{1};
 
 [[noreturn]] void fail(const std::string& what) {
   throw Error{ErrorCode::Io, fmt::format("{}: {}", what, std::strerror(errno))};
+}
+
+bool is_any_of(int error, std::initializer_list<int> errors) {
+  return std::ranges::find(errors, error) != errors.end();
 }
 
 /// Paths of sockets hold 107 bytes. Through the folder's descriptor any path is short enough.
@@ -158,6 +166,7 @@ std::string get_unix(const std::filesystem::path& path, std::string_view target)
 }
 
 StatusServer::~StatusServer() {
+  loop_.cancel(resuming_);
   for (const auto& [id, socket] : listeners_) loop_.cancel(id);
   while (!clients_.empty()) drop(clients_.begin()->first);
 }
@@ -169,7 +178,10 @@ void StatusServer::add(Fd listener) {
 
 void StatusServer::accept_one(int listener) {
   Fd socket{::accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)};
-  if (!socket) return;
+  if (!socket) {
+    if (is_any_of(errno, {EMFILE, ENFILE, ENOBUFS, ENOMEM})) pause();
+    return;
+  }
   // The oldest has waited long enough.
   if (clients_.size() == most_clients) drop(clients_.begin()->first);
   const auto id = next_++;
@@ -177,6 +189,19 @@ void StatusServer::accept_one(int listener) {
   client.socket = std::move(socket);
   client.watching = loop_.watch(client.socket.get(), POLLIN, [this, id](short) { on_ready(id); });
   client.timer = loop_.after(client_limit, [this, id] { drop(id); });
+}
+
+void StatusServer::pause() {
+  // Who waits would wake the loop again and again, for nothing.
+  const auto listen = [this](short events) {
+    for (const auto& [id, socket] : listeners_) loop_.change(id, events);
+  };
+  listen(0);
+  loop_.cancel(resuming_);
+  resuming_ = loop_.after(full_pause, [this, listen] {
+    resuming_ = 0;
+    listen(POLLIN);
+  });
 }
 
 void StatusServer::on_ready(ClientId id) {

@@ -49,6 +49,8 @@ class StatusServer {
   using ClientId = std::uint64_t;
 
   void accept_one(int listener);
+  /// Accepts nobody for a while.
+  void pause();
   void on_ready(ClientId id);
   /// False once there is nothing more to do.
   bool serve(Client& client);
@@ -60,6 +62,7 @@ class StatusServer {
   std::map<EventLoop::Id, Fd> listeners_;
   std::map<ClientId, Client> clients_;
   ClientId next_ = 0;
+  EventLoop::Id resuming_ = 0;
 };
 
 }  // namespace fireclaw::overseer

@@ -82,6 +82,8 @@ class TlsStream final : public ByteStream {
     return take(gnutls_record_send(session_.get(), bytes.data(), bytes.size()));
   }
 
+  [[nodiscard]] bool holds_more() const override { return gnutls_record_check_pending(session_.get()) > 0; }
+
  private:
   static std::optional<std::size_t> take(ssize_t result) {
     if (result >= 0) return static_cast<std::size_t>(result);

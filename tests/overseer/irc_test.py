@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -488,6 +489,29 @@ class Tls(Office):
             self.port = server.port
             wrong = self.overseer("--tls", "--tls-ca", other + ".pem", "--port", str(server.tls_port))
             eventually(lambda: "does not match" in wrong.log())
+
+    def test_what_came_with_more_than_is_read_at_once_is_not_left_lying(self) -> None:
+        certificate = self.certificate("localhost")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate + ".pem", certificate + ".key")
+        with FakeIrc(context) as server:
+            overseer = self.overseer("--tls", "--tls-ca", certificate + ".pem", "--port", str(server.port))
+            client = server.accept()
+            client.welcome()
+            client.expect("JOIN :?#control")
+            # Six records of 12 KiB at once: of the last one a part is left when 64 KiB have been read.
+            overseer.process.send_signal(signal.SIGSTOP)
+            eventually(lambda: "State:\tT" in Path(f"/proc/{overseer.process.pid}/status").read_text())
+            padding = b":s NOTICE * :" + b"x" * 241 + b"\r\n"
+            for _ in range(5):
+                client.raw(padding * 48)
+            client.raw((padding * 47 + b"PING :all-read\r\n".rjust(256, b"\n")))
+            overseer.process.send_signal(signal.SIGCONT)
+            client.expect("PONG :?all-read$")
+
+    def test_a_password_for_a_server_that_need_not_prove_anything_is_warned_of(self) -> None:
+        overseer = self.overseer(tls=True, tls_verify=False, password="secret")
+        eventually(lambda: "the password goes to whoever claims to be the server" in overseer.log())
 
 
 @unittest.skipIf(inspircd.PATH is None, "inspircd is not installed")
