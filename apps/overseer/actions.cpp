@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <ranges>
 
 #include <fmt/format.h>
 
@@ -15,6 +16,10 @@ constexpr std::size_t most_listed = 20;
 constexpr std::size_t most_memory_lines = 12;
 constexpr std::size_t longest_problem = 350;
 constexpr std::size_t longest_line = 400;
+/// Of a part of a line: what an agent or a template says.
+constexpr std::size_t longest_part = 200;
+constexpr std::size_t most_channels = 10;
+constexpr std::size_t longest_channel = 50;
 
 std::string_view word_for(AgentState state) {
   switch (state) {
@@ -26,6 +31,9 @@ std::string_view word_for(AgentState state) {
   }
   return "unknown";
 }
+
+/// What an agent or a template says, as part of a line: never so much that the rest drowns.
+std::string part(std::string_view text) { return shorten(clean_line(text), longest_part); }
 
 bool has_machine(const AgentInfo& info) { return !info.vm.empty(); }
 
@@ -42,7 +50,7 @@ Outcome started(const AgentInfo& info) {
   auto outcome = answer(started_line(info), info);
   if (!info.online) {
     outcome.lines.push_back(fmt::format("Agent \"{}\" is not on IRC yet{}{}", info.name,
-                                        info.last_error.empty() ? "" : ": ", clean_line(info.last_error)));
+                                        info.last_error.empty() ? "" : ": ", part(info.last_error)));
   }
   return outcome;
 }
@@ -89,7 +97,7 @@ Outcome list(Agents& agents) {
     }
     auto line = fmt::format("{} {}", in_brief(info), word_for(info.state));
     if (has_machine(info)) line += fmt::format(", up {}", uptime(info));
-    if (info.state == AgentState::Crashed && !info.last_error.empty()) line += ": " + clean_line(info.last_error);
+    if (info.state == AgentState::Crashed && !info.last_error.empty()) line += ": " + part(info.last_error);
     outcome.lines.push_back(std::move(line));
   }
   return outcome;
@@ -100,13 +108,16 @@ Outcome status(Agents& agents, const std::string& name) {
   auto line = fmt::format("{} {}", in_brief(info), word_for(info.state));
   if (has_machine(info)) {
     std::string channels;
-    for (const auto& channel : info.channels) channels += " " + clean_line(channel);
+    for (const auto& channel : info.channels | std::views::take(most_channels))
+      channels += " " + shorten(clean_line(channel), longest_channel);
+    if (info.channels.size() > most_channels)
+      channels += fmt::format(" and {} more", info.channels.size() - most_channels);
     if (info.state == AgentState::Running) line += info.online ? ", on IRC in" + channels : ", not on IRC";
     line +=
         fmt::format(", up {}, memory {} of {} MiB, CPU {}", uptime(info), human_bytes(info.memory_bytes),
                     info.memory_mib, human_duration(std::chrono::duration_cast<std::chrono::seconds>(info.cpu_time)));
   }
-  line += info.last_error.empty() ? ", no error" : ", last error: " + clean_line(info.last_error);
+  line += info.last_error.empty() ? ", no error" : ", last error: " + part(info.last_error);
   return answer(std::move(line), info);
 }
 
@@ -132,9 +143,14 @@ Outcome memory(Agents& agents, const std::string& name) {
 
 Outcome templates(Agents& agents) {
   Outcome outcome{true, {}, std::nullopt};
-  for (const auto& from : agents.templates()) {
-    outcome.lines.push_back(fmt::format("{} [{}]{} {}", from.name, from.model, from.tools ? " with tools:" : ":",
-                                        clean_line(from.description)));
+  const auto all = agents.templates();
+  for (const auto& from : all) {
+    if (outcome.lines.size() == most_listed) {
+      outcome.lines.push_back(fmt::format("… and {} more; see: fireclaw agent templates", all.size() - most_listed));
+      break;
+    }
+    outcome.lines.push_back(fmt::format("{} [{}]{} {}", from.name, part(from.model), from.tools ? " with tools:" : ":",
+                                        part(from.description)));
   }
   return outcome;
 }
@@ -211,23 +227,35 @@ Kind kind_of(Verb verb) {
 Outcome carry_out(Agents& agents, const Command& command, const std::stop_token& stop) {
   try {
     return act(agents, command, stop);
-  } catch (const Error& problem) {
-    const bool about_agent = command.verb != Verb::Invoke && !command.agent.empty();
-    if (problem.code() == ErrorCode::NotFound && about_agent) {
-      return {
-          false, {fmt::format("There is no agent \"{}\"; !list shows those there are", command.agent)}, std::nullopt};
-    }
-    if (problem.code() == ErrorCode::Cancelled) {
-      return {false, {fmt::format("{} was called off: the overseer ends", to_text(command))}, std::nullopt};
-    }
-    return {false, {fmt::format("{} failed: {}", to_text(command), to_line(problem))}, std::nullopt};
   } catch (const std::exception& problem) {
-    return {false, {fmt::format("{} failed: {}", to_text(command), to_line(problem))}, std::nullopt};
+    return failed(agents, command, problem);
   }
 }
 
+Outcome failed(Agents& agents, const Command& command, const std::exception& problem) {
+  const auto* error = dynamic_cast<const Error*>(&problem);
+  if (error != nullptr && error->code() == ErrorCode::Cancelled) {
+    return {false, {fmt::format("{} was called off: the overseer ends", to_text(command))}, std::nullopt};
+  }
+  if (command.verb != Verb::Invoke && is_gone(agents, command.agent)) {
+    return {false, {fmt::format("There is no agent \"{}\"; !list shows those there are", command.agent)}, std::nullopt};
+  }
+  return {false, {fmt::format("{} failed: {}", to_text(command), to_line(problem))}, std::nullopt};
+}
+
+bool is_gone(Agents& agents, const std::string& name) {
+  try {
+    static_cast<void>(agents.info(name));
+  } catch (const Error& problem) {
+    return problem.code() == ErrorCode::NotFound;
+  } catch (const std::exception&) {
+    // Whatever is wrong with it, it is there.
+  }
+  return false;
+}
+
 std::string in_brief(const AgentInfo& info) {
-  auto text = fmt::format("{} [{}]", info.nick, clean_line(info.model));
+  auto text = fmt::format("{} [{}]", info.nick, part(info.model));
   if (!info.address.empty()) text += fmt::format(" ({})", info.address);
   return text;
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <exception>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -26,6 +27,11 @@ Kind kind_of(Verb verb);
 /// Carries a command out on the agents. Blocks; does not throw. Not for Say,
 /// StopAll, Help and Version, which need more than the agents.
 Outcome carry_out(Agents& agents, const Command& command, const std::stop_token& stop);
+
+/// What came of a command that threw; in a catch clause.
+Outcome failed(Agents& agents, const Command& command, const std::exception& problem);
+/// Whether there is no such agent (any more).
+bool is_gone(Agents& agents, const std::string& name);
 
 /// "worker [qwen2.5:7b] (172.16.0.2)"
 std::string in_brief(const AgentInfo& info);

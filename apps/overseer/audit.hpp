@@ -18,7 +18,7 @@ struct AuditEntry {
   /// The channel, or the nick of a private conversation.
   std::string where;
   std::string command;
-  /// "done", "failed" or "refused".
+  /// "asked" of a change that may be made; then, as of all else, "done" or "failed". "refused": it may not.
   std::string result;
   /// Its answer or why not, in one line.
   std::string detail;

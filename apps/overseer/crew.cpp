@@ -1,7 +1,7 @@
 #include "crew.hpp"
 
+#include <algorithm>
 #include <utility>
-#include <vector>
 
 namespace fireclaw::overseer {
 
@@ -15,37 +15,50 @@ void Crew::run(cli::WorkerPool& pool, Work work, std::function<void(EventLoop::T
   });
 }
 
-bool Crew::change(const std::string& agent, Work work, EventLoop::Task dropped) {
+bool Crew::change(std::vector<std::string> agents, Work work, EventLoop::Task dropped) {
   if (stop_.stop_requested() || changes_ >= size_.changes + size_.most_waiting) return false;
   ++changes_;
-  auto& queue = queues_[agent];
-  queue.push_back({std::move(work), std::move(dropped)});
-  if (queue.size() == 1) begin(agent);
+  const auto job = std::make_shared<Job>(Job{std::move(agents), std::move(work), std::move(dropped)});
+  for (const auto& agent : job->agents) queues_[agent].push_back(job);
+  begin(job);
   return true;
 }
 
-void Crew::begin(const std::string& agent) {
-  run(change_pool_, queues_.at(agent).front().work,
-      [this, agent](const EventLoop::Task& task) { finish(agent, task); });
+void Crew::begin(const JobPtr& job) {
+  const auto is_first = [&](const std::string& agent) { return queues_.at(agent).front() == job; };
+  if (job->begun || !std::ranges::all_of(job->agents, is_first)) return;
+  job->begun = true;
+  run(change_pool_, job->work, [this, job](const EventLoop::Task& task) { finish(job, task); });
 }
 
-void Crew::finish(const std::string& agent, const EventLoop::Task& task) {
-  const auto found = queues_.find(agent);
-  found->second.pop_front();
+void Crew::finish(const JobPtr& job, const EventLoop::Task& task) {
   --changes_;
-  if (found->second.empty()) {
-    queues_.erase(found);
-  } else {
-    begin(agent);
+  for (const auto& agent : job->agents) {
+    const auto found = queues_.find(agent);
+    found->second.pop_front();
+    if (found->second.empty()) queues_.erase(found);
+  }
+  for (const auto& agent : job->agents) {
+    if (const auto found = queues_.find(agent); found != queues_.end()) begin(JobPtr{found->second.front()});
   }
   if (task) task();
   check_idle();
 }
 
-bool Crew::ask(Work work) {
+std::vector<std::string> Crew::agents() const {
+  std::vector<std::string> names;
+  for (const auto& [agent, queue] : queues_) names.push_back(agent);
+  return names;
+}
+
+bool Crew::ask(Work work, EventLoop::Task dropped) {
   if (stop_.stop_requested() || questions_ >= size_.questions + size_.most_waiting) return false;
   ++questions_;
-  run(question_pool_, std::move(work), [this](const EventLoop::Task& task) {
+  // Its turn may come too late.
+  auto unless_stopped = [work = std::move(work), dropped = std::move(dropped)](const std::stop_token& stop) {
+    return stop.stop_requested() ? dropped : work(stop);
+  };
+  run(question_pool_, std::move(unless_stopped), [this](const EventLoop::Task& task) {
     --questions_;
     if (task) task();
     check_idle();
@@ -61,16 +74,18 @@ void Crew::look(Work work) {
 
 void Crew::stop() {
   stop_.request_stop();
-  std::vector<Job> waiting;
+  std::vector<JobPtr> waiting;
   for (auto& [agent, queue] : queues_) {
-    while (queue.size() > 1) {
-      waiting.push_back(std::move(queue.back()));
-      queue.pop_back();
-    }
+    std::erase_if(queue, [&](const JobPtr& job) {
+      if (job->begun) return false;
+      if (std::ranges::find(waiting, job) == waiting.end()) waiting.push_back(job);
+      return true;
+    });
   }
+  std::erase_if(queues_, [](const auto& queue) { return queue.second.empty(); });
   changes_ -= waiting.size();
   for (const auto& job : waiting) {
-    if (job.dropped) job.dropped();
+    if (job->dropped) job->dropped();
   }
 }
 

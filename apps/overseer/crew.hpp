@@ -4,8 +4,10 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <memory>
 #include <stop_token>
 #include <string>
+#include <vector>
 
 #include "common/worker_pool.hpp"
 #include "event_loop.hpp"
@@ -31,10 +33,11 @@ class Crew {
 
   Crew(EventLoop& loop, Size size);
 
-  /// False if too much waits already, or after stop(). `dropped` is called instead if it never comes to it.
-  bool change(const std::string& agent, Work work, EventLoop::Task dropped);
-  /// Asks a guest, which may take seconds. False likewise.
-  bool ask(Work work);
+  /// Of one agent, of several (it waits for its turn with each), or of none. False if too much waits already, or after
+  /// stop(). `dropped` is called instead if it never comes to it.
+  bool change(std::vector<std::string> agents, Work work, EventLoop::Task dropped);
+  /// Asks a guest, which may take seconds. Likewise.
+  bool ask(Work work, EventLoop::Task dropped);
   /// Reads what is known on the host: quick, and never behind the others.
   void look(Work work);
 
@@ -45,25 +48,31 @@ class Crew {
   void when_idle(EventLoop::Task task);
   /// Changes that run or wait.
   [[nodiscard]] std::size_t busy() const { return changes_; }
+  /// The agents that are being changed, or wait for it.
+  [[nodiscard]] std::vector<std::string> agents() const;
   /// Lets work begin again after stop().
   void restart() { stop_ = std::stop_source{}; }
 
  private:
   struct Job {
+    std::vector<std::string> agents;
     Work work;
     EventLoop::Task dropped;
+    bool begun = false;
   };
+  using JobPtr = std::shared_ptr<Job>;
 
-  void begin(const std::string& agent);
-  void finish(const std::string& agent, const EventLoop::Task& task);
+  /// Unless it has, or another one's turn comes first.
+  void begin(const JobPtr& job);
+  void finish(const JobPtr& job, const EventLoop::Task& task);
   void run(cli::WorkerPool& pool, Work work, std::function<void(EventLoop::Task)> done);
   void check_idle();
 
   EventLoop& loop_;
   Size size_;
   std::stop_source stop_;
-  /// By agent; the first of each runs.
-  std::map<std::string, std::deque<Job>> queues_;
+  /// By agent. A job runs once it is the first of all its agents.
+  std::map<std::string, std::deque<JobPtr>> queues_;
   std::size_t changes_ = 0;
   std::size_t questions_ = 0;
   EventLoop::Task on_idle_;

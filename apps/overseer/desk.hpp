@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -38,7 +39,7 @@ class Desk {
        const Log& log, Say say, Deliver deliver);
 
   void take(const Asker& asker, const Command& command);
-  /// Stops all agents that run; `done` gets what came of it.
+  /// Stops all agents, also those that are down or about to start; `done` gets what came of it.
   void stop_all(std::function<void(Outcome)> done);
   /// Writes something down that was not a command carried out here.
   void write_down(const AuditEntry& entry);
@@ -54,6 +55,8 @@ class Desk {
   };
   using TaskPtr = std::shared_ptr<Task>;
 
+  /// For a command that comes too late.
+  EventLoop::Task not_begun(const TaskPtr& task);
   void run(const TaskPtr& task);
   void change(const TaskPtr& task);
   void pass_on(const TaskPtr& task);
@@ -68,6 +71,8 @@ class Desk {
   const Log& log_;
   Say say_;
   Deliver deliver_;
+  /// How often all were stopped: what was asked for before, and has not begun, starts nothing any more.
+  std::atomic<unsigned> stops_{0};
 };
 
 }  // namespace fireclaw::overseer

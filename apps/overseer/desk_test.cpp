@@ -7,6 +7,7 @@
 #include <fstream>
 #include <functional>
 #include <iterator>
+#include <semaphore>
 
 #include "testing/fake_agents.hpp"
 
@@ -53,6 +54,12 @@ struct Office {
     loop.cancel(limit);
     loop.cancel(timer);
     return holds;
+  }
+  /// Whether it becomes so within 700 ms: several looks around, and longer than any wait here.
+  bool soon(const std::function<bool()>& condition) {
+    const auto limit = EventLoop::Clock::now() + milliseconds{700};
+    bool holds = false;
+    return until([&] { return (holds = condition()) || EventLoop::Clock::now() > limit; }) && holds;
   }
   bool says(std::string_view text) {
     return until([&] { return std::ranges::any_of(said, [&](const auto& line) { return line.starts_with(text); }); });
@@ -209,6 +216,133 @@ TEST_CASE("all agents are stopped side by side and none is started again") {
   for (const auto& info : office.agents.list()) CHECK(info.state == fireclaw::AgentState::Stopped);
 }
 
+TEST_CASE("stopping all reaches agents that are down, and those that wait to be started") {
+  Office office{{3, Seconds{0.3}, seconds{300}, milliseconds{200}, milliseconds{100}}};
+  office.supervisor.begin();
+  office.take("!invoke worker");
+  CHECK(office.says("Agent \"worker\" started"));
+  office.agents.crash("worker");
+  CHECK(office.says("Agent \"worker\" died"));
+  office.said.clear();
+  // Both hands of the crew are busy, so the third one waits.
+  office.take("!invoke slow ann");
+  office.take("!invoke slow ben");
+  CHECK(office.until([&] { return std::ranges::count(office.agents.calls(), "start ben") == 1; }));
+  office.take("!invoke quick cleo");
+  office.take("!stopall");
+  CHECK(office.says("!invoke quick cleo was not begun: !stopall came first"));
+  CHECK(office.says("Stopped ann, ben, worker"));
+  CHECK_FALSE(office.soon([&] { return office.count("Agent \"worker\"") > 0; }));
+  CHECK(office.agents.list().size() == 3);
+  for (const auto& info : office.agents.list()) CHECK(info.state == fireclaw::AgentState::Stopped);
+  // What is asked for from then on begins.
+  office.take("!invoke quick cleo");
+  CHECK(office.says("Agent \"cleo\" started"));
+}
+
+TEST_CASE("a fork and what is asked of the new agent go in order") {
+  Office office;
+  office.take("!invoke worker");
+  CHECK(office.says("Agent \"worker\" started"));
+  std::counting_semaphore<8> go{0};
+  const auto blocked = [&](const std::stop_token&) -> EventLoop::Task {
+    go.acquire();
+    return {};
+  };
+  CHECK(office.crew.change({"worker"}, blocked, {}));
+  office.take("!fork worker twin");
+  office.take("!destroy twin");
+  office.loop.after(milliseconds{50}, [&] { go.release(); });
+  CHECK(office.says("Agent \"twin\" destroyed"));
+  CHECK(office.count("Agent \"twin\" started") == 1);
+  CHECK(office.count("There is no agent") == 0);
+}
+
+TEST_CASE("a record that cannot be read costs the overseer nothing but a line") {
+  Office office;
+  std::ofstream{office.folder / "agents" / "torn.json"} << "{";
+  office.take("!say torn hi");
+  CHECK(office.says("!say torn hi failed: "));
+  // It is looked at when that is over.
+  office.take("!restart torn");
+  CHECK(office.says("!restart torn failed: "));
+  CHECK_FALSE(office.soon([&] { return office.said.size() > 2; }));
+  std::filesystem::remove(office.folder / "agents" / "torn.json");
+}
+
+TEST_CASE("what is missing is named, and is not always the agent") {
+  Office office;
+  office.take("!invoke shy");
+  CHECK(office.says("Agent \"shy\" started"));
+  office.take("!memory shy");
+  CHECK(office.says("!memory shy failed: no file 'MEMORY.md' in the workspace"));
+  const auto file = office.folder / "agents" / "shy.json";
+  std::ifstream in{file};
+  std::string text{std::istreambuf_iterator<char>{in}, {}};
+  text.replace(text.find("\"template\":\"shy\""), 16, "\"template\":\"lost\"");
+  std::ofstream{file} << text;
+  office.take("!restart shy");
+  CHECK(office.says("!restart shy failed: no template 'lost'"));
+  CHECK(office.agents.info("shy").state == fireclaw::AgentState::Running);
+}
+
+TEST_CASE("agents are talked to under the nick that they have, if they can be") {
+  Office office;
+  office.take("!invoke muse");
+  CHECK(office.says("Agent \"muse\" started"));
+  office.take("!say muse hello");
+  CHECK(office.says("muse_ was told hello"));
+  office.take("!pause muse");
+  CHECK(office.says("Agent \"muse\" is paused"));
+  office.said.clear();
+  office.take("!say muse hello");
+  CHECK(office.says("Agent \"muse\" is paused; !resume muse lets it go on"));
+  office.agents.stop("muse");
+  office.take("!say muse hello");
+  CHECK(office.says("Agent \"muse\" is not running; !restart muse starts it"));
+}
+
+TEST_CASE("however much a guest says of itself, an answer is a line") {
+  Office office;
+  office.take("!invoke chatty");
+  CHECK(office.says("Agent \"chatty\" started"));
+  office.said.clear();
+  office.take("!status chatty");
+  CHECK(office.says("chatty [m] (172.16.0.2) running, on IRC in #ccc"));
+  CHECK(office.said.front().size() < 1000);
+  CHECK(office.said.front().find(" and 40 more, up ") != std::string::npos);
+}
+
+TEST_CASE("looking around does not wait for guests that do not answer") {
+  Office office;
+  std::counting_semaphore<8> go{0};
+  for (int i = 0; i < 2; ++i) {
+    CHECK(office.crew.ask(
+        [&](const std::stop_token&) -> EventLoop::Task {
+          go.acquire();
+          return {};
+        },
+        {}));
+  }
+  office.take("!list");
+  office.take("!templates");
+  CHECK(office.says("There are no agents."));
+  CHECK(office.says("worker [qwen2.5:7b] with tools: general work"));
+  go.release(2);
+}
+
+TEST_CASE("a change is written down before it is made") {
+  Office office;
+  office.take("!invoke worker");
+  CHECK(office.audit_text().find(R"("command":"!invoke worker","result":"asked")") != std::string::npos);
+  CHECK(office.says("Agent \"worker\" started"));
+  office.take("!stopall");
+  CHECK(office.audit_text().find(R"("command":"!stopall","result":"asked")") != std::string::npos);
+  CHECK(office.says("Stopped worker"));
+  office.take("!list");
+  CHECK(office.audit_text().find(R"("command":"!list","result":"asked")") == std::string::npos);
+}
+
 TEST_CASE("an agent that dies is announced and started again") {
   Office office;
   office.supervisor.begin();
@@ -221,6 +355,73 @@ TEST_CASE("an agent that dies is announced and started again") {
   CHECK(office.says("Agent \"worker\" started: worker [qwen2.5:7b] (172.16.0.2)"));
   CHECK(office.agents.info("worker").state == fireclaw::AgentState::Running);
   CHECK(office.metrics.text().find("fireclaw_agent_restarts_total{result=\"done\"} 1") != std::string::npos);
+}
+
+TEST_CASE("an agent that cannot be started again is tried for as often as one that dies again, and then left down") {
+  Office office;
+  office.supervisor.begin();
+  office.take("!invoke frail");
+  CHECK(office.says("Agent \"frail\" started"));
+  office.agents.crash("frail");
+  const std::string line = "Agent \"frail\" could not be restarted: start agent 'frail': the engine refused. ";
+  CHECK(office.says("Agent \"frail\" died: its machine ended unexpectedly. Restarting it in 0 s (1 of 3)"));
+  CHECK(office.says(line + "Trying again in 0 s (2 of 3)"));
+  CHECK(office.says(line + "Trying again in 1 s (3 of 3)"));
+  CHECK(office.says(line + "It stays down; !restart frail starts it"));
+  // Several looks later.
+  CHECK_FALSE(office.soon([&] { return office.said.size() > 5; }));
+  CHECK(office.agents.info("frail").state == fireclaw::AgentState::Crashed);
+}
+
+TEST_CASE("an agent that is removed while it waits to be started again is forgotten without a word") {
+  Office office{{3, Seconds{0.3}, seconds{300}, seconds{60}, milliseconds{0}}};
+  office.supervisor.begin();
+  office.take("!invoke worker");
+  CHECK(office.says("Agent \"worker\" started"));
+  office.agents.crash("worker");
+  CHECK(office.says("Agent \"worker\" died"));
+  office.agents.stop("worker");
+  office.agents.remove("worker");
+  CHECK_FALSE(office.soon([&] { return office.said.size() > 2; }));
+}
+
+TEST_CASE("who is about to end an agent need not fear that it is started again") {
+  Office office;
+  office.supervisor.begin();
+  office.take("!invoke slow");
+  CHECK(office.says("Agent \"slow\" started"));
+  office.agents.crash("slow");
+  // It takes three seconds to start: enough to be called off.
+  CHECK(office.until([&] { return std::ranges::count(office.agents.calls(), "start slow") == 2; }));
+  office.supervisor.hold("slow");
+  office.crew.stop();
+  CHECK(office.says("Agent \"slow\" could not be restarted: stopped"));
+  CHECK(office.said.back() == "Agent \"slow\" could not be restarted: stopped");
+  office.crew.restart();
+  CHECK_FALSE(office.soon([&] { return std::ranges::count(office.agents.calls(), "start slow") > 2; }));
+}
+
+TEST_CASE("once it ends the supervisor starts nothing again") {
+  Office office{{3, Seconds{0.3}, seconds{300}, milliseconds{200}, milliseconds{100}}};
+  office.supervisor.begin();
+  office.take("!invoke worker");
+  CHECK(office.says("Agent \"worker\" started"));
+  office.agents.crash("worker");
+  CHECK(office.says("Agent \"worker\" died"));
+  office.supervisor.end();
+  CHECK_FALSE(office.soon([&] { return std::ranges::count(office.agents.calls(), "start worker") > 1; }));
+}
+
+TEST_CASE("an agent that somebody else is starting is looked at again soon") {
+  Office office{{3, Seconds{0.05}, seconds{300}, seconds{60}, milliseconds{0}}};
+  fireclaw::AgentConfig config;
+  config.template_name = "worker";
+  office.agents.start(config);
+  office.agents.show_starting("worker", true);
+  office.supervisor.begin();
+  CHECK(office.until([&] { return !office.supervisor.known().empty(); }));
+  office.agents.show_starting("worker", false);
+  CHECK(office.until([&] { return office.supervisor.watches("worker"); }));
 }
 
 TEST_CASE("what agents say of themselves is counted") {

@@ -18,6 +18,9 @@ namespace fireclaw::overseer {
 namespace {
 
 constexpr double wait_factor = 4;
+constexpr std::size_t longest_reason = 350;
+/// An agent that is being started by somebody else is not watched until it has been seen to run.
+constexpr std::chrono::milliseconds soon{500};
 
 bool runs(AgentState state) { return state == AgentState::Running || state == AgentState::Paused; }
 
@@ -33,6 +36,23 @@ Supervisor::Supervisor(EventLoop& loop, Agents& agents, Crew& crew, Metrics& met
 
 Supervisor::~Supervisor() { end(); }
 
+std::optional<std::vector<AgentInfo>> Supervisor::list() {
+  try {
+    return agents_.list();
+  } catch (const std::exception&) {
+    // The next look may see more; whoever asks by !list is told what is wrong.
+    return std::nullopt;
+  }
+}
+
+void Supervisor::meet() {
+  crew_.look([this](const std::stop_token&) -> EventLoop::Task {
+    return [this, all = list()] {
+      if (all) take_note(*all);
+    };
+  });
+}
+
 void Supervisor::begin() {
   ended_ = false;
   refresh();
@@ -43,7 +63,10 @@ void Supervisor::end() {
   ended_ = true;
   loop_.cancel(std::exchange(timer_, 0));
   loop_.cancel(std::exchange(survey_timer_, 0));
-  for (auto& [name, ward] : wards_) unwatch(ward);
+  for (auto& [name, ward] : wards_) {
+    unwatch(ward);
+    loop_.cancel(std::exchange(ward.timer, 0));
+  }
 }
 
 void Supervisor::refresh() {
@@ -51,22 +74,21 @@ void Supervisor::refresh() {
   listing_ = true;
   loop_.cancel(std::exchange(timer_, 0));
   crew_.look([this](const std::stop_token&) -> EventLoop::Task {
-    auto all = std::make_shared<std::optional<std::vector<AgentInfo>>>();
-    try {
-      *all = agents_.list();
-    } catch (const std::exception&) {
-      // The next look may see more; whoever asks by !list is told what is wrong.
-    }
-    return [this, all] {
+    return [this, all = list()] {
       listing_ = false;
       if (ended_) return;
-      if (*all) on_list(std::move(**all));
-      timer_ = loop_.after(options_.refresh, [this] { refresh(); });
+      if (all) {
+        take_note(*all);
+        look_after_all();
+      }
+      const bool more_to_come = std::ranges::find(known_, AgentState::Starting, &AgentInfo::state) != known_.end();
+      timer_ = loop_.after(more_to_come ? std::min(soon, options_.refresh) : options_.refresh, [this] { refresh(); });
     };
   });
 }
 
-void Supervisor::on_list(std::vector<AgentInfo> all) {
+void Supervisor::take_note(std::vector<AgentInfo> all) {
+  has_looked_ = true;
   known_ = std::move(all);
   traces_ = {};
   for (const auto& info : known_) {
@@ -74,6 +96,9 @@ void Supervisor::on_list(std::vector<AgentInfo> all) {
     if (!info.address.empty()) traces_.addresses.insert(info.address);
   }
   metrics_.agents(known_);
+}
+
+void Supervisor::look_after_all() {
   std::vector<std::string> gone;
   for (const auto& [name, ward] : wards_) {
     if (std::ranges::find(known_, name, &AgentInfo::name) == known_.end() && ward.held == 0) gone.push_back(name);
@@ -92,19 +117,20 @@ void Supervisor::survey(const std::string& after) {
   if (ended_) return;
   const auto next = std::ranges::find_if(
       known_, [&](const AgentInfo& info) { return info.name > after && info.state == AgentState::Running; });
-  const bool asked =
-      next != known_.end() && crew_.ask([this, name = next->name](const std::stop_token&) -> EventLoop::Task {
-        AgentInfo info;
-        try {
-          info = agents_.status(name);
-        } catch (const std::exception&) {
-          // It may have gone in the meantime.
-        }
-        return [this, name, info] {
-          if (info.name == name) metrics_.said(info);
-          survey(name);
-        };
-      });
+  const bool asked = next != known_.end() && crew_.ask(
+                                                 [this, name = next->name](const std::stop_token&) -> EventLoop::Task {
+                                                   AgentInfo info;
+                                                   try {
+                                                     info = agents_.status(name);
+                                                   } catch (const std::exception&) {
+                                                     // It may have gone in the meantime.
+                                                   }
+                                                   return [this, name, info] {
+                                                     if (info.name == name) metrics_.said(info);
+                                                     survey(name);
+                                                   };
+                                                 },
+                                                 {});
   if (!asked) survey_timer_ = loop_.after(options_.survey, [this] { survey({}); });
 }
 
@@ -116,14 +142,14 @@ void Supervisor::look_at(const std::string& name) {
       if (runs(info.state)) {
         try {
           watch = agents_.watch(name);
-        } catch (const Error&) {
+        } catch (const std::exception&) {
           info = agents_.info(name);  // it has ended in between
         }
       }
       return [this, name, info, watch] { on_look(name, info, watch); };
-    } catch (const Error& problem) {
+    } catch (const std::exception&) {
       // Anything but an agent that is gone may be better when it is looked at again.
-      if (problem.code() != ErrorCode::NotFound) return {};
+      if (!is_gone(agents_, name)) return {};
       return [this, name] { forget(name); };
     }
   });
@@ -150,10 +176,10 @@ void Supervisor::on_look(const std::string& name, const AgentInfo& info, std::sh
     if (std::exchange(ward.given_up, true)) return;
     metrics_.died();
     report_({fmt::format("Agent \"{}\" died: {}. It was started in the foreground, so it is not for me to restart",
-                         name, clean_line(info.last_error)),
+                         name, shorten(clean_line(info.last_error), longest_reason)),
              {}});
   } else if (info.state == AgentState::Crashed) {
-    on_death(name, clean_line(info.last_error));
+    on_death(name, shorten(clean_line(info.last_error), longest_reason));
   } else if (info.state == AgentState::Stopped) {
     ward.tries = 0;
   }
@@ -173,17 +199,21 @@ void Supervisor::on_death(const std::string& name, const std::string& why) {
   report_({fmt::format("Agent \"{}\" died: {}. Restarting it in {:.0f} s ({} of {})", name, why, wait.count(),
                        ward.tries, options_.tries),
            {}});
-  ward.timer = loop_.after(std::chrono::duration_cast<EventLoop::Clock::duration>(wait), [this, name] {
+  try_later(name, wait);
+}
+
+void Supervisor::try_later(const std::string& name, std::chrono::duration<double> wait) {
+  wards_[name].timer = loop_.after(std::chrono::duration_cast<EventLoop::Clock::duration>(wait), [this, name] {
     wards_[name].timer = 0;
     try_restart(name);
   });
 }
 
 void Supervisor::try_restart(const std::string& name) {
-  auto& ward = wards_[name];
-  ward.restarting = true;
+  wards_[name].restarting = true;
   const auto work = [this, name](const std::stop_token& stop) -> EventLoop::Task {
     const auto began = EventLoop::Clock::now();
+    bool begun = false;
     try {
       // Somebody may have seen to it in the meantime.
       if (agents_.info(name).state != AgentState::Crashed) {
@@ -192,22 +222,24 @@ void Supervisor::try_restart(const std::string& name) {
           look_at(name);
         };
       }
+      begun = true;
       const auto info = agents_.restart(name, stop);
       return [this, name, info, took = EventLoop::Clock::now() - began] { on_restarted(name, info, took); };
     } catch (const std::exception& problem) {
-      return [this, name, why = to_line(problem), took = EventLoop::Clock::now() - began] {
-        on_not_restarted(name, why, took);
+      return [this, name, begun, gone = is_gone(agents_, name), why = to_line(problem),
+              took = EventLoop::Clock::now() - began] {
+        if (begun || !gone) on_not_restarted(name, why, gone, took);
+        if (!gone) return;
+        wards_[name].restarting = false;
+        forget(name);
       };
     }
   };
   const auto dropped = [this, name] { wards_[name].restarting = false; };
-  if (crew_.change(name, work, dropped)) return;
+  if (crew_.change({name}, work, dropped)) return;
   // Too much to do at the moment.
-  ward.restarting = false;
-  ward.timer = loop_.after(options_.refresh, [this, name] {
-    wards_[name].timer = 0;
-    try_restart(name);
-  });
+  wards_[name].restarting = false;
+  if (!ended_) try_later(name, options_.refresh);
 }
 
 void Supervisor::on_restarted(const std::string& name, const AgentInfo& info, std::chrono::nanoseconds took) {
@@ -218,26 +250,25 @@ void Supervisor::on_restarted(const std::string& name, const AgentInfo& info, st
   look_at(name);
 }
 
-void Supervisor::on_not_restarted(const std::string& name, const std::string& why, std::chrono::nanoseconds took) {
+void Supervisor::on_not_restarted(const std::string& name, const std::string& why, bool gone,
+                                  std::chrono::nanoseconds took) {
   auto& ward = wards_[name];
   ward.restarting = false;
-  if (ended_) return;
   metrics_.restarted(false);
-  auto line = fmt::format("Agent \"{}\" could not be restarted: {}", name, why);
+  const auto tell = [&](std::string_view what_now) {
+    report_({fmt::format("Agent \"{}\" could not be restarted: {}{}", name, why, what_now),
+             fmt::format("restart {}", name), false, to_ms(took)});
+  };
+  // Somebody else sees to it, or nobody does any more.
+  if (gone || ended_ || ward.held > 0) return tell("");
   if (ward.tries >= options_.tries) {
     ward.given_up = true;
-    report_({fmt::format("{}. It stays down; !restart {} starts it", line, name), fmt::format("restart {}", name),
-             false, to_ms(took)});
-    return;
+    return tell(fmt::format(". It stays down; !restart {} starts it", name));
   }
   const auto wait = options_.first_wait * std::pow(wait_factor, ward.tries);
   ++ward.tries;
-  report_({fmt::format("{}. Trying again in {:.0f} s ({} of {})", line, wait.count(), ward.tries, options_.tries),
-           fmt::format("restart {}", name), false, to_ms(took)});
-  ward.timer = loop_.after(std::chrono::duration_cast<EventLoop::Clock::duration>(wait), [this, name] {
-    wards_[name].timer = 0;
-    try_restart(name);
-  });
+  tell(fmt::format(". Trying again in {:.0f} s ({} of {})", wait.count(), ward.tries, options_.tries));
+  try_later(name, wait);
 }
 
 void Supervisor::hold(const std::string& name) {

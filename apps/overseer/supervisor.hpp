@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -48,6 +49,9 @@ class Supervisor {
   Supervisor& operator=(const Supervisor&) = delete;
   ~Supervisor();
 
+  /// Takes note of who the agents are, and does nothing about them yet.
+  void meet();
+  /// Looks after them from now on.
   void begin();
   /// From now on agents may die as they please.
   void end();
@@ -60,6 +64,8 @@ class Supervisor {
   /// As of the last look.
   [[nodiscard]] const std::vector<AgentInfo>& known() const { return known_; }
   [[nodiscard]] const AgentTraces& traces() const { return traces_; }
+  /// Whether it has looked at all.
+  [[nodiscard]] bool has_looked() const { return has_looked_; }
   /// Whether this agent's end will be noticed at once.
   [[nodiscard]] bool watches(const std::string& name) const;
 
@@ -75,14 +81,18 @@ class Supervisor {
     bool given_up = false;
   };
 
-  void on_list(std::vector<AgentInfo> all);
+  void take_note(std::vector<AgentInfo> all);
+  void look_after_all();
+  [[nodiscard]] std::optional<std::vector<AgentInfo>> list();
   void survey(const std::string& after);
   void look_at(const std::string& name);
   void on_look(const std::string& name, const AgentInfo& info, std::shared_ptr<EndWatch> watch);
   void on_death(const std::string& name, const std::string& why);
+  /// Tries to start it again after a wait that grows with each try.
+  void try_later(const std::string& name, std::chrono::duration<double> wait);
   void try_restart(const std::string& name);
   void on_restarted(const std::string& name, const AgentInfo& info, std::chrono::nanoseconds took);
-  void on_not_restarted(const std::string& name, const std::string& why, std::chrono::nanoseconds took);
+  void on_not_restarted(const std::string& name, const std::string& why, bool gone, std::chrono::nanoseconds took);
   void unwatch(Ward& ward);
   void forget(const std::string& name);
 
@@ -95,6 +105,7 @@ class Supervisor {
   std::map<std::string, Ward> wards_;
   std::vector<AgentInfo> known_;
   AgentTraces traces_;
+  bool has_looked_ = false;
   EventLoop::Id timer_ = 0;
   EventLoop::Id survey_timer_ = 0;
   bool listing_ = false;

@@ -55,6 +55,7 @@ BotStatus parse_status(const std::string& text) {
   try {
     const auto value = json::Value::parse(text, bot_status_file);
     status.name = value.at("name").as_string();
+    if (const auto nick = value.find("nick")) status.nick = nick->as_string();
     status.online = value.at("state").as_string() == "online";
     for (const auto& channel : value.at("channels").as_array()) status.channels.push_back(channel.as_string());
     if (const auto problem = value.find("last_error")) status.last_error = problem->as_string();

@@ -36,6 +36,8 @@ void rename_agent(VM::Impl& machine, std::string_view bot_json, Deadline deadlin
 struct BotStatus {
   /// The agent that it is.
   std::string name;
+  /// What it goes by on IRC: its own nick may be taken.
+  std::string nick;
   bool online = false;
   std::vector<std::string> channels;
   std::string last_error;

@@ -94,10 +94,18 @@ std::string last_lines(std::string text, std::size_t lines) {
   return text.substr(at + 1);
 }
 
+/// Whether a nick is what the bot takes when its own is taken. No other is believed: it might be a person's.
+bool is_variant(std::string_view nick, std::string_view name) {
+  constexpr std::size_t most_added = 6;
+  return nick.starts_with(name) && nick.size() <= name.size() + most_added &&
+         nick.find_first_not_of("_0123456789", name.size()) == std::string_view::npos;
+}
+
 }  // namespace
 
 void core::put(AgentInfo& info, const BotStatus& status) {
   info.online = status.online;
+  if (status.online && is_variant(status.nick, info.name)) info.nick = status.nick;
   info.channels = status.channels;
   info.last_error = status.last_error;
   info.llm_errors = status.llm_errors;

@@ -82,8 +82,8 @@ class Commands(Office):
                 alice.hears("overseer", "#control", answer)
         self.assertEqual(list(self.agents()), ["worker"])
         done = [(entry["command"], entry["result"]) for entry in self.audit() if entry["who"].startswith("alice!")]
-        self.assertEqual(done[:3], [("!invoke worker", "done"), ("!invoke worker", "failed"),
-                                    ("!invoke quick ann --model gemma3:4b", "done")])
+        self.assertEqual(done[:5], [("!invoke worker", "asked"), ("!invoke worker", "done"), ("!invoke worker", "asked"),
+                                    ("!invoke worker", "failed"), ("!invoke quick ann --model gemma3:4b", "asked")])
 
     def test_answers_to_private_commands_are_private(self) -> None:
         alice = self.human()
@@ -326,6 +326,21 @@ class Ending(Office):
         self.assertEqual(overseer.process.wait(10), 0)
         self.assertEqual(list(self.agents()), ["worker"])
         self.assertTrue(lives(self.agents()["worker"]["pid"]))
+
+    def test_a_restart_that_is_cut_short_is_done_by_the_next_overseer(self) -> None:
+        alice = self.human()
+        overseer = self.overseer()
+        self.greeted(alice)
+        alice.say("#control", "!invoke slow")
+        alice.hears("overseer", "#control", 'Agent "slow" started')
+        os.kill(self.agents()["slow"]["pid"], signal.SIGKILL)
+        alice.hears("overseer", "#control", 'Agent "slow" died: .*Restarting it')
+        eventually(lambda: self.agents()["slow"]["pid"] == 0)
+        self.assertEqual(overseer.end(), 0)
+        self.assertEqual([entry["result"] for entry in self.audit() if entry["command"] == "restart slow"], ["failed"])
+        self.overseer()
+        self.greeted(alice)
+        alice.hears("overseer", "#control", 'Agent "slow" started')
 
     def test_it_stops_the_agents_too_if_asked_to(self) -> None:
         alice = self.human()
@@ -572,8 +587,9 @@ class Accounts(Office):
         # Refusals that come one after another are written down once.
         self.assertEqual([(entry["command"], entry.get("account"), entry["result"]) for entry in self.audit()
                           if entry["who"].startswith(("mallory!", "alice!"))],
-                         [("!invoke worker", None, "refused"), ("!invoke worker", "alice", "done"),
-                          ("!destroy worker", None, "refused"), ("!destroy worker", "alice", "done")])
+                         [("!invoke worker", None, "refused"), ("!invoke worker", "alice", "asked"),
+                          ("!invoke worker", "alice", "done"), ("!destroy worker", None, "refused"),
+                          ("!destroy worker", "alice", "asked"), ("!destroy worker", "alice", "done")])
 
     def test_it_logs_in_and_takes_its_nick_from_a_connection_of_its_own_that_is_dead(self) -> None:
         alice, dead = self.human(), self.human("overseer")

@@ -39,11 +39,18 @@ AgentTemplate make(std::string name, std::string model, std::string description,
 
 const std::vector<AgentTemplate>& all_templates() {
   static const std::vector<AgentTemplate> all{
-      make("broken", "m", "never starts", false),         make("muse", "gemma3:4b", "ideas", false),
+      make("broken", "m", "never starts", false),         make("chatty", "m", "says too much", false),
+      make("frail", "m", "starts once", false),           make("muse", "gemma3:4b", "ideas", false),
       make("quick", "phi4-mini", "short answers", false), make("shy", "m", "stays off IRC", false),
       make("sickly", "m", "ends at once", false),         make("slow", "m", "takes its time", false),
       make("worker", "qwen2.5:7b", "general work", true)};
   return all;
+}
+
+const AgentTemplate& find_template(const std::string& name) {
+  const auto found = std::ranges::find(all_templates(), name, &AgentTemplate::name);
+  if (found == all_templates().end()) throw Error{ErrorCode::NotFound, fmt::format("no template '{}'", name)};
+  return *found;
 }
 
 class PidWatch final : public EndWatch {
@@ -104,8 +111,8 @@ FakeAgents::Record FakeAgents::load(const std::string& name) {
   std::ifstream file{path_of(name)};
   if (!file) throw Error{ErrorCode::NotFound, fmt::format("no agent '{}'", name)};
   const auto json = Json::parse(file);
-  return {json.at("template"), json.at("model"),   json.at("persona"), json.at("phase"),
-          json.at("pid"),      json.at("started"), json.at("detached")};
+  return {json.at("template"), json.at("model"),   json.at("persona"),  json.at("phase"),
+          json.at("pid"),      json.at("started"), json.at("detached"), json.at("error")};
 }
 
 void FakeAgents::save(const std::string& name, const Record& record) {
@@ -115,7 +122,8 @@ void FakeAgents::save(const std::string& name, const Record& record) {
                   {"phase", record.phase},
                   {"pid", record.pid},
                   {"started", record.started},
-                  {"detached", record.detached}};
+                  {"detached", record.detached},
+                  {"error", record.error}};
   const auto beside = path_of(name).native() + ".new";
   std::ofstream{beside} << json.dump();
   std::filesystem::rename(beside, path_of(name));
@@ -144,11 +152,13 @@ AgentInfo FakeAgents::describe(const std::string& name, const Record& record) {
   info.detached = record.detached;
   info.started = std::chrono::system_clock::time_point{std::chrono::seconds{record.started}};
   const bool alive = lives(record.pid);
-  if (record.phase == "stopped") {
+  if (starting_.contains(name)) {
+    info.state = AgentState::Starting;
+  } else if (record.phase == "stopped") {
     info.state = AgentState::Stopped;
   } else if (!alive) {
     info.state = AgentState::Crashed;
-    info.last_error = "its machine ended unexpectedly";
+    info.last_error = record.error.empty() ? "its machine ended unexpectedly" : record.error;
   } else {
     info.state = record.phase == "paused" ? AgentState::Paused : AgentState::Running;
     info.vm = fmt::format("{:016x}", record.pid);
@@ -182,16 +192,18 @@ AgentInfo FakeAgents::status(const std::string& name) {
   if (found.state == AgentState::Running) {
     found.online = found.template_name != "shy";
     if (found.online) found.channels = {"#agents"};
+    if (found.template_name == "muse") found.nick += "_";
+    if (found.template_name == "chatty") {
+      found.channels.assign(50, "#" + std::string(150, 'c'));
+      found.last_error = std::string(60'000, 'e');
+    }
     found.llm_errors = 2;
   }
   return found;
 }
 
 AgentInfo FakeAgents::start(const AgentConfig& config) {
-  const auto from = std::ranges::find(all_templates(), config.template_name, &AgentTemplate::name);
-  if (from == all_templates().end()) {
-    throw Error{ErrorCode::NotFound, fmt::format("no template '{}'", config.template_name)};
-  }
+  const auto* from = &find_template(config.template_name);
   const auto name = config.name.empty() ? from->nick : config.name;
   const Change change{*this, name, "start"};
   std::unique_lock lock{mutex_};
@@ -200,14 +212,18 @@ AgentInfo FakeAgents::start(const AgentConfig& config) {
   if (known) record = load(name);
   if (known && lives(record.pid)) throw Error{ErrorCode::AlreadyExists, fmt::format("agent '{}' runs already", name)};
   if (from->name == "broken") throw Error{ErrorCode::Vmm, fmt::format("start agent '{}': the engine refused", name)};
+  if (from->name == "frail" && known) {
+    throw Error{ErrorCode::Vmm, fmt::format("start agent '{}': the engine refused", name)};
+  }
   if (from->name == "slow") {
     changed_.wait_for(lock, config.stop, slow_start, [] { return false; });
     if (config.stop.stop_requested()) throw Error{ErrorCode::Cancelled, "stopped"};
   }
-  if (!known || record.template_name != from->name) record = {from->name, from->model, {}, {}, 0, 0, true};
+  if (!known || record.template_name != from->name) record = {from->name, from->model, {}, {}, 0, 0, true, {}};
   if (config.settings.model) record.model = *config.settings.model;
   record.detached = config.detached;
   record.phase = "running";
+  record.error.clear();
   record.pid = spawn_machine(from->name == "sickly" ? "0" : "600");
   record.started = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
   save(name, record);
@@ -256,12 +272,24 @@ void FakeAgents::stop(const std::string& name) {
 }
 
 AgentInfo FakeAgents::restart(const std::string& name, std::stop_token stop) {
+  const auto before = info(name);
   AgentConfig config;
   config.name = name;
-  config.template_name = info(name).template_name;
+  config.template_name = before.template_name;
   config.stop = std::move(stop);
+  static_cast<void>(find_template(config.template_name));
   FakeAgents::stop(name);
-  return start(config);
+  try {
+    return start(config);
+  } catch (const Error& problem) {
+    // Who was to run is down now, not stopped.
+    const std::scoped_lock lock{mutex_};
+    auto record = load(name);
+    record.phase = before.state == AgentState::Stopped ? "stopped" : "running";
+    record.error = problem.what();
+    save(name, record);
+    throw;
+  }
 }
 
 void FakeAgents::remove(const std::string& name) {
@@ -323,7 +351,7 @@ std::string FakeAgents::logs(const std::string& name, std::size_t lines) {
 }
 
 std::string FakeAgents::memory(const std::string& name) {
-  static_cast<void>(info(name));
+  if (info(name).template_name == "shy") throw Error{ErrorCode::NotFound, "no file 'MEMORY.md' in the workspace"};
   return "# Agent Memory\n\n- the gate code is \x03"
          "04,074711\x02\n";
 }
@@ -331,6 +359,15 @@ std::string FakeAgents::memory(const std::string& name) {
 void FakeAgents::crash(const std::string& name) {
   const std::scoped_lock lock{mutex_};
   kill(load(name).pid);
+}
+
+void FakeAgents::show_starting(const std::string& name, bool starting) {
+  const std::scoped_lock lock{mutex_};
+  if (starting) {
+    starting_.insert(name);
+  } else {
+    starting_.erase(name);
+  }
 }
 
 std::vector<std::string> FakeAgents::calls() {

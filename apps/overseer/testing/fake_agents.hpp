@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -15,8 +16,9 @@ namespace fireclaw::overseer {
 /// Agents without machines, by the library's rules: what is recorded is a file in a folder, a machine is a process that
 /// does nothing and lives on when this one ends. Safe from several threads.
 ///
-/// Templates: worker, quick and muse start at once; slow takes 3 s, which a stop cuts short; broken never starts;
-/// sickly ends by itself as soon as it has started; shy does not get on IRC.
+/// Templates: worker, quick and muse start at once, muse under a nick of muse_; slow takes 3 s, which a stop cuts
+/// short; broken never starts, and frail only once; sickly ends by itself as soon as it has started; shy does not get
+/// on IRC and writes nothing down; chatty says of itself all that a guest can.
 class FakeAgents final : public Agents {
  public:
   explicit FakeAgents(std::filesystem::path folder);
@@ -41,6 +43,8 @@ class FakeAgents final : public Agents {
 
   /// Ends an agent's machine as a crash would.
   void crash(const std::string& name);
+  /// Whether an agent looks as if some other process were still starting it.
+  void show_starting(const std::string& name, bool starting);
   /// What was asked for, in order: "start worker", "stop worker", ...
   std::vector<std::string> calls();
 
@@ -54,6 +58,8 @@ class FakeAgents final : public Agents {
     std::int64_t pid = 0;
     std::int64_t started = 0;
     bool detached = true;
+    /// Why it is down.
+    std::string error;
   };
 
   [[nodiscard]] std::filesystem::path path_of(const std::string& name) const;
@@ -67,6 +73,7 @@ class FakeAgents final : public Agents {
   std::mutex mutex_;
   std::condition_variable_any changed_;
   std::vector<std::string> calls_;
+  std::set<std::string> starting_;
   /// Agents that somebody changes at the moment: two at once must not happen.
   std::map<std::string, int> changing_;
   struct Change;
