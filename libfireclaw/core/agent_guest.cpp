@@ -94,6 +94,15 @@ void forget_host_key(guest::Session& session, Deadline deadline, const std::stop
   }
 }
 
+/// One that is just between its end and its next start reads its configuration then.
+void signal_bot(guest::Session& session, int number, Deadline deadline) {
+  try {
+    session.service_signal(std::string{service_name}, number, deadline);
+  } catch (const Error& problem) {
+    if (problem.code() != ErrorCode::InvalidState) throw;
+  }
+}
+
 }  // namespace
 
 void prepare_agent(guest::Session& session, Deadline deadline, const std::stop_token& stop) {
@@ -122,7 +131,7 @@ void configure_agent(VM::Impl& machine, std::string_view bot_json, Deadline dead
   const auto session = machine.session(deadline, {});
   constexpr unsigned readable = 0644;  // the bot is not root
   session->write_file(std::string{bot_config_file}, bot_json, readable, deadline);
-  session->service_signal(std::string{service_name}, SIGHUP, deadline);
+  signal_bot(*session, SIGHUP, deadline);
 }
 
 void rename_agent(VM::Impl& machine, std::string_view bot_json, Deadline deadline, const std::stop_token& stop) {
@@ -143,7 +152,7 @@ void rename_agent(VM::Impl& machine, std::string_view bot_json, Deadline deadlin
   forget_host_key(*session, deadline, stop);
   if (renamed(Deadline::after(rename_limit).sooner(deadline))) return;
   // It hangs, or is from an image whose bot cannot become another. guestd starts it anew.
-  session->service_signal(std::string{service_name}, SIGKILL, deadline);
+  signal_bot(*session, SIGKILL, deadline);
   renamed(deadline);
 }
 

@@ -222,7 +222,7 @@ AgentInfo AgentManager::Impl::start(const AgentConfig& config) {
                               "restart {}",
                               name, name)};
     }
-    if (before) clean_up(*before);
+    before ? clean_up(*before) : require_own_nick(name);
     record = plan(name, config, from, before);
     begin(record, before, config, {}, phases);
   }
@@ -257,8 +257,24 @@ AgentInfo AgentManager::Impl::restart(const std::string& name, std::stop_token s
   return joined(record, config, std::move(phases));
 }
 
+void AgentManager::Impl::require_own_nick(const std::string& name) const {
+  const auto fold = [](std::string text) {
+    for (auto& letter : text) {
+      if (letter >= 'A' && letter <= 'Z') letter = static_cast<char>(letter - 'A' + 'a');
+    }
+    return text;
+  };
+  for (const auto& other : agents.list()) {
+    if (other.name == name || fold(other.name) != fold(name)) continue;
+    throw Error{ErrorCode::AlreadyExists,
+                fmt::format("there is an agent '{}' already, and on IRC '{}' is the same name; choose another one",
+                            other.name, name)};
+  }
+}
+
 void AgentManager::Impl::require_new(const std::string& name) {
   if (find_whole(name)) throw name_taken(name);
+  require_own_nick(name);
   core::require_no_workspace(*host, name);
 }
 

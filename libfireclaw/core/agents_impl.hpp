@@ -87,6 +87,9 @@ struct AgentManager::Impl {
   AgentInfo joined(const state::AgentRecord& record, const AgentConfig& config, std::vector<Phase> phases);
   /// Error(AlreadyExists) if there is an agent or a workspace of that name.
   void require_new(const std::string& name);
+  /// Error(AlreadyExists) if another agent has this name but for the case of its letters, which IRC does not tell
+  /// apart.
+  void require_own_nick(const std::string& name) const;
   /// Makes the agent's workspace unless it is there; true if it was made.
   bool ensure_workspace(const std::string& name, std::uint64_t size_mib) const;
   /// Puts back the record as it was before a start that failed: whoever was to run is down then, not stopped.

@@ -30,6 +30,11 @@ def snapshots() -> Dict[str, Dict[str, Any]]:
     return {each["name"]: each for each in json.loads(ok("snapshot", "list", "--json")) if each["agent"]}
 
 
+def agent_status(name: str) -> Dict[str, Any]:
+    status: Dict[str, Any] = json.loads(ok("agent", "status", name, "--json"))
+    return status
+
+
 def fork(first: str, new: str, *options: str) -> Dict[str, Any]:
     info: Dict[str, Any] = json.loads(ok("agent", "fork", first, new, "--json", *options))
     return info
@@ -156,6 +161,8 @@ class Forking(Copies):
         for words, says in ((("fork", "quick", "quick"), "there is an agent 'quick' already"),
                             (("fork", "quick", "there"), "there is an agent 'there' already"),
                             (("fork", "quick", "taken"), "there is a workspace named 'taken'"),
+                            (("fork", "quick", "Quick"), "on IRC 'Quick' is the same name"),
+                            (("start", "quick", "--name", "QUICK"), "on IRC 'QUICK' is the same name"),
                             (("fork", "quick", "1st"), "cannot be an agent's name"),
                             (("fork", "nobody", "ada"), "no agent 'nobody'"),
                             (("fork", "there", "ada"), "agent 'there' is not running"),
@@ -202,6 +209,15 @@ class Forking(Copies):
         ok("workspace", "remove", "shop")
         ok("agent", "start", "--from", "open")
         self.assertEqual(asked(), "shop\n")
+
+    def test_a_bot_that_is_down_at_the_moment_comes_up_as_the_other(self) -> None:
+        self.start("quick")
+        # guestd waits longer from one end to the next.
+        ok("agent", "exec", "quick", "-u", "root", "--", "sh", "-c",
+           "n=0; while [ $n -lt 5 ]; do for each in /proc/[0-9]*; do grep -qs wait[-]config $each/cmdline && "
+           "kill -9 ${each#/proc/} && n=$((n+1)); done; sleep 0.05; done")
+        self.assertTrue(fork("quick", "ada")["online"])
+        self.assertTrue(eventually(lambda: agent_status("quick")["online"], ANSWER_SECONDS))
 
     def test_a_full_disk_undoes_it_and_the_first_goes_on(self) -> None:
         info = self.start("quick")
