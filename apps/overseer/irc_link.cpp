@@ -19,9 +19,9 @@ namespace {
 constexpr std::chrono::seconds good_connection{60};
 constexpr std::chrono::seconds goodbye_limit{2};
 /// What may wait for a server that does not read, beside what the outbox holds back.
-constexpr std::size_t most_unsent = 64 * 1024;
+constexpr std::size_t most_unsent = std::size_t{64} << 10;
 /// Read at a time, so that a server that never stops talking cannot keep the loop to itself.
-constexpr std::size_t most_read = 64 * 1024;
+constexpr std::size_t most_read = std::size_t{64} << 10;
 
 }  // namespace
 

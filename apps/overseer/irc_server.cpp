@@ -247,10 +247,10 @@ std::string advice_for_agents(const std::filesystem::path& config, std::uint16_t
       std::ranges::any_of(services, [&](const Json& service) { return service == text || service == text + "/tcp"; });
   if (irc_port == port && reachable) return {};
   auto line = fmt::format("agents will not find this server; put into {}:", config.native());
-  if (irc_port != port) line += fmt::format(" \"irc\": {{\"port\": {}}}", port);
+  if (irc_port != port) line += fmt::format(R"( "irc": {{"port": {}}})", port);
   if (!reachable) {
     services.push_back(text);
-    line += fmt::format("{} \"network\": {{\"services\": {}}}", irc_port == port ? "" : ",", services.dump());
+    line += fmt::format(R"({} "network": {{"services": {}}})", irc_port == port ? "" : ",", services.dump());
   }
   return line;
 }
@@ -261,7 +261,7 @@ std::filesystem::path find_ngircd() {
   while (!folders.empty()) {
     const auto folder = folders.substr(0, folders.find(':'));
     folders.remove_prefix(std::min(folder.size() + 1, folders.size()));
-    const auto program = std::filesystem::path{folder} / "ngircd";
+    auto program = std::filesystem::path{folder} / "ngircd";
     if (folder.starts_with('/') && ::access(program.c_str(), X_OK) == 0) return program;
   }
   for (const auto* program : {"/usr/sbin/ngircd", "/usr/local/sbin/ngircd"}) {

@@ -84,6 +84,7 @@ void systemctl(const std::vector<std::string>& words, bool user) {
   if (user) argv.emplace_back("--user");
   argv.insert(argv.end(), words.begin(), words.end());
   std::vector<char*> pointers;
+  pointers.reserve(argv.size() + 1);
   for (auto& word : argv) pointers.push_back(word.data());
   pointers.push_back(nullptr);
   pid_t pid = 0;
@@ -142,7 +143,7 @@ void require_manager(const InstallOptions& options, bool as_root) {
 std::filesystem::path install(const Unit& unit, const InstallOptions& options) {
   require_manager(options, ::geteuid() == 0);
   const auto folder = unit_folder(options);
-  const auto path = folder / (unit.name + ".service");
+  auto path = folder / (unit.name + ".service");
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   // Beside, then over it: systemd never reads half a file.
