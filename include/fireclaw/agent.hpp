@@ -243,7 +243,8 @@ class FIRECLAW_API AgentShell {
 };
 
 /// The agents of a home folder. All members may be called from any thread and from any number of processes at once:
-/// operations on one agent take turns, those on different agents run side by side. Holds nothing but the host.
+/// operations on one agent take turns, those on different agents run side by side. Holds nothing but the host. An agent
+/// that stands still because whoever was copying it was killed goes on as soon as anybody looks at it here.
 class FIRECLAW_API AgentManager {
  public:
   /// Looks at nothing yet.

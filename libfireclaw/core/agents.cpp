@@ -12,6 +12,7 @@
 #include "core/agent_guest.hpp"
 #include "core/agent_machine.hpp"
 #include "core/bot_config.hpp"
+#include "core/copier.hpp"
 #include "core/end_run.hpp"
 #include "core/vm_network.hpp"
 #include "fireclaw/error.hpp"
@@ -154,8 +155,12 @@ AgentManager::Impl::Impl(const Host& of)
       templates{host->layout.templates(), host->logger} {}
 
 sys::FileLock AgentManager::Impl::lock(const std::string& name) const {
-  return sys::FileLock::acquire(host->layout.lock("agent-" + name), sys::FileLock::Mode::Exclusive,
-                                Deadline::after(lock_limit), fmt::format("agent '{}'", name));
+  auto turn = sys::FileLock::acquire(host->layout.lock("agent-" + name), sys::FileLock::Mode::Exclusive,
+                                     Deadline::after(lock_limit), fmt::format("agent '{}'", name));
+  const auto record = agents.find(name);
+  const auto run = record && !record->run.empty() ? host->runs.find(record->run) : std::nullopt;
+  if (run) core::let_go_on(host, *run);
+  return turn;
 }
 
 state::AgentRecord AgentManager::Impl::require(const std::string& name) const {
@@ -182,6 +187,10 @@ state::Template AgentManager::Impl::require_template(const std::string& name) co
 std::optional<state::RunRecord> AgentManager::Impl::running(const state::AgentRecord& record) const {
   if (record.run.empty()) return std::nullopt;
   auto run = host->runs.find(record.run);
+  if (run && core::is_left_standing(*run)) {
+    core::try_let_go_on(host, *run);
+    run = host->runs.find(record.run);
+  }
   if (!run || !state::is_running(*run)) return std::nullopt;
   return run;
 }

@@ -40,13 +40,14 @@ struct AgentManager::Impl {
   AgentInfo restart(const std::string& name, std::stop_token stop);
   AgentInfo reload(const std::string& name, const AgentSettings& settings);
 
+  /// The agent's lock. Who has it finds no machine that stands still for somebody who was killed.
   [[nodiscard]] sys::FileLock lock(const std::string& name) const;
   /// Error(NotFound) if there is no such agent.
   [[nodiscard]] state::AgentRecord require(const std::string& name) const;
   /// find(), for who holds the agent's lock. A copy that was interrupted before it was whole is undone and gone.
   std::optional<state::AgentRecord> find_whole(const std::string& name);
   [[nodiscard]] state::Template require_template(const std::string& name) const;
-  /// The record of the agent's machine, if its engine runs.
+  /// The record of the agent's machine, if its engine runs. One that stands still for somebody who was killed goes on.
   [[nodiscard]] std::optional<state::RunRecord> running(const state::AgentRecord& record) const;
   /// A handle on the agent's machine. Error(InvalidState) unless it runs.
   std::shared_ptr<VM::Impl> machine(const state::AgentRecord& record);

@@ -16,8 +16,12 @@ constexpr std::chrono::seconds go_on_limit{20};
 
 }  // namespace
 
+bool is_left_standing(const state::RunRecord& run) {
+  return run.copier && !sys::is_alive(*run.copier) && state::is_running(run);
+}
+
 void let_go_on(const std::shared_ptr<Host::Impl>& host, const state::RunRecord& run) {
-  if (!run.copier || sys::is_alive(*run.copier) || !state::is_running(run)) return;
+  if (!is_left_standing(run)) return;
   try {
     VM::Impl machine{host, run};
     if (!run.paused) machine.instance->resume(Deadline::after(go_on_limit));
@@ -29,14 +33,16 @@ void let_go_on(const std::shared_ptr<Host::Impl>& host, const state::RunRecord& 
   }
 }
 
+void try_let_go_on(const std::shared_ptr<Host::Impl>& host, const state::RunRecord& run) {
+  if (run.agent.empty() || !is_left_standing(run)) return;
+  const auto turn =
+      sys::FileLock::try_acquire(host->layout.lock("agent-" + run.agent), sys::FileLock::Mode::Exclusive);
+  if (!turn) return;
+  if (const auto now = host->runs.find(run.id)) let_go_on(host, *now);
+}
+
 void let_all_go_on(const std::shared_ptr<Host::Impl>& host) {
-  for (const auto& listed : host->runs.list()) {
-    if (listed.agent.empty() || !listed.copier) continue;
-    const auto turn =
-        sys::FileLock::try_acquire(host->layout.lock("agent-" + listed.agent), sys::FileLock::Mode::Exclusive);
-    if (!turn) continue;
-    if (const auto run = host->runs.find(listed.id)) let_go_on(host, *run);
-  }
+  for (const auto& run : host->runs.list()) try_let_go_on(host, run);
 }
 
 }  // namespace fireclaw::core

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import random
 import resource
 import signal
 import subprocess
+import tempfile
 import time
 import unittest
 import urllib.request
+from pathlib import Path
 from typing import Any, Dict, List
 
 import crew
@@ -322,6 +325,81 @@ class Forking(Copies):
         # Nothing of it is in the way of another one.
         interrupt("has workspace")
         self.start("quick", "--name", "ada")
+
+
+class Killed(Copies):
+    """Whoever copies an agent is killed while that stands still."""
+
+    MIB = 192
+
+    def setUp(self) -> None:
+        super().setUp()
+        # So much to copy that there is time.
+        ok("workspace", "create", "quick", "--size", f"{2 * self.MIB}M")
+        with tempfile.TemporaryDirectory() as folder:
+            big = os.path.join(folder, "big")
+            with open(big, "wb") as file:
+                for _ in range(self.MIB):
+                    file.write(os.urandom(1 << 20))
+            ok("workspace", "push", "quick", big)
+        self.record = os.path.join(HOME, "runs", self.start("quick")["vm"], "run.json")
+
+    def run_record(self) -> Dict[str, Any]:
+        with open(self.record, encoding="utf-8") as file:
+            record: Dict[str, Any] = json.load(file)
+        return record
+
+    def leave_it_standing(self) -> None:
+        # What the one before has left, so that what appears is this one's.
+        ok("agent", "reconcile")
+        fireclaw("agent", "remove", "ada")
+        ok("gc")
+        process = subprocess.Popen(arguments("agent", "fork", "quick", "ada"), stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL)
+        self.addCleanup(process.kill)
+        end = time.monotonic() + 60
+        while not glob.glob(os.path.join(HOME, "snapshots", ".*", "workspace")):
+            self.assertIsNone(process.poll())
+            self.assertLess(time.monotonic(), end)
+        process.kill()
+        process.wait()
+        record = self.run_record()
+        self.assertEqual((record["copier"]["pid"], record["paused"]), (process.pid, False))
+
+    def goes_on(self) -> None:
+        self.assertNotIn("copier", self.run_record())
+        self.assertEqual(ok("agent", "exec", "quick", "echo well", timeout=20), "well\n")
+
+    def test_it_goes_on_as_soon_as_anybody_looks_at_it_or_works_with_it(self) -> None:
+        for words in (("resume", "quick"), ("list",), ("status", "quick"), ("exec", "quick", "true"),
+                      ("reload", "quick", "--model", "other"), ("snapshot", "quick", "saved"), ("fork", "quick", "bea")):
+            with self.subTest(words=words):
+                self.leave_it_standing()
+                began = time.monotonic()
+                ok("agent", *words)
+                self.assertLess(time.monotonic() - began, 30)
+                self.goes_on()
+        self.assertTrue(agents()["bea"]["vm"])
+
+    def test_it_can_be_paused(self) -> None:
+        self.leave_it_standing()
+        ok("agent", "pause", "quick")
+        self.assertEqual(agents()["quick"]["state"], "paused")
+        ok("agent", "resume", "quick")
+        self.goes_on()
+
+    def test_it_is_stopped_in_order_and_loses_nothing(self) -> None:
+        for word in ("restart", "stop"):
+            with self.subTest(word=word):
+                self.record = os.path.join(HOME, "runs", agents()["quick"]["vm"], "run.json")
+                # On no disk yet.
+                ok("agent", "exec", "quick", f"echo {word} > /workspace/last")
+                self.leave_it_standing()
+                done = fireclaw("agent", word, "quick")
+                self.assertEqual((done.returncode, done.stderr.count("in order")), (0, 0), done.stderr)
+                with tempfile.TemporaryDirectory() as folder:
+                    ok("workspace", "pull", "quick", "last", folder)
+                    self.assertEqual(Path(folder, "last").read_text(), f"{word}\n")
 
 
 class Saving(Copies):
