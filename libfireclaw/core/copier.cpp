@@ -27,6 +27,7 @@ void let_go_on(const std::shared_ptr<Host::Impl>& host, const state::RunRecord& 
     if (!run.paused) machine.instance->resume(Deadline::after(go_on_limit));
     machine.record.copier.reset();
     host->runs.update(machine.record);
+    if (!run.paused) machine.catch_up();
     host->logger.info(fmt::format("VM {} goes on: who was copying it has ended", run.id));
   } catch (const Error& problem) {
     host->logger.warning(fmt::format("VM {} may stand still: {}", run.id, problem.what()));
@@ -35,8 +36,7 @@ void let_go_on(const std::shared_ptr<Host::Impl>& host, const state::RunRecord& 
 
 void try_let_go_on(const std::shared_ptr<Host::Impl>& host, const state::RunRecord& run) {
   if (run.agent.empty() || !is_left_standing(run)) return;
-  const auto turn =
-      sys::FileLock::try_acquire(host->layout.lock("agent-" + run.agent), sys::FileLock::Mode::Exclusive);
+  const auto turn = sys::FileLock::try_acquire(host->layout.lock("agent-" + run.agent), sys::FileLock::Mode::Exclusive);
   if (!turn) return;
   if (const auto now = host->runs.find(run.id)) let_go_on(host, *now);
 }

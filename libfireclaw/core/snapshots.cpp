@@ -8,6 +8,7 @@
 #include "core/engines.hpp"
 #include "fireclaw/error.hpp"
 #include "fireclaw/host.hpp"
+#include "vmm/standstill.hpp"
 
 namespace fireclaw {
 namespace core {
@@ -84,7 +85,7 @@ Snapshot save_snapshot(VM::Impl& vm, const std::string& name, bool replace, Afte
     const ScopeGuard go_on{[&] {
       if (after == AfterSave::End) return vm.kill();
       try {
-        vm.resume(deadline);
+        vm.resume(Deadline::after(vmm::go_on_limit));
       } catch (const Error& problem) {
         vm.host->logger.error(fmt::format("VM {} stays paused: {}", vm.record.id, problem.what()));
       }

@@ -2,6 +2,9 @@
 // share.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
 #include <cstdlib>
 #include <memory>
 #include <string>
@@ -71,6 +74,15 @@ struct Fixture {
     return machine;
   }
   [[nodiscard]] vmm::SnapshotFiles files() const { return {folder.path() / "state", folder.path() / "memory"}; }
+  /// By how many seconds the guest's clock differs from the host's, rounded down.
+  static std::int64_t lateness(VM::Impl& machine) {
+    const auto now = [] { return std::chrono::system_clock::to_time_t(std::chrono::system_clock::now()); };
+    const auto before = now();
+    const auto there = std::stol(shell(machine, "date +%s"));
+    return std::max({before - there, there - now(), std::int64_t{0}});
+  }
+  /// Long enough to be told from the second within which clocks are compared.
+  static void let_time_pass(VM::Impl& machine) { CHECK_FALSE(machine.instance->wait_exit(Deadline::after(3s))); }
   static std::string shell(VM::Impl& machine, const std::string& line) {
     return machine.session(soon(), {})->exec(ExecOptions::shell(line)).out;
   }
@@ -93,4 +105,57 @@ TEST_CASE_FIXTURE(Fixture, "a machine that could not be told to go on is known t
   other.resume(soon());
   CHECK(shell(other, "echo well") == "well\n");
   CHECK_FALSE(impl->runs.find(machine->record.id)->paused);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a guest's clock is right again after a pause") {
+  const auto machine = start();
+  REQUIRE(lateness(*machine) <= 1);
+  SUBCASE("for whoever paused it") {
+    machine->pause(soon());
+    let_time_pass(*machine);
+    machine->resume(soon());
+    CHECK(lateness(*machine) <= 1);
+    CHECK_FALSE(impl->runs.find(machine->record.id)->clock_late);
+  }
+  SUBCASE("which somebody else has ended") {
+    machine->pause(soon());
+    let_time_pass(*machine);
+    VM::Impl other{impl, *impl->runs.find(machine->record.id)};
+    other.resume(soon());
+    CHECK(lateness(other) <= 1);
+  }
+}
+
+TEST_CASE_FIXTURE(Fixture, "a guest's clock is right again after its machine was saved while it ran") {
+  const auto machine = start();
+  REQUIRE(lateness(*machine) <= 1);
+  SUBCASE("and that worked") {
+    (void)machine->save_running(
+        files(), [&] { let_time_pass(*machine); }, soon());
+  }
+  SUBCASE("and that failed") {
+    CHECK_THROWS_AS(machine->save_running(
+                        files(),
+                        [&] {
+                          let_time_pass(*machine);
+                          throw Error{ErrorCode::Io, "no space"};
+                        },
+                        soon()),
+                    Error);
+  }
+  CHECK(lateness(*machine) <= 1);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a clock that could not be set is set when a session opens next, and then left alone") {
+  const auto machine = start();
+  CHECK(shell(*machine, "date -s @1000000000") != "");
+  machine->record.clock_late = true;
+  impl->runs.update(machine->record);
+  {
+    VM::Impl other{impl, *impl->runs.find(machine->record.id)};
+    CHECK(lateness(other) <= 1);
+  }
+  CHECK(shell(*machine, "date -s @1000000000") != "");
+  VM::Impl other{impl, *impl->runs.find(machine->record.id)};
+  CHECK(lateness(other) > 1000);
 }

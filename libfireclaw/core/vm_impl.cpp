@@ -18,6 +18,8 @@ constexpr std::size_t console_lines_bytes = 600;
 /// What an orderly stop may take beyond the guest's own grace before the engine is killed.
 constexpr std::chrono::seconds stop_margin{5};
 constexpr std::chrono::milliseconds exit_margin{500};
+/// A guest that is well answers at once; one that is not need not hold up who has just let it go on.
+constexpr std::chrono::seconds clock_limit{2};
 
 std::string default_hostname(const std::string& id) { return "fc-" + id.substr(0, 8); }
 
@@ -304,6 +306,7 @@ void VM::Impl::prepare_guest(guest::Session& session, Deadline deadline) const {
 void VM::Impl::note_configured() {
   if (std::exchange(configured, true)) return;
   record.configured = true;
+  record.clock_late = false;
   // Nobody else uses a machine that is this process's own, unless it is an agent's.
   if (record.detached || !record.agent.empty()) host->runs.update(record);
 }
@@ -314,6 +317,7 @@ std::shared_ptr<guest::Session> VM::Impl::open(Deadline deadline, const std::sto
       guest::Session::open(std::move(channel.stream), std::move(channel.claim), fresh_identity(), deadline, stop));
   if (!configured && prepares()) prepare_guest(*session, deadline);
   note_configured();
+  if (record.clock_late) set_clock(*session, deadline);
   return session;
 }
 
@@ -338,7 +342,30 @@ std::shared_ptr<guest::Session> VM::Impl::open_now(Deadline deadline, const std:
 void VM::Impl::note_state(VMState now) {
   state = now;
   record.paused = now == VMState::Paused;
+  record.clock_late = record.clock_late || record.paused;
   host->runs.update(record);
+}
+
+void VM::Impl::set_clock(guest::Session& session, Deadline deadline) {
+  try {
+    session.set_clock(Deadline::after(clock_limit).sooner(deadline));
+    record.clock_late = false;
+    host->runs.update(record);
+  } catch (const Error& problem) {
+    host->logger.info(fmt::format("VM {}: {}", record.id, problem.what()));
+  }
+}
+
+void VM::Impl::catch_up() noexcept {
+  try {
+    if (!record.clock_late || !configured) return;
+    const auto deadline = Deadline::after(clock_limit);
+    const bool was_open = open_session != nullptr;
+    const auto current = open_now(deadline, {});
+    if (was_open) set_clock(*current, deadline);
+  } catch (const std::exception& problem) {
+    host->logger.info(fmt::format("VM {}: its clock is late: {}", record.id, problem.what()));
+  }
 }
 
 void VM::Impl::pause(Deadline deadline) {
@@ -356,6 +383,7 @@ void VM::Impl::resume(Deadline deadline) {
   instance->resume(deadline);
   if (instance->resume_resets_streams()) open_session.reset();
   note_state(VMState::Running);
+  catch_up();
 }
 
 guest::Process VM::Impl::start_command(ExecOptions options) {
@@ -371,7 +399,8 @@ guest::Process VM::Impl::start_command(ExecOptions options) {
     const std::scoped_lock lock{control};
     require_running();
     // A restored guest is up: greeting, identity and command go in one round trip.
-    if (!open_session && snapshot) return open_with_command(std::move(options), deadline, stop);
+    if (!open_session && snapshot && !(configured && record.clock_late))
+      return open_with_command(std::move(options), deadline, stop);
   }
   return session(deadline, stop)->start(std::move(options));
 }
@@ -439,11 +468,14 @@ std::chrono::nanoseconds VM::Impl::save_running(const vmm::SnapshotFiles& files,
   open_session.reset();
   // If this process is killed in the middle, others know that the machine is to go on.
   record.copier = sys::current_process();
+  record.clock_late = true;
   host->runs.update(record);
   const ScopeGuard done{[&] {
     record.copier.reset();
     try {
-      if (instance->exit_reason().empty()) host->runs.update(record);
+      if (!instance->exit_reason().empty()) return;
+      host->runs.update(record);
+      if (state == VMState::Running) catch_up();
     } catch (const std::exception& problem) {
       host->logger.warning(problem.what());
     }

@@ -41,6 +41,8 @@ struct VM::Impl {
   guest::Process start_command(ExecOptions options);
   void pause(Deadline deadline);
   void resume(Deadline deadline);
+  /// After the machine stood still: sets its guest's clock. What cannot be set now is set when a session opens next.
+  void catch_up() noexcept;
   /// `problem` with what is known of the machine: why the engine ended, the console's last lines.
   [[nodiscard]] Error explain(const Error& problem) const;
   void stop(std::chrono::milliseconds grace);
@@ -91,6 +93,7 @@ struct VM::Impl {
   [[nodiscard]] bool prepares() const { return purpose.prepare && !snapshot; }
   void require_running() const;
   void note_state(VMState now);
+  void set_clock(guest::Session& session, Deadline deadline);
   /// What the guest must be given first, unless it has it already.
   std::optional<guest::Identity> fresh_identity() const;
   guest::Process open_with_command(ExecOptions options, Deadline deadline, const std::stop_token& stop);

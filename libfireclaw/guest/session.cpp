@@ -52,6 +52,7 @@ std::string make_request(const Mount& mount) {
 std::string mounting(const Mount& mount) { return fmt::format("mounting the guest's {}", mount.target); }
 
 constexpr std::string_view configuring = "configuring the guest";
+constexpr std::string_view setting_clock = "setting the guest's clock";
 
 }  // namespace
 
@@ -95,8 +96,8 @@ class Opening {
     wire::SetClock request;
     request.time_ns = identity_->time ? nanoseconds_of(*identity_->time) + passed.count()
                                       : nanoseconds_of(std::chrono::system_clock::now());
-    constexpr std::string_view what = "setting the guest's clock";
-    link_.finish(link_.open_channel(Type::SetClock, wire::encode(request), what), deadline, stop, what);
+    link_.finish(link_.open_channel(Type::SetClock, wire::encode(request), setting_clock), deadline, stop,
+                 setting_clock);
   }
 
   Link& link_;
@@ -167,6 +168,12 @@ void Session::shutdown(std::chrono::milliseconds grace, Deadline deadline) {
     // With nothing left to end it may be gone before its answer has got through.
     if (error.code() != ErrorCode::Guest || !impl_->link->is_over()) throw;
   }
+}
+
+void Session::set_clock(Deadline deadline) {
+  wire::SetClock request;
+  request.time_ns = nanoseconds_of(std::chrono::system_clock::now());
+  impl_->ask(Type::SetClock, wire::encode(request), deadline, setting_clock);
 }
 
 void Session::ping(Deadline deadline) { impl_->ask(Type::Ping, {}, deadline, "asking the guest for a sign of life"); }

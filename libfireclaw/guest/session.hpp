@@ -141,6 +141,8 @@ class Session {
   void prepare_snapshot(Deadline deadline);
   /// Asks guestd to end everything, sync, unmount and end the machine. Returns when guestd has said that it will.
   void shutdown(std::chrono::milliseconds grace, Deadline deadline);
+  /// Sets the guest's clock to the host's.
+  void set_clock(Deadline deadline);
   /// Round trip.
   void ping(Deadline deadline);
 

@@ -78,6 +78,7 @@ std::string to_json(const RunRecord& record) {
   write_time(out, "created_ms", record.created);
   out.field("engine", record.engine);
   out.field("paused", record.paused);
+  if (record.clock_late) out.field("clock_late", true);
   out.field("configured", record.configured);
   if (record.process) write_process(out, "process", *record.process);
   if (record.copier) write_process(out, "copier", *record.copier);
@@ -110,6 +111,7 @@ RunRecord read_record(const std::filesystem::path& file) {
   if (const auto agent = value.find("agent")) record.agent = agent->as_string();
   const auto configured = value.find("configured");
   record.configured = !configured || configured->as_bool();
+  if (const auto late = value.find("clock_late")) record.clock_late = late->as_bool();
   if (const auto copier = value.find("copier")) record.copier = read_process(*copier);
   if (const auto process = value.find("process")) record.process = read_process(*process);
   if (const auto nat = value.find("nat")) record.nat = read_nat(*nat);

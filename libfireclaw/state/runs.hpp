@@ -57,6 +57,8 @@ struct RunRecord {
   bool paused = false;
   /// Who is copying it at this moment, for which it may stand still.
   std::optional<sys::ProcessId> copier;
+  /// It was stopped, or is, and its guest's clock has not been set since.
+  bool clock_late = false;
   /// The guest has its identity and its disks: others may use it.
   bool configured = false;
   /// The engine's process once it has been started.

@@ -58,6 +58,7 @@ TEST_CASE("a run's record is read back the same, also after an update") {
   record.process = sys::current_process();
   record.paused = true;
   record.copier = gone();
+  record.clock_late = true;
   store.update(record);
   CHECK(store.find(record.id) == record);
   CHECK(store.list() == std::vector{record});

@@ -75,6 +75,8 @@ class Forking(Copies):
         self.assertEqual((info["nick"], info["model"], info["template"], info["workspace"]),
                          ("ada", "special", "worker", "ada"))
         self.assertLess(info["timings_ms"]["pause"], 5000)
+        for name in ("worker", "ada"):
+            self.assertAlmostEqual(int(ok("agent", "exec", name, "date +%s")), time.time(), delta=2)
         alice.expect("ada!.* JOIN :?#agents")
         alice.hears("ada", "#agents", r"\[forked from worker\]")
 
@@ -368,7 +370,7 @@ class Killed(Copies):
 
     def goes_on(self) -> None:
         self.assertNotIn("copier", self.run_record())
-        self.assertEqual(ok("agent", "exec", "quick", "echo well", timeout=20), "well\n")
+        self.assertAlmostEqual(int(ok("agent", "exec", "quick", "date +%s", timeout=20)), time.time(), delta=2)
 
     def test_it_goes_on_as_soon_as_anybody_looks_at_it_or_works_with_it(self) -> None:
         for words in (("resume", "quick"), ("list",), ("status", "quick"), ("exec", "quick", "true"),
@@ -385,6 +387,7 @@ class Killed(Copies):
         self.leave_it_standing()
         ok("agent", "pause", "quick")
         self.assertEqual(agents()["quick"]["state"], "paused")
+        time.sleep(4)  # by so much its clock would be late
         ok("agent", "resume", "quick")
         self.goes_on()
 
