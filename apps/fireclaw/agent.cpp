@@ -153,7 +153,8 @@ struct SnapshotOptions {
 };
 
 int snapshot(const SnapshotOptions& options, const Context& context) {
-  const auto made = AgentManager{context.open_host()}.snapshot(options.agent, options.name, options.replace);
+  const auto made =
+      AgentManager{context.open_host()}.snapshot(options.agent, options.name, options.replace, context.stop);
   if (context.json) {
     print_json(cli::to_json(made));
   } else {

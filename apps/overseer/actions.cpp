@@ -155,8 +155,8 @@ Outcome templates(Agents& agents) {
   return outcome;
 }
 
-Outcome save(Agents& agents, const Command& command) {
-  const auto made = agents.snapshot(command.agent, command.text);
+Outcome save(Agents& agents, const Command& command, const std::stop_token& stop) {
+  const auto made = agents.snapshot(command.agent, command.text, stop);
   return answer(
       fmt::format("Agent \"{0}\" saved as {1} ({2}); fireclaw agent start --from {1} --name <new> goes on from "
                   "there",
@@ -188,7 +188,7 @@ Outcome act(Agents& agents, const Command& command, const std::stop_token& stop)
     case Verb::Logs: return logs(agents, command);
     case Verb::Memory: return memory(agents, command.agent);
     case Verb::Templates: return templates(agents);
-    case Verb::Snapshot: return save(agents, command);
+    case Verb::Snapshot: return save(agents, command, stop);
     case Verb::Fork: return fork(agents, command, stop);
     case Verb::Say:
     case Verb::StopAll:

@@ -24,8 +24,8 @@ class LibraryAgents final : public Agents {
   AgentInfo status(const std::string& name) override { return manager_.status(name); }
   AgentInfo start(const AgentConfig& config) override { return manager_.start(config); }
   AgentInfo fork(const std::string& name, const ForkConfig& config) override { return manager_.fork(name, config); }
-  SnapshotInfo snapshot(const std::string& name, const std::string& snapshot) override {
-    return manager_.snapshot(name, snapshot);
+  SnapshotInfo snapshot(const std::string& name, const std::string& snapshot, std::stop_token stop) override {
+    return manager_.snapshot(name, snapshot, false, std::move(stop));
   }
   void stop(const std::string& name) override { manager_.stop(name); }
   AgentInfo restart(const std::string& name, std::stop_token stop) override {

@@ -74,11 +74,14 @@ void bind_life(py::class_<AgentManager>& type) {
           "workspace of the new name.")
       .def(
           "snapshot",
-          [](AgentManager& self, const std::string& name, const std::string& snapshot, bool replace) {
-            return blocking([&] { return self.snapshot(name, snapshot, replace); });
+          [](AgentManager& self, const std::string& name, const std::string& snapshot, bool replace,
+             const StopSource* stop) {
+            return blocking(token_of(stop), [&](const std::stop_token& token) {
+              return self.snapshot(name, snapshot, replace, token);
+            });
           },
-          py::arg("name"), py::arg("snapshot") = "", py::arg("replace") = false,
-          "snapshot($self, name, snapshot='', replace=False)\n--\n\n"
+          py::arg("name"), py::arg("snapshot") = "", py::arg("replace") = false, py::arg("stop") = nullptr,
+          "snapshot($self, name, snapshot='', replace=False, stop=None)\n--\n\n"
           "Saves a running agent, as fork() copies it, as a snapshot that AgentConfig.snapshot takes. Without a name:\n"
           "the agent's and the time. Raises what fork() does; AlreadyExistsError if there is one, unless `replace`.")
       .def(

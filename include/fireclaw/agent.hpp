@@ -112,7 +112,7 @@ struct ForkConfig {
   std::chrono::milliseconds start_timeout{120'000};
   /// As AgentConfig::join_timeout.
   std::chrono::milliseconds join_timeout{60'000};
-  /// Ends the start of the new one with Error(Cancelled).
+  /// Triggered, it calls the copy or the start of the new one off: Error(Cancelled), and what was done is undone.
   std::stop_token stop;
 };
 
@@ -266,13 +266,16 @@ class FIRECLAW_API AgentManager {
   /// first one was asked stays with that, and so do the ports of the host that the template publishes. The first one
   /// stands still for a moment (phase "pause" of the result), and stays on IRC.
   /// Error(NotFound) if there is no agent `name`, Error(InvalidState) if it does not run or its image was built anew
-  /// since it was started; Error(AlreadyExists) if there is an agent or a workspace of the new name. A failure undoes
+  /// since it was started; Error(AlreadyExists) if there is an agent or a workspace of the new name; Error(Io) if there
+  /// is too little room for the copy. A failure undoes
   /// all that was done, and leaves the first one as it was.
   AgentInfo fork(const std::string& name, ForkConfig config);
   /// Saves a running agent, as fork() copies it, under a name that AgentConfig::snapshot takes; it is one of
   /// Snapshot::list(), and removed by Snapshot::remove(). Empty: the agent's name and the time.
-  /// Throws as fork(); Error(AlreadyExists) if there is a snapshot of that name, unless `replace`.
-  SnapshotInfo snapshot(const std::string& name, const std::string& snapshot = {}, bool replace = false);
+  /// Throws as fork(); Error(AlreadyExists) if there is a snapshot of that name, unless `replace`. Triggered, `stop`
+  /// calls it off: Error(Cancelled), and the agent goes on.
+  SnapshotInfo snapshot(const std::string& name, const std::string& snapshot = {}, bool replace = false,
+                        std::stop_token stop = {});
   /// The bot says goodbye, the guest unmounts, the engine ends; by force once `grace` and ten seconds have passed. No
   /// error if it does not run. Error(NotFound) if there is no such agent.
   void stop(const std::string& name, std::chrono::milliseconds grace = std::chrono::seconds{5});

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -13,6 +14,8 @@
 
 namespace fireclaw::core {
 namespace {
+
+constexpr std::uint64_t mib = std::uint64_t{1} << 20;
 
 void sync_file(const std::filesystem::path& file) { sys::sync_fd(sys::open_file(file, O_RDONLY).get(), file); }
 
@@ -25,13 +28,28 @@ state::AgentRecord settings_of(state::AgentRecord agent) {
   return agent;
 }
 
+/// How much is to be written at most, on a file system where `disks` share no blocks with their copies.
+void require_room(std::uint64_t memory_mib,
+                  const std::vector<std::pair<std::filesystem::path, std::filesystem::path>>& disks,
+                  const std::filesystem::path& folder) {
+  auto needed = memory_mib * mib;
+  for (const auto& [from, to] : disks) {
+    if (!sys::shares_blocks(from, folder)) needed += sys::allocated_bytes(from);
+  }
+  const auto room = sys::free_bytes(folder);
+  if (needed <= room) return;
+  throw Error{ErrorCode::Io, fmt::format("its memory and disks take up to {} MiB, and '{}' has room for {} MiB",
+                                         (needed + mib - 1) / mib, folder.string(), room / mib)};
+}
+
 }  // namespace
 
 Purpose::Continuation AgentCopy::continuation() const {
   return {record, files, disks.scratch, draft.has_value(), workspace};
 }
 
-AgentCopy copy_agent(VM::Impl& machine, const state::AgentRecord& agent, const std::string& name, Deadline deadline) {
+AgentCopy copy_agent(VM::Impl& machine, const state::AgentRecord& agent, const std::string& name, Deadline deadline,
+                     const std::stop_token& stop) {
   const auto& host = *machine.host;
   const auto workspace = require_workspace(host, machine.record.workspace);
   const auto sizes = disk_sizes(host, machine.record);
@@ -46,16 +64,17 @@ AgentCopy copy_agent(VM::Impl& machine, const state::AgentRecord& agent, const s
   copy.draft.emplace(host.snapshots.begin(name, deadline));
   copy.files = copy.draft->files();
   copy.disks = copy.draft->disks();
+  std::vector<std::pair<std::filesystem::path, std::filesystem::path>> disks{
+      {host.workspaces.disk(workspace.name), copy.disks.workspace}};
+  if (sizes.scratch_bytes != 0) {
+    disks.emplace_back(scratch_disk(host.runs.directory(machine.record.id)), copy.disks.scratch);
+  }
   try {
-    copy.stood_still = machine.save_running(
-        copy.files,
-        [&] {
-          if (sizes.scratch_bytes != 0) {
-            sys::clone_file(scratch_disk(host.runs.directory(machine.record.id)), copy.disks.scratch);
-          }
-          sys::clone_file(host.workspaces.disk(workspace.name), copy.disks.workspace);
-        },
-        deadline);
+    require_room(machine.record.memory_mib, disks, copy.files.memory.parent_path());
+    const auto copy_disks = [&] {
+      for (const auto& [from, to] : disks) sys::clone_file(from, to, 0600, {deadline, stop});
+    };
+    copy.stood_still = machine.save_running(copy.files, copy_disks, deadline, stop);
   } catch (Error& problem) {
     problem.add_context(fmt::format("copy agent '{}'", agent.name));
     throw;

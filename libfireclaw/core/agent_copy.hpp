@@ -3,6 +3,7 @@
 #include <chrono>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 
 #include "base/deadline.hpp"
@@ -31,8 +32,9 @@ struct AgentCopy {
 };
 
 /// Copies the agent that runs in `machine`, which runs on, into a draft for the snapshot `name`. The caller holds the
-/// agent's lock.
-AgentCopy copy_agent(VM::Impl& machine, const state::AgentRecord& agent, const std::string& name, Deadline deadline);
+/// agent's lock. Error(Io) with both figures if there is too little room for it, before the machine is stopped.
+AgentCopy copy_agent(VM::Impl& machine, const state::AgentRecord& agent, const std::string& name, Deadline deadline,
+                     const std::stop_token& stop);
 
 /// What was saved as snapshot `name`. Error(NotFound), Error(Corrupt); Error(InvalidArgument) if it is of no agent.
 AgentCopy open_copy(const Host::Impl& host, const std::string& name);

@@ -17,8 +17,8 @@
 namespace fireclaw {
 namespace {
 
-/// Saving a machine of many GiB on a slow disk.
-constexpr std::chrono::minutes copy_limit{5};
+/// Saving a machine of many GiB on a slow disk. The agent's lock is waited for longer than this and going on take.
+constexpr std::chrono::minutes copy_limit{3};
 /// What an agent that is started again has to say goodbye.
 constexpr std::chrono::milliseconds quit_limit{2000};
 constexpr std::uint64_t mib = std::uint64_t{1} << 20;
@@ -337,7 +337,7 @@ AgentInfo AgentManager::Impl::fork(const std::string& name, const ForkConfig& fo
     core::apply(record, fork.settings);
     const auto copied = [&] {
       const auto began = std::chrono::steady_clock::now();
-      auto copy = core::copy_agent(*source, first, "fork-" + fork.name, Deadline::after(copy_limit));
+      auto copy = core::copy_agent(*source, first, "fork-" + fork.name, Deadline::after(copy_limit), fork.stop);
       lock_of_first.reset();
       source.reset();
       phases.push_back({"copy", std::chrono::steady_clock::now() - began});
@@ -349,7 +349,8 @@ AgentInfo AgentManager::Impl::fork(const std::string& name, const ForkConfig& fo
   return joined(record, config, std::move(phases));
 }
 
-SnapshotInfo AgentManager::Impl::snapshot(const std::string& name, const std::string& wanted, bool replace) {
+SnapshotInfo AgentManager::Impl::snapshot(const std::string& name, const std::string& wanted, bool replace,
+                                          const std::stop_token& stop) {
   const auto snapshot = wanted.empty() ? snapshot_name(name) : wanted;
   image::check_name(snapshot, "a snapshot");
   const auto turn = lock(name);
@@ -363,7 +364,7 @@ SnapshotInfo AgentManager::Impl::snapshot(const std::string& name, const std::st
     }
   };
   refuse_taken();
-  auto copy = core::copy_agent(*source, record, snapshot, Deadline::after(copy_limit));
+  auto copy = core::copy_agent(*source, record, snapshot, Deadline::after(copy_limit), stop);
   refuse_taken();
   const auto published = host->snapshots.publish(std::move(*copy.draft), std::move(copy.record), replace);
   return core::describe(*host, published);

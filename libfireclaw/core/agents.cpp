@@ -26,8 +26,8 @@
 namespace fireclaw {
 namespace {
 
-/// Another process may be starting or stopping the agent.
-constexpr std::chrono::minutes lock_limit{4};
+/// Another process may be starting, stopping or copying the agent.
+constexpr std::chrono::minutes lock_limit{6};
 constexpr std::chrono::seconds reload_limit{20};
 
 AgentState to_state(const state::AgentRecord& record, const std::optional<state::RunRecord>& run) {
@@ -339,8 +339,9 @@ AgentTemplate AgentManager::find_template(const std::string& name) const {
 
 AgentInfo AgentManager::start(AgentConfig config) { return impl_->start(config); }
 AgentInfo AgentManager::fork(const std::string& name, ForkConfig config) { return impl_->fork(name, config); }
-SnapshotInfo AgentManager::snapshot(const std::string& name, const std::string& snapshot, bool replace) {
-  return impl_->snapshot(name, snapshot, replace);
+SnapshotInfo AgentManager::snapshot(const std::string& name, const std::string& snapshot, bool replace,
+                                    std::stop_token stop) {
+  return impl_->snapshot(name, snapshot, replace, stop);
 }
 void AgentManager::stop(const std::string& name, std::chrono::milliseconds grace) { impl_->stop(name, grace); }
 

@@ -35,7 +35,7 @@ struct AgentManager::Impl {
 
   AgentInfo start(const AgentConfig& config);
   AgentInfo fork(const std::string& name, const ForkConfig& fork);
-  SnapshotInfo snapshot(const std::string& name, const std::string& wanted, bool replace);
+  SnapshotInfo snapshot(const std::string& name, const std::string& wanted, bool replace, const std::stop_token& stop);
   void stop(const std::string& name, std::chrono::milliseconds grace);
   AgentInfo restart(const std::string& name, std::stop_token stop);
   AgentInfo reload(const std::string& name, const AgentSettings& settings);

@@ -36,9 +36,11 @@ class Stuck final : public vmm::Instance {
   void pause(Deadline deadline) override { real_->pause(deadline); }
   void resume(Deadline) override { throw Error{ErrorCode::Timeout, "no answer"}; }
   [[nodiscard]] bool resume_resets_streams() const override { return real_->resume_resets_streams(); }
-  void snapshot(const vmm::SnapshotFiles& files, Deadline deadline) override { real_->snapshot(files, deadline); }
-  std::chrono::nanoseconds snapshot_running(const vmm::SnapshotFiles&, const std::function<void()>&,
-                                            Deadline deadline) override {
+  void snapshot(const vmm::SnapshotFiles& files, Deadline deadline, const std::stop_token& stop) override {
+    real_->snapshot(files, deadline, stop);
+  }
+  std::chrono::nanoseconds snapshot_running(const vmm::SnapshotFiles&, const std::function<void()>&, Deadline deadline,
+                                            const std::stop_token&) override {
     pause(deadline);
     throw vmm::StandsStill{ErrorCode::Timeout, "the machine stands still: no answer"};
   }

@@ -448,7 +448,8 @@ void VM::Impl::kill() {
 }
 
 std::chrono::nanoseconds VM::Impl::save_running(const vmm::SnapshotFiles& files,
-                                                const std::function<void()>& copy_disks, Deadline deadline) {
+                                                const std::function<void()>& copy_disks, Deadline deadline,
+                                                const std::stop_token& stop) {
   if (image.manifest.digest.empty()) {
     throw Error{ErrorCode::InvalidState,
                 fmt::format("image '{}' is gone or was built anew: VM {} cannot be saved", record.image, record.id)};
@@ -456,12 +457,12 @@ std::chrono::nanoseconds VM::Impl::save_running(const vmm::SnapshotFiles& files,
   {
     const std::scoped_lock lock{control};
     if (state == VMState::Paused) {
-      instance->snapshot(files, deadline);
+      instance->snapshot(files, deadline, stop);
       copy_disks();
       return {};
     }
   }
-  const auto current = session(deadline, {});
+  const auto current = session(deadline, stop);
   const std::scoped_lock lock{control};
   require_running();
   current->prepare_snapshot(deadline);
@@ -481,7 +482,7 @@ std::chrono::nanoseconds VM::Impl::save_running(const vmm::SnapshotFiles& files,
     }
   }};
   try {
-    return instance->snapshot_running(files, copy_disks, deadline);
+    return instance->snapshot_running(files, copy_disks, deadline, stop);
   } catch (const vmm::StandsStill& problem) {
     // Said to be paused it can be resumed, which is tried anew.
     host->logger.error(fmt::format("VM {} is left paused: {}", record.id, problem.what()));

@@ -53,7 +53,7 @@ struct VM::Impl {
   /// when nothing is written to its disks: they then are as the state has them. Commands of this process's session are
   /// ended. Returns how long it stood still for it.
   std::chrono::nanoseconds save_running(const vmm::SnapshotFiles& files, const std::function<void()>& copy_disks,
-                                        Deadline deadline);
+                                        Deadline deadline, const std::stop_token& stop = {});
   /// What a snapshot of it is found by.
   [[nodiscard]] state::SnapshotKey snapshot_key() const;
   /// Whether it has writable disks.

@@ -11,7 +11,9 @@
 #include <vector>
 
 #include "base/scope.hpp"
+#include "fireclaw/error.hpp"
 #include "sys/file.hpp"
+#include "sys/random.hpp"
 
 namespace fireclaw::sys {
 namespace {
@@ -75,7 +77,7 @@ bool cannot_clone(int error) {
 
 }  // namespace
 
-std::uint64_t copy_sparse(int source, int target) {
+std::uint64_t copy_sparse(int source, int target, const CopyLimits& limits) {
   const off_t size = check(::lseek(source, 0, SEEK_END), "read a file's length");
   // What is skipped must read as zero afterwards, so nothing old may stay in the target.
   check(::ftruncate(target, 0), "size the copy");
@@ -88,6 +90,8 @@ std::uint64_t copy_sparse(int source, int target) {
     if (!extent) break;
     position = extent->begin;
     while (position < extent->end) {
+      if (limits.stop.stop_requested()) throw Error{ErrorCode::Cancelled, "copying was cancelled"};
+      limits.deadline.check("copying");
       const std::size_t wanted = std::min(block_bytes, static_cast<std::size_t>(extent->end - position));
       const ssize_t got =
           check(retry([&] { return ::pread(source, buffer.data(), wanted, position); }), "read the original");
@@ -99,7 +103,8 @@ std::uint64_t copy_sparse(int source, int target) {
   return written;
 }
 
-bool clone_file(const std::filesystem::path& source, const std::filesystem::path& target, mode_t mode) {
+bool clone_file(const std::filesystem::path& source, const std::filesystem::path& target, mode_t mode,
+                const CopyLimits& limits) {
   const Fd from = open_file(source, O_RDONLY);
   const Fd to = open_file(target, O_RDWR | O_CREAT | O_EXCL, mode);
   ScopeGuard remove{[&] { ::unlink(target.c_str()); }};
@@ -109,7 +114,7 @@ bool clone_file(const std::filesystem::path& source, const std::filesystem::path
     if (!cannot_clone(errno)) throw_errno(what);
     shared = false;
     try {
-      copy_sparse(from.get(), to.get());
+      copy_sparse(from.get(), to.get(), limits);
     } catch (Error& error) {
       error.add_context(what);
       throw;
@@ -130,6 +135,14 @@ void move_file(const std::filesystem::path& source, const std::filesystem::path&
   sync_fd(open_file(copy, O_RDONLY).get(), copy);
   if (!rename(copy)) throw_errno(fmt::format("move '{}' to '{}'", source.string(), target.string()));
   ::unlink(source.c_str());
+}
+
+bool shares_blocks(const std::filesystem::path& source, const std::filesystem::path& folder) {
+  const auto trial = folder / fmt::format(".fireclaw-{}.tmp", random_hex(8));
+  const Fd from = open_file(source, O_RDONLY);
+  const Fd to = open_file(trial, O_RDWR | O_CREAT | O_EXCL, 0600);
+  const ScopeGuard remove{[&] { ::unlink(trial.c_str()); }};
+  return ::ioctl(to.get(), FICLONE, from.get()) == 0;
 }
 
 }  // namespace fireclaw::sys

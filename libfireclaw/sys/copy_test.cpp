@@ -5,7 +5,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
+#include <iterator>
 #include <random>
+#include <stop_token>
 
 #include "sys/file.hpp"
 #include "sys/testing/support.hpp"
@@ -146,4 +149,34 @@ TEST_CASE("cloning neither replaces a file nor leaves half of one") {
   // A folder can be opened but not copied.
   CHECK(error_of([&] { clone_file(folder.path(), folder.path() / "third"); }).first != ErrorCode::Internal);
   CHECK_FALSE(std::filesystem::exists(folder.path() / "third"));
+}
+
+TEST_CASE("a copy ends when it is told to, or its time is over, and leaves nothing") {
+  const TempDir folder = temp_dir();
+  const std::filesystem::path first = folder.path() / "first";
+  write_file_atomic(first, std::string(2 * mib, 'x'));
+  if (shares_blocks(first, folder.path())) return;  // then there is nothing to wait for
+  std::stop_source stop;
+  stop.request_stop();
+  const auto second = folder.path() / "second";
+  CHECK(error_of([&] {
+          clone_file(first, second, 0600, {Deadline::never(), stop.get_token()});
+        }).first == ErrorCode::Cancelled);
+  const auto passed = Deadline::after(std::chrono::nanoseconds{0});
+  CHECK(error_of([&] { clone_file(first, second, 0600, {passed, {}}); }).first == ErrorCode::Timeout);
+  CHECK_FALSE(std::filesystem::exists(second));
+  const Fd source = make_memfd("source", 0);
+  put(source.get(), 0, "data");
+  const Fd target = make_memfd("target", 0);
+  CHECK(error_of([&] {
+          copy_sparse(source.get(), target.get(), {Deadline::never(), stop.get_token()});
+        }).first == ErrorCode::Cancelled);
+}
+
+TEST_CASE("trying out whether blocks are shared leaves nothing behind") {
+  const TempDir folder = temp_dir();
+  write_file_atomic(folder.path() / "first", "one");
+  const auto copied = folder.path() / "second";
+  CHECK(shares_blocks(folder.path() / "first", folder.path()) == clone_file(folder.path() / "first", copied));
+  CHECK(std::distance(std::filesystem::directory_iterator{folder.path()}, {}) == 2);
 }

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 
@@ -29,15 +30,23 @@ void replace_file(const std::filesystem::path& path, std::string_view content, m
 void sync_fd(int fd, const std::filesystem::path& name_for_errors);
 void sync_directory(const std::filesystem::path& directory);
 
+/// Until when, and unless what, a file is copied: Error(Timeout), Error(Cancelled).
+struct CopyLimits {
+  Deadline deadline = Deadline::never();
+  std::stop_token stop;
+};
 /// A copy that shares blocks where the file system can (FICLONE), else copies only the data, keeping holes.
 /// `target` must not exist. Returns true if blocks are shared.
-bool clone_file(const std::filesystem::path& source, const std::filesystem::path& target, mode_t mode = 0600);
+bool clone_file(const std::filesystem::path& source, const std::filesystem::path& target, mode_t mode = 0600,
+                const CopyLimits& limits = {});
+/// Whether a copy of the file made in `folder` would share blocks with it. Tried out there.
+bool shares_blocks(const std::filesystem::path& source, const std::filesystem::path& folder);
 /// Renames a file, over what is there; where `target` is on another file system it is copied and synced, and removed
 /// here then.
 void move_file(const std::filesystem::path& source, const std::filesystem::path& target);
 /// Copies what is data in `source` (SEEK_DATA) to the same offsets of `target`, skipping pages that are all zero,
 /// and sets the target's length. What the target held before is gone. Returns the bytes written.
-std::uint64_t copy_sparse(int source, int target);
+std::uint64_t copy_sparse(int source, int target, const CopyLimits& limits = {});
 /// Bytes that the file takes on disk.
 std::uint64_t allocated_bytes(const std::filesystem::path& path);
 /// Bytes an ordinary user may still write to the file system of `path`.

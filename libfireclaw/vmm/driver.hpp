@@ -68,13 +68,14 @@ class Instance {
   [[nodiscard]] virtual bool resume_resets_streams() const { return false; }
   /// Writes a full snapshot. The machine is paused before and stays paused. Files must not exist; on failure none
   /// is left.
-  virtual void snapshot(const SnapshotFiles& files, Deadline deadline) = 0;
+  virtual void snapshot(const SnapshotFiles& files, Deadline deadline, const std::stop_token& stop = {}) = 0;
   /// The same of a machine that runs, and runs on: its CPUs stand still only for as long as it takes to see what they
   /// have written. `copy_drives` is called once meanwhile: what is on its writable drives then belongs to the snapshot.
   /// The machine also runs on if this throws, or `copy_drives`, unless it throws StandsStill. Returns how long it stood
   /// still.
   virtual std::chrono::nanoseconds snapshot_running(const SnapshotFiles& files,
-                                                    const std::function<void()>& copy_drives, Deadline deadline) = 0;
+                                                    const std::function<void()>& copy_drives, Deadline deadline,
+                                                    const std::stop_token& stop = {}) = 0;
   /// A connection to guestd. After a cold start it may return before the guest has booted (bytes wait) or once the
   /// guest has dialled out; either way without polling.
   virtual GuestStream connect_guest(Deadline deadline, const std::stop_token& stop = {}) = 0;

@@ -329,8 +329,8 @@ class Forking(Copies):
         self.start("quick", "--name", "ada")
 
 
-class Killed(Copies):
-    """Whoever copies an agent is killed while that stands still."""
+class Interrupted(Copies):
+    """Whoever copies an agent is killed or told to stop while that stands still."""
 
     MIB = 192
 
@@ -351,20 +351,25 @@ class Killed(Copies):
             record: Dict[str, Any] = json.load(file)
         return record
 
-    def leave_it_standing(self) -> None:
-        # What the one before has left, so that what appears is this one's.
-        ok("agent", "reconcile")
-        fireclaw("agent", "remove", "ada")
-        ok("gc")
-        process = subprocess.Popen(arguments("agent", "fork", "quick", "ada"), stdout=subprocess.DEVNULL,
-                                   stderr=subprocess.DEVNULL)
+    def begin(self, *words: str) -> "subprocess.Popen[str]":
+        """Once this returns, its disks are being copied."""
+        process = subprocess.Popen(arguments("agent", *words), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                   text=True)
         self.addCleanup(process.kill)
         end = time.monotonic() + 60
         while not glob.glob(os.path.join(HOME, "snapshots", ".*", "workspace")):
             self.assertIsNone(process.poll())
             self.assertLess(time.monotonic(), end)
+        return process
+
+    def leave_it_standing(self) -> None:
+        # What the one before has left, so that what appears is this one's.
+        ok("agent", "reconcile")
+        fireclaw("agent", "remove", "ada")
+        ok("gc")
+        process = self.begin("fork", "quick", "ada")
         process.kill()
-        process.wait()
+        process.communicate()
         record = self.run_record()
         self.assertEqual((record["copier"]["pid"], record["paused"]), (process.pid, False))
 
@@ -382,6 +387,31 @@ class Killed(Copies):
                 self.assertLess(time.monotonic() - began, 30)
                 self.goes_on()
         self.assertTrue(agents()["bea"]["vm"])
+
+    def test_ctrl_c_calls_the_copy_off_and_it_goes_on(self) -> None:
+        for words in (("fork", "quick", "ada"), ("snapshot", "quick", "saved")):
+            with self.subTest(words=words):
+                process = self.begin(*words)
+                process.send_signal(signal.SIGINT)
+                began = time.monotonic()
+                _, problem = process.communicate(timeout=60)
+                self.assertLess(time.monotonic() - began, 10)
+                self.assertNotEqual(process.returncode, 0)
+                self.assertIn("copy agent 'quick'", problem)
+                self.assertEqual((list(agents()), drafts(), snapshots()), (["quick"], [], {}))
+                self.goes_on()
+
+    def test_too_little_room_is_noticed_before_it_is_stopped(self) -> None:
+        small = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs -o size=100m none "$1" && shift && exec "$@"', "sh",
+                 os.path.join(HOME, "snapshots")]
+        for words in (("fork", "quick", "ada"), ("snapshot", "quick", "saved")):
+            with self.subTest(words=words):
+                done = subprocess.run([*small, *arguments("agent", *words)], capture_output=True, text=True, timeout=60)
+                self.assertEqual(done.returncode, 125, done.stderr)
+                self.assertRegex(done.stderr, r"copy agent 'quick': its memory and disks take up to \d{3,} MiB, and "
+                                              r"'.*' has room for \d{2,3} MiB")
+                self.assertEqual((list(agents()), drafts()), (["quick"], []))
+                self.assertNotIn("clock_late", self.run_record())
 
     def test_it_can_be_paused(self) -> None:
         self.leave_it_standing()

@@ -265,6 +265,21 @@ TEST_CASE_FIXTURE(EngineFixture, "a machine whose drives are copied slowly goes 
   CHECK(files_like(directory.path(), "snap") == 2);
 }
 
+TEST_CASE_FIXTURE(EngineFixture, "a machine whose copy is called off goes on") {
+  const auto instance = launch_recorded(*this, "hang_at=/snapshot/create\n", "1.17.0-dev");
+  std::stop_source stop;
+  std::jthread stopper{[&] {
+    while (state_of(*instance) != "Paused") std::this_thread::yield();
+    stop.request_stop();
+  }};
+  CHECK(failure([&] {
+          (void)instance->snapshot_running(
+              files(), [] {}, Deadline::after(60s), stop.get_token());
+        }) == ErrorCode::Cancelled);
+  CHECK(goes_on(*instance));
+  CHECK(files_like(directory.path(), "snap") == 0);
+}
+
 TEST_CASE_FIXTURE(EngineFixture, "a machine that cannot be saved at all is not stopped for it") {
   const auto instance = launch_recorded(*this, "", "1.17.0-dev");
   sys::write_file_atomic(files().memory, "precious");

@@ -249,7 +249,7 @@ AgentInfo FakeAgents::fork(const std::string& name, const ForkConfig& config) {
   return start(second);
 }
 
-SnapshotInfo FakeAgents::snapshot(const std::string& name, const std::string& snapshot) {
+SnapshotInfo FakeAgents::snapshot(const std::string& name, const std::string& snapshot, std::stop_token) {
   const Change change{*this, name, "snapshot"};
   if (info(name).vm.empty()) throw Error{ErrorCode::InvalidState, fmt::format("agent '{}' is not running", name)};
   SnapshotInfo made;

@@ -29,7 +29,7 @@ class FakeAgents final : public Agents {
   AgentInfo status(const std::string& name) override;
   AgentInfo start(const AgentConfig& config) override;
   AgentInfo fork(const std::string& name, const ForkConfig& config) override;
-  SnapshotInfo snapshot(const std::string& name, const std::string& snapshot) override;
+  SnapshotInfo snapshot(const std::string& name, const std::string& snapshot, std::stop_token stop) override;
   void stop(const std::string& name) override;
   AgentInfo restart(const std::string& name, std::stop_token stop) override;
   void remove(const std::string& name) override;

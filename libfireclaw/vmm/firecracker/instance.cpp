@@ -116,21 +116,21 @@ void FirecrackerInstance::announce_reset(Deadline deadline) {
   }
 }
 
-void FirecrackerInstance::snapshot(const SnapshotFiles& files, Deadline deadline) {
+void FirecrackerInstance::snapshot(const SnapshotFiles& files, Deadline deadline, const std::stop_token& stop) {
   require_savable(files);
   pause(deadline);
-  save(files, deadline, [] {});
+  save(files, deadline, stop, [] {});
 }
 
 std::chrono::nanoseconds FirecrackerInstance::snapshot_running(const SnapshotFiles& files,
                                                                const std::function<void()>& copy_drives,
-                                                               Deadline deadline) {
+                                                               Deadline deadline, const std::stop_token& stop) {
   require_savable(files);
   const auto go_on = [this](Deadline limit) { resume(limit); };
   return stand_still(parts_.process, go_on, [&](Standstill& standstill) {
     standstill.begin();
     pause(deadline);
-    save(files, deadline, [&] {
+    save(files, deadline, stop, [&] {
       copy_drives();
       standstill.end();
     });
@@ -150,7 +150,8 @@ void FirecrackerInstance::require_savable(const SnapshotFiles& files) const {
   }
 }
 
-void FirecrackerInstance::save(const SnapshotFiles& files, Deadline deadline, const std::function<void()>& once_taken) {
+void FirecrackerInstance::save(const SnapshotFiles& files, Deadline deadline, const std::stop_token& stop,
+                               const std::function<void()>& once_taken) {
   const std::string suffix = ".tmp-" + sys::random_hex(4);
   const SnapshotFiles unfinished{std::filesystem::absolute(files.state).string() + suffix,
                                  std::filesystem::absolute(files.memory).string() + suffix};
@@ -158,7 +159,7 @@ void FirecrackerInstance::save(const SnapshotFiles& files, Deadline deadline, co
     remove_quietly(unfinished.state);
     remove_quietly(unfinished.memory);
   }};
-  call(to_create_request(unfinished), deadline);
+  call(to_create_request(unfinished), deadline, stop);
   state_saved_ = true;
   once_taken();
   dig_holes(unfinished.memory);

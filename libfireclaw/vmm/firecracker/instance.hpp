@@ -49,9 +49,9 @@ class FirecrackerInstance final : public Instance {
   void pause(Deadline deadline) override;
   void resume(Deadline deadline) override;
   [[nodiscard]] bool resume_resets_streams() const override { return waits_for_reset_after_resume(parts_.version); }
-  void snapshot(const SnapshotFiles& files, Deadline deadline) override;
+  void snapshot(const SnapshotFiles& files, Deadline deadline, const std::stop_token& stop) override;
   std::chrono::nanoseconds snapshot_running(const SnapshotFiles& files, const std::function<void()>& copy_drives,
-                                            Deadline deadline) override;
+                                            Deadline deadline, const std::stop_token& stop) override;
   GuestStream connect_guest(Deadline deadline, const std::stop_token& stop) override;
   void kill() noexcept override;
   bool wait_exit(Deadline deadline, const std::stop_token& stop) override;
@@ -65,7 +65,8 @@ class FirecrackerInstance final : public Instance {
   void announce_reset(Deadline deadline);
   void require_savable(const SnapshotFiles& files) const;
   /// Saves a machine that is paused. `once_taken` is called when Firecracker has written all that it will.
-  void save(const SnapshotFiles& files, Deadline deadline, const std::function<void()>& once_taken);
+  void save(const SnapshotFiles& files, Deadline deadline, const std::stop_token& stop,
+            const std::function<void()>& once_taken);
   [[nodiscard]] const TextPipe* log() const { return parts_.log ? &*parts_.log : nullptr; }
   [[nodiscard]] std::filesystem::path path(std::string_view name) const { return parts_.record.run_dir / name; }
 

@@ -18,12 +18,13 @@ RuntimeRecord QemuInstance::record() const { return {parts_.engine, parts_.proce
 
 // Runs use(QmpClient&, Wait) with the control socket. If that fails because QEMU has ended, the error says so.
 template <typename F>
-void QemuInstance::control(std::string_view what, Deadline deadline, F use) {
+void QemuInstance::control(std::string_view what, const Wait& wait, F use) {
   throw_if_ended(parts_.process, &parts_.log, false);
-  const auto lock = sys::FileLock::acquire(parts_.run_dir.qmp_lock(), sys::FileLock::Mode::Exclusive, deadline, what);
+  const auto lock =
+      sys::FileLock::acquire(parts_.run_dir.qmp_lock(), sys::FileLock::Mode::Exclusive, wait.deadline, what);
   QmpClient qmp{sys::unix_connect(parts_.run_dir.qmp_socket())};
   try {
-    use(qmp, Wait{deadline, {}});
+    use(qmp);
   } catch (Error& error) {
     if (error.code() == ErrorCode::Vmm) throw_if_ended(parts_.process, &parts_.log, qmp.closed());
     error.add_context(std::string{what});
@@ -32,23 +33,27 @@ void QemuInstance::control(std::string_view what, Deadline deadline, F use) {
 }
 
 void QemuInstance::pause(Deadline deadline) {
-  control("pause the machine", deadline, [](QmpClient& qmp, const Wait& wait) { qmp.execute("stop", {}, wait); });
+  const Wait wait{deadline, {}};
+  control("pause the machine", wait, [&](QmpClient& qmp) { qmp.execute("stop", {}, wait); });
 }
 
 void QemuInstance::resume(Deadline deadline) {
-  control("resume the machine", deadline, [](QmpClient& qmp, const Wait& wait) { go_on(qmp, wait); });
+  const Wait wait{deadline, {}};
+  control("resume the machine", wait, [&](QmpClient& qmp) { go_on(qmp, wait); });
 }
 
-void QemuInstance::snapshot(const SnapshotFiles& files, Deadline deadline) {
-  control("save the machine", deadline, [&](QmpClient& qmp, const Wait& wait) {
-    save_machine(qmp, parts_.process, parts_.run_dir, parts_.log, files, wait);
-  });
+void QemuInstance::snapshot(const SnapshotFiles& files, Deadline deadline, const std::stop_token& stop) {
+  const Wait wait{deadline, stop};
+  control("save the machine", wait,
+          [&](QmpClient& qmp) { save_machine(qmp, parts_.process, parts_.run_dir, parts_.log, files, wait); });
 }
 
 std::chrono::nanoseconds QemuInstance::snapshot_running(const SnapshotFiles& files,
-                                                        const std::function<void()>& copy_drives, Deadline deadline) {
+                                                        const std::function<void()>& copy_drives, Deadline deadline,
+                                                        const std::stop_token& stop) {
+  const Wait wait{deadline, stop};
   std::chrono::nanoseconds stood_still{0};
-  control("save the running machine", deadline, [&](QmpClient& qmp, const Wait& wait) {
+  control("save the running machine", wait, [&](QmpClient& qmp) {
     stood_still = save_running_machine(qmp, parts_.process, parts_.run_dir, parts_.log, files, copy_drives, wait);
   });
   return stood_still;

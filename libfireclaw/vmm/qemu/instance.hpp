@@ -33,9 +33,9 @@ class QemuInstance final : public Instance {
   [[nodiscard]] RuntimeRecord record() const override;
   void pause(Deadline deadline) override;
   void resume(Deadline deadline) override;
-  void snapshot(const SnapshotFiles& files, Deadline deadline) override;
+  void snapshot(const SnapshotFiles& files, Deadline deadline, const std::stop_token& stop) override;
   std::chrono::nanoseconds snapshot_running(const SnapshotFiles& files, const std::function<void()>& copy_drives,
-                                            Deadline deadline) override;
+                                            Deadline deadline, const std::stop_token& stop) override;
   GuestStream connect_guest(Deadline deadline, const std::stop_token& stop) override;
   void kill() noexcept override { parts_.process.kill(); }
   bool wait_exit(Deadline deadline, const std::stop_token& stop) override;
@@ -45,7 +45,7 @@ class QemuInstance final : public Instance {
 
  private:
   template <typename F>
-  void control(std::string_view what, Deadline deadline, F use);
+  void control(std::string_view what, const Wait& wait, F use);
 
   InstanceParts parts_;
 };

@@ -98,8 +98,9 @@ void start_sending(QmpClient& qmp, int fd, bool with_ram, const Wait& wait) {
   expect_success(qmp, sent, wait);
 }
 
-void await_sent(QmpClient& qmp, const Wait& wait) {
+void send_all(QmpClient& qmp, int fd, bool with_ram, const Wait& wait) {
   try {
+    start_sending(qmp, fd, with_ram, wait);
     await_migration(qmp, "saving the machine's state failed", wait);
   } catch (const Error& error) {
     if (error.code() == ErrorCode::Timeout || error.code() == ErrorCode::Cancelled) qmp.send("migrate_cancel");
@@ -116,8 +117,7 @@ std::string await_finished(QmpClient& qmp, const Wait& wait) {
 }
 
 void send_state(QmpClient& qmp, int fd, bool with_ram, const Wait& wait) {
-  start_sending(qmp, fd, with_ram, wait);
-  await_sent(qmp, wait);
+  send_all(qmp, fd, with_ram, wait);
   await_finished(qmp, wait);
 }
 
@@ -139,7 +139,7 @@ void write_files(QmpClient& qmp, int ram, const SnapshotFiles& files, const Wait
   PendingFile state{files.state};
   PendingFile memory{files.memory};
   send_state(qmp, state.fd(), false, wait);
-  sys::copy_sparse(ram, memory.fd());
+  sys::copy_sparse(ram, memory.fd(), {wait.deadline, wait.stop});
   state.sync();
   memory.sync();
   memory.publish();

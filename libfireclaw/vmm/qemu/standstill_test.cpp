@@ -166,10 +166,11 @@ struct Fixture {
                                                                     TextPipe::create(folder.path() / "log.pipe")});
   }
   ErrorCode save(
-      std::chrono::milliseconds limit, const std::function<void()>& copy_drives = [] {}) {
+      std::chrono::milliseconds limit, const std::function<void()>& copy_drives = [] {},
+      const std::stop_token& stop = {}) {
     try {
       (void)machine->snapshot_running({folder.path() / "state", folder.path() / "memory"}, copy_drives,
-                                      Deadline::after(limit));
+                                      Deadline::after(limit), stop);
     } catch (const Error& error) {
       MESSAGE(std::string{error.what()});
       return error.code();
@@ -207,6 +208,20 @@ TEST_CASE_FIXTURE(Fixture, "a machine goes on whose drives could not be copied")
           throw Error{ErrorCode::Io, "the disk is full"};
         }) == ErrorCode::Io);
   CHECK(meanwhile == "postmigrate");
+  CHECK(qemu.state() == "running");
+}
+
+TEST_CASE_FIXTURE(Fixture, "a machine goes on whose copy is called off, at once") {
+  qemu.plan(FakeQemu::Sending::NeverEnds, 100ms);
+  std::stop_source stop;
+  std::jthread stopper{[&] {
+    while (qemu.state() != "finish-migrate") std::this_thread::yield();
+    stop.request_stop();
+  }};
+  const auto began = std::chrono::steady_clock::now();
+  CHECK(save(
+            60s, [] {}, stop.get_token()) == ErrorCode::Cancelled);
+  CHECK(std::chrono::steady_clock::now() - began < 20s);
   CHECK(qemu.state() == "running");
 }
 
