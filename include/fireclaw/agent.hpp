@@ -267,8 +267,8 @@ class FIRECLAW_API AgentManager {
   /// stands still for a moment (phase "pause" of the result), and stays on IRC.
   /// Error(NotFound) if there is no agent `name`, Error(InvalidState) if it does not run or its image was built anew
   /// since it was started; Error(AlreadyExists) if there is an agent or a workspace of the new name; Error(Io) if there
-  /// is too little room for the copy. A failure undoes
-  /// all that was done, and leaves the first one as it was.
+  /// is too little room for the copy. A failure undoes all that was done, and leaves the first one as it was. Commands
+  /// that this process runs in the first one are ended (with Firecracker, those of every process).
   AgentInfo fork(const std::string& name, ForkConfig config);
   /// Saves a running agent, as fork() copies it, under a name that AgentConfig::snapshot takes; it is one of
   /// Snapshot::list(), and removed by Snapshot::remove(). Empty: the agent's name and the time.
