@@ -71,7 +71,7 @@ void Desk::take(const Asker& asker, const Command& command) {
   auto task = std::make_shared<Task>(Task{asker, command, EventLoop::Clock::now(), 0, {}});
   task->timer = loop_.after(patience, [this, task] {
     task->timer = 0;
-    say_(task->asker.reply_to, fmt::format("working on {}", to_text(task->command)));
+    say_(task->asker, fmt::format("working on {}", to_text(task->command)));
   });
   // Also if this process is killed before it can say what came of it.
   if (kind_of(command.verb) == Kind::Change) {
@@ -227,7 +227,7 @@ void Desk::stop_all(std::function<void(Outcome)> done) {
 void Desk::finish(const TaskPtr& task, const Outcome& outcome) {
   loop_.cancel(std::exchange(task->timer, 0));
   if (!task->held.empty()) supervisor_.release(task->held);
-  for (const auto& line : outcome.lines) say_(task->asker.reply_to, line);
+  for (const auto& line : outcome.lines) say_(task->asker, line);
   const auto took = EventLoop::Clock::now() - task->began;
   const auto* result = outcome.done ? "done" : "failed";
   const auto detail = outcome.lines.empty() ? std::string{} : outcome.lines.front();

@@ -25,13 +25,15 @@ struct Asker {
   std::string account;
   /// The channel, or the nick in private.
   std::string reply_to;
+  /// False once that nick may be somebody else's. None: it is a channel.
+  std::shared_ptr<const bool> there = nullptr;
 };
 
 /// Sees to commands that may be carried out: has the crew do them, says "working" when that takes a while, answers,
 /// writes them down. Lives on the loop's thread; what it borrows must outlive it.
 class Desk {
  public:
-  using Say = std::function<void(const std::string& target, std::string_view line)>;
+  using Say = std::function<void(const Asker& asker, std::string_view line)>;
   /// Passes something on to an agent on IRC; the outcome is what to answer.
   using Deliver = std::function<Outcome(const AgentInfo& agent, const std::string& text, const Asker& asker)>;
 

@@ -90,7 +90,7 @@ struct Office {
             metrics,
             audit,
             log,
-            [this](const std::string&, std::string_view line) { said.emplace_back(line); },
+            [this](const Asker&, std::string_view line) { said.emplace_back(line); },
             [](const fireclaw::AgentInfo& agent, const std::string& text, const Asker&) {
               return Outcome{true, {agent.nick + " was told " + text}, agent};
             }};

@@ -17,7 +17,8 @@ namespace {
 
 /// A connection that lasted this long was a good one: the next outage starts with short delays again.
 constexpr std::chrono::seconds good_connection{60};
-constexpr std::chrono::seconds goodbye_limit{2};
+/// The session takes two of them for what is still to be said.
+constexpr std::chrono::seconds goodbye_limit{4};
 /// What may wait for a server that does not read, beside what the outbox holds back.
 constexpr std::size_t most_unsent = std::size_t{64} << 10;
 /// Read at a time, so that a server that never stops talking cannot keep the loop to itself.
@@ -222,7 +223,7 @@ void IrcLink::quit(std::string_view reason, std::function<void()> done) {
     timer_ = loop_.after({}, [this] { end(""); });
     return;
   }
-  session_->quit(reason);
+  session_->quit(reason, EventLoop::Clock::now());
   pump();
   if (!session_) return;
   timer_ = loop_.after(goodbye_limit, [this] { end(""); });

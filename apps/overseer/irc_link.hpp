@@ -49,7 +49,7 @@ class IrcLink {
   void connect();
   /// False if it was dropped: we are not on IRC, or too much waits already.
   bool say(const std::string& target, std::string_view line);
-  /// Says goodbye; `done` is called once the connection is over, at the latest two seconds later.
+  /// Says goodbye; `done` is called once the connection is over, at the latest four seconds later.
   void quit(std::string_view reason, std::function<void()> done);
 
   /// None while there is no connection.

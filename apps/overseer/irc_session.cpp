@@ -90,8 +90,7 @@ void IrcSession::handle(const IrcMessage& message, TimePoint now) {
     }
     on_leave(message.param(1), now);
   } else if (command == "QUIT") {
-    members_.erase(fold(message.nick()));
-    freed(message.nick(), now);
+    on_gone(message.nick(), now);
   } else if (command == "NICK") {
     on_nick(message, now);
   } else if (command == "353" || command == "366") {
@@ -173,14 +172,24 @@ void IrcSession::on_leave(std::string_view nick, TimePoint now) {
 void IrcSession::on_nick(const IrcMessage& message, TimePoint now) {
   const std::string to{message.param(0)};
   if (to.empty()) return;
-  if (members_.erase(fold(message.nick())) != 0) members_.insert(fold(to));
+  const bool was_there = members_.contains(fold(message.nick()));
   if (is_me(message.nick())) {
+    members_.erase(fold(nick_));
     nick_ = to;
     regain_at_.reset();
     if (!is_me(identity_.nick)) regain_at_ = now + times_.regain;
   } else {
-    freed(message.nick(), now);
+    on_gone(message.nick(), now);
   }
+  if (was_there) members_.insert(fold(to));
+}
+
+void IrcSession::on_gone(std::string_view nick, TimePoint now) {
+  members_.erase(fold(nick));
+  // What waits for them would reach whoever takes the nick next.
+  outbox_.forget(fold(nick));
+  events_.push_back(IrcLeft{std::string{nick}});
+  freed(nick, now);
 }
 
 /// Who holds our nick is most likely we, on a connection that the server does not know to be dead. It finds out by
@@ -226,7 +235,9 @@ void IrcSession::on_text(const IrcMessage& message, TimePoint now) {
   if (text.starts_with('\x01')) return on_ctcp(message.nick(), text.substr(1, text.find('\x01', 1) - 1), now);
   auto line = clean_line(text);
   if (!line.empty()) {
-    events_.push_back(IrcText{message.source, std::string{message.tag("account")}, in_private, std::move(line)});
+    // Where that was not agreed upon, anybody might have put it there.
+    const auto account = registration_.enabled("account-tag") ? message.tag("account") : std::string_view{};
+    events_.push_back(IrcText{message.source, std::string{account}, in_private, std::move(line)});
   }
 }
 
@@ -280,15 +291,24 @@ std::vector<IrcEvent> IrcSession::tick(TimePoint now) {
 
 std::string IrcSession::transmit(TimePoint now) {
   std::string bytes;
-  for (const auto& line : outbox_.take(now, quitting_ || !ready_)) {
-    // The server would cut it, and half a command can mean something else.
-    if (line.size() <= longest_line_) bytes += line;
+  const auto send = [&](bool only_urgent) {
+    for (const auto& line : outbox_.take(now, only_urgent)) {
+      // The server would cut it, and half a command can mean something else.
+      if (line.size() <= longest_line_) bytes += line;
+    }
+  };
+  send(quitting_ || !ready_);
+  if (goodbye_ && !quitting_ && (!ready_ || !outbox_.waits() || now >= goodbye_->at_the_latest)) {
+    quitting_ = true;
+    outbox_.urgent(goodbye_->line);
+    send(true);
   }
   return bytes;
 }
 
 TimePoint IrcSession::deadline(TimePoint now) const {
   if (closed() || quitting_) return TimePoint::max();
+  if (goodbye_) return std::min(goodbye_->at_the_latest, outbox_.ready_at(now));
   if (!registered_) return register_by_;
   auto when = pinged_ ? *pinged_ + times_.ping_timeout : heard_ + times_.ping_after;
   if (regain_at_) when = std::min(when, *regain_at_);
@@ -313,10 +333,9 @@ bool IrcSession::say(const std::string& target, std::string_view line) {
   return true;
 }
 
-void IrcSession::quit(std::string_view reason) {
-  if (quitting_) return;
-  quitting_ = true;
-  outbox_.urgent(build_irc("QUIT", {shorten(clean_line(reason), longest_reason)}));
+void IrcSession::quit(std::string_view reason, TimePoint now) {
+  if (goodbye_) return;
+  goodbye_ = Goodbye{build_irc("QUIT", {shorten(clean_line(reason), longest_reason)}), now + times_.goodbye};
 }
 
 bool IrcSession::is_me(std::string_view nick) const { return fold(nick) == fold(nick_); }

@@ -34,6 +34,10 @@ struct IrcText {
   bool in_private = false;
   std::string text;
 };
+/// Somebody of that nick in the control channel has left IRC or goes by another one: it may be anybody's now.
+struct IrcLeft {
+  std::string nick;
+};
 /// There is nobody of that nick.
 struct IrcNobody {
   std::string nick;
@@ -46,7 +50,7 @@ struct IrcTrouble {
 struct IrcClosed {
   std::string reason;
 };
-using IrcEvent = std::variant<IrcOnline, IrcJoined, IrcText, IrcNobody, IrcTrouble, IrcClosed>;
+using IrcEvent = std::variant<IrcOnline, IrcJoined, IrcText, IrcLeft, IrcNobody, IrcTrouble, IrcClosed>;
 
 struct IrcTimes {
   std::chrono::seconds registration{60};
@@ -57,6 +61,8 @@ struct IrcTimes {
   /// How long services may take to end a connection that holds our nick.
   std::chrono::seconds ghost{2};
   std::chrono::seconds rejoin{15};
+  /// How long a goodbye waits for what is to be said before it.
+  std::chrono::seconds goodbye{2};
 };
 
 /// One connection as a state machine: bytes and the time go in, bytes and events come out. It knows neither sockets nor
@@ -78,11 +84,12 @@ class IrcSession {
 
   /// Queues a clean line for a channel or a nick, in pieces if it is too long. False if it was not taken.
   bool say(const std::string& target, std::string_view line);
-  void quit(std::string_view reason);
+  /// Says goodbye once all is said, or soon.
+  void quit(std::string_view reason, TimePoint now);
 
   [[nodiscard]] bool online() const { return ready_; }
   [[nodiscard]] bool joined() const { return joined_; }
-  [[nodiscard]] bool quitting() const { return quitting_; }
+  [[nodiscard]] bool quitting() const { return goodbye_.has_value(); }
   [[nodiscard]] bool closed() const { return !closing_.empty(); }
   /// It ended because we said too much.
   [[nodiscard]] bool flooded() const { return flooded_; }
@@ -107,6 +114,7 @@ class IrcSession {
   void on_error(const IrcMessage& message);
   void regain(TimePoint now);
   void freed(std::string_view nick, TimePoint now);
+  void on_gone(std::string_view nick, TimePoint now);
   void join(TimePoint now);
   void close(std::string reason);
   [[nodiscard]] bool is_me(std::string_view nick) const;
@@ -142,6 +150,12 @@ class IrcSession {
   bool registered_ = false;
   bool ready_ = false;
   bool joined_ = false;
+  struct Goodbye {
+    std::string line;
+    TimePoint at_the_latest;
+  };
+  std::optional<Goodbye> goodbye_;
+  /// The goodbye is under way; nothing follows it.
   bool quitting_ = false;
   bool flooded_ = false;
   bool unwelcome_ = false;

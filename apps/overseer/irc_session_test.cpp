@@ -213,14 +213,13 @@ TEST_CASE("a server that never lets us in is left") {
 TEST_CASE("what is said in the channel and in private is told apart") {
   Played irc;
   irc.join();
-  irc.on({"@account=alice :alice!a@h PRIVMSG #Control :!list", ":alice!a@h PRIVMSG Overseer :hi \x02there",
+  irc.on({":alice!a@h PRIVMSG #Control :!list", ":alice!a@h PRIVMSG Overseer :hi \x02there",
           ":alice!a@h PRIVMSG #other :not for us", ":alice!a@h NOTICE #control :!list",
           ":server PRIVMSG #control :!list", ":overseer!o@host PRIVMSG #control :!list",
           ":alice!a@h PRIVMSG #control :"});
   const auto texts = irc.all<IrcText>();
   REQUIRE(texts.size() == 2);
   CHECK(texts[0].text == "!list");
-  CHECK(texts[0].account == "alice");
   CHECK_FALSE(texts[0].in_private);
   CHECK(texts[1].text == "hi there");
   CHECK(texts[1].in_private);
@@ -320,13 +319,64 @@ TEST_CASE("the reason why a server lets us go decides what comes next") {
   CHECK_FALSE(banned.session.joined());
 }
 
-TEST_CASE("a goodbye goes ahead of all else and is the last word") {
+TEST_CASE("a goodbye waits for what is to be said, but not for long, and is the last word") {
   Played irc;
   irc.join();
-  for (int i = 0; i < 20; ++i) irc.session.say("#control", "line");
-  irc.session.quit("done\r\nfor today");
-  CHECK(irc.step() == "QUIT :done  for today\r\n");
+  irc.step(seconds{60});
+  irc.session.say("#control", "Stopped ann");
+  irc.session.quit("done\r\nfor today", irc.now);
+  CHECK(irc.session.quitting());
+  CHECK(irc.step() == "PRIVMSG #control :Stopped ann\r\nQUIT :done  for today\r\n");
   CHECK(irc.step(seconds{10}).empty());
+
+  Played busy;
+  busy.join();
+  busy.step(seconds{60});
+  for (int i = 0; i < 20; ++i) busy.session.say("#control", "a line");
+  busy.session.quit("done", busy.now);
+  CHECK_FALSE(has(busy.step(), "QUIT"));
+  CHECK(busy.session.deadline(busy.now) <= busy.now + seconds{1});
+  CHECK(busy.step(seconds{1}) == "PRIVMSG #control :a line\r\n");
+  CHECK(busy.step(seconds{1}) == "PRIVMSG #control :a line\r\nQUIT done\r\n");
+  CHECK(busy.step(seconds{10}).empty());
+
+  Played early;
+  early.step();
+  early.session.quit("done", early.now);
+  CHECK(early.step() == "QUIT done\r\n");
+}
+
+TEST_CASE("what waits for somebody who goes is not said to who takes the nick") {
+  for (const std::string line : {":alice!a@h QUIT :bye", ":alice!a@h NICK ally"}) {
+    CAPTURE(line);
+    Played irc;
+    irc.join();
+    irc.step(seconds{60});
+    for (int i = 0; i < 10; ++i) irc.session.say("alice", "secret");
+    irc.session.say("bob", "for bob");
+    CHECK(has(irc.step(), "PRIVMSG alice secret"));
+    irc.on({line});
+    std::string sent;
+    for (int i = 0; i < 20; ++i) sent += irc.step(seconds{1});
+    CHECK_FALSE(has(sent, "secret"));
+    REQUIRE(irc.all<IrcLeft>().size() == 1);
+    CHECK(irc.all<IrcLeft>().at(0).nick == "alice");
+  }
+}
+
+TEST_CASE("an account is believed only where the server has agreed to name it") {
+  Played agreed;
+  agreed.step();
+  agreed.on({":s CAP * LS :account-tag", ":s CAP * ACK :account-tag"});
+  agreed.join();
+  agreed.on({"@account=alice :alice!a@h PRIVMSG #control :!list"});
+  CHECK(agreed.all<IrcText>().at(0).account == "alice");
+  Played not_agreed;
+  not_agreed.step();
+  not_agreed.on({":s CAP * LS :message-tags", ":s CAP * ACK :message-tags"});
+  not_agreed.join();
+  not_agreed.on({"@account=alice :alice!a@h PRIVMSG #control :!list"});
+  CHECK(not_agreed.all<IrcText>().at(0).account.empty());
 }
 
 TEST_CASE("nonsense from a server does no harm") {

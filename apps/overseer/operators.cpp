@@ -16,7 +16,7 @@ Operators::Operators(const std::vector<std::string>& entries) {
     const auto user = entry.find('!');
     const auto host = entry.find('@');
     if (plain && entry.starts_with(account) && entry.size() > account.size()) {
-      accounts_.insert(fold(entry.substr(account.size())));
+      accounts_.insert(fold_letters(entry.substr(account.size())));
     } else if (plain && user != std::string::npos && user > 0 && host != std::string::npos && host > user + 1 &&
                host + 1 < entry.size()) {
       masks_.push_back(entry);
@@ -27,8 +27,11 @@ Operators::Operators(const std::vector<std::string>& entries) {
   }
 }
 
-bool Operators::lists(std::string_view source, std::string_view account) const {
-  if (!account.empty() && account != "*" && accounts_.contains(fold(account))) return true;
+bool Operators::lists_account(std::string_view account) const {
+  return !account.empty() && account != "*" && accounts_.contains(fold_letters(account));
+}
+
+bool Operators::lists_mask(std::string_view source) const {
   return std::ranges::any_of(masks_, [&](const std::string& mask) { return matches(mask, source); });
 }
 

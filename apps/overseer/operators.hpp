@@ -8,7 +8,7 @@
 namespace fireclaw::overseer {
 
 /// Who may give commands: masks such as "alice!*@example.org", and services accounts as "account:alice". With none of
-/// them everybody in the control channel may, the agents excepted.
+/// them everybody in the control channel may who is on this machine, the agents excepted.
 class Operators {
  public:
   /// Error(InvalidArgument) naming an entry that is neither.
@@ -16,8 +16,10 @@ class Operators {
 
   [[nodiscard]] bool empty() const { return masks_.empty() && accounts_.empty(); }
   [[nodiscard]] bool need_accounts() const { return !accounts_.empty(); }
-  /// `source` is nick!user@host; `account` the sender's services account as the server says it, or empty.
-  [[nodiscard]] bool lists(std::string_view source, std::string_view account) const;
+  /// The sender's services account as the server says it, or empty.
+  [[nodiscard]] bool lists_account(std::string_view account) const;
+  /// nick!user@host.
+  [[nodiscard]] bool lists_mask(std::string_view source) const;
 
  private:
   std::vector<std::string> masks_;

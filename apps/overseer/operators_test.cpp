@@ -1,8 +1,11 @@
 #include "operators.hpp"
 
+#include <arpa/inet.h>
 #include <doctest/doctest.h>
+#include <ifaddrs.h>
 
 #include "fireclaw/error.hpp"
+#include "resolver.hpp"
 
 using namespace fireclaw;
 using namespace fireclaw::overseer;
@@ -11,19 +14,50 @@ TEST_CASE("operators are known by mask or by account") {
   const Operators operators{{"alice!*@*.example.org", "account:Bob"}};
   CHECK_FALSE(operators.empty());
   CHECK(operators.need_accounts());
-  CHECK(operators.lists("Alice!a@home.example.org", ""));
-  CHECK_FALSE(operators.lists("alice!a@elsewhere.net", ""));
-  CHECK(operators.lists("anyone!x@y", "bob"));
-  CHECK_FALSE(operators.lists("bob!x@y", ""));
-  CHECK_FALSE(operators.lists("bob!x@y", "bobby"));
-  CHECK_FALSE(operators.lists("account:bob!x@y", ""));
+  CHECK(operators.lists_mask("Alice!a@home.example.org"));
+  CHECK_FALSE(operators.lists_mask("alice!a@elsewhere.net"));
+  CHECK(operators.lists_account("bob"));
+  CHECK_FALSE(operators.lists_account(""));
+  CHECK_FALSE(operators.lists_account("bobby"));
+  CHECK_FALSE(operators.lists_mask("account:bob!x@y"));
 }
 
 TEST_CASE("nobody is an operator of an empty list") {
   const Operators nobody{std::vector<std::string>{}};
   CHECK(nobody.empty());
-  CHECK_FALSE(nobody.lists("a!b@c", "a"));
-  CHECK_FALSE(Operators{{"account:x"}}.lists("a!b@c", "*"));
+  CHECK_FALSE(nobody.lists_mask("a!b@c"));
+  CHECK_FALSE(Operators{{"account:*"}}.lists_account("*"));
+}
+
+TEST_CASE("names that not all servers take for the same are two people") {
+  const Operators operators{{"alice[x]!*@*", "account:bob[x]"}};
+  CHECK(operators.lists_mask("Alice[X]!a@b"));
+  CHECK_FALSE(operators.lists_mask("alice{x}!a@b"));
+  CHECK(operators.lists_account("BOB[x]"));
+  CHECK_FALSE(operators.lists_account("bob{x}"));
+}
+
+TEST_CASE("a host is this machine's own if it is loopback or an address of one of its interfaces") {
+  for (const auto* host : {"localhost", "LOCALHOST", "127.0.0.1", "127.8.9.10", "::1", "0::1", "::ffff:127.0.0.1"}) {
+    CAPTURE(host);
+    CHECK(is_own_host(host));
+  }
+  // Of the nets for documentation: nobody has these.
+  for (const auto* host : {"192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1", "localhost.example.org",
+                           "127.0.0.1.example.org", "1270.0.0.1", "", "host"}) {
+    CAPTURE(host);
+    CHECK_FALSE(is_own_host(host));
+  }
+  ifaddrs* all = nullptr;
+  REQUIRE(::getifaddrs(&all) == 0);
+  for (const auto* one = all; one != nullptr; one = one->ifa_next) {
+    if (one->ifa_addr == nullptr || one->ifa_addr->sa_family != AF_INET) continue;
+    char text[INET_ADDRSTRLEN];
+    ::inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in*>(one->ifa_addr)->sin_addr, text, sizeof text);
+    CAPTURE(std::string{text});
+    CHECK(is_own_host(text));
+  }
+  ::freeifaddrs(all);
 }
 
 TEST_CASE("what is neither mask nor account is refused by name") {

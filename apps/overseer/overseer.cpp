@@ -1,5 +1,7 @@
 #include "overseer.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -9,6 +11,7 @@
 
 #include "fireclaw/error.hpp"
 #include "fireclaw/version.hpp"
+#include "resolver.hpp"
 #include "text.hpp"
 
 namespace fireclaw::overseer {
@@ -18,6 +21,16 @@ constexpr std::size_t most_announcements = 50;
 constexpr std::chrono::seconds refusal_memory{60};
 constexpr std::size_t most_refusals = 1000;
 constexpr std::chrono::minutes relay_life{10};
+/// An agent is somebody's to talk to until it has answered, or for so long; and for a moment after each line.
+constexpr std::chrono::minutes answer_limit{2};
+constexpr std::chrono::seconds answer_pause{10};
+/// Of an agent's private lines. What is too many is counted, and the sum said each ten seconds.
+constexpr unsigned relay_burst = 5;
+constexpr Seconds relay_interval{3};
+constexpr std::chrono::seconds relay_sum{10};
+constexpr std::size_t most_askers = 1000;
+constexpr std::chrono::seconds announce_again{2};
+constexpr std::string_view not_an_operator = "you may not give commands here";
 constexpr std::size_t longest_quote = 60;
 
 /// "3 agents run (a, b, c)"; empty for none.
@@ -80,7 +93,7 @@ Overseer::Overseer(EventLoop& loop, Agents& agents, const Settings& settings, co
             metrics_,
             audit_,
             log,
-            [this](const std::string& target, std::string_view line) { say(target, line); },
+            [this](const Asker& asker, std::string_view line) { answer(asker, line); },
             [this](const AgentInfo& agent, const std::string& text, const Asker& asker) {
               return deliver(agent, text, asker);
             }},
@@ -104,6 +117,14 @@ Overseer::Overseer(EventLoop& loop, Agents& agents, const Settings& settings, co
 }
 
 void Overseer::begin() {
+  desk_.write_down({"overseer",
+                    {},
+                    {},
+                    "begin",
+                    "done",
+                    fmt::format("fireclaw {}, process {}", FIRECLAW_VERSION_STRING, ::getpid())});
+  // Who the agents are has to be known before anybody is obeyed; how they are may take a while to find out.
+  supervisor_.meet();
   reconcile();
   link_.connect();
   notifier_.tell("READY=1\nSTATUS=looking after agents");
@@ -148,8 +169,10 @@ void Overseer::on_event(const IrcEvent& event) {
   } else if (const auto* nobody = std::get_if<IrcNobody>(&event)) {
     const auto found = relays_.find(fold(nobody->nick));
     if (found == relays_.end()) return;
-    say(found->second.asker.reply_to, fmt::format("\"{}\" is not on IRC at the moment", clean_line(nobody->nick)));
-    relays_.erase(found);
+    answer(found->second.asker, fmt::format("\"{}\" is not on IRC at the moment", clean_line(nobody->nick)));
+    forget(found);
+  } else if (const auto* left = std::get_if<IrcLeft>(&event)) {
+    on_left(left->nick);
   } else if (const auto* trouble = std::get_if<IrcTrouble>(&event)) {
     log_(LogLevel::Warning, trouble->what);
   } else if (const auto* closed = std::get_if<IrcClosed>(&event)) {
@@ -177,16 +200,32 @@ void Overseer::on_text(const IrcText& text) {
   }
   const auto parsed = parse_command(line);
   if (!parsed) return;
-  if (!may_command(text)) return refuse(text, line);
-  const auto sender = text.source.substr(0, text.source.find('!'));
-  const Asker asker{clean_line(text.source), clean_line(text.account),
-                    text.in_private ? sender : settings_.identity.channel};
-  if (ending_) return say(asker.reply_to, "The overseer ends and begins nothing new");
+  if (const auto objection = objection_to(text); !objection.empty()) return refuse(text, line, objection);
+  const auto asker = asker_of(text);
+  if (ending_) return answer(asker, "The overseer ends and begins nothing new");
   if (const auto* malformed = std::get_if<Malformed>(&*parsed)) {
     metrics_.command("malformed", "failed");
-    return say(asker.reply_to, malformed->help);
+    return answer(asker, malformed->help);
   }
   desk_.take(asker, std::get<Command>(*parsed));
+}
+
+Asker Overseer::asker_of(const IrcText& text) {
+  Asker asker{clean_line(text.source), clean_line(text.account), settings_.identity.channel};
+  if (!text.in_private) return asker;
+  asker.reply_to = text.source.substr(0, text.source.find('!'));
+  if (askers_.size() >= most_askers) std::erase_if(askers_, [](const auto& one) { return one.second.expired(); });
+  auto& known = askers_[fold(asker.reply_to)];
+  auto there = known.lock();
+  if (!there) known = there = std::make_shared<bool>(true);
+  asker.there = there;
+  return asker;
+}
+
+void Overseer::on_left(const std::string& nick) {
+  const auto node = askers_.extract(fold(nick));
+  if (node.empty()) return;
+  if (const auto there = node.mapped().lock()) *there = false;
 }
 
 bool Overseer::relay(const IrcText& text) {
@@ -194,27 +233,66 @@ bool Overseer::relay(const IrcText& text) {
   const auto nick = text.source.substr(0, text.source.find('!'));
   const auto found = relays_.find(fold(nick));
   if (found == relays_.end()) return false;
-  if (EventLoop::Clock::now() > found->second.until) {
-    relays_.erase(found);
+  if (EventLoop::Clock::now() > found->second.asked + relay_life) {
+    forget(found);
     return false;
   }
-  say(found->second.asker.reply_to, fmt::format("<{}> {}", clean_line(nick), text.text));
+  relay_line(found->second, clean_line(nick), text.text);
   return true;
 }
 
+void Overseer::relay_line(Relay& relay, const std::string& nick, const std::string& line) {
+  const auto now = relay.answered = EventLoop::Clock::now();
+  if (relay.pace.take(now)) return answer(relay.asker, fmt::format("<{}> {}", nick, line));
+  ++relay.more;
+  if (relay.timer != 0) return;
+  relay.timer = loop_.after(relay_sum, [this, &relay, nick] {
+    relay.timer = 0;
+    answer(relay.asker, fmt::format("<{}> … and {} more lines", nick, std::exchange(relay.more, 0)));
+  });
+}
+
+void Overseer::forget(Relays::iterator relay) {
+  loop_.cancel(relay->second.timer);
+  relays_.erase(relay);
+}
+
 Outcome Overseer::deliver(const AgentInfo& agent, const std::string& text, const Asker& asker) {
+  const auto now = EventLoop::Clock::now();
+  const auto found = relays_.find(fold(agent.nick));
+  if (found != relays_.end() && found->second.asker.reply_to != asker.reply_to) {
+    const auto& relay = found->second;
+    const bool answered = relay.answered > relay.asked;
+    // Its answer to one must not reach another.
+    if (now < (answered ? relay.answered + answer_pause : relay.asked + answer_limit)) {
+      return {false, {fmt::format("Agent \"{}\" talks with somebody else; try again in a moment", agent.name)}, agent};
+    }
+  }
   if (!link_.say(agent.nick, text)) return {false, {"The overseer is not on IRC at the moment"}, agent};
-  relays_.insert_or_assign(fold(agent.nick), Relay{asker, EventLoop::Clock::now() + relay_life});
+  if (found == relays_.end()) {
+    relays_.emplace(fold(agent.nick), Relay{asker, now, {}, Pacer{relay_burst, relay_interval, now}});
+  } else {
+    found->second.asker = asker;
+    found->second.asked = now;
+  }
   return {true, {}, agent};
 }
 
-bool Overseer::may_command(const IrcText& text) const {
-  if (!operators_.empty()) return operators_.lists(text.source, text.account);
-  return link_.session()->is_member(text.source.substr(0, text.source.find('!'))) &&
-         !supervisor_.traces().fit(text.source);
+std::string Overseer::objection_to(const IrcText& text) const {
+  if (operators_.lists_account(text.account)) return {};
+  if (!operators_.empty() && !operators_.lists_mask(text.source)) return std::string{not_an_operator};
+  if (!supervisor_.has_looked()) return "still looking who the agents are; try again in a moment";
+  if (supervisor_.traces().fit(text.source)) return std::string{not_an_operator};
+  if (!operators_.empty()) return {};
+  if (!link_.session()->is_member(text.source.substr(0, text.source.find('!')))) return std::string{not_an_operator};
+  const auto at = text.source.rfind('@');
+  if (at == std::string::npos || !is_own_host(text.source.substr(at + 1))) {
+    return "only people on this machine may give commands here, since no operators are named (--operator)";
+  }
+  return {};
 }
 
-void Overseer::refuse(const IrcText& text, std::string_view line) {
+void Overseer::refuse(const IrcText& text, std::string_view line, const std::string& objection) {
   metrics_.refused();
   const auto now = EventLoop::Clock::now();
   const auto sender = text.source.substr(0, text.source.find('!'));
@@ -233,9 +311,9 @@ void Overseer::refuse(const IrcText& text, std::string_view line) {
     desk_.write_down({source, {}, where, fmt::format("{} more commands", node.mapped().more), "refused", {}});
   });
   const auto command = shorten(clean_line(line), longest_quote);
-  desk_.write_down({clean_line(text.source), clean_line(text.account), where, command, "refused", "not an operator"});
+  desk_.write_down({clean_line(text.source), clean_line(text.account), where, command, "refused", objection});
   log_(LogLevel::Warning, fmt::format("refused {}: {}", text.source, command));
-  if (refusal_pace_.take(now)) say(where, fmt::format("{}: you may not give commands here", clean_line(sender)));
+  if (refusal_pace_.take(now)) say(where, fmt::format("{}: {}", clean_line(sender), objection));
 }
 
 void Overseer::report(const Supervisor::Report& made) {
@@ -258,7 +336,22 @@ void Overseer::announce(const std::string& line) {
 
 void Overseer::flush_announcements() {
   if (!joined()) return;
-  for (const auto& line : std::exchange(announcements_, {})) link_.say(settings_.identity.channel, line);
+  while (!announcements_.empty() && link_.say(settings_.identity.channel, announcements_.front())) {
+    announcements_.pop_front();
+  }
+  if (announcements_.empty() || announcing_ != 0) return;
+  // The channel's queue is full at the moment.
+  announcing_ = loop_.after(announce_again, [this] {
+    announcing_ = 0;
+    flush_announcements();
+  });
+}
+
+void Overseer::answer(const Asker& asker, std::string_view line) {
+  if (asker.there && !*asker.there) {
+    return log_(LogLevel::Debug, fmt::format("not said, since {} has gone: {}", asker.reply_to, line));
+  }
+  say(asker.reply_to, line);
 }
 
 void Overseer::say(const std::string& target, std::string_view line) {
@@ -293,6 +386,7 @@ void Overseer::shut_down() {
 }
 
 void Overseer::say_goodbye() {
+  desk_.write_down({"overseer", {}, {}, "end", "done", settings_.stop_agents ? "and the agents too" : "agents go on"});
   link_.quit(settings_.stop_agents ? "overseer ends, and the agents too" : "overseer ends; agents go on",
              [this] { loop_.quit(); });
 }

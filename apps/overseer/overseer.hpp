@@ -3,6 +3,7 @@
 #include <deque>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <string>
 
 #include "audit.hpp"
@@ -37,24 +38,36 @@ class Overseer {
     TimePoint last;
     std::size_t more = 0;
   };
-  /// Where an agent's private answers go.
+  /// Where an agent's private answers go, and how fast.
   struct Relay {
     Asker asker;
-    TimePoint until;
+    TimePoint asked;
+    TimePoint answered;
+    Pacer pace;
+    /// Lines that were too many, and when that is said.
+    std::size_t more = 0;
+    EventLoop::Id timer = 0;
   };
+  using Relays = std::map<std::string, Relay>;
 
   void on_event(const IrcEvent& event);
   void on_online(const IrcOnline& online);
   void on_text(const IrcText& text);
   bool relay(const IrcText& text);
-  [[nodiscard]] bool may_command(const IrcText& text) const;
-  void refuse(const IrcText& text, std::string_view line);
+  void relay_line(Relay& relay, const std::string& nick, const std::string& line);
+  void forget(Relays::iterator relay);
+  /// Why somebody may not give commands; empty: they may.
+  [[nodiscard]] std::string objection_to(const IrcText& text) const;
+  void refuse(const IrcText& text, std::string_view line, const std::string& objection);
+  Asker asker_of(const IrcText& text);
+  void on_left(const std::string& nick);
   Outcome deliver(const AgentInfo& agent, const std::string& text, const Asker& asker);
 
   void reconcile();
   void announce(const std::string& line);
   void report(const Supervisor::Report& report);
   void say(const std::string& target, std::string_view line);
+  void answer(const Asker& asker, std::string_view line);
   void flush_announcements();
   void tell_watchdog();
   void say_goodbye();
@@ -75,7 +88,10 @@ class Overseer {
   std::deque<std::string> announcements_;
   std::map<std::string, Refusal> refusals_;
   Pacer refusal_pace_;
-  std::map<std::string, Relay> relays_;
+  Relays relays_;
+  /// Who asked in private, by nick, for as long as something is to be answered.
+  std::map<std::string, std::weak_ptr<bool>> askers_;
+  EventLoop::Id announcing_ = 0;
   Supervisor supervisor_;
   Desk desk_;
   IrcLink link_;

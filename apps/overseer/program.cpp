@@ -44,7 +44,8 @@ constexpr const char* program = "fireclaw-overseer";
 
 constexpr const char* settings_help =
     "An operator is a mask as in alice!*@example.org, or account:alice for who is logged in to the network's services. "
-    "Without operators everybody in the channel is obeyed but the agents, and only a server on localhost is used.\n\n"
+    "Without operators everybody in the channel is obeyed who is connected from this machine, and only a server on "
+    "localhost is used. Agents are never obeyed.\n\n"
     "Everything can also be set in a file, a JSON object: FILE of --config, or else overseer.json in the home folder. "
     "The command line stands above it.\n\n"
     "Settings:\n"

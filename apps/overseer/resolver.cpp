@@ -1,6 +1,7 @@
 #include "resolver.hpp"
 
 #include <arpa/inet.h>
+#include <ifaddrs.h>
 #include <netdb.h>
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -8,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 #include <mutex>
+#include <optional>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -49,7 +51,46 @@ Lookup::Result look_up(const std::string& host, std::uint16_t port) {
   return result;
 }
 
+/// IPv4 ones as IPv6 has them.
+std::optional<in6_addr> parse_address(const std::string& text) {
+  in6_addr address{};
+  if (::inet_pton(AF_INET6, text.c_str(), &address) == 1) return address;
+  if (::inet_pton(AF_INET6, ("::ffff:" + text).c_str(), &address) == 1) return address;
+  return std::nullopt;
+}
+
+std::optional<in6_addr> address_of(const sockaddr* address) {
+  in6_addr out{};
+  if (address != nullptr && address->sa_family == AF_INET6) {
+    return reinterpret_cast<const sockaddr_in6*>(address)->sin6_addr;
+  }
+  if (address == nullptr || address->sa_family != AF_INET) return std::nullopt;
+  out.s6_addr[10] = out.s6_addr[11] = 0xFF;
+  std::memcpy(out.s6_addr + 12, &reinterpret_cast<const sockaddr_in*>(address)->sin_addr, 4);
+  return out;
+}
+
+bool is_of_an_interface(const in6_addr& address) {
+  ifaddrs* all = nullptr;
+  if (::getifaddrs(&all) != 0) return false;
+  bool found = false;
+  for (const auto* one = all; one != nullptr && !found; one = one->ifa_next) {
+    const auto own = address_of(one->ifa_addr);
+    found = own && IN6_ARE_ADDR_EQUAL(&*own, &address);
+  }
+  ::freeifaddrs(all);
+  return found;
+}
+
 }  // namespace
+
+bool is_own_host(const std::string& host) {
+  if (is_loopback_name(host)) return true;
+  const auto address = parse_address(host);
+  if (!address) return false;
+  const bool mapped_loopback = IN6_IS_ADDR_V4MAPPED(&*address) && address->s6_addr[12] == 127;
+  return IN6_IS_ADDR_LOOPBACK(&*address) || mapped_loopback || is_of_an_interface(*address);
+}
 
 bool SocketAddress::is_loopback() const {
   if (storage.ss_family == AF_INET) {

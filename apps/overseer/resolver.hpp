@@ -24,6 +24,10 @@ struct SocketAddress {
 /// Whether the host, as somebody wrote it, can only be this machine: localhost, 127.0.0.0/8, ::1.
 bool is_loopback_name(const std::string& host);
 
+/// Whether the host, as an IRC server shows where somebody comes from, is this machine: localhost, loopback, or an
+/// address of one of its interfaces. A machine behind one of its bridges is not.
+bool is_own_host(const std::string& host);
+
 /// Looks a host's addresses up without holding up the loop. Destruction drops the answer.
 class Lookup {
  public:

@@ -14,14 +14,15 @@ bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 bool is_hex(char c) { return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
 
+char fold_letter(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
+
 char fold(char c) {
-  if (c >= 'A' && c <= 'Z') return static_cast<char>(c + 32);
   switch (c) {
     case '[': return '{';
     case ']': return '}';
     case '\\': return '|';
     case '^': return '~';
-    default: return c;
+    default: return fold_letter(c);
   }
 }
 
@@ -119,6 +120,12 @@ std::string fold(std::string_view name) {
   return out;
 }
 
+std::string fold_letters(std::string_view name) {
+  std::string out{name};
+  std::ranges::transform(out, out.begin(), fold_letter);
+  return out;
+}
+
 bool matches(std::string_view mask, std::string_view text) {
   std::size_t m = 0;
   std::size_t t = 0;
@@ -128,7 +135,7 @@ bool matches(std::string_view mask, std::string_view text) {
     if (m < mask.size() && mask[m] == '*') {
       star = m++;
       mark = t;
-    } else if (m < mask.size() && (mask[m] == '?' || fold(mask[m]) == fold(text[t]))) {
+    } else if (m < mask.size() && (mask[m] == '?' || fold_letter(mask[m]) == fold_letter(text[t]))) {
       ++m;
       ++t;
     } else if (star != std::string_view::npos) {

@@ -26,7 +26,9 @@ std::vector<std::string> wrap(std::string_view line, std::size_t room);
 
 /// A nick or channel as IRC compares them; by the widest rule, RFC 1459's.
 std::string fold(std::string_view name);
-/// Whether `text` fits a mask with * and ?, as IRC compares them.
+/// Letters alone made small: two names that only some servers take for the same stay two. For questions of trust.
+std::string fold_letters(std::string_view name);
+/// Whether `text` fits a mask with * and ?, compared as by fold_letters().
 bool matches(std::string_view mask, std::string_view text);
 
 /// "42 s", "3 min 5 s", "2 h 10 min", "4 d 3 h".

@@ -23,7 +23,7 @@ from office import PROGRAM, NotifySocket, Office, eventually, run
 import atheme  # noqa: E402
 import inspircd  # noqa: E402
 import ngircd  # noqa: E402
-from fake_irc import FakeIrc  # noqa: E402
+from fake_irc import FakeClient, FakeIrc  # noqa: E402
 
 STARTED = r'Agent "worker" started: worker \[qwen2\.5:7b\] \(172\.16\.0\.2\)$'
 
@@ -123,7 +123,7 @@ class Commands(Office):
             client.expect("JOIN :?#control")
             client.send(":overseer!o@host JOIN #control", ":s 353 overseer = #control :overseer alice",
                         ":s 366 overseer #control :end")
-            client.send(*(f":alice!a@host PRIVMSG #control :!invoke slow s{index}" for index in range(10)))
+            client.send(*(f":alice!a@localhost PRIVMSG #control :!invoke slow s{index}" for index in range(10)))
             began = time.monotonic()
             worst = 0.0
             while time.monotonic() - began < 2.5:
@@ -157,6 +157,27 @@ class Commands(Office):
         self.assertEqual(self.agents()["quick"]["phase"], "running")
 
 
+    def test_an_agent_that_talks_without_end_does_not_gag_the_overseer(self) -> None:
+        alice, bob = self.human(), self.human("bob")
+        self.overseer()
+        self.greeted(alice)
+        alice.say("#control", "!invoke quick")
+        alice.hears("overseer", "#control", 'Agent "quick" started')
+        quick = self.human("quick", "")
+        alice.say("overseer", "!say quick hello there")
+        quick.hears("overseer", "quick", "hello there$")
+        # What alice is told is not for bob.
+        bob.say("overseer", "!say quick and me")
+        bob.hears("overseer", "bob", 'Agent "quick" talks with somebody else')
+        for index in range(100):
+            quick.say("overseer", f"line {index}")
+        alice.hears("overseer", "alice", "<quick> line 4$")
+        alice.say("overseer", "!version")
+        alice.hears("overseer", "alice", "fireclaw")
+        alice.hears("overseer", "alice", r"<quick> … and \d\d more lines$", 40)
+        self.assertLess(len([line for line in alice.received if "<quick> line" in line]), 20)
+
+
 class WhoMay(Office):
     def test_without_operators_only_who_is_in_the_channel_is_obeyed_and_no_agent(self) -> None:
         alice = self.human()
@@ -174,6 +195,78 @@ class WhoMay(Office):
         alice.hears("overseer", "#control", "worker .* running")
         refused = [entry for entry in self.audit() if entry["result"] == "refused"]
         self.assertEqual([entry["command"] for entry in refused], ["!invoke worker", "!stopall"])
+
+    def played(self, *words: str) -> FakeClient:
+        """An overseer on a server that the test plays: the channel has alice, worker and mallory in it."""
+        server = FakeIrc()
+        self.addCleanup(server.__exit__)
+        self.port = server.port
+        self.overseer(*words)
+        client = server.accept()
+        client.welcome()
+        client.expect("JOIN :?#control")
+        client.send(":overseer!o@localhost JOIN #control", ":s 353 overseer = #control :overseer alice worker mallory",
+                    ":s 366 overseer #control :end")
+        return client
+
+    def record(self, name: str, text: str = "") -> None:
+        """An agent that an earlier overseer has left."""
+        folder = Path(self.home, "agents")
+        folder.mkdir(exist_ok=True)
+        folder.joinpath(f"{name}.json").write_text(text or json.dumps(
+            {"template": "worker", "model": "m", "persona": "", "phase": "stopped", "pid": 0, "started": 0,
+             "detached": True, "error": ""}))
+
+    def test_without_operators_only_people_on_this_machine_are_obeyed(self) -> None:
+        client = self.played()
+        client.expect("PRIVMSG #control :Overseer of fireclaw")
+        for host in ("172.16.0.7", "192.0.2.1", "2001:db8::7", "laptop.example.org"):
+            client.send(f":m{host[0]}{len(host)}!m@{host} JOIN #control", f":m{host[0]}{len(host)}!m@{host} PRIVMSG #control :!invoke worker")
+        client.expect(r"PRIVMSG #control :m110: only people on this machine may give commands here, since no operators are named")
+        for host in ("127.0.0.1", "localhost", "::1", "127.0.0.9"):
+            client.send(f":alice!a@{host} PRIVMSG #control :!version")
+            client.expect(r"PRIVMSG #control :fireclaw \d")
+        self.assertEqual(self.agents(), {})
+        self.assertEqual([entry["result"] for entry in self.audit() if entry["who"].startswith("m")], ["refused"] * 4)
+
+    def test_agents_are_known_before_it_is_known_how_they_are(self) -> None:
+        self.record("worker")
+        Path(self.home, "agents", "slow-to-answer").touch()
+        client = self.played()
+        client.send(":worker!w@localhost PRIVMSG #control :!stopall")
+        client.expect("PRIVMSG #control :worker: you may not give commands here")
+        client.send(":alice!a@localhost PRIVMSG #control :!version")
+        client.expect_nothing("PRIVMSG #control :Overseer of", r"PRIVMSG #control :fireclaw \d")
+        client.expect("PRIVMSG #control :Overseer of fireclaw")
+
+    def test_nobody_is_obeyed_on_sight_before_the_agents_are_known(self) -> None:
+        self.record("torn", "{")
+        client = self.played("--operator", "*!*@localhost")
+        client.send(":alice!a@localhost PRIVMSG #control :!version")
+        client.expect("PRIVMSG #control :alice: still looking who the agents are")
+        os.unlink(os.path.join(self.home, "agents", "torn.json"))
+
+    def test_a_mask_that_fits_agents_too_does_not_make_them_operators(self) -> None:
+        self.record("worker")
+        client = self.played("--operator", "*!*@localhost")
+        client.expect("PRIVMSG #control :Overseer of fireclaw")
+        client.send(":worker!w@localhost PRIVMSG #control :!stopall")
+        client.expect("PRIVMSG #control :worker: you may not give commands here")
+        client.send(":alice!a@localhost PRIVMSG #control :!version")
+        client.expect(r"PRIVMSG #control :fireclaw \d")
+
+    def test_who_leaves_takes_the_answers_along(self) -> None:
+        client = self.played()
+        client.expect("PRIVMSG #control :Overseer of fireclaw")
+        client.send(":alice!a@localhost PRIVMSG overseer :!invoke slow")
+        client.expect("PRIVMSG alice :working on !invoke slow")
+        client.send(":alice!a@localhost QUIT :bye", ":mallory!m@localhost NICK alice",
+                    ":alice!m@localhost PRIVMSG overseer :!version")
+        client.expect(r"PRIVMSG alice :fireclaw \d")
+        eventually(lambda: [entry for entry in self.audit() if (entry["command"], entry["result"]) == ("!invoke slow", "done")])
+        client.send("PING all-said")
+        client.expect("PONG all-said")
+        self.assertFalse([line for line in client.received if line.startswith("PRIVMSG alice :Agent")])
 
     def test_with_operators_nobody_else_is_obeyed(self) -> None:
         alice, bob = self.human(), self.human("bob")
@@ -344,13 +437,17 @@ class Ending(Office):
 
     def test_it_stops_the_agents_too_if_asked_to(self) -> None:
         alice = self.human()
-        overseer = self.overseer("--stop-agents")
+        # So slow to speak that there is something left to say.
+        overseer = self.overseer("--stop-agents", message_burst=1, message_interval_s=0.5)
         self.greeted(alice)
         for name in ("ann", "ben"):
             alice.say("#control", f"!invoke quick {name}")
             alice.hears("overseer", "#control", f'Agent "{name}" started')
         self.assertEqual(overseer.end(), 0)
+        alice.hears("overseer", "#control", "Stopped ann, ben$")
         alice.expect(r"overseer!\S+ QUIT :.*and the agents too")
+        own = [(entry["command"], entry["result"]) for entry in self.audit() if entry["who"] == "overseer"]
+        self.assertEqual((own[0], own[-1]), (("begin", "done"), ("end", "done")))
         self.assertEqual({name: agent["phase"] for name, agent in self.agents().items()}, {"ann": "stopped", "ben": "stopped"})
 
     def test_it_ends_also_without_a_server(self) -> None:

@@ -60,7 +60,7 @@ STANDARD_HEADERS = set(
 # The C library's, the kernel's and the compiler's.
 SYSTEM_HEADER = re.compile(
     r"(sys|linux|net|netinet|arpa|asm|bits)/[\w/]+\.h"
-    r"|(cpuid|dirent|dlfcn|elf|endian|errno|fcntl|fnmatch|getopt|glob|grp|libgen|limits|link|malloc|netdb|poll|pthread"
+    r"|(cpuid|dirent|dlfcn|elf|endian|errno|fcntl|fnmatch|getopt|glob|grp|ifaddrs|libgen|limits|link|malloc|netdb|poll|pthread"
     r"|pty|pwd|sched|shadow|signal|spawn|stddef|stdint|stdio|stdlib|string|syscall|syslog|termios|time|ucontext|unistd"
     r"|utime|utmp|wait)\.h"
 )

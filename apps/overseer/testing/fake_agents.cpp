@@ -328,6 +328,10 @@ void FakeAgents::resume(const std::string& name) {
 }
 
 ReconcileReport FakeAgents::reconcile() {
+  if (std::filesystem::exists(folder_ / "slow-to-answer")) {
+    std::unique_lock lock{mutex_};
+    changed_.wait_for(lock, slow_start, [] { return false; });
+  }
   ReconcileReport report;
   for (const auto& info : list()) {
     if (!info.vm.empty()) report.adopted.push_back(info.name);

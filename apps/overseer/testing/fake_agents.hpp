@@ -18,7 +18,8 @@ namespace fireclaw::overseer {
 ///
 /// Templates: worker, quick and muse start at once, muse under a nick of muse_; slow takes 3 s, which a stop cuts
 /// short; broken never starts, and frail only once; sickly ends by itself as soon as it has started; shy does not get
-/// on IRC and writes nothing down; chatty says of itself all that a guest can.
+/// on IRC and writes nothing down; chatty says of itself all that a guest can. A file "slow-to-answer" in the folder
+/// makes reconcile() take 3 s.
 class FakeAgents final : public Agents {
  public:
   explicit FakeAgents(std::filesystem::path folder);
