@@ -164,6 +164,25 @@ class Recovery(Channel):
         # Unless it had been started before it could be undone.
         self.assertIn(left.get("ann", {}).get("state", "gone"), ("gone", "running"))
 
+    def test_ended_in_the_middle_of_a_copy_it_undoes_it_and_the_first_goes_on(self) -> None:
+        self.start_overseer()
+        self.tell("!invoke quick", 'Agent "quick" started')
+        first = agents()["quick"]["vm"]
+        folder = os.path.join(crew.HOME, "snapshots")
+        for command, draft in (("!fork quick twin", ".draft-fork-twin-"), ("!snapshot quick good", ".draft-good-")):
+            with self.subTest(command=command):
+                self.alice.say("#control", command)
+                eventually(lambda: [name for name in os.listdir(folder) if name.startswith(draft)], 30)
+                self.assertEqual(self.end_overseer(), 0)
+                self.alice.expect(r"overseer!\S+ QUIT :.*agents go on")
+                self.assertEqual([name for name in os.listdir(folder) if name.startswith(".")], [])
+                self.assertEqual(agents()["quick"]["vm"], first)
+                self.assertEqual(ok("agent", "exec", "quick", "echo well"), "well\n")
+                # Unless it had been done before it could be undone.
+                self.assertIn(agents().get("twin", {}).get("state", "gone"), ("gone", "running"))
+                crew.fireclaw("snapshot", "remove", "good")
+                self.start_overseer()
+
     def test_it_stops_the_agents_too_if_asked_to(self) -> None:
         self.start_overseer("--stop-agents")
         self.tell("!invoke quick", 'Agent "quick" started')
