@@ -9,6 +9,7 @@
 #include "fireclaw/error.hpp"
 #include "fireclaw/service.hpp"
 #include "guest/session.hpp"
+#include "image/tools.hpp"
 #include "json/json.hpp"
 
 namespace fireclaw::core {
@@ -90,7 +91,8 @@ void forget_host_key(guest::Session& session, Deadline deadline, const std::stop
   const auto done = session.exec(std::move(forget));
   // An image without one has no key either.
   if (done.exit_code != 0 && done.exit_code != 127) {
-    throw Error{ErrorCode::Guest, fmt::format("the machine keeps the other one's SSH key: {}", done.err)};
+    throw Error{ErrorCode::Guest,
+                fmt::format("the machine keeps the other one's SSH key: {}", image::one_line(done.err))};
   }
 }
 
@@ -114,7 +116,7 @@ void prepare_agent(guest::Session& session, Deadline deadline, const std::stop_t
   make_folder.stop = stop;
   const auto made = session.exec(std::move(make_folder));
   if (made.exit_code != 0) {
-    throw Error{ErrorCode::Guest, fmt::format("the image cannot run agents: {}", made.err)};
+    throw Error{ErrorCode::Guest, fmt::format("the image cannot run agents: {}", image::one_line(made.err))};
   }
   auto ready = session.watch_file(std::string{ready_file}, deadline);
   session.service_start(bot_service(), deadline);

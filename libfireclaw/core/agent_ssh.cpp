@@ -7,6 +7,7 @@
 #include "fireclaw/error.hpp"
 #include "guest/session.hpp"
 #include "guest/ssh.hpp"
+#include "image/tools.hpp"
 #include "sys/file.hpp"
 #include "sys/socket.hpp"
 
@@ -34,7 +35,8 @@ std::string ensure_server(guest::Session& session, std::string public_key, Deadl
     throw Error{ErrorCode::Unsupported,
                 "the agent's image has no SSH server; build it anew with: fireclaw setup --agents"};
   }
-  if (done.exit_code != 0) throw Error{ErrorCode::Guest, fmt::format("cannot start the SSH server: {}", done.err)};
+  if (done.exit_code != 0)
+    throw Error{ErrorCode::Guest, fmt::format("cannot start the SSH server: {}", image::one_line(done.err))};
   return std::move(done.out);
 }
 

@@ -7,6 +7,7 @@
 #include <cstddef>
 
 #include "fireclaw/error.hpp"
+#include "image/tools.hpp"
 #include "sys/fd.hpp"
 #include "sys/file.hpp"
 
@@ -77,8 +78,8 @@ void decompress(Compression compression, int input, int output, std::string_view
     if (says_disk_full(result.err)) {
       throw Error{ErrorCode::Io, fmt::format("unpack '{}': no space left on device", name)};
     }
-    throw Error{ErrorCode::Corrupt,
-                fmt::format("'{}' is torn: {} {}: {}", name, format.program, result.status.describe(), result.err)};
+    throw Error{ErrorCode::Corrupt, fmt::format("'{}' is torn: {} {}: {}", name, format.program,
+                                                result.status.describe(), one_line(result.err))};
   }
 }
 

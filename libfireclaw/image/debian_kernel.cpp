@@ -5,6 +5,7 @@
 
 #include "fireclaw/error.hpp"
 #include "image/kernel_source.hpp"
+#include "image/tools.hpp"
 #include "sys/digest.hpp"
 #include "sys/file.hpp"
 
@@ -105,7 +106,7 @@ void download(const Package& package, const fs::path& target, const KernelContex
                     options);
   if (!result.status.success()) {
     throw Error{ErrorCode::Io, fmt::format("cannot download package '{}' ({}); try: apt-get update; apt-get said: {}",
-                                           package.name, package.version, result.err)};
+                                           package.name, package.version, one_line(result.err))};
   }
   for (const fs::directory_entry& entry : fs::directory_iterator{folder.path()}) {
     if (entry.path().extension() != ".deb") continue;

@@ -47,21 +47,6 @@ sys::ToolResult run_limited(std::vector<std::string> argv, const std::filesystem
   }
 }
 
-std::string one_line(std::string_view text) {
-  std::string line;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '\n') {
-      line += "; ";
-    } else if (byte >= 0x20 && byte != 0x7f) {
-      line += c;
-    } else {
-      line += fmt::format("\\x{:02x}", byte);
-    }
-  }
-  return line;
-}
-
 Error disk_full(const std::filesystem::path& folder) {
   return Error{ErrorCode::Io, fmt::format("disk is full: nothing more can be written below '{}'; free some space there "
                                           "and try again",

@@ -27,7 +27,5 @@ Error disk_full(const std::filesystem::path& folder);
 /// What a program's failure means: Error(Io) "disk is full" with the place if it says so, else Error(Io) with its
 /// words.
 Error tool_error(std::string_view program, const sys::ToolResult& result, const std::filesystem::path& image);
-/// `text` fit for an error or a log: on one line, and nothing in it that a terminal would obey.
-std::string one_line(std::string_view text);
 
 }  // namespace fireclaw::image

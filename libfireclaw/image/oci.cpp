@@ -11,6 +11,7 @@
 #include "fireclaw/error.hpp"
 #include "image/compression.hpp"
 #include "image/rootfs.hpp"
+#include "image/tools.hpp"
 #include "json/json.hpp"
 #include "sys/digest.hpp"
 #include "sys/file.hpp"
@@ -150,7 +151,7 @@ fs::path fetch_with_skopeo(const std::string& reference, const RootContext& cont
                                      "--quiet", reference, fmt::format("oci:{}:image", layout.string())},
                                     tools.options());
   if (!result.status.success()) {
-    throw Error{ErrorCode::Io, fmt::format("skopeo could not fetch '{}': {}", reference, result.err)};
+    throw Error{ErrorCode::Io, fmt::format("skopeo could not fetch '{}': {}", reference, one_line(result.err))};
   }
   return layout;
 }

@@ -34,4 +34,20 @@ void Tools::check_stop() const {
   if (stop.stop_requested()) throw Error{ErrorCode::Cancelled, "building the image was cancelled"};
 }
 
+std::string one_line(std::string_view text) {
+  while (text.ends_with('\n')) text.remove_suffix(1);
+  std::string line;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '\n') {
+      line += "; ";
+    } else if (byte >= 0x20 && byte != 0x7f) {
+      line += c;
+    } else {
+      line += fmt::format("\\x{:02x}", byte);
+    }
+  }
+  return line;
+}
+
 }  // namespace fireclaw::image
