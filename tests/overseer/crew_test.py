@@ -28,10 +28,17 @@ class Channel(Crew):
 
     def setUp(self) -> None:
         super().setUp()
+        # What a run that was interrupted left, and what agents leave that are destroyed here.
+        self.forget_workspaces()
+        self.addCleanup(self.forget_workspaces)
         self.overseer: Optional["subprocess.Popen[bytes]"] = None
         self.addCleanup(self.end_overseer)
         self.alice = self.human(channel="#control")
         self.alice.join("#agents")
+
+    def forget_workspaces(self) -> None:
+        for name in ("worker", "twin"):
+            crew.fireclaw("workspace", "remove", name)
 
     def start_overseer(self, *words: str) -> str:
         """Returns its greeting."""
