@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "guest/reader.hpp"
+#include "guest/frames.hpp"
 #include "guest/tree.hpp"
 #include "guest/wire.hpp"
 #include "loop.hpp"

@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "channel.hpp"
-#include "guest/reader.hpp"
+#include "guest/frames.hpp"
 #include "loop.hpp"
 #include "machine.hpp"
 

@@ -43,26 +43,26 @@ ExecOptions exec_options(const Json& arguments, const Policy& policy) {
 }
 
 /// The machine named, or one for this command alone.
-std::shared_ptr<Machine> machine_for(const Workshop& workshop, const Json& arguments, const std::stop_token& stop) {
+std::shared_ptr<Machine> machine_for(const ToolContext& context, const Json& arguments, const std::stop_token& stop) {
   const bool described = arguments.contains("image") || arguments.contains("cpus") || arguments.contains("memory_mib");
   if (arguments.contains("machine")) {
     if (described) {
       throw contradiction(
           "'machine' names one that is there: 'image', 'cpus' and 'memory_mib' are for commands without");
     }
-    return workshop.machines.find(arguments["machine"]);
+    return context.machines.find(arguments["machine"]);
   }
   Wish wish;
   wish.image = arguments.value("image", "");
   if (arguments.contains("cpus")) wish.cpus = arguments["cpus"].get<unsigned>();
   if (arguments.contains("memory_mib")) wish.memory_mib = arguments["memory_mib"].get<unsigned>();
-  return workshop.machines.borrow(wish, stop);
+  return context.machines.borrow(wish, stop);
 }
 
-Json run_command(const Workshop& workshop, const Json& arguments, const CallContext& context) {
-  auto options = exec_options(arguments, workshop.policy);
-  BoundedOutput out{workshop.policy.output_bytes};
-  BoundedOutput err{workshop.policy.output_bytes};
+Json run_command(const ToolContext& context, const Json& arguments, const CallContext& context) {
+  auto options = exec_options(arguments, context.policy);
+  BoundedOutput out{context.policy.output_bytes};
+  BoundedOutput err{context.policy.output_bytes};
   const auto into = [&context](BoundedOutput& output) {
     return [&context, &output](std::string_view bytes) {
       output.add(bytes);
@@ -72,7 +72,7 @@ Json run_command(const Workshop& workshop, const Json& arguments, const CallCont
   options.on_stdout = into(out);
   options.on_stderr = into(err);
   options.stop = context.stop;
-  const auto result = machine_for(workshop, arguments, context.stop)->exec(std::move(options));
+  const auto result = machine_for(context, arguments, context.stop)->exec(std::move(options));
   return {{"exit_code", result.exit_code},
           {"signal", result.signal},
           {"timed_out", result.timed_out},
@@ -136,8 +136,8 @@ Json output_schema(const Policy& policy) {
 
 }  // namespace
 
-void add_command_tools(Toolbox& tools, const Workshop& workshop) {
-  const auto& policy = workshop.policy;
+void add_command_tools(Toolbox& tools, const ToolContext& context) {
+  const auto& policy = context.policy;
   tools.push_back({.name = "run_command",
                    .title = "Run a command",
                    .description = fmt::format(
@@ -147,9 +147,9 @@ void add_command_tools(Toolbox& tools, const Workshop& workshop) {
                        policy.network == NetworkMode::None ? "Machines have no network." : "Machines have a network."),
                    .input = input_schema(policy),
                    .output = output_schema(policy),
-                   .manners = {.destructive = true, .open_world = policy.network != NetworkMode::None},
-                   .run = [workshop](const Json& arguments, const CallContext& context) {
-                     return run_command(workshop, arguments, context);
+                   .annotations = {.destructive = true, .open_world = policy.network != NetworkMode::None},
+                   .run = [context](const Json& arguments, const CallContext& context) {
+                     return run_command(context, arguments, context);
                    }});
 }
 

@@ -61,7 +61,7 @@ Error failed(const std::string& path, std::string_view why) {
 }
 
 /// Runs one of the scripts. What it prints to standard error when it fails is the error.
-ExecResult run_script(const Workshop& workshop, const Json& arguments, const CallContext& context, const char* script,
+ExecResult run_script(const ToolContext& context, const Json& arguments, const CallContext& context, const char* script,
                       std::vector<std::string> words, std::string input = {}) {
   const auto path = arguments["path"].get<std::string>();
   if (!path.starts_with('/')) throw Error{ErrorCode::InvalidArgument, fmt::format("'{}' is no absolute path", path)};
@@ -71,9 +71,9 @@ ExecResult run_script(const Workshop& workshop, const Json& arguments, const Cal
   options.argv.insert(options.argv.end(), words.begin(), words.end());
   options.input = std::move(input);
   options.user = arguments.value("user", "");
-  options.timeout = workshop.policy.timeout;
+  options.timeout = context.policy.timeout;
   options.stop = context.stop;
-  auto result = workshop.machines.find(arguments["machine"])->exec(std::move(options));
+  auto result = context.machines.find(arguments["machine"])->exec(std::move(options));
   if (result.timed_out) throw failed(path, "it took too long");
   if (result.exit_code != 0) throw failed(path, result.err.empty() ? "the command failed" : result.err);
   return result;
@@ -103,14 +103,14 @@ std::string content_of(const Json& arguments, const Policy& policy) {
   return content;
 }
 
-Json write_file(const Workshop& workshop, const Json& arguments, const CallContext& context) {
-  auto content = content_of(arguments, workshop.policy);
+Json write_file(const ToolContext& context, const Json& arguments, const CallContext& context) {
+  auto content = content_of(arguments, context.policy);
   const auto written = content.size();
   const auto mode = arguments.value("mode", "");
   if (mode.find_first_not_of("01234567") != std::string::npos) {
     throw Error{ErrorCode::InvalidArgument, fmt::format("'mode' '{}' is not octal, as in 0755", mode)};
   }
-  const auto result = run_script(workshop, arguments, context, write_script,
+  const auto result = run_script(context, arguments, context, write_script,
                                  {arguments.value("append", false) ? "append" : "", mode}, std::move(content));
   std::string_view out = result.out;
   return {{"path", arguments["path"]}, {"written_bytes", written}, {"size", take_number(out).value_or(written)}};
@@ -130,12 +130,12 @@ void drop_torn_character(std::string& text) {
   for (int dropped = 0; dropped < 3 && !is_utf8(text); ++dropped) text.pop_back();
 }
 
-Json read_file(const Workshop& workshop, const Json& arguments, const CallContext& context) {
+Json read_file(const ToolContext& context, const Json& arguments, const CallContext& context) {
   const auto path = arguments["path"].get<std::string>();
   const auto offset = arguments.value("offset", std::uint64_t{0});
-  const auto most = arguments.value("max_bytes", std::uint64_t{workshop.policy.file_bytes});
+  const auto most = arguments.value("max_bytes", std::uint64_t{context.policy.file_bytes});
   const auto result =
-      run_script(workshop, arguments, context, read_script, {std::to_string(offset), std::to_string(most)});
+      run_script(context, arguments, context, read_script, {std::to_string(offset), std::to_string(most)});
   std::string_view told = result.err;
   const auto size = take_number(told);
   if (!size || !told.empty()) throw failed(path, result.err);
@@ -164,10 +164,10 @@ std::string type_name(std::uint64_t mode) {
   }
 }
 
-Json list_directory(const Workshop& workshop, const Json& arguments, const CallContext& context) {
+Json list_directory(const ToolContext& context, const Json& arguments, const CallContext& context) {
   const auto path = arguments["path"].get<std::string>();
   const auto result =
-      run_script(workshop, arguments, context, list_script, {std::to_string(workshop.policy.folder_entries)});
+      run_script(context, arguments, context, list_script, {std::to_string(context.policy.folder_entries)});
   const auto changed = failed(path, "the folder changed while it was read; try again");
   std::string_view rest = result.out;
   const auto shown = take_number(rest);
@@ -217,13 +217,13 @@ Json entry_schema() {
                        {"name", "type", "size", "mode", "modified"});
 }
 
-void add_write_file(Toolbox& tools, const Workshop& workshop) {
+void add_write_file(Toolbox& tools, const ToolContext& context) {
   tools.push_back(
       {.name = "write_file",
        .title = "Write a file",
        .description = fmt::format(
            "Writes a file in a machine, up to {} bytes at once, or appends to it. Folders that are missing are made.",
-           workshop.policy.file_bytes),
+           context.policy.file_bytes),
        .input = object_schema({{"machine", machine_name_schema()},
                                {"path", path_schema()},
                                {"content", text_schema("What the file is to hold.")},
@@ -235,14 +235,14 @@ void add_write_file(Toolbox& tools, const Workshop& workshop) {
        .output = object_schema(
            {{"path", path_schema()}, {"written_bytes", whole("Of this call.")}, {"size", whole("Of the file.")}},
            {"path", "written_bytes", "size"}),
-       .manners = {.destructive = true},
-       .run = [workshop](const Json& arguments, const CallContext& context) {
-         return write_file(workshop, arguments, context);
+       .annotations = {.destructive = true},
+       .run = [context](const Json& arguments, const CallContext& context) {
+         return write_file(context, arguments, context);
        }});
 }
 
-void add_read_file(Toolbox& tools, const Workshop& workshop) {
-  const auto most = static_cast<std::int64_t>(workshop.policy.file_bytes);
+void add_read_file(Toolbox& tools, const ToolContext& context) {
+  const auto most = static_cast<std::int64_t>(context.policy.file_bytes);
   tools.push_back(
       {.name = "read_file",
        .title = "Read a file",
@@ -262,14 +262,14 @@ void add_read_file(Toolbox& tools, const Workshop& workshop) {
                                 {"size", whole("Of the whole file.")},
                                 {"truncated", flag_schema("There is more behind it.")}},
                                {"path", "encoding", "content", "offset", "read_bytes", "size", "truncated"}),
-       .manners = {.read_only = true, .idempotent = true},
-       .run = [workshop](const Json& arguments, const CallContext& context) {
-         return read_file(workshop, arguments, context);
+       .annotations = {.read_only = true, .idempotent = true},
+       .run = [context](const Json& arguments, const CallContext& context) {
+         return read_file(context, arguments, context);
        }});
 }
 
-void add_list_directory(Toolbox& tools, const Workshop& workshop) {
-  const auto most = workshop.policy.folder_entries;
+void add_list_directory(Toolbox& tools, const ToolContext& context) {
+  const auto most = context.policy.folder_entries;
   tools.push_back(
       {.name = "list_directory",
        .title = "List a directory",
@@ -280,18 +280,18 @@ void add_list_directory(Toolbox& tools, const Workshop& workshop) {
                                 {"entries", list_schema("By name.", entry_schema())},
                                 {"truncated", flag_schema("There are more.")}},
                                {"path", "entries", "truncated"}),
-       .manners = {.read_only = true, .idempotent = true},
-       .run = [workshop](const Json& arguments, const CallContext& context) {
-         return list_directory(workshop, arguments, context);
+       .annotations = {.read_only = true, .idempotent = true},
+       .run = [context](const Json& arguments, const CallContext& context) {
+         return list_directory(context, arguments, context);
        }});
 }
 
 }  // namespace
 
-void add_file_tools(Toolbox& tools, const Workshop& workshop) {
-  add_write_file(tools, workshop);
-  add_read_file(tools, workshop);
-  add_list_directory(tools, workshop);
+void add_file_tools(Toolbox& tools, const ToolContext& context) {
+  add_write_file(tools, context);
+  add_read_file(tools, context);
+  add_list_directory(tools, context);
 }
 
 }  // namespace fireclaw::mcp

@@ -12,43 +12,43 @@ namespace {
 
 constexpr std::size_t most_console_bytes = 65536;
 
-Json create_machine(const Workshop& workshop, const Json& arguments, const CallContext& context) {
+Json create_machine(const ToolContext& context, const Json& arguments, const CallContext& context) {
   Wish wish;
   wish.name = arguments.value("name", "");
   wish.image = arguments.value("image", "");
   if (arguments.contains("cpus")) wish.cpus = arguments["cpus"].get<unsigned>();
   if (arguments.contains("memory_mib")) wish.memory_mib = arguments["memory_mib"].get<unsigned>();
-  return describe(workshop.machines.create(wish, context.stop));
+  return describe(context.machines.create(wish, context.stop));
 }
 
-Json list_machines(const Workshop& workshop) {
+Json list_machines(const ToolContext& context) {
   Json machines = Json::array();
-  for (const auto& machine : workshop.machines.list()) machines.push_back(describe(machine));
+  for (const auto& machine : context.machines.list()) machines.push_back(describe(machine));
   return {{"machines", std::move(machines)}};
 }
 
-Json read_console(const Workshop& workshop, const Json& arguments) {
-  const auto machine = workshop.machines.find(arguments["machine"]);
+Json read_console(const ToolContext& context, const Json& arguments) {
+  const auto machine = context.machines.find(arguments["machine"]);
   return {{"console", machine->console(most_console_bytes)}};
 }
 
-Json list_images(const Workshop& workshop) {
+Json list_images(const ToolContext& context) {
   Json images = Json::array();
-  const auto& allowed = workshop.policy.images;
-  for (const auto& image : workshop.backend.images()) {
+  const auto& allowed = context.policy.images;
+  for (const auto& image : context.backend.images()) {
     if (!allowed.empty() && std::find(allowed.begin(), allowed.end(), image.name) == allowed.end()) continue;
     images.push_back({{"name", image.name},
                       {"source", image.source},
                       {"bytes", image.bytes},
-                      {"default", image.name == workshop.policy.default_image()}});
+                      {"default", image.name == context.policy.default_image()}});
   }
   return {{"images", std::move(images)}};
 }
 
 }  // namespace
 
-void add_machine_tools(Toolbox& tools, const Workshop& workshop) {
-  const auto& policy = workshop.policy;
+void add_machine_tools(Toolbox& tools, const ToolContext& context) {
+  const auto& policy = context.policy;
   tools.push_back(
       {.name = "create_machine",
        .title = "Create a machine",
@@ -65,25 +65,25 @@ void add_machine_tools(Toolbox& tools, const Workshop& workshop) {
                           policy.most_memory_mib)}},
            {}),
        .output = machine_schema(),
-       .manners = {},
-       .run = [workshop](const Json& arguments, const CallContext& context) {
-         return create_machine(workshop, arguments, context);
+       .annotations = {},
+       .run = [context](const Json& arguments, const CallContext& context) {
+         return create_machine(context, arguments, context);
        }});
   tools.push_back({.name = "list_machines",
                    .title = "List machines",
                    .description = "The machines that create_machine, restore_snapshot and fork_machine have made.",
                    .input = object_schema(Json::object(), {}),
                    .output = object_schema({{"machines", list_schema("By name.", machine_schema())}}, {"machines"}),
-                   .manners = {.read_only = true, .idempotent = true},
-                   .run = [workshop](const Json&, const CallContext&) { return list_machines(workshop); }});
+                   .annotations = {.read_only = true, .idempotent = true},
+                   .run = [context](const Json&, const CallContext&) { return list_machines(context); }});
   tools.push_back({.name = "remove_machine",
                    .title = "Remove a machine",
                    .description = "Ends a machine at once. What runs and what is stored in it is lost.",
                    .input = object_schema({{"machine", machine_name_schema()}}, {"machine"}),
                    .output = object_schema({{"removed", text_schema("The machine's name.")}}, {"removed"}),
-                   .manners = {.destructive = true},
-                   .run = [workshop](const Json& arguments, const CallContext&) -> Json {
-                     workshop.machines.remove(arguments["machine"]);
+                   .annotations = {.destructive = true},
+                   .run = [context](const Json& arguments, const CallContext&) -> Json {
+                     context.machines.remove(arguments["machine"]);
                      return {{"removed", arguments["machine"]}};
                    }});
   tools.push_back(
@@ -93,8 +93,8 @@ void add_machine_tools(Toolbox& tools, const Workshop& workshop) {
                       "why it misbehaves.",
        .input = object_schema({{"machine", machine_name_schema()}}, {"machine"}),
        .output = object_schema({{"console", text_schema("Text.")}}, {"console"}),
-       .manners = {.read_only = true, .idempotent = true},
-       .run = [workshop](const Json& arguments, const CallContext&) { return read_console(workshop, arguments); }});
+       .annotations = {.read_only = true, .idempotent = true},
+       .run = [context](const Json& arguments, const CallContext&) { return read_console(context, arguments); }});
   tools.push_back(
       {.name = "list_images",
        .title = "List images",
@@ -108,8 +108,8 @@ void add_machine_tools(Toolbox& tools, const Workshop& workshop) {
                                                     {"default", flag_schema("Used unless another is asked for.")}},
                                                    {"name", "source", "bytes", "default"}))}},
            {"images"}),
-       .manners = {.read_only = true, .idempotent = true},
-       .run = [workshop](const Json&, const CallContext&) { return list_images(workshop); }});
+       .annotations = {.read_only = true, .idempotent = true},
+       .run = [context](const Json&, const CallContext&) { return list_images(context); }});
 }
 
 }  // namespace fireclaw::mcp

@@ -44,10 +44,10 @@ Json describe(const Tool& tool, const Version& version) {
   if (version.structured) json["outputSchema"] = tool.output;
   if (version.annotations) {
     json["annotations"] = {{"title", tool.title},
-                           {"readOnlyHint", tool.manners.read_only},
-                           {"destructiveHint", tool.manners.destructive},
-                           {"idempotentHint", tool.manners.idempotent},
-                           {"openWorldHint", tool.manners.open_world}};
+                           {"readOnlyHint", tool.annotations.read_only},
+                           {"destructiveHint", tool.annotations.destructive},
+                           {"idempotentHint", tool.annotations.idempotent},
+                           {"openWorldHint", tool.annotations.open_world}};
   }
   return json;
 }

@@ -41,17 +41,17 @@ Json machines_schema() {
   return object_schema({{"machines", list_schema("The new ones.", machine_schema())}}, {"machines"});
 }
 
-Json list_snapshots(const Workshop& workshop) {
+Json list_snapshots(const ToolContext& context) {
   Json snapshots = Json::array();
-  for (const auto& snapshot : workshop.snapshots.list()) snapshots.push_back(describe(snapshot));
+  for (const auto& snapshot : context.snapshots.list()) snapshots.push_back(describe(snapshot));
   return {{"snapshots", std::move(snapshots)}};
 }
 
-Json fork_machine(const Workshop& workshop, const Json& arguments, const CallContext& context) {
+Json fork_machine(const ToolContext& context, const Json& arguments, const CallContext& context) {
   // A name that is left out is made up.
   const auto names = arguments.value("names", std::vector<std::string>{""});
   Json machines = Json::array();
-  for (const auto& machine : workshop.snapshots.fork(arguments["machine"], names, context.stop)) {
+  for (const auto& machine : context.snapshots.fork(arguments["machine"], names, context.stop)) {
     machines.push_back(mcp::describe(machine));
   }
   return {{"machines", std::move(machines)}};
@@ -59,7 +59,7 @@ Json fork_machine(const Workshop& workshop, const Json& arguments, const CallCon
 
 }  // namespace
 
-void add_snapshot_tools(Toolbox& tools, const Workshop& workshop) {
+void add_snapshot_tools(Toolbox& tools, const ToolContext& context) {
   tools.push_back(
       {.name = "save_snapshot",
        .title = "Save a machine's state",
@@ -68,9 +68,9 @@ void add_snapshot_tools(Toolbox& tools, const Workshop& workshop) {
        .input =
            object_schema({{"machine", machine_name_schema()}, {"name", snapshot_name_schema()}}, {"machine", "name"}),
        .output = snapshot_schema(),
-       .manners = {},
-       .run = [workshop](const Json& arguments, const CallContext&) {
-         return describe(workshop.snapshots.save(arguments["machine"], arguments["name"]));
+       .annotations = {},
+       .run = [context](const Json& arguments, const CallContext&) {
+         return describe(context.snapshots.save(arguments["machine"], arguments["name"]));
        }});
   tools.push_back(
       {.name = "restore_snapshot",
@@ -84,26 +84,26 @@ void add_snapshot_tools(Toolbox& tools, const Workshop& workshop) {
                                                "it is left out.")}},
                          {"snapshot"}),
        .output = machine_schema(),
-       .manners = {},
-       .run = [workshop](const Json& arguments, const CallContext& context) {
+       .annotations = {},
+       .run = [context](const Json& arguments, const CallContext& context) {
          return mcp::describe(
-             workshop.snapshots.restore(arguments["snapshot"], arguments.value("name", ""), context.stop));
+             context.snapshots.restore(arguments["snapshot"], arguments.value("name", ""), context.stop));
        }});
   tools.push_back({.name = "list_snapshots",
                    .title = "List snapshots",
                    .description = "The states of machines that save_snapshot has saved.",
                    .input = object_schema(Json::object(), {}),
                    .output = object_schema({{"snapshots", list_schema("By name.", snapshot_schema())}}, {"snapshots"}),
-                   .manners = {.read_only = true, .idempotent = true},
-                   .run = [workshop](const Json&, const CallContext&) { return list_snapshots(workshop); }});
+                   .annotations = {.read_only = true, .idempotent = true},
+                   .run = [context](const Json&, const CallContext&) { return list_snapshots(context); }});
   tools.push_back({.name = "delete_snapshot",
                    .title = "Delete a snapshot",
                    .description = "Removes a saved state. Machines that were started from it go on.",
                    .input = object_schema({{"name", snapshot_name_schema()}}, {"name"}),
                    .output = object_schema({{"deleted", text_schema("The snapshot's name.")}}, {"deleted"}),
-                   .manners = {.destructive = true},
-                   .run = [workshop](const Json& arguments, const CallContext&) -> Json {
-                     workshop.snapshots.remove(arguments["name"]);
+                   .annotations = {.destructive = true},
+                   .run = [context](const Json& arguments, const CallContext&) -> Json {
+                     context.snapshots.remove(arguments["name"]);
                      return {{"deleted", arguments["name"]}};
                    }});
   auto names = list_schema("Names of the new machines, one each; default: one machine whose name is made up.",
@@ -119,9 +119,9 @@ void add_snapshot_tools(Toolbox& tools, const Workshop& workshop) {
            "ended first.",
        .input = object_schema({{"machine", machine_name_schema()}, {"names", std::move(names)}}, {"machine"}),
        .output = machines_schema(),
-       .manners = {},
-       .run = [workshop](const Json& arguments, const CallContext& context) {
-         return fork_machine(workshop, arguments, context);
+       .annotations = {},
+       .run = [context](const Json& arguments, const CallContext& context) {
+         return fork_machine(context, arguments, context);
        }});
 }
 

@@ -18,8 +18,8 @@ struct CallContext {
   std::function<void(std::string_view output)> on_output;
 };
 
-/// What clients are told of a tool's manners.
-struct Manners {
+/// What clients are told of a tool's annotations.
+struct Annotations {
   /// It changes nothing.
   bool read_only = false;
   /// What it changes may be lost.
@@ -37,7 +37,7 @@ struct Tool {
   /// Schemas of the arguments and of the result, both objects.
   Json input;
   Json output;
-  Manners manners;
+  Annotations annotations;
   /// With arguments that the schema allows. What fails is thrown as an Error; its text is for the model.
   std::function<Json(const Json& arguments, const CallContext& context)> run;
 };

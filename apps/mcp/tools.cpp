@@ -33,12 +33,12 @@ Json machine_schema() {
                        {"name", "state", "image", "cpus", "memory_mib", "network", "address", "created"});
 }
 
-Toolbox make_tools(const Workshop& workshop) {
+Toolbox make_tools(const ToolContext& context) {
   Toolbox tools;
-  add_command_tools(tools, workshop);
-  add_machine_tools(tools, workshop);
-  add_file_tools(tools, workshop);
-  add_snapshot_tools(tools, workshop);
+  add_command_tools(tools, context);
+  add_machine_tools(tools, context);
+  add_file_tools(tools, context);
+  add_snapshot_tools(tools, context);
   return tools;
 }
 

@@ -8,20 +8,20 @@
 namespace fireclaw::mcp {
 
 /// What the tools work with. It must outlive them.
-struct Workshop {
+struct ToolContext {
   Backend& backend;
   Machines& machines;
   Snapshots& snapshots;
   const Policy& policy;
 };
 
-void add_command_tools(Toolbox& tools, const Workshop& workshop);
-void add_machine_tools(Toolbox& tools, const Workshop& workshop);
-void add_file_tools(Toolbox& tools, const Workshop& workshop);
-void add_snapshot_tools(Toolbox& tools, const Workshop& workshop);
+void add_command_tools(Toolbox& tools, const ToolContext& context);
+void add_machine_tools(Toolbox& tools, const ToolContext& context);
+void add_file_tools(Toolbox& tools, const ToolContext& context);
+void add_snapshot_tools(Toolbox& tools, const ToolContext& context);
 
 /// All of them.
-Toolbox make_tools(const Workshop& workshop);
+Toolbox make_tools(const ToolContext& context);
 
 /// A machine's name, as an argument.
 Json machine_name_schema();

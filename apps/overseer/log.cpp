@@ -5,7 +5,7 @@
 #include <fmt/format.h>
 
 #include "fireclaw/error.hpp"
-#include "text.hpp"
+#include "irc/text.hpp"
 
 namespace fireclaw::overseer {
 namespace {

@@ -1,6 +1,6 @@
+#include "crew/library_agents.hpp"
 #include "fireclaw/host.hpp"
 #include "fireclaw/network.hpp"
-#include "library_agents.hpp"
 #include "program.hpp"
 
 int main(int argc, char** argv) {

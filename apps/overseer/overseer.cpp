@@ -11,8 +11,8 @@
 
 #include "fireclaw/error.hpp"
 #include "fireclaw/version.hpp"
-#include "resolver.hpp"
-#include "text.hpp"
+#include "irc/resolver.hpp"
+#include "irc/text.hpp"
 
 namespace fireclaw::overseer {
 namespace {

@@ -6,18 +6,18 @@
 #include <memory>
 #include <string>
 
-#include "audit.hpp"
-#include "crew.hpp"
-#include "desk.hpp"
+#include "crew/audit.hpp"
+#include "crew/crew.hpp"
+#include "crew/desk.hpp"
+#include "crew/operators.hpp"
+#include "crew/supervisor.hpp"
 #include "event_loop.hpp"
-#include "irc_link.hpp"
+#include "irc/link.hpp"
 #include "log.hpp"
-#include "metrics.hpp"
-#include "notifier.hpp"
-#include "operators.hpp"
+#include "service/notifier.hpp"
 #include "settings.hpp"
-#include "status_server.hpp"
-#include "supervisor.hpp"
+#include "status/metrics.hpp"
+#include "status/server.hpp"
 
 namespace fireclaw::overseer {
 

@@ -23,16 +23,16 @@
 #include "common/program.hpp"
 #include "fireclaw/error.hpp"
 #include "fireclaw/version.hpp"
-#include "irc_server.hpp"
+#include "irc/resolver.hpp"
+#include "irc/text.hpp"
 #include "log.hpp"
-#include "notifier.hpp"
 #include "overseer.hpp"
-#include "resolver.hpp"
+#include "service/irc_server.hpp"
+#include "service/notifier.hpp"
+#include "service/units.hpp"
 #include "settings.hpp"
 #include "signals.hpp"
-#include "status_server.hpp"
-#include "text.hpp"
-#include "units.hpp"
+#include "status/server.hpp"
 
 namespace fireclaw::overseer {
 namespace {

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "agents.hpp"
 #include "common/host_arguments.hpp"
+#include "crew/agents.hpp"
 #include "fireclaw/log.hpp"
 
 namespace fireclaw::overseer {

@@ -10,10 +10,10 @@
 
 #include <fmt/format.h>
 
+#include "crew/operators.hpp"
 #include "fireclaw/error.hpp"
+#include "irc/resolver.hpp"
 #include "log.hpp"
-#include "operators.hpp"
-#include "resolver.hpp"
 
 namespace fireclaw::overseer {
 namespace {

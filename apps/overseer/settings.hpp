@@ -5,12 +5,12 @@
 #include <string_view>
 #include <vector>
 
-#include "crew.hpp"
+#include "crew/crew.hpp"
+#include "crew/supervisor.hpp"
 #include "fireclaw/log.hpp"
-#include "irc_identity.hpp"
-#include "irc_link.hpp"
-#include "irc_session.hpp"
-#include "supervisor.hpp"
+#include "irc/identity.hpp"
+#include "irc/link.hpp"
+#include "irc/session.hpp"
 
 namespace fireclaw::overseer {
 

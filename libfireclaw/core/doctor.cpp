@@ -3,13 +3,13 @@
 
 #include <fmt/format.h>
 
-#include "core/engines.hpp"
-#include "core/image_build.hpp"
+#include "core/host/engines.hpp"
+#include "core/host/image_build.hpp"
 #include "fireclaw/error.hpp"
 #include "fireclaw/host.hpp"
 #include "fireclaw/network.hpp"
 #include "fireclaw/snapshot.hpp"
-#include "image/debian_agent.hpp"
+#include "image/roots/debian_agent.hpp"
 #include "state/config.hpp"
 #include "sys/file.hpp"
 #include "sys/process.hpp"

@@ -1,7 +1,7 @@
-#include "core/copier.hpp"
-#include "core/end_run.hpp"
-#include "core/host_impl.hpp"
-#include "core/nat_network.hpp"
+#include "core/agents/resume_abandoned.hpp"
+#include "core/host/impl.hpp"
+#include "core/machines/end_run.hpp"
+#include "core/networks/nat.hpp"
 #include "fireclaw/error.hpp"
 
 namespace fireclaw {
@@ -33,7 +33,7 @@ std::vector<std::filesystem::path> remove_orphaned_snapshots(const Host::Impl& h
 
 GarbageReport Host::collect_garbage() {
   GarbageReport report;
-  core::let_all_go_on(impl_);
+  core::resume_all_abandoned(impl_);
   for (const auto& record : impl_->runs.list()) {
     if (!state::is_garbage(record)) continue;
     if (core::end_run(*impl_, record)) report.ended.push_back(record.id);

@@ -6,7 +6,7 @@
 #include <fstream>
 #include <string>
 
-#include "core/host_impl.hpp"
+#include "core/host/impl.hpp"
 #include "sys/process.hpp"
 
 using namespace fireclaw;

@@ -2,15 +2,15 @@
 
 #include <fmt/format.h>
 
-#include "core/agent_machine.hpp"
-#include "core/engines.hpp"
-#include "core/image_build.hpp"
+#include "core/agents/machine.hpp"
+#include "core/host/engines.hpp"
+#include "core/host/image_build.hpp"
 #include "fireclaw/error.hpp"
 #include "fireclaw/host.hpp"
 #include "fireclaw/network.hpp"
 #include "fireclaw/snapshot.hpp"
 #include "fireclaw/version.hpp"
-#include "image/debian_agent.hpp"
+#include "image/roots/debian_agent.hpp"
 #include "state/config.hpp"
 #include "state/templates.hpp"
 #include "sys/digest.hpp"

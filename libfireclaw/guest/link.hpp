@@ -15,7 +15,7 @@
 
 #include "base/deadline.hpp"
 #include "fireclaw/error.hpp"
-#include "guest/reader.hpp"
+#include "guest/frames.hpp"
 #include "guest/wire.hpp"
 #include "sys/fd.hpp"
 #include "sys/poll.hpp"

@@ -5,13 +5,13 @@
 #include <chrono>
 
 #include "fireclaw/error.hpp"
-#include "image/compression.hpp"
-#include "image/debian_agent.hpp"
-#include "image/initramfs.hpp"
-#include "image/kernel_source.hpp"
-#include "image/rootfs.hpp"
-#include "image/squashfs.hpp"
-#include "image/store.hpp"
+#include "image/archives/compression.hpp"
+#include "image/archives/squashfs.hpp"
+#include "image/kernel/initramfs.hpp"
+#include "image/kernel/source.hpp"
+#include "image/roots/debian_agent.hpp"
+#include "image/roots/rootfs.hpp"
+#include "image/store/store.hpp"
 #include "sys/digest.hpp"
 #include "sys/file.hpp"
 

@@ -5,9 +5,9 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "image/cpio.hpp"
-#include "image/initramfs.hpp"
-#include "image/tar.hpp"
+#include "image/archives/cpio.hpp"
+#include "image/archives/tar.hpp"
+#include "image/kernel/initramfs.hpp"
 #include "image/testing/craft.hpp"
 #include "image/testing/workshop.hpp"
 #include "sys/socket.hpp"

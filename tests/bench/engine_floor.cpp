@@ -22,9 +22,9 @@
 #include <string>
 #include <vector>
 
-#include "core/engines.hpp"
-#include "core/host_impl.hpp"
-#include "core/machine.hpp"
+#include "core/host/engines.hpp"
+#include "core/host/impl.hpp"
+#include "core/host/launch_plan.hpp"
 #include "fireclaw/fireclaw.hpp"
 #include "guest/session.hpp"
 #include "sys/file.hpp"

@@ -7,8 +7,8 @@
 #include <string_view>
 #include <variant>
 
-#include "overseer/commands.hpp"
-#include "overseer/text.hpp"
+#include "overseer/crew/commands.hpp"
+#include "overseer/irc/text.hpp"
 
 namespace {
 

@@ -15,7 +15,7 @@
 #include <string_view>
 
 #include "disks.hpp"
-#include "guest/reader.hpp"
+#include "guest/frames.hpp"
 #include "guest_input.hpp"
 #include "loop.hpp"
 #include "machine.hpp"

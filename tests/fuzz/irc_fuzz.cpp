@@ -8,9 +8,9 @@
 #include <string_view>
 
 #include "fireclaw/error.hpp"
-#include "overseer/irc_message.hpp"
-#include "overseer/irc_session.hpp"
-#include "overseer/text.hpp"
+#include "overseer/irc/message.hpp"
+#include "overseer/irc/session.hpp"
+#include "overseer/irc/text.hpp"
 
 namespace {
 

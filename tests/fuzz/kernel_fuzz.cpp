@@ -9,10 +9,10 @@
 #include <string_view>
 
 #include "fireclaw/error.hpp"
-#include "image/cpio.hpp"
-#include "image/initramfs.hpp"
-#include "image/kernel.hpp"
-#include "image/modules.hpp"
+#include "image/archives/cpio.hpp"
+#include "image/kernel/initramfs.hpp"
+#include "image/kernel/kernel.hpp"
+#include "image/kernel/modules.hpp"
 
 namespace {
 

@@ -14,7 +14,7 @@
 
 #include "base/deadline.hpp"
 #include "fireclaw/error.hpp"
-#include "guest/reader.hpp"
+#include "guest/frames.hpp"
 #include "guest/session.hpp"
 #include "guest_input.hpp"
 #include "sys/fd.hpp"

@@ -10,9 +10,9 @@
 #include <string_view>
 
 #include "fireclaw/error.hpp"
-#include "image/oci.hpp"
-#include "image/tar.hpp"
-#include "image/tree.hpp"
+#include "image/archives/file_tree.hpp"
+#include "image/archives/tar.hpp"
+#include "image/roots/oci.hpp"
 
 namespace {
 

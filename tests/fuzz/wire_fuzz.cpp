@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "guest/reader.hpp"
+#include "guest/frames.hpp"
 #include "guest/wire.hpp"
 #include "guest/wire_service.hpp"
 #include "guest_input.hpp"

@@ -39,7 +39,7 @@ class CheckerTest(unittest.TestCase):
             "libfireclaw/sys/fd.hpp": HEADER + '#include "base/clock.hpp"\n',
             "libfireclaw/sys/fd.cpp": '#include "sys/fd.hpp"\n\n#include <fcntl.h>\n#include <nettle/sha2.h>\n',
             "libfireclaw/sys/fd_test.cpp": '#include "sys/fd.hpp"\n#include <doctest/doctest.h>\n',
-            "libfireclaw/core/host.cpp": '#include "fireclaw/host.hpp"\n#include "sys/fd.hpp"\n#include <fmt/format.h>\n',
+            "libfireclaw/core/host/host.cpp": '#include "fireclaw/host.hpp"\n#include "sys/fd.hpp"\n#include <fmt/format.h>\n',
             "libfireclaw/guest/wire.hpp": HEADER + "#include <cstdint>\n",
             "agent/guestd/main.cpp": '#include "guest/wire.hpp"\n#include <sys/mount.h>\n',
             "apps/fireclaw/main.cpp": '#include <CLI/CLI.hpp>\n#include "fireclaw/host.hpp"\nint x = getenv("HOME");\n',
@@ -54,11 +54,11 @@ class CheckerTest(unittest.TestCase):
     def test_net_image_guest_and_vmm_know_nothing_of_each_other(self) -> None:
         self.expect({
             "libfireclaw/net/tap.hpp": HEADER,
-            "libfireclaw/image/store.hpp": HEADER + '#include "net/tap.hpp"\n',
-            "libfireclaw/guest/session.hpp": HEADER + '#include "image/store.hpp"\n',
+            "libfireclaw/image/store/store.hpp": HEADER + '#include "net/tap.hpp"\n',
+            "libfireclaw/guest/session.hpp": HEADER + '#include "image/store/store.hpp"\n',
             "libfireclaw/vmm/driver.hpp": HEADER + '#include "guest/session.hpp"\n',
             "libfireclaw/core/vm.hpp": HEADER + '#include "vmm/driver.hpp"\n',
-        }, ("libfireclaw/image/store.hpp", 2, "room"), ("libfireclaw/guest/session.hpp", 2, "room"),
+        }, ("libfireclaw/image/store/store.hpp", 2, "room"), ("libfireclaw/guest/session.hpp", 2, "room"),
            ("libfireclaw/vmm/driver.hpp", 2, "room"))
 
     def test_the_engines_know_nothing_of_each_other(self) -> None:
@@ -74,7 +74,7 @@ class CheckerTest(unittest.TestCase):
             "include/fireclaw/exec.hpp": HEADER,
             "include/fireclaw/host.hpp": HEADER,
             "libfireclaw/guest/session.hpp": HEADER + '#include "fireclaw/exec.hpp"\n#include "fireclaw/host.hpp"\n',
-            "libfireclaw/core/host_impl.hpp": HEADER + '#include "fireclaw/host.hpp"\n',
+            "libfireclaw/core/host/impl.hpp": HEADER + '#include "fireclaw/host.hpp"\n',
         }, ("libfireclaw/guest/session.hpp", 3, "room"))
 
     def test_an_unknown_folder_is_no_room(self) -> None:

@@ -21,7 +21,7 @@ SHARED_WITH_GUESTD = {
     "guest/wire.hpp",
     "guest/wire_coding.hpp",
     "guest/wire_service.hpp",
-    "guest/reader.hpp",
+    "guest/frames.hpp",
     "guest/tree.hpp",
 }
 
@@ -38,7 +38,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     r"nftables/.*": ("libfireclaw/net",),
     r"fmt/.*": ("libfireclaw", "apps", "tests"),
     r"CLI/.*": ("apps",),
-    r"gnutls/.*": ("apps/overseer/tls_stream.cpp",),
+    r"gnutls/.*": ("apps/overseer/irc/tls_stream.cpp",),
     r"nlohmann/.*": ("apps",),
     r"pybind11/.*|Python\.h": ("bindings",),
 }

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "agents.hpp"
+#include "crew/agents.hpp"
 #include "fd.hpp"
 
 namespace fireclaw::overseer {

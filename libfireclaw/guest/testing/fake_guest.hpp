@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "base/deadline.hpp"
-#include "guest/reader.hpp"
+#include "guest/frames.hpp"
 #include "guest/wire.hpp"
 #include "sys/fd.hpp"
 #include "sys/poll.hpp"

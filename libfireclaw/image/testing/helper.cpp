@@ -14,7 +14,7 @@
 #include <string_view>
 
 #include "fireclaw/error.hpp"
-#include "image/store.hpp"
+#include "image/store/store.hpp"
 
 namespace {
 

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "image/store.hpp"
+#include "image/store/store.hpp"
 #include "image/testing/craft.hpp"
 #include "sys/poll.hpp"
 #include "sys/process.hpp"

@@ -14,9 +14,9 @@
 #include "sys/file.hpp"
 #include "sys/poll.hpp"
 #include "sys/random.hpp"
+#include "vmm/brief_pause.hpp"
 #include "vmm/firecracker/requests.hpp"
 #include "vmm/firecracker/sparse.hpp"
-#include "vmm/standstill.hpp"
 
 namespace fireclaw::vmm::firecracker {
 
@@ -127,12 +127,12 @@ std::chrono::nanoseconds FirecrackerInstance::snapshot_running(const SnapshotFil
                                                                Deadline deadline, const std::stop_token& stop) {
   require_savable(files);
   const auto go_on = [this](Deadline limit) { resume(limit); };
-  return stand_still(parts_.process, go_on, [&](Standstill& standstill) {
-    standstill.begin();
+  return stand_still(parts_.process, go_on, [&](BriefPause& brief_pause) {
+    brief_pause.begin();
     pause(deadline);
     save(files, deadline, stop, [&] {
       copy_drives();
-      standstill.end();
+      brief_pause.end();
     });
   });
 }

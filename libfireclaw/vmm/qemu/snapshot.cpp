@@ -17,10 +17,10 @@
 #include "sys/process.hpp"
 #include "sys/random.hpp"
 #include "sys/socket.hpp"
+#include "vmm/brief_pause.hpp"
 #include "vmm/qemu/argv.hpp"
 #include "vmm/qemu/console.hpp"
 #include "vmm/qemu/start.hpp"
-#include "vmm/standstill.hpp"
 
 namespace fireclaw::vmm::qemu {
 namespace {
@@ -235,17 +235,17 @@ std::chrono::nanoseconds save_running_machine(QmpClient& qmp, EngineProcess& pro
   require_absent(files.state);
   require_absent(files.memory);
   const auto resume = [&](Deadline limit) { go_on(qmp, {limit, {}}); };
-  return stand_still(process, resume, [&](Standstill& standstill) {
+  return stand_still(process, resume, [&](BriefPause& brief_pause) {
     // Stopped before, not for the last of it only: a copy of a machine whose RAM QEMU 7.2 had sent while it ran under
     // TCG was seen to crash in its kernel.
     const auto send = [&](int fd) {
-      standstill.begin();
+      brief_pause.begin();
       qmp.execute("stop", {}, wait);
       send_state(qmp, fd, true, wait);
     };
     const auto meanwhile = [&] {
       copy_drives();
-      standstill.end();
+      brief_pause.end();
     };
     save_through_stand_in(process, run_dir, log, files, wait, send, meanwhile);
   });

@@ -1,0 +1,269 @@
+#include "crew/actions.hpp"
+
+#include <algorithm>
+#include <exception>
+#include <ranges>
+
+#include <fmt/format.h>
+
+#include "fireclaw/error.hpp"
+#include "irc/text.hpp"
+
+namespace fireclaw::overseer {
+namespace {
+
+constexpr std::size_t most_listed = 20;
+constexpr std::size_t most_memory_lines = 12;
+constexpr std::size_t longest_problem = 350;
+constexpr std::size_t longest_line = 400;
+/// Of a part of a line: what an agent or a template says.
+constexpr std::size_t longest_part = 200;
+constexpr std::size_t most_channels = 10;
+constexpr std::size_t longest_channel = 50;
+
+std::string_view word_for(AgentState state) {
+  switch (state) {
+    case AgentState::Starting: return "starting";
+    case AgentState::Running: return "running";
+    case AgentState::Paused: return "paused";
+    case AgentState::Stopped: return "stopped";
+    case AgentState::Crashed: return "down";
+  }
+  return "unknown";
+}
+
+/// What an agent or a template says, as part of a line: never so much that the rest drowns.
+std::string part(std::string_view text) { return shorten(clean_line(text), longest_part); }
+
+bool has_machine(const AgentInfo& info) { return !info.vm.empty(); }
+
+std::string uptime(const AgentInfo& info) {
+  const auto up = std::chrono::system_clock::now() - info.started;
+  return human_duration(std::max(std::chrono::seconds{0}, std::chrono::duration_cast<std::chrono::seconds>(up)));
+}
+
+Outcome answer(std::string line, std::optional<AgentInfo> agent = std::nullopt) {
+  return {true, {std::move(line)}, std::move(agent)};
+}
+
+Outcome started(const AgentInfo& info) {
+  auto outcome = answer(started_line(info), info);
+  if (!info.online) {
+    outcome.lines.push_back(fmt::format("Agent \"{}\" is not on IRC yet{}{}", info.name,
+                                        info.last_error.empty() ? "" : ": ", part(info.last_error)));
+  }
+  return outcome;
+}
+
+Outcome invoke(Agents& agents, const Command& command, const std::stop_token& stop) {
+  const auto all = agents.templates();
+  if (std::ranges::find(all, command.template_name, &AgentTemplate::name) == all.end()) {
+    return {false,
+            {fmt::format("There is no template \"{}\"; !templates lists those there are", command.template_name)},
+            std::nullopt};
+  }
+  AgentConfig config;
+  config.template_name = command.template_name;
+  config.name = command.agent;
+  config.settings.model = command.model;
+  config.stop = stop;
+  return started(agents.start(config));
+}
+
+Outcome destroy(Agents& agents, const std::string& name) {
+  agents.stop(name);
+  agents.remove(name);
+  return answer(fmt::format("Agent \"{}\" destroyed; its workspace stays", name));
+}
+
+Outcome change(Agents& agents, const Command& command) {
+  AgentSettings settings;
+  const bool model = command.verb == Verb::Model;
+  (model ? settings.model : settings.persona) = command.text;
+  const auto info = agents.reload(command.agent, settings);
+  const auto what = model ? "model " + command.text : std::string{"new persona"};
+  return answer(fmt::format("Agent \"{}\": {}{}", info.name, what, has_machine(info) ? "" : ", once it is started"),
+                info);
+}
+
+Outcome list(Agents& agents) {
+  const auto all = agents.list();
+  if (all.empty()) return answer("There are no agents. !invoke <template> starts one; !templates lists the templates.");
+  Outcome outcome{true, {}, std::nullopt};
+  for (const auto& info : all) {
+    if (outcome.lines.size() == most_listed) {
+      outcome.lines.push_back(fmt::format("… and {} more; see: fireclaw agent list", all.size() - most_listed));
+      break;
+    }
+    auto line = fmt::format("{} {}", in_brief(info), word_for(info.state));
+    if (has_machine(info)) line += fmt::format(", up {}", uptime(info));
+    if (info.state == AgentState::Crashed && !info.last_error.empty()) line += ": " + part(info.last_error);
+    outcome.lines.push_back(std::move(line));
+  }
+  return outcome;
+}
+
+Outcome status(Agents& agents, const std::string& name) {
+  const auto info = agents.status(name);
+  auto line = fmt::format("{} {}", in_brief(info), word_for(info.state));
+  if (has_machine(info)) {
+    std::string channels;
+    for (const auto& channel : info.channels | std::views::take(most_channels))
+      channels += " " + shorten(clean_line(channel), longest_channel);
+    if (info.channels.size() > most_channels)
+      channels += fmt::format(" and {} more", info.channels.size() - most_channels);
+    if (info.state == AgentState::Running) line += info.online ? ", on IRC in" + channels : ", not on IRC";
+    line +=
+        fmt::format(", up {}, memory {} of {} MiB, CPU {}", uptime(info), human_bytes(info.memory_bytes),
+                    info.memory_mib, human_duration(std::chrono::duration_cast<std::chrono::seconds>(info.cpu_time)));
+  }
+  line += info.last_error.empty() ? ", no error" : ", last error: " + part(info.last_error);
+  return answer(std::move(line), info);
+}
+
+Outcome logs(Agents& agents, const Command& command) {
+  auto lines = clean_lines(agents.logs(command.agent, command.lines));
+  if (lines.empty()) return answer(fmt::format("Agent \"{}\" has written no log yet", command.agent));
+  if (lines.size() > command.lines) {
+    lines.erase(lines.begin(), lines.end() - static_cast<std::ptrdiff_t>(command.lines));
+  }
+  for (auto& line : lines) line = shorten(line, longest_line);
+  return {true, std::move(lines), std::nullopt};
+}
+
+Outcome memory(Agents& agents, const std::string& name) {
+  auto lines = clean_lines(agents.memory(name));
+  if (lines.empty()) return answer(fmt::format("Agent \"{}\" has written nothing down yet", name));
+  const auto more = lines.size() > most_memory_lines ? lines.size() - most_memory_lines : 0;
+  lines.resize(lines.size() - more);
+  for (auto& line : lines) line = shorten(line, longest_line);
+  if (more > 0) lines.push_back(fmt::format("… and {} more lines; see: fireclaw agent memory {}", more, name));
+  return {true, std::move(lines), std::nullopt};
+}
+
+Outcome templates(Agents& agents) {
+  Outcome outcome{true, {}, std::nullopt};
+  const auto all = agents.templates();
+  for (const auto& from : all) {
+    if (outcome.lines.size() == most_listed) {
+      outcome.lines.push_back(fmt::format("… and {} more; see: fireclaw agent templates", all.size() - most_listed));
+      break;
+    }
+    outcome.lines.push_back(fmt::format("{} [{}]{} {}", from.name, part(from.model), from.tools ? " with tools:" : ":",
+                                        part(from.description)));
+  }
+  return outcome;
+}
+
+Outcome save(Agents& agents, const Command& command, const std::stop_token& stop) {
+  const auto made = agents.snapshot(command.agent, command.text, stop);
+  return answer(
+      fmt::format("Agent \"{0}\" saved as {1} ({2}); fireclaw agent start --from {1} --name <new> goes on from "
+                  "there",
+                  command.agent, made.name, human_bytes(made.bytes)));
+}
+
+Outcome fork(Agents& agents, const Command& command, const std::stop_token& stop) {
+  ForkConfig config;
+  config.name = command.text;
+  config.stop = stop;
+  return started(agents.fork(command.agent, config));
+}
+
+Outcome act(Agents& agents, const Command& command, const std::stop_token& stop) {
+  switch (command.verb) {
+    case Verb::Invoke: return invoke(agents, command, stop);
+    case Verb::Destroy: return destroy(agents, command.agent);
+    case Verb::Restart: return started(agents.restart(command.agent, stop));
+    case Verb::Pause:
+      agents.pause(command.agent);
+      return answer(fmt::format("Agent \"{}\" is paused", command.agent), agents.info(command.agent));
+    case Verb::Resume:
+      agents.resume(command.agent);
+      return answer(fmt::format("Agent \"{}\" goes on", command.agent), agents.info(command.agent));
+    case Verb::Model:
+    case Verb::Persona: return change(agents, command);
+    case Verb::List: return list(agents);
+    case Verb::Status: return status(agents, command.agent);
+    case Verb::Logs: return logs(agents, command);
+    case Verb::Memory: return memory(agents, command.agent);
+    case Verb::Templates: return templates(agents);
+    case Verb::Snapshot: return save(agents, command, stop);
+    case Verb::Fork: return fork(agents, command, stop);
+    case Verb::Say:
+    case Verb::StopAll:
+    case Verb::Help:
+    case Verb::Version: break;
+  }
+  throw Error{ErrorCode::Internal, fmt::format("{} is not done here", word_of(command.verb))};
+}
+
+}  // namespace
+
+Kind kind_of(Verb verb) {
+  switch (verb) {
+    case Verb::Invoke:
+    case Verb::Destroy:
+    case Verb::Restart:
+    case Verb::Pause:
+    case Verb::Resume:
+    case Verb::Model:
+    case Verb::Persona:
+    case Verb::Snapshot:
+    case Verb::Fork:
+    case Verb::StopAll: return Kind::Change;
+    case Verb::List:
+    case Verb::Status:
+    case Verb::Logs:
+    case Verb::Memory:
+    case Verb::Templates:
+    case Verb::Say:
+    case Verb::Help:
+    case Verb::Version: break;
+  }
+  return Kind::Question;
+}
+
+Outcome carry_out(Agents& agents, const Command& command, const std::stop_token& stop) {
+  try {
+    return act(agents, command, stop);
+  } catch (const std::exception& problem) {
+    return failed(agents, command, problem);
+  }
+}
+
+Outcome failed(Agents& agents, const Command& command, const std::exception& problem) {
+  const auto* error = dynamic_cast<const Error*>(&problem);
+  if (error != nullptr && error->code() == ErrorCode::Cancelled) {
+    return {false, {fmt::format("{} was called off: the overseer ends", to_text(command))}, std::nullopt};
+  }
+  if (command.verb != Verb::Invoke && is_gone(agents, command.agent)) {
+    return {false, {fmt::format("There is no agent \"{}\"; !list shows those there are", command.agent)}, std::nullopt};
+  }
+  return {false, {fmt::format("{} failed: {}", to_text(command), to_line(problem))}, std::nullopt};
+}
+
+bool is_gone(Agents& agents, const std::string& name) {
+  try {
+    static_cast<void>(agents.info(name));
+  } catch (const Error& problem) {
+    return problem.code() == ErrorCode::NotFound;
+  } catch (const std::exception&) {
+    // Whatever is wrong with it, it is there.
+  }
+  return false;
+}
+
+std::string in_brief(const AgentInfo& info) {
+  auto text = fmt::format("{} [{}]", info.nick, part(info.model));
+  if (!info.address.empty()) text += fmt::format(" ({})", info.address);
+  return text;
+}
+
+std::string started_line(const AgentInfo& info) {
+  return fmt::format("Agent \"{}\" started: {}", info.name, in_brief(info));
+}
+
+std::string to_line(const std::exception& problem) { return shorten(clean_line(problem.what()), longest_problem); }
+
+}  // namespace fireclaw::overseer

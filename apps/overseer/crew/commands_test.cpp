@@ -1,0 +1,98 @@
+#include "crew/commands.hpp"
+
+#include <doctest/doctest.h>
+
+using namespace fireclaw::overseer;
+
+namespace {
+
+Command command(std::string_view line) {
+  const auto parsed = parse_command(line);
+  REQUIRE(parsed);
+  if (const auto* malformed = std::get_if<Malformed>(&*parsed)) FAIL(malformed->help);
+  return std::get<Command>(*parsed);
+}
+
+std::string problem(std::string_view line) {
+  const auto parsed = parse_command(line);
+  REQUIRE(parsed);
+  REQUIRE(std::holds_alternative<Malformed>(*parsed));
+  return std::get<Malformed>(*parsed).help;
+}
+
+}  // namespace
+
+TEST_CASE("an agent is invoked with a name and a model, or without") {
+  auto read = command("!invoke worker");
+  CHECK(read.verb == Verb::Invoke);
+  CHECK(read.template_name == "worker");
+  CHECK(read.agent.empty());
+  CHECK_FALSE(read.model);
+  read = command("  !INVOKE   worker  ann  --model qwen2.5:7b ");
+  CHECK(read.agent == "ann");
+  CHECK(read.model == "qwen2.5:7b");
+  CHECK(command("!invoke worker --model=m ann") == command("!invoke worker ann --model m"));
+}
+
+TEST_CASE("other commands take what they need") {
+  CHECK(command("!destroy worker").agent == "worker");
+  CHECK(command("!model worker phi4-mini").text == "phi4-mini");
+  CHECK(command("!persona worker You are  a parrot. ").text == "You are  a parrot.");
+  CHECK(command("!say worker hi there").text == "hi there");
+  CHECK(command("!logs worker").lines == default_log_lines);
+  CHECK(command("!logs worker 7").lines == 7);
+  CHECK(command("!fork worker twin").text == "twin");
+  CHECK(command("!snapshot worker").text.empty());
+  CHECK(command("!snapshot worker before-1.2").text == "before-1.2");
+  CHECK(command("!help").text.empty());
+  CHECK(command("!help !invoke").text == "!invoke");
+  for (const auto* word : {"!list", "!templates", "!stopall", "!version"}) CHECK(to_text(command(word)) == word);
+}
+
+TEST_CASE("talk is no command") {
+  for (const auto* line : {"", "hello", "!", "!!", "! list", "!?", "!1", "what about !list", "\xC3\xA9!list"}) {
+    CAPTURE(line);
+    CHECK_FALSE(parse_command(line));
+  }
+}
+
+TEST_CASE("what is wrong is said in one line with how it is done") {
+  CHECK(problem("!invoke") == "!invoke: a template's name is missing. Usage: !invoke <template> [name] [--model M]");
+  CHECK(problem("!destroy") == "!destroy: an agent's name is missing. Usage: !destroy <name>");
+  CHECK(problem("!destroy a b") == "!destroy: \"b\" is too much. Usage: !destroy <name>");
+  CHECK(problem("!model worker") == "!model: the model is missing. Usage: !model <name> <model>");
+  CHECK(problem("!say worker ") == "!say: the text is missing. Usage: !say <name> <text>");
+  CHECK(problem("!logs worker 0").find("\"0\" is no number of lines from 1 to 20") != std::string::npos);
+  CHECK(problem("!logs worker 5x").find("\"5x\"") != std::string::npos);
+  CHECK(problem("!logs worker 99999999999999999999").find("no number") != std::string::npos);
+  CHECK(problem("!destroy ../x").find("\"../x\" cannot be an agent's name") != std::string::npos);
+  CHECK(problem("!invoke worker --model").find("the model is missing") != std::string::npos);
+  CHECK(problem("!invoke worker --modell m").find("\"--modell\" is too much") != std::string::npos);
+  CHECK(problem("!invoke worker a b").find("\"b\" is too much") != std::string::npos);
+  CHECK(problem("!list all").find("\"all\" is too much") != std::string::npos);
+}
+
+TEST_CASE("a command that is nearly one is recognised") {
+  CHECK(problem("!invok worker") == "There is no command \"!invok\"; did you mean !invoke? !help lists them all.");
+  CHECK(problem("!frobnicate") == "There is no command \"!frobnicate\"; !help lists them all.");
+  CHECK(problem("!" + std::string(5000, 'x')).size() < 200);
+}
+
+TEST_CASE("help names every command and explains each") {
+  const auto all = help_for("");
+  CHECK(all.size() < 400);
+  for (int i = 0; i <= static_cast<int>(Verb::Version); ++i) {
+    const auto word = word_of(static_cast<Verb>(i));
+    CHECK(all.find(word) != std::string::npos);
+    CHECK(help_for(word).starts_with(word));
+    CHECK(help_for(word.substr(1)) == help_for(word));
+  }
+  CHECK(help_for("nothing").starts_with("There is no command \"!nothing\""));
+}
+
+TEST_CASE("a command reads back as it is written") {
+  for (const auto* line : {"!invoke worker", "!invoke worker ann --model m", "!destroy a", "!model a m",
+                           "!persona a b c", "!logs a 3", "!fork a b", "!stopall", "!help !list", "!say a b  c"}) {
+    CHECK(to_text(command(line)) == line);
+  }
+}

@@ -1,0 +1,80 @@
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "crew/actions.hpp"
+#include "crew/audit.hpp"
+#include "crew/commands.hpp"
+#include "crew/crew.hpp"
+#include "crew/supervisor.hpp"
+#include "event_loop.hpp"
+#include "log.hpp"
+#include "status/metrics.hpp"
+
+namespace fireclaw::overseer {
+
+/// Who gave a command, and where the answer goes.
+struct Asker {
+  /// nick!user@host
+  std::string source;
+  std::string account;
+  /// The channel, or the nick in private.
+  std::string reply_to;
+  /// False once that nick may be somebody else's. None: it is a channel.
+  std::shared_ptr<const bool> there = nullptr;
+};
+
+/// Sees to commands that may be carried out: has the crew do them, says "working" when that takes a while, answers,
+/// writes them down. Lives on the loop's thread; what it borrows must outlive it.
+class Desk {
+ public:
+  using Say = std::function<void(const Asker& asker, std::string_view line)>;
+  /// Passes something on to an agent on IRC; the outcome is what to answer.
+  using Deliver = std::function<Outcome(const AgentInfo& agent, const std::string& text, const Asker& asker)>;
+
+  Desk(EventLoop& loop, Agents& agents, Crew& crew, Supervisor& supervisor, Metrics& metrics, AuditLog& audit,
+       const Log& log, Say say, Deliver deliver);
+
+  void take(const Asker& asker, const Command& command);
+  /// Stops all agents, also those that are down or about to start; `done` gets what came of it.
+  void stop_all(std::function<void(Outcome)> done);
+  /// Writes something down that was not a command carried out here.
+  void write_down(const AuditEntry& entry);
+
+ private:
+  struct Task {
+    Asker asker;
+    Command command;
+    TimePoint began;
+    EventLoop::Id timer = 0;
+    /// The agent that the supervisor does not look after in the meantime; empty: none.
+    std::string held;
+  };
+  using TaskPtr = std::shared_ptr<Task>;
+
+  /// For a command that comes too late.
+  EventLoop::Task not_begun(const TaskPtr& task);
+  void run(const TaskPtr& task);
+  void change(const TaskPtr& task);
+  void pass_on(const TaskPtr& task);
+  void finish(const TaskPtr& task, const Outcome& outcome);
+
+  EventLoop& loop_;
+  Agents& agents_;
+  Crew& crew_;
+  Supervisor& supervisor_;
+  Metrics& metrics_;
+  AuditLog& audit_;
+  const Log& log_;
+  Say say_;
+  Deliver deliver_;
+  /// How often all were stopped: what was asked for before, and has not begun, starts nothing any more.
+  std::atomic<unsigned> stops_{0};
+};
+
+}  // namespace fireclaw::overseer

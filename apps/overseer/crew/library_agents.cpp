@@ -1,0 +1,55 @@
+#include "crew/library_agents.hpp"
+
+#include <utility>
+
+namespace fireclaw::overseer {
+namespace {
+
+class LibraryWatch final : public EndWatch {
+ public:
+  explicit LibraryWatch(AgentWatch watch) : watch_{std::move(watch)} {}
+  [[nodiscard]] int fd() const override { return watch_.fd(); }
+
+ private:
+  AgentWatch watch_;
+};
+
+class LibraryAgents final : public Agents {
+ public:
+  explicit LibraryAgents(const Host& host) : manager_{host} {}
+
+  std::vector<AgentTemplate> templates() override { return manager_.templates(); }
+  std::vector<AgentInfo> list() override { return manager_.list(); }
+  AgentInfo info(const std::string& name) override { return manager_.info(name); }
+  AgentInfo status(const std::string& name) override { return manager_.status(name); }
+  AgentInfo start(const AgentConfig& config) override { return manager_.start(config); }
+  AgentInfo fork(const std::string& name, const ForkConfig& config) override { return manager_.fork(name, config); }
+  SnapshotInfo snapshot(const std::string& name, const std::string& snapshot, std::stop_token stop) override {
+    return manager_.snapshot(name, snapshot, false, std::move(stop));
+  }
+  void stop(const std::string& name) override { manager_.stop(name); }
+  AgentInfo restart(const std::string& name, std::stop_token stop) override {
+    return manager_.restart(name, std::move(stop));
+  }
+  void remove(const std::string& name) override { manager_.remove(name); }
+  AgentInfo reload(const std::string& name, const AgentSettings& settings) override {
+    return manager_.reload(name, settings);
+  }
+  void pause(const std::string& name) override { manager_.pause(name); }
+  void resume(const std::string& name) override { manager_.resume(name); }
+  ReconcileReport reconcile() override { return manager_.reconcile(); }
+  std::unique_ptr<EndWatch> watch(const std::string& name) override {
+    return std::make_unique<LibraryWatch>(manager_.watch(name));
+  }
+  std::string logs(const std::string& name, std::size_t lines) override { return manager_.logs(name, lines); }
+  std::string memory(const std::string& name) override { return manager_.memory(name); }
+
+ private:
+  AgentManager manager_;
+};
+
+}  // namespace
+
+std::unique_ptr<Agents> library_agents(const Host& host) { return std::make_unique<LibraryAgents>(host); }
+
+}  // namespace fireclaw::overseer

@@ -1,0 +1,106 @@
+#include "irc/text.hpp"
+
+#include <doctest/doctest.h>
+
+#include <random>
+
+using namespace fireclaw::overseer;
+
+TEST_CASE("nothing that a terminal or an IRC client obeys stays in a line") {
+  CHECK(clean_line("a\x03"
+                   "04,07red\x03 b\x02\x1F\x16"
+                   "c") == "ared bc");
+  CHECK(clean_line("\x04"
+                   "FF0000x") == "x");
+  CHECK(clean_line("\x03,5") == ",5");
+  CHECK(clean_line("one\r\ntwo\tthree") == "one  two three");
+  CHECK(clean_line("\x1b[31mred") == "[31mred");
+  CHECK(clean_line("a\u202Eb\u2066c\uFEFF") == "abc");
+  CHECK(clean_line("a\u0085b") == "ab");
+  CHECK(clean_line("Grüße, 世界 😀") == "Grüße, 世界 😀");
+}
+
+TEST_CASE("bytes that are not UTF-8 are replaced one by one") {
+  CHECK(clean_line("a\xFFz") == "a\uFFFDz");
+  CHECK(clean_line("\xC0\x80") == "\uFFFD\uFFFD");
+  CHECK(clean_line("\xED\xA0\x80") == "\uFFFD\uFFFD\uFFFD");
+  CHECK(clean_line("\xF4\x90\x80\x80").size() == 12);
+  CHECK(clean_line("caf\xE9") == "caf\uFFFD");
+}
+
+TEST_CASE("a text becomes its lines that say something") {
+  CHECK(clean_lines("a\r\n\n  b  \nc") == std::vector<std::string>{"a", "  b", "c"});
+  CHECK(clean_lines("").empty());
+  CHECK(clean_lines("\r\n\r\n").empty());
+}
+
+TEST_CASE("a long line is cut between words, and never inside a character") {
+  CHECK(wrap("one two three", 8) == std::vector<std::string>{"one two", "three"});
+  CHECK(wrap("one two", 7) == std::vector<std::string>{"one two"});
+  CHECK(wrap("abcdefghij", 4) == std::vector<std::string>{"abcd", "efgh", "ij"});
+  CHECK(wrap("ääää", 5) == std::vector<std::string>{"ää", "ää"});
+  CHECK(wrap("😀😀", 4) == std::vector<std::string>{"😀", "😀"});
+  CHECK(wrap("   ", 4).empty());
+  CHECK(wrap("", 4).empty());
+}
+
+TEST_CASE("whatever is wrapped fits, and nothing but spaces gets lost") {
+  std::mt19937 random{7};
+  const std::vector<std::string> parts{"a", "bc", " ", "  ", "ä", "世", "😀", "longer-word"};
+  for (int round = 0; round < 500; ++round) {
+    std::string line;
+    for (int i = 0; i < 60; ++i) line += parts[random() % parts.size()];
+    const auto room = 4 + random() % 40;
+    std::string together;
+    for (const auto& piece : wrap(line, room)) {
+      REQUIRE(piece.size() <= room);
+      REQUIRE(clean_line(piece) == piece);
+      together += piece;
+    }
+    std::erase(together, ' ');
+    std::erase(line, ' ');
+    REQUIRE(together == line);
+  }
+}
+
+TEST_CASE("a text is shortened by characters") {
+  CHECK(shorten("abcdef", 4) == "abc…");
+  CHECK(shorten("abcd", 4) == "abcd");
+  CHECK(shorten("äöüß", 3) == "äö…");
+  CHECK(shorten("", 3).empty());
+}
+
+TEST_CASE("masks compare as IRC does") {
+  CHECK(matches("*!*@*", "a!b@c"));
+  CHECK(matches("Alice!*@*.example.org", "alice!x@host.EXAMPLE.org"));
+  CHECK_FALSE(matches("alice!*@example.org", "alice!x@example.org.evil"));
+  CHECK_FALSE(matches("alice!*@*", "malice!x@y"));
+  CHECK(matches("a?c", "abc"));
+  CHECK_FALSE(matches("a?c", "ac"));
+  // On most servers these are two people.
+  CHECK_FALSE(matches("x[1]*", "X{1}y"));
+  CHECK(matches("", ""));
+  CHECK_FALSE(matches("", "a"));
+  // A mask made to take for ever does not.
+  CHECK_FALSE(matches("*a*a*a*a*a*a*a*a*a*a*b", std::string(2000, 'a')));
+}
+
+TEST_CASE("names of agents are letters, digits, - and _") {
+  CHECK(is_agent_name("worker-2_b"));
+  for (const auto* name : {"", "1st", "-a", "a b", "a/b", "ä", "abcdefghijklmnopqrstuvwxyz01234"}) {
+    CHECK_FALSE(is_agent_name(name));
+  }
+}
+
+TEST_CASE("durations and sizes are said for people") {
+  using std::chrono::seconds;
+  CHECK(human_duration(seconds{59}) == "59 s");
+  CHECK(human_duration(seconds{185}) == "3 min 5 s");
+  CHECK(human_duration(seconds{7800}) == "2 h 10 min");
+  CHECK(human_duration(seconds{4 * 86400 + 3 * 3600}) == "4 d 3 h");
+  CHECK(human_bytes(512) == "512 B");
+  CHECK(human_bytes(17 << 20) == "17 MiB");
+  CHECK(human_bytes(std::uint64_t{3} << 29) == "1.5 GiB");
+  CHECK(iso_time_ms(std::chrono::system_clock::time_point{std::chrono::milliseconds{1250}}) ==
+        "1970-01-01T00:00:01.250Z");
+}

@@ -1,0 +1,288 @@
+#include "service/irc_server.hpp"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <string_view>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "event_loop.hpp"
+#include "fd.hpp"
+#include "fireclaw/error.hpp"
+#include "irc/pacing.hpp"
+#include "irc/resolver.hpp"
+
+namespace fireclaw::overseer {
+namespace {
+
+constexpr std::string_view configuration = R"(# Written by fireclaw at each start.
+[Global]
+Name = irc.fireclaw
+Info = fireclaw's private server
+AdminInfo1 = fireclaw
+MotdPhrase = People, agents and the overseer of this machine meet here.
+Listen = {}
+Ports = {}
+{}
+[Limits]
+MaxConnections = 0
+MaxConnectionsIP = 0
+MaxJoins = 50
+MaxNickLength = 30
+PingTimeout = 120
+PongTimeout = 60
+
+[Options]
+AllowRemoteOper = no
+ChrootDir =
+DNS = no
+Ident = no
+PAM = no
+
+[Channel]
+Name = #agents
+Topic = Agents
+Modes = tn
+
+[Channel]
+Name = #control
+Topic = The overseer listens here: !help
+Modes = tn
+)";
+
+/// What agents and their machines' network take without config.json's word.
+constexpr std::uint16_t default_port = 6667;
+constexpr const char* default_services[] = {"6667", "6697", "11434", "53", "53/udp"};
+
+constexpr std::chrono::milliseconds look_again{50};
+constexpr std::chrono::seconds good_life{60};
+constexpr std::chrono::seconds goodbye_limit{5};
+
+void write_private(const std::filesystem::path& path, std::string_view text) {
+  const auto beside = path.native() + ".new";
+  const Fd file{::open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600)};
+  if (!file || ::write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
+    throw Error{ErrorCode::Io, fmt::format("'{}' cannot be written: {}", beside, std::strerror(errno))};
+  }
+  std::filesystem::rename(beside, path);
+}
+
+sockaddr_in place_of(const std::string& address, std::uint16_t port) {
+  sockaddr_in place{};
+  place.sin_family = AF_INET;
+  place.sin_port = htons(port);
+  if (::inet_pton(AF_INET, address.c_str(), &place.sin_addr) != 1) {
+    throw Error{ErrorCode::InvalidArgument, fmt::format("'{}' is no IPv4 address", address)};
+  }
+  return place;
+}
+
+bool answers(const sockaddr_in& place) {
+  const Fd socket{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+  // An address that turns out not to be this machine's must not hold up the loop.
+  const timeval limit{0, 100'000};
+  return socket && ::setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) == 0 &&
+         ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&place), sizeof place) == 0;
+}
+
+/// Another server would answer in the place of ours.
+void require_free(const IrcServerOptions& options) {
+  for (const auto& address : options.addresses) {
+    const auto place = place_of(address, options.port);
+    const Fd socket{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    // With it only what listens is in the way, not connections that have just ended.
+    const int yes = 1;
+    if (socket && ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) == 0 &&
+        ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&place), sizeof place) != 0 && errno == EADDRINUSE) {
+      throw Error{
+          ErrorCode::AlreadyExists,
+          fmt::format("something else listens on {} port {}; what it is: ss -ltnp sport = :{}; Debian's own IRC "
+                      "server ends with: systemctl disable --now ngircd",
+                      address, options.port, options.port)};
+    }
+  }
+}
+
+/// The server's process, as long as it lives.
+class Server {
+ public:
+  Server(EventLoop& loop, const IrcServerOptions& options, const Notifier& notifier, const Log& log)
+      : loop_{loop},
+        options_{options},
+        notifier_{notifier},
+        log_{log},
+        config_{options.folder / "ngircd.conf"},
+        backoff_{Seconds{0.5}, Seconds{60}, 2.0, std::random_device{}()} {}
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  /// Error(AlreadyExists) if something else has the place, Error(Io).
+  void start() {
+    require_free(options_);
+    const auto program = options_.program.native();
+    const auto config = config_.native();
+    const auto parent = ::getpid();
+    began_ = EventLoop::Clock::now();
+    pid_ = ::fork();
+    if (pid_ < 0) throw Error{ErrorCode::Io, fmt::format("fork: {}", std::strerror(errno))};
+    if (pid_ == 0) {
+      sigset_t none;
+      sigemptyset(&none);
+      ::sigprocmask(SIG_SETMASK, &none, nullptr);
+      ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+      if (::getppid() != parent) ::_exit(0);
+      ::execl(program.c_str(), program.c_str(), "--nodaemon", "--config", config.c_str(), nullptr);
+      ::_exit(127);
+    }
+    ended_ = Fd{static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0))};
+    if (!ended_) throw Error{ErrorCode::Io, fmt::format("pidfd_open: {}", std::strerror(errno))};
+    watching_ = loop_.watch(ended_.get(), POLLIN, [this](short) { on_end(); });
+    look();
+  }
+
+  void stop() {
+    stopping_ = true;
+    loop_.cancel(std::exchange(timer_, 0));
+    if (pid_ <= 0) return loop_.quit();
+    ::kill(pid_, SIGTERM);
+    timer_ = loop_.after(goodbye_limit, [this] { ::kill(pid_, SIGKILL); });
+  }
+
+ private:
+  /// Says that the server is there once it is.
+  void look() {
+    timer_ = 0;
+    if (pid_ <= 0 || stopping_) return;
+    if (std::ranges::any_of(options_.addresses,
+                            [&](const auto& address) { return answers(place_of(address, options_.port)); })) {
+      log_(LogLevel::Info, fmt::format("IRC server on {} port {}", fmt::join(options_.addresses, ", "), options_.port));
+      notifier_.tell("READY=1\nSTATUS=serving");
+    } else {
+      timer_ = loop_.after(look_again, [this] { look(); });
+    }
+  }
+
+  void on_end() {
+    int status = 0;
+    ::waitpid(pid_, &status, 0);
+    pid_ = 0;
+    loop_.cancel(std::exchange(watching_, 0));
+    loop_.cancel(std::exchange(timer_, 0));
+    ended_.reset();
+    if (stopping_) return loop_.quit();
+    if (EventLoop::Clock::now() - began_ >= good_life) backoff_.reset();
+    start_later(fmt::format("the IRC server ended with {} {}", WIFSIGNALED(status) ? "signal" : "status",
+                            WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status)));
+  }
+
+  void start_later(const std::string& why) {
+    const auto wait = backoff_.next();
+    log_(LogLevel::Error, fmt::format("{}; starting it again in {:.1f} s", why, wait.count()));
+    timer_ = loop_.after(std::chrono::duration_cast<EventLoop::Clock::duration>(wait), [this] {
+      timer_ = 0;
+      try {
+        start();
+      } catch (const Error& problem) {
+        start_later(problem.what());
+      }
+    });
+  }
+
+  EventLoop& loop_;
+  const IrcServerOptions& options_;
+  const Notifier& notifier_;
+  const Log& log_;
+  std::filesystem::path config_;
+  Backoff backoff_;
+  TimePoint began_;
+  pid_t pid_ = 0;
+  Fd ended_;
+  EventLoop::Id watching_ = 0;
+  EventLoop::Id timer_ = 0;
+  bool stopping_ = false;
+};
+
+void keep_watchdog(EventLoop& loop, const Notifier& notifier) {
+  if (!notifier.watchdog()) return;
+  notifier.tell("WATCHDOG=1");
+  loop.after(*notifier.watchdog(), [&loop, &notifier] { keep_watchdog(loop, notifier); });
+}
+
+}  // namespace
+
+std::string to_ngircd_conf(const IrcServerOptions& options, bool as_root) {
+  const auto* identity = as_root ? "ServerUID = nobody\nServerGID = nogroup\n" : "";
+  return fmt::format(configuration, fmt::join(options.addresses, ","), options.port, identity);
+}
+
+std::string advice_for_agents(const std::filesystem::path& config, std::uint16_t port) {
+  using Json = nlohmann::json;
+  std::ifstream file{config};
+  const auto all = Json::parse(file, nullptr, false);
+  const auto at = [&](const char* pointer, Json otherwise) {
+    return all.is_object() ? all.value(Json::json_pointer{pointer}, std::move(otherwise)) : otherwise;
+  };
+  const auto text = std::to_string(port);
+  const auto irc_port = at("/irc/port", Json(default_port));
+  auto services = at("/network/services", Json(default_services));
+  const bool reachable =
+      std::ranges::any_of(services, [&](const Json& service) { return service == text || service == text + "/tcp"; });
+  if (irc_port == port && reachable) return {};
+  auto line = fmt::format("agents will not find this server; put into {}:", config.native());
+  if (irc_port != port) line += fmt::format(R"( "irc": {{"port": {}}})", port);
+  if (!reachable) {
+    services.push_back(text);
+    line += fmt::format(R"({} "network": {{"services": {}}})", irc_port == port ? "" : ",", services.dump());
+  }
+  return line;
+}
+
+std::filesystem::path find_ngircd() {
+  const char* path = std::getenv("PATH");
+  std::string_view folders = path == nullptr ? "" : path;
+  while (!folders.empty()) {
+    const auto folder = folders.substr(0, folders.find(':'));
+    folders.remove_prefix(std::min(folder.size() + 1, folders.size()));
+    auto program = std::filesystem::path{folder} / "ngircd";
+    if (folder.starts_with('/') && ::access(program.c_str(), X_OK) == 0) return program;
+  }
+  for (const auto* program : {"/usr/sbin/ngircd", "/usr/local/sbin/ngircd"}) {
+    if (::access(program, X_OK) == 0) return program;
+  }
+  throw Error{ErrorCode::NotFound, "ngircd is not installed; on Debian: apt-get install ngircd"};
+}
+
+int run_irc_server(const IrcServerOptions& options, Signals& signals, const Notifier& notifier, const Log& log) {
+  std::filesystem::create_directories(options.folder);
+  write_private(options.folder / "ngircd.conf", to_ngircd_conf(options, ::geteuid() == 0));
+  EventLoop loop;
+  Server server{loop, options, notifier, log};
+  signals.attach(loop, [&](int) {
+    notifier.tell("STOPPING=1");
+    server.stop();
+  });
+  server.start();
+  keep_watchdog(loop, notifier);
+  loop.run();
+  return 0;
+}
+
+}  // namespace fireclaw::overseer

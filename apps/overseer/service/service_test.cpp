@@ -1,0 +1,327 @@
+// What the overseer is to the machine it runs on: metrics, status, audit log, systemd.
+#include <doctest/doctest.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <cstring>
+#include <ctime>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include <fmt/format.h>
+
+#include "crew/audit.hpp"
+#include "fireclaw/error.hpp"
+#include "service/irc_server.hpp"
+#include "service/notifier.hpp"
+#include "service/units.hpp"
+#include "status/metrics.hpp"
+#include "status/server.hpp"
+
+using namespace fireclaw;
+using namespace fireclaw::overseer;
+
+namespace {
+
+struct Folder {
+  Folder() {
+    std::string name = std::filesystem::temp_directory_path() / "fireclaw-service-XXXXXX";
+    REQUIRE(::mkdtemp(name.data()) != nullptr);
+    path = name;
+  }
+  ~Folder() { std::filesystem::remove_all(path); }
+  std::filesystem::path path;
+};
+
+std::string content(const std::filesystem::path& path) {
+  std::ifstream file{path};
+  return {std::istreambuf_iterator<char>{file}, {}};
+}
+
+bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
+
+}  // namespace
+
+TEST_CASE("the audit log is private, one object a line, and is appended to") {
+  const Folder folder;
+  const auto path = folder.path / "audit.log";
+  AuditLog{path}.add(
+      {"alice!a@h", "alice", "#control", "!list", "done", "said \"x\"\n\xFF", std::chrono::milliseconds{7}});
+  AuditLog{path}.add({"overseer", "", "", "watch", "done", "", {}});
+  struct stat about {};
+  REQUIRE(::stat(path.c_str(), &about) == 0);
+  CHECK((about.st_mode & 0777) == 0600);
+  std::ifstream file{path};
+  std::string line;
+  std::getline(file, line);
+  const auto first = nlohmann::json::parse(line);
+  CHECK(first.at("who") == "alice!a@h");
+  CHECK(first.at("account") == "alice");
+  CHECK(first.at("detail") == "said \"x\"\n\uFFFD");
+  CHECK(first.at("took_ms") == 7);
+  std::getline(file, line);
+  CHECK(nlohmann::json::parse(line).at("command") == "watch");
+  CHECK_FALSE(std::getline(file, line));
+}
+
+TEST_CASE("a full audit log makes room") {
+  const Folder folder;
+  const auto path = folder.path / "audit.log";
+  std::ofstream{path} << std::string((8 << 20) - 10, 'x');
+  AuditLog log{path};
+  log.add({"a", "", "", "c", "done", "", {}});
+  CHECK(std::filesystem::file_size(folder.path / "audit.log.1") == (8 << 20) - 10);
+  CHECK(std::filesystem::file_size(path) < 200);
+}
+
+TEST_CASE("an audit log that is somebody else's link is not followed") {
+  const Folder folder;
+  std::filesystem::create_symlink(folder.path / "elsewhere", folder.path / "audit.log");
+  CHECK_THROWS_AS(AuditLog{folder.path / "audit.log"}, Error);
+}
+
+TEST_CASE("metrics are in Prometheus' form") {
+  Metrics metrics;
+  AgentInfo worker;
+  worker.name = "wo\"rker";
+  worker.vm = "1";
+  worker.state = AgentState::Running;
+  worker.memory_bytes = 7;
+  AgentInfo down;
+  down.state = AgentState::Crashed;
+  metrics.agents({worker, down});
+  metrics.started(std::chrono::milliseconds{700});
+  metrics.started(std::chrono::seconds{500});
+  metrics.irc(true, 3);
+  const auto text = metrics.text();
+  CHECK(has(text, "fireclaw_agents{state=\"running\"} 1\n"));
+  CHECK(has(text, "fireclaw_agents{state=\"crashed\"} 1\n"));
+  CHECK(has(text, "fireclaw_agents{state=\"paused\"} 0\n"));
+  CHECK(has(text, "fireclaw_agent_memory_bytes{agent=\"wo\\\"rker\"} 7\n"));
+  CHECK(has(text, "fireclaw_agent_start_seconds_bucket{le=\"0.5\"} 0\n"));
+  CHECK(has(text, "fireclaw_agent_start_seconds_bucket{le=\"1\"} 1\n"));
+  CHECK(has(text, "fireclaw_agent_start_seconds_bucket{le=\"+Inf\"} 2\n"));
+  CHECK(has(text, "fireclaw_overseer_irc_online 1\n"));
+  CHECK(has(text, "# TYPE fireclaw_agent_start_seconds histogram\n"));
+}
+
+TEST_CASE("pages are served over a private socket, however long its path") {
+  const Folder folder;
+  const auto deep = folder.path / std::string(120, 'd');
+  std::filesystem::create_directories(deep);
+  EventLoop loop;
+  StatusServer server{loop, {{"/status", [] {
+                                return StatusServer::Page{"application/json", std::string(100'000, 'x')};
+                              }}}};
+  server.add(listen_unix(deep / "socket"));
+  struct stat about {};
+  REQUIRE(::stat((deep / "socket").c_str(), &about) == 0);
+  CHECK((about.st_mode & 0777) == 0600);
+  std::thread client{[&] {
+    CHECK(get_unix(deep / "socket", "/status").size() == 100'000);
+    CHECK_THROWS_AS(get_unix(deep / "socket", "/other"), Error);
+    loop.post([&] { loop.quit(); });
+  }};
+  loop.run();
+  client.join();
+  CHECK_THROWS_WITH_AS(get_unix(folder.path / "none" / "socket", "/"), doctest::Contains("no overseer answers"), Error);
+}
+
+TEST_CASE("a socket takes the place of a dead one, and of nothing else") {
+  const Folder folder;
+  const auto path = folder.path / "socket";
+  { const auto dead = listen_unix(path); }
+  REQUIRE(std::filesystem::is_socket(path));
+  const auto alive = listen_unix(path);
+  CHECK_THROWS_WITH_AS(listen_unix(path), doctest::Contains("another process' socket"), Error);
+  CHECK(std::filesystem::is_socket(path));
+  const auto file = folder.path / "notes";
+  std::ofstream{file} << "mine";
+  const auto link = folder.path / "link";
+  std::filesystem::create_symlink(path, link);
+  std::filesystem::create_directory(folder.path / "folder");
+  for (const auto& other : {file, link, folder.path / "folder"}) {
+    CHECK_THROWS_WITH_AS(listen_unix(other), doctest::Contains("is no socket"), Error);
+  }
+  CHECK(content(file) == "mine");
+  CHECK(std::filesystem::is_symlink(link));
+}
+
+TEST_CASE("clients that say nothing or too much keep nobody else out") {
+  const Folder folder;
+  EventLoop loop;
+  StatusServer server{loop, {{"/", [] { return StatusServer::Page{"text/plain", "hello"}; }}}};
+  server.add(listen_unix(folder.path / "socket"));
+  std::thread client{[&] {
+    std::vector<Fd> silent;
+    for (int i = 0; i < 40; ++i) {
+      silent.emplace_back(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+      sockaddr_un address{};
+      address.sun_family = AF_UNIX;
+      std::strcpy(address.sun_path, (folder.path / "socket").c_str());
+      CHECK(::connect(silent.back().get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
+    }
+    const std::string much(100'000, 'x');
+    static_cast<void>(::send(silent.back().get(), much.data(), much.size(), MSG_NOSIGNAL));
+    CHECK(get_unix(folder.path / "socket", "/") == "hello");
+    loop.post([&] { loop.quit(); });
+  }};
+  loop.run();
+  client.join();
+}
+
+TEST_CASE("a process that has no descriptors left waits for some, and does nothing meanwhile") {
+  const Folder folder;
+  EventLoop loop;
+  StatusServer server{loop, {{"/", [] { return StatusServer::Page{"text/plain", "hello"}; }}}};
+  server.add(listen_unix(folder.path / "socket"));
+  Fd client{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+  const rlimit low{64, before.rlim_max};
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &low) == 0);
+  std::vector<Fd> all;
+  for (int fd = ::dup(0); fd >= 0; fd = ::dup(0)) all.emplace_back(fd);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::strcpy(address.sun_path, (folder.path / "socket").c_str());
+  REQUIRE(::connect(client.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
+  const std::string_view request = "GET / HTTP/1.0\r\n\r\n";
+  REQUIRE(::send(client.get(), request.data(), request.size(), MSG_NOSIGNAL) == ssize_t(request.size()));
+  const auto began = std::clock();
+  loop.after(std::chrono::milliseconds{500}, [&] {
+    CHECK(std::clock() - began < CLOCKS_PER_SEC / 10);
+    all.clear();
+  });
+  std::string answer;
+  loop.watch(client.get(), POLLIN, [&](short) {
+    char buffer[256];
+    const auto got = ::recv(client.get(), buffer, sizeof buffer, 0);
+    if (got <= 0) return loop.quit();
+    answer.append(buffer, static_cast<std::size_t>(got));
+  });
+  loop.after(std::chrono::seconds{10}, [&] { loop.quit(); });
+  loop.run();
+  CHECK(answer.ends_with("\r\n\r\nhello"));
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+}
+
+TEST_CASE("metrics are offered to this machine alone") {
+  CHECK(listen_loopback("127.0.0.1:0").get() >= 0);
+  for (const auto* address :
+       {"0.0.0.0:9464", "10.0.0.1:1", "[::]:1", "localhost:1", "127.0.0.1", "127.0.0.1:x", "127.0.0.1:70000", ""}) {
+    CAPTURE(address);
+    CHECK_THROWS_WITH_AS(listen_loopback(address), doctest::Contains("127.0.0.1:9464"), Error);
+  }
+}
+
+TEST_CASE("systemd is told over its socket, by path and by abstract name") {
+  const Folder folder;
+  for (const auto& name : {(folder.path / "notify").native(), fmt::format("@fireclaw-test-{}", ::getpid())}) {
+    const Fd socket{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::memcpy(address.sun_path, name.data(), name.size());
+    if (name[0] == '@') address.sun_path[0] = '\0';
+    const auto size = offsetof(sockaddr_un, sun_path) + name.size() + (name[0] == '/' ? 1 : 0);
+    REQUIRE(::bind(socket.get(), reinterpret_cast<sockaddr*>(&address), static_cast<socklen_t>(size)) == 0);
+    const Notifier notifier{name, "30000000"};
+    CHECK(notifier.watchdog() == std::chrono::seconds{15});
+    notifier.tell("READY=1");
+    char buffer[64];
+    const auto got = ::recv(socket.get(), buffer, sizeof buffer, MSG_DONTWAIT);
+    CHECK(std::string_view{buffer, static_cast<std::size_t>(std::max<ssize_t>(got, 0))} == "READY=1");
+  }
+  const Notifier nobody{"", ""};
+  nobody.tell("READY=1");
+  CHECK_FALSE(nobody.watchdog());
+  CHECK_THROWS_AS(Notifier("relative", ""), Error);
+}
+
+TEST_CASE("a unit file quotes what systemd would take for its own") {
+  Unit unit;
+  unit.name = "x";
+  unit.description = "a service";
+  unit.command = {"/opt/a b/program", "--home", "/srv/100%/$x\"y"};
+  unit.home = "/srv/100%/x";
+  unit.writes_to = {"/var/log/a b", "/run/100%"};
+  unit.runs_machines = true;
+  unit.after = "fireclaw-irc.service";
+  const auto text = to_unit_file(unit, false);
+  CHECK(has(text, R"(ExecStart="/opt/a b/program" "--home" "/srv/100%%/$$x\"y")"));
+  CHECK(has(text, "Type=notify\n"));
+  CHECK(has(text, "WatchdogSec=30\n"));
+  CHECK(has(text, "KillMode=process\n"));
+  CHECK(has(text, "DeviceAllow=/dev/kvm rw\n"));
+  CHECK(has(text, "ReadWritePaths=\"/srv/100%%/x\" \"-/var/log/a b\" \"-/run/100%%\"\n"));
+  CHECK(has(text, "After=network.target fireclaw-irc.service\n"));
+  CHECK(has(text, "WantedBy=multi-user.target\n"));
+  const auto user = to_unit_file(unit, true);
+  CHECK(has(user, "WantedBy=default.target\n"));
+  CHECK_FALSE(has(user, "CapabilityBoundingSet"));
+  unit.runs_machines = false;
+  CHECK_FALSE(has(to_unit_file(unit, false), "KillMode"));
+  // It sets the bridge's.
+  CHECK_FALSE(has(to_unit_file(unit, false), "ProtectKernelTunables"));
+  unit.command.emplace_back("a\nExecStartPre=/bin/evil");
+  CHECK_THROWS_AS(to_unit_file(unit, false), Error);
+}
+
+TEST_CASE("a unit file is written where it is wanted, over an older one") {
+  const Folder folder;
+  Unit unit;
+  unit.name = "fireclaw-x";
+  unit.description = "a service";
+  unit.command = {"/bin/true"};
+  unit.home = "/srv";
+  static_cast<void>(install(unit, {false, folder.path / "units", false}));
+  static_cast<void>(install(unit, {true, folder.path / "units", false}));
+  CHECK(content(folder.path / "units/fireclaw-x.service") == to_unit_file(unit, true));
+  CHECK(std::distance(std::filesystem::directory_iterator{folder.path / "units"}, {}) == 1);
+}
+
+TEST_CASE("who is not root is told what else can be installed") {
+  require_manager({false, "", true}, true);
+  require_manager({true, "", true}, false);
+  require_manager({false, "/somewhere", false}, false);
+  for (const auto& options : {InstallOptions{false, "", true}, {false, "", false}, {false, "/somewhere", true}}) {
+    CHECK_THROWS_WITH_AS(require_manager(options, false), doctest::Contains("use sudo, or --user"), Error);
+  }
+}
+
+TEST_CASE("the private server listens where it is told and gives up root's rights") {
+  IrcServerOptions options;
+  options.addresses = {"127.0.0.1", "172.16.0.1"};
+  options.port = 7000;
+  const auto text = to_ngircd_conf(options, true);
+  CHECK(has(text, "Listen = 127.0.0.1,172.16.0.1\nPorts = 7000\nServerUID = nobody\n"));
+  CHECK(has(text, "Name = #control\n"));
+  CHECK_FALSE(has(to_ngircd_conf(options, false), "ServerUID"));
+}
+
+TEST_CASE("who serves IRC on another port is told what agents must be told, and no more than that") {
+  const Folder folder;
+  const auto config = folder.path / "config.json";
+  CHECK(advice_for_agents(config, 6667).empty());
+  CHECK(advice_for_agents(config, 7000) ==
+        "agents will not find this server; put into " + config.native() +
+            R"(: "irc": {"port": 7000}, "network": {"services": ["6667","6697","11434","53","53/udp","7000"]})");
+  const auto says = [&](std::string_view text) { std::ofstream{config} << text; };
+  says(R"({"irc": {"port": 7000}})");
+  CHECK(advice_for_agents(config, 7000)
+            .ends_with(R"(config.json: "network": {"services": ["6667","6697","11434","53","53/udp","7000"]})"));
+  says(R"({"network": {"services": ["7000/tcp"]}})");
+  CHECK(advice_for_agents(config, 7000).ends_with(R"(config.json: "irc": {"port": 7000})"));
+  says(R"({"irc": {"port": 7000}, "network": {"services": ["7000", "11434"]}})");
+  CHECK(advice_for_agents(config, 7000).empty());
+  CHECK(advice_for_agents(config, 6667)
+            .find(R"("irc": {"port": 6667}, "network": {"services": ["7000","11434","6667"]})") != std::string::npos);
+  says("{ torn");
+  CHECK(advice_for_agents(config, 6667).empty());
+}

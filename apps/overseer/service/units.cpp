@@ -1,0 +1,167 @@
+#include "service/units.hpp"
+
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <system_error>
+
+#include <fmt/format.h>
+
+#include "fireclaw/error.hpp"
+
+namespace fireclaw::overseer {
+namespace {
+
+/// A word as systemd reads it in ExecStart and in paths.
+std::string quoted(const std::string& word, bool is_argument) {
+  if (word.find_first_of(std::string_view{"\n\r\0", 3}) != std::string::npos) {
+    throw Error{ErrorCode::InvalidArgument, fmt::format("'{}' cannot stand in a unit file", word)};
+  }
+  std::string out = "\"";
+  for (const char c : word) {
+    if (c == '"' || c == '\\') out += '\\';
+    if (c == '%' || (c == '$' && is_argument)) out += c;
+    out += c;
+  }
+  return out + "\"";
+}
+
+constexpr std::string_view confinement = R"(NoNewPrivileges=yes
+LockPersonality=yes
+MemoryDenyWriteExecute={}
+PrivateTmp=yes
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectSystem=strict
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+SystemCallArchitectures=native
+UMask=0077
+ReadWritePaths={}{}
+)";
+
+/// For machines: devices for KVM, vsock and taps, a bridge and firewall rules to make, IP forwarding to set.
+constexpr std::string_view for_machines = R"(DevicePolicy=closed
+DeviceAllow=/dev/kvm rw
+DeviceAllow=/dev/net/tun rw
+DeviceAllow=/dev/vhost-vsock rw
+DeviceAllow=/dev/vhost-net rw
+CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_BIND_SERVICE CAP_DAC_OVERRIDE
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK AF_VSOCK AF_PACKET
+)";
+
+/// After a reboot it is the server that makes the bridge, with its firewall and its settings below /proc/sys. ngircd is
+/// nobody's, so that ending it takes a capability.
+constexpr std::string_view for_servers = R"(PrivateDevices=yes
+ProtectKernelModules=yes
+CapabilityBoundingSet=CAP_NET_ADMIN CAP_SETUID CAP_SETGID CAP_DAC_OVERRIDE CAP_KILL
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+)";
+
+std::filesystem::path unit_folder(const InstallOptions& options) {
+  if (!options.folder.empty()) return options.folder;
+  if (!options.user) return "/etc/systemd/system";
+  if (const char* config = std::getenv("XDG_CONFIG_HOME"); config != nullptr && *config == '/') {
+    return std::filesystem::path{config} / "systemd/user";
+  }
+  const char* home = std::getenv("HOME");
+  if (home == nullptr || *home != '/') {
+    throw Error{ErrorCode::InvalidArgument, "there is no home directory; name a folder with --unit-folder"};
+  }
+  return std::filesystem::path{home} / ".config/systemd/user";
+}
+
+void systemctl(const std::vector<std::string>& words, bool user) {
+  std::vector<std::string> argv{"systemctl"};
+  if (user) argv.emplace_back("--user");
+  argv.insert(argv.end(), words.begin(), words.end());
+  std::vector<char*> pointers;
+  pointers.reserve(argv.size() + 1);
+  for (auto& word : argv) pointers.push_back(word.data());
+  pointers.push_back(nullptr);
+  pid_t pid = 0;
+  int status = ::posix_spawnp(&pid, "systemctl", nullptr, nullptr, pointers.data(), ::environ);
+  if (status != 0) {
+    throw Error{ErrorCode::NotFound,
+                fmt::format("systemctl cannot be started: {}; the unit file is written, --no-enable leaves "
+                            "it at that",
+                            std::strerror(status))};
+  }
+  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+    throw Error{ErrorCode::Io, fmt::format("systemctl {} failed; the unit file is written", fmt::join(words, " "))};
+  }
+}
+
+}  // namespace
+
+std::string to_unit_file(const Unit& unit, bool user_manager) {
+  std::string command;
+  for (const auto& word : unit.command) command += (command.empty() ? "" : " ") + quoted(word, true);
+  auto text = fmt::format("[Unit]\nDescription={}\nAfter=network.target{}{}\n", unit.description,
+                          unit.after.empty() ? "" : " ", unit.after);
+  if (!unit.after.empty()) text += fmt::format("Wants={}\n", unit.after);
+  text +=
+      fmt::format("StartLimitIntervalSec=300\nStartLimitBurst=10\n\n[Service]\nType=notify\nExecStart={}\n", command);
+  text += "Restart=on-failure\nRestartSec=2\nWatchdogSec=30\n";
+  if (unit.runs_machines) {
+    // The machines are in the service's control group and must outlive it.
+    text += "KillMode=process\nTimeoutStopSec=180\nTasksMax=infinity\n";
+  } else {
+    text += "TimeoutStopSec=20\n";
+  }
+  text += "\n";
+  if (!user_manager) {
+    // Emulation writes code and runs it.
+    std::string more;
+    // One that is not there must not keep the service from saying so itself.
+    for (const auto& folder : unit.writes_to) more += " " + quoted("-" + folder.native(), false);
+    text += fmt::format(confinement, unit.runs_machines ? "no" : "yes", quoted(unit.home.native(), false), more);
+    text += unit.runs_machines ? for_machines : for_servers;
+  } else {
+    text += "NoNewPrivileges=yes\nUMask=0077\n";
+  }
+  text += fmt::format("\n[Install]\nWantedBy={}\n", user_manager ? "default.target" : "multi-user.target");
+  return text;
+}
+
+void require_manager(const InstallOptions& options, bool as_root) {
+  if (as_root || options.user || (!options.folder.empty() && !options.enable)) return;
+  throw Error{ErrorCode::PermissionDenied,
+              "only root may install a service for the whole system; use sudo, or --user for your own service manager"};
+}
+
+std::filesystem::path install(const Unit& unit, const InstallOptions& options) {
+  require_manager(options, ::geteuid() == 0);
+  const auto folder = unit_folder(options);
+  auto path = folder / (unit.name + ".service");
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  // Beside, then over it: systemd never reads half a file.
+  const auto beside = path.native() + ".new";
+  {
+    std::ofstream file{beside, std::ios::binary | std::ios::trunc};
+    file << to_unit_file(unit, options.user);
+    file.close();
+    if (!file) throw Error{ErrorCode::Io, fmt::format("'{}' cannot be written", path.native())};
+  }
+  std::filesystem::rename(beside, path);
+  if (!options.enable) return path;
+  const auto service = unit.name + ".service";
+  systemctl({"daemon-reload"}, options.user);
+  systemctl({"enable", service}, options.user);
+  // Starting one that runs would leave it as it was.
+  systemctl({"restart", service}, options.user);
+  return path;
+}
+
+}  // namespace fireclaw::overseer

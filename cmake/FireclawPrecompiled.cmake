@@ -1,0 +1,62 @@
+# Precompiled headers: most of what a source costs to compile is the parsing of the standard library's and other libraries'
+# headers. One set for libraries and one for programs, since position independent code differs between them.
+#
+# Sources still name what they include: nothing but the compiler's time depends on this, and the preset "fuzz" builds
+# without it. ccache needs CCACHE_SLOPPINESS=pch_defines,time_macros (scripts/common.sh sets it).
+option(FIRECLAW_PRECOMPILE "Use precompiled headers" ON)
+if(FIRECLAW_FUZZ)
+  set(FIRECLAW_PRECOMPILE OFF)
+endif()
+
+set(precompiled_standard
+    <algorithm> <array> <atomic> <charconv> <chrono> <condition_variable> <cstdint> <cstring> <exception> <filesystem>
+    <functional> <map> <memory> <mutex> <optional> <ranges> <set> <span> <stdexcept> <stop_token> <string> <string_view>
+    <system_error> <thread> <tuple> <utility> <variant> <vector> <fmt/format.h>)
+
+# fireclaw_precompile_set(<name> KIND library|program [HEADERS header...] [LINKS library...] [SOURCE file])
+# The source of a program has to have what its headers refer to.
+function(fireclaw_precompile_set name)
+  if(NOT FIRECLAW_PRECOMPILE)
+    return()
+  endif()
+  cmake_parse_arguments(ARG "" "KIND;SOURCE" "HEADERS;LINKS" ${ARGN})
+  if(NOT ARG_SOURCE)
+    set(ARG_SOURCE ${PROJECT_BINARY_DIR}/${name}.cpp)
+    file(CONFIGURE OUTPUT ${ARG_SOURCE} CONTENT "int main() { return 0; }\n")
+  endif()
+  if(ARG_KIND STREQUAL program)
+    add_executable(${name} EXCLUDE_FROM_ALL ${ARG_SOURCE})
+  else()
+    add_library(${name} OBJECT EXCLUDE_FROM_ALL ${ARG_SOURCE})
+  endif()
+  target_link_libraries(${name} PRIVATE fireclaw_flags fmt::fmt ${ARG_LINKS})
+  target_precompile_headers(${name} PRIVATE ${precompiled_standard} ${ARG_HEADERS})
+  if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+    target_compile_options(${name} PRIVATE -fpch-preprocess)
+  endif()
+endfunction()
+
+# fireclaw_precompiled(<target> <set>): compiles the target with the headers of a set.
+function(fireclaw_precompiled target set)
+  if(NOT TARGET ${set})
+    return()
+  endif()
+  target_precompile_headers(${target} REUSE_FROM ${set})
+  if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+    target_compile_options(${target} PRIVATE -fpch-preprocess)
+  endif()
+endfunction()
+
+fireclaw_precompile_set(precompiled_library KIND library)
+if(FIRECLAW_PROGRAMS)
+  fireclaw_precompile_set(precompiled_app_parts KIND library HEADERS <CLI/CLI.hpp> <nlohmann/json.hpp>
+                          LINKS CLI11::CLI11 nlohmann_json::nlohmann_json)
+  fireclaw_precompile_set(precompiled_apps KIND program HEADERS <CLI/CLI.hpp> <nlohmann/json.hpp>
+                          LINKS CLI11::CLI11 nlohmann_json::nlohmann_json)
+endif()
+if(FIRECLAW_TESTS)
+  # It defines what the header only declares elsewhere.
+  set_source_files_properties(${PROJECT_SOURCE_DIR}/tests/support/main.cpp PROPERTIES SKIP_PRECOMPILE_HEADERS ON)
+  fireclaw_precompile_set(precompiled_tests KIND program HEADERS <doctest/doctest.h> LINKS doctest::doctest
+                          SOURCE ${PROJECT_SOURCE_DIR}/tests/support/main.cpp)
+endif()

@@ -1,0 +1,446 @@
+#include "core/agents/impl.hpp"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/scope.hpp"
+#include "core/agents/bot_config.hpp"
+#include "core/agents/guest.hpp"
+#include "core/agents/machine.hpp"
+#include "core/agents/resume_abandoned.hpp"
+#include "core/machines/end_run.hpp"
+#include "core/networks/connection.hpp"
+#include "fireclaw/error.hpp"
+#include "fireclaw/host.hpp"
+#include "fireclaw/workspace.hpp"
+#include "state/config.hpp"
+#include "sys/poll.hpp"
+#include "sys/process.hpp"
+#include "sys/usage.hpp"
+
+namespace fireclaw {
+namespace {
+
+/// Another process may be starting, stopping or copying the agent.
+constexpr std::chrono::minutes lock_limit{6};
+constexpr std::chrono::seconds reload_limit{20};
+
+AgentState to_state(const state::AgentRecord& record, const std::optional<state::RunRecord>& run) {
+  const bool worker_lives = record.worker && sys::is_alive(*record.worker);
+  switch (record.phase) {
+    case state::AgentPhase::Starting: return worker_lives ? AgentState::Starting : AgentState::Crashed;
+    case state::AgentPhase::Restarting:
+      if (!run) return worker_lives ? AgentState::Starting : AgentState::Crashed;
+      return run->paused ? AgentState::Paused : AgentState::Running;
+    case state::AgentPhase::Stopping:
+    case state::AgentPhase::Running:
+      // Who was told to end has ended, also before whoever told it has written that down.
+      if (!run) return record.phase == state::AgentPhase::Stopping ? AgentState::Stopped : AgentState::Crashed;
+      return run->paused ? AgentState::Paused : AgentState::Running;
+    case state::AgentPhase::Stopped: return AgentState::Stopped;
+    case state::AgentPhase::Crashed: return AgentState::Crashed;
+  }
+  throw Error{ErrorCode::Internal, "unknown phase of an agent"};
+}
+
+std::string why_crashed(const state::AgentRecord& record) {
+  if (!record.last_error.empty()) return record.last_error;
+  if (record.copy != state::CopyStage::Whole) return "its making from another agent was interrupted";
+  if (record.phase == state::AgentPhase::Starting) return "its start was interrupted";
+  if (record.phase == state::AgentPhase::Restarting) return "its restart was interrupted";
+  return "its machine ended unexpectedly";
+}
+
+AgentTemplate to_public(const state::Template& from) {
+  AgentTemplate out;
+  out.name = from.name;
+  out.description = from.text("description");
+  out.nick = from.text("nick");
+  out.model = from.text("model");
+  out.persona = from.text("persona");
+  out.trigger = from.text("trigger", "mention");
+  out.tools = from.tools();
+  out.channels = from.texts("channels");
+  const auto machine = core::agent_machine(from);
+  out.image = machine.image;
+  out.cpus = machine.cpus;
+  out.memory_mib = machine.memory_mib;
+  out.scratch_mib = machine.scratch_mib;
+  out.workspace_mib = from.number("workspace_mib", core::default_workspace_mib);
+  out.file = from.file;
+  return out;
+}
+
+/// The host as a guest on a network of this kind sees it.
+std::string host_address(const state::Config& config, NetworkMode network) {
+  if (network == NetworkMode::Nat) return state::make_network_policy(config.network).gateway.to_string();
+  return std::string{core::user_network_host};
+}
+
+/// The last `lines` of a text; all of it if `lines` is 0.
+std::string last_lines(std::string text, std::size_t lines) {
+  if (lines == 0) return text;
+  auto at = text.size();
+  if (at > 0 && text[at - 1] == '\n') --at;
+  for (; lines > 0; --lines) {
+    const auto newline = at == 0 ? std::string::npos : text.rfind('\n', at - 1);
+    if (newline == std::string::npos) return text;
+    at = newline;
+  }
+  return text.substr(at + 1);
+}
+
+/// Whether a nick is what the bot takes when its own is taken. No other is believed: it might be a person's.
+bool is_variant(std::string_view nick, std::string_view name) {
+  constexpr std::size_t most_added = 6;
+  return nick.starts_with(name) && nick.size() <= name.size() + most_added &&
+         nick.find_first_not_of("_0123456789", name.size()) == std::string_view::npos;
+}
+
+}  // namespace
+
+void core::put(AgentInfo& info, const BotStatus& status) {
+  info.online = status.online;
+  if (status.online && is_variant(status.nick, info.name)) info.nick = status.nick;
+  info.channels = status.channels;
+  info.last_error = status.last_error;
+  info.llm_errors = status.llm_errors;
+}
+
+void core::apply(state::AgentRecord& record, const AgentSettings& settings) {
+  if (settings.model) record.model = settings.model;
+  if (settings.persona) record.persona = settings.persona;
+  if (settings.trigger) record.trigger = settings.trigger;
+  if (settings.tools) record.tools = settings.tools;
+}
+
+std::string_view to_string(AgentState state) noexcept {
+  switch (state) {
+    case AgentState::Starting: return "starting";
+    case AgentState::Running: return "running";
+    case AgentState::Paused: return "paused";
+    case AgentState::Stopped: return "stopped";
+    case AgentState::Crashed: return "crashed";
+  }
+  return "unknown";
+}
+
+// The end of a machine.
+
+AgentWatch::AgentWatch(AgentWatch&& other) noexcept : fd_{std::exchange(other.fd_, -1)} {}
+AgentWatch& AgentWatch::operator=(AgentWatch&& other) noexcept {
+  std::swap(fd_, other.fd_);
+  return *this;
+}
+AgentWatch::~AgentWatch() {
+  if (fd_ >= 0) ::close(fd_);
+}
+int AgentWatch::fd() const noexcept { return fd_; }
+bool AgentWatch::ended() const { return wait(std::chrono::milliseconds{0}); }
+bool AgentWatch::wait(std::chrono::milliseconds timeout, std::stop_token stop) const {
+  return sys::wait_fd(fd_, POLLIN, Deadline::after(timeout), stop) == sys::WaitResult::Ready;
+}
+
+// What the manager knows.
+
+AgentManager::Impl::Impl(const Host& of)
+    : handle{of},
+      host{Access::impl(of)},
+      agents{host->layout.agents(), host->logger},
+      templates{host->layout.templates(), host->logger} {}
+
+sys::FileLock AgentManager::Impl::lock(const std::string& name) const {
+  auto turn = sys::FileLock::acquire(host->layout.lock("agent-" + name), sys::FileLock::Mode::Exclusive,
+                                     Deadline::after(lock_limit), fmt::format("agent '{}'", name));
+  const auto record = agents.find(name);
+  const auto run = record && !record->run.empty() ? host->runs.find(record->run) : std::nullopt;
+  if (run) core::resume_abandoned(host, *run);
+  return turn;
+}
+
+state::AgentRecord AgentManager::Impl::require(const std::string& name) const {
+  auto record = agents.find(name);
+  if (!record) throw Error{ErrorCode::NotFound, fmt::format("no agent '{}'; see: fireclaw agent list", name)};
+  return std::move(*record);
+}
+
+std::optional<state::AgentRecord> AgentManager::Impl::find_whole(const std::string& name) {
+  auto record = agents.find(name);
+  if (!record || record->copy == state::CopyStage::Whole) return record;
+  undo_copy(*record);
+  return std::nullopt;
+}
+
+state::Template AgentManager::Impl::require_template(const std::string& name) const {
+  auto found = templates.find(name);
+  if (!found) {
+    throw Error{ErrorCode::NotFound, fmt::format("no template '{}'; see: fireclaw agent templates", name)};
+  }
+  return std::move(*found);
+}
+
+std::optional<state::RunRecord> AgentManager::Impl::running(const state::AgentRecord& record) const {
+  if (record.run.empty()) return std::nullopt;
+  auto run = host->runs.find(record.run);
+  if (run && core::is_abandoned(*run)) {
+    core::try_resume_abandoned(host, *run);
+    run = host->runs.find(record.run);
+  }
+  if (!run || !state::is_running(*run)) return std::nullopt;
+  return run;
+}
+
+std::shared_ptr<VM::Impl> AgentManager::Impl::machine(const state::AgentRecord& record) {
+  const auto run = running(record);
+  if (!run) {
+    throw Error{
+        ErrorCode::InvalidState,
+        fmt::format("agent '{}' is not running; start it with: fireclaw agent restart {}", record.name, record.name)};
+  }
+  auto own = held_.with([&](const auto& held) {
+    const auto found = held.find(record.name);
+    return found != held.end() && found->second->record.id == run->id ? found->second : nullptr;
+  });
+  return own ? own : std::make_shared<VM::Impl>(host, *run);
+}
+
+std::string AgentManager::Impl::bot_json(const state::AgentRecord& record, NetworkMode network) const {
+  const auto from = require_template(record.template_name);
+  const auto config = state::read_config(host->layout.config());
+  return core::to_bot_json({record.name, from, config.irc, config.llm, record.model, record.persona, record.trigger,
+                            record.tools, host_address(config, network)});
+}
+
+AgentInfo AgentManager::Impl::describe(const state::AgentRecord& record) const {
+  AgentInfo info;
+  info.name = record.name;
+  info.template_name = record.template_name;
+  info.nick = record.name;
+  info.workspace = record.name;
+  info.started = record.started;
+  info.detached = record.detached;
+  const auto run = running(record);
+  info.state = to_state(record, run);
+  if (info.state == AgentState::Crashed) info.last_error = why_crashed(record);
+  if (info.state == AgentState::Stopped) info.last_error = record.last_error;
+  try {
+    const auto from = require_template(record.template_name);
+    info.model = record.model.value_or(from.text("model"));
+    info.trigger = record.trigger.value_or(from.text("trigger", "mention"));
+    info.tools = record.tools.value_or(from.tools());
+    const auto machine = core::agent_machine(from);
+    info.image = machine.image;
+    info.cpus = record.cpus.value_or(machine.cpus);
+    info.memory_mib = record.memory_mib.value_or(machine.memory_mib);
+  } catch (const Error& problem) {
+    if (info.last_error.empty()) info.last_error = problem.what();
+  }
+  if (!run) return info;
+  info.vm = run->id;
+  info.image = run->image;
+  info.engine = run->engine;
+  info.network = run->network;
+  if (run->nat) info.address = run->nat->address;
+  info.cpus = run->cpus;
+  info.memory_mib = run->memory_mib;
+  info.engine_pid = run->process->pid;
+  if (const auto usage = sys::usage_of(*run->process)) {
+    info.memory_bytes = usage->resident_bytes;
+    info.cpu_time = std::chrono::duration_cast<std::chrono::milliseconds>(usage->cpu_time);
+  }
+  return info;
+}
+
+AgentInfo AgentManager::Impl::ask(const state::AgentRecord& record, Deadline deadline) {
+  auto info = describe(record);
+  if (info.state != AgentState::Running) return info;
+  try {
+    core::put(info, core::bot_status(*machine(record), deadline));
+  } catch (const Error& problem) {
+    info.last_error = problem.what();
+  }
+  return info;
+}
+
+// Stopping and changing.
+
+void AgentManager::Impl::clean_up(const state::AgentRecord& record) {
+  held_.with([&](auto& held) { held.erase(record.name); });
+  if (record.run.empty()) return;
+  if (const auto run = host->runs.find(record.run)) core::end_run(*host, *run);
+}
+
+void AgentManager::Impl::undo_copy(const state::AgentRecord& record) {
+  clean_up(record);
+  if (record.copy == state::CopyStage::HasWorkspace &&
+      std::filesystem::exists(host->workspaces.directory(record.name))) {
+    Workspace::remove(handle, record.name);
+  }
+  agents.remove(record.name);
+  host->logger.warning(
+      fmt::format("the making of agent '{}' from another one was interrupted; what there was of it is "
+                  "removed",
+                  record.name));
+}
+
+void AgentManager::Impl::end(state::AgentRecord record, state::AgentPhase phase, std::chrono::milliseconds grace) {
+  if (running(record)) {
+    record.phase = phase;
+    record.worker = sys::current_process();
+    agents.put(record);
+    machine(record)->stop(grace);
+  }
+  clean_up(record);
+}
+
+void AgentManager::Impl::stop(const std::string& name, std::chrono::milliseconds grace) {
+  const auto turn = lock(name);
+  static_cast<void>(require(name));
+  auto record = find_whole(name);
+  if (!record) return;
+  end(*record, state::AgentPhase::Stopping, grace);
+  record->phase = state::AgentPhase::Stopped;
+  record->worker.reset();
+  record->run.clear();
+  record->last_error.clear();
+  agents.put(*record);
+}
+
+AgentInfo AgentManager::Impl::reload(const std::string& name, const AgentSettings& settings) {
+  const auto turn = lock(name);
+  auto record = require(name);
+  core::apply(record, settings);
+  const auto run = running(record);
+  const auto network = network_mode_from_string(run ? run->network : record.network.value_or("user"));
+  const auto text = bot_json(record, network);
+  if (run) core::configure_agent(*machine(record), text, Deadline::after(reload_limit));
+  agents.put(record);
+  return describe(record);
+}
+
+// The public class.
+
+AgentManager::AgentManager(const Host& host) : impl_{std::make_shared<Impl>(host)} {}
+
+std::vector<AgentTemplate> AgentManager::templates() const {
+  std::vector<AgentTemplate> all;
+  for (const auto& from : impl_->templates.list()) all.push_back(to_public(from));
+  return all;
+}
+
+AgentTemplate AgentManager::find_template(const std::string& name) const {
+  return to_public(impl_->require_template(name));
+}
+
+AgentInfo AgentManager::start(AgentConfig config) { return impl_->start(config); }
+AgentInfo AgentManager::fork(const std::string& name, ForkConfig config) { return impl_->fork(name, config); }
+SnapshotInfo AgentManager::snapshot(const std::string& name, const std::string& snapshot, bool replace,
+                                    std::stop_token stop) {
+  return impl_->snapshot(name, snapshot, replace, stop);
+}
+void AgentManager::stop(const std::string& name, std::chrono::milliseconds grace) { impl_->stop(name, grace); }
+
+AgentInfo AgentManager::restart(const std::string& name, std::stop_token stop) {
+  return impl_->restart(name, std::move(stop));
+}
+
+void AgentManager::remove(const std::string& name) {
+  const auto turn = impl_->lock(name);
+  static_cast<void>(impl_->require(name));
+  const auto record = impl_->find_whole(name);
+  if (!record) return;
+  if (impl_->running(*record)) {
+    throw Error{ErrorCode::InvalidState,
+                fmt::format("agent '{}' runs; stop it first: fireclaw agent stop {}", name, name)};
+  }
+  impl_->clean_up(*record);
+  impl_->agents.remove(name);
+}
+
+std::vector<AgentInfo> AgentManager::list() const {
+  std::vector<AgentInfo> all;
+  for (const auto& record : impl_->agents.list()) all.push_back(impl_->describe(record));
+  return all;
+}
+
+AgentInfo AgentManager::info(const std::string& name) const { return impl_->describe(impl_->require(name)); }
+
+AgentInfo AgentManager::status(const std::string& name, std::chrono::milliseconds timeout) {
+  return impl_->ask(impl_->require(name), Deadline::after(timeout));
+}
+
+AgentInfo AgentManager::reload(const std::string& name, const AgentSettings& settings) {
+  return impl_->reload(name, settings);
+}
+
+void AgentManager::pause(const std::string& name) {
+  const auto turn = impl_->lock(name);
+  impl_->machine(impl_->require(name))->pause(Deadline::after(reload_limit));
+}
+
+void AgentManager::resume(const std::string& name) {
+  const auto turn = impl_->lock(name);
+  impl_->machine(impl_->require(name))->resume(Deadline::after(reload_limit));
+}
+
+ReconcileReport AgentManager::reconcile() { return impl_->reconcile(); }
+
+AgentWatch AgentManager::watch(const std::string& name) const {
+  const auto run = impl_->running(impl_->require(name));
+  auto ended = run ? sys::open_pidfd(*run->process) : std::nullopt;
+  if (!ended) throw Error{ErrorCode::InvalidState, fmt::format("agent '{}' is not running", name)};
+  return AgentWatch{ended->release()};
+}
+
+std::string AgentManager::logs(const std::string& name, std::size_t lines) {
+  const auto workspace = Workspace::open(impl_->handle, impl_->require(name).name);
+  std::string text;
+  // The older part first; it is there once the log has been rotated.
+  for (const std::string_view part : {".1", ""}) {
+    try {
+      text += workspace.read_file(fmt::format("{}{}", core::agent_log, part));
+    } catch (const Error& problem) {
+      if (problem.code() != ErrorCode::NotFound) throw;
+    }
+  }
+  return last_lines(std::move(text), lines);
+}
+
+void AgentManager::follow_logs(const std::string& name, std::size_t lines, const OutputCallback& on_output,
+                               std::stop_token stop) {
+  ExecOptions tail;
+  tail.argv = {"tail", "-n", std::to_string(lines), "-F", fmt::format("{}/{}", core::agent_workspace, core::agent_log)};
+  tail.user = "root";
+  tail.stop = std::move(stop);
+  tail.on_stdout = on_output;
+  tail.on_stderr = [](std::string_view) {};
+  try {
+    impl_->machine(impl_->require(name))->start_command(std::move(tail)).wait();
+  } catch (const Error& problem) {
+    // The machine's end is the end of what can be followed.
+    if (problem.code() != ErrorCode::Guest || impl_->running(impl_->require(name))) throw;
+  }
+}
+
+std::string AgentManager::memory(const std::string& name) {
+  return Workspace::open(impl_->handle, impl_->require(name).name).read_file("MEMORY.md");
+}
+
+ExecResult AgentManager::exec(const std::string& name, ExecOptions options) {
+  return spawn(name, std::move(options)).wait();
+}
+
+Process AgentManager::spawn(const std::string& name, ExecOptions options) {
+  if (options.user.empty()) options.user = core::agent_user;
+  if (options.cwd.empty()) options.cwd = core::agent_workspace;
+  return machine(name).spawn(std::move(options));
+}
+
+VM AgentManager::machine(const std::string& name) const { return Access::vm(impl_->machine(impl_->require(name))); }
+
+}  // namespace fireclaw

@@ -1,0 +1,95 @@
+#include "core/agents/bot_config.hpp"
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include "fireclaw/error.hpp"
+
+using namespace fireclaw;
+
+namespace {
+
+state::Template a_template(const std::string& more = {}) {
+  return state::parse_template("t", R"({"nick": "t", "model": "m:7b", "persona": "You are \"t\".")" + more + "}",
+                               "/t.json");
+}
+
+json::Value made(const core::BotConfig& config) { return json::Value::parse(core::to_bot_json(config), "bot"); }
+
+core::BotConfig plain(const state::Template& from) { return {"ada", from, {}, {}, {}, {}, {}, {}, "172.16.0.1"}; }
+
+}  // namespace
+
+TEST_CASE("without any settings a bot finds IRC and LLM at the gateway") {
+  const auto from = a_template();
+  const auto value = made(plain(from));
+  CHECK(value.at("name").as_string() == "ada");
+  CHECK(value.at("nick").as_string() == "ada");
+  CHECK(value.at("server").at("host").as_string() == "172.16.0.1");
+  CHECK(value.at("llm").at("url").as_string() == "http://172.16.0.1:11434");
+  CHECK(value.at("llm").at("model").as_string() == "m:7b");
+  CHECK(value.at("persona").as_string() == "You are \"t\".");
+  CHECK(value.at("trigger").as_string() == "mention");
+  CHECK_FALSE(value.at("tools").at("enabled").as_bool());
+  CHECK(value.at("status_file").as_string() == core::bot_status_file);
+}
+
+TEST_CASE("what the template says is above config.json, and what was asked for is above both") {
+  const auto from = a_template(
+      R"(, "irc": {"port": 6697}, "llm": {"temperature": 0.5, "timeouts": {"idle_s": 5}}, "tools": {"steps": 3}, "channels": ["#x"])");
+  auto config = plain(from);
+  config.irc = json::Value::parse(R"({"host": "irc.example", "port": 7000, "tls": true})", "irc");
+  config.llm = json::Value::parse(
+      R"({"url": "https://gateway/v1", "api": "openai", "temperature": 1, "timeouts": {"total_s": 9}})", "llm");
+  config.model = "other";
+  config.trigger = "hey";
+  config.tools = false;
+  const auto value = made(config);
+  CHECK(value.at("server").at("host").as_string() == "irc.example");
+  CHECK(value.at("server").at("port").as_int() == 6697);
+  CHECK(value.at("server").at("tls").as_bool());
+  CHECK(value.at("llm").at("url").as_string() == "https://172.16.0.1/v1");
+  CHECK(value.at("llm").at("api").as_string() == "openai");
+  CHECK(value.at("llm").at("temperature").as_double() == 0.5);
+  // An object is taken whole from the one above.
+  CHECK_FALSE(value.at("llm").at("timeouts").find("total_s"));
+  CHECK(value.at("llm").at("model").as_string() == "other");
+  CHECK(value.at("trigger").as_string() == "hey");
+  CHECK_FALSE(value.at("tools").at("enabled").as_bool());
+  CHECK(value.at("tools").at("steps").as_int() == 3);
+  CHECK(value.at("channels").as_array().size() == 1);
+}
+
+TEST_CASE("only a host that is exactly 'gateway' is replaced in a URL") {
+  const auto from = a_template();
+  auto config = plain(from);
+  for (const auto& [given, expected] :
+       {std::pair{"http://gateway", "http://172.16.0.1"}, std::pair{"http://gateway:1/x", "http://172.16.0.1:1/x"},
+        std::pair{"http://gateway.example:1", "http://gateway.example:1"},
+        std::pair{"http://my-gateway/", "http://my-gateway/"}}) {
+    config.llm = json::Value::parse(fmt::format(R"({{"url": "{}"}})", given), "llm");
+    CHECK(made(config).at("llm").at("url").as_string() == expected);
+  }
+}
+
+TEST_CASE("a setting that cannot be is refused by its name") {
+  const auto from = a_template();
+  const auto problem_of = [](const core::BotConfig& config) -> std::string {
+    try {
+      static_cast<void>(core::to_bot_json(config));
+    } catch (const Error& problem) {
+      CHECK(problem.code() == ErrorCode::InvalidArgument);
+      return problem.what();
+    }
+    return {};
+  };
+  auto config = plain(from);
+  config.model = "two words";
+  CHECK(problem_of(config).starts_with("model"));
+  config = plain(from);
+  config.trigger = "";
+  CHECK(problem_of(config).starts_with("trigger"));
+  config = plain(from);
+  config.persona = std::string(20001, 'x');
+  CHECK(problem_of(config).starts_with("persona"));
+}

@@ -1,0 +1,110 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/sync.hpp"
+#include "core/agents/copy.hpp"
+#include "core/agents/guest.hpp"
+#include "core/host/impl.hpp"
+#include "core/machines/impl.hpp"
+#include "fireclaw/agent.hpp"
+#include "state/agents.hpp"
+#include "state/templates.hpp"
+#include "sys/file.hpp"
+
+namespace fireclaw {
+
+namespace core {
+
+/// What the bot says of itself.
+void put(AgentInfo& info, const BotStatus& status);
+/// What is given replaces what is recorded.
+void apply(state::AgentRecord& record, const AgentSettings& settings);
+
+}  // namespace core
+
+/// Who changes an agent holds its lock from before it reads the record until it has written what it made of it. The
+/// record says what is about to be done before it is done: whatever a killed process leaves behind, reconcile() finds.
+struct AgentManager::Impl {
+  explicit Impl(const Host& of);
+
+  AgentInfo start(const AgentConfig& config);
+  AgentInfo fork(const std::string& name, const ForkConfig& fork);
+  SnapshotInfo snapshot(const std::string& name, const std::string& wanted, bool replace, const std::stop_token& stop);
+  void stop(const std::string& name, std::chrono::milliseconds grace);
+  AgentInfo restart(const std::string& name, std::stop_token stop);
+  AgentInfo reload(const std::string& name, const AgentSettings& settings);
+
+  /// The agent's lock. Who has it finds no machine that stands still for somebody who was killed.
+  [[nodiscard]] sys::FileLock lock(const std::string& name) const;
+  /// Error(NotFound) if there is no such agent.
+  [[nodiscard]] state::AgentRecord require(const std::string& name) const;
+  /// find(), for who holds the agent's lock. A copy that was interrupted before it was whole is undone and gone.
+  std::optional<state::AgentRecord> find_whole(const std::string& name);
+  [[nodiscard]] state::Template require_template(const std::string& name) const;
+  /// The record of the agent's machine, if its engine runs. One that stands still for somebody who was killed goes on.
+  [[nodiscard]] std::optional<state::RunRecord> running(const state::AgentRecord& record) const;
+  /// A handle on the agent's machine. Error(InvalidState) unless it runs.
+  std::shared_ptr<VM::Impl> machine(const state::AgentRecord& record);
+  /// The bot's configuration for an agent on a network of this kind.
+  [[nodiscard]] std::string bot_json(const state::AgentRecord& record, NetworkMode network) const;
+  [[nodiscard]] AgentInfo describe(const state::AgentRecord& record) const;
+  /// describe(), with what the bot says of itself.
+  AgentInfo ask(const state::AgentRecord& record, Deadline deadline);
+  /// Has the agent's machine end in order, if it runs, and cleans up. The record says meanwhile that it is told to.
+  void end(state::AgentRecord record, state::AgentPhase phase, std::chrono::milliseconds grace);
+  /// Ends what is left of the agent's machine and everything that was made for it.
+  void clean_up(const state::AgentRecord& record);
+  /// Removes an agent that was to be the copy of another one, and what it was given.
+  void undo_copy(const state::AgentRecord& record);
+  ReconcileReport reconcile();
+
+  /// The same host twice: for the public classes, and its insides.
+  Host handle;
+  std::shared_ptr<Host::Impl> host;
+  state::AgentStore agents;
+  state::TemplateStore templates;
+
+ private:
+  /// Gives the copy that an agent goes on from; none: it begins with nothing but its workspace.
+  using Origin = std::function<core::AgentCopy()>;
+  /// start(), of what was saved.
+  AgentInfo start_saved(const AgentConfig& config);
+  /// What the agent's record is to be for a start; Error for what cannot be started. Changes nothing.
+  state::AgentRecord plan(const std::string& name, const AgentConfig& config, const state::Template& from,
+                          const std::optional<state::AgentRecord>& before) const;
+  /// The part of a start that is undone if it fails. The record has the settings and the network; the caller holds the
+  /// agent's lock.
+  void begin(state::AgentRecord& record, const std::optional<state::AgentRecord>& before, const AgentConfig& config,
+             const Origin& origin, std::vector<Phase>& phases);
+  void launch(state::AgentRecord& record, const AgentConfig& config, const core::AgentCopy* copy,
+              std::vector<Phase>& phases);
+  /// The part after it: waits for the agent to be on IRC.
+  AgentInfo joined(const state::AgentRecord& record, const AgentConfig& config, std::vector<Phase> phases);
+  /// Error(AlreadyExists) if there is an agent or a workspace of that name.
+  void require_new(const std::string& name);
+  /// Error(AlreadyExists) if another agent has this name but for the case of its letters, which IRC does not tell
+  /// apart.
+  void require_own_nick(const std::string& name) const;
+  /// Makes the agent's workspace unless it is there; true if it was made.
+  bool ensure_workspace(const std::string& name, std::uint64_t size_mib) const;
+  /// Puts back the record as it was before a start that failed: whoever was to run is down then, not stopped.
+  void restore(const std::optional<state::AgentRecord>& before, const std::string& name,
+               const std::string& failure) const;
+  struct Asked;
+  /// Asks all at once whether they answer.
+  void ask_all(std::vector<Asked>& all);
+  bool answers(const state::AgentRecord& record, Deadline deadline);
+  /// Cleans up an agent that was found dead.
+  void bury(state::AgentRecord record, ReconcileReport& report);
+
+  /// Machines that live no longer than this object.
+  Sync<std::map<std::string, std::shared_ptr<VM::Impl>>> held_;
+};
+
+}  // namespace fireclaw

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <memory>
+
+#include "core/host/impl.hpp"
+#include "state/runs.hpp"
+
+namespace fireclaw::core {
+
+/// Whether a machine may stand still because whoever was copying it was killed in the middle.
+bool is_abandoned(const state::RunRecord& run);
+
+/// Lets it go on if so; nothing else is touched. The caller holds the lock of the machine's agent, so that nobody
+/// begins to copy it meanwhile. What goes wrong is logged.
+void resume_abandoned(const std::shared_ptr<Host::Impl>& host, const state::RunRecord& run);
+
+/// resume_abandoned() unless somebody is busy with its agent.
+void try_resume_abandoned(const std::shared_ptr<Host::Impl>& host, const state::RunRecord& run);
+
+/// The same for every agent's machine.
+void resume_all_abandoned(const std::shared_ptr<Host::Impl>& host);
+
+}  // namespace fireclaw::core

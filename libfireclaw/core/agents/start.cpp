@@ -1,0 +1,373 @@
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/scope.hpp"
+#include "core/agents/copy.hpp"
+#include "core/agents/guest.hpp"
+#include "core/agents/impl.hpp"
+#include "core/agents/machine.hpp"
+#include "core/machines/snapshots.hpp"
+#include "fireclaw/error.hpp"
+#include "fireclaw/network.hpp"
+#include "fireclaw/workspace.hpp"
+#include "sys/process.hpp"
+
+namespace fireclaw {
+namespace {
+
+/// Saving a machine of many GiB on a slow disk. The agent's lock is waited for longer than this and going on take.
+constexpr std::chrono::minutes copy_limit{3};
+/// What an agent that is started again has to say goodbye.
+constexpr std::chrono::milliseconds quit_limit{2000};
+constexpr std::uint64_t mib = std::uint64_t{1} << 20;
+
+NatOptions nat_options(const state::AgentRecord& record, const state::Template& from) {
+  NatOptions options;
+  options.egress = egress_from_string(from.text("egress", "internet"));
+  options.allow = from.texts("allow");
+  if (record.publishes) options.publish = from.texts("publish");
+  return options;
+}
+
+/// The machine of an agent: its kind's, with what was asked for beyond.
+VMConfig vm_config(const state::AgentRecord& record, const state::Template& from, const AgentConfig& config) {
+  auto vm = core::agent_machine(from);
+  if (record.cpus) vm.cpus = *record.cpus;
+  if (record.memory_mib) vm.memory_mib = *record.memory_mib;
+  vm.network = network_mode_from_string(*record.network);
+  vm.nat = nat_options(record, from);
+  vm.hostname = record.name;
+  std::ranges::replace(vm.hostname, '_', '-');
+  vm.workspace = record.name;
+  vm.start = config.start;
+  vm.detached = config.detached;
+  vm.start_timeout = config.start_timeout;
+  vm.stop = config.stop;
+  return vm;
+}
+
+Error name_taken(const std::string& name) {
+  return Error{ErrorCode::AlreadyExists,
+               fmt::format("there is an agent '{0}' already; choose another name, or remove that one: fireclaw agent "
+                           "remove {0}",
+                           name)};
+}
+
+/// "worker-20261122-143007"
+std::string snapshot_name(const std::string& agent) {
+  const auto now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+  std::tm time{};
+  ::gmtime_r(&now, &time);
+  return fmt::format("{}-{:04}{:02}{:02}-{:02}{:02}{:02}", agent, time.tm_year + 1900, time.tm_mon + 1, time.tm_mday,
+                     time.tm_hour, time.tm_min, time.tm_sec);
+}
+
+}  // namespace
+
+bool AgentManager::Impl::ensure_workspace(const std::string& name, std::uint64_t size_mib) const {
+  try {
+    static_cast<void>(Workspace::open(handle, name));
+    return false;
+  } catch (const Error& problem) {
+    if (problem.code() != ErrorCode::NotFound) throw;
+  }
+  WorkspaceConfig config;
+  config.name = name;
+  config.size_mib = size_mib;
+  Workspace::create(handle, config);
+  return true;
+}
+
+void AgentManager::Impl::launch(state::AgentRecord& record, const AgentConfig& config, const core::AgentCopy* copy,
+                                std::vector<Phase>& phases) {
+  const auto deadline = Deadline::after(config.start_timeout);
+  auto vm = vm_config(record, require_template(record.template_name), config);
+  core::Purpose purpose;
+  if (copy != nullptr) {
+    vm.scratch_mib = static_cast<unsigned>(copy->record.agent->scratch_bytes / mib);
+    purpose.continues = copy->continuation();
+    purpose.prepared = copy->record.key.prepared;
+  } else {
+    purpose = core::agent_purpose(deadline, config.stop);
+    if (vm.start == StartMode::PreferSnapshot) core::ensure_agent_snapshot(host, vm, purpose);
+  }
+  purpose.agent = record.name;
+
+  const auto began = std::chrono::steady_clock::now();
+  auto machine = std::make_shared<VM::Impl>(host, vm, purpose);
+  record.run = machine->record.id;
+  agents.put(record);
+  ScopeGuard undo{[&] { machine->kill(); }};
+  machine->start();
+  const auto text = bot_json(record, vm.network);
+  if (copy != nullptr) {
+    core::rename_agent(*machine, text, deadline, config.stop);
+  } else {
+    core::configure_agent(*machine, text, deadline);
+  }
+  phases.insert(phases.end(), machine->phases.begin(), machine->phases.end());
+  phases.push_back({"start", std::chrono::steady_clock::now() - began});
+  record.phase = state::AgentPhase::Running;
+  record.copy = state::CopyStage::Whole;
+  record.worker.reset();
+  record.started = std::chrono::system_clock::now();
+  agents.put(record);
+  undo.release();
+  if (!config.detached) {
+    held_.with([&](auto& held) { held.insert_or_assign(record.name, machine); });
+  }
+}
+
+void AgentManager::Impl::restore(const std::optional<state::AgentRecord>& before, const std::string& name,
+                                 const std::string& failure) const {
+  if (!before) return agents.remove(name);
+  auto after = *before;
+  after.run.clear();
+  after.worker.reset();
+  const bool was_ended = after.phase == state::AgentPhase::Stopped || after.phase == state::AgentPhase::Stopping;
+  after.phase = was_ended ? state::AgentPhase::Stopped : state::AgentPhase::Crashed;
+  after.last_error = failure;
+  agents.put(after);
+}
+
+void AgentManager::Impl::begin(state::AgentRecord& record, const std::optional<state::AgentRecord>& before,
+                               const AgentConfig& config, const Origin& origin, std::vector<Phase>& phases) {
+  const auto from = require_template(record.template_name);
+  record.detached = config.detached;
+  record.run.clear();
+  record.last_error.clear();
+  record.phase = state::AgentPhase::Starting;
+  record.copy = origin ? state::CopyStage::Begun : state::CopyStage::Whole;
+  record.worker = sys::current_process();
+  // Refuses impossible settings before anything is made.
+  static_cast<void>(bot_json(record, network_mode_from_string(*record.network)));
+
+  std::string failure = "its start failed";
+  Rollback undo;
+  undo.push([&] { restore(before, record.name, failure); });
+  agents.put(record);
+  try {
+    std::optional<core::AgentCopy> copy;
+    bool made = true;
+    if (origin) {
+      copy.emplace(origin());
+      core::give_workspace(*host, *copy, record.name);
+      record.copy = state::CopyStage::HasWorkspace;
+    } else {
+      made = ensure_workspace(record.name, from.number("workspace_mib", core::default_workspace_mib));
+    }
+    if (made) undo.push([&] { Workspace::remove(handle, record.name); });
+    if (copy) agents.put(record);
+    launch(record, config, copy ? &*copy : nullptr, phases);
+  } catch (Error& problem) {
+    problem.add_context(fmt::format("start agent '{}'", record.name));
+    failure = problem.what();
+    throw;
+  }
+  undo.commit();
+}
+
+AgentInfo AgentManager::Impl::joined(const state::AgentRecord& record, const AgentConfig& config,
+                                     std::vector<Phase> phases) {
+  auto info = describe(record);
+  if (config.join_timeout.count() != 0) {
+    const auto began = std::chrono::steady_clock::now();
+    try {
+      core::put(info, core::await_online(*machine(record), Deadline::after(config.join_timeout), config.stop));
+    } catch (const Error& problem) {
+      info.last_error = problem.what();
+    }
+    phases.push_back({"join", std::chrono::steady_clock::now() - began});
+  }
+  info.phases = std::move(phases);
+  return info;
+}
+
+state::AgentRecord AgentManager::Impl::plan(const std::string& name, const AgentConfig& config,
+                                            const state::Template& from,
+                                            const std::optional<state::AgentRecord>& before) const {
+  state::AgentRecord record;
+  if (before && before->template_name == config.template_name) record = *before;
+  record.name = name;
+  record.template_name = config.template_name;
+  core::apply(record, config.settings);
+  if (config.cpus) record.cpus = config.cpus;
+  if (config.memory_mib) record.memory_mib = config.memory_mib;
+  const auto wanted = from.text("network");
+  const auto network =
+      config.network.value_or(wanted.empty() ? Network::best_mode(handle, core::agent_machine(from).image).mode
+                                             : network_mode_from_string(wanted));
+  if (network == NetworkMode::None) {
+    throw Error{ErrorCode::InvalidArgument, "an agent needs a network to reach IRC and its LLM: use nat or user"};
+  }
+  record.network = std::string{to_string(network)};
+  return record;
+}
+
+AgentInfo AgentManager::Impl::start(const AgentConfig& config) {
+  if (!config.snapshot.empty()) return start_saved(config);
+  const auto from = require_template(config.template_name);
+  const auto name = config.name.empty() ? from.text("nick") : config.name;
+  static_cast<void>(agents.find(name));  // refuses what cannot be a name
+  state::AgentRecord record;
+  std::vector<Phase> phases;
+  {
+    const auto turn = lock(name);
+    const auto before = find_whole(name);
+    if (before && running(*before)) {
+      throw Error{ErrorCode::AlreadyExists,
+                  fmt::format("agent '{}' runs already; give another one its own name with --name, or: fireclaw agent "
+                              "restart {}",
+                              name, name)};
+    }
+    before ? clean_up(*before) : require_own_nick(name);
+    record = plan(name, config, from, before);
+    begin(record, before, config, {}, phases);
+  }
+  return joined(record, config, std::move(phases));
+}
+
+AgentInfo AgentManager::Impl::restart(const std::string& name, std::stop_token stop) {
+  AgentConfig config;
+  config.name = name;
+  config.stop = std::move(stop);
+  state::AgentRecord record;
+  std::vector<Phase> phases;
+  {
+    // One turn for both: in between it is neither stopped nor down, and nobody takes it for that.
+    const auto turn = lock(name);
+    static_cast<void>(require(name));
+    const auto before = find_whole(name);
+    if (!before) {
+      throw Error{ErrorCode::NotFound,
+                  fmt::format("the making of agent '{}' from another one was interrupted; what there was of it is "
+                              "removed",
+                              name)};
+    }
+    config.template_name = before->template_name;
+    if (before->network) config.network = network_mode_from_string(*before->network);
+    // What cannot be started is not ended either.
+    record = plan(name, config, require_template(before->template_name), before);
+    static_cast<void>(bot_json(record, network_mode_from_string(*record.network)));
+    end(*before, state::AgentPhase::Restarting, quit_limit);
+    begin(record, before, config, {}, phases);
+  }
+  return joined(record, config, std::move(phases));
+}
+
+void AgentManager::Impl::require_own_nick(const std::string& name) const {
+  const auto fold = [](std::string text) {
+    for (auto& letter : text) {
+      if (letter >= 'A' && letter <= 'Z') letter = static_cast<char>(letter - 'A' + 'a');
+    }
+    return text;
+  };
+  for (const auto& other : agents.list()) {
+    if (other.name == name || fold(other.name) != fold(name)) continue;
+    throw Error{ErrorCode::AlreadyExists,
+                fmt::format("there is an agent '{}' already, and on IRC '{}' is the same name; choose another one",
+                            other.name, name)};
+  }
+}
+
+void AgentManager::Impl::require_new(const std::string& name) {
+  if (find_whole(name)) throw name_taken(name);
+  require_own_nick(name);
+  core::require_no_workspace(*host, name);
+}
+
+AgentInfo AgentManager::Impl::start_saved(const AgentConfig& config) {
+  auto copy = core::open_copy(*host, config.snapshot);
+  auto record = copy.record.agent->agent;
+  if (!config.template_name.empty() && config.template_name != record.template_name) {
+    throw Error{ErrorCode::InvalidArgument, fmt::format("snapshot '{}' is of an agent of template '{}', not '{}'",
+                                                        config.snapshot, record.template_name, config.template_name)};
+  }
+  if (config.cpus || config.memory_mib || config.start == StartMode::Cold) {
+    throw Error{
+        ErrorCode::InvalidArgument,
+        fmt::format("an agent goes on from snapshot '{}' with the machine that it had: neither its CPUs nor its "
+                    "memory can be chosen, and it cannot boot",
+                    config.snapshot)};
+  }
+  if (!config.name.empty() && config.name != record.name) {
+    record.name = config.name;
+    record.publishes = false;
+  }
+  static_cast<void>(agents.find(record.name));  // refuses what cannot be a name
+  core::apply(record, config.settings);
+  if (config.network) record.network = std::string{to_string(*config.network)};
+  if (network_mode_from_string(*record.network) == NetworkMode::None) {
+    throw Error{ErrorCode::InvalidArgument, "an agent needs a network to reach IRC and its LLM: use nat or user"};
+  }
+  std::vector<Phase> phases;
+  {
+    const auto turn = lock(record.name);
+    require_new(record.name);
+    begin(
+        record, std::nullopt, config, [&] { return std::move(copy); }, phases);
+  }
+  return joined(record, config, std::move(phases));
+}
+
+AgentInfo AgentManager::Impl::fork(const std::string& name, const ForkConfig& fork) {
+  static_cast<void>(agents.find(fork.name));  // refuses what cannot be a name
+  if (fork.name == name) throw name_taken(name);
+  AgentConfig config;
+  config.detached = fork.detached;
+  config.start_timeout = fork.start_timeout;
+  config.join_timeout = fork.join_timeout;
+  config.stop = fork.stop;
+  state::AgentRecord record;
+  std::vector<Phase> phases;
+  {
+    // Both, and always in the same order: two forks the other way round must not wait for each other.
+    std::optional<sys::FileLock> one{lock(std::min(name, fork.name))};
+    std::optional<sys::FileLock> other{lock(std::max(name, fork.name))};
+    auto& lock_of_first = name < fork.name ? one : other;
+    const auto first = require(name);
+    require_new(fork.name);
+    auto source = machine(first);
+    record = first;
+    record.name = fork.name;
+    record.publishes = false;
+    record.started = {};
+    core::apply(record, fork.settings);
+    const auto copied = [&] {
+      const auto began = std::chrono::steady_clock::now();
+      auto copy = core::copy_agent(*source, first, "fork-" + fork.name, Deadline::after(copy_limit), fork.stop);
+      lock_of_first.reset();
+      source.reset();
+      phases.push_back({"copy", std::chrono::steady_clock::now() - began});
+      phases.push_back({"pause", copy.stood_still});
+      return copy;
+    };
+    begin(record, std::nullopt, config, copied, phases);
+  }
+  return joined(record, config, std::move(phases));
+}
+
+SnapshotInfo AgentManager::Impl::snapshot(const std::string& name, const std::string& wanted, bool replace,
+                                          const std::stop_token& stop) {
+  const auto snapshot = wanted.empty() ? snapshot_name(name) : wanted;
+  image::check_name(snapshot, "a snapshot");
+  const auto turn = lock(name);
+  const auto record = require(name);
+  const auto source = machine(record);
+  const auto refuse_taken = [&] {
+    if (!replace && host->snapshots.find(snapshot)) {
+      throw Error{
+          ErrorCode::AlreadyExists,
+          fmt::format("there is a snapshot named '{0}'; remove it with: fireclaw snapshot remove {0}", snapshot)};
+    }
+  };
+  refuse_taken();
+  auto copy = core::copy_agent(*source, record, snapshot, Deadline::after(copy_limit), stop);
+  refuse_taken();
+  const auto published = host->snapshots.publish(std::move(*copy.draft), std::move(copy.record), replace);
+  return core::describe(*host, published);
+}
+
+}  // namespace fireclaw

@@ -1,0 +1,113 @@
+#include "core/host/engines.hpp"
+
+#include <doctest/doctest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "fireclaw/error.hpp"
+#include "state/config.hpp"
+#include "sys/file.hpp"
+
+using namespace fireclaw;
+
+namespace {
+
+struct Fixture {
+  sys::TempDir folder{std::filesystem::temp_directory_path(), "engines-test-"};
+  std::filesystem::path program = folder.path() / "engine";
+  image::Entry image;
+  state::Config config;
+
+  Fixture() {
+    write_program("#!/bin/sh\nexit 0\n");
+    image.manifest.name = "busybox";
+    image.manifest.kernel.release = "6.1.0";
+    image.manifest.kernel.sha256 = "kernel-a";
+    config.set_up_by = "0.1.0";
+  }
+
+  void write_program(const std::string& text) const {
+    std::ofstream{program} << text;
+    std::filesystem::permissions(program, std::filesystem::perms::owner_all);
+  }
+
+  void seen(const std::string& engine, bool works, const std::string& kernel = "kernel-a") {
+    EngineVerdict verdict;
+    verdict.engine = engine;
+    verdict.binary = program;
+    verdict.version = "7.2.0";
+    verdict.kernel_sha256 = kernel;
+    verdict.works = works;
+    if (!works) verdict.reason = "the kernel did not come up within 12 s";
+    state::put_verdict(config, state::stamp(verdict));
+  }
+
+  [[nodiscard]] Host::Impl host(Engine choice = Engine::Auto) const {
+    HostOptions options;
+    options.home = folder.path() / "home";
+    options.engine = choice;
+    sys::make_directories(options.home);
+    state::write_config(options.home / "config.json", config);
+    return Host::Impl{options};
+  }
+
+  [[nodiscard]] std::string refusal(Engine choice = Engine::Auto) const {
+    try {
+      core::choose_engine(host(choice), image);
+    } catch (const Error& error) {
+      CHECK(error.code() == ErrorCode::InvalidState);
+      return error.what();
+    }
+    FAIL("an engine was chosen");
+    return {};
+  }
+};
+
+}  // namespace
+
+TEST_CASE_FIXTURE(Fixture, "the best engine that was seen to boot the kernel is chosen") {
+  seen("qemu-tcg", true);
+  CHECK(core::choose_engine(host(), image).engine == "qemu-tcg");
+  seen("qemu-kvm", true);
+  CHECK(core::choose_engine(host(), image).engine == "qemu-kvm");
+  seen("firecracker", true);
+  CHECK(core::choose_engine(host(), image).engine == "firecracker");
+  seen("firecracker", false);
+  CHECK(core::choose_engine(host(), image).engine == "qemu-kvm");
+}
+
+TEST_CASE_FIXTURE(Fixture, "a named engine is chosen, or refused with why it does not work") {
+  seen("qemu-kvm", false);
+  seen("qemu-tcg", true);
+  CHECK(core::choose_engine(host(Engine::Qemu), image).engine == "qemu-tcg");
+  CHECK(core::choose_engine(host(Engine::QemuTcg), image).engine == "qemu-tcg");
+  CHECK(refusal(Engine::QemuKvm).find("did not come up") != std::string::npos);
+  CHECK(refusal(Engine::Firecracker).find("fireclaw setup") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(Fixture, "what was seen with one kernel says nothing of another") {
+  seen("qemu-tcg", true, "kernel-b");
+  CHECK(refusal().find("6.1.0") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(Fixture, "an engine whose program was exchanged must be tried again") {
+  seen("qemu-tcg", true);
+  write_program("#!/bin/sh\nexit 1 # another\n");
+  CHECK(refusal().find("has changed since") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(Fixture, "before any setup, the refusal says what to do") {
+  config = {};
+  CHECK(refusal().find("fireclaw setup") != std::string::npos);
+}
+
+TEST_CASE("engines and network modes are known by their names") {
+  for (const auto engine : {Engine::Auto, Engine::Firecracker, Engine::Qemu, Engine::QemuKvm, Engine::QemuTcg}) {
+    CHECK(engine_from_string(to_string(engine)) == engine);
+  }
+  CHECK(network_mode_from_string("user") == NetworkMode::User);
+  CHECK_THROWS_WITH_AS(engine_from_string("steam"),
+                       "'steam' is no engine; use one of: auto, firecracker, qemu, qemu-kvm, qemu-tcg", Error);
+}

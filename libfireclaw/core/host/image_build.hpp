@@ -1,0 +1,24 @@
+#pragma once
+
+#include <string>
+
+#include "core/host/impl.hpp"
+#include "fireclaw/image.hpp"
+#include "image/store/store.hpp"
+
+namespace fireclaw::core {
+
+/// What an image's manifest says of the guestd in it: this library's version and the program's digest.
+std::string guestd_version(const Host::Impl& host);
+
+/// Whether an image of one of fireclaw's own recipes is what this installation would build. `recipe`: see
+/// image::Manifest::recipe.
+bool is_current(const Host::Impl& host, const image::Entry& image, const std::string& recipe);
+
+/// How images are built here: with this installation's guestd and the host's tools.
+image::BuildOptions build_options(const Host::Impl& host);
+
+/// Builds an image with this installation's guestd.
+image::Entry build_image(Host::Impl& host, const ImageConfig& config);
+
+}  // namespace fireclaw::core

@@ -1,0 +1,102 @@
+#include "core/host/launch_plan.hpp"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+#include <fmt/format.h>
+
+#include "core/host/image_build.hpp"
+#include "fireclaw/error.hpp"
+#include "sys/random.hpp"
+
+namespace fireclaw::core {
+namespace {
+
+constexpr unsigned min_memory_mib = 32;
+constexpr unsigned max_memory_mib = 1'048'576;
+
+vmm::KernelFormat to_vmm(image::KernelFormat format) {
+  switch (format) {
+    case image::KernelFormat::Elf: return vmm::KernelFormat::Elf;
+    case image::KernelFormat::BzImage: return vmm::KernelFormat::BzImage;
+  }
+  throw Error{ErrorCode::Internal, "unknown kernel format"};
+}
+
+vmm::VirtioBus to_vmm(image::VirtioBus bus) {
+  switch (bus) {
+    case image::VirtioBus::Mmio: return vmm::VirtioBus::Mmio;
+    case image::VirtioBus::Pci: return vmm::VirtioBus::Pci;
+  }
+  throw Error{ErrorCode::Internal, "unknown virtio bus"};
+}
+
+/// The image's kernel in a form that the engine takes.
+vmm::Kernel kernel_for(const Host::Impl& host, const image::Entry& image, const vmm::Capabilities& capabilities) {
+  vmm::Kernel kernel{image.kernel(), to_vmm(image.manifest.kernel.format), to_vmm(image.manifest.kernel.bus)};
+  if (kernel.format == vmm::KernelFormat::BzImage && !capabilities.bzimage_mmio) {
+    kernel.file = host.images.ensure_vmlinux(image, build_options(host));
+    kernel.format = vmm::KernelFormat::Elf;
+  }
+  return kernel;
+}
+
+}  // namespace
+
+void check_shape(const Shape& shape, const vmm::Capabilities& capabilities, const std::string& engine) {
+  if (shape.cpus < 1 || shape.cpus > capabilities.max_vcpus) {
+    throw Error{ErrorCode::InvalidArgument,
+                fmt::format("{} CPUs: {} takes 1 to {}", shape.cpus, engine, capabilities.max_vcpus)};
+  }
+  if (shape.memory_mib < min_memory_mib || shape.memory_mib > max_memory_mib) {
+    throw Error{ErrorCode::InvalidArgument, fmt::format("{} MiB of memory: {} to {} are possible", shape.memory_mib,
+                                                        min_memory_mib, max_memory_mib)};
+  }
+}
+
+vmm::LaunchSpec make_launch_spec(const Host::Impl& host, const image::Entry& image, const Shape& shape,
+                                 const std::string& id, bool die_with_parent, const vmm::Capabilities& capabilities) {
+  vmm::LaunchSpec spec;
+  spec.id = id;
+  spec.run_dir = host.runs.directory(id);
+  spec.kernel = kernel_for(host, image, capabilities);
+  spec.initramfs = image.initramfs();
+  spec.cmdline = fmt::format("fireclaw.rootfs={}", image.manifest.rootfs_type);
+  spec.drives.push_back({"rootfs", image.rootfs(), true});
+  spec.vcpus = shape.cpus;
+  spec.memory_mib = shape.memory_mib;
+  spec.die_with_parent = die_with_parent;
+  return spec;
+}
+
+state::SnapshotKey make_key(const vmm::Driver& driver, const image::Entry& image, const Shape& shape) {
+  state::SnapshotKey key;
+  key.engine_identity = driver.snapshot_identity();
+  key.image_digest = image.manifest.digest;
+  key.cpus = shape.cpus;
+  key.memory_mib = shape.memory_mib;
+  key.network = shape.nic ? "nic" : "none";
+  return key;
+}
+
+guest::Identity make_identity(const std::string& hostname) {
+  guest::Identity identity;
+  identity.hostname = hostname;
+  identity.machine_id = sys::random_hex(16);
+  sys::random_bytes(identity.entropy);
+  return identity;
+}
+
+void check_hostname(std::string_view name) {
+  const auto fits = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-';
+  };
+  if (name.empty() || name.size() > 63 || name.front() == '-' || name.back() == '-' ||
+      !std::ranges::all_of(name, fits)) {
+    throw Error{ErrorCode::InvalidArgument,
+                fmt::format("'{}' is no host name: use 1 to 63 letters, digits and inner hyphens", name)};
+  }
+}
+
+}  // namespace fireclaw::core

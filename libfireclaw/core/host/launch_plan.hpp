@@ -1,0 +1,40 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "core/host/impl.hpp"
+#include "fireclaw/vm.hpp"
+#include "guest/session.hpp"
+#include "image/store/store.hpp"
+#include "state/snapshots.hpp"
+#include "vmm/driver.hpp"
+
+namespace fireclaw::core {
+
+/// What of a machine a snapshot is bound to, beside engine and image.
+struct Shape {
+  unsigned cpus = 1;
+  unsigned memory_mib = 128;
+  /// Has a network device. What that leads to is no part of the machine.
+  bool nic = false;
+
+  bool operator==(const Shape&) const = default;
+};
+
+/// Error(InvalidArgument) naming the limit, or Error(Unsupported) if the engine cannot do it.
+void check_shape(const Shape& shape, const vmm::Capabilities& capabilities, const std::string& engine);
+
+/// The machine that runs `image` under `host`'s runs/<id>, on an engine with these capabilities.
+vmm::LaunchSpec make_launch_spec(const Host::Impl& host, const image::Entry& image, const Shape& shape,
+                                 const std::string& id, bool die_with_parent, const vmm::Capabilities& capabilities);
+
+state::SnapshotKey make_key(const vmm::Driver& driver, const image::Entry& image, const Shape& shape);
+
+/// A fresh identity, but for what a network device would be told.
+guest::Identity make_identity(const std::string& hostname);
+
+/// Error(InvalidArgument) unless `name` is an RFC 1123 label.
+void check_hostname(std::string_view name);
+
+}  // namespace fireclaw::core

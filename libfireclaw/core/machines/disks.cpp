@@ -1,0 +1,168 @@
+#include "core/machines/disks.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "fireclaw/error.hpp"
+#include "image/disks/ext4.hpp"
+#include "sys/fd.hpp"
+#include "sys/file.hpp"
+
+namespace fireclaw::core {
+namespace {
+
+constexpr std::uint64_t mib = std::uint64_t{1} << 20;
+constexpr unsigned min_scratch_mib = 8;
+constexpr unsigned max_scratch_mib = 1U << 20;
+constexpr std::size_t longest_target = 1024;
+constexpr std::string_view workspace_target = "/workspace";
+constexpr std::string_view scratch_file = "scratch.img";
+constexpr std::string_view blank_workspace_file = "blank-workspace.img";
+/// The root is /dev/vda.
+constexpr char first_device = 'b';
+
+bool is_plain_target(std::string_view path) {
+  if (path.size() < 2 || path.size() > longest_target || path.front() != '/' || path.back() == '/') return false;
+  for (std::string_view rest = path.substr(1); !rest.empty();) {
+    const auto end = std::min(rest.find('/'), rest.size());
+    const auto name = rest.substr(0, end);
+    const bool has_control = std::ranges::any_of(name, [](unsigned char c) { return c < 0x20 || c == 0x7f; });
+    if (name.empty() || name == "." || name == ".." || has_control) return false;
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  return true;
+}
+
+void check_scratch(const VMConfig& config) {
+  if (config.scratch_mib == 0) return;
+  if (config.scratch_mib < min_scratch_mib || config.scratch_mib > max_scratch_mib) {
+    throw Error{ErrorCode::InvalidArgument, fmt::format("a scratch disk of {} MiB: {} to {} are possible",
+                                                        config.scratch_mib, min_scratch_mib, max_scratch_mib)};
+  }
+  if (!is_plain_target(config.scratch_target)) {
+    throw Error{ErrorCode::InvalidArgument,
+                fmt::format("a scratch disk cannot be mounted at '{}'; name an absolute path below / without '.' or "
+                            "'..' in it",
+                            config.scratch_target)};
+  }
+  const auto inside = [](std::string_view path, std::string_view folder) {
+    return path == folder || (path.starts_with(folder) && path[folder.size()] == '/');
+  };
+  if (inside(config.scratch_target, workspace_target) || inside(workspace_target, config.scratch_target)) {
+    throw Error{ErrorCode::InvalidArgument, fmt::format("a scratch disk cannot be mounted at '{}': {} is the "
+                                                        "workspace's place",
+                                                        config.scratch_target, workspace_target)};
+  }
+}
+
+std::uint64_t workspace_size(const Host::Impl& host, const std::string& name) {
+  static_cast<void>(require_workspace(host, name));
+  return std::filesystem::file_size(host.workspaces.disk(name));
+}
+
+void make_blank(const std::filesystem::path& file, std::uint64_t bytes) {
+  const auto fd = sys::open_file(file, O_WRONLY | O_CREAT | O_EXCL);
+  sys::check(::ftruncate(fd.get(), static_cast<off_t>(bytes)), fmt::format("make '{}'", file.string()));
+}
+
+}  // namespace
+
+std::string to_text(const DiskSizes& sizes) {
+  std::string text;
+  if (sizes.scratch_bytes != 0) text = fmt::format("scratch={}", sizes.scratch_bytes);
+  if (sizes.workspace_bytes != 0) {
+    text += fmt::format("{}workspace={}", text.empty() ? "" : " ", sizes.workspace_bytes);
+  }
+  return text;
+}
+
+DiskSizes disk_sizes(const Host::Impl& host, const state::RunRecord& record) {
+  return {record.scratch_mib * mib, record.workspace.empty() ? 0 : workspace_size(host, record.workspace)};
+}
+
+std::filesystem::path scratch_disk(const std::filesystem::path& run_dir) { return run_dir / scratch_file; }
+
+void check_disks(const state::SnapshotKey& saved, const state::SnapshotKey& wanted, const std::string& name) {
+  if (saved.drives == wanted.drives) return;
+  const auto in_words = [](const std::string& drives) {
+    return drives.empty() ? std::string{"no disks of its own"} : fmt::format("disks of these bytes: {}", drives);
+  };
+  throw Error{ErrorCode::InvalidArgument, fmt::format("snapshot '{}' is of a machine with {}; this one is to have {}",
+                                                      name, in_words(saved.drives), in_words(wanted.drives))};
+}
+
+MachineDisks::MachineDisks(const Host::Impl& host, const VMConfig& config, const Purpose& purpose)
+    : kind_{purpose.kind},
+      scratch_target_{config.scratch_target},
+      scratch_uid_{config.scratch_uid},
+      scratch_gid_{config.scratch_gid},
+      scratch_source_{purpose.continues ? purpose.continues->scratch : std::filesystem::path{}},
+      take_scratch_{purpose.continues && purpose.continues->take_scratch} {
+  check_scratch(config);
+  sizes_.scratch_bytes = config.scratch_mib * mib;
+  switch (kind_) {
+    case Purpose::Kind::Save:
+      sizes_.workspace_bytes =
+          config.workspace.empty() ? purpose.workspace_bytes : workspace_size(host, config.workspace);
+      return;
+    case Purpose::Kind::Use:
+      if (config.workspace.empty()) return;
+      workspace_.emplace(purpose.continues ? std::move(*purpose.continues->workspace)
+                                           : claim_workspace(host, config.workspace));
+      sizes_.workspace_bytes = std::filesystem::file_size(workspace_->image);
+      return;
+  }
+}
+
+void MachineDisks::attach(const Host::Impl& host, vmm::LaunchSpec& spec) {
+  if (sizes_.scratch_bytes != 0) {
+    const auto file = scratch_disk(spec.run_dir);
+    // A first attempt to start (from a snapshot that turned out to be damaged) may have made it.
+    std::filesystem::remove(file);
+    if (kind_ == Purpose::Kind::Save) {
+      make_blank(file, sizes_.scratch_bytes);
+    } else if (!scratch_source_.empty()) {
+      take_scratch_ ? sys::move_file(scratch_source_, file) : static_cast<void>(sys::clone_file(scratch_source_, file));
+    } else {
+      image::Ext4Config config;
+      config.bytes = sizes_.scratch_bytes;
+      config.label = "scratch";
+      config.journal = false;
+      config.uid = scratch_uid_;
+      config.gid = scratch_gid_;
+      image::make_ext4(file, config, disk_tools(host));
+    }
+    spec.drives.push_back({"scratch", file, false});
+  }
+  if (sizes_.workspace_bytes == 0) return;
+  if (workspace_) {
+    spec.drives.push_back({"workspace", workspace_->image, false});
+    spec.inherit.push_back(workspace_->lock.get());
+    return;
+  }
+  const auto file = spec.run_dir / blank_workspace_file;
+  std::filesystem::remove(file);
+  make_blank(file, sizes_.workspace_bytes);
+  spec.drives.push_back({"workspace", file, false});
+}
+
+std::vector<guest::Mount> MachineDisks::mounts() const {
+  std::vector<guest::Mount> mounts;
+  if (kind_ == Purpose::Kind::Save) return mounts;
+  char device = first_device;
+  const auto add = [&](std::string target, std::string options) {
+    mounts.push_back({fmt::format("/dev/vd{}", device++), std::move(target), "ext4", false, std::move(options)});
+  };
+  // Containers that an agent keeps on its scratch disk have programs that change users; nothing else needs them.
+  if (sizes_.scratch_bytes != 0) add(scratch_target_, "nodev,noatime");
+  if (sizes_.workspace_bytes != 0) add(std::string{workspace_target}, "nosuid,nodev,noatime");
+  return mounts;
+}
+
+}  // namespace fireclaw::core

@@ -1,0 +1,506 @@
+#include "core/machines/impl.hpp"
+
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/scope.hpp"
+#include "core/host/engines.hpp"
+#include "core/machines/run_defaults.hpp"
+#include "fireclaw/error.hpp"
+#include "sys/process.hpp"
+#include "vmm/brief_pause.hpp"
+
+namespace fireclaw {
+namespace {
+
+constexpr std::size_t console_lines_bytes = 600;
+/// What an orderly stop may take beyond the guest's own grace before the engine is killed.
+constexpr std::chrono::seconds stop_margin{5};
+constexpr std::chrono::milliseconds exit_margin{500};
+/// A guest that is well answers at once; one that is not need not hold up who has just let it go on.
+constexpr std::chrono::seconds clock_limit{2};
+
+std::string default_hostname(const std::string& id) { return "fc-" + id.substr(0, 8); }
+
+/// The snapshot that goes by a name that was asked for. Error(NotFound).
+state::SnapshotRecord named_snapshot(const Host::Impl& host, const VMConfig& config) {
+  image::check_name(config.snapshot, "a snapshot");
+  if (config.start == StartMode::Cold) {
+    throw Error{ErrorCode::InvalidArgument,
+                fmt::format("snapshot '{}' and a cold start exclude each other", config.snapshot)};
+  }
+  auto named = host.snapshots.find(config.snapshot);
+  if (!named) {
+    throw Error{ErrorCode::NotFound,
+                fmt::format("no snapshot named '{}'; see: fireclaw snapshot list", config.snapshot)};
+  }
+  if (named->agent) {
+    throw Error{ErrorCode::InvalidArgument,
+                fmt::format("snapshot '{0}' is of agent '{1}' and its disks; make an agent of it with: fireclaw agent "
+                            "start --from {0} --name NAME",
+                            config.snapshot, named->agent->agent.name)};
+  }
+  return std::move(*named);
+}
+
+/// The snapshot that `config` asks for by name, or by what the machine is.
+std::optional<state::SnapshotRecord> find_snapshot(const Host::Impl& host, const VMConfig& config,
+                                                   const state::SnapshotKey& key) {
+  if (config.start == StartMode::Cold) return std::nullopt;
+  const auto name = config.snapshot.empty() ? state::automatic_name(key) : config.snapshot;
+  return host.snapshots.find(name);
+}
+
+/// Error(InvalidState) unless a machine with this key can go on from it.
+void require_fit(const state::SnapshotRecord& snapshot, const state::SnapshotKey& key) {
+  core::check_disks(snapshot.key, key, snapshot.name);
+  if (snapshot.key == key) return;
+  const auto remedy = snapshot.agent
+                          ? std::string{}
+                          : fmt::format("; make it anew with: fireclaw snapshot create --replace {}", snapshot.name);
+  throw Error{ErrorCode::InvalidState, fmt::format("snapshot '{}' was made with {} and image '{}' as they were then{}",
+                                                   snapshot.name, snapshot.engine, snapshot.image, remedy)};
+}
+
+/// The console's last lines, on one line.
+std::string in_one_line(std::string text) {
+  while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
+  std::string line;
+  for (const char c : text) {
+    if (c == '\n') {
+      line += " | ";
+    } else if (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f) {
+      line += c;
+    }
+  }
+  return line;
+}
+
+}  // namespace
+
+VM::Impl::Impl(std::shared_ptr<Host::Impl> host_impl, VMConfig with, core::Purpose the_purpose)
+    : host{std::move(host_impl)}, config{std::move(with)}, purpose{std::move(the_purpose)} {
+  if (!config.hostname.empty()) core::check_hostname(config.hostname);
+  if (purpose.continues || !config.snapshot.empty()) {
+    const auto named = purpose.continues ? purpose.continues->record : named_snapshot(*host, config);
+    config.image = named.image;
+    shape = {named.key.cpus, named.key.memory_mib, named.key.network == "nic"};
+    if (!shape.nic && config.network != NetworkMode::None) {
+      throw Error{ErrorCode::InvalidArgument,
+                  fmt::format("snapshot '{}' is of a machine without network device: it can have no network (use --net "
+                              "none)",
+                              config.snapshot)};
+    }
+    config.start = StartMode::RequireSnapshot;
+  } else {
+    shape = {config.cpus, config.memory_mib, config.network != NetworkMode::None};
+  }
+  disks.emplace(*host, config, purpose);
+  if (!host->images.find(config.image)) host->require_setup();
+  image = host->images.open(config.image);
+  const auto verdict = purpose.continues ? core::engine_named(*host, purpose.continues->record.engine)
+                                         : core::choose_engine(*host, image);
+  driver = core::make_driver(*host, verdict);
+  core::check_shape(shape, driver->capabilities(), verdict.engine);
+  network.emplace(*host, shape.nic, config.network, config.nat, driver->capabilities(), verdict.engine);
+
+  const auto key = snapshot_key();
+  try {
+    auto found = purpose.continues ? purpose.continues->record : find_snapshot(*host, config, key);
+    if (found) require_fit(*found, key);
+    snapshot = std::move(found);
+  } catch (const Error& problem) {
+    if (config.start == StartMode::RequireSnapshot) throw;
+    host->logger.warning(fmt::format("{}; booting cold", problem.what()));
+  }
+  if (!snapshot && config.start == StartMode::RequireSnapshot) {
+    throw Error{ErrorCode::NotFound,
+                fmt::format("no snapshot of image '{}' for {}, {} CPU(s), {} MiB, network {}; make it with: "
+                            "fireclaw snapshot create",
+                            config.image, verdict.engine, shape.cpus, shape.memory_mib, to_string(config.network))};
+  }
+
+  record.owner = sys::current_process();
+  record.detached = config.detached;
+  record.image = config.image;
+  record.image_digest = image.manifest.digest;
+  record.hostname = config.hostname;
+  record.cpus = shape.cpus;
+  record.memory_mib = shape.memory_mib;
+  record.nic = shape.nic;
+  record.network = to_string(config.network);
+  if (purpose.kind == core::Purpose::Kind::Use) record.workspace = config.workspace;
+  record.scratch_mib = config.scratch_mib;
+  record.agent = purpose.agent;
+  record.created = std::chrono::system_clock::now();
+  record.engine = verdict.engine;
+  record = host->runs.create(std::move(record));
+  if (record.hostname.empty()) record.hostname = default_hostname(record.id);
+}
+
+VM::Impl::Impl(std::shared_ptr<Host::Impl> host_impl, state::RunRecord of)
+    : host{std::move(host_impl)}, record{std::move(of)}, configured{true} {
+  config.image = record.image;
+  config.hostname = record.hostname;
+  config.snapshot = record.snapshot;
+  config.detached = true;
+  config.workspace = record.workspace;
+  config.network = network_mode_from_string(record.network);
+  shape = {record.cpus, record.memory_mib, record.nic};
+  network.emplace(*host, record);
+  // Without its image, or with another build of it, a machine can do all but be saved.
+  auto found = host->images.find(record.image);
+  if (found && (record.image_digest.empty() || found->manifest.digest == record.image_digest)) {
+    image = std::move(*found);
+  }
+  driver = core::make_driver(*host, core::engine_named(*host, record.engine));
+  instance = driver->adopt({record.engine, *record.process, host->runs.directory(record.id)});
+  if (!instance) throw Error{ErrorCode::NotFound, fmt::format("VM {} has ended; see: fireclaw vm list", record.id)};
+  state = record.paused ? VMState::Paused : VMState::Running;
+}
+
+state::SnapshotKey VM::Impl::snapshot_key() const {
+  auto key = core::make_key(*driver, image, shape);
+  key.drives = core::to_text(disks ? disks->sizes() : core::disk_sizes(*host, record));
+  key.prepared = purpose.prepared;
+  return key;
+}
+
+VM::Impl::~Impl() {
+  open_session.reset();
+  const bool leave_running = config.detached && configured && (state == VMState::Running || state == VMState::Paused);
+  if (leave_running) return;
+  end_engine();
+  remove_folder();
+}
+
+void VM::Impl::end_engine() noexcept {
+  if (instance) instance->kill();
+  if (network) network->disconnect();
+  state = VMState::Stopped;
+}
+
+void VM::Impl::remove_folder() noexcept {
+  // It is the owner's to tidy up.
+  if (!record.detached && record.owner != sys::current_process() && sys::is_alive(record.owner)) return;
+  try {
+    host->runs.remove(record.id);
+  } catch (const std::exception& problem) {
+    host->logger.warning(fmt::format("the folder of VM {} stays behind: {}", record.id, problem.what()));
+  }
+}
+
+vmm::LaunchSpec VM::Impl::launch_spec() {
+  auto spec = core::make_launch_spec(*host, image, shape, record.id, !config.detached, driver->capabilities());
+  network->add_device(spec);
+  disks->attach(*host, spec);
+  return spec;
+}
+
+void VM::Impl::boot(const vmm::StartOptions& options) {
+  snapshot.reset();
+  instance = driver->launch(launch_spec(), options);
+}
+
+void VM::Impl::restore_or_boot(const vmm::StartOptions& options) {
+  if (!snapshot) {
+    if (config.start == StartMode::PreferSnapshot && (!purpose.prepared.empty() || has_disks())) {
+      host->logger.info(
+          fmt::format("no snapshot of image '{}' fits this machine and its disks: booting cold", image.manifest.name));
+    } else if (config.start == StartMode::PreferSnapshot) {
+      host->logger.warning(fmt::format(
+          "no snapshot of image '{}' fits {}, {} CPU(s), {} MiB, network {}: booting cold; make one with: fireclaw "
+          "snapshot create --image {} --cpus {} --memory {} --net {}",
+          image.manifest.name, record.engine, shape.cpus, shape.memory_mib, to_string(config.network),
+          image.manifest.name, shape.cpus, shape.memory_mib, to_string(config.network)));
+    }
+    boot(options);
+    return;
+  }
+  try {
+    const auto files = purpose.continues ? purpose.continues->files : host->snapshots.files(*snapshot);
+    instance = driver->restore(launch_spec(), files, options);
+    record.snapshot = snapshot->name;
+  } catch (Error& problem) {
+    const bool may_boot = problem.code() == ErrorCode::Corrupt || problem.code() == ErrorCode::Vmm;
+    if (config.start == StartMode::RequireSnapshot || !may_boot) {
+      problem.add_context(fmt::format("restore snapshot '{}'", snapshot->name));
+      throw;
+    }
+    host->logger.warning(
+        fmt::format("snapshot '{}' cannot be restored ({}): booting cold", snapshot->name, problem.what()));
+    boot(options);
+  }
+}
+
+void VM::Impl::start() {
+  const std::scoped_lock lock{control};
+  if (state != VMState::Created) {
+    throw Error{ErrorCode::InvalidState, fmt::format("VM {} has been started already", record.id)};
+  }
+  const auto note_phase = [this](std::string_view name, std::chrono::nanoseconds duration) {
+    phases.push_back({std::string{name}, duration});
+  };
+  start_engine({Deadline::after(std::chrono::nanoseconds{config.start_timeout}), config.stop, note_phase});
+  state = VMState::Running;
+  if (config.detached) open_now(Deadline::after(std::chrono::nanoseconds{config.start_timeout}), config.stop);
+}
+
+void VM::Impl::start_engine(const vmm::StartOptions& options) {
+  // Whatever fails, nothing is left that nobody would end, also of a machine that is to outlive us.
+  ScopeGuard undo{[this] {
+    if (instance) instance->kill();
+    network->disconnect();
+    instance.reset();
+  }};
+  if (config.network == NetworkMode::Nat) {
+    const auto began = std::chrono::steady_clock::now();
+    network->connect(record);
+    options.on_phase("network", std::chrono::steady_clock::now() - began);
+  } else {
+    network->connect(record);
+  }
+  restore_or_boot(options);
+  record.process = instance->record().process;
+  network->hand_over(*record.process, config.detached);
+  host->runs.update(record);
+  disks->hand_over();
+  undo.release();
+}
+
+void VM::Impl::require_running() const {
+  switch (state) {
+    case VMState::Created: throw Error{ErrorCode::InvalidState, fmt::format("VM {} has not been started", record.id)};
+    case VMState::Stopped: throw Error{ErrorCode::InvalidState, fmt::format("VM {} has ended", record.id)};
+    case VMState::Paused: throw Error{ErrorCode::InvalidState, fmt::format("VM {} is paused; resume it", record.id)};
+    case VMState::Running: return;
+  }
+}
+
+Error VM::Impl::explain(const Error& problem) const {
+  if (problem.code() != ErrorCode::Guest && problem.code() != ErrorCode::Timeout) return problem;
+  std::string text = problem.what();
+  // An engine that dies closes the guest's channel a moment before it is gone.
+  if (problem.code() == ErrorCode::Guest) instance->wait_exit(Deadline::after(std::chrono::nanoseconds{exit_margin}));
+  if (const auto reason = instance->exit_reason(); !reason.empty()) text += fmt::format("; the engine {}", reason);
+  if (const auto console = in_one_line(instance->console_tail(console_lines_bytes)); !console.empty()) {
+    text += fmt::format("; the guest's console ends with: {}", console);
+  }
+  return Error{problem.code(), text, problem.cause()};
+}
+
+std::optional<guest::Identity> VM::Impl::fresh_identity() const {
+  if (configured) return std::nullopt;
+  auto identity = core::make_identity(record.hostname);
+  network->describe(identity);
+  if (!prepares()) identity.mounts = disks->mounts();
+  return identity;
+}
+
+void VM::Impl::prepare_guest(guest::Session& session, Deadline deadline) const {
+  purpose.prepare(session);
+  for (const auto& mount : disks->mounts()) session.mount(mount, deadline);
+}
+
+void VM::Impl::note_configured() {
+  if (std::exchange(configured, true)) return;
+  record.configured = true;
+  record.clock_late = false;
+  // Nobody else uses a machine that is this process's own, unless it is an agent's.
+  if (record.detached || !record.agent.empty()) host->runs.update(record);
+}
+
+std::shared_ptr<guest::Session> VM::Impl::open(Deadline deadline, const std::stop_token& stop) {
+  auto channel = instance->connect_guest(deadline, stop);
+  auto session = std::make_shared<guest::Session>(
+      guest::Session::open(std::move(channel.stream), std::move(channel.claim), fresh_identity(), deadline, stop));
+  if (!configured && prepares()) prepare_guest(*session, deadline);
+  note_configured();
+  if (record.clock_late) set_clock(*session, deadline);
+  return session;
+}
+
+std::shared_ptr<guest::Session> VM::Impl::session(Deadline deadline, const std::stop_token& stop) {
+  const std::scoped_lock lock{control};
+  require_running();
+  return open_now(deadline, stop);
+}
+
+std::shared_ptr<guest::Session> VM::Impl::open_now(Deadline deadline, const std::stop_token& stop) {
+  if (open_session) return open_session;
+  const auto began = std::chrono::steady_clock::now();
+  try {
+    open_session = open(deadline, stop);
+  } catch (const Error& problem) {
+    throw explain(problem);
+  }
+  phases.push_back({"guest", std::chrono::steady_clock::now() - began});
+  return open_session;
+}
+
+void VM::Impl::note_state(VMState now) {
+  state = now;
+  record.paused = now == VMState::Paused;
+  record.clock_late = record.clock_late || record.paused;
+  host->runs.update(record);
+}
+
+void VM::Impl::set_clock(guest::Session& session, Deadline deadline) {
+  try {
+    session.set_clock(Deadline::after(clock_limit).sooner(deadline));
+    record.clock_late = false;
+    host->runs.update(record);
+  } catch (const Error& problem) {
+    host->logger.info(fmt::format("VM {}: {}", record.id, problem.what()));
+  }
+}
+
+void VM::Impl::catch_up() noexcept {
+  try {
+    if (!record.clock_late || !configured) return;
+    const auto deadline = Deadline::after(clock_limit);
+    const bool was_open = open_session != nullptr;
+    const auto current = open_now(deadline, {});
+    if (was_open) set_clock(*current, deadline);
+  } catch (const std::exception& problem) {
+    host->logger.info(fmt::format("VM {}: its clock is late: {}", record.id, problem.what()));
+  }
+}
+
+void VM::Impl::pause(Deadline deadline) {
+  const std::scoped_lock lock{control};
+  if (state == VMState::Paused) return;
+  require_running();
+  instance->pause(deadline);
+  note_state(VMState::Paused);
+}
+
+void VM::Impl::resume(Deadline deadline) {
+  const std::scoped_lock lock{control};
+  if (state == VMState::Running) return;
+  if (state != VMState::Paused) require_running();
+  instance->resume(deadline);
+  if (instance->resume_resets_streams()) open_session.reset();
+  note_state(VMState::Running);
+  catch_up();
+}
+
+guest::Process VM::Impl::start_command(ExecOptions options) {
+  core::apply_defaults(options, image.manifest.defaults);
+  if (options.argv.empty()) options.argv = image.manifest.defaults.command;
+  if (options.argv.empty()) {
+    throw Error{ErrorCode::InvalidArgument,
+                fmt::format("no command was given, and the image '{}' has none of its own", image.manifest.name)};
+  }
+  const auto deadline = Deadline::after(std::chrono::nanoseconds{config.start_timeout});
+  const auto stop = options.stop;
+  {
+    const std::scoped_lock lock{control};
+    require_running();
+    // A restored guest is up: greeting, identity and command go in one round trip.
+    if (!open_session && snapshot && !(configured && record.clock_late))
+      return open_with_command(std::move(options), deadline, stop);
+  }
+  return session(deadline, stop)->start(std::move(options));
+}
+
+guest::Process VM::Impl::open_with_command(ExecOptions options, Deadline deadline, const std::stop_token& stop) {
+  const auto began = std::chrono::steady_clock::now();
+  try {
+    auto channel = instance->connect_guest(deadline, stop);
+    auto opened = guest::Session::open_and_start(std::move(channel.stream), std::move(channel.claim), fresh_identity(),
+                                                 std::move(options), deadline, stop);
+    note_configured();
+    open_session = std::make_shared<guest::Session>(std::move(opened.session));
+    phases.push_back({"guest", std::chrono::steady_clock::now() - began});
+    return std::move(opened.process);
+  } catch (const Error& problem) {
+    throw explain(problem);
+  }
+}
+
+void VM::Impl::stop(std::chrono::milliseconds grace) {
+  const auto deadline = Deadline::after(std::chrono::nanoseconds{grace} + stop_margin);
+  resume(deadline);
+  try {
+    session(deadline, {})->shutdown(grace, deadline);
+  } catch (const Error& problem) {
+    if (problem.code() == ErrorCode::InvalidState) throw;
+    host->logger.warning(
+        fmt::format("VM {} cannot be stopped in order ({}): ending its engine", record.id, problem.what()));
+  }
+  const std::scoped_lock lock{control};
+  open_session.reset();
+  if (!instance->wait_exit(deadline)) {
+    host->logger.warning(
+        fmt::format("VM {} did not end within {} ms: ending its engine", record.id, (grace + stop_margin).count()));
+  }
+  end_engine();
+  remove_folder();
+}
+
+void VM::Impl::kill() {
+  const std::scoped_lock lock{control};
+  open_session.reset();
+  end_engine();
+  remove_folder();
+}
+
+std::chrono::nanoseconds VM::Impl::save_running(const vmm::SnapshotFiles& files,
+                                                const std::function<void()>& copy_disks, Deadline deadline,
+                                                const std::stop_token& stop) {
+  if (image.manifest.digest.empty()) {
+    throw Error{ErrorCode::InvalidState,
+                fmt::format("image '{}' is gone or was built anew: VM {} cannot be saved", record.image, record.id)};
+  }
+  {
+    const std::scoped_lock lock{control};
+    if (state == VMState::Paused) {
+      instance->snapshot(files, deadline, stop);
+      copy_disks();
+      return {};
+    }
+  }
+  const auto current = session(deadline, stop);
+  const std::scoped_lock lock{control};
+  require_running();
+  current->prepare_snapshot(deadline);
+  open_session.reset();
+  // If this process is killed in the middle, others know that the machine is to go on.
+  record.copier = sys::current_process();
+  record.clock_late = true;
+  host->runs.update(record);
+  const ScopeGuard done{[&] {
+    record.copier.reset();
+    try {
+      if (!instance->exit_reason().empty()) return;
+      host->runs.update(record);
+      if (state == VMState::Running) catch_up();
+    } catch (const std::exception& problem) {
+      host->logger.warning(problem.what());
+    }
+  }};
+  try {
+    return instance->snapshot_running(files, copy_disks, deadline, stop);
+  } catch (const vmm::StandsStill& problem) {
+    // Said to be paused it can be resumed, which is tried anew.
+    host->logger.error(fmt::format("VM {} is left paused: {}", record.id, problem.what()));
+    state = VMState::Paused;
+    record.paused = true;
+    throw;
+  }
+}
+
+void VM::Impl::save(const vmm::SnapshotFiles& files, Deadline deadline) {
+  const auto current = session(deadline, {});
+  const std::scoped_lock lock{control};
+  require_running();
+  current->prepare_snapshot(deadline);
+  open_session.reset();
+  instance->pause(deadline);
+  note_state(VMState::Paused);
+  instance->snapshot(files, deadline);
+}
+
+}  // namespace fireclaw

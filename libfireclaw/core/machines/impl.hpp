@@ -1,0 +1,105 @@
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/host/impl.hpp"
+#include "core/host/launch_plan.hpp"
+#include "core/machines/disks.hpp"
+#include "core/machines/purpose.hpp"
+#include "core/networks/connection.hpp"
+#include "fireclaw/vm.hpp"
+#include "guest/session.hpp"
+#include "image/store/store.hpp"
+#include "state/runs.hpp"
+#include "state/snapshots.hpp"
+#include "vmm/driver.hpp"
+
+namespace fireclaw {
+
+/// One machine as this process holds it. Owns the engine's instance, the session with its guest and, unless
+/// detached, the run's folder; destruction ends what it owns.
+///
+/// `control` serialises what changes the machine (start, pause, snapshot, ...). Commands do not take it: they hold
+/// the session alive by a shared pointer while they run.
+struct VM::Impl {
+  Impl(std::shared_ptr<Host::Impl> host, VMConfig config, core::Purpose purpose = {});
+  /// Takes hold of a machine that runs, whoever started it, and leaves it running. Error(NotFound) if it has ended
+  /// meanwhile.
+  Impl(std::shared_ptr<Host::Impl> host, state::RunRecord record);
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+  ~Impl();
+
+  void start();
+  /// The session with the guest, opened on first use.
+  std::shared_ptr<guest::Session> session(Deadline deadline, const std::stop_token& stop);
+  /// Starts a command; the first one in a restored machine in the same round trip that opens the session.
+  guest::Process start_command(ExecOptions options);
+  void pause(Deadline deadline);
+  void resume(Deadline deadline);
+  /// After the machine stood still: sets its guest's clock. What cannot be set now is set when a session opens next.
+  void catch_up() noexcept;
+  /// `problem` with what is known of the machine: why the engine ended, the console's last lines.
+  [[nodiscard]] Error explain(const Error& problem) const;
+  void stop(std::chrono::milliseconds grace);
+  void kill();
+  /// Writes the machine's state to `files` and leaves it paused. Commands that run are ended.
+  void save(const vmm::SnapshotFiles& files, Deadline deadline);
+  /// Writes its state to `files` while it runs, and lets it run on; one that is paused stays so. `copy_disks` is called
+  /// when nothing is written to its disks: they then are as the state has them. Commands of this process's session are
+  /// ended. Returns how long it stood still for it.
+  std::chrono::nanoseconds save_running(const vmm::SnapshotFiles& files, const std::function<void()>& copy_disks,
+                                        Deadline deadline, const std::stop_token& stop = {});
+  /// What a snapshot of it is found by.
+  [[nodiscard]] state::SnapshotKey snapshot_key() const;
+  /// Whether it has writable disks.
+  [[nodiscard]] bool has_disks() const { return !record.workspace.empty() || record.scratch_mib != 0; }
+
+  std::shared_ptr<Host::Impl> host;
+  VMConfig config;
+  image::Entry image;
+  core::Shape shape;
+  core::Purpose purpose;
+  /// nullopt for a machine that somebody else has started.
+  std::optional<core::MachineDisks> disks;
+  std::unique_ptr<vmm::Driver> driver;
+  /// What start() restores; nullopt: it boots.
+  std::optional<state::SnapshotRecord> snapshot;
+  std::optional<core::VmNetwork> network;
+
+  mutable std::mutex control;
+  state::RunRecord record;
+  VMState state = VMState::Created;
+  std::unique_ptr<vmm::Instance> instance;
+  std::shared_ptr<guest::Session> open_session;
+  /// The guest has been given its identity and its disks (again after each restore).
+  bool configured = false;
+  std::vector<Phase> phases;
+
+ private:
+  void restore_or_boot(const vmm::StartOptions& options);
+  void start_engine(const vmm::StartOptions& options);
+  void boot(const vmm::StartOptions& options);
+  void end_engine() noexcept;
+  void remove_folder() noexcept;
+  vmm::LaunchSpec launch_spec();
+  void note_configured();
+  /// In a machine that has booted: what it is to be prepared with, and then its disks.
+  void prepare_guest(guest::Session& session, Deadline deadline) const;
+  [[nodiscard]] bool prepares() const { return purpose.prepare && !snapshot; }
+  void require_running() const;
+  void note_state(VMState now);
+  void set_clock(guest::Session& session, Deadline deadline);
+  /// What the guest must be given first, unless it has it already.
+  std::optional<guest::Identity> fresh_identity() const;
+  guest::Process open_with_command(ExecOptions options, Deadline deadline, const std::stop_token& stop);
+  std::shared_ptr<guest::Session> open(Deadline deadline, const std::stop_token& stop);
+  /// session(), with the lock held.
+  std::shared_ptr<guest::Session> open_now(Deadline deadline, const std::stop_token& stop);
+};
+
+}  // namespace fireclaw

@@ -1,0 +1,126 @@
+#include "fireclaw/pool.hpp"
+
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "core/host/impl.hpp"
+#include "core/machines/impl.hpp"
+#include "fireclaw/error.hpp"
+#include "fireclaw/host.hpp"
+#include "guest/session.hpp"
+
+namespace fireclaw {
+namespace {
+
+constexpr std::size_t max_size = 1024;
+
+}  // namespace
+
+/// One thread starts machines while fewer are ready than there should be. It rests after a failure until somebody wants
+/// a machine: a start that cannot work is not tried for ever.
+struct Pool::Impl {
+  Impl(Host the_host, PoolConfig the_config) : host{std::move(the_host)}, config{std::move(the_config)} {
+    config.machine.detached = false;
+    config.machine.stop = filler_stop.get_token();
+    filler = std::thread{[this] { fill(); }};
+  }
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+  ~Impl() {
+    {
+      const std::scoped_lock lock{mutex};
+      closing = true;
+    }
+    filler_stop.request_stop();
+    changed.notify_all();
+    filler.join();
+  }
+
+  void fill() {
+    std::unique_lock lock{mutex};
+    for (;;) {
+      changed.wait(lock, [&] { return closing || (machines.size() < config.size && !failure); });
+      if (closing) return;
+      lock.unlock();
+      std::exception_ptr problem;
+      std::shared_ptr<VM::Impl> started;
+      try {
+        started = start_one();
+      } catch (...) {
+        problem = std::current_exception();
+      }
+      lock.lock();
+      failure = problem;
+      if (started) machines.push_back(std::move(started));
+      changed.notify_all();
+    }
+  }
+
+  [[nodiscard]] std::shared_ptr<VM::Impl> start_one() const {
+    auto machine = std::make_shared<VM::Impl>(Access::impl(host), config.machine);
+    machine->start();
+    const auto deadline = Deadline::after(config.machine.start_timeout);
+    machine->session(deadline, config.machine.stop)->ping(deadline);
+    // The pool's end is not to stop what its taker does.
+    machine->config.stop = {};
+    return machine;
+  }
+
+  Host host;
+  PoolConfig config;
+  std::stop_source filler_stop;
+  mutable std::mutex mutex;
+  std::condition_variable_any changed;
+  std::deque<std::shared_ptr<VM::Impl>> machines;
+  std::exception_ptr failure;
+  bool closing = false;
+  std::thread filler;
+};
+
+Pool::Pool(std::unique_ptr<Impl> impl) : impl_{std::move(impl)} {}
+Pool::Pool(Pool&&) noexcept = default;
+Pool& Pool::operator=(Pool&&) noexcept = default;
+Pool::~Pool() = default;
+
+Pool Pool::create(const Host& host, PoolConfig config) {
+  if (config.size < 1 || config.size > max_size) {
+    throw Error{ErrorCode::InvalidArgument,
+                fmt::format("a pool of {} machines: 1 to {} are possible", config.size, max_size)};
+  }
+  // Made and dropped: whatever is wrong with the configuration is said here, not at the first take().
+  static_cast<void>(VM::create(host, config.machine));
+  return Pool{std::make_unique<Impl>(host, std::move(config))};
+}
+
+VM Pool::take(std::chrono::milliseconds timeout, std::stop_token stop) {
+  std::unique_lock lock{impl_->mutex};
+  if (impl_->machines.empty() && impl_->failure) {
+    // Whoever wants a machine now is reason enough to try again.
+    impl_->failure = nullptr;
+    impl_->changed.notify_all();
+  }
+  const bool settled = impl_->changed.wait_for(lock, stop, timeout,
+                                               [&] { return !impl_->machines.empty() || impl_->failure != nullptr; });
+  if (!settled) {
+    if (stop.stop_requested()) throw Error{ErrorCode::Cancelled, "waiting for a machine of the pool was cancelled"};
+    throw Error{ErrorCode::Timeout, fmt::format("no machine of the pool was ready within {} ms", timeout.count())};
+  }
+  if (impl_->machines.empty()) std::rethrow_exception(std::exchange(impl_->failure, nullptr));
+  auto machine = std::move(impl_->machines.front());
+  impl_->machines.pop_front();
+  impl_->changed.notify_all();
+  return Access::vm(std::move(machine));
+}
+
+std::size_t Pool::ready() const {
+  const std::scoped_lock lock{impl_->mutex};
+  return impl_->machines.size();
+}
+
+}  // namespace fireclaw

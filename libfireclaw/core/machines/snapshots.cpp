@@ -1,0 +1,165 @@
+#include "core/machines/snapshots.hpp"
+
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/scope.hpp"
+#include "core/host/engines.hpp"
+#include "fireclaw/error.hpp"
+#include "fireclaw/host.hpp"
+#include "vmm/brief_pause.hpp"
+
+namespace fireclaw {
+namespace core {
+namespace {
+
+constexpr std::chrono::minutes save_limit{5};
+
+/// Why the snapshot cannot be restored here and now, or empty.
+std::string obstacle(const Host::Impl& host, const state::SnapshotRecord& record) {
+  try {
+    const auto image = host.images.find(record.image);
+    if (!image) return fmt::format("image '{}' is gone", record.image);
+    if (image->manifest.digest != record.key.image_digest) return fmt::format("image '{}' was rebuilt", record.image);
+    const auto driver = make_driver(host, engine_named(host, record.engine));
+    if (driver->snapshot_identity() != record.key.engine_identity) return "the engine or the CPU is another now";
+    static_cast<void>(host.snapshots.files(record));
+  } catch (const Error& problem) {
+    return problem.what();
+  }
+  return {};
+}
+
+Error name_taken(const std::string& name) {
+  return Error{ErrorCode::AlreadyExists,
+               fmt::format("there is a snapshot named '{}'; remove it with: fireclaw snapshot remove {}", name, name)};
+}
+
+}  // namespace
+
+SnapshotInfo describe(const Host::Impl& host, const state::SnapshotRecord& record) {
+  SnapshotInfo info;
+  info.name = record.name;
+  info.image = record.image;
+  info.engine = record.engine;
+  info.cpus = record.key.cpus;
+  info.memory_mib = record.key.memory_mib;
+  info.network_device = record.key.network == "nic";
+  info.bytes = host.snapshots.bytes_on_disk(record.name);
+  info.created = record.created;
+  info.automatic = record.automatic;
+  if (record.agent) info.agent = record.agent->agent.name;
+  info.reason = obstacle(host, record);
+  info.usable = info.reason.empty();
+  return info;
+}
+
+Snapshot save_snapshot(VM::Impl& vm, const std::string& name, bool replace, AfterSave after) {
+  if (vm.image.manifest.digest.empty()) {
+    throw Error{ErrorCode::InvalidState, fmt::format("image '{}' is gone or was built anew: VM {} cannot be saved",
+                                                     vm.record.image, vm.record.id)};
+  }
+  if (vm.purpose.kind == Purpose::Kind::Use && vm.has_disks()) {
+    throw Error{
+        ErrorCode::InvalidState,
+        fmt::format("VM {} has a workspace or a scratch disk, whose content is no part of a snapshot: it cannot "
+                    "be saved",
+                    vm.record.id)};
+  }
+  const auto deadline = Deadline::after(std::chrono::nanoseconds{save_limit});
+  state::SnapshotRecord record;
+  record.key = vm.snapshot_key();
+  record.automatic = name.empty();
+  record.name = record.automatic ? automatic_name(record.key) : name;
+  record.engine = vm.record.engine;
+  record.image = vm.image.manifest.name;
+  record.created = std::chrono::system_clock::now();
+
+  auto draft = vm.host->snapshots.begin(record.name, deadline);
+  if (const auto existing = vm.host->snapshots.find(record.name); existing && !replace) {
+    if (record.automatic) return Access::snapshot(describe(*vm.host, *existing));
+    throw name_taken(name);
+  }
+  {
+    const ScopeGuard go_on{[&] {
+      if (after == AfterSave::End) return vm.kill();
+      try {
+        vm.resume(Deadline::after(vmm::go_on_limit));
+      } catch (const Error& problem) {
+        vm.host->logger.error(fmt::format("VM {} stays paused: {}", vm.record.id, problem.what()));
+      }
+    }};
+    vm.save(draft.files(), deadline);
+  }
+  const auto published = vm.host->snapshots.publish(std::move(draft), std::move(record), replace);
+  return Access::snapshot(describe(*vm.host, published));
+}
+
+Snapshot make_snapshot(const std::shared_ptr<Host::Impl>& host, const VMConfig& config, const std::string& name,
+                       bool replace, Purpose purpose) {
+  if (!name.empty()) image::check_name(name, "a snapshot");
+  auto cold = config;
+  cold.start = StartMode::Cold;
+  cold.snapshot.clear();
+  cold.detached = false;
+  VM::Impl vm{host, cold, std::move(purpose)};
+  vm.network->unplug();
+  if (name.empty() && !replace) {
+    if (const auto existing = vm.host->snapshots.find(state::automatic_name(vm.snapshot_key()))) {
+      return Access::snapshot(describe(*vm.host, *existing));
+    }
+  }
+  if (!name.empty() && !replace && vm.host->snapshots.find(name)) throw name_taken(name);
+  vm.start();
+  return save_snapshot(vm, name, replace, AfterSave::End);
+}
+
+}  // namespace core
+
+Snapshot Snapshot::create(const Host& host, const VMConfig& config, const std::string& name, bool replace) {
+  core::Purpose purpose;
+  purpose.kind = core::Purpose::Kind::Save;
+  return core::make_snapshot(Access::impl(host), config, name, replace, std::move(purpose));
+}
+
+Snapshot Snapshot::open(const Host& host, const std::string& name) {
+  image::check_name(name, "a snapshot");
+  const auto& impl = Access::impl(host);
+  const auto record = impl->snapshots.find(name);
+  if (!record) {
+    throw Error{ErrorCode::NotFound, fmt::format("no snapshot named '{}'; see: fireclaw snapshot list", name)};
+  }
+  return Access::snapshot(core::describe(*impl, *record));
+}
+
+std::vector<SnapshotInfo> Snapshot::list(const Host& host) {
+  const auto& impl = Access::impl(host);
+  std::vector<SnapshotInfo> infos;
+  for (const auto& name : impl->snapshots.names()) {
+    try {
+      if (const auto record = impl->snapshots.find(name)) infos.push_back(core::describe(*impl, *record));
+    } catch (const Error& problem) {
+      SnapshotInfo broken;
+      broken.name = name;
+      broken.bytes = impl->snapshots.bytes_on_disk(name);
+      broken.usable = false;
+      broken.reason = problem.what();
+      infos.push_back(std::move(broken));
+    }
+  }
+  return infos;
+}
+
+void Snapshot::remove(const Host& host, const std::string& name) {
+  image::check_name(name, "a snapshot");
+  Access::impl(host)->snapshots.remove(name);
+}
+
+VM Snapshot::restore(const Host& host, VMConfig config) const {
+  config.snapshot = name();
+  config.start = StartMode::RequireSnapshot;
+  return VM::run(host, std::move(config));
+}
+
+}  // namespace fireclaw

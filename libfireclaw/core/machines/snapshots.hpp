@@ -1,0 +1,22 @@
+#pragma once
+
+#include <string>
+
+#include "core/machines/impl.hpp"
+#include "fireclaw/snapshot.hpp"
+
+namespace fireclaw::core {
+
+enum class AfterSave { Resume, End };
+
+/// Saves the machine under `name` (validated; or empty: under the name that its kind of machine is found by) and
+/// lets it go on, or ends it. If saving fails, the machine goes on and no snapshot is left.
+Snapshot save_snapshot(VM::Impl& vm, const std::string& name, bool replace, AfterSave after);
+
+/// Snapshot::create with a machine made for `purpose` (whose kind is Save).
+Snapshot make_snapshot(const std::shared_ptr<Host::Impl>& host, const VMConfig& config, const std::string& name,
+                       bool replace, Purpose purpose);
+
+SnapshotInfo describe(const Host::Impl& host, const state::SnapshotRecord& record);
+
+}  // namespace fireclaw::core

@@ -1,0 +1,167 @@
+#include "fireclaw/vm.hpp"
+
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "core/machines/end_run.hpp"
+#include "core/machines/impl.hpp"
+#include "core/machines/prepared.hpp"
+#include "core/machines/snapshots.hpp"
+#include "fireclaw/error.hpp"
+#include "fireclaw/host.hpp"
+#include "fireclaw/snapshot.hpp"
+#include "sys/process.hpp"
+
+namespace fireclaw {
+namespace {
+
+constexpr std::chrono::seconds control_limit{60};
+
+Deadline control_deadline() { return Deadline::after(std::chrono::nanoseconds{control_limit}); }
+
+VMInfo to_info(const state::RunRecord& record, VMState state) {
+  VMInfo info;
+  info.id = record.id;
+  info.state = state;
+  info.image = record.image;
+  info.engine = record.engine;
+  info.cpus = record.cpus;
+  info.memory_mib = record.memory_mib;
+  info.network = network_mode_from_string(record.network);
+  if (record.nat) info.address = record.nat->address;
+  info.hostname = record.hostname;
+  info.snapshot = record.snapshot;
+  info.detached = record.detached;
+  info.workspace = record.workspace;
+  info.agent = record.agent;
+  info.engine_pid = record.process ? record.process->pid : 0;
+  info.created = record.created;
+  return info;
+}
+
+Error no_such_vm(const std::string& id) {
+  return Error{ErrorCode::NotFound, fmt::format("no VM '{}' runs; see: fireclaw vm list", id)};
+}
+
+}  // namespace
+
+std::shared_ptr<VM::Impl> core::attach_machine(const std::shared_ptr<Host::Impl>& host, const std::string& id,
+                                               Owned owned) {
+  const auto record = host->runs.find(id);
+  if (!record || !state::is_running(*record)) throw no_such_vm(id);
+  if (!record->detached && owned == Owned::Refuse) {
+    throw Error{ErrorCode::InvalidState, fmt::format("VM {} belongs to process {}", id, record->owner.pid)};
+  }
+  if (!record->configured) {
+    throw Error{ErrorCode::InvalidState,
+                fmt::format("VM {} is still being started by process {}", id, record->owner.pid)};
+  }
+  return std::make_shared<VM::Impl>(host, *record);
+}
+
+struct Process::Impl {
+  guest::Process process;
+  /// Keeps the machine's session alive for as long as the command runs.
+  std::shared_ptr<VM::Impl> vm;
+};
+
+Process::Process(std::unique_ptr<Impl> impl) : impl_{std::move(impl)} {}
+Process::Process(Process&&) noexcept = default;
+Process& Process::operator=(Process&&) noexcept = default;
+Process::~Process() = default;
+
+ExecResult Process::wait() {
+  try {
+    return impl_->process.wait();
+  } catch (const Error& problem) {
+    throw impl_->vm->explain(problem);
+  }
+}
+void Process::send_signal(int number) { impl_->process.send_signal(number); }
+void Process::resize(WindowSize size) { impl_->process.resize(size); }
+
+VM::VM(std::shared_ptr<Impl> impl) : impl_{std::move(impl)} {}
+VM::VM(VM&&) noexcept = default;
+VM& VM::operator=(VM&&) noexcept = default;
+VM::~VM() = default;
+
+VM VM::create(const Host& host, VMConfig config) {
+  return VM{std::make_shared<Impl>(Access::impl(host), std::move(config))};
+}
+
+VM VM::run(const Host& host, VMConfig config) {
+  auto vm = create(host, std::move(config));
+  vm.start();
+  return vm;
+}
+
+VM VM::attach(const Host& host, const std::string& id) {
+  return VM{core::attach_machine(Access::impl(host), id, core::Owned::Refuse)};
+}
+
+std::vector<VMInfo> VM::list(const Host& host) {
+  std::vector<VMInfo> infos;
+  for (const auto& record : Access::impl(host)->runs.list()) {
+    if (state::is_running(record)) infos.push_back(to_info(record, record.paused ? VMState::Paused : VMState::Running));
+  }
+  return infos;
+}
+
+void VM::kill(const Host& host, const std::string& id) {
+  const auto& impl = Access::impl(host);
+  const auto record = impl->runs.find(id);
+  if (!record || !record->process || !core::end_engine(*record->process, id)) throw no_such_vm(id);
+  // A machine that belongs to a living process is tidied up by that process.
+  if (record->detached || !sys::is_alive(record->owner)) core::end_run(*impl, *record);
+}
+
+void VM::start() { impl_->start(); }
+
+void VM::wait_ready(std::chrono::milliseconds timeout) {
+  impl_->session(Deadline::after(std::chrono::nanoseconds{timeout}), impl_->config.stop)
+      ->ping(Deadline::after(std::chrono::nanoseconds{timeout}));
+}
+
+ExecResult VM::exec(ExecOptions options) { return spawn(std::move(options)).wait(); }
+
+Process VM::spawn(ExecOptions options) {
+  auto impl = std::make_unique<Process::Impl>(Process::Impl{impl_->start_command(std::move(options)), impl_});
+  return Process{std::move(impl)};
+}
+
+CopyResult VM::copy_in(const std::filesystem::path& source, const std::string& target, std::stop_token stop) {
+  const auto session = impl_->session(control_deadline(), stop);
+  const auto copied = session->copy_in(source, target, Deadline::never(), stop);
+  return {copied.files, copied.bytes};
+}
+
+CopyResult VM::copy_out(const std::string& source, const std::filesystem::path& target, std::stop_token stop) {
+  const auto session = impl_->session(control_deadline(), stop);
+  const auto copied = session->copy_out(source, target, Deadline::never(), stop);
+  return {copied.files, copied.bytes};
+}
+
+void VM::pause() { impl_->pause(control_deadline()); }
+void VM::resume() { impl_->resume(control_deadline()); }
+void VM::stop(std::chrono::milliseconds grace) { impl_->stop(grace); }
+void VM::kill() { impl_->kill(); }
+
+Snapshot VM::snapshot(const std::string& name) {
+  image::check_name(name, "a snapshot");
+  return core::save_snapshot(*impl_, name, false, core::AfterSave::Resume);
+}
+
+std::string VM::console_log(std::size_t max_bytes) const {
+  const std::scoped_lock lock{impl_->control};
+  return impl_->instance ? impl_->instance->console_tail(max_bytes) : std::string{};
+}
+
+VMInfo VM::info() const {
+  const std::scoped_lock lock{impl_->control};
+  auto info = to_info(impl_->record, impl_->state);
+  info.phases = impl_->phases;
+  return info;
+}
+
+}  // namespace fireclaw

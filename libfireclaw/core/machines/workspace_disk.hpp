@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "core/host/impl.hpp"
+#include "image/tools.hpp"
+#include "state/runs.hpp"
+#include "sys/file.hpp"
+
+/// The disks of workspaces, and who may use them: always one at a time, a machine or a process that works on the file.
+namespace fireclaw::core {
+
+/// A workspace's disk, and the lock that reserves it.
+struct WorkspaceDisk {
+  std::filesystem::path image;
+  std::uint64_t bytes = 0;
+  /// Given to the engine to keep open, it reserves the disk for exactly as long as the engine lives.
+  sys::FileLock lock;
+};
+
+/// Reserves the workspace for a machine and checks its disk, repairing what an earlier crash left. Error(NotFound) if
+/// there is none of that name, Error(InvalidState) naming the machine or process that has it, Error(Corrupt) if it is
+/// beyond repair.
+WorkspaceDisk claim_workspace(const Host::Impl& host, const std::string& name);
+
+/// The lock of the name, with a note in it of who has it and for what ("a machine", "copying files"). Waits a moment
+/// for others that work on the file; Error(InvalidState) naming who has it then. The workspace need not exist.
+sys::FileLock lock_workspace(const Host::Impl& host, const std::string& name, std::string_view purpose);
+/// The same without waiting: nullopt if somebody has it.
+std::optional<sys::FileLock> try_lock_workspace(const Host::Impl& host, const std::string& name,
+                                                std::string_view purpose);
+/// The running machine that has the workspace.
+std::optional<state::RunRecord> workspace_user(const Host::Impl& host, const std::string& name);
+/// Error(InvalidState) naming who has the workspace, as far as that can be told.
+Error workspace_in_use(const Host::Impl& host, const std::string& name);
+/// Error(NotFound) with the remedy if there is none of that name.
+state::WorkspaceRecord require_workspace(const Host::Impl& host, const std::string& name);
+
+/// e2fsprogs and where they may write, for work on workspaces and scratch disks.
+image::Tools disk_tools(const Host::Impl& host, std::stop_token stop = {});
+
+}  // namespace fireclaw::core

@@ -1,0 +1,262 @@
+#include "core/networks/connection.hpp"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/scope.hpp"
+#include "core/networks/destinations.hpp"
+#include "fireclaw/error.hpp"
+#include "sys/fd.hpp"
+#include "sys/random.hpp"
+
+namespace fireclaw::core {
+namespace {
+
+constexpr std::string_view device_id = "eth0";
+/// What the device is born with. The guest is told its own before it is used.
+constexpr std::string_view device_mac = "02:fc:0a:00:02:0f";
+
+// The addresses of QEMU's user-mode network, which are the same for every machine.
+constexpr std::string_view user_address = "10.0.2.15/24";
+constexpr std::string_view user_nameserver = "10.0.2.3";
+
+constexpr std::uint16_t dns_port = 53;
+
+net::Egress to_net(Egress egress) {
+  switch (egress) {
+    case Egress::None: return net::Egress::None;
+    case Egress::Allowlist: return net::Egress::Allowlist;
+    case Egress::Internet: return net::Egress::Internet;
+  }
+  throw Error{ErrorCode::Internal, "unknown egress policy"};
+}
+
+void check_options(const NatOptions& options) {
+  for (const auto& text : options.allow) static_cast<void>(parse_allowed(text));
+  if (options.egress == Egress::None && !options.allow.empty()) {
+    throw Error{ErrorCode::InvalidArgument,
+                fmt::format("'{}' cannot be allowed with egress \"none\"; use \"allowlist\"", options.allow.front())};
+  }
+  std::vector<net::Publication> ports;
+  for (const auto& text : options.publish) {
+    const auto port = net::Publication::parse(text);
+    const bool twice = std::ranges::any_of(ports, [&](const net::Publication& other) {
+      return other.host_address == port.host_address && other.host_port == port.host_port &&
+             other.protocol == port.protocol;
+    });
+    if (twice) throw Error{ErrorCode::InvalidArgument, fmt::format("'{}' is published twice", text)};
+    ports.push_back(port);
+  }
+}
+
+/// Packets for a published port never reach a program of the host that listens on it: whoever has it must keep it.
+void refuse_used_port(const net::Publication& port) {
+  const bool tcp = port.protocol == net::Protocol::Tcp;
+  const sys::Fd socket{sys::check(::socket(AF_INET, (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC, 0), "socket")};
+  // Connections of the past that linger are in nobody's way.
+  const int reuse = tcp ? 1 : 0;
+  sys::check(::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof reuse), "SO_REUSEADDR");
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port.host_port);
+  address.sin_addr.s_addr = htonl(port.host_address.value_or(net::Ipv4Address{}).bits());
+  if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return;
+  switch (errno) {
+    case EADDRINUSE:
+      throw Error{ErrorCode::AlreadyExists, fmt::format("cannot publish {}: a program on this host uses port {}",
+                                                        port.to_string(), port.host_port)};
+    case EADDRNOTAVAIL:
+      throw Error{ErrorCode::InvalidArgument, fmt::format("cannot publish {}: this host has no address {}",
+                                                          port.to_string(), port.host_address->to_string())};
+    case EACCES: return;  // a low port: others may not use it either
+    default: sys::throw_errno(fmt::format("look whether port {} is free", port.host_port));
+  }
+}
+
+bool leads_from_loopback(const net::Publication& port) {
+  return !port.host_address || net::Ipv4Network::parse("127.0.0.0/8").contains(*port.host_address);
+}
+
+bool serves_names(const net::NetworkPolicy& policy) {
+  return std::ranges::any_of(policy.services, [](const net::Service& service) { return service.port == dns_port; });
+}
+
+}  // namespace
+
+VmNetwork::VmNetwork(const Host::Impl& host, bool nic, NetworkMode mode, const NatOptions& options,
+                     const vmm::Capabilities& capabilities, const std::string& engine)
+    : host_{host},
+      nic_{nic},
+      mode_{mode},
+      options_{options},
+      tap_by_descriptor_{capabilities.tap_descriptors},
+      can_lead_nowhere_{capabilities.unconnected_nics} {
+  switch (mode) {
+    case NetworkMode::None: return;
+    case NetworkMode::User:
+      if (!capabilities.user_network) {
+        throw Error{ErrorCode::Unsupported,
+                    fmt::format("{} has no user-mode network; use --net nat, --net none, or --engine qemu", engine)};
+      }
+      return;
+    case NetworkMode::Nat: check_options(options_); return;
+  }
+}
+
+VmNetwork::VmNetwork(const Host::Impl& host, const state::RunRecord& record)
+    : host_{host}, nic_{record.nic}, mode_{network_mode_from_string(record.network)} {
+  if (!record.nat || !record.process) return;
+  policy_ = to_policy(*record.nat);
+  lease_ = net::Lease{policy_->address, record.id, policy_->tap, *record.process};
+}
+
+void VmNetwork::make_tap(const net::InterfaceName& name) {
+  if (tap_by_descriptor_) {
+    tap_.emplace(net::Tap::create(name, net::TapHeader::None));
+  } else {
+    named_tap_.emplace(net::NamedTap::create(name));
+  }
+}
+
+void VmNetwork::connect(state::RunRecord& record) {
+  if (!nic_) return;
+  if (mode_ == NetworkMode::None && !can_lead_nowhere_) {
+    // A tap that nothing is attached to.
+    named_tap_.emplace(net::NamedTap::create(net::InterfaceName{"fc-" + sys::random_hex(4)}));
+  }
+  if (mode_ != NetworkMode::Nat) return;
+
+  std::vector<net::Destination> allow;
+  for (const auto& text : options_.allow) {
+    const auto found = resolve(parse_allowed(text));
+    allow.insert(allow.end(), found.begin(), found.end());
+  }
+  std::vector<net::Publication> publish;
+  for (const auto& text : options_.publish) publish.push_back(net::Publication::parse(text));
+  for (const auto& port : publish) refuse_used_port(port);
+
+  ScopeGuard undo{[this] { disconnect(); }};
+  network_.emplace(host_);
+  {
+    const auto turn = network_->take_turn();
+    network_->ensure();
+    network_->reclaim();
+    lease_ = network_->pool().allocate(record.owner, record.id).lease;
+    policy_ = net::VmPolicy{lease_->tap,      lease_->mac(),     lease_->address,   to_net(options_.egress),
+                            std::move(allow), options_.services, std::move(publish)};
+    // Before the firewall knows the machine: whoever loads it anew takes the machines from their records.
+    record.nat = to_record(*policy_);
+    host_.runs.update(record);
+  }
+  make_tap(lease_->tap);
+  network_->firewall().add_vm(*policy_);
+  if (std::ranges::any_of(policy_->publish, leads_from_loopback)) net::allow_loopback(network_->bridge());
+  net::attach_port(network_->bridge(), lease_->tap, lease_->address);
+  undo.release();
+}
+
+void VmNetwork::add_device(vmm::LaunchSpec& spec) const {
+  if (!nic_) return;
+  vmm::Nic nic{std::string{device_id}, std::string{device_mac}, vmm::NoBackend{}};
+  if (tap_) {
+    nic.backend = vmm::TapBackend{tap_->name().str(), tap_->fd()};
+  } else if (named_tap_) {
+    nic.backend = vmm::TapBackend{named_tap_->name().str()};
+  } else if (mode_ == NetworkMode::User) {
+    nic.backend = vmm::UserBackend{};
+  }
+  spec.nics.push_back(std::move(nic));
+}
+
+void VmNetwork::describe(guest::Identity& identity) const {
+  if (!nic_) return;
+  guest::Identity::Interface interface;
+  interface.name = device_id;
+  interface.mac = device_mac;
+  switch (mode_) {
+    case NetworkMode::None: break;
+    case NetworkMode::User:
+      interface.address = user_address;
+      interface.gateway = user_network_host;
+      identity.nameservers = {std::string{user_nameserver}};
+      break;
+    case NetworkMode::Nat: {
+      const auto& shared = network_->policy();
+      interface.address = fmt::format("{}/{}", policy_->address.to_string(), shared.subnet.prefix());
+      interface.gateway = shared.gateway.to_string();
+      interface.mac = policy_->mac.to_string();
+      if (policy_->services && serves_names(shared)) {
+        identity.nameservers = {shared.gateway.to_string()};
+      } else if (shared.resolver) {
+        identity.nameservers = {shared.resolver->to_string()};
+      }
+      break;
+    }
+  }
+  identity.interface = std::move(interface);
+}
+
+void VmNetwork::hand_over(const sys::ProcessId& engine, bool detached) {
+  tap_.reset();
+  if (named_tap_) {
+    try {
+      named_tap_->hand_over(engine);
+      named_tap_.reset();
+    } catch (const Error& problem) {
+      if (problem.code() != ErrorCode::PermissionDenied) throw;
+      // It stays until disconnect(), whoever calls that: its name is in the record.
+      host_.logger.debug(problem.what());
+      if (detached) named_tap_->keep();
+    }
+  }
+  if (!lease_) return;
+  // An engine that opens its tap by name has plugged it in only now.
+  if (!tap_by_descriptor_) net::settle_port(network_->bridge(), lease_->tap);
+  if (!detached) return;
+  network_->pool().transfer(lease_->address, lease_->run, engine);
+  lease_->holder = engine;
+}
+
+/// While this process has the address on loan, nobody else touches what belongs to it: no turn is needed.
+void VmNetwork::undo_ours() {
+  if (policy_) network_->firewall().remove_vm(*policy_);
+  net::detach_port(network_->bridge(), lease_->tap, lease_->address);
+  net::Netlink{}.delete_link(lease_->tap);
+  network_->pool().release(lease_->address, lease_->run);
+}
+
+/// The loan of a detached machine ended with its engine, and others may have taken the address back since.
+void VmNetwork::undo_others() {
+  const auto turn = network_->take_turn();
+  for (const auto& lease : network_->pool().list()) {
+    if (lease.address == lease_->address && lease.run == lease_->run) network_->disconnect(lease);
+  }
+}
+
+void VmNetwork::disconnect() noexcept {
+  tap_.reset();
+  named_tap_.reset();
+  if (!lease_) return;
+  try {
+    if (!network_) network_.emplace(host_);
+    if (lease_->holder == sys::current_process()) {
+      undo_ours();
+    } else {
+      undo_others();
+    }
+  } catch (const std::exception& problem) {
+    host_.logger.warning(fmt::format("{} of VM {} stays on loan until it is collected: {}", lease_->address.to_string(),
+                                     lease_->run, problem.what()));
+  }
+  lease_.reset();
+  policy_.reset();
+}
+
+}  // namespace fireclaw::core

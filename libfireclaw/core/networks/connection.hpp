@@ -1,0 +1,69 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "core/networks/nat.hpp"
+#include "fireclaw/network.hpp"
+#include "guest/session.hpp"
+#include "net/tap.hpp"
+#include "state/runs.hpp"
+#include "sys/process.hpp"
+#include "vmm/driver.hpp"
+#include "vmm/spec.hpp"
+
+namespace fireclaw::core {
+
+/// The host, as a guest with NetworkMode::User sees it: the same for every machine.
+inline constexpr std::string_view user_network_host = "10.0.2.2";
+
+/// What one machine's network device leads to. Owns, from connect() to disconnect(), the machine's address, tap, port
+/// and firewall entry; destruction leaves them as they are, for a machine that goes on without us. Refers to the host;
+/// use from one thread at a time.
+class VmNetwork {
+ public:
+  /// Of a machine yet to be started. `nic`: it has a device, which leads nowhere with NetworkMode::None.
+  /// Error(InvalidArgument) for options that cannot be, Error(Unsupported) if the engine does not have the mode.
+  VmNetwork(const Host::Impl& host, bool nic, NetworkMode mode, const NatOptions& options,
+            const vmm::Capabilities& capabilities, const std::string& engine);
+  /// Of a machine that runs.
+  VmNetwork(const Host::Impl& host, const state::RunRecord& record);
+
+  /// From now on the device leads nowhere: for machines that are only made to be saved. Before connect().
+  void unplug() noexcept { mode_ = NetworkMode::None; }
+
+  /// Before the engine starts. Fills in record.nat and writes the record, so that others can undo what this does.
+  /// If it throws, nothing is left.
+  void connect(state::RunRecord& record);
+  /// The device for the engine. After connect(), whose tap it names.
+  void add_device(vmm::LaunchSpec& spec) const;
+  /// What the guest is told of its interface.
+  void describe(guest::Identity& identity) const;
+  /// The engine runs: from now on the tap lives as long as it does, and so does the address if the machine is to
+  /// outlive this process.
+  void hand_over(const sys::ProcessId& engine, bool detached);
+  /// After the engine's end. Nothing if there is nothing to undo.
+  void disconnect() noexcept;
+
+ private:
+  void make_tap(const net::InterfaceName& name);
+  void undo_ours();
+  void undo_others();
+
+  const Host::Impl& host_;
+  bool nic_ = false;
+  NetworkMode mode_ = NetworkMode::None;
+  NatOptions options_;
+  bool tap_by_descriptor_ = false;
+  bool can_lead_nowhere_ = false;
+
+  /// What connect() has made so far. The taps last until the engine has them.
+  std::optional<NatNetwork> network_;
+  std::optional<net::Lease> lease_;
+  std::optional<net::VmPolicy> policy_;
+  std::optional<net::Tap> tap_;
+  std::optional<net::NamedTap> named_tap_;
+};
+
+}  // namespace fireclaw::core

@@ -1,0 +1,76 @@
+#include "core/networks/destinations.hpp"
+
+#include <doctest/doctest.h>
+
+#include <fstream>
+#include <string>
+
+#include "fireclaw/error.hpp"
+#include "sys/file.hpp"
+
+using namespace fireclaw;
+using core::NamedDestination;
+
+namespace {
+
+ErrorCode code_of(const auto& call) {
+  try {
+    call();
+  } catch (const Error& error) {
+    return error.code();
+  }
+  return ErrorCode::Internal;
+}
+
+}  // namespace
+
+TEST_CASE("a destination is an address or a name, with or without a port") {
+  const auto named = [](const std::string& text) { return std::get<NamedDestination>(core::parse_allowed(text)); };
+  CHECK(named("example.org") == NamedDestination{"example.org", std::nullopt, std::nullopt});
+  CHECK(named("example.org:443") == NamedDestination{"example.org", 443, std::nullopt});
+  CHECK(named("ns-1.example:53/udp") == NamedDestination{"ns-1.example", 53, net::Protocol::Udp});
+  CHECK(named("localhost:1") == NamedDestination{"localhost", 1, std::nullopt});
+  CHECK(named("4th.example.").host == "4th.example.");
+  const auto plain = [](const std::string& text) {
+    return std::get<net::Destination>(core::parse_allowed(text)).to_string();
+  };
+  for (const auto* text : {"10.0.0.0/8", "192.0.2.7:443", "192.0.2.0/24:53/udp"}) {
+    CHECK(core::parse_allowed(text) == core::AllowedDestination{net::Destination::parse(plain(text))});
+  }
+}
+
+TEST_CASE("what is no destination is refused with its own words") {
+  for (const auto& text :
+       {std::string{}, std::string{"-a.example"}, std::string{"a..b"}, std::string{"a_b.example"}, std::string{"1.2.3"},
+        std::string{"example.org:"}, std::string{"example.org:0x1"}, std::string{"example.org:70000"},
+        std::string{"example.org:80/sctp"}, std::string{"example.org/24"}, std::string{"a b"}, std::string(64, 'a')}) {
+    CAPTURE(text);
+    CHECK(code_of([&] { core::parse_allowed(text); }) == ErrorCode::InvalidArgument);
+  }
+}
+
+TEST_CASE("a name stands for its addresses, an address for itself") {
+  const auto found = core::resolve(core::parse_allowed("localhost:443"));
+  REQUIRE_FALSE(found.empty());
+  CHECK(found.front().network.to_string().starts_with("127."));
+  CHECK(found.front().port == 443);
+  const auto plain = core::parse_allowed("192.0.2.7:443");
+  CHECK(core::resolve(plain) == std::vector{std::get<net::Destination>(plain)});
+}
+
+TEST_CASE("the name server for machines is the first that is not the host's own affair") {
+  const sys::TempDir folder{std::filesystem::temp_directory_path(), "resolver-test-"};
+  const auto file = [&](const std::string& name, const std::string& content) {
+    std::ofstream{folder.path() / name} << content;
+    return folder.path() / name;
+  };
+  const auto stub = file("stub", "# made by somebody\nnameserver 127.0.0.53\noptions edns0\n");
+  const auto mixed = file("mixed",
+                          "search example\nnameserver 2001:db8::1\nnameserver nonsense\n"
+                          "nameserver\t192.0.2.53 # main\nnameserver 192.0.2.54\n");
+  const auto none = folder.path() / "missing";
+  CHECK(core::find_resolver({stub, mixed})->to_string() == "192.0.2.53");
+  CHECK(core::find_resolver({mixed, stub})->to_string() == "192.0.2.53");
+  CHECK_FALSE(core::find_resolver({stub, none}));
+  CHECK_FALSE(core::find_resolver({}));
+}

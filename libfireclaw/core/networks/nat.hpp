@@ -1,0 +1,70 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/host/impl.hpp"
+#include "fireclaw/network.hpp"
+#include "net/bridge.hpp"
+#include "net/firewall.hpp"
+#include "net/policy.hpp"
+#include "net/pool.hpp"
+#include "state/runs.hpp"
+#include "sys/file.hpp"
+
+namespace fireclaw::core {
+
+/// The network that a home folder's machines share: bridge, firewall and address pool, as config.json has them. Making
+/// one only reads that; everything acts on the network namespace of the calling thread.
+///
+/// What changes who has an address is done with the turn taken, so that no address is given away while what an earlier
+/// holder left is still being removed. Refers to the host; use from one thread at a time.
+class NatNetwork {
+ public:
+  explicit NatNetwork(const Host::Impl& host);
+
+  [[nodiscard]] const net::BridgeConfig& bridge() const { return bridge_; }
+  [[nodiscard]] const net::NetworkPolicy& policy() const { return policy_; }
+  [[nodiscard]] net::AddressPool& pool() { return pool_; }
+  /// Opened on first use, which takes about a millisecond.
+  net::Firewall& firewall();
+
+  /// Waits for other processes and threads.
+  [[nodiscard]] sys::FileLock take_turn() const;
+  /// With the turn taken: makes sure that bridge and firewall are there, the latter with all machines that live.
+  void ensure();
+  /// With the turn taken: removes what machines left whose holders are gone, and takes their addresses back. What this
+  /// process has no right to remove is logged and stays on loan.
+  std::vector<net::Lease> reclaim();
+  /// Removes what is left of a machine from the kernel, then returns its address. Steps that fail are logged, and the
+  /// address stays on loan then, for reclaim() to try again.
+  bool disconnect(const net::Lease& lease) noexcept;
+  /// With the turn taken: removes bridge and firewall. False if there was nothing.
+  bool remove();
+
+ private:
+  void reconcile();
+
+  const Host::Impl& host_;
+  net::NetworkPolicy policy_;
+  net::BridgeConfig bridge_;
+  net::AddressPool pool_;
+  std::optional<net::Firewall> firewall_;
+};
+
+/// What stands in the way of using the network, beside the process's rights: an interface or a subnet that is taken, a
+/// kernel that cannot do what the firewall needs. Changes nothing.
+std::vector<NetworkObstacle> find_obstacles(NatNetwork& network);
+
+/// The firewall's view of a machine, out of its record and back.
+net::VmPolicy to_policy(const state::RunNetwork& record);
+state::RunNetwork to_record(const net::VmPolicy& policy);
+
+/// Undoes all that was made for a machine that another process connected; nothing if it has no address.
+void disconnect_run(const Host::Impl& host, const state::RunRecord& record) noexcept;
+
+/// The leases of holders that are gone, taken back with all that was left of their machines.
+std::vector<net::Lease> reclaim_leases(const Host::Impl& host);
+
+}  // namespace fireclaw::core

@@ -1,0 +1,190 @@
+#include <fcntl.h>
+
+#include <chrono>
+#include <exception>
+#include <optional>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "core/machines/impl.hpp"
+#include "core/machines/workspace_disk.hpp"
+#include "core/workspaces/files.hpp"
+#include "core/workspaces/transfer.hpp"
+#include "fireclaw/error.hpp"
+#include "image/archives/tar.hpp"
+#include "image/disks/ext4.hpp"
+#include "sys/socket.hpp"
+
+namespace fireclaw::core {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::chrono::seconds session_limit{60};
+/// For what a healthy guest does at once.
+constexpr std::chrono::minutes command_limit{2};
+
+Deadline session_deadline() { return Deadline::after(session_limit); }
+
+/// A guest that makes up a tar could send forever: content of sparse files counts in full, but not without end.
+constexpr std::uint64_t most_tar_per_disk = 64;
+
+class GuestFiles final : public WorkspaceFiles {
+ public:
+  GuestFiles(std::shared_ptr<Host::Impl> host, state::WorkspaceRecord record, state::RunRecord machine,
+             std::stop_token stop)
+      : record_{std::move(record)},
+        stop_{std::move(stop)},
+        // Taken hold of as a detached machine is: it lives on when this is destroyed.
+        vm_{std::make_shared<VM::Impl>(std::move(host), std::move(machine))},
+        session_{vm_->session(session_deadline(), stop_)} {}
+
+  CopyResult push(const fs::path& source, const std::string& target) override {
+    const auto at = inside(target);
+    const bool into_folder = succeeds({"test", "-d", at});
+    const auto name = into_folder ? name_for_copy(source) : target.substr(target.rfind('/') + 1);
+    const auto slash = target.rfind('/');
+    const auto folder = into_folder ? at : inside(slash == std::string::npos ? "" : target.substr(0, slash));
+    image::Tree tree;
+    const auto copied = add_host_files(tree, name, source, owner(), stop_);
+    unpack(tree, folder);
+    return copied;
+  }
+
+  CopyResult pull(const std::string& source, const fs::path& target) override {
+    const auto copied =
+        session_->copy_out(inside(source) + (source.empty() ? "/." : ""), target, Deadline::never(), stop_);
+    return {copied.files, copied.bytes};
+  }
+
+  std::string read_file(const std::string& path, std::size_t max_bytes) override {
+    return session_->read_file(inside(path), max_bytes, session_deadline());
+  }
+
+  void write_file(const std::string& path, std::string_view content, unsigned mode) override {
+    session_->write_file(inside(path), content, mode, session_deadline());
+    run({"chown", fmt::format("{}:{}", record_.uid, record_.gid), inside(path)});
+  }
+
+  void remove_path(const std::string& path) override {
+    if (path.empty()) throw Error{ErrorCode::InvalidArgument, "the disk's own root cannot be removed"};
+    if (!succeeds({"test", "-e", inside(path)}) && !succeeds({"test", "-L", inside(path)})) {
+      throw Error{ErrorCode::NotFound, fmt::format("there is no '{}' in workspace '{}'", path, record_.name)};
+    }
+    run({"rm", "-rf", inside(path)});
+  }
+
+  /// What the guest sends is unpacked in thought and written anew, so that a tar from here is whole whatever the guest
+  /// is, and the same as one from a disk that is not in use.
+  void export_tar(int fd) override {
+    const auto scratch = vm_->host->workspaces.draft(record_.name);
+    const auto file = scratch.path() / "archive";
+    {
+      const auto out = sys::open_file(file, O_WRONLY | O_CREAT | O_EXCL);
+      std::uint64_t left = most_tar_per_disk * std::filesystem::file_size(vm_->host->workspaces.disk(record_.name));
+      ExecOptions options = command({"tar", "-c", "-f", "-", "-C", std::string{workspace_mount}, "."});
+      options.timeout.reset();
+      options.on_stdout = [&](std::string_view bytes) {
+        if (bytes.size() > left) throw Error{ErrorCode::Guest, "the guest sends more than its disk can hold"};
+        left -= bytes.size();
+        sys::write_all(out.get(), bytes);
+      };
+      const auto result = session_->exec(std::move(options));
+      // A file that was written to meanwhile is in the tar as it was then.
+      const bool changed = result.exit_code == 1 && result.err.find("changed as we read it") != std::string::npos;
+      if (!changed) expect_success(result, "tar");
+    }
+    image::Tree tree;
+    image::add_entries(
+        tree, image::read_tar(std::make_shared<const sys::Fd>(sys::open_file(file, O_RDONLY)), "what the guest sent"));
+    tree.remove("lost+found");
+    write_archive(tree, fd, stop_);
+  }
+
+  void import_tar(int fd) override {
+    const auto scratch = vm_->host->workspaces.draft(record_.name);
+    const auto tools = disk_tools(*vm_->host, stop_);
+    unpack(read_archive(fd, scratch.path(), owner(), nullptr, tools), std::string{workspace_mount});
+  }
+
+ private:
+  [[nodiscard]] Owner owner() const { return {record_.uid, record_.gid}; }
+  static std::string inside(const std::string& path) { return joined(std::string{workspace_mount}, path); }
+
+  [[nodiscard]] ExecOptions command(std::vector<std::string> argv) const {
+    ExecOptions options;
+    options.argv = std::move(argv);
+    options.user = "0:0";
+    options.cwd = "/";
+    options.stop = stop_;
+    options.timeout = command_limit;
+    return options;
+  }
+  bool succeeds(std::vector<std::string> argv) { return session_->exec(command(std::move(argv))).exit_code == 0; }
+  void run(std::vector<std::string> argv) {
+    const auto program = argv.front();
+    expect_success(session_->exec(command(std::move(argv))), program);
+  }
+  void expect_success(const ExecResult& result, std::string_view program) const {
+    if (result.cancelled) throw Error{ErrorCode::Cancelled, "copying was cancelled"};
+    if (result.timed_out)
+      throw Error{ErrorCode::Timeout, fmt::format("{} in VM {} timed out", program, vm_->record.id)};
+    if (result.exit_code == 0) return;
+    if (result.exit_code == 127) {
+      throw Error{ErrorCode::Unsupported, fmt::format("the image of VM {} has no program '{}'; stop the machine first",
+                                                      vm_->record.id, program)};
+    }
+    auto said = result.err.substr(0, result.err.find('\n'));
+    throw Error{ErrorCode::Guest,
+                fmt::format("{} in VM {} exited with status {}: {}", program, vm_->record.id, result.exit_code, said)};
+  }
+
+  /// Streams the tree to tar in the guest.
+  void unpack(const image::Tree& tree, const std::string& folder) {
+    if (tree.nodes().size() == 1) return;
+    // A socket pair rather than a pipe: writing to one whose reader is gone raises no SIGPIPE.
+    auto ends = sys::socket_pair();
+    std::optional<sys::Fd> feed{std::move(ends.first)};
+    std::optional<sys::Fd> drain{std::move(ends.second)};
+    std::exception_ptr failure;
+    std::jthread writer{[&] {
+      try {
+        write_archive(tree, feed->get(), stop_);
+      } catch (...) {
+        failure = std::current_exception();
+      }
+      feed.reset();
+    }};
+    std::exception_ptr guest_failure;
+    try {
+      ExecOptions options = command({"tar", "-x", "-f", "-", "-C", folder});
+      options.input_fd = drain->get();
+      options.timeout.reset();
+      expect_success(session_->exec(std::move(options)), "tar");
+    } catch (...) {
+      guest_failure = std::current_exception();
+    }
+    drain.reset();
+    writer.join();
+    // A tar in the guest that fails makes writing to it fail.
+    if (guest_failure) std::rethrow_exception(guest_failure);
+    if (failure) std::rethrow_exception(failure);
+  }
+
+  state::WorkspaceRecord record_;
+  std::stop_token stop_;
+  std::shared_ptr<VM::Impl> vm_;
+  std::shared_ptr<guest::Session> session_;
+};
+
+}  // namespace
+
+std::unique_ptr<WorkspaceFiles> files_in_guest(std::shared_ptr<Host::Impl> host, state::WorkspaceRecord record,
+                                               state::RunRecord machine, std::stop_token stop) {
+  return std::make_unique<GuestFiles>(std::move(host), std::move(record), std::move(machine), std::move(stop));
+}
+
+}  // namespace fireclaw::core

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "image/archives/file_tree.hpp"
+#include "sys/fd.hpp"
+
+namespace fireclaw::image {
+
+/// One member of a tar file, with what pax and GNU headers said of it applied.
+struct TarEntry {
+  std::string path;
+  /// Set for a hard link: the path of the file it is another name of. `node` then means nothing.
+  std::string hard_link;
+  bool is_hard_link = false;
+  Node node;
+};
+
+/// All members of the plain (uncompressed) tar in `file`, in order; their contents stay in the file as Extents.
+/// ustar, pax and GNU formats. Error(InvalidArgument) "not a tar file", Error(Corrupt) if torn, Error(Unsupported)
+/// for sparse and multi-volume members; `name` is for errors.
+std::vector<TarEntry> read_tar(const std::shared_ptr<const sys::Fd>& file, std::string_view name);
+
+/// Unpacks all entries over what is in the tree. Sockets and unknown types are not in tars.
+void add_entries(Tree& tree, std::vector<TarEntry> entries);
+
+/// Streams what is below the tree's root as a tar: ustar, with a pax header before what does not fit. The same tree
+/// gives the same bytes. Error(Io) if a host file changed its size meanwhile. `progress` is told of the content bytes
+/// written.
+void write_tar(const Tree& tree, const Sink& sink, const std::function<void(std::uint64_t done)>& progress = {});
+
+/// Bytes of content in the tree, each hard-linked file counted once.
+std::uint64_t content_bytes(const Tree& tree);
+
+}  // namespace fireclaw::image

@@ -1,0 +1,294 @@
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstddef>
+#include <limits>
+#include <map>
+#include <optional>
+#include <utility>
+
+#include "fireclaw/error.hpp"
+#include "image/archives/tar.hpp"
+#include "image/bytes.hpp"
+
+namespace fireclaw::image {
+
+namespace {
+
+constexpr std::uint64_t block_bytes = 512;
+/// More than any path, link target or set of extended attributes takes.
+constexpr std::uint64_t max_header_data = std::uint64_t{4} << 20;
+
+using Records = std::map<std::string, std::string>;
+
+class TarReader {
+ public:
+  TarReader(std::shared_ptr<const sys::Fd> file, std::string_view name) : file_{std::move(file)}, name_{name} {
+    struct stat status {};
+    sys::check(::fstat(file_->get(), &status), "fstat " + name_);
+    size_ = static_cast<std::uint64_t>(status.st_size);
+  }
+
+  std::vector<TarEntry> read() {
+    std::vector<TarEntry> entries;
+    std::array<char, block_bytes> block{};
+    bool ended = false;
+    while (position_ < size_) {
+      read_at(position_, block.data(), block.size());
+      const std::string_view header{block.data(), block.size()};
+      if (header.find_first_not_of('\0') == std::string_view::npos) {
+        ended = true;
+        break;
+      }
+      check_sum(header);
+      position_ += block_bytes;
+      if (auto entry = member(header)) entries.push_back(std::move(*entry));
+    }
+    // Some writers leave out the two zero blocks, but then end at a member's end.
+    if (!ended && (entries.empty() || position_ != size_)) torn("it ends too early");
+    return entries;
+  }
+
+ private:
+  [[noreturn]] void torn(std::string_view why) const {
+    throw Error{ErrorCode::Corrupt, fmt::format("tar file '{}' is torn at byte {}: {}", name_, position_, why)};
+  }
+
+  void read_at(std::uint64_t offset, char* target, std::uint64_t length) const {
+    if (!within(offset, length, size_)) torn("it ends too early");
+    while (length > 0) {
+      const auto count = sys::check(sys::retry([&] {
+                                      return ::pread(file_->get(), target, static_cast<std::size_t>(length),
+                                                     static_cast<off_t>(offset));
+                                    }),
+                                    "read " + name_);
+      if (count == 0) torn("it ends too early");
+      target += count;
+      offset += static_cast<std::uint64_t>(count);
+      length -= static_cast<std::uint64_t>(count);
+    }
+  }
+
+  void check_sum(std::string_view header) const {
+    // Old writers summed signed characters.
+    std::int64_t plain = 0;
+    std::int64_t with_sign = 0;
+    for (std::size_t i = 0; i < header.size(); ++i) {
+      const char c = i >= 148 && i < 156 ? ' ' : header[i];
+      plain += static_cast<unsigned char>(c);
+      with_sign += static_cast<signed char>(c);
+    }
+    const auto recorded = number(header.substr(148, 8));
+    if (recorded &&
+        (static_cast<std::int64_t>(*recorded) == plain || static_cast<std::int64_t>(*recorded) == with_sign)) {
+      return;
+    }
+    if (position_ == 0) throw Error{ErrorCode::InvalidArgument, fmt::format("'{}' is not a tar file", name_)};
+    torn("a header's checksum is wrong");
+  }
+
+  /// Octal, or GNU's big-endian binary with the top bit set. nullopt if it is neither.
+  static std::optional<std::uint64_t> number(std::string_view field) {
+    if ((static_cast<unsigned char>(field.front()) & 0x80U) != 0) {
+      std::uint64_t value = static_cast<unsigned char>(field.front()) & 0x7fU;
+      for (const char c : field.substr(1)) {
+        if (value >> 55 != 0) return std::nullopt;
+        value = (value << 8) | static_cast<unsigned char>(c);
+      }
+      return value;
+    }
+    field = field.substr(0, field.find('\0'));
+    while (!field.empty() && field.front() == ' ') field.remove_prefix(1);
+    while (!field.empty() && field.back() == ' ') field.remove_suffix(1);
+    if (field.empty()) return 0;
+    std::uint64_t value = 0;
+    const auto [end, error] = std::from_chars(field.data(), field.data() + field.size(), value, 8);
+    if (error != std::errc{} || end != field.data() + field.size()) return std::nullopt;
+    return value;
+  }
+
+  std::uint64_t field(std::string_view header, std::size_t at, std::size_t width, std::string_view what) const {
+    const auto value = number(header.substr(at, width));
+    if (!value) torn(fmt::format("a header's {} is no number", what));
+    return *value;
+  }
+
+  static std::string text(std::string_view header, std::size_t at, std::size_t width) {
+    const std::string_view raw = header.substr(at, width);
+    return std::string{raw.substr(0, raw.find('\0'))};
+  }
+
+  /// The data of a member that only describes the next one.
+  std::string header_data(std::uint64_t size) {
+    if (size > max_header_data) torn("an extended header is too long");
+    std::string data(static_cast<std::size_t>(size), '\0');
+    read_at(position_, data.data(), size);
+    skip(size);
+    return data;
+  }
+
+  void skip(std::uint64_t size) {
+    const std::uint64_t padding = (block_bytes - size % block_bytes) % block_bytes;
+    if (!within(position_, size, size_) || !within(position_ + size, padding, size_)) torn("it ends too early");
+    position_ += size + padding;
+  }
+
+  Records pax_records(std::string_view data) const {
+    Records records;
+    while (!data.empty() && data.front() != '\0') {
+      std::size_t length = 0;
+      const auto [end, error] = std::from_chars(data.data(), data.data() + data.size(), length);
+      const auto digits = static_cast<std::size_t>(end - data.data());
+      if (error != std::errc{} || length > data.size() || length < digits + 3 || data[digits] != ' ' ||
+          data[length - 1] != '\n') {
+        torn("a pax header is malformed");
+      }
+      const std::string_view record = data.substr(digits + 1, length - digits - 2);
+      const std::size_t equals = record.find('=');
+      if (equals == std::string_view::npos) torn("a pax header is malformed");
+      records[std::string{record.substr(0, equals)}] = std::string{record.substr(equals + 1)};
+      data.remove_prefix(length);
+    }
+    return records;
+  }
+
+  template <typename T>
+  void take_number(const Records& records, const char* key, T& value) const {
+    const auto found = records.find(key);
+    if (found == records.end() || found->second.empty()) return;
+    // Times may have a fraction; whole seconds are kept.
+    const std::string digits = found->second.substr(0, found->second.find('.'));
+    T parsed{};
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), parsed);
+    if (error != std::errc{} || end != digits.data() + digits.size()) {
+      torn(fmt::format("pax header '{}' is no number", key));
+    }
+    value = parsed;
+  }
+
+  std::uint32_t id(std::uint64_t value) const {
+    if (value > std::numeric_limits<std::uint32_t>::max()) torn("an owner is out of range");
+    return static_cast<std::uint32_t>(value);
+  }
+
+  std::optional<TarEntry> member(std::string_view header) {
+    const char flag = header[156];
+    std::uint64_t size = field(header, 124, 12, "size");
+    switch (flag) {
+      case 'L': long_path_ = text(header_data(size), 0, std::string::npos); return std::nullopt;
+      case 'K': long_target_ = text(header_data(size), 0, std::string::npos); return std::nullopt;
+      case 'x': local_ = pax_records(header_data(size)); return std::nullopt;
+      case 'g':
+        for (auto& [key, value] : pax_records(header_data(size))) global_[key] = std::move(value);
+        return std::nullopt;
+      default: break;
+    }
+    Records records = global_;
+    for (auto& [key, value] : std::exchange(local_, {})) records[key] = std::move(value);
+
+    TarEntry entry;
+    entry.path = text(header, 0, 100);
+    const bool ustar = header.substr(257, 6) == std::string_view{"ustar\0", 6};
+    if (const std::string prefix = text(header, 345, 155); ustar && !prefix.empty()) {
+      entry.path = prefix + "/" + entry.path;
+    }
+    std::string target = text(header, 157, 100);
+    if (auto path = std::exchange(long_path_, std::nullopt)) entry.path = std::move(*path);
+    if (auto path = std::exchange(long_target_, std::nullopt)) target = std::move(*path);
+    if (const auto found = records.find("path"); found != records.end()) entry.path = found->second;
+    if (const auto found = records.find("linkpath"); found != records.end()) target = found->second;
+
+    Node& node = entry.node;
+    node.mode = static_cast<unsigned>(field(header, 100, 8, "mode") & 07777);
+    std::uint64_t uid = field(header, 108, 8, "owner");
+    std::uint64_t gid = field(header, 116, 8, "group");
+    // Times before 1970 in GNU's binary form are not worth keeping.
+    node.mtime = static_cast<std::int64_t>(
+        std::min<std::uint64_t>(number(header.substr(136, 12)).value_or(0), std::numeric_limits<std::int64_t>::max()));
+    take_number(records, "uid", uid);
+    take_number(records, "gid", gid);
+    take_number(records, "mtime", node.mtime);
+    take_number(records, "size", size);
+    node.uid = id(uid);
+    node.gid = id(gid);
+    constexpr std::string_view xattr = "SCHILY.xattr.";
+    for (const auto& [key, value] : records) {
+      if (key.compare(0, xattr.size(), xattr) == 0) node.xattrs[key.substr(xattr.size())] = value;
+      if (key.compare(0, 11, "GNU.sparse.") == 0) sparse(entry.path);
+    }
+
+    const std::uint64_t data = position_;
+    switch (flag) {
+      case '\0':
+      case '0':
+      case '7':
+        // In the oldest format a folder is a file whose name ends with a slash.
+        node.type = !entry.path.empty() && entry.path.back() == '/' ? NodeType::Directory : NodeType::File;
+        break;
+      case '1':
+        entry.is_hard_link = true;
+        entry.hard_link = target;
+        break;
+      case '2':
+        node.type = NodeType::Symlink;
+        node.target = target;
+        break;
+      case '3': node.type = NodeType::CharDevice; break;
+      case '4': node.type = NodeType::BlockDevice; break;
+      case '5': node.type = NodeType::Directory; break;
+      case '6': node.type = NodeType::Fifo; break;
+      case 'S': sparse(entry.path);
+      default:
+        throw Error{ErrorCode::Unsupported,
+                    fmt::format("tar file '{}' has a member '{}' of unknown type '{}'", name_, entry.path, flag)};
+    }
+    if (node.type == NodeType::CharDevice || node.type == NodeType::BlockDevice) {
+      node.device_major = id(field(header, 329, 8, "device"));
+      node.device_minor = id(field(header, 337, 8, "device"));
+    }
+    if (node.type == NodeType::File && !entry.is_hard_link) {
+      node.bytes = size;
+      node.content = Extent{file_, data};
+    }
+    // Links may carry their file's size in the header, but no data follows (pax allows it; nobody writes it).
+    const bool has_data = node.type == NodeType::File && !entry.is_hard_link;
+    skip(has_data || node.type == NodeType::Directory ? size : 0);
+    return entry;
+  }
+
+  [[noreturn]] void sparse(const std::string& path) const {
+    throw Error{ErrorCode::Unsupported,
+                fmt::format("tar file '{}' stores '{}' as a sparse file; make it without --sparse", name_, path)};
+  }
+
+  std::shared_ptr<const sys::Fd> file_;
+  std::string name_;
+  std::uint64_t size_ = 0;
+  std::uint64_t position_ = 0;
+  std::optional<std::string> long_path_;
+  std::optional<std::string> long_target_;
+  Records local_;
+  Records global_;
+};
+
+}  // namespace
+
+std::vector<TarEntry> read_tar(const std::shared_ptr<const sys::Fd>& file, std::string_view name) {
+  return TarReader{file, name}.read();
+}
+
+void add_entries(Tree& tree, std::vector<TarEntry> entries) {
+  for (TarEntry& entry : entries) {
+    if (entry.is_hard_link) {
+      tree.link(entry.path, entry.hard_link);
+    } else {
+      tree.add(entry.path, std::move(entry.node));
+    }
+  }
+}
+
+}  // namespace fireclaw::image

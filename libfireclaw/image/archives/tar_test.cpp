@@ -1,0 +1,246 @@
+#include "image/archives/tar.hpp"
+
+#include <doctest/doctest.h>
+
+#include "image/testing/craft.hpp"
+#include "sys/file.hpp"
+
+using namespace fireclaw;
+using namespace fireclaw::image;
+using image::testing::error_of;
+using image::testing::memory_file;
+using image::testing::put;
+
+namespace {
+
+std::string to_tar(const Tree& tree) {
+  std::string bytes;
+  write_tar(tree, [&](std::string_view piece) { bytes += piece; });
+  return bytes;
+}
+
+Tree from_tar(std::string_view bytes) {
+  Tree tree;
+  add_entries(tree, read_tar(memory_file(bytes), "test.tar"));
+  return tree;
+}
+
+std::string text_of(const Tree& tree, std::string_view path) {
+  const auto node = tree.find(path);
+  REQUIRE(node);
+  // A tree that came from a tar: written again, the content is in the stream.
+  Tree one;
+  one.add("file", *node);
+  return to_tar(one).substr(512, node->bytes);
+}
+
+Node file_node(std::string content) {
+  Node node;
+  node.type = NodeType::File;
+  node.mode = 0644;
+  node.bytes = content.size();
+  node.content = std::move(content);
+  return node;
+}
+
+/// One of everything, with what does not fit into a plain ustar header.
+Tree sample() {
+  Tree tree;
+  Node plain = file_node("hello\n");
+  plain.uid = 1000;
+  plain.gid = 50;
+  plain.mtime = 1700000000;
+  plain.mode = 04755;
+  tree.add("usr/bin/tool", plain);
+  tree.link("usr/bin/alias", "usr/bin/tool");
+  tree.symlink("bin", "usr/bin");
+  tree.symlink("far", std::string(150, 't'));
+  Node big_ids = file_node("x");
+  big_ids.uid = 3000000000;
+  big_ids.gid = 2999999999;
+  big_ids.mtime = -5;
+  big_ids.xattrs["user.note"] = std::string{"a\0=\nb", 5};
+  tree.add(std::string(90, 'd') + "/" + std::string(120, 'f'), big_ids);
+  Node device;
+  device.type = NodeType::CharDevice;
+  device.mode = 0666;
+  device.device_major = 1;
+  device.device_minor = 3;
+  tree.add("dev/null", device);
+  Node fifo;
+  fifo.type = NodeType::Fifo;
+  tree.add("run/fifo", fifo);
+  tree.directory("tmp", 01777);
+  return tree;
+}
+
+void check_same(const Tree& a, const Tree& b) {
+  REQUIRE(a.nodes().size() == b.nodes().size());
+  for (const auto& [path, node] : a.nodes()) {
+    if (path.empty()) continue;
+    CAPTURE(path);
+    const auto other = b.nodes().at(path);
+    CHECK(node->type == other->type);
+    CHECK(node->mode == other->mode);
+    CHECK(node->uid == other->uid);
+    CHECK(node->gid == other->gid);
+    CHECK(node->mtime == other->mtime);
+    CHECK(node->bytes == other->bytes);
+    CHECK(node->target == other->target);
+    CHECK(node->device_major == other->device_major);
+    CHECK(node->device_minor == other->device_minor);
+    CHECK(node->xattrs == other->xattrs);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("a tar header is, byte for byte, what the format says") {
+  Tree tree;
+  tree.file("hello.txt", 0640, "hi");
+  const std::string tar = to_tar(tree);
+  std::string header(512, '\0');
+  const auto set = [&](std::size_t at, std::string_view text) { header.replace(at, text.size(), text); };
+  set(0, "hello.txt");
+  set(100, "0000640");
+  set(108, "0000000");
+  set(116, "0000000");
+  set(124, "00000000002");
+  set(136, "00000000000");
+  set(148, "        ");
+  set(156, "0");
+  set(257, "ustar");
+  set(263, "00");
+  set(329, "0000000");
+  set(337, "0000000");
+  unsigned sum = 0;
+  for (const char c : header) sum += static_cast<unsigned char>(c);
+  std::array<char, 9> digits{};
+  std::snprintf(digits.data(), digits.size(), "%06o", sum);
+  set(148, {digits.data(), 6});
+  header[154] = '\0';
+  CHECK(tar.substr(0, 512) == header);
+  CHECK(tar.substr(512, 512) == "hi" + std::string(510, '\0'));
+  CHECK(tar.substr(1024) == std::string(1024, '\0'));
+}
+
+TEST_CASE("tar itself reads what the writer wrote") {
+  const sys::TempDir folder = image::testing::temp_dir();
+  const std::string listing = image::testing::filter({"tar", "-tv", "--numeric-owner", "--xattrs", "--full-time"},
+                                                     to_tar(sample()), image::testing::make_tools(folder.path()));
+  // How wide tar makes its columns is its own affair.
+  std::string columns;
+  for (const char c : listing) {
+    if (c != ' ' || columns.empty() || columns.back() != ' ') columns += c;
+  }
+  const auto has = [&](const std::string& text) { return columns.find(text) != std::string::npos; };
+  CHECK(has("lrwxrwxrwx 0/0 0 1970-01-01 00:00:00 bin -> usr/bin\n"));
+  CHECK(has("crw-rw-rw- 0/0 1,3 1970-01-01 00:00:00 dev/null\n"));
+  CHECK(has("hrwsr-xr-x 1000/50 0 2023-11-14 22:13:20 usr/bin/tool link to usr/bin/alias\n"));
+  CHECK(has("-rwsr-xr-x 1000/50 6 2023-11-14 22:13:20 usr/bin/alias\n"));
+  CHECK(has("-rw-r--r--* 3000000000/2999999999 1 1969-12-31 23:59:55 " + std::string(90, 'd') + "/"));
+  CHECK(has("prwxr-xr-x 0/0 0 1970-01-01 00:00:00 run/fifo\n"));
+  CHECK(has("drwxrwxrwt 0/0 0 1970-01-01 00:00:00 tmp/\n"));
+  CHECK(has("far -> " + std::string(150, 't') + "\n"));
+}
+
+TEST_CASE("what is written and read again is the same, and the same tree gives the same bytes") {
+  const Tree tree = sample();
+  const std::string tar = to_tar(tree);
+  CHECK(tar == to_tar(sample()));
+  const Tree again = from_tar(tar);
+  check_same(tree, again);
+  CHECK(again.find("usr/bin/alias") == again.find("usr/bin/tool"));
+  CHECK(text_of(again, "usr/bin/tool") == "hello\n");
+  CHECK(to_tar(again) == tar);
+}
+
+TEST_CASE("tars by GNU tar are read in each of its formats") {
+  const sys::TempDir folder = image::testing::temp_dir();
+  const std::string deep = std::string(60, 'a') + "/" + std::string(60, 'b') + "/" + std::string(99, 'c');
+  put(folder.path() / "in" / deep, "deep content");
+  put(folder.path() / "in" / "two words", std::string(1500, 'w'));
+  std::filesystem::create_symlink(std::string(120, 'l'), folder.path() / "in" / "link");
+  std::filesystem::create_hard_link(folder.path() / "in" / "two words", folder.path() / "in" / "zz");
+  for (const char* format : {"gnu", "posix", "oldgnu"}) {
+    CAPTURE(format);
+    const std::filesystem::path file = folder.path() / (std::string{format} + ".tar");
+    sys::check_tool({"tar", std::string{"--format="} + format, "--owner=12:34", "--group=g:56", "--mtime=@1000000000",
+                     "-C", (folder.path() / "in").string(), "-cf", file.string(), "."},
+                    image::testing::make_tools(folder.path()).options());
+    const Tree tree = from_tar(sys::read_file(file));
+    CHECK(text_of(tree, deep) == "deep content");
+    CHECK(text_of(tree, "two words") == std::string(1500, 'w'));
+    CHECK(tree.find("two words") == tree.find("zz"));
+    CHECK(tree.nodes().at("link")->target == std::string(120, 'l'));
+    CHECK(tree.find("two words")->uid == 34);
+    CHECK(tree.find("two words")->gid == 56);
+    CHECK(tree.find("two words")->mtime == 1000000000);
+  }
+}
+
+TEST_CASE("a tar that is cut off anywhere is an error that names it") {
+  Tree tree;
+  tree.file("a", 0644, std::string(700, 'a'));
+  tree.file(std::string(120, 'b'), 0644, "b");
+  const std::string tar = to_tar(tree);
+  for (std::size_t length = 0; length + 1024 < tar.size(); length += 7) {
+    CAPTURE(length);
+    // At a member's end it could be an archive without the closing blocks.
+    if (length == 512 + 1024) continue;
+    const auto [code, text] = error_of([&] { from_tar(std::string_view{tar}.substr(0, length)); });
+    REQUIRE((code == ErrorCode::Corrupt || code == ErrorCode::InvalidArgument));
+    REQUIRE(text.find("'test.tar'") != std::string::npos);
+  }
+}
+
+TEST_CASE("what is no tar is said to be none") {
+  const auto [code, text] = error_of([] { from_tar(std::string(2000, 'z')); });
+  CHECK(code == ErrorCode::InvalidArgument);
+  CHECK(text == "'test.tar' is not a tar file");
+}
+
+TEST_CASE("a damaged header in the middle is found by its checksum") {
+  Tree tree;
+  tree.file("a", 0644, "");
+  tree.file("b", 0644, "");
+  std::string tar = to_tar(tree);
+  tar[512 + 3] = 'x';
+  const auto [code, text] = error_of([&] { from_tar(tar); });
+  CHECK(code == ErrorCode::Corrupt);
+  CHECK(text == "tar file 'test.tar' is torn at byte 512: a header's checksum is wrong");
+}
+
+TEST_CASE("sparse members are refused with the remedy") {
+  const sys::TempDir folder = image::testing::temp_dir();
+  put(folder.path() / "in" / "holes", "x");
+  std::filesystem::resize_file(folder.path() / "in" / "holes", 10 << 20);
+  for (const char* format : {"gnu", "posix"}) {
+    const std::filesystem::path file = folder.path() / (std::string{format} + ".tar");
+    sys::check_tool({"tar", "--sparse", std::string{"--format="} + format, "-C", (folder.path() / "in").string(), "-cf",
+                     file.string(), "holes"},
+                    image::testing::make_tools(folder.path()).options());
+    const auto [code, text] = error_of([&] { from_tar(sys::read_file(file)); });
+    CHECK(code == ErrorCode::Unsupported);
+    CHECK(text.find("without --sparse") != std::string::npos);
+  }
+}
+
+TEST_CASE("a file that shrinks or grows while it is streamed is an error, not a wrong archive") {
+  const sys::TempDir folder = image::testing::temp_dir();
+  const std::filesystem::path path = folder.path() / "log";
+  put(path, std::string(1000, 'x'));
+  for (const std::uint64_t promised : {999, 1001}) {
+    Tree tree;
+    Node node;
+    node.type = NodeType::File;
+    node.bytes = promised;
+    node.content = HostFile{path};
+    tree.add("log", node);
+    const auto [code, text] = error_of([&] { to_tar(tree); });
+    CHECK(code == ErrorCode::Io);
+    CHECK(text.find("changed while it was read") != std::string::npos);
+  }
+}
+
+TEST_CASE("content is counted once however many names it has") { CHECK(content_bytes(sample()) == 7); }

@@ -1,0 +1,199 @@
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstring>
+#include <optional>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "fireclaw/error.hpp"
+#include "image/archives/tar.hpp"
+#include "sys/file.hpp"
+
+namespace fireclaw::image {
+
+namespace {
+
+constexpr std::size_t block_bytes = 512;
+constexpr std::size_t name_bytes = 100;
+
+struct Header {
+  std::array<char, block_bytes> block{};
+
+  void text(std::size_t at, std::size_t width, std::string_view value) {
+    std::copy_n(value.data(), std::min(width, value.size()), block.data() + at);
+  }
+  /// Octal digits and a NUL; false if it does not fit (the field is then 0).
+  bool number(std::size_t at, std::size_t width, std::uint64_t value) {
+    const std::string digits = fmt::format("{:0{}o}", value, width - 1);
+    const bool fits = digits.size() == width - 1;
+    text(at, width - 1, fits ? digits : std::string(width - 1, '0'));
+    return fits;
+  }
+  void seal() {
+    text(257, 6, std::string_view{"ustar\0", 6});
+    text(263, 2, "00");
+    text(148, 8, "        ");
+    unsigned sum = 0;
+    for (const char c : block) sum += static_cast<unsigned char>(c);
+    text(148, 8, fmt::format("{:06o}", sum));
+    block[154] = '\0';
+    block[155] = ' ';
+  }
+  [[nodiscard]] std::string_view bytes() const { return {block.data(), block.size()}; }
+};
+
+/// "<length> <key>=<value>\n", where length counts its own digits.
+std::string pax_record(std::string_view key, std::string_view value) {
+  const std::size_t rest = key.size() + value.size() + 3;  // ' ', '=', '\n'
+  std::size_t length = rest + fmt::formatted_size("{}", rest);
+  if (rest + fmt::formatted_size("{}", length) != length) ++length;
+  return fmt::format("{} {}={}\n", length, key, value);
+}
+
+char type_flag(NodeType type) {
+  switch (type) {
+    case NodeType::File: return '0';
+    case NodeType::Symlink: return '2';
+    case NodeType::CharDevice: return '3';
+    case NodeType::BlockDevice: return '4';
+    case NodeType::Directory: return '5';
+    case NodeType::Fifo: return '6';
+  }
+  throw Error{ErrorCode::Internal, "unknown node type"};
+}
+
+class TarWriter {
+ public:
+  TarWriter(const Sink& sink, const std::function<void(std::uint64_t)>& progress) : sink_{sink}, progress_{progress} {}
+
+  void add(const std::string& path, const std::shared_ptr<const Node>& node) {
+    const auto [first, fresh] = first_names_.try_emplace(node.get(), path);
+    const bool is_link = !fresh && node->type != NodeType::Directory;
+    header(path, *node, is_link ? std::optional{first->second} : std::nullopt);
+    if (!is_link && node->type == NodeType::File) content(path, *node);
+  }
+
+  void finish() {
+    const std::string end(2 * block_bytes, '\0');
+    sink_(end);
+  }
+
+ private:
+  void header(const std::string& path, const Node& node, const std::optional<std::string>& hard_link) {
+    const std::string name = node.type == NodeType::Directory ? path + "/" : path;
+    const std::string target = hard_link ? *hard_link : node.target;
+    const std::uint64_t size = node.type == NodeType::File && !hard_link ? node.bytes : 0;
+
+    std::string pax;
+    Header header;
+    if (name.size() > name_bytes) pax += pax_record("path", name);
+    if (target.size() > name_bytes) pax += pax_record("linkpath", target);
+    header.text(0, name_bytes, name);
+    header.number(100, 8, node.mode & 07777);
+    if (!header.number(108, 8, node.uid)) pax += pax_record("uid", std::to_string(node.uid));
+    if (!header.number(116, 8, node.gid)) pax += pax_record("gid", std::to_string(node.gid));
+    if (!header.number(124, 12, size)) pax += pax_record("size", std::to_string(size));
+    if (node.mtime < 0 || !header.number(136, 12, static_cast<std::uint64_t>(node.mtime))) {
+      header.number(136, 12, 0);
+      pax += pax_record("mtime", std::to_string(node.mtime));
+    }
+    header.block[156] = hard_link ? '1' : type_flag(node.type);
+    header.text(157, name_bytes, target);
+    header.number(329, 8, node.device_major);
+    header.number(337, 8, node.device_minor);
+    if (!hard_link) {
+      for (const auto& [key, value] : node.xattrs) pax += pax_record("SCHILY.xattr." + key, value);
+    }
+    if (!pax.empty()) {
+      Header extended;
+      extended.text(0, name_bytes, "././@PaxHeader");
+      extended.number(100, 8, 0644);
+      extended.number(108, 8, 0);
+      extended.number(116, 8, 0);
+      extended.number(124, 12, pax.size());
+      extended.number(136, 12, 0);
+      extended.block[156] = 'x';
+      extended.seal();
+      sink_(extended.bytes());
+      sink_(pax);
+      pad(pax.size());
+    }
+    header.seal();
+    sink_(header.bytes());
+  }
+
+  void content(const std::string& path, const Node& node) {
+    if (const auto* text = std::get_if<std::string>(&node.content)) {
+      sink_(*text);
+      written(text->size());
+    } else if (const auto* host = std::get_if<HostFile>(&node.content)) {
+      const sys::Fd file = sys::open_file(host->path, O_RDONLY | O_NOFOLLOW);
+      copy(file.get(), 0, node.bytes, host->path.string());
+      std::byte more{};
+      if (::pread(file.get(), &more, 1, static_cast<off_t>(node.bytes)) > 0) changed(host->path.string());
+    } else {
+      const auto& extent = std::get<Extent>(node.content);
+      copy(extent.file->get(), extent.offset, node.bytes, path);
+    }
+    pad(node.bytes);
+  }
+
+  void copy(int file, std::uint64_t offset, std::uint64_t length, const std::string& name) {
+    while (length > 0) {
+      const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(length, buffer_.size()));
+      const auto count =
+          sys::check(sys::retry([&] { return ::pread(file, buffer_.data(), wanted, static_cast<off_t>(offset)); }),
+                     "read " + name);
+      if (count == 0) changed(name);
+      sink_({buffer_.data(), static_cast<std::size_t>(count)});
+      offset += static_cast<std::uint64_t>(count);
+      length -= static_cast<std::uint64_t>(count);
+      written(static_cast<std::uint64_t>(count));
+    }
+  }
+
+  [[noreturn]] static void changed(const std::string& name) {
+    throw Error{ErrorCode::Io, fmt::format("'{}' changed while it was read; try again when nobody writes to it", name)};
+  }
+  void pad(std::uint64_t length) {
+    static constexpr std::array<char, block_bytes> zeros{};
+    const std::size_t rest = static_cast<std::size_t>(length % block_bytes);
+    if (rest != 0) sink_({zeros.data(), block_bytes - rest});
+  }
+  void written(std::uint64_t bytes) {
+    done_ += bytes;
+    if (progress_) progress_(done_);
+  }
+
+  const Sink& sink_;
+  const std::function<void(std::uint64_t)>& progress_;
+  std::unordered_map<const Node*, std::string> first_names_;
+  std::string buffer_ = std::string(std::size_t{256} << 10, '\0');
+  std::uint64_t done_ = 0;
+};
+
+}  // namespace
+
+void write_tar(const Tree& tree, const Sink& sink, const std::function<void(std::uint64_t done)>& progress) {
+  TarWriter writer{sink, progress};
+  for (const auto& [path, node] : tree.nodes()) {
+    if (!path.empty()) writer.add(path, node);
+  }
+  writer.finish();
+}
+
+std::uint64_t content_bytes(const Tree& tree) {
+  std::unordered_set<const Node*> seen;
+  std::uint64_t total = 0;
+  for (const auto& [path, node] : tree.nodes()) {
+    if (node->type == NodeType::File && seen.insert(node.get()).second) total += node->bytes;
+  }
+  return total;
+}
+
+}  // namespace fireclaw::image

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "image/roots/rootfs.hpp"
+
+namespace fireclaw::image {
+
+/// What mmdebstrap is asked for.
+struct BootstrapRequest {
+  std::string suite;
+  std::vector<std::string> packages;
+  /// Empty: the host's own sources.
+  std::string mirror;
+  /// Added to mmdebstrap's command line as they are.
+  std::vector<std::string> options;
+};
+
+/// A tar of the Debian root that `request` names, by mmdebstrap. Made anew unless the user has named a folder for
+/// downloads and an equal one is kept there that is younger than the package lists that Debian hands out stay valid.
+/// Error(InvalidArgument) for words that mmdebstrap would misread; Error(Io) with what it complained of.
+std::filesystem::path bootstrap_debian(const BootstrapRequest& request, const RootContext& context);
+
+/// Takes out what only a build leaves, and what must differ from machine to machine.
+void neutralize(Tree& tree);
+
+}  // namespace fireclaw::image

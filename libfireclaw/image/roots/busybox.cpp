@@ -1,0 +1,82 @@
+#include <fmt/format.h>
+
+#include "fireclaw/error.hpp"
+#include "image/kernel/elf.hpp"
+#include "image/roots/rootfs.hpp"
+#include "sys/file.hpp"
+
+namespace fireclaw::image {
+
+namespace {
+
+constexpr std::string_view passwd =
+    "root:x:0:0:root:/root:/bin/sh\n"
+    "nobody:x:65534:65534:nobody:/nonexistent:/bin/false\n";
+constexpr std::string_view group =
+    "root:x:0:\n"
+    "tty:x:5:\n"
+    "nogroup:x:65534:\n";
+constexpr std::string_view hosts =
+    "127.0.0.1\tlocalhost\n"
+    "::1\tlocalhost ip6-localhost\n";
+constexpr std::string_view os_release =
+    "NAME=\"fireclaw\"\n"
+    "ID=fireclaw\n"
+    "PRETTY_NAME=\"fireclaw built-in image (busybox)\"\n";
+constexpr std::string_view profile =
+    "export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
+    "export PS1='\\u@\\h:\\w\\$ '\n";
+
+std::filesystem::path find_busybox(const std::filesystem::path& wanted, const Tools& tools) {
+  return wanted.empty() ? tools.require("busybox", "busybox-static") : wanted;
+}
+
+}  // namespace
+
+Tree make_busybox_root(const std::filesystem::path& busybox, const Tools& tools) {
+  const std::filesystem::path program = find_busybox(busybox, tools);
+  std::string bytes = sys::read_file(program);
+  if (ElfView{bytes, program.string()}.has_segment(ElfView::segment_interpreter)) {
+    throw Error{ErrorCode::InvalidArgument,
+                fmt::format("'{}' is not a static program; install one with: apt-get install busybox-static",
+                            program.string())};
+  }
+
+  Tree tree;
+  for (const char* folder : {"bin", "dev", "etc", "home", "mnt", "proc", "run", "sbin", "sys", "usr/bin", "usr/sbin",
+                             "var/log", "workspace"}) {
+    tree.directory(folder);
+  }
+  tree.directory("root", 0700);
+  tree.directory("tmp", 01777);
+  tree.directory("var/tmp", 01777);
+  tree.symlink("var/run", "../run");
+  tree.file("bin/busybox", 0755, std::move(bytes));
+  // The program knows its commands and where each belongs: "usr/bin/env", one a line.
+  const sys::ToolResult listed = sys::check_tool({program.string(), "--list-full"}, tools.options());
+  std::string_view rest = listed.out;
+  while (!rest.empty()) {
+    const std::size_t end = rest.find('\n');
+    const std::string_view command = rest.substr(0, end);
+    if (!command.empty() && !tree.find(command)) tree.symlink(command, "/bin/busybox");
+    if (end == std::string_view::npos) break;
+    rest.remove_prefix(end + 1);
+  }
+  if (!tree.find("bin/sh")) {
+    throw Error{ErrorCode::InvalidArgument, fmt::format("'{}' is no busybox with a shell", program.string())};
+  }
+
+  tree.file("etc/passwd", 0644, std::string{passwd});
+  tree.file("etc/group", 0644, std::string{group});
+  tree.file("etc/shadow", 0600, "root:*:1::::::\nnobody:*:1::::::\n");
+  tree.file("etc/hosts", 0644, std::string{hosts});
+  tree.file("etc/hostname", 0644, "fireclaw\n");
+  tree.file("etc/nsswitch.conf", 0644, "passwd: files\ngroup: files\nhosts: files dns\n");
+  tree.file("etc/resolv.conf", 0644, "");
+  tree.file("etc/os-release", 0644, std::string{os_release});
+  tree.file("etc/profile", 0644, std::string{profile});
+  tree.file("etc/shells", 0644, "/bin/sh\n");
+  return tree;
+}
+
+}  // namespace fireclaw::image

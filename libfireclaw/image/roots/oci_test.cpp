@@ -1,0 +1,193 @@
+#include "image/roots/oci.hpp"
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include "image/roots/rootfs.hpp"
+#include "image/testing/craft.hpp"
+#include "sys/digest.hpp"
+
+using namespace fireclaw;
+using namespace fireclaw::image;
+using image::testing::error_of;
+using image::testing::put;
+
+namespace {
+
+/// A layout written by hand.
+struct Layout {
+  sys::TempDir folder = image::testing::temp_dir();
+  std::filesystem::path path = folder.path() / "layout";
+  Tools tools = image::testing::make_tools(folder.path());
+  RootContext context{tools, Logger{}, {}, {}, {}};
+
+  [[nodiscard]] std::string descriptor(std::string_view type, std::string_view content,
+                                       std::string_view more = "") const {
+    const std::string hex = sys::sha256_hex(content);
+    put(path / "blobs" / "sha256" / hex, content);
+    return fmt::format(R"({{"mediaType": "application/vnd.oci.image.{}", "digest": "sha256:{}", "size": {}{}}})", type,
+                       hex, content.size(), more);
+  }
+  [[nodiscard]] std::string manifest(const std::vector<Tree>& layers, std::string_view config,
+                                     std::string_view more = "") const {
+    std::string list;
+    for (const Tree& layer : layers) {
+      std::string tar;
+      write_tar(layer, [&](std::string_view piece) { tar += piece; });
+      list += (list.empty() ? "" : ", ") +
+              descriptor("layer.v1.tar+gzip", image::testing::filter({"gzip", "-c"}, tar, tools));
+    }
+    return descriptor("manifest.v1+json",
+                      fmt::format(R"({{"schemaVersion": 2, "config": {}, "layers": [{}]}})",
+                                  descriptor("config.v1+json", config), list),
+                      more);
+  }
+  void index(std::string_view manifests) const {
+    put(path / "index.json", fmt::format(R"({{"schemaVersion": 2, "manifests": [{}]}})", manifests));
+  }
+  static std::string tag(std::string_view name) {
+    return fmt::format(R"(, "annotations": {{"org.opencontainers.image.ref.name": "{}"}})", name);
+  }
+};
+
+constexpr std::string_view plain_config = R"({"architecture": "amd64", "os": "linux"})";
+
+Tree layer_with(const std::string& path) {
+  Tree tree;
+  tree.file(path, 0644, path);
+  return tree;
+}
+
+std::vector<std::string> paths(const Tree& tree) {
+  std::vector<std::string> result;
+  for (const auto& [path, node] : tree.nodes()) result.push_back(path);
+  return result;
+}
+
+std::vector<TarEntry> entries_of(const Tree& tree) {
+  std::string tar;
+  write_tar(tree, [&](std::string_view piece) { tar += piece; });
+  return read_tar(image::testing::memory_file(tar), "layer");
+}
+
+using Paths = std::vector<std::string>;
+
+}  // namespace
+
+TEST_CASE("a layer's whiteouts hide what is below, never what the layer itself brings") {
+  Tree tree;
+  for (const char* path : {"a/keep", "a/drop", "b/old", "b/sub/old", "c"}) tree.file(path, 0644, "");
+  Tree upper;
+  // In an order in which the opaque mark comes after what it must not hide.
+  upper.file("a/.wh.drop", 0644, "");
+  upper.file("b/.new", 0644, "");
+  upper.file("b/.wh..wh..opq", 0644, "");
+  upper.file("b/sub/new", 0644, "");
+  upper.file(".wh.c", 0644, "");
+  upper.file("a/.wh.never-there", 0644, "");
+  apply_layer(tree, entries_of(upper));
+  CHECK(paths(tree) == Paths{"", "a", "a/keep", "b", "b/.new", "b/sub", "b/sub/new"});
+}
+
+TEST_CASE("a layer that replaces a folder by a file, or the other way, leaves no mixture") {
+  Tree tree;
+  tree.file("was-folder/x", 0644, "");
+  tree.file("was-file", 0644, "");
+  Tree upper;
+  upper.file("was-folder", 0644, "");
+  upper.directory("was-file");
+  upper.file("was-file/y", 0644, "");
+  apply_layer(tree, entries_of(upper));
+  CHECK(paths(tree) == Paths{"", "was-file", "was-file/y", "was-folder"});
+}
+
+TEST_CASE("an image's layers and configuration are read from a layout") {
+  Layout layout;
+  Tree second = layer_with("etc/second");
+  second.file("etc/.wh.first", 0644, "");
+  layout.index(layout.manifest({layer_with("etc/first"), second},
+                               R"({"architecture": "amd64", "os": "linux", "config": {
+        "Env": ["PATH=/bin", "A=b=c"], "WorkingDir": "/srv", "User": "app:50",
+        "Entrypoint": ["/entry"], "Cmd": ["--flag"], "Labels": {"x": "y"}}})"));
+  const LoadedRoot root = read_oci(Oci{"oci:" + layout.path.string()}, layout.context);
+  CHECK(paths(root.tree) == Paths{"", "etc", "etc/second"});
+  CHECK(root.defaults == RunDefaults{{{"PATH", "/bin"}, {"A", "b=c"}}, "/srv", "app:50", {"/entry", "--flag"}});
+  CHECK(root.source.find("oci:" + layout.path.string() + "@sha256:") == 0);
+}
+
+TEST_CASE("of several images the tag chooses, and without one the error lists the tags") {
+  Layout layout;
+  layout.index(layout.manifest({layer_with("one")}, plain_config, Layout::tag("v1")) + ", " +
+               layout.manifest({layer_with("two")}, plain_config, Layout::tag("v2")));
+  const std::string base = "oci:" + layout.path.string();
+  CHECK(paths(read_oci(Oci{base + ":v2"}, layout.context).tree) == Paths{"", "two"});
+  const auto [code, text] = error_of([&] { read_oci_layout(layout.path, ""); });
+  CHECK(code == ErrorCode::NotFound);
+  CHECK(text.find("(v1, v2)") != std::string::npos);
+  CHECK(error_of([&] { read_oci_layout(layout.path, "v3"); }).second.find("has no image 'v3'; it has: v1, v2") !=
+        std::string::npos);
+}
+
+TEST_CASE("of several platforms linux/amd64 is taken, and another alone is not supported") {
+  Layout layout;
+  const std::string arm = R"(, "platform": {"os": "linux", "architecture": "arm64"})";
+  const std::string amd = R"(, "platform": {"os": "linux", "architecture": "amd64"})";
+  const std::string for_arm = layout.manifest({layer_with("arm")}, R"({"architecture": "arm64", "os": "linux"})", arm);
+  const std::string for_amd = layout.manifest({layer_with("amd")}, plain_config, amd);
+  layout.index(layout.descriptor("index.v1+json", fmt::format(R"({{"manifests": [{}, {}]}})", for_arm, for_amd)));
+  CHECK(paths(read_oci(Oci{"oci:" + layout.path.string()}, layout.context).tree) == Paths{"", "amd"});
+  layout.index(layout.descriptor("index.v1+json", fmt::format(R"({{"manifests": [{}]}})", for_arm)));
+  CHECK(error_of([&] { read_oci_layout(layout.path, ""); }).first == ErrorCode::Unsupported);
+  layout.index(for_arm);
+  const auto [code, text] = error_of([&] { read_oci_layout(layout.path, ""); });
+  CHECK(code == ErrorCode::Unsupported);
+  CHECK(text.find("linux/arm64") != std::string::npos);
+}
+
+TEST_CASE("an index that leads to itself ends with an error") {
+  Layout layout;
+  std::string inner =
+      layout.manifest({layer_with("x")}, plain_config, R"(, "platform": {"os": "linux", "architecture": "amd64"})");
+  for (int i = 0; i < 6; ++i) {
+    inner = layout.descriptor("index.v1+json", fmt::format(R"({{"manifests": [{}]}})", inner),
+                              R"(, "platform": {"os": "linux", "architecture": "amd64"})");
+  }
+  layout.index(inner);
+  CHECK(error_of([&] { read_oci_layout(layout.path, ""); }).first == ErrorCode::Corrupt);
+}
+
+TEST_CASE("damaged, missing and foreign blobs are named") {
+  Layout layout;
+  layout.index(layout.manifest({layer_with("x")}, plain_config));
+  const OciImage image = read_oci_layout(layout.path, "");
+  const std::filesystem::path blob = layout.path / "blobs/sha256" / image.layers.at(0).digest.substr(7);
+  const auto problem = [&] { return error_of([&] { read_oci(Oci{"oci:" + layout.path.string()}, layout.context); }); };
+  put(blob, "damaged");
+  CHECK(problem().first == ErrorCode::Corrupt);
+  CHECK(problem().second.find(blob.string()) != std::string::npos);
+  std::filesystem::remove(blob);
+  CHECK(problem().second.find("lacks blob " + image.layers.at(0).digest) != std::string::npos);
+  layout.index(R"({"digest": "sha256:../../../../etc/passwd", "size": 1})");
+  CHECK(problem().first == ErrorCode::Unsupported);
+  layout.index("");
+  CHECK(problem().first == ErrorCode::NotFound);
+  CHECK(error_of([&] { read_oci(Oci{"oci:/nowhere"}, layout.context); }).first == ErrorCode::NotFound);
+  CHECK(error_of([&] { read_oci(Oci{"--help"}, layout.context); }).first == ErrorCode::InvalidArgument);
+}
+
+TEST_CASE("a layer that climbs out of the root is refused") {
+  Layout layout;
+  std::string tar;
+  write_tar(layer_with("aa/evil"), [&](std::string_view piece) { tar += piece; });
+  // The folder's entry comes first; the second header names the file.
+  const std::size_t header = 512;
+  tar.replace(header, 7, "../evil");
+  for (std::size_t i = 148; i < 156; ++i) tar[header + i] = ' ';
+  unsigned sum = 0;
+  for (std::size_t i = 0; i < 512; ++i) sum += static_cast<unsigned char>(tar[header + i]);
+  tar.replace(header + 148, 7, fmt::format("{:06o}", sum) + '\0');
+  Tree tree;
+  const auto [code, text] = error_of([&] { apply_layer(tree, read_tar(image::testing::memory_file(tar), "layer")); });
+  CHECK(code == ErrorCode::InvalidArgument);
+  CHECK(text.find("../evil") != std::string::npos);
+}

@@ -1,0 +1,111 @@
+#include "vmm/brief_pause.hpp"
+
+#include <doctest/doctest.h>
+
+#include <stdexcept>
+#include <string>
+
+using namespace fireclaw;
+using namespace fireclaw::vmm;
+
+namespace {
+
+/// An engine that does nothing, and how often its machine was told to go on.
+struct Fixture {
+  EngineProcess process = [] {
+    sys::SpawnSpec spec;
+    spec.argv = {"/bin/sleep", "100"};
+    spec.die_with_parent = true;
+    return EngineProcess::start(spec);
+  }();
+  int resumed = 0;
+  std::optional<Error> refusal;
+
+  std::chrono::nanoseconds during(const std::function<void(BriefPause&)>& copy) {
+    const auto resume = [this](Deadline deadline) {
+      CHECK_FALSE(deadline.passed());
+      ++resumed;
+      if (refusal) throw Error{*refusal};
+    };
+    return stand_still(process, resume, copy);
+  }
+};
+
+const Error no_space{ErrorCode::Io, "no space"};
+
+}  // namespace
+
+TEST_CASE_FIXTURE(Fixture, "a brief pause that is ended is over, whatever fails after it") {
+  CHECK(during([](BriefPause& brief_pause) {
+          brief_pause.begin();
+          brief_pause.end();
+        }).count() > 0);
+  CHECK(resumed == 1);
+  CHECK_THROWS_AS(during([](BriefPause& brief_pause) {
+                    brief_pause.begin();
+                    brief_pause.end();
+                    throw Error{no_space};
+                  }),
+                  Error);
+  CHECK(resumed == 2);
+}
+
+TEST_CASE_FIXTURE(Fixture, "whatever fails in a brief pause, the machine goes on and the failure is told") {
+  CHECK_THROWS_WITH(during([](BriefPause& brief_pause) {
+                      brief_pause.begin();
+                      throw Error{no_space};
+                    }),
+                    "no space");
+  CHECK(resumed == 1);
+  CHECK_THROWS_AS(during([](BriefPause& brief_pause) {
+                    brief_pause.begin();
+                    throw std::runtime_error{"anything"};
+                  }),
+                  std::runtime_error);
+  CHECK(resumed == 2);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a machine that was not stopped yet is not told to go on") {
+  CHECK_THROWS_WITH(during([](BriefPause&) { throw Error{no_space}; }), "no space");
+  CHECK(resumed == 0);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a machine that cannot be told to go on stands still, and that is said") {
+  refusal = Error{ErrorCode::Timeout, "no answer"};
+  CHECK_THROWS_AS(during([](BriefPause& brief_pause) {
+                    brief_pause.begin();
+                    brief_pause.end();
+                  }),
+                  StandsStill);
+  CHECK(resumed == 1);
+  try {
+    during([](BriefPause& brief_pause) {
+      brief_pause.begin();
+      throw Error{no_space};
+    });
+    FAIL("nothing was thrown");
+  } catch (const StandsStill& problem) {
+    CHECK(problem.message() == "no space; and the machine stands still: no answer");
+  }
+}
+
+TEST_CASE_FIXTURE(Fixture, "an engine that has ended leaves nothing that stands still") {
+  refusal = Error{ErrorCode::Vmm, "it hung up"};
+  process.kill();
+  CHECK_THROWS_WITH(during([](BriefPause& brief_pause) {
+                      brief_pause.begin();
+                      throw Error{no_space};
+                    }),
+                    "no space");
+  try {
+    during([](BriefPause& brief_pause) {
+      brief_pause.begin();
+      brief_pause.end();
+    });
+    FAIL("nothing was thrown");
+  } catch (const StandsStill&) {
+    FAIL("its engine has ended");
+  } catch (const Error& problem) {
+    CHECK(problem.message() == "it hung up");
+  }
+}
