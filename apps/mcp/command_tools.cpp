@@ -59,20 +59,20 @@ std::shared_ptr<Machine> machine_for(const ToolContext& context, const Json& arg
   return context.machines.borrow(wish, stop);
 }
 
-Json run_command(const ToolContext& context, const Json& arguments, const CallContext& context) {
+Json run_command(const ToolContext& context, const Json& arguments, const CallContext& call) {
   auto options = exec_options(arguments, context.policy);
   BoundedOutput out{context.policy.output_bytes};
   BoundedOutput err{context.policy.output_bytes};
-  const auto into = [&context](BoundedOutput& output) {
-    return [&context, &output](std::string_view bytes) {
+  const auto into = [&call](BoundedOutput& output) {
+    return [&call, &output](std::string_view bytes) {
       output.add(bytes);
-      if (context.on_output) context.on_output(bytes);
+      if (call.on_output) call.on_output(bytes);
     };
   };
   options.on_stdout = into(out);
   options.on_stderr = into(err);
-  options.stop = context.stop;
-  const auto result = machine_for(context, arguments, context.stop)->exec(std::move(options));
+  options.stop = call.stop;
+  const auto result = machine_for(context, arguments, call.stop)->exec(std::move(options));
   return {{"exit_code", result.exit_code},
           {"signal", result.signal},
           {"timed_out", result.timed_out},
@@ -148,8 +148,8 @@ void add_command_tools(Toolbox& tools, const ToolContext& context) {
                    .input = input_schema(policy),
                    .output = output_schema(policy),
                    .annotations = {.destructive = true, .open_world = policy.network != NetworkMode::None},
-                   .run = [context](const Json& arguments, const CallContext& context) {
-                     return run_command(context, arguments, context);
+                   .run = [context](const Json& arguments, const CallContext& call) {
+                     return run_command(context, arguments, call);
                    }});
 }
 

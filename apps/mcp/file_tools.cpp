@@ -61,7 +61,7 @@ Error failed(const std::string& path, std::string_view why) {
 }
 
 /// Runs one of the scripts. What it prints to standard error when it fails is the error.
-ExecResult run_script(const ToolContext& context, const Json& arguments, const CallContext& context, const char* script,
+ExecResult run_script(const ToolContext& context, const Json& arguments, const CallContext& call, const char* script,
                       std::vector<std::string> words, std::string input = {}) {
   const auto path = arguments["path"].get<std::string>();
   if (!path.starts_with('/')) throw Error{ErrorCode::InvalidArgument, fmt::format("'{}' is no absolute path", path)};
@@ -72,7 +72,7 @@ ExecResult run_script(const ToolContext& context, const Json& arguments, const C
   options.input = std::move(input);
   options.user = arguments.value("user", "");
   options.timeout = context.policy.timeout;
-  options.stop = context.stop;
+  options.stop = call.stop;
   auto result = context.machines.find(arguments["machine"])->exec(std::move(options));
   if (result.timed_out) throw failed(path, "it took too long");
   if (result.exit_code != 0) throw failed(path, result.err.empty() ? "the command failed" : result.err);
@@ -103,14 +103,14 @@ std::string content_of(const Json& arguments, const Policy& policy) {
   return content;
 }
 
-Json write_file(const ToolContext& context, const Json& arguments, const CallContext& context) {
+Json write_file(const ToolContext& context, const Json& arguments, const CallContext& call) {
   auto content = content_of(arguments, context.policy);
   const auto written = content.size();
   const auto mode = arguments.value("mode", "");
   if (mode.find_first_not_of("01234567") != std::string::npos) {
     throw Error{ErrorCode::InvalidArgument, fmt::format("'mode' '{}' is not octal, as in 0755", mode)};
   }
-  const auto result = run_script(context, arguments, context, write_script,
+  const auto result = run_script(context, arguments, call, write_script,
                                  {arguments.value("append", false) ? "append" : "", mode}, std::move(content));
   std::string_view out = result.out;
   return {{"path", arguments["path"]}, {"written_bytes", written}, {"size", take_number(out).value_or(written)}};
@@ -130,12 +130,12 @@ void drop_torn_character(std::string& text) {
   for (int dropped = 0; dropped < 3 && !is_utf8(text); ++dropped) text.pop_back();
 }
 
-Json read_file(const ToolContext& context, const Json& arguments, const CallContext& context) {
+Json read_file(const ToolContext& context, const Json& arguments, const CallContext& call) {
   const auto path = arguments["path"].get<std::string>();
   const auto offset = arguments.value("offset", std::uint64_t{0});
   const auto most = arguments.value("max_bytes", std::uint64_t{context.policy.file_bytes});
   const auto result =
-      run_script(context, arguments, context, read_script, {std::to_string(offset), std::to_string(most)});
+      run_script(context, arguments, call, read_script, {std::to_string(offset), std::to_string(most)});
   std::string_view told = result.err;
   const auto size = take_number(told);
   if (!size || !told.empty()) throw failed(path, result.err);
@@ -164,10 +164,10 @@ std::string type_name(std::uint64_t mode) {
   }
 }
 
-Json list_directory(const ToolContext& context, const Json& arguments, const CallContext& context) {
+Json list_directory(const ToolContext& context, const Json& arguments, const CallContext& call) {
   const auto path = arguments["path"].get<std::string>();
   const auto result =
-      run_script(context, arguments, context, list_script, {std::to_string(context.policy.folder_entries)});
+      run_script(context, arguments, call, list_script, {std::to_string(context.policy.folder_entries)});
   const auto changed = failed(path, "the folder changed while it was read; try again");
   std::string_view rest = result.out;
   const auto shown = take_number(rest);
@@ -236,8 +236,8 @@ void add_write_file(Toolbox& tools, const ToolContext& context) {
            {{"path", path_schema()}, {"written_bytes", whole("Of this call.")}, {"size", whole("Of the file.")}},
            {"path", "written_bytes", "size"}),
        .annotations = {.destructive = true},
-       .run = [context](const Json& arguments, const CallContext& context) {
-         return write_file(context, arguments, context);
+       .run = [context](const Json& arguments, const CallContext& call) {
+         return write_file(context, arguments, call);
        }});
 }
 
@@ -263,8 +263,8 @@ void add_read_file(Toolbox& tools, const ToolContext& context) {
                                 {"truncated", flag_schema("There is more behind it.")}},
                                {"path", "encoding", "content", "offset", "read_bytes", "size", "truncated"}),
        .annotations = {.read_only = true, .idempotent = true},
-       .run = [context](const Json& arguments, const CallContext& context) {
-         return read_file(context, arguments, context);
+       .run = [context](const Json& arguments, const CallContext& call) {
+         return read_file(context, arguments, call);
        }});
 }
 
@@ -281,8 +281,8 @@ void add_list_directory(Toolbox& tools, const ToolContext& context) {
                                 {"truncated", flag_schema("There are more.")}},
                                {"path", "entries", "truncated"}),
        .annotations = {.read_only = true, .idempotent = true},
-       .run = [context](const Json& arguments, const CallContext& context) {
-         return list_directory(context, arguments, context);
+       .run = [context](const Json& arguments, const CallContext& call) {
+         return list_directory(context, arguments, call);
        }});
 }
 

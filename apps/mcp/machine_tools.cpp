@@ -12,13 +12,13 @@ namespace {
 
 constexpr std::size_t most_console_bytes = 65536;
 
-Json create_machine(const ToolContext& context, const Json& arguments, const CallContext& context) {
+Json create_machine(const ToolContext& context, const Json& arguments, const CallContext& call) {
   Wish wish;
   wish.name = arguments.value("name", "");
   wish.image = arguments.value("image", "");
   if (arguments.contains("cpus")) wish.cpus = arguments["cpus"].get<unsigned>();
   if (arguments.contains("memory_mib")) wish.memory_mib = arguments["memory_mib"].get<unsigned>();
-  return describe(context.machines.create(wish, context.stop));
+  return describe(context.machines.create(wish, call.stop));
 }
 
 Json list_machines(const ToolContext& context) {
@@ -66,8 +66,8 @@ void add_machine_tools(Toolbox& tools, const ToolContext& context) {
            {}),
        .output = machine_schema(),
        .annotations = {},
-       .run = [context](const Json& arguments, const CallContext& context) {
-         return create_machine(context, arguments, context);
+       .run = [context](const Json& arguments, const CallContext& call) {
+         return create_machine(context, arguments, call);
        }});
   tools.push_back({.name = "list_machines",
                    .title = "List machines",

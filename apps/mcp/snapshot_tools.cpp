@@ -47,11 +47,11 @@ Json list_snapshots(const ToolContext& context) {
   return {{"snapshots", std::move(snapshots)}};
 }
 
-Json fork_machine(const ToolContext& context, const Json& arguments, const CallContext& context) {
+Json fork_machine(const ToolContext& context, const Json& arguments, const CallContext& call) {
   // A name that is left out is made up.
   const auto names = arguments.value("names", std::vector<std::string>{""});
   Json machines = Json::array();
-  for (const auto& machine : context.snapshots.fork(arguments["machine"], names, context.stop)) {
+  for (const auto& machine : context.snapshots.fork(arguments["machine"], names, call.stop)) {
     machines.push_back(mcp::describe(machine));
   }
   return {{"machines", std::move(machines)}};
@@ -85,9 +85,9 @@ void add_snapshot_tools(Toolbox& tools, const ToolContext& context) {
                          {"snapshot"}),
        .output = machine_schema(),
        .annotations = {},
-       .run = [context](const Json& arguments, const CallContext& context) {
+       .run = [context](const Json& arguments, const CallContext& call) {
          return mcp::describe(
-             context.snapshots.restore(arguments["snapshot"], arguments.value("name", ""), context.stop));
+             context.snapshots.restore(arguments["snapshot"], arguments.value("name", ""), call.stop));
        }});
   tools.push_back({.name = "list_snapshots",
                    .title = "List snapshots",
@@ -120,8 +120,8 @@ void add_snapshot_tools(Toolbox& tools, const ToolContext& context) {
        .input = object_schema({{"machine", machine_name_schema()}, {"names", std::move(names)}}, {"machine"}),
        .output = machines_schema(),
        .annotations = {},
-       .run = [context](const Json& arguments, const CallContext& context) {
-         return fork_machine(context, arguments, context);
+       .run = [context](const Json& arguments, const CallContext& call) {
+         return fork_machine(context, arguments, call);
        }});
 }
 
