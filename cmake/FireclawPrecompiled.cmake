@@ -2,7 +2,8 @@
 # headers. One set for libraries and one for programs, since position independent code differs between them.
 #
 # Sources still name what they include: nothing but the compiler's time depends on this, and the preset "fuzz" builds
-# without it. ccache needs CCACHE_SLOPPINESS=pch_defines,time_macros (scripts/common.sh sets it).
+# without it. ccache needs CCACHE_SLOPPINESS=pch_defines,time_macros and CCACHE_PCH_EXTSUM=1 (scripts/common.sh sets them):
+# it then knows a set by what it is made from. Its bytes differ whenever it is compiled again.
 option(FIRECLAW_PRECOMPILE "Use precompiled headers" ON)
 if(FIRECLAW_FUZZ)
   set(FIRECLAW_PRECOMPILE OFF)
@@ -33,6 +34,11 @@ function(fireclaw_precompile_set name)
   endif()
   target_link_libraries(${name} PRIVATE fireclaw_flags fmt::fmt ${ARG_LINKS})
   target_precompile_headers(${name} PRIVATE ${precompiled_standard} ${ARG_HEADERS})
+  string(TOUPPER "${CMAKE_BUILD_TYPE}" type)
+  string(SHA256 made_from "${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION} ${CMAKE_CXX_FLAGS} ${CMAKE_CXX_FLAGS_${type}}
+    ${FIRECLAW_SANITIZE} ${ARG_KIND} ${precompiled_standard} ${ARG_HEADERS} ${fmt_VERSION} ${CLI11_VERSION}
+    ${nlohmann_json_VERSION} ${doctest_VERSION}")
+  file(WRITE ${CMAKE_CURRENT_BINARY_DIR}/CMakeFiles/${name}.dir/cmake_pch.hxx.gch.sum ${made_from})
   if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
     target_compile_options(${name} PRIVATE -fpch-preprocess)
   endif()
