@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import List
+from typing import List, Tuple
 
 _NEWLINES = re.compile("\r\n|[\r\n\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029]")
 # Colours carry their arguments as digits, which would stay behind if only the control character went.
@@ -34,18 +34,72 @@ def clean_block(text: str) -> str:
 def one_line(text: str, limit: int = 200) -> str:
     """The text on a single line of at most `limit` characters, for logs and error messages."""
     line = " ".join(strip_controls(_NEWLINES.sub(" ", text)).split())
-    return line if len(line) <= limit else line[: limit - 1] + "…"
+    return line if len(line) <= limit else cut(line, limit - 1) + "…"
+
+
+# What Unicode's rules on grapheme clusters (annex 29) need beyond the categories that Python knows. First, what joins
+# the character before it although it is no mark: joiners, tones of skin, half-width sound marks, tags, two vowels.
+_EXTENDING = ((0x0E33, 0x0E33), (0x0EB3, 0x0EB3), (0x200C, 0x200D), (0xFF9E, 0xFF9F), (0x1F3FB, 0x1F3FF), (0xE0020, 0xE007F))
+# What the character after it joins.
+_PREPENDED = ((0x0600, 0x0605), (0x06DD, 0x06DD), (0x070F, 0x070F), (0x0890, 0x0891), (0x08E2, 0x08E2), (0x0D4E, 0x0D4E),
+              (0x110BD, 0x110BD), (0x110CD, 0x110CD), (0x111C2, 0x111C3), (0x1193F, 0x1193F), (0x11941, 0x11941),
+              (0x11A3A, 0x11A3A), (0x11A84, 0x11A89), (0x11D46, 0x11D46), (0x11F02, 0x11F02))
+# Marks that tie two consonants of an Indic script into one.
+_LINKERS = "\u094d\u09cd\u0acd\u0b4d\u0c4d\u0d4d\u1039\u17d2\u1a60\u1bab\ua9c0\uaaf6\U00010a3f\U00011133\U000113d0\U0001193e"
+_HANGUL = ((0x1100, 0x115F, "L"), (0xA960, 0xA97C, "L"), (0x1160, 0x11A7, "V"), (0xD7B0, 0xD7C6, "V"),
+           (0x11A8, 0x11FF, "T"), (0xD7CB, 0xD7FB, "T"))
+_HANGUL_PAIRS = {"LL", "LV", "LS", "LB", "VV", "VT", "SV", "ST", "BT", "TT"}
+
+
+def _within(char: str, ranges: Tuple[Tuple[int, int], ...]) -> bool:
+    return any(low <= ord(char) <= high for low, high in ranges)
+
+
+def _extends(char: str) -> bool:
+    return char > "\x7f" and (unicodedata.category(char) in ("Mn", "Me", "Mc") or _within(char, _EXTENDING))
+
+
+def _hangul(char: str) -> str:
+    """Leading, vowel or trailing sign, syllable with a trailing sign (B) or without (S); empty for anything else."""
+    code = ord(char)
+    if 0xAC00 <= code <= 0xD7A3:
+        return "B" if (code - 0xAC00) % 28 else "S"
+    return next((kind for low, high, kind in _HANGUL if low <= code <= high), "")
+
+
+def _flags_before(line: str, index: int) -> int:
+    """How many halves of flags stand right before `index`."""
+    start = index
+    while start > 0 and "\U0001f1e6" <= line[start - 1] <= "\U0001f1ff":
+        start -= 1
+    return index - start
 
 
 def _joins_backwards(line: str, index: int) -> bool:
-    """Whether the character at `index` belongs to the one before it (accents, joined emoji)."""
-    char = line[index]
-    return (
-        unicodedata.combining(char) != 0
-        or char in "\u200d\ufe0e\ufe0f"
-        or "\U0001f3fb" <= char <= "\U0001f3ff"
-        or line[index - 1] == "\u200d"
-    )
+    """Whether the character at `index` belongs to the one before it: accents, flags, families, syllables."""
+    before, char = line[index - 1], line[index]
+    if char <= "\x7f" and before <= "\x7f":
+        return False
+    if _extends(char) or before == "\u200d" or _within(before, _PREPENDED):
+        return True
+    if "\U0001f1e6" <= char <= "\U0001f1ff":
+        return _flags_before(line, index) % 2 == 1
+    if before in _LINKERS:
+        return unicodedata.category(char) == "Lo"
+    return _hangul(before) + _hangul(char) in _HANGUL_PAIRS
+
+
+def _boundary(line: str, start: int, end: int) -> int:
+    """The last place in line[start:end] where a reader would see two characters; `end` if there is none."""
+    cut = end
+    while cut > start and cut < len(line) and _joins_backwards(line, cut):
+        cut -= 1
+    return cut if cut > start else end
+
+
+def cut(text: str, limit: int) -> str:
+    """The beginning of the text, at most `limit` code points, without half of a character."""
+    return text if len(text) <= limit else text[: _boundary(text, 0, limit)]
 
 
 def wrap(line: str, room: int) -> List[str]:
@@ -68,11 +122,7 @@ def wrap(line: str, room: int) -> List[str]:
         if space > start and line[start:space].strip(" "):
             end = space
         else:
-            cut = end
-            while cut > start and end - cut < 16 and _joins_backwards(line, cut):
-                cut -= 1
-            if cut > start and end - cut < 16:
-                end = cut
+            end = _boundary(line, start, end)
         pieces.append(line[start:end].rstrip(" "))
         start = end
         while start < len(line) and line[start] == " ":

@@ -4,7 +4,7 @@ import random
 import unittest
 
 import harness  # noqa: F401 - sets the module path
-from bot.text import clean_block, lines_for_irc, one_line, strip_controls, wrap
+from bot.text import clean_block, cut, lines_for_irc, one_line, strip_controls, wrap
 
 _ALPHABET = ["a", "b", " ", " ", "é", "ß", "漢", "字", "😀", "\u0301", "👍\U0001f3fd", "\u200d", "-", ":", "!"]
 _NASTY = ["\r", "\n", "\0", "\x01", "\x03", "04,05", "\x1b[31m", "\x7f", "\x85", "\u2028", "\u202e", "\ud800", "\t"]
@@ -35,6 +35,34 @@ class Wrapping(unittest.TestCase):
         pieces = wrap("aaaae\u0301aaa", 5)
         self.assertFalse(any(piece.startswith("\u0301") for piece in pieces), pieces)
         self.assertEqual("".join(pieces), "aaaae\u0301aaa")
+
+    def test_what_a_reader_sees_as_one_character_is_never_torn(self) -> None:
+        for name, cluster in (("flag", "🇩🇪"), ("keycap", "1\ufe0f\u20e3"), ("family", "👩\u200d👩\u200d👧\u200d👦"), ("skin", "👍\U0001f3fd"),
+                              ("kiss", "👩\U0001f3fd\u200d❤\ufe0f\u200d💋\u200d👨\U0001f3ff"), ("rainbow flag", "🏳\ufe0f\u200d🌈"),
+                              ("flag of tags", "🏴\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f"), ("accents", "e\u0301\u0323"),
+                              ("Hangul in parts", "\u1112\u1161\u11ab"), ("Hangul with a tail", "\uac00\u11a8"), ("Devanagari", "क\u094dष\u093f"),
+                              ("Tamil", "நி"), ("Thai", "ก\u0e33"), ("Arabic number sign", "\u0600\u0661")):
+            for count in (1, 2, 7):
+                for lead in ("", "x", "漢"):
+                    for room in range(len(cluster.encode()), 64):
+                        pieces = wrap(lead + cluster * count, room)
+                        self.assertEqual("".join(pieces), lead + cluster * count)
+                        for piece in pieces:
+                            self.assertLessEqual(len(piece.encode()), room)
+                            self.assertEqual(piece.replace(lead, "") if lead else piece, cluster * piece.count(cluster), (name, room, pieces))
+
+    def test_neighbours_that_are_two_characters_can_be_parted(self) -> None:
+        for text in ("🇩🇪🇫🇷", "aaaabbbb", "漢漢字字", "가가나나", "👍👍", "कककक"):
+            half = len(text) // 2
+            self.assertEqual(wrap(text, len(text[:half].encode()))[0], text[:half])
+        # An odd half of a flag after a flag.
+        self.assertEqual(wrap("🇩🇪🇫", 8), ["🇩🇪", "🇫"])
+
+    def test_a_text_that_is_shortened_ends_with_a_whole_character(self) -> None:
+        self.assertEqual(cut("ab👩\u200d👧cd", 4), "ab")
+        self.assertEqual(cut("ab👩\u200d👧cd", 5), "ab👩\u200d👧")
+        self.assertEqual(cut("short", 10), "short")
+        self.assertEqual(one_line("x" * 8 + "🇩🇪🇫🇷", 10), "x" * 8 + "…")
 
     def test_accents_without_end_still_make_progress(self) -> None:
         self.assertEqual("".join(wrap("\u0301" * 200, 8)), "\u0301" * 200)
