@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Deque, List, Optional, Tuple
 
 from .config import Limits
-from .llm import Said
+from .conversation import Said, alternating
 
 
 @dataclass(frozen=True)
@@ -60,15 +60,14 @@ class Conversation:
                 messages.append(Said("assistant", line.text))
             else:
                 run.append(line.shown())
-        # A conversation that starts in the middle may start with an answer, which some models do not take.
-        if messages and messages[0].role == "assistant":
-            messages.pop(0)
         if not self._lines or self._lines[-1] is not question:
             run.append(question.shown())
         flush()
         last = messages.pop()
         messages.append(Said("user", f"{last.content}\nAnswer {question.nick}'s last line."))
-        return messages
+        # What was asked while an answer was on its way was answered after it, so two answers can stand side by side; and
+        # a conversation that starts in the middle may start with an answer.
+        return alternating(messages)
 
 
 class Conversations:

@@ -16,7 +16,8 @@ from typing import Callable, Deque, List, Optional
 from .audit import Audit
 from .cancel import Cancel
 from .config import Config
-from .llm import Client, Said
+from .conversation import Said
+from .llm import Client
 from .memory import Memory
 from .ollama import OllamaClient
 from .openai_api import OpenAiClient

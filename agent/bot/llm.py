@@ -1,166 +1,48 @@
-"""Talking to a language model: the conversation as values, and a client that hides which server answers.
+"""Asking a language model: one client for all servers, and what it has learned of the server it talks to.
 
-Two protocols are spoken, Ollama's and OpenAI's, in `ollama` and `openai_api`. This module holds what both share: trying
-again when the server is busy, doing without tools when the model has none, taking out the model's thoughts.
+The two protocols, Ollama's and OpenAI's, differ in what is sent: that is in `ollama` and `openai_api`. What comes back is
+read in one place, `answers`, whichever was asked. This module tries again: without tools where there are none, without
+fields that the server does not know, after a while where it is busy or loads the model.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
+import time
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import Any, Collection, Dict, List, Mapping, Sequence, Set
 
+from .answers import read_answer
+from .budget import Meter
 from .cancel import Cancel
 from .config import Llm
-from .transport import Exchange, LlmError, error_of
+from .conversation import Answer, Said, ToolCall, alternating, read_arguments
+from .refusals import Kind
+from .transport import Exchange, LlmError
+from .written_calls import Known
 
-__all__ = ["Answer", "Client", "LlmError", "Said", "Stream", "ThoughtFilter", "ToolCall", "read_arguments"]
+__all__ = ["Answer", "Client", "LlmError", "Said", "ToolCall", "known_tools", "read_arguments"]
 
 log = logging.getLogger("llm")
 
-# An answer longer than this is of no use on IRC, and a model that repeats itself must be stopped somewhere.
-LONGEST_ANSWER = 200_000
-MOST_TOOL_CALLS = 32
-_BUSY = (429, 503)
 _BUSY_WAIT_S = 2.0
 _BUSY_LONGEST_S = 15.0
-_NO_TOOLS = ("does not support tools", "not support tool", "enable-auto-tool-choice", "requires --jinja",
-             "tools param requires", "tools are not supported")
+_LOADING_WAIT_S = 1.0
+_THINKING = ("think", "chat_template_kwargs", "reasoning_effort")
+_UNKNOWN_FIELD = ("unrecognized", "unknown", "unexpected", "extra", "not permitted", "unsupported", "not support",
+                  "invalid", "additional", "must be", "should be")
 
 
-@dataclass(frozen=True)
-class ToolCall:
-    name: str
-    arguments: Mapping[str, Any]
-    id: str = ""
-    # Why the arguments could not be read; the model is told, so that it can do better.
-    broken: str = ""
-
-
-@dataclass(frozen=True)
-class Said:
-    """One message of a conversation. `role` is system, user, assistant or tool."""
-
-    role: str
-    content: str
-    calls: Tuple[ToolCall, ...] = ()
-    tool_name: str = ""
-    tool_call_id: str = ""
-
-
-@dataclass(frozen=True)
-class Answer:
-    content: str
-    calls: Tuple[ToolCall, ...] = ()
-    # The model stopped because it may not say more, not because it was done.
-    truncated: bool = False
-
-
-def read_arguments(raw: object) -> Tuple[Dict[str, Any], str]:
-    """A tool call's arguments as an object, and what is wrong with them ("" if nothing is)."""
-    if raw is None or raw == "":
-        return {}, ""
-    if isinstance(raw, str):
-        try:
-            raw = json.loads(raw)
-        except (ValueError, RecursionError) as error:
-            return {}, f"the arguments are not valid JSON ({error}); send them again"
-    if not isinstance(raw, dict):
-        return {}, "the arguments must be a JSON object; send them again"
-    return raw, ""
-
-
-class ThoughtFilter:
-    """Takes <think>…</think> out of text that arrives in pieces, wherever the pieces end. Templates that open the
-    thought themselves leave only </think> in the text: then everything before it was a thought."""
-
-    _TAGS = ("<think>", "</think>", "<thinking>", "</thinking>")
-
-    def __init__(self) -> None:
-        self._kept: List[str] = []
-        self._pending = ""
-        self._inside = False
-        self.length = 0
-
-    def feed(self, piece: str) -> None:
-        text = self._pending + piece
-        self._pending = ""
-        position = 0
-        while position < len(text):
-            opening = text.find("<", position)
-            if opening < 0:
-                self._keep(text[position:])
-                return
-            self._keep(text[position:opening])
-            tag = next((tag for tag in self._TAGS if text[opening : opening + len(tag)].lower() == tag), None)
-            if tag is not None:
-                self._found(tag)
-                position = opening + len(tag)
-            elif any(tag.startswith(text[opening:].lower()) for tag in self._TAGS):
-                self._pending = text[opening:]
-                return
-            else:
-                self._keep("<")
-                position = opening + 1
-
-    def _found(self, tag: str) -> None:
-        if not tag.startswith("</"):
-            self._inside = True
-        elif self._inside:
-            self._inside = False
-        else:
-            self._kept.clear()
-            self.length = 0
-
-    def _keep(self, text: str) -> None:
-        if not self._inside and text:
-            self._kept.append(text)
-            self.length += len(text)
-
-    def finish(self) -> str:
-        """The text without its thoughts; a thought that never ended is one to the end."""
-        self._keep(self._pending)
-        self._pending = ""
-        return "".join(self._kept).strip()
-
-
-class Stream(ABC):
-    """Reads one streamed answer line by line and puts it together."""
-
-    def __init__(self) -> None:
-        self.text = ThoughtFilter()
-        self.calls: List[ToolCall] = []
-        self.done = False
-        self.truncated = False
-
-    @abstractmethod
-    def take_line(self, line: str) -> None:
-        """One line of the body. LlmError for garbage and for an error in mid-stream."""
-
-    @abstractmethod
-    def end(self) -> None:
-        """The body is over. LlmError if that was too early."""
-
-    def add_call(self, name: object, raw_arguments: object, call_id: object) -> None:
-        if not isinstance(name, str) or not name:
-            raise LlmError("the LLM server sent a tool call without a name")
-        if len(self.calls) >= MOST_TOOL_CALLS:
-            raise LlmError(f"the LLM asked for more than {MOST_TOOL_CALLS} tools at once")
-        arguments, broken = read_arguments(raw_arguments)
-        identity = call_id if isinstance(call_id, str) and call_id else f"call_{len(self.calls)}"
-        self.calls.append(ToolCall(name, arguments, identity, broken))
-
-    def read(self, lines: Iterable[str]) -> Answer:
-        for line in lines:
-            self.take_line(line)
-            if self.text.length > LONGEST_ANSWER:
-                self.truncated = self.done = True
-            if self.done:
-                break
-        self.end()
-        return Answer(self.text.finish(), tuple(self.calls), self.truncated)
+def known_tools(tools: Sequence[Mapping[str, Any]]) -> Known:
+    """The names in the descriptions of tools, with the kinds of their parameters."""
+    known: Dict[str, Dict[str, str]] = {}
+    for tool in tools:
+        function = tool["function"]
+        properties = (function.get("parameters") or {}).get("properties") or {}
+        known[function["name"]] = {name: str(about.get("type", "")) for name, about in properties.items()}
+    return known
 
 
 class Client(ABC):
@@ -168,45 +50,97 @@ class Client(ABC):
 
     def __init__(self, llm: Llm) -> None:
         self.llm = llm
-        self._without_tools: Set[str] = set()
+        self.meter = Meter(llm)
+        # What this server or model has refused once is not tried again.
+        self._without_tools = False
+        self._without_system = False
+        self._left_out: Set[str] = set()
+        self._sent: Collection[str] = ()
+        self._calls = 0
 
     def chat(self, said: Sequence[Said], tools: Sequence[Mapping[str, Any]], cancel: Cancel) -> Answer:
         """The model's next message. LlmError with one line for the user; Cancelled."""
-        offered = [] if self.llm.model in self._without_tools else list(tools)
+        began = time.monotonic()
         waited = False
         while True:
             try:
-                return self._attempt(said, offered, cancel)
+                return self._attempt(said, tools, cancel)
             except LlmError as error:
-                if offered and error.status >= 400 and any(hint in error.body.lower() for hint in _NO_TOOLS):
-                    log.warning("%s has no tools; going on without them", self.llm.model)
-                    self._without_tools.add(self.llm.model)
-                    offered = []
+                kind = error.refusal.kind
+                if self._adapt(error, bool(tools)):
                     continue
-                if error.status not in _BUSY or waited:
-                    raise
+                if kind is Kind.LOADING and time.monotonic() - began < self.llm.timeouts.first_token_s:
+                    # Ollama keeps a request while it loads the model; others say so and want to be asked again.
+                    log.info("the LLM server loads the model; asking again in %g s", _LOADING_WAIT_S)
+                    cancel.wait(_LOADING_WAIT_S)
+                    continue
+                if kind is not Kind.BUSY or waited:
+                    raise self._explained(error, time.monotonic() - began) from None
                 waited = True
                 delay = min(_BUSY_LONGEST_S, max(0.0, _BUSY_WAIT_S if error.retry_after is None else error.retry_after))
                 log.info("the LLM server is busy; asking again in %g s", delay)
                 cancel.wait(delay)
 
     def _attempt(self, said: Sequence[Said], tools: Sequence[Mapping[str, Any]], cancel: Cancel) -> Answer:
-        with Exchange(self.llm, self.path(), self.payload(said, tools), cancel) as exchange:
+        messages = self._fitting(said)
+        offered = [] if self._without_tools else list(tools)
+        payload = {name: value for name, value in self.payload(messages, offered).items() if name not in self._left_out}
+        self._sent = payload.keys()
+        with Exchange(self.llm, self.path(), payload, cancel) as exchange:
             try:
                 exchange.raise_for_status()
             except LlmError as error:
-                raise self.explain(error, exchange.retry_after()) from None
-            return self.stream().read(exchange.lines())
+                error.retry_after = exchange.retry_after()
+                raise
+            return read_answer(exchange.chunks(), known_tools(tools), self._new_id, exchange.complete)
 
-    def explain(self, error: LlmError, retry_after: Optional[float]) -> LlmError:
-        """A better error for what this kind of server means by its status."""
-        text = str(error)
-        if error.status in _BUSY:
-            text = f"the LLM server is busy (status {error.status}); try again later"
-        elif error.status == 404 and "model" in error.body.lower():
-            text = self.missing_model()
-        better = LlmError(text, error.status, error.body)
-        better.retry_after = retry_after
+    def _new_id(self) -> str:
+        """Nine letters and digits, which is what the strictest templates take."""
+        self._calls += 1
+        return f"call{self._calls % 100000:05d}"
+
+    def _fitting(self, said: Sequence[Said]) -> List[Said]:
+        """The messages as this model takes them."""
+        messages = list(said)
+        if self._without_tools:
+            messages = [_without_calls(item) for item in messages]
+        if self._without_system and len(messages) > 1 and messages[0].role == "system":
+            messages[0] = dataclasses.replace(messages[0], role="user")
+        return alternating(messages)
+
+    def _adapt(self, error: LlmError, tools: bool) -> bool:
+        """Whether to ask again at once, without what the server has refused."""
+        kind, words = error.refusal.kind, error.refusal.words.lower()
+        if kind is Kind.NO_TOOLS and tools and not self._without_tools:
+            log.warning("%s has no tools; continuing without them", self.llm.model)
+            self._without_tools = True
+            return True
+        if kind is Kind.NO_SYSTEM and not self._without_system:
+            log.warning("%s takes no system message; its text becomes part of the first question", self.llm.model)
+            self._without_system = True
+            return True
+        if kind is Kind.OTHER and error.status in (400, 422) and any(hint in words for hint in _UNKNOWN_FIELD):
+            extra = [name for name in self.optional_fields() if name in self._sent]
+            named = [name for name in extra if name in words] or \
+                [name for name in extra if "think" in words and name in _THINKING]
+            if named:
+                log.warning("the LLM server does not know %s; continuing without", " and ".join(named))
+                self._left_out.update(named)
+                return True
+        return False
+
+    def _explained(self, error: LlmError, waited: float) -> LlmError:
+        """The error with what to do about it, and in the server's own words."""
+        refusal = error.refusal
+        text = {
+            Kind.BUSY: f"the LLM server is busy (status {error.status}); try again later",
+            Kind.LOADING: f"the LLM server is still loading the model after {waited:.0f} s; try again later",
+            Kind.MODEL: self.missing_model(),
+        }.get(refusal.kind)
+        if text is None:
+            return error
+        better = LlmError(text + (f" (it says: {refusal.words})" if refusal.words else ""), error.status, refusal)
+        better.retry_after = error.retry_after
         return better
 
     @abstractmethod
@@ -222,22 +156,15 @@ class Client(ABC):
         """The request."""
 
     @abstractmethod
-    def stream(self) -> Stream:
-        """What reads one answer."""
+    def optional_fields(self) -> Sequence[str]:
+        """Fields of the request that can be left out for a server that does not know them."""
 
 
-NOT_ITS_PROTOCOL = "the LLM server sent something that is not its protocol; check llm.url and llm.api"
-
-
-def decode_line(line: str) -> Dict[str, Any]:
-    """One line of a stream as an object; LlmError for garbage and for an error in mid-stream."""
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, dict):
-        raise LlmError(NOT_ITS_PROTOCOL)
-    error = error_of(value)
-    if error:
-        raise LlmError(f"the LLM server reported an error in mid-answer: {error}")
-    return value
+def _without_calls(said: Said) -> Said:
+    """A message about tools as plain text, for a model whose template has no place for them."""
+    if said.role == "tool":
+        return Said("user", f"Output of {said.tool_name}:\n{said.content}")
+    if said.calls:
+        written = [json.dumps({"name": call.name, "arguments": dict(call.arguments)}, ensure_ascii=False) for call in said.calls]
+        return Said("assistant", "\n".join(filter(None, [said.content, *written])))
+    return said

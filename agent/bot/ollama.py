@@ -1,11 +1,11 @@
-"""Ollama's /api/chat: one JSON object a line, arguments of tools as objects."""
+"""What Ollama's /api/chat is sent: arguments of tools as objects, options beside the messages."""
 
 from __future__ import annotations
 
 from typing import Any, Dict, Mapping, Sequence
 
-from .llm import NOT_ITS_PROTOCOL, Client, LlmError, Said, Stream, decode_line
-from .transport import CUT_OFF
+from .conversation import Said
+from .llm import Client
 
 
 class OllamaClient(Client):
@@ -28,33 +28,8 @@ class OllamaClient(Client):
             payload["tools"] = list(tools)
         return payload
 
-    def stream(self) -> Stream:
-        return _Lines()
-
-
-class _Lines(Stream):
-    def take_line(self, line: str) -> None:
-        if not line.strip():
-            return
-        value = decode_line(line)
-        message = value.get("message") or {}
-        content = message.get("content") if isinstance(message, dict) else 0
-        if content is not None and not isinstance(content, str):
-            raise LlmError(NOT_ITS_PROTOCOL)
-        # What is under "thinking" is left where it is.
-        self.text.feed(content or "")
-        for call in message.get("tool_calls") or []:
-            function = call.get("function") if isinstance(call, dict) else None
-            if not isinstance(function, dict):
-                raise LlmError("the LLM server sent a tool call without a function")
-            self.add_call(function.get("name"), function.get("arguments"), call.get("id"))
-        if value.get("done") is True:
-            self.done = True
-            self.truncated = value.get("done_reason") == "length"
-
-    def end(self) -> None:
-        if not self.done:
-            raise LlmError(CUT_OFF)
+    def optional_fields(self) -> Sequence[str]:
+        return ("think", "keep_alive")
 
 
 def _message(said: Said) -> Dict[str, Any]:
@@ -63,6 +38,8 @@ def _message(said: Said) -> Dict[str, Any]:
         message["tool_calls"] = [
             {"id": call.id, "function": {"name": call.name, "arguments": dict(call.arguments)}} for call in said.calls
         ]
+        if said.thought_field:
+            message[said.thought_field] = said.thought
     if said.role == "tool":
         message["tool_name"] = said.tool_name
         message["tool_call_id"] = said.tool_call_id

@@ -13,7 +13,7 @@ from . import shell
 from .audit import Audit
 from .cancel import Cancel, Cancelled
 from .config import Config
-from .llm import ToolCall
+from .conversation import ToolCall
 from .memory import Memory, NotRemembered
 from .text import clean_block, one_line
 from .workspace import Workspace, WorkspaceError

@@ -16,11 +16,13 @@ from typing import Any, Callable, Dict, Iterator, Mapping, Optional
 
 from .cancel import Cancel
 from .config import Llm
+from .refusals import Kind, Refusal, refusal_of_body
 from .text import one_line
 
 _CHUNK = 65536
-_LONGEST_LINE = 4 << 20
 _LONGEST_ERROR_BODY = 65536
+# How long to wait for what may follow an answer that is complete.
+_LINGER_S = 2.0
 
 CUT_OFF = "the LLM server cut its answer off; try again"
 
@@ -28,10 +30,11 @@ CUT_OFF = "the LLM server cut its answer off; try again"
 class LlmError(Exception):
     """Why there is no answer, in one line that is fit to be shown to the user."""
 
-    def __init__(self, message: str, status: int = 0, body: str = "") -> None:
+    def __init__(self, message: str, status: int = 0, refusal: Refusal = Refusal(Kind.OTHER, "")) -> None:
         super().__init__(message)
         self.status = status
-        self.body = body
+        # What the server meant, if it was the server that refused.
+        self.refusal = refusal
         # Seconds after which the server said to ask again.
         self.retry_after: Optional[float] = None
 
@@ -55,6 +58,7 @@ class Exchange:
         self._response: Optional[http.client.HTTPResponse] = None
         self._late = False
         self._begun = False
+        self._complete = False
         self._forget: Callable[[], None] = lambda: None
         self._timer = threading.Timer(llm.timeouts.total_s, self._too_late)
         self._timer.daemon = True
@@ -128,33 +132,33 @@ class Exchange:
     def _translated(self) -> _Translated:
         return _Translated(self)
 
+    def complete(self) -> None:
+        """The answer is complete: what follows is worth a moment, and no error can take it back."""
+        self._complete = True
+
     def chunks(self) -> Iterator[bytes]:
-        assert self._response is not None and self._socket is not None
-        while True:
-            with self._translated():
-                chunk = self._response.read1(_CHUNK)
-                self._socket.settimeout(self._llm.timeouts.idle_s)
-            self._check()
+        response, sock = self._response, self._socket
+        assert response is not None and sock is not None
+        # At the end of a body that ends by itself the response has closed the socket already.
+        while not response.isclosed():
+            try:
+                with self._translated():
+                    if self._begun:
+                        sock.settimeout(_LINGER_S if self._complete else self._llm.timeouts.idle_s)
+                    chunk = response.read1(_CHUNK)
+                self._check()
+            except LlmError:
+                if self._complete:
+                    return
+                raise
             if not chunk:
                 return
             self._begun = True
             yield chunk
 
-    def lines(self) -> Iterator[str]:
-        """The body's lines; the last one too if it has no end."""
-        rest = b""
-        for chunk in self.chunks():
-            *whole, rest = (rest + chunk).split(b"\n")
-            for line in whole:
-                yield line.decode("utf-8", "replace").rstrip("\r")
-            if len(rest) > _LONGEST_LINE:
-                raise LlmError("the LLM server sent a line without end; gave up")
-        if rest:
-            yield rest.decode("utf-8", "replace").rstrip("\r")
-
     def raise_for_status(self) -> None:
-        """Turns any status but 200 into an LlmError with the server's own words where it has some."""
-        if self.status == 200:
+        """Turns any status but those of success into an LlmError with the server's own words where it has some."""
+        if 200 <= self.status < 300:
             return
         assert self._response is not None
         data = b""
@@ -165,8 +169,8 @@ class Exchange:
                     break
         except LlmError:
             pass
-        body = data[:_LONGEST_ERROR_BODY].decode("utf-8", "replace")
-        said = error_text(body)
+        refusal = refusal_of_body(self.status, data[:_LONGEST_ERROR_BODY].decode("utf-8", "replace"))
+        said = refusal.words
         if self.status in (401, 403):
             text = f"the LLM server refused the API key (status {self.status})"
         elif self.status == 404 and not said:
@@ -176,7 +180,7 @@ class Exchange:
             text = f"the LLM server redirects to {target}; set llm.url to where it really is"
         else:
             text = f"the LLM server answered with status {self.status}"
-        raise LlmError(text + (f": {said}" if said else ""), self.status, body)
+        raise LlmError(text + (f": {said}" if said else ""), self.status, refusal)
 
     def retry_after(self) -> Optional[float]:
         """Seconds that the server asked us to wait, if it did."""
@@ -220,24 +224,3 @@ def _why(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return one_line(error.strerror, 120).lower()
     return one_line(str(error), 120) or type(error).__name__
-
-
-def error_text(body: str) -> str:
-    """The message inside {"error": "…"} or {"error": {"message": "…"}}; the body itself if it is neither."""
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
-        return one_line(body, 160) if not body.lstrip().startswith("<") else ""
-    if isinstance(value, dict):
-        return error_of(value)
-    return ""
-
-
-def error_of(value: Mapping[str, Any]) -> str:
-    """What an object says went wrong; nothing if it holds no error."""
-    error = value.get("error")
-    if isinstance(error, dict):
-        error = error.get("message") or error.get("type") or "unnamed error"
-    if error is None and isinstance(value.get("detail"), str):
-        error = value["detail"]
-    return one_line(str(error), 200) if error else ""

@@ -11,9 +11,11 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 from harness import make_config
 from scripted_llm import ScriptedLlm
 from bot.cancel import Cancel, Cancelled
-from bot.llm import Answer, Client, LlmError, Said, ThoughtFilter, ToolCall, read_arguments
+from bot.answers import read_answer
+from bot.llm import Answer, Client, LlmError, Said, ToolCall, read_arguments
 from bot.ollama import OllamaClient
 from bot.openai_api import OpenAiClient
+from bot.thoughts import split_thoughts
 
 _TOOLS = [{"type": "function", "function": {"name": "run_command", "parameters": {"type": "object", "properties": {}}}}]
 _QUESTION = [Said("system", "be brief"), Said("user", "hello")]
@@ -56,9 +58,9 @@ class Answering(LlmTest):
         text = "Hello wörld, 漢字 and 😀 in many pieces. " * 5
         self.both(lambda api: self.assertEqual(self.ask({"content": text}, api), Answer(text.strip())))
 
-    def test_thoughts_are_taken_out_wherever_they_stand(self) -> None:
+    def test_thoughts_at_the_beginning_or_in_a_field_of_their_own_are_no_answer(self) -> None:
         reply = {"thinking": "hmm, let me see", "content": "<think>first I\nthought</think>The answer <Think>no wait</THINK>is 4."}
-        self.both(lambda api: self.assertEqual(self.ask(reply, api).content, "The answer is 4."))
+        self.both(lambda api: self.assertEqual(self.ask(reply, api).content, "The answer <Think>no wait</THINK>is 4."))
 
     def test_tool_calls_arrive_whole(self) -> None:
         arguments = {"command": "echo \"quoted\" 'and' ünïcode", "n": 3, "deep": {"list": [1, None, True]}}
@@ -117,7 +119,7 @@ class Answering(LlmTest):
         def check(api: str) -> None:
             self.ask({"content": "x"}, api)
             request = self.llm.requests[-1]
-            extra = {"options"} if api == "ollama" else set()
+            extra = {"options"} if api == "ollama" else {"stream_options"}
             self.assertEqual(set(request["body"]), {"model", "messages", "stream"} | extra)
             # Ollama's own default is too small for an agent, so the size of the context is always named.
             self.assertEqual(request["body"].get("options", {"num_ctx": 8192}), {"num_ctx": 8192})
@@ -148,7 +150,7 @@ class Answering(LlmTest):
         events = [{"choices": [{"delta": {"tool_calls": [piece]}}]} for piece in pieces]
         body = "".join(f"data: {json.dumps(event)}\r\n\r\n" for event in events) + "data: [DONE]\n\n"
         calls = self.ask({"garbage": body}, "openai").calls
-        self.assertEqual([(call.name, call.arguments, call.id) for call in calls], [("f", {"x": 1}, "a"), ("g", {}, "b")])
+        self.assertEqual([(call.name, call.arguments, call.id) for call in calls], [("f", {"x": 1}, "call00001"), ("g", {}, "call00002")])
 
     def test_a_stream_that_ends_without_done_but_with_a_reason_is_whole(self) -> None:
         body = 'data: {"choices": [{"delta": {"content": "all"}, "finish_reason": "stop"}]}\n\n'
@@ -235,9 +237,8 @@ class Misbehaving(LlmTest):
         for _ in range(4000):
             line = json.dumps(tree(5))
             for api in ("ollama", "openai"):
-                stream = self.client(api).stream()
                 try:
-                    stream.read([line if api == "ollama" else f"data: {line}"])
+                    read_answer([(line if api == "ollama" else f"data: {line}").encode()], {"f": {}}, lambda: "call00001")
                 except LlmError as error:
                     self.assertNotIn("\n", str(error))
 
@@ -325,26 +326,35 @@ class Slow(LlmTest):
 
 
 class Thinking(unittest.TestCase):
-    def filtered(self, *pieces: str) -> str:
-        thoughts = ThoughtFilter()
-        for piece in pieces:
-            thoughts.feed(piece)
-        return thoughts.finish()
+    def check(self, text: str, answer: str, thought: str) -> None:
+        self.assertEqual(split_thoughts(text), (answer, thought), text)
 
-    def test_thoughts_are_found_however_the_text_is_cut(self) -> None:
-        text = "a<think>b</think>c <b> <thinking>d</thinking> < e <thin f"
-        expected = "ac <b>  < e <thin f"
-        self.assertEqual(self.filtered(text), expected)
-        self.assertEqual(self.filtered(*text), expected)
-        for cut in range(len(text)):
-            self.assertEqual(self.filtered(text[:cut], text[cut:]), expected)
+    def test_every_common_bracket_is_known_at_the_beginning(self) -> None:
+        for opening, closing in (("<think>", "</think>"), ("<Thinking>", "</THINKING>"), ("<thought>", "</thought>"), ("<reasoning>", "</reasoning>"),
+                                 ("<seed:think>", "</seed:think>"), ("<mm:think>", "</mm:think>"), ("[THINK]", "[/THINK]"),
+                                 ("◁think▷", "◁/think▷"), ("<|START_THINKING|>", "<|END_THINKING|>"), ("<think time='3'>", "</think >")):
+            self.check(f"{opening}a <b> c{closing}The answer.", "The answer.", "a <b> c")
+            self.check(f"\n {opening}\na\n{closing}\n\nThe answer.", "The answer.", "a")
+            self.check(f"{opening}a{closing}{opening}b{closing}c", "c", "a\nb")
+            self.check(f"{opening}I wonder", "", "I wonder")
+            self.check(f"The {opening} mark is closed by {closing} again.", f"The {opening} mark is closed by {closing} again.", "")
 
-    def test_a_thought_that_never_ends_is_no_answer(self) -> None:
-        self.assertEqual(self.filtered("<think>I wonder"), "")
-        self.assertEqual(self.filtered("x <think>I wonder </thin"), "x")
+    def test_harmonys_channels_are_told_apart(self) -> None:
+        self.check("<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final<|message|>4.<|return|>", "4.", "hm")
+        self.check("<|channel|>final<|message|>4.", "4.", "")
+        self.check("<|start|>assistant<|channel|>analysis<|message|>only this", "", "only this")
+        self.check("analysisThe user wants 2+2.assistantfinalIt is 4.", "It is 4.", "The user wants 2+2.")
+        self.check("analysis is hard", "analysis is hard", "")
 
     def test_an_end_without_a_beginning_makes_a_thought_of_all_before(self) -> None:
-        self.assertEqual(self.filtered("So the user wants", " tea.</th", "ink>\n\nTea!"), "Tea!")
+        for text in ("So the user wants tea.</think>\n\nTea!", "So the user wants tea.\n</think>Tea!", "So the user wants tea.</think>Tea!",
+                     "So the user wants tea.[/THINK] Tea!"):
+            self.check(text, "Tea!", "So the user wants tea.")
+
+    def test_a_tag_in_an_answer_erases_nothing(self) -> None:
+        for text in ("Close it with </think> and go on.", "In HTML `</think>` is no tag.", "Write it:\n```\n<p>\n</think>\n```\nDone.",
+                     'It is called "</think>".', "The answer <think>no wait</think> is 4.", "First.\n<think>second</think>\nThird."):
+            self.check(text, text, "")
 
     def test_arguments_come_as_objects_or_as_text(self) -> None:
         self.assertEqual(read_arguments({"a": 1}), ({"a": 1}, ""))

@@ -11,7 +11,7 @@ from harness import FolderTest, make_config
 from scripted_llm import ScriptedLlm
 from bot.audit import Audit
 from bot.cancel import Cancel
-from bot.llm import Said
+from bot.conversation import Said
 from bot.memory import Memory
 from bot.ollama import OllamaClient
 from bot.openai_api import OpenAiClient
@@ -71,13 +71,14 @@ class Thinking(TurnTest):
         self.assertNotIn("alice likes tea", self.sent(0)[0]["content"])
         self.assertIn("alice likes tea", self.sent(2)[0]["content"])
 
-    def test_the_steps_are_limited_and_the_last_word_is_without_tools(self) -> None:
-        self.llm.rules({"when": {"tools": True}, "reply": {"calls": [{"name": "run_command", "arguments": {"command": "echo x >> ran"}}] * 2}},
+    def test_the_steps_are_limited_and_the_tools_stay_in_the_request(self) -> None:
+        self.llm.rules({"times": 2, "reply": {"calls": [{"name": "run_command", "arguments": {"command": "echo x >> ran"}}] * 2}},
                        {"reply": {"content": "enough"}})
         self.assertEqual(self.turn(), Result(text="enough", tool_calls=3))
         self.assertEqual(self.read("ran"), "x\n" * 3)
         self.assertIn("no more tool calls", self.sent(2)[-1]["content"])
-        self.assertEqual([bool(request["body"].get("tools")) for request in self.llm.requests], [True, True, False])
+        self.assertEqual([bool(request["body"].get("tools")) for request in self.llm.requests], [True, True, True])
+        self.assertIn("that was the last tool call", self.sent(2)[-2]["content"])
 
     def test_a_model_that_wants_tools_for_ever_is_given_up(self) -> None:
         self.llm.rules({"reply": {"calls": [{"name": "run_command", "arguments": {"command": "true"}}]}})

@@ -1,0 +1,129 @@
+"""What servers say when there is no answer, in whichever shape, and what they mean by it."""
+
+from __future__ import annotations
+
+import enum
+import json
+import re
+from dataclasses import dataclass
+from typing import Any, Iterator, Mapping, Tuple
+
+from .text import one_line
+
+_LONGEST = 200
+# Where an error's words stand; what says most comes first.
+_WORDED = ("message", "error", "detail", "msg", "errors", "error_description", "description", "reason", "title", "type", "code")
+
+
+class Kind(enum.Enum):
+    OTHER = "other"
+    # The prompt is longer than the server's context.
+    CONTEXT = "context"
+    # The server does not have the model.
+    MODEL = "model"
+    # The model is being loaded: the answer comes if one waits.
+    LOADING = "loading"
+    BUSY = "busy"
+    # The model or the server takes no tools.
+    NO_TOOLS = "no tools"
+    # The model's template takes no system message.
+    NO_SYSTEM = "no system"
+
+
+@dataclass(frozen=True)
+class Refusal:
+    kind: Kind
+    # The server's own words on one line; empty if it had none.
+    words: str
+    # For CONTEXT: how many tokens the server reads and how many it was sent; 0 if it did not say.
+    context_tokens: int = 0
+    prompt_tokens: int = 0
+
+
+_CONTEXT_WORDS = re.compile(
+    r"context[ _-]?(?:length|size|window|limit)?[^.;]{0,40}(?:exceed|too (?:long|large|small)|overflow|not enough)"
+    r"|(?:exceed|too (?:long|large)|(?:larger|longer|greater) than|overflow|fit)[^.;]{0,60}context"
+    r"|(?:maximum|max|available) context|context_length_exceeded|exceed_context_size|context length (?:of|is) (?:only )?\d+"
+    r"|(?:prompt|input|request|messages?) (?:is|are) too (?:long|large)|too many (?:input |prompt )?tokens"
+    r"|inputs?` tokens|reduce the length of")
+# What stands around the number of tokens that the server reads, and around the number that it was sent.
+_CONTEXT_NUMBERS = tuple(re.compile(pattern) for pattern in (
+    r"n_ctx\D{0,12}(\d+)", r"context (?:size|length|window|limit)\D{0,24}?(\d+)", r"must be <= ?(\d+)",
+    r"(\d+)(?:[ -]tokens?)? (?:maximum|max|context)", r"(?:maximum|limit|at most)\D{0,24}?(\d+)"))
+_PROMPT_NUMBERS = tuple(re.compile(pattern) for pattern in (
+    r"n_prompt_tokens\D{0,8}(\d+)", r"request \((\d+)", r"(?:requested|resulted in|contains|given:?|has|got|sent|keep the first)"
+    r"\D{0,16}(\d+)", r"(\d+) (?:input |prompt )?tokens"))
+_MODEL_WORDS = re.compile(
+    r"model_not_found|model\b.{0,120}(?:not found|not exist|not available|is not loaded|unknown)"
+    r"|(?:no such|unknown|invalid|no) models?\b(?! output)|no models? (?:is |are )?loaded|not found.{0,20}\bmodel\b"
+    r"|try pulling it")
+_LOAD_FAILED = re.compile(r"error loading|(?:unable|fail\w*|not|cannot) (?:to )?(?:be )?load")
+_LOADING_WORDS = re.compile(
+    r"loading (?:the )?model|model.{0,80}(?:loading|being loaded|warming|starting)|(?:is|still) (?:currently )?loading"
+    r"|warming up|not (?:yet )?ready|starting up")
+_NO_TOOLS_WORDS = re.compile(
+    r"not support (?:the )?(?:use of )?(?:tools?|function)|enable-auto-tool-choice|requires --jinja|tools param requires"
+    r"|tools? (?:are|is|calling is|use is|calls are) not supported|no endpoints found that support tool")
+_NO_SYSTEM_WORDS = re.compile(
+    r"system (?:role|messages?|prompts?).{0,20}(?:not supported|not allowed|unsupported)|not support (?:the )?system")
+
+
+def words_of(value: object) -> str:
+    """What an error says, in any of its shapes: text, {"message"}, {"error"}, {"detail"}, lists of those."""
+    if isinstance(value, str):
+        return one_line(value, _LONGEST)
+    if isinstance(value, list):
+        return one_line("; ".join(filter(None, (words_of(item) for item in value[:5]))), _LONGEST)
+    if isinstance(value, dict):
+        for name in _WORDED:
+            words = words_of(value.get(name))
+            if words:
+                return words
+    return "" if value is None or isinstance(value, (bool, dict)) else one_line(str(value), _LONGEST)
+
+
+def error_in(value: Mapping[str, Any]) -> bool:
+    """Whether an object of a stream is an error and no part of an answer."""
+    if value.get("error") or value.get("errors") or value.get("object") == "error":
+        return True
+    answer = value.get("choices") or isinstance(value.get("message"), dict)
+    return not answer and any(isinstance(value.get(name), (str, list)) and bool(value[name]) for name in ("message", "detail"))
+
+
+def _numbers(text: str, patterns: "Tuple[re.Pattern[str], ...]") -> Iterator[int]:
+    for pattern in patterns:
+        for found in pattern.finditer(text):
+            if len(found.group(1)) < 10:
+                yield int(found.group(1))
+
+
+def read_refusal(status: int, value: object) -> Refusal:
+    """What a server meant by an error's value (or its plain text) under an HTTP status."""
+    words = words_of(value)
+    text = (value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)).lower().replace("\\n", " ")[:20000]
+    if _CONTEXT_WORDS.search(text):
+        context = next(_numbers(text, _CONTEXT_NUMBERS), 0)
+        sent = max((number for number in _numbers(text, _PROMPT_NUMBERS) if number > context), default=0)
+        return Refusal(Kind.CONTEXT, words, context, sent)
+    for kind, pattern in ((Kind.NO_TOOLS, _NO_TOOLS_WORDS), (Kind.NO_SYSTEM, _NO_SYSTEM_WORDS)):
+        if pattern.search(text):
+            return Refusal(kind, words)
+    if _LOADING_WORDS.search(text) and not _LOAD_FAILED.search(text):
+        return Refusal(Kind.LOADING, words)
+    if _MODEL_WORDS.search(text) and status not in (401, 403):
+        return Refusal(Kind.MODEL, words)
+    return Refusal(Kind.BUSY if status in (429, 503) else Kind.OTHER, words)
+
+
+def refusal_of_body(status: int, body: str) -> Refusal:
+    """The same of an answer's whole body, which may be an event, JSON or plain text; a page of HTML says nothing."""
+    text = body.strip().lstrip("\ufeff")
+    if text.startswith("<"):
+        return Refusal(Kind.BUSY if status in (429, 503) else Kind.OTHER, "")
+    found = re.match(r"(?:event:[^\n]*\n)?(?:data|error):\s*(.*)", text, re.S)
+    text = found.group(1) if found else text
+    try:
+        value = json.loads(text, strict=False)
+    except (ValueError, RecursionError):
+        value = text
+    return read_refusal(status, value)

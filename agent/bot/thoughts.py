@@ -1,0 +1,101 @@
+"""A model's thoughts, told apart from its answer where the server left both in one text.
+
+A thought stands at the beginning, between brackets that every family of models writes differently; or the template
+opened it and only its end is in the text. A bracket anywhere else is part of an answer, which may be about brackets.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Tuple
+
+_NAMES = r"(?:[a-z]{1,12}:)?(?:think|thinking|thoughts?|reasoning|reason|reflection|analysis|scratchpad)"
+# Openings with what closes them; a name in the opening stands for {0} in the closing.
+_BRACKETS = tuple((re.compile(r"\s*" + opening, re.I), closing) for opening, closing in (
+    (rf"<({_NAMES})(?:\s[^<>]*)?>", r"</{0}\s*>"),
+    (r"\[(think|thinking|reasoning)\]", r"\[/{0}\]"),
+    (r"◁(think)▷", r"◁/{0}▷"),
+    (r"<\|?(start_thinking)\|>", r"<\|?end_thinking\|>"),
+    (r"<\|(begin_of_thought)\|>", r"<\|end_of_thought\|>"),
+    (r"<\|(inner_prefix)\|>", r"<\|inner_suffix\|>"),
+    (r"<\|channel>(thought)", r"<channel\|>"),
+    (r"<unused94>(thought)", r"<unused95>"),
+))
+_ENDS = re.compile(
+    rf"</{_NAMES}\s*>|\[/(?:think|thinking|reasoning)\]|◁/think▷|<\|?end_thinking\|>|<\|end_of_thought\|>|<\|inner_suffix\|>",
+    re.I)
+_STARTS = re.compile(
+    rf"<{_NAMES}(?:\s[^<>]*)?>|\[(?:think|thinking|reasoning)\]|◁think▷|<\|?start_thinking\|>|<\|begin_of_thought\|>"
+    r"|<\|inner_prefix\|>", re.I)
+_RESPONSE = re.compile(r"\A\s*<\|?(?:start_response|begin_of_solution)\|>|<\|?(?:end_response|end_of_solution)\|>\s*\Z", re.I)
+_HARMONY = re.compile(r"\s*(?:<\|start\|>\w*[^<]{0,80})?<\|channel\|>")
+_CHANNEL = re.compile(r"(?:<\|start\|>(?P<role>[^<]*))?<\|channel\|>(?P<head>[^<]*)(?:<\|constrain\|>[^<]*)?<\|message\|>"
+                      r"(?P<body>.*?)(?=<\|(?:end|return|call|start|channel)\|>|\Z)", re.S)
+_BARE_HARMONY = re.compile(r"\s*analysis(?P<thought>.+?)(?:assistant)?final(?P<answer>[A-Z0-9\W].*)\Z", re.S)
+_RECIPIENT = re.compile(r"\bto=(?:functions\.)?([\w.-]+)")
+
+
+def split_thoughts(text: str) -> Tuple[str, str]:
+    """The answer and the thoughts in a text that is over. A thought that never ended is one to the end."""
+    if _HARMONY.match(text):
+        return _split_channels(text)
+    bare = _BARE_HARMONY.match(text) if text.lstrip().startswith("analysis") and "assistantfinal" in text else None
+    if bare is not None:
+        return bare.group("answer").strip(), bare.group("thought").strip()
+    thoughts = []
+    found = True
+    while found:
+        found = False
+        for opening, closing in _BRACKETS:
+            start = opening.match(text)
+            if start is not None:
+                end = re.compile(closing.format(re.escape(start.group(1))), re.I).search(text, start.end())
+                thoughts.append(text[start.end() : end.start() if end else len(text)])
+                text = text[end.end() :] if end else ""
+                found = True
+                break
+    end_at = _end_without_beginning(text)
+    if end_at is not None:
+        thoughts.append(text[: end_at[0]])
+        text = text[end_at[1] :]
+    if thoughts:
+        text = _RESPONSE.sub("", text)
+    return text.strip(), "\n".join(filter(None, (thought.strip() for thought in thoughts)))
+
+
+def _end_without_beginning(text: str) -> "Tuple[int, int] | None":
+    """Where the end of a thought stands that the template opened. In code, or as a word of a sentence, it is none."""
+    end = _ENDS.search(text)
+    if end is None or _STARTS.search(text, 0, end.start()) is not None or _in_code(text, end.start()):
+        return None
+    before, after = text[: end.start()], text[end.end() : end.end() + 1]
+    line = before.rpartition("\n")[2].rstrip(" \t")
+    closes_line = not text[end.end() :].partition("\n")[0].strip()
+    begins_line = not line or line[-1] in ".!?…:;)]}"
+    glued = bool(before) and not (before[-1].isspace() or before[-1] in "\"'`(“‘«") \
+        and not (after.isspace() or after in "\"'`).,;:!?”’»")
+    return (end.start(), end.end()) if closes_line or begins_line or glued else None
+
+
+def _in_code(text: str, position: int) -> bool:
+    before = text[:position]
+    fences = sum(line.lstrip().startswith(("```", "~~~")) for line in before.split("\n"))
+    return fences % 2 == 1 or before.rpartition("\n")[2].count("`") % 2 == 1
+
+
+def _split_channels(text: str) -> Tuple[str, str]:
+    """The channels of OpenAI's harmony format. A message to a function becomes a call written as text."""
+    final, other, thoughts = [], [], []
+    for match in _CHANNEL.finditer(text):
+        head, body = match.group("head"), match.group("body").strip()
+        recipient = _RECIPIENT.search(f"{match.group('role') or ''} {head}")
+        if recipient is not None:
+            final.append(f'<tool_call>{{"name": {json.dumps(recipient.group(1))}, "arguments": {body or "{}"}}}</tool_call>')
+        elif head.split()[:1] == ["final"]:
+            final.append(body)
+        elif head.split()[:1] == ["commentary"]:
+            other.append(body)
+        else:
+            thoughts.append(body)
+    return "\n".join(final or other).strip(), "\n".join(thoughts)

@@ -1,0 +1,218 @@
+"""Tool calls that a model wrote as text, because its server did not know its format.
+
+Only a text that is nothing but calls is one: what a model quotes in an answer is never run.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from dataclasses import dataclass
+from typing import Any, Dict, List, Mapping, Optional, Tuple
+
+# The tools that there are, by name: the kinds of their parameters, as JSON Schema names them.
+Known = Mapping[str, Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class Written:
+    """One call: its name, and its arguments as they stood there (an object, or text that is none)."""
+
+    name: str
+    arguments: Any
+
+
+_WORD = r"[A-Za-z_][\w.-]{0,63}"
+# Marks that calls stand between. A text that begins with one is meant for no reader.
+_MARK = re.compile(
+    r"</?(?:[a-z]{1,12}:)?(?:tool_?calls?|function_?calls?|tool_code)>"
+    r"|<\|/?(?:tool_?calls?|function_calls?)(?:_section)?(?:_begin|_end)?\|>"
+    r"|<\|(?:start_action|end_action|python_tag|eom_id|eot_id|im_end|action_start|action_end|plugin|call)\|>"
+    r"|<[|｜]tool▁(?:calls?|sep)▁?(?:begin|end)?[|｜]>|\[/?(?:TOOL_CALLS?|TOOL_REQUEST|END_TOOL_REQUEST)\]", re.I)
+_ELEMENT = re.compile(rf'<function=({_WORD})>|<(?:invoke|function)\s+name=["\']({_WORD})["\']\s*>')
+_ELEMENT_END = re.compile(r"</(?:function|invoke)>")
+_PARAMETER = re.compile(rf'<parameter(?:=|\s+name=["\'])({_WORD})["\']?[^>]*>(.*?)</parameter>', re.S)
+_GLM = re.compile(r"<arg_key>(.*?)</arg_key>\s*<arg_value>(.*?)</arg_value>", re.S)
+_NAMED = re.compile(rf"(?:functions?\.)?({_WORD})(?::\d+)?\s*(?:\[CALL_ID\]\w+)?\s*"
+                    r"(?:\[ARGS\]|<\|tool_call_argument_begin\|>|<[|｜]tool▁sep[|｜]>)?\s*(?=\{|```json\s*\{)")
+_DEEPSEEK = re.compile(r"function(?:<[|｜]tool▁sep[|｜]>)")
+_FENCE = re.compile(r"(```|~~~)([\w+-]*)[ \t]*\n?(.*?)\n?\s*\1", re.S)
+_NAMES = ("name", "tool", "tool_name", "function_name", "function")
+_ARGUMENTS = ("arguments", "parameters", "args", "input", "tool_input", "kwargs", "params")
+_LONGEST_PYTHON = 20000
+_BESIDE = {"id", "type", "index", "call_id", "tool_call_id", "thoughts", "thought"}
+
+
+def written_calls(text: str, known: Known) -> Optional[List[Written]]:
+    """The calls that the text is; None for text that is something else. Bare JSON is a call only if it names what is
+    known. Marks around unknown or unreadable calls make them calls too: they are not for people, and the model has
+    to be told."""
+    text = text.strip()
+    fence = _FENCE.fullmatch(text)
+    language = ""
+    if fence is not None and "```" not in fence.group(3):
+        language, text = fence.group(2).lower(), fence.group(3).strip()
+    marked = _MARK.match(text) is not None or _ELEMENT.match(text) is not None
+    if not marked and not text.startswith(("{", "[")) and language not in ("tool_code", "tool_call", "tool_calls"):
+        return None
+    reader = _Reader(text, known, marked)
+    calls = reader.read()
+    if calls is None:
+        if not marked:
+            return None
+        name = re.search(rf'(?:"name"\s*:\s*"|<function=|name=")({_WORD})', text)
+        # Text after the last mark makes it an answer that shows a call.
+        return None if _prose_after(text) else [Written(name.group(1) if name else "unreadable", text)]
+    if not calls or (not marked and any(call.name not in known for call in calls)):
+        return None
+    return calls
+
+
+def _prose_after(text: str) -> bool:
+    ends = [match.end() for match in _MARK.finditer(text)] + [match.end() for match in _ELEMENT_END.finditer(text)]
+    rest = text[max(ends) :].strip() if len(ends) > 1 else ""
+    return bool(rest) and rest[0] not in "{[<"
+
+
+class _Reader:
+    def __init__(self, text: str, known: Known, marked: bool) -> None:
+        self._text = text
+        self._known = known
+        self._marked = marked
+        self._at = 0
+
+    def read(self) -> Optional[List[Written]]:
+        """The calls one after the other; None if something else stands between them."""
+        calls: List[Written] = []
+        while True:
+            self._skip()
+            if self._at >= len(self._text):
+                return calls
+            found = self._json() or self._element() or self._named() or self._glm() or self._python()
+            if found is None:
+                return None
+            calls += found
+
+    def _skip(self) -> None:
+        while self._at < len(self._text):
+            mark = _MARK.match(self._text, self._at) or _DEEPSEEK.match(self._text, self._at) \
+                or re.compile(r"[\s,;]+|```(?:json)?(?=\s|$)").match(self._text, self._at)
+            if mark is None:
+                return
+            self._at = mark.end()
+
+    def _value(self) -> Tuple[bool, Any]:
+        try:
+            value, self._at = json.JSONDecoder(strict=False).raw_decode(self._text, self._at)
+            return True, value
+        except (ValueError, RecursionError):
+            return False, None
+
+    def _json(self) -> Optional[List[Written]]:
+        start = self._at
+        if self._text[start] not in "{[":
+            return None
+        fine, value = self._value()
+        calls = self._from_value(value) if fine else None
+        if calls is None:
+            self._at = start
+        return calls
+
+    def _from_value(self, value: Any) -> Optional[List[Written]]:
+        if isinstance(value, list):
+            parts = [self._from_value(item) for item in value]
+            return None if not parts or any(part is None for part in parts) else [call for part in parts if part for call in part]
+        if not isinstance(value, dict):
+            return None
+        for name in ("tool_calls", "calls", "function_call", "tool_call"):
+            if name in value and set(value) <= {name, "content", "role"} and isinstance(value[name], (dict, list)):
+                return self._from_value(value[name])
+        inner = value.get("function")
+        if isinstance(inner, dict) and set(value) <= {"function"} | _BESIDE:
+            return self._from_value(inner)
+        names = [name for name in _NAMES if isinstance(value.get(name), str)]
+        if names:
+            rest = set(value) - {names[0]} - _BESIDE
+            if len(rest) > 1 or not rest <= set(_ARGUMENTS):
+                return None
+            arguments = value[rest.pop()] if rest else {}
+            return [Written(value[names[0]].rpartition("functions.")[2], arguments)]
+        if len(value) == 1 and isinstance(next(iter(value.values())), dict) and next(iter(value)) in self._known:
+            return [Written(next(iter(value)), next(iter(value.values())))]
+        return None
+
+    def _element(self) -> Optional[List[Written]]:
+        start = _ELEMENT.match(self._text, self._at)
+        if start is None:
+            return None
+        end = _ELEMENT_END.search(self._text, start.end())
+        body = self._text[start.end() : end.start() if end else len(self._text)]
+        called = start.group(1) or start.group(2)
+        kinds = self._known.get(called, {})
+        given = {name: _plain(value, kinds.get(name, "")) for name, value in _PARAMETER.findall(body)}
+        self._at = end.end() if end else len(self._text)
+        # What has lost its end may have lost more; what is no object is told to the model.
+        arguments: Any = given if given and end else body.strip() if not given else body
+        return [Written(called, arguments)]
+
+    def _named(self) -> Optional[List[Written]]:
+        """A name and then an object."""
+        found = _NAMED.match(self._text, self._at) if self._marked else None
+        if found is None:
+            return None
+        before, self._at = self._at, self._text.index("{", found.end())
+        fine, value = self._value()
+        if not fine or not isinstance(value, dict):
+            self._at = before
+            return None
+        return [Written(found.group(1), value)]
+
+    def _glm(self) -> Optional[List[Written]]:
+        found = re.compile(rf"({_WORD})\s*(?=<arg_key>)").match(self._text, self._at) if self._marked else None
+        if found is None:
+            return None
+        given: Dict[str, Any] = {}
+        self._at = found.end()
+        while True:
+            pair = re.compile(r"\s*" + _GLM.pattern, re.S).match(self._text, self._at)
+            if pair is None:
+                return [Written(found.group(1), given)]
+            name = pair.group(1).strip()
+            given[name] = _plain(pair.group(2), self._known.get(found.group(1), {}).get(name, ""))
+            self._at = pair.end()
+
+    def _python(self) -> Optional[List[Written]]:
+        """Calls as Python writes them, by name only: [run_command(command="ls")]."""
+        rest = _MARK.split(self._text[self._at :], maxsplit=1)[0]
+        if len(rest) > _LONGEST_PYTHON or not re.match(rf"\[?\s*{_WORD}\(", rest):
+            return None
+        try:
+            tree = ast.parse(rest.strip(), mode="eval").body
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return None
+        calls: List[Written] = []
+        for node in tree.elts if isinstance(tree, (ast.List, ast.Tuple)) else [tree]:
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or node.args:
+                return None
+            try:
+                given = {item.arg: ast.literal_eval(item.value) for item in node.keywords if item.arg}
+            except ValueError:
+                return None
+            if node.func.id not in self._known:
+                return None
+            calls.append(Written(node.func.id, given))
+        self._at += len(rest)
+        return calls or None
+
+
+def _plain(text: str, kind: str) -> Any:
+    """An argument that stands between tags, as what the tool takes."""
+    # Models put a line break after the opening tag and before the closing one.
+    text = re.sub(r"\A\n|\n\Z", "", text)
+    if kind and kind != "string":
+        try:
+            return json.loads(text.strip().lower() if kind == "boolean" else text)
+        except (ValueError, RecursionError):
+            pass
+    return text
