@@ -4,6 +4,7 @@ import random
 import unittest
 
 import harness  # noqa: F401
+from bot.outbox import Outbox
 from bot.pacing import Backoff, Pacer, TokenBucket
 
 
@@ -37,6 +38,19 @@ class Bucket(unittest.TestCase):
             bucket.charge(0.0)
         self.assertEqual(bucket.ready_at(0.0), 3.0)
 
+    def test_what_cannot_wait_is_never_owed_for_longer_than_a_burst(self) -> None:
+        for charges in (4, 5, 50):
+            bucket = TokenBucket(2, 1.0, 0.0)
+            for _ in range(charges):
+                bucket.charge(0.0)
+            self.assertEqual(bucket.ready_at(0.0), 3.0)
+            self.assertFalse(bucket.take(3.0 - 1e-3))
+            self.assertTrue(bucket.take(3.0))
+        bucket = TokenBucket(2, 1.0, 0.0)
+        for _ in range(3):
+            bucket.charge(0.0)
+        self.assertEqual(bucket.ready_at(0.0), 2.0)
+
     def test_a_clock_that_steps_back_does_no_harm(self) -> None:
         bucket = TokenBucket(1, 1.0, 100.0)
         self.assertTrue(bucket.take(100.0))
@@ -44,7 +58,47 @@ class Bucket(unittest.TestCase):
         self.assertTrue(bucket.take(101.0))
 
 
+class Sending(unittest.TestCase):
+    def outbox(self, burst: int = 2) -> Outbox:
+        return Outbox(Pacer(burst, 1.0, 0.0), 0.0)
+
+    def test_urgent_lines_go_at_once_and_are_paid_for_by_what_comes_after(self) -> None:
+        outbox = self.outbox()
+        for number in range(3):
+            outbox.urgent(f"PONG :{number}\r\n".encode())
+        outbox.text("#a", "#a", "hello")
+        self.assertEqual(len(outbox.take(0.0, only_urgent=False)), 3)
+        self.assertEqual(outbox.ready_at(0.0), 2.0)
+        self.assertEqual(outbox.take(1.9, only_urgent=False), [])
+        self.assertEqual(outbox.take(2.0, only_urgent=False), [b"PRIVMSG #a :hello\r\n"])
+
+    def test_the_registration_costs_nothing(self) -> None:
+        outbox = self.outbox()
+        for word in (b"CAP", b"NICK", b"USER", b"PONG"):
+            outbox.urgent(word)
+        outbox.command(b"JOIN #a\r\n")
+        self.assertEqual(len(outbox.take(0.0, only_urgent=True)), 4)
+        self.assertEqual(outbox.take(0.0, only_urgent=False), [b"JOIN #a\r\n"])
+
+    def test_commands_go_before_text_and_wait_once(self) -> None:
+        outbox = self.outbox(burst=1)
+        outbox.text("#a", "#a", "hello")
+        outbox.command(b"WHOIS a\r\n")
+        outbox.command(b"WHOIS a\r\n")
+        self.assertEqual([outbox.take(float(second), False) for second in range(3)], [[b"WHOIS a\r\n"], [b"PRIVMSG #a :hello\r\n"], []])
+        self.assertEqual(outbox.ready_at(2.0), float("inf"))
+
+
 class Pace(unittest.TestCase):
+    def test_an_hour_has_to_pass_before_a_flood_is_forgiven(self) -> None:
+        pacer = Pacer(4, 1.0, 0.0)
+        pacer.slow_down(10.0)
+        pacer.restart(10.0 + Pacer.FORGIVEN_AFTER)
+        self.assertEqual(pacer.slowness, 2.0)
+        pacer.restart(10.1 + Pacer.FORGIVEN_AFTER)
+        self.assertEqual(pacer.slowness, 1.0)
+
+
     def test_after_a_flood_it_is_slower_and_after_an_hour_forgiven(self) -> None:
         pacer = Pacer(4, 1.0, 0.0)
         pacer.slow_down(10.0)
