@@ -3,6 +3,7 @@ thinking happens in `desk` on another."""
 
 from __future__ import annotations
 
+import collections
 import logging
 import os
 import random
@@ -15,7 +16,7 @@ from .config import Config
 from .context import Conversations, Line, Pager
 from .desk import Desk, Question
 from .events import (
-    Closing, Event, Invited, Joined, Left, NickChanged, PeerGone, PeerInfo, PeerRenamed, Registered, Text, Trouble,
+    Closing, Event, Invited, Joined, Left, NickChanged, PeerGone, PeerInfo, PeerRenamed, Refused, Registered, Text, Trouble,
 )
 from .irc_protocol import fold, matches
 from .link import Link
@@ -32,6 +33,7 @@ _HELD_MOST = 50
 # Each costs a WHOIS, which goes ahead of text.
 _STRANGERS_MOST = 8
 _REMARK_EVERY_S = 10.0
+_ANSWERING_MOST = 64
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,9 @@ class Agent:
         # Answers that were ready while we were not there to give them: when, where, what.
         self._undelivered: List[Tuple[float, str, List[str]]] = []
         self._remarked: Dict[str, float] = {}
+        # Who is told when the server refuses: whom we answered last in each place, and who invited us to each channel.
+        self._answering: "collections.OrderedDict[str, str]" = collections.OrderedDict()
+        self._inviters: Dict[str, str] = {}
         # The word in the marks around text from outside: nobody who has not read the prompt can close them.
         self._quote = secrets.token_hex(4)
         self.status = StatusFile(status_path, self._collect_status)
@@ -120,8 +125,7 @@ class Agent:
     def say(self, target: str, lines: List[str]) -> None:
         """Says the lines now, or when we are back if we are away."""
         session = self.link.session
-        is_channel = target[:1] in "#&+!"
-        if session is None or (is_channel and not session.in_channel(target)):
+        if session is None or not session.reaches(target):
             self._undelivered = self._undelivered[-_OFFLINE_MOST + 1 :] + [(self.link.now(), target, lines)]
             return
         for line in lines:
@@ -177,10 +181,27 @@ class Agent:
             self._book.forget_all()
             self._held.clear()
         elif isinstance(event, Trouble):
-            log.warning("%s", event.reason)
-            self._last_error = event.reason
+            self._note_trouble(event.reason)
+        elif isinstance(event, Refused):
+            self._on_refused(event)
         if not isinstance(event, Text):
             self.status.changed()
+
+    def _note_trouble(self, reason: str) -> None:
+        log.warning("%s", reason)
+        self._last_error = reason
+
+    def _on_refused(self, event: Refused) -> None:
+        """Whoever waits for it is told in private; the operator sees it in the status."""
+        place = one_line(event.target, 64)
+        self._note_trouble(f"cannot {'join' if event.joining else 'speak in'} {place}: {event.reason}")
+        waiting = (self._inviters if event.joining else self._answering).get(fold(event.target), "")
+        session = self.link.session
+        if session is not None and not event.joining:
+            # The rest of the answer would be refused as well.
+            session.forget_waiting(event.target)
+        if waiting and fold(waiting) != fold(event.target):
+            self._remark(waiting, f"refused {fold(event.target)}", self._last_error)
 
     def _on_text(self, event: Text) -> None:
         key = _key(event)
@@ -216,7 +237,7 @@ class Agent:
         event, asked = heard.event, heard.asked
         key = _key(event)
         if not bot:
-            self._guard.human_spoke(key)
+            self._guard.human_spoke(key, event.nick)
         if asked is None:
             return
         if bot and not event.private and addressing.question(event.text, self.nick, "mention") is None:
@@ -224,18 +245,29 @@ class Agent:
             return
         if not bot and self._obey(event, asked):
             return
-        verdict = self._guard.judge(key, event.nick, bot, self.link.now())
+        verdict = self._guard.judge(key, event.nick, bot, self.link.now(), event.private, asked)
         if verdict is Verdict.TOO_OFTEN and not bot:
             self._remark(event.target, "rate", self._to(event, "that is too many questions; give me a minute"))
+        if verdict is Verdict.LOOP_FOUND:
+            self.say(event.target, [self._to(event, 'you answer me as a program would, so I stop here; to talk on, say "reset"')])
         if verdict is not Verdict.ANSWER:
             log.info("not answering %s in %s: %s", event.nick, event.target, verdict.value)
         elif asked:
             self._ask(heard, key, bot)
         elif not bot:
+            self._spoken(key, event.target, event.nick)
             self.say(event.target, [self._to(event, "yes?")])
 
+    def _spoken(self, key: str, target: str, nick: str) -> None:
+        """We answer somebody now."""
+        self._guard.spoke(key, nick, self.link.now())
+        self._answering.pop(fold(target), None)
+        self._answering[fold(target)] = nick
+        while len(self._answering) > _ANSWERING_MOST:
+            self._answering.popitem(last=False)
+
     def _ask(self, heard: _Heard, key: str, bot: bool) -> None:
-        event, allow = heard.event, self.config.tools.allow
+        event, allow = heard.event, self.config.may_use_tools()
         question = Question(
             key=key, target=event.target, asker=event.nick, private=event.private, bot=bot,
             tools=self.config.tools.enabled and (not allow or any(matches(mask, event.source) for mask in allow)),
@@ -270,18 +302,19 @@ class Agent:
             self.say(event.target, [self._to(event, "stopped" if self.desk.cancel(key) else "I am not doing anything")])
         elif word == addressing.RESET:
             self._conversations.forget(key)
+            self._guard.forgive(key, event.nick)
             self.say(event.target, [self._to(event, "forgotten; we start afresh")])
         elif word == addressing.HELP:
             self._remark(event.target, "help", self._to(
                 event, "ask me anything by my nick or in private; also: more, stop, reset, leave"))
         elif word == addressing.LEAVE and (argument or not event.private):
-            self._leave(event, argument or event.target)
+            self._leave(event, argument or event.channel)
         else:
             return False
         return True
 
     def _leave(self, event: Text, channel: str) -> None:
-        if self.config.invite_policy != "anyone" and not self._is_operator(event.source):
+        if self.config.invites_from() != "anyone" and not self._is_operator(event.source):
             self._remark(event.target, "leave", self._to(event, "only my operators can send me away"))
             return
         session = self.link.session
@@ -294,23 +327,33 @@ class Agent:
         self.link.pump()
 
     def _on_invited(self, event: Invited) -> None:
-        allowed = self.config.invite_policy == "anyone" or (
-            self.config.invite_policy == "operators" and self._is_operator(event.source))
         session = self.link.session
-        if not allowed or session is None:
+        # Where we mean to be we go, whoever lets us in.
+        home = self._is_home(event.channel)
+        policy = self.config.invites_from()
+        allowed = home or policy == "anyone" or (policy == "operators" and self._is_operator(event.source))
+        if not allowed or session is None or session.in_channel(event.channel):
             log.info("not following the invitation of %s to %s", event.source, event.channel)
             return
-        if len(self._channels) >= self.config.limits.channels and event.channel not in self._channels:
+        known = any(fold(name) == fold(event.channel) for name in self._channels)
+        if len(self._channels) >= self.config.limits.channels and not known:
             log.warning("in too many channels to follow %s to %s", event.source, event.channel)
             return
         log.info("following %s to %s", event.source, event.channel)
-        self._channels.setdefault(event.channel, "")
+        if not known:
+            self._channels[event.channel] = ""
+        if len(self._inviters) >= self.config.limits.channels:
+            self._inviters.clear()
+        self._inviters[fold(event.channel)] = event.source.partition("!")[0]
         session.join(event.channel, "", self.link.now())
         self.link.pump()
 
     def _on_joined(self, channel: str) -> None:
         log.info("joined %s", channel)
-        if not self._is_home(channel) and fold(channel) not in self._invited:
+        self._inviters.pop(fold(channel), None)
+        # Only an invitation is remembered: a server can also put us into channels by itself, or forward us to them.
+        wanted = any(fold(name) == fold(channel) for name in self._channels)
+        if wanted and not self._is_home(channel) and fold(channel) not in self._invited:
             self._invited[fold(channel)] = channel
             self._store.save(sorted(self._invited.values()))
         self._deliver()
@@ -339,12 +382,18 @@ class Agent:
             return
         if question.bot:
             self._guard.answered(question.asker, now)
+        self._spoken(question.key, question.target, question.asker)
+        if result.note:
+            self._last_error = result.note
+            session = self.link.session
+            if session is not None and not question.bot:
+                session.notice(question.asker, result.note)
         if result.error:
             log.warning("no answer for %s: %s", question.asker, result.error)
             self._last_error = result.error
             if not question.bot:
                 prefix = "" if question.private else f"{question.asker}: "
-                self._remark(question.target, f"error {result.error}", f"{prefix}sorry, {result.error}")
+                self.say(question.target, lines_for_irc(f"{prefix}sorry, {result.error}", self._room(question.target)))
             return
         self._conversations.get(question.key).add(Line(self.nick, result.text, mine=True))
         text = result.text
@@ -393,6 +442,8 @@ class Agent:
         self._undelivered.clear()
         self._held.clear()
         self._remarked.clear()
+        self._answering.clear()
+        self._inviters.clear()
         self._last_error = ""
         self._book.forget_all()
         self._book.reconfigure(config)

@@ -87,8 +87,9 @@ class Tools:
     steps: int = 8
     timeout_s: float = 60.0
     output_bytes: int = 8192
-    # nick!user@host masks of those whose questions may use tools; empty: everyone's.
-    allow: Tuple[str, ...] = ()
+    # nick!user@host masks of those whose questions may use tools; empty: everyone's; None: the operators', or everyone's
+    # where no operators are named.
+    allow: Optional[Tuple[str, ...]] = None
     containers: Containers = Containers()
 
 
@@ -136,7 +137,8 @@ class Config:
     # "mention": when addressed by nick. "all": every line. Anything else: lines that begin with it, too.
     trigger: str = "mention"
     operators: Tuple[str, ...] = ()
-    invite_policy: str = "anyone"
+    # Whose invitations are followed; empty: the operators', or everyone's where no operators are named.
+    invite_policy: str = ""
     persona: str = "You are a helpful assistant."
     tools: Tools = Tools()
     peers: Peers = Peers()
@@ -148,6 +150,14 @@ class Config:
     @property
     def home_channel(self) -> str:
         return self.channels[0].split(" ")[0] if self.channels else ""
+
+    def may_use_tools(self) -> Tuple[str, ...]:
+        """The masks of those whose questions may use tools; none: everyone's."""
+        return self.operators if self.tools.allow is None else self.tools.allow
+
+    def invites_from(self) -> str:
+        """Whose invitations are followed: "anyone", "operators" or "nobody"."""
+        return self.invite_policy or ("operators" if self.operators else "anyone")
 
     def secrets(self) -> List[str]:
         """What must never reach a log, a channel or the model."""
@@ -231,7 +241,7 @@ class _Reader:
             raise self.wrong(name, f"must be a number from {low:g} to {high:g}", value)
         return float(value)
 
-    def texts(self, name: str, default: Tuple[str, ...], pattern: "re.Pattern[str]", must: str) -> Tuple[str, ...]:
+    def texts(self, name: str, default: Optional[Tuple[str, ...]], pattern: "re.Pattern[str]", must: str) -> Any:
         value = self.take(name)
         if value is None:
             return default
@@ -334,7 +344,7 @@ def _tools(reader: _Reader) -> Tools:
         steps=tools_reader.whole("steps", 8, 1, 100),
         timeout_s=tools_reader.number("timeout_s", 60.0, 0.1, 3600.0),
         output_bytes=tools_reader.whole("output_bytes", 8192, 256, 1 << 20),
-        allow=tools_reader.texts("allow", (), _MASK, "must be a mask like nick!user@host"),
+        allow=tools_reader.texts("allow", None, _MASK, "must be a mask like nick!user@host"),
         containers=Containers(
             enabled=box.flag("enabled", containers_value is not None),
             network=box.flag("network", False),
@@ -397,7 +407,7 @@ def parse(value: object) -> Config:
         channels=reader.texts("channels", ("#agents",), _CHANNEL, 'must be a channel like "#agents" or "#agents key"'),
         trigger=reader.text("trigger", "mention", re.compile(r"\S[^\x00-\x1f\x7f]{0,63}"), "must be 1 to 64 characters"),
         operators=reader.texts("operators", (), _MASK, "must be a mask like nick!user@host"),
-        invite_policy=reader.choice("invite_policy", "anyone", ("anyone", "operators", "nobody")),
+        invite_policy=reader.choice("invite_policy", "", ("anyone", "operators", "nobody")),
         llm=_llm(reader.section("llm")),
         persona=reader.text("persona", Config.persona, re.compile(r"[^\x00]{1,20000}", re.S), "must be 1 to 20000 characters"),
         tools=_tools(reader),

@@ -33,13 +33,20 @@ class Text:
     """Somebody said something in a channel we are in, or to us alone. Control characters are gone."""
 
     source: str
-    # Where an answer goes: the channel, or the sender's nick.
+    # Where an answer goes: the channel, or the sender's nick; "@#channel" if the line was for some of the channel only.
     target: str
     private: bool
     text: str
     action: bool
     # The server marked the sender as a bot.
     bot: bool
+    # The channel behind a target like "@#channel"; empty for any other.
+    part_of: str = ""
+
+    @property
+    def channel(self) -> str:
+        """The channel that it was said in; empty for a private line."""
+        return "" if self.private else self.part_of or self.target
 
     @property
     def nick(self) -> str:
@@ -86,10 +93,22 @@ class Trouble:
 
 
 @dataclass(frozen=True)
+class Refused:
+    """The server did not do what we asked it for."""
+
+    # A channel or a nick; empty if the server did not say.
+    target: str
+    # Whether it was about joining; else it was about speaking there.
+    joining: bool
+    reason: str
+
+
+@dataclass(frozen=True)
 class Closing:
     """The connection is over and has to be closed."""
 
     reason: str
 
 
-Event = Union[Registered, Joined, Left, Text, Invited, NickChanged, PeerGone, PeerRenamed, PeerInfo, Trouble, Closing]
+Event = Union[Registered, Joined, Left, Text, Invited, NickChanged, PeerGone, PeerRenamed, PeerInfo, Trouble,
+              Refused, Closing]

@@ -9,6 +9,7 @@ from typing import Dict, Optional, Tuple
 from .config import Config
 from .events import PeerInfo, Text
 from .irc_protocol import fold, matches
+from .loops import LoopBreaker
 from .pacing import TokenBucket
 
 _KNOWN_S = 3600.0
@@ -68,6 +69,9 @@ class Verdict(enum.Enum):
     ENOUGH = "enough"
     # Anyone who asks more often than a person would.
     TOO_OFTEN = "too often"
+    # Somebody who answers as a program does: found out just now, or before.
+    LOOP_FOUND = "a loop"
+    LOOP = "still a loop"
 
 
 class Guard:
@@ -81,18 +85,29 @@ class Guard:
         self._answered: Dict[str, float] = {}
         self._turns: Dict[str, Tuple[int, float]] = {}
         self._rates: "collections.OrderedDict[str, TokenBucket]" = collections.OrderedDict()
+        self._loops = LoopBreaker()
 
     def reconfigure(self, config: Config) -> None:
         self._config = config
 
-    def human_spoke(self, conversation: str) -> None:
-        self._turns.pop(conversation, None)
+    def human_spoke(self, conversation: str, nick: str = "") -> None:
+        """Somebody who is not known as a bot said something; one who was found in a loop is none of those."""
+        if not self._loops.stopped(conversation, fold(nick)):
+            self._turns.pop(conversation, None)
+
+    def spoke(self, conversation: str, nick: str, now: float) -> None:
+        """We answered somebody."""
+        self._loops.spoke(conversation, fold(nick), now)
+
+    def forgive(self, conversation: str, nick: str) -> None:
+        """Somebody says that the conversation begins again."""
+        self._loops.forgive(conversation, fold(nick))
 
     def counting(self, conversation: str) -> bool:
         """Whether it matters at the moment if the next speaker is a human."""
         return conversation in self._turns
 
-    def judge(self, conversation: str, nick: str, bot: bool, now: float) -> Verdict:
+    def judge(self, conversation: str, nick: str, bot: bool, now: float, private: bool = False, text: str = "") -> Verdict:
         """Decides, and counts the answer if there is to be one."""
         peer = fold(nick)
         if bot:
@@ -108,6 +123,10 @@ class Guard:
                 return Verdict.ENOUGH
         if not self._rate(peer, now).take(now):
             return Verdict.TOO_OFTEN
+        if not bot:
+            before = self._loops.stopped(conversation, peer)
+            if self._loops.heard(conversation, peer, text, private, now):
+                return Verdict.LOOP if before else Verdict.LOOP_FOUND
         if bot:
             self._turns[conversation] = (turns + 1, now)
             self.answered(nick, now)

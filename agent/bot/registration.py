@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import base64
 import random
-from typing import Callable, Dict, List, Optional
+from typing import Callable, Dict, List, Optional, Set
 
 from .config import Config
 from .irc_protocol import Message, build, nick_candidate
 from .text import one_line
 
-_CAPABILITIES = ("sasl", "message-tags", "chghost")
+# Those with history keep a server from playing old lines to us, or let us know them by their time and their batch.
+_CAPABILITIES = ("sasl", "message-tags", "chghost", "server-time", "batch", "draft/chathistory", "chathistory",
+                 "znc.in/playback", "znc.in/server-time-iso")
 SASL_FAILED = ("902", "904", "905", "906", "907", "908")
 # The nick is bad, taken, collided with another's, or is not free yet.
 NICK_REFUSED = ("432", "433", "436", "437")
@@ -31,6 +33,10 @@ class Registration:
         self._failed = failed
         self._authenticated = False
         self._offered: Dict[str, str] = {}
+        # Asked for and neither granted nor refused yet; and whether a login is under way.
+        self._asked: Set[str] = set()
+        self._logging_in = False
+        self._ended = False
         self._refusals = 0
         self._longest_nick = 30
         self.nick = config.nick
@@ -56,16 +62,31 @@ class Registration:
                 self._offered[name] = value
             if message.param(2) != "*":
                 self._request()
-        elif verb == "ACK":
+        elif verb in ("ACK", "NAK"):
+            # A server can grant one by one; a refusal is for all that were asked for on one line.
+            names = [name.lstrip("-~=") for name in names]
+            self._asked.difference_update(names)
             if self._sasl is not None and "sasl" in names:
-                self._send(build("AUTHENTICATE", "PLAIN"))
-            else:
-                self._send(build("CAP", "END"))
-        elif verb == "NAK":
-            if self._sasl is not None:
-                self._refuse("the server does not allow SASL")
-            else:
-                self._send(build("CAP", "END"))
+                if verb == "ACK":
+                    self._logging_in = True
+                    self._send(build("AUTHENTICATE", "PLAIN"))
+                elif len(names) == 1:
+                    self._refuse("the server does not allow SASL")
+                    return
+            if verb == "NAK" and len(names) > 1:
+                for name in names:
+                    self._ask([name])
+            self._end()
+
+    def _ask(self, names: List[str]) -> None:
+        self._asked.update(names)
+        self._send(build("CAP", "REQ", trailing=" ".join(names)))
+
+    def _end(self) -> None:
+        """Ends the negotiation once nothing is open any more."""
+        if not self._asked and not self._logging_in and not self._ended:
+            self._ended = True
+            self._send(build("CAP", "END"))
 
     def _request(self) -> None:
         wanted: List[str] = [name for name in _CAPABILITIES if name in self._offered]
@@ -77,7 +98,9 @@ class Registration:
         elif self._offered["sasl"] and "PLAIN" not in self._offered["sasl"].upper().split(","):
             self._refuse("the server offers SASL without PLAIN")
             return
-        self._send(build("CAP", "REQ", trailing=" ".join(wanted)) if wanted else build("CAP", "END"))
+        if wanted:
+            self._ask(wanted)
+        self._end()
 
     def on_authenticate(self, message: Message) -> None:
         if self._sasl is None or message.param(0) != "+" or self._authenticated:
@@ -91,7 +114,8 @@ class Registration:
 
     def on_sasl_done(self, message: Message) -> None:
         self._authenticated = True
-        self._send(build("CAP", "END"))
+        self._logging_in = False
+        self._end()
 
     def on_sasl_failed(self, message: Message) -> None:
         if self._sasl is not None and not self._authenticated:

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import logging
 import random
+import re
+import time
 from dataclasses import dataclass
 from typing import Callable, Dict, List, Optional, Tuple
 
 from . import __version__
 from .config import Config
 from .events import (
-    Closing, Event, Invited, Joined, Left, NickChanged, PeerGone, PeerInfo, PeerRenamed, Registered, Text, Trouble,
+    Closing, Event, Invited, Joined, Left, NickChanged, PeerGone, PeerInfo, PeerRenamed, Refused, Registered, Text, Trouble,
 )
+from .history import History
 from .irc_protocol import Features, LineBuffer, Message, build, fold, parse
 from .outbox import Outbox
 from .pacing import Pacer, TokenBucket
@@ -24,7 +27,14 @@ from .text import one_line, strip_controls, wrap
 
 log = logging.getLogger("irc")
 
-_JOIN_REFUSED = ("403", "405", "407", "437", "471", "473", "474", "475", "476", "477", "489")
+# 470 is a forward: we land in another channel than we asked for.
+_JOIN_REFUSED = ("403", "405", "407", "437", "448", "470", "471", "473", "474", "475", "476", "477", "480", "489", "495", "520")
+# 477 and 489 can mean either: in a channel that we are in they are about speaking.
+_SPEECH_REFUSED = ("404", "408", "415", "439", "477", "486", "492", "531", "716")
+_COLLISION = re.compile(r"collision|collided|nick(?:name)? (?:is )?(?:in use|regained|released|recovered)|overridden"
+                        r"|\b(?:ghost|regain|recover|release|enforce)", re.I)
+# Small servers and bouncers send no word about the message of the day, which otherwise ends the greeting.
+_NO_MOTD_S = 5.0
 _LOOKUP_S = 5.0
 _REJOIN_S = 30.0
 _REJOIN_LONGEST_S = 900.0
@@ -44,8 +54,9 @@ class _Wish:
 
 
 class Session:
-    def __init__(self, config: Config, channels: Dict[str, str], pacer: Pacer, rng: random.Random, now: float) -> None:
-        """`channels` maps the names to join to their keys (or "")."""
+    def __init__(self, config: Config, channels: Dict[str, str], pacer: Pacer, rng: random.Random, now: float,
+                 wall: Callable[[], float] = time.time) -> None:
+        """`channels` maps the names to join to their keys (or ""). `wall` tells the time of day in seconds since 1970."""
         self._limits = config.limits
         self._buffer = LineBuffer()
         self._events: List[Event] = []
@@ -63,7 +74,11 @@ class Session:
         self.quitting = False
         self.nick = config.nick
         self._wanted = config.nick
+        # The server cuts nicks to so many characters, as it showed when it took us in; 0 if it did not.
+        self._nick_cut = 0
         self._regain_due: Optional[float] = None
+        self._ready_due: Optional[float] = None
+        self._history = History(wall)
         self._user_host = ""
         self._user_modes = ""
         self._channels: Dict[str, str] = {}
@@ -85,8 +100,11 @@ class Session:
             "001": self._on_welcome, "004": self._on_myinfo, "005": self._on_isupport, "376": self._on_ready,
             "422": self._on_ready, "396": self._on_host_changed, "464": self._on_banned, "465": self._on_banned,
             "311": self._on_whois, "335": self._on_whois, "318": self._on_whois_end, "401": self._on_whois_end,
+            "BATCH": lambda message, now: self._history.batch(message), "PONG": self._on_pong, "NOTICE": self._on_notice,
+            "FAIL": self._on_fail,
         }
         handlers.update({numeric: self._on_nick_refused for numeric in NICK_REFUSED})
+        handlers.update({numeric: self._on_speech_refused for numeric in _SPEECH_REFUSED})
         handlers.update({numeric: self._on_join_refused for numeric in _JOIN_REFUSED if numeric not in handlers})
         for name, handler in (("CAP", self._registration.on_cap), ("AUTHENTICATE", self._registration.on_authenticate),
                               ("903", self._registration.on_sasl_done),
@@ -133,6 +151,8 @@ class Session:
             if self._pinged is None and now >= self._heard + self._limits.ping_interval_s:
                 self._pinged = now
                 self._outbox.urgent(build("PING", trailing=f"fireclaw-{int(now)}"))
+            if self._ready_due is not None and now >= self._ready_due:
+                self._become_ready(now)
             if self._regain_due is not None and now >= self._regain_due:
                 self._regain(now)
             for key in [key for key, due in self._lookup_due.items() if now >= due]:
@@ -149,8 +169,7 @@ class Session:
             return self._register_due
         times = [self._heard + self._limits.ping_interval_s if self._pinged is None
                  else self._pinged + self._limits.ping_timeout_s]
-        if self._regain_due is not None:
-            times.append(self._regain_due)
+        times.extend(due for due in (self._regain_due, self._ready_due) if due is not None)
         times.extend(self._lookup_due.values())
         if self.ready:
             times.extend(wish.due for key, wish in self._wishes.items() if key not in self._channels)
@@ -200,12 +219,31 @@ class Session:
                 return False
         return True
 
+    def notice(self, nick: str, text: str) -> None:
+        """Tells a peer something that no program answers. Cut to one line."""
+        pieces = wrap(strip_controls(text), self.text_room(nick))
+        if pieces and nick and " " not in nick and not nick.startswith(":"):
+            self._outbox.command(build("NOTICE", nick, trailing=pieces[0]))
+
     def forget_waiting(self, target: str) -> None:
         """Takes back what was said to the target but not sent yet."""
         self._outbox.forget(self.fold(target))
 
     def join(self, name: str, key: str, now: float) -> None:
-        self._wishes.setdefault(self.fold(name), _Wish(name, key, _REJOIN_S, now))
+        """Joins as soon as that is possible, and comes back from then on. Asked for again, it is tried again at once."""
+        wish = self._wishes.setdefault(self.fold(name), _Wish(name, key, _REJOIN_S, now))
+        wish.due = min(wish.due, now)
+
+    def reaches(self, target: str) -> bool:
+        """Whether what is said to the target would arrive: a nick, or a channel that we are in (or a part of it)."""
+        channel = self._channel_of(target)
+        return not self.features.is_channel(channel) or self.in_channel(channel)
+
+    def _channel_of(self, target: str) -> str:
+        """The channel behind "@#channel", which is for those with a status there."""
+        if self.in_channel(target) or not self.features.statusmsg:
+            return target
+        return target.lstrip(self.features.statusmsg)
 
     def leave(self, name: str, reason: str) -> None:
         folded = self.fold(name)
@@ -216,7 +254,12 @@ class Session:
 
     def change_nick(self, nick: str, now: float) -> None:
         self._wanted = nick
-        self._regain_due = now if self.registered and nick != self.nick else None
+        self._regain_due = now if self.registered and self._attainable() != self.nick else None
+
+    def _attainable(self) -> str:
+        """The nick that we want, as far as the server lets it have so many characters."""
+        limits = [limit for limit in (self.features.nicklen, self._nick_cut) if limit]
+        return self._wanted[: min(limits)] if limits else self._wanted
 
     def look_up(self, nick: str, now: float) -> None:
         """Asks who somebody is; a PeerInfo event follows, at the latest after five seconds."""
@@ -252,7 +295,12 @@ class Session:
         self.registered = True
         given = message.param(0)
         self.nick = given if given and " " not in given and not given.startswith(":") else self.nick
-        if self.nick != self._wanted:
+        self._history.registered(message)
+        self._ready_due = now + _NO_MOTD_S
+        if self._wanted.startswith(self.nick) and self._registration.nick == self._wanted:
+            # Nobody has it, and this is what the server made of it.
+            self._nick_cut = len(self.nick) if self.nick != self._wanted else 0
+        elif self.nick != self._wanted:
             self._regain_due = now + self._limits.regain_s
 
     def _on_myinfo(self, message: Message, now: float) -> None:
@@ -265,17 +313,23 @@ class Session:
         self._wishes = {self.fold(wish.name): wish for wish in self._wishes.values()}
 
     def _on_ready(self, message: Message, now: float) -> None:
-        if not self.registered or self.ready:
+        if self.registered:
+            self._become_ready(now)
+
+    def _become_ready(self, now: float) -> None:
+        self._ready_due = None
+        if self.ready:
             return
         self.ready = True
         self._events.append(Registered(self.nick))
+        # Before any channel: servers spare bots the history of channels.
+        bot_mode = self.features.bot_mode or ("B" if "B" in self._user_modes else "")
+        if bot_mode:
+            self._outbox.command(build("MODE", self.nick, "+" + bot_mode))
         self._join_due(now)
         if not self._wishes:
             # Without a JOIN to see ourselves in, this tells how others see us.
             self._outbox.command(build("WHOIS", self.nick))
-        bot_mode = self.features.bot_mode or ("B" if "B" in self._user_modes else "")
-        if bot_mode:
-            self._outbox.command(build("MODE", self.nick, "+" + bot_mode))
 
     def _join_due(self, now: float) -> None:
         for key, wish in self._wishes.items():
@@ -285,9 +339,48 @@ class Session:
                 wish.delay = min(_REJOIN_LONGEST_S, wish.delay * 2)
 
     def _on_join_refused(self, message: Message, now: float) -> None:
-        wish = self._wishes.get(self.fold(message.param(1)))
-        if wish is not None:
-            self._events.append(Trouble(f"cannot join {wish.name}: {one_line(message.params[-1])}"))
+        if len(message.params) < 3:
+            return
+        name, reason = message.param(1), one_line(message.params[-1])
+        if self.in_channel(name):
+            self._on_speech_refused(message, now)
+            return
+        if message.command == "470" and len(message.params) > 3:
+            reason = f"the server forwards to {one_line(message.param(2), 64)} ({reason})"
+        if self.fold(name) in self._wishes:
+            self._events.append(Refused(self._wishes[self.fold(name)].name, True, reason))
+
+    def _on_speech_refused(self, message: Message, now: float) -> None:
+        target = message.param(1)
+        if len(message.params) < 3:
+            return
+        if message.command in _JOIN_REFUSED and not self.in_channel(self._channel_of(target)):
+            self._on_join_refused(message, now)
+        else:
+            self._events.append(Refused(target, False, one_line(message.params[-1])))
+
+    def _on_fail(self, message: Message, now: float) -> None:
+        """FAIL command code [context...] :words, which newer servers send instead of numerics."""
+        command, code = message.param(0).upper(), message.param(1)
+        reason = f"{one_line(message.params[-1]) if len(message.params) > 2 else 'no reason given'} ({one_line(code, 60)})"
+        context = message.params[2:-1]
+        wish = next((self._wishes[self.fold(name)] for name in context if self.fold(name) in self._wishes), None)
+        if command == "JOIN" and wish is not None and not self.in_channel(wish.name):
+            self._events.append(Refused(wish.name, True, reason))
+        elif command in ("PRIVMSG", "NOTICE") and context:
+            self._events.append(Refused(context[0], False, reason))
+        else:
+            self._events.append(Trouble(f"{one_line(command, 30) or 'a command'} failed: {reason}"))
+
+    def _on_pong(self, message: Message, now: float) -> None:
+        self._history.pong(message.params[-1] if message.params else "")
+
+    def _on_notice(self, message: Message, now: float) -> None:
+        """Never anything to answer; but the server tells of old lines in one."""
+        channel = self.fold(message.param(0))
+        token = f"history-{int(now)}-{len(self._channels)}"
+        if channel in self._channels and self._history.notice(channel, message, token):
+            self._outbox.urgent(build("PING", trailing=token))
 
     def _is_me(self, nick: str) -> bool:
         return self.fold(nick) == self.fold(self.nick)
@@ -306,15 +399,19 @@ class Session:
                 continue
             key = self.fold(name)
             self._channels[key] = name
-            wish = self._wishes.setdefault(key, _Wish(name, "", _REJOIN_S, now))
-            wish.delay = _REJOIN_S
+            self._history.joined(key, message)
+            # Where the server put us without being asked we stay, but do not come back to.
+            if key in self._wishes:
+                self._wishes[key].delay = _REJOIN_S
             self._events.append(Joined(name))
 
     def _lose_channel(self, name: str, reason: str, by: str, kicked: bool, now: float) -> None:
         key = self.fold(name)
         if self._channels.pop(key, None) is None:
             return
-        self._outbox.forget(key)
+        self._history.left(key)
+        for prefix in ("", *self.features.statusmsg):
+            self._outbox.forget(prefix + key)
         if key in self._wishes:
             self._wishes[key].due = now + self._wishes[key].delay
         self._events.append(Left(name, strip_controls(reason), by, kicked))
@@ -334,7 +431,8 @@ class Session:
             self._freed(message.nick, now)
 
     def _on_kill(self, message: Message, now: float) -> None:
-        if self._is_me(message.param(0)):
+        # Of two with one nick the server ends one or both; services do so for the owner of a nick. Nobody is unwelcome then.
+        if self._is_me(message.param(0)) and not _COLLISION.search(message.params[-1]):
             self.unwelcome = True
 
     def _on_nick(self, message: Message, now: float) -> None:
@@ -343,19 +441,22 @@ class Session:
             return
         if self._is_me(message.nick):
             self.nick = new
-            self._regain_due = None if new == self._wanted else now + self._limits.regain_s
+            self._regain_due = None if new == self._attainable() else now + self._limits.regain_s
             self._events.append(NickChanged(new))
         else:
             self._events.append(PeerRenamed(message.nick, new))
             self._freed(message.nick, now)
 
     def _freed(self, nick: str, now: float) -> None:
-        if self._regain_due is not None and self.fold(nick) == self.fold(self._wanted):
+        if self._regain_due is not None and self.fold(nick) == self.fold(self._attainable()):
             self._regain_due = now
 
     def _regain(self, now: float) -> None:
+        if self.nick == self._attainable():
+            self._regain_due = None
+            return
         self._regain_due = now + self._limits.regain_s
-        self._outbox.command(build("NICK", self._wanted))
+        self._outbox.command(build("NICK", self._attainable()))
 
     def _on_nick_refused(self, message: Message, now: float) -> None:
         if message.command == "437" and self.features.is_channel(message.param(1)):
@@ -387,12 +488,15 @@ class Session:
         # A source without "!" is a server: nobody to talk to.
         if "!" not in message.source or self._is_me(message.nick) or len(message.params) < 2:
             return
-        channel = target
-        if self.features.statusmsg and not self.in_channel(target):
-            # "@#channel" is for those with a status in the channel.
-            channel = target.lstrip(self.features.statusmsg)
+        channel = self._channel_of(target)
         private = self._is_me(target)
         if not private and not (self.features.is_channel(channel) and self.in_channel(channel)):
+            return
+        if self._history.is_player(message.source):
+            self._on_notice(message, now)
+            return
+        if self._history.is_old("" if private else self.fold(channel), message):
+            log.debug("an old line of %s is not answered", message.nick)
             return
         action = False
         if text.startswith("\x01"):
@@ -404,7 +508,8 @@ class Session:
         text = strip_controls(text).strip()
         if text:
             bot = "bot" in message.tags or "draft/bot" in message.tags
-            self._events.append(Text(message.source, message.nick if private else channel, private, text, action, bot))
+            self._events.append(Text(message.source, message.nick if private else target, private, text, action, bot,
+                                     "" if private or channel == target else channel))
 
     def _on_ctcp(self, nick: str, command: str, argument: str, now: float) -> None:
         reply = {"VERSION": f"fireclaw agent {__version__}", "PING": strip_controls(argument)[:64]}.get(command)

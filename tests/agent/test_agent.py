@@ -128,7 +128,8 @@ class Conversing(AgentTest):
         client = self.online()
         self.assertEqual(
             self.ask(client, "hi", "PRIVMSG #agents"),
-            "PRIVMSG #agents :alice: sorry, the LLM server does not have the model test-model; get it there with: ollama pull test-model")
+            "PRIVMSG #agents :alice: sorry, the LLM server does not have the model test-model; get it there with: ollama pull test-model "
+            "(it says: model 'test-model' not found)")
         status = self.running.status()
         self.assertEqual((status["llm_errors"], status["answers"]), (1, 0))
         self.assertIn("ollama pull", status["last_error"])
@@ -196,6 +197,98 @@ class Busy(AgentTest):
         client.sync()
         self.assertEqual(sum("too many questions" in line for line in client.received), 1)
         self.assertLessEqual(len(self.llm.requests), 3)
+
+
+class Refusing(AgentTest):
+    def test_an_error_is_said_to_each_asker(self) -> None:
+        self.llm.rules({"reply": {"status": 500, "error": "out of memory"}})
+        client = self.online()
+        for nick in ("alice", "bob", "alice"):
+            client.send(f":{nick}!a@host PRIVMSG #agents :worker: hi")
+            if nick == "bob":
+                client.whois("bob")
+            client.expect(f"PRIVMSG #agents :{nick}: sorry, the LLM server answered with status 500: out of memory")
+
+    def test_who_is_not_answered_because_the_channel_is_closed_is_told_in_private(self) -> None:
+        client = self.online()
+        self.ask(client, "hi", "PRIVMSG #agents :alice: Hello!")
+        client.send(":irc.test 404 worker #agents :Cannot send to channel (+m)")
+        client.expect(r"PRIVMSG alice :cannot speak in #agents: Cannot send to channel \(\+m\)")
+        self.assertEqual(self.running.status()["last_error"], "cannot speak in #agents: Cannot send to channel (+m)")
+
+    def test_a_private_answer_that_is_refused_is_not_sent_again(self) -> None:
+        client = self.online()
+        client.send(":irc.test 531 worker alice :Cannot send to user (+D)", f"{ALICE} PRIVMSG worker :marker")
+        client.expect_nothing("PRIVMSG alice :cannot", until="PRIVMSG alice :Hello!")
+        self.assertIn("cannot speak in alice", self.running.status()["last_error"])
+
+    def test_who_invited_is_told_why_it_does_not_come(self) -> None:
+        client = self.online()
+        client.send(f"{ALICE} INVITE worker #lab")
+        client.expect("JOIN #lab")
+        client.send("FAIL JOIN ACCOUNT_REQUIRED #lab :You must log in first")
+        client.expect(r"PRIVMSG alice :cannot join #lab: You must log in first \(ACCOUNT_REQUIRED\)")
+
+    def test_an_answer_to_a_part_of_a_channel_goes_no_further(self) -> None:
+        self.running = self.start()
+        client = self.irc.accept()
+        client.welcome("CASEMAPPING=ascii STATUSMSG=~&@%+ CHANTYPES=#")
+        client.joined("#agents")
+        client.send(f"{ALICE} PRIVMSG @#agents :worker: the code is 1234")
+        client.whois("alice")
+        client.expect("PRIVMSG @#agents :alice: Hello!")
+        self.ask(client, "hi", "PRIVMSG #agents :alice: Hello!")
+        self.assertNotIn("1234", json.dumps(self.llm.requests[-1]["body"]))
+        client.send(f"{ALICE} PRIVMSG @#agents :worker: leave")
+        client.expect("PART #agents")
+
+    def test_a_smaller_context_than_configured_is_said_in_the_status_and_to_the_asker(self) -> None:
+        error = "request (5000 tokens) exceeds the available context size (2048 tokens), try increasing it"
+        self.llm.rules({"times": 1, "reply": {"status": 400, "error": error}}, {"reply": {"content": "short"}})
+        client = self.online()
+        client.send(f"{ALICE} PRIVMSG #agents :" + "long ago " * 40)
+        for number in range(20):
+            client.send(f"{ALICE} PRIVMSG #agents :{number} " + "long ago " * 40)
+        self.ask(client, "hi", "NOTICE alice :the LLM server reads only 2048 tokens, less than the 8192 of llm.num_ctx")
+        client.expect("PRIVMSG #agents :alice: short")
+        self.assertIn("2048", self.running.status()["last_error"])
+        self.assertEqual(len(self.llm.requests), 2)
+        self.assertLess(len(json.dumps(self.llm.requests[1]["body"])), len(json.dumps(self.llm.requests[0]["body"])))
+        self.ask(client, "again", "PRIVMSG #agents :alice: short")
+        self.assertEqual(sum(line.startswith("NOTICE") for line in client.received), 1)
+
+
+class Loops(AgentTest):
+    def talk(self, client: FakeClient, line: str, pause: float = 0.0) -> int:
+        """A program that nobody knows as one answers whatever it is told; how often it was answered."""
+        answered = 0
+        for turn in range(30):
+            client.send(f":eliza!e@h PRIVMSG #agents :worker: {line.format(turn=turn)}")
+            if not turn:
+                client.whois("eliza", "Eliza")
+            said = client.expect("PRIVMSG #agents :eliza: ")
+            if "as a program would" in said:
+                return answered
+            answered += 1
+            if pause:
+                threading.Event().wait(pause)
+        return answered
+
+    def test_a_program_that_always_answers_at_once_is_left_alone_after_a_few_turns(self) -> None:
+        client = self.online(limits={"turns_per_minute": 100})
+        self.assertLessEqual(self.talk(client, "tell me more about {turn} words"), 5)
+        # Nothing more is said to it, while people are answered.
+        client.send(":eliza!e@h PRIVMSG #agents :worker: go on")
+        client.sync()
+        self.ask(client, "hi", "PRIVMSG #agents :alice: Hello!")
+        self.assertEqual(sum("as a program would" in line for line in client.received), 1)
+        client.send(":eliza!e@h PRIVMSG #agents :worker: reset", ":eliza!e@h PRIVMSG #agents :worker: hi")
+        client.expect("PRIVMSG #agents :eliza: Hello!")
+
+    def test_people_who_ask_a_few_times_in_a_row_are_answered(self) -> None:
+        client = self.online()
+        for number in range(4):
+            self.ask(client, f"question {number}", "PRIVMSG #agents :alice: Hello!")
 
 
 class OtherBots(AgentTest):
@@ -275,6 +368,44 @@ class Channels(AgentTest):
         client.send(":worker!~agent@host.test PART #lab")
         client.sync()
         self.assertEqual(json.loads(self.read(".fireclaw/channels.json"))["channels"], [])
+
+    def test_a_forward_is_not_kept_as_an_invitation(self) -> None:
+        client = self.online()
+        client.send(f"{ALICE} INVITE worker #lab")
+        client.expect("JOIN #lab")
+        client.send(":irc.test 470 worker #lab ##lab :Forwarding to another channel", ":worker!~agent@host.test JOIN ##lab")
+        client.expect("PRIVMSG alice :cannot join #lab: the server forwards to ##lab")
+        client.sync()
+        self.assertFalse(os.path.exists(self.path(".fireclaw/channels.json")))
+        client.close()
+        client = self.irc.accept()
+        client.welcome()
+        client.joined("#agents")
+        client.sync()
+        self.assertNotIn("JOIN ##lab", client.received)
+
+    def test_home_is_gone_to_whoever_lets_it_in(self) -> None:
+        self.start(invite_policy="nobody")
+        client = self.irc.accept()
+        client.welcome()
+        client.expect("JOIN #agents")
+        client.send(":irc.test 473 worker #agents :Cannot join channel (+i)", f"{ALICE} INVITE worker #Agents")
+        client.expect("JOIN #agents")
+
+    def test_where_operators_are_named_only_they_invite_and_have_tools_used(self) -> None:
+        self.llm.rules({"when": {"tools": True}, "reply": {"content": "with tools"}}, {"reply": {"content": "without"}})
+        client = self.online(operators=["op!*@trusted"], tools=True)
+        client.send(f"{ALICE} INVITE worker #evil", f"{ALICE} PRIVMSG worker :marker")
+        client.expect_nothing("JOIN", until="PRIVMSG alice :without")
+        client.send(":op!o@trusted INVITE worker #good", ":op!o@trusted PRIVMSG worker :hi")
+        client.joined("#good")
+        client.whois("op")
+        client.expect("PRIVMSG op :with tools")
+
+    def test_old_lines_of_a_channel_are_not_answered(self) -> None:
+        client = self.online()
+        client.send(f"@time=2020-01-01T00:00:00.000Z {ALICE} PRIVMSG #agents :worker: old question", f"{ALICE} PRIVMSG worker :marker")
+        client.expect_nothing("PRIVMSG #agents", until="PRIVMSG alice :Hello!")
 
     def test_only_operators_may_invite_and_send_away_where_that_is_set(self) -> None:
         client = self.online(invite_policy="operators", operators=["op!*@trusted"])
@@ -412,6 +543,12 @@ class Connections(AgentTest):
                 client.send("ERROR :K-lined: go away")
                 client.expect_end()
             client.close()
+        self.irc.accept().welcome()
+
+    def test_a_collision_is_come_back_from_soon(self) -> None:
+        client = self.online(limits={"reconnect_first_s": 0.05, "reconnect_max_s": 500})
+        client.send(":irc.test KILL worker :irc.test (Nick collision)", "ERROR :Closing Link: host (irc.test (Nick collision))")
+        client.close()
         self.irc.accept().welcome()
 
     def test_a_silent_server_is_left(self) -> None:

@@ -41,6 +41,16 @@ class Reading(FolderTest):
         self.assertFalse(make_config(tools=False).tools.enabled)
         self.assertTrue(make_config(tools={"containers": True}).tools.containers.enabled)
 
+    def test_tools_and_invitations_are_for_operators_where_any_are_named(self) -> None:
+        named, nobody = make_config(operators=["op!*@*"], tools=True), make_config(tools=True)
+        self.assertEqual((named.may_use_tools(), named.invites_from()), (("op!*@*",), "operators"))
+        self.assertEqual((nobody.may_use_tools(), nobody.invites_from()), ((), "anyone"))
+        asked = make_config(operators=["op!*@*"], tools={"allow": ["alice!*@*"]}, invite_policy="anyone")
+        self.assertEqual((asked.may_use_tools(), asked.invites_from()), (("alice!*@*",), "anyone"))
+        # An empty list is everybody, null is what nobody wrote.
+        self.assertEqual(make_config(operators=["op!*@*"], tools={"allow": []}).may_use_tools(), ())
+        self.assertEqual(make_config(operators=["op!*@*"], tools={"allow": None}, invite_policy=None).may_use_tools(), ("op!*@*",))
+
     def test_every_mistake_names_its_field(self) -> None:
         for path, value, expected in (
             ("nick", "1bad", 'nick: must be a valid IRC nick of at most 30 characters, not "1bad"'),
@@ -144,6 +154,7 @@ class Reloading(unittest.TestCase):
             ({"tools": True}, ["tools=on"]),
             ({"tools": {"enabled": False, "steps": 2}}, ["tools"]),
             ({"nick": "coder"}, ["nick=coder"]),
+            ({"operators": ["op!*@*"]}, ["operators"]),
             ({"server": {"host": "h2"}, "channels": ["#b"]}, ["server", "channels"]),
         ]
         for change, expected in cases:

@@ -6,6 +6,7 @@ from typing import List, Tuple
 
 from harness import make_config
 from bot.events import PeerInfo, Text
+from bot.loops import LoopBreaker
 from bot.peers import Book, Guard, Verdict
 
 
@@ -53,7 +54,106 @@ class Knowing(unittest.TestCase):
         self.assertEqual(known, 512)
 
 
+class Breaking(unittest.TestCase):
+    def turns(self, gap: float, private: bool = False, text: str = "{turn} things") -> int:
+        """How often somebody is answered who says something so many seconds after each answer; at most 60 times."""
+        breaker, now = LoopBreaker(), 0.0
+        for turn in range(60):
+            words = text.format(turn="".join("abcdefghij"[int(digit)] for digit in str(turn)))
+            if breaker.heard("#a", "eliza", words, private, now):
+                return turn
+            now += 5
+            breaker.spoke("#a", "eliza", now)
+            now += gap
+        return 60
+
+    def test_who_answers_at_once_is_found_after_four_turns_and_who_answers_soon_after_seven(self) -> None:
+        self.assertEqual(self.turns(0.1), 4)
+        self.assertEqual(self.turns(0.75), 4)
+        self.assertEqual(self.turns(0.85), 7)
+        self.assertEqual(self.turns(7.5), 7)
+        self.assertEqual(self.turns(7.5, private=True), 12)
+
+    def test_who_takes_the_time_to_read_is_not_found(self) -> None:
+        self.assertEqual(self.turns(8.5), 60)
+        self.assertEqual(self.turns(30.0, private=True), 60)
+
+    def test_the_same_words_again_and_again_are_found_however_slow(self) -> None:
+        self.assertEqual(self.turns(60.0, text="Sorry, I did not understand that."), 5)
+        self.assertEqual(self.turns(601.0, text="Good morning!"), 60)
+
+    def test_numbers_and_marks_do_not_make_other_words(self) -> None:
+        breaker = LoopBreaker()
+        heard = []
+        for turn in range(6):
+            heard.append(breaker.heard("#a", "eliza", f"Ticket {turn} is {'open' if turn else 'OPEN'}!", False, turn * 60.0))
+            breaker.spoke("#a", "eliza", turn * 60.0 + 1)
+        self.assertEqual(heard, [False] * 5 + [True])
+
+    def test_who_does_not_wait_for_answers_is_not_answering(self) -> None:
+        breaker = LoopBreaker()
+        breaker.spoke("#a", "alice", 0.0)
+        self.assertEqual([breaker.heard("#a", "alice", f"{'x' * turn}", False, 0.1 * turn) for turn in range(1, 30)], [False] * 29)
+
+    def test_a_stop_ends_with_ten_minutes_of_silence_or_a_word_and_holds_in_one_place_only(self) -> None:
+        breaker = LoopBreaker()
+        for turn in range(6):
+            breaker.heard("#a", "eliza", "x" * turn, False, float(turn))
+            breaker.spoke("#a", "eliza", turn + 0.5)
+        self.assertTrue(breaker.heard("#a", "eliza", "y", False, 7.0))
+        self.assertFalse(breaker.heard("#b", "eliza", "y", False, 7.0))
+        self.assertFalse(breaker.heard("#a", "alice", "y", False, 7.0))
+        # What is said in vain begins the silence again.
+        self.assertTrue(breaker.heard("#a", "eliza", "y", False, 606.9))
+        self.assertTrue(breaker.stopped("#a", "eliza"))
+        self.assertFalse(breaker.heard("#a", "eliza", "y", False, 606.9 + 600.0))
+        for turn in range(6):
+            breaker.heard("#a", "eliza", "x" * turn, False, 2000.0 + turn)
+            breaker.spoke("#a", "eliza", 2000.5 + turn)
+        breaker.forgive("#a", "eliza")
+        self.assertFalse(breaker.heard("#a", "eliza", "y", False, 2010.0))
+
+    def test_who_is_in_a_loop_does_not_count_as_a_human_for_others(self) -> None:
+        guard = Guard(make_config(peers={"max_turns": 1}, limits={"turns_per_minute": 100}))
+        for turn in range(6):
+            verdict = guard.judge("#a", "eliza", False, float(turn), False, "x" * turn)
+            guard.spoke("#a", "eliza", turn + 0.9)
+        self.assertIs(verdict, Verdict.LOOP)
+        guard.judge("#a", "bob", True, 10.0)
+        guard.human_spoke("#a", "eliza")
+        self.assertIs(guard.judge("#a", "bob", True, 100.0), Verdict.ENOUGH)
+        guard.human_spoke("#a", "alice")
+        self.assertIs(guard.judge("#a", "bob", True, 200.0), Verdict.ANSWER)
+
+    def test_it_remembers_only_so_many(self) -> None:
+        breaker = LoopBreaker()
+        for number in range(2000):
+            breaker.spoke("#a", f"n{number}", 0.0)
+        self.assertEqual(len(breaker._all), 512)
+
+
 class Guarding(unittest.TestCase):
+    def test_a_cooldown_is_over_in_its_last_instant_and_not_before(self) -> None:
+        guard = Guard(make_config(peers={"cooldown_s": 10.0}))
+        guard.judge("#a", "bob", True, 0.0)
+        self.assertIs(guard.judge("#a", "bob", True, 10.0 - 1e-6), Verdict.COOLDOWN)
+        self.assertIs(guard.judge("#a", "bob", True, 10.0), Verdict.ANSWER)
+        guard.answered("bob", 20.0)
+        self.assertIs(guard.judge("#a", "bob", True, 30.0 - 1e-6), Verdict.COOLDOWN)
+        self.assertIs(guard.judge("#a", "bob", True, 30.0), Verdict.ANSWER)
+
+    def test_somebody_elses_answer_does_not_end_a_cooldown(self) -> None:
+        guard = Guard(make_config(peers={"cooldown_s": 10.0}))
+        guard.answered("bob", 5.0)
+        guard.answered("carol", 14.0)
+        self.assertIs(guard.judge("#a", "bob", True, 14.9), Verdict.COOLDOWN)
+
+    def test_bots_have_been_silent_long_enough_after_an_hour_and_no_earlier(self) -> None:
+        guard = Guard(make_config(peers={"max_turns": 1}))
+        guard.judge("#a", "bob", True, 0.0)
+        self.assertIs(guard.judge("#a", "bob", True, 3600.0), Verdict.ENOUGH)
+        self.assertIs(guard.judge("#a", "bob", True, 7200.1), Verdict.ANSWER)
+
     def test_a_bot_is_answered_once_in_ten_seconds(self) -> None:
         guard = Guard(make_config())
         self.assertIs(guard.judge("#a", "bob", True, 0.0), Verdict.ANSWER)

@@ -2,12 +2,13 @@
 
 import base64
 import random
+import time
 import unittest
 from typing import Any, Dict, List, Optional, Type, TypeVar
 
 from harness import make_config
 from bot.events import (
-    Closing, Event, Invited, Joined, Left, NickChanged, PeerGone, PeerInfo, PeerRenamed, Registered, Text, Trouble,
+    Closing, Event, Invited, Joined, Left, NickChanged, PeerGone, PeerInfo, PeerRenamed, Refused, Registered, Text, Trouble,
 )
 from bot.pacing import Pacer
 from bot.session import Session
@@ -26,7 +27,8 @@ class SessionTest(unittest.TestCase):
         limits = {"message_burst": 5, "message_interval_s": 1.0, **changes.pop("limits", {})}
         self.config = make_config(limits=limits, **changes)
         self.pacer = Pacer(self.config.limits.message_burst, self.config.limits.message_interval_s, self.now)
-        self.session = Session(self.config, channels or {}, self.pacer, random.Random(1), self.now)
+        self.wall = 1_800_000_000.0
+        self.session = Session(self.config, channels or {}, self.pacer, random.Random(1), self.now, lambda: self.wall)
         return self.session
 
     def sent(self) -> List[str]:
@@ -84,6 +86,36 @@ class Registering(SessionTest):
         self.assertEqual(self.server(":s CAP * LS :message-tags sasl"), ["CAP REQ :message-tags chghost"])
         self.assertEqual(self.server(":s CAP * ACK :message-tags chghost"), ["CAP END"])
 
+    def test_what_tells_old_lines_is_asked_for(self) -> None:
+        self.start()
+        self.sent()
+        self.assertEqual(self.server(":s CAP * LS :draft/chathistory batch server-time znc.in/playback echo-message"),
+                         ["CAP REQ :server-time batch draft/chathistory znc.in/playback"])
+
+    def test_capabilities_can_be_granted_one_by_one(self) -> None:
+        self.start()
+        self.sent()
+        self.server(":s CAP * LS :batch server-time")
+        self.assertEqual(self.server(":s CAP * ACK :batch"), [])
+        self.assertEqual(self.server(":s CAP * ACK :server-time "), ["CAP END"])
+
+    def test_what_was_refused_together_is_asked_for_one_by_one(self) -> None:
+        self.start()
+        self.sent()
+        self.server(":s CAP * LS :batch server-time")
+        self.assertEqual(self.server(":s CAP * NAK :server-time batch"), ["CAP REQ :server-time", "CAP REQ :batch"])
+        self.assertEqual(self.server(":s CAP * ACK :server-time", ":s CAP * NAK :batch"), ["CAP END"])
+
+    def test_a_server_without_a_message_of_the_day_is_joined_after_five_seconds(self) -> None:
+        self.start({"#a": ""})
+        self.sent()
+        self.server(":s CAP * LS :", ":s 001 worker :hi", ":s 004 worker s v iw o")
+        self.assertEqual(self.later(4.9), [])
+        self.assertEqual(self.later(0.2), ["JOIN #a"])
+        # When it comes after all, nothing is done twice.
+        self.assertEqual(self.server(":s 376 worker :end"), [])
+        self.assertEqual(self.of(Registered), [Registered("worker")])
+
     def test_refused_capabilities_are_done_without(self) -> None:
         self.start()
         self.sent()
@@ -94,7 +126,7 @@ class Registering(SessionTest):
         self.start({"#a": ""})
         self.sent()
         out = self.server(":s 001 worker :hi", ":s 004 worker s v Biw o", ":s 005 worker BOT=b :are", ":s 376 worker :-")
-        self.assertEqual(out, ["JOIN #a", "MODE worker +b"])
+        self.assertEqual(out, ["MODE worker +b", "JOIN #a"])
 
     def test_a_server_that_never_finishes_is_given_up(self) -> None:
         self.start(limits={"register_s": 60, "ping_interval_s": 10, "ping_timeout_s": 10})
@@ -176,6 +208,18 @@ class Sasl(SessionTest):
         self.assertEqual(self.session.closing, "")
 
 
+    def test_the_negotiation_ends_once_after_a_login_whatever_else_is_granted(self) -> None:
+        self.login(caps="sasl=PLAIN batch")
+        self.assertEqual(self.server(":s CAP * ACK :batch", ":s CAP * ACK :sasl"), ["AUTHENTICATE PLAIN"])
+        self.assertEqual(self.server("AUTHENTICATE +", ":s 903 * :ok")[-1:], ["CAP END"])
+
+    def test_a_login_is_asked_for_alone_if_it_was_refused_with_others(self) -> None:
+        self.login(caps="sasl=PLAIN batch")
+        self.assertEqual(self.server(":s CAP * NAK :sasl batch"), ["CAP REQ :sasl", "CAP REQ :batch"])
+        self.server(":s CAP * NAK :sasl")
+        self.assertIn("does not allow SASL", self.session.closing)
+
+
 class Nicks(SessionTest):
     def test_a_nick_in_use_gets_a_suffix_and_is_regained_when_free(self) -> None:
         self.start(limits={"regain_s": 30})
@@ -223,6 +267,17 @@ class Nicks(SessionTest):
         self.sent()
         self.server(":s 001 work :hi", ":s 422 work :-")
         self.assertEqual(self.session.nick, "work")
+        self.assertEqual([line for line in self.later(300) if line.startswith("NICK")], [])
+
+    def test_a_longer_nick_is_not_asked_for_than_the_server_gives(self) -> None:
+        self.start(name="averylongnickname")
+        self.sent()
+        self.server(":s 433 * averylongnickname :in use", ":s 001 averylongn_ :hi", ":s 005 averylongn_ NICKLEN=9 :are", ":s 422 x :-")
+        self.assertEqual([line for line in self.later(40) if line.startswith("NICK")], ["NICK averylong"])
+        self.server(":averylongn_!u@h NICK averylong")
+        self.assertEqual([line for line in self.later(300) if line.startswith("NICK")], [])
+        self.session.change_nick("averylongother", self.now)
+        self.assertEqual(self.later(300), [line for line in self.later(0) if line.startswith("NICK")])
 
     def test_being_renamed_by_the_server_is_noticed_and_undone_later(self) -> None:
         self.registered()
@@ -265,9 +320,37 @@ class Channels(SessionTest):
     def test_a_refused_join_is_repeated_ever_more_rarely(self) -> None:
         self.registered({"#a": ""}, limits={"ping_interval_s": 10000})
         self.server(":s 473 worker #a :Cannot join channel (+i)")
-        self.assertEqual(self.of(Trouble), [Trouble("cannot join #a: Cannot join channel (+i)")])
+        self.assertEqual(self.of(Refused), [Refused("#a", True, "Cannot join channel (+i)")])
         joins = [line for line in self.later(3600) if line == "JOIN #a"]
         self.assertTrue(5 <= len(joins) <= 9, len(joins))
+
+    def test_a_refusal_to_join_or_to_speak_says_where_and_why(self) -> None:
+        self.join()
+        self.session.join("#b", "", self.now)
+        self.server(":s 404 worker #a :Cannot send to channel (+m)", ":s 477 worker #b :You need a registered nick",
+                    ":s 477 worker #a :You need a registered nick to speak", ":s 437 worker #b :Channel is temporarily unavailable",
+                    ":s 470 worker #b ##b :Forwarding to another channel", ":s 404 worker", ":s 439 * :This server has anti-spam mechanisms",
+                    "FAIL JOIN ACCOUNT_REQUIRED #b :You must log in first", "FAIL PRIVMSG CANNOT #a :Not now", "FAIL BOX FULL :Too many boxes",
+                    "FAIL", "FAIL x", "WARN JOIN SLOW #a :slow", "NOTE * X :y")
+        self.assertEqual(self.of(Refused), [
+            Refused("#a", False, "Cannot send to channel (+m)"), Refused("#b", True, "You need a registered nick"),
+            Refused("#a", False, "You need a registered nick to speak"), Refused("#b", True, "Channel is temporarily unavailable"),
+            Refused("#b", True, "the server forwards to ##b (Forwarding to another channel)"),
+            Refused("#b", True, "You must log in first (ACCOUNT_REQUIRED)"), Refused("#a", False, "Not now (CANNOT)")])
+        self.assertIn(Trouble("BOX failed: Too many boxes (FULL)"), self.of(Trouble))
+
+    def test_a_channel_that_the_server_put_us_into_is_not_come_back_to(self) -> None:
+        self.join()
+        self.server(":s 470 worker #b ##b :Forwarding", ":worker!~agent@host JOIN ##b")
+        self.assertEqual(self.session.channels, ["##b", "#a"])
+        self.server(":op!o@h KICK ##b worker :out")
+        self.assertEqual([line for line in self.later(2000) if line.startswith("JOIN")], [])
+
+    def test_an_invitation_to_where_we_want_to_be_is_followed_at_once(self) -> None:
+        self.registered({"#a": ""})
+        self.server(":s 473 worker #a :Cannot join channel (+i)")
+        self.session.join("#A", "", self.now)
+        self.assertEqual(self.sent(), ["JOIN #a"])
 
     def test_somebody_elses_kick_and_part_mean_nothing(self) -> None:
         self.join()
@@ -301,7 +384,7 @@ class Listening(SessionTest):
         self.assertEqual(self.of(Text), [
             Text("alice!a@h", "#a", False, "hello bold", False, False),
             Text("bob!b@h", "bob", True, "psst", False, True),
-            Text("alice!a@h", "#a", False, "ops", False, False),
+            Text("alice!a@h", "@#a", False, "ops", False, False, "#a"),
         ])
 
     def test_a_channel_that_begins_like_a_status_is_a_channel(self) -> None:
@@ -352,6 +435,75 @@ class Listening(SessionTest):
     def test_somebody_who_quits_is_reported(self) -> None:
         self.server(":alice!a@h QUIT :split.one split.two")
         self.assertEqual(self.of(PeerGone), [PeerGone("alice")])
+
+
+def tagged(seconds: float, line: str, more: str = "") -> str:
+    return f"@time={time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.000Z{more} {line}"
+
+
+class OldLines(SessionTest):
+    SERVER = 1_700_000_000.0
+
+    def prepare(self, clock: bool = True) -> None:
+        """The server's clock is wrong by years, which must not matter where it shows it."""
+        self.registered({"#a": ""}, isupport="CASEMAPPING=ascii CHANTYPES=#")
+        join = ":worker!~agent@host JOIN #a"
+        self.server(tagged(self.SERVER, join) if clock else join)
+
+    def heard(self) -> List[str]:
+        return [event.text for event in self.of(Text)]
+
+    def test_what_was_said_before_we_joined_is_not_heard(self) -> None:
+        self.prepare()
+        self.server(tagged(self.SERVER - 1, ":alice!a@h PRIVMSG #a :old"), tagged(self.SERVER, ":alice!a@h PRIVMSG #a :same second"),
+                    tagged(self.SERVER + 9, ":alice!a@h PRIVMSG #a :new"), ":alice!a@h PRIVMSG #a :without a time",
+                    "@time=nonsense :alice!a@h PRIVMSG #a :odd time", "@time=2020-99-01T00:00:00Z :alice!a@h PRIVMSG #A :odder time")
+        self.assertEqual(self.heard(), ["same second", "new", "without a time", "odd time", "odder time"])
+
+    def test_without_the_servers_clock_ours_is_asked_with_a_minute_to_spare(self) -> None:
+        self.prepare(clock=False)
+        for seconds, text in ((-3600, "an hour ago"), (-61, "just too old"), (-59, "clocks differ"), (0, "now"), (5, "later")):
+            self.server(tagged(self.wall + seconds, f":alice!a@h PRIVMSG #a :{text}"))
+        self.server(tagged(self.wall - 3600, ":alice!a@h PRIVMSG worker :private and old"),
+                    tagged(self.wall + 1, ":alice!a@h PRIVMSG worker :private"))
+        self.assertEqual(self.heard(), ["clocks differ", "now", "later", "private"])
+
+    def test_a_batch_of_history_is_not_heard_and_other_batches_are(self) -> None:
+        self.prepare()
+        self.server(":s BATCH +1 chathistory #a", "@batch=1 :alice!a@h PRIVMSG #a :old", "@batch=1 :s BATCH +2 whatever #a",
+                    "@batch=2 :alice!a@h PRIVMSG #a :within", ":alice!a@h PRIVMSG #a :between", ":s BATCH -2", ":s BATCH -1",
+                    ":s BATCH +3 znc.in/playback #a", "@batch=3 :alice!a@h PRIVMSG #a :played", ":s BATCH -3",
+                    ":s BATCH +1 draft/multiline #a", "@batch=1 :alice!a@h PRIVMSG #a :new", ":s BATCH -1", ":s BATCH", ":s BATCH +", ":s BATCH x")
+        self.assertEqual(self.heard(), ["between", "new"])
+
+    def test_a_history_that_only_words_announce_is_over_when_the_server_answers(self) -> None:
+        self.prepare(clock=False)
+        out = self.server(":s NOTICE #a :Replaying up to 20 lines of pre-join history from the last 1h")
+        self.assertRegex(out[0], "^PING :history-")
+        self.server(":alice!a@h PRIVMSG #a :old", ":s PONG s :other", ":alice!a@h PRIVMSG #a :older", ":alice!a@h PRIVMSG worker :private",
+                    f":s PONG s {out[0].split(' ')[1]}", ":alice!a@h PRIVMSG #a :new", ":alice!a@h NOTICE #a :Replaying nothing",
+                    ":alice!a@h PRIVMSG #a :newer")
+        self.assertEqual(self.heard(), ["private", "new", "newer"])
+
+    def test_a_history_without_an_end_is_not_waited_for_longer_than_a_minute(self) -> None:
+        self.prepare(clock=False)
+        self.server(":s NOTICE #a :Replaying the chat history", ":alice!a@h PRIVMSG #a :old")
+        self.wall += 60
+        self.server(":alice!a@h PRIVMSG #a :new")
+        self.assertEqual(self.heard(), ["new"])
+
+    def test_a_bouncer_that_plays_its_buffer_is_not_answered(self) -> None:
+        self.prepare(clock=False)
+        self.server(":***!znc@znc.in PRIVMSG #a :Buffer Playback...", ":alice!a@h PRIVMSG #a :[12:00:00] worker: old",
+                    ":***!znc@znc.in PRIVMSG #a :Playback Complete.", ":alice!a@h PRIVMSG #a :new",
+                    ":*status!znc@znc.in PRIVMSG worker :You are connected")
+        self.assertEqual(self.heard(), ["new"])
+
+    def test_after_coming_back_what_was_said_in_between_is_old(self) -> None:
+        self.prepare()
+        self.server(":op!o@h KICK #a worker :x", tagged(self.SERVER + 100, ":worker!~agent@host JOIN #a"),
+                    tagged(self.SERVER + 50, ":alice!a@h PRIVMSG #a :missed"), tagged(self.SERVER + 101, ":alice!a@h PRIVMSG #a :new"))
+        self.assertEqual(self.heard(), ["new"])
 
 
 class Speaking(SessionTest):
@@ -486,6 +638,17 @@ class Watching(SessionTest):
             self.server(f"ERROR :{reason}")
             self.assertEqual((self.session.flooded, self.session.unwelcome), (flooded, unwelcome), reason)
             self.assertIn(reason, self.session.closing)
+
+    def test_a_kill_by_a_person_is_a_ban_and_a_collision_is_none(self) -> None:
+        for reason, unwelcome in (("op (no bots here)", True), ("irc.test (Nick collision)", False), ("irc.test (Nickname collision (new))", False),
+                                  ("services. (GHOST command used by bob)", False), ("NickServ (Nickname regained by services)", False),
+                                  ("", True)):
+            self.registered()
+            self.server(f":irc.test KILL worker :{reason}")
+            self.assertEqual(self.session.unwelcome, unwelcome, reason)
+        self.registered()
+        self.server(":irc.test KILL alice :op (spam)")
+        self.assertFalse(self.session.unwelcome)
 
     def test_nothing_is_read_after_the_end(self) -> None:
         self.registered({"#a": ""})
