@@ -32,8 +32,9 @@ _MARK = re.compile(
     r"|<[|｜]tool▁(?:calls?|sep)▁?(?:begin|end)?[|｜]>|\[/?(?:TOOL_CALLS?|TOOL_REQUEST|END_TOOL_REQUEST)\]", re.I)
 _ELEMENT = re.compile(rf'<function=({_WORD})>|<(?:invoke|function)\s+name=["\']({_WORD})["\']\s*>')
 _ELEMENT_END = re.compile(r"</(?:function|invoke)>")
-_PARAMETER = re.compile(rf'<parameter(?:=|\s+name=["\'])({_WORD})["\']?[^>]*>(.*?)</parameter>', re.S)
-_GLM = re.compile(r"<arg_key>(.*?)</arg_key>\s*<arg_value>(.*?)</arg_value>", re.S)
+# What stands between tags ends at the next tag of its kind, so that text without ends is read once and no more.
+_PARAMETER = re.compile(rf'<parameter(?:=|\s+name=["\'])({_WORD})["\']?[^<>]*>((?:[^<]|<(?!/?parameter[\s=>]))*)</parameter>')
+_GLM = re.compile(r"\s*<arg_key>([^<]*)</arg_key>\s*<arg_value>((?:[^<]|<(?!/?arg_(?:key|value)>))*)</arg_value>")
 _NAMED = re.compile(rf"(?:functions?\.)?({_WORD})(?::\d+)?\s*(?:\[CALL_ID\]\w+)?\s*"
                     r"(?:\[ARGS\]|<\|tool_call_argument_begin\|>|<[|｜]tool▁sep[|｜]>)?\s*(?=\{|```json\s*\{)")
 _DEEPSEEK = re.compile(r"function(?:<[|｜]tool▁sep[|｜]>)")
@@ -97,7 +98,7 @@ class _Reader:
     def _skip(self) -> None:
         while self._at < len(self._text):
             mark = _MARK.match(self._text, self._at) or _DEEPSEEK.match(self._text, self._at) \
-                or re.compile(r"[\s,;]+|```(?:json)?(?=\s|$)").match(self._text, self._at)
+                or re.compile(r"[\s,;]+|```(?:json)?(?=[\s<]|$)").match(self._text, self._at)
             if mark is None:
                 return
             self._at = mark.end()
@@ -175,7 +176,7 @@ class _Reader:
         given: Dict[str, Any] = {}
         self._at = found.end()
         while True:
-            pair = re.compile(r"\s*" + _GLM.pattern, re.S).match(self._text, self._at)
+            pair = _GLM.match(self._text, self._at)
             if pair is None:
                 return [Written(found.group(1), given)]
             name = pair.group(1).strip()

@@ -1,0 +1,334 @@
+"""The transcripts of `transcripts`: over a socket in every framing of HTTP, and with the bytes cut anywhere, which is also
+what fuzzes the reader."""
+
+from __future__ import annotations
+
+import json
+import random
+import socket
+import threading
+import time
+import unittest
+from typing import Any, Dict, Iterator, List
+from unittest import mock
+
+import transcripts
+from harness import FolderTest, make_config
+from transcripts import Reply, Row
+from bot.answers import LONGEST_ANSWER, MOST_TOOL_CALLS, read_answer
+from bot.audit import Audit
+from bot.cancel import Cancel
+from bot.conversation import Said, ToolCall
+from bot.llm import Client, LlmError
+from bot.memory import Memory
+from bot.ollama import OllamaClient
+from bot.openai_api import OpenAiClient
+from bot.refusals import refusal_of_body
+from bot.tools import ToolBox
+from bot.transport import Exchange
+from bot.turns import Result, Turn, run_turn
+
+FRAMINGS = ("length", "chunks", "closing")
+
+
+class Server:
+    """Sends each request the next reply, in one of HTTP's framings. The last one is sent again and again."""
+
+    def __init__(self) -> None:
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self.replies: List[Reply] = []
+        self.framing = "length"
+        self.requests: List[Dict[str, Any]] = []
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        self._thread.join(10)
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                sock, _ = self._socket.accept()
+            except OSError:
+                return
+            with sock, sock.makefile("rb") as reader:
+                length = 0
+                for line in iter(reader.readline, b"\r\n"):
+                    name, _, value = line.partition(b":")
+                    length = int(value) if name.lower() == b"content-length" else length
+                self.requests.append(json.loads(reader.read(length)))
+                try:
+                    sock.sendall(self._framed(self.replies[min(len(self.requests), len(self.replies)) - 1]))
+                except OSError:
+                    pass
+
+    def _framed(self, reply: Reply) -> bytes:
+        head = [f"HTTP/1.1 {reply.status} Status", f"Content-Type: {reply.kind}", *reply.headers]
+        body = reply.body
+        if self.framing == "length":
+            head.append(f"Content-Length: {len(body)}")
+        elif self.framing == "chunks":
+            head.append("Transfer-Encoding: chunked")
+            cuts = [body[start : start + 100] for start in range(0, len(body), 100)]
+            body = b"".join(f"{len(cut):x}\r\n".encode() + cut + b"\r\n" for cut in [*cuts, b""])
+        return "\r\n".join([*head, "", ""]).encode() + body
+
+
+def shown(request: Dict[str, Any]) -> List[str]:
+    """What a request holds after the question, a line for each thing."""
+    seen: List[str] = []
+    for message in request["messages"]:
+        if message["role"] == "tool":
+            seen.append("tool " + message["content"].split("\n")[1])
+        elif message.get("tool_calls"):
+            seen += [f"say {message['content']}"] * bool(message["content"])
+            functions = [call["function"] for call in message["tool_calls"]]
+            given = [item["arguments"] if isinstance(item["arguments"], str) else json.dumps(item["arguments"]) for item in functions]
+            seen.append("call " + "; ".join(f"{item['name']} {arguments}" for item, arguments in zip(functions, given)))
+    return seen
+
+
+def pretend(box: ToolBox, call: ToolCall, cancel: Cancel, **about: str) -> str:
+    return f"broken {call.name}: {call.broken}" if call.broken else f"ran {call.name} {json.dumps(dict(call.arguments))}"
+
+
+class Playing(FolderTest):
+    def setUp(self) -> None:
+        super().setUp()
+        self.cancel = Cancel()
+        self.addCleanup(self.cancel.__exit__)
+        self.memory = Memory(self.folder)
+        self.memory.prepare()
+        patch = mock.patch.object(ToolBox, "call", pretend)
+        patch.start()
+        self.addCleanup(patch.stop)
+
+    def play(self, row: Row, url: str = "http://127.0.0.1:9") -> Result:
+        timeouts = {"connect_s": 5, "first_token_s": 5, "idle_s": 5, "total_s": 20, **row.llm.get("timeouts", {})}
+        config = make_config(workspace=self.folder, tools={"enabled": row.tools, "steps": 3},
+                             llm={"url": url, "api": row.api, **row.llm, "timeouts": timeouts})
+        client: Client = OllamaClient(config.llm) if row.api == "ollama" else OpenAiClient(config.llm)
+        # Long enough that something can be left out where the context turns out to be small.
+        said = [Said("user", "[irc q]\n" + "<bob> long ago\n" * 400 + "[/irc q]"), Said("assistant", "well"), Said("user", "[irc q]\n<alice> what?\n[/irc q]")]
+        turn = Turn(config, "worker", "alice", "#agents", said, row.tools, "q", "t1")
+        with mock.patch("bot.llm._LOADING_WAIT_S", 0.6 if "never is" in row.habit else 0.01):
+            return run_turn(turn, client, self.memory, Audit(self.folder), self.cancel)
+
+    def check(self, row: Row, result: Result, requests: List[Dict[str, Any]]) -> None:
+        self.assertEqual(result.error == "", row.error == "", f"{row.habit}: {result}")
+        if row.error:
+            self.assertRegex(result.error, row.error, row.habit)
+            self.assertNotIn("\n", result.error)
+            self.assertNotRegex(result.error.lower(), "bad file descriptor|internal error")
+        elif row.said:
+            self.assertEqual(result.text, row.said, row.habit)
+        else:
+            self.assertIn(result.text, ("hello", "ok"), row.habit)
+        self.assertEqual(len(requests), row.requests, row.habit)
+        last = json.dumps(requests[-1], ensure_ascii=False)
+        seen = shown(requests[-1])
+        self.assertEqual(len(seen), len(row.asked), (row.habit, seen))
+        for line, expected in zip(seen, row.asked):
+            self.assertTrue(line.startswith(expected), (row.habit, line))
+        for text in row.sent:
+            self.assertIn(text, last, row.habit)
+        for text in row.unsent:
+            self.assertNotIn(text, last, row.habit)
+        for request in requests:
+            self.check_request(row, request)
+
+    def check_request(self, row: Row, request: Dict[str, Any]) -> None:
+        """What every request must be, whatever the server."""
+        messages = request["messages"]
+        roles = [message["role"] for message in messages if message["role"] != "system"]
+        self.assertEqual(roles[0], "user", row.habit)
+        self.assertFalse(any(one == two != "tool" for one, two in zip(roles, roles[1:])), (row.habit, roles))
+        asked = [call["id"] for message in messages for call in message.get("tool_calls", [])]
+        self.assertEqual(asked, [message["tool_call_id"] for message in messages if message["role"] == "tool"], row.habit)
+        self.assertEqual(len(set(asked)), len(asked), row.habit)
+        for identity in asked:
+            self.assertRegex(identity, "^[A-Za-z0-9]{9}$", row.habit)
+
+
+class OverASocket(Playing):
+    def setUp(self) -> None:
+        super().setUp()
+        self.server = Server()
+        self.addCleanup(self.server.close)
+
+    def all_rows(self, rows: List[Row]) -> None:
+        for row in rows:
+            for framing in FRAMINGS:
+                with self.subTest(habit=row.habit, framing=framing):
+                    self.server.replies, self.server.framing = list(row.replies), framing
+                    self.server.requests.clear()
+                    self.check(row, self.play(row, self.server.url), self.server.requests)
+
+    def test_frames_and_ends(self) -> None:
+        self.all_rows(transcripts.FRAMES)
+
+    def test_errors(self) -> None:
+        self.all_rows(transcripts.ERRORS)
+
+    def test_contexts_that_are_too_small(self) -> None:
+        self.all_rows(transcripts.CONTEXTS)
+
+    def test_calls(self) -> None:
+        self.all_rows(transcripts.CALLS)
+
+    def test_calls_written_as_text(self) -> None:
+        self.all_rows(transcripts.TEXT_CALLS)
+
+    def test_thoughts(self) -> None:
+        self.all_rows(transcripts.THOUGHTS)
+
+    def test_every_habit_is_there_once(self) -> None:
+        habits = [row.habit for row in transcripts.ROWS]
+        self.assertEqual(len(set(habits)), len(habits))
+
+
+class Cut(Playing):
+    """The same rows without a socket, their bytes in pieces of any size."""
+
+    rng = random.Random(16)
+
+    def pieces(self, body: bytes) -> Iterator[bytes]:
+        """From single bytes to everything at once."""
+        longest = self.rng.choice((1, 2, 5, 30, len(body) or 1))
+        start = 0
+        while start < len(body):
+            size = self.rng.randint(1, longest)
+            yield body[start : start + size]
+            start += size
+
+    def play_cut(self, row: Row) -> None:
+        requests: List[Dict[str, Any]] = []
+        test = self
+
+        class CutExchange(Exchange):
+            def __init__(self, llm: Any, path: str, payload: Any, cancel: Cancel) -> None:
+                super().__init__(llm, path, payload, cancel)
+                requests.append(json.loads(json.dumps(payload)))
+                self._reply = row.replies[min(len(requests), len(row.replies)) - 1]
+                self.status = self._reply.status
+
+            def __enter__(self) -> "CutExchange":
+                return self
+
+            def __exit__(self, *_: object) -> None:
+                pass
+
+            def chunks(self) -> Iterator[bytes]:
+                return test.pieces(self._reply.body)
+
+            def raise_for_status(self) -> None:
+                self._response = mock.Mock()
+                super().raise_for_status()
+
+            def retry_after(self) -> float:
+                return 0.0
+
+        with mock.patch("bot.llm.Exchange", CutExchange):
+            self.check(row, self.play(row), requests)
+
+    def test_every_row_is_understood_wherever_its_bytes_are_cut(self) -> None:
+        for row in transcripts.ROWS:
+            big = sum(len(reply.body) for reply in row.replies) > 20000
+            for _ in range(1 if big or "never is" in row.habit else 12):
+                self.play_cut(row)
+
+
+class Hostile(unittest.TestCase):
+    known = {"run_command": {"command": "string", "timeout": "integer"}}
+
+    def read(self, body: bytes) -> None:
+        """An answer, or an error that is fit to be said; nothing else ever."""
+        try:
+            answer = read_answer([body], self.known, lambda: "call00001")
+        except LlmError as error:
+            self.assertNotIn("\n", str(error))
+            self.assertLess(len(str(error)), 400)
+        else:
+            self.assertLessEqual(len(answer.calls), MOST_TOOL_CALLS)
+        refusal_of_body(500, body.decode("utf-8", "replace"))
+
+    def test_every_beginning_of_every_transcript_is_an_answer_or_an_error(self) -> None:
+        for row in transcripts.ROWS:
+            for reply in row.replies[:1]:
+                step = max(1, len(reply.body) // 60)
+                for end in range(0, len(reply.body), step):
+                    self.read(reply.body[:end])
+
+    def test_no_transcript_with_other_bytes_in_it_does_harm(self) -> None:
+        rng = random.Random(17)
+        atoms = [b"", b"{", b"}", b"[", b"]", b'"', b"\\", b"\n", b"\r", b"\n\n", b"null", b"data: ", b"error: ", b"[DONE]", b"\xff", b"\xef\xbb\xbf", b"7", b",",
+                 b"<tool_call>", b"</think>", b"<think>", b"<function=x>", b"```", b"<|channel|>", b"[TOOL_CALLS]", b"(", b"\\ud83d"]
+        rows = [row for row in transcripts.ROWS if len(row.replies[0].body) < 4000]
+        for _ in range(6000):
+            body = bytearray(rng.choice(rows).replies[0].body)
+            for _ in range(rng.randint(1, 4)):
+                start = rng.randrange(len(body) + 1)
+                body[start : start + rng.choice((0, 0, 1, 3, 20))] = rng.choice(atoms)
+            self.read(bytes(body))
+
+    def test_what_would_take_long_to_read_does_not(self) -> None:
+        for text in ("[" * 200000, '{"a":' * 50000, "<think>" * 30000, "</think>" * 30000, "<tool_call>" * 20000, "`" * 100000, '<tool_call>{"name"' * 10000,
+                     "run_command(" * 1000, "[run_command(" + "(" * 5000, "<|channel|>" * 20000, "analysis" * 20000 + "assistantfinal", "x<parameter=" * 10000,
+                     "<arg_key>" * 10000, "<tool_call>x " * 5000, "```json\n" * 10000, "\\" * 100000, "functions." * 10000, "<function=a>" * 5000, "a " * 150000,
+                     "<function=a><parameter=b>" * 8000, "<tool_call>x <arg_key>a</arg_key><arg_value>" * 8000, "<invoke name=" * 20000):
+            for content in (text, "<tool_call>" + text, "<think>" + text, "hm " + text):
+                whole = json.dumps({"message": {"content": content}, "done": True}).encode()
+                began = time.thread_time()
+                self.read(whole)
+                # Of the processor's time, so that a busy machine is no fault.
+                self.assertLess(time.thread_time() - began, 3.0, content[:40])
+
+    def test_a_limit_holds_for_calls_and_their_arguments_in_both_protocols(self) -> None:
+        def call(number: int, arguments: Any) -> Dict[str, Any]:
+            return transcripts.piece(number, f"c{number}", arguments=arguments)
+
+        def body(count: int, arguments: Any, api: str) -> bytes:
+            pieces = [call(number, arguments) for number in range(count)]
+            return transcripts.calls(*pieces).body if api == "openai" else transcripts.lines({"tool_calls": pieces}).body
+
+        for api in ("openai", "ollama"):
+            for arguments in ("{}", {"command": "a"}):
+                answer = read_answer([body(MOST_TOOL_CALLS, arguments, api)], self.known, lambda: "call00001")
+                self.assertEqual(len(answer.calls), MOST_TOOL_CALLS)
+                with self.assertRaisesRegex(LlmError, f"more than {MOST_TOOL_CALLS} tools at once"):
+                    read_answer([body(MOST_TOOL_CALLS + 1, arguments, api)], self.known, lambda: "call00001")
+            for long in ("x" * (LONGEST_ANSWER + 1), {"command": "x" * (LONGEST_ANSWER + 1)}):
+                with self.assertRaisesRegex(LlmError, "tool calls were longer than"):
+                    read_answer([body(1, long, api)], self.known, lambda: "call00001")
+        text = "\n".join([transcripts.TEXT_CALL] * (MOST_TOOL_CALLS + 1))
+        with self.assertRaisesRegex(LlmError, f"more than {MOST_TOOL_CALLS} tools at once"):
+            read_answer([transcripts.stream(text).body], self.known, lambda: "call00001")
+
+    def test_an_endless_answer_is_stopped_where_it_stands(self) -> None:
+        taken: List[int] = []
+
+        def endless() -> Iterator[bytes]:
+            while True:
+                taken.append(1)
+                yield transcripts.data(transcripts.delta("again " * 1000), done=False)
+
+        answer = read_answer(endless(), {}, lambda: "call00001")
+        self.assertTrue(answer.truncated)
+        self.assertLess(len(taken), LONGEST_ANSWER // 6000 + 3)
+
+    def test_values_and_lines_without_end_are_given_up(self) -> None:
+        def endless(begin: bytes, more: bytes) -> Iterator[bytes]:
+            yield begin
+            while True:
+                yield more
+
+        for begin, more in ((b'{"a": "', b"x" * 65536), (b'data: {"a": [\n', b"data: 1,\n" * 9000), (b'{"a": [\n', b"1,\n" * 20000)):
+            with self.assertRaisesRegex(LlmError, "without end"):
+                read_answer(endless(begin, more), {}, lambda: "call00001")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,366 @@
+"""What LLM servers send, as it was seen or as their sources say: one row a habit. Bytes in, what is said and what is asked
+next out. `test_transcripts` plays the rows."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Tuple, Union
+
+JSON = "application/json"
+EVENTS = "text/event-stream"
+LINES = "application/x-ndjson"
+
+
+@dataclass(frozen=True)
+class Reply:
+    body: bytes
+    kind: str = EVENTS
+    status: int = 200
+    headers: Tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Row:
+    habit: str
+    replies: Tuple[Reply, ...]
+    # What is said, or a regular expression for why nothing is.
+    said: str = ""
+    error: str = ""
+    # What the last request holds after the question: calls and what came of them.
+    asked: Tuple[str, ...] = ()
+    requests: int = 1
+    api: str = "openai"
+    tools: bool = True
+    llm: Dict[str, Any] = field(default_factory=dict)
+    # Lines of the last request, as JSON, that must be or must not be there.
+    sent: Tuple[str, ...] = ()
+    unsent: Tuple[str, ...] = ()
+
+
+def data(*values: Any, eol: str = "\n", done: bool = True) -> bytes:
+    """Server-sent events of these values; text stays as it is."""
+    events = [value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) for value in values]
+    return "".join(f"data: {event}{eol}{eol}" for event in events + ["[DONE]"] * done).encode()
+
+
+def delta(content: Any = ..., finish: Any = None, **more: Any) -> Dict[str, Any]:
+    message = {**({} if content is ... else {"content": content}), **more}
+    return {"choices": [{"index": 0, "delta": message, "finish_reason": finish}]}
+
+
+def stream(*pieces: Any, finish: str = "stop", **how: Any) -> Reply:
+    """An OpenAI stream of texts and deltas."""
+    values = [delta(**item) if isinstance(item, dict) else delta(item) for item in pieces]
+    return Reply(data(*values, delta(finish=finish), **how))
+
+
+def whole(content: Any = None, finish: Any = "stop", **more: Any) -> Reply:
+    value = {"object": "chat.completion", "choices": [{"index": 0, "message": {"role": "assistant", "content": content, **more}, "finish_reason": finish}]}
+    return Reply(json.dumps(value).encode(), JSON)
+
+
+def lines(*messages: Any, **last: Any) -> Reply:
+    """An Ollama stream of texts and messages."""
+    values: List[Dict[str, Any]] = [
+        {"model": "m", "created_at": "2026-01-01T00:00:00Z", "done": False,
+         "message": {"role": "assistant", "content": "", **({"content": item} if isinstance(item, str) else item)}} for item in messages]
+    values.append({"model": "m", "message": {"role": "assistant", "content": ""}, "done": True, "done_reason": "stop", **last})
+    return Reply("".join(json.dumps(value, ensure_ascii=False) + "\n" for value in values).encode(), LINES)
+
+
+def failed(status: int, body: Union[str, Dict[str, Any], List[Any]], kind: str = JSON, *headers: str) -> Reply:
+    return Reply((body if isinstance(body, str) else json.dumps(body)).encode(), kind, status, headers)
+
+
+def piece(index: Any = 0, call_id: Any = "c1", name: Any = "run_command", arguments: Any = '{"command": "a"}') -> Dict[str, Any]:
+    """One piece of a native call; what is left out is written as ..."""
+    function = {key: value for key, value in (("name", name), ("arguments", arguments)) if value is not ...}
+    outer = {key: value for key, value in (("index", index), ("id", call_id)) if value is not ...}
+    return {**outer, "type": "function", "function": function}
+
+
+def calls(*pieces: Dict[str, Any], together: bool = False, finish: str = "tool_calls") -> Reply:
+    groups = [list(pieces)] if together else [[item] for item in pieces]
+    return stream(*({"tool_calls": group} for group in groups), finish=finish)
+
+
+OK = stream("ok")
+A = 'call run_command {"command": "a"}'
+B = 'call run_command {"command": "b"}'
+RAN_A, RAN_B = 'tool ran run_command {"command": "a"}', 'tool ran run_command {"command": "b"}'
+ONE, TWO = (A, RAN_A), (A + "; " + B[5:], RAN_A, RAN_B)
+TEXT_CALL = '{"name": "run_command", "arguments": {"command": "a"}}'
+SECOND = '{"name": "run_command", "arguments": {"command": "b"}}'
+ARGS_B = '{"command": "b"}'
+
+
+
+def row(habit: str, *replies: Reply, **more: Any) -> Row:
+    more.setdefault("requests", len(replies))
+    return Row(habit, replies, **more)
+
+
+def text_call(habit: str, text: str, asked: Tuple[str, ...] = ONE) -> Row:
+    return Row(f"a call written as text: {habit}", (stream(text), OK), said="ok", asked=asked, requests=2)
+
+
+def thought(habit: str, text: str) -> Row:
+    return Row(f"a thought: {habit}", (stream(text),), said="The answer.")
+
+
+FRAMES = [
+    row("events as the standard has them", stream("hel", "lo")),
+    row("lines that end with CR LF", stream("hel", "lo", eol="\r\n")),
+    row("lines that end with CR", stream("hel", "lo", eol="\r")),
+    row("a byte order mark", Reply(b"\xef\xbb\xbf" + stream("hello").body)),
+    row("no space after the colon", Reply(stream("hello").body.replace(b"data: ", b"data:"))),
+    row("comments that keep the connection alive", Reply(b": ping\n\n: OPENROUTER PROCESSING\n\n" + stream("hello").body.replace(b"\n\n", b"\n\n:\n\n"))),
+    row("names, numbers and retries of events", Reply(b"retry: 3000\n\n" + stream("hel", "lo").body.replace(b"data: {", b"event: message\nid: 7\nx-vendor: y\ndata: {"))),
+    row("one event in several data lines", Reply(stream("hello").body.replace(b'"delta": ', b'"delta":\ndata: '))),
+    row("no blank line between events", Reply(stream("hel", "lo").body.replace(b"\n\n", b"\n"))),
+    row("a stream without [DONE]", stream("hello", done=False)),
+    row("no reason at the end but [DONE]", Reply(data(delta("hello")))),
+    row("an object a line instead of events", Reply(stream("hel", "lo").body.replace(b"data: ", b"").replace(b"[DONE]", b""), LINES)),
+    row("a whole answer", whole("hello")),
+    row("a whole answer on many lines", Reply(json.dumps(json.loads(whole("hello").body), indent=2).encode() + b"\r\n\r\n", JSON)),
+    row("a whole answer without a reason", whole("hello", finish=None)),
+    row("a whole answer of Ollama's", Reply(b'{"message": {"role": "assistant", "content": "hello"}, "done": true}', JSON), api="ollama"),
+    row("a whole answer as one event", Reply(b"data: " + whole("hello").body + b"\n\n")),
+    row("an answer of a completion", Reply(data({"choices": [{"index": 0, "text": "hello", "finish_reason": "stop"}]}))),
+    row("what the other protocol would send (Ollama's)", lines("hel", "lo"), api="openai"),
+    row("what the other protocol would send (OpenAI's)", stream("hel", "lo"), api="ollama"),
+    row("no body after status 200", Reply(b""), error="cut its answer off"),
+    row("the end in mid-value", Reply(stream("hello").body[:-40]), error="cut its answer off"),
+    row("the end before any reason", Reply(data(delta("hello"), done=False)), error="cut its answer off"),
+    row("the end of lines before done", Reply(lines("hello").body.partition(b"\n")[0], LINES), error="cut its answer off", api="ollama"),
+    row("a page", Reply(b"<!DOCTYPE html><html>hello</html>", "text/html"), error="not its protocol"),
+    row("plain text", Reply(b"Hello there\n", "text/plain"), error="not its protocol"),
+    row("content that is null", Reply(data(delta(None), delta("hello"), delta(None, "stop")))),
+    row("a list of parts", stream([{"type": "text", "text": "hel"}], [{"type": "output_text", "text": {"value": "lo"}}])),
+    row("parts of which one is a thought", whole([{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "text", "text": "hello"}])),
+    row("null for all that is not used", Reply(data({"id": None, "error": None, "usage": None, "choices": [
+        {"delta": {"role": None, "content": "hello", "tool_calls": None, "function_call": None, "refusal": None, "reasoning_content": None},
+         "finish_reason": None, "logprobs": None}]}, delta(finish="stop")))),
+    row("choices left empty", Reply(data({"choices": []}, delta("hello"), delta(finish="stop"), {"choices": [], "usage": {"prompt_tokens": 9}}))),
+    row("a refusal in a field of its own", Reply(data(delta(refusal="hello"), delta(finish="stop")))),
+    row("a character cut into two halves", Reply(data('{"choices": [{"delta": {"content": "hello \\ud83d"}}]}', '{"choices": [{"delta": {"content": "\\ude00"}}]}',
+                                                      delta(finish="stop"))), said="hello 😀"),
+    row("line breaks within a text that JSON would escape", Reply(b'{"message": {"content": "hel\tlo"}, "done": true}', LINES), said="hel\tlo", api="ollama"),
+]
+
+ERRORS = [
+    row("error as text", failed(500, {"error": "out of memory"}), error="status 500: out of memory"),
+    row("error as an object", failed(500, {"error": {"message": "out of memory", "code": 500}}), error="status 500: out of memory"),
+    row("error as a list", failed(500, [{"error": {"message": "out of memory"}}]), error="status 500: out of memory"),
+    row("error as a list within", failed(500, {"error": ["out of memory", {"msg": "and disk"}]}), error="out of memory; and disk"),
+    row("only a message", failed(500, {"object": "error", "message": "out of memory", "type": "x"}), error="status 500: out of memory"),
+    row("a detail", failed(500, {"detail": "out of memory"}), error="status 500: out of memory"),
+    row("details of a check", failed(422, {"detail": [{"loc": ["body", "x"], "msg": "field required"}]}), error="status 422: field required"),
+    row("words that are no JSON", failed(500, "out of\nmemory\n", "text/plain"), error="status 500: out of memory"),
+    row("a page of a proxy", failed(502, "<html><h1>502</h1></html>", "text/html"), error="status 502$"),
+    row("an error as an event under its status", failed(500, 'data: {"error": {"message": "out of memory"}}\n\n', EVENTS), error="500: out of memory"),
+    row("an error line", Reply(b'error: {"code": 500, "message": "out of memory"}\n\n'), error="reported an error: out of memory"),
+    row("an error line of words", Reply(b"error: out of memory\n\n"), error="reported an error: out of memory"),
+    row("an error event", Reply(b'event: error\ndata: {"message": "out of memory"}\n\n'), error="reported an error: out of memory"),
+    row("an error under status 200", Reply(b'{"error": "out of memory"}', JSON), error="reported an error: out of memory"),
+    row("an error after a part of the answer", Reply(data(delta("hel"), {"error": {"message": "out of memory"}})), error="error in mid-answer: out of memory"),
+    row("an error object in a stream", Reply(data({"object": "error", "message": "out of memory"})), error="reported an error: out of memory"),
+    row("an error whose words are elsewhere", Reply(data({"message": "out of memory"})), error="reported an error: out of memory"),
+    row("an error of Ollama's in mid-answer", Reply(lines("hel").body.partition(b"\n")[0] + b'\n{"error": "out of memory"}\n', LINES), api="ollama",
+        error="error in mid-answer: out of memory"),
+    row("a key that is not taken", failed(401, {"error": {"message": "Invalid API key"}}), error="refused the API key .status 401.: Invalid API key"),
+    row("a path that is not there", failed(404, "", "text/plain"), error="has nothing at /v1/chat/completions"),
+    row("a model that is not there (Ollama)", failed(404, {"error": "model 'test-model' not found"}), api="ollama",
+        error="ollama pull test-model .it says: model 'test-model' not found"),
+    row("a model that is not there (OpenAI)", failed(404, {"error": {"message": "The model `x` does not exist", "code": "model_not_found"}}),
+        error="does not have the model test-model.*The model `x` does not exist"),
+    row("a model that is not there (LM Studio)", failed(400, {"error": {"message": "No models loaded. Please load a model in the developer page."}}),
+        error="does not have the model.*No models loaded"),
+    row("a filter that holds the answer back", stream("", finish="content_filter"), error="held the answer back .content_filter"),
+    row("a server that is busy once", failed(503, {"error": "server busy"}, JSON, "Retry-After: 0"), stream("hello")),
+    row("a server that is busy twice", failed(429, {"error": "slow down"}, JSON, "Retry-After: 0"), failed(429, {"error": "slow down"}, JSON, "Retry-After: 0"),
+        error="busy .status 429.; try again later .it says: slow down"),
+    row("a model that is being loaded", failed(503, {"error": {"message": "Loading model", "type": "unavailable_error", "code": 503}}), stream("hello")),
+    row("a model that never is", failed(503, {"error": {"message": "Loading model"}}), failed(503, {"error": {"message": "Loading model"}}),
+        llm={"timeouts": {"first_token_s": 0.5}}, error="still loading the model after .* .it says: Loading model"),
+    row("a model that cannot be loaded", failed(500, {"error": "llama runner process has terminated: error loading model"}), api="ollama",
+        error="status 500: llama runner process has terminated: error loading model"),
+    row("a model without tools (Ollama)", failed(400, {"error": "registry.ollama.ai/library/x does not support tools"}), lines("hello"), api="ollama",
+        unsent=('"tools"',)),
+    row("a server without tools (vLLM)", failed(400, {"message": '"auto" tool choice requires --enable-auto-tool-choice'}), stream("hello"), unsent=('"tools"',)),
+    row("a model that does not think", failed(400, {"error": '"m" does not support thinking'}), lines("hello"), api="ollama", llm={"think": True},
+        unsent=('"think"',)),
+    row("a template that takes no system message", failed(500, {"error": {"message": "System role not supported"}}), stream("hello"),
+        unsent=('"role": "system"',)),
+    row("a server that does not know a field", failed(400, {"error": {"message": "Unrecognized request argument supplied: chat_template_kwargs"}}), stream("hello"),
+        llm={"think": False}, sent=('"reasoning_effort": "none"',), unsent=("chat_template_kwargs",)),
+    row("a strict server that does not know two", failed(422, {"detail": [{"loc": ["body", "reasoning_effort"], "msg": "Extra inputs are not permitted: reasoning_effort"}]}),
+        failed(422, {"detail": [{"msg": "Extra inputs are not permitted: stream_options"}]}), stream("hello"), llm={"think": False},
+        unsent=("stream_options", "reasoning_effort"), sent=("enable_thinking",)),
+    row("another bad request", failed(400, {"error": "invalid option temperature"}), error="invalid option temperature"),
+]
+
+_SMALL = {"num_ctx": 8192}
+
+
+def small(habit: str, body: Any, status: int = 400) -> Row:
+    """A context that is too small: older things are left out, and it is asked once more."""
+    return row(f"a context that is too small: {habit}", failed(status, body) if status != 200 else Reply(data(body)), stream("hello"), llm=_SMALL)
+
+
+CONTEXTS = [
+    small("llama-server", {"error": {"code": 400, "message": "request (3000 tokens) exceeds the available context size (2048 tokens), try increasing it",
+                                     "type": "exceed_context_size_error", "n_prompt_tokens": 3000, "n_ctx": 2048}}),
+    small("an older llama-server", {"error": {"message": "the request exceeds the available context size. try increasing the context size or enable context shift"}}),
+    small("vLLM", {"object": "error", "message": "This model's maximum context length is 2048 tokens. However, you requested 3000 tokens in the messages."}),
+    small("OpenAI", {"error": {"message": "This model's maximum context length is 2048 tokens.", "code": "context_length_exceeded"}}),
+    small("LM Studio, under status 200", {"error": "Trying to keep the first 3000 tokens when context the overflows. However, the model is loaded with "
+                                          "context length of only 2048 tokens, which is not enough."}, 200),
+    small("llama-cpp-python", {"error": {"message": "Requested tokens (3000) exceed context window of 2048"}}, 500),
+    small("text-generation-inference", {"error": "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 2048. Given: 3000 `inputs` tokens", "error_type": "validation"}, 422),
+    small("Ollama", {"error": "the input length exceeds the context length"}),
+    row("a context that stays too small", *[failed(400, {"error": {"message": "request (3000 tokens) exceeds the available context size (512 tokens)", "n_ctx": 512}})] * 2,
+        error="context of 512 tokens is too small for this.*exceeds the available"),
+]
+
+CALLS = [
+    row("a call in pieces", calls(piece(arguments=""), piece(call_id=..., name=..., arguments='{"comm'), piece(call_id=..., name=..., arguments='and": "a"}')), OK,
+        asked=ONE),
+    row("two calls in pieces that mix", calls(piece(0, "x", arguments='{"com'), piece(1, "y", arguments='{"com'), piece(0, ..., ..., 'mand": "a"}'), piece(1, ..., ..., 'mand": "b"}')), OK,
+        asked=TWO),
+    row("every call numbered 0, with ids", calls(piece(0, "x"), piece(0, "y", arguments=ARGS_B)), OK, asked=TWO),
+    row("every call numbered 0, without ids", calls(piece(0, ...), piece(0, ..., arguments=ARGS_B)), OK, asked=TWO),
+    row("no number and no id", calls(piece(..., ...), piece(..., ..., arguments=ARGS_B)), OK, asked=TWO),
+    row("number and id null", calls(piece(None, None), piece(None, None, arguments=ARGS_B)), OK, asked=TWO),
+    row("number and id null, in one list", calls(piece(None, None), piece(None, None, arguments=ARGS_B), together=True), OK, asked=TWO),
+    row("no number, in pieces", calls(piece(..., ..., arguments='{"comm'), piece(..., ..., ..., 'and": "a"}'), piece(..., ..., arguments=ARGS_B)), OK, asked=TWO),
+    row("the name in every piece", calls(piece(arguments='{"comm'), piece(arguments='and": "a"}')), OK, asked=ONE),
+    row("the name again at the end", calls(piece(), piece(arguments="")), OK, asked=ONE),
+    row("the name in pieces", calls(piece(name="run_", arguments=""), piece(name="command", arguments="")), OK,
+        asked=("call run_command {}", "tool ran run_command {}")),
+    row("an empty id", calls(piece(0, ""), piece(1, "", arguments=ARGS_B)), OK, asked=TWO),
+    row("arguments as an object", calls(piece(arguments={"command": "a"})), OK, asked=ONE),
+    row("arguments as JSON in JSON", calls(piece(arguments=json.dumps('{"command": "a"}'))), OK, asked=ONE),
+    row("arguments null", calls(piece(arguments=None)), OK, asked=("call run_command {}", "tool ran run_command {}")),
+    row("arguments empty", calls(piece(arguments="")), OK, asked=("call run_command {}", "tool ran run_command {}")),
+    row("arguments left out", calls(piece(arguments=...)), OK, asked=("call run_command {}", "tool ran run_command {}")),
+    row("arguments an empty list", calls(piece(arguments=[])), OK, asked=("call run_command {}", "tool ran run_command {}")),
+    row("arguments broken", calls(piece(arguments='{"command": "a')), OK, asked=("call run_command {}", "tool broken run_command: the arguments are not valid JSON")),
+    row("two calls of Ollama's in one message", lines({"tool_calls": [{"function": {"name": "run_command", "arguments": {"command": "a"}}},
+                                                                     {"function": {"name": "run_command", "arguments": {"command": "b"}}}]}), lines("ok"),
+        api="ollama", asked=TWO),
+    row("two calls of Ollama's in two messages", lines({"tool_calls": [{"id": "x", "function": {"index": 0, "name": "run_command", "arguments": {"command": "a"}}}]},
+                                                       {"tool_calls": [{"id": "y", "function": {"index": 1, "name": "run_command", "arguments": {"command": "b"}}}]}), lines("ok"),
+        api="ollama", asked=TWO),
+    row("two calls in a whole answer", whole(None, "tool_calls", tool_calls=[piece(..., "x"), piece(..., "y", arguments=ARGS_B)]), OK, asked=TWO),
+    row("a call without a function around it", calls({"name": "run_command", "arguments": {"command": "a"}}), OK, asked=ONE),
+    row("a call that is no list", stream({"tool_calls": piece()}), OK, asked=ONE),
+    row("the function_call of old", stream({"function_call": {"name": "run_command", "arguments": '{"command"'}}, {"function_call": {"arguments": ': "a"}'}}), OK, asked=ONE),
+    row("a call with the reason stop", calls(piece(), finish="stop"), OK, asked=ONE),
+    row("a call with words before it", stream("Let me look.", {"tool_calls": [piece()]}), OK, asked=("say Let me look.", A, RAN_A)),
+    row("a call that the limit has cut", calls(piece(arguments='{"command": "a'), finish="length"), OK,
+        asked=("call run_command {}", "tool broken run_command: the call was cut off")),
+    row("a call that the limit cuts each time", *[calls(piece(arguments='{"command": "a'), finish="length")] * 2,
+        error="tool call is longer than an answer of it can be; raise llm.max_tokens",
+        asked=("call run_command {}", "tool broken run_command: the call was cut off")),
+    row("a thought in a field of its own, with a call", stream({"reasoning_content": "hm, "}, {"reasoning_content": "ls"}, {"tool_calls": [piece()]}), OK, asked=ONE,
+        sent=('"reasoning_content": "hm, ls"',)),
+    row("Ollama's thought with a call", lines({"thinking": "hm"}, {"tool_calls": [{"function": {"name": "run_command", "arguments": {"command": "a"}}}]}), lines("ok"),
+        api="ollama", asked=ONE, sent=('"thinking": "hm"',)),
+    row("one thought under two names", stream({"reasoning": "hm", "reasoning_content": "hm"}, {"tool_calls": [piece()]}), OK, asked=ONE,
+        sent=('"reasoning_content": "hm"',), unsent=('"reasoning": "hm"', "hmhm")),
+    row("a thought without a call does not go back", stream({"reasoning_content": "secret"}, "hello"), unsent=("secret",)),
+    row("tools that are called for ever", *[calls(piece())] * 4, error="gave up after 3 tool calls without an answer$", asked=(*ONE, *ONE, *ONE), sent=('"tools"',)),
+    row("too many calls at once", calls(*[piece(number, f"c{number}") for number in range(33)]), error="more than 32 tools at once"),
+    row("a call whose arguments do not end", calls(*[piece(arguments="[" * 50000)] * 9), error="tool calls were longer than"),
+    row("a call without a name", calls(piece(name=..., arguments="{}")), error="tool call without a name"),
+    row("a call that is none", stream({"tool_calls": [7]}), error="tool call without a function"),
+    row("a call of a tool that was not offered", calls(piece(name="rm_rf", arguments="{}")), OK, asked=("call rm_rf {}", "tool ran rm_rf {}")),
+    row("a call where no tools were offered", calls(piece()), tools=False, error="gave up after 0 tool calls"),
+]
+
+TEXT_CALLS = [
+    text_call("bare JSON", TEXT_CALL),
+    text_call("bare JSON with parameters", TEXT_CALL.replace("arguments", "parameters")),
+    text_call("bare JSON of OpenAI's shape", '{"type": "function", "function": ' + TEXT_CALL + "}"),
+    text_call("a list", f"[{TEXT_CALL}, {SECOND}]", TWO),
+    text_call("one a line", f"{TEXT_CALL}\n{SECOND}", TWO),
+    text_call("with a semicolon between (Llama)", f"{TEXT_CALL}; {SECOND}", TWO),
+    text_call("an object of calls", '{"tool_calls": [' + TEXT_CALL + "]}"),
+    text_call("the name as the key", '{"run_command": {"command": "a"}}'),
+    text_call("fenced", f"```json\n{TEXT_CALL}\n```"),
+    text_call("fenced as a call", f"```tool_call\n{TEXT_CALL}\n```"),
+    text_call("between tags (Qwen, Hermes)", f"<tool_call>\n{TEXT_CALL}\n</tool_call>"),
+    text_call("two between tags", f"<tool_call>\n{TEXT_CALL}\n</tool_call>\n<tool_call>\n{SECOND}\n</tool_call>", TWO),
+    text_call("a tag that is not closed", f"<tool_call>\n{TEXT_CALL}"),
+    text_call("after a thought", f"<think>hm</think>\n\n<tool_call>{TEXT_CALL}</tool_call>"),
+    text_call("Mistral's mark", f"[TOOL_CALLS][{TEXT_CALL}, {SECOND}]", TWO),
+    text_call("Mistral's newer mark", '[TOOL_CALLS]run_command[ARGS]{"command": "a"}[TOOL_CALLS]run_command[ARGS]{"command": "b"}', TWO),
+    text_call("Llama's mark", f"<|python_tag|>{TEXT_CALL}<|eom_id|>"),
+    text_call("Granite's mark", f"<|tool_call|>[{TEXT_CALL}]"),
+    text_call("Qwen-coder's elements", "<tool_call>\n<function=run_command>\n<parameter=command>\na\n</parameter>\n</function>\n</tool_call>"),
+    text_call("Llama's elements", '<function=run_command>{"command": "a"}</function>'),
+    text_call("MiniMax's elements", '<minimax:tool_call>\n<invoke name="run_command">\n<parameter name="command">a</parameter>\n</invoke>\n</minimax:tool_call>'),
+    text_call("GLM's pairs", "<tool_call>run_command\n<arg_key>command</arg_key>\n<arg_value>a</arg_value>\n</tool_call>"),
+    text_call("Kimi's sections", "<|tool_calls_section_begin|><|tool_call_begin|>functions.run_command:0<|tool_call_argument_begin|>"
+              '{"command": "a"}<|tool_call_end|><|tool_calls_section_end|>'),
+    text_call("DeepSeek's sections", '<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>run_command\n```json\n{"command": "a"}\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>'),
+    text_call("harmony's channel", '<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>commentary to=functions.run_command '
+              '<|constrain|>json<|message|>{"command": "a"}<|call|>'),
+    text_call("as Python (Llama)", '[run_command(command="a"), run_command(command="b")]', TWO),
+    text_call("as Python, fenced (Gemma)", '```tool_code\nrun_command(command="a")\n```'),
+    text_call("a number for a number", "<tool_call>\n<function=run_command>\n<parameter=command>\n5\n</parameter>\n<parameter=timeout>\n7\n</parameter>\n</function>\n</tool_call>",
+              ('call run_command {"command": "5", "timeout": 7}', 'tool ran run_command {"command": "5", "timeout": 7}')),
+    text_call("of a tool that there is not", '<tool_call>{"name": "fly", "arguments": {}}</tool_call>', ("call fly {}", "tool ran fly {}")),
+    text_call("that cannot be read", '<tool_call>{"name": "run_command", "arguments": {"command": a}}</tool_call>',
+              ("call run_command {}", "tool broken run_command: the arguments are not valid JSON")),
+    row("a written call that the limit has cut", stream('<tool_call>{"name": "run_command", "arguments": {"comm', finish="length"), OK,
+        asked=("call run_command {}", "tool broken run_command: the call was cut off")),
+    row("a written call beside the same real one", stream(f"<tool_call>{TEXT_CALL}</tool_call>", {"tool_calls": [piece()]}), OK, asked=ONE),
+    row("a written call of Ollama's", lines(f"<tool_call>{TEXT_CALL}</tool_call>"), lines("ok"), api="ollama", asked=ONE),
+    row("written calls for ever", *[stream(f"<tool_call>{TEXT_CALL}</tool_call>")] * 4, error="gave up after 3 tool calls without an answer$", asked=(*ONE, *ONE, *ONE)),
+    row("a marked call where no tools were offered is never said", stream(f"<tool_call>{TEXT_CALL}</tool_call>"), tools=False, error="gave up after 0 tool calls"),
+    row("JSON that is an answer", stream('{"name": "Alice", "age": 30}'), said='{"name": "Alice", "age": 30}'),
+    row("JSON of no tool that was offered", stream(TEXT_CALL), tools=False, said=TEXT_CALL),
+    row("a call that is quoted in an answer", stream(f"Write it so: <tool_call>{TEXT_CALL}</tool_call>"), said=f"Write it so: <tool_call>{TEXT_CALL}</tool_call>"),
+    row("a call in code in an answer", stream(f"For example:\n```json\n{TEXT_CALL}\n```"), said=f"For example:\n```json\n{TEXT_CALL}\n```"),
+    row("a call with an explanation after it", stream(f"<tool_call>{TEXT_CALL}</tool_call> is how it looks."), said=f"<tool_call>{TEXT_CALL}</tool_call> is how it looks."),
+    row("two fences", stream(f"```json\n{TEXT_CALL}\n```\nor\n```json\n{SECOND}\n```"), said=f"```json\n{TEXT_CALL}\n```\nor\n```json\n{SECOND}\n```"),
+    row("Python that is an answer", stream('```python\nrun_command(command="a")\n```'), said='```python\nrun_command(command="a")\n```'),
+    row("a list that is an answer", stream("[1, 2, 3]"), said="[1, 2, 3]"),
+    row("a link that is an answer", stream("[see here](http://x)"), said="[see here](http://x)"),
+]
+
+THOUGHTS = [
+    thought("think", "<think>hm</think>The answer."),
+    thought("in pieces", "<think>\nhm\n</think>\n\nThe answer."),
+    thought("thinking", "<thinking>hm</thinking>The answer."),
+    thought("thought", "<thought>hm</thought>The answer."),
+    thought("reasoning", "<reasoning>hm</reasoning>The answer."),
+    thought("Seed's", "<seed:think>hm</seed:think>The answer."),
+    thought("MiniMax's", "<mm:think>hm</mm:think>The answer."),
+    thought("Mistral's", "[THINK]hm[/THINK]The answer."),
+    thought("harmony's", "<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final<|message|>The answer.<|return|>"),
+    thought("harmony's without its marks", "analysisThe user asks.assistantfinalThe answer."),
+    thought("Command's", "<|START_THINKING|>hm<|END_THINKING|><|START_RESPONSE|>The answer.<|END_RESPONSE|>"),
+    thought("opened by the template", "hm, hm.\n</think>\n\nThe answer."),
+    thought("opened by the template, nothing between", "I should say it.</think>The answer."),
+    row("a thought in a field", stream({"reasoning_content": "hm"}, "hello")),
+    row("a thought in another field", stream({"reasoning": "hm"}, "hello")),
+    row("Ollama's field", lines({"thinking": "hm"}, "hello"), api="ollama"),
+    row("a tag in an answer", stream("Put <think> before and </think> after it."), said="Put <think> before and </think> after it."),
+    row("an end tag in a sentence", stream("The tag </think> ends a thought."), said="The tag </think> ends a thought."),
+    row("an end tag in code", stream("Use `</think>`\n"), said="Use `</think>`"),
+    row("nothing but a thought", stream("<think>hm</think>"), error="empty answer"),
+    row("a thought that used up the answer", stream("<think>hm", finish="length"), error="used up its answer in a thought; raise llm.max_tokens"),
+    row("a thought in a field that used it up", stream({"reasoning_content": "hm"}, finish="length"), error="used up its answer in a thought"),
+    row("no room for an answer", stream("", finish="length"), error="no room left for an answer"),
+    row("an answer that was cut", stream("hello there", finish="length"), said="hello there […]"),
+    row("thinking is switched off", stream("hello"), llm={"think": False}, sent=('"enable_thinking": false', '"reasoning_effort": "none"')),
+    row("thinking is switched on", stream("hello"), llm={"think": True}, sent=('"enable_thinking": true',), unsent=("reasoning_effort",)),
+    row("thinking is left as it is", stream("hello"), unsent=("enable_thinking", "reasoning_effort")),
+    row("Ollama's thinking is switched off", lines("hello"), api="ollama", llm={"think": False}, sent=('"think": false',)),
+]
+
+ROWS = FRAMES + ERRORS + CONTEXTS + CALLS + TEXT_CALLS + THOUGHTS
