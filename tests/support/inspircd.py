@@ -50,15 +50,16 @@ def _free_port() -> int:
 class Inspircd:
     """Owns the process."""
 
-    def __init__(self, folder: str, services: bool = False) -> None:
-        """With `services` it lets them in at a port of their own; without them there is no SASL."""
+    def __init__(self, folder: str, services: bool = False, more: str = "") -> None:
+        """With `services` it lets them in at a port of their own; without them there is no SASL. `more` is added to the
+        configuration."""
         assert PATH is not None
         self.port = _free_port()
         self.services_port = _free_port() if services else 0
         self._folder = folder
         path = os.path.join(folder, "inspircd.conf")
         with open(path, "w", encoding="ascii") as file:
-            file.write(_CONFIG.format(port=self.port, folder=folder, user="root" if os.getuid() == 0 else ""))
+            file.write(_CONFIG.format(port=self.port, folder=folder, user="root" if os.getuid() == 0 else "") + more)
             if services:
                 file.write(_SERVICES.format(port=self.services_port, name=SERVICES, password=SERVICES_PASSWORD))
         with open(os.path.join(folder, "output"), "ab") as output:
