@@ -195,7 +195,12 @@ class Agent:
         """Whoever waits for it is told in private; the operator sees it in the status."""
         place = one_line(event.target, 64)
         self._note_trouble(f"cannot {'join' if event.joining else 'speak in'} {place}: {event.reason}")
-        waiting = (self._inviters if event.joining else self._answering).get(fold(event.target), "")
+        if event.joining:
+            waiting = self._inviters.get(fold(event.target), "")
+        else:
+            # A refusal can name the channel where the answer was to a part of it.
+            waiting = next((nick for place, nick in reversed(self._answering.items())
+                            if fold(event.target) in (place, place.lstrip("~&@%+"))), "")
         session = self.link.session
         if session is not None and not event.joining:
             # The rest of the answer would be refused as well.
@@ -247,7 +252,7 @@ class Agent:
             return
         verdict = self._guard.judge(key, event.nick, bot, self.link.now(), event.private, asked)
         if verdict is Verdict.TOO_OFTEN and not bot:
-            self._remark(event.target, "rate", self._to(event, "that is too many questions; give me a minute"))
+            self._remark(event.target, f"rate {event.nick}", self._to(event, "that is too many questions; give me a minute"))
         if verdict is Verdict.LOOP_FOUND:
             self.say(event.target, [self._to(event, 'you answer me as a program would, so I stop here; to talk on, say "reset"')])
         if verdict is not Verdict.ANSWER:
@@ -276,9 +281,21 @@ class Agent:
         if not self.desk.ask(question, self.nick):
             log.warning("busy; did not take a question of %s", event.nick)
             if not bot:
-                self._remark(event.target, "busy", self._to(
+                self._remark(event.target, f"busy {event.nick}", self._to(
                     event, f"I am busy with {self.desk.queued + 1} other questions; please ask again later"))
         self.status.changed()
+
+    def _briefly(self, event: Text, text: str, kind: str = "") -> None:
+        """A few words that no model made; those of a kind not again and again. None for who takes each for a question."""
+        key = _key(event)
+        if self._guard.loops(key, event.nick, event.text, event.private, self.link.now()):
+            log.info("not answering %s in %s: %s", event.nick, event.target, Verdict.LOOP.value)
+            return
+        self._spoken(key, event.target, event.nick)
+        if kind:
+            self._remark(event.target, kind, self._to(event, text))
+        else:
+            self.say(event.target, [self._to(event, text)])
 
     @staticmethod
     def _to(event: Text, text: str) -> str:
@@ -292,21 +309,20 @@ class Agent:
         if word == addressing.MORE:
             page = self._pager.next_page(key, self.config.limits.answer_lines, self._room(event.target), self.link.now())
             if page is None:
-                self._remark(event.target, "more", self._to(event, "there is no more"))
+                self._briefly(event, "there is no more", "more")
             else:
                 self.say(event.target, page)
         elif word == addressing.STOP:
             session = self.link.session
             if session is not None:
                 session.forget_waiting(event.target)
-            self.say(event.target, [self._to(event, "stopped" if self.desk.cancel(key) else "I am not doing anything")])
+            self._briefly(event, "stopped" if self.desk.cancel(key) else "I am not doing anything")
         elif word == addressing.RESET:
             self._conversations.forget(key)
-            self._guard.forgive(key, event.nick)
-            self.say(event.target, [self._to(event, "forgotten; we start afresh")])
+            self._guard.forgive(key, event.nick, event.text)
+            self._briefly(event, "forgotten; we start afresh")
         elif word == addressing.HELP:
-            self._remark(event.target, "help", self._to(
-                event, "ask me anything by my nick or in private; also: more, stop, reset, leave"))
+            self._briefly(event, "ask me anything by my nick or in private; also: more, stop, reset, leave", "help")
         elif word == addressing.LEAVE and (argument or not event.private):
             self._leave(event, argument or event.channel)
         else:
@@ -315,11 +331,11 @@ class Agent:
 
     def _leave(self, event: Text, channel: str) -> None:
         if self.config.invites_from() != "anyone" and not self._is_operator(event.source):
-            self._remark(event.target, "leave", self._to(event, "only my operators can send me away"))
+            self._briefly(event, "only my operators can send me away", "leave")
             return
         session = self.link.session
         if session is None or not session.in_channel(channel):
-            self._remark(event.target, "leave", self._to(event, f"I am not in {one_line(channel, 60)}"))
+            self._briefly(event, f"I am not in {one_line(channel, 60)}", "leave")
             return
         log.info("leaving %s as %s asked", channel, event.source)
         self._forget_channel(channel)

@@ -13,6 +13,11 @@ from typing import Tuple
 _NOISE = re.compile(r"[\W\d_]+")
 
 
+def _words(text: str) -> str:
+    """The text without what changes by itself: numbers, marks, spaces."""
+    return _NOISE.sub("", text.casefold()) or text
+
+
 @dataclass
 class _Exchange:
     """What passed between us and one peer in one conversation. Times in seconds."""
@@ -38,6 +43,8 @@ class LoopBreaker:
     SOON_IN_PRIVATE = 12
     SAME = 5
     FORGIVEN_S = 600.0
+    # Lines so close to each other are one answer.
+    BURST_S = 3.0
     _MOST = 512
 
     def __init__(self) -> None:
@@ -54,8 +61,11 @@ class LoopBreaker:
         """We answered the peer."""
         self._get(conversation, peer).spoke = now
 
-    def forgive(self, conversation: str, peer: str) -> None:
-        self._all.pop((conversation, peer), None)
+    def forgive(self, conversation: str, peer: str, text: str) -> None:
+        """The peer asks in these words for a new beginning. A program that asks for one each time gets one."""
+        words = _words(text)
+        if self._get(conversation, peer).text != words:
+            self._all[(conversation, peer)] = _Exchange(text=words)
 
     def stopped(self, conversation: str, peer: str) -> bool:
         found = self._all.get((conversation, peer))
@@ -65,16 +75,19 @@ class LoopBreaker:
         """The peer says something that is to be answered. True if it is a loop, now or since a while ago."""
         exchange = self._get(conversation, peer)
         if exchange.stopped and now - exchange.heard >= self.FORGIVEN_S:
-            self.forgive(conversation, peer)
-            exchange = self._get(conversation, peer)
+            exchange = self._all[(conversation, peer)] = _Exchange()
         gap = now - exchange.spoke
-        # Who speaks again before we answered is not answering us.
-        answers = exchange.spoke >= exchange.heard
-        words = _NOISE.sub("", text.casefold()) or text
-        exchange.at_once = exchange.at_once + 1 if answers and gap <= self.AT_ONCE_S else 0
-        exchange.soon = exchange.soon + 1 if answers and gap <= self.SOON_S else 0
-        exchange.same = exchange.same + 1 if answers and gap <= self.FORGIVEN_S and words == exchange.text else 0
-        exchange.heard, exchange.text = now, words
+        words = _words(text)
+        if exchange.spoke >= exchange.heard:
+            exchange.at_once = exchange.at_once + 1 if gap <= self.AT_ONCE_S else 0
+            exchange.soon = exchange.soon + 1 if gap <= self.SOON_S else 0
+            exchange.same = exchange.same + 1 if gap <= self.FORGIVEN_S and words == exchange.text else 0
+            exchange.text = words
+        elif now - exchange.heard > self.BURST_S:
+            # Who speaks again before we answered is not answering us.
+            exchange.at_once = exchange.soon = exchange.same = 0
+            exchange.text = words
+        exchange.heard = now
         soon = self.SOON_IN_PRIVATE if private else self.SOON
         if exchange.at_once >= self.AT_ONCE or exchange.soon >= soon or exchange.same >= self.SAME:
             exchange.stopped = True

@@ -99,9 +99,13 @@ class Guard:
         """We answered somebody."""
         self._loops.spoke(conversation, fold(nick), now)
 
-    def forgive(self, conversation: str, nick: str) -> None:
-        """Somebody says that the conversation begins again."""
-        self._loops.forgive(conversation, fold(nick))
+    def forgive(self, conversation: str, nick: str, text: str) -> None:
+        """Somebody says in these words that the conversation begins again."""
+        self._loops.forgive(conversation, fold(nick), text)
+
+    def loops(self, conversation: str, nick: str, text: str, private: bool, now: float) -> bool:
+        """Whether somebody who is about to be answered answers us as a program does."""
+        return self._loops.heard(conversation, fold(nick), text, private, now)
 
     def counting(self, conversation: str) -> bool:
         """Whether it matters at the moment if the next speaker is a human."""
@@ -125,7 +129,7 @@ class Guard:
             return Verdict.TOO_OFTEN
         if not bot:
             before = self._loops.stopped(conversation, peer)
-            if self._loops.heard(conversation, peer, text, private, now):
+            if self.loops(conversation, nick, text, private, now):
                 return Verdict.LOOP if before else Verdict.LOOP_FOUND
         if bot:
             self._turns[conversation] = (turns + 1, now)

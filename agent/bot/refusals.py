@@ -60,7 +60,7 @@ _MODEL_WORDS = re.compile(
 _LOAD_FAILED = re.compile(r"error loading|(?:unable|fail\w*|not|cannot) (?:to )?(?:be )?load")
 _LOADING_WORDS = re.compile(
     r"loading (?:the )?model|model.{0,80}(?:loading|being loaded|warming|starting)|(?:is|still) (?:currently )?loading"
-    r"|warming up|not (?:yet )?ready|starting up")
+    r"|warming up|(?:model|server|service|engine).{0,40}(?:not (?:yet )?ready|starting up)")
 _NO_TOOLS_WORDS = re.compile(
     r"not support (?:the )?(?:use of )?(?:tools?|function)|enable-auto-tool-choice|requires --jinja|tools param requires"
     r"|tools? (?:are|is|calling is|use is|calls are) not supported|no endpoints found that support tool")

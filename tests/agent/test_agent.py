@@ -285,6 +285,17 @@ class Loops(AgentTest):
         client.send(":eliza!e@h PRIVMSG #agents :worker: reset", ":eliza!e@h PRIVMSG #agents :worker: hi")
         client.expect("PRIVMSG #agents :eliza: Hello!")
 
+    def test_a_program_that_always_says_a_command_is_not_answered_for_ever(self) -> None:
+        client = self.online()
+        for word in ("stop", "reset", "help", "more"):
+            nick = f"bot{word}"
+            client.send(f":{nick}!b@h PRIVMSG worker :{word}")
+            client.whois(nick, "Nobody")
+            for _ in range(20):
+                client.send(f":{nick}!b@h PRIVMSG worker :{word}")
+            client.sync()
+            self.assertLessEqual(sum(line.startswith(f"PRIVMSG {nick} ") for line in client.received), 8, word)
+
     def test_people_who_ask_a_few_times_in_a_row_are_answered(self) -> None:
         client = self.online()
         for number in range(4):

@@ -110,8 +110,27 @@ class Breaking(unittest.TestCase):
         for turn in range(6):
             breaker.heard("#a", "eliza", "x" * turn, False, 2000.0 + turn)
             breaker.spoke("#a", "eliza", 2000.5 + turn)
-        breaker.forgive("#a", "eliza")
+        breaker.forgive("#a", "eliza", "reset")
         self.assertFalse(breaker.heard("#a", "eliza", "y", False, 2010.0))
+
+    def test_a_program_that_asks_for_a_new_beginning_each_time_gets_one(self) -> None:
+        breaker, answered = LoopBreaker(), 0
+        for turn in range(100):
+            now = float(turn)
+            breaker.forgive("#a", "eliza", "reset")
+            if not breaker.heard("#a", "eliza", "reset", False, now):
+                answered += 1
+                breaker.spoke("#a", "eliza", now + 0.5)
+        self.assertLessEqual(answered, 8)
+
+    def test_an_answer_of_several_lines_is_one_answer(self) -> None:
+        breaker, found = LoopBreaker(), 0
+        for turn in range(20):
+            now = 10.0 * turn
+            lines = [breaker.heard("#a", "eliza", f"{'x' * turn} {line}", False, now + 0.01 * line) for line in (1, 2, 3)]
+            found += any(lines)
+            breaker.spoke("#a", "eliza", now + 9.5)
+        self.assertEqual(found, 16)
 
     def test_who_is_in_a_loop_does_not_count_as_a_human_for_others(self) -> None:
         guard = Guard(make_config(peers={"max_turns": 1}, limits={"turns_per_minute": 100}))

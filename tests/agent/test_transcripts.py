@@ -106,7 +106,7 @@ class Playing(FolderTest):
         patch.start()
         self.addCleanup(patch.stop)
 
-    def play(self, row: Row, url: str = "http://127.0.0.1:9") -> Result:
+    def play(self, row: Row, url: str = "http://127.0.0.1:9", times: int = 1) -> Result:
         timeouts = {"connect_s": 5, "first_token_s": 5, "idle_s": 5, "total_s": 20, **row.llm.get("timeouts", {})}
         config = make_config(workspace=self.folder, tools={"enabled": row.tools, "steps": 3},
                              llm={"url": url, "api": row.api, **row.llm, "timeouts": timeouts})
@@ -115,6 +115,8 @@ class Playing(FolderTest):
         said = [Said("user", "[irc q]\n" + "<bob> long ago\n" * 400 + "[/irc q]"), Said("assistant", "well"), Said("user", "[irc q]\n<alice> what?\n[/irc q]")]
         turn = Turn(config, "worker", "alice", "#agents", said, row.tools, "q", "t1")
         with mock.patch("bot.llm._LOADING_WAIT_S", 0.6 if "never is" in row.habit else 0.01):
+            for _ in range(times - 1):
+                run_turn(turn, client, self.memory, Audit(self.folder), self.cancel)
             return run_turn(turn, client, self.memory, Audit(self.folder), self.cancel)
 
     def check(self, row: Row, result: Result, requests: List[Dict[str, Any]]) -> None:
@@ -170,6 +172,13 @@ class OverASocket(Playing):
     def test_frames_and_ends(self) -> None:
         self.all_rows(transcripts.FRAMES)
 
+    def test_a_context_that_was_found_small_stays_so_for_the_next_question(self) -> None:
+        row = transcripts.CONTEXTS[0]
+        self.server.replies = list(row.replies)
+        self.assertEqual(self.play(row, self.server.url, times=2).text, "hello")
+        self.assertEqual(len(self.server.requests), 3)
+        self.assertLessEqual(sum(len(message["content"].encode()) for message in self.server.requests[-1]["messages"]), 2048 * 3)
+
     def test_errors(self) -> None:
         self.all_rows(transcripts.ERRORS)
 
@@ -184,6 +193,17 @@ class OverASocket(Playing):
 
     def test_thoughts(self) -> None:
         self.all_rows(transcripts.THOUGHTS)
+
+    def test_what_a_server_counts_decides_how_much_it_is_sent_next(self) -> None:
+        for api, counted in (("openai", transcripts.Reply(transcripts.data(transcripts.delta("ok", "stop"), {"choices": [], "usage": {"prompt_tokens": 12000}}))),
+                             ("openai", transcripts.Reply(transcripts.data(transcripts.delta("ok", "stop"), {"choices": [], "timings": {"prompt_n": 2000, "cache_n": 10000}}))),
+                             ("ollama", transcripts.lines("ok", prompt_eval_count=12000))):
+            self.server.replies = [counted, transcripts.OK if api == "openai" else transcripts.lines("ok")]
+            self.server.requests.clear()
+            row = transcripts.row("counts", *self.server.replies, api=api, llm={"num_ctx": 8192})
+            self.play(row, self.server.url, times=2)
+            first, second = (len(json.dumps(request["messages"])) for request in self.server.requests)
+            self.assertLess(second, first * 2 // 3, api)
 
     def test_every_habit_is_there_once(self) -> None:
         habits = [row.habit for row in transcripts.ROWS]
