@@ -129,6 +129,19 @@ class Durability(FolderTest):
             StatusFile(self.path("status.json"), lambda: {"state": "online"}).write()
         self.assertEqual(calls.seen, [("write", "aside status.json"), ("rename", "status.json")])
 
+    def test_a_file_that_is_read_in_short_pieces_is_read_whole(self) -> None:
+        self.write("text", "0123456789" * 10)
+        real = os.read
+        with files.open_folder(self.folder) as folder, mock.patch.object(os, "read", lambda descriptor, size: real(descriptor, min(size, 7))):
+            self.assertEqual(files.read_at(folder, "text", 1000), (b"0123456789" * 10, 100))
+            self.assertEqual(files.read_at(folder, "text", 15), (b"012345678901234", 100))
+            self.assertEqual(files.read_at(folder, "text", 14), (b"01234567890123", 100))
+
+    def test_a_link_to_a_folder_is_followed_at_the_top_only(self) -> None:
+        os.symlink(self.folder, self.path("link"))
+        with files.open_folder(self.path("link")) as folder, self.assertRaises(OSError), files.open_folder("link", at=folder):
+            pass
+
     def test_what_cannot_be_flushed_was_not_saved(self) -> None:
         before = self.read("MEMORY.md")
         with mock.patch.object(os, "fsync", side_effect=OSError(28, "No space left on device")), self.assertRaisesRegex(Exception, "no space left"):

@@ -89,6 +89,16 @@ class Sending(unittest.TestCase):
         self.assertEqual(outbox.ready_at(2.0), float("inf"))
 
 
+    def test_what_was_sent_makes_room_for_more(self) -> None:
+        outbox = self.outbox(burst=10000)
+        for _ in range(3):
+            self.assertEqual([outbox.text("#a", "#a", "x") for _ in range(401)], [True] * 400 + [False])
+            self.assertEqual(len(outbox.take(0.0, only_urgent=False)), 400)
+        outbox.text("#a", "#a", "x")
+        outbox.forget("#a")
+        self.assertEqual([outbox.text("#b", "#b", "x") for _ in range(401)], [True] * 400 + [False])
+
+
 class Pace(unittest.TestCase):
     def test_an_hour_has_to_pass_before_a_flood_is_forgiven(self) -> None:
         pacer = Pacer(4, 1.0, 0.0)

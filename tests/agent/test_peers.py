@@ -144,6 +144,29 @@ class Breaking(unittest.TestCase):
         guard.human_spoke("#a", "alice")
         self.assertIs(guard.judge("#a", "bob", True, 200.0), Verdict.ANSWER)
 
+    def test_who_lets_an_answer_pass_begins_to_count_again(self) -> None:
+        breaker = LoopBreaker()
+        for turn in range(20):
+            now = 100.0 * turn
+            self.assertFalse(breaker.heard("#a", "alice", "same words", False, now))
+            breaker.spoke("#a", "alice", now + 5)
+            self.assertFalse(breaker.heard("#a", "alice", f"{'y' * turn}", False, now + 5.1))
+            # Said again, long before it is answered: this is somebody who does not wait.
+            self.assertFalse(breaker.heard("#a", "alice", "same words", False, now + 8.2))
+            breaker.spoke("#a", "alice", now + 9)
+
+    def test_the_count_begins_at_nothing(self) -> None:
+        breaker = LoopBreaker()
+        for turn in range(4):
+            self.assertFalse(breaker.heard("#a", "eliza", "x" * turn, False, float(turn)), turn)
+            breaker.spoke("#a", "eliza", turn + 0.5)
+        self.assertTrue(breaker.heard("#a", "eliza", "yyyy", False, 4.0))
+        for turn in range(7):
+            self.assertFalse(breaker.heard("#b", "eliza", "x" * turn, False, 10.0 * turn), turn)
+            breaker.spoke("#b", "eliza", 10.0 * turn + 5)
+        self.assertTrue(breaker.heard("#b", "eliza", "yyyy", False, 70.0))
+        self.assertFalse(breaker.heard("#b", "eliza", "yyyy", False, 670.0))
+
     def test_it_remembers_only_so_many(self) -> None:
         breaker = LoopBreaker()
         for number in range(2000):
@@ -160,6 +183,18 @@ class Guarding(unittest.TestCase):
         guard.answered("bob", 20.0)
         self.assertIs(guard.judge("#a", "bob", True, 30.0 - 1e-6), Verdict.COOLDOWN)
         self.assertIs(guard.judge("#a", "bob", True, 30.0), Verdict.ANSWER)
+
+    def test_another_configuration_counts_from_the_next_question(self) -> None:
+        guard = Guard(make_config(peers={"cooldown_s": 10.0}))
+        guard.judge("#a", "bob", True, 0.0)
+        guard.reconfigure(make_config(peers={"cooldown_s": 2.0}))
+        self.assertIs(guard.judge("#a", "bob", True, 3.0), Verdict.ANSWER)
+
+    def test_the_rates_of_many_are_not_kept_for_ever(self) -> None:
+        guard = Guard(make_config())
+        for number in range(2000):
+            guard.judge("#a", f"n{number}", False, 0.0)
+        self.assertEqual(len(guard._rates), 512)
 
     def test_somebody_elses_answer_does_not_end_a_cooldown(self) -> None:
         guard = Guard(make_config(peers={"cooldown_s": 10.0}))

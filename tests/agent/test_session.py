@@ -499,6 +499,37 @@ class OldLines(SessionTest):
                     ":*status!znc@znc.in PRIVMSG worker :You are connected")
         self.assertEqual(self.heard(), ["new"])
 
+    def test_parts_of_a_second_and_the_format_of_a_bouncer_are_times(self) -> None:
+        self.prepare()
+        self.server(tagged(self.SERVER + 100, ":worker!~agent@host JOIN #b").replace(".000Z", ".750Z"))
+        self.server(tagged(self.SERVER + 100, ":alice!a@h PRIVMSG #b :old").replace(".000Z", ".700Z"),
+                    tagged(self.SERVER + 100, ":alice!a@h PRIVMSG #b :new").replace(".000Z", ".800Z"),
+                    tagged(self.SERVER + 101, ":alice!a@h PRIVMSG #b :whole").replace(".000Z", "Z"),
+                    tagged(self.SERVER - 5, ":alice!a@h PRIVMSG #a :bouncer").replace("time=", "znc.in/server-time-iso="))
+        self.assertEqual(self.heard(), ["new", "whole"])
+
+    def test_a_private_line_is_old_if_it_is_older_than_the_greeting(self) -> None:
+        self.start()
+        self.sent()
+        self.server(":s CAP * LS :", tagged(self.SERVER, ":s 001 worker :hi"), ":s 422 worker :-",
+                    tagged(self.SERVER - 1, ":alice!a@h PRIVMSG worker :old"), tagged(self.SERVER + 1, ":alice!a@h PRIVMSG worker :new"))
+        self.assertEqual(self.heard(), ["new"])
+
+    def test_so_many_batches_that_none_can_be_told_do_no_harm(self) -> None:
+        self.prepare()
+        self.server(*[f":s BATCH +{number} chathistory #a" for number in range(100)], "@batch=5 :alice!a@h PRIVMSG #a :old",
+                    *[f":s BATCH -{number}" for number in range(100)], ":s BATCH +7 chathistory #a", ":s BATCH 7",
+                    "@batch=7 :alice!a@h PRIVMSG #a :older", ":s BATCH -7", "@batch=7 :alice!a@h PRIVMSG #a :new")
+        self.assertEqual(self.heard(), ["new"])
+
+    def test_words_about_a_history_that_is_being_played_ask_once(self) -> None:
+        self.prepare(clock=False)
+        notice = ":s NOTICE #a :Replaying up to 20 lines of pre-join history"
+        self.assertEqual(len(self.server(notice, ":s NOTICE #a :Nothing about it", notice)), 1)
+        self.assertEqual(self.server(":s NOTICE #a :Something else", ":s NOTICE #elsewhere :Replaying history"), [])
+        self.server(":op!o@h KICK #a worker :x", ":worker!~agent@host JOIN #a", ":alice!a@h PRIVMSG #a :new")
+        self.assertEqual(self.heard(), ["new"])
+
     def test_after_coming_back_what_was_said_in_between_is_old(self) -> None:
         self.prepare()
         self.server(":op!o@h KICK #a worker :x", tagged(self.SERVER + 100, ":worker!~agent@host JOIN #a"),
