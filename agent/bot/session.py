@@ -15,11 +15,13 @@ from typing import Callable, Dict, List, Optional, Tuple
 
 from . import __version__
 from .config import Config
+from .denials import JOIN_REFUSED, SPEECH_REFUSED, denial
 from .events import (
-    Closing, Event, Invited, Joined, Left, NickChanged, PeerGone, PeerInfo, PeerRenamed, Refused, Registered, Text, Trouble,
+    Closing, Event, Invited, Joined, Left, NickChanged, PeerGone, PeerRenamed, Registered, Text, Trouble,
 )
 from .history import History
 from .irc_protocol import Features, LineBuffer, Message, build, fold, parse
+from .lookups import Lookups
 from .outbox import Outbox
 from .pacing import Pacer, TokenBucket
 from .registration import NICK_REFUSED, SASL_FAILED, Registration
@@ -27,15 +29,10 @@ from .text import one_line, strip_controls, wrap
 
 log = logging.getLogger("irc")
 
-# 470 is a forward: we land in another channel than we asked for.
-_JOIN_REFUSED = ("403", "405", "407", "437", "448", "470", "471", "473", "474", "475", "476", "477", "480", "489", "495", "520")
-# 477 and 489 can mean either: in a channel that we are in they are about speaking.
-_SPEECH_REFUSED = ("404", "408", "415", "439", "477", "486", "492", "531", "716")
 _COLLISION = re.compile(r"collision|collided|nick(?:name)? (?:is )?(?:in use|regained|released|recovered)|overridden"
                         r"|\b(?:ghost|regain|recover|release|enforce)", re.I)
 # Small servers and bouncers send no word about the message of the day, which otherwise ends the greeting.
 _NO_MOTD_S = 5.0
-_LOOKUP_S = 5.0
 _REJOIN_S = 30.0
 _REJOIN_LONGEST_S = 900.0
 _LONGEST_HOST = 63
@@ -85,8 +82,7 @@ class Session:
         self._wishes: Dict[str, _Wish] = {}
         for name, key in channels.items():
             self.join(name, key, now)
-        self._lookups: Dict[str, PeerInfo] = {}
-        self._lookup_due: Dict[str, float] = {}
+        self._lookups = Lookups(self.fold, self._outbox.command)
         self._ctcp = TokenBucket(3, 10.0, now)
         self._heard = now
         self._pinged: Optional[float] = None
@@ -101,11 +97,10 @@ class Session:
             "422": self._on_ready, "396": self._on_host_changed, "464": self._on_banned, "465": self._on_banned,
             "311": self._on_whois, "335": self._on_whois, "318": self._on_whois_end, "401": self._on_whois_end,
             "BATCH": lambda message, now: self._history.batch(message), "PONG": self._on_pong, "NOTICE": self._on_notice,
-            "FAIL": self._on_fail,
+            "FAIL": self._on_denied,
         }
+        handlers.update({numeric: self._on_denied for numeric in (*JOIN_REFUSED, *SPEECH_REFUSED)})
         handlers.update({numeric: self._on_nick_refused for numeric in NICK_REFUSED})
-        handlers.update({numeric: self._on_speech_refused for numeric in _SPEECH_REFUSED})
-        handlers.update({numeric: self._on_join_refused for numeric in _JOIN_REFUSED if numeric not in handlers})
         for name, handler in (("CAP", self._registration.on_cap), ("AUTHENTICATE", self._registration.on_authenticate),
                               ("903", self._registration.on_sasl_done),
                               *((numeric, self._registration.on_sasl_failed) for numeric in SASL_FAILED)):
@@ -155,8 +150,7 @@ class Session:
                 self._become_ready(now)
             if self._regain_due is not None and now >= self._regain_due:
                 self._regain(now)
-            for key in [key for key, due in self._lookup_due.items() if now >= due]:
-                self._end_lookup(key)
+            self._events += self._lookups.overdue(now)
             if self.ready:
                 self._join_due(now)
         return self._drain()
@@ -170,7 +164,7 @@ class Session:
         times = [self._heard + self._limits.ping_interval_s if self._pinged is None
                  else self._pinged + self._limits.ping_timeout_s]
         times.extend(due for due in (self._regain_due, self._ready_due) if due is not None)
-        times.extend(self._lookup_due.values())
+        times.extend(self._lookups.deadlines())
         if self.ready:
             times.extend(wish.due for key, wish in self._wishes.items() if key not in self._channels)
             times.append(self._outbox.ready_at(now))
@@ -263,11 +257,7 @@ class Session:
 
     def look_up(self, nick: str, now: float) -> None:
         """Asks who somebody is; a PeerInfo event follows, at the latest after five seconds."""
-        key = self.fold(nick)
-        if key not in self._lookups:
-            self._lookups[key] = PeerInfo(nick, found=False, bot=False, realname="")
-            self._lookup_due[key] = now + _LOOKUP_S
-            self._outbox.command(build("WHOIS", nick))
+        self._lookups.ask(nick, now)
 
     def quit(self, reason: str) -> None:
         self.quitting = True
@@ -338,39 +328,14 @@ class Session:
                 wish.due = now + wish.delay
                 wish.delay = min(_REJOIN_LONGEST_S, wish.delay * 2)
 
-    def _on_join_refused(self, message: Message, now: float) -> None:
-        if len(message.params) < 3:
-            return
-        name, reason = message.param(1), one_line(message.params[-1])
-        if self.in_channel(name):
-            self._on_speech_refused(message, now)
-            return
-        if message.command == "470" and len(message.params) > 3:
-            reason = f"the server forwards to {one_line(message.param(2), 64)} ({reason})"
-        if self.fold(name) in self._wishes:
-            self._events.append(Refused(self._wishes[self.fold(name)].name, True, reason))
+    def _on_denied(self, message: Message, now: float) -> None:
+        def wished(name: str) -> str:
+            wish = self._wishes.get(self.fold(name))
+            return wish.name if wish is not None else ""
 
-    def _on_speech_refused(self, message: Message, now: float) -> None:
-        target = message.param(1)
-        if len(message.params) < 3:
-            return
-        if message.command in _JOIN_REFUSED and not self.in_channel(self._channel_of(target)):
-            self._on_join_refused(message, now)
-        else:
-            self._events.append(Refused(target, False, one_line(message.params[-1])))
-
-    def _on_fail(self, message: Message, now: float) -> None:
-        """FAIL command code [context...] :words, which newer servers send instead of numerics."""
-        command, code = message.param(0).upper(), message.param(1)
-        reason = f"{one_line(message.params[-1]) if len(message.params) > 2 else 'no reason given'} ({one_line(code, 60)})"
-        context = message.params[2:-1]
-        wish = next((self._wishes[self.fold(name)] for name in context if self.fold(name) in self._wishes), None)
-        if command == "JOIN" and wish is not None and not self.in_channel(wish.name):
-            self._events.append(Refused(wish.name, True, reason))
-        elif command in ("PRIVMSG", "NOTICE") and context:
-            self._events.append(Refused(context[0], False, reason))
-        else:
-            self._events.append(Trouble(f"{one_line(command, 30) or 'a command'} failed: {reason}"))
+        event = denial(message, lambda name: self.in_channel(self._channel_of(name)), wished)
+        if event is not None:
+            self._events.append(event)
 
     def _on_pong(self, message: Message, now: float) -> None:
         self._history.pong(message.params[-1] if message.params else "")
@@ -460,7 +425,7 @@ class Session:
 
     def _on_nick_refused(self, message: Message, now: float) -> None:
         if message.command == "437" and self.features.is_channel(message.param(1)):
-            self._on_join_refused(message, now)
+            self._on_denied(message, now)
         elif not self.registered:
             self.nick = self._registration.on_nick_refused(message) or self.nick
         elif message.command == "432":
@@ -521,20 +486,10 @@ class Session:
         nick = message.param(1)
         if message.command == "311" and self._is_me(nick):
             self._learn_own_host(f"{nick}!{message.param(2)}@{message.param(3)}")
-        key = self.fold(nick)
-        info = self._lookups.get(key)
-        if info is not None:
-            realname = strip_controls(message.param(5)) if message.command == "311" else info.realname
-            self._lookups[key] = PeerInfo(info.nick, True, info.bot or message.command == "335", realname)
+        self._lookups.learn(message)
 
     def _on_whois_end(self, message: Message, now: float) -> None:
-        self._end_lookup(self.fold(message.param(1)))
-
-    def _end_lookup(self, key: str) -> None:
-        info = self._lookups.pop(key, None)
-        self._lookup_due.pop(key, None)
-        if info is not None:
-            self._events.append(info)
+        self._events += self._lookups.end(message.param(1))
 
     def _on_banned(self, message: Message, now: float) -> None:
         self.unwelcome = True

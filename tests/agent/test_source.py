@@ -11,10 +11,11 @@ from harness import BOT
 
 # Lowest first: a module may import only modules that stand before it.
 ORDER = [
-    "__init__", "text", "cancel", "files", "pacing", "irc_protocol", "config", "events", "outbox", "registration", "history", "session",
-    "link", "refusals", "transport", "conversation", "values", "thoughts", "written_calls", "answers", "budget", "llm", "ollama",
-    "openai_api", "workspace", "shell", "memory", "audit", "tools", "context", "loops", "peers", "addressing", "prompt", "turns", "desk",
-    "status", "agent", "reload", "logs", "main", "__main__",
+    "__init__", "text", "cancel", "files", "pacing", "irc_protocol", "config", "events", "denials", "lookups", "outbox",
+    "registration", "history", "session", "link", "refusals", "transport", "conversation", "values", "thoughts",
+    "written_calls", "answers", "budget", "llm", "ollama", "openai_api", "workspace", "shell", "memory", "audit", "tools",
+    "context", "loops", "peers", "addressing", "prompt", "turns", "desk", "status", "agent", "reload", "logs", "main",
+    "__main__",
 ]
 # Came after 3.9, in modules that the bot uses.
 _TOO_NEW = re.compile(r"\b(asyncio\.(timeout|TaskGroup|Runner)\b|anext\(|aiter\(|zip\([^)]*strict=|slots=True|kw_only=True|datetime\.UTC|"
