@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "common/graphemes.hpp"
+
 namespace fireclaw::cli {
 namespace {
 
@@ -56,10 +58,13 @@ std::size_t width(std::string_view text) {
 std::string shorten(std::string_view line, std::size_t most) {
   std::size_t at = 0;
   std::size_t kept = 0;
-  for (std::size_t count = 0; at < line.size(); ++count) {
-    if (count == most) return std::string{line.substr(0, kept)} + "…";
-    at += std::max<std::size_t>(utf8_length(line.substr(at)), 1);
-    if (count + 1 < most) kept = at;
+  std::size_t count = 0;
+  while (at < line.size()) {
+    const auto length = cluster_length(line.substr(at));
+    count += width(line.substr(at, length));
+    if (count > most) return std::string{line.substr(0, kept)} + "…";
+    at += length;
+    if (count < most) kept = at;
   }
   return std::string{line};
 }

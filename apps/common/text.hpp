@@ -11,7 +11,7 @@ namespace fireclaw::cli {
 std::size_t utf8_length(std::string_view text);
 /// Characters, which is what a terminal's columns are for the texts that programs show.
 std::size_t width(std::string_view text);
-/// At most `most` characters, the last of them "…" if there were more.
+/// At most `most` characters, the last of them "…" if there were more. What people see as one is not torn.
 std::string shorten(std::string_view line, std::size_t most);
 /// On one line whatever was quoted, and without anything that a terminal would obey.
 std::string printable(std::string_view text);

@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "common/graphemes.hpp"
+
 namespace fireclaw::overseer {
 namespace {
 
@@ -48,6 +50,17 @@ bool is_unwanted(std::string_view character) {
                                                   "\u202A", "\u202B", "\u202C", "\u202D", "\u202E",
                                                   "\u2066", "\u2067", "\u2068", "\u2069", "\uFEFF"};
   return std::ranges::find(unwanted, character) != std::end(unwanted);
+}
+
+/// The bytes of the characters that fit.
+std::size_t fitting(std::string_view line, std::size_t room) {
+  std::size_t end = 0;
+  while (end < line.size()) {
+    const auto length = std::max<std::size_t>(utf8_length(line.substr(end)), 1);
+    if (end + length > room) break;
+    end += length;
+  }
+  return end;
 }
 
 }  // namespace
@@ -96,15 +109,20 @@ std::vector<std::string> wrap(std::string_view line, std::size_t room) {
   std::vector<std::string> pieces;
   while (!line.empty()) {
     std::size_t end = 0;
+    // The last space that stands for itself behind a word.
+    std::size_t space = 0;
+    bool word = false;
     while (end < line.size()) {
-      const auto length = std::max<std::size_t>(utf8_length(line.substr(end)), 1);
+      const auto length = cli::cluster_length(line.substr(end));
+      const bool is_space = length == 1 && line[end] == ' ';
+      if (is_space && word) space = end;
+      word = word || !is_space;
       if (end + length > room) break;
       end += length;
     }
-    if (end < line.size() && line[end] != ' ') {
-      const auto space = line.rfind(' ', end);
-      if (space != std::string_view::npos && line.find_first_not_of(' ') < space) end = space;
-    }
+    if (end < line.size() && space > 0) end = space;
+    // Longer than a line by itself: letters can carry any number of marks.
+    if (end == 0) end = fitting(line, room);
     auto piece = line.substr(0, end);
     line.remove_prefix(end);
     while (piece.ends_with(' ')) piece.remove_suffix(1);

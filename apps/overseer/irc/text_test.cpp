@@ -4,6 +4,7 @@
 
 #include <random>
 
+using namespace fireclaw;
 using namespace fireclaw::overseer;
 
 TEST_CASE("nothing that a terminal or an IRC client obeys stays in a line") {
@@ -42,6 +43,32 @@ TEST_CASE("a long line is cut between words, and never inside a character") {
   CHECK(wrap("😀😀", 4) == std::vector<std::string>{"😀", "😀"});
   CHECK(wrap("   ", 4).empty());
   CHECK(wrap("", 4).empty());
+}
+
+TEST_CASE("what people see as one character is not torn where a line is cut") {
+  const std::string flag = "\U0001F1E9\U0001F1EA";
+  const std::string keycap = "1\uFE0F\u20E3";
+  const std::string family = "\U0001F468\u200D\U0001F469\u200D\U0001F467";
+  const std::string england = "\U0001F3F4\U000E0067\U000E0062\U000E0065\U000E006E\U000E0067\U000E007F";
+  for (const auto& unit : {flag, keycap, family, england, std::string{"e\u0301"}, std::string{"\u1100\u1161\u11A8"},
+                           std::string{"\u0915\u094D\u0937"}, std::string{"\U0001F44D\U0001F3FD"}}) {
+    CAPTURE(unit);
+    std::string line;
+    for (int i = 0; i < 50; ++i) line += unit;
+    std::string together;
+    for (const auto& piece : wrap(line, 61)) {
+      CHECK(piece.size() <= 61);
+      CHECK(piece.size() % unit.size() == 0);
+      together += piece;
+    }
+    CHECK(together == line);
+    CHECK(shorten(line, 7 * cli::width(unit) - 1).size() == 6 * unit.size() + 3);
+  }
+  // A mark on a space belongs to it, and what fits no line is cut all the same.
+  CHECK(wrap("abc \u0301def", 6) == std::vector<std::string>{"abc \u0301", "def"});
+  std::string marks = "a";
+  for (int i = 0; i < 20; ++i) marks += "\u0301";
+  for (const auto& piece : wrap(marks, 11)) CHECK(piece.size() <= 11);
 }
 
 TEST_CASE("whatever is wrapped fits, and nothing but spaces gets lost") {
