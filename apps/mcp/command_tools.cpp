@@ -105,10 +105,7 @@ Json input_schema(const Policy& policy) {
                      policy.most_memory_mib)},
        {"stdin", text_schema("What the command reads on standard input; default: nothing.")},
        {"cwd", text_schema("Working directory; default: the user's home.")},
-       {"env",
-        {{"type", "object"},
-         {"description", "Environment variables."},
-         {"additionalProperties", {{"type", "string"}}}}},
+       {"env", texts_schema("Environment variables: names, and texts as their values.")},
        {"user", text_schema("User name or uid[:gid]; default: the image's, else root.")},
        {"timeout_seconds", std::move(timeout)}},
       {});

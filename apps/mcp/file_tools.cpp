@@ -11,6 +11,7 @@
 
 #include "common/base64.hpp"
 #include "common/quantities.hpp"
+#include "common/text.hpp"
 #include "fireclaw/error.hpp"
 #include "schema.hpp"
 #include "tools.hpp"
@@ -21,12 +22,40 @@ namespace {
 // Files are reached by what every image with a shell has, as the user that is named: so rights and owners are the
 // machine's business. Names and numbers are arguments, never part of a script.
 
-/// $1 path, $2 "append" or empty, $3 mode or empty. The content is standard input.
+/// $1 path, $2 "append" or empty, $3 mode or empty. The content is standard input. What a file held is there until all
+/// of the new content is: that is written beside it, then renamed. Links are followed. A file with other names, or in a
+/// folder that nothing can be made in, is written in its place.
 constexpr const char* write_script = R"sh(
 case $1 in */*/*) mkdir -p -- "${1%/*}" || exit ;; esac
-if [ "$2" = append ]; then cat >> "$1" || exit; else cat > "$1" || exit; fi
-[ -z "$3" ] || chmod -- "$3" "$1" || exit
-stat -L -c %s -- "$1"
+target=$(readlink -f -- "$1" && echo x)
+target=${target%?x}
+[ -n "$target" ] || target=$1
+folder=${target%/*}/
+if [ "$2" = append ]; then
+  size=$(stat -c %s -- "$target" 2>/dev/null)
+  cat >> "$target" || {
+    status=$?
+    [ -z "$size" ] || truncate -s "$size" -- "$target"
+    exit $status
+  }
+elif [ -e "$target" ] && { [ ! -f "$target" ] || [ ! -w "$folder" ]; }; then
+  cat > "$target" || exit
+else
+  new=$(mktemp -- "$folder.write.XXXXXX") || exit
+  trap 'rm -f -- "$new"' EXIT
+  cat > "$new" || exit
+  links=1
+  if [ -e "$target" ]; then
+    links=$(stat -c %h -- "$target")
+    chown "$(stat -c %u:%g -- "$target")" -- "$new" 2>/dev/null
+    chmod "$(stat -c %a -- "$target")" -- "$new" || exit
+  else
+    chmod "$(printf %o $((0666 & ~$(umask))))" -- "$new" || exit
+  fi
+  [ "$links" -eq 1 ] && mv -f -- "$new" "$target" 2>/dev/null || cat "$new" > "$target" || exit
+fi
+[ -z "$3" ] || chmod -- "$3" "$target" || exit
+stat -L -c %s -- "$target"
 )sh";
 
 /// $1 path, $2 offset, $3 how many bytes. The size goes to standard error, and so does what went wrong.
@@ -54,18 +83,27 @@ echo "$# $count"
 )sh";
 
 constexpr std::uint64_t file_type = 0170000;
+/// What a script says when it fails, and a number.
+constexpr std::size_t most_complaint = 4096;
+/// What the listing has of an entry: a name of 255 bytes, its mode, size and time.
+constexpr std::size_t most_entry = 255 + 1 + 64;
 
 Error failed(const std::string& path, std::string_view why) {
   while (!why.empty() && why.back() == '\n') why.remove_suffix(1);
-  return Error{ErrorCode::Guest, fmt::format("'{}': {}", path, why)};
+  return Error{ErrorCode::Guest, fmt::format("'{}': {}", cli::shorten(path, 200), why)};
 }
 
-/// Runs one of the scripts. What it prints to standard error when it fails is the error.
+/// Runs one of the scripts. What it prints to standard error when it fails is the error. The machine's shell can be
+/// anything: one that prints more than `most_bytes` is ended, and of its complaints the beginning is kept.
 ExecResult run_script(const ToolContext& context, const Json& arguments, const CallContext& call, const char* script,
-                      std::vector<std::string> words, std::string input = {}) {
+                      std::vector<std::string> words, std::size_t most_bytes, std::string input = {}) {
   const auto path = arguments["path"].get<std::string>();
-  if (!path.starts_with('/')) throw Error{ErrorCode::InvalidArgument, fmt::format("'{}' is no absolute path", path)};
+  if (!path.starts_with('/')) {
+    throw Error{ErrorCode::InvalidArgument, fmt::format("'{}' is not an absolute path", cli::shorten(path, 200))};
+  }
   refuse_nul(arguments, "content");
+  std::string out;
+  std::string err;
   auto options = ExecOptions::shell(script);
   options.argv.insert(options.argv.end(), {"sh", path});
   options.argv.insert(options.argv.end(), words.begin(), words.end());
@@ -73,9 +111,16 @@ ExecResult run_script(const ToolContext& context, const Json& arguments, const C
   options.user = arguments.value("user", "");
   options.timeout = context.policy.timeout;
   options.stop = call.stop;
+  options.on_stdout = [&](std::string_view bytes) {
+    if (bytes.size() > most_bytes - out.size()) throw failed(path, "the machine sends more than was asked for");
+    out += bytes;
+  };
+  options.on_stderr = [&](std::string_view bytes) { err += bytes.substr(0, most_complaint - err.size()); };
   auto result = context.machines.find(arguments["machine"])->exec(std::move(options));
   if (result.timed_out) throw failed(path, "it took too long");
-  if (result.exit_code != 0) throw failed(path, result.err.empty() ? "the command failed" : result.err);
+  if (result.exit_code != 0) throw failed(path, err.empty() ? "the command failed" : err);
+  result.out = std::move(out);
+  result.err = std::move(err);
   return result;
 }
 
@@ -110,8 +155,9 @@ Json write_file(const ToolContext& context, const Json& arguments, const CallCon
   if (mode.find_first_not_of("01234567") != std::string::npos) {
     throw Error{ErrorCode::InvalidArgument, fmt::format("'mode' '{}' is not octal, as in 0755", mode)};
   }
-  const auto result = run_script(context, arguments, call, write_script,
-                                 {arguments.value("append", false) ? "append" : "", mode}, std::move(content));
+  const auto result =
+      run_script(context, arguments, call, write_script, {arguments.value("append", false) ? "append" : "", mode},
+                 most_complaint, std::move(content));
   std::string_view out = result.out;
   return {{"path", arguments["path"]}, {"written_bytes", written}, {"size", take_number(out).value_or(written)}};
 }
@@ -135,7 +181,7 @@ Json read_file(const ToolContext& context, const Json& arguments, const CallCont
   const auto offset = arguments.value("offset", std::uint64_t{0});
   const auto most = arguments.value("max_bytes", std::uint64_t{context.policy.file_bytes});
   const auto result =
-      run_script(context, arguments, call, read_script, {std::to_string(offset), std::to_string(most)});
+      run_script(context, arguments, call, read_script, {std::to_string(offset), std::to_string(most)}, most);
   std::string_view told = result.err;
   const auto size = take_number(told);
   if (!size || !told.empty()) throw failed(path, result.err);
@@ -166,13 +212,14 @@ std::string type_name(std::uint64_t mode) {
 
 Json list_directory(const ToolContext& context, const Json& arguments, const CallContext& call) {
   const auto path = arguments["path"].get<std::string>();
+  const auto most = context.policy.folder_entries;
   const auto result =
-      run_script(context, arguments, call, list_script, {std::to_string(context.policy.folder_entries)});
+      run_script(context, arguments, call, list_script, {std::to_string(most)}, (most + 1) * most_entry);
   const auto changed = failed(path, "the folder changed while it was read; try again");
   std::string_view rest = result.out;
   const auto shown = take_number(rest);
   const auto there = take_number(rest);
-  if (!shown || !there || *shown > *there || *shown > rest.size()) throw changed;
+  if (!shown || !there || *shown > *there || *shown > most) throw changed;
   std::vector<std::string> names;
   while (names.size() < *shown) {
     const auto end = rest.find('\0');

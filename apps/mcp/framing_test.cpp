@@ -18,10 +18,9 @@ using namespace fireclaw::mcp;
 namespace {
 
 Malformed malformed(std::string_view line) {
-  const auto incoming = read_line(line);
-  REQUIRE(incoming.messages.size() == 1);
-  REQUIRE(std::holds_alternative<Malformed>(incoming.messages.front()));
-  return std::get<Malformed>(incoming.messages.front());
+  const auto message = read_line(line);
+  REQUIRE(std::holds_alternative<Malformed>(message));
+  return std::get<Malformed>(message);
 }
 
 std::string problem_with(const Json& schema, const Json& value) {
@@ -59,20 +58,13 @@ TEST_CASE("a line that is too long is passed over, and the next one is read") {
 }
 
 TEST_CASE("requests, notifications and responses are told apart") {
-  auto incoming = read_line(R"({"jsonrpc":"2.0","id":7,"method":"m","params":{"a":1}})");
-  const auto& request = std::get<Request>(incoming.messages.at(0));
-  CHECK_FALSE(incoming.batch);
+  const auto message = read_line(R"({"jsonrpc":"2.0","id":7,"method":"m","params":{"a":1}})");
+  const auto& request = std::get<Request>(message);
   CHECK(request.id == 7);
   CHECK(request.method == "m");
   CHECK(request.params == Json{{"a", 1}});
-  incoming = read_line(R"({"jsonrpc":"2.0","method":"n"})");
-  CHECK(std::get<Notification>(incoming.messages.at(0)).params == Json::object());
-  incoming = read_line(R"({"jsonrpc":"2.0","id":1,"result":{}})");
-  CHECK(std::holds_alternative<Response>(incoming.messages.at(0)));
-  incoming = read_line(R"([{"jsonrpc":"2.0","method":"n"},3])");
-  CHECK(incoming.batch);
-  CHECK(incoming.messages.size() == 2);
-  CHECK(std::holds_alternative<Malformed>(incoming.messages.at(1)));
+  CHECK(std::get<Notification>(read_line(R"({"jsonrpc":"2.0","method":"n"})")).params == Json::object());
+  CHECK(std::holds_alternative<Response>(read_line(R"({"jsonrpc":"2.0","id":1,"result":{}})")));
 }
 
 TEST_CASE("what is no message is named, with its id where it has one") {
@@ -96,7 +88,7 @@ TEST_CASE("what is no message is named, with its id where it has one") {
 
 TEST_CASE("what is nested too deep is refused before it is walked") {
   const auto nested = [](std::size_t depth) { return std::string(depth, '[') + std::string(depth, ']'); };
-  CHECK(malformed(nested(1'000'000)).problem.find("nested") != std::string::npos);
+  CHECK(malformed("{\"a\":" + nested(1'000'000) + "}").problem.find("nested") != std::string::npos);
   CHECK_NOTHROW(parse_json(nested(most_nesting)));
   CHECK_THROWS_AS(parse_json(nested(most_nesting + 2)), Error);
 }
@@ -104,6 +96,13 @@ TEST_CASE("what is nested too deep is refused before it is walked") {
 TEST_CASE("bytes that are no UTF-8 are sent as characters that stand for them") {
   CHECK(to_line({{"text", "a\xff\x62"}}) == "{\"text\":\"a\xef\xbf\xbd\x62\"}");
   CHECK(to_line({{"text", "two\nlines"}}) == R"({"text":"two\nlines"})");
+}
+
+TEST_CASE("what some readers take for the end of a line is escaped") {
+  const Json value{{"text", "a\u0085b\u2028c\u2029d\u20AC\u00A9"}};
+  const auto line = to_line(value);
+  CHECK(line == "{\"text\":\"a\\u0085b\\u2028c\\u2029d\u20AC\u00A9\"}");
+  CHECK(parse_json(line) == value);
 }
 
 TEST_CASE("arguments are held against their schema, and what does not fit is named") {
@@ -119,7 +118,7 @@ TEST_CASE("arguments are held against their schema, and what does not fit is nam
                                      {"ratio", number_schema("")},
                                      {"choice", choice},
                                      {"list", list},
-                                     {"env", {{"type", "object"}, {"additionalProperties", {{"type", "string"}}}}}},
+                                     {"env", texts_schema("")}},
                                     {"name"});
   CHECK(problem_with(schema, {{"name", "x"}}).empty());
   CHECK(problem_with(schema, {{"name", "äöü"},
@@ -191,6 +190,32 @@ TEST_CASE("progress tells output at once, but not more often than can be taken")
     CHECK(params["progress"].get<double>() > last);
     last = params["progress"].get<double>();
   }
+}
+
+TEST_CASE("what was held back is told after a while, and then that the call goes on, until it ends") {
+  std::vector<Json> sent;
+  ProgressReporter::Clock::time_point now{};
+  const std::chrono::seconds silence{3};
+  ProgressReporter report{[&](const Json& message) { sent.push_back(message["params"]); }, "t", true,
+                          [&] { return now; }};
+  now += std::chrono::seconds{2};
+  report.keep_up(silence);
+  CHECK(sent.empty());
+  now += std::chrono::seconds{1};
+  report.keep_up(silence);
+  REQUIRE(sent.size() == 1);
+  CHECK(sent.back() == Json{{"progressToken", "t"}, {"progress", 1}, {"message", "still under way after 3 s"}});
+  for (int i = 0; i < 30; ++i) report("x");
+  const auto burst = sent.size();
+  now += silence;
+  report.keep_up(silence);
+  REQUIRE(sent.size() == burst + 1);
+  CHECK(sent.back()["message"].get<std::string>().find_first_not_of('x') == std::string::npos);
+  report.end();
+  report("late");
+  now += silence;
+  report.keep_up(silence);
+  CHECK(sent.size() == burst + 1);
 }
 
 TEST_CASE("progress of much output stays short") {

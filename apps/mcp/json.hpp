@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
@@ -12,10 +13,14 @@ using Json = nlohmann::ordered_json;
 /// How deep what a client sends may be nested: more is no message of this protocol, and code that walks values would
 /// run out of stack.
 inline constexpr int most_nesting = 64;
+/// How many values and names it can hold: each takes far more memory than the two bytes that it needs on a line, and
+/// the members of an object are searched one by one.
+inline constexpr std::size_t most_values = 10'000;
 
-/// Error(InvalidArgument) for what is not JSON, or nested too deep.
+/// Error(InvalidArgument) for what is not JSON, nested too deep or of too many values.
 Json parse_json(std::string_view text);
-/// On one line, without its end. Bytes that are not UTF-8 become U+FFFD.
+/// On one line, without its end. Bytes that are not UTF-8 become U+FFFD. Characters beyond ASCII that some readers take
+/// for the end of a line (U+0085, U+2028, U+2029) are escaped.
 std::string to_line(const Json& value);
 
 }  // namespace fireclaw::mcp

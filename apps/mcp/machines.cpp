@@ -39,7 +39,7 @@ class Machines::Place {
     --machines_.taken_;
   }
 
-  std::unique_ptr<Machine> machine;
+  std::unique_ptr<ExplainedMachine> machine;
 
  private:
   Machines& machines_;
@@ -64,11 +64,11 @@ VMConfig Machines::config_for(const Wish& wish, const std::stop_token& stop) con
   return config;
 }
 
-std::shared_ptr<Machine> Machines::start(const Wish& wish, const std::stop_token& stop) {
+std::shared_ptr<ExplainedMachine> Machines::start(const Wish& wish, const std::stop_token& stop) {
   const auto config = config_for(wish, stop);
   const auto place = std::make_shared<Place>(*this);
-  place->machine = backend_.start(config);
-  std::shared_ptr<Machine> machine{place, place->machine.get()};
+  place->machine = std::make_unique<ExplainedMachine>(backend_.start(config));
+  std::shared_ptr<ExplainedMachine> machine{place, place->machine.get()};
 
   const std::scoped_lock lock{mutex_};
   std::erase_if(all_, [](const auto& other) { return other.expired(); });
@@ -99,7 +99,7 @@ std::string Machines::reserve(const std::string& wished) {
 NamedMachine Machines::create(const Wish& wish, const std::stop_token& stop) {
   auto named = wish;
   named.name = reserve(wish.name);
-  std::shared_ptr<Machine> machine;
+  std::shared_ptr<ExplainedMachine> machine;
   try {
     machine = start(named, stop);
   } catch (...) {
@@ -112,7 +112,9 @@ NamedMachine Machines::create(const Wish& wish, const std::stop_token& stop) {
   return {named.name, machine};
 }
 
-std::shared_ptr<Machine> Machines::find(const std::string& name) {
+std::shared_ptr<Machine> Machines::find(const std::string& name) { return find_explained(name); }
+
+std::shared_ptr<ExplainedMachine> Machines::find_explained(const std::string& name) {
   const std::scoped_lock lock{mutex_};
   const auto found = named_.find(name);
   if (found == named_.end()) throw no_machine(name);
@@ -122,8 +124,12 @@ std::shared_ptr<Machine> Machines::find(const std::string& name) {
   return found->second;
 }
 
+void Machines::save(const std::string& name, const std::string& snapshot, const std::string& call) {
+  find_explained(name)->interrupt(call, [&](Machine& machine) { machine.save(snapshot); });
+}
+
 void Machines::remove(const std::string& name) {
-  const auto machine = find(name);
+  const auto machine = find_explained(name);
   {
     const std::scoped_lock lock{mutex_};
     // Somebody else may have removed it meanwhile.
@@ -131,7 +137,7 @@ void Machines::remove(const std::string& name) {
     if (found == named_.end() || found->second != machine) throw no_machine(name);
     named_.erase(found);
   }
-  machine->kill();
+  machine->interrupt("remove_machine", [](Machine& one) { one.kill(); });
 }
 
 std::vector<NamedMachine> Machines::list() {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "backend.hpp"
+#include "interrupted.hpp"
 #include "policy.hpp"
 
 namespace fireclaw::mcp {
@@ -47,6 +48,8 @@ class Machines {
   std::shared_ptr<Machine> borrow(const Wish& wish, const std::stop_token& stop);
   /// Error(NotFound).
   std::shared_ptr<Machine> find(const std::string& name);
+  /// Saves a machine, which ends what runs in it; `call` is what its commands then say that it was. Error(NotFound).
+  void save(const std::string& name, const std::string& snapshot, const std::string& call);
   /// Ends it at once. Error(NotFound).
   void remove(const std::string& name);
   /// By name.
@@ -58,16 +61,17 @@ class Machines {
  private:
   class Place;
 
+  std::shared_ptr<ExplainedMachine> find_explained(const std::string& name);
   [[nodiscard]] VMConfig config_for(const Wish& wish, const std::stop_token& stop) const;
   std::string reserve(const std::string& wished);
-  std::shared_ptr<Machine> start(const Wish& wish, const std::stop_token& stop);
+  std::shared_ptr<ExplainedMachine> start(const Wish& wish, const std::stop_token& stop);
   [[nodiscard]] std::string unused_name() const;
 
   Backend& backend_;
   const Policy& policy_;
   std::mutex mutex_;
   /// A machine that is being started has its name already.
-  std::map<std::string, std::shared_ptr<Machine>> named_;
+  std::map<std::string, std::shared_ptr<ExplainedMachine>> named_;
   std::vector<std::weak_ptr<Machine>> all_;
   /// Machines that are, and that are being started.
   std::size_t taken_ = 0;

@@ -191,3 +191,58 @@ TEST_CASE("what a killed server's forks left behind is removed, what a living on
   session.snapshots.remove_leftovers();
   CHECK(session.backend.snapshots().size() == 2);
 }
+
+TEST_CASE("a command that a saved state, a fork or a removal ends says so") {
+  Session session;
+  session.use("create_machine", {{"name", "a"}});
+  const auto ended_by = [&](const std::string& tool, const Json& arguments) {
+    session.request("x", "tools/call",
+                    {{"name", "run_command"}, {"arguments", {{"command", "block"}, {"machine", "a"}}}});
+    session.backend.wait_blocked(1);
+    session.request("y", "tools/call", {{"name", tool}, {"arguments", arguments}});
+    std::string text;
+    for (int i = 0; i < 2; ++i) {
+      const auto answer = session.receive();
+      if (answer["id"] == "x") {
+        CHECK(answer["result"]["isError"] == true);
+        text = answer["result"]["content"][0]["text"];
+      } else {
+        CHECK(answer["result"]["isError"] == false);
+      }
+    }
+    return text;
+  };
+  CHECK(ended_by("save_snapshot", {{"machine", "a"}, {"name", "s"}}).find("by save_snapshot 's'") != std::string::npos);
+  CHECK(ended_by("fork_machine", {{"machine", "a"}}).find("by fork_machine") != std::string::npos);
+  CHECK(ended_by("remove_machine", {{"machine", "a"}}).find("by remove_machine") != std::string::npos);
+}
+
+TEST_CASE("limits hold for what was saved under others") {
+  Policy policy;
+  policy.most_cpus = 4;
+  policy.most_memory_mib = 2048;
+  Session session{policy};
+  session.use("create_machine", {{"name", "cpus"}, {"cpus", 4}});
+  session.use("create_machine", {{"name", "memory"}, {"memory_mib", 2048}});
+  session.use("create_machine", {{"name", "image"}, {"image", "tools"}});
+  for (const auto* name : {"cpus", "memory", "image"})
+    session.use("save_snapshot", {{"machine", name}, {"name", name}});
+  session.policy.most_cpus = 2;
+  session.policy.most_memory_mib = 1024;
+  session.policy.images = {"busybox"};
+  CHECK(session.failure("restore_snapshot", {{"snapshot", "cpus"}}).find("4 virtual CPUs") != std::string::npos);
+  CHECK(session.failure("restore_snapshot", {{"snapshot", "memory"}}).find("2048 MiB") != std::string::npos);
+  CHECK(session.failure("restore_snapshot", {{"snapshot", "image"}}).find("image 'tools'") != std::string::npos);
+  CHECK(session.backend.running() == 3);
+}
+
+TEST_CASE("a machine that lies is not believed beyond what was asked for") {
+  Session session;
+  session.use("create_machine", {{"name", "liar"}});
+  CHECK(session.failure("read_file", {{"machine", "liar"}, {"path", "/x"}, {"max_bytes", 16}}) ==
+        "'/x': the machine sends more than was asked for");
+  CHECK(session.failure("list_directory", {{"machine", "liar"}, {"path", "/x"}}).find("more than was asked for") !=
+        std::string::npos);
+  CHECK(session.failure("write_file", {{"machine", "liar"}, {"path", "/x"}, {"content", "c"}})
+            .find("more than was asked for") != std::string::npos);
+}

@@ -1,10 +1,10 @@
 #pragma once
 
+#include <cstddef>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <variant>
-#include <vector>
 
 #include "json.hpp"
 
@@ -35,10 +35,13 @@ struct Request {
   /// A text or a whole number.
   Json id;
   std::string method;
-  /// An object.
+  /// An object, in which no member is null: null is as if left out.
   Json params;
+  /// Of the line it came on.
+  std::size_t bytes = 0;
 };
 
+/// Is never answered, whatever is wrong with it. What is not an object counts as no parameters.
 struct Notification {
   std::string method;
   Json params;
@@ -57,18 +60,14 @@ struct Malformed {
 
 using Message = std::variant<Request, Notification, Response, Malformed>;
 
-/// What a line holds.
-struct Incoming {
-  /// It is an array of messages, not one.
-  bool batch = false;
-  std::vector<Message> messages;
-};
+/// Reads a line. Never throws for what a client can send. A list of messages, which only version 2025-03-26 knows, is
+/// malformed: one line can hold millions.
+Message read_line(std::string_view line);
 
-/// Never throws for what a client may have sent.
-Incoming read_line(std::string_view line);
-
-/// Whether it can be a request's id, or a token for its progress.
+/// Whether it can be a request's id, or a token for its progress: a whole number or a text of at most longest_id bytes.
 bool is_id(const Json& value);
+/// It is sent back with each answer.
+inline constexpr std::size_t longest_id = 256;
 
 Json result_message(const Json& id, Json result);
 Json error_message(const Json& id, const ProtocolError& error);

@@ -27,6 +27,10 @@ struct Policy {
   /// Calls that are worked on at once, and those that may wait beside them.
   unsigned calls = 8;
   std::size_t waiting_calls = 64;
+  /// What the lines of calls that run or wait may take together, one call aside.
+  std::size_t calls_bytes = std::size_t{32} << 20;
+  /// A client that wants progress of a call hears of it at least this often, also while nothing happens.
+  std::chrono::milliseconds silence = std::chrono::seconds{3};
   /// For a command, unless the client asks for less or more, and the most it may ask for.
   std::chrono::milliseconds timeout = std::chrono::seconds{60};
   std::chrono::milliseconds longest_timeout = std::chrono::minutes{10};

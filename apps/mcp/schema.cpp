@@ -165,4 +165,22 @@ Json object_schema(Json properties, std::vector<std::string> required) {
   return schema;
 }
 
+Json texts_schema(std::string description) {
+  auto schema = typed("object", std::move(description));
+  // Some models' servers refuse an object without.
+  schema["properties"] = Json::object();
+  schema["additionalProperties"] = {{"type", "string"}};
+  return schema;
+}
+
+Json as_shown(Json schema) {
+  if (!schema.is_object()) return schema;
+  schema.erase("additionalProperties");
+  if (const auto items = schema.find("items"); items != schema.end()) *items = as_shown(std::move(*items));
+  if (const auto members = schema.find("properties"); members != schema.end()) {
+    for (auto& member : *members) member = as_shown(std::move(member));
+  }
+  return schema;
+}
+
 }  // namespace fireclaw::mcp

@@ -26,5 +26,11 @@ Json flag_schema(std::string description);
 Json list_schema(std::string description, Json of);
 /// An object with these members and no others.
 Json object_schema(Json properties, std::vector<std::string> required);
+/// An object whose members have any names, and texts as values.
+Json texts_schema(std::string description);
+
+/// A schema as clients are shown it: without "additionalProperties", which some of them and some models' servers
+/// refuse.
+Json as_shown(Json schema);
 
 }  // namespace fireclaw::mcp

@@ -2,12 +2,13 @@
 
 #include <algorithm>
 #include <array>
-#include <stop_token>
+#include <chrono>
 #include <utility>
 #include <vector>
 
 #include <fmt/format.h>
 
+#include "common/text.hpp"
 #include "fireclaw/error.hpp"
 #include "fireclaw/version.hpp"
 #include "progress.hpp"
@@ -19,11 +20,13 @@ namespace {
 constexpr const char* version_key = "io.modelcontextprotocol/protocolVersion";
 constexpr const char* capabilities_key = "io.modelcontextprotocol/clientCapabilities";
 constexpr const char* server_info_key = "io.modelcontextprotocol/serverInfo";
-constexpr const char* subscription_key = "io.modelcontextprotocol/subscriptionId";
 
 /// As syslog has them, the least first.
 constexpr std::array<std::string_view, 8> levels{"debug", "info",     "notice", "warning",
                                                  "error", "critical", "alert",  "emergency"};
+
+/// A failure's text is for a model to read.
+constexpr std::size_t longest_failure = 8000;
 
 /// What never changes while a server runs may be kept by clients for an hour.
 constexpr int lasting_ms = 3'600'000;
@@ -40,8 +43,8 @@ Json describe(const Tool& tool, const Version& version) {
   Json json{{"name", tool.name}};
   if (version.structured) json["title"] = tool.title;
   json["description"] = tool.description;
-  json["inputSchema"] = tool.input;
-  if (version.structured) json["outputSchema"] = tool.output;
+  json["inputSchema"] = as_shown(tool.input);
+  if (version.structured) json["outputSchema"] = as_shown(tool.output);
   if (version.annotations) {
     json["annotations"] = {{"title", tool.title},
                            {"readOnlyHint", tool.annotations.read_only},
@@ -60,7 +63,8 @@ Json tool_result(const Json& structured, const Version& version) {
 }
 
 Json tool_failure(const std::string& text) {
-  return {{"content", Json::array({{{"type", "text"}, {"text", text}}})}, {"isError", true}};
+  return {{"content", Json::array({{{"type", "text"}, {"text", cli::shorten(text, longest_failure)}}})},
+          {"isError", true}};
 }
 
 /// Results of versions without a handshake say what they are, and whose.
@@ -101,33 +105,16 @@ Json progress_token(const Json& params) {
 
 }  // namespace
 
-/// A call of a tool that waits or runs, or a subscription.
+/// A call of a tool that waits or runs.
 struct Server::Call {
   Json id;
   const Version& version;
-  Reply reply;
-  const Tool* tool = nullptr;
-  Json arguments{};
-  Json progress_token{};
+  const Tool& tool;
+  Json arguments;
+  std::size_t bytes = 0;
+  /// None if the client wants no progress.
+  std::shared_ptr<ProgressReporter> progress{};
   std::stop_source stop{};
-};
-
-/// Collects the answers to the messages of one line, and sends them on one line.
-class Server::Batch {
- public:
-  Batch(Server& server, std::size_t expected) : server_{server}, expected_{expected} {}
-
-  void add(std::optional<Json> answer) {
-    const std::scoped_lock lock{mutex_};
-    if (answer) answers_.push_back(std::move(*answer));
-    if (--expected_ == 0 && !answers_.empty()) server_.send(answers_);
-  }
-
- private:
-  Server& server_;
-  std::mutex mutex_;
-  std::size_t expected_;
-  Json answers_ = Json::array();
 };
 
 Server::Server(const Toolbox& tools, const Policy& policy, Send send)
@@ -144,26 +131,10 @@ void Server::send(const Json& message) {
 }
 
 void Server::handle(std::string_view line) {
-  auto incoming = read_line(line);
-  if (!incoming.batch) {
-    return dispatch(std::move(incoming.messages.front()), [this](std::optional<Json> answer) {
-      if (answer) send(*answer);
-    });
-  }
-  if (version_ == nullptr || !version_->batches) {
-    return send(
-        answer_to({nullptr, RpcError::InvalidRequest, "several messages at once are a thing of version 2025-03-26"}));
-  }
-  if (incoming.messages.empty()) {
-    return send(answer_to({nullptr, RpcError::InvalidRequest, "an empty list is no message"}));
-  }
-  const auto expected = std::ranges::count_if(incoming.messages, [](const Message& message) {
-    return std::holds_alternative<Request>(message) || std::holds_alternative<Malformed>(message);
-  });
-  const auto batch = std::make_shared<Batch>(*this, static_cast<std::size_t>(expected));
-  for (auto& message : incoming.messages) {
-    dispatch(std::move(message), [batch](std::optional<Json> answer) { batch->add(std::move(answer)); });
-  }
+  auto message = read_line(line);
+  if (auto* request = std::get_if<Request>(&message)) return answer(std::move(*request));
+  if (const auto* notification = std::get_if<Notification>(&message)) return take_note(*notification);
+  if (const auto* malformed = std::get_if<Malformed>(&message)) return send(answer_to(*malformed));
 }
 
 void Server::handle_too_long() {
@@ -177,21 +148,14 @@ Json Server::answer_to(const Malformed& malformed) const {
   return answer;
 }
 
-void Server::dispatch(Message message, const Reply& reply) {
-  if (auto* request = std::get_if<Request>(&message)) return answer(std::move(*request), reply);
-  if (const auto* notification = std::get_if<Notification>(&message)) return take_note(*notification);
-  if (const auto* malformed = std::get_if<Malformed>(&message)) return reply(answer_to(*malformed));
-}
-
-void Server::answer(Request request, const Reply& reply) {
+void Server::answer(Request request) {
   const auto id = request.id;
   try {
     const auto& version = version_of(request);
-    if (request.method == "tools/call") return call_tool(std::move(request), version, reply);
-    if (version.stateless && request.method == "subscriptions/listen") return listen(request, version, reply);
-    reply(result_message(id, finished(result_of(request, version), version)));
+    if (request.method == "tools/call") return call_tool(std::move(request), version);
+    send(result_message(id, finished(result_of(request, version), version)));
   } catch (const ProtocolError& problem) {
-    reply(error_message(id, problem));
+    send(error_message(id, problem));
   }
 }
 
@@ -247,7 +211,9 @@ Json Server::initialize(const Json& params) {
 }
 
 Json Server::list_tools(const Json& params, const Version& version) const {
-  if (params.contains("cursor")) throw invalid_params("all tools are on the first page: there is no 'cursor'");
+  // Some clients begin with an empty one.
+  if (const auto& cursor = member(params, "cursor"); !cursor.is_null() && cursor != "")
+    throw invalid_params("all tools are on the first page: there is no 'cursor'");
   Json tools = Json::array();
   for (const auto& tool : tools_) tools.push_back(describe(tool, version));
   Json result{{"tools", std::move(tools)}};
@@ -286,11 +252,8 @@ void Server::cancel(const Json& id) {
     const auto found = is_id(id) ? calls_.find(to_line(id)) : calls_.end();
     if (found == calls_.end()) return;
     call = found->second;
-    // Nobody else ends a subscription.
-    if (call->tool == nullptr) calls_.erase(found);
   }
   call->stop.request_stop();
-  if (call->tool == nullptr) call->reply(std::nullopt);
 }
 
 void Server::cancel_all() {
@@ -298,46 +261,14 @@ void Server::cancel_all() {
   {
     const std::scoped_lock lock{mutex_};
     calls = calls_;
-    for (const auto& [id, call] : calls) {
-      if (call->tool == nullptr) calls_.erase(id);
-    }
-  }
-  // What has an end that can be told is told; calls that are cut short are not.
-  for (const auto& [id, call] : calls) {
-    if (call->tool != nullptr) continue;
-    auto result = finished(Json::object(), call->version);
-    result["_meta"][subscription_key] = call->id;
-    call->reply(result_message(call->id, std::move(result)));
   }
   ended_ = true;
   for (const auto& [id, call] : calls) call->stop.request_stop();
 }
 
-std::shared_ptr<Server::Call> Server::begin(const Request& request, const Version& version, const Reply& reply) {
-  const std::scoped_lock lock{mutex_};
-  auto call = std::make_shared<Call>(Call{.id = request.id, .version = version, .reply = reply});
-  if (!calls_.try_emplace(to_line(request.id), call).second) {
-    throw ProtocolError{RpcError::InvalidRequest, "a request with this id is not answered yet"};
-  }
-  return call;
-}
-
-void Server::forget(const Json& id) {
-  const std::scoped_lock lock{mutex_};
-  calls_.erase(to_line(id));
-}
-
-void Server::listen(const Request& request, const Version& version, const Reply& reply) {
-  if (!member(request.params, "notifications").is_object()) throw invalid_params("'notifications' must be an object");
-  begin(request, version, reply);
-  // Nothing here changes while the server runs, so of what was asked for nothing will come.
-  send(notification_message("notifications/subscriptions/acknowledged",
-                            {{"_meta", {{subscription_key, request.id}}}, {"notifications", Json::object()}}));
-}
-
-void Server::call_tool(Request request, const Version& version, const Reply& reply) {
+void Server::call_tool(Request request, const Version& version) {
   const auto fail = [&](const std::string& text) {
-    reply(result_message(request.id, finished(tool_failure(text), version)));
+    send(result_message(request.id, finished(tool_failure(text), version)));
   };
   const auto name = text_member(request.params, "name");
   const auto tool = std::ranges::find(tools_, name, &Tool::name);
@@ -345,48 +276,83 @@ void Server::call_tool(Request request, const Version& version, const Reply& rep
   auto arguments = member(request.params, "arguments");
   if (arguments.is_null()) arguments = Json::object();
   if (!arguments.is_object()) throw invalid_params("'arguments' must be an object");
-  auto token = progress_token(request.params);
+  const auto token = progress_token(request.params);
   try {
     check_against(tool->input, arguments);
   } catch (const Error& problem) {
     if (!version.arguments_are_for_the_model) throw invalid_params(problem.what());
     return fail(problem.what());
   }
+  const auto call = std::make_shared<Call>(Call{
+      .id = request.id, .version = version, .tool = *tool, .arguments = std::move(arguments), .bytes = request.bytes});
+  if (!token.is_null()) {
+    const auto unless_cancelled = [this, stop = call->stop.get_token()](const Json& message) {
+      if (!stop.stop_requested()) send(message);
+    };
+    call->progress = std::make_shared<ProgressReporter>(unless_cancelled, token, version.annotations);
+  }
+  std::string too_much;
   {
     const std::scoped_lock lock{mutex_};
+    if (calls_.contains(to_line(call->id))) {
+      throw ProtocolError{RpcError::InvalidRequest, "a request with this id is not answered yet"};
+    }
     if (calls_.size() >= policy_.calls + policy_.waiting_calls) {
-      return fail(fmt::format("{} calls are under way; wait until one of them has ended", calls_.size()));
+      too_much = fmt::format("{} calls are under way; wait until one of them has ended", calls_.size());
+    } else if (!calls_.empty() && calls_bytes_ + call->bytes > policy_.calls_bytes) {
+      too_much = fmt::format("the {} calls that are under way hold {} MiB; wait until one of them has ended",
+                             calls_.size(), calls_bytes_ >> 20);
+    } else {
+      calls_.emplace(to_line(call->id), call);
+      calls_bytes_ += call->bytes;
     }
   }
-  const auto call = begin(request, version, reply);
-  call->tool = &*tool;
-  call->arguments = std::move(arguments);
-  call->progress_token = std::move(token);
+  if (!too_much.empty()) return fail(too_much);
+  if (call->progress && !progress_thread_.joinable()) {
+    progress_thread_ = std::jthread{[this](const std::stop_token& stop) { keep_up(stop); }};
+  }
   pool_.submit([this, call] { run(*call); });
 }
 
+void Server::keep_up(const std::stop_token& stop) {
+  // Often enough that silence is never much longer than it may be.
+  const auto interval = std::max(policy_.silence / 4, std::chrono::milliseconds{1});
+  std::unique_lock lock{mutex_};
+  for (;;) {
+    changed_.wait_for(lock, stop, interval, [] { return false; });
+    if (stop.stop_requested()) return;
+    const auto calls = calls_;
+    lock.unlock();
+    for (const auto& [id, call] : calls) {
+      if (call->progress) call->progress->keep_up(policy_.silence);
+    }
+    lock.lock();
+  }
+}
+
 void Server::run(Call& call) {
-  std::optional<Json> answer;
+  Json answer;
   if (!call.stop.stop_requested()) answer = result_message(call.id, finished(run_tool(call), call.version));
-  // Its id may be used again once the client has the answer.
-  forget(call.id);
-  if (call.stop.stop_requested()) answer.reset();
-  call.reply(std::move(answer));
+  if (call.progress) call.progress->end();
+  {
+    // Its id may be used again once the client has the answer.
+    const std::scoped_lock lock{mutex_};
+    calls_.erase(to_line(call.id));
+    calls_bytes_ -= call.bytes;
+  }
+  if (!call.stop.stop_requested()) send(answer);
 }
 
 Json Server::run_tool(const Call& call) {
   CallContext context;
   context.stop = call.stop.get_token();
-  if (!call.progress_token.is_null()) {
-    const auto unless_cancelled = [this, stop = context.stop](const Json& message) {
-      if (!stop.stop_requested()) send(message);
-    };
-    context.on_output = ProgressReporter{unless_cancelled, call.progress_token, call.version.annotations};
+  if (call.progress) {
+    context.on_output = [progress = call.progress](std::string_view output) { (*progress)(output); };
   }
   try {
-    return tool_result(call.tool->run(call.arguments, context), call.version);
+    return tool_result(call.tool.run(call.arguments, context), call.version);
   } catch (const std::exception& problem) {
-    if (!context.stop.stop_requested()) log(LogLevel::Warning, fmt::format("{}: {}", call.tool->name, problem.what()));
+    if (!context.stop.stop_requested()) log(LogLevel::Warning, fmt::format("{}: {}", call.tool.name, problem.what()));
     return tool_failure(problem.what());
   }
 }

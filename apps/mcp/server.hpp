@@ -1,13 +1,16 @@
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
+#include <cstddef>
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
-#include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
+#include <thread>
 
 #include "common/worker_pool.hpp"
 #include "fireclaw/log.hpp"
@@ -34,7 +37,8 @@ class Server {
   /// Cancels all calls and waits for those that run.
   ~Server();
 
-  /// A line of the client's. Answers to calls of tools come later, from other threads. From one thread at a time.
+  /// A line of the client's. Answers to calls of tools come later, from other threads. From one thread at a time. A
+  /// line holds one message: lists of them, as version 2025-03-26 had them, are refused.
   void handle(std::string_view line);
   /// A line that was longer than is read.
   void handle_too_long();
@@ -46,13 +50,9 @@ class Server {
   void cancel_all();
 
  private:
-  /// Where the answer to a request goes; nothing is for one that was cancelled.
-  using Reply = std::function<void(std::optional<Json>)>;
   struct Call;
-  class Batch;
 
-  void dispatch(Message message, const Reply& reply);
-  void answer(Request request, const Reply& reply);
+  void answer(Request request);
   void take_note(const Notification& notification);
   void cancel(const Json& id);
 
@@ -62,12 +62,11 @@ class Server {
   [[nodiscard]] Json list_tools(const Json& params, const Version& version) const;
   Json set_level(const Json& params);
 
-  void listen(const Request& request, const Version& version, const Reply& reply);
-  void call_tool(Request request, const Version& version, const Reply& reply);
-  std::shared_ptr<Call> begin(const Request& request, const Version& version, const Reply& reply);
+  void call_tool(Request request, const Version& version);
   void run(Call& call);
   [[nodiscard]] Json run_tool(const Call& call);
-  void forget(const Json& id);
+  /// Tells clients that wait in silence that their calls are under way, until `stop`.
+  void keep_up(const std::stop_token& stop);
   void send(const Json& message);
   [[nodiscard]] Json answer_to(const Malformed& malformed) const;
 
@@ -80,9 +79,14 @@ class Server {
   std::atomic<int> wanted_level_;
   std::atomic<bool> ended_{false};
   std::mutex mutex_;
-  /// Calls that run or wait, and subscriptions, by their ids as they are written.
+  std::condition_variable_any changed_;
+  /// Calls that run or wait, by their ids as they are written.
   std::map<std::string, std::shared_ptr<Call>> calls_;
+  /// Of the lines they came on.
+  std::size_t calls_bytes_ = 0;
   cli::WorkerPool pool_;
+  /// Once a call has asked for progress. Last: it uses the rest.
+  std::jthread progress_thread_;
 };
 
 }  // namespace fireclaw::mcp

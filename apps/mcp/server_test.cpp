@@ -1,5 +1,7 @@
 #include <doctest/doctest.h>
 
+#include <chrono>
+#include <functional>
 #include <set>
 #include <string>
 #include <thread>
@@ -121,21 +123,9 @@ TEST_CASE("a version that a request cannot have is refused with those that it ca
   CHECK(code_of(connection.ask("tools/list", params)) == -32602);
 }
 
-TEST_CASE("a subscription is acknowledged, brings nothing, and ends when it is cancelled") {
+TEST_CASE("there is nothing to subscribe to") {
   Connection connection;
-  connection.request("s", "subscriptions/listen", stateless({{"notifications", {{"toolsListChanged", true}}}}));
-  auto message = connection.receive();
-  CHECK(message["method"] == "notifications/subscriptions/acknowledged");
-  CHECK(message["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"] == "s");
-  CHECK(message["params"]["notifications"] == Json::object());
-  connection.notify("notifications/cancelled", {{"requestId", "s"}});
-  CHECK(connection.silent());
-  connection.request("s", "subscriptions/listen", stateless({{"notifications", Json::object()}}));
-  connection.receive();
-  connection.server.cancel_all();
-  message = connection.receive();
-  CHECK(message["id"] == "s");
-  CHECK(message["result"]["_meta"]["io.modelcontextprotocol/subscriptionId"] == "s");
+  CHECK(code_of(connection.ask("subscriptions/listen", stateless({{"notifications", Json::object()}}))) == -32601);
 }
 
 TEST_CASE("each version is told of tools what it knows") {
@@ -164,39 +154,157 @@ TEST_CASE("tools have names of their own, and schemas of objects") {
     CHECK(tool["description"].get<std::string>().size() > 20);
     for (const auto* schema : {"inputSchema", "outputSchema"}) {
       CHECK(tool[schema]["type"] == "object");
-      CHECK(tool[schema]["additionalProperties"] == false);
     }
   }
   CHECK(names.size() == 14);
   CHECK(code_of(connection.ask("tools/list", {{"cursor", "x"}})) == -32602);
 }
 
-TEST_CASE("several messages on one line are a thing of one version") {
-  const Json batch = {{{"jsonrpc", "2.0"}, {"id", 1}, {"method", "ping"}},
-                      {{"jsonrpc", "2.0"}, {"method", "notifications/nonsense"}},
-                      {{"jsonrpc", "2.0"},
-                       {"id", "b"},
-                       {"method", "tools/call"},
-                       {"params", {{"name", "run_command"}, {"arguments", {{"command", "echo hi"}}}}}},
-                      5};
-  Connection connection;
-  connection.shake_hands("2025-03-26");
-  connection.send(batch);
-  const auto answers = connection.receive();
-  REQUIRE(answers.is_array());
-  CHECK(answers.size() == 3);
-  std::set<std::string> ids;
-  for (const auto& answer : answers) ids.insert(to_line(answer["id"]));
-  CHECK(ids == std::set<std::string>{"1", "\"b\"", "null"});
-  connection.server.handle("[]");
-  CHECK(code_of(connection.receive()) == -32600);
-  connection.server.handle(R"([{"jsonrpc":"2.0","method":"notifications/nonsense"}])");
-  CHECK(connection.ask("ping").contains("result"));
+TEST_CASE("several messages on one line are refused in every version, before they are read") {
+  for (const auto* version : {"2025-03-26", "2025-11-25"}) {
+    Connection connection;
+    connection.shake_hands(version);
+    for (const std::string line : {"[]", R"([{"jsonrpc":"2.0","id":1,"method":"ping"}])", " [1,1]"}) {
+      CAPTURE(line);
+      connection.server.handle(line);
+      CHECK(code_of(connection.receive()) == -32600);
+    }
+    connection.server.handle("[1,");
+    CHECK(code_of(connection.receive()) == -32700);
+    CHECK(connection.ask("ping").contains("result"));
+  }
+}
 
-  Connection other;
-  other.shake_hands("2025-06-18");
-  other.send(batch);
-  CHECK(code_of(other.receive()) == -32600);
+TEST_CASE("what is null is as if it was left out") {
+  for (const auto* version : {"2024-11-05", "2025-06-18", "2025-11-25"}) {
+    Connection connection;
+    connection.shake_hands(version);
+    for (const auto& params : {Json{}, Json{{"cursor", nullptr}}, Json{{"cursor", ""}}, Json{{"_meta", nullptr}}}) {
+      CHECK(connection.ask("tools/list", params)["result"]["tools"].size() == 14);
+    }
+    CHECK(connection.ask("ping", nullptr).contains("result"));
+    CHECK(connection.use_text("list_images", nullptr).find("busybox") != std::string::npos);
+    CHECK(connection
+              .use_text("run_command", {{"command", "echo hi"},
+                                        {"argv", nullptr},
+                                        {"machine", nullptr},
+                                        {"image", nullptr},
+                                        {"env", {{"A", nullptr}}},
+                                        {"timeout_seconds", nullptr}})
+              .find("hi") != std::string::npos);
+    CHECK(connection.use_text("create_machine", {{"name", nullptr}, {"cpus", nullptr}}).find("machine-1") !=
+          std::string::npos);
+  }
+}
+
+TEST_CASE("a notification is never answered") {
+  Connection connection;
+  connection.shake_hands();
+  for (const auto* line :
+       {R"({"jsonrpc":"2.0","method":"notifications/initialized","params":null})",
+        R"({"jsonrpc":"2.0","method":"notifications/initialized","params":[1]})",
+        R"({"jsonrpc":"2.0","method":"notifications/cancelled","params":"x"})",
+        R"({"jsonrpc":"2.0","id":null,"method":"notifications/initialized"})", R"({"jsonrpc":"2.0","method":"ping"})",
+        R"({"method":"notifications/initialized"})", R"({"jsonrpc":"2.0","method":null,"id":4,"result":null})"}) {
+    CAPTURE(line);
+    connection.server.handle(line);
+    CHECK(connection.silent());
+  }
+}
+
+TEST_CASE("schemas hold nothing that some clients refuse, and every object in them says what it has") {
+  Connection connection;
+  connection.shake_hands();
+  std::set<std::string> words;
+  const std::function<void(const Json&)> walk = [&](const Json& schema) {
+    REQUIRE(schema.is_object());
+    for (const auto& [word, value] : schema.items()) words.insert(word);
+    if (schema["type"] == "object") {
+      REQUIRE(schema.contains("properties"));
+      REQUIRE(schema["properties"].is_object());
+      for (const auto& member : schema["properties"]) walk(member);
+    }
+    if (schema["type"] == "array") walk(schema.at("items"));
+  };
+  const auto tools = connection.ask("tools/list")["result"]["tools"];
+  for (const auto& tool : tools) {
+    walk(tool["inputSchema"]);
+    walk(tool["outputSchema"]);
+  }
+  for (const auto& word : words) {
+    CAPTURE(word);
+    CHECK(std::set<std::string>{"type", "description", "properties", "required", "items", "enum", "minimum", "maximum",
+                                "minLength", "maxLength", "minItems", "maxItems"}
+              .contains(word));
+  }
+}
+
+TEST_CASE("a call that is silent is said to be under way, until its answer") {
+  Policy policy;
+  policy.silence = std::chrono::milliseconds{10};
+  Connection connection{policy};
+  connection.shake_hands();
+  auto params = blocking_call();
+  params["_meta"]["progressToken"] = "p";
+  connection.request("x", "tools/call", params);
+  double last = 0;
+  for (int i = 0; i < 3; ++i) {
+    const auto told = connection.receive();
+    REQUIRE(told["method"] == "notifications/progress");
+    CHECK(told["params"]["progressToken"] == "p");
+    CHECK(told["params"]["progress"].get<double>() > last);
+    CHECK(told["params"]["message"].get<std::string>().starts_with("still under way after "));
+    last = told["params"]["progress"];
+  }
+  connection.notify("notifications/cancelled", {{"requestId", "x"}});
+  connection.backend.wait_blocked(0);
+  connection.request("end", "ping");
+  while (!connection.receive().contains("id")) continue;
+  CHECK(connection.silent());
+}
+
+TEST_CASE("calls together hold no more than they may, however many they are") {
+  Policy policy;
+  policy.calls_bytes = 1'000'000;
+  Connection connection{policy};
+  connection.shake_hands();
+  const auto big = [](std::size_t bytes) {
+    auto call = blocking_call();
+    call["arguments"]["stdin"] = std::string(bytes, 'x');
+    return call;
+  };
+  // One alone may be larger.
+  connection.request("a", "tools/call", big(2'000'000));
+  connection.backend.wait_blocked(1);
+  connection.request("b", "tools/call", big(10));
+  CHECK(connection.receive()["result"]["content"][0]["text"].get<std::string>().find("wait until one") !=
+        std::string::npos);
+  connection.notify("notifications/cancelled", {{"requestId", "a"}});
+  connection.backend.wait_blocked(0);
+}
+
+TEST_CASE("what is quoted in an answer is short, and an id is, too") {
+  Connection connection;
+  connection.shake_hands();
+  const std::string much(1'000'000, 'x');
+  const auto size_of = [&](const std::string& method, Json params) {
+    return to_line(connection.ask(method, std::move(params))).size();
+  };
+  CHECK(size_of(much, Json::object()) < 10'000);
+  CHECK(size_of("tools/call", {{"name", much}}) < 10'000);
+  CHECK(size_of("tools/call", {{"name", "list_images"}, {"arguments", {{much, 1}}}}) < 20'000);
+  CHECK(size_of("tools/call", {{"name", "read_file"}, {"arguments", {{"machine", much}, {"path", "/x"}}}}) < 20'000);
+  connection.request(much, "ping");
+  CHECK(code_of(connection.receive()) == -32600);
+}
+
+TEST_CASE("a message of very many values is refused before it fills the memory") {
+  Connection connection;
+  connection.shake_hands();
+  std::string line = R"({"jsonrpc":"2.0","id":1,"method":"ping","params":{"a":[1)";
+  for (int i = 0; i < 100'000; ++i) line += ",1";
+  connection.server.handle(line + "]}}");
+  CHECK(code_of(connection.receive()) == -32700);
 }
 
 TEST_CASE("arguments that do not fit are the model's to mend, or in old versions the protocol's") {

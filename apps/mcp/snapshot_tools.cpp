@@ -86,8 +86,7 @@ void add_snapshot_tools(Toolbox& tools, const ToolContext& context) {
        .output = machine_schema(),
        .annotations = {},
        .run = [context](const Json& arguments, const CallContext& call) {
-         return mcp::describe(
-             context.snapshots.restore(arguments["snapshot"], arguments.value("name", ""), call.stop));
+         return mcp::describe(context.snapshots.restore(arguments["snapshot"], arguments.value("name", ""), call.stop));
        }});
   tools.push_back({.name = "list_snapshots",
                    .title = "List snapshots",

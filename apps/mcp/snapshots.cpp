@@ -41,6 +41,23 @@ class Temporary {
   std::string name_;
 };
 
+/// A snapshot can be of a server that had other limits.
+void refuse_beyond(const Policy& policy, const SnapshotInfo& snapshot) {
+  const auto refuse = [&](const std::string& why) {
+    throw Error{ErrorCode::PermissionDenied,
+                fmt::format("snapshot '{}' {}; this server was started with other limits", snapshot.name, why)};
+  };
+  if (!policy.images.empty() && std::ranges::find(policy.images, snapshot.image) == policy.images.end()) {
+    refuse(fmt::format("is of image '{}', which must not be used here", snapshot.image));
+  }
+  if (snapshot.cpus > policy.most_cpus) {
+    refuse(fmt::format("has {} virtual CPUs, and {} are allowed", snapshot.cpus, policy.most_cpus));
+  }
+  if (snapshot.memory_mib > policy.most_memory_mib) {
+    refuse(fmt::format("has {} MiB of memory, and {} are allowed", snapshot.memory_mib, policy.most_memory_mib));
+  }
+}
+
 }  // namespace
 
 std::vector<SnapshotInfo> Snapshots::list() {
@@ -61,7 +78,7 @@ SnapshotInfo Snapshots::find(const std::string& name) {
 }
 
 SnapshotInfo Snapshots::save(const std::string& machine, const std::string& name) {
-  const auto of = machines_.find(machine);
+  static_cast<void>(machines_.find(machine));
   // One at a time: two at once must not become one more than may be.
   const std::scoped_lock lock{saving_};
   const auto there = list();
@@ -74,7 +91,7 @@ SnapshotInfo Snapshots::save(const std::string& machine, const std::string& name
         ErrorCode::InvalidState,
         fmt::format("there are {} snapshots, and no more may be; remove one with delete_snapshot", there.size())};
   }
-  of->save(stored_name(name));
+  machines_.save(machine, stored_name(name), fmt::format("save_snapshot '{}'", name));
   return find(name);
 }
 
@@ -85,6 +102,7 @@ void Snapshots::remove(const std::string& name) {
 
 NamedMachine Snapshots::restore(const std::string& name, const std::string& machine, const std::stop_token& stop) {
   const auto snapshot = find(name);
+  refuse_beyond(policy_, snapshot);
   Wish wish;
   wish.name = machine;
   wish.snapshot = stored_name(name);
@@ -98,7 +116,7 @@ std::vector<NamedMachine> Snapshots::fork(const std::string& machine, const std:
   Wish wish;
   wish.snapshot = fmt::format("{}{}.{}", fork_prefix, ::getpid(), ++forks_);
   wish.network_device = of->info().network != NetworkMode::None;
-  of->save(wish.snapshot);
+  machines_.save(machine, wish.snapshot, "fork_machine");
   const Temporary temporary{backend_, wish.snapshot};
   std::vector<NamedMachine> made;
   try {

@@ -24,7 +24,8 @@ class Snapshots {
   SnapshotInfo save(const std::string& machine, const std::string& name);
   /// Error(NotFound).
   void remove(const std::string& name);
-  /// A machine as it was when it was saved. Error(NotFound).
+  /// A machine as it was when it was saved. Error(NotFound); Error(PermissionDenied) for one that is of an image or a
+  /// size that the policy does not allow.
   NamedMachine restore(const std::string& name, const std::string& machine, const std::stop_token& stop);
   /// Machines that go on from where `machine` is now, and it goes on too; all of them or none.
   std::vector<NamedMachine> fork(const std::string& machine, const std::vector<std::string>& names,

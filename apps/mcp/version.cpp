@@ -19,7 +19,7 @@ constexpr std::array known{
             .arguments_are_for_the_model = true,
             .errors_may_lack_id = true},
     Version{.name = "2025-06-18", .annotations = true, .structured = true},
-    Version{.name = "2025-03-26", .batches = true, .annotations = true},
+    Version{.name = "2025-03-26", .annotations = true},
     Version{.name = "2024-11-05"},
 };
 

@@ -10,8 +10,6 @@ struct Version {
   std::string_view name;
   /// There is no handshake: every request says which version it is of, and every result says what kind it is.
   bool stateless = false;
-  /// A line may hold an array of messages.
-  bool batches = false;
   /// Tools have annotations, and progress has a message.
   bool annotations = false;
   /// Tools have titles and a schema for their results, and results are structured.

@@ -36,9 +36,7 @@ void check_sent(const Json& message) {
   const auto line = to_line(message);
   require(line.find('\n') == std::string::npos, "a message is on one line");
   require(parse_json(line) == message || line.find("\xef\xbf\xbd") != std::string::npos, "what is sent can be read");
-  if (!message.is_array()) return require(is_message(message), "a message is one");
-  require(!message.empty(), "a batch has answers");
-  for (const auto& part : message) require(is_message(part), "a part of a batch is a message");
+  require(is_message(message), "a message is one");
 }
 
 /// A tool with an argument of each kind, which gives back what it was called with.
@@ -51,14 +49,14 @@ Toolbox tools() {
                                     {"flag", flag_schema("")},
                                     {"choice", choice},
                                     {"list", list_schema("", {{"type", "string"}})},
-                                    {"map", {{"type", "object"}, {"additionalProperties", {{"type", "string"}}}}}},
+                                    {"map", texts_schema("")}},
                                    {"text"});
   Tool echo{.name = "echo",
             .title = "Echo",
             .description = "Gives back its arguments.",
             .input = input,
             .output = input,
-            .manners = {},
+            .annotations = {},
             .run = [input](const Json& arguments, const CallContext& context) {
               check_against(input, arguments);
               refuse_nul(arguments, "text");

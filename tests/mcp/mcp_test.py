@@ -95,6 +95,31 @@ class Commands(unittest.TestCase):
             self.assertEqual(client.receive()["params"], {"progressToken": 5, "progress": 4, "message": "one\n"})
             client.notify("notifications/cancelled", {"requestId": request})
 
+    def test_a_silent_command_is_said_to_be_under_way(self) -> None:
+        with Client() as client:
+            request = client.request("tools/call", {"name": "run_command", "_meta": {"progressToken": "p"},
+                                                    "arguments": {"command": "read x < /dev/ttynone || sleep 1000"}})
+            told = [client.receive()["params"] for _ in range(2)]
+            self.assertIn("still under way", told[1]["message"])
+            self.assertLess(told[0]["progress"], told[1]["progress"])
+            client.notify("notifications/cancelled", {"requestId": request})
+
+    def test_a_command_that_a_snapshot_ends_says_so(self) -> None:
+        with Client() as client:
+            client.use("create_machine", name="m")
+            request = client.request("tools/call", {"name": "run_command", "_meta": {"progressToken": "p"},
+                                                    "arguments": {"machine": "m", "command": "echo up; sleep 1000"}})
+            self.assertEqual(client.receive()["params"]["message"], "up\n")
+            other = client.start("fork_machine", machine="m")
+            answers = {}
+            while set(answers) != {request, other}:
+                message = client.receive()
+                if "result" in message:
+                    answers[message["id"]] = message["result"]
+            self.assertTrue(answers[request]["isError"])
+            self.assertIn("ended by fork_machine", answers[request]["content"][0]["text"])
+            self.assertFalse(answers[other]["isError"])
+
 
 class Machines(unittest.TestCase):
     def test_a_machine_keeps_what_is_in_it(self) -> None:
@@ -216,6 +241,31 @@ class Files(unittest.TestCase):
         self.assertIn("1048576", self.client.failure("write_file", machine="m", path="/x", content="x" * 1048577))
         self.assertIn("no such folder", self.client.failure("list_directory", machine="m", path="/none"))
 
+    def test_a_write_that_fails_leaves_what_was_there(self) -> None:
+        run = lambda text: self.client.use("run_command", machine="m", command=text)["stdout"]  # noqa: E731
+        run("mkdir /small && mount -t tmpfs -o size=64k none /small && cd /small && printf old > f && chmod 640 f && "
+            "chown 7:8 f && ln -s f link && ln f hard && mkfifo pipe")
+        self.assertIn("space", self.client.failure("write_file", machine="m", path="/small/f", content="n" * 100_000))
+        self.assertIn("space", self.client.failure("write_file", machine="m", path="/small/f", content="n" * 100_000,
+                                                   append=True))
+        self.assertEqual(run("cat /small/f; ls -A /small"), "oldf\nhard\nlink\npipe\n")
+        self.client.use("write_file", machine="m", path="/small/link", content="new")
+        self.assertEqual(run("cd /small; cat f hard; readlink link; stat -c '%a %u:%g' f"), "newnewf\n640 7:8\n")
+        self.client.use("write_file", machine="m", path="/small/fresh", content="x")
+        self.assertEqual(run("stat -c %a /small/fresh"), "644\n")
+        run("umount /small")
+
+    def test_a_machine_whose_shell_lies_sends_no_more_than_was_asked_for(self) -> None:
+        with Client() as client:
+            client.use("create_machine", name="liar")
+            client.use("write_file", machine="liar", path="/tmp/sh", mode="0755", content=(
+                "#!/bin/busybox ash\necho 3 >&2\n"
+                "/bin/busybox dd if=/dev/zero bs=1048576 count=30 2>/dev/null | /bin/busybox tr '\\000' A\n"))
+            client.use("run_command", machine="liar", command="rm -f /bin/sh; cp /tmp/sh /bin/sh")
+            for tool, more in (("read_file", {"max_bytes": 16}), ("list_directory", {}), ("write_file", {"content": ""})):
+                self.assertIn("more than was asked for",
+                              client.failure(tool, machine="liar", path="/tmp/f", **more))
+
     def test_a_file_that_the_kernel_makes_up_is_read(self) -> None:
         self.assertIn("processor", self.client.use("read_file", machine="m", path="/proc/cpuinfo")["content"])
 
@@ -242,6 +292,10 @@ class Connection(unittest.TestCase):
             client.write(b"\x00\xff garbage\n{\n\n[[[[\n" + b"[" * 100_000 + b"\n")
             for _ in range(4):
                 self.assertEqual(client.receive()["error"]["code"], -32700)
+            client.write(b"[" + b"1," * 400_000 + b"1]\n")
+            self.assertEqual(client.receive()["error"]["code"], -32600)
+            status = Path(f"/proc/{client.process.pid}/status").read_text()
+            self.assertLess(int(status.partition("VmHWM:")[2].split()[0]), 100 << 10)
             client.write(b"x" * (9 << 20) + b"\n")
             self.assertEqual(client.receive()["error"]["code"], -32600)
             client.write(b'{"jsonrpc":"2.0","id":"a","method":"tools/call"}\n')

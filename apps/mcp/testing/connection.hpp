@@ -64,6 +64,12 @@ class Connection {
     if (result.value("isError", true)) throw std::runtime_error{"failed: " + to_line(result)};
     return result["structuredContent"];
   }
+  /// The text of the call's result; it must have succeeded.
+  std::string use_text(const std::string& tool, Json arguments = Json::object()) {
+    const auto result = call(tool, std::move(arguments));
+    if (result.value("isError", true)) throw std::runtime_error{"failed: " + to_line(result)};
+    return result["content"][0]["text"];
+  }
   /// The text of the call's failure.
   std::string failure(const std::string& tool, Json arguments = Json::object()) {
     const auto result = call(tool, std::move(arguments));

@@ -14,6 +14,9 @@ struct FakeBackend::World {
   struct Saved {
     std::string memory;
     bool network_device = false;
+    std::string image = "busybox";
+    unsigned cpus = 1;
+    unsigned memory_mib = 128;
   };
 
   std::mutex mutex;
@@ -37,6 +40,8 @@ bool is_snapshot_name(const std::string& name) {
   return name.size() <= 64 && name.find_first_of("/ \n") == std::string::npos;
 }
 
+constexpr std::string_view lying_shell = "lie";
+
 class FakeMachine final : public Machine {
  public:
   FakeMachine(std::shared_ptr<FakeBackend::World> world, VMConfig config, std::string memory)
@@ -48,12 +53,18 @@ class FakeMachine final : public Machine {
   ExecResult exec(ExecOptions options) override {
     std::unique_lock lock{world_->mutex};
     require_running();
-    const std::string_view line = options.argv.at(2);
+    // A script of the server's own, which begins with a line break: a machine whose shell does as it likes.
+    const std::string_view line = options.argv.at(2).starts_with('\n') ? lying_shell : options.argv.at(2);
     const auto word = line.substr(0, line.find(' '));
     const auto rest = std::string{line.substr(std::min(word.size() + 1, line.size()))};
     ExecResult result;
     if (word == "echo") return print(lock, options, rest + "\n");
     if (word == "get") return print(lock, options, memory_);
+    if (word == lying_shell) {
+      // Asked for the size first, as one of the server's own scripts is.
+      if (options.on_stderr) options.on_stderr("3\n");
+      return print(lock, options, std::string(50'000'000, 'A'));
+    }
     if (word == "flood") return print(lock, options, std::string(std::stoul(rest), 'x'));
     if (word == "set") {
       memory_ = rest;
@@ -62,10 +73,12 @@ class FakeMachine final : public Machine {
     } else if (word == "block") {
       ++world_->blocked;
       world_->changed.notify_all();
-      world_->changed.wait(lock, options.stop, [&] { return ended_; });
+      const auto saves = saves_;
+      world_->changed.wait(lock, options.stop, [&] { return ended_ || saves_ != saves; });
       --world_->blocked;
       world_->changed.notify_all();
       require_running();
+      if (saves_ != saves) throw Error{ErrorCode::Guest, "the connection to the guest is over"};
       result.cancelled = true;
     } else {
       result.exit_code = 127;
@@ -77,9 +90,13 @@ class FakeMachine final : public Machine {
     const std::scoped_lock lock{world_->mutex};
     require_running();
     if (!is_snapshot_name(snapshot)) throw Error{ErrorCode::InvalidArgument, "'" + snapshot + "' is no name"};
-    if (!world_->saved.try_emplace(snapshot, memory_, config_.network != NetworkMode::None).second) {
+    const FakeBackend::World::Saved saved{memory_, config_.network != NetworkMode::None, config_.image, config_.cpus,
+                                          config_.memory_mib};
+    if (!world_->saved.try_emplace(snapshot, saved).second) {
       throw Error{ErrorCode::AlreadyExists, "there is a snapshot named '" + snapshot + "'"};
     }
+    ++saves_;
+    world_->changed.notify_all();
   }
 
   [[nodiscard]] std::string console(std::size_t max_bytes) const override {
@@ -122,6 +139,8 @@ class FakeMachine final : public Machine {
   VMConfig config_;
   std::string memory_;
   bool ended_ = false;
+  /// Each ends what runs.
+  unsigned saves_ = 0;
 };
 
 }  // namespace
@@ -156,6 +175,9 @@ std::vector<SnapshotInfo> FakeBackend::snapshots() {
     SnapshotInfo info;
     info.name = name;
     info.network_device = saved.network_device;
+    info.image = saved.image;
+    info.cpus = saved.cpus;
+    info.memory_mib = saved.memory_mib;
     infos.push_back(std::move(info));
   }
   return infos;

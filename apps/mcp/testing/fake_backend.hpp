@@ -16,8 +16,10 @@ namespace fireclaw::mcp {
 /// has ended runs nothing. What a machine knows is one text, its memory, which snapshots keep. Safe from several
 /// threads.
 ///
+/// Its shell is a liar: whatever script it is to run, it answers with 50 MB.
+///
 /// Commands (shell lines): "echo TEXT", "set TEXT" (into memory), "get", "fail STATUS", "flood BYTES" (of 'x'), "block"
-/// (until it is stopped or its machine ends).
+/// (until it is stopped, its machine is saved or ends).
 class FakeBackend final : public Backend {
  public:
   FakeBackend();

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+
+#include "backend.hpp"
+
+namespace fireclaw::mcp {
+
+/// A machine whose commands say what has ended them, if that was one of the client's own calls. Owns the machine.
+/// Members may be called from several threads.
+class ExplainedMachine final : public Machine {
+ public:
+  explicit ExplainedMachine(std::unique_ptr<Machine> machine) : machine_{std::move(machine)} {}
+
+  /// Error(Cancelled) naming the call for a command that one of interrupt()'s has ended.
+  ExecResult exec(ExecOptions options) override;
+  void save(const std::string& snapshot) override { machine_->save(snapshot); }
+  [[nodiscard]] std::string console(std::size_t max_bytes) const override { return machine_->console(max_bytes); }
+  [[nodiscard]] VMInfo info() const override { return machine_->info(); }
+  void kill() override { machine_->kill(); }
+
+  /// Does what ends the commands that run; `call` names it: "save_snapshot 'x'".
+  void interrupt(const std::string& call, const std::function<void(Machine&)>& action);
+
+ private:
+  std::unique_ptr<Machine> machine_;
+  std::mutex mutex_;
+  unsigned interruptions_ = 0;
+  std::string call_;
+};
+
+}  // namespace fireclaw::mcp
