@@ -82,6 +82,45 @@ class Remembering(FolderTest):
             self.memory.save("x", topic="one more")
         self.memory.save("x", topic="t5")
 
+    def test_limits_are_met_exactly(self) -> None:
+        # The longest notes, and one character more.
+        self.memory.save("x" * 400)
+        with self.assertRaisesRegex(NotRemembered, "more than 400 characters needs a topic"):
+            self.memory.save("x" * 401)
+        self.memory.save("x" * LONGEST_NOTE, topic="long")
+        with self.assertRaisesRegex(NotRemembered, f"at most {LONGEST_NOTE} characters; this one has {LONGEST_NOTE + 1}"):
+            self.memory.save("x" * (LONGEST_NOTE + 1), topic="long")
+        # An index that a note fills to the last byte, and to the byte after it.
+        entry = len("- [2026-01-05] note\n")
+        for room, full in ((0, False), (-1, True)):
+            self.write("MEMORY.md", "y" * (INDEX_BYTES - entry - 1 - room) + "\n")
+            if full:
+                with self.assertRaisesRegex(NotRemembered, "MEMORY.md is full"):
+                    self.memory.save("note")
+            else:
+                self.memory.save("note")
+                self.assertEqual(os.path.getsize(self.path("MEMORY.md")), INDEX_BYTES)
+                self.assertTrue(self.memory.index().endswith("note"))
+        # A topic, likewise.
+        entry = len("\n## 2026-01-05\nnote\n")
+        for room, full in ((0, False), (-1, True)):
+            self.write("MEMORY.md", "[t](memory/full.md)\n")
+            self.write("memory/full.md", "y" * (TOPIC_BYTES - entry - 1 - room) + "\n")
+            if full:
+                with self.assertRaisesRegex(NotRemembered, "topic 'full' is full"):
+                    self.memory.save("note", topic="full")
+            else:
+                self.memory.save("note", topic="full")
+                self.assertEqual(os.path.getsize(self.path("memory/full.md")), TOPIC_BYTES)
+                self.assertIn("full.md", self.memory.search("note"))
+
+    def test_the_last_topic_that_there_is_room_for_is_saved(self) -> None:
+        for number in range(TOPICS - 1):
+            self.write(f"memory/t{number}.md", "x\n")
+        self.memory.save("x", topic="the last")
+        with self.assertRaisesRegex(NotRemembered, "topics already"):
+            self.memory.save("x", topic="one more")
+
     def test_an_index_made_by_hand_is_loaded_up_to_its_limits(self) -> None:
         self.write("MEMORY.md", "\n".join(f"line {number}" for number in range(1000)))
         self.assertEqual(len(self.memory.index().split("\n")), INDEX_LINES)
