@@ -171,7 +171,7 @@ class Reader:
         index = piece.get("index") if piece.get("index") is not None else function.get("index")
         arguments = function.get("arguments", function.get("parameters"))
         number = index if isinstance(index, int) and not isinstance(index, bool) else None
-        call = self._call_for(number, identity, name, another, bool(arguments))
+        call = self._call_for(number, identity, name, another, bool(arguments) or isinstance(arguments, dict))
         call.id = call.id or identity
         if name and not call.name.endswith(name):
             # A few servers send even the name in pieces.
@@ -180,12 +180,11 @@ class Reader:
             self._size += len(arguments)
             if isinstance(call.arguments, str):
                 call.arguments += arguments
-        elif arguments:
+        elif arguments or (isinstance(arguments, dict) and not call.arguments):
             self._size += len(str(arguments))
             call.arguments = arguments
 
-    def _call_for(self, index: Optional[int], identity: str, name: str, another: bool,
-                  filled: bool) -> _Call:
+    def _call_for(self, index: Optional[int], identity: str, name: str, another: bool, filled: bool) -> _Call:
         """The call that a piece belongs to: that of its index or id. A new id begins another call under an old index,
         and so does a name once the arguments before it are complete: some servers number every call 0, or none."""
         call: Optional[_Call] = None
@@ -197,7 +196,7 @@ class Reader:
             call = self._calls[-1]
         if call is not None and identity and call.id and call.id != identity:
             call = None
-        elif call is not None and name and call.name and not (identity and identity == call.id):
+        elif call is not None and name and call.name:
             # A name that is sent with every piece, or in pieces, begins nothing.
             other = name != call.name and (not self._known or call.name in self._known)
             if (call.complete() and (filled or other)) or (not call.arguments and other):
@@ -237,7 +236,7 @@ class Reader:
         if not name:
             raise LlmError("the LLM server sent a tool call without a name")
         arguments, broken = read_arguments(raw)
-        if broken and last and self._truncated:
+        if last and self._truncated and (broken or raw == ""):
             broken = CALL_CUT
         # Ids of our own: servers give none, or such as their own templates refuse when they come back.
         return ToolCall(name, arguments, new_id(), broken)

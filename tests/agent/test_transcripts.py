@@ -62,6 +62,9 @@ class Server:
                 self.requests.append(json.loads(reader.read(length)))
                 try:
                     sock.sendall(self._framed(self.replies[min(len(self.requests), len(self.replies)) - 1]))
+                    if self.framing == "open":
+                        # Says nothing more, and waits until the client goes.
+                        sock.recv(1)
                 except OSError:
                     pass
 
@@ -204,6 +207,16 @@ class OverASocket(Playing):
             self.play(row, self.server.url, times=2)
             first, second = (len(json.dumps(request["messages"])) for request in self.server.requests)
             self.assertLess(second, first * 2 // 3, api)
+
+    def test_what_is_complete_does_not_wait_for_an_end_that_never_comes(self) -> None:
+        self.server.framing = "open"
+        for reply in (transcripts.stream("hello", done=False), Reply(transcripts.whole("hello").body + b"\n", transcripts.JSON)):
+            self.server.replies = [reply]
+            self.server.requests.clear()
+            with mock.patch("bot.transport._LINGER_S", 0.1):
+                began = time.monotonic()
+                self.check(transcripts.row("open", reply), self.play(transcripts.row("open", reply), self.server.url), self.server.requests)
+                self.assertLess(time.monotonic() - began, 4.0)
 
     def test_every_habit_is_there_once(self) -> None:
         habits = [row.habit for row in transcripts.ROWS]
