@@ -177,7 +177,7 @@ class Agent:
         elif isinstance(event, NickChanged):
             log.info("now known as %s", event.nick)
         elif isinstance(event, Closing):
-            # Who is behind a nick now has to be asked anew after a reconnect.
+            # Who is behind a nick now has to be asked again after a reconnect.
             self._book.forget_all()
             self._held.clear()
         elif isinstance(event, Trouble):
@@ -192,7 +192,7 @@ class Agent:
         self._last_error = reason
 
     def _on_refused(self, event: Refused) -> None:
-        """Whoever waits for it is told in private; the operator sees it in the status."""
+        """Who waits for it is told in private; the operator sees it in the status."""
         place = one_line(event.target, 64)
         self._note_trouble(f"cannot {'join' if event.joining else 'speak in'} {place}: {event.reason}")
         if event.joining:
@@ -286,7 +286,7 @@ class Agent:
         self.status.changed()
 
     def _briefly(self, event: Text, text: str, kind: str = "") -> None:
-        """A few words that no model made; those of a kind not again and again. None for who takes each for a question."""
+        """A few words of our own; those of a kind not again and again. A program that takes each for a question gets nothing."""
         key = _key(event)
         if self._guard.loops(key, event.nick, event.text, event.private, self.link.now()):
             log.info("not answering %s in %s: %s", event.nick, event.target, Verdict.LOOP.value)
@@ -344,7 +344,7 @@ class Agent:
 
     def _on_invited(self, event: Invited) -> None:
         session = self.link.session
-        # Where we mean to be we go, whoever lets us in.
+        # A channel of our own is joined, no matter who lets us in.
         home = self._is_home(event.channel)
         policy = self.config.invites_from()
         allowed = home or policy == "anyone" or (policy == "operators" and self._is_operator(event.source))
@@ -448,7 +448,7 @@ class Agent:
 
     def become(self, config: Config) -> None:
         """This process is a copy of another agent's, made while that one was talking, and is told who it is: it comes to
-        IRC anew, under its own name. It knows what was said so far; what was asked is the other one's to answer, and so
+        IRC again, under its own name. It knows what was said so far; what was asked is the other one's to answer, and so
         is what was still to be said."""
         other, self.config = self.config.name, config
         self._rng.seed(os.urandom(32))

@@ -139,7 +139,7 @@ class Reader:
             self._take_call(piece, number > 0 or self._whole)
 
     def _take_content(self, content: object) -> None:
-        """Text, or a list of parts of which some may be thoughts."""
+        """Text, or a list of parts. Some of them can be thoughts."""
         if content is None:
             return
         if isinstance(content, str):
@@ -159,7 +159,7 @@ class Reader:
             self._size += len(text)
 
     def _take_call(self, piece: Any, another: bool) -> None:
-        """`another`: the piece stands beside others in one list, so that it is no continuation of the one before."""
+        """`another`: the piece stands beside others in one list, so that it does not continue the one before."""
         function = piece.get("function") if isinstance(piece, dict) else None
         if isinstance(piece, dict) and function is None and ("name" in piece or "arguments" in piece):
             function = piece
@@ -238,7 +238,7 @@ class Reader:
         arguments, broken = read_arguments(raw)
         if last and self._truncated and (broken or raw == ""):
             broken = CALL_CUT
-        # Ids of our own: servers give none, or such as their own templates refuse when they come back.
+        # Our own ids: servers give none, or such as their own templates refuse when they come back.
         return ToolCall(name, arguments, new_id(), broken)
 
 

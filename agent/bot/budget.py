@@ -109,5 +109,5 @@ def fit(messages: List[Said], question: int, room: int) -> List[Said]:
             shorter = _shortened(kept[index], max(_STUB, len(kept[index].content.encode("utf-8", "replace")) - excess - 60))
             excess -= _size(kept[index]) - _size(shorter)
             kept[index] = shorter
-    # What is left may begin with an answer, or never have taken turns.
+    # What is left can begin with an answer, or hold two of one role in a row.
     return alternating(kept[:1] + kept[first:])

@@ -152,7 +152,7 @@ class Config:
         return self.channels[0].split(" ")[0] if self.channels else ""
 
     def may_use_tools(self) -> Tuple[str, ...]:
-        """The masks of those whose questions may use tools; none: everyone's."""
+        """The masks of those whose questions can use tools; without any: everyone's."""
         return self.operators if self.tools.allow is None else self.tools.allow
 
     def invites_from(self) -> str:

@@ -66,7 +66,7 @@ class Conversation:
         last = messages.pop()
         messages.append(Said("user", f"{last.content}\nAnswer {question.nick}'s last line."))
         # What was asked while an answer was on its way was answered after it, so two answers can stand side by side; and
-        # a conversation that starts in the middle may start with an answer.
+        # a conversation that starts in the middle can start with an answer.
         return alternating(messages)
 
 

@@ -36,7 +36,7 @@ class Answer:
 
     content: str
     calls: Tuple[ToolCall, ...] = ()
-    # The model stopped because it may not say more, not because it was done.
+    # The model stopped because it cannot say more, not because it was done.
     truncated: bool = False
     thought: str = ""
     # The field that the server sent the thought in; empty if it stood in the content.

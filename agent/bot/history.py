@@ -1,7 +1,7 @@
 """Which lines of a server are old: said before we came, and said again by a channel's history or a bouncer.
 
-Servers mark them in several ways, none of which all of them know: by a batch, by the time of each line, by a word before
-and after. An old line is nothing to answer.
+Servers mark them in several ways: by a batch, by the time of each line, by words before and after. No server knows all of
+them. An old line is not answered.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _PLAY_ENDS = re.compile(r"playback (?:is )?(?:complete|finished|over|done)|end o
 
 
 def read_time(tag: str) -> Optional[float]:
-    """The time in a tag as seconds since 1970; None for what is no time."""
+    """The time in a tag as seconds since 1970; None for anything else."""
     found = _TIME.fullmatch(tag)
     if found is None:
         return None

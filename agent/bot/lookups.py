@@ -20,7 +20,7 @@ class Lookups:
         self._open: Dict[str, Tuple[float, PeerInfo]] = {}
 
     def ask(self, nick: str, now: float) -> None:
-        """Asks, unless that is under way. Whatever the server says, the look-up is over after five seconds."""
+        """Asks, unless that is under way. The look-up is over after five seconds, with or without an answer."""
         key = self._fold(nick)
         if key not in self._open:
             self._open[key] = (now + _LONGEST_S, PeerInfo(nick, found=False, bot=False, realname=""))

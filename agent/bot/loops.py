@@ -1,4 +1,4 @@
-"""Finds out who is a program although nothing says so: it answers whatever we say, at once, always, or with the same words.
+"""Finds out who is a program although nothing says so: it answers all that we say, at once, always, or with the same words.
 
 Two programs that always answer would talk until somebody notices. People pause, talk to others, and change their words.
 """

@@ -91,7 +91,7 @@ class Guard:
         self._config = config
 
     def human_spoke(self, conversation: str, nick: str = "") -> None:
-        """Somebody who is not known as a bot said something; one who was found in a loop is none of those."""
+        """Somebody who is not known as a bot said something; one who was found in a loop does not count."""
         if not self._loops.stopped(conversation, fold(nick)):
             self._turns.pop(conversation, None)
 

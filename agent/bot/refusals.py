@@ -1,4 +1,4 @@
-"""What servers say when there is no answer, in whichever shape, and what they mean by it."""
+"""What servers say when there is no answer, in any shape, and what they mean by it."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def read_refusal(status: int, value: object) -> Refusal:
 
 
 def refusal_of_body(status: int, body: str) -> Refusal:
-    """The same of an answer's whole body, which may be an event, JSON or plain text; a page of HTML says nothing."""
+    """The same of an answer's whole body: an event, JSON or plain text. A page of HTML says nothing."""
     text = body.strip().lstrip("\ufeff")
     if text.startswith("<"):
         return Refusal(Kind.BUSY if status in (429, 503) else Kind.OTHER, "")

@@ -38,7 +38,7 @@ def one_line(text: str, limit: int = 200) -> str:
 
 
 # What Unicode's rules on grapheme clusters (annex 29) need beyond the categories that Python knows. First, what joins
-# the character before it although it is no mark: joiners, tones of skin, half-width sound marks, tags, two vowels.
+# the character before it without being a mark: joiners, tones of skin, half-width sound marks, tags, two vowels.
 _EXTENDING = ((0x0E33, 0x0E33), (0x0EB3, 0x0EB3), (0x200C, 0x200D), (0xFF9E, 0xFF9F), (0x1F3FB, 0x1F3FF), (0xE0020, 0xE007F))
 # What the character after it joins.
 _PREPENDED = ((0x0600, 0x0605), (0x06DD, 0x06DD), (0x070F, 0x070F), (0x0890, 0x0891), (0x08E2, 0x08E2), (0x0D4E, 0x0D4E),

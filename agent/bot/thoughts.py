@@ -1,7 +1,7 @@
 """A model's thoughts, told apart from its answer where the server left both in one text.
 
 A thought stands at the beginning, between brackets that every family of models writes differently; or the template
-opened it and only its end is in the text. A bracket anywhere else is part of an answer, which may be about brackets.
+opened it and only its end is in the text. A bracket anywhere else is part of an answer: it can be about brackets.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def split_thoughts(text: str) -> Tuple[str, str]:
 
 
 def _end_without_beginning(text: str) -> "Tuple[int, int] | None":
-    """Where the end of a thought stands that the template opened. In code, or as a word of a sentence, it is none."""
+    """Where the end of a thought stands that the template opened. None in code, or where it is a word of a sentence."""
     end = _ENDS.search(text)
     if end is None or _STARTS.search(text, 0, end.start()) is not None or _in_code(text, end.start()):
         return None

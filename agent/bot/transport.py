@@ -21,7 +21,7 @@ from .text import one_line
 
 _CHUNK = 65536
 _LONGEST_ERROR_BODY = 65536
-# How long to wait for what may follow an answer that is complete.
+# How long to wait for what can follow an answer that is complete.
 _LINGER_S = 2.0
 
 CUT_OFF = "the LLM server cut its answer off; try again"

@@ -17,7 +17,7 @@ Known = Mapping[str, Mapping[str, str]]
 
 @dataclass(frozen=True)
 class Written:
-    """One call: its name, and its arguments as they stood there (an object, or text that is none)."""
+    """One call: its name, and its arguments as they stood there (an object, or text)."""
 
     name: str
     arguments: Any
@@ -153,7 +153,7 @@ class _Reader:
         kinds = self._known.get(called, {})
         given = {name: _plain(value, kinds.get(name, "")) for name, value in _PARAMETER.findall(body)}
         self._at = end.end() if end else len(self._text)
-        # What has lost its end may have lost more; what is no object is told to the model.
+        # What has lost its end can have lost more; the model is told of what is not an object.
         arguments: Any = given if given and end else body.strip() if not given else body
         return [Written(called, arguments)]
 

@@ -260,7 +260,7 @@ class Refusing(AgentTest):
 
 class Loops(AgentTest):
     def talk(self, client: FakeClient, line: str, pause: float = 0.0) -> int:
-        """A program that nobody knows as one answers whatever it is told; how often it was answered."""
+        """A program that nobody knows as one answers everything it is told; how often it was answered."""
         answered = 0
         for turn in range(30):
             client.send(f":eliza!e@h PRIVMSG #agents :worker: {line.format(turn=turn)}")
@@ -278,7 +278,7 @@ class Loops(AgentTest):
         client = self.online(limits={"turns_per_minute": 100})
         self.assertLessEqual(self.talk(client, "tell me more about {turn} words"), 5)
         # Nothing more is said to it, while people are answered.
-        client.send(":eliza!e@h PRIVMSG #agents :worker: go on")
+        client.send(":eliza!e@h PRIVMSG #agents :worker: and then?")
         client.sync()
         self.ask(client, "hi", "PRIVMSG #agents :alice: Hello!")
         self.assertEqual(sum("as a program would" in line for line in client.received), 1)
@@ -395,7 +395,7 @@ class Channels(AgentTest):
         client.sync()
         self.assertNotIn("JOIN ##lab", client.received)
 
-    def test_home_is_gone_to_whoever_lets_it_in(self) -> None:
+    def test_a_channel_of_its_own_is_joined_no_matter_who_lets_it_in(self) -> None:
         self.start(invite_policy="nobody")
         client = self.irc.accept()
         client.welcome()

@@ -58,7 +58,7 @@ class Answering(LlmTest):
         text = "Hello wörld, 漢字 and 😀 in many pieces. " * 5
         self.both(lambda api: self.assertEqual(self.ask({"content": text}, api), Answer(text.strip())))
 
-    def test_thoughts_at_the_beginning_or_in_a_field_of_their_own_are_no_answer(self) -> None:
+    def test_thoughts_at_the_beginning_or_in_their_own_field_are_not_said(self) -> None:
         reply = {"thinking": "hmm, let me see", "content": "<think>first I\nthought</think>The answer <Think>no wait</THINK>is 4."}
         self.both(lambda api: self.assertEqual(self.ask(reply, api).content, "The answer <Think>no wait</THINK>is 4."))
 
@@ -352,7 +352,7 @@ class Thinking(unittest.TestCase):
             self.check(text, "Tea!", "So the user wants tea.")
 
     def test_a_tag_in_an_answer_erases_nothing(self) -> None:
-        for text in ("Close it with </think> and go on.", "In HTML `</think>` is no tag.", "Write it:\n```\n<p>\n</think>\n```\nDone.",
+        for text in ("Close it with </think> and continue.", "In HTML `</think>` is not a tag.", "Write it:\n```\n<p>\n</think>\n```\nDone.",
                      'It is called "</think>".', "The answer <think>no wait</think> is 4.", "First.\n<think>second</think>\nThird."):
             self.check(text, text, "")
 

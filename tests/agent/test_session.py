@@ -208,7 +208,7 @@ class Sasl(SessionTest):
         self.assertEqual(self.session.closing, "")
 
 
-    def test_the_negotiation_ends_once_after_a_login_whatever_else_is_granted(self) -> None:
+    def test_the_negotiation_ends_once_after_a_login_and_all_else_that_is_granted(self) -> None:
         self.login(caps="sasl=PLAIN batch")
         self.assertEqual(self.server(":s CAP * ACK :batch", ":s CAP * ACK :sasl"), ["AUTHENTICATE PLAIN"])
         self.assertEqual(self.server("AUTHENTICATE +", ":s 903 * :ok")[-1:], ["CAP END"])
@@ -670,7 +670,7 @@ class Watching(SessionTest):
             self.assertEqual((self.session.flooded, self.session.unwelcome), (flooded, unwelcome), reason)
             self.assertIn(reason, self.session.closing)
 
-    def test_a_kill_by_a_person_is_a_ban_and_a_collision_is_none(self) -> None:
+    def test_a_kill_by_a_person_is_a_ban_and_a_collision_is_not(self) -> None:
         for reason, unwelcome in (("op (no bots here)", True), ("irc.test (Nick collision)", False), ("irc.test (Nickname collision (new))", False),
                                   ("services. (GHOST command used by bob)", False), ("NickServ (Nickname regained by services)", False),
                                   ("", True)):

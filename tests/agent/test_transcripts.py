@@ -146,7 +146,7 @@ class Playing(FolderTest):
             self.check_request(row, request)
 
     def check_request(self, row: Row, request: Dict[str, Any]) -> None:
-        """What every request must be, whatever the server."""
+        """What every request must be, for every server."""
         messages = request["messages"]
         roles = [message["role"] for message in messages if message["role"] != "system"]
         self.assertEqual(roles[0], "user", row.habit)
@@ -316,7 +316,7 @@ class Hostile(unittest.TestCase):
                 whole = json.dumps({"message": {"content": content}, "done": True}).encode()
                 began = time.thread_time()
                 self.read(whole)
-                # Of the processor's time, so that a busy machine is no fault.
+                # Of the processor's time, so that a busy machine does not fail the test.
                 self.assertLess(time.thread_time() - began, 3.0, content[:40])
 
     def test_a_limit_holds_for_calls_and_their_arguments_in_both_protocols(self) -> None:
