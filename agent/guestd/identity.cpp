@@ -95,13 +95,35 @@ wire::Done renew_boot_id() {
   return {};
 }
 
+/// Whether a line of /etc/hosts gives "localhost" the address 127.0.0.1.
+bool names_localhost(std::string_view line) {
+  line = line.substr(0, line.find('#'));
+  bool address = false;
+  for (bool first = true; !line.empty();) {
+    const std::size_t begin = line.find_first_not_of(" \t\r");
+    if (begin == std::string_view::npos) break;
+    line.remove_prefix(begin);
+    const std::string_view word = line.substr(0, line.find_first_of(" \t\r"));
+    line.remove_prefix(word.size());
+    if (first) address = word == "127.0.0.1";
+    if (!first && address && word == "localhost") return true;
+    first = false;
+  }
+  return false;
+}
+
 wire::Done write_hosts(const std::string& hostname) {
   std::string old;
   read_file("/etc/hosts", old);
-  if (old.empty()) old = "127.0.0.1 localhost\n::1 localhost\n";
   std::string hosts;
-  for (const std::string_view line : split(old, '\n'))
-    if (line.find(hosts_mark) == std::string_view::npos) hosts += cat({line, "\n"});
+  bool has_localhost = false;
+  for (const std::string_view line : split(old, '\n')) {
+    if (line.find(hosts_mark) != std::string_view::npos) continue;
+    has_localhost = has_localhost || names_localhost(line);
+    hosts += cat({line, "\n"});
+  }
+  // Servers bind to it, also in images whose file says nothing of it.
+  if (!has_localhost) hosts = cat({"127.0.0.1 localhost\n::1 localhost\n", hosts});
   hosts += cat({"127.0.1.1 ", hostname, " ", hosts_mark, "\n"});
   return replace_file("/etc/hosts", hosts);
 }

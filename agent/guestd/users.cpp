@@ -56,6 +56,19 @@ void find_groups(std::string_view group, User& user) {
   }
 }
 
+/// The group that is meant by a number, which needs no entry, or by a name.
+bool find_group(std::string_view wanted, std::string_view group, gid_t& gid) {
+  unsigned long number = 0;
+  bool found = parse_number(wanted, max_id, number);
+  for (const std::string_view line : split(group, '\n')) {
+    if (found) break;
+    const std::vector<std::string_view> entry = fields(line);
+    found = entry.size() >= 3 && !wanted.empty() && entry[0] == wanted && parse_number(entry[2], max_id, number);
+  }
+  if (found) gid = static_cast<gid_t>(number);
+  return found;
+}
+
 }  // namespace
 
 bool find_user(std::string_view wanted, std::string_view passwd, std::string_view group, User& user,
@@ -63,42 +76,32 @@ bool find_user(std::string_view wanted, std::string_view passwd, std::string_vie
   user = {};
   if (wanted.empty()) wanted = "0";
   const std::size_t colon = wanted.find(':');
-  const std::string_view uid_text = wanted.substr(0, colon);
+  const std::string_view name = wanted.substr(0, colon);
   unsigned long uid = 0;
-  if (parse_number(uid_text, max_id, uid)) {
-    unsigned long gid = 0;
-    const bool has_gid = colon != std::string_view::npos;
-    if (has_gid && !parse_number(wanted.substr(colon + 1), max_id, gid)) {
-      problem = cat({"'", wanted, "' is no user: after the colon comes a group number"});
-      return false;
-    }
-    const bool known = find_entry(passwd, user, [&](const std::vector<std::string_view>& entry) {
-      unsigned long entry_uid = 0;
-      return parse_number(entry[2], max_id, entry_uid) && entry_uid == uid;
-    });
-    if (!known) {
-      user.uid = static_cast<uid_t>(uid);
-      user.gid = static_cast<gid_t>(uid == 0 ? 0 : uid);
-      if (uid == 0) user.name = "root";
-      user.home = uid == 0 ? "/root" : "/";
-    }
-    if (has_gid) {
-      user.gid = static_cast<gid_t>(gid);
-      user.groups = {user.gid};
-      return true;
-    }
+  const bool by_number = parse_number(name, max_id, uid);
+  const bool known = find_entry(passwd, user, [&](const std::vector<std::string_view>& entry) {
+    unsigned long entry_uid = 0;
+    return by_number ? parse_number(entry[2], max_id, entry_uid) && entry_uid == uid : entry[0] == name;
+  });
+  if (!known && !by_number) {
+    problem = cat({"there is no user '", name, "' in the guest's /etc/passwd"});
+    return false;
+  }
+  if (!known) {
+    // Group 0, as Docker and runc have it: images made for any user number rely on that.
+    user.uid = static_cast<uid_t>(uid);
+    if (uid == 0) user.name = "root";
+    user.home = uid == 0 ? "/root" : "/";
+  }
+  if (colon == std::string_view::npos) {
     find_groups(group, user);
     return true;
   }
-  if (colon != std::string_view::npos) {
-    problem = cat({"'", wanted, "' is no user: name one as in /etc/passwd, or by numbers as uid:gid"});
+  if (!find_group(wanted.substr(colon + 1), group, user.gid)) {
+    problem = cat({"there is no group '", wanted.substr(colon + 1), "' in the guest's /etc/group"});
     return false;
   }
-  if (!find_entry(passwd, user, [&](const std::vector<std::string_view>& entry) { return entry[0] == wanted; })) {
-    problem = cat({"there is no user '", wanted, "' in the guest's /etc/passwd"});
-    return false;
-  }
-  find_groups(group, user);
+  user.groups = {user.gid};
   return true;
 }
 

@@ -17,8 +17,9 @@ struct User {
   std::string home;
 };
 
-/// Finds `wanted` (a name, "uid" or "uid:gid"; empty: root) in the texts of /etc/passwd and /etc/group. Numeric ids
-/// need no entry. False, with `problem` saying why, if there is no such user.
+/// Finds `wanted` in the texts of /etc/passwd and /etc/group: USER or USER:GROUP, each a name or a number; empty: root.
+/// Numbers need no entry; a user number without one is in group 0. A group that is named is the only one. False, with
+/// `problem` saying why, if there is no such user or group.
 bool find_user(std::string_view wanted, std::string_view passwd, std::string_view group, User& user,
                std::string& problem);
 

@@ -51,16 +51,23 @@ TEST_CASE("a user is found by number, also when the number has no entry") {
   const Found unknown = find("4000");
   REQUIRE(unknown.found);
   CHECK(unknown.user.name.empty());
-  CHECK(unknown.user.gid == 4000);
+  CHECK(unknown.user.gid == 0);
+  CHECK(unknown.user.groups == std::vector<gid_t>{0});
   CHECK(unknown.user.home == "/");
 }
 
-TEST_CASE("a group number given is the only group") {
-  const Found agent = find("1000:6");
-  REQUIRE(agent.found);
-  CHECK(agent.user.name == "agent");
-  CHECK(agent.user.gid == 6);
-  CHECK(agent.user.groups == std::vector<gid_t>{6});
+TEST_CASE("a group given, by number or by name, is the only group") {
+  for (const char* wanted : {"1000:6", "1000:disk", "agent:6", "agent:disk"}) {
+    CAPTURE(wanted);
+    const Found agent = find(wanted);
+    REQUIRE(agent.found);
+    CHECK(agent.user.name == "agent");
+    CHECK(agent.user.uid == 1000);
+    CHECK(agent.user.home == "/home/agent");
+    CHECK(agent.user.gid == 6);
+    CHECK(agent.user.groups == std::vector<gid_t>{6});
+  }
+  CHECK(find("1000:4242").user.gid == 4242);
 }
 
 TEST_CASE("nobody named is root, also without any /etc/passwd") {
@@ -74,9 +81,10 @@ TEST_CASE("nobody named is root, also without any /etc/passwd") {
 
 TEST_CASE("who is not there is named") {
   CHECK(find("ghost").problem == "there is no user 'ghost' in the guest's /etc/passwd");
-  CHECK(find("agent:agent").problem ==
-        "'agent:agent' is no user: name one as in /etc/passwd, or by numbers as uid:gid");
-  CHECK(find("1000:disk").problem == "'1000:disk' is no user: after the colon comes a group number");
+  CHECK(find("ghost:disk").problem == "there is no user 'ghost' in the guest's /etc/passwd");
+  CHECK(find("agent:ghosts").problem == "there is no group 'ghosts' in the guest's /etc/group");
+  CHECK(find("agent:broken").problem == "there is no group 'broken' in the guest's /etc/group");
+  CHECK(find("1000:4294967295").problem == "there is no group '4294967295' in the guest's /etc/group");
   CHECK_FALSE(find("1000:").found);
   CHECK_FALSE(find(":").found);
   CHECK_FALSE(find("4294967295").found);

@@ -80,6 +80,12 @@ class OwnCommand(unittest.TestCase):
         given = fireclaw("run", "--net", "none", "--image", IMAGE, "--no-snapshot", 'echo "$WHO instead"')
         self.assertEqual((given.returncode, given.stdout), (0, "me instead\n"), given.stderr)
 
+    def test_user_folder_and_hosts_are_as_docker_has_them(self) -> None:
+        self.build({"User": "12345", "WorkingDir": "/app/not/there"})
+        own = fireclaw("run", "--net", "none", "--image", IMAGE, "--no-snapshot",
+                       'busybox id -u; busybox id -g; echo "$HOME"; busybox pwd; busybox grep -w localhost /etc/hosts')
+        self.assertEqual(own.stdout.splitlines()[:5], ["12345", "0", "/", "/app/not/there", "127.0.0.1 localhost"], own.stderr)
+
     def test_an_image_without_a_command_needs_one(self) -> None:
         self.build({"Env": ["WHO=me"]})
         for image in (IMAGE, "busybox"):

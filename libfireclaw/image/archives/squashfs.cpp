@@ -27,12 +27,15 @@ constexpr std::uint64_t uncompressed_up_to_bytes = std::uint64_t{16} << 20;
 /// MiB and takes 24 s.
 constexpr const char* compression_level = "6";
 
+/// What squashfs can hold: 32 bits without a sign. mksquashfs refuses earlier times, and wraps later ones around.
+constexpr TimeRange representable{0, std::numeric_limits<std::uint32_t>::max()};
+
 /// mksquashfs dates the image and its root folder today unless this says otherwise (it has an option for the root's
 /// date, but does not heed it when it reads a tar). Later dates are cut to this one, so it must be the latest.
 std::int64_t newest_file(const Tree& tree) {
   std::int64_t newest = 0;
   for (const auto& [path, node] : tree.nodes()) newest = std::max(newest, node->mtime);
-  return std::min<std::int64_t>(newest, std::numeric_limits<std::int32_t>::max());
+  return std::min(newest, representable.latest);
 }
 
 }  // namespace
@@ -88,7 +91,8 @@ void make_squashfs(const Tree& tree, const std::filesystem::path& target, const 
           },
           [&](std::uint64_t done) {
             if (progress) progress(done, total);
-          });
+          },
+          representable);
     } catch (...) {
       failure = std::current_exception();
     }

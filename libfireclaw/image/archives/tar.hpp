@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -28,10 +29,17 @@ std::vector<TarEntry> read_tar(const std::shared_ptr<const sys::Fd>& file, std::
 /// Unpacks all entries over what is in the tree. Sockets and unknown types are not in tars.
 void add_entries(Tree& tree, std::vector<TarEntry> entries);
 
+/// Modification times in seconds since 1970. Earlier and later ones are written as the nearest of these.
+struct TimeRange {
+  std::int64_t earliest = std::numeric_limits<std::int64_t>::min();
+  std::int64_t latest = std::numeric_limits<std::int64_t>::max();
+};
+
 /// Streams what is below the tree's root as a tar: ustar, with a pax header before what does not fit. The same tree
 /// gives the same bytes. Error(Io) if a host file changed its size meanwhile. `progress` is told of the content bytes
 /// written.
-void write_tar(const Tree& tree, const Sink& sink, const std::function<void(std::uint64_t done)>& progress = {});
+void write_tar(const Tree& tree, const Sink& sink, const std::function<void(std::uint64_t done)>& progress = {},
+               const TimeRange& times = {});
 
 /// Bytes of content in the tree, each hard-linked file counted once.
 std::uint64_t content_bytes(const Tree& tree);

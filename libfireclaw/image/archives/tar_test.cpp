@@ -124,6 +124,22 @@ TEST_CASE("a tar header is, byte for byte, what the format says") {
   CHECK(tar.substr(1024) == std::string(1024, '\0'));
 }
 
+TEST_CASE("times outside of a range are written as its nearest end") {
+  Tree tree;
+  Node early = file_node("e");
+  early.mtime = -86400;
+  tree.add("early", early);
+  Node late = file_node("l");
+  late.mtime = 5680281600;
+  tree.add("late", late);
+  std::string tar;
+  write_tar(
+      tree, [&](std::string_view piece) { tar += piece; }, {}, TimeRange{0, 4294967295});
+  const Tree back = from_tar(tar);
+  CHECK(back.find("early")->mtime == 0);
+  CHECK(back.find("late")->mtime == 4294967295);
+}
+
 TEST_CASE("tar itself reads what the writer wrote") {
   const sys::TempDir folder = image::testing::temp_dir();
   const std::string listing = image::testing::filter({"tar", "-tv", "--numeric-owner", "--xattrs", "--full-time"},

@@ -69,7 +69,8 @@ char type_flag(NodeType type) {
 
 class TarWriter {
  public:
-  TarWriter(const Sink& sink, const std::function<void(std::uint64_t)>& progress) : sink_{sink}, progress_{progress} {}
+  TarWriter(const Sink& sink, const std::function<void(std::uint64_t)>& progress, const TimeRange& times)
+      : sink_{sink}, progress_{progress}, times_{times} {}
 
   void add(const std::string& path, const std::shared_ptr<const Node>& node) {
     const auto [first, fresh] = first_names_.try_emplace(node.get(), path);
@@ -98,9 +99,10 @@ class TarWriter {
     if (!header.number(108, 8, node.uid)) pax += pax_record("uid", std::to_string(node.uid));
     if (!header.number(116, 8, node.gid)) pax += pax_record("gid", std::to_string(node.gid));
     if (!header.number(124, 12, size)) pax += pax_record("size", std::to_string(size));
-    if (node.mtime < 0 || !header.number(136, 12, static_cast<std::uint64_t>(node.mtime))) {
+    const std::int64_t mtime = std::clamp(node.mtime, times_.earliest, times_.latest);
+    if (mtime < 0 || !header.number(136, 12, static_cast<std::uint64_t>(mtime))) {
       header.number(136, 12, 0);
-      pax += pax_record("mtime", std::to_string(node.mtime));
+      pax += pax_record("mtime", std::to_string(mtime));
     }
     header.block[156] = hard_link ? '1' : type_flag(node.type);
     header.text(157, name_bytes, target);
@@ -172,6 +174,7 @@ class TarWriter {
 
   const Sink& sink_;
   const std::function<void(std::uint64_t)>& progress_;
+  const TimeRange times_;
   std::unordered_map<const Node*, std::string> first_names_;
   std::string buffer_ = std::string(std::size_t{256} << 10, '\0');
   std::uint64_t done_ = 0;
@@ -179,8 +182,9 @@ class TarWriter {
 
 }  // namespace
 
-void write_tar(const Tree& tree, const Sink& sink, const std::function<void(std::uint64_t done)>& progress) {
-  TarWriter writer{sink, progress};
+void write_tar(const Tree& tree, const Sink& sink, const std::function<void(std::uint64_t done)>& progress,
+               const TimeRange& times) {
+  TarWriter writer{sink, progress, times};
   for (const auto& [path, node] : tree.nodes()) {
     if (!path.empty()) writer.add(path, node);
   }

@@ -84,14 +84,33 @@ json::Value choose_tag(const json::Value& index, const fs::path& layout, const s
                                                      tag, tags.empty() ? "none with a name" : tags)};
 }
 
-/// Of an index of platforms, the one that runs here.
+/// Whether `platform`, a descriptor's or an image's configuration, names what runs here.
+bool is_here(const json::Value& platform) {
+  const auto os = platform.find("os");
+  const auto architecture = platform.find("architecture");
+  return os && os->as_string() == "linux" && architecture && architecture->as_string() == "amd64";
+}
+
+/// Of an index of platforms, the one that runs here. A descriptor need not name its platform: then it is what the
+/// image's configuration says.
 json::Value choose_platform(const json::Value& index, const fs::path& layout) {
-  for (const json::Value& descriptor : index.at("manifests").as_array()) {
+  const auto manifests = index.at("manifests").as_array();
+  for (const json::Value& descriptor : manifests) {
     const auto platform = descriptor.find("platform");
-    if (platform && platform->at("os").as_string() == "linux" && platform->at("architecture").as_string() == "amd64") {
-      return descriptor;
-    }
+    if (platform && is_here(*platform)) return descriptor;
   }
+  std::optional<json::Value> nested;
+  for (const json::Value& descriptor : manifests) {
+    if (descriptor.find("platform")) continue;
+    if (is_index(descriptor)) {
+      if (!nested) nested = descriptor;
+      continue;
+    }
+    const auto manifest = read_json_blob(layout, read_descriptor(descriptor));
+    const auto config = manifest.find("config");
+    if (config && is_here(read_json_blob(layout, read_descriptor(*config)))) return descriptor;
+  }
+  if (nested) return *nested;
   throw Error{ErrorCode::Unsupported, fmt::format("the image in '{}' is not there for linux/amd64", layout.string())};
 }
 
@@ -120,6 +139,7 @@ RunDefaults read_config(const json::Value& config, const fs::path& layout) {
     }
   }
   if (const auto cwd = run->find("WorkingDir")) defaults.cwd = cwd->as_string();
+  if (!defaults.cwd.empty() && defaults.cwd.front() != '/') defaults.cwd.insert(0, 1, '/');
   if (const auto user = run->find("User")) defaults.user = user->as_string();
   defaults.command = words(run->find("Entrypoint"));
   for (std::string& word : words(run->find("Cmd"))) defaults.command.push_back(std::move(word));
@@ -204,7 +224,11 @@ void apply_layer(Tree& tree, std::vector<TarEntry> entries) {
     if (name == opaque) {
       tree.clear(folder);
     } else if (name.substr(0, whiteout.size()) == whiteout) {
-      tree.remove(fmt::format("{}/{}", folder, name.substr(whiteout.size())));
+      const std::string_view hidden = name.substr(whiteout.size());
+      if (hidden.empty() || hidden == "." || hidden == "..") {
+        throw Error{ErrorCode::Corrupt, fmt::format("a layer has the whiteout '{}', which names no file", path)};
+      }
+      tree.remove(fmt::format("{}/{}", folder, hidden));
     } else {
       kept.push_back(std::move(entry));
     }
@@ -224,6 +248,8 @@ LoadedRoot read_oci(const Oci& source, const RootContext& context) {
     if (context.step) context.step(fmt::format("layer {} of {}", i + 1, image.layers.size()));
     apply_layer(root.tree, read_layer(layout, image.layers[i], i, context.tools));
   }
+  // A working directory that no layer brings is made, as Docker and runc do when a container starts.
+  if (!root.defaults.cwd.empty() && !root.tree.find(root.defaults.cwd)) root.tree.directory(root.defaults.cwd);
   return root;
 }
 

@@ -110,7 +110,7 @@ TEST_CASE("an image's layers and configuration are read from a layout") {
         "Env": ["PATH=/bin", "A=b=c"], "WorkingDir": "/srv", "User": "app:50",
         "Entrypoint": ["/entry"], "Cmd": ["--flag"], "Labels": {"x": "y"}}})"));
   const LoadedRoot root = read_oci(Oci{"oci:" + layout.path.string()}, layout.context);
-  CHECK(paths(root.tree) == Paths{"", "etc", "etc/second"});
+  CHECK(paths(root.tree) == Paths{"", "etc", "etc/second", "srv"});
   CHECK(root.defaults == RunDefaults{{{"PATH", "/bin"}, {"A", "b=c"}}, "/srv", "app:50", {"/entry", "--flag"}});
   CHECK(root.source.find("oci:" + layout.path.string() + "@sha256:") == 0);
 }
@@ -142,6 +142,45 @@ TEST_CASE("of several platforms linux/amd64 is taken, and another alone is not s
   const auto [code, text] = error_of([&] { read_oci_layout(layout.path, ""); });
   CHECK(code == ErrorCode::Unsupported);
   CHECK(text.find("linux/arm64") != std::string::npos);
+}
+
+TEST_CASE("an index without platforms gives the image whose configuration is for linux/amd64") {
+  Layout layout;
+  const std::string for_arm = layout.manifest({layer_with("arm")}, R"({"architecture": "arm64", "os": "linux"})");
+  const std::string for_amd = layout.manifest({layer_with("amd")}, plain_config);
+  layout.index(layout.descriptor("index.v1+json", fmt::format(R"({{"manifests": [{}, {}]}})", for_arm, for_amd)));
+  CHECK(paths(read_oci(Oci{"oci:" + layout.path.string()}, layout.context).tree) == Paths{"", "amd"});
+  layout.index(layout.descriptor("index.v1+json", fmt::format(R"({{"manifests": [{}]}})", for_arm)));
+  CHECK(error_of([&] { read_oci_layout(layout.path, ""); }).first == ErrorCode::Unsupported);
+}
+
+TEST_CASE("a working directory that no layer brings is made, also behind a link") {
+  Layout layout;
+  Tree layer = layer_with("srv/data/file");
+  layer.symlink("app", "srv");
+  const auto root_for = [&](std::string_view cwd) {
+    layout.index(layout.manifest({layer}, fmt::format(R"({{"architecture": "amd64", "os": "linux",
+        "config": {{"WorkingDir": "{}"}}}})",
+                                                      cwd)));
+    return read_oci(Oci{"oci:" + layout.path.string()}, layout.context);
+  };
+  const LoadedRoot made = root_for("/app/not/there");
+  REQUIRE(made.tree.find("srv/not/there"));
+  CHECK(made.tree.find("srv/not/there")->mode == 0755);
+  CHECK(made.tree.find("srv/not/there")->uid == 0);
+  CHECK(paths(root_for("/app/data").tree) == Paths{"", "app", "srv", "srv/data", "srv/data/file"});
+  CHECK(root_for("relative").defaults.cwd == "/relative");
+}
+
+TEST_CASE("a whiteout that names nothing is refused, and removes nothing") {
+  for (const char* name : {"a/.wh.", "a/.wh..", "a/.wh...", ".wh."}) {
+    CAPTURE(name);
+    Tree tree = layer_with("a/kept");
+    Tree upper;
+    upper.file(name, 0644, "");
+    CHECK(error_of([&] { apply_layer(tree, entries_of(upper)); }).first == ErrorCode::Corrupt);
+    CHECK(tree.find("a/kept"));
+  }
 }
 
 TEST_CASE("an index that leads to itself ends with an error") {
