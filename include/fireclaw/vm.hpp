@@ -151,7 +151,8 @@ class FIRECLAW_API Process {
   friend class VM;
 };
 
-/// A microVM. Move-only. Members may be called from several threads; commands run side by side.
+/// A microVM. Move-only. Members may be called from several threads; commands run side by side. In a process that was
+/// forked from the one that made it, members throw Error(InvalidState) and destruction leaves the machine alone.
 ///
 /// Destruction ends the machine (SIGKILL to its engine) unless it is detached. A machine that is not detached also
 /// ends when this process does, however that comes about.

@@ -89,6 +89,11 @@ Link::Link(sys::Fd stream, std::optional<sys::Fd> claim)
 Link::~Link() { close(); }
 
 void Link::close() {
+  if (!made_here_.holds()) {
+    // The thread is not here, and a lock can be held by one that is not here either.
+    if (thread_.joinable()) thread_.detach();
+    return;
+  }
   {
     const std::scoped_lock lock{mutex_};
     stopping_ = true;
@@ -113,6 +118,7 @@ void Link::fail(Error error) {
 }
 
 Link::ChannelPtr Link::open_channel(Type type, std::string_view payload, std::string_view what) {
+  made_here_.require("the session with the guest");
   // Under one lock: guestd expects new channels in the order of their numbers.
   const std::scoped_lock lock{mutex_};
   if (failure_) throw_failure();
@@ -127,6 +133,7 @@ Link::ChannelPtr Link::open_channel(Type type, std::string_view payload, std::st
 }
 
 void Link::forget(const ChannelPtr& channel) noexcept {
+  if (!made_here_.holds()) return;
   const std::scoped_lock lock{mutex_};
   channels_.erase(channel->id);
 }
@@ -138,6 +145,7 @@ void Link::append(Type type, std::uint32_t channel, std::string_view payload) {
 }
 
 void Link::abandon(const ChannelPtr& channel) noexcept {
+  if (!made_here_.holds()) return;
   const std::scoped_lock lock{mutex_};
   if (channels_.erase(channel->id) == 0 || failure_) return;
   try {
@@ -148,6 +156,7 @@ void Link::abandon(const ChannelPtr& channel) noexcept {
 }
 
 void Link::send(const ChannelPtr& channel, Type type, std::string_view payload) {
+  made_here_.require("the session with the guest");
   const std::scoped_lock lock{mutex_};
   if (failure_) throw_failure();
   if (wire::is_metered(type)) channel->allowance -= wire::cost(payload.size());
@@ -160,11 +169,13 @@ bool Link::is_over() {
 }
 
 std::size_t Link::allowance(const ChannelPtr& channel) {
+  made_here_.require("the session with the guest");
   const std::scoped_lock lock{mutex_};
   return channel->allowance;
 }
 
 std::deque<Link::Channel::Item> Link::take(const ChannelPtr& channel) {
+  made_here_.require("the session with the guest");
   channel->event.clear();
   const std::scoped_lock lock{mutex_};
   if (failure_) {
@@ -188,6 +199,7 @@ void Link::consumed(const ChannelPtr& channel, const Channel::Item& item) {
 }
 
 void Link::wait(const ChannelPtr& channel, Deadline deadline, const std::stop_token& stop, std::string_view what) {
+  made_here_.require("the session with the guest");
   sys::require_fd(channel->event.fd(), POLLIN, deadline, what, stop);
 }
 

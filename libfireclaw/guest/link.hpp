@@ -18,6 +18,7 @@
 #include "guest/frames.hpp"
 #include "guest/wire.hpp"
 #include "sys/fd.hpp"
+#include "sys/made_here.hpp"
 #include "sys/poll.hpp"
 
 namespace fireclaw::guest {
@@ -27,7 +28,8 @@ Error guest_error(int error, std::string message);
 
 /// The stream to guestd with its channels. Owns the stream and a thread that moves bytes: what arrives is sorted into
 /// the channels at once, so that no command waits for another's reader. Safe from any thread. Destruction closes the
-/// stream and ends the thread.
+/// stream and ends the thread. In a process that was forked from its owner it sends nothing, and its end changes
+/// nothing: the stream is the owner's.
 class Link {
  public:
   /// One command, copy or request. Everything in it belongs to the link and its lock, but `event`.
@@ -100,6 +102,7 @@ class Link {
   void append(wire::Type type, std::uint32_t channel, std::string_view payload);
   [[noreturn]] void throw_failure();
 
+  const sys::MadeHere made_here_;
   const sys::Fd stream_;
   const wire::Nonce nonce_;
   const wire::Seal seal_;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import shutil
 import signal
@@ -13,7 +14,7 @@ import time
 import unittest
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 import fireclaw
 from support import HOME, open_host, running, wait_until
@@ -241,6 +242,37 @@ class Machines(unittest.TestCase):
         pid = vm.info().engine_pid
         del vm
         self.assertTrue(wait_until(lambda: not running(pid)))
+
+    def test_a_forked_child_leaves_its_parents_machines_alone(self) -> None:
+        vm = fireclaw.VM.run(self.host, fireclaw.VMConfig(network="none"))
+        vm.exec("true")
+        pool = fireclaw.Pool.create(self.host, fireclaw.PoolConfig(machine=fireclaw.VMConfig(network="none"), size=1))
+        busy = threading.Thread(target=lambda: vm.exec("sleep 1"))
+        busy.start()
+
+        def inert(use: Callable[[], object]) -> bool:
+            try:
+                use()
+            except fireclaw.InvalidStateError as problem:
+                return "forked" in str(problem)
+            return False
+
+        def end_by_garbage() -> bool:
+            nonlocal vm, pool
+            del vm, pool
+            gc.collect()
+            return True
+
+        for body in (lambda: inert(lambda: vm.exec("true")), lambda: inert(vm.info), lambda: inert(vm.kill), lambda: inert(pool.ready),
+                     end_by_garbage):
+            pid = os.fork()
+            if pid == 0:
+                signal.alarm(20)
+                os._exit(0 if body() else 1)
+            self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 0)
+        busy.join()
+        self.assertEqual(vm.exec("echo alive").text, "alive\n")
+        pool.take(timeout=60).kill()
 
     def test_a_detached_machine_outlives_its_handle(self) -> None:
         with fireclaw.VM.run(self.host, fireclaw.VMConfig(detached=True)) as vm:

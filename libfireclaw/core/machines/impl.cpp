@@ -168,11 +168,26 @@ state::SnapshotKey VM::Impl::snapshot_key() const {
 }
 
 VM::Impl::~Impl() {
+  if (!made_here.holds()) {
+    abandon();
+    return;
+  }
   open_session.reset();
   const bool leave_running = config.detached && configured && (state == VMState::Running || state == VMState::Paused);
   if (leave_running) return;
   end_engine();
   remove_folder();
+}
+
+void VM::Impl::require_own_process() const { made_here.require(fmt::format("VM {}", record.id)); }
+
+void VM::Impl::abandon() noexcept {
+  // They have the owner's locks and descriptors, and threads that do not run here: kept until this process ends.
+  static_cast<void>(new auto{std::move(open_session)});
+  static_cast<void>(new auto{std::move(instance)});
+  static_cast<void>(new auto{std::move(network)});
+  static_cast<void>(new auto{std::move(disks)});
+  static_cast<void>(new auto{std::move(purpose)});
 }
 
 void VM::Impl::end_engine() noexcept {
@@ -235,6 +250,7 @@ void VM::Impl::restore_or_boot(const vmm::StartOptions& options) {
 }
 
 void VM::Impl::start() {
+  require_own_process();
   const std::scoped_lock lock{control};
   if (state != VMState::Created) {
     throw Error{ErrorCode::InvalidState, fmt::format("VM {} has been started already", record.id)};
@@ -322,6 +338,7 @@ std::shared_ptr<guest::Session> VM::Impl::open(Deadline deadline, const std::sto
 }
 
 std::shared_ptr<guest::Session> VM::Impl::session(Deadline deadline, const std::stop_token& stop) {
+  require_own_process();
   const std::scoped_lock lock{control};
   require_running();
   return open_now(deadline, stop);
@@ -369,6 +386,7 @@ void VM::Impl::catch_up() noexcept {
 }
 
 void VM::Impl::pause(Deadline deadline) {
+  require_own_process();
   const std::scoped_lock lock{control};
   if (state == VMState::Paused) return;
   require_running();
@@ -377,6 +395,7 @@ void VM::Impl::pause(Deadline deadline) {
 }
 
 void VM::Impl::resume(Deadline deadline) {
+  require_own_process();
   const std::scoped_lock lock{control};
   if (state == VMState::Running) return;
   if (state != VMState::Paused) require_running();
@@ -387,6 +406,7 @@ void VM::Impl::resume(Deadline deadline) {
 }
 
 guest::Process VM::Impl::start_command(ExecOptions options) {
+  require_own_process();
   core::apply_defaults(options, image.manifest.defaults);
   if (options.argv.empty()) options.argv = image.manifest.defaults.command;
   if (options.argv.empty()) {
@@ -421,6 +441,7 @@ guest::Process VM::Impl::open_with_command(ExecOptions options, Deadline deadlin
 }
 
 void VM::Impl::stop(std::chrono::milliseconds grace) {
+  require_own_process();
   const auto deadline = Deadline::after(std::chrono::nanoseconds{grace} + stop_margin);
   resume(deadline);
   try {
@@ -441,6 +462,7 @@ void VM::Impl::stop(std::chrono::milliseconds grace) {
 }
 
 void VM::Impl::kill() {
+  require_own_process();
   const std::scoped_lock lock{control};
   open_session.reset();
   end_engine();
@@ -450,6 +472,7 @@ void VM::Impl::kill() {
 std::chrono::nanoseconds VM::Impl::save_running(const vmm::SnapshotFiles& files,
                                                 const std::function<void()>& copy_disks, Deadline deadline,
                                                 const std::stop_token& stop) {
+  require_own_process();
   if (image.manifest.digest.empty()) {
     throw Error{ErrorCode::InvalidState,
                 fmt::format("image '{}' is gone or was built anew: VM {} cannot be saved", record.image, record.id)};
@@ -493,14 +516,14 @@ std::chrono::nanoseconds VM::Impl::save_running(const vmm::SnapshotFiles& files,
 }
 
 void VM::Impl::save(const vmm::SnapshotFiles& files, Deadline deadline) {
-  const auto current = session(deadline, {});
+  const auto current = session(deadline, config.stop);
   const std::scoped_lock lock{control};
   require_running();
   current->prepare_snapshot(deadline);
   open_session.reset();
   instance->pause(deadline);
   note_state(VMState::Paused);
-  instance->snapshot(files, deadline);
+  instance->snapshot(files, deadline, config.stop);
 }
 
 }  // namespace fireclaw

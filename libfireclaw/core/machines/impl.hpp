@@ -16,6 +16,7 @@
 #include "image/store/store.hpp"
 #include "state/runs.hpp"
 #include "state/snapshots.hpp"
+#include "sys/made_here.hpp"
 #include "vmm/driver.hpp"
 
 namespace fireclaw {
@@ -59,6 +60,10 @@ struct VM::Impl {
   /// Whether it has writable disks.
   [[nodiscard]] bool has_disks() const { return !record.workspace.empty() || record.scratch_mib != 0; }
 
+  /// Error(InvalidState) in a process that was forked from the one that made this.
+  void require_own_process() const;
+
+  const sys::MadeHere made_here;
   std::shared_ptr<Host::Impl> host;
   VMConfig config;
   image::Entry image;
@@ -81,6 +86,8 @@ struct VM::Impl {
   std::vector<Phase> phases;
 
  private:
+  /// In a forked process: keeps what only the owner may end.
+  void abandon() noexcept;
   void restore_or_boot(const vmm::StartOptions& options);
   void start_engine(const vmm::StartOptions& options);
   void boot(const vmm::StartOptions& options);

@@ -14,6 +14,7 @@
 #include "fireclaw/error.hpp"
 #include "fireclaw/host.hpp"
 #include "guest/session.hpp"
+#include "sys/made_here.hpp"
 
 namespace fireclaw {
 namespace {
@@ -72,6 +73,7 @@ struct Pool::Impl {
     return machine;
   }
 
+  const sys::MadeHere made_here;
   Host host;
   PoolConfig config;
   std::stop_source filler_stop;
@@ -85,8 +87,14 @@ struct Pool::Impl {
 
 Pool::Pool(std::unique_ptr<Impl> impl) : impl_{std::move(impl)} {}
 Pool::Pool(Pool&&) noexcept = default;
-Pool& Pool::operator=(Pool&&) noexcept = default;
-Pool::~Pool() = default;
+Pool& Pool::operator=(Pool&& other) noexcept {
+  Pool before{std::exchange(impl_, std::move(other.impl_))};
+  return *this;
+}
+Pool::~Pool() {
+  // In a process forked from the owner there is no thread to join, and waiting for it would never end.
+  if (impl_ && !impl_->made_here.holds()) static_cast<void>(impl_.release());
+}
 
 Pool Pool::create(const Host& host, PoolConfig config) {
   if (config.size < 1 || config.size > max_size) {
@@ -99,6 +107,7 @@ Pool Pool::create(const Host& host, PoolConfig config) {
 }
 
 VM Pool::take(std::chrono::milliseconds timeout, std::stop_token stop) {
+  impl_->made_here.require("the pool");
   std::unique_lock lock{impl_->mutex};
   if (impl_->machines.empty() && impl_->failure) {
     // Whoever wants a machine now is reason enough to try again.
@@ -119,6 +128,7 @@ VM Pool::take(std::chrono::milliseconds timeout, std::stop_token stop) {
 }
 
 std::size_t Pool::ready() const {
+  impl_->made_here.require("the pool");
   const std::scoped_lock lock{impl_->mutex};
   return impl_->machines.size();
 }

@@ -153,11 +153,13 @@ Snapshot VM::snapshot(const std::string& name) {
 }
 
 std::string VM::console_log(std::size_t max_bytes) const {
+  impl_->require_own_process();
   const std::scoped_lock lock{impl_->control};
   return impl_->instance ? impl_->instance->console_tail(max_bytes) : std::string{};
 }
 
 VMInfo VM::info() const {
+  impl_->require_own_process();
   const std::scoped_lock lock{impl_->control};
   auto info = to_info(impl_->record, impl_->state);
   info.phases = impl_->phases;
