@@ -68,6 +68,7 @@ class ExecChannel final : public Channel {
   Stream& input() { return tty_ ? out_ : in_; }
   void feed();
   void stop_input();
+  bool type_end(Stream& stream);
   bool forward(Stream& stream);
   void report_if_over();
   /// There is output that the window, or the room in the session's queue, does not allow to be read.
@@ -83,6 +84,8 @@ class ExecChannel final : public Channel {
   std::size_t pending_cost_ = 0;
   bool input_ended_ = false;
   bool input_refused_ = false;
+  /// The last byte of input was not the end of a line.
+  bool in_line_ = false;
 
   bool ended_ = false;
   bool reported_ = false;
@@ -133,6 +136,27 @@ void ExecChannel::stop_input() {
   send(Type::StdinClosed);
 }
 
+/// A terminal has no end of file of its own; this writes what a user would type. In the middle of a line the first one
+/// hands over the line, and only a second one ends the input. False if there is no room for it yet.
+bool ExecChannel::type_end(Stream& stream) {
+  termios modes{};
+  char end = 4;
+  bool by_line = true;
+  if (tcgetattr(stream.fd.get(), &modes) == 0) {
+    end = static_cast<char>(modes.c_cc[VEOF]);
+    by_line = (modes.c_lflag & ICANON) != 0;
+  }
+  for (;;) {
+    const ssize_t written = write(stream.fd.get(), &end, 1);
+    if (written < 0 && errno == EINTR) continue;
+    if (written == 0 || (written < 0 && errno == EAGAIN)) {
+      stream.writable = false;
+      return false;
+    }
+    if (!std::exchange(in_line_, false) || !by_line || written < 0) return true;
+  }
+}
+
 void ExecChannel::feed() {
   Stream& stream = input();
   if (!stream.fd.open() || input_refused_) return;
@@ -145,6 +169,7 @@ void ExecChannel::feed() {
       return;
     }
     if (written < 0) return stop_input();
+    in_line_ = bytes[static_cast<std::size_t>(written) - 1] != '\n';
     pending_input_.consume(static_cast<std::size_t>(written));
     pending_cost_ -= static_cast<std::size_t>(written);
     consumed(static_cast<std::size_t>(written));
@@ -152,14 +177,7 @@ void ExecChannel::feed() {
   if (pending_cost_ > 0) consumed(std::exchange(pending_cost_, 0));
   if (!input_ended_) return;
   if (tty_) {
-    // A terminal has no end of file of its own; this is what the user would type.
-    termios modes{};
-    char end = 4;
-    if (tcgetattr(stream.fd.get(), &modes) == 0) end = static_cast<char>(modes.c_cc[VEOF]);
-    if (write(stream.fd.get(), &end, 1) < 0 && errno == EAGAIN) {
-      stream.writable = false;
-      return;
-    }
+    if (!type_end(stream)) return;
   } else {
     close_stream(in_);
   }

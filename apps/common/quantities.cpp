@@ -1,5 +1,6 @@
 #include "common/quantities.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <ctime>
 #include <iterator>
@@ -54,7 +55,17 @@ std::uint64_t parse_size_mib(const std::string& text) {
 }
 
 std::chrono::milliseconds parse_duration(const std::string& text) {
-  const auto [number, unit] = split_unit(text, "duration; use seconds as in 60, or 1500ms, 90s, 5m, 2h");
+  auto [number, unit] = split_unit(text, "duration; use seconds as in 60 or 0.5, or 1500ms, 90s, 5m, 2h");
+  // What stands behind the point, in billionths of the unit.
+  std::uint64_t fraction = 0;
+  if (!unit.empty() && unit.front() == '.') {
+    unit.remove_prefix(1);
+    const auto digits = std::min(unit.find_first_not_of("0123456789"), unit.size());
+    if (digits == 0) throw Error{ErrorCode::InvalidArgument, fmt::format("'{}': digits follow the point", text)};
+    for (std::size_t i = 0; i < 9; ++i)
+      fraction = fraction * 10 + (i < digits ? static_cast<unsigned>(unit[i] - '0') : 0);
+    unit.remove_prefix(digits);
+  }
   std::uint64_t factor = 0;
   if (unit == "ms") factor = 1;
   if (unit.empty() || unit == "s") factor = 1000;
@@ -65,7 +76,9 @@ std::chrono::milliseconds parse_duration(const std::string& text) {
   }
   // A year is more than anybody means, and far from any overflow.
   constexpr std::uint64_t year_ms = std::uint64_t{366} * 24 * 3'600'000;
-  return std::chrono::milliseconds{scale(number, factor, year_ms, text)};
+  // Rounded up: what is not nothing never becomes 0, which means "never" in some places.
+  constexpr std::uint64_t billion = 1'000'000'000;
+  return std::chrono::milliseconds{scale(number, factor, year_ms, text) + (fraction * factor + billion - 1) / billion};
 }
 
 std::string human_bytes(std::uint64_t bytes) {

@@ -10,7 +10,7 @@ namespace fireclaw::cli {
 unsigned parse_memory_mib(const std::string& text);
 /// The same for disks, with "1T" too.
 std::uint64_t parse_size_mib(const std::string& text);
-/// "90", "90s", "1500ms", "5m", "2h". Error(InvalidArgument) for anything else.
+/// "90", "0.5", "90s", "1500ms", "5m", "1.5h". Error(InvalidArgument) for anything else.
 std::chrono::milliseconds parse_duration(const std::string& text);
 
 /// "512 B", "17 MiB", "4.2 GiB".

@@ -9,6 +9,8 @@ namespace fireclaw::cli {
 
 /// The bytes of the UTF-8 character that `text` begins with; 0 if that is none.
 std::size_t utf8_length(std::string_view text);
+/// Whether all of it is UTF-8.
+bool is_utf8(std::string_view text);
 /// Characters, which is what a terminal's columns are for the texts that programs show.
 std::size_t width(std::string_view text);
 /// At most `most` characters, the last of them "…" if there were more. What people see as one is not torn.

@@ -12,6 +12,7 @@
 
 #include "common/quantities.hpp"
 #include "common/signals.hpp"
+#include "common/standard_streams.hpp"
 #include "terminal.hpp"
 
 namespace fireclaw::cli {
@@ -34,6 +35,8 @@ void write_out(int fd, std::string_view bytes) {
     } else if (errno == EAGAIN) {
       pollfd wait{fd, POLLOUT, 0};
       ::poll(&wait, 1, -1);
+    } else if (errno == EPIPE && fd == STDOUT_FILENO) {
+      throw ReaderGone{};
     } else if (errno != EINTR) {
       throw Error{ErrorCode::Io, fmt::format("write to standard {}: {}", fd == STDOUT_FILENO ? "output" : "error",
                                              std::generic_category().message(errno))};

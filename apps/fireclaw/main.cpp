@@ -11,6 +11,7 @@
 #include "common/mistakes.hpp"
 #include "common/program.hpp"
 #include "common/signals.hpp"
+#include "common/standard_streams.hpp"
 #include "known_names.hpp"
 
 namespace fireclaw::cli {
@@ -68,15 +69,19 @@ int parse_and_act(int argc, char** argv, const Signals& signals, bool json) {
 
 int main(int argc, char** argv) {
   using namespace fireclaw;
+  cli::open_standard_streams();
   const cli::Signals signals;
   const bool json = cli::wants_json(argc, argv);
+  int status = cli::exit_failure;
   try {
-    return cli::parse_and_act(argc, argv, signals, json);
+    status = cli::parse_and_act(argc, argv, signals, json);
+  } catch (const cli::ReaderGone&) {
+    return cli::exit_reader_gone;
   } catch (const Error& problem) {
     cli::print_failure(cli::program, to_string(problem.code()), problem.what(), json);
-    if (problem.code() == ErrorCode::Cancelled && signals.signal() != 0) return 128 + signals.signal();
+    if (problem.code() == ErrorCode::Cancelled && signals.signal() != 0) status = 128 + signals.signal();
   } catch (const std::exception& problem) {
     cli::print_failure(cli::program, to_string(ErrorCode::Internal), problem.what(), json);
   }
-  return cli::exit_failure;
+  return cli::finish_output(cli::program, status);
 }

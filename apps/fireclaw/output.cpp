@@ -9,8 +9,10 @@
 
 #include <fmt/format.h>
 
+#include "common/base64.hpp"
 #include "common/quantities.hpp"
 #include "common/style.hpp"
+#include "common/text.hpp"
 
 namespace fireclaw::cli {
 namespace {
@@ -92,13 +94,17 @@ std::string human_duration(std::chrono::nanoseconds duration) {
 }
 
 Json to_json(const ExecResult& result, int status) {
-  return {{"status", status},
-          {"signal", result.signal},
-          {"timed_out", result.timed_out},
-          {"cancelled", result.cancelled},
-          {"truncated", result.truncated},
-          {"stdout", result.out},
-          {"stderr", result.err}};
+  Json out{{"status", status},
+           {"signal", result.signal},
+           {"timed_out", result.timed_out},
+           {"cancelled", result.cancelled},
+           {"truncated", result.truncated},
+           {"stdout", result.out},
+           {"stderr", result.err}};
+  // JSON holds text alone: what is not UTF-8 is replaced above, and stands here as it was.
+  if (!is_utf8(result.out)) out["stdout_base64"] = to_base64(result.out);
+  if (!is_utf8(result.err)) out["stderr_base64"] = to_base64(result.err);
+  return out;
 }
 
 Json to_json(const VMInfo& info) {

@@ -111,7 +111,9 @@ void add_run(CLI::App& app, Context& context, Action& action) {
   command->footer(
       "One argument is a shell line; after -- come a program and its arguments; without either, an OCI image's own\n"
       "command runs. Output streams as it appears, and standard input is passed on unless it is a terminal.\n"
-      "With --json one object comes at the end: status, stdout, stderr, the machine, timings.\n\n"
+      "With --json one object comes at the end: status, stdout, stderr, the machine, timings. Output that is not "
+      "UTF-8\n"
+      "stands there byte for byte as stdout_base64 and stderr_base64 as well.\n\n"
       "Exit status:\n"
       "  124  The command was ended after --timeout.\n"
       "  125  fireclaw itself failed.\n"
@@ -127,9 +129,12 @@ void add_run(CLI::App& app, Context& context, Action& action) {
       "  fireclaw run -p 8080:80 --allow example.org:443 \"httpd -f -h /srv\"");
   command->add_option("command", options->guest.command, "Shell line, or (after --) program and arguments")
       ->type_name("COMMAND");
-  command->add_option("-t,--timeout", options->guest.timeout, "End the command after this long; 0: never")
-      ->type_name("TIME")
-      ->capture_default_str();
+  auto* timeout =
+      command
+          ->add_option("-t,--timeout", options->guest.timeout,
+                       "End the command after this long; 0: never, which is the default with --tty and --interactive")
+          ->type_name("TIME")
+          ->capture_default_str();
   command->add_flag("-v,--verbose", context.verbose, "Show each phase with its milliseconds, and what is logged");
   command->add_flag("--no-snapshot", options->no_snapshot, "Boot cold");
   command->add_option("--snapshot", options->machine.snapshot, "Restore this snapshot")->type_name("SNAPSHOT");
@@ -143,7 +148,11 @@ void add_run(CLI::App& app, Context& context, Action& action) {
       ->type_name("SRC:DST")
       ->allow_extra_args(false);
   add_json(*command, context);
-  command->callback([options, &context, &action] { action = [options, &context] { return run(*options, context); }; });
+  command->callback([options, timeout, &context, &action] {
+    // Nobody's session at a terminal is to end after a minute.
+    if (timeout->count() == 0 && (options->guest.tty || options->guest.interactive)) options->guest.timeout = "0";
+    action = [options, &context] { return run(*options, context); };
+  });
 }
 
 }  // namespace fireclaw::cli

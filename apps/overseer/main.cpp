@@ -1,3 +1,4 @@
+#include "common/standard_streams.hpp"
 #include "crew/library_agents.hpp"
 #include "fireclaw/host.hpp"
 #include "fireclaw/network.hpp"
@@ -5,6 +6,7 @@
 
 int main(int argc, char** argv) {
   using namespace fireclaw;
+  cli::open_standard_streams();
   overseer::Backend backend;
   backend.agents = [](const cli::HostArguments& arguments, LogSink log) {
     return overseer::library_agents(Host::open(cli::host_options(arguments, std::move(log))));
@@ -14,5 +16,5 @@ int main(int argc, char** argv) {
     Network::up(host);
     return std::vector<std::string>{Network::info(host).gateway};
   };
-  return overseer::run_program(argc, argv, backend);
+  return cli::finish_output("fireclaw-overseer", overseer::run_program(argc, argv, backend));
 }

@@ -1,5 +1,6 @@
 """The fireclaw program as its users call it: real machines, real signals, real pipes."""
 
+import base64
 import json
 import os
 import pty
@@ -165,8 +166,67 @@ class Run(unittest.TestCase):
         assert process.stdout is not None and process.stderr is not None
         process.stdout.read(100)
         process.stdout.close()
-        self.assertEqual(process.wait(LIMIT_SECONDS), 125)
+        self.assertEqual(process.wait(LIMIT_SECONDS), 141)
+        self.assertEqual(process.stderr.read(), b"")
         process.stderr.close()
+
+    def test_a_reader_that_has_seen_enough_ends_it_without_a_word(self) -> None:
+        for words in (("run", "while :; do echo line; done"), ("run", "--help"), ("image", "list", "--json")):
+            with self.subTest(words=words):
+                read, write = os.pipe()
+                process = subprocess.Popen(arguments(*words), stdin=subprocess.DEVNULL, stdout=write, stderr=subprocess.PIPE)
+                os.close(write)
+                if words[0] == "run" and "--help" not in words:
+                    self.assertEqual(os.read(read, 4), b"line")
+                os.close(read)
+                _, complaint = process.communicate(timeout=LIMIT_SECONDS)
+                self.assertEqual(complaint, b"")
+                self.assertIn(process.returncode, (0, 141))
+
+    def test_output_that_cannot_be_written_is_never_a_success(self) -> None:
+        for words in (("run", "--json", "true"), ("image", "list"), ("image", "list", "--json"), ("doctor",), ("snapshot", "list"),
+                      ("--version",), ("--help",)):
+            with self.subTest(words=words), open("/dev/full", "wb") as full:
+                result = subprocess.run(arguments(*words), stdin=subprocess.DEVNULL, stdout=full, stderr=subprocess.PIPE,
+                                        timeout=LIMIT_SECONDS)
+                self.assertNotEqual(result.returncode, 0)
+                self.assertIn(b"No space left", result.stderr)
+
+    def test_a_closed_standard_descriptor_is_as_dev_null(self) -> None:
+        for number, line, expected in ((0, "cat; echo done", (0, b"done\n", b"")), (1, "echo out; echo err >&2; exit 3", (3, b"", b"err\n")),
+                                       (2, "echo out; echo err >&2; exit 3", (3, b"out\n", b""))):
+            with self.subTest(closed=number):
+                result = subprocess.run(arguments("run", line), stdin=subprocess.DEVNULL, capture_output=True, timeout=LIMIT_SECONDS,
+                                        preexec_fn=lambda: os.close(number))
+                self.assertEqual((result.returncode, result.stdout, result.stderr), expected)
+
+    def test_output_that_is_not_text_is_in_json_byte_for_byte(self) -> None:
+        report = json.loads(fireclaw("run", "--json", "printf '\\377\\000\\303'; echo text >&2").stdout)
+        self.assertEqual(base64.b64decode(report["stdout_base64"]), b"\xff\0\xc3")
+        self.assertEqual(report["stderr"], "text\n")
+        self.assertNotIn("stderr_base64", report)
+
+    def test_input_without_a_last_newline_ends_a_command_on_a_terminal(self) -> None:
+        for text, line, shown in ((b"abc", "cat", b"abcabc"), (b"a\nbc", "wc -c", b"4"), (b"", "cat", b""), (b"a\n", "cat", b"a")):
+            with self.subTest(text=text):
+                result = fireclaw("run", "-t", "20", "--tty", line, stdin=text)
+                self.assertEqual(result.returncode, 0, result.stdout)
+                self.assertIn(shown, result.stdout)
+
+    def test_a_fraction_of_a_second_is_a_timeout(self) -> None:
+        self.assertEqual(fireclaw("run", "-t", "0.5", "sleep 1000").returncode, 124)
+
+    def test_ctrl_c_ends_a_snapshot_that_is_being_made_with_nothing_left(self) -> None:
+        process = subprocess.Popen(arguments("snapshot", "create", "never-made", "--memory", "300"), stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.assertTrue(wait_until(lambda: any(machine["engine_pid"] for machine in machines())))
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=LIMIT_SECONDS)
+        self.assertEqual(process.returncode, 128 + signal.SIGINT)
+        self.assertLess(time.monotonic() - began, 5)
+        self.assertNotIn(b"never-made", fireclaw("snapshot", "list").stdout)
+        self.assertEqual([path.name for path in Path(HOME, "snapshots").iterdir() if "never-made" in path.name], [])
 
     def test_killed_at_any_moment_it_takes_its_machine_with_it(self) -> None:
         for delay in (0.0, 0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.2):
