@@ -9,6 +9,12 @@ target_compile_options(
 # Lines and function names are what a backtrace needs; all of -g makes an optimised build take half as long again.
 target_compile_options(fireclaw_flags INTERFACE $<$<CONFIG:RelWithDebInfo>:-g1>)
 
+# What a test itself consists of takes twice as long to compile with optimisation, and runs for moments. A target says so
+# by the property FIRECLAW_UNOPTIMISED; what it is linked with is built as ever.
+set(unoptimised $<AND:$<NOT:$<CONFIG:Debug>>,$<BOOL:$<TARGET_PROPERTY:FIRECLAW_UNOPTIMISED>>>)
+set(optimised $<AND:$<NOT:$<CONFIG:Debug>>,$<NOT:$<BOOL:$<TARGET_PROPERTY:FIRECLAW_UNOPTIMISED>>>>)
+target_compile_options(fireclaw_flags INTERFACE $<${unoptimised}:-O0>)
+
 if(FIRECLAW_SANITIZE)
   target_compile_options(fireclaw_flags INTERFACE -fsanitize=${FIRECLAW_SANITIZE} -fno-omit-frame-pointer
                                                   -fno-sanitize-recover=all)
@@ -23,7 +29,7 @@ else()
               $<$<STREQUAL:${CMAKE_SYSTEM_PROCESSOR},x86_64>:-fcf-protection>
               $<$<STREQUAL:${CMAKE_SYSTEM_PROCESSOR},aarch64>:-mbranch-protection=standard>
               # Without optimisation the macro only warns.
-              $<$<NOT:$<CONFIG:Debug>>:-U_FORTIFY_SOURCE> $<$<NOT:$<CONFIG:Debug>>:-D_FORTIFY_SOURCE=2>
+              $<${optimised}:-U_FORTIFY_SOURCE> $<${optimised}:-D_FORTIFY_SOURCE=2>
               $<$<CONFIG:Debug>:-D_GLIBCXX_ASSERTIONS>)
   target_link_options(fireclaw_flags INTERFACE LINKER:-z,relro LINKER:-z,now LINKER:-z,noexecstack)
 endif()

@@ -67,4 +67,7 @@ if(FIRECLAW_TESTS)
   set_source_files_properties(${PROJECT_SOURCE_DIR}/tests/support/main.cpp PROPERTIES SKIP_PRECOMPILE_HEADERS ON)
   fireclaw_precompile_set(precompiled_tests KIND program HEADERS <doctest/doctest.h> LINKS doctest::doctest
                           SOURCE ${PROJECT_SOURCE_DIR}/tests/support/main.cpp)
+  if(TARGET precompiled_tests)
+    set_target_properties(precompiled_tests PROPERTIES FIRECLAW_UNOPTIMISED ON)
+  endif()
 endif()
