@@ -259,7 +259,7 @@ class Refusing(AgentTest):
 
 
 class Loops(AgentTest):
-    def talk(self, client: FakeClient, line: str, pause: float = 0.0) -> int:
+    def talk(self, client: FakeClient, line: str) -> int:
         """A program that nobody knows as one answers everything it is told; how often it was answered."""
         answered = 0
         for turn in range(30):
@@ -270,8 +270,6 @@ class Loops(AgentTest):
             if "as a program would" in said:
                 return answered
             answered += 1
-            if pause:
-                threading.Event().wait(pause)
         return answered
 
     def test_a_program_that_always_answers_at_once_is_left_alone_after_a_few_turns(self) -> None:

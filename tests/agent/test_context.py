@@ -80,6 +80,11 @@ class Paging(unittest.TestCase):
     def test_the_offer_gets_a_line_of_its_own_where_it_does_not_fit(self) -> None:
         self.assertEqual(Pager().first_page("#a", ["x" * 50, "y"], 1, 60, 0.0), ["x" * 50, Pager.MORE])
 
+    def test_the_offer_stands_on_the_last_line_if_it_fits_to_the_byte(self) -> None:
+        room = 50 + 1 + len(Pager.MORE.encode())
+        self.assertEqual(Pager().first_page("#a", ["x" * 50, "y"], 1, room, 0.0), ["x" * 50 + " " + Pager.MORE])
+        self.assertEqual(Pager().first_page("#a", ["x" * 50, "y"], 1, room - 1, 0.0), ["x" * 50, Pager.MORE])
+
     def test_channels_have_their_own_rest_and_it_grows_old(self) -> None:
         pager = Pager(most=2)
         for key in ("#a", "#b", "#c"):

@@ -144,7 +144,12 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:  # noqa: N802 - the base class's name
         self.close_connection = True
         api = {"/api/chat": "ollama", "/v1/chat/completions": "openai"}.get(self.path)
-        body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", "0"))))
+        length = int(self.headers.get("Content-Length", "0"))
+        sent = self.rfile.read(length)
+        if len(sent) < length:
+            # The client went away before it had said all.
+            return
+        body = json.loads(sent)
         if api is None:
             self._plain(404, b"404 page not found", {"Content-Type": "text/plain"})
             return
