@@ -254,7 +254,8 @@ class Agent:
         if verdict is Verdict.TOO_OFTEN and not bot:
             self._remark(event.target, f"rate {event.nick}", self._to(event, "that is too many questions; give me a minute"))
         if verdict is Verdict.LOOP_FOUND:
-            self.say(event.target, [self._to(event, 'you answer me as a program would, so I stop here; to continue, say "reset"')])
+            self.say(event.target, [self._to(
+                event, 'you answer me as a program would, so I stop here; to continue, say "reset"')])
         if verdict is not Verdict.ANSWER:
             log.info("not answering %s in %s: %s", event.nick, event.target, verdict.value)
         elif asked:

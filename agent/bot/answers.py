@@ -99,7 +99,7 @@ class Reader:
         return {"content": found} if isinstance(found, str) else found
 
     def _take_reason(self, reason: object) -> None:
-        if not isinstance(reason, str) or not reason:
+        if not isinstance(reason, str) or reason.lower() in ("", "null", "none"):
             return
         self.finished = True
         self._truncated = self._truncated or reason.lower() in _OUT_OF_TOKENS

@@ -10,6 +10,7 @@ import json
 import re
 from typing import Any, Iterable, Iterator, List, Union
 
+from .text import one_line
 from .transport import CUT_OFF, LlmError
 
 NOT_ITS_PROTOCOL = "the LLM server sent something that is not its protocol; check llm.url and llm.api"
@@ -70,8 +71,11 @@ class _Scanner:
 
     @staticmethod
     def _between(text: str) -> None:
-        if text.strip(" \t\r\n,"):
-            raise LlmError(NOT_ITS_PROTOCOL)
+        words = text.strip(" \t\r\n,")
+        if words:
+            # A page says nothing; a line of text can be the server's reason.
+            said = "" if words.startswith("<") else one_line(words, 100)
+            raise LlmError(NOT_ITS_PROTOCOL + (f" (it says: {said})" if said else ""))
 
 
 class Values:
