@@ -55,6 +55,7 @@ class Client(ABC):
         self._without_tools = False
         self._without_system = False
         self._left_out: Set[str] = set()
+        self._renamed: Dict[str, str] = {}
         self._sent: Collection[str] = ()
         self._calls = 0
 
@@ -84,7 +85,8 @@ class Client(ABC):
     def _attempt(self, said: Sequence[Said], tools: Sequence[Mapping[str, Any]], cancel: Cancel) -> Answer:
         messages = self._fitting(said)
         offered = [] if self._without_tools else list(tools)
-        payload = {name: value for name, value in self.payload(messages, offered).items() if name not in self._left_out}
+        payload = {self._renamed.get(name, name): value for name, value in self.payload(messages, offered).items()
+                   if name not in self._left_out}
         self._sent = payload.keys()
         with Exchange(self.llm, self.path(), payload, cancel) as exchange:
             try:
@@ -118,6 +120,9 @@ class Client(ABC):
         if kind is Kind.NO_SYSTEM and not self._without_system:
             log.warning("%s takes no system message; its text becomes part of the first question", self.llm.model)
             self._without_system = True
+            return True
+        if "max_completion_tokens" in words and "max_tokens" in self._sent:
+            self._renamed["max_tokens"] = "max_completion_tokens"
             return True
         if kind is Kind.OTHER and error.status in (400, 422) and any(hint in words for hint in _UNKNOWN_FIELD):
             extra = [name for name in self.optional_fields() if name in self._sent]

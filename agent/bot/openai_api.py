@@ -37,7 +37,7 @@ class OpenAiClient(Client):
         return payload
 
     def optional_fields(self) -> Sequence[str]:
-        return ("chat_template_kwargs", "reasoning_effort", "stream_options")
+        return ("chat_template_kwargs", "reasoning_effort", "stream_options", "temperature")
 
 
 def _message(said: Said) -> Dict[str, Any]:

@@ -200,6 +200,11 @@ ERRORS = [
     row("a strict server that does not know two", failed(422, {"detail": [{"loc": ["body", "reasoning_effort"], "msg": "Extra inputs are not permitted: reasoning_effort"}]}),
         failed(422, {"detail": [{"msg": "Extra inputs are not permitted: stream_options"}]}), stream("hello"), llm={"think": False},
         unsent=("stream_options", "reasoning_effort"), sent=("enable_thinking",)),
+    row("a server that calls the limit otherwise", failed(400, {"error": {"message": "Unsupported parameter: 'max_tokens' is not supported with this model. Use "
+                                                               "'max_completion_tokens' instead."}}), stream("hello"), llm={"max_tokens": 77},
+        sent=('"max_completion_tokens": 77',), unsent=('"max_tokens"',)),
+    row("a model that has one temperature", failed(400, {"error": {"message": "Unsupported value: 'temperature' does not support 0.5 with this model."}}), stream("hello"),
+        llm={"temperature": 0.5}, unsent=('"temperature"',)),
     row("another bad request", failed(400, {"error": "invalid option temperature"}), error="invalid option temperature"),
 ]
 
