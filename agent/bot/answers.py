@@ -236,7 +236,8 @@ class Reader:
         if not name:
             raise LlmError("the LLM server sent a tool call without a name")
         arguments, broken = read_arguments(raw)
-        if last and self._truncated and (broken or raw == ""):
+        # Some servers make {} of what was cut.
+        if last and self._truncated and (broken or not arguments):
             broken = CALL_CUT
         # Our own ids: servers give none, or such as their own templates refuse when they come back.
         return ToolCall(name, arguments, new_id(), broken)

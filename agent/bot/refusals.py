@@ -44,7 +44,8 @@ _CONTEXT_WORDS = re.compile(
     r"context[ _-]?(?:length|size|window|limit)?[^.;]{0,40}(?:exceed|too (?:long|large|small)|overflow|not enough)"
     r"|(?:exceed|too (?:long|large)|(?:larger|longer|greater) than|overflow|fit)[^.;]{0,60}context"
     r"|(?:maximum|max|available) context|context_length_exceeded|exceed_context_size|context length (?:of|is) (?:only )?\d+"
-    r"|(?:prompt|input|request|messages?) (?:is|are) too (?:long|large)|too many (?:input |prompt )?tokens"
+    r"|(?:prompt|input|messages?) (?:is |are )?too (?:long|large)|request is too (?:long|large)"
+    r"|too many (?:input |prompt )?tokens"
     r"|inputs?` tokens|reduce the length of")
 # What stands around the number of tokens that the server reads, and around the number that it was sent.
 _CONTEXT_NUMBERS = tuple(re.compile(pattern) for pattern in (

@@ -11,7 +11,7 @@ import random
 import re
 import time
 from dataclasses import dataclass
-from typing import Callable, Dict, List, Optional, Tuple
+from typing import Callable, Dict, List, Optional, Set, Tuple
 
 from . import __version__
 from .config import Config
@@ -33,6 +33,7 @@ _COLLISION = re.compile(r"collision|collided|nick(?:name)? (?:is )?(?:in use|reg
                         r"|\b(?:ghost|regain|recover|release|enforce)", re.I)
 # Small servers and bouncers send no word about the message of the day, which otherwise ends the greeting.
 _NO_MOTD_S = 5.0
+_MOST_FORWARDS = 64
 _REJOIN_S = 30.0
 _REJOIN_LONGEST_S = 900.0
 _LONGEST_HOST = 63
@@ -80,6 +81,8 @@ class Session:
         self._user_modes = ""
         self._channels: Dict[str, str] = {}
         self._wishes: Dict[str, _Wish] = {}
+        # Where the server sends us instead of a channel that we asked for.
+        self._forwards: Set[str] = set()
         for name, key in channels.items():
             self.join(name, key, now)
         self._lookups = Lookups(self.fold, self._outbox.command)
@@ -333,6 +336,8 @@ class Session:
             wish = self._wishes.get(self.fold(name))
             return wish.name if wish is not None else ""
 
+        if message.command == "470" and len(self._forwards) < _MOST_FORWARDS:
+            self._forwards.add(self.fold(message.param(2)))
         event = denial(message, lambda name: self.in_channel(self._channel_of(name)), wished)
         if event is not None:
             self._events.append(event)
@@ -363,6 +368,10 @@ class Session:
             if not self.features.is_channel(name):
                 continue
             key = self.fold(name)
+            if key in self._forwards and key not in self._wishes:
+                # To be put elsewhere is a refusal: nobody asked us to talk there.
+                self._outbox.command(build("PART", name, trailing="forwarded here without asking for it"))
+                continue
             self._channels[key] = name
             self._history.joined(key, message)
             # Where the server put us without being asked we stay, but do not come back to.

@@ -120,7 +120,7 @@ def run_turn(turn: Turn, client: Client, memory: Memory, audit: Audit, cancel: C
             answer = talk.ask(cancel)
             note = talk.note
             if not answer.calls:
-                return _finished(answer, turn, calls, note)
+                return _finished(answer, turn, calls, note, client.meter.context_tokens)
             if box is None or calls >= steps:
                 # The tools stay in the request, since servers keep what they have read of it and read calls only where
                 # tools were offered. What is called now is too much.
@@ -155,12 +155,15 @@ def run_turn(turn: Turn, client: Client, memory: Memory, audit: Audit, cancel: C
         return Result(error=f"internal error: {one_line(repr(error), 120)}", tool_calls=calls)
 
 
-def _finished(answer: Answer, turn: Turn, calls: int, note: str) -> Result:
+def _finished(answer: Answer, turn: Turn, calls: int, note: str, context: int) -> Result:
     text = clean_answer(answer.content, turn.nick, turn.quote)
     if not text:
         error = "the model gave an empty answer"
         if answer.truncated and answer.thought:
             error = "the model used up its answer in a thought; raise llm.max_tokens, or set llm.think to false"
+        elif answer.prompt_tokens >= context:
+            error = (f"the model gave an empty answer: its prompt has {answer.prompt_tokens} tokens, and the context {context}; "
+                     "give the server a larger context, or set llm.num_ctx to what it has")
         elif answer.truncated:
             error = "the model had no room left for an answer; raise llm.max_tokens or the server's context"
         return Result(error=error, tool_calls=calls, note=note)

@@ -341,10 +341,24 @@ class Channels(SessionTest):
 
     def test_a_channel_that_the_server_put_us_into_is_not_come_back_to(self) -> None:
         self.join()
-        self.server(":s 470 worker #b ##b :Forwarding", ":worker!~agent@host JOIN ##b")
-        self.assertEqual(self.session.channels, ["##b", "#a"])
-        self.server(":op!o@h KICK ##b worker :out")
+        self.server(":worker!~agent@host JOIN #b")
+        self.assertEqual(self.session.channels, ["#a", "#b"])
+        self.server(":op!o@h KICK #b worker :out")
         self.assertEqual([line for line in self.later(2000) if line.startswith("JOIN")], [])
+
+    def test_where_the_server_forwards_us_to_we_do_not_stay_or_talk(self) -> None:
+        self.join()
+        self.session.join("#b", "", self.now)
+        self.sent()
+        self.later(10)
+        out = self.server(":s 470 worker #b ##b :Forwarding", ":worker!~agent@host JOIN ##b", ":alice!a@h PRIVMSG ##b :worker: hello")
+        self.assertEqual(out, ["PART ##b :forwarded here without asking for it"])
+        self.server(":worker!~agent@host PART ##b")
+        self.assertEqual((self.session.channels, self.of(Text), self.of(Left)), (["#a"], [], []))
+        # Asked for by its own name it is a channel like any other.
+        self.session.join("##b", "", self.now)
+        self.server(":worker!~agent@host JOIN ##b")
+        self.assertEqual(self.session.channels, ["##b", "#a"])
 
     def test_an_invitation_to_where_we_want_to_be_is_followed_at_once(self) -> None:
         self.registered({"#a": ""})

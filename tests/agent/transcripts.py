@@ -227,6 +227,9 @@ CONTEXTS = [
     small("llama-cpp-python", {"error": {"message": "Requested tokens (3000) exceed context window of 2048"}}, 500),
     small("text-generation-inference", {"error": "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 2048. Given: 3000 `inputs` tokens", "error_type": "validation"}, 422),
     small("Ollama", {"error": "the input length exceeds the context length"}),
+    row("a prompt that fills the context, and no answer", Reply(data({"choices": [], "usage": {"prompt_tokens": 36000, "completion_tokens": 0}})),
+        error="empty answer: its prompt has 36000 tokens, and the context 8192"),
+    small("two words", {"object": "error", "message": "prompt too long", "code": 400}, 200),
     row("a context that stays too small", *[failed(400, {"error": {"message": "request (3000 tokens) exceeds the available context size (512 tokens)", "n_ctx": 512}})] * 2,
         error="context of 512 tokens is too small for this.*exceeds the available"),
 ]
@@ -274,6 +277,8 @@ CALLS = [
     row("a call that the limit has cut", calls(piece(arguments='{"command": "a'), finish="length"), OK,
         asked=("call run_command {}", "tool broken run_command: the call was cut off")),
     row("a call that the limit has cut before its arguments", calls(piece(arguments=""), finish="length"), OK,
+        asked=("call run_command {}", "tool broken run_command: the call was cut off")),
+    row("a call that was cut to {} each time", *[calls(piece(arguments="{}"), finish="length")] * 2, error="tool call is longer than an answer",
         asked=("call run_command {}", "tool broken run_command: the call was cut off")),
     row("a call that the limit cuts each time", *[calls(piece(arguments='{"command": "a'), finish="length")] * 2,
         error="tool call is longer than an answer of it can be; raise llm.max_tokens",
