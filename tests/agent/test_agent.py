@@ -9,6 +9,7 @@ import subprocess
 import threading
 import unittest
 from typing import Any, Dict, List, Optional
+from unittest import mock
 
 from harness import FolderTest, RunningAgent, settings
 from fake_irc import FakeClient, FakeIrc
@@ -593,6 +594,55 @@ class Connections(AgentTest):
         self.running.call(lambda: self.running.agent.desk.join(5))
         client.send(":worker!~agent@host.test JOIN #agents")
         client.expect("PRIVMSG #agents :alice: patience")
+
+    def away(self, answers: int, kept_s: float) -> FakeClient:
+        """The connection ends while so many questions are open; back in the channel when all are answered."""
+        self.llm.rules({"reply": {"echo": True}})
+        client = self.online(limits={"queue": 100, "turns_per_minute": 100})
+        with mock.patch("bot.agent._OFFLINE_KEPT_S", kept_s):
+            self.llm.rules({"when": {"text": "first"}, "reply": {"content": "answer 0", "delay": 1.5}},
+                           *[{"when": {"text": f"n{number}."}, "times": 1, "reply": {"content": f"answer {number}"}} for number in range(1, answers)])
+            client.send(f"{ALICE} PRIVMSG #agents :worker: first")
+            for number in range(1, answers):
+                client.send(f"{ALICE} PRIVMSG worker :n{number}.")
+            client.sync()
+            client.close()
+            client = self.irc.accept()
+            while self.running.status()["answers"] < answers:
+                pass
+            client.welcome()
+            client.joined("#agents")
+            client.send(f"{ALICE} PRIVMSG #agents :worker: help")
+            client.whois("alice")
+            client.expect("PRIVMSG #agents :alice: ask me anything")
+        return client
+
+    def test_an_answer_that_is_too_old_is_not_given_any_more(self) -> None:
+        client = self.away(1, kept_s=0.0)
+        self.assertFalse([line for line in client.received if "answer" in line])
+
+    def test_only_so_many_answers_wait_for_the_way_back(self) -> None:
+        client = self.away(25, kept_s=300.0)
+        client.sync()
+        given = [line.rpartition(" ")[2] for line in client.received if ":answer" in line or ": answer" in line]
+        self.assertEqual(sorted(given, key=int), [str(number) for number in range(5, 25)])
+
+    def test_a_question_that_was_stopped_is_not_counted_as_answered(self) -> None:
+        self.llm.rules({"reply": {"hang": "body"}})
+        client = self.online()
+        client.send(f"{ALICE} PRIVMSG worker :go")
+        self.llm.wait_for_requests(1)
+        client.send(f"{ALICE} PRIVMSG worker :stop")
+        client.expect("PRIVMSG alice :stopped")
+        self.llm.rules({"reply": {"content": "Hello!"}})
+        client.send(f"{ALICE} PRIVMSG worker :hi")
+        client.expect("PRIVMSG alice :Hello!")
+        status = self.running.status()
+        self.assertEqual((status["answers"], status["llm_errors"], status["last_error"]), (1, 0, ""))
+
+    def test_a_memory_is_made_where_there_was_none(self) -> None:
+        self.online()
+        self.assertEqual(self.read("MEMORY.md"), "# Agent Memory\n")
 
     def test_a_stranger_whose_question_was_lost_with_the_connection_is_answered_once(self) -> None:
         self.llm.rules({"when": {"text": "marker"}, "reply": {"content": "marked"}}, {"reply": {"content": "Hello!"}})
