@@ -38,10 +38,10 @@ class LoopBreaker:
     AT_ONCE_S = 0.8
     AT_ONCE = 4
     SOON_S = 8.0
-    SOON = 7
+    SOON = 9
     # A person alone with us has nobody else to talk to.
     SOON_IN_PRIVATE = 12
-    SAME = 5
+    SAME = 6
     FORGIVEN_S = 600.0
     # Lines so close to each other are one answer.
     BURST_S = 3.0

@@ -67,11 +67,11 @@ class Breaking(unittest.TestCase):
             now += gap
         return 60
 
-    def test_who_answers_at_once_is_found_after_four_turns_and_who_answers_soon_after_seven(self) -> None:
+    def test_who_answers_at_once_is_found_after_four_turns_and_who_answers_soon_after_nine(self) -> None:
         self.assertEqual(self.turns(0.1), 4)
         self.assertEqual(self.turns(0.75), 4)
-        self.assertEqual(self.turns(0.85), 7)
-        self.assertEqual(self.turns(7.5), 7)
+        self.assertEqual(self.turns(0.85), 9)
+        self.assertEqual(self.turns(7.5), 9)
         self.assertEqual(self.turns(7.5, private=True), 12)
 
     def test_who_takes_the_time_to_read_is_not_found(self) -> None:
@@ -79,16 +79,16 @@ class Breaking(unittest.TestCase):
         self.assertEqual(self.turns(30.0, private=True), 60)
 
     def test_the_same_words_again_and_again_are_found_however_slow(self) -> None:
-        self.assertEqual(self.turns(60.0, text="Sorry, I did not understand that."), 5)
+        self.assertEqual(self.turns(60.0, text="Sorry, I did not understand that."), 6)
         self.assertEqual(self.turns(601.0, text="Good morning!"), 60)
 
     def test_numbers_and_marks_do_not_make_other_words(self) -> None:
         breaker = LoopBreaker()
         heard = []
-        for turn in range(6):
+        for turn in range(7):
             heard.append(breaker.heard("#a", "eliza", f"Ticket {turn} is {'open' if turn else 'OPEN'}!", False, turn * 60.0))
             breaker.spoke("#a", "eliza", turn * 60.0 + 1)
-        self.assertEqual(heard, [False] * 5 + [True])
+        self.assertEqual(heard, [False] * 6 + [True])
 
     def test_who_does_not_wait_for_answers_is_not_answering(self) -> None:
         breaker = LoopBreaker()
@@ -161,11 +161,11 @@ class Breaking(unittest.TestCase):
             self.assertFalse(breaker.heard("#a", "eliza", "x" * turn, False, float(turn)), turn)
             breaker.spoke("#a", "eliza", turn + 0.5)
         self.assertTrue(breaker.heard("#a", "eliza", "yyyy", False, 4.0))
-        for turn in range(7):
+        for turn in range(9):
             self.assertFalse(breaker.heard("#b", "eliza", "x" * turn, False, 10.0 * turn), turn)
             breaker.spoke("#b", "eliza", 10.0 * turn + 5)
-        self.assertTrue(breaker.heard("#b", "eliza", "yyyy", False, 70.0))
-        self.assertFalse(breaker.heard("#b", "eliza", "yyyy", False, 670.0))
+        self.assertTrue(breaker.heard("#b", "eliza", "yyyy", False, 90.0))
+        self.assertFalse(breaker.heard("#b", "eliza", "yyyy", False, 690.0))
 
     def test_it_remembers_only_so_many(self) -> None:
         breaker = LoopBreaker()
