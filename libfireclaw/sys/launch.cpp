@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/close_range.h>
+#include <linux/futex.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -12,16 +14,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <climits>
 #include <string>
 #include <vector>
 
 #include "base/scope.hpp"
 #include "sys/file.hpp"
-
-// The child runs in its parent's memory on a stack that sanitizers know nothing of.
-#define FIRECLAW_UNSANITIZED \
-  __attribute__((noinline, no_sanitize("address"), no_sanitize("thread"), no_sanitize("undefined")))
+#include "sys/sandbox/layout.hpp"
 
 #if defined(__SANITIZE_THREAD__)
 #define FIRECLAW_THREAD_SANITIZER
@@ -41,7 +41,13 @@ extern "C" int __clone(int (*run)(void*), void* stack, int flags, void* argument
 namespace fireclaw::sys {
 namespace {
 
-enum class Step { None, DieWithParent, NewSession, Folder, Descriptors, Exec };
+using child::call;
+using child::word;
+
+enum class Step { None, DieWithParent, Cgroup, Confine, NewSession, Folder, Descriptors, Exec };
+
+/// What a confined child waits for before it does anything: its parent writes the maps of its user namespace.
+enum class Turn : int { Parent, Child, Nobody };
 
 // Everything the child needs, laid out beforehand: between clone and exec it may only make system calls.
 struct Plan {
@@ -54,39 +60,79 @@ struct Plan {
   int* temporaries;    // and room for the child to park them
   std::size_t fd_count;
   int first_free;  // above every number in `targets`
-  pid_t parent;
+  int parent_pidfd;
   bool die_with_parent;
   bool new_session;
+  child::Entry* confinement;  // null: none
+  int cgroup;                 // the descriptor to join it by; negative: none
+  std::atomic<Turn> turn{Turn::Parent};
   // The child's answer; it shares this memory.
   Step failed_step = Step::None;
   int error = 0;
+  bool reached_exec = false;
+  /// The kernel clears it, and wakes who waits for it, when the child executes or ends.
+  std::atomic<int> borrowing{1};
 };
+static_assert(sizeof(std::atomic<int>) == sizeof(int) && sizeof(std::atomic<Turn>) == sizeof(int));
 
 // Descriptors are first moved out of the way of all the numbers to be given, so that no dup2 can overwrite one that
 // is still needed. Returns 0 or the errno.
 FIRECLAW_UNSANITIZED long place_descriptors(Plan* plan) {
   for (std::size_t i = 0; i < plan->fd_count; ++i) {
-    const long parked = ::syscall(SYS_fcntl, plan->sources[i], F_DUPFD_CLOEXEC, plan->first_free);
-    if (parked < 0) return errno;
+    const long parked = call(SYS_fcntl, plan->sources[i], F_DUPFD_CLOEXEC, plan->first_free);
+    if (parked < 0) return -parked;
     plan->temporaries[i] = static_cast<int>(parked);
   }
   for (std::size_t i = 0; i < plan->fd_count; ++i) {
-    if (::syscall(SYS_dup3, plan->temporaries[i], plan->targets[i], 0) < 0) return errno;
+    if (const long placed = call(SYS_dup3, plan->temporaries[i], plan->targets[i], 0); placed < 0) return -placed;
   }
   // Our own descriptors are all close-on-exec; those that the host program leaks are caught here. Kernels before
   // 5.11 do not know the flag, and then only the leaked ones stay.
-  ::syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC);
+  call(SYS_close_range, 0, ~0U, CLOSE_RANGE_CLOEXEC);
   for (std::size_t i = 0; i < plan->fd_count; ++i) {
-    if (::syscall(SYS_fcntl, plan->targets[i], F_SETFD, 0) < 0) return errno;
+    if (const long kept = call(SYS_fcntl, plan->targets[i], F_SETFD, 0); kept < 0) return -kept;
   }
   return 0;
 }
 
-FIRECLAW_UNSANITIZED int fail(Plan* plan, Step step, int error) {
+FIRECLAW_UNSANITIZED int fail(Plan* plan, Step step, long error) {
   plan->failed_step = step;
-  plan->error = error;
-  ::syscall(SYS_exit_group, 127);
+  plan->error = static_cast<int>(error);
+  call(SYS_exit_group, 127);
   return 127;
+}
+
+// 0, or the errno.
+FIRECLAW_UNSANITIZED long die_with_parent(const Plan* plan) {
+  if (const long result = call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL); result < 0) return -result;
+  // If the parent ended before the call above, no signal will come.
+  pollfd parent{};
+  parent.fd = plan->parent_pidfd;
+  parent.events = POLLIN;
+  timespec now{};
+  return call(SYS_ppoll, word(&parent), 1, word(&now), 0) == 1 ? ESRCH : 0;
+}
+
+FIRECLAW_UNSANITIZED bool await_turn(Plan* plan) {
+  for (;;) {
+    const Turn turn = plan->turn.load();
+    if (turn != Turn::Parent) return turn == Turn::Child;
+    call(SYS_futex, word(&plan->turn), FUTEX_WAIT, static_cast<int>(Turn::Parent), 0);
+  }
+}
+
+// Everything that confines the child but its privileges, which it needs for that. False: it has failed.
+FIRECLAW_UNSANITIZED bool enter_confinement(Plan* plan) {
+  // Until here the kernel has not been told; the parent can end while this one waits.
+  if (const long error = die_with_parent(plan); error != 0) return fail(plan, Step::DieWithParent, error) == 0;
+  if (!await_turn(plan)) return fail(plan, Step::Confine, ECANCELED) == 0;
+  if (plan->cgroup >= 0) {
+    if (const long joined = call(SYS_write, plan->cgroup, word("0"), 1); joined < 0) {
+      return fail(plan, Step::Cgroup, -joined) == 0;
+    }
+  }
+  if (const int error = child::enter_root(plan->confinement); error != 0) return fail(plan, Step::Confine, error) == 0;
+  return true;
 }
 
 // Raw system calls only: the C library's wrappers may be replaced (sanitizers) or touch state shared with the parent.
@@ -95,27 +141,35 @@ FIRECLAW_UNSANITIZED int run_child(void* argument) {
   // All zero is SIG_DFL in every architecture's struct. Handlers must not run in here, and the program gets a clean
   // start whatever the host program ignores.
   unsigned long default_action[8];
-  for (unsigned long& word : default_action) word = 0;
+  for (unsigned long& item : default_action) item = 0;
   constexpr std::size_t kernel_sigset_bytes = 8;
   for (int number = 1; number <= 64; ++number) {
-    ::syscall(SYS_rt_sigaction, number, default_action, nullptr, kernel_sigset_bytes);
+    call(SYS_rt_sigaction, number, word(default_action), 0, kernel_sigset_bytes);
   }
+  if (plan->confinement != nullptr && !enter_confinement(plan)) return 127;
+  // A change of user undoes it.
   if (plan->die_with_parent) {
-    if (::syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0) return fail(plan, Step::DieWithParent, errno);
-    // If the parent ended before the call above, no signal will come. Its pid reads as 0 when it is outside of the
-    // child's pid namespace.
-    const long parent = ::syscall(SYS_getppid);
-    if (parent != plan->parent && parent != 0) return fail(plan, Step::DieWithParent, ESRCH);
+    if (const long error = die_with_parent(plan); error != 0) return fail(plan, Step::DieWithParent, error);
+  } else {
+    call(SYS_prctl, PR_SET_PDEATHSIG, 0);
   }
-  if (plan->new_session && ::syscall(SYS_setsid) < 0) return fail(plan, Step::NewSession, errno);
-  if (plan->cwd != nullptr && ::syscall(SYS_chdir, plan->cwd) < 0) return fail(plan, Step::Folder, errno);
-  if (const long error = place_descriptors(plan); error != 0) {
-    return fail(plan, Step::Descriptors, static_cast<int>(error));
+  if (plan->new_session) {
+    if (const long result = call(SYS_setsid); result < 0) return fail(plan, Step::NewSession, -result);
   }
+  if (plan->cwd != nullptr) {
+    if (const long result = call(SYS_chdir, word(plan->cwd)); result < 0) return fail(plan, Step::Folder, -result);
+  }
+  // Before descriptors are placed, which can take the number of one that this needs.
+  if (plan->confinement != nullptr) {
+    if (const int error = child::give_up_privileges(plan->confinement); error != 0) {
+      return fail(plan, Step::Confine, error);
+    }
+  }
+  if (const long error = place_descriptors(plan); error != 0) return fail(plan, Step::Descriptors, error);
   const unsigned long no_signals = 0;
-  ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &no_signals, nullptr, kernel_sigset_bytes);
-  ::syscall(SYS_execve, plan->program, plan->argv, plan->env);
-  return fail(plan, Step::Exec, errno);
+  call(SYS_rt_sigprocmask, SIG_SETMASK, word(&no_signals), 0, kernel_sigset_bytes);
+  plan->reached_exec = true;
+  return fail(plan, Step::Exec, -call(SYS_execve, word(plan->program), word(plan->argv), word(plan->env)));
 }
 
 // A stack for the child, with a page below it that must not be touched.
@@ -175,8 +229,16 @@ std::vector<char*> pointers_to(const std::vector<std::string>& texts) {
 Error failure(const Plan& plan, const SpawnSpec& spec) {
   const std::string what = fmt::format("cannot run '{}'", spec.argv[0]);
   switch (plan.failed_step) {
-    case Step::None: break;
+    case Step::None: return Error{ErrorCode::Io, what + ": it was killed before it ran"};
     case Step::DieWithParent: return system_error(plan.error, what + ": tie it to this process");
+    case Step::Cgroup: return system_error(plan.error, what + ": join its cgroup");
+    case Step::Confine: {
+      const auto* entry = plan.confinement;
+      return system_error(
+          plan.error,
+          fmt::format("{}: confine it: {}{}", what, entry->step == nullptr ? "" : entry->step,
+                      entry->step_path == nullptr ? std::string{} : fmt::format(" '{}'", entry->step_path)));
+    }
     case Step::NewSession: return system_error(plan.error, what + ": start a session");
     case Step::Folder: return system_error(plan.error, fmt::format("{}: enter folder '{}'", what, spec.cwd.string()));
     case Step::Descriptors: return system_error(plan.error, what + ": hand over descriptors");
@@ -187,6 +249,79 @@ Error failure(const Plan& plan, const SpawnSpec& spec) {
       return system_error(plan.error, what);
   }
   return Error{ErrorCode::Internal, what};
+}
+
+/// Signals stay out while a child borrows our memory: a handler of the host program must not run in the child. The raw
+/// call also blocks the C library's internal signals.
+class SignalsBlocked {
+ public:
+  SignalsBlocked() {
+    const unsigned long all = ~0UL;
+    ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before_, sizeof before_);
+  }
+  SignalsBlocked(const SignalsBlocked&) = delete;
+  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+  ~SignalsBlocked() { ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before_, nullptr, sizeof before_); }
+
+ private:
+  unsigned long before_ = 0;
+};
+
+// Not fork(): copying the page tables of a program with gigabytes mapped takes longer than booting a VM. The child
+// borrows our memory until it executes.
+Launched start_child(Plan& plan, const SpawnSpec& spec, const ChildStack& stack, unsigned long flags) {
+  int pidfd = -1;
+  pid_t pid = -1;
+  int clone_error = 0;
+  {
+    const SignalsBlocked blocked;
+    pid = ::clone(run_child, stack.top(), static_cast<int>(flags | CLONE_VM | CLONE_PIDFD | SIGCHLD), &plan, &pidfd,
+                  nullptr, &plan.borrowing);
+    clone_error = errno;
+  }
+  if (pid < 0) {
+    throw system_error(clone_error, fmt::format("cannot run '{}': create a process{}", spec.argv[0],
+                                                (flags & CLONE_NEWUSER) != 0 ? " in namespaces" : ""));
+  }
+  return Launched{pid, Fd{pidfd}};
+}
+
+// This thread waits until the child has executed.
+Launched start_plain(Plan& plan, const SpawnSpec& spec) {
+  const ChildStack stack;
+  return start_child(plan, spec, stack, CLONE_VFORK);
+}
+
+void give_turn(Plan& plan, Turn turn) {
+  plan.turn.store(turn);
+  ::syscall(SYS_futex, &plan.turn, FUTEX_WAKE, 1, nullptr, nullptr, 0);
+}
+
+// The child waits for its parent to write the maps of its user namespace, then its parent waits for it.
+Launched start_confined(Plan& plan, const SpawnSpec& spec, const SandboxLayout& layout) {
+  const ChildStack stack;
+  unsigned long flags = CLONE_CHILD_CLEARTID;
+  if (spec.sandbox->level == Confinement::Full) {
+    flags |= CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS;
+    if (spec.sandbox->own_network) flags |= CLONE_NEWNET;
+  }
+  auto launched = start_child(plan, spec, stack, flags);
+  const auto await_child = [&] {
+    while (plan.borrowing.load() != 0) ::syscall(SYS_futex, &plan.borrowing, FUTEX_WAIT, 1, nullptr, nullptr, 0);
+  };
+  try {
+    if (spec.sandbox->level == Confinement::Full) layout.map_ids(launched.pid, spec.search_path);
+  } catch (Error& error) {
+    give_turn(plan, Turn::Nobody);
+    await_child();
+    siginfo_t info{};
+    retry([&] { return ::waitid(P_PIDFD, static_cast<id_t>(launched.pidfd.get()), &info, WEXITED); });
+    error.add_context(fmt::format("confine '{}'", spec.argv[0]));
+    throw;
+  }
+  give_turn(plan, Turn::Child);
+  await_child();
+  return launched;
 }
 
 }  // namespace
@@ -215,6 +350,9 @@ Launched launch(const SpawnSpec& spec) {
     targets.push_back(standard);
   }
   std::vector<int> temporaries(sources.size());
+  std::optional<SandboxLayout> layout;
+  if (spec.sandbox) layout.emplace(*spec.sandbox);
+  const Fd self{static_cast<int>(check(::syscall(SYS_pidfd_open, ::getpid(), 0), "open this process"))};
 
   Plan plan{
       .program = program.c_str(),
@@ -226,31 +364,19 @@ Launched launch(const SpawnSpec& spec) {
       .temporaries = temporaries.data(),
       .fd_count = sources.size(),
       .first_free = *std::max_element(targets.begin(), targets.end()) + 1,
-      .parent = ::getpid(),
+      .parent_pidfd = self.get(),
       .die_with_parent = spec.die_with_parent,
       .new_session = spec.new_session,
+      .confinement = layout ? &layout->entry() : nullptr,
+      .cgroup = layout ? layout->cgroup() : -1,
   };
-
-  // Not fork(): copying the page tables of a program with gigabytes mapped takes longer than booting a VM. The child
-  // borrows our memory until it executes, and this thread waits meanwhile. Signals stay out: a handler of the host
-  // program must not run in the child, in our memory. The raw call also blocks the C library's internal signals.
-  const ChildStack stack;
-  int pidfd = -1;
-  unsigned long mask_before = 0;
-  const unsigned long all_signals = ~0UL;
-  ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all_signals, &mask_before, sizeof all_signals);
-  const pid_t pid = ::clone(run_child, stack.top(), CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &plan, &pidfd);
-  const int clone_error = errno;
-  ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask_before, nullptr, sizeof mask_before);
-  if (pid < 0) throw system_error(clone_error, fmt::format("cannot run '{}': create a process", spec.argv[0]));
-
-  Launched child{pid, Fd{pidfd}};
-  if (plan.failed_step != Step::None) {
+  Launched launched = layout ? start_confined(plan, spec, *layout) : start_plain(plan, spec);
+  if (plan.failed_step != Step::None || !plan.reached_exec) {
     siginfo_t info{};
-    retry([&] { return ::waitid(P_PIDFD, static_cast<id_t>(pidfd), &info, WEXITED); });
+    retry([&] { return ::waitid(P_PIDFD, static_cast<id_t>(launched.pidfd.get()), &info, WEXITED); });
     throw failure(plan, spec);
   }
-  return child;
+  return launched;
 }
 
 }  // namespace fireclaw::sys

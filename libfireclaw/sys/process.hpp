@@ -14,6 +14,7 @@
 
 #include "base/deadline.hpp"
 #include "sys/fd.hpp"
+#include "sys/sandbox/sandbox.hpp"
 
 namespace fireclaw::sys {
 
@@ -67,6 +68,10 @@ struct SpawnSpec {
   bool die_with_parent = true;
   /// setsid(): out of the reach of the terminal's signals.
   bool new_session = false;
+  /// Confines it before it runs. `argv[0]` and `cwd` must be among what the plan shows. `search_path` is where
+  /// newuidmap and newgidmap are looked for, which a user who is not root needs for Sandbox::user. In a pid namespace
+  /// it is process 1: no signal but SIGKILL ends it that it does not handle.
+  std::optional<Sandbox> sandbox;
 };
 
 /// A running child process, owned: destruction kills (SIGKILL) and reaps it. Use from one thread at a time.

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace fireclaw::sys {
+
+/// What the processes of a cgroup may take together (version 2). 0 or empty: no limit.
+struct CgroupLimits {
+  std::uint64_t memory_bytes = 0;
+  unsigned processes = 0;
+  /// 1 to 10000; others have 100.
+  unsigned cpu_weight = 0;
+  /// Lines of io.max, "8:0 rbps=1048576".
+  std::vector<std::string> io_max;
+
+  bool operator==(const CgroupLimits&) const = default;
+};
+
+/// Where this process can make cgroups, or why it cannot.
+struct CgroupPlace {
+  /// The folder that they are made in; empty: there is none.
+  std::filesystem::path folder;
+  /// Why, and what gives it; empty if there is one.
+  std::string obstacle;
+
+  bool operator==(const CgroupPlace&) const = default;
+};
+
+/// Looks for the highest cgroup around this process that it may divide, makes "fireclaw" in it, and hands on the
+/// controllers. Where the processes of a service stand in the way, they are moved to "programs" beside it. Needs
+/// version 2 with the controllers memory and pids. `root` is "/" but for tests.
+CgroupPlace find_cgroups(const std::filesystem::path& root = "/");
+
+/// Makes the cgroup `name` in a place, with its limits. All of it is killed together if it runs out of memory. Throws
+/// and leaves nothing if a limit cannot be set. Returns its folder.
+std::filesystem::path make_cgroup(const std::filesystem::path& place, const std::string& name,
+                                  const CgroupLimits& limits);
+/// Removes a cgroup without processes; a missing one is fine. False: there are processes in it.
+bool remove_cgroup(const std::filesystem::path& folder);
+
+/// The most memory that was used in it, in bytes; nullopt: the kernel does not say.
+std::optional<std::uint64_t> cgroup_memory_peak(const std::filesystem::path& folder);
+
+}  // namespace fireclaw::sys

@@ -1,0 +1,73 @@
+#include "sys/cgroup.hpp"
+
+#include <fmt/format.h>
+
+#include "sys/testing/support.hpp"
+
+using namespace fireclaw;
+using namespace fireclaw::sys;
+using namespace fireclaw::sys::testing;
+
+namespace {
+
+/// A tree of plain files in the place of the kernel's, which shows what was written last and refuses nothing.
+struct Tree {
+  TempDir folder{"/tmp", "fireclaw-cgroups-"};
+
+  [[nodiscard]] std::filesystem::path at(const std::string& path) const {
+    return folder.path() / "sys/fs/cgroup" / path;
+  }
+  void write(const std::filesystem::path& path, const std::string& text) const {
+    make_directories(path.parent_path());
+    write_file_atomic(path, text, 0644);
+  }
+  void own(const std::string& line) const { write(folder.path() / "proc/self/cgroup", line + "\n"); }
+  void cgroup(const std::string& path, const std::string& controllers) const {
+    write(at(path) / "cgroup.controllers", controllers + "\n");
+    write(at(path) / "cgroup.subtree_control", "");
+    write(at(path) / "cgroup.procs", "");
+  }
+};
+
+}  // namespace
+
+TEST_CASE_FIXTURE(Tree, "without version 2 there are no cgroups, and that is said") {
+  const auto found = find_cgroups(folder.path());
+  CHECK(found.folder.empty());
+  CHECK(found.obstacle.find("no cgroups of version 2") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(Tree, "the highest cgroup around a process is divided, and hands on its controllers") {
+  own("0::/a.slice/b.service");
+  cgroup("", "cpu io memory pids");
+  cgroup("a.slice", "memory pids");
+  cgroup("fireclaw", "cpu io memory pids");
+  const auto found = find_cgroups(folder.path());
+  CHECK(found == CgroupPlace{at("fireclaw"), ""});
+  // A plain file keeps what was written last.
+  CHECK(read_file(at("cgroup.subtree_control")).starts_with("+"));
+}
+
+TEST_CASE_FIXTURE(Tree, "a cgroup without the controllers that are needed is not divided") {
+  own("0::/");
+  cgroup("", "cpu io");
+  const auto found = find_cgroups(folder.path());
+  CHECK(found.folder.empty());
+  CHECK(found.obstacle.find("'memory' is not to be had") != std::string::npos);
+  CHECK(found.obstacle.find("Delegate=yes") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(Tree, "a machine's cgroup has its limits, and goes when it is empty") {
+  cgroup("fireclaw", "memory pids");
+  // The kernel makes these files with the folder; here they have to be there to be written to.
+  const auto place = at("fireclaw");
+  CHECK_THROWS_AS(make_cgroup(place, "1", {1 << 20, 10, 100, {}}), Error);
+  CHECK_FALSE(std::filesystem::exists(place / "1"));
+  CHECK(make_cgroup(place, "2", {}) == place / "2");
+  CHECK_THROWS_AS(make_cgroup(place, "2", {}), Error);
+  CHECK(remove_cgroup(place / "2"));
+  CHECK(remove_cgroup(place / "2"));
+  CHECK_FALSE(cgroup_memory_peak(place));
+  write(place / "memory.peak", "4096\n");
+  CHECK(cgroup_memory_peak(place) == 4096);
+}

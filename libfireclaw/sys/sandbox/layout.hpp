@@ -1,0 +1,50 @@
+#pragma once
+
+#include <deque>
+#include <string>
+#include <vector>
+
+#include "sys/fd.hpp"
+#include "sys/sandbox/enter.hpp"
+#include "sys/sandbox/sandbox.hpp"
+
+namespace fireclaw::sys {
+
+/// A plan made ready for the child: what it does step by step, and the texts that these steps point to.
+/// Error(InvalidArgument) for a path that is not absolute, Error(NotFound) for one that is not there.
+class SandboxLayout {
+ public:
+  explicit SandboxLayout(const Sandbox& plan);
+  SandboxLayout(const SandboxLayout&) = delete;
+  SandboxLayout& operator=(const SandboxLayout&) = delete;
+
+  /// For the child. Borrowed: it points into this object.
+  [[nodiscard]] child::Entry& entry() { return entry_; }
+  /// For the namespaces of the child `pid`, which waits.
+  void map_ids(pid_t pid, const std::vector<std::filesystem::path>& search_path) const;
+  /// The descriptor to write "0" to, to join the plan's cgroup; negative: none.
+  [[nodiscard]] int cgroup() const { return cgroup_ ? cgroup_->get() : -1; }
+
+ private:
+  void add(const SandboxEntry& entry);
+  void add_parents(const std::filesystem::path& path);
+  const char* keep(std::string text) { return texts_.emplace_back(std::move(text)).c_str(); }
+  void add_groups();
+
+  const Sandbox& plan_;
+  std::deque<std::string> texts_;
+  std::vector<std::string> folders_;
+  std::vector<child::Operation> operations_;
+  std::vector<child::Limit> limits_;
+  /// Of the devices that not everybody may open; numbers outside.
+  std::vector<gid_t> device_groups_;
+  std::vector<gid_t> inner_groups_;
+  std::optional<Fd> ruleset_;
+  std::optional<Fd> cgroup_;
+  child::Entry entry_{};
+};
+
+/// A Landlock ruleset that allows what the plan's entries say. Error(Unsupported) where the kernel has none.
+Fd make_ruleset(const Sandbox& plan);
+
+}  // namespace fireclaw::sys
