@@ -2,12 +2,12 @@
 
 #include <string>
 
-#include "boot.hpp"
-#include "boot_options.hpp"
+#include "boot/boot.hpp"
+#include "boot/options.hpp"
 #include "init_machine.hpp"
 #include "ports.hpp"
+#include "processes/services.hpp"
 #include "server.hpp"
-#include "services.hpp"
 #include "text.hpp"
 #include "vsock.hpp"
 

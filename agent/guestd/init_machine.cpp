@@ -12,8 +12,8 @@
 #include "identity.hpp"
 #include "introduce.hpp"
 #include "loop.hpp"
+#include "processes/spawn.hpp"
 #include "server.hpp"
-#include "spawn.hpp"
 #include "text.hpp"
 
 namespace fireclaw::guestd {

@@ -2,10 +2,10 @@
 
 #include <cstdint>
 
-#include "boot.hpp"
-#include "disks.hpp"
+#include "boot/boot.hpp"
+#include "boot/disks.hpp"
 #include "machine.hpp"
-#include "services.hpp"
+#include "processes/services.hpp"
 
 namespace fireclaw::guestd {
 

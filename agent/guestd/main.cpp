@@ -8,8 +8,8 @@
 
 #include "init.hpp"
 #include "process_machine.hpp"
+#include "processes/services.hpp"
 #include "server.hpp"
-#include "services.hpp"
 #include "text.hpp"
 
 namespace {

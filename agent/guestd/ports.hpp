@@ -3,9 +3,9 @@
 #include <set>
 #include <string>
 
+#include "boot/uevents.hpp"
 #include "loop.hpp"
 #include "server.hpp"
-#include "uevents.hpp"
 
 namespace fireclaw::guestd {
 

@@ -4,10 +4,10 @@
 
 #include <csignal>
 
-#include "disks.hpp"
+#include "boot/disks.hpp"
 #include "identity.hpp"
 #include "introduce.hpp"
-#include "spawn.hpp"
+#include "processes/spawn.hpp"
 
 namespace fireclaw::guestd {
 

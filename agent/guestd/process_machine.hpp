@@ -1,7 +1,7 @@
 #pragma once
 
 #include "machine.hpp"
-#include "services.hpp"
+#include "processes/services.hpp"
 
 namespace fireclaw::guestd {
 

@@ -6,7 +6,7 @@
 #include "connection.hpp"
 #include "loop.hpp"
 #include "machine.hpp"
-#include "services.hpp"
+#include "processes/services.hpp"
 
 namespace fireclaw::guestd {
 

@@ -4,13 +4,15 @@
 #include <cerrno>
 #include <utility>
 
-#include "services.hpp"
+#include "processes/services.hpp"
 
 namespace fireclaw::guestd {
 
 using wire::Type;
 
 namespace {
+
+constexpr const char* not_configured = "the guest could not be configured";
 
 wire::Done too_many() { return {EAGAIN, "the guest has too many commands and copies under way"}; }
 
@@ -117,148 +119,136 @@ bool Session::handle(const wire::Frame& frame) {
   return true;
 }
 
-bool Session::add_channel(std::unique_ptr<Channel> channel) {
+void Session::add_channel(std::unique_ptr<Channel> channel) {
   if (!channel->finished()) channels_.emplace(newest_channel_, std::move(channel));
+}
+
+template <class Request, void (Session::*answer)(std::uint32_t channel, Request& request)>
+bool Session::decoded(const wire::Frame& frame) {
+  Request request;
+  if (!wire::decode(frame.payload, request)) return false;
+  (this->*answer)(frame.channel, request);
   return true;
 }
 
-bool Session::open_channel(const wire::Frame& frame) {
-  newest_channel_ = frame.channel;
-  const auto done = [&](const wire::Done& answer) { send(Type::Done, frame.channel, wire::encode(answer)); };
-  const bool full = channels_.size() >= max_channels;
+template <void (Session::*answer)(std::uint32_t channel)>
+bool Session::bare(const wire::Frame& frame) {
+  (this->*answer)(frame.channel);
+  return frame.payload.empty();
+}
 
-  if (frame.type == Type::Exec) {
-    wire::Exec request;
-    if (!wire::decode(frame.payload, request)) return false;
-    wire::ExecFailed failed;
-    failed.reason = wire::ExecFailure::BadRequest;
-    if (full) {
-      const wire::Done why = too_many();
-      failed.error = why.error;
-      failed.message = why.message;
-    } else if (configure_failed_) {
-      failed.error = ECANCELED;
-      failed.message = "the guest could not be configured";
-    } else {
-      Spawned spawned;
-      std::optional<wire::ExecFailed> problem = machine_.spawn(request, spawned);
-      if (!problem) {
-        wire::Started started;
-        started.pid = static_cast<std::uint32_t>(spawned.pid);
-        send(Type::Started, frame.channel, wire::encode(started));
-        return add_channel(make_exec_channel(*this, frame.channel, std::move(spawned), request.tty));
-      }
-      failed = std::move(*problem);
-    }
-    send(Type::ExecFailed, frame.channel, wire::encode(failed));
-    return true;
-  }
-  if (frame.type == Type::Put) {
-    wire::Put request;
-    if (!wire::decode(frame.payload, request)) return false;
-    if (!full) return add_channel(make_put_channel(*this, frame.channel, request));
-    done(too_many());
-    return true;
-  }
-  if (frame.type == Type::Get) {
-    wire::Get request;
-    if (!wire::decode(frame.payload, request)) return false;
-    if (!full) return add_channel(make_get_channel(*this, frame.channel, request));
-    done(too_many());
-    return true;
-  }
-  if (frame.type == Type::Watch) {
-    wire::Watch request;
-    if (!wire::decode(frame.payload, request)) return false;
-    if (!full) return add_channel(make_watch_channel(*this, frame.channel, request));
-    done(too_many());
-    return true;
-  }
-  if (frame.type == Type::Configure) {
-    wire::Configure request;
-    if (!wire::decode(frame.payload, request)) return false;
-    const wire::Done answer = machine_.configure(request);
-    configure_failed_ = answer.error != 0;
-    done(answer);
-    return true;
-  }
-  if (frame.type == Type::Mount) {
-    wire::Mount request;
-    if (!wire::decode(frame.payload, request)) return false;
-    const wire::Done answer = machine_.mount(request);
-    // What comes with it in the same breath was meant to find the disk.
-    configure_failed_ = configure_failed_ || answer.error != 0;
-    done(answer);
-    return true;
-  }
-  if (frame.type == Type::Unmount) {
-    wire::Unmount request;
-    if (!wire::decode(frame.payload, request)) return false;
-    done(machine_.unmount(request));
-    return true;
-  }
-  if (const std::optional<bool> handled = open_service_channel(frame)) return *handled;
-  if (frame.type == Type::SetClock) {
-    wire::SetClock request;
-    if (!wire::decode(frame.payload, request)) return false;
-    done(machine_.set_clock(request.time_ns));
-    return true;
-  }
-  if (frame.type == Type::Ping) {
-    done({});
-    return frame.payload.empty();
-  }
-  if (frame.type == Type::PrepareSnapshot) {
-    const wire::Done answer = machine_.prepare_snapshot();
-    done(answer);
-    if (answer.error == 0) {
-      end_channels();
-      reader_.skip_to_preamble();
-    }
-    return frame.payload.empty();
-  }
-  if (frame.type == Type::Shutdown) {
-    wire::Shutdown request;
-    if (!wire::decode(frame.payload, request)) return false;
-    done({});
-    machine_.shutdown(request.grace_ms);
-    return true;
+bool Session::open_channel(const wire::Frame& frame) {
+  struct Opening {
+    Type type;
+    bool (Session::*open)(const wire::Frame& frame);
+  };
+  static constexpr Opening openings[] = {
+      {Type::Exec, &Session::decoded<wire::Exec, &Session::exec>},
+      {Type::Put, &Session::decoded<wire::Put, &Session::copy<wire::Put, make_put_channel>>},
+      {Type::Get, &Session::decoded<wire::Get, &Session::copy<wire::Get, make_get_channel>>},
+      {Type::Watch, &Session::decoded<wire::Watch, &Session::copy<wire::Watch, make_watch_channel>>},
+      {Type::Configure, &Session::decoded<wire::Configure, &Session::configure>},
+      {Type::Mount, &Session::decoded<wire::Mount, &Session::mount>},
+      {Type::Unmount, &Session::decoded<wire::Unmount, &Session::unmount>},
+      {Type::ServiceStart, &Session::decoded<wire::ServiceStart, &Session::start_service>},
+      {Type::ServiceSignal, &Session::decoded<wire::ServiceSignal, &Session::signal_service>},
+      {Type::ServiceStop, &Session::decoded<wire::ServiceStop, &Session::stop_service>},
+      {Type::ServiceList, &Session::bare<&Session::list_services>},
+      {Type::SetClock, &Session::decoded<wire::SetClock, &Session::set_clock>},
+      {Type::Ping, &Session::bare<&Session::ping>},
+      {Type::PrepareSnapshot, &Session::bare<&Session::prepare_snapshot>},
+      {Type::Shutdown, &Session::decoded<wire::Shutdown, &Session::shutdown>},
+  };
+  newest_channel_ = frame.channel;
+  for (const Opening& opening : openings) {
+    if (opening.type == frame.type) return (this->*opening.open)(frame);
   }
   return false;
 }
 
-std::optional<bool> Session::open_service_channel(const wire::Frame& frame) {
-  Services& services = machine_.services();
-  const auto done = [&](const wire::Done& answer) { send(Type::Done, frame.channel, wire::encode(answer)); };
-  if (frame.type == Type::ServiceStart) {
-    wire::ServiceStart request;
-    if (!wire::decode(frame.payload, request)) return false;
-    done(configure_failed_ ? wire::Done{ECANCELED, "the guest could not be configured"} : services.start(request));
-    return true;
-  }
-  if (frame.type == Type::ServiceSignal) {
-    wire::ServiceSignal request;
-    if (!wire::decode(frame.payload, request)) return false;
-    done(services.signal(request));
-    return true;
-  }
-  if (frame.type == Type::ServiceStop) {
-    wire::ServiceStop request;
-    if (!wire::decode(frame.payload, request)) return false;
-    wire::Done answer = services.stop(request);
-    if (answer.error == 0 && channels_.size() >= max_channels) answer = too_many();
-    if (answer.error != 0) {
-      done(answer);
-    } else {
-      add_channel(make_stop_channel(*this, frame.channel, std::move(request.name)));
+void Session::done(std::uint32_t channel, const wire::Done& answer) { send(Type::Done, channel, wire::encode(answer)); }
+
+void Session::exec(std::uint32_t channel, wire::Exec& request) {
+  wire::ExecFailed failed;
+  failed.reason = wire::ExecFailure::BadRequest;
+  if (is_full()) {
+    const wire::Done why = too_many();
+    failed.error = why.error;
+    failed.message = why.message;
+  } else if (configure_failed_) {
+    failed.error = ECANCELED;
+    failed.message = not_configured;
+  } else {
+    Spawned spawned;
+    std::optional<wire::ExecFailed> problem = machine_.spawn(request, spawned);
+    if (!problem) {
+      wire::Started started;
+      started.pid = static_cast<std::uint32_t>(spawned.pid);
+      send(Type::Started, channel, wire::encode(started));
+      return add_channel(make_exec_channel(*this, channel, std::move(spawned), request.tty));
     }
-    return true;
+    failed = std::move(*problem);
   }
-  if (frame.type == Type::ServiceList) {
-    send(Type::Services, frame.channel, wire::encode(services.list()));
-    return frame.payload.empty();
-  }
-  return {};
+  send(Type::ExecFailed, channel, wire::encode(failed));
+}
+
+template <class Request, std::unique_ptr<Channel> (*make)(Outlet&, std::uint32_t, const Request&)>
+void Session::copy(std::uint32_t channel, Request& request) {
+  if (is_full()) return done(channel, too_many());
+  add_channel(make(*this, channel, request));
+}
+
+void Session::configure(std::uint32_t channel, wire::Configure& request) {
+  const wire::Done answer = machine_.configure(request);
+  configure_failed_ = answer.error != 0;
+  done(channel, answer);
+}
+
+void Session::mount(std::uint32_t channel, wire::Mount& request) {
+  const wire::Done answer = machine_.mount(request);
+  // What comes with it in the same breath was meant to find the disk.
+  configure_failed_ = configure_failed_ || answer.error != 0;
+  done(channel, answer);
+}
+
+void Session::unmount(std::uint32_t channel, wire::Unmount& request) { done(channel, machine_.unmount(request)); }
+
+void Session::start_service(std::uint32_t channel, wire::ServiceStart& request) {
+  done(channel, configure_failed_ ? wire::Done{ECANCELED, not_configured} : machine_.services().start(request));
+}
+
+void Session::signal_service(std::uint32_t channel, wire::ServiceSignal& request) {
+  done(channel, machine_.services().signal(request));
+}
+
+void Session::stop_service(std::uint32_t channel, wire::ServiceStop& request) {
+  wire::Done answer = machine_.services().stop(request);
+  if (answer.error == 0 && is_full()) answer = too_many();
+  if (answer.error != 0) return done(channel, answer);
+  add_channel(make_stop_channel(*this, channel, std::move(request.name)));
+}
+
+void Session::list_services(std::uint32_t channel) {
+  send(Type::Services, channel, wire::encode(machine_.services().list()));
+}
+
+void Session::set_clock(std::uint32_t channel, wire::SetClock& request) {
+  done(channel, machine_.set_clock(request.time_ns));
+}
+
+void Session::ping(std::uint32_t channel) { done(channel, {}); }
+
+void Session::prepare_snapshot(std::uint32_t channel) {
+  const wire::Done answer = machine_.prepare_snapshot();
+  done(channel, answer);
+  if (answer.error != 0) return;
+  end_channels();
+  reader_.skip_to_preamble();
+}
+
+void Session::shutdown(std::uint32_t channel, wire::Shutdown& request) {
+  done(channel, {});
+  machine_.shutdown(request.grace_ms);
 }
 
 void Session::forget_finished() {

@@ -7,8 +7,9 @@
 #include <string>
 #include <string_view>
 
-#include "channel.hpp"
+#include "channels/channel.hpp"
 #include "guest/frames.hpp"
+#include "guest/wire_service.hpp"
 #include "loop.hpp"
 #include "machine.hpp"
 
@@ -51,9 +52,31 @@ class Session final : private Outlet {
   /// False: a protocol error.
   bool handle(const wire::Frame& frame);
   bool open_channel(const wire::Frame& frame);
-  /// nullopt: the frame is about something else.
-  std::optional<bool> open_service_channel(const wire::Frame& frame);
-  bool add_channel(std::unique_ptr<Channel> channel);
+  /// How a request is opened: its payload decoded into what `answer` takes, or without any.
+  template <class Request, void (Session::*answer)(std::uint32_t channel, Request& request)>
+  bool decoded(const wire::Frame& frame);
+  template <void (Session::*answer)(std::uint32_t channel)>
+  bool bare(const wire::Frame& frame);
+
+  // One for each type of request; open_channel() has the table.
+  void exec(std::uint32_t channel, wire::Exec& request);
+  template <class Request, std::unique_ptr<Channel> (*make)(Outlet&, std::uint32_t, const Request&)>
+  void copy(std::uint32_t channel, Request& request);
+  void configure(std::uint32_t channel, wire::Configure& request);
+  void mount(std::uint32_t channel, wire::Mount& request);
+  void unmount(std::uint32_t channel, wire::Unmount& request);
+  void start_service(std::uint32_t channel, wire::ServiceStart& request);
+  void signal_service(std::uint32_t channel, wire::ServiceSignal& request);
+  void stop_service(std::uint32_t channel, wire::ServiceStop& request);
+  void list_services(std::uint32_t channel);
+  void set_clock(std::uint32_t channel, wire::SetClock& request);
+  void ping(std::uint32_t channel);
+  void prepare_snapshot(std::uint32_t channel);
+  void shutdown(std::uint32_t channel, wire::Shutdown& request);
+
+  void done(std::uint32_t channel, const wire::Done& answer);
+  [[nodiscard]] bool is_full() const { return channels_.size() >= max_channels; }
+  void add_channel(std::unique_ptr<Channel> channel);
   void end_channels();
   void forget_finished();
 

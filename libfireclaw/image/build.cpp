@@ -8,6 +8,7 @@
 #include "image/archives/compression.hpp"
 #include "image/archives/squashfs.hpp"
 #include "image/kernel/initramfs.hpp"
+#include "image/kernel/kernel.hpp"
 #include "image/kernel/source.hpp"
 #include "image/roots/debian_agent.hpp"
 #include "image/roots/rootfs.hpp"

@@ -14,12 +14,12 @@
 #include <string>
 #include <string_view>
 
-#include "disks.hpp"
+#include "boot/disks.hpp"
 #include "guest/frames.hpp"
 #include "guest_input.hpp"
 #include "loop.hpp"
 #include "machine.hpp"
-#include "services.hpp"
+#include "processes/services.hpp"
 #include "session.hpp"
 
 namespace {

@@ -126,13 +126,44 @@ class Checker:
             self.check_patterns(source)
             for include in source.includes:
                 self.check_include(source, include)
+        self.check_size()
         for path, rule in sorted(set(self.allowed) - self.used):
             self.findings.append(Finding(path, 1, "stale-exception", f"nothing breaks '{rule}' there any more"))
         return sorted(self.findings)
 
     def check_placement(self, source: Source) -> None:
         if source.room is not None and source.room not in rules.ROOMS:
-            self.report(source, 1, "room", f"'{source.room}' is no room; the rooms are {', '.join(rules.ROOMS)}")
+            self.report(source, 1, "room", f"'{source.room}' is not a room; the rooms are {', '.join(rules.ROOMS)}")
+        parent, _, name = source.folder.rpartition("/")
+        if parent in rules.INNER_ROOMS and name not in rules.INNER_ROOMS[parent] and not source.is_test:
+            known = ", ".join(rules.INNER_ROOMS[parent])
+            self.report(source, 1, "inner-room", f"'{name}' is not a room of {parent}; its rooms are {known}")
+
+    def check_size(self) -> None:
+        """A folder that holds too much shows no idea any more: sort it into folders."""
+        sources: dict[str, list[Source]] = {}
+        for source in self.sources:
+            if source.path.endswith((".cpp", ".c")) and not source.is_test:
+                sources.setdefault(source.folder, []).append(source)
+        for folder, found in sources.items():
+            if len(found) > rules.MOST_SOURCES:
+                self.report(found[0], 1, "folder-size", f"{folder} holds {len(found)} sources, more than "
+                            f"{rules.MOST_SOURCES}: sort them into folders, one idea each")
+
+    @staticmethod
+    def level(path: str, outer: str) -> int:
+        """How high a file stands among the rooms inside `outer`; on top of all if no room is named after it."""
+        first = path.removeprefix(outer + "/").partition("/")[0].partition(".")[0]
+        order = rules.INNER_ROOMS[outer]
+        return order.index(first) if first in order else len(order)
+
+    def check_inner_order(self, source: Source, include: Include, target: str) -> None:
+        for outer in rules.INNER_ROOMS:
+            if source.is_test or not inside(source.path, (outer,)) or not inside(target, (outer,)):
+                continue
+            if self.level(target, outer) > self.level(source.path, outer):
+                self.report(source, include.line, "inner-room", f"\"{include.name}\" stands above it in {outer}: "
+                            + " < ".join(rules.INNER_ROOMS[outer]))
 
     def check_header(self, source: Source) -> None:
         if not source.is_header:
@@ -167,7 +198,7 @@ class Checker:
         candidates = [f"{source.folder}/{name}", f"include/{name}", f"libfireclaw/{name}", f"tests/{name}"]
         if source.is_test:
             candidates.append(f"agent/guestd/{name}")
-        if source.is_test or inside(source.path, ("apps",)):
+        if source.is_test or inside(source.path, ("apps", "agent")):
             # Within a program's folder also from folders below it.
             top = "/".join(source.path.split("/")[:2])
             candidates += [f"{top}/{name}", f"apps/{name}"]
@@ -188,10 +219,13 @@ class Checker:
         if ".." in include.name.split("/"):
             bad("include-path", f"\"{include.name}\": name the file from include/ or libfireclaw/")
             return
+        if include.name in rules.DESCRIBED and (source.is_test or inside(source.path, rules.DESCRIBED[include.name])):
+            return
         target = self.resolve(source, include)
         if target is None:
-            bad("include-path", f"\"{include.name}\" is no file of this tree; libraries are included with <>")
+            bad("include-path", f"\"{include.name}\" is not a file of this tree; libraries are included with <>")
             return
+        self.check_inner_order(source, include, target)
         shared = source.path.removeprefix("libfireclaw/").removesuffix(".cpp") + ".hpp"
         if shared in rules.SHARED_WITH_GUESTD and not source.is_header:
             self.check_guestd_reaches(source, include, target)

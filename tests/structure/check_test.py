@@ -9,6 +9,7 @@ import unittest
 from pathlib import Path
 
 import check
+import rules
 
 HEADER = "#pragma once\n"
 
@@ -69,6 +70,48 @@ class CheckerTest(unittest.TestCase):
             "libfireclaw/vmm/firecracker/driver.hpp": HEADER + '#include "vmm/qemu/qmp.hpp"\n',
         }, ("libfireclaw/vmm/firecracker/driver.hpp", 2, "room"))
 
+    def test_a_room_inside_a_room_may_not_include_a_higher_one(self) -> None:
+        self.expect({
+            "libfireclaw/core/host/engines.hpp": HEADER,
+            "libfireclaw/core/agents/copy.hpp": HEADER + '#include "core/machines/impl.hpp"\n',
+            "libfireclaw/core/machines/impl.hpp": HEADER + '#include "core/host/engines.hpp"\n',
+            "libfireclaw/core/machines/purpose.hpp": HEADER + '#include "core/workspaces/files.hpp"\n',
+            "libfireclaw/core/workspaces/files.hpp": HEADER + "#include <string>\n",
+            "libfireclaw/core/networks/nat.cpp": '#include "core/host/engines.hpp"\n#include "core/agents/copy.hpp"\n',
+        }, ("libfireclaw/core/machines/purpose.hpp", 2, "inner-room"), ("libfireclaw/core/networks/nat.cpp", 2, "inner-room"))
+
+    def test_files_of_the_outer_folder_stand_on_top_unless_they_are_listed_lower(self) -> None:
+        self.expect({
+            "libfireclaw/core/garbage.hpp": HEADER + '#include "core/agents/copy.hpp"\n',
+            "libfireclaw/core/agents/copy.hpp": HEADER,
+            "libfireclaw/core/agents/start.cpp": '#include "core/garbage.hpp"\n',
+            "libfireclaw/image/tools.hpp": HEADER + '#include "image/archives/tar.hpp"\n',
+            "libfireclaw/image/archives/tar.hpp": HEADER + '#include "image/tools.hpp"\n',
+            "libfireclaw/image/build.cpp": '#include "image/archives/tar.hpp"\n#include "image/tools.hpp"\n',
+        }, ("libfireclaw/core/agents/start.cpp", 1, "inner-room"), ("libfireclaw/image/tools.hpp", 2, "inner-room"))
+
+    def test_programs_have_rooms_inside_too(self) -> None:
+        self.expect({
+            "apps/overseer/event_loop.hpp": HEADER,
+            "apps/overseer/irc/link.hpp": HEADER + '#include "event_loop.hpp"\n#include "crew/desk.hpp"\n',
+            "apps/overseer/crew/desk.hpp": HEADER,
+            "apps/overseer/crew/desk_test.cpp": '#include "overseer.hpp"\n',
+            "apps/overseer/overseer.hpp": HEADER + '#include "crew/desk.hpp"\n',
+            "agent/guestd/processes/spawn.cpp": '#include "text.hpp"\n#include "channels/exec.hpp"\n',
+            "agent/guestd/channels/exec.hpp": HEADER,
+            "agent/guestd/text.hpp": HEADER,
+        }, ("apps/overseer/irc/link.hpp", 3, "inner-room"), ("agent/guestd/processes/spawn.cpp", 2, "inner-room"))
+
+    def test_a_folder_that_is_not_among_the_rooms_inside_is_a_finding(self) -> None:
+        self.expect({"libfireclaw/core/misc/strings.hpp": HEADER}, ("libfireclaw/core/misc/strings.hpp", 1, "inner-room"))
+
+    def test_a_folder_of_too_many_sources_is_a_finding(self) -> None:
+        names = [f"file{number:02}" for number in range(rules.MOST_SOURCES + 1)]
+        full = {f"libfireclaw/sys/{name}.cpp": "int a;\n" for name in names}
+        also = {f"libfireclaw/net/{name}_test.cpp": "int a;\n" for name in names}
+        fits = {f"apps/mcp/{name}.cpp": "int a;\n" for name in names[1:]}
+        self.expect({**full, **also, **fits}, ("libfireclaw/sys/file00.cpp", 1, "folder-size"))
+
     def test_rooms_below_core_use_only_the_public_value_types(self) -> None:
         self.expect({
             "include/fireclaw/exec.hpp": HEADER,
@@ -77,7 +120,7 @@ class CheckerTest(unittest.TestCase):
             "libfireclaw/core/host/impl.hpp": HEADER + '#include "fireclaw/host.hpp"\n',
         }, ("libfireclaw/guest/session.hpp", 3, "room"))
 
-    def test_an_unknown_folder_is_no_room(self) -> None:
+    def test_an_unknown_folder_is_not_a_room(self) -> None:
         self.expect({"libfireclaw/util/string.hpp": HEADER}, ("libfireclaw/util/string.hpp", 1, "room"))
 
     def test_each_library_is_included_in_its_own_room_only(self) -> None:
@@ -113,6 +156,13 @@ class CheckerTest(unittest.TestCase):
             "bindings/module.cpp": '#include <pybind11/pybind11.h>\n#include "sys/fd.hpp"\n',
         }, ("apps/fireclaw/main.cpp", 3, "folder"), ("apps/overseer/main.cpp", 1, "include-path"),
            ("apps/overseer/main.cpp", 2, "folder"), ("bindings/module.cpp", 2, "folder"))
+
+    def test_what_is_made_from_the_public_headers_is_for_apps_and_bindings(self) -> None:
+        self.expect({
+            "apps/fireclaw/main.cpp": '#include "fireclaw/fields.hpp"\n',
+            "bindings/src/convert.cpp": "#include <fireclaw/fields.hpp>\n",
+            "libfireclaw/state/runs.cpp": '#include "fireclaw/fields.hpp"\n',
+        }, ("libfireclaw/state/runs.cpp", 1, "include-path"))
 
     def test_guestd_shares_the_wire_format_with_the_library_and_nothing_behind_it(self) -> None:
         self.expect({

@@ -13,6 +13,19 @@ PARALLEL_ROOMS = {"net", "image", "guest", "vmm"}
 # Likewise the folders in each of these: one an engine.
 PARALLEL_FOLDERS = {"libfireclaw/vmm"}
 
+# Rooms inside a room or a program, lowest first: each may include itself and those before it. An entry is a folder, or
+# the name of files that stand in the outer folder itself; the other files of the outer folder stand on top.
+INNER_ROOMS: dict[str, list[str]] = {
+    "libfireclaw/core": ["host", "networks", "machines", "workspaces", "agents"],
+    "libfireclaw/image": ["bytes", "tools", "namespaces", "archives", "store", "kernel", "disks", "roots"],
+    "apps/overseer": ["fd", "event_loop", "signals", "irc", "log", "status", "service", "crew"],
+    "agent/guestd": ["loop", "text", "machine", "processes", "boot", "channels"],
+}
+
+# More sources than this in one folder, tests not counted, want folders of their own. The fullest are the command line,
+# one file a group of commands, and apps/mcp.
+MOST_SOURCES = 25
+
 # What the rooms below core may use of the public headers: values, not classes with insides.
 PUBLIC_FOR_ROOMS = {"error.hpp", "log.hpp", "exec.hpp", "engine.hpp", "export.hpp", "service.hpp", "version.hpp"}
 
@@ -42,6 +55,9 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     r"nlohmann/.*": ("apps",),
     r"pybind11/.*|Python\.h": ("bindings",),
 }
+
+# What is made from the public headers (cmake/describe.py) and may be included beside them, and by whom.
+DESCRIBED = {"fireclaw/fields.hpp": ("apps", "bindings")}
 
 # Every header of the C++20 standard library.
 STANDARD_HEADERS = set(

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "crew/agents.hpp"
+#include "fireclaw/agent.hpp"
 
 namespace fireclaw::overseer {
 

@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "image/kernel/initramfs.hpp"
+#include "image/kernel/kernel.hpp"
 #include "image/testing/craft.hpp"
 #include "image/testing/workshop.hpp"
 

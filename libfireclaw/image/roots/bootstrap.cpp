@@ -9,7 +9,7 @@
 #include <system_error>
 
 #include "fireclaw/error.hpp"
-#include "image/roots/namespaces.hpp"
+#include "image/namespaces.hpp"
 #include "sys/digest.hpp"
 #include "sys/file.hpp"
 

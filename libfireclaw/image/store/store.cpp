@@ -8,7 +8,7 @@
 
 #include "base/scope.hpp"
 #include "fireclaw/error.hpp"
-#include "image/roots/namespaces.hpp"
+#include "image/namespaces.hpp"
 #include "sys/digest.hpp"
 #include "sys/file.hpp"
 

@@ -14,7 +14,6 @@
 
 #include "base/deadline.hpp"
 #include "base/logger.hpp"
-#include "image/kernel/kernel.hpp"
 #include "image/store/manifest.hpp"
 
 namespace fireclaw::image {

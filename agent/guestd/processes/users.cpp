@@ -1,4 +1,4 @@
-#include "users.hpp"
+#include "processes/users.hpp"
 
 #include <algorithm>
 #include <optional>

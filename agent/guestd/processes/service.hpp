@@ -9,7 +9,7 @@
 #include "guest/wire_service.hpp"
 #include "loop.hpp"
 #include "machine.hpp"
-#include "service_log.hpp"
+#include "processes/service_log.hpp"
 
 namespace fireclaw::guestd {
 

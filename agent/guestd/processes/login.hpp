@@ -3,7 +3,7 @@
 #include <string>
 
 #include "guest/tree.hpp"
-#include "users.hpp"
+#include "processes/users.hpp"
 
 namespace fireclaw::guestd {
 

@@ -1,7 +1,7 @@
 #include <utility>
 
-#include "channel.hpp"
-#include "services.hpp"
+#include "channels/channel.hpp"
+#include "processes/services.hpp"
 
 namespace fireclaw::guestd {
 namespace {

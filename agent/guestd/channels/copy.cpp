@@ -2,7 +2,7 @@
 #include <string>
 #include <utility>
 
-#include "channel.hpp"
+#include "channels/channel.hpp"
 
 namespace fireclaw::guestd {
 namespace {

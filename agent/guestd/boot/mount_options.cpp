@@ -5,7 +5,7 @@
 #include <cerrno>
 #include <utility>
 
-#include "disks.hpp"
+#include "boot/disks.hpp"
 #include "text.hpp"
 
 namespace fireclaw::guestd {

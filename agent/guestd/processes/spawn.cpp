@@ -1,4 +1,4 @@
-#include "spawn.hpp"
+#include "processes/spawn.hpp"
 
 #include <fcntl.h>
 #include <sched.h>
@@ -16,9 +16,9 @@
 #include <utility>
 #include <vector>
 
-#include "login.hpp"
+#include "processes/login.hpp"
+#include "processes/users.hpp"
 #include "text.hpp"
-#include "users.hpp"
 
 namespace fireclaw::guestd {
 namespace {

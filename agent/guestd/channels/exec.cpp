@@ -8,7 +8,7 @@
 #include <csignal>
 #include <utility>
 
-#include "channel.hpp"
+#include "channels/channel.hpp"
 
 namespace fireclaw::guestd {
 namespace {

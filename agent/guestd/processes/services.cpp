@@ -1,11 +1,11 @@
-#include "services.hpp"
+#include "processes/services.hpp"
 
 #include <algorithm>
 #include <cerrno>
 #include <utility>
 
 #include "machine.hpp"
-#include "service.hpp"
+#include "processes/service.hpp"
 #include "text.hpp"
 
 namespace fireclaw::guestd {

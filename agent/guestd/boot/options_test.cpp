@@ -1,4 +1,4 @@
-#include "boot_options.hpp"
+#include "boot/options.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,4 +1,4 @@
-#include "services.hpp"
+#include "processes/services.hpp"
 
 #include <doctest/doctest.h>
 #include <fcntl.h>

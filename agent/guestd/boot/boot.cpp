@@ -1,4 +1,4 @@
-#include "boot.hpp"
+#include "boot/boot.hpp"
 
 #include <fcntl.h>
 #include <linux/module.h>
@@ -18,7 +18,7 @@
 #include <string>
 #include <utility>
 
-#include "login.hpp"
+#include "processes/login.hpp"
 #include "text.hpp"
 
 namespace fireclaw::guestd {

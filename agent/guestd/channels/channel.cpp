@@ -1,4 +1,4 @@
-#include "channel.hpp"
+#include "channels/channel.hpp"
 
 #include <string>
 

@@ -4,7 +4,7 @@
 #include <cerrno>
 #include <string>
 
-#include "disks.hpp"
+#include "boot/disks.hpp"
 
 namespace fireclaw::guestd {
 namespace {

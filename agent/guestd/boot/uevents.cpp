@@ -1,4 +1,4 @@
-#include "uevents.hpp"
+#include "boot/uevents.hpp"
 
 #include <linux/netlink.h>
 #include <poll.h>

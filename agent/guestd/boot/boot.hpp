@@ -2,9 +2,9 @@
 
 #include <vector>
 
-#include "boot_options.hpp"
+#include "boot/options.hpp"
+#include "boot/uevents.hpp"
 #include "guest/tree.hpp"
-#include "uevents.hpp"
 
 namespace fireclaw::guestd {
 

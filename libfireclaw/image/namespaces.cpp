@@ -1,4 +1,4 @@
-#include "image/roots/namespaces.hpp"
+#include "image/namespaces.hpp"
 
 #include <unistd.h>
 

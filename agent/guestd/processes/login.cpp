@@ -1,4 +1,4 @@
-#include "login.hpp"
+#include "processes/login.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>

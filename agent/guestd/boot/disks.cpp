@@ -1,4 +1,4 @@
-#include "disks.hpp"
+#include "boot/disks.hpp"
 
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -10,9 +10,9 @@
 #include <cerrno>
 #include <cstdint>
 
+#include "boot/uevents.hpp"
 #include "guest/tree.hpp"
 #include "text.hpp"
-#include "uevents.hpp"
 
 namespace fireclaw::guestd {
 namespace {

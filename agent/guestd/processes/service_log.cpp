@@ -1,4 +1,4 @@
-#include "service_log.hpp"
+#include "processes/service_log.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>

@@ -1,4 +1,4 @@
-#include "service_log.hpp"
+#include "processes/service_log.hpp"
 
 #include <doctest/doctest.h>
 #include <fcntl.h>

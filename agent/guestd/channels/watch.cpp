@@ -6,7 +6,7 @@
 #include <cerrno>
 #include <string>
 
-#include "channel.hpp"
+#include "channels/channel.hpp"
 #include "text.hpp"
 
 namespace fireclaw::guestd {

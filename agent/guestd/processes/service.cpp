@@ -1,4 +1,4 @@
-#include "service.hpp"
+#include "processes/service.hpp"
 
 #include <fcntl.h>
 #include <sys/wait.h>
