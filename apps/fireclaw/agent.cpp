@@ -7,6 +7,7 @@
 #include "command.hpp"
 #include "common/quantities.hpp"
 #include "common/style.hpp"
+#include "json_of.hpp"
 #include "output.hpp"
 
 namespace fireclaw::cli {
@@ -45,30 +46,9 @@ std::optional<std::string> if_given(const std::string& text) {
 }
 
 Json to_json(const AgentInfo& info) {
-  return {{"name", info.name},
-          {"template", info.template_name},
-          {"state", to_string(info.state)},
-          {"nick", info.nick},
-          {"model", info.model},
-          {"trigger", info.trigger},
-          {"tools", info.tools},
-          {"workspace", info.workspace},
-          {"vm", info.vm},
-          {"image", info.image},
-          {"engine", info.engine},
-          {"network", info.network},
-          {"address", info.address},
-          {"cpus", info.cpus},
-          {"memory_mib", info.memory_mib},
-          {"engine_pid", info.engine_pid},
-          {"started", info.started.time_since_epoch().count() == 0 ? Json{} : Json{iso_time(info.started)}},
-          {"online", info.online},
-          {"channels", info.channels},
-          {"llm_errors", info.llm_errors},
-          {"last_error", info.last_error},
-          {"memory_bytes", info.memory_bytes},
-          {"cpu_time_ms", info.cpu_time.count()},
-          {"detached", info.detached}};
+  auto out = cli::to_json<AgentInfo>(info);
+  if (info.started.time_since_epoch().count() == 0) out["started"] = nullptr;
+  return out;
 }
 
 /// "worker [qwen2.5:7b] (172.16.0.2)".
@@ -81,9 +61,7 @@ std::string in_brief(const AgentInfo& info) {
 void print_started(const AgentInfo& info, const Context& context) {
   if (context.json) {
     auto out = to_json(info);
-    Json timings = Json::object();
-    for (const auto& phase : info.phases) timings[phase.name] = to_ms(phase.duration);
-    out["timings_ms"] = timings;
+    out["timings_ms"] = timings(info.phases);
     print_json(out);
     return;
   }
@@ -217,22 +195,7 @@ int templates(const Context& context) {
   const auto all = AgentManager{context.open_host()}.templates();
   if (context.json) {
     Json out = Json::array();
-    for (const auto& from : all) {
-      out.push_back({{"name", from.name},
-                     {"description", from.description},
-                     {"nick", from.nick},
-                     {"model", from.model},
-                     {"persona", from.persona},
-                     {"trigger", from.trigger},
-                     {"tools", from.tools},
-                     {"channels", from.channels},
-                     {"image", from.image},
-                     {"cpus", from.cpus},
-                     {"memory_mib", from.memory_mib},
-                     {"workspace_mib", from.workspace_mib},
-                     {"scratch_mib", from.scratch_mib},
-                     {"file", from.file.native()}});
-    }
+    for (const auto& from : all) out.push_back(cli::to_json(from));
     print_json(out);
     return 0;
   }
@@ -284,11 +247,7 @@ int logs(const NameOptions& options, const Context& context) {
 int reconcile(const Context& context) {
   const auto report = AgentManager{context.open_host()}.reconcile();
   if (context.json) {
-    print_json({{"adopted", report.adopted},
-                {"crashed", report.crashed},
-                {"orphans", report.orphans},
-                {"busy", report.busy},
-                {"silent", report.silent}});
+    print_json(cli::to_json(report));
     return 0;
   }
   const auto line = [](const std::vector<std::string>& names, std::string_view what) {

@@ -9,6 +9,7 @@
 #include "command.hpp"
 #include "common/style.hpp"
 #include "common/text.hpp"
+#include "json_of.hpp"
 #include "output.hpp"
 
 namespace fireclaw::cli {
@@ -39,12 +40,7 @@ int doctor(const Context& context) {
       std::ranges::any_of(checks, [](const Check& check) { return check.status == CheckStatus::Missing; });
   if (context.json) {
     Json list = Json::array();
-    for (const auto& check : checks) {
-      list.push_back({{"name", check.name},
-                      {"status", std::string{word(check.status)}},
-                      {"detail", check.detail},
-                      {"remedy", check.remedy}});
-    }
+    for (const auto& check : checks) list.push_back(to_json(check));
     print_json({{"ok", !broken}, {"checks", list}});
     return broken ? 1 : 0;
   }

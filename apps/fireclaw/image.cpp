@@ -5,6 +5,7 @@
 
 #include "command.hpp"
 #include "common/quantities.hpp"
+#include "json_of.hpp"
 #include "kernel_options.hpp"
 #include "output.hpp"
 

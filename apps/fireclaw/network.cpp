@@ -4,35 +4,16 @@
 #include <fmt/format.h>
 
 #include "command.hpp"
+#include "json_of.hpp"
 #include "output.hpp"
 
 namespace fireclaw::cli {
 namespace {
 
 Json to_json(const NetworkInfo& info) {
-  Json obstacles = Json::array();
-  for (const auto& obstacle : info.obstacles) {
-    obstacles.push_back({{"problem", obstacle.problem}, {"remedy", obstacle.remedy}});
-  }
-  Json leases = Json::array();
-  for (const auto& lease : info.leases) {
-    leases.push_back({{"address", lease.address},
-                      {"mac", lease.mac},
-                      {"tap", lease.tap},
-                      {"vm", lease.vm},
-                      {"holder_pid", lease.holder_pid},
-                      {"alive", lease.alive}});
-  }
-  return {{"usable", info.obstacles.empty()},
-          {"obstacles", obstacles},
-          {"up", info.up},
-          {"bridge", info.bridge},
-          {"subnet", info.subnet},
-          {"gateway", info.gateway},
-          {"resolver", info.resolver},
-          {"services", info.services},
-          {"capacity", info.capacity},
-          {"leases", leases}};
+  Json out = {{"usable", info.obstacles.empty()}};
+  out.update(cli::to_json<NetworkInfo>(info));
+  return out;
 }
 
 void print(const NetworkInfo& info) {

@@ -107,63 +107,6 @@ Json to_json(const ExecResult& result, int status) {
   return out;
 }
 
-Json to_json(const VMInfo& info) {
-  return {{"id", info.id},
-          {"state", std::string{to_string(info.state)}},
-          {"image", info.image},
-          {"engine", info.engine},
-          {"cpus", info.cpus},
-          {"memory_mib", info.memory_mib},
-          {"network", std::string{to_string(info.network)}},
-          {"address", info.address},
-          {"hostname", info.hostname},
-          {"workspace", info.workspace},
-          {"agent", info.agent},
-          {"snapshot", info.snapshot},
-          {"detached", info.detached},
-          {"engine_pid", info.engine_pid},
-          {"created", iso_time(info.created)}};
-}
-
-Json to_json(const SnapshotInfo& info) {
-  return {{"name", info.name},
-          {"image", info.image},
-          {"engine", info.engine},
-          {"cpus", info.cpus},
-          {"memory_mib", info.memory_mib},
-          {"network_device", info.network_device},
-          {"bytes", info.bytes},
-          {"created", iso_time(info.created)},
-          {"automatic", info.automatic},
-          {"agent", info.agent},
-          {"usable", info.usable},
-          {"reason", info.reason}};
-}
-
-Json to_json(const ImageInfo& info) {
-  return {{"name", info.name},
-          {"source", info.source},
-          {"kernel_release", info.kernel_release},
-          {"kernel_source", info.kernel_source},
-          {"rootfs_type", info.rootfs_type},
-          {"command", info.command},
-          {"digest", info.digest},
-          {"bytes", info.bytes},
-          {"created", iso_time(info.created)}};
-}
-
-Json to_json(const EngineVerdict& verdict) {
-  return {{"engine", verdict.engine},
-          {"binary", verdict.binary.native()},
-          {"version", verdict.version},
-          {"cpu_model", verdict.cpu_model},
-          {"kernel_release", verdict.kernel_release},
-          {"kernel_sha256", verdict.kernel_sha256},
-          {"works", verdict.works},
-          {"reason", verdict.reason},
-          {"boot_time_ms", verdict.boot_time.count()}};
-}
-
 ProgressPrinter::ProgressPrinter() : terminal_{::isatty(STDERR_FILENO) == 1} {}
 
 void ProgressPrinter::finish() {

@@ -40,10 +40,6 @@ double to_ms(std::chrono::nanoseconds duration);
 
 /// What came of a command; `status` is the exit status that stands for it.
 Json to_json(const ExecResult& result, int status);
-Json to_json(const VMInfo& info);
-Json to_json(const SnapshotInfo& info);
-Json to_json(const ImageInfo& info);
-Json to_json(const EngineVerdict& verdict);
 
 /// One line a step: a bar that moves on a terminal, plain lines otherwise. Goes to standard error.
 class ProgressPrinter {

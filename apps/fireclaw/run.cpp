@@ -7,6 +7,7 @@
 #include "command.hpp"
 #include "common/quantities.hpp"
 #include "guest_command.hpp"
+#include "json_of.hpp"
 #include "machine_options.hpp"
 #include "network_options.hpp"
 #include "output.hpp"
@@ -47,8 +48,7 @@ void print_phases(const VMInfo& info, std::chrono::nanoseconds opened, const Exe
 }
 
 void print_result(const VMInfo& info, const ExecResult& result, int status, std::chrono::nanoseconds total) {
-  Json timings = Json::object();
-  for (const auto& phase : info.phases) timings[phase.name] = to_ms(phase.duration);
+  auto timings = cli::timings(info.phases);
   timings["command"] = to_ms(result.duration);
   timings["total"] = to_ms(total);
   auto out = to_json(result, status);

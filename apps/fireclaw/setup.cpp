@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "command.hpp"
+#include "json_of.hpp"
 #include "kernel_options.hpp"
 #include "output.hpp"
 
@@ -52,15 +53,7 @@ int setup(const Options& options, const Context& context) {
     print_report(report);
     return 0;
   }
-  Json engines = Json::array();
-  for (const auto& verdict : report.engines) engines.push_back(to_json(verdict));
-  print_json({{"image", report.image},
-              {"engine", report.engine},
-              {"snapshot", report.snapshot},
-              {"agent_image", report.agent_image},
-              {"network_snapshot", report.network_snapshot},
-              {"already_done", report.already_done},
-              {"engines", engines}});
+  print_json(to_json(report));
   return 0;
 }
 

@@ -5,6 +5,7 @@
 
 #include "command.hpp"
 #include "common/quantities.hpp"
+#include "json_of.hpp"
 #include "machine_options.hpp"
 #include "network_options.hpp"
 #include "output.hpp"

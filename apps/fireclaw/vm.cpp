@@ -5,6 +5,7 @@
 
 #include "command.hpp"
 #include "common/quantities.hpp"
+#include "json_of.hpp"
 #include "output.hpp"
 
 namespace fireclaw::cli {
@@ -32,9 +33,7 @@ int list(const Context& context) {
 int collect(const Context& context) {
   const auto report = context.open_host().collect_garbage();
   if (context.json) {
-    Json removed = Json::array();
-    for (const auto& path : report.removed) removed.push_back(path.native());
-    print_json({{"ended", report.ended}, {"removed", removed}, {"addresses", report.addresses}});
+    print_json(to_json(report));
     return 0;
   }
   for (const auto& id : report.ended) std::puts(fmt::format("ended VM {}", id).c_str());

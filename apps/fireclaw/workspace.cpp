@@ -12,6 +12,7 @@
 
 #include "command.hpp"
 #include "common/quantities.hpp"
+#include "json_of.hpp"
 #include "output.hpp"
 
 namespace fireclaw::cli {
@@ -25,20 +26,6 @@ struct Options {
   std::string to;
   std::string size = "64M";
 };
-
-Json to_json(const WorkspaceInfo& info) {
-  return {{"name", info.name},
-          {"size_bytes", info.size_bytes},
-          {"used_bytes", info.used_bytes},
-          {"disk_bytes", info.disk_bytes},
-          {"created", iso_time(info.created)},
-          {"uid", info.uid},
-          {"gid", info.gid},
-          {"in_use", info.in_use},
-          {"vm", info.vm},
-          {"clean", info.clean},
-          {"problem", info.problem}};
-}
 
 std::string state_of(const WorkspaceInfo& info) {
   if (!info.problem.empty()) return "broken: " + info.problem;
@@ -170,7 +157,7 @@ int import_from(const Options& options, const Context& context) {
 int check(const Options& options, const Context& context) {
   const auto checked = Workspace::open(context.open_host(), options.name).check();
   if (context.json) {
-    print_json({{"repaired", checked.repaired}, {"report", checked.report}});
+    print_json(to_json(checked));
   } else if (checked.repaired) {
     std::puts(fmt::format("repaired: {}", checked.report).c_str());
   } else {
@@ -194,7 +181,7 @@ int remove(const Options& options, const Context& context) {
 
 int print_copied(const CopyResult& copied, const Context& context) {
   if (context.json) {
-    print_json({{"files", copied.files}, {"bytes", copied.bytes}});
+    print_json(to_json(copied));
     return 0;
   }
   std::puts(

@@ -1,5 +1,4 @@
 #include "bindings.hpp"
-#include "structs.hpp"
 
 namespace fireclaw::python {
 namespace {

@@ -1,7 +1,5 @@
 #include "convert.hpp"
 
-#include "structs.hpp"
-
 namespace fireclaw::python {
 namespace {
 

@@ -15,9 +15,7 @@
 #include <utility>
 #include <vector>
 
-#include <fireclaw/exec.hpp>
-#include <fireclaw/image.hpp>
-#include <fireclaw/log.hpp>
+#include <fireclaw/fields.hpp>
 
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
@@ -26,8 +24,8 @@
 #include "blocking.hpp"
 
 /// How values go between C++ and Python. Structs are dataclasses of fireclaw._types there, enums are enums of it;
-/// which fields and values they have is said in structs/. Durations are seconds (float; timedelta is taken too),
-/// times are datetimes in UTC.
+/// which fields and values they have is what fields.hpp, made from the public headers, says. Durations are seconds
+/// (float; timedelta is taken too), times are datetimes in UTC.
 namespace fireclaw::python {
 
 /// Something of fireclaw._types.
@@ -64,13 +62,6 @@ class StopSource {
   std::stop_source source_;
   std::stop_callback<Link> link_;
 };
-
-/// Specialised for each struct: `name`, and `visit(visitor, object)`, which shows the visitor all fields.
-template <class T>
-struct Fields;
-/// Specialised for each enum: `name`, and `values`, pairs of enumerator and text.
-template <class T>
-struct Enumerators;
 
 template <class T>
 concept Struct = requires {
@@ -173,7 +164,8 @@ T enum_from(std::string_view given) {
     if (name == given) return value;
     known += (known.empty() ? "" : ", ") + std::string{name};
   }
-  throw py::value_error("'" + std::string{given} + "' is no " + Enumerators<T>::name + "; there are: " + known);
+  throw py::value_error("'" + std::string{given} + "' is not a value of " + Enumerators<T>::name +
+                        "; there are: " + known);
 }
 
 }  // namespace fireclaw::python
@@ -185,15 +177,15 @@ struct type_caster<T, std::enable_if_t<fireclaw::python::Struct<T>>> {
   PYBIND11_TYPE_CASTER(T, const_name("object"));
 
   bool load(handle source, bool) {
-    if (!isinstance(source, fireclaw::python::type_named(fireclaw::python::Fields<T>::name))) return false;
-    fireclaw::python::Reader reader{source, fireclaw::python::Fields<T>::name};
-    fireclaw::python::Fields<T>::visit(reader, value);
+    if (!isinstance(source, fireclaw::python::type_named(fireclaw::Fields<T>::name))) return false;
+    fireclaw::python::Reader reader{source, fireclaw::Fields<T>::name};
+    fireclaw::Fields<T>::visit(reader, value);
     return true;
   }
   static handle cast(const T& source, return_value_policy, handle) {
     fireclaw::python::Writer writer;
-    fireclaw::python::Fields<T>::visit(writer, source);
-    return writer.make(fireclaw::python::Fields<T>::name).release();
+    fireclaw::Fields<T>::visit(writer, source);
+    return writer.make(fireclaw::Fields<T>::name).release();
   }
 };
 
@@ -208,10 +200,10 @@ struct type_caster<T, std::enable_if_t<fireclaw::python::Enum<T>>> {
     return true;
   }
   static handle cast(T source, return_value_policy, handle) {
-    const auto& values = fireclaw::python::Enumerators<T>::values;
+    const auto& values = fireclaw::Enumerators<T>::values;
     const auto found =
         std::find_if(values.begin(), values.end(), [&](const auto& pair) { return pair.first == source; });
-    return fireclaw::python::type_named(fireclaw::python::Enumerators<T>::name)(found->second).release();
+    return fireclaw::python::type_named(fireclaw::Enumerators<T>::name)(found->second).release();
   }
 };
 

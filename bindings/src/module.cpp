@@ -1,7 +1,6 @@
 #include <string>
 
 #include "bindings.hpp"
-#include "structs.hpp"
 
 namespace fireclaw::python {
 namespace {
@@ -21,7 +20,13 @@ py::dict enumerators() {
   (
       [&] {
         py::list values;
-        for (const auto& [value, text] : Enumerators<T>::values) values.append(text);
+        for (const auto& [value, text] : Enumerators<T>::values) {
+          if constexpr (requires { to_string(value); }) {
+            values.append(to_string(value));
+          } else {
+            values.append(text);
+          }
+        }
         enums[Enumerators<T>::name] = values;
       }(),
       ...);

@@ -16,6 +16,7 @@ from typing import Any
 
 import fireclaw
 from fireclaw import _fireclaw
+from fireclaw._types import exec as exec_types
 
 
 def stub() -> ast.Module:
@@ -67,18 +68,21 @@ class Names(unittest.TestCase):
                 required = [inspect.Parameter.empty] * (len(names) - len(defaults))
                 self.assertEqual([(one.name, one.default) for one in shown if one.kind is not one.VAR_KEYWORD],
                                  list(zip(names, required + defaults)))
-                self.assertEqual(any(one.kind is one.VAR_KEYWORD for one in shown), bool(node.args.kwonlyargs))
+                self.assertEqual(any(one.kind is one.VAR_KEYWORD for one in shown), node.args.kwarg is not None)
 
     def test_options_of_commands_are_the_fields_that_the_stub_and_the_docstring_name(self) -> None:
         fields = [field.name for field in dataclasses.fields(fireclaw.ExecOptions) if field.name != "argv"]
         described = fireclaw.VM.exec.__doc__ or ""
         self.assertEqual([name for name in fields if name not in described], [])
-        commands = [node for _, node in stub_functions() if node.args.kwonlyargs]
+        commands = [node for _, node in stub_functions() if node.args.kwarg is not None]
         self.assertEqual(len(commands), 6)
         for node in commands:
+            assert node.args.kwarg is not None and node.args.kwarg.annotation is not None
+            keywords = "StreamKeywords" if node.name == "stream" else "ExecKeywords"
+            self.assertEqual(ast.unparse(node.args.kwarg.annotation), f"Unpack[{keywords}]", node.name)
             callbacks = ("on_stdout", "on_stderr") if node.name == "stream" else ()
-            self.assertEqual([argument.arg for argument in node.args.kwonlyargs],
-                             [name for name in fields if name not in callbacks], node.name)
+            self.assertEqual(sorted(getattr(exec_types, keywords).__annotations__),
+                             sorted(name for name in fields if name not in callbacks), node.name)
 
     def test_everything_in_all_is_there(self) -> None:
         self.assertEqual([name for name in fireclaw.__all__ if not hasattr(fireclaw, name)], [])
@@ -122,7 +126,7 @@ class Values(unittest.TestCase):
 
     def test_an_enums_text_will_do_and_another_is_refused(self) -> None:
         self.open(engine="qemu-tcg")
-        with self.assertRaisesRegex(ValueError, "'xen' is no Engine; there are: auto, firecracker"):
+        with self.assertRaisesRegex(ValueError, "'xen' is not a value of Engine; there are: auto, firecracker"):
             self.open(engine="xen")
 
     def test_a_field_of_the_wrong_type_is_named(self) -> None:

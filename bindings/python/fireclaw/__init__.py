@@ -32,11 +32,17 @@ from ._fireclaw import (
 from ._stream import Stream
 from ._types.agent import *
 from ._types.common import *
+from ._types.engine import *
+from ._types.error import *
 from ._types.exec import *
+from ._types.helpers import *
 from ._types.host import *
 from ._types.image import *
+from ._types.log import *
 from ._types.network import *
+from ._types.pool import *
 from ._types.service import *
+from ._types.snapshot import *
 from ._types.vm import *
 from ._types.workspace import *
 

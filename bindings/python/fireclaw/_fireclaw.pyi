@@ -1,6 +1,8 @@
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Mapping, Optional, Sequence, Union
+from typing import Any, Optional, Sequence, Union
+
+from typing_extensions import Unpack
 
 from ._stream import Stream
 from ._types import (
@@ -9,6 +11,7 @@ from ._types import (
     OutputCallback, PoolConfig, ReconcileReport, Seconds, ServiceInfo, ServiceOptions, SetupOptions, SetupReport, SnapshotInfo, StrPath,
     VMConfig, VMInfo, WindowSize, WorkspaceCheck, WorkspaceConfig, WorkspaceInfo,
 )
+from ._types.exec import ExecKeywords, StreamKeywords
 
 def version() -> str: ...
 def _defaults() -> dict[str, Any]: ...
@@ -87,55 +90,9 @@ class VM:
     def kill_by_id(host: Host, id: str) -> None: ...
     def start(self) -> None: ...
     def wait_ready(self, timeout: Seconds) -> None: ...
-    def exec(
-        self,
-        command: Command,
-        *,
-        env: Mapping[str, str] = ...,
-        cwd: str = ...,
-        user: str = ...,
-        input: Union[bytes, str] = ...,
-        input_fd: Optional[FileDescriptor] = ...,
-        tty: bool = ...,
-        window_size: WindowSize = ...,
-        timeout: Optional[Seconds] = ...,
-        stop: Optional[StopSource] = ...,
-        on_stdout: Optional[OutputCallback] = ...,
-        on_stderr: Optional[OutputCallback] = ...,
-        max_output_bytes: int = ...,
-    ) -> ExecResult: ...
-    def spawn(
-        self,
-        command: Command,
-        *,
-        env: Mapping[str, str] = ...,
-        cwd: str = ...,
-        user: str = ...,
-        input: Union[bytes, str] = ...,
-        input_fd: Optional[FileDescriptor] = ...,
-        tty: bool = ...,
-        window_size: WindowSize = ...,
-        timeout: Optional[Seconds] = ...,
-        stop: Optional[StopSource] = ...,
-        on_stdout: Optional[OutputCallback] = ...,
-        on_stderr: Optional[OutputCallback] = ...,
-        max_output_bytes: int = ...,
-    ) -> Process: ...
-    def stream(
-        self,
-        command: Command,
-        *,
-        env: Mapping[str, str] = ...,
-        cwd: str = ...,
-        user: str = ...,
-        input: Union[bytes, str] = ...,
-        input_fd: Optional[FileDescriptor] = ...,
-        tty: bool = ...,
-        window_size: WindowSize = ...,
-        timeout: Optional[Seconds] = ...,
-        stop: Optional[StopSource] = ...,
-        max_output_bytes: int = ...,
-    ) -> Stream: ...
+    def exec(self, command: Command, **options: Unpack[ExecKeywords]) -> ExecResult: ...
+    def spawn(self, command: Command, **options: Unpack[ExecKeywords]) -> Process: ...
+    def stream(self, command: Command, **options: Unpack[StreamKeywords]) -> Stream: ...
     def copy_in(self, source: StrPath, target: StrPath, stop: Optional[StopSource] = None) -> CopyResult: ...
     def copy_out(self, source: StrPath, target: StrPath, stop: Optional[StopSource] = None) -> CopyResult: ...
     def start_service(self, options: ServiceOptions) -> None: ...
@@ -226,58 +183,7 @@ class AgentManager:
         self, name: str, lines: int, on_output: OutputCallback, stop: Optional[StopSource] = None
     ) -> None: ...
     def memory(self, name: str) -> str: ...
-    def exec(
-        self,
-        name: str,
-        command: Command,
-        *,
-        env: Mapping[str, str] = ...,
-        cwd: str = ...,
-        user: str = ...,
-        input: Union[bytes, str] = ...,
-        input_fd: Optional[FileDescriptor] = ...,
-        tty: bool = ...,
-        window_size: WindowSize = ...,
-        timeout: Optional[Seconds] = ...,
-        stop: Optional[StopSource] = ...,
-        on_stdout: Optional[OutputCallback] = ...,
-        on_stderr: Optional[OutputCallback] = ...,
-        max_output_bytes: int = ...,
-    ) -> ExecResult: ...
-    def spawn(
-        self,
-        name: str,
-        command: Command,
-        *,
-        env: Mapping[str, str] = ...,
-        cwd: str = ...,
-        user: str = ...,
-        input: Union[bytes, str] = ...,
-        input_fd: Optional[FileDescriptor] = ...,
-        tty: bool = ...,
-        window_size: WindowSize = ...,
-        timeout: Optional[Seconds] = ...,
-        stop: Optional[StopSource] = ...,
-        on_stdout: Optional[OutputCallback] = ...,
-        on_stderr: Optional[OutputCallback] = ...,
-        max_output_bytes: int = ...,
-    ) -> Process: ...
-    def ssh(
-        self,
-        name: str,
-        command: Optional[Command] = None,
-        *,
-        env: Mapping[str, str] = ...,
-        cwd: str = ...,
-        user: str = ...,
-        input: Union[bytes, str] = ...,
-        input_fd: Optional[FileDescriptor] = ...,
-        tty: bool = ...,
-        window_size: WindowSize = ...,
-        timeout: Optional[Seconds] = ...,
-        stop: Optional[StopSource] = ...,
-        on_stdout: Optional[OutputCallback] = ...,
-        on_stderr: Optional[OutputCallback] = ...,
-        max_output_bytes: int = ...,
-    ) -> AgentShell: ...
+    def exec(self, name: str, command: Command, **options: Unpack[ExecKeywords]) -> ExecResult: ...
+    def spawn(self, name: str, command: Command, **options: Unpack[ExecKeywords]) -> Process: ...
+    def ssh(self, name: str, command: Optional[Command] = None, **options: Unpack[ExecKeywords]) -> AgentShell: ...
     def machine(self, name: str) -> VM: ...

@@ -1,101 +1,104 @@
-"""Commands for guests."""
+"""What exec.hpp of C++ describes; written by cmake/describe.py."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Mapping, Optional, Sequence, Union
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Mapping, Optional, Sequence, TypedDict, Union
 
 from .common import FileDescriptor, OutputCallback, Seconds
+from .methods import ExecOptionsMethods, ExecResultMethods
 
 if TYPE_CHECKING:
     from .._fireclaw import StopSource
 
-__all__ = ["Command", "ExecOptions", "ExecResult", "WindowSize"]
+__all__ = ["ExecOptions", "ExecResult", "WindowSize"]
 
 
 @dataclass
 class WindowSize:
     """A terminal's size in character cells."""
 
+    #: Lines.
     rows: int = 24
+    #: Characters in a line.
     columns: int = 80
 
 
 @dataclass
-class ExecOptions:
+class ExecOptions(ExecOptionsMethods):
     """A command for a guest, and how to run it."""
 
-    #: Program and arguments, run as they are; see shell().
+    #: Program and arguments, run as they are. The program is searched in the guest's PATH if it has no slash. Use
+    #: shell() for a shell line. Empty: what the image runs by itself (ImageInfo.command).
     argv: Sequence[str] = field(default_factory=list)
-    #: Added to the guest's own.
+    #: Added to what the guest (PATH, HOME, USER, LANG; TERM with `tty`) and an OCI image set; equal names are replaced.
     env: Mapping[str, str] = field(default_factory=dict)
-    #: Working directory; empty: the image's, else the user's home.
+    #: Working directory in the guest; empty: the OCI image's, else the user's home, or / if that does not exist.
     cwd: str = ""
-    #: Name or "uid[:gid]" in the guest; empty: the image's, else root.
+    #: User name or numeric "uid[:gid]" in the guest; empty: the OCI image's, else root.
     user: str = ""
-    #: What the command reads on stdin, ...
+    #: What the command reads on stdin. At most one of the two is used; with neither, stdin is /dev/null (or the
+    #: terminal's input, with `tty`).
     input: Union[bytes, str] = b""
-    #: ... or an open file that is read to its end, through its descriptor.
+    #: A descriptor that is read until end of file and passed on; borrowed, must stay open during the call.
     input_fd: Optional[FileDescriptor] = None
-    #: Give the command a terminal of its own.
+    #: Give the command a terminal of its own; stdout then carries everything and stderr stays empty.
     tty: bool = False
+    #: The terminal's size at the start, with `tty`.
     window_size: WindowSize = field(default_factory=WindowSize)
-    #: Seconds, then SIGKILL, and ExecResult.timed_out is set.
+    #: Once passed, the command's process group gets SIGKILL and ExecResult.timed_out is set. None: no limit. In
+    #: seconds.
     timeout: Optional[Seconds] = None
-    #: Ends the command: SIGTERM, two seconds later SIGKILL; ExecResult.cancelled is set.
+    #: When triggered, the command gets SIGTERM, two seconds later SIGKILL, and ExecResult.cancelled is set.
     stop: Optional[StopSource] = None
-    #: Called with output as it appears; without, it is collected.
+    #: Where output goes as it appears. Without a callback it is collected in ExecResult.out / err.
     on_stdout: Optional[OutputCallback] = None
+    #: The same for stderr.
     on_stderr: Optional[OutputCallback] = None
     #: Bytes collected per stream; what comes after is dropped and ExecResult.truncated is set.
     max_output_bytes: int = 64 << 20
 
-    @staticmethod
-    def shell(line: str) -> ExecOptions:
-        """Options that run `line` with the guest's /bin/sh -c."""
-        return ExecOptions(argv=["/bin/sh", "-c", line])
+
+class StreamKeywords(TypedDict, total=False):
+    """ExecOptions as keywords, for output that is iterated over."""
+
+    env: Mapping[str, str]
+    cwd: str
+    user: str
+    input: Union[bytes, str]
+    input_fd: Optional[FileDescriptor]
+    tty: bool
+    window_size: WindowSize
+    timeout: Optional[Seconds]
+    stop: Optional[StopSource]
+    max_output_bytes: int
 
 
-#: A shell line, a program with its arguments, or all of it.
-Command = Union[str, Sequence[str], ExecOptions]
+class ExecKeywords(StreamKeywords, total=False):
+    """ExecOptions as keywords."""
 
-
-def exec_options(command: Command, **keywords: Any) -> ExecOptions:
-    """`command` as ExecOptions, with fields replaced by keywords."""
-    if isinstance(command, ExecOptions):
-        return replace(command, **keywords)
-    argv = ["/bin/sh", "-c", command] if isinstance(command, str) else list(command)
-    return ExecOptions(argv=argv, **keywords)
+    on_stdout: Optional[OutputCallback]
+    on_stderr: Optional[OutputCallback]
 
 
 @dataclass
-class ExecResult:
+class ExecResult(ExecResultMethods):
     """How a command ended."""
 
-    #: As a shell gives it: 128 + the signal, 126 / 127 if it could not be executed / was not found.
+    #: The exit status as a shell gives it: 0–255; 128 + the signal if a signal ended it; 126 / 127 if it could not be
+    #: executed / was not found.
     exit_code: int = 0
-    #: The signal that ended it, or 0.
+    #: The signal that ended the command, or 0.
     signal: int = 0
+    #: ExecOptions.timeout passed.
     timed_out: bool = False
+    #: ExecOptions.stop was triggered.
     cancelled: bool = False
     #: Collected output was cut at max_output_bytes.
     truncated: bool = False
+    #: What came on stdout, unless a callback took it; any bytes.
     out: bytes = b""
+    #: What came on stderr, unless a callback took it; any bytes.
     err: bytes = b""
-    #: Seconds, on the host's steady clock.
+    #: From the request being sent to the exit status being received, on the host's steady clock. In seconds.
     duration: float = 0.0
-
-    @property
-    def text(self) -> str:
-        """`out` as text; what is not UTF-8 is replaced."""
-        return self.out.decode(errors="replace")
-
-    @property
-    def err_text(self) -> str:
-        """`err` as text; what is not UTF-8 is replaced."""
-        return self.err.decode(errors="replace")
-
-    @property
-    def ok(self) -> bool:
-        """It ended by itself, with status 0."""
-        return self.exit_code == 0 and not self.timed_out and not self.cancelled

@@ -1,4 +1,4 @@
-"""Images, and what they are made from."""
+"""What image.hpp of C++ describes; written by cmake/describe.py."""
 
 from __future__ import annotations
 
@@ -11,23 +11,36 @@ from .common import ProgressCallback, StrPath
 if TYPE_CHECKING:
     from .._fireclaw import StopSource
 
-__all__ = [
-    "BusyboxRoot", "DebianAgentRoot", "DebianRoot", "DirectoryRoot", "DistributionKernel", "ImageConfig",
-    "ImageInfo", "KernelFile", "KernelOfImage", "KernelSource", "KernelUrl", "OciRoot", "RootSource",
-    "TarRoot",
-]
+__all__ = ["BusyboxRoot", "DebianAgentRoot", "DebianRoot", "DirectoryRoot", "DistributionKernel", "ImageConfig", "ImageInfo", "KernelFile", "KernelOfImage", "KernelSource", "KernelUrl", "OciRoot", "Progress", "RootSource", "TarRoot"]
+
+
+@dataclass
+class Progress:
+    """How far a long step is. `total` is 0 where it is not known; the unit (bytes, items) is the step's own."""
+
+    #: What is being done, e.g. "download"; valid during the call only.
+    step: str
+    #: How much of `total` is done.
+    done: int
+    #: How much there is to do; 0: not known.
+    total: int
+    #: The step has ended; the last call for it.
+    finished: bool
 
 
 @dataclass
 class DistributionKernel:
-    """Debian's cloud kernel, through apt's own download."""
+    """Debian's cloud kernel, through apt's own download (needs no root, only up-to-date package lists)."""
+
 
 
 @dataclass
 class KernelFile:
-    """A vmlinux or bzImage file, and the /lib/modules/<release> folder that belongs to it."""
+    """A vmlinux or bzImage file. `modules`: the /lib/modules/RELEASE folder that belongs to it, if it needs modules."""
 
+    #: The kernel.
     path: Optional[StrPath] = None
+    #: None: it needs none.
     modules: Optional[StrPath] = None
 
 
@@ -35,7 +48,9 @@ class KernelFile:
 class KernelUrl:
     """A kernel to download; `sha256` (64 hexadecimal digits) is required."""
 
+    #: http or https.
     url: str = ""
+    #: What the file must have, as 64 hexadecimal digits.
     sha256: str = ""
 
 
@@ -43,9 +58,11 @@ class KernelUrl:
 class KernelOfImage:
     """The kernel of an image that exists."""
 
+    #: That image's name.
     image: str = ""
 
 
+#: Where an image's kernel comes from.
 KernelSource = Union[DistributionKernel, KernelFile, KernelUrl, KernelOfImage]
 
 
@@ -54,11 +71,14 @@ class BusyboxRoot:
     """The small built-in root file system: a static busybox from the host."""
 
 
+
 @dataclass
 class DebianRoot:
     """Debian through mmdebstrap; no root needed."""
 
+    #: Which Debian.
     suite: str = "bookworm"
+    #: Packages to add.
     packages: Sequence[str] = field(default_factory=list)
     #: Empty: the host's own sources.
     mirror: str = ""
@@ -66,9 +86,13 @@ class DebianRoot:
 
 @dataclass
 class DebianAgentRoot:
-    """Debian with what agents need, and `packages` beside that."""
+    """Debian with what agents need: Python 3, the usual tools of a shell, git, rootless podman, the user "agent" (uid
+    and gid 1000, home /home/agent), and the bot in /usr/lib/fireclaw/agent. No root needed.
+    """
 
+    #: Which Debian.
     suite: str = "bookworm"
+    #: Beside the recipe's own.
     packages: Sequence[str] = field(default_factory=list)
     #: Empty: the host's own sources.
     mirror: str = ""
@@ -78,6 +102,7 @@ class DebianAgentRoot:
 class DirectoryRoot:
     """A folder's content."""
 
+    #: The folder.
     path: Optional[StrPath] = None
 
 
@@ -85,6 +110,7 @@ class DirectoryRoot:
 class TarRoot:
     """A tar file, plain or compressed."""
 
+    #: The file.
     path: Optional[StrPath] = None
 
 
@@ -92,37 +118,51 @@ class TarRoot:
 class OciRoot:
     """An OCI image as skopeo names it: "oci:DIR:TAG", "oci-archive:FILE", "docker://registry/name:tag"."""
 
+    #: As skopeo takes it.
     reference: str = ""
 
 
+#: Where an image's file system comes from.
 RootSource = Union[BusyboxRoot, DebianRoot, DebianAgentRoot, DirectoryRoot, TarRoot, OciRoot]
 
 
 @dataclass
 class ImageConfig:
-    """An image to build."""
+    """What image to build, and from what."""
 
+    #: 1–64 of a-z A-Z 0-9 . _ -, starting with a letter or digit.
     name: str = ""
+    #: What its file system is made from.
     root: RootSource = field(default_factory=BusyboxRoot)
+    #: What its kernel is.
     kernel: KernelSource = field(default_factory=DistributionKernel)
     #: Replace an image of that name; machines that run from the old one keep it.
     replace: bool = False
+    #: Called as the build goes on; None: not at all.
     progress: Optional[ProgressCallback] = None
+    #: Triggered, it ends the build: Error(Cancelled), and there is no image.
     stop: Optional[StopSource] = None
 
 
 @dataclass
 class ImageInfo:
-    """An image."""
+    """What is known of an image."""
 
+    #: What it is called.
     name: str
+    #: "busybox", "debian:bookworm", "oci:...", ...
     source: str
+    #: As `uname -r` says it.
     kernel_release: str
+    #: Where the kernel is from: a package with its version, a file, a URL.
     kernel_source: str
+    #: "squashfs", "erofs"
     rootfs_type: str
     #: SHA-256 over kernel, initramfs and root file system.
     digest: str
-    #: What an OCI image runs unless told otherwise: its entrypoint and the arguments for it; empty for other images.
-    command: Sequence[str]
+    #: What an OCI image runs unless told otherwise: its entrypoint and the arguments for it. Empty for other images.
+    command: list[str]
+    #: All its files together.
     bytes: int
+    #: When it was built.
     created: datetime

@@ -1,0 +1,29 @@
+"""What makes the values that calls are given."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import Any, Sequence, Union
+
+from .exec import ExecOptions
+from .host import HostOptions
+
+__all__ = ["Command"]
+
+#: A shell line, a program with its arguments, or all of it.
+Command = Union[str, Sequence[str], ExecOptions]
+
+
+def exec_options(command: Command, **keywords: Any) -> ExecOptions:
+    """`command` as ExecOptions, with fields replaced by keywords."""
+    if isinstance(command, ExecOptions):
+        return replace(command, **keywords)
+    argv = ["/bin/sh", "-c", command] if isinstance(command, str) else list(command)
+    return ExecOptions(argv=argv, **keywords)
+
+
+def default_host_options() -> HostOptions:
+    """What the command line would use: $FIRECLAW_HOME, else ~/.fireclaw."""
+    home = os.environ.get("FIRECLAW_HOME") or os.path.join(os.path.expanduser("~"), ".fireclaw")
+    return HostOptions(home=os.path.abspath(home), cache=os.environ.get("FIRECLAW_CACHE") or None)
