@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
@@ -9,7 +10,7 @@
 #include <vector>
 
 #include "base/logger.hpp"
-#include "json/json.hpp"
+#include "json/record.hpp"
 #include "sys/process.hpp"
 
 namespace fireclaw::state {
@@ -58,10 +59,29 @@ struct AgentRecord {
   bool operator==(const AgentRecord&) const = default;
 };
 
-/// The record as a JSON object: for its file, and for what else keeps one.
-void write_agent(json::Writer& out, const AgentRecord& record);
-/// Error(Corrupt) for what is none.
-AgentRecord read_agent(const json::Value& value);
+void describe(auto& field, json::Is<AgentRecord> auto& record) {
+  using enum AgentPhase;
+  field.schema(AgentRecord::schema);
+  field("name", record.name);
+  field("template", record.template_name);
+  field("model", record.model);
+  field("persona", record.persona);
+  field("trigger", record.trigger);
+  field("tools", record.tools);
+  field("cpus", record.cpus);
+  field("memory_mib", record.memory_mib);
+  field("network", record.network);
+  field("detached", record.detached);
+  field.rare("publishes", record.publishes, true);
+  field.choice("phase", record.phase, std::array{Starting, Running, Restarting, Stopping, Stopped, Crashed},
+               "unknown phase of an agent");
+  field.rare_choice("copy", record.copy, CopyStage::Whole,
+                    std::array{CopyStage::Whole, CopyStage::Begun, CopyStage::HasWorkspace}, "unknown stage of a copy");
+  field("worker", record.worker);
+  field("run", record.run);
+  field("started_ms", record.started);
+  field("last_error", record.last_error);
+}
 
 /// The agents' records, a file each. Any number of processes may use it; those who change an agent hold its lock
 /// (Layout::lock("agent-<name>")).

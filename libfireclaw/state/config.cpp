@@ -8,12 +8,26 @@
 
 #include <fmt/format.h>
 
-#include "json/json.hpp"
+#include "json/record.hpp"
 #include "state/bot_fields.hpp"
-#include "state/record_parts.hpp"
 #include "sys/file.hpp"
 
 namespace fireclaw::state {
+
+void describe(auto& field, json::Is<Config::Engine> auto& entry) {
+  field("engine", entry.verdict.engine);
+  field("binary", entry.verdict.binary);
+  field("version", entry.verdict.version);
+  field("cpu_model", entry.verdict.cpu_model);
+  field("kernel_release", entry.verdict.kernel_release);
+  field("kernel_sha256", entry.verdict.kernel_sha256);
+  field("works", entry.verdict.works);
+  field("reason", entry.verdict.reason);
+  field("boot_time_ms", entry.verdict.boot_time);
+  field("binary_bytes", entry.binary_bytes);
+  field("binary_mtime_ns", entry.binary_mtime_ns);
+}
+
 namespace {
 
 struct Stamp {
@@ -28,50 +42,17 @@ Stamp stamp_of(const std::filesystem::path& binary) {
           std::int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec};
 }
 
-Config::Engine read_engine(const json::Value& value) {
-  value.only({"engine", "binary", "version", "cpu_model", "kernel_release", "kernel_sha256", "works", "reason",
-              "boot_time_ms", "binary_bytes", "binary_mtime_ns"});
-  Config::Engine entry;
-  entry.verdict.engine = value.at("engine").as_string();
-  entry.verdict.binary = value.at("binary").as_string();
-  entry.verdict.version = value.at("version").as_string();
-  entry.verdict.cpu_model = value.at("cpu_model").as_string();
-  entry.verdict.kernel_release = value.at("kernel_release").as_string();
-  entry.verdict.kernel_sha256 = value.at("kernel_sha256").as_string();
-  entry.verdict.works = value.at("works").as_bool();
-  entry.verdict.reason = value.at("reason").as_string();
-  entry.verdict.boot_time = std::chrono::milliseconds{value.at("boot_time_ms").as_int()};
-  entry.binary_bytes = value.at("binary_bytes").as_uint();
-  entry.binary_mtime_ns = value.at("binary_mtime_ns").as_int();
-  return entry;
-}
-
-void write_engine(json::Writer& out, const Config::Engine& entry) {
-  out.begin_object();
-  out.field("engine", entry.verdict.engine);
-  out.field("binary", entry.verdict.binary.native());
-  out.field("version", entry.verdict.version);
-  out.field("cpu_model", entry.verdict.cpu_model);
-  out.field("kernel_release", entry.verdict.kernel_release);
-  out.field("kernel_sha256", entry.verdict.kernel_sha256);
-  out.field("works", entry.verdict.works);
-  out.field("reason", entry.verdict.reason);
-  out.field("boot_time_ms", std::int64_t{entry.verdict.boot_time.count()});
-  out.field("binary_bytes", entry.binary_bytes);
-  out.field("binary_mtime_ns", entry.binary_mtime_ns);
-  out.end_object();
-}
-
 }  // namespace
 
 Config read_config(const std::filesystem::path& file) {
   if (!std::filesystem::exists(file)) return {};
   const auto value = json::Value::parse_file(file);
-  check_schema(value, Config::schema);
+  json::RecordReader{value}.schema(Config::schema);
   value.only({"schema", "engines", "set_up_by", "network", "irc", "llm"});
   Config config;
   config.set_up_by = value.at("set_up_by").as_string();
-  for (const auto& entry : value.at("engines").as_array()) config.engines.push_back(read_engine(entry));
+  for (const auto& entry : value.at("engines").as_array())
+    config.engines.push_back(json::read_whole_record<Config::Engine>(entry));
   if (const auto section = value.find("network")) config.network = read_network_settings(*section);
   config.irc = value.find("irc");
   if (config.irc) check_irc(*config.irc);
@@ -86,7 +67,7 @@ void write_config(const std::filesystem::path& file, const Config& config) {
   out.field("schema", Config::schema);
   out.field("set_up_by", config.set_up_by);
   out.key("engines").begin_array();
-  for (const auto& entry : config.engines) write_engine(out, entry);
+  for (const auto& entry : config.engines) json::write_record(out, entry);
   out.end_array();
   write_network_settings(out, config.network);
   if (config.irc) out.key("irc").value(*config.irc);

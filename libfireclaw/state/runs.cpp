@@ -12,13 +12,49 @@
 #include <fmt/format.h>
 
 #include "fireclaw/error.hpp"
-#include "json/json.hpp"
-#include "state/record_parts.hpp"
+#include "json/record.hpp"
 #include "sys/fd.hpp"
 #include "sys/file.hpp"
 #include "sys/random.hpp"
 
 namespace fireclaw::state {
+
+void describe(auto& field, json::Is<RunNetwork> auto& nat) {
+  field("address", nat.address);
+  field("tap", nat.tap);
+  field("egress", nat.egress);
+  field("allow", nat.allow);
+  field("publish", nat.publish);
+  field("services", nat.services);
+}
+
+/// A machine may still run that an earlier version has started: its record has none of what came later.
+void describe(auto& field, json::Is<RunRecord> auto& record) {
+  field.schema(RunRecord::schema);
+  field("id", record.id);
+  field("owner", record.owner);
+  field("detached", record.detached);
+  field("image", record.image);
+  field.later("image_digest", record.image_digest);
+  field("snapshot", record.snapshot);
+  field("hostname", record.hostname);
+  field("cpus", record.cpus);
+  field("memory_mib", record.memory_mib);
+  field.later("nic", record.nic);
+  field("network", record.network);
+  field.later("workspace", record.workspace);
+  field.later("scratch_mib", record.scratch_mib);
+  field.later("agent", record.agent);
+  field("created_ms", record.created);
+  field("engine", record.engine);
+  field("paused", record.paused);
+  field.rare("clock_late", record.clock_late, false);
+  field.later("configured", record.configured, true);
+  field("process", record.process);
+  field("copier", record.copier);
+  field("nat", record.nat);
+}
+
 namespace {
 
 constexpr std::size_t id_digits = 16;
@@ -29,93 +65,8 @@ bool is_id(std::string_view text) {
          std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
 }
 
-void write_texts(json::Writer& out, std::string_view name, const std::vector<std::string>& texts) {
-  out.key(name).begin_array();
-  for (const auto& text : texts) out.value(text);
-  out.end_array();
-}
-
-std::vector<std::string> read_texts(const json::Value& value) {
-  std::vector<std::string> texts;
-  for (const auto& text : value.as_array()) texts.push_back(text.as_string());
-  return texts;
-}
-
-void write_nat(json::Writer& out, const RunNetwork& nat) {
-  out.key("nat").begin_object();
-  out.field("address", nat.address);
-  out.field("tap", nat.tap);
-  out.field("egress", nat.egress);
-  write_texts(out, "allow", nat.allow);
-  write_texts(out, "publish", nat.publish);
-  out.field("services", nat.services);
-  out.end_object();
-}
-
-RunNetwork read_nat(const json::Value& value) {
-  return {value.at("address").as_string(), value.at("tap").as_string(),     value.at("egress").as_string(),
-          read_texts(value.at("allow")),   read_texts(value.at("publish")), value.at("services").as_bool()};
-}
-
-std::string to_json(const RunRecord& record) {
-  json::Writer out{json::Writer::Style::Pretty};
-  out.begin_object();
-  out.field("schema", RunRecord::schema);
-  out.field("id", record.id);
-  write_process(out, "owner", record.owner);
-  out.field("detached", record.detached);
-  out.field("image", record.image);
-  out.field("image_digest", record.image_digest);
-  out.field("snapshot", record.snapshot);
-  out.field("hostname", record.hostname);
-  out.field("cpus", record.cpus);
-  out.field("memory_mib", record.memory_mib);
-  out.field("nic", record.nic);
-  out.field("network", record.network);
-  out.field("workspace", record.workspace);
-  out.field("scratch_mib", record.scratch_mib);
-  out.field("agent", record.agent);
-  write_time(out, "created_ms", record.created);
-  out.field("engine", record.engine);
-  out.field("paused", record.paused);
-  if (record.clock_late) out.field("clock_late", true);
-  out.field("configured", record.configured);
-  if (record.process) write_process(out, "process", *record.process);
-  if (record.copier) write_process(out, "copier", *record.copier);
-  if (record.nat) write_nat(out, *record.nat);
-  out.end_object();
-  return out.take();
-}
-
-RunRecord read_record(const std::filesystem::path& file) {
-  const auto value = json::Value::parse_file(file);
-  check_schema(value, RunRecord::schema);
-  RunRecord record;
-  record.id = value.at("id").as_string();
-  record.owner = read_process(value.at("owner"));
-  record.detached = value.at("detached").as_bool();
-  record.image = value.at("image").as_string();
-  record.snapshot = value.at("snapshot").as_string();
-  record.hostname = value.at("hostname").as_string();
-  record.cpus = static_cast<unsigned>(value.at("cpus").as_uint());
-  record.memory_mib = static_cast<unsigned>(value.at("memory_mib").as_uint());
-  if (const auto nic = value.find("nic")) record.nic = nic->as_bool();
-  record.network = value.at("network").as_string();
-  record.created = read_time(value.at("created_ms"));
-  record.engine = value.at("engine").as_string();
-  record.paused = value.at("paused").as_bool();
-  // A machine may still run that an earlier version has started; it had none of these.
-  if (const auto workspace = value.find("workspace")) record.workspace = workspace->as_string();
-  if (const auto scratch = value.find("scratch_mib")) record.scratch_mib = static_cast<unsigned>(scratch->as_uint());
-  if (const auto digest = value.find("image_digest")) record.image_digest = digest->as_string();
-  if (const auto agent = value.find("agent")) record.agent = agent->as_string();
-  const auto configured = value.find("configured");
-  record.configured = !configured || configured->as_bool();
-  if (const auto late = value.find("clock_late")) record.clock_late = late->as_bool();
-  if (const auto copier = value.find("copier")) record.copier = read_process(*copier);
-  if (const auto process = value.find("process")) record.process = read_process(*process);
-  if (const auto nat = value.find("nat")) record.nat = read_nat(*nat);
-  return record;
+RunRecord read_file(const std::filesystem::path& file) {
+  return json::read_record<RunRecord>(json::Value::parse_file(file));
 }
 
 /// Not synced: see RunStore.
@@ -167,7 +118,7 @@ RunRecord RunStore::create(RunRecord record) const {
       directory_ / fmt::format("{}{}-{}-{}", unfinished_prefix, record.owner.pid, record.owner.start_time, record.id);
   if (::mkdir(unfinished.c_str(), 0700) != 0) sys::throw_errno(fmt::format("create {}", unfinished.native()));
   try {
-    write_plain(unfinished / "run.json", to_json(record));
+    write_plain(unfinished / "run.json", json::record_text(record));
     rename_path(unfinished, directory(record.id));
   } catch (...) {
     sys::remove_tree(unfinished);
@@ -180,7 +131,7 @@ void RunStore::update(const RunRecord& record) const {
   const auto target = directory(record.id) / "run.json";
   auto unfinished = target;
   unfinished += ".new";
-  write_plain(unfinished, to_json(record));
+  write_plain(unfinished, json::record_text(record));
   rename_path(unfinished, target);
 }
 
@@ -190,7 +141,7 @@ std::vector<RunRecord> RunStore::list() const {
   for (const auto& entry : std::filesystem::directory_iterator{directory_, error}) {
     if (!is_id(entry.path().filename().native())) continue;
     try {
-      records.push_back(read_record(entry.path() / "run.json"));
+      records.push_back(read_file(entry.path() / "run.json"));
     } catch (const Error& problem) {
       // Being removed by its owner at this moment is the usual reason, and no news.
       if (problem.code() != ErrorCode::NotFound) logger_.warning(problem.what());
@@ -207,7 +158,7 @@ std::optional<RunRecord> RunStore::find(const std::string& id) const {
   }
   const auto file = directory(id) / "run.json";
   if (!std::filesystem::exists(file)) return std::nullopt;
-  return read_record(file);
+  return read_file(file);
 }
 
 void RunStore::remove(const std::string& id) const { sys::remove_tree(directory(id)); }

@@ -9,84 +9,51 @@
 #include <fmt/format.h>
 
 #include "fireclaw/error.hpp"
-#include "json/json.hpp"
+#include "json/record.hpp"
 #include "state/drafts.hpp"
-#include "state/record_parts.hpp"
 #include "sys/digest.hpp"
 
 namespace fireclaw::state {
+
+void describe(auto& field, json::Is<SavedAgent> auto& saved) {
+  field("record", saved.agent);
+  field("scratch_bytes", saved.scratch_bytes);
+  field("workspace_bytes", saved.workspace_bytes);
+  field("workspace_uid", saved.workspace_uid);
+  field("workspace_gid", saved.workspace_gid);
+}
+
+void describe(auto& field, json::Is<SnapshotRecord> auto& record) {
+  field.schema(SnapshotRecord::schema);
+  field("name", record.name);
+  field("engine", record.engine);
+  field("engine_identity", record.key.engine_identity);
+  field("image", record.image);
+  field("image_digest", record.key.image_digest);
+  field("cpus", record.key.cpus);
+  field("memory_mib", record.key.memory_mib);
+  field("network", record.key.network);
+  // Manifests from before there were disks have neither.
+  field.later("drives", record.key.drives);
+  field.later("prepared", record.key.prepared);
+  field("automatic", record.automatic);
+  field("created_ms", record.created);
+  field("state_bytes", record.state_bytes);
+  field("state_sha256", record.state_sha256);
+  field("memory_bytes", record.memory_bytes);
+  field("agent", record.agent);
+}
+
 namespace {
 
 std::string lock_name(const std::string& name) { return "snapshot-" + name; }
 
 SavedDisks disks_in(const std::filesystem::path& folder) { return {folder / "scratch", folder / "workspace"}; }
 
-void write_saved_agent(json::Writer& out, const SavedAgent& saved) {
-  out.key("agent").begin_object();
-  write_agent(out.key("record"), saved.agent);
-  out.field("scratch_bytes", saved.scratch_bytes);
-  out.field("workspace_bytes", saved.workspace_bytes);
-  out.field("workspace_uid", saved.workspace_uid);
-  out.field("workspace_gid", saved.workspace_gid);
-  out.end_object();
-}
-
-SavedAgent read_saved_agent(const json::Value& value) {
-  SavedAgent saved;
-  saved.agent = read_agent(value.at("record"));
-  saved.scratch_bytes = value.at("scratch_bytes").as_uint();
-  saved.workspace_bytes = value.at("workspace_bytes").as_uint();
-  saved.workspace_uid = static_cast<std::uint32_t>(value.at("workspace_uid").as_uint());
-  saved.workspace_gid = static_cast<std::uint32_t>(value.at("workspace_gid").as_uint());
-  return saved;
-}
-
-std::string to_json(const SnapshotRecord& record) {
-  json::Writer out{json::Writer::Style::Pretty};
-  out.begin_object();
-  out.field("schema", SnapshotRecord::schema);
-  out.field("name", record.name);
-  out.field("engine", record.engine);
-  out.field("engine_identity", record.key.engine_identity);
-  out.field("image", record.image);
-  out.field("image_digest", record.key.image_digest);
-  out.field("cpus", record.key.cpus);
-  out.field("memory_mib", record.key.memory_mib);
-  out.field("network", record.key.network);
-  out.field("drives", record.key.drives);
-  out.field("prepared", record.key.prepared);
-  out.field("automatic", record.automatic);
-  write_time(out, "created_ms", record.created);
-  out.field("state_bytes", record.state_bytes);
-  out.field("state_sha256", record.state_sha256);
-  out.field("memory_bytes", record.memory_bytes);
-  if (record.agent) write_saved_agent(out, *record.agent);
-  out.end_object();
-  return out.take();
-}
-
-SnapshotRecord read_record(const std::filesystem::path& file, const std::string& name) {
+SnapshotRecord read_file(const std::filesystem::path& file, const std::string& name) {
   const auto value = json::Value::parse_file(file);
-  check_schema(value, SnapshotRecord::schema);
-  SnapshotRecord record;
-  record.name = value.at("name").as_string();
+  auto record = json::read_record<SnapshotRecord>(value);
   if (record.name != name) value.at("name").fail(fmt::format("expected '{}'", name));
-  record.engine = value.at("engine").as_string();
-  record.key.engine_identity = value.at("engine_identity").as_string();
-  record.image = value.at("image").as_string();
-  record.key.image_digest = value.at("image_digest").as_string();
-  record.key.cpus = static_cast<unsigned>(value.at("cpus").as_uint());
-  record.key.memory_mib = static_cast<unsigned>(value.at("memory_mib").as_uint());
-  record.key.network = value.at("network").as_string();
-  // Manifests from before there were disks have neither.
-  if (const auto drives = value.find("drives")) record.key.drives = drives->as_string();
-  if (const auto prepared = value.find("prepared")) record.key.prepared = prepared->as_string();
-  record.automatic = value.at("automatic").as_bool();
-  record.created = read_time(value.at("created_ms"));
-  record.state_bytes = value.at("state_bytes").as_uint();
-  record.state_sha256 = value.at("state_sha256").as_string();
-  record.memory_bytes = value.at("memory_bytes").as_uint();
-  if (const auto agent = value.find("agent")) record.agent = read_saved_agent(*agent);
   return record;
 }
 
@@ -130,7 +97,7 @@ SnapshotRecord SnapshotStore::publish(SnapshotDraft draft, SnapshotRecord record
   record.state_bytes = std::filesystem::file_size(files.state);
   record.state_sha256 = sys::sha256_file(files.state);
   record.memory_bytes = std::filesystem::file_size(files.memory);
-  sys::write_file_atomic(draft.folder_.path() / "manifest.json", to_json(record));
+  sys::write_file_atomic(draft.folder_.path() / "manifest.json", json::record_text(record));
 
   const auto target = directory_ / record.name;
   if (replace && std::filesystem::exists(target)) {
@@ -155,7 +122,7 @@ std::optional<SnapshotRecord> SnapshotStore::find(const std::string& name) const
     throw Error{ErrorCode::Corrupt, fmt::format("{} is missing; remove the snapshot with: fireclaw snapshot remove {}",
                                                 file.native(), name)};
   }
-  return read_record(file, name);
+  return read_file(file, name);
 }
 
 vmm::SnapshotFiles SnapshotStore::files(const SnapshotRecord& record) const {

@@ -11,32 +11,22 @@
 #include <fmt/format.h>
 
 #include "fireclaw/error.hpp"
-#include "json/json.hpp"
+#include "json/record.hpp"
 #include "state/drafts.hpp"
-#include "state/record_parts.hpp"
 
 namespace fireclaw::state {
+
+void describe(auto& field, json::Is<WorkspaceRecord> auto& record) {
+  field.schema(WorkspaceRecord::schema);
+  field("name", record.name);
+  field("created_ms", record.created);
+  field("uid", record.uid);
+  field("gid", record.gid);
+}
+
 namespace {
 
 constexpr std::string_view record_file = "workspace.json";
-
-std::string to_json(const WorkspaceRecord& record) {
-  json::Writer out{json::Writer::Style::Pretty};
-  out.begin_object();
-  out.field("schema", WorkspaceRecord::schema);
-  out.field("name", record.name);
-  write_time(out, "created_ms", record.created);
-  out.field("uid", std::uint64_t{record.uid});
-  out.field("gid", std::uint64_t{record.gid});
-  out.end_object();
-  return out.take();
-}
-
-std::uint32_t read_id(const json::Value& value) {
-  const auto number = value.as_uint();
-  if (number > std::numeric_limits<std::uint32_t>::max()) value.fail("too large for a user's or group's number");
-  return static_cast<std::uint32_t>(number);
-}
 
 void move(const std::filesystem::path& from, const std::filesystem::path& to) {
   if (std::rename(from.c_str(), to.c_str()) != 0) sys::throw_errno(fmt::format("move {} away", from.native()));
@@ -60,14 +50,8 @@ std::optional<WorkspaceRecord> WorkspaceStore::find(const std::string& name) con
         fmt::format("{} is missing; remove the workspace with: fireclaw workspace remove {}", file.native(), name)};
   }
   const auto value = json::Value::parse_file(file);
-  check_schema(value, WorkspaceRecord::schema);
-  value.only({"schema", "name", "created_ms", "uid", "gid"});
-  WorkspaceRecord record;
-  record.name = value.at("name").as_string();
+  auto record = json::read_whole_record<WorkspaceRecord>(value);
   if (record.name != name) value.at("name").fail(fmt::format("expected '{}'", name));
-  record.created = read_time(value.at("created_ms"));
-  record.uid = read_id(value.at("uid"));
-  record.gid = read_id(value.at("gid"));
   return record;
 }
 
@@ -79,7 +63,7 @@ sys::TempDir WorkspaceStore::draft(const std::string& name) const {
 }
 
 void WorkspaceStore::publish(sys::TempDir draft, const WorkspaceRecord& record) const {
-  sys::write_file_atomic(draft.path() / record_file, to_json(record));
+  sys::write_file_atomic(draft.path() / record_file, json::record_text(record));
   draft.publish(directory(record.name));
   sys::sync_directory(directory_);
 }
