@@ -1,0 +1,70 @@
+#include <fmt/format.h>
+
+#include "base/scope.hpp"
+#include "core/machines/impl.hpp"
+#include "fireclaw/error.hpp"
+#include "sys/process.hpp"
+#include "vmm/brief_pause.hpp"
+
+// How a machine's state is written to files.
+
+namespace fireclaw {
+
+std::chrono::nanoseconds VM::Impl::save_running(const vmm::SnapshotFiles& files,
+                                                const std::function<void()>& copy_disks, Deadline deadline,
+                                                const std::stop_token& stop) {
+  require_own_process();
+  if (image.manifest.digest.empty()) {
+    throw Error{ErrorCode::InvalidState,
+                fmt::format("image '{}' is gone or was built anew: VM {} cannot be saved", record.image, record.id)};
+  }
+  {
+    const std::scoped_lock lock{control};
+    if (state == VMState::Paused) {
+      instance->snapshot(files, deadline, stop);
+      copy_disks();
+      return {};
+    }
+  }
+  const auto current = session(deadline, stop);
+  const std::scoped_lock lock{control};
+  require_running();
+  current->prepare_snapshot(deadline);
+  open_session.reset();
+  // If this process is killed in the middle, others know that the machine is to go on.
+  record.copier = sys::current_process();
+  record.clock_late = true;
+  host->runs.update(record);
+  const ScopeGuard done{[&] {
+    record.copier.reset();
+    try {
+      if (!instance->exit_reason().empty()) return;
+      host->runs.update(record);
+      if (state == VMState::Running) catch_up();
+    } catch (const std::exception& problem) {
+      host->logger.warning(problem.what());
+    }
+  }};
+  try {
+    return instance->snapshot_running(files, copy_disks, deadline, stop);
+  } catch (const vmm::StandsStill& problem) {
+    // Said to be paused it can be resumed, which is tried anew.
+    host->logger.error(fmt::format("VM {} is left paused: {}", record.id, problem.what()));
+    state = VMState::Paused;
+    record.paused = true;
+    throw;
+  }
+}
+
+void VM::Impl::save(const vmm::SnapshotFiles& files, Deadline deadline) {
+  const auto current = session(deadline, config.stop);
+  const std::scoped_lock lock{control};
+  require_running();
+  current->prepare_snapshot(deadline);
+  open_session.reset();
+  instance->pause(deadline);
+  note_state(VMState::Paused);
+  instance->snapshot(files, deadline, config.stop);
+}
+
+}  // namespace fireclaw
