@@ -6,7 +6,6 @@
 
 #include "base/scope.hpp"
 #include "fireclaw/error.hpp"
-#include "sys/dynamic_library.hpp"
 #include "sys/poll.hpp"
 
 namespace fireclaw::http {
@@ -17,26 +16,7 @@ namespace {
 constexpr int longest_wait_ms = 60'000;
 
 CurlLibrary load() {
-  // The same interface in two builds (OpenSSL, GnuTLS); either will do.
-  const sys::DynamicLibrary library{{"libcurl.so.4", "libcurl-gnutls.so.4"}, "libcurl4"};
-  CurlLibrary curl{};
-  library.find(curl.global_init, "curl_global_init");
-  library.find(curl.easy_init, "curl_easy_init");
-  library.find(curl.easy_setopt, "curl_easy_setopt");
-  library.find(curl.easy_getinfo, "curl_easy_getinfo");
-  library.find(curl.easy_cleanup, "curl_easy_cleanup");
-  library.find(curl.easy_strerror, "curl_easy_strerror");
-  library.find(curl.multi_init, "curl_multi_init");
-  library.find(curl.multi_setopt, "curl_multi_setopt");
-  library.find(curl.multi_add_handle, "curl_multi_add_handle");
-  library.find(curl.multi_remove_handle, "curl_multi_remove_handle");
-  library.find(curl.multi_perform, "curl_multi_perform");
-  library.find(curl.multi_poll, "curl_multi_poll");
-  library.find(curl.multi_info_read, "curl_multi_info_read");
-  library.find(curl.multi_cleanup, "curl_multi_cleanup");
-  library.find(curl.multi_strerror, "curl_multi_strerror");
-  library.find(curl.slist_append, "curl_slist_append");
-  library.find(curl.slist_free_all, "curl_slist_free_all");
+  CurlLibrary curl;
   if (const CURLcode code = curl.global_init(CURL_GLOBAL_DEFAULT); code != CURLE_OK) {
     throw Error{ErrorCode::Internal, fmt::format("cannot initialise libcurl: {}", curl.easy_strerror(code))};
   }

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "base/deadline.hpp"
+#include "sys/dynamic_library.hpp"
 
 namespace fireclaw::http {
 
@@ -15,23 +16,25 @@ namespace fireclaw::http {
 /// fireclaw load some thirty shared libraries at its start, which costs several milliseconds that most commands
 /// have no use for.
 struct CurlLibrary {
-  decltype(&curl_global_init) global_init;
-  decltype(&curl_easy_init) easy_init;
-  decltype(&curl_easy_setopt) easy_setopt;
-  decltype(&curl_easy_getinfo) easy_getinfo;
-  decltype(&curl_easy_cleanup) easy_cleanup;
-  decltype(&curl_easy_strerror) easy_strerror;
-  decltype(&curl_multi_init) multi_init;
-  decltype(&curl_multi_setopt) multi_setopt;
-  decltype(&curl_multi_add_handle) multi_add_handle;
-  decltype(&curl_multi_remove_handle) multi_remove_handle;
-  decltype(&curl_multi_perform) multi_perform;
-  decltype(&curl_multi_poll) multi_poll;
-  decltype(&curl_multi_info_read) multi_info_read;
-  decltype(&curl_multi_cleanup) multi_cleanup;
-  decltype(&curl_multi_strerror) multi_strerror;
-  decltype(&curl_slist_append) slist_append;
-  decltype(&curl_slist_free_all) slist_free_all;
+  /// The same interface in two builds (OpenSSL, GnuTLS); either will do.
+  sys::DynamicLibrary library{{"libcurl.so.4", "libcurl-gnutls.so.4"}, "libcurl4"};
+  decltype(&curl_global_init) global_init = library.find("curl_global_init");
+  decltype(&curl_easy_init) easy_init = library.find("curl_easy_init");
+  decltype(&curl_easy_setopt) easy_setopt = library.find("curl_easy_setopt");
+  decltype(&curl_easy_getinfo) easy_getinfo = library.find("curl_easy_getinfo");
+  decltype(&curl_easy_cleanup) easy_cleanup = library.find("curl_easy_cleanup");
+  decltype(&curl_easy_strerror) easy_strerror = library.find("curl_easy_strerror");
+  decltype(&curl_multi_init) multi_init = library.find("curl_multi_init");
+  decltype(&curl_multi_setopt) multi_setopt = library.find("curl_multi_setopt");
+  decltype(&curl_multi_add_handle) multi_add_handle = library.find("curl_multi_add_handle");
+  decltype(&curl_multi_remove_handle) multi_remove_handle = library.find("curl_multi_remove_handle");
+  decltype(&curl_multi_perform) multi_perform = library.find("curl_multi_perform");
+  decltype(&curl_multi_poll) multi_poll = library.find("curl_multi_poll");
+  decltype(&curl_multi_info_read) multi_info_read = library.find("curl_multi_info_read");
+  decltype(&curl_multi_cleanup) multi_cleanup = library.find("curl_multi_cleanup");
+  decltype(&curl_multi_strerror) multi_strerror = library.find("curl_multi_strerror");
+  decltype(&curl_slist_append) slist_append = library.find("curl_slist_append");
+  decltype(&curl_slist_free_all) slist_free_all = library.find("curl_slist_free_all");
 
   /// Loads it on the first call. Error(Unsupported), naming the package, if it is not there. Safe from any thread.
   static const CurlLibrary& get();

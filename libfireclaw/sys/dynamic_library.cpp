@@ -19,12 +19,12 @@ DynamicLibrary::DynamicLibrary(std::initializer_list<const char*> files, const c
               fmt::format("cannot load a library: {}; install it with: apt-get install {}", reason, package)};
 }
 
-void* DynamicLibrary::address_of(const char* name) const {
+DynamicLibrary::Found DynamicLibrary::find(const char* name) const {
   void* address = ::dlsym(handle_, name);
   if (address == nullptr) {
     throw Error{ErrorCode::Unsupported, fmt::format("{} has no function {}: it is too old", file_, name)};
   }
-  return address;
+  return {address};
 }
 
 }  // namespace fireclaw::sys

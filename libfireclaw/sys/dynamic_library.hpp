@@ -12,14 +12,18 @@ class DynamicLibrary {
   /// The first of `files` that is there. Error(Unsupported) saying that `package` brings it, if none is.
   DynamicLibrary(std::initializer_list<const char*> files, const char* package);
 
-  /// Sets a pointer to a function of the library. Error(Unsupported) if it has none of this name.
-  template <typename Function>
-  void find(Function*& function, const char* name) const {
-    function = reinterpret_cast<Function*>(address_of(name));
-  }
+  /// A function that was found; it becomes a pointer of the type that it is assigned to.
+  struct Found {
+    void* address;
+    template <typename Function>
+    operator Function*() const {  // NOLINT(google-explicit-constructor)
+      return reinterpret_cast<Function*>(address);
+    }
+  };
+  /// Error(Unsupported) if the library has no function of this name.
+  [[nodiscard]] Found find(const char* name) const;
 
  private:
-  [[nodiscard]] void* address_of(const char* name) const;
   void* handle_ = nullptr;
   std::string file_;
 };
