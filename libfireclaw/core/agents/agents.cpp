@@ -209,14 +209,15 @@ std::shared_ptr<VM::Impl> AgentManager::Impl::machine(const state::AgentRecord& 
   return own ? own : std::make_shared<VM::Impl>(host, *run);
 }
 
-std::string AgentManager::Impl::bot_json(const state::AgentRecord& record, NetworkMode network) const {
-  const auto from = require_template(record.template_name);
+core::ResolvedAgent AgentManager::Impl::resolve(state::AgentRecord record, state::Template from,
+                                                NetworkMode network) const {
   const auto config = state::read_config(host->layout.config());
-  return core::to_bot_json({record.name, from, config.irc, config.llm, record.model, record.persona, record.trigger,
-                            record.tools, host_address(config, network)});
+  auto text = core::to_bot_json({record.name, from, config.irc, config.llm, record.model, record.persona,
+                                 record.trigger, record.tools, host_address(config, network)});
+  return {std::move(record), std::move(from), network, std::move(text)};
 }
 
-AgentInfo AgentManager::Impl::describe(const state::AgentRecord& record) const {
+AgentInfo AgentManager::Impl::describe(const state::AgentRecord& record, const state::Template* known) const {
   AgentInfo info;
   info.name = record.name;
   info.template_name = record.template_name;
@@ -229,7 +230,7 @@ AgentInfo AgentManager::Impl::describe(const state::AgentRecord& record) const {
   if (info.state == AgentState::Crashed) info.last_error = why_crashed(record);
   if (info.state == AgentState::Stopped) info.last_error = record.last_error;
   try {
-    const auto from = require_template(record.template_name);
+    const auto from = known != nullptr ? *known : require_template(record.template_name);
     info.model = record.model.value_or(from.text("model"));
     info.trigger = record.trigger.value_or(from.text("trigger", "mention"));
     info.tools = record.tools.value_or(from.tools());
@@ -317,10 +318,10 @@ AgentInfo AgentManager::Impl::reload(const std::string& name, const AgentSetting
   core::apply(record, settings);
   const auto run = running(record);
   const auto network = network_mode_from_string(run ? run->network : record.network.value_or("user"));
-  const auto text = bot_json(record, network);
-  if (run) core::configure_agent(*machine(record), text, Deadline::after(reload_limit));
-  agents.put(record);
-  return describe(record);
+  const auto agent = resolve(record, require_template(record.template_name), network);
+  if (run) core::configure_agent(*machine(agent.record), agent.bot_json, Deadline::after(reload_limit));
+  agents.put(agent.record);
+  return describe(agent.record, &agent.from);
 }
 
 // The public class.

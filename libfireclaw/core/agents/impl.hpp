@@ -26,6 +26,15 @@ void put(AgentInfo& info, const BotStatus& status);
 /// What is given replaces what is recorded.
 void apply(state::AgentRecord& record, const AgentSettings& settings);
 
+/// What an agent that starts is to be: its template, configuration and the bot's, each read once. Who edits one of them
+/// meanwhile finds it in the next start, whole.
+struct ResolvedAgent {
+  state::AgentRecord record;
+  state::Template from;
+  NetworkMode network = NetworkMode::User;
+  std::string bot_json;
+};
+
 }  // namespace core
 
 /// Who changes an agent holds its lock from before it reads the record until it has written what it made of it. The
@@ -51,9 +60,10 @@ struct AgentManager::Impl {
   [[nodiscard]] std::optional<state::RunRecord> running(const state::AgentRecord& record) const;
   /// A handle on the agent's machine. Error(InvalidState) unless it runs.
   std::shared_ptr<VM::Impl> machine(const state::AgentRecord& record);
-  /// The bot's configuration for an agent on a network of this kind.
-  [[nodiscard]] std::string bot_json(const state::AgentRecord& record, NetworkMode network) const;
-  [[nodiscard]] AgentInfo describe(const state::AgentRecord& record) const;
+  /// An agent on a network of this kind. Error(InvalidArgument) for settings that are impossible.
+  [[nodiscard]] core::ResolvedAgent resolve(state::AgentRecord record, state::Template from, NetworkMode network) const;
+  /// `from`: its template, if that has been read already.
+  [[nodiscard]] AgentInfo describe(const state::AgentRecord& record, const state::Template* from = nullptr) const;
   /// describe(), with what the bot says of itself.
   AgentInfo ask(const state::AgentRecord& record, Deadline deadline);
   /// Has the agent's machine end in order, if it runs, and cleans up. The record says meanwhile that it is told to.
@@ -75,17 +85,16 @@ struct AgentManager::Impl {
   using Origin = std::function<core::AgentCopy()>;
   /// start(), of what was saved.
   AgentInfo start_saved(const AgentConfig& config);
-  /// What the agent's record is to be for a start; Error for what cannot be started. Changes nothing.
-  state::AgentRecord plan(const std::string& name, const AgentConfig& config, const state::Template& from,
-                          const std::optional<state::AgentRecord>& before) const;
-  /// The part of a start that is undone if it fails. The record has the settings and the network; the caller holds the
-  /// agent's lock.
-  void begin(state::AgentRecord& record, const std::optional<state::AgentRecord>& before, const AgentConfig& config,
+  /// What the agent is to be for a start; Error for what cannot be started. Changes nothing.
+  core::ResolvedAgent plan(const std::string& name, const AgentConfig& config, state::Template from,
+                           const std::optional<state::AgentRecord>& before) const;
+  /// The part of a start that is undone if it fails. The caller holds the agent's lock.
+  void begin(core::ResolvedAgent& agent, const std::optional<state::AgentRecord>& before, const AgentConfig& config,
              const Origin& origin, std::vector<Phase>& phases);
-  void launch(state::AgentRecord& record, const AgentConfig& config, const core::AgentCopy* copy,
+  void launch(core::ResolvedAgent& agent, const AgentConfig& config, const core::AgentCopy* copy,
               std::vector<Phase>& phases);
   /// The part after it: waits for the agent to be on IRC.
-  AgentInfo joined(const state::AgentRecord& record, const AgentConfig& config, std::vector<Phase> phases);
+  AgentInfo joined(const core::ResolvedAgent& agent, const AgentConfig& config, std::vector<Phase> phases);
   /// Error(AlreadyExists) if there is an agent or a workspace of that name.
   void require_new(const std::string& name);
   /// Error(AlreadyExists) if another agent has this name but for the case of its letters, which IRC does not tell

@@ -32,11 +32,12 @@ NatOptions nat_options(const state::AgentRecord& record, const state::Template& 
 }
 
 /// The machine of an agent: its kind's, with what was asked for beyond.
-VMConfig vm_config(const state::AgentRecord& record, const state::Template& from, const AgentConfig& config) {
+VMConfig vm_config(const core::ResolvedAgent& agent, const AgentConfig& config) {
+  const auto& [record, from, network, bot_json] = agent;
   auto vm = core::agent_machine(from);
   if (record.cpus) vm.cpus = *record.cpus;
   if (record.memory_mib) vm.memory_mib = *record.memory_mib;
-  vm.network = network_mode_from_string(*record.network);
+  vm.network = network;
   vm.nat = nat_options(record, from);
   vm.hostname = record.name;
   std::ranges::replace(vm.hostname, '_', '-');
@@ -80,10 +81,11 @@ bool AgentManager::Impl::ensure_workspace(const std::string& name, std::uint64_t
   return true;
 }
 
-void AgentManager::Impl::launch(state::AgentRecord& record, const AgentConfig& config, const core::AgentCopy* copy,
+void AgentManager::Impl::launch(core::ResolvedAgent& agent, const AgentConfig& config, const core::AgentCopy* copy,
                                 std::vector<Phase>& phases) {
   const auto deadline = Deadline::after(config.start_timeout);
-  auto vm = vm_config(record, require_template(record.template_name), config);
+  auto& record = agent.record;
+  auto vm = vm_config(agent, config);
   core::Purpose purpose;
   if (copy != nullptr) {
     vm.scratch_mib = static_cast<unsigned>(copy->record.agent->scratch_bytes / mib);
@@ -101,11 +103,10 @@ void AgentManager::Impl::launch(state::AgentRecord& record, const AgentConfig& c
   agents.put(record);
   ScopeGuard undo{[&] { machine->kill(); }};
   machine->start();
-  const auto text = bot_json(record, vm.network);
   if (copy != nullptr) {
-    core::rename_agent(*machine, text, deadline, config.stop);
+    core::rename_agent(*machine, agent.bot_json, deadline, config.stop);
   } else {
-    core::configure_agent(*machine, text, deadline);
+    core::configure_agent(*machine, agent.bot_json, deadline);
   }
   phases.insert(phases.end(), machine->phases.begin(), machine->phases.end());
   phases.push_back({"start", std::chrono::steady_clock::now() - began});
@@ -132,17 +133,15 @@ void AgentManager::Impl::restore(const std::optional<state::AgentRecord>& before
   agents.put(after);
 }
 
-void AgentManager::Impl::begin(state::AgentRecord& record, const std::optional<state::AgentRecord>& before,
+void AgentManager::Impl::begin(core::ResolvedAgent& agent, const std::optional<state::AgentRecord>& before,
                                const AgentConfig& config, const Origin& origin, std::vector<Phase>& phases) {
-  const auto from = require_template(record.template_name);
+  auto& record = agent.record;
   record.detached = config.detached;
   record.run.clear();
   record.last_error.clear();
   record.phase = state::AgentPhase::Starting;
   record.copy = origin ? state::CopyStage::Begun : state::CopyStage::Whole;
   record.worker = sys::current_process();
-  // Refuses impossible settings before anything is made.
-  static_cast<void>(bot_json(record, network_mode_from_string(*record.network)));
 
   std::string failure = "its start failed";
   Rollback undo;
@@ -156,11 +155,11 @@ void AgentManager::Impl::begin(state::AgentRecord& record, const std::optional<s
       core::give_workspace(*host, *copy, record.name);
       record.copy = state::CopyStage::HasWorkspace;
     } else {
-      made = ensure_workspace(record.name, from.number("workspace_mib", core::default_workspace_mib));
+      made = ensure_workspace(record.name, agent.from.number("workspace_mib", core::default_workspace_mib));
     }
     if (made) undo.push([&] { Workspace::remove(handle, record.name); });
     if (copy) agents.put(record);
-    launch(record, config, copy ? &*copy : nullptr, phases);
+    launch(agent, config, copy ? &*copy : nullptr, phases);
   } catch (Error& problem) {
     problem.add_context(fmt::format("start agent '{}'", record.name));
     failure = problem.what();
@@ -169,13 +168,13 @@ void AgentManager::Impl::begin(state::AgentRecord& record, const std::optional<s
   undo.commit();
 }
 
-AgentInfo AgentManager::Impl::joined(const state::AgentRecord& record, const AgentConfig& config,
+AgentInfo AgentManager::Impl::joined(const core::ResolvedAgent& agent, const AgentConfig& config,
                                      std::vector<Phase> phases) {
-  auto info = describe(record);
+  auto info = describe(agent.record, &agent.from);
   if (config.join_timeout.count() != 0) {
     const auto began = std::chrono::steady_clock::now();
     try {
-      core::put(info, core::await_online(*machine(record), Deadline::after(config.join_timeout), config.stop));
+      core::put(info, core::await_online(*machine(agent.record), Deadline::after(config.join_timeout), config.stop));
     } catch (const Error& problem) {
       info.last_error = problem.what();
     }
@@ -185,9 +184,8 @@ AgentInfo AgentManager::Impl::joined(const state::AgentRecord& record, const Age
   return info;
 }
 
-state::AgentRecord AgentManager::Impl::plan(const std::string& name, const AgentConfig& config,
-                                            const state::Template& from,
-                                            const std::optional<state::AgentRecord>& before) const {
+core::ResolvedAgent AgentManager::Impl::plan(const std::string& name, const AgentConfig& config, state::Template from,
+                                             const std::optional<state::AgentRecord>& before) const {
   state::AgentRecord record;
   if (before && before->template_name == config.template_name) record = *before;
   record.name = name;
@@ -203,7 +201,7 @@ state::AgentRecord AgentManager::Impl::plan(const std::string& name, const Agent
     throw Error{ErrorCode::InvalidArgument, "an agent needs a network to reach IRC and its LLM: use nat or user"};
   }
   record.network = std::string{to_string(network)};
-  return record;
+  return resolve(std::move(record), std::move(from), network);
 }
 
 AgentInfo AgentManager::Impl::start(const AgentConfig& config) {
@@ -211,7 +209,7 @@ AgentInfo AgentManager::Impl::start(const AgentConfig& config) {
   const auto from = require_template(config.template_name);
   const auto name = config.name.empty() ? from.text("nick") : config.name;
   static_cast<void>(agents.find(name));  // refuses what cannot be a name
-  state::AgentRecord record;
+  std::optional<core::ResolvedAgent> agent;
   std::vector<Phase> phases;
   {
     const auto turn = lock(name);
@@ -223,17 +221,17 @@ AgentInfo AgentManager::Impl::start(const AgentConfig& config) {
                               name, name)};
     }
     before ? clean_up(*before) : require_own_nick(name);
-    record = plan(name, config, from, before);
-    begin(record, before, config, {}, phases);
+    agent = plan(name, config, from, before);
+    begin(*agent, before, config, {}, phases);
   }
-  return joined(record, config, std::move(phases));
+  return joined(*agent, config, std::move(phases));
 }
 
 AgentInfo AgentManager::Impl::restart(const std::string& name, std::stop_token stop) {
   AgentConfig config;
   config.name = name;
   config.stop = std::move(stop);
-  state::AgentRecord record;
+  std::optional<core::ResolvedAgent> agent;
   std::vector<Phase> phases;
   {
     // One turn for both: in between it is neither stopped nor down, and nobody takes it for that.
@@ -249,12 +247,11 @@ AgentInfo AgentManager::Impl::restart(const std::string& name, std::stop_token s
     config.template_name = before->template_name;
     if (before->network) config.network = network_mode_from_string(*before->network);
     // What cannot be started is not ended either.
-    record = plan(name, config, require_template(before->template_name), before);
-    static_cast<void>(bot_json(record, network_mode_from_string(*record.network)));
+    agent = plan(name, config, require_template(before->template_name), before);
     end(*before, state::AgentPhase::Restarting, quit_limit);
-    begin(record, before, config, {}, phases);
+    begin(*agent, before, config, {}, phases);
   }
-  return joined(record, config, std::move(phases));
+  return joined(*agent, config, std::move(phases));
 }
 
 void AgentManager::Impl::require_own_nick(const std::string& name) const {
@@ -299,17 +296,20 @@ AgentInfo AgentManager::Impl::start_saved(const AgentConfig& config) {
   static_cast<void>(agents.find(record.name));  // refuses what cannot be a name
   core::apply(record, config.settings);
   if (config.network) record.network = std::string{to_string(*config.network)};
-  if (network_mode_from_string(*record.network) == NetworkMode::None) {
+  const auto network = network_mode_from_string(*record.network);
+  if (network == NetworkMode::None) {
     throw Error{ErrorCode::InvalidArgument, "an agent needs a network to reach IRC and its LLM: use nat or user"};
   }
+  std::optional<core::ResolvedAgent> agent;
   std::vector<Phase> phases;
   {
     const auto turn = lock(record.name);
     require_new(record.name);
+    agent = resolve(record, require_template(record.template_name), network);
     begin(
-        record, std::nullopt, config, [&] { return std::move(copy); }, phases);
+        *agent, std::nullopt, config, [&] { return std::move(copy); }, phases);
   }
-  return joined(record, config, std::move(phases));
+  return joined(*agent, config, std::move(phases));
 }
 
 AgentInfo AgentManager::Impl::fork(const std::string& name, const ForkConfig& fork) {
@@ -320,7 +320,7 @@ AgentInfo AgentManager::Impl::fork(const std::string& name, const ForkConfig& fo
   config.start_timeout = fork.start_timeout;
   config.join_timeout = fork.join_timeout;
   config.stop = fork.stop;
-  state::AgentRecord record;
+  std::optional<core::ResolvedAgent> agent;
   std::vector<Phase> phases;
   {
     // Both, and always in the same order: two forks the other way round must not wait for each other.
@@ -330,11 +330,12 @@ AgentInfo AgentManager::Impl::fork(const std::string& name, const ForkConfig& fo
     const auto first = require(name);
     require_new(fork.name);
     auto source = machine(first);
-    record = first;
+    auto record = first;
     record.name = fork.name;
     record.publishes = false;
     record.started = {};
     core::apply(record, fork.settings);
+    agent = resolve(record, require_template(record.template_name), network_mode_from_string(*record.network));
     const auto copied = [&] {
       const auto began = std::chrono::steady_clock::now();
       auto copy = core::copy_agent(*source, first, "fork-" + fork.name, Deadline::after(copy_limit), fork.stop);
@@ -344,9 +345,9 @@ AgentInfo AgentManager::Impl::fork(const std::string& name, const ForkConfig& fo
       phases.push_back({"pause", copy.stood_still});
       return copy;
     };
-    begin(record, std::nullopt, config, copied, phases);
+    begin(*agent, std::nullopt, config, copied, phases);
   }
-  return joined(record, config, std::move(phases));
+  return joined(*agent, config, std::move(phases));
 }
 
 SnapshotInfo AgentManager::Impl::snapshot(const std::string& name, const std::string& wanted, bool replace,
