@@ -66,6 +66,8 @@ class BuildByCMake(build_ext):
         for folder in ("libexec/fireclaw", "share/fireclaw"):
             shutil.rmtree(package / folder, ignore_errors=True)
             shutil.copytree(stage / folder, package / folder)
+        # What CMake wrote from the C++ headers.
+        shutil.copytree(stage / "_types", package / "_types", dirs_exist_ok=True)
         # A wheel has no links: the library is there once, by the name that the module asks for.
         shutil.rmtree(package / "lib", ignore_errors=True)
         (package / "lib").mkdir()

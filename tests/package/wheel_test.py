@@ -92,6 +92,10 @@ class Wheel(unittest.TestCase):
     def test_the_wheel_has_all_of_the_package_and_nothing_else(self) -> None:
         names = {name for name in zipfile.ZipFile(self.wheel).namelist() if ".dist-info/" not in name}
         python = {name.removeprefix("bindings/python/") for name in self.files if name.startswith("bindings/python/")}
+        described = subprocess.run(
+            [sys.executable, str(SOURCE / "cmake/describe.py"), str(SOURCE / "include"), "python", str(self.scratch / "types"),
+             str(SOURCE / "bindings/python/fireclaw/_types/methods.py")], capture_output=True, text=True, check=True).stdout
+        python |= {f"fireclaw/_types/{Path(name).name}" for name in described.splitlines()}
         agent = {f"fireclaw/share/fireclaw/{name}" for name in self.files if name.startswith(("agent/bot/", "agent/root/"))}
         binaries = {name for name in names - python - agent}
         self.assertEqual(python | agent, names - binaries)
