@@ -95,7 +95,7 @@ void strip_signature(std::string& bytes) {
   const std::uint64_t key_id_bytes = at(4);
   const std::uint64_t signature_bytes = (at(8) << 24) | (at(9) << 16) | (at(10) << 8) | at(11);
   const std::uint64_t all = tail + signer_bytes + key_id_bytes + signature_bytes;
-  if (all < bytes.size()) bytes.resize(bytes.size() - static_cast<std::size_t>(all));
+  if (all < bytes.size()) bytes.erase(bytes.size() - static_cast<std::size_t>(all));
 }
 
 ModuleTree::ModuleTree(std::filesystem::path directory, Tools tools)

@@ -155,10 +155,10 @@ TEST_CASE("an index without platforms gives the image whose configuration is for
 }
 
 TEST_CASE("a working directory that no layer brings is made, also behind a link") {
-  Layout layout;
   Tree layer = layer_with("srv/data/file");
   layer.symlink("app", "srv");
   const auto root_for = [&](std::string_view cwd) {
+    const Layout layout;
     layout.index(layout.manifest({layer}, fmt::format(R"({{"architecture": "amd64", "os": "linux",
         "config": {{"WorkingDir": "{}"}}}})",
                                                       cwd)));

@@ -47,8 +47,8 @@ std::string read_line(int socket, const WaitLimits& limits, std::string_view wha
     const auto end = bytes.find('\n');
     const std::size_t taken = end == std::string_view::npos ? bytes.size() : end + 1;
     sys::check(sys::retry([&] { return ::recv(socket, seen.data(), taken, MSG_DONTWAIT); }), what);
-    if (end != std::string_view::npos) return line.append(bytes.substr(0, end));
-    line.append(bytes);
+    line.append(bytes.substr(0, end));
+    if (end != std::string_view::npos) break;
   }
   return line;
 }
