@@ -65,7 +65,7 @@ struct Plan {
   bool new_session;
   child::Entry* confinement;  // null: none
   int cgroup;                 // the descriptor to join it by; negative: none
-  std::atomic<Turn> turn{Turn::Parent};
+  int turn = static_cast<int>(Turn::Parent);
   // The child's answer; it shares this memory.
   Step failed_step = Step::None;
   int error = 0;
@@ -73,7 +73,7 @@ struct Plan {
   /// The kernel clears it, and wakes who waits for it, when the child executes or ends.
   std::atomic<int> borrowing{1};
 };
-static_assert(sizeof(std::atomic<int>) == sizeof(int) && sizeof(std::atomic<Turn>) == sizeof(int));
+static_assert(sizeof(std::atomic<int>) == sizeof(int));
 
 // Descriptors are first moved out of the way of all the numbers to be given, so that no dup2 can overwrite one that
 // is still needed. Returns 0 or the errno.
@@ -115,7 +115,8 @@ FIRECLAW_UNSANITIZED long die_with_parent(const Plan* plan) {
 
 FIRECLAW_UNSANITIZED bool await_turn(Plan* plan) {
   for (;;) {
-    const Turn turn = plan->turn.load();
+    // Not std::atomic, whose functions sanitizers reach into.
+    const auto turn = static_cast<Turn>(__atomic_load_n(&plan->turn, __ATOMIC_ACQUIRE));
     if (turn != Turn::Parent) return turn == Turn::Child;
     call(SYS_futex, word(&plan->turn), FUTEX_WAIT, static_cast<int>(Turn::Parent), 0);
   }
@@ -293,7 +294,7 @@ Launched start_plain(Plan& plan, const SpawnSpec& spec) {
 }
 
 void give_turn(Plan& plan, Turn turn) {
-  plan.turn.store(turn);
+  __atomic_store_n(&plan.turn, static_cast<int>(turn), __ATOMIC_RELEASE);
   ::syscall(SYS_futex, &plan.turn, FUTEX_WAKE, 1, nullptr, nullptr, 0);
 }
 
