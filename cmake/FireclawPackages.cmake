@@ -136,7 +136,7 @@ fireclaw_package(
   SECTION net
   SUMMARY "commands and agents in microVMs - crew of agents on IRC"
   DEPENDS "fireclaw ${same_version}" "${package_library} ${same_version}"
-  RECOMMENDS mmdebstrap "ngircd | ircd" uidmap
+  RECOMMENDS mmdebstrap "inspircd | ngircd | ircd" uidmap
   TEXT [[
 This package has the overseer: it starts and looks after a crew of agents, as
 operators in an IRC channel tell it. "fireclaw overseer install" makes a

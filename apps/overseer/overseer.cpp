@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <random>
 #include <utility>
 #include <variant>
 
@@ -11,6 +12,7 @@
 
 #include "fireclaw/error.hpp"
 #include "fireclaw/version.hpp"
+#include "irc/neighbours.hpp"
 #include "irc/resolver.hpp"
 #include "irc/text.hpp"
 
@@ -32,6 +34,12 @@ constexpr std::size_t most_askers = 1000;
 constexpr std::chrono::seconds announce_again{2};
 constexpr std::string_view not_an_operator = "you may not give commands here";
 constexpr std::size_t longest_quote = 60;
+constexpr std::string_view login = "!login";
+constexpr std::size_t word_letters = 10;
+constexpr unsigned most_wrong_words = 3;
+constexpr std::chrono::seconds word_pause{20};
+/// For so long somebody in the channel is taken to wait for an answer.
+constexpr std::chrono::seconds waits_for_answer{30};
 
 /// "3 agents run (a, b, c)"; empty for none.
 std::string counted(const std::vector<std::string>& names, std::string_view one, std::string_view many) {
@@ -162,6 +170,7 @@ void Overseer::on_event(const IrcEvent& event) {
   if (const auto* online = std::get_if<IrcOnline>(&event)) {
     on_online(*online);
   } else if (std::holds_alternative<IrcJoined>(event)) {
+    last_error_.clear();
     log_(LogLevel::Info, fmt::format("in {}", settings_.identity.channel));
     flush_announcements();
   } else if (const auto* text = std::get_if<IrcText>(&event)) {
@@ -173,11 +182,31 @@ void Overseer::on_event(const IrcEvent& event) {
     forget(found);
   } else if (const auto* left = std::get_if<IrcLeft>(&event)) {
     on_left(left->nick);
+  } else if (const auto* parted = std::get_if<IrcParted>(&event)) {
+    logged_in_.erase(fold(parted->nick));
+  } else if (const auto* undelivered = std::get_if<IrcUndelivered>(&event)) {
+    on_undelivered(*undelivered);
   } else if (const auto* trouble = std::get_if<IrcTrouble>(&event)) {
+    last_error_ = trouble->what;
     log_(LogLevel::Warning, trouble->what);
   } else if (const auto* closed = std::get_if<IrcClosed>(&event)) {
+    last_error_ = closed->reason;
+    logged_in_.clear();
     log_(LogLevel::Warning, closed->reason);
   }
+}
+
+void Overseer::on_undelivered(const IrcUndelivered& what) {
+  if (const auto found = relays_.find(fold(what.target)); found != relays_.end()) {
+    answer(found->second.asker, fmt::format("\"{}\" was not told: {}", clean_line(what.target), what.why));
+    forget(found);
+    return;
+  }
+  if (fold(what.target) != fold(settings_.identity.channel) || last_asker_.empty()) return;
+  // Once: who asks again is told again.
+  const auto asker = std::exchange(last_asker_, {});
+  if (EventLoop::Clock::now() - last_asked_ > waits_for_answer) return;
+  say(asker, fmt::format("I cannot answer in {}: {}", settings_.identity.channel, what.why));
 }
 
 void Overseer::on_online(const IrcOnline& online) {
@@ -198,12 +227,25 @@ void Overseer::on_text(const IrcText& text) {
     line.remove_prefix(nick.size() + 1);
     line.remove_prefix(std::min(line.find_first_not_of(' '), line.size()));
   }
+  if (log_in(text, line)) return;
   const auto parsed = parse_command(line);
   if (!parsed) return;
-  if (const auto objection = objection_to(text); !objection.empty()) return refuse(text, line, objection);
+  if (const auto objection = objection_to(text); !objection.empty()) {
+    if (objection.find(login) != std::string::npos && word_.empty()) make_word();
+    return refuse(text, line, objection);
+  }
+  const auto* malformed = std::get_if<Malformed>(&*parsed);
+  const auto nick_of_sender = fold(text.source.substr(0, text.source.find('!')));
+  if (!breaker_.allows(nick_of_sender, line, malformed != nullptr, EventLoop::Clock::now())) {
+    return log_(LogLevel::Debug, fmt::format("not answered, since {} does not stop: {}", text.source, line));
+  }
   const auto asker = asker_of(text);
+  if (!text.in_private) {
+    last_asker_ = text.source.substr(0, text.source.find('!'));
+    last_asked_ = EventLoop::Clock::now();
+  }
   if (ending_) return answer(asker, "The overseer ends and begins nothing new");
-  if (const auto* malformed = std::get_if<Malformed>(&*parsed)) {
+  if (malformed != nullptr) {
     metrics_.command("malformed", "failed");
     return answer(asker, malformed->help);
   }
@@ -211,7 +253,7 @@ void Overseer::on_text(const IrcText& text) {
 }
 
 Asker Overseer::asker_of(const IrcText& text) {
-  Asker asker{clean_line(text.source), clean_line(text.account), settings_.identity.channel};
+  Asker asker{clean_line(text.source), clean_line(text.account), text.where};
   if (!text.in_private) return asker;
   asker.reply_to = text.source.substr(0, text.source.find('!'));
   if (askers_.size() >= most_askers) std::erase_if(askers_, [](const auto& one) { return one.second.expired(); });
@@ -223,6 +265,7 @@ Asker Overseer::asker_of(const IrcText& text) {
 }
 
 void Overseer::on_left(const std::string& nick) {
+  logged_in_.erase(fold(nick));
   const auto node = askers_.extract(fold(nick));
   if (node.empty()) return;
   if (const auto there = node.mapped().lock()) *there = false;
@@ -289,14 +332,72 @@ std::string Overseer::objection_to(const IrcText& text) const {
   if (at == std::string::npos || !is_own_host(text.source.substr(at + 1))) {
     return "only people on this machine may give commands here, since no operators are named (--operator)";
   }
-  return {};
+  if (is_own_user(text.source.substr(0, text.source.find('!')))) return {};
+  return fmt::format(
+      "others are connected from this machine as well: say {} and the word from the overseer's terminal to me in "
+      "private",
+      login);
+}
+
+bool Overseer::is_own_user(const std::string& nick) const {
+  return logged_in_.contains(fold(nick)) || only_own_user_at(settings_.server.port);
+}
+
+bool Overseer::log_in(const IrcText& text, std::string_view line) {
+  if (!operators_.empty() || fold_letters(line.substr(0, line.find(' '))) != login) return false;
+  line.remove_prefix(std::min(login.size() + 1, line.size()));
+  const auto nick = text.source.substr(0, text.source.find('!'));
+  const auto asker = asker_of(text);
+  const bool right = !word_.empty() && line == word_;
+  const auto note = [&](const char* result, const char* detail) {
+    return desk_.write_down({asker.source, asker.account, asker.reply_to, std::string{login}, result, detail});
+  };
+  if (!text.in_private) {
+    // Now all know it.
+    if (right) make_word();
+    refuse(text, login, "say that in private, not here");
+    return true;
+  }
+  const auto at = text.source.rfind('@');
+  if (at == std::string::npos || !is_own_host(text.source.substr(at + 1)) || supervisor_.traces().fit(text.source)) {
+    refuse(text, login, std::string{not_an_operator});
+    return true;
+  }
+  if (!right || !link_.session()->is_member(nick)) {
+    refuse(text, login, right ? std::string{not_an_operator} : "that is not the word");
+    // So that nobody can try them all.
+    if (word_.empty() || ++wrong_words_ >= most_wrong_words) make_word();
+    return true;
+  }
+  word_.clear();
+  if (!note("done", "gives commands until the nick or the channel is left")) return true;
+  logged_in_.insert(fold(nick));
+  answer(asker, "You give the commands, until you change your nick or leave the channel");
+  return true;
+}
+
+void Overseer::make_word() {
+  constexpr std::string_view letters = "abcdefghjkmnpqrstuvwxyz23456789";
+  const auto now = EventLoop::Clock::now();
+  word_.clear();
+  // Who tries one after another must not fill the log with them.
+  if (word_made_ != TimePoint{} && now - word_made_ < word_pause) return;
+  word_made_ = now;
+  std::random_device random;
+  std::uniform_int_distribution<std::size_t> any{0, letters.size() - 1};
+  for (std::size_t i = 0; i < word_letters; ++i) word_ += letters[any(random)];
+  wrong_words_ = 0;
+  // The terminal, or the journal, is this user's; IRC is not.
+  log_(LogLevel::Warning,
+       fmt::format("to be obeyed, say to {} on IRC, in private: {} {}",
+                   link_.session() != nullptr ? link_.session()->nick() : settings_.identity.nick, login, word_));
 }
 
 void Overseer::refuse(const IrcText& text, std::string_view line, const std::string& objection) {
   metrics_.refused();
   const auto now = EventLoop::Clock::now();
   const auto sender = text.source.substr(0, text.source.find('!'));
-  const auto where = text.in_private ? sender : settings_.identity.channel;
+  const auto where = text.in_private ? sender : text.where;
   const auto found = refusals_.find(fold(sender));
   if (found != refusals_.end()) {
     // Answered and written down a moment ago; the rest is only counted, whoever has the longer breath.
@@ -411,7 +512,9 @@ std::string Overseer::status_json() const {
                                       {"nick", session != nullptr ? session->nick() : ""},
                                       {"online", session != nullptr && session->online()},
                                       {"channel", settings_.identity.channel},
-                                      {"joined", joined()}}},
+                                      {"joined", joined()},
+                                      {"last_error", last_error_}}},
+                                    {"audit_chain", audit_.chain()},
                                     {"changes", crew_.busy()},
                                     {"agents", agents}};
   return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";

@@ -4,9 +4,11 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "crew/audit.hpp"
+#include "crew/breaker.hpp"
 #include "crew/crew.hpp"
 #include "crew/desk.hpp"
 #include "crew/operators.hpp"
@@ -61,6 +63,12 @@ class Overseer {
   void refuse(const IrcText& text, std::string_view line, const std::string& objection);
   Asker asker_of(const IrcText& text);
   void on_left(const std::string& nick);
+  void on_undelivered(const IrcUndelivered& what);
+  /// Whether somebody on this machine is who has started this process, as far as that can be known.
+  [[nodiscard]] bool is_own_user(const std::string& nick) const;
+  /// "!login WORD", where no operators are named. False if the line is something else.
+  bool log_in(const IrcText& text, std::string_view line);
+  void make_word();
   Outcome deliver(const AgentInfo& agent, const std::string& text, const Asker& asker);
 
   void reconcile();
@@ -88,6 +96,17 @@ class Overseer {
   std::deque<std::string> announcements_;
   std::map<std::string, Refusal> refusals_;
   Pacer refusal_pace_;
+  Breaker breaker_;
+  /// Who has said the word that was written on the terminal, by nick, for as long as the nick is seen to be theirs.
+  std::set<std::string> logged_in_;
+  std::string word_;
+  TimePoint word_made_;
+  unsigned wrong_words_ = 0;
+  /// What went wrong last on IRC; empty: nothing since we are in the channel.
+  std::string last_error_;
+  /// Who gave the last command in the channel, and when: they wait for an answer there.
+  std::string last_asker_;
+  TimePoint last_asked_;
   Relays relays_;
   /// Who asked in private, by nick, for as long as something is to be answered.
   std::map<std::string, std::weak_ptr<bool>> askers_;

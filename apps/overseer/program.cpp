@@ -21,6 +21,7 @@
 #include "common/failure.hpp"
 #include "common/mistakes.hpp"
 #include "common/program.hpp"
+#include "crew/audit.hpp"
 #include "fireclaw/error.hpp"
 #include "fireclaw/version.hpp"
 #include "irc/resolver.hpp"
@@ -44,15 +45,18 @@ constexpr const char* program = "fireclaw-overseer";
 
 constexpr const char* settings_help =
     "An operator is a mask as in alice!*@example.org, or account:alice for who is logged in to the network's services. "
-    "Without operators everybody in the channel is obeyed who is connected from this machine, and only a server on "
-    "localhost is used. Agents are never obeyed.\n\n"
+    "Without operators the user who has started it is obeyed, and only a server on localhost is used: whoever is "
+    "connected "
+    "from this machine, as long as all who are belong to that user; else who says, in private, !login and the word "
+    "that "
+    "it writes on its terminal. Agents are never obeyed.\n\n"
     "Everything can also be set in a file, a JSON object: FILE of --config, or else overseer.json in the home folder. "
     "The command line stands above it.\n\n"
     "Settings:\n"
     "  server, port, tls, tls_verify, tls_ca, password  The IRC server (\"localhost\", 6667; with tls 6697).\n"
     "  nick, user, realname, sasl_user, sasl_password  Who to be there.\n"
     "  channel, channel_key, operators  Where to listen, and whom to obey (a list).\n"
-    "  message_burst, message_interval_s  How fast to speak (5, then one each 1.0).\n"
+    "  message_burst, message_interval_s  How fast to speak (5, then one each 1.0; with fireclaw irc 100, 0.01).\n"
     "  connect_timeout_s, reconnect_first_s, reconnect_longest_s  How patient to be in connecting.\n"
     "  ping_after_s, ping_timeout_s, regain_s, rejoin_s  How patient to be once connected.\n"
     "  workers, most_waiting  Changes to agents at once (4), and waiting (100).\n"
@@ -94,6 +98,7 @@ struct Arguments {
   bool no_enable = false;
   std::uint16_t irc_port = 6667;
   std::vector<std::string> listen;
+  std::uint16_t websocket_port = 0;
 };
 
 std::string environment(const char* name) {
@@ -224,10 +229,32 @@ int show_status(const Arguments& arguments) {
                   ? fmt::format("{} as {}, {} {}", server, irc.at("nick").get<std::string>(),
                                 irc.at("joined").get<bool>() ? "in" : "not in", irc.at("channel").get<std::string>())
                   : fmt::format("{}, not connected", server));
+  if (const auto error = irc.value("last_error", ""); !error.empty()) line("error", error);
   for (const auto& agent : status.at("agents")) {
     line("agent", fmt::format("{} [{}] {}", agent.at("name").get<std::string>(), agent.at("model").get<std::string>(),
                               agent.at("running").get<bool>() ? "running" : "not running"));
   }
+  return 0;
+}
+
+int verify_log(const Arguments& arguments) {
+  const auto& named = settings_from(arguments).audit_log;
+  const auto path = named.empty() ? own_folder(arguments) / "audit.log" : named;
+  const auto report = verify_audit(path);
+  if (arguments.json) {
+    const nlohmann::ordered_json out{{"file", path.native()},
+                                     {"lines", report.lines},
+                                     {"unchained", report.unchained},
+                                     {"complete", report.complete},
+                                     {"chain", report.chain}};
+    std::puts(out.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace).c_str());
+    return 0;
+  }
+  std::puts(fmt::format("{} lines, none of them changed or missing", report.lines).c_str());
+  if (!report.complete) std::puts("older lines have made room for newer ones");
+  if (report.unchained > 0)
+    std::puts(fmt::format("{} lines are of a version that wrote no chain", report.unchained).c_str());
+  if (!report.chain.empty()) std::puts(fmt::format("chain {}", report.chain).c_str());
   return 0;
 }
 
@@ -306,7 +333,7 @@ int install_overseer(const Arguments& arguments) {
 }
 
 int install_irc(const Arguments& arguments) {
-  static_cast<void>(find_ngircd());
+  static_cast<void>(find_irc_server());
   require_home(arguments);
   Unit unit;
   unit.name = "fireclaw-irc";
@@ -315,6 +342,9 @@ int install_irc(const Arguments& arguments) {
   add_host(unit, arguments);
   unit.command.insert(unit.command.end(), {"irc", "--port", std::to_string(arguments.irc_port)});
   for (const auto& address : arguments.listen) unit.command.insert(unit.command.end(), {"--listen", address});
+  if (arguments.websocket_port != 0) {
+    unit.command.insert(unit.command.end(), {"--websocket", std::to_string(arguments.websocket_port)});
+  }
   return install_unit(unit, arguments);
 }
 
@@ -323,7 +353,14 @@ int serve_irc(const Arguments& arguments, const Backend& backend, Signals& signa
   const Notifier notifier{environment("NOTIFY_SOCKET"), environment("WATCHDOG_USEC")};
   IrcServerOptions options;
   options.port = arguments.irc_port;
-  options.program = find_ngircd();
+  const auto found = find_irc_server();
+  options.software = found.software;
+  options.program = found.program;
+  options.websocket_port = arguments.websocket_port;
+  if (options.websocket_port != 0 && options.software != IrcSoftware::Inspircd) {
+    throw Error{ErrorCode::NotFound,
+                "--websocket needs inspircd; on Debian: apt-get install --no-install-recommends inspircd"};
+  }
   options.folder = cli::home_of(arguments.host) / "irc";
   options.addresses = arguments.listen;
   if (options.addresses.empty()) {
@@ -403,6 +440,22 @@ void add_commands(CLI::App& app, Arguments& arguments, std::function<int()>& act
       "  fireclaw overseer status --json");
   add_json(*status, arguments);
   status->callback([&] { action = [&] { return show_status(arguments); }; });
+  auto* audit = app.add_subcommand("audit", "Check what was written down of commands");
+  audit->require_subcommand(1);
+  audit->footer(
+      "Examples:\n"
+      "  fireclaw overseer audit verify");
+  audit->fallthrough();
+  auto* verify = audit->add_subcommand("verify", "Find lines that were changed, put in or taken out");
+  verify->footer(
+      "Each line holds a digest of the one before it. Whether lines are missing at the\n"
+      "end shows by the last \"chain\" alone. Compare it with one that was noted, or with\n"
+      "that of: fireclaw overseer status --json\n\n"
+      "Examples:\n"
+      "  fireclaw overseer audit verify\n"
+      "  fireclaw overseer audit verify --json");
+  add_json(*verify, arguments);
+  verify->callback([&] { action = [&] { return verify_log(arguments); }; });
   auto* install = app.add_subcommand("install", "Make the overseer a service of systemd, and start it");
   install->footer(
       "Examples:\n"
@@ -420,6 +473,10 @@ void add_commands(CLI::App& app, Arguments& arguments, std::function<int()>& act
       ->type_name("ADDRESS")
       ->allow_extra_args(false)
       ->check(CLI::Validator{CLI::ValidIPV4}.description(""));
+  irc->add_option("--websocket", arguments.websocket_port,
+                  "Port on 127.0.0.1 for clients in browsers, with pages from this machine; default: none")
+      ->type_name("PORT")
+      ->check(CLI::Range(1, 65535).description(""));
   irc->callback([&, irc] {
     if (irc->get_subcommands().empty()) action = [&] { return serve_irc(arguments, backend, signals); };
   });
@@ -430,8 +487,9 @@ void add_commands(CLI::App& app, Arguments& arguments, std::function<int()>& act
   add_install_options(*irc_install, arguments);
   irc_install->callback([&] { action = [&] { return install_irc(arguments); }; });
   irc->footer(
-      "Runs ngircd with a configuration of its own, and starts it again when it dies; channels #agents\n"
-      "and #control.\n\n"
+      "Runs InspIRCd, or ngIRCd where that is missing, with a configuration of its own\n"
+      "and starts it again when it dies; channels #agents and #control.\n"
+      "InspIRCd has no brake here. ngIRCd takes a few lines a second.\n\n"
       "Examples:\n"
       "  fireclaw irc\n"
       "  fireclaw irc --port 6668 --listen 127.0.0.1");

@@ -63,7 +63,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (size != 0 && data[0] % 2 == 1) identity.sasl_user = identity.sasl_password = "u";
   TimePoint now{};
   Pacer pacer{5, Seconds{1}, now};
-  IrcSession session{identity, IrcTimes{}, pacer, 1, now};
+  IrcSession session{identity, IrcTimes{}, pacer, 1, now, WallTime{}};
   for (std::size_t at = 0; at < size; at += piece) {
     now += std::chrono::seconds{1};
     for (const auto& event : session.feed(input.substr(at, piece), now)) {

@@ -11,13 +11,14 @@ import socket
 import ssl
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 import urllib.request
 from pathlib import Path
 from typing import Tuple
 
-from office import PROGRAM, NotifySocket, Office, eventually, run
+from office import PROGRAM, NotifySocket, Office, Overseer, eventually, run
 
 # office has set the path to these.
 import atheme  # noqa: E402
@@ -56,7 +57,7 @@ class Commands(Office):
         for said, answer in (("!invoke worker", STARTED),
                              ("!invoke worker", "!invoke worker failed: agent 'worker' runs already"),
                              ("!invoke quick ann --model gemma3:4b", r'Agent "ann" started: ann \[gemma3:4b\]'),
-                             ("!list", r"ann \[gemma3:4b\] \(172\.16\.0\.2\) running, up \d s$"),
+                             ("!list", r"ann \[gemma3:4b\] \(172\.16\.0\.2\) running, up \d s · worker .* running, up \d s$"),
                              ("!model ann phi4-mini", 'Agent "ann": model phi4-mini$'),
                              ("!persona ann You are a parrot.", 'Agent "ann": new persona$'),
                              ("!status ann", r"ann \[phi4-mini\] .* running, on IRC in #agents, up .* memory 100 MiB of 384 MiB"),
@@ -295,6 +296,87 @@ class WhoMay(Office):
         self.assertEqual(len([line for line in alice.received if "you may not give commands" in line]), 1)
         self.assertFalse([line for line in alice.received if re.match(r":?overseer\S* (QUIT|PART)", line)])
         self.assertEqual(len([entry for entry in self.audit() if entry["result"] == "refused"]), 1)
+
+    def test_a_program_that_always_answers_is_soon_not_answered(self) -> None:
+        client = self.played("--operator", "bot!*@*", "--operator", "alice!*@*")
+        client.expect("PRIVMSG #control :Overseer of fireclaw")
+        answered = 0
+        for _ in range(20):
+            client.send(":bot!b@host PRIVMSG #control :!what", "PING :heard")
+            client.expect("PONG :?heard")
+            answered = len([line for line in client.received if "There is no command" in line])
+        self.assertLess(answered, 5)
+        client.send(":alice!a@host PRIVMSG #control :!version")
+        client.expect(r"PRIVMSG #control :fireclaw \d")
+
+    def test_what_is_asked_in_a_part_of_the_channel_is_answered_there(self) -> None:
+        client = self.played("--operator", "alice!*@*")
+        client.expect("PRIVMSG #control :Overseer of fireclaw")
+        client.send(":alice!a@host PRIVMSG @#control :!version", ":mallory!m@host PRIVMSG @#control :!version")
+        client.expect(r"PRIVMSG @#control :fireclaw \d")
+        client.expect("PRIVMSG @#control :mallory: you may not")
+
+    def test_what_the_server_refuses_reaches_status_and_asker(self) -> None:
+        client = self.played("--operator", "alice!*@*")
+        client.expect("PRIVMSG #control :Overseer of fireclaw")
+        client.send(":alice!a@host PRIVMSG #control :!version")
+        client.expect("PRIVMSG #control :fireclaw")
+        client.send(":s 404 overseer #control :Cannot send to channel")
+        client.expect("PRIVMSG alice :I cannot answer in #control: Cannot send to channel")
+        status = json.loads(run("--home", self.home, "status", "--json").stdout)
+        self.assertEqual(status["irc"]["last_error"], "not said in #control: Cannot send to channel")
+        self.assertIn("Cannot send to channel", run("--home", self.home, "status").stdout)
+
+    @unittest.skipIf(os.getuid() != 0, "only root can be somebody else")
+    def test_where_others_are_connected_too_who_knows_the_word_is_obeyed(self) -> None:
+        server = FakeIrc()
+        self.addCleanup(server.__exit__)
+        self.port = server.port
+        # Somebody else of this machine.
+        other = subprocess.Popen(
+            [sys.executable, "-c", "import os, socket, sys\nos.setuid(65534)\n"
+             f"kept = socket.create_connection(('127.0.0.1', {server.port}))\nsys.stdin.read()"], stdin=subprocess.PIPE)
+        self.addCleanup(other.wait, 10)
+        self.addCleanup(other.kill)
+        server.accept()
+        overseer = self.overseer()
+        client = server.accept()
+        client.welcome()
+        client.expect("JOIN :?#control")
+        client.send(":overseer!o@localhost JOIN #control", ":s 353 overseer = #control :overseer alice mallory",
+                    ":s 366 overseer #control :end")
+        client.expect("PRIVMSG #control :Overseer of fireclaw")
+        client.send(":alice!a@localhost PRIVMSG #control :!version")
+        client.expect("PRIVMSG #control :alice: others are connected from this machine as well: say !login")
+        word = eventually(lambda: re.search(r"in private: !login (\S+)", overseer.log()))[1]
+        client.send(":mallory!m@localhost PRIVMSG overseer :!login guess", f":alice!a@localhost PRIVMSG overseer :!login {word}")
+        client.expect("PRIVMSG alice :You give the commands")
+        client.send(":alice!a@localhost PRIVMSG #control :!version", f":mallory!m@localhost PRIVMSG overseer :!login {word}")
+        client.expect(r"PRIVMSG #control :fireclaw \d")
+        # It was for once, and for as long as the nick is seen to be hers.
+        client.send(":alice!a@localhost PART #control", ":alice!x@localhost JOIN #control",
+                    ":alice!x@localhost PRIVMSG #control :!invoke worker", "PING :heard")
+        client.expect("PONG :?heard")
+        self.assertFalse([line for line in client.received if line.startswith("PRIVMSG mallory :You give")])
+        self.assertEqual([entry for entry in self.audit() if "!invoke" in entry["command"] and entry["result"] != "refused"], [])
+        self.assertNotIn(word, Path(self.home, "overseer", "audit.log").read_text())
+
+    def test_the_audit_log_is_verified(self) -> None:
+        alice = self.human()
+        self.overseer()
+        self.greeted(alice)
+        alice.say("#control", "!version")
+        alice.hears("overseer", "#control", "fireclaw")
+        done = run("--home", self.home, "audit", "verify")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("none of them changed", done.stdout)
+        chain = json.loads(run("--home", self.home, "status", "--json").stdout)["audit_chain"]
+        self.assertEqual(json.loads(run("--home", self.home, "audit", "verify", "--json").stdout)["chain"], chain)
+        path = Path(self.home, "overseer", "audit.log")
+        path.write_text(path.read_text().replace("!version", "!stopall"))
+        done = run("--home", self.home, "audit", "verify")
+        self.assertEqual(done.returncode, 125)
+        self.assertIn("was changed", done.stderr)
 
     def test_a_server_that_others_can_reach_needs_operators(self) -> None:
         done = run("--home", self.home, "--server", "irc.example.org")
@@ -646,6 +728,31 @@ class OtherServer(Office):
             overseer.end()
             alice.expect(r"overseer!\S+ QUIT :.*agents go on")
 
+    def test_what_the_channel_keeps_is_not_done_again(self) -> None:
+        for more in ('<module name="botmode">', '<module name="ircv3_servertime">', '<module name="ircv3_batch">', ""):
+            with self.subTest(more=more):
+                self.keep_and_come_back('<module name="chanhistory"><chanhistory maxlines="50" prefixmsg="yes">' + more)
+
+    def keep_and_come_back(self, more: str) -> None:
+        folder = tempfile.mkdtemp(prefix="fireclaw-office-")
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        with inspircd.Inspircd(folder, more=more) as server:
+            self.port = server.port
+            alice = self.human()
+            alice.send("MODE #control +H 20:1h")
+            alice.expect(r"\S+ MODE #control \+H")
+            for turn in range(2):
+                overseer = self.overseer("--operator", "alice!*@*")
+                self.greeted(alice)
+                if turn == 0:
+                    alice.say("#control", "!restart nobody")
+                    alice.hears("overseer", "#control", 'There is no agent "nobody"')
+                alice.say("#control", "!version")
+                alice.hears("overseer", "#control", "fireclaw")
+                overseer.end()
+                alice.expect(r"overseer!\S+ QUIT")
+            self.assertEqual(len([line for line in alice.received if "There is no agent" in line]), 1)
+
 
 @unittest.skipIf(inspircd.PATH is None or atheme.PATH is None, "inspircd or atheme-services is not installed")
 class Accounts(Office):
@@ -729,7 +836,8 @@ class PrivateServer(Office):
 
     def test_it_serves_and_lasts(self) -> None:
         server, systemd = self.serve()
-        self.assertEqual(os.stat(os.path.join(self.home, "irc", "ngircd.conf")).st_mode & 0o777, 0o600)
+        name = "ngircd.conf" if inspircd.PATH is None else "inspircd.conf"
+        self.assertEqual(os.stat(os.path.join(self.home, "irc", name)).st_mode & 0o777, 0o600)
         alice = self.human()
         self.overseer()
         self.greeted(alice)
@@ -744,6 +852,28 @@ class PrivateServer(Office):
         eventually(lambda: not Path(f"/proc/{server.pid}").exists())
         with self.assertRaises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", self.port), 1).close()
+
+    @unittest.skipIf(inspircd.PATH is None, "inspircd is not installed")
+    def test_answers_come_at_once(self) -> None:
+        self.serve()
+        alice = self.human()
+        Path(self.home, "overseer.json").write_text(json.dumps({"port": self.port}))
+        overseer = Overseer(self.home)
+        self.addCleanup(overseer.end, signal.SIGKILL)
+        self.greeted(alice)
+        for index in range(30):
+            alice.say("#control", f"!invoke quick q{index}")
+        for index in range(30):
+            alice.expect(r'overseer!\S+ PRIVMSG #control :Agent "q\d+" started', 30)
+        # At strangers' pace, a line a second, these would take more than a minute.
+        began = time.monotonic()
+        for _ in range(10):
+            alice.say("#control", "!list")
+            alice.say("#control", "!help")
+            alice.say("#control", "!templates")
+        for _ in range(10):
+            alice.hears("overseer", "#control", "broken ")
+        self.assertLess(time.monotonic() - began, 10)
 
     def test_it_is_ready_wherever_it_serves(self) -> None:
         self.serve("--listen", "127.0.0.2")

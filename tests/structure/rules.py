@@ -51,7 +51,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     r"nftables/.*": ("libfireclaw/net",),
     r"fmt/.*": ("libfireclaw", "apps", "tests"),
     r"CLI/.*": ("apps",),
-    r"gnutls/.*": ("apps/overseer/irc/tls_stream.cpp",),
+    r"gnutls/.*": ("apps/overseer/irc/tls_stream.cpp", "apps/overseer/crew/digest.cpp"),
     r"nlohmann/.*": ("apps",),
     r"pybind11/.*|Python\.h": ("bindings",),
 }

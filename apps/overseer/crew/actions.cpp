@@ -12,7 +12,7 @@
 namespace fireclaw::overseer {
 namespace {
 
-constexpr std::size_t most_listed = 20;
+constexpr std::size_t most_listed = 100;
 constexpr std::size_t most_memory_lines = 12;
 constexpr std::size_t longest_problem = 350;
 constexpr std::size_t longest_line = 400;
@@ -86,21 +86,35 @@ Outcome change(Agents& agents, const Command& command) {
                 info);
 }
 
+/// Several on a line, as far as they fit. Servers pass on lines, not bytes, at their pace.
+std::vector<std::string> packed(const std::vector<std::string>& parts) {
+  constexpr std::string_view between = " · ";
+  std::vector<std::string> lines;
+  for (const auto& part : parts) {
+    if (!lines.empty() && lines.back().size() + between.size() + part.size() <= longest_line) {
+      lines.back() += std::string{between} + part;
+    } else {
+      lines.push_back(part);
+    }
+  }
+  return lines;
+}
+
 Outcome list(Agents& agents) {
   const auto all = agents.list();
   if (all.empty()) return answer("There are no agents. !invoke <template> starts one; !templates lists the templates.");
-  Outcome outcome{true, {}, std::nullopt};
+  std::vector<std::string> parts;
   for (const auto& info : all) {
-    if (outcome.lines.size() == most_listed) {
-      outcome.lines.push_back(fmt::format("… and {} more; see: fireclaw agent list", all.size() - most_listed));
+    if (parts.size() == most_listed) {
+      parts.push_back(fmt::format("… and {} more; see: fireclaw agent list", all.size() - most_listed));
       break;
     }
     auto line = fmt::format("{} {}", in_brief(info), word_for(info.state));
     if (has_machine(info)) line += fmt::format(", up {}", uptime(info));
     if (info.state == AgentState::Crashed && !info.last_error.empty()) line += ": " + part(info.last_error);
-    outcome.lines.push_back(std::move(line));
+    parts.push_back(std::move(line));
   }
-  return outcome;
+  return {true, packed(parts), std::nullopt};
 }
 
 Outcome status(Agents& agents, const std::string& name) {
@@ -142,17 +156,17 @@ Outcome memory(Agents& agents, const std::string& name) {
 }
 
 Outcome templates(Agents& agents) {
-  Outcome outcome{true, {}, std::nullopt};
+  std::vector<std::string> parts;
   const auto all = agents.templates();
   for (const auto& from : all) {
-    if (outcome.lines.size() == most_listed) {
-      outcome.lines.push_back(fmt::format("… and {} more; see: fireclaw agent templates", all.size() - most_listed));
+    if (parts.size() == most_listed) {
+      parts.push_back(fmt::format("… and {} more; see: fireclaw agent templates", all.size() - most_listed));
       break;
     }
-    outcome.lines.push_back(fmt::format("{} [{}]{} {}", from.name, part(from.model), from.tools ? " with tools:" : ":",
-                                        part(from.description)));
+    parts.push_back(fmt::format("{} [{}]{} {}", from.name, part(from.model), from.tools ? " with tools:" : ":",
+                                part(from.description)));
   }
-  return outcome;
+  return {true, packed(parts), std::nullopt};
 }
 
 Outcome save(Agents& agents, const Command& command, const std::stop_token& stop) {

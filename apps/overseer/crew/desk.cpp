@@ -13,9 +13,12 @@
 namespace fireclaw::overseer {
 namespace {
 
-constexpr std::chrono::seconds patience{1};
-
 Outcome too_much() { return {false, {"Too much is waiting already; try again later"}, std::nullopt}; }
+
+std::string not_written(const Command& command) {
+  return fmt::format("{} is not carried out: the audit log cannot be written; see the overseer's log",
+                     to_text(command));
+}
 
 bool starts(Verb verb) { return verb == Verb::Invoke || verb == Verb::Restart || verb == Verb::Fork; }
 
@@ -56,7 +59,7 @@ std::string joined(const std::vector<std::string>& words, std::string_view betwe
 }  // namespace
 
 Desk::Desk(EventLoop& loop, Agents& agents, Crew& crew, Supervisor& supervisor, Metrics& metrics, AuditLog& audit,
-           const Log& log, Say say, Deliver deliver)
+           const Log& log, Say say, Deliver deliver, std::chrono::milliseconds patience)
     : loop_{loop},
       agents_{agents},
       crew_{crew},
@@ -65,18 +68,21 @@ Desk::Desk(EventLoop& loop, Agents& agents, Crew& crew, Supervisor& supervisor, 
       audit_{audit},
       log_{log},
       say_{std::move(say)},
-      deliver_{std::move(deliver)} {}
+      deliver_{std::move(deliver)},
+      patience_{patience} {}
 
 void Desk::take(const Asker& asker, const Command& command) {
   auto task = std::make_shared<Task>(Task{asker, command, EventLoop::Clock::now(), 0, {}});
-  task->timer = loop_.after(patience, [this, task] {
+  // Also if this process is killed before it can say what came of it.
+  const bool does_something = kind_of(command.verb) == Kind::Change || command.verb == Verb::Say;
+  if (does_something && !write_down({asker.source, asker.account, asker.reply_to, to_text(command), "asked", {}})) {
+    metrics_.command(word_of(command.verb), "failed");
+    return say_(asker, not_written(command));
+  }
+  task->timer = loop_.after(patience_, [this, task] {
     task->timer = 0;
     say_(task->asker, fmt::format("working on {}", to_text(task->command)));
   });
-  // Also if this process is killed before it can say what came of it.
-  if (kind_of(command.verb) == Kind::Change) {
-    write_down({asker.source, asker.account, asker.reply_to, to_text(command), "asked", {}});
-  }
   switch (command.verb) {
     case Verb::Help: return finish(task, {true, {help_for(command.text)}, std::nullopt});
     case Verb::Version:
@@ -227,21 +233,27 @@ void Desk::stop_all(std::function<void(Outcome)> done) {
 void Desk::finish(const TaskPtr& task, const Outcome& outcome) {
   loop_.cancel(std::exchange(task->timer, 0));
   if (!task->held.empty()) supervisor_.release(task->held);
-  for (const auto& line : outcome.lines) say_(task->asker, line);
   const auto took = EventLoop::Clock::now() - task->began;
   const auto* result = outcome.done ? "done" : "failed";
   const auto detail = outcome.lines.empty() ? std::string{} : outcome.lines.front();
   metrics_.command(word_of(task->command.verb), result);
   log_(LogLevel::Info, fmt::format("{}: {}: {}", task->asker.source, to_text(task->command), detail));
-  write_down({task->asker.source, task->asker.account, task->asker.reply_to, to_text(task->command), result, detail,
-              std::chrono::duration_cast<std::chrono::milliseconds>(took)});
+  const bool written =
+      write_down({task->asker.source, task->asker.account, task->asker.reply_to, to_text(task->command), result, detail,
+                  std::chrono::duration_cast<std::chrono::milliseconds>(took)});
+  // What was done is told all the same. A question can still be refused its answer.
+  const bool asked_only = kind_of(task->command.verb) == Kind::Question && task->command.verb != Verb::Say;
+  if (!written && asked_only) return say_(task->asker, not_written(task->command));
+  for (const auto& line : outcome.lines) say_(task->asker, line);
 }
 
-void Desk::write_down(const AuditEntry& entry) {
+bool Desk::write_down(const AuditEntry& entry) {
   try {
     audit_.add(entry);
+    return true;
   } catch (const std::exception& problem) {
     log_(LogLevel::Error, problem.what());
+    return false;
   }
 }
 

@@ -37,16 +37,21 @@ class Desk {
   /// Passes something on to an agent on IRC; the outcome is what to answer.
   using Deliver = std::function<Outcome(const AgentInfo& agent, const std::string& text, const Asker& asker)>;
 
+  /// What takes longer than `patience` is first said to be worked on.
   Desk(EventLoop& loop, Agents& agents, Crew& crew, Supervisor& supervisor, Metrics& metrics, AuditLog& audit,
-       const Log& log, Say say, Deliver deliver);
+       const Log& log, Say say, Deliver deliver, std::chrono::milliseconds patience = usual_patience);
 
+  /// A command that cannot be written down is not carried out.
   void take(const Asker& asker, const Command& command);
   /// Stops all agents, also those that are down or about to start; `done` gets what came of it.
   void stop_all(std::function<void(Outcome)> done);
-  /// Writes something down that was not a command carried out here.
-  void write_down(const AuditEntry& entry);
+  /// Writes something down that was not a command carried out here. False, and said in the log, if that cannot be.
+  bool write_down(const AuditEntry& entry);
 
  private:
+  /// A tenth of a second after which people wonder, less the way to them.
+  static constexpr std::chrono::milliseconds usual_patience{70};
+
   struct Task {
     Asker asker;
     Command command;
@@ -73,6 +78,7 @@ class Desk {
   const Log& log_;
   Say say_;
   Deliver deliver_;
+  std::chrono::milliseconds patience_;
   /// How often all were stopped: what was asked for before, and has not begun, starts nothing any more.
   std::atomic<unsigned> stops_{0};
 };

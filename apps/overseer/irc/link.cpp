@@ -15,6 +15,13 @@
 namespace fireclaw::overseer {
 namespace {
 
+/// What a server that says nothing of its limits takes.
+constexpr unsigned usual_burst = 5;
+constexpr Seconds usual_interval{1.0};
+/// The network that `fireclaw irc` gives its server, whose limits are ours.
+constexpr std::string_view our_network = "fireclaw";
+constexpr unsigned our_burst = 100;
+constexpr Seconds our_interval{0.01};
 /// A connection that lasted this long was a good one: the next outage starts with short delays again.
 constexpr std::chrono::seconds good_connection{60};
 /// The session takes two of them for what is still to be said.
@@ -32,9 +39,9 @@ IrcLink::IrcLink(EventLoop& loop, IrcServer server, IrcIdentity identity, IrcTim
       server_{std::move(server)},
       identity_{std::move(identity)},
       times_{times},
-      connect_timeout_{pace.connect_timeout},
+      pace_{pace},
       on_event_{std::move(on_event)},
-      pacer_{pace.burst, pace.interval, EventLoop::Clock::now()},
+      pacer_{pace.burst.value_or(usual_burst), pace.interval.value_or(usual_interval), EventLoop::Clock::now()},
       backoff_{pace.reconnect_first, pace.reconnect_longest, 2.0, std::random_device{}()} {}
 
 IrcLink::~IrcLink() {
@@ -48,7 +55,7 @@ void IrcLink::connect() {
   drop();
   began_ = EventLoop::Clock::now();
   loop_.cancel(timer_);
-  timer_ = loop_.after(connect_timeout_, [this] { end(fmt::format("no connection to {} in time", where())); });
+  timer_ = loop_.after(pace_.connect_timeout, [this] { end(fmt::format("no connection to {} in time", where())); });
   lookup_ = std::make_unique<Lookup>(loop_, server_.host, server_.port,
                                      [this](Lookup::Result result) { on_resolved(std::move(result)); });
 }
@@ -81,7 +88,7 @@ void IrcLink::try_next(const std::string& problem) {
   watching_ = loop_.watch(socket_.get(), POLLOUT, [this](short) { on_connecting(); });
   if (addresses_.empty()) return;
   // One that does not answer must not use up the time of those behind it.
-  const auto left = began_ + connect_timeout_ - EventLoop::Clock::now();
+  const auto left = began_ + pace_.connect_timeout - EventLoop::Clock::now();
   const auto share = left / static_cast<int>(addresses_.size() + 1);
   patience_timer_ = loop_.after(share, [this] { try_next("no answer in time"); });
 }
@@ -107,9 +114,10 @@ void IrcLink::start_session() {
   shaking_hands_ = false;
   loop_.cancel(std::exchange(timer_, 0));
   const auto now = EventLoop::Clock::now();
-  pacer_.restart(now);
+  set_pace(false);
   ++connections_;
-  session_ = std::make_unique<IrcSession>(identity_, times_, pacer_, std::random_device{}(), now);
+  session_ = std::make_unique<IrcSession>(identity_, times_, pacer_, std::random_device{}(), now,
+                                          std::chrono::system_clock::now());
   pump();
 }
 
@@ -169,8 +177,15 @@ bool IrcLink::flush() {
 void IrcLink::dispatch(const std::vector<IrcEvent>& events) {
   for (const auto& event : events) {
     if (const auto* closed = std::get_if<IrcClosed>(&event)) return end(closed->reason);
+    const auto* online = std::get_if<IrcOnline>(&event);
+    if (online != nullptr && online->network == our_network) set_pace(true);
     on_event_(event);
   }
+}
+
+void IrcLink::set_pace(bool ours) {
+  pacer_.set(pace_.burst.value_or(ours ? our_burst : usual_burst),
+             pace_.interval.value_or(ours ? our_interval : usual_interval), EventLoop::Clock::now());
 }
 
 void IrcLink::set_events(short events) { loop_.change(watching_, events); }

@@ -28,8 +28,10 @@ struct IrcServer {
 };
 
 struct IrcPace {
-  unsigned burst = 5;
-  Seconds interval{1.0};
+  /// Where they are not said: what strangers' servers take, 5 lines and then one a second; on the server that `fireclaw
+  /// irc` runs, which says that it is ours, 100 and then 100 a second.
+  std::optional<unsigned> burst;
+  std::optional<Seconds> interval;
   Seconds reconnect_first{1.0};
   Seconds reconnect_longest{120.0};
   std::chrono::seconds connect_timeout{30};
@@ -68,13 +70,14 @@ class IrcLink {
   void end(const std::string& reason);
   void drop();
   void set_events(short events);
+  void set_pace(bool ours);
   [[nodiscard]] std::string where() const;
 
   EventLoop& loop_;
   IrcServer server_;
   IrcIdentity identity_;
   IrcTimes times_;
-  std::chrono::seconds connect_timeout_;
+  IrcPace pace_;
   std::function<void(const IrcEvent&)> on_event_;
   Pacer pacer_;
   Backoff backoff_;

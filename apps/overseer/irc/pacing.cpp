@@ -52,6 +52,12 @@ void Pacer::slow_down(TimePoint now) {
   slowed_at_ = now;
 }
 
+void Pacer::set(unsigned burst, Seconds interval, TimePoint now) {
+  burst_ = static_cast<double>(burst);
+  interval_ = interval;
+  restart(now);
+}
+
 Seconds Backoff::next() {
   const auto delay = std::min(longest_.count(), first_.count() * std::pow(factor_, failures_));
   failures_ = std::min(failures_ + 1, most_failures);

@@ -23,6 +23,8 @@ class Pacer {
   /// A new connection begins, with nothing on the server's account.
   void restart(TimePoint now);
   void slow_down(TimePoint now);
+  /// Another pace from now on, with a burst that is not used up; as slow as it has become.
+  void set(unsigned burst, Seconds interval, TimePoint now);
   [[nodiscard]] double slowness() const { return slowness_; }
 
  private:

@@ -12,9 +12,13 @@
 namespace fireclaw::overseer {
 namespace {
 
-constexpr std::string_view wanted_capabilities[] = {"account-tag", "chghost", "message-tags"};
+/// Where history can be asked for, servers and bouncers do not say it unasked.
+constexpr std::string_view wanted_capabilities[] = {
+    "account-tag",  "batch",       "chghost",          "draft/chathistory", "inspircd.org/standard-replies",
+    "message-tags", "server-time", "standard-replies", "znc.in/playback"};
 constexpr std::size_t most_offered = 200;
 constexpr unsigned most_refusals = 20;
+constexpr std::size_t longest_complaint = 200;
 /// What the standard promises.
 constexpr std::size_t standard_nick = 9;
 /// AUTHENTICATE takes so much at a time, and something shorter ends it.
@@ -63,6 +67,8 @@ void IrcRegistration::handle(const IrcMessage& message) {
   } else if (command == "464" || command == "465") {
     unwelcome_ = true;
   }
+  const bool error = command.size() == 3 && (command[0] == '4' || command[0] == '5') && command != "421";
+  if (error || command == "FAIL") complaint_ = shorten(clean_line(message.last()), longest_complaint);
 }
 
 void IrcRegistration::on_cap(const IrcMessage& message) {
@@ -77,12 +83,38 @@ void IrcRegistration::on_cap(const IrcMessage& message) {
     // An asterisk: more is to come.
     if (message.param(2) != "*") request();
   } else if (verb == "ACK") {
-    each_word(list, [&](std::string_view word) { enabled_.emplace(word); });
-    send_(wants_login() && enabled("sasl") ? build_irc("AUTHENTICATE", {"PLAIN"}) : build_irc("CAP", {"END"}));
+    on_taken(list);
   } else if (verb == "NAK") {
-    if (wants_login()) return refuse("the server does not allow it");
-    send_(build_irc("CAP", {"END"}));
+    on_refused(list);
   }
+}
+
+void IrcRegistration::on_taken(std::string_view list) {
+  each_word(list, [&](std::string_view word) {
+    enabled_.emplace(word);
+    open_.erase(std::string{word});
+  });
+  if (open_.empty()) proceed();
+}
+
+void IrcRegistration::on_refused(std::string_view list) {
+  std::set<std::string> refused;
+  each_word(list, [&](std::string_view word) { refused.emplace(word); });
+  if (wants_login() && refused == std::set<std::string>{"sasl"}) return refuse("the server does not allow it");
+  if (!std::exchange(asked_one_by_one_, true) && open_.size() > 1) {
+    // One of them is not to its liking; it does not say which.
+    for (const auto& name : open_) send_(build_irc("CAP", {"REQ", name}));
+    return;
+  }
+  for (const auto& name : refused) open_.erase(name);
+  if (refused.empty()) open_.clear();
+  if (open_.empty()) proceed();
+}
+
+void IrcRegistration::proceed() {
+  if (std::exchange(agreed_, true)) return;
+  if (wants_login() && !enabled("sasl")) return refuse("the server does not allow it");
+  send_(wants_login() ? build_irc("AUTHENTICATE", {"PLAIN"}) : build_irc("CAP", {"END"}));
 }
 
 void IrcRegistration::request() {
@@ -94,11 +126,15 @@ void IrcRegistration::request() {
       return refuse(fmt::format("the server offers {} but not PLAIN", sasl->second));
     }
     wanted = "sasl";
+    open_.emplace(wanted);
   }
   for (const auto name : wanted_capabilities) {
-    if (offered_.contains(std::string{name})) wanted += fmt::format("{}{}", wanted.empty() ? "" : " ", name);
+    if (!offered_.contains(std::string{name})) continue;
+    wanted += fmt::format("{}{}", wanted.empty() ? "" : " ", name);
+    open_.emplace(name);
   }
-  send_(wanted.empty() ? build_irc("CAP", {"END"}) : build_irc("CAP", {"REQ", wanted}));
+  if (wanted.empty()) return proceed();
+  send_(build_irc("CAP", {"REQ", wanted}));
 }
 
 void IrcRegistration::authenticate() {

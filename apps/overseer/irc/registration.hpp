@@ -5,6 +5,7 @@
 #include <random>
 #include <set>
 #include <string>
+#include <string_view>
 
 #include "irc/identity.hpp"
 #include "irc/message.hpp"
@@ -33,10 +34,16 @@ class IrcRegistration {
   /// The server knows us and does not want us: no use in asking again soon.
   [[nodiscard]] bool unwelcome() const { return unwelcome_; }
   [[nodiscard]] bool enabled(const std::string& capability) const { return enabled_.contains(capability); }
+  /// What the server has complained of last; empty: nothing.
+  [[nodiscard]] const std::string& complaint() const { return complaint_; }
 
  private:
   void on_cap(const IrcMessage& message);
   void request();
+  void on_taken(std::string_view list);
+  void on_refused(std::string_view list);
+  /// Nothing that was asked for is open any more.
+  void proceed();
   void authenticate();
   void try_other_nick(bool invalid);
   void refuse(const std::string& why);
@@ -47,11 +54,16 @@ class IrcRegistration {
   std::minstd_rand random_;
   std::map<std::string, std::string> offered_;
   std::set<std::string> enabled_;
+  /// Asked for, and not answered yet.
+  std::set<std::string> open_;
+  bool asked_one_by_one_ = false;
+  bool agreed_ = false;
   bool authenticated_ = false;
   unsigned refusals_ = 0;
   std::size_t longest_nick_ = 30;
   std::string nick_;
   std::string failure_;
+  std::string complaint_;
   bool unwelcome_ = false;
 };
 

@@ -26,17 +26,24 @@ bool is_any_of(std::string_view word, std::initializer_list<std::string_view> wo
   return std::ranges::find(words, word) != words.end();
 }
 
+/// What can be sent back as one parameter.
+bool can_be_nick(std::string_view text) {
+  return !text.empty() && text[0] != ':' && text.find(' ') == std::string_view::npos;
+}
+
 bool contains_any(std::string_view text, std::initializer_list<std::string_view> words) {
   return std::ranges::any_of(words, [&](auto word) { return text.find(word) != std::string_view::npos; });
 }
 
 }  // namespace
 
-IrcSession::IrcSession(const IrcIdentity& identity, const IrcTimes& times, Pacer& pacer, unsigned seed, TimePoint now)
+IrcSession::IrcSession(const IrcIdentity& identity, const IrcTimes& times, Pacer& pacer, unsigned seed, TimePoint now,
+                       WallTime wall)
     : identity_{identity},
       times_{times},
       outbox_{pacer},
       registration_{identity, [this](std::string line) { outbox_.urgent(std::move(line)); }, seed},
+      history_{wall, now},
       ctcp_{3, Seconds{10}, now},
       nick_{identity.nick},
       register_by_{now + times.registration},
@@ -72,14 +79,27 @@ void IrcSession::handle(const IrcMessage& message, TimePoint now) {
     registration_.handle(message);
     nick_ = registration_.nick();
     if (!registration_.failure().empty()) close(registration_.failure());
+  } else if (command == "004") {
+    on_modes(message);
   } else if (command == "005") {
     on_features(message);
   } else if (command == "376" || command == "422") {
-    on_ready();
+    on_ready(now);
   } else if (command == "PRIVMSG") {
     on_text(message, now);
+  } else if (command == "NOTICE") {
+    on_notice(message, now);
+  } else if (command == "BATCH") {
+    history_.on_batch(message);
+  } else if (command == "PONG") {
+    history_.on_pong(message.last());
   } else if (command == "JOIN") {
-    on_join(message);
+    on_join(message, now);
+  } else if (command == "KILL") {
+    if (is_me(message.param(0))) {
+      events_.push_back(IrcTrouble{
+          fmt::format("{} ends our connection: {}", clean_line(message.nick()), clean_line(message.last()))});
+    }
   } else if (command == "PART") {
     if (is_control(message.param(0))) on_leave(message.nick(), now);
   } else if (command == "KICK") {
@@ -97,40 +117,62 @@ void IrcSession::handle(const IrcMessage& message, TimePoint now) {
     on_names(message);
   } else if (command == "401") {
     events_.push_back(IrcNobody{std::string{message.param(1)}});
-  } else if (command == "404") {
-    events_.push_back(
-        IrcTrouble{fmt::format("not said in {}: {}", clean_line(message.param(1)), clean_line(message.last()))});
+  } else if (is_any_of(command, {"404", "486", "531", "716"})) {
+    undelivered(message.param(1), clean_line(message.last()));
+  } else if (is_any_of(command, {"FAIL", "WARN"})) {
+    on_reply(message, now);
   } else if (command == "396") {
     user_host_.clear();
   } else if (command == "CHGHOST") {
     if (is_me(message.nick())) user_host_ = fmt::format("{}@{}", message.param(0), message.param(1));
-  } else if (is_any_of(command, {"403", "405", "437", "471", "473", "474", "475", "476", "477", "489"})) {
-    on_join_refused(message, now);
+  } else if (is_any_of(command, {"403", "405", "432", "437", "470", "471", "473", "474", "475", "476", "477", "489"})) {
+    on_refused(message, now);
   }
 }
 
 void IrcSession::on_welcome(const IrcMessage& message, TimePoint now) {
   if (!registration_.welcome()) return close(registration_.failure());
   registered_ = true;
-  if (!message.param(0).empty()) nick_ = message.param(0);
-  if (!is_me(identity_.nick)) regain_at_ = registration_.logged_in() ? now : now + times_.regain;
+  history_.on_welcome(message, now);
+  ready_by_ = now + times_.greeting;
+  if (can_be_nick(message.param(0))) nick_ = message.param(0);
+  // One that was cut has been given as far as it can be.
+  if (nick_.size() < registration_.nick().size() && identity_.nick.starts_with(nick_)) longest_nick_ = nick_.size();
+  if (!is_me(wanted_nick())) regain_at_ = registration_.logged_in() ? now : now + times_.regain;
 }
 
 void IrcSession::on_features(const IrcMessage& message) {
-  for (const auto& token : message.params) {
-    constexpr std::string_view name = "LINELEN=";
-    if (!token.starts_with(name)) continue;
-    std::size_t value = 0;
-    std::from_chars(token.data() + name.size(), token.data() + token.size(), value);
-    longest_line_ = std::clamp<std::size_t>(value, 512, 16384);
+  for (const std::string_view token : message.params) {
+    const auto name = token.substr(0, token.find('='));
+    const auto text = token.substr(std::min(name.size() + 1, token.size()));
+    std::size_t number = 0;
+    std::from_chars(text.data(), text.data() + text.size(), number);
+    if (name == "LINELEN") {
+      longest_line_ = std::clamp<std::size_t>(number, 512, 16384);
+    } else if (name == "NICKLEN" && number > 0) {
+      longest_nick_ = number;
+      if (is_me(wanted_nick())) regain_at_.reset();
+    } else if (name == "NETWORK") {
+      network_ = clean_line(text);
+    } else if (name == "BOT" && text.size() == 1) {
+      bot_mode_ = text;
+    }
   }
 }
 
-void IrcSession::on_ready() {
+void IrcSession::on_modes(const IrcMessage& message) {
+  // Where there is such a mode, it is the one that BOT= names.
+  if (message.param(3).find('B') != std::string_view::npos) bot_mode_ = "B";
+}
+
+void IrcSession::on_ready(TimePoint now) {
   if (ready_) return;
   ready_ = true;
-  events_.push_back(IrcOnline{nick_, registration_.enabled("account-tag")});
-  join_at_ = heard_;
+  ready_by_.reset();
+  events_.push_back(IrcOnline{nick_, registration_.enabled("account-tag"), network_});
+  // Before we join: some servers spare programs what was said before.
+  if (!bot_mode_.empty()) outbox_.command(build_irc("MODE", {nick_, "+" + bot_mode_}));
+  join_at_ = now;
 }
 
 void IrcSession::join(TimePoint now) {
@@ -141,20 +183,71 @@ void IrcSession::join(TimePoint now) {
   ++join_attempts_;
 }
 
-void IrcSession::on_join_refused(const IrcMessage& message, TimePoint now) {
-  if (!is_control(message.param(1)) || joined_) return;
+void IrcSession::on_join_refused(std::string_view channel, const std::string& why, TimePoint now) {
+  if (!is_control(channel) || joined_) return;
   const auto wait = std::chrono::duration_cast<std::chrono::seconds>(join_at_.value_or(now) - now);
-  events_.push_back(IrcTrouble{fmt::format("cannot join {}: {}; trying again in {}", identity_.channel,
-                                           clean_line(message.last()), human_duration(wait))});
+  events_.push_back(
+      IrcTrouble{fmt::format("cannot join {}: {}; trying again in {}", identity_.channel, why, human_duration(wait))});
 }
 
-void IrcSession::on_join(const IrcMessage& message) {
-  if (!is_control(message.param(0))) return;
+void IrcSession::on_refused(const IrcMessage& message, TimePoint now) {
+  const auto about = message.param(1);
+  const auto why = clean_line(message.last());
+  if (message.command == "470") {
+    on_join_refused(about, fmt::format("the server forwards to {}: {}", clean_line(message.param(2)), why), now);
+  } else if (message.command == "477" && (joined_ || !is_control(about))) {
+    undelivered(about, why);
+  } else if (message.command == "432" || (message.command == "437" && !is_control(about))) {
+    events_.push_back(IrcTrouble{fmt::format("cannot be called '{}' here: {}", clean_line(about), why)});
+    // A nick that is no good will not become better; one that is taken will.
+    if (message.command == "432") regain_at_.reset();
+  } else {
+    on_join_refused(about, why, now);
+  }
+}
+
+/// "FAIL <command> <code> [<context>...] :<description>"
+void IrcSession::on_reply(const IrcMessage& message, TimePoint now) {
+  const auto about = message.param(0);
+  const auto context = message.params.size() > 3 ? message.param(2) : std::string_view{};
+  const auto why = clean_line(message.last());
+  if (message.command == "FAIL" && about == "JOIN" && is_control(context) && !joined_) {
+    return on_join_refused(context, why, now);
+  }
+  if (message.command == "FAIL" && is_any_of(about, {"PRIVMSG", "NOTICE"}) && !context.empty()) {
+    return undelivered(context, why);
+  }
+  events_.push_back(
+      IrcTrouble{fmt::format("the server {} of {}: {} ({})", message.command == "FAIL" ? "refuses" : "warns",
+                             clean_line(about), why, clean_line(message.param(1)))});
+}
+
+void IrcSession::undelivered(std::string_view target, std::string why) {
+  events_.push_back(IrcTrouble{fmt::format("not said in {}: {}", clean_line(target), why)});
+  events_.push_back(IrcUndelivered{std::string{target}, std::move(why)});
+}
+
+void IrcSession::on_notice(const IrcMessage& message, TimePoint now) {
+  // Of a server, or of a bouncer's own.
+  if (message.source.find('!') != std::string::npos && message.nick() != "***") return;
+  if (!is_control(message.param(0)) || !history_.on_notice(message.last(), now)) return;
+  outbox_.urgent(build_irc("PING", {std::string{IrcHistory::mark()}}));
+}
+
+void IrcSession::on_join(const IrcMessage& message, TimePoint now) {
+  if (!is_control(message.param(0))) {
+    // Where the server has put us instead, or besides, nobody waits for us.
+    if (is_me(message.nick()) && !message.param(0).empty()) {
+      outbox_.command(build_irc("PART", {std::string{message.param(0)}}));
+    }
+    return;
+  }
   if (members_.size() < most_members) members_.insert(fold(message.nick()));
   if (!is_me(message.nick())) return;
   const std::string_view source = message.source;
   if (const auto mark = source.find('!'); mark != std::string_view::npos) user_host_ = source.substr(mark + 1);
   joined_ = true;
+  history_.on_join(message, now);
   join_at_.reset();
   join_attempts_ = 0;
   events_.emplace_back(std::in_place_type<IrcJoined>);
@@ -162,7 +255,10 @@ void IrcSession::on_join(const IrcMessage& message) {
 
 void IrcSession::on_leave(std::string_view nick, TimePoint now) {
   members_.erase(fold(nick));
-  if (!is_me(nick)) return;
+  if (!is_me(nick)) {
+    events_.push_back(IrcParted{std::string{nick}});
+    return;
+  }
   joined_ = false;
   members_.clear();
   outbox_.forget(fold(identity_.channel));
@@ -171,13 +267,15 @@ void IrcSession::on_leave(std::string_view nick, TimePoint now) {
 
 void IrcSession::on_nick(const IrcMessage& message, TimePoint now) {
   const std::string to{message.param(0)};
-  if (to.empty()) return;
+  if (!can_be_nick(to)) return;
   const bool was_there = members_.contains(fold(message.nick()));
   if (is_me(message.nick())) {
     members_.erase(fold(nick_));
     nick_ = to;
     regain_at_.reset();
-    if (!is_me(identity_.nick)) regain_at_ = now + times_.regain;
+    const auto wanted = wanted_nick();
+    if (to.size() < wanted.size() && wanted.starts_with(to)) longest_nick_ = to.size();
+    if (!is_me(wanted_nick())) regain_at_ = now + times_.regain;
   } else {
     on_gone(message.nick(), now);
   }
@@ -196,17 +294,17 @@ void IrcSession::on_gone(std::string_view nick, TimePoint now) {
 /// itself after a while; services end it at once for who is logged in to the nick's account.
 void IrcSession::regain(TimePoint now) {
   if (registration_.logged_in() && !std::exchange(ghost_told_of_, true)) {
-    outbox_.command(build_irc("PRIVMSG", {"NickServ", fmt::format("GHOST {}", identity_.nick)}));
+    outbox_.command(build_irc("PRIVMSG", {"NickServ", fmt::format("GHOST {}", wanted_nick())}));
     regain_at_ = now + times_.ghost;
     return;
   }
   ghost_told_of_ = false;
-  outbox_.command(build_irc("NICK", {identity_.nick}));
+  outbox_.command(build_irc("NICK", {wanted_nick()}));
   regain_at_ = now + times_.regain;
 }
 
 void IrcSession::freed(std::string_view nick, TimePoint now) {
-  if (!regain_at_ || fold(nick) != fold(identity_.nick)) return;
+  if (!regain_at_ || fold(nick) != fold(wanted_nick())) return;
   regain_at_ = now;
   ghost_told_of_ = true;
 }
@@ -229,15 +327,20 @@ void IrcSession::on_names(const IrcMessage& message) {
 void IrcSession::on_text(const IrcMessage& message, TimePoint now) {
   // A source without "!" is a server: nobody to talk to.
   if (message.params.size() < 2 || message.source.find('!') == std::string::npos || is_me(message.nick())) return;
-  const bool in_private = is_me(message.param(0));
-  if (!in_private && !is_control(message.param(0))) return;
+  const auto target = message.param(0);
+  const bool in_private = is_me(target);
+  // "@#control" is for those alone who have a mark there.
+  const auto marks = is_control(target) ? 0 : std::min(target.find_first_not_of("~&@%+!"), target.size());
+  if (!in_private && !is_control(target.substr(marks))) return;
+  if (history_.is_old(message, in_private, now)) return;
   std::string_view text = message.param(1);
   if (text.starts_with('\x01')) return on_ctcp(message.nick(), text.substr(1, text.find('\x01', 1) - 1), now);
   auto line = clean_line(text);
   if (!line.empty()) {
     // Where that was not agreed upon, anybody might have put it there.
     const auto account = registration_.enabled("account-tag") ? message.tag("account") : std::string_view{};
-    events_.push_back(IrcText{message.source, std::string{account}, in_private, std::move(line)});
+    const auto where = in_private ? std::string{} : std::string{target.substr(0, marks)} + identity_.channel;
+    events_.push_back(IrcText{message.source, std::string{account}, in_private, std::move(line), where});
   }
 }
 
@@ -259,7 +362,11 @@ void IrcSession::on_error(const IrcMessage& message) {
   const auto reason = clean_line(message.last());
   const auto folded = fold(reason);
   if (contains_any(folded, {"flood", "sendq", "recvq"})) flooded_ = true;
-  if (contains_any(folded, {"banned", "k-line", "g-line", "z-line", "password"})) unwelcome_ = true;
+  // When two parts of a network meet, one of two with the same nick has to go: that is nobody's judgement of us.
+  const bool collided = contains_any(folded, {"collision"});
+  if (!collided && contains_any(folded, {"banned", "d-line", "k-line", "g-line", "z-line", "password"})) {
+    unwelcome_ = true;
+  }
   close(fmt::format("the server closed the connection: {}", reason.empty() ? "no reason given" : reason));
 }
 
@@ -273,7 +380,11 @@ void IrcSession::close(std::string reason) {
 std::vector<IrcEvent> IrcSession::tick(TimePoint now) {
   if (closed() || quitting_) return drain();
   if (!registered_) {
-    if (now >= register_by_) close("the server did not let us in in time");
+    if (now >= register_by_) {
+      const auto& complaint = registration_.complaint();
+      close(complaint.empty() ? std::string{"the server did not let us in in time"}
+                              : fmt::format("the server did not let us in in time: {}", complaint));
+    }
     return drain();
   }
   if (pinged_ && now >= *pinged_ + times_.ping_timeout) {
@@ -284,6 +395,7 @@ std::vector<IrcEvent> IrcSession::tick(TimePoint now) {
     pinged_ = now;
     outbox_.urgent(build_irc("PING", {"fireclaw"}));
   }
+  if (ready_by_ && now >= *ready_by_) on_ready(now);
   if (regain_at_ && now >= *regain_at_) regain(now);
   if (join_at_ && now >= *join_at_) join(now);
   return drain();
@@ -311,6 +423,7 @@ TimePoint IrcSession::deadline(TimePoint now) const {
   if (goodbye_) return std::min(goodbye_->at_the_latest, outbox_.ready_at(now));
   if (!registered_) return register_by_;
   auto when = pinged_ ? *pinged_ + times_.ping_timeout : heard_ + times_.ping_after;
+  if (ready_by_) when = std::min(when, *ready_by_);
   if (regain_at_) when = std::min(when, *regain_at_);
   if (join_at_) when = std::min(when, *join_at_);
   if (ready_ && outbox_.waits()) when = std::min(when, outbox_.ready_at(now));

@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "irc/history.hpp"
 #include "irc/identity.hpp"
 #include "irc/message.hpp"
 #include "irc/outbox.hpp"
@@ -22,6 +23,8 @@ struct IrcOnline {
   std::string nick;
   /// It says with each message which services account the sender is logged in to.
   bool accounts = false;
+  /// What the network calls itself; empty: it does not say.
+  std::string network{};
 };
 /// We are in the control channel.
 struct IrcJoined {};
@@ -33,14 +36,25 @@ struct IrcText {
   std::string account;
   bool in_private = false;
   std::string text;
+  /// Where it was said: the control channel, or a part of it such as "@#control"; empty in private.
+  std::string where;
 };
 /// Somebody of that nick in the control channel has left IRC or goes by another one: it may be anybody's now.
 struct IrcLeft {
   std::string nick;
 };
+/// Somebody of that nick has left the control channel: what becomes of the nick is not seen any more.
+struct IrcParted {
+  std::string nick;
+};
 /// There is nobody of that nick.
 struct IrcNobody {
   std::string nick;
+};
+/// What was said to a nick or a channel has not reached it.
+struct IrcUndelivered {
+  std::string target;
+  std::string why;
 };
 /// Something did not work that a person should know of.
 struct IrcTrouble {
@@ -50,10 +64,13 @@ struct IrcTrouble {
 struct IrcClosed {
   std::string reason;
 };
-using IrcEvent = std::variant<IrcOnline, IrcJoined, IrcText, IrcLeft, IrcNobody, IrcTrouble, IrcClosed>;
+using IrcEvent =
+    std::variant<IrcOnline, IrcJoined, IrcText, IrcLeft, IrcParted, IrcNobody, IrcUndelivered, IrcTrouble, IrcClosed>;
 
 struct IrcTimes {
   std::chrono::seconds registration{60};
+  /// How long the message of the day is waited for: some servers have none, and do not say so.
+  std::chrono::seconds greeting{5};
   /// Silence after which the server is asked whether it is there.
   std::chrono::seconds ping_after{90};
   std::chrono::seconds ping_timeout{60};
@@ -69,8 +86,9 @@ struct IrcTimes {
 /// clocks, so that any server can be played to it.
 class IrcSession {
  public:
-  /// `identity` and `pacer` are borrowed.
-  IrcSession(const IrcIdentity& identity, const IrcTimes& times, Pacer& pacer, unsigned seed, TimePoint now);
+  /// `identity` and `pacer` are borrowed. `wall` is what the clock on the wall says at `now`.
+  IrcSession(const IrcIdentity& identity, const IrcTimes& times, Pacer& pacer, unsigned seed, TimePoint now,
+             WallTime wall);
   IrcSession(const IrcSession&) = delete;
   IrcSession& operator=(const IrcSession&) = delete;
 
@@ -103,12 +121,17 @@ class IrcSession {
   void handle(const IrcMessage& message, TimePoint now);
   void on_welcome(const IrcMessage& message, TimePoint now);
   void on_features(const IrcMessage& message);
-  void on_ready();
-  void on_join(const IrcMessage& message);
+  void on_modes(const IrcMessage& message);
+  void on_ready(TimePoint now);
+  void on_join(const IrcMessage& message, TimePoint now);
   void on_leave(std::string_view nick, TimePoint now);
   void on_nick(const IrcMessage& message, TimePoint now);
   void on_names(const IrcMessage& message);
-  void on_join_refused(const IrcMessage& message, TimePoint now);
+  void on_join_refused(std::string_view channel, const std::string& why, TimePoint now);
+  void on_refused(const IrcMessage& message, TimePoint now);
+  void on_reply(const IrcMessage& message, TimePoint now);
+  void on_notice(const IrcMessage& message, TimePoint now);
+  void undelivered(std::string_view target, std::string why);
   void on_text(const IrcMessage& message, TimePoint now);
   void on_ctcp(std::string_view nick, std::string_view request, TimePoint now);
   void on_error(const IrcMessage& message);
@@ -119,6 +142,8 @@ class IrcSession {
   void close(std::string reason);
   [[nodiscard]] bool is_me(std::string_view nick) const;
   [[nodiscard]] bool is_control(std::string_view channel) const;
+  /// The nick that is wanted, as far as the server takes it.
+  [[nodiscard]] std::string wanted_nick() const { return identity_.nick.substr(0, longest_nick_); }
   [[nodiscard]] std::size_t text_room(std::string_view target) const;
   std::vector<IrcEvent> drain() { return std::exchange(events_, {}); }
 
@@ -127,6 +152,7 @@ class IrcSession {
   IrcLineBuffer buffer_;
   IrcOutbox outbox_;
   IrcRegistration registration_;
+  IrcHistory history_;
   Pacer ctcp_;
   std::vector<IrcEvent> events_;
 
@@ -134,11 +160,17 @@ class IrcSession {
   /// user@host as others see us; empty until known.
   std::string user_host_;
   std::size_t longest_line_ = 512;
+  std::size_t longest_nick_ = std::string::npos;
+  /// The user mode that says that we are a program; empty: the server has none.
+  std::string bot_mode_;
+  std::string network_;
   std::set<std::string> members_;
   /// Those of an answer to NAMES that is not complete yet.
   std::set<std::string> arriving_;
 
   TimePoint register_by_;
+  /// By when we act as if the message of the day was over.
+  std::optional<TimePoint> ready_by_;
   TimePoint heard_;
   std::optional<TimePoint> pinged_;
   std::optional<TimePoint> regain_at_;

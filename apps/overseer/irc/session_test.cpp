@@ -49,7 +49,8 @@ struct Played {
   TimePoint now{};
   Pacer pacer{5, Seconds{1}, TimePoint{}};
   std::vector<IrcEvent> events;
-  IrcSession session{identity, IrcTimes{}, pacer, 1, TimePoint{}};
+  IrcSession session{identity, IrcTimes{},  pacer,
+                     1,        TimePoint{}, parse_server_time("2026-01-01T12:00:00.000Z").value()};
 };
 
 bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
@@ -82,8 +83,10 @@ TEST_CASE("what the server offers is asked for, also when it takes several lines
   Played irc;
   irc.step();
   CHECK(irc.on({":s CAP * LS * :message-tags batch"}).empty());
-  CHECK(irc.on({":s CAP * LS :account-tag sasl=PLAIN"}) == "CAP REQ :account-tag message-tags\r\n");
-  CHECK(irc.on({":s CAP * ACK :account-tag message-tags"}) == "CAP END\r\n");
+  CHECK(irc.on({":s CAP * LS :account-tag sasl=PLAIN server-time"}) ==
+        "CAP REQ :account-tag batch message-tags server-time\r\n");
+  CHECK(irc.on({":s CAP * ACK :account-tag message-tags"}).empty());
+  CHECK(irc.on({":s CAP * ACK :batch server-time"}) == "CAP END\r\n");
   irc.on({":s 001 overseer :hi", ":s 376 overseer :end"});
   CHECK(irc.all<IrcOnline>().at(0).accounts);
 }
@@ -107,6 +110,15 @@ TEST_CASE("SASL sends name and password, in pieces if they are long") {
   const auto sent = whole.on({"AUTHENTICATE +"});
   CHECK(sent.size() == 13 + 400 + 2 + 16);
   CHECK(sent.ends_with("AUTHENTICATE +\r\n"));
+}
+
+TEST_CASE("what is refused together is asked for one by one") {
+  Played irc;
+  irc.step();
+  irc.on({":s CAP * LS :batch server-time"});
+  CHECK(irc.on({":s CAP * NAK :batch server-time"}) == "CAP REQ batch\r\nCAP REQ server-time\r\n");
+  CHECK(irc.on({":s CAP * NAK :batch"}).empty());
+  CHECK(irc.on({":s CAP * ACK :server-time"}) == "CAP END\r\n");
 }
 
 TEST_CASE("without the login that was to be there is no connection") {
@@ -413,4 +425,178 @@ TEST_CASE("what the server does not pass on is reported") {
   const auto troubles = irc.all<IrcTrouble>();
   REQUIRE(troubles.size() == 1);
   CHECK(troubles[0].what == "not said in #control: Cannot send to channel");
+}
+
+TEST_CASE("what was said before we came is not heard") {
+  const auto tagged = [](std::string_view time, std::string_view text) {
+    return fmt::format("@time=2026-01-01T{}Z :alice!a@h PRIVMSG #control :{}", time, text);
+  };
+  const auto texts = [](const Played& irc) {
+    std::vector<std::string> all;
+    for (const auto& text : irc.all<IrcText>()) all.push_back(text.text);
+    return all;
+  };
+  const auto join = [](Played& irc, const std::string& tags) {
+    irc.step();
+    irc.on({tags + ":s 001 overseer :hi", ":s 376 overseer :end", tags + ":overseer!o@host JOIN #control"});
+  };
+  SUBCASE("by the server's own clock, however wrong it is") {
+    Played irc;
+    join(irc, "@time=2026-01-01T10:00:00.500Z ");
+    irc.on({tagged("10:00:00.499", "!old"), tagged("10:00:00.500", "!new"), tagged("10:00:07.000", "!newer"),
+            "@time=2026-01-01T10:00:00.000Z :alice!a@h PRIVMSG overseer :!old",
+            "@time=2026-01-01T10:00:01.000Z :alice!a@h PRIVMSG overseer :!private"});
+    CHECK(texts(irc) == std::vector<std::string>{"!new", "!newer", "!private"});
+  }
+  SUBCASE("by ours, where the server does not say when we came") {
+    Played irc;
+    join(irc, "");
+    irc.on({tagged("11:59:00.000", "!old"), "@time=2020-01-01T00:00:00.000Z :alice!a@h PRIVMSG #control :!older",
+            tagged("11:59:55.000", "!new")});
+    CHECK(texts(irc) == std::vector<std::string>{"!new"});
+  }
+  SUBCASE("in a batch of history, and in one inside it") {
+    Played irc;
+    join(irc, "");
+    irc.on({":s BATCH +a chathistory #control", "@batch=a :alice!a@h PRIVMSG #control :!old",
+            "@batch=a :s BATCH +b other", "@batch=b :alice!a@h PRIVMSG #control :!old", ":s BATCH -b", ":s BATCH -a",
+            ":s BATCH +c netsplit x y", "@batch=c :alice!a@h PRIVMSG #control :!new", ":s BATCH -c",
+            "@batch=a :alice!a@h PRIVMSG #control :!newer"});
+    CHECK(texts(irc) == std::vector<std::string>{"!new", "!newer"});
+  }
+  SUBCASE("between a server's notice and its answer, where there is nothing else to go by") {
+    Played irc;
+    join(irc, "");
+    CHECK(has(irc.on({":s NOTICE #control :Replaying up to 20 lines of pre-join history",
+                      ":alice!a@h PRIVMSG #control :!old"}),
+              "PING fireclaw-history\r\n"));
+    irc.on({":s PONG s :fireclaw-history", ":alice!a@h PRIVMSG #control :!new"});
+    CHECK(texts(irc) == std::vector<std::string>{"!new"});
+    // Of a person it would mean nothing, and a server that does not answer makes nobody deaf.
+    irc.on({":bob!b@h NOTICE #control :playback", ":alice!a@h PRIVMSG #control :!still"});
+    irc.on({":s NOTICE #control :playback", ":alice!a@h PRIVMSG #control :!old"});
+    irc.on({":alice!a@h PRIVMSG #control :!later"}, seconds{11});
+    CHECK(texts(irc) == std::vector<std::string>{"!new", "!still", "!later"});
+  }
+}
+
+TEST_CASE("times of servers are read, and nothing else for one") {
+  const auto time = [](std::string_view text) { return parse_server_time(text); };
+  CHECK(time("1970-01-02T00:00:01.250Z") == WallTime{std::chrono::milliseconds{86'401'250}});
+  CHECK(time("1970-01-01T00:00:01Z") == WallTime{std::chrono::seconds{1}});
+  for (const auto* text : {"", "Z", "1970-01-01", "1970-13-01T00:00:00.000Z", "1970-01-01 00:00:00.000Z",
+                           "1970-01-01T00:00:00.000", "197a-01-01T00:00:00.000Z", "1970-01--1T00:00:00.000Z"}) {
+    CAPTURE(text);
+    CHECK_FALSE(time(text));
+  }
+}
+
+TEST_CASE("a program says that it is one before it joins, where there is a mode for it") {
+  Played irc;
+  irc.step();
+  CHECK(irc.on({":s 001 overseer :hi", ":s 005 overseer BOT=b NETWORK=x :are supported", ":s 376 overseer :end"}) ==
+        "MODE overseer +b\r\nJOIN #control\r\n");
+  Played other;
+  other.step();
+  CHECK(other.on({":s 001 overseer :hi", ":s 004 overseer s v1 BRiow ov :x", ":s 422 overseer :none"}) ==
+        "MODE overseer +B\r\nJOIN #control\r\n");
+}
+
+TEST_CASE("a server without a message of the day is joined all the same") {
+  Played irc;
+  irc.step();
+  CHECK(irc.on({":s 001 overseer :hi", ":s 251 overseer :There are 3 users"}).empty());
+  CHECK(irc.session.deadline(irc.now) == irc.now + seconds{5});
+  CHECK(irc.step(seconds{5}) == "JOIN #control\r\n");
+  CHECK(irc.on({":s 376 overseer :end"}).empty());
+}
+
+TEST_CASE("a nick that the server cuts is not asked for again") {
+  IrcIdentity identity;
+  identity.nick = "overseer-of-all";
+  for (const std::string features : {"NICKLEN=11", "NICKLEN=", "X"}) {
+    CAPTURE(features);
+    Played irc{identity};
+    irc.step();
+    irc.on({":s 001 overseer-of :hi", ":s 005 x " + features + " :are supported", ":s 376 x :end"});
+    CHECK_FALSE(has(irc.step(seconds{40}) + irc.step(seconds{40}), "NICK"));
+  }
+  Played taken{identity};
+  taken.step();
+  taken.on({":s 433 * overseer-of-all :in use", ":s 001 overseer-o_ :hi", ":s 005 x NICKLEN=11 :are supported",
+            ":s 376 x :end"});
+  CHECK(has(taken.step(seconds{30}), "NICK overseer-of\r\n"));
+  Played late{identity};
+  late.step();
+  late.on({":s 001 x :hi", ":s 376 x :end"});
+  CHECK(has(late.step(seconds{30}), "NICK overseer-of-all\r\n"));
+  late.on({":x!o@h NICK :overseer-"});
+  CHECK_FALSE(has(late.step(seconds{40}) + late.step(seconds{40}), "NICK"));
+  Played refused{identity};
+  refused.step();
+  refused.on({":s 001 x :hi", ":s 376 x :end", ":s 432 x overseer-of-all :Erroneous"}, seconds{31});
+  refused.on({":s 432 x overseer-of-all :Erroneous"});
+  CHECK_FALSE(has(refused.step(seconds{40}) + refused.step(seconds{40}), "NICK"));
+}
+
+TEST_CASE("what is said to a part of the channel is told with that part") {
+  Played irc;
+  irc.join();
+  irc.on(
+      {":alice!a@h PRIVMSG @#control :!list", ":alice!a@h PRIVMSG #Control :!list", ":alice!a@h PRIVMSG @#other :!no"});
+  const auto texts = irc.all<IrcText>();
+  REQUIRE(texts.size() == 2);
+  CHECK(texts[0].where == "@#control");
+  CHECK(texts[1].where == "#control");
+}
+
+TEST_CASE("a channel that the server puts us in instead is left") {
+  Played irc;
+  irc.step();
+  irc.on({":s 001 overseer :hi", ":s 376 overseer :end"});
+  CHECK(irc.on({":s 470 overseer #control ##overflow :Forwarding to another channel",
+                ":overseer!o@host JOIN ##overflow"}) == "PART ##overflow\r\n");
+  CHECK_FALSE(irc.session.joined());
+  CHECK(has(irc.all<IrcTrouble>().at(0).what, "cannot join #control: the server forwards to ##overflow"));
+  CHECK(irc.step(seconds{15}) == "JOIN #control\r\n");
+}
+
+TEST_CASE("whatever a server refuses is told, with its own words") {
+  const auto trouble_of = [](const std::string& line, bool joined) {
+    Played irc;
+    irc.join();
+    if (!joined) irc.on({":op!o@h KICK #control overseer :out"});
+    irc.events.clear();
+    irc.on({line});
+    const auto troubles = irc.all<IrcTrouble>();
+    return troubles.empty() ? std::string{} : troubles.back().what;
+  };
+  CHECK(has(trouble_of("FAIL JOIN ACCOUNT_REQUIRED #control :You must log in first", false), "You must log in first"));
+  CHECK(has(trouble_of(":s 437 overseer #control :Channel is unavailable", false), "Channel is unavailable"));
+  CHECK(has(trouble_of(":s 477 overseer #control :Need a registered nick", false), "cannot join #control"));
+  CHECK(has(trouble_of(":s 477 overseer #control :Need a registered nick", true), "not said in #control"));
+  CHECK(has(trouble_of(":s 437 overseer boss :Nick is unavailable", true), "cannot be called 'boss'"));
+  CHECK(has(trouble_of("FAIL PRIVMSG CANNOT_SEND alice :They do not want it", true), "not said in alice"));
+  CHECK(has(trouble_of("FAIL * X :y", true), "the server refuses of *: y (X)"));
+  CHECK(trouble_of("NOTE * X :y", true).empty());
+  Played irc;
+  irc.join();
+  irc.on({":s 404 overseer #control :Cannot send"});
+  REQUIRE(irc.all<IrcUndelivered>().size() == 1);
+  CHECK(irc.all<IrcUndelivered>().at(0).target == "#control");
+  Played early;
+  early.step();
+  early.on({"FAIL * ACCOUNT_REQUIRED_TO_CONNECT :Log in first"});
+  early.step(seconds{61});
+  CHECK(has(early.all<IrcClosed>().at(0).reason, "Log in first"));
+}
+
+TEST_CASE("a collision of nicks is not a ban") {
+  Played irc;
+  irc.join();
+  irc.on(
+      {":s KILL overseer :s (Nick collision)", "ERROR :Closing Link: host (Killed (s (Nick collision, not banned)))"});
+  CHECK(irc.session.closed());
+  CHECK_FALSE(irc.session.unwelcome());
+  CHECK(has(irc.all<IrcTrouble>().at(0).what, "Nick collision"));
 }

@@ -33,9 +33,10 @@
 namespace fireclaw::overseer {
 namespace {
 
-constexpr std::string_view configuration = R"(# Written by fireclaw at each start.
+constexpr std::string_view ngircd_configuration = R"(# Written by fireclaw at each start.
 [Global]
 Name = irc.fireclaw
+Network = fireclaw
 Info = fireclaw's private server
 AdminInfo1 = fireclaw
 MotdPhrase = People, agents and the overseer of this machine meet here.
@@ -47,6 +48,7 @@ MaxConnections = 0
 MaxConnectionsIP = 0
 MaxJoins = 50
 MaxNickLength = 30
+MaxPenaltyTime = 0
 PingTimeout = 120
 PongTimeout = 60
 
@@ -66,6 +68,35 @@ Modes = tn
 Name = #control
 Topic = The overseer listens here: !help
 Modes = tn
+)";
+
+/// Its own brakes are for strangers, and there are none here.
+constexpr std::string_view inspircd_configuration = R"(# Written by fireclaw at each start.
+<server name="irc.fireclaw" description="fireclaw's private server" network="fireclaw">
+<admin name="fireclaw" nick="fireclaw" email="root@localhost">
+{bind}<connect name="all" allow="*" maxchans="1000" timeout="60" pingfreq="120" hardsendq="8M" softsendq="1M" recvq="1M"
+         localmax="10000" globalmax="10000" maxconnwarn="no" resolvehostnames="no" commandrate="1000000" threshold="100000"
+         fakelag="no">
+<limits maxnick="30" maxchan="64" maxident="20">
+<options defaultmodes="nt" splitwhois="no" hidebans="no">
+<dns server="127.0.0.1">
+<performance nouserdns="yes" netbuffersize="10240" somaxconn="1024">
+<security {identity}hidesplits="no">
+<log method="file" type="*" level="default" target="{folder}/inspircd.log">
+<path configdir="{folder}" datadir="{folder}" logdir="{folder}" runtimedir="{folder}">
+<class name="none">
+<module name="botmode">
+<module name="cap">
+<module name="ircv3">
+<module name="ircv3_batch">
+<module name="ircv3_ctctags">
+<module name="ircv3_echomessage">
+<module name="ircv3_labeledresponse">
+<module name="ircv3_servertime">
+<module name="monitor">
+<module name="permchannels">
+{websocket}<permchannels channel="#agents" modes="Pnt" topic="Agents">
+<permchannels channel="#control" modes="Pnt" topic="The overseer listens here: !help">
 )";
 
 /// What agents and their machines' network take without config.json's word.
@@ -115,10 +146,23 @@ void require_free(const IrcServerOptions& options) {
       throw Error{
           ErrorCode::AlreadyExists,
           fmt::format("something else listens on {} port {}; what it is: ss -ltnp sport = :{}; Debian's own IRC "
-                      "server ends with: systemctl disable --now ngircd",
+                      "servers end with: systemctl disable --now ngircd (or inspircd)",
                       address, options.port, options.port)};
     }
   }
+}
+
+std::filesystem::path config_of(const IrcServerOptions& options) {
+  return options.folder / (options.software == IrcSoftware::Inspircd ? "inspircd.conf" : "ngircd.conf");
+}
+
+/// How it is started in the foreground.
+std::vector<std::string> command_for(const IrcServerOptions& options, const std::filesystem::path& config) {
+  if (options.software == IrcSoftware::Ngircd) {
+    return {options.program.native(), "--nodaemon", "--config", config.native()};
+  }
+  // As root it becomes nobody by its configuration, and asks for this word all the same.
+  return {options.program.native(), "--nofork", "--nopid", "--runasroot", "--config", config.native()};
 }
 
 /// The server's process, as long as it lives.
@@ -129,7 +173,7 @@ class Server {
         options_{options},
         notifier_{notifier},
         log_{log},
-        config_{options.folder / "ngircd.conf"},
+        config_{config_of(options)},
         backoff_{Seconds{0.5}, Seconds{60}, 2.0, std::random_device{}()} {}
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
@@ -137,8 +181,10 @@ class Server {
   /// Error(AlreadyExists) if something else has the place, Error(Io).
   void start() {
     require_free(options_);
-    const auto program = options_.program.native();
-    const auto config = config_.native();
+    auto words = command_for(options_, config_);
+    std::vector<char*> argv;
+    for (auto& word : words) argv.push_back(word.data());
+    argv.push_back(nullptr);
     const auto parent = ::getpid();
     began_ = EventLoop::Clock::now();
     pid_ = ::fork();
@@ -149,7 +195,7 @@ class Server {
       ::sigprocmask(SIG_SETMASK, &none, nullptr);
       ::prctl(PR_SET_PDEATHSIG, SIGTERM);
       if (::getppid() != parent) ::_exit(0);
-      ::execl(program.c_str(), program.c_str(), "--nodaemon", "--config", config.c_str(), nullptr);
+      ::execv(argv.front(), argv.data());
       ::_exit(127);
     }
     ended_ = Fd{static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0))};
@@ -230,7 +276,31 @@ void keep_watchdog(EventLoop& loop, const Notifier& notifier) {
 
 std::string to_ngircd_conf(const IrcServerOptions& options, bool as_root) {
   const auto* identity = as_root ? "ServerUID = nobody\nServerGID = nogroup\n" : "";
-  return fmt::format(configuration, fmt::join(options.addresses, ","), options.port, identity);
+  return fmt::format(ngircd_configuration, fmt::join(options.addresses, ","), options.port, identity);
+}
+
+std::string to_inspircd_conf(const IrcServerOptions& options, bool as_root) {
+  std::string bind;
+  for (const auto& address : options.addresses) {
+    bind += fmt::format("<bind address=\"{}\" port=\"{}\" type=\"clients\">\n", address, options.port);
+  }
+  std::string websocket;
+  if (options.websocket_port != 0) {
+    bind += fmt::format("<bind address=\"127.0.0.1\" port=\"{}\" type=\"clients\" hook=\"websocket\">\n",
+                        options.websocket_port);
+    // Any page in a browser could connect; its origin is the one thing that it cannot make up.
+    websocket = "<module name=\"sha1\">\n<module name=\"websocket\">\n";
+    for (const auto* origin : {"http://localhost", "http://localhost:*", "http://127.0.0.1", "http://127.0.0.1:*"}) {
+      websocket += fmt::format("<wsorigin allow=\"{}\">\n", origin);
+    }
+  }
+  std::string folder = options.folder.native();
+  for (auto at = folder.find_first_of("\"&"); at != std::string::npos; at = folder.find_first_of("\"&", at + 5)) {
+    folder.replace(at, 1, folder[at] == '&' ? "&amp;" : "&quot;");
+  }
+  return fmt::format(inspircd_configuration, fmt::arg("bind", bind), fmt::arg("websocket", websocket),
+                     fmt::arg("folder", folder),
+                     fmt::arg("identity", as_root ? "runasuser=\"nobody\" runasgroup=\"nogroup\" " : ""));
 }
 
 std::string advice_for_agents(const std::filesystem::path& config, std::uint16_t port) {
@@ -255,24 +325,27 @@ std::string advice_for_agents(const std::filesystem::path& config, std::uint16_t
   return line;
 }
 
-std::filesystem::path find_ngircd() {
+IrcProgram find_irc_server() {
   const char* path = std::getenv("PATH");
-  std::string_view folders = path == nullptr ? "" : path;
-  while (!folders.empty()) {
-    const auto folder = folders.substr(0, folders.find(':'));
-    folders.remove_prefix(std::min(folder.size() + 1, folders.size()));
-    auto program = std::filesystem::path{folder} / "ngircd";
-    if (folder.starts_with('/') && ::access(program.c_str(), X_OK) == 0) return program;
+  const auto folders = fmt::format("{}:/usr/sbin:/usr/local/sbin", path == nullptr ? "" : path);
+  for (const auto& [software, name] : {std::pair{IrcSoftware::Inspircd, "inspircd"}, {IrcSoftware::Ngircd, "ngircd"}}) {
+    std::string_view rest = folders;
+    while (!rest.empty()) {
+      const auto folder = rest.substr(0, rest.find(':'));
+      rest.remove_prefix(std::min(folder.size() + 1, rest.size()));
+      auto program = std::filesystem::path{folder} / name;
+      if (folder.starts_with('/') && ::access(program.c_str(), X_OK) == 0) return {software, program};
+    }
   }
-  for (const auto* program : {"/usr/sbin/ngircd", "/usr/local/sbin/ngircd"}) {
-    if (::access(program, X_OK) == 0) return program;
-  }
-  throw Error{ErrorCode::NotFound, "ngircd is not installed; on Debian: apt-get install ngircd"};
+  throw Error{ErrorCode::NotFound,
+              "neither inspircd nor ngircd is installed; on Debian: apt-get install --no-install-recommends inspircd"};
 }
 
 int run_irc_server(const IrcServerOptions& options, Signals& signals, const Notifier& notifier, const Log& log) {
   std::filesystem::create_directories(options.folder);
-  write_private(options.folder / "ngircd.conf", to_ngircd_conf(options, ::geteuid() == 0));
+  const bool as_root = ::geteuid() == 0;
+  write_private(config_of(options), options.software == IrcSoftware::Inspircd ? to_inspircd_conf(options, as_root)
+                                                                              : to_ngircd_conf(options, as_root));
   EventLoop loop;
   Server server{loop, options, notifier, log};
   signals.attach(loop, [&](int) {

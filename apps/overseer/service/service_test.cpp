@@ -7,11 +7,13 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include <csignal>
 #include <cstring>
 #include <ctime>
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <thread>
 
 #include <fmt/format.h>
@@ -76,8 +78,98 @@ TEST_CASE("a full audit log makes room") {
   std::ofstream{path} << std::string((8 << 20) - 10, 'x');
   AuditLog log{path};
   log.add({"a", "", "", "c", "done", "", {}});
-  CHECK(std::filesystem::file_size(folder.path / "audit.log.1") == (8 << 20) - 10);
-  CHECK(std::filesystem::file_size(path) < 200);
+  CHECK(std::filesystem::file_size(folder.path / "audit.log.1") == (8 << 20) - 9);
+  CHECK(std::filesystem::file_size(path) < 250);
+}
+
+TEST_CASE("a line of the audit log that was changed, put in or taken out is found") {
+  const Folder folder;
+  const auto path = folder.path / "audit.log";
+  for (int i = 0; i < 2; ++i) {
+    AuditLog log{path};
+    for (const auto* command : {"!invoke a", "!list", "!destroy a"})
+      log.add({"alice!a@h", "", "#control", command, "done", "", {}});
+    CHECK(verify_audit(path).chain == log.chain());
+  }
+  const auto text = content(path);
+  const auto report = verify_audit(path);
+  CHECK(report.lines == 6);
+  CHECK(report.complete);
+  std::vector<std::string> lines;
+  std::istringstream stream{text};
+  for (std::string line; std::getline(stream, line);) lines.push_back(line + "\n");
+  const auto written = [&](const std::vector<std::string>& some) {
+    std::ofstream file{path};
+    for (const auto& line : some) file << line;
+  };
+  for (std::size_t i = 0; i < 5; ++i) {
+    CAPTURE(i);
+    auto without = lines;
+    without.erase(without.begin() + static_cast<std::ptrdiff_t>(i));
+    written(without);
+    CHECK_THROWS_WITH_AS(verify_audit(path), doctest::Contains("was changed"), Error);
+    auto changed = lines;
+    changed[i].replace(changed[i].find("alice"), 5, "bobby");
+    written(changed);
+    CHECK_THROWS_WITH_AS(verify_audit(path), doctest::Contains("was changed"), Error);
+    auto added = lines;
+    added.insert(added.begin() + static_cast<std::ptrdiff_t>(i) + 1, "{\"who\":\"mallory\"}\n");
+    written(added);
+    CHECK_THROWS_WITH_AS(verify_audit(path), doctest::Contains("has no chain"), Error);
+  }
+  auto torn = lines;
+  torn.back().resize(20);
+  written(torn);
+  CHECK_THROWS_AS(verify_audit(path), Error);
+  written(lines);
+  CHECK(verify_audit(path).lines == 6);
+  CHECK_THROWS_WITH_AS(verify_audit(folder.path / "none"), doctest::Contains("no audit log"), Error);
+}
+
+TEST_CASE("an audit log of an earlier version goes on with a chain, and so does a full one in the next file") {
+  const Folder folder;
+  const auto path = folder.path / "audit.log";
+  std::ofstream{path} << "{\"who\":\"old\"}\n";
+  AuditLog log{path};
+  const std::string much(100'000, 'x');
+  for (int i = 0; i < 100; ++i) log.add({"a", "", "", "c", "done", much, {}});
+  CHECK(std::filesystem::exists(folder.path / "audit.log.1"));
+  const auto report = verify_audit(path);
+  CHECK(report.lines == 101);
+  CHECK(report.unchained == 1);
+  for (int i = 0; i < 100; ++i) log.add({"a", "", "", "c", "done", much, {}});
+  CHECK_FALSE(verify_audit(path).complete);
+}
+
+TEST_CASE("what is refused does not push out what was done") {
+  const Folder folder;
+  const auto path = folder.path / "audit.log";
+  const std::string much(10'000, 'x');
+  for (int round = 0; round < 2; ++round) {
+    AuditLog log{path};
+    log.add({"a", "", "", "kept", "done", "", {}});
+    for (int i = 0; i < 2000; ++i) log.add({"m", "", "", "c", "refused", much, {}});
+  }
+  CHECK_FALSE(std::filesystem::exists(folder.path / "audit.log.1"));
+  CHECK(std::filesystem::file_size(path) < (1 << 20) + 1000);
+  CHECK(verify_audit(path).lines > 50);
+}
+
+TEST_CASE("a line that the disk does not take is an error, and leaves nothing behind") {
+  const Folder folder;
+  const auto path = folder.path / "audit.log";
+  AuditLog log{path};
+  log.add({"a", "", "", "c", "done", "", {}});
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_FSIZE, &before) == 0);
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  const rlimit low{std::filesystem::file_size(path) + 50, before.rlim_max};
+  REQUIRE(::setrlimit(RLIMIT_FSIZE, &low) == 0);
+  CHECK_THROWS_WITH_AS(log.add({"a", "", "", "c", "done", "", {}}), doctest::Contains("cannot be written"), Error);
+  REQUIRE(::setrlimit(RLIMIT_FSIZE, &before) == 0);
+  std::signal(SIGXFSZ, handler);
+  log.add({"a", "", "", "c", "done", "", {}});
+  CHECK(verify_audit(path).lines == 2);
 }
 
 TEST_CASE("an audit log that is somebody else's link is not followed") {
@@ -301,8 +393,24 @@ TEST_CASE("the private server listens where it is told and gives up root's right
   options.port = 7000;
   const auto text = to_ngircd_conf(options, true);
   CHECK(has(text, "Listen = 127.0.0.1,172.16.0.1\nPorts = 7000\nServerUID = nobody\n"));
+  CHECK(has(text, "Network = fireclaw\n"));
   CHECK(has(text, "Name = #control\n"));
   CHECK_FALSE(has(to_ngircd_conf(options, false), "ServerUID"));
+  options.folder = "/srv/a&\"b";
+  const auto inspircd = to_inspircd_conf(options, true);
+  for (const auto* part :
+       {"network=\"fireclaw\"", "<bind address=\"127.0.0.1\" port=\"7000\" type=\"clients\">",
+        "<bind address=\"172.16.0.1\" port=\"7000\" type=\"clients\">", "runasuser=\"nobody\"", "fakelag=\"no\"",
+        "<permchannels channel=\"#control\"", "target=\"/srv/a&amp;&quot;b/inspircd.log\""}) {
+    CAPTURE(part);
+    CHECK(has(inspircd, part));
+  }
+  CHECK_FALSE(has(inspircd, "websocket"));
+  options.websocket_port = 7001;
+  const auto open = to_inspircd_conf(options, false);
+  CHECK(has(open, "<bind address=\"127.0.0.1\" port=\"7001\" type=\"clients\" hook=\"websocket\">"));
+  CHECK(has(open, "<wsorigin allow=\"http://localhost\">\n<wsorigin allow=\"http://localhost:*\">"));
+  CHECK_FALSE(has(open, "runasuser"));
 }
 
 TEST_CASE("who serves IRC on another port is told what agents must be told, and no more than that") {

@@ -24,8 +24,6 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::chrono::seconds slow_start{3};
-
 AgentTemplate make(std::string name, std::string model, std::string description, bool tools) {
   AgentTemplate made;
   made.name = made.nick = std::move(name);
@@ -101,7 +99,8 @@ struct FakeAgents::Change {
   std::string name_;
 };
 
-FakeAgents::FakeAgents(std::filesystem::path folder) : folder_{std::move(folder)} {
+FakeAgents::FakeAgents(std::filesystem::path folder, std::chrono::milliseconds slow)
+    : folder_{std::move(folder)}, slow_{slow} {
   std::filesystem::create_directories(folder_);
 }
 
@@ -216,7 +215,7 @@ AgentInfo FakeAgents::start(const AgentConfig& config) {
     throw Error{ErrorCode::Vmm, fmt::format("start agent '{}': the engine refused", name)};
   }
   if (from->name == "slow") {
-    changed_.wait_for(lock, config.stop, slow_start, [] { return false; });
+    changed_.wait_for(lock, config.stop, slow_, [] { return false; });
     if (config.stop.stop_requested()) throw Error{ErrorCode::Cancelled, "stopped"};
   }
   if (!known || record.template_name != from->name) record = {from->name, from->model, {}, {}, 0, 0, true, {}};
@@ -330,7 +329,7 @@ void FakeAgents::resume(const std::string& name) {
 ReconcileReport FakeAgents::reconcile() {
   if (std::filesystem::exists(folder_ / "slow-to-answer")) {
     std::unique_lock lock{mutex_};
-    changed_.wait_for(lock, slow_start, [] { return false; });
+    changed_.wait_for(lock, slow_, [] { return false; });
   }
   ReconcileReport report;
   for (const auto& info : list()) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <filesystem>
 #include <map>
@@ -16,13 +17,13 @@ namespace fireclaw::overseer {
 /// Agents without machines, by the library's rules: what is recorded is a file in a folder, a machine is a process that
 /// does nothing and lives on when this one ends. Safe from several threads.
 ///
-/// Templates: worker, quick and muse start at once, muse under a nick of muse_; slow takes 3 s, which a stop cuts
+/// Templates: worker, quick and muse start at once, muse under a nick of muse_; slow takes `slow`, which a stop cuts
 /// short; broken never starts, and frail only once; sickly ends by itself as soon as it has started; shy does not get
 /// on IRC and writes nothing down; chatty says of itself all that a guest can. A file "slow-to-answer" in the folder
-/// makes reconcile() take 3 s.
+/// makes reconcile() take as long.
 class FakeAgents final : public Agents {
  public:
-  explicit FakeAgents(std::filesystem::path folder);
+  explicit FakeAgents(std::filesystem::path folder, std::chrono::milliseconds slow = std::chrono::seconds{3});
 
   std::vector<AgentTemplate> templates() override;
   std::vector<AgentInfo> list() override;
@@ -71,6 +72,7 @@ class FakeAgents final : public Agents {
   void kill(std::int64_t pid);
 
   std::filesystem::path folder_;
+  std::chrono::milliseconds slow_;
   std::mutex mutex_;
   std::condition_variable_any changed_;
   std::vector<std::string> calls_;

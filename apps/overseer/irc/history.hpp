@@ -1,0 +1,55 @@
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+
+#include "irc/message.hpp"
+#include "irc/pacing.hpp"
+
+namespace fireclaw::overseer {
+
+using WallTime = std::chrono::system_clock::time_point;
+
+/// "2026-01-31T12:00:00.250Z", as servers tag messages. None for anything else.
+std::optional<WallTime> parse_server_time(std::string_view text);
+
+/// Tells what is said now from what was said before we came. Channels with history and bouncers say that again, under
+/// its old senders, and commands must not be obeyed twice.
+///
+/// A message is old if it is in a batch of history, if its time tag is older than the server's own tag of our arrival,
+/// or if the server has said that it repeats something and has not answered our ping since. A server that tags its
+/// messages but not our arrival is compared with our own clock.
+class IrcHistory {
+ public:
+  /// `wall` is what the clock on the wall says at `now`.
+  IrcHistory(WallTime wall, TimePoint now) : wall_{wall}, began_{now} {}
+
+  /// The server's message that lets us in: what is older was said to somebody else in private.
+  void on_welcome(const IrcMessage& message, TimePoint now) { in_private_since_ = time_of(message, now); }
+  /// Our own JOIN.
+  void on_join(const IrcMessage& message, TimePoint now) { in_channel_since_ = time_of(message, now); }
+  void on_batch(const IrcMessage& message);
+  /// A server's notice in the channel. True if it announces a repetition: the server is then to be asked with mark().
+  bool on_notice(std::string_view text, TimePoint now);
+  /// The answer to a ping; the repetition is over if it was mark().
+  void on_pong(std::string_view token);
+  static constexpr std::string_view mark() { return "fireclaw-history"; }
+
+  [[nodiscard]] bool is_old(const IrcMessage& message, bool in_private, TimePoint now) const;
+
+ private:
+  [[nodiscard]] WallTime time_of(const IrcMessage& message, TimePoint now) const;
+
+  WallTime wall_;
+  TimePoint began_;
+  WallTime in_private_since_{};
+  WallTime in_channel_since_{};
+  std::set<std::string, std::less<>> batches_;
+  std::optional<TimePoint> repeats_until_;
+};
+
+}  // namespace fireclaw::overseer

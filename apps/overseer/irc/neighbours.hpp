@@ -1,0 +1,26 @@
+#pragma once
+
+#include <sys/types.h>
+#include <cstdint>
+#include <set>
+#include <string>
+
+namespace fireclaw::overseer {
+
+/// Who is connected to a server on this machine, from this machine.
+struct Neighbours {
+  /// Whose sockets these are.
+  std::set<uid_t> users;
+  /// The sockets themselves.
+  std::set<std::uint64_t> sockets;
+};
+
+/// Those at this port, by what the kernel lists in `tables`: the texts of /proc/net/tcp and tcp6. A connection of which
+/// only one end is on this machine does not count.
+Neighbours neighbours_at(std::uint16_t port, const std::string& tables);
+
+/// Whether everybody who is connected from this machine to a server on it is this process's user, by programs of
+/// theirs: an emulator or a gateway passes on what comes from machines. Reads /proc.
+bool only_own_user_at(std::uint16_t port);
+
+}  // namespace fireclaw::overseer
