@@ -373,6 +373,8 @@ def comment(meaning: str, none: bool, indent: str = "    ") -> list[str]:
 
 def write(path: Path, text: str) -> None:
     """Leaves a file that is right already as old as it is: what is made from it need not be made again."""
+    if path.is_symlink():  # of a build folder in which the file was still a source
+        path.unlink()
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")

@@ -15,7 +15,7 @@ esac
 build_packages=(
   g++ cmake ninja-build pkgconf
   libfmt-dev libsimdjson-dev libcurl4-openssl-dev nettle-dev libssh2-1-dev libnl-route-3-dev libnftables-dev libgnutls28-dev
-  libcli11-dev nlohmann-json3-dev
+  libcli11-dev nlohmann-json3-dev python3
 )
 # To prepare ~/.fireclaw and run commands. The last three libraries are loaded only when they are used: no dependency of
 # the program names them.
@@ -24,7 +24,7 @@ run_packages=("$qemu_package" busybox-static squashfs-tools e2fsprogs openssh-cl
 # To build and test all of it: the framework, the Python package's; what images are made of and looked into with; IRC
 # servers, a cluster's scheduler; checkers; ccache, since Debian packages are made of a build of their own.
 test_packages=(
-  doctest-dev python3 python3-yaml python3-pyhcl pybind11-dev python3-dev
+  doctest-dev python3-yaml python3-pyhcl pybind11-dev python3-dev
   mmdebstrap uidmap umoci skopeo cpio xz-utils zstd lz4
   iproute2 ngircd inspircd atheme-services openssl openssh-server systemd
   slurmctld slurmd slurm-client
