@@ -14,13 +14,13 @@ set(precompiled_standard
     <functional> <map> <memory> <mutex> <optional> <ranges> <set> <span> <stdexcept> <stop_token> <string> <string_view>
     <system_error> <thread> <tuple> <utility> <variant> <vector> <fmt/format.h>)
 
-# fireclaw_precompile_set(<name> KIND library|program [HEADERS header...] [LINKS library...] [SOURCE file])
+# fireclaw_precompile_set(<name> KIND library|program [HEADERS header...] [LINKS library...] [VERSIONS version...] [SOURCE file])
 # SOURCE defines what the headers of a program refer to.
 function(fireclaw_precompile_set name)
   if(NOT FIRECLAW_PRECOMPILE)
     return()
   endif()
-  cmake_parse_arguments(ARG "" "KIND;SOURCE" "HEADERS;LINKS" ${ARGN})
+  cmake_parse_arguments(ARG "" "KIND;SOURCE" "HEADERS;LINKS;VERSIONS" ${ARGN})
   set(source ${PROJECT_BINARY_DIR}/${name}.cpp)
   if(ARG_KIND STREQUAL program AND NOT ARG_SOURCE)
     file(CONFIGURE OUTPUT ${source} CONTENT "int main() { return 0; }\n")
@@ -36,8 +36,7 @@ function(fireclaw_precompile_set name)
   target_precompile_headers(${name} PRIVATE ${precompiled_standard} ${ARG_HEADERS})
   string(TOUPPER "${CMAKE_BUILD_TYPE}" type)
   string(SHA256 made_from "${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION} ${CMAKE_CXX_FLAGS} ${CMAKE_CXX_FLAGS_${type}}
-    ${FIRECLAW_SANITIZE} ${ARG_KIND} ${precompiled_standard} ${ARG_HEADERS} ${fmt_VERSION} ${CLI11_VERSION}
-    ${nlohmann_json_VERSION} ${doctest_VERSION}")
+    ${FIRECLAW_SANITIZE} ${ARG_KIND} ${precompiled_standard} ${ARG_HEADERS} ${fmt_VERSION} ${ARG_VERSIONS}")
   file(WRITE ${CMAKE_CURRENT_BINARY_DIR}/CMakeFiles/${name}.dir/cmake_pch.hxx.gch.sum ${made_from})
   if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
     target_compile_options(${name} PRIVATE -fpch-preprocess)
@@ -58,14 +57,14 @@ endfunction()
 fireclaw_precompile_set(precompiled_library KIND library)
 if(FIRECLAW_PROGRAMS)
   fireclaw_precompile_set(precompiled_app_parts KIND library HEADERS <CLI/CLI.hpp> <nlohmann/json.hpp>
-                          LINKS CLI11::CLI11 nlohmann_json::nlohmann_json)
+                          LINKS CLI11::CLI11 nlohmann_json::nlohmann_json VERSIONS ${CLI11_VERSION} ${nlohmann_json_VERSION})
   fireclaw_precompile_set(precompiled_apps KIND program HEADERS <CLI/CLI.hpp> <nlohmann/json.hpp>
-                          LINKS CLI11::CLI11 nlohmann_json::nlohmann_json)
+                          LINKS CLI11::CLI11 nlohmann_json::nlohmann_json VERSIONS ${CLI11_VERSION} ${nlohmann_json_VERSION})
 endif()
 if(FIRECLAW_TESTS)
   # It defines what the header only declares elsewhere.
   set_source_files_properties(${PROJECT_SOURCE_DIR}/tests/support/main.cpp PROPERTIES SKIP_PRECOMPILE_HEADERS ON)
-  fireclaw_precompile_set(precompiled_tests KIND program HEADERS <doctest/doctest.h> LINKS doctest::doctest
+  fireclaw_precompile_set(precompiled_tests KIND program HEADERS <doctest/doctest.h> LINKS doctest::doctest VERSIONS ${doctest_VERSION}
                           SOURCE ${PROJECT_SOURCE_DIR}/tests/support/main.cpp)
   if(TARGET precompiled_tests)
     set_target_properties(precompiled_tests PROPERTIES FIRECLAW_UNOPTIMISED ON)

@@ -4,6 +4,7 @@
 # folders, so the compiler's cache, where there is one, gives what was compiled there.
 set -eu
 cd "$1"
-export CCACHE_BASEDIR="$1" CCACHE_NOHASHDIR=1 CMAKE_BUILD_PARALLEL_LEVEL="${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}"
+export CCACHE_BASEDIR="$1" CCACHE_NOHASHDIR=1 CCACHE_SLOPPINESS=pch_defines,time_macros CCACHE_PCH_EXTSUM=1
+export CMAKE_BUILD_PARALLEL_LEVEL="${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}"
 rm -f -- build/debian/packages/*.deb
 exec cmake --workflow --preset debian
