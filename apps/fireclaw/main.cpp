@@ -1,6 +1,8 @@
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -57,7 +59,13 @@ int parse_and_act(int argc, char** argv, const Signals& signals, bool json) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& problem) {
-    if (problem.get_exit_code() == 0) return app.exit(problem);
+    if (problem.get_exit_code() == 0) {
+      // Through stdio, whose failure to write is seen at the end with its reason.
+      std::ostringstream text;
+      const int status = app.exit(problem, text, text);
+      std::fputs(text.str().c_str(), stdout);
+      return status;
+    }
     print_failure(program, to_string(ErrorCode::InvalidArgument), explain(app, problem), json);
     return exit_failure;
   }

@@ -190,7 +190,7 @@ class Run(unittest.TestCase):
                 result = subprocess.run(arguments(*words), stdin=subprocess.DEVNULL, stdout=full, stderr=subprocess.PIPE,
                                         timeout=LIMIT_SECONDS)
                 self.assertNotEqual(result.returncode, 0)
-                self.assertIn(b"standard output", result.stderr)
+                self.assertIn(b"No space left", result.stderr)
 
     def test_a_closed_standard_descriptor_is_as_dev_null(self) -> None:
         for number, line, expected in ((0, "cat; echo done", (0, b"done\n", b"")), (1, "echo out; echo err >&2; exit 3", (3, b"", b"err\n")),
