@@ -16,6 +16,7 @@ import crew
 from crew import Crew, agents, arguments, engines_of, eventually, fireclaw, is_gone, ok
 
 ANSWER_SECONDS = 60.0
+READING_SECONDS = 1.0
 
 
 class Talking(Crew):
@@ -70,6 +71,8 @@ class Talking(Crew):
             self.llm.rules({"reply": reply})
             alice.say("quick", "hi")
             self.assertTrue(alice.hears("quick", "alice", "", ANSWER_SECONDS))
+            # Someone who answers faster than people read is taken for a program, and not answered.
+            time.sleep(READING_SECONDS)
         self.llm.rules({"reply": {"content": "Fine again."}})
         alice.say("quick", "and now?")
         alice.hears("quick", "alice", "Fine again", ANSWER_SECONDS)

@@ -98,9 +98,10 @@ class Commands(unittest.TestCase):
     def test_a_silent_command_is_said_to_be_under_way(self) -> None:
         with Client() as client:
             request = client.request("tools/call", {"name": "run_command", "_meta": {"progressToken": "p"},
-                                                    "arguments": {"command": "read x < /dev/ttynone || sleep 1000"}})
+                                                    "arguments": {"command": "sleep 1000"}})
             told = [client.receive()["params"] for _ in range(2)]
-            self.assertIn("still under way", told[1]["message"])
+            for progress in told:
+                self.assertIn("still under way", progress["message"])
             self.assertLess(told[0]["progress"], told[1]["progress"])
             client.notify("notifications/cancelled", {"requestId": request})
 
