@@ -108,10 +108,9 @@ class Fetch {
  public:
   Fetch(const std::string& url, Part& part, const DownloadOptions& options)
       : url_{url}, part_{part}, options_{options}, offset_{part.size()} {
-    const bool secure = starts_with_ignoring_case(url, "https://");
     transfer_.set(CURLOPT_URL, url.c_str());
     transfer_.set(CURLOPT_PROTOCOLS_STR, "http,https");
-    transfer_.set(CURLOPT_REDIR_PROTOCOLS_STR, secure ? "https" : "http,https");
+    transfer_.set(CURLOPT_REDIR_PROTOCOLS_STR, redirect_protocols(url));
     transfer_.set(CURLOPT_FOLLOWLOCATION, 1L);
     transfer_.set(CURLOPT_MAXREDIRS, static_cast<long>(options.max_redirects));
     transfer_.set(CURLOPT_USERAGENT, "fireclaw");
@@ -225,6 +224,10 @@ class Fetch {
 };
 
 }  // namespace
+
+const char* redirect_protocols(std::string_view url) {
+  return starts_with_ignoring_case(url, "https://") ? "https" : "http,https";
+}
 
 Downloaded download(const std::string& url, const std::filesystem::path& target, const DownloadOptions& options) {
   if (!starts_with_ignoring_case(url, "http://") && !starts_with_ignoring_case(url, "https://")) {

@@ -6,6 +6,7 @@
 #include <functional>
 #include <stop_token>
 #include <string>
+#include <string_view>
 
 #include "base/deadline.hpp"
 
@@ -40,5 +41,8 @@ struct Downloaded {
 /// and 403; Error(Corrupt) for a wrong digest (the part is removed); Error(InvalidState) if another process is
 /// fetching the same file; Error(Io), Error(Timeout), Error(Cancelled).
 Downloaded download(const std::string& url, const std::filesystem::path& target, const DownloadOptions& options);
+
+/// Where redirects from `url` may lead, as libcurl names protocols.
+const char* redirect_protocols(std::string_view url);
 
 }  // namespace fireclaw::http

@@ -9,6 +9,7 @@
 #include "http/scripted_server.hpp"
 #include "sys/digest.hpp"
 #include "sys/file.hpp"
+#include "sys/testing/file_calls.hpp"
 
 namespace fireclaw::http {
 namespace {
@@ -179,6 +180,25 @@ TEST_CASE_FIXTURE(Fixture, "redirects are followed, but not for ever") {
     CHECK(failure(server.url("/k")) == ErrorCode::InvalidArgument);
     CHECK_FALSE(std::filesystem::exists(target));
   }
+}
+
+TEST_CASE("a URL that was secure is redirected to secure ones only") {
+  using namespace std::string_view_literals;
+  for (const auto* url : {"https://a.example/k", "HTTPS://a.example/k"}) CHECK(redirect_protocols(url) == "https"sv);
+  for (const auto* url : {"http://a.example/k", "httpsx://a.example/k"}) {
+    CHECK(redirect_protocols(url) == "http,https"sv);
+  }
+}
+
+TEST_CASE_FIXTURE(Fixture, "a download is on disk before it has its name, and its name is too when it returns") {
+  const auto server = ScriptedServer::on_loopback(Script{say(ok(content))});
+  const sys::testing::FileCalls calls{directory.path(), [&] {
+                                        if (!std::filesystem::exists(target)) return;
+                                        CHECK(sys::read_file(target) == content);
+                                      }};
+  download(server.url("/k"), target, options);
+  CHECK(calls.lines() == std::vector<std::string>{"create kernel.part", "write kernel.part", "sync kernel.part",
+                                                  "rename kernel.part -> kernel", "sync ."});
 }
 
 TEST_CASE_FIXTURE(Fixture, "a file larger than allowed is refused as soon as its size is known") {

@@ -11,6 +11,7 @@
 #include "image/testing/craft.hpp"
 #include "image/testing/workshop.hpp"
 #include "sys/socket.hpp"
+#include "sys/testing/file_calls.hpp"
 
 using namespace fireclaw;
 using namespace fireclaw::image;
@@ -22,6 +23,7 @@ using image::testing::make_vmlinux;
 using image::testing::put;
 using image::testing::wait_for_lock;
 using image::testing::Workshop;
+using sys::testing::FileCalls;
 
 namespace {
 
@@ -209,6 +211,31 @@ TEST_CASE("a name that is taken is refused unless it is to be replaced; what was
   CHECK(fresh.manifest.digest != old.manifest.digest);
   CHECK(sys::read_file(fmt::format("/proc/self/fd/{}", held.get())) == old_bytes);
   CHECK(shop.leftovers() == Lines{"one"});
+}
+
+TEST_CASE("an image is on disk, whole, before it has its name, and is replaced without a gap") {
+  Workshop shop;
+  const auto named = [&] { return std::filesystem::exists(shop.root / "one"); };
+  const Lines ready{"sync .build-one@*/kernel",
+                    "sync .build-one@*/initramfs",
+                    "sync .build-one@*/rootfs",
+                    "sync .build-one@*/.fireclaw-*.tmp",
+                    "rename .build-one@*/.fireclaw-*.tmp -> .build-one@*/manifest.json",
+                    "sync .build-one@*"};
+  {
+    const FileCalls calls{shop.root, [&] {
+                            if (named()) CHECK_NOTHROW(shop.store.verify(shop.store.open("one")));
+                          }};
+    shop.build("one", Tar{shop.small_tar("old")});
+    Lines expected = ready;
+    expected.insert(expected.end(), {"rename .build-one@* -> one", "sync ."});
+    CHECK(calls.lines_with({"sync", "rename"}) == expected);
+  }
+  const FileCalls calls{shop.root, [&] { CHECK_NOTHROW(shop.store.verify(shop.store.open("one"))); }};
+  shop.build("one", Tar{shop.small_tar("new")}, true);
+  Lines expected = ready;
+  expected.insert(expected.end(), {"exchange .build-one@* <-> one", "sync ."});
+  CHECK(calls.lines_with({"sync", "rename", "exchange"}) == expected);
 }
 
 TEST_CASE("a build that fails leaves nothing behind, and what it was to replace as it was") {

@@ -1,0 +1,123 @@
+// What is on disk when: the calls that make a change lasting, in their order, and what a reader finds between them.
+#include <doctest/doctest.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "sys/file.hpp"
+#include "sys/testing/file_calls.hpp"
+#include "sys/testing/support.hpp"
+
+using namespace fireclaw;
+using namespace fireclaw::sys;
+using namespace fireclaw::sys::testing;
+
+namespace {
+
+using Lines = std::vector<std::string>;
+
+}  // namespace
+
+TEST_CASE("a record is written beside, synced, renamed, and then its folder is synced") {
+  const TempDir folder = temp_dir();
+  const auto path = folder.path() / "record.json";
+  write_file_atomic(path, "old");
+  Lines seen;
+  const FileCalls calls{folder.path(), [&] { seen.push_back(read_file(path)); }};
+  write_file_atomic(path, "new");
+  CHECK(calls.lines() == Lines{"create .fireclaw-*.tmp", "write .fireclaw-*.tmp", "sync .fireclaw-*.tmp",
+                               "rename .fireclaw-*.tmp -> record.json", "sync ."});
+  CHECK(seen == Lines{"old", "old", "old", "new", "new"});
+}
+
+TEST_CASE("a record that means nothing after a reboot is renamed too, but waits for no disk") {
+  const TempDir folder = temp_dir();
+  const auto path = folder.path() / "record.json";
+  replace_file(path, "old");
+  Lines seen;
+  const FileCalls calls{folder.path(), [&] { seen.push_back(read_file(path)); }};
+  replace_file(path, "new");
+  CHECK(calls.lines() ==
+        Lines{"create .fireclaw-*.tmp", "write .fireclaw-*.tmp", "rename .fireclaw-*.tmp -> record.json"});
+  CHECK(seen == Lines{"old", "old", "new"});
+}
+
+TEST_CASE("a folder appears under its name in one step, which is synced") {
+  const TempDir top = temp_dir();
+  TempDir draft{top.path(), "draft-"};
+  write_file_atomic(draft.path() / "file", "content");
+  const FileCalls calls{top.path()};
+  draft.publish(top.path() / "target");
+  CHECK(calls.lines() == Lines{"rename draft-* -> target", "sync ."});
+}
+
+TEST_CASE("folders change places in one step, which is synced before the old one goes") {
+  const TempDir top = temp_dir();
+  make_directories(top.path() / "target");
+  write_file_atomic(top.path() / "target" / "file", "old");
+  Lines seen;
+  const FileCalls calls{top.path(), [&] { seen.push_back(read_file(top.path() / "target" / "file")); }};
+  {
+    const TempDir draft{top.path(), "draft-"};
+    write_file_atomic(draft.path() / "file", "new");
+    REQUIRE(draft.exchange(top.path() / "target"));
+  }
+  const auto lines = calls.lines_with({"<->", "sync .", "remove"});
+  CHECK(lines == Lines{"exchange draft-* <-> target", "sync .", "remove draft-*/file", "remove draft-*"});
+  CHECK(seen.front() == "old");
+  CHECK(seen.back() == "new");
+}
+
+TEST_CASE("a file is moved by a rename, and to another file system by a synced copy before the original goes") {
+  const TempDir folder = temp_dir();
+  write_file_atomic(folder.path() / "one", "content");
+  SUBCASE("here") {
+    const FileCalls calls{folder.path()};
+    move_file(folder.path() / "one", folder.path() / "two");
+    CHECK(calls.lines() == Lines{"rename one -> two"});
+    CHECK(read_file(folder.path() / "two") == "content");
+  }
+  SUBCASE("elsewhere") {
+    const TempDir shared_memory{"/dev/shm", "fireclaw-test-"};
+    if (std::filesystem::equivalent("/dev/shm", folder.path()) ||
+        ::rename((folder.path() / "one").c_str(), (shared_memory.path() / "try").c_str()) == 0) {
+      MESSAGE("left out: /dev/shm is on the file system of /tmp");
+      return;
+    }
+    const FileCalls calls{shared_memory.path(), [&] {
+                            const auto copy = shared_memory.path() / "two";
+                            if (!std::filesystem::exists(copy)) {
+                              CHECK(std::filesystem::exists(folder.path() / "one"));
+                            } else {
+                              CHECK(read_file(copy) == "content");
+                            }
+                          }};
+    move_file(folder.path() / "one", shared_memory.path() / "two");
+    CHECK(calls.lines() == Lines{"create .move-*/file", "write .move-*/file", "sync .move-*/file",
+                                 "rename .move-*/file -> two", "remove .move-*"});
+    CHECK_FALSE(std::filesystem::exists(folder.path() / "one"));
+  }
+}
+
+TEST_CASE("a lock is had on the file that is at its path, also without a deadline") {
+  const TempDir folder = temp_dir();
+  const auto path = folder.path() / "lock";
+  auto old = FileLock::try_acquire(path, FileLock::Mode::Exclusive);
+  REQUIRE(old);
+  // The holder removes the file while another is waiting for it: at the moment when that one has opened it.
+  bool removed = false;
+  const FileCalls calls{folder.path(), [&] {
+                          if (std::exchange(removed, true)) return;
+                          std::filesystem::remove(path);
+                          old.reset();
+                        }};
+  std::optional<FileLock> lock;
+  SUBCASE("without") { lock = FileLock::acquire(path, FileLock::Mode::Exclusive, Deadline::never(), "test"); }
+  SUBCASE("with") { lock = FileLock::acquire(path, FileLock::Mode::Exclusive, patience(), "test"); }
+  SUBCASE("at once") { lock = FileLock::try_acquire(path, FileLock::Mode::Exclusive); }
+  REQUIRE(lock);
+  CHECK(calls.lines() == Lines{"create lock"});
+  CHECK(std::filesystem::exists(path));
+  CHECK_FALSE(FileLock::try_acquire(path, FileLock::Mode::Exclusive));
+}
