@@ -7,6 +7,8 @@
 #include <string>
 
 #include "core/host/impl.hpp"
+#include "image/store/manifest.hpp"
+#include "sys/digest.hpp"
 #include "sys/process.hpp"
 
 using namespace fireclaw;
@@ -24,15 +26,36 @@ struct Fixture {
     return made;
   }
 
-  void save_snapshot(const std::string& name, bool automatic) const {
+  void save_snapshot(const std::string& name, bool automatic, const std::string& image = "an-image-that-is-gone",
+                     const std::string& digest = {}) const {
     auto draft = impl->snapshots.begin(name, Deadline::never());
     std::ofstream{draft.files().state} << "state";
     std::ofstream{draft.files().memory} << "memory";
     state::SnapshotRecord record;
     record.name = name;
-    record.image = "an-image-that-is-gone";
+    record.image = image;
+    record.key.image_digest = digest;
     record.automatic = automatic;
     impl->snapshots.publish(std::move(draft), record, false);
+  }
+
+  /// An image of made-up files. Returns its digest.
+  [[nodiscard]] std::string make_image(const std::string& name) const {
+    const auto image = impl->layout.images() / name;
+    std::filesystem::create_directories(image);
+    image::Manifest manifest;
+    manifest.name = name;
+    for (auto [file, info] : {std::pair{"kernel", &manifest.kernel_file}, std::pair{"initramfs", &manifest.initramfs},
+                              std::pair{"rootfs", &manifest.rootfs}}) {
+      std::ofstream{image / file} << file;
+      *info = {sys::sha256_hex(file), std::string_view{file}.size()};
+    }
+    manifest.kernel = {image::KernelFormat::BzImage, image::VirtioBus::Pci, "6.1.0", manifest.kernel_file.sha256,
+                       "made up"};
+    manifest.rootfs_type = "squashfs";
+    manifest.digest = image::combined_digest(manifest.kernel_file, manifest.initramfs, manifest.rootfs);
+    std::ofstream{image / "manifest.json"} << image::to_json(manifest);
+    return manifest.digest;
   }
 
   [[nodiscard]] state::RunRecord save_run(const sys::ProcessId& owner, const sys::ProcessId& engine,
@@ -46,9 +69,10 @@ struct Fixture {
   }
 };
 
-sys::Child sleeper() {
+sys::Child sleeper(const std::filesystem::path& folder = {}) {
   sys::SpawnSpec spec;
   spec.argv = {"/bin/sleep", "60"};
+  spec.cwd = folder;
   return sys::Child::spawn(spec);
 }
 
@@ -65,6 +89,31 @@ TEST_CASE_FIXTURE(Fixture, "automatic snapshots of images that are gone are coll
   save_snapshot("mine", false);
   CHECK(host.collect_garbage().removed == std::vector{impl->layout.snapshots() / "auto-1"});
   CHECK(impl->snapshots.names() == std::vector<std::string>{"mine"});
+}
+
+TEST_CASE_FIXTURE(Fixture,
+                  "automatic snapshots of an image that was rebuilt are collected, those of what it is now are kept") {
+  const auto digest = make_image("mine");
+  save_snapshot("auto-old", true, "mine", "what it was before");
+  save_snapshot("auto-now", true, "mine", digest);
+  save_snapshot("named-old", false, "mine", "what it was before");
+  CHECK(host.collect_garbage().removed == std::vector{impl->layout.snapshots() / "auto-old"});
+  CHECK(impl->snapshots.names() == std::vector<std::string>{"auto-now", "named-old"});
+}
+
+TEST_CASE_FIXTURE(Fixture, "an engine that its owner had no time to put into the record is ended with its machine") {
+  auto owner = sleeper();
+  state::RunRecord record;
+  record.owner = owner.id();
+  record = impl->runs.create(record);
+  auto engine = sleeper(impl->runs.directory(record.id));
+  auto bystander = sleeper(impl->layout.runs());
+  owner.kill();
+  const auto report = host.collect_garbage();
+  CHECK(report.ended == std::vector{record.id});
+  CHECK(engine.wait(Deadline::after(std::chrono::seconds{5})) == sys::ExitStatus{std::nullopt, SIGKILL});
+  CHECK(sys::is_alive(bystander.id()));
+  CHECK_FALSE(std::filesystem::exists(impl->runs.directory(record.id)));
 }
 
 TEST_CASE_FIXTURE(Fixture, "machines whose owner is gone are ended, all others are left alone") {

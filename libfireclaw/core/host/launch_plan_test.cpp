@@ -2,9 +2,13 @@
 
 #include <doctest/doctest.h>
 
+#include <memory>
+#include <set>
 #include <string>
+#include <utility>
 
 #include "fireclaw/error.hpp"
+#include "state/snapshots.hpp"
 
 using namespace fireclaw;
 
@@ -26,7 +30,42 @@ vmm::Capabilities capabilities() {
   return made;
 }
 
+/// An engine of which only the identity is asked.
+class NamedDriver final : public vmm::Driver {
+ public:
+  explicit NamedDriver(std::string identity) : identity_{std::move(identity)} {}
+  [[nodiscard]] std::string name() const override { return "engine-x"; }
+  [[nodiscard]] std::string snapshot_identity() const override { return identity_; }
+  [[nodiscard]] vmm::Capabilities capabilities() const override { return {}; }
+  std::unique_ptr<vmm::Instance> launch(const vmm::LaunchSpec&, const vmm::StartOptions&) override { return nullptr; }
+  std::unique_ptr<vmm::Instance> restore(const vmm::LaunchSpec&, const vmm::SnapshotFiles&,
+                                         const vmm::StartOptions&) override {
+    return nullptr;
+  }
+  std::unique_ptr<vmm::Instance> adopt(const vmm::RuntimeRecord&) override { return nullptr; }
+
+ private:
+  std::string identity_;
+};
+
 }  // namespace
+
+TEST_CASE("a snapshot's key tells engines, images and every part of a machine's shape apart") {
+  image::Entry image;
+  image.manifest.digest = "digest-a";
+  const auto key = core::make_key(NamedDriver{"one"}, image, {2, 128, true});
+  CHECK(key == core::make_key(NamedDriver{"one"}, image, {2, 128, true}));
+  std::set<std::string> names{state::automatic_name(key)};
+  const auto differs = [&](const state::SnapshotKey& other) {
+    return other != key && names.insert(state::automatic_name(other)).second;
+  };
+  CHECK(differs(core::make_key(NamedDriver{"two"}, image, {2, 128, true})));
+  CHECK(differs(core::make_key(NamedDriver{"one"}, image, {1, 128, true})));
+  CHECK(differs(core::make_key(NamedDriver{"one"}, image, {2, 129, true})));
+  CHECK(differs(core::make_key(NamedDriver{"one"}, image, {2, 128, false})));
+  image.manifest.digest = "digest-b";
+  CHECK(differs(core::make_key(NamedDriver{"one"}, image, {2, 128, true})));
+}
 
 TEST_CASE("a machine's shape is checked against the limits and the engine") {
   const auto check = [](core::Shape shape) { core::check_shape(shape, capabilities(), "engine-x"); };
