@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "guest/testing/guestd_process.hpp"
+#include "guest/wire.hpp"
 #include "support/peak_memory.hpp"
 #include "sys/file.hpp"
 #include "sys/poll.hpp"
@@ -310,6 +311,20 @@ TEST_CASE("what children write shortly after the command's end is still delivere
   Session session = guestd.open();
   const ExecResult result = session.exec(sh("(sleep 0.02; echo late) & echo early"));
   CHECK(result.out == "early\nlate\n");
+}
+
+TEST_CASE("what a command wrote before its end is delivered, however late the host fetches it") {
+  GuestdProcess guestd;
+  Session session = guestd.open();
+  // More than the window takes, so that the rest waits in the command's pipe, which a child that stays keeps open.
+  constexpr std::size_t total = wire::window_bytes + (std::size_t{40} << 10);
+  Process unread = session.start(sh("sleep 1000 & echo $! >&2; head -c " + std::to_string(total) + " /dev/zero"));
+  // Longer than guestd waits for what others write into that pipe.
+  CHECK(session.exec(sh("sleep 1.2")).exit_code == 0);
+  const ExecResult result = unread.wait();
+  CHECK(result.out.size() == total);
+  CHECK(result.exit_code == 0);
+  ::kill(std::stoi(result.err), SIGKILL);
 }
 
 TEST_CASE("a command that closes its outputs early is waited for") {

@@ -199,6 +199,25 @@ TEST_CASE_FIXTURE(Fixture, "a link made before is never followed: neither as a f
   CHECK(read("outside/file") == "untouched");
 }
 
+TEST_CASE_FIXTURE(Fixture, "nor is one that lies deeper, whether this copy made it or an earlier one") {
+  fs::create_directory(path("outside"));
+  write("outside/file", "untouched");
+  fs::create_directories(path("box/tree/a/b"));
+  fs::create_symlink(path("outside"), path("box/tree/a/b/old"));
+  TreeWriter writer{anywhere, path("box"), "tree", false, {}};
+  for (const auto* folder : {"tree", "a", "b"}) {
+    REQUIRE_FALSE(writer.entry(entry_of(EntryKind::Folder, folder, 0755)));
+  }
+  REQUIRE_FALSE(writer.entry(entry_of(EntryKind::Link, "file", 0777, path("outside/file"))));
+  REQUIRE_FALSE(writer.entry(entry_of(EntryKind::File, "file")));
+  REQUIRE_FALSE(writer.data("evil"));
+  const auto failed = writer.entry(entry_of(EntryKind::Folder, "old", 0755));
+  REQUIRE(failed);
+  CHECK(failed->error == EEXIST);
+  CHECK(read("outside/file") == "untouched");
+  CHECK(std::distance(fs::directory_iterator{path("outside")}, fs::directory_iterator{}) == 1);
+}
+
 TEST_CASE_FIXTURE(Fixture, "bits of the mode that are not wanted are left out") {
   TreeWriter writer{anywhere, path("file"), "file", false, {0777}};
   REQUIRE_FALSE(writer.entry(entry_of(EntryKind::File, "file", 06755)));

@@ -81,3 +81,23 @@ TEST_CASE("a cpio archive that is cut off anywhere is reported as torn, by name"
     REQUIRE(text.find("'old/initramfs' is torn") != std::string::npos);
   }
 }
+
+TEST_CASE("a cpio entry whose name has no room for its NUL, or reaches beyond the end, is torn") {
+  const auto with_name_bytes = [](const char* digits) {
+    std::string archive = sample();
+    archive.replace(6 + 8 * 11, 8, digits);
+    return archive;
+  };
+  for (const char* digits : {"00000000", "ffffffff", "0000ffff"}) {
+    CAPTURE(digits);
+    const auto [code, text] = error_of([&] { read_cpio(with_name_bytes(digits), "old/initramfs"); });
+    CHECK(code == ErrorCode::Corrupt);
+    CHECK(text.find("torn at byte 0") != std::string::npos);
+  }
+}
+
+TEST_CASE("cpio content that claims more than there is, is torn") {
+  std::string archive = sample();
+  archive.replace(6 + 8 * 6, 8, "ffffffff");
+  CHECK(error_of([&] { read_cpio(archive, "old/initramfs"); }).first == ErrorCode::Corrupt);
+}

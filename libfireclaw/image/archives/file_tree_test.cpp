@@ -52,6 +52,20 @@ TEST_CASE("a link that climbs stays within the root") {
   CHECK(content(tree, "etc/passwd") == "root");
 }
 
+TEST_CASE("a link behind a link leads where it leads within the root") {
+  Tree tree;
+  tree.directory("real/inner");
+  tree.symlink("first", "real");
+  tree.symlink("first/second", "/first/inner");
+  tree.symlink("first/inner/out", "../../../../etc");
+  tree.file("first/second/file", 0644, "inside");
+  tree.file("first/second/out/passwd", 0644, "root");
+  CHECK(content(tree, "real/inner/file") == "inside");
+  CHECK(content(tree, "etc/passwd") == "root");
+  CHECK(paths(tree) == std::vector<std::string>{"", "etc", "etc/passwd", "first", "real", "real/inner",
+                                                "real/inner/file", "real/inner/out", "real/second"});
+}
+
 TEST_CASE("links that go in circles are an error, not a hang") {
   Tree tree;
   tree.symlink("a", "b");

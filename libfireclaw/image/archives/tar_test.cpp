@@ -74,6 +74,27 @@ Tree sample() {
   return tree;
 }
 
+/// A member's header, with its size as GNU writes large ones.
+std::string header_of(std::string_view path, char flag, std::uint64_t size) {
+  std::string header(512, '\0');
+  const auto set = [&](std::size_t at, std::string_view text) { header.replace(at, text.size(), text); };
+  set(0, path);
+  set(100, "0000644");
+  header[124] = '\x80';
+  for (std::size_t i = 0; i < 8; ++i) header[135 - i] = static_cast<char>(size >> (8 * i));
+  set(148, "        ");
+  header[156] = flag;
+  set(257, "ustar");
+  set(263, "00");
+  unsigned sum = 0;
+  for (const char c : header) sum += static_cast<unsigned char>(c);
+  std::array<char, 9> digits{};
+  std::snprintf(digits.data(), digits.size(), "%06o", sum);
+  set(148, {digits.data(), 6});
+  header[154] = '\0';
+  return header;
+}
+
 void check_same(const Tree& a, const Tree& b) {
   REQUIRE(a.nodes().size() == b.nodes().size());
   for (const auto& [path, node] : a.nodes()) {
@@ -225,6 +246,30 @@ TEST_CASE("a damaged header in the middle is found by its checksum") {
   const auto [code, text] = error_of([&] { from_tar(tar); });
   CHECK(code == ErrorCode::Corrupt);
   CHECK(text == "tar file 'test.tar' is torn at byte 512: a header's checksum is wrong");
+}
+
+TEST_CASE("sizes that no archive can have are refused before anything is kept for them") {
+  constexpr std::uint64_t terabyte = std::uint64_t{1} << 40;
+  constexpr std::uint64_t longest = std::uint64_t{4} << 20;
+  for (const char flag : {'x', 'g', 'L', 'K'}) {
+    CAPTURE(flag);
+    for (const std::uint64_t size : {terabyte, longest + 1}) {
+      const auto [code, text] =
+          error_of([&] { from_tar(header_of("h", flag, size) + std::string(longest + 1024, 'x')); });
+      CHECK(code == ErrorCode::Corrupt);
+      CHECK(text.find("an extended header is too long") != std::string::npos);
+    }
+  }
+  const auto pax = [](const std::string& record) {
+    return header_of("pax", 'x', record.size()) + record + std::string(512 - record.size(), '\0');
+  };
+  for (const std::string& data : {header_of("file", '0', terabyte), header_of("file", '0', ~std::uint64_t{0} >> 8),
+                                  pax("22 size=1099511627776\n") + header_of("file", '0', 0),
+                                  pax("29 size=18446744073709551615\n") + header_of("file", '0', 0)}) {
+    const auto [code, text] = error_of([&] { from_tar(data + std::string(1024, '\0')); });
+    CHECK(code == ErrorCode::Corrupt);
+    CHECK(text.find("it ends too early") != std::string::npos);
+  }
 }
 
 TEST_CASE("sparse members are refused with the remedy") {
