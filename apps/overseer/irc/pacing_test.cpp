@@ -29,6 +29,29 @@ TEST_CASE("what is sent out of turn is paid for later") {
   CHECK(pacer.take(start + seconds{3}));
 }
 
+TEST_CASE("what is sent out of turn is never owed for longer than a burst") {
+  const TimePoint start{};
+  for (const int charges : {3, 4, 5, 50}) {
+    CAPTURE(charges);
+    Pacer pacer{2, Seconds{1}, start};
+    for (int i = 0; i < charges; ++i) pacer.charge(start);
+    const auto ready = start + seconds{charges == 3 ? 2 : 3};
+    CHECK(pacer.ready_at(start) == ready);
+    CHECK_FALSE(pacer.take(ready - milliseconds{1}));
+    CHECK(pacer.take(ready));
+  }
+}
+
+TEST_CASE("a flood is forgiven once more than an hour has passed") {
+  const TimePoint start{};
+  Pacer pacer{4, Seconds{1}, start};
+  pacer.slow_down(start + seconds{10});
+  pacer.restart(start + seconds{3610});
+  CHECK(pacer.slowness() == 2);
+  pacer.restart(start + seconds{3610} + milliseconds{1});
+  CHECK(pacer.slowness() == 1);
+}
+
 TEST_CASE("a server that was flooded is spoken to more slowly, for an hour") {
   const TimePoint start{};
   Pacer pacer{4, Seconds{1}, start};
