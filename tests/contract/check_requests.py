@@ -1,9 +1,9 @@
-"""Checks every request that the engine can make against Firecracker's own description of its API.
+"""Checks every request that the engine can make against what is known of Firecracker's API (api.py).
 
 usage: check_requests.py DUMP_REQUESTS
 
-The description (firecracker.yaml) is found in the folder that FIRECLAW_FACTS_DIR names, or in ../shared beside the
-source tree. Without it, or without python3-yaml, the test is skipped (exit status 77).
+Where Firecracker's own description (firecracker.yaml) is at hand, api.py and the requests are held to that too: in the
+folder that FIRECLAW_FACTS_DIR names, or in ../shared beside the source tree.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import subprocess
 import sys
 from typing import Any
 
-SKIPPED = 77
+import api
+
 DESCRIPTION = "firecracker.yaml"
 
 # Fields that came after 1.0, by the structure that has them: the description is of the newest version only.
@@ -139,31 +140,34 @@ def facts_dir() -> pathlib.Path:
     return pathlib.Path(__file__).resolve().parents[3] / "shared"
 
 
-def main() -> int:
+def their_description() -> dict[str, Any] | None:
     file = facts_dir() / DESCRIPTION
-    if not file.exists():
-        print(f"skipped: there is no {file}")
-        return SKIPPED
     try:
         import yaml
     except ImportError:
-        print("skipped: there is no python3-yaml")
-        return SKIPPED
-    checker = Checker(yaml.safe_load(file.read_text(encoding="utf-8")))
-    failed = False
-    for engine, method, path, body, word in WRONG:
-        problems = checker.problems(engine, method, path, body)
-        if not any(word in problem for problem in problems):
-            print(f"the check itself fails: {method} {path} {body} passed for {engine} ({problems})")
-            failed = True
+        return None
+    return yaml.safe_load(file.read_text(encoding="utf-8")) if file.exists() else None
+
+
+def main() -> int:
     lines = subprocess.run([sys.argv[1]], check=True, capture_output=True, text=True, timeout=60).stdout.splitlines()
-    for line in lines:
-        request = json.loads(line)
-        for problem in checker.problems(request["engine"], request["method"], request["path"], request["body"]):
-            print(f"{request}: {problem}")
-            failed = True
-    print(f"{len(lines)} requests checked")
-    return 1 if failed or not lines else 0
+    failures = []
+    descriptions = [api.DESCRIPTION]
+    if theirs := their_description():
+        failures += [f"api.py is wrong: {difference}" for difference in api.differences(theirs)]
+        descriptions.append(theirs)
+    for checker in map(Checker, descriptions):
+        for engine, method, path, body, word in WRONG:
+            problems = checker.problems(engine, method, path, body)
+            if not any(word in problem for problem in problems):
+                failures.append(f"the check itself fails: {method} {path} {body} passed for {engine} ({problems})")
+        for request in map(json.loads, lines):
+            for problem in checker.problems(request["engine"], request["method"], request["path"], request["body"]):
+                failures.append(f"{request}: {problem}")
+    for failure in failures:
+        print(failure)
+    print(f"{len(lines)} requests checked against {len(descriptions)} description(s)")
+    return 1 if failures or not lines else 0
 
 
 if __name__ == "__main__":
