@@ -22,7 +22,11 @@ namespace {
 
 /// An empty host with loopback only.
 struct EmptyHost {
-  EmptyHost() { config.owner = "/home/somebody/.fireclaw"; }
+  EmptyHost() {
+    config.owner = "/home/somebody/.fireclaw";
+    // A namespace begins with what the machine's own has set.
+    set("ipv4/ip_forward", "0");
+  }
 
   void ensure() const {
     host.in([&] { ensure_bridge(config, record); });
