@@ -28,7 +28,7 @@ test_packages=(
   mmdebstrap uidmap umoci skopeo cpio xz-utils zstd lz4
   iproute2 ngircd inspircd atheme-services openssl openssh-server systemd
   slurmctld slurmd slurm-client
-  clang-format mypy shellcheck doxygen mandoc zsh fish
+  clang clang-format mypy shellcheck doxygen mandoc zsh fish
   lintian abigail-tools ccache python3-pip python3-setuptools python3-wheel
 )
 # The clients that `fireclaw mcp` is tested with come through npm. A Node.js from elsewhere brings its own, and conflicts

@@ -98,7 +98,9 @@ class Check {
               [&] { return fmt::format("must have '{}'", name.get<std::string>()); });
     }
     const auto others = schema_.find("additionalProperties");
-    for (const auto& [name, member] : value_.items()) {
+    for (const auto& item : value_.items()) {
+      const std::string& name = item.key();
+      const Json& member = item.value();
       const auto where = where_.empty() ? name : where_ + "." + name;
       if (const auto known = properties.find(name); known != properties.end()) {
         Check{*known, member, where}.run();

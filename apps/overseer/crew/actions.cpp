@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <exception>
-#include <ranges>
+#include <span>
 
 #include <fmt/format.h>
 
@@ -122,7 +122,7 @@ Outcome status(Agents& agents, const std::string& name) {
   auto line = fmt::format("{} {}", in_brief(info), word_for(info.state));
   if (has_machine(info)) {
     std::string channels;
-    for (const auto& channel : info.channels | std::views::take(most_channels))
+    for (const auto& channel : std::span{info.channels}.first(std::min(info.channels.size(), most_channels)))
       channels += " " + shorten(clean_line(channel), longest_channel);
     if (info.channels.size() > most_channels)
       channels += fmt::format(" and {} more", info.channels.size() - most_channels);

@@ -147,16 +147,16 @@ class Script {
   std::uint64_t bytes_ = 0;
 };
 
+bool is_as_asked(const Node& is, const Node& asked) {
+  return is.type == asked.type && is.mode == (asked.mode & 07777) && is.uid == asked.uid && is.gid == asked.gid &&
+         is.mtime == std::max<std::int64_t>(asked.mtime, 0) && is.bytes == asked.bytes && is.target == asked.target;
+}
+
 void verify(const Tree& asked, const Tree& there, const std::filesystem::path& image) {
   for (const auto& [path, node] : asked.nodes()) {
     if (path.empty()) continue;
     const auto found = there.nodes().find(path);
-    const bool same = found != there.nodes().end() && [&] {
-      const Node& is = *found->second;
-      return is.type == node->type && is.mode == (node->mode & 07777) && is.uid == node->uid && is.gid == node->gid &&
-             is.mtime == std::max<std::int64_t>(node->mtime, 0) && is.bytes == node->bytes && is.target == node->target;
-    }();
-    if (!same) {
+    if (found == there.nodes().end() || !is_as_asked(*found->second, *node)) {
       throw Error{ErrorCode::Io, fmt::format("'{}' did not reach '{}' as it should", one_line(path), image.string())};
     }
   }
