@@ -32,7 +32,7 @@ constexpr const char* program = "fireclaw-mcp";
 
 constexpr const char* footer =
     "It speaks the Model Context Protocol, versions 2024-11-05 to 2026-07-28, on standard input and output, and is\n"
-    "started by the client, whose configuration names it. What is said here holds for whatever the client asks for.\n"
+    "started by the client, whose configuration names it. What is said here holds for all that the client asks for.\n"
     "A line holds one message, not a list of them as in 2025-03-26.\n"
     "There is nothing to subscribe to.\n"
     "When it closes standard input, all machines end.\n\n"

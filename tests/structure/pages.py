@@ -212,11 +212,13 @@ class Checker:
                 self.report(path, 1, "index", f"{INDEX} does not lead here")
 
     def check_strings(self) -> None:
-        """What programs say: the string literals of apps/, those of one sentence joined as the compiler joins them."""
+        """What programs say: the string literals of apps/, those of one sentence joined as the compiler joins them, and
+        the manual's sources."""
         for path in sorted((self.root / "apps").rglob("*")):
-            if path.suffix not in {".cpp", ".hpp"} or re.search(r"_test\.cpp$|/testing/", path.as_posix()):
+            if path.suffix not in {".cpp", ".hpp", ".in"} or re.search(r"_test\.cpp$|/testing/", path.as_posix()):
                 continue
-            for line, text in said(path.read_text(encoding="utf-8")):
+            written = path.read_text(encoding="utf-8")
+            for line, text in [(1, written)] if path.suffix == ".in" else said(written):
                 for word, pattern in self.refused.items():
                     if pattern.search(text):
                         self.report(path.relative_to(self.root).as_posix(), line, "word",

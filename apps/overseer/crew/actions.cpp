@@ -172,8 +172,8 @@ Outcome templates(Agents& agents) {
 Outcome save(Agents& agents, const Command& command, const std::stop_token& stop) {
   const auto made = agents.snapshot(command.agent, command.text, stop);
   return answer(
-      fmt::format("Agent \"{0}\" saved as {1} ({2}); fireclaw agent start --from {1} --name <new> goes on from "
-                  "there",
+      fmt::format("Agent \"{0}\" saved as {1} ({2}); fireclaw agent start --from {1} --name <new> starts one "
+                  "from it",
                   command.agent, made.name, human_bytes(made.bytes)));
 }
 
@@ -194,7 +194,7 @@ Outcome act(Agents& agents, const Command& command, const std::stop_token& stop)
       return answer(fmt::format("Agent \"{}\" is paused", command.agent), agents.info(command.agent));
     case Verb::Resume:
       agents.resume(command.agent);
-      return answer(fmt::format("Agent \"{}\" goes on", command.agent), agents.info(command.agent));
+      return answer(fmt::format("Agent \"{}\" is resumed", command.agent), agents.info(command.agent));
     case Verb::Model:
     case Verb::Persona: return change(agents, command);
     case Verb::List: return list(agents);

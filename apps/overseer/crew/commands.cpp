@@ -25,8 +25,8 @@ constexpr Entry entries[] = {
     {Verb::Destroy, "!destroy", "<name>", "end an agent; its workspace stays"},
     {Verb::Restart, "!restart", "<name>", "stop and start an agent"},
     {Verb::StopAll, "!stopall", "", "stop all agents; !restart starts them again"},
-    {Verb::Pause, "!pause", "<name>", "freeze an agent's machine"},
-    {Verb::Resume, "!resume", "<name>", "let it go on"},
+    {Verb::Pause, "!pause", "<name>", "pause an agent's machine"},
+    {Verb::Resume, "!resume", "<name>", "resume it"},
     {Verb::Model, "!model", "<name> <model>", "give an agent another model"},
     {Verb::Persona, "!persona", "<name> <text>", "tell an agent who it is to be"},
     {Verb::List, "!list", "", "list the agents"},
@@ -36,7 +36,7 @@ constexpr Entry entries[] = {
     {Verb::Templates, "!templates", "", "list what agents are made from"},
     {Verb::Say, "!say", "<name> <text>", "say something to an agent; its answer comes here"},
     {Verb::Snapshot, "!snapshot", "<name> [snapshot]", "save a running agent: memory, processes, files"},
-    {Verb::Fork, "!fork", "<name> <new>", "start a second agent that goes on from where a running one is"},
+    {Verb::Fork, "!fork", "<name> <new>", "start a second agent from a running one"},
     {Verb::Help, "!help", "[command]", "explain a command"},
     {Verb::Version, "!version", "", "which fireclaw this is"},
 };
@@ -153,7 +153,7 @@ std::size_t take_lines(Words& words) {
   std::size_t count = 0;
   const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), count);
   if (error != std::errc{} || end != word.data() + word.size() || count == 0 || count > most_log_lines) {
-    throw Wrong{fmt::format("{} is no number of lines from 1 to {}", quoted(word), most_log_lines)};
+    throw Wrong{fmt::format("{} is not a number of lines from 1 to {}", quoted(word), most_log_lines)};
   }
   return count;
 }
