@@ -149,7 +149,7 @@ SetupReport Host::setup(const SetupOptions& options) {
   const auto before = impl_->snapshots.names();
   report.snapshot = Snapshot::create(*this, config, {}, options.force).name();
   // And the one for machines with a network, which is what the program starts where there can be one.
-  config.network = Network::best_mode(*this, config.image).mode;
+  config.network = Network::best_mode(*this).mode;
   if (config.network != NetworkMode::None) {
     report.network_snapshot = Snapshot::create(*this, config, {}, options.force).name();
   }
@@ -165,7 +165,7 @@ SetupReport Host::setup(const SetupOptions& options) {
 
     // So that the first agent need not wait for it.
     const Step warm_step{options.progress, "snapshot for agents"};
-    const auto network = Network::best_mode(*this, report.agent_image).mode;
+    const auto network = Network::best_mode(*this).mode;
     if (network != NetworkMode::None && core::ensure_agent_snapshots(impl_, network, options.stop)) changed = true;
     warm_step.done();
   }

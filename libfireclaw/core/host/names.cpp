@@ -67,6 +67,20 @@ Egress egress_from_string(std::string_view text) {
   return parse(text, "egress policy", std::array{Egress::None, Egress::Allowlist, Egress::Internet});
 }
 
+std::string_view to_string(GatewayServices services) noexcept {
+  switch (services) {
+    case GatewayServices::None: return "none";
+    case GatewayServices::Names: return "names";
+    case GatewayServices::All: return "all";
+  }
+  return "unknown";
+}
+
+GatewayServices gateway_services_from_string(std::string_view text) {
+  return parse(text, "choice of services",
+               std::array{GatewayServices::None, GatewayServices::Names, GatewayServices::All});
+}
+
 std::string_view to_string(RestartPolicy policy) noexcept {
   switch (policy) {
     case RestartPolicy::Never: return "never";
