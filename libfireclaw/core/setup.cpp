@@ -41,7 +41,7 @@ class Step {
 };
 
 void check_stop(const std::stop_token& stop) {
-  if (stop.stop_requested()) throw Error{ErrorCode::Cancelled, "setup was interrupted; run it again to go on"};
+  if (stop.stop_requested()) throw Error{ErrorCode::Cancelled, "setup was interrupted; run it again to continue"};
 }
 
 bool same_kernel(const image::Entry& image, const KernelSource& wanted) {
@@ -63,7 +63,7 @@ image::Entry ensure_image(Host::Impl& host, const SetupOptions& options, std::st
       if (found && core::is_current(host, *found, recipe) && same_kernel(*found, options.kernel)) return *found;
     } catch (const Error& problem) {
       if (problem.code() != ErrorCode::Corrupt) throw;
-      host.logger.warning(fmt::format("{}; building the image anew", problem.what()));
+      host.logger.warning(fmt::format("{}; building the image again", problem.what()));
     }
   }
   changed = true;

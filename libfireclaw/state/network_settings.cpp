@@ -27,7 +27,7 @@ net::Ipv4Network read_subnet(const json::Value& value) {
   if (subnet.prefix() < 8 || subnet.prefix() > 30) value.fail("the prefix must be 8 to 30");
   for (const auto* reserved : {"0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3"}) {
     if (subnet.overlaps(net::Ipv4Network::parse(reserved))) {
-      value.fail(fmt::format("{} cannot be used: {} has a meaning of its own", subnet.to_string(), reserved));
+      value.fail(fmt::format("{} cannot be used: {} has its own meaning", subnet.to_string(), reserved));
     }
   }
   return subnet;

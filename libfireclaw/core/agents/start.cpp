@@ -201,8 +201,9 @@ core::ResolvedAgent AgentManager::Impl::plan(const std::string& name, const Agen
   if (network == NetworkMode::None) {
     throw Error{ErrorCode::InvalidArgument,
                 fmt::format("an agent needs a network to reach IRC and its LLM: {}",
-                            chosen ? "use nat or user" : best.reason + "; or name QEMU's, which reaches this host's own "
-                                                                       "network: --net user")};
+                            chosen ? "use nat or user"
+                                   : best.reason + "; or name QEMU's, which reaches this host's own "
+                                                   "network: --net user")};
   }
   record.network = std::string{to_string(network)};
   return resolve(std::move(record), std::move(from), network);
@@ -289,7 +290,7 @@ AgentInfo AgentManager::Impl::start_saved(const AgentConfig& config) {
   if (config.cpus || config.memory_mib || config.start == StartMode::Cold) {
     throw Error{
         ErrorCode::InvalidArgument,
-        fmt::format("an agent goes on from snapshot '{}' with the machine that it had: neither its CPUs nor its "
+        fmt::format("an agent continues from snapshot '{}' with the machine that it had: neither its CPUs nor its "
                     "memory can be chosen, and it cannot boot",
                     config.snapshot)};
   }

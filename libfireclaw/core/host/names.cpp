@@ -20,7 +20,7 @@ Enum parse(std::string_view text, std::string_view what, const std::array<Enum, 
     if (!known.empty()) known += ", ";
     known += to_string(candidate);
   }
-  throw Error{ErrorCode::InvalidArgument, fmt::format("'{}' is no {}; use one of: {}", text, what, known)};
+  throw Error{ErrorCode::InvalidArgument, fmt::format("unknown {1} '{0}'; use one of: {2}", text, what, known)};
 }
 
 }  // namespace
