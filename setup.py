@@ -18,6 +18,11 @@ from pathlib import Path
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
+try:
+    from setuptools.command.bdist_wheel import bdist_wheel
+except ImportError:  # before setuptools 70.1
+    from wheel.bdist_wheel import bdist_wheel
+
 SOURCE = Path(__file__).resolve().parent
 
 
@@ -81,4 +86,24 @@ class BuildByCMake(build_ext):
             raise SystemExit("building fireclaw takes CMake 3.25 or later; install it with: apt-get install cmake") from None
 
 
-setup(version=version(), ext_modules=[Extension("fireclaw._fireclaw", sources=[])], cmdclass={"build_ext": BuildByCMake})
+def needed_glibc(files: list[Path]) -> tuple[int, int]:
+    """The newest version of the GNU C library that these files name a symbol of."""
+    versions = {(int(major), int(minor)) for file in files
+                for major, minor in re.findall(rb"\0GLIBC_(\d+)\.(\d+)", file.read_bytes())}
+    return max(versions, default=(2, 5))
+
+
+class TaggedWheel(bdist_wheel):
+    """Says in its name which C library it needs at least, so that pip refuses it where that is older."""
+
+    def get_tag(self) -> tuple[str, str, str]:
+        python, abi, platform = super().get_tag()
+        built = Path(self.get_finalized_command("build").build_lib) / "fireclaw"
+        files = [*built.glob("_fireclaw.*.so"), *built.glob("lib/*.so.*")]
+        if platform.startswith("linux_") and files:
+            platform = "manylinux_{}_{}_{}".format(*needed_glibc(files), platform.removeprefix("linux_"))
+        return python, abi, platform
+
+
+setup(version=version(), ext_modules=[Extension("fireclaw._fireclaw", sources=[])],
+      cmdclass={"build_ext": BuildByCMake, "bdist_wheel": TaggedWheel})

@@ -9,22 +9,13 @@
 namespace fireclaw::guest {
 namespace {
 
+using testing::error_of;
 using testing::FakeGuest;
 using testing::GuestdProcess;
 using testing::sh;
 using testing::soon;
 
 Mount some_mount() { return {"/dev/vdb", "/workspace", "ext4", false, "nosuid"}; }
-
-template <typename Call>
-Error error_of(const Call& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error;
-  }
-  throw std::logic_error{"an error was expected"};
-}
 
 }  // namespace
 

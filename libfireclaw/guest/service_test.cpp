@@ -22,6 +22,7 @@ namespace fireclaw::guest {
 namespace {
 
 using namespace std::chrono_literals;
+using testing::error_of;
 using testing::FakeGuest;
 using testing::GuestdProcess;
 using testing::soon;
@@ -74,16 +75,6 @@ void await_end(std::uint32_t pid) {
   const auto id = sys::identify(static_cast<pid_t>(pid));
   if (!id) return;
   if (const auto ended = sys::open_pidfd(*id)) sys::require_fd(ended->get(), POLLIN, soon(), "the end of a process");
-}
-
-template <typename Call>
-Error error_of(const Call& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error;
-  }
-  throw std::logic_error{"an error was expected"};
 }
 
 }  // namespace

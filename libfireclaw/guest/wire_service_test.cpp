@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "guest/testing/round_trip.hpp"
 #include "guest/wire.hpp"
 
 namespace fireclaw::guest::wire {
@@ -22,22 +23,6 @@ ServiceStart some_start() {
   message.backoff_first_ms = 500;
   message.backoff_longest_ms = 4'000'000'000;
   return message;
-}
-
-/// The message is read back by decode() as it was, and only from exactly its own bytes.
-template <typename Message>
-Message round_trip(const Message& message) {
-  const std::string payload = encode(message);
-  Message result;
-  REQUIRE(decode(payload, result));
-  CHECK(encode(result) == payload);
-  Message other;
-  for (std::size_t length = 0; length < payload.size(); ++length) {
-    CAPTURE(length);
-    CHECK_FALSE(decode(std::string_view{payload}.substr(0, length), other));
-  }
-  CHECK_FALSE(decode(payload + '\0', other));
-  return result;
 }
 
 }  // namespace

@@ -5,6 +5,8 @@
 #include <random>
 #include <string>
 
+#include "guest/testing/round_trip.hpp"
+
 namespace fireclaw::guest::wire {
 namespace {
 
@@ -40,22 +42,6 @@ Exec some_exec() {
   message.rows = 65535;
   message.columns = 1;
   return message;
-}
-
-/// The message is read back by decode() as it was, and only from exactly its own bytes.
-template <typename Message>
-Message round_trip(const Message& message) {
-  const std::string payload = encode(message);
-  Message result;
-  REQUIRE(decode(payload, result));
-  CHECK(encode(result) == payload);
-  Message other;
-  for (std::size_t length = 0; length < payload.size(); ++length) {
-    CAPTURE(length);
-    CHECK_FALSE(decode(std::string_view{payload}.substr(0, length), other));
-  }
-  CHECK_FALSE(decode(payload + '\0', other));
-  return result;
 }
 
 TEST_CASE("every message comes back as it was sent") {

@@ -6,8 +6,10 @@
 #include <fstream>
 
 #include "fireclaw/error.hpp"
+#include "state/testing/error_text.hpp"
 
 using namespace fireclaw;
+using state::testing::error_text;
 
 namespace {
 
@@ -37,15 +39,6 @@ state::SnapshotRecord a_record(const std::string& name) {
   record.image = "busybox";
   record.created = std::chrono::system_clock::time_point{std::chrono::milliseconds{1'700'000'000'123}};
   return record;
-}
-
-std::string error_of(const auto& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return std::string{to_string(error.code())} + ": " + error.what();
-  }
-  return "no error";
 }
 
 }  // namespace
@@ -78,19 +71,19 @@ TEST_CASE_FIXTURE(Fixture, "a leftover draft is removed once its maker is gone")
 
 TEST_CASE_FIXTURE(Fixture, "a name is taken until it is replaced or removed") {
   store.publish(draft("one"), a_record("one"), false);
-  CHECK(error_of([&] { store.publish(draft("one"), a_record("one"), false); }).starts_with("already_exists"));
+  CHECK(error_text([&] { store.publish(draft("one"), a_record("one"), false); }).starts_with("already_exists"));
   const auto replaced = store.publish(draft("one", "another state"), a_record("one"), true);
   CHECK(store.find("one") == replaced);
   CHECK(replaced.state_bytes == 13);
   store.remove("one");
   CHECK_FALSE(store.find("one"));
-  CHECK(error_of([&] { store.remove("one"); }).starts_with("not_found"));
+  CHECK(error_text([&] { store.remove("one"); }).starts_with("not_found"));
   CHECK(std::filesystem::is_empty(directory));
 }
 
 TEST_CASE_FIXTURE(Fixture, "two makers of one name take turns") {
   const auto first = draft("one");
-  CHECK(error_of([&] {
+  CHECK(error_text([&] {
           static_cast<void>(store.begin("one", Deadline::after(std::chrono::milliseconds{100})));
         }).starts_with("timeout"));
   CHECK_NOTHROW(static_cast<void>(store.begin("two", Deadline::after(std::chrono::seconds{5}))));
@@ -99,9 +92,9 @@ TEST_CASE_FIXTURE(Fixture, "two makers of one name take turns") {
 TEST_CASE_FIXTURE(Fixture, "files that are not what was saved are found out") {
   const auto record = store.publish(draft("one"), a_record("one"), false);
   std::ofstream{directory / "one/state"} << "device STATE";
-  CHECK(error_of([&] { static_cast<void>(store.files(record)); }).find("is damaged") != std::string::npos);
+  CHECK(error_text([&] { static_cast<void>(store.files(record)); }).find("is damaged") != std::string::npos);
   std::ofstream{directory / "one/memory"} << "mem";
-  const auto text = error_of([&] { static_cast<void>(store.files(record)); });
+  const auto text = error_text([&] { static_cast<void>(store.files(record)); });
   CHECK(text.starts_with("corrupt"));
   CHECK(text.find("6 bytes are expected, 3 are there") != std::string::npos);
 }
@@ -123,7 +116,7 @@ TEST_CASE_FIXTURE(Fixture, "an agent's snapshot has its settings and its disks, 
   CHECK(sys::read_file(store.disks(published).scratch) == "scratch");
   CHECK(store.bytes_on_disk("one") >= 8192 + sys::allocated_bytes(directory / "one/memory"));
   std::filesystem::resize_file(directory / "one/workspace", 4096);
-  CHECK(error_of([&] { static_cast<void>(store.disks(published)); }).starts_with("corrupt"));
+  CHECK(error_text([&] { static_cast<void>(store.disks(published)); }).starts_with("corrupt"));
   store.remove("one");
   CHECK(std::filesystem::is_empty(directory));
 }
@@ -134,15 +127,15 @@ TEST_CASE_FIXTURE(Fixture, "a torn, foreign or misplaced manifest is reported wi
   const auto whole = sys::read_file(file);
   for (const auto& content : {whole.substr(0, whole.size() / 2), std::string{R"({"schema": 2})"}, std::string{"{}"}}) {
     std::ofstream{file} << content;
-    const auto text = error_of([&] { static_cast<void>(store.find("one")); });
+    const auto text = error_text([&] { static_cast<void>(store.find("one")); });
     CHECK(text.starts_with("corrupt"));
     CHECK(text.find(file.native()) != std::string::npos);
   }
   std::filesystem::remove(file);
-  CHECK(error_of([&] { static_cast<void>(store.find("one")); }).starts_with("corrupt"));
+  CHECK(error_text([&] { static_cast<void>(store.find("one")); }).starts_with("corrupt"));
   std::ofstream{file} << whole;
   std::filesystem::rename(directory / "one", directory / "two");
-  CHECK(error_of([&] { static_cast<void>(store.find("two")); }).starts_with("corrupt"));
+  CHECK(error_text([&] { static_cast<void>(store.find("two")); }).starts_with("corrupt"));
 }
 
 TEST_CASE("the automatic name tells every part of the key apart") {

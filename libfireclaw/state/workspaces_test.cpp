@@ -6,8 +6,10 @@
 #include <fstream>
 
 #include "fireclaw/error.hpp"
+#include "state/testing/error_text.hpp"
 
 using namespace fireclaw;
+using state::testing::error_text;
 
 namespace {
 
@@ -28,15 +30,6 @@ struct Fixture {
   }
 };
 
-std::string error_of(const auto& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return std::string{to_string(error.code())} + ": " + error.what();
-  }
-  return "no error";
-}
-
 }  // namespace
 
 TEST_CASE_FIXTURE(Fixture, "a workspace that was made is found with its disk, until it is removed") {
@@ -47,7 +40,7 @@ TEST_CASE_FIXTURE(Fixture, "a workspace that was made is found with its disk, un
   CHECK(store.find("one") == a_record("one"));
   CHECK(store.names() == std::vector<std::string>{"one", "two"});
   CHECK(sys::read_file(store.disk("one")) == "the disk");
-  CHECK(error_of([&] { make("one"); }).starts_with("already_exists"));
+  CHECK(error_text([&] { make("one"); }).starts_with("already_exists"));
   store.remove("one");
   CHECK_FALSE(store.find("one"));
   CHECK(store.names() == std::vector<std::string>{"two"});
@@ -81,13 +74,13 @@ TEST_CASE_FIXTURE(Fixture, "a torn, foreign, misplaced or missing record is repo
        {whole.substr(0, whole.size() / 2), std::string{}, std::string{R"({"schema": 2})"}, std::string{"{}"},
         std::string{R"({"schema": 1, "name": "one", "created_ms": 1, "uid": 4294967296, "gid": 1})"}}) {
     std::ofstream{file} << content;
-    const auto text = error_of([&] { static_cast<void>(store.find("one")); });
+    const auto text = error_text([&] { static_cast<void>(store.find("one")); });
     CHECK(text.starts_with("corrupt"));
     CHECK(text.find(file.native()) != std::string::npos);
   }
   std::filesystem::remove(file);
-  CHECK(error_of([&] { static_cast<void>(store.find("one")); }).starts_with("corrupt"));
+  CHECK(error_text([&] { static_cast<void>(store.find("one")); }).starts_with("corrupt"));
   std::ofstream{file} << whole;
   std::filesystem::rename(store.directory("one"), store.directory("two"));
-  CHECK(error_of([&] { static_cast<void>(store.find("two")); }).starts_with("corrupt"));
+  CHECK(error_text([&] { static_cast<void>(store.find("two")); }).starts_with("corrupt"));
 }

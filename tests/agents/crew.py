@@ -106,6 +106,19 @@ def command_line(pid: int) -> str:
         return f"{pid}: ended meanwhile"
 
 
+def engine(home: str = HOME) -> str:
+    """What machines run on here: the best engine that setup has seen to work, or the one that was asked for."""
+    engines = json.loads(Path(home, "config.json").read_text())["engines"]
+    working = {entry["engine"] for entry in engines if entry["works"]}
+    wanted = os.environ.get("FIRECLAW_TEST_ENGINE", "auto")
+    return next(name for name in ("firecracker", "qemu-kvm", "qemu-tcg") if name in working and wanted in ("auto", name, name.split("-")[0]))
+
+
+def has_user_network() -> bool:
+    """Whether the engine has a network of its own, which needs no bridge."""
+    return engine() != "firecracker"
+
+
 def interfaces() -> List[str]:
     return sorted(name for name in os.listdir("/sys/class/net")) if os.path.isdir("/sys/class/net") else []
 

@@ -24,7 +24,7 @@ class Agents(Crew):
         alice = self.human()
         info = agents.start(fireclaw.AgentConfig("quick", "ann", fireclaw.AgentSettings(persona="You are Ann.")))
         self.assertEqual((info.name, info.state, info.online), ("ann", fireclaw.AgentState.RUNNING, True))
-        self.assertIn("resume", [phase.name for phase in info.phases])
+        self.assertIn("guest", [phase.name for phase in info.phases])
         with self.assertRaises(fireclaw.AlreadyExistsError):
             agents.start(fireclaw.AgentConfig("quick", "ann"))
         self.assertEqual([(one.name, one.vm) for one in agents.list()], [("ann", info.vm)])

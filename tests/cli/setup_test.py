@@ -56,7 +56,8 @@ class Setup(unittest.TestCase):
             shutil.copytree(downloads, self.home / "images" / ".cache")
 
     def words(self, *words: str, engine: str = ENGINE) -> list[str]:
-        return [FIRECLAW, "--home", str(self.home), "--engine", engine, *words]
+        firecracker = os.environ.get("FIRECLAW_TEST_FIRECRACKER")
+        return [FIRECLAW, "--home", str(self.home), "--engine", engine, *(["--firecracker", firecracker] if firecracker else []), *words]
 
     def fireclaw(self, *words: str, engine: str = ENGINE) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(self.words(*words, engine=engine), capture_output=True, text=True,

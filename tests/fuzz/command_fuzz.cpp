@@ -1,24 +1,18 @@
 // Whatever people type: one helpful line, or a command that reads back as it is written.
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
-#include <iostream>
 #include <string>
 #include <string_view>
 #include <variant>
 
+#include "fuzz/require.hpp"
 #include "overseer/crew/commands.hpp"
 #include "overseer/irc/text.hpp"
 
 namespace {
 
+using fireclaw::fuzz::require;
 using namespace fireclaw::overseer;
-
-void require(bool holds, std::string_view what) {
-  if (holds) return;
-  std::cerr << "violated: " << what << "\n";
-  std::abort();
-}
 
 void check(std::string_view line) {
   const auto parsed = parse_command(line);

@@ -2,25 +2,19 @@
 // more than one message a line, nor longer than the server takes.
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
-#include <iostream>
 #include <string>
 #include <string_view>
 
 #include "fireclaw/error.hpp"
+#include "fuzz/require.hpp"
 #include "overseer/irc/message.hpp"
 #include "overseer/irc/session.hpp"
 #include "overseer/irc/text.hpp"
 
 namespace {
 
+using fireclaw::fuzz::require;
 using namespace fireclaw::overseer;
-
-void require(bool holds, std::string_view what) {
-  if (holds) return;
-  std::cerr << "violated: " << what << "\n";
-  std::abort();
-}
 
 void check_line(std::string_view line) {
   const auto message = parse_irc(line);

@@ -1,27 +1,21 @@
 // Whatever parses can be written and parses again to the same; whatever is written parses.
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
-#include <iostream>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "fireclaw/error.hpp"
+#include "fuzz/require.hpp"
 #include "json/json.hpp"
 #include "json/utf8.hpp"
 
 namespace {
 
 using fireclaw::Error;
+using fireclaw::fuzz::require;
 using fireclaw::json::Value;
 using fireclaw::json::Writer;
-
-void require(bool holds, std::string_view what) {
-  if (holds) return;
-  std::cerr << "violated: " << what << "\n";
-  std::abort();
-}
 
 // An integer is read as such; what does not fit is a double.
 template <typename Read>

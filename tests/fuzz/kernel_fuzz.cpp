@@ -2,13 +2,12 @@
 // names it.
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <functional>
-#include <iostream>
 #include <string>
 #include <string_view>
 
 #include "fireclaw/error.hpp"
+#include "fuzz/require.hpp"
 #include "image/archives/cpio.hpp"
 #include "image/kernel/initramfs.hpp"
 #include "image/kernel/kernel.hpp"
@@ -18,12 +17,7 @@ namespace {
 
 using fireclaw::Error;
 using fireclaw::ErrorCode;
-
-void require(bool holds, std::string_view what) {
-  if (holds) return;
-  std::cerr << "violated: " << what << "\n";
-  std::abort();
-}
+using fireclaw::fuzz::require;
 
 void look(std::initializer_list<ErrorCode> refusals, const std::function<void()>& action) {
   try {

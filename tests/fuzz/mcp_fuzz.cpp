@@ -2,13 +2,12 @@
 // is silent, and goes on.
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
-#include <iostream>
 #include <mutex>
 #include <string>
 #include <string_view>
 
 #include "fireclaw/error.hpp"
+#include "fuzz/require.hpp"
 #include "mcp/line_reader.hpp"
 #include "mcp/message.hpp"
 #include "mcp/schema.hpp"
@@ -16,13 +15,8 @@
 
 namespace {
 
+using fireclaw::fuzz::require;
 using namespace fireclaw::mcp;
-
-void require(bool holds, std::string_view what) {
-  if (holds) return;
-  std::cerr << "violated: " << what << "\n";
-  std::abort();
-}
 
 bool is_message(const Json& message) {
   if (!message.is_object() || message.value("jsonrpc", "") != "2.0") return false;

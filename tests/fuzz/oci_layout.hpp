@@ -1,9 +1,7 @@
 // An OCI layout that fuzzers put their input into, on disk since that is where layouts are read from.
 #pragma once
 
-#include <cstdlib>
 #include <filesystem>
-#include <iostream>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -11,17 +9,12 @@
 #include <fmt/format.h>
 
 #include "fireclaw/error.hpp"
+#include "fuzz/require.hpp"
 #include "image/roots/oci.hpp"
 #include "sys/digest.hpp"
 #include "sys/file.hpp"
 
 namespace fireclaw::fuzz {
-
-inline void require(bool holds, std::string_view what) {
-  if (holds) return;
-  std::cerr << "violated: " << what << "\n";
-  std::abort();
-}
 
 class OciLayout {
  public:
@@ -31,13 +24,13 @@ class OciLayout {
   [[nodiscard]] std::string blob(std::string_view content, std::string_view type) const {
     const auto hex = sys::sha256_hex(content);
     sys::replace_file(blobs_ / hex, content);
-    return fmt::format(R"({{"mediaType": "application/vnd.oci.image.{}", "digest": "sha256:{}", "size": {}}})", type, hex,
-                       content.size());
+    return fmt::format(R"({{"mediaType": "application/vnd.oci.image.{}", "digest": "sha256:{}", "size": {}}})", type,
+                       hex, content.size());
   }
   [[nodiscard]] std::string manifest(std::string_view config, std::string_view layers) const {
-    return blob(fmt::format(R"({{"schemaVersion": 2, "config": {}, "layers": [{}]}})", blob(config, "config.v1+json"),
-                            layers),
-                "manifest.v1+json");
+    return blob(
+        fmt::format(R"({{"schemaVersion": 2, "config": {}, "layers": [{}]}})", blob(config, "config.v1+json"), layers),
+        "manifest.v1+json");
   }
   void index(std::string_view content) const { sys::replace_file(folder_.path() / "index.json", content); }
 

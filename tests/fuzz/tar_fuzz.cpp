@@ -2,27 +2,21 @@
 // be written as a tar, which unpacks to the same tree.
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
-#include <iostream>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "fireclaw/error.hpp"
+#include "fuzz/require.hpp"
 #include "image/archives/file_tree.hpp"
 #include "image/archives/tar.hpp"
 #include "image/roots/oci.hpp"
 
 namespace {
 
+using fireclaw::fuzz::require;
 using namespace fireclaw::image;
-
-void require(bool holds, std::string_view what) {
-  if (holds) return;
-  std::cerr << "violated: " << what << "\n";
-  std::abort();
-}
 
 std::shared_ptr<const fireclaw::sys::Fd> in_memory(std::string_view bytes) {
   auto file = std::make_shared<fireclaw::sys::Fd>(fireclaw::sys::make_memfd("fuzz", 0));

@@ -109,6 +109,20 @@ class Wheel(unittest.TestCase):
         self.assertEqual(said, f"fireclaw {self.version} >=3.9 None")
         self.assertNotIn("-any.whl", self.wheel.name)
 
+    def test_its_name_tells_what_c_library_it_needs_and_older_systems_refuse_it(self) -> None:
+        archive = zipfile.ZipFile(self.wheel)
+        needed = set()
+        for name in archive.namelist():
+            if re.search(r"/_fireclaw\..*\.so$|/libfireclaw\.so", name):
+                versions = output("readelf", "--version-info", "--wide", archive.extract(name, self.scratch / "binaries"))
+                needed |= {tuple(map(int, version)) for version in re.findall(r"Name: GLIBC_(\d+)\.(\d+)", versions)}
+        major, minor = max(needed)
+        self.assertIn(f"-manylinux_{major}_{minor}_{os.uname().machine}.whl", self.wheel.name)
+        older = run(self.python, "-m", "pip", "install", "--no-index", "--no-deps", "--only-binary=:all:", "--target", self.scratch / "old",
+                    "--platform", f"manylinux_{major}_{minor - 1}_{os.uname().machine}", self.wheel)
+        self.assertNotEqual(older.returncode, 0)
+        self.assertIn("is not a supported wheel on this platform", older.stdout + older.stderr)
+
     def test_it_is_imported_with_its_own_library(self) -> None:
         version, package, libraries = self.ask(
             "import fireclaw; print(fireclaw.version()); print(fireclaw.__file__);"

@@ -13,6 +13,7 @@
 #include "support.hpp"
 
 using namespace fireclaw;
+using test::Removal;
 using test::shell;
 
 namespace {
@@ -20,17 +21,6 @@ namespace {
 double host_time() {
   return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
-
-/// Removes a snapshot at the end, whatever the test did.
-struct Removal {
-  std::string name;
-  ~Removal() {
-    try {
-      Snapshot::remove(test::open_host(), name);
-    } catch (const Error&) {
-    }
-  }
-};
 
 }  // namespace
 

@@ -10,6 +10,7 @@
 
 using namespace fireclaw;
 using namespace std::chrono_literals;
+using test::Removal;
 using test::shell;
 
 namespace {
@@ -49,16 +50,6 @@ std::string await_line(VM& vm, const std::string& file, const std::string& line)
   REQUIRE_FALSE(result.timed_out);
   return result.out;
 }
-
-struct Removal {
-  std::string name;
-  ~Removal() {
-    try {
-      Snapshot::remove(test::open_host(), name);
-    } catch (const Error&) {
-    }
-  }
-};
 
 }  // namespace
 

@@ -71,6 +71,14 @@ TempFolder::~TempFolder() {
   std::filesystem::remove_all(path_, ignored);
 }
 
+Removal::~Removal() {
+  try {
+    Snapshot::remove(open_host(), name);
+  } catch (const Error&) {
+    // It was never made, or is gone.
+  }
+}
+
 bool process_runs(std::int64_t pid) {
   std::ifstream status{"/proc/" + std::to_string(pid) + "/stat"};
   std::string line;

@@ -58,6 +58,12 @@ class TempFolder {
   std::filesystem::path path_;
 };
 
+/// Removes a snapshot at the end, whatever the test did.
+struct Removal {
+  std::string name;
+  ~Removal();
+};
+
 /// Whether a process with this number exists and is no zombie.
 bool process_runs(std::int64_t pid);
 /// Waits (at most `limit`) for the process to end.

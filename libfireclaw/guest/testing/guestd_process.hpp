@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <deque>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -63,6 +64,17 @@ class GuestdProcess {
 };
 
 inline ExecOptions sh(std::string line) { return ExecOptions::shell(std::move(line)); }
+
+/// The Error that `call` throws.
+template <typename Call>
+Error error_of(const Call& call) {
+  try {
+    call();
+  } catch (const Error& error) {
+    return error;
+  }
+  throw std::logic_error{"an error was expected"};
+}
 
 inline Identity some_identity() {
   Identity identity;

@@ -74,6 +74,17 @@ Tree sample() {
   return tree;
 }
 
+std::string with_checksum(std::string header) {
+  header.replace(148, 8, 8, ' ');
+  unsigned sum = 0;
+  for (const char c : header) sum += static_cast<unsigned char>(c);
+  std::array<char, 9> digits{};
+  std::snprintf(digits.data(), digits.size(), "%06o", sum);
+  header.replace(148, 6, std::string_view{digits.data(), 6});
+  header[154] = '\0';
+  return header;
+}
+
 /// A member's header, with its size as GNU writes large ones.
 std::string header_of(std::string_view path, char flag, std::uint64_t size) {
   std::string header(512, '\0');
@@ -82,17 +93,10 @@ std::string header_of(std::string_view path, char flag, std::uint64_t size) {
   set(100, "0000644");
   header[124] = '\x80';
   for (std::size_t i = 0; i < 8; ++i) header[135 - i] = static_cast<char>(size >> (8 * i));
-  set(148, "        ");
   header[156] = flag;
   set(257, "ustar");
   set(263, "00");
-  unsigned sum = 0;
-  for (const char c : header) sum += static_cast<unsigned char>(c);
-  std::array<char, 9> digits{};
-  std::snprintf(digits.data(), digits.size(), "%06o", sum);
-  set(148, {digits.data(), 6});
-  header[154] = '\0';
-  return header;
+  return with_checksum(std::move(header));
 }
 
 void check_same(const Tree& a, const Tree& b) {
@@ -128,19 +132,12 @@ TEST_CASE("a tar header is, byte for byte, what the format says") {
   set(116, "0000000");
   set(124, "00000000002");
   set(136, "00000000000");
-  set(148, "        ");
   set(156, "0");
   set(257, "ustar");
   set(263, "00");
   set(329, "0000000");
   set(337, "0000000");
-  unsigned sum = 0;
-  for (const char c : header) sum += static_cast<unsigned char>(c);
-  std::array<char, 9> digits{};
-  std::snprintf(digits.data(), digits.size(), "%06o", sum);
-  set(148, {digits.data(), 6});
-  header[154] = '\0';
-  CHECK(tar.substr(0, 512) == header);
+  CHECK(tar.substr(0, 512) == with_checksum(header));
   CHECK(tar.substr(512, 512) == "hi" + std::string(510, '\0'));
   CHECK(tar.substr(1024) == std::string(1024, '\0'));
 }

@@ -15,6 +15,7 @@
 #include "image/tools.hpp"
 #include "sys/fd.hpp"
 #include "sys/file.hpp"
+#include "sys/testing/outcome.hpp"
 
 namespace fireclaw::image::testing {
 
@@ -51,17 +52,8 @@ std::string filter(std::vector<std::string> argv, std::string_view input, const 
 std::shared_ptr<const sys::Fd> memory_file(std::string_view content);
 /// Writes a file with its parents.
 void put(const std::filesystem::path& path, std::string_view content);
-inline sys::TempDir temp_dir() { return sys::TempDir{std::filesystem::temp_directory_path(), "fireclaw-test-"}; }
-/// The code and text of the Error that `action` throws; the test fails if it throws none.
-inline std::pair<ErrorCode, std::string> error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return {error.code(), error.what()};
-  }
-  FAIL("no error was thrown");
-  return {ErrorCode::Internal, ""};
-}
+using sys::testing::error_of;
+using sys::testing::temp_dir;
 /// Ends the test program as skipped, saying why.
 [[noreturn]] void skip(std::string_view why);
 

@@ -5,33 +5,20 @@
 
 #include <array>
 #include <chrono>
-#include <filesystem>
-#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "fireclaw/error.hpp"
 #include "sys/fd.hpp"
 #include "sys/file.hpp"
 #include "sys/poll.hpp"
 #include "sys/process.hpp"
+#include "sys/testing/outcome.hpp"
 
 namespace fireclaw::sys::testing {
 
 /// Long enough for anything that works, on a machine that is busy with other things.
 inline Deadline patience() { return Deadline::after(std::chrono::seconds{30}); }
-
-/// The code and text of the Error that `action` throws; the test fails if it throws none.
-inline std::pair<ErrorCode, std::string> error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return {error.code(), error.what()};
-  }
-  FAIL("no error was thrown");
-  return {ErrorCode::Internal, ""};
-}
 
 inline std::string read_line(int fd) {
   std::string line;
@@ -82,7 +69,5 @@ struct Helper {
     return child.wait(patience()).value();
   }
 };
-
-inline TempDir temp_dir() { return TempDir{std::filesystem::temp_directory_path(), "fireclaw-test-"}; }
 
 }  // namespace fireclaw::sys::testing
