@@ -13,6 +13,7 @@
 #include "introduce.hpp"
 #include "loop.hpp"
 #include "processes/spawn.hpp"
+#include "processes/users.hpp"
 #include "server.hpp"
 #include "text.hpp"
 
@@ -46,6 +47,10 @@ wire::Done InitMachine::configure(const wire::Configure& request) { return apply
 wire::Done InitMachine::set_clock(std::int64_t time_ns) { return guestd::set_clock(time_ns); }
 
 guest::Base InitMachine::files() { return {AT_FDCWD, false}; }
+
+std::optional<guest::Failure> InitMachine::find_owner(std::string_view user, guest::TreeWriter::Owner& owner) {
+  return look_up_owner(user, owner);
+}
 
 wire::Done InitMachine::mount(const wire::Mount& request) {
   wire::Done answer = disks_.mount(request);

@@ -23,6 +23,7 @@ class InitMachine final : public Machine {
   wire::Done configure(const wire::Configure& request) override;
   wire::Done set_clock(std::int64_t time_ns) override;
   guest::Base files() override;
+  std::optional<guest::Failure> find_owner(std::string_view user, guest::TreeWriter::Owner& owner) override;
   wire::Done mount(const wire::Mount& request) override;
   wire::Done unmount(const wire::Unmount& request) override;
   wire::Done prepare_snapshot() override;

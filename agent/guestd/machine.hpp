@@ -4,8 +4,10 @@
 
 #include <cstdint>
 #include <optional>
+#include <string_view>
 
 #include "guest/tree.hpp"
+#include "guest/tree_writer.hpp"
 #include "guest/wire.hpp"
 
 namespace fireclaw::guestd {
@@ -39,6 +41,8 @@ class Machine {
   virtual wire::Done set_clock(std::int64_t time_ns) = 0;
   /// Where file copies look up names.
   virtual guest::Base files() = 0;
+  /// Whom `user` (as wire::Exec has it) names; a Failure if nobody.
+  virtual std::optional<guest::Failure> find_owner(std::string_view user, guest::TreeWriter::Owner& owner) = 0;
   virtual wire::Done mount(const wire::Mount& request) = 0;
   virtual wire::Done unmount(const wire::Unmount& request) = 0;
   virtual wire::Done prepare_snapshot() = 0;

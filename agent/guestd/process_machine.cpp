@@ -8,6 +8,7 @@
 #include "identity.hpp"
 #include "introduce.hpp"
 #include "processes/spawn.hpp"
+#include "processes/users.hpp"
 
 namespace fireclaw::guestd {
 
@@ -28,6 +29,10 @@ void ProcessMachine::signal_process(pid_t pid, int number) { kill(pid, number); 
 wire::Done ProcessMachine::configure(const wire::Configure& request) { return check_identity(request); }
 
 guest::Base ProcessMachine::files() { return {AT_FDCWD, false}; }
+
+std::optional<guest::Failure> ProcessMachine::find_owner(std::string_view user, guest::TreeWriter::Owner& owner) {
+  return look_up_owner(user, owner);
+}
 
 wire::Done ProcessMachine::mount(const wire::Mount& request) { return check_mount(request); }
 

@@ -20,6 +20,7 @@ class ProcessMachine final : public Machine {
   wire::Done configure(const wire::Configure& request) override;
   wire::Done set_clock(std::int64_t) override { return {}; }
   guest::Base files() override;
+  std::optional<guest::Failure> find_owner(std::string_view user, guest::TreeWriter::Owner& owner) override;
   wire::Done mount(const wire::Mount& request) override;
   wire::Done unmount(const wire::Unmount& request) override;
   wire::Done prepare_snapshot() override { return {}; }

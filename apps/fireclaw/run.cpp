@@ -5,7 +5,9 @@
 #include <fmt/format.h>
 
 #include "command.hpp"
+#include "common/failure.hpp"
 #include "common/quantities.hpp"
+#include "copies.hpp"
 #include "guest_command.hpp"
 #include "json_of.hpp"
 #include "machine_options.hpp"
@@ -15,27 +17,13 @@
 namespace fireclaw::cli {
 namespace {
 
-struct CopySpec {
-  std::string source;
-  std::string target;
-};
-
 struct RunOptions {
   VMConfig machine;
   NetworkOptions network;
   GuestCommand guest;
-  std::vector<std::string> copy_in;
-  std::vector<std::string> copy_out;
+  RunCopies copies;
   bool no_snapshot = false;
 };
-
-CopySpec parse_copy(const std::string& text, std::string_view option) {
-  const auto colon = text.rfind(':');
-  if (colon == std::string::npos || colon == 0 || colon + 1 == text.size()) {
-    throw Error{ErrorCode::InvalidArgument, fmt::format("{} '{}': use SRC:DST", option, text)};
-  }
-  return {text.substr(0, colon), text.substr(colon + 1)};
-}
 
 void print_phases(const VMInfo& info, std::chrono::nanoseconds opened, const ExecResult& result,
                   std::chrono::nanoseconds total) {
@@ -47,11 +35,13 @@ void print_phases(const VMInfo& info, std::chrono::nanoseconds opened, const Exe
   std::fputs(text.c_str(), stderr);
 }
 
-void print_result(const VMInfo& info, const ExecResult& result, int status, std::chrono::nanoseconds total) {
+void print_result(const VMInfo& info, const ExecResult& result, const RunCopies& copies, int status,
+                  std::chrono::nanoseconds total) {
   auto timings = cli::timings(info.phases);
   timings["command"] = to_ms(result.duration);
   timings["total"] = to_ms(total);
   auto out = to_json(result, status);
+  if (!copies.report().empty()) out["copies"] = copies.report();
   out["vm"] = to_json(info);
   out["timings_ms"] = timings;
   print_json(out);
@@ -70,10 +60,7 @@ int run(RunOptions options, const Context& context) {
   const auto exec = make_exec(options.guest, context);
   options.machine.stop = context.stop;
   if (options.no_snapshot) options.machine.start = StartMode::Cold;
-  std::vector<CopySpec> copies_in;
-  std::vector<CopySpec> copies_out;
-  for (const auto& text : options.copy_in) copies_in.push_back(parse_copy(text, "--copy-in"));
-  for (const auto& text : options.copy_out) copies_out.push_back(parse_copy(text, "--copy-out"));
+  options.copies.prepare(exec.user, exec.timeout, context.stop);
 
   const auto host = context.open_host();
   if (exec.argv.empty()) require_own_command(host, options.machine);
@@ -82,15 +69,21 @@ int run(RunOptions options, const Context& context) {
   auto vm = VM::create(host, options.machine);
   options.network.tell_what_is_missing();
   vm.start();
-  for (const auto& copy : copies_in) vm.copy_in(copy.source, copy.target, context.stop);
+  try {
+    options.copies.copy_in(vm);
+  } catch (const Error& problem) {
+    if (problem.code() != ErrorCode::Timeout) throw;
+    print_failure("fireclaw", to_string(problem.code()), problem.what(), context.json);
+    return exit_timeout;
+  }
   const auto result = wait_for(vm.spawn(exec), options.guest);
-  for (const auto& copy : copies_out) vm.copy_out(copy.source, copy.target, context.stop);
+  options.copies.copy_out(vm);
   const auto info = vm.info();
   vm.kill();
 
   const auto total = std::chrono::steady_clock::now() - began;
-  const int status = status_of(result, context);
-  if (context.json) print_result(info, result, status, total);
+  const int status = options.copies.status_after(status_of(result, context));
+  if (context.json) print_result(info, result, options.copies, status, total);
   if (context.verbose) print_phases(info, opened, result, total);
   if (result.timed_out && !context.json) {
     std::fputs(fmt::format("fireclaw: the command was ended after {}; give it longer with --timeout\n",
@@ -113,9 +106,14 @@ void add_run(CLI::App& app, Context& context, Action& action) {
       "With --json one object comes at the end: status, stdout, stderr, the machine, timings. Output that is not "
       "UTF-8\n"
       "stands there byte for byte as stdout_base64 and stderr_base64 as well.\n\n"
+      "Copies work as cp -a does: a folder that is there receives what is copied, or with SRC/. what is in it. Holes\n"
+      "stay holes. What is copied out obeys the umask, follows no link where it goes, and replaces a file only once "
+      "it\n"
+      "is complete. The time of --timeout holds for the copies before the command, and again for those after it (five\n"
+      "seconds at least). A copy out that fails is said; the command's own failure stays the exit status.\n\n"
       "Exit status:\n"
-      "  124  The command was ended after --timeout.\n"
-      "  125  fireclaw itself failed.\n"
+      "  124  The command was ended after --timeout, or a copy was.\n"
+      "  125  fireclaw itself failed, or a copy did.\n"
       "  126  The command could not be run; 127: was not found.\n"
       "  other  The command's own.\n"
       "\n"
@@ -140,12 +138,7 @@ void add_run(CLI::App& app, Context& context, Action& action) {
   add_machine_options(*command, options->machine);
   options->network.add_all_to(*command);
   add_guest_command_options(*command, options->guest);
-  command->add_option("--copy-in", options->copy_in, "Copy a file or folder into the guest before")
-      ->type_name("SRC:DST")
-      ->allow_extra_args(false);
-  command->add_option("--copy-out", options->copy_out, "Copy a file or folder from the guest after")
-      ->type_name("SRC:DST")
-      ->allow_extra_args(false);
+  options->copies.add_to(*command);
   add_json(*command, context);
   command->callback([options, timeout, &context, &action] {
     // Nobody's session at a terminal is to end after a minute.

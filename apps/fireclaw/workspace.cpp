@@ -12,6 +12,7 @@
 
 #include "command.hpp"
 #include "common/quantities.hpp"
+#include "copies.hpp"
 #include "json_of.hpp"
 #include "output.hpp"
 
@@ -179,7 +180,8 @@ int remove(const Options& options, const Context& context) {
   return 0;
 }
 
-int print_copied(const CopyResult& copied, const Context& context) {
+int print_copied(const std::string& source, const CopyResult& copied, const Context& context) {
+  tell_left_out(source, copied);
   if (context.json) {
     print_json(to_json(copied));
     return 0;
@@ -191,12 +193,13 @@ int print_copied(const CopyResult& copied, const Context& context) {
 
 int push(const Options& options, const Context& context) {
   auto workspace = Workspace::open(context.open_host(), options.name);
-  return print_copied(workspace.push(options.from, options.to, context.stop), context);
+  return print_copied(options.from, workspace.push(options.from, options.to, context.stop), context);
 }
 
 int pull(const Options& options, const Context& context) {
   auto workspace = Workspace::open(context.open_host(), options.name);
-  return print_copied(workspace.pull(options.from, options.to.empty() ? "." : options.to, context.stop), context);
+  return print_copied(options.from, workspace.pull(options.from, options.to.empty() ? "." : options.to, context.stop),
+                      context);
 }
 
 }  // namespace

@@ -62,17 +62,17 @@ PYBIND11_MODULE(_fireclaw, module) {
   module.def(
       "_defaults",
       [] {
-        return made_by_default<WindowSize, ExecOptions, ExecResult, HostOptions, DistributionKernel, KernelFile,
-                               KernelUrl, KernelOfImage, BusyboxRoot, DebianRoot, DebianAgentRoot, DirectoryRoot,
-                               TarRoot, OciRoot, SetupOptions, ImageConfig, NatOptions, VMConfig, ServiceOptions,
-                               WorkspaceConfig, PoolConfig, AgentSettings, AgentConfig, ForkConfig>();
+        return made_by_default<WindowSize, CopyOptions, ExecOptions, ExecResult, HostOptions, DistributionKernel,
+                               KernelFile, KernelUrl, KernelOfImage, BusyboxRoot, DebianRoot, DebianAgentRoot,
+                               DirectoryRoot, TarRoot, OciRoot, SetupOptions, ImageConfig, NatOptions, VMConfig,
+                               ServiceOptions, WorkspaceConfig, PoolConfig, AgentSettings, AgentConfig, ForkConfig>();
       },
       "_defaults()\n--\n\n"
       "What C++ makes of each struct when nothing is said; the tests compare it with the dataclasses.");
   module.def(
       "_enumerators",
       [] {
-        return enumerators<ErrorCode, LogLevel, Engine, StartMode, VMState, CheckStatus, NetworkMode, Egress, GatewayServices,
+        return enumerators<CopyLinks, ErrorCode, LogLevel, Engine, StartMode, VMState, CheckStatus, NetworkMode, Egress, GatewayServices,
                            RestartPolicy, ServiceState, AgentState>();
       },
       "_enumerators()\n--\n\n"

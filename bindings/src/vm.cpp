@@ -3,7 +3,11 @@
 namespace fireclaw::python {
 namespace {
 
-std::stop_token token_of(const StopSource* stop) { return stop != nullptr ? stop->token() : std::stop_token{}; }
+CopyOptions copy_options(const StopSource* stop, const py::kwargs& keywords) {
+  auto options = type_named("CopyOptions")(**keywords).cast<CopyOptions>();
+  if (stop != nullptr) options.stop = stop->token();
+  return options;
+}
 
 /// Ends the machine, unless it is detached, and lets go of it.
 void close(VMHandle& self) {
@@ -205,28 +209,44 @@ void bind_commands(py::class_<VMHandle>& type) {
       .def(
           "copy_in",
           [](VMHandle& self, const std::filesystem::path& source, const std::filesystem::path& target,
-             const StopSource* stop) {
+             const StopSource* stop, const py::kwargs& keywords) {
             const auto vm = self.get();
-            return blocking(token_of(stop),
-                            [&](const std::stop_token& token) { return vm->copy_in(source, target.string(), token); });
+            auto options = copy_options(stop, keywords);
+            return blocking(options.stop, [&](std::stop_token token) {
+              options.stop = std::move(token);
+              return vm->copy_in(source, target.string(), options);
+            });
           },
           py::arg("source"), py::arg("target"), py::arg("stop") = nullptr,
-          "copy_in($self, source, target, stop=None)\n--\n\n"
+          "copy_in($self, source, target, stop=None, **options)\n--\n\n"
           "Copies a host file or folder into the guest, as cp -a does; says how many files and bytes that were.\n\n"
-          "NotFoundError if there is no such file, or no such folder to put it in; CancelledError.")
+          "Options, which are fields of CopyOptions:\n\n"
+          "  owner    whom the files belong to: name or \"uid[:gid]\"; \"\": the image's user, else root\n"
+          "  timeout  seconds; None: no limit\n\n"
+          "NotFoundError if there is no such file, or no such folder to put it in; CancelledError; TimeoutError.")
       .def(
           "copy_out",
           [](VMHandle& self, const std::filesystem::path& source, const std::filesystem::path& target,
-             const StopSource* stop) {
+             const StopSource* stop, const py::kwargs& keywords) {
             const auto vm = self.get();
-            return blocking(token_of(stop),
-                            [&](const std::stop_token& token) { return vm->copy_out(source.string(), target, token); });
+            auto options = copy_options(stop, keywords);
+            return blocking(options.stop, [&](std::stop_token token) {
+              options.stop = std::move(token);
+              return vm->copy_out(source.string(), target, options);
+            });
           },
           py::arg("source"), py::arg("target"), py::arg("stop") = nullptr,
-          "copy_out($self, source, target, stop=None)\n--\n\n"
+          "copy_out($self, source, target, stop=None, **options)\n--\n\n"
           "Copies a guest file or folder to the host, as cp -a does. Whatever the guest says, nothing is written "
           "outside\n"
-          "`target`; symbolic links are copied as such. NotFoundError, IoError, CancelledError.");
+          "`target`, no link there is followed, and a file that is replaced is whole until the new one is.\n\n"
+          "Options, which are fields of CopyOptions:\n\n"
+          "  links      \"inside\": links that lead out of the tree are left out and counted; \"keep\": they are "
+          "copied\n"
+          "  max_bytes  what it may write; 0: three quarters of what is free\n"
+          "  max_files  how many files and folders it may make; 0: likewise\n"
+          "  timeout    seconds; None: no limit\n\n"
+          "NotFoundError, IoError, CancelledError, TimeoutError.");
 }
 
 void bind_services(py::class_<VMHandle>& type) {

@@ -36,6 +36,7 @@
 namespace fireclaw {}
 
 #include "fireclaw/agent.hpp"
+#include "fireclaw/copy.hpp"
 #include "fireclaw/engine.hpp"
 #include "fireclaw/error.hpp"
 #include "fireclaw/exec.hpp"

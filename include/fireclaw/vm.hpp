@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "fireclaw/copy.hpp"
 #include "fireclaw/exec.hpp"
 #include "fireclaw/export.hpp"
 #include "fireclaw/network.hpp"
@@ -116,14 +117,6 @@ struct VMInfo {
   std::vector<Phase> phases;
 };
 
-/// What a copy moved.
-struct CopyResult {
-  /// Everything but folders.
-  std::uint64_t files = 0;
-  /// What was in the files.
-  std::uint64_t bytes = 0;
-};
-
 /// A command that runs in a guest. Destruction without wait() ends it. send_signal() and resize() may be called from
 /// any thread while another waits.
 class FIRECLAW_API Process {
@@ -187,10 +180,17 @@ class FIRECLAW_API VM {
   /// Starts a command.
   [[nodiscard]] Process spawn(ExecOptions options);
 
-  /// Copies a host file or folder into the guest, as cp -a does.
+  /// Copies a host file or folder into the guest, as cp -a does: an existing folder at `target` receives it under its
+  /// own name, or what is in it if `source` ends in "/.". Holes stay holes.
   CopyResult copy_in(const std::filesystem::path& source, const std::string& target, std::stop_token stop = {});
-  /// Copies a guest file or folder to the host. Whatever the guest says, nothing is written outside `target`.
+  /// With more to say.
+  CopyResult copy_in(const std::filesystem::path& source, const std::string& target, const CopyOptions& options);
+  /// Copies a guest file or folder to the host, likewise. Whatever the guest says, nothing is written outside `target`:
+  /// no link is followed there, one at `target` itself is replaced, and set-user-id bits and what the umask takes away
+  /// are left out. A file that is replaced is whole until the new one is.
   CopyResult copy_out(const std::string& source, const std::filesystem::path& target, std::stop_token stop = {});
+  /// With more to say.
+  CopyResult copy_out(const std::string& source, const std::filesystem::path& target, const CopyOptions& options);
 
   /// Starts a service, which then belongs to the guest: see ServiceOptions. Error(AlreadyExists) if one of its name
   /// runs; one that has ended is replaced. Error(NotFound) if the guest has no such program.

@@ -9,6 +9,7 @@
 #include "base/scope.hpp"
 #include "guest/session_impl.hpp"
 #include "guest/tree.hpp"
+#include "guest/untrusted.hpp"
 
 namespace fireclaw::guest {
 namespace {
@@ -16,8 +17,6 @@ namespace {
 using wire::Type;
 
 constexpr std::size_t piece_bytes = std::size_t{32} << 10;
-/// What a hostile guest must not give to a file on the host: set-user-id and the like.
-constexpr mode_t host_mode_mask = 0777;
 
 constexpr Base host_files{AT_FDCWD, false};
 
@@ -109,33 +108,40 @@ class Copy {
   std::deque<Link::Channel::Item> items_;
 };
 
-void send_item(Copy& copy, const TreeReader::Item& item, const std::string& buffer, CopyProgress& progress) {
+void send_item(Copy& copy, const TreeReader::Item& item, const std::string& buffer, CopyResult& copied) {
   switch (item.kind) {
     case TreeReader::Item::Kind::Entry:
       copy.send(Type::Entry, wire::encode(item.entry));
-      if (item.entry.kind != wire::EntryKind::Folder) ++progress.files;
+      if (item.entry.kind != wire::EntryKind::Folder) ++copied.files;
       break;
     case TreeReader::Item::Kind::Data:
-      copy.send(Type::Data, std::string_view{buffer}.substr(0, item.bytes));
-      progress.bytes += item.bytes;
+      copy.send(Type::Data, {buffer.data(), static_cast<std::size_t>(item.bytes)});
+      copied.bytes += item.bytes;
+      break;
+    case TreeReader::Item::Kind::Hole:
+      copy.send(Type::Hole, wire::encode(wire::Hole{item.bytes}));
+      copied.bytes += item.bytes;
       break;
     case TreeReader::Item::Kind::Leave: copy.send(Type::Leave); break;
     case TreeReader::Item::Kind::End: break;
   }
 }
 
-std::optional<Failure> write_item(Copy& copy, TreeWriter& writer, const Link::Channel::Item& item) {
+std::optional<Failure> write_item(Copy& copy, TreeWriter& writer, const Link::Channel::Item& item, CopyResult& copied) {
   if (item.type == Type::Data) return writer.data(item.payload);
   if (item.type == Type::Leave) return writer.leave();
-  wire::Entry entry;
-  if (item.type != Type::Entry || !wire::decode(item.payload, entry)) copy.refuse("what it sent is no file tree");
-  return writer.entry(entry);
+  if (wire::Hole hole; item.type == Type::Hole && wire::decode(item.payload, hole)) return writer.hole(hole.bytes);
+  if (wire::Entry entry; item.type == Type::Entry && wire::decode(item.payload, entry)) return writer.entry(entry);
+  wire::Skipped skipped;
+  if (item.type != Type::Skipped || !wire::decode(item.payload, skipped)) copy.refuse("what it sent is no file tree");
+  copied.skipped = skipped.count;
+  return {};
 }
 
 }  // namespace
 
-CopyProgress Session::copy_in(const std::filesystem::path& source, const std::string& target, Deadline deadline,
-                              const std::stop_token& stop) {
+CopyResult Session::copy_in(const std::filesystem::path& source, const std::string& target, Deadline deadline,
+                            const CopyOptions& options) {
   const std::string what = fmt::format("copying '{}' into the guest", source.string());
   TreeReader reader{host_files, source.string(), false};
   std::string buffer(piece_bytes, '\0');
@@ -149,34 +155,39 @@ CopyProgress Session::copy_in(const std::filesystem::path& source, const std::st
   wire::Put request;
   request.target = target;
   request.name = last_component(source.string());
-  Copy copy{*impl_->link, Type::Put, wire::encode(request), deadline, stop, what};
-  CopyProgress progress;
+  request.owner = options.owner;
+  Copy copy{*impl_->link, Type::Put, wire::encode(request), deadline, options.stop, what};
+  CopyResult copied;
   while (item.kind != TreeReader::Item::Kind::End) {
     copy.check();
-    send_item(copy, item, buffer, progress);
+    send_item(copy, item, buffer, copied);
     read_next();
   }
   copy.send(Type::PutEnd);
   copy.finish();
-  progress.skipped = reader.skipped();
-  return progress;
+  copied.skipped = reader.skipped();
+  return copied;
 }
 
-CopyProgress Session::copy_out(const std::string& source, const std::filesystem::path& target, Deadline deadline,
-                               const std::stop_token& stop) {
+CopyResult Session::copy_out(const std::string& source, const std::filesystem::path& target, Deadline deadline,
+                             const CopyOptions& options) {
   const std::string what = fmt::format("copying '{}' out of the guest", source);
   wire::Get request;
   request.source = source;
-  Copy copy{*impl_->link, Type::Get, wire::encode(request), deadline, stop, what};
+  Copy copy{*impl_->link, Type::Get, wire::encode(request), deadline, options.stop, what};
   // What it is called is what the caller asked for, not what the guest says.
-  TreeWriter writer{host_files, target.string(), last_component(source), false, {host_mode_mask}};
-  while (const std::optional<Link::Channel::Item> item = copy.next())
-    if (const std::optional<Failure> failed = write_item(copy, writer, *item)) throw_local(*failed, what);
+  TreeWriter writer{host_files, target.string(), last_component(source), false, untrusted(options)};
+  CopyResult copied;
+  while (const std::optional<Link::Channel::Item> item = copy.next()) {
+    // A guest that always has something to say is never waited for.
+    copy.check();
+    if (const std::optional<Failure> failed = write_item(copy, writer, *item, copied)) throw_local(*failed, what);
+  }
   if (const std::optional<Failure> failed = writer.finish()) throw_local(*failed, what);
-  CopyProgress progress;
-  progress.files = writer.files();
-  progress.bytes = writer.bytes();
-  return progress;
+  copied.files = writer.files();
+  copied.bytes = writer.bytes();
+  copied.links_left_out = writer.links_left_out();
+  return copied;
 }
 
 void Session::write_file(const std::string& path, std::string_view content, unsigned mode, Deadline deadline) {
@@ -205,6 +216,7 @@ std::string Session::read_file(const std::string& path, std::size_t max_bytes, D
   std::string content;
   bool begun = false;
   while (const std::optional<Link::Channel::Item> item = copy.next()) {
+    copy.check();
     if (item->type == Type::Entry) {
       wire::Entry entry;
       if (begun || !wire::decode(item->payload, entry)) copy.refuse("what it sent is no file");
@@ -213,10 +225,15 @@ std::string Session::read_file(const std::string& path, std::size_t max_bytes, D
       begun = true;
       continue;
     }
-    if (!begun || item->type != Type::Data) copy.refuse("what it sent is no file");
-    if (item->payload.size() > max_bytes - content.size())
+    wire::Hole hole;
+    const bool is_hole = item->type == Type::Hole && wire::decode(item->payload, hole);
+    if (!begun || (item->type != Type::Data && !is_hole)) copy.refuse("what it sent is no file");
+    if ((is_hole ? hole.bytes : item->payload.size()) > max_bytes - content.size())
       throw Error{ErrorCode::InvalidArgument, fmt::format("{}: it is larger than {} bytes", copy.what(), max_bytes)};
-    content += item->payload;
+    if (is_hole)
+      content.append(hole.bytes, '\0');
+    else
+      content += item->payload;
   }
   if (!begun) copy.refuse("it sent nothing");
   return content;

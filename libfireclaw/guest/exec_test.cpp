@@ -63,7 +63,7 @@ TEST_CASE("a command's outputs, kept apart, and its exit status come back") {
 TEST_CASE("guestd introduces itself") {
   GuestdProcess guestd;
   const Session session = guestd.open();
-  CHECK(session.info().protocol == 2);
+  CHECK(session.info().protocol == wire::protocol_version);
   CHECK_FALSE(session.info().guestd_version.empty());
   CHECK_FALSE(session.info().kernel_release.empty());
   CHECK(session.info().uptime_ms > 0);

@@ -30,6 +30,8 @@ bool comes_from_guest(Type type) {
     case Type::Data:
     case Type::Entry:
     case Type::Leave:
+    case Type::Hole:
+    case Type::Skipped:
     case Type::Started:
     case Type::ExecFailed:
     case Type::Stdout:

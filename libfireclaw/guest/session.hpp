@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/deadline.hpp"
+#include "fireclaw/copy.hpp"
 #include "fireclaw/exec.hpp"
 #include "fireclaw/service.hpp"
 #include "sys/fd.hpp"
@@ -68,13 +69,6 @@ class Process;
 class FileWatch;
 struct Opened;
 
-struct CopyProgress {
-  std::uint64_t files = 0;
-  std::uint64_t bytes = 0;
-  /// Sockets, pipes and devices, which are passed over (copy_in only: in the guest guestd passes over them).
-  std::uint64_t skipped = 0;
-};
-
 /// The host's end of a connection to guestd. Owns the stream. Any number of threads may use it at once; commands
 /// and copies run side by side on the one stream, each with its own flow control, so that a slow reader holds up
 /// only its own command. Destruction closes the stream; guestd then ends what was started through it.
@@ -105,13 +99,14 @@ class Session {
   /// start + wait.
   ExecResult exec(ExecOptions options);
 
-  /// Copies a host file or folder (recursively, with modes, symbolic links and times) to `target` in the guest.
-  /// As cp -a does: an existing folder at `target` receives it under its own name.
-  CopyProgress copy_in(const std::filesystem::path& source, const std::string& target, Deadline deadline,
-                       const std::stop_token& stop = {});
-  /// The other way. Names from the guest that would leave `target` are refused (Error Guest).
-  CopyProgress copy_out(const std::string& source, const std::filesystem::path& target, Deadline deadline,
-                        const std::stop_token& stop = {});
+  /// Copies a host file or folder (recursively, with modes, symbolic links, holes and times) to `target` in the guest.
+  /// As cp -a does: an existing folder at `target` receives it under its own name. The deadline stands for the options'
+  /// timeout; without an owner files are root's.
+  CopyResult copy_in(const std::filesystem::path& source, const std::string& target, Deadline deadline,
+                     const CopyOptions& options = {});
+  /// The other way, as TreeWriter does it. Names from the guest that would leave `target` are refused (Error Guest).
+  CopyResult copy_out(const std::string& source, const std::filesystem::path& target, Deadline deadline,
+                      const CopyOptions& options = {});
   /// One small file, whole.
   void write_file(const std::string& path, std::string_view content, unsigned mode, Deadline deadline);
   std::string read_file(const std::string& path, std::size_t max_bytes, Deadline deadline);

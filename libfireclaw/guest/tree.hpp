@@ -13,8 +13,8 @@
 
 #include "guest/wire.hpp"
 
-/// File trees as sequences of entries: reading one into entries, and making one from entries. Used by the host and by
-/// guestd alike, so: nothing but the standard library and the kernel, no exceptions; errors are values.
+/// File trees as sequences of entries: reading one into entries (making one from entries: tree_writer.hpp). Used by the
+/// host and by guestd alike, so: nothing but the standard library and the kernel, no exceptions; errors are values.
 namespace fireclaw::guest {
 
 struct Failure {
@@ -57,14 +57,16 @@ struct Base {
 inline constexpr std::size_t max_depth = 128;
 
 /// Walks a file or a folder tree: for each thing an Entry, after a file its content, after a folder's content a Leave.
-/// Sockets, pipes and devices are passed over and counted. Symbolic links below the top are never followed.
+/// Content is data and holes; a file is read as far as it reached when it was opened, so that one that grows all the
+/// time comes to an end. Sockets, pipes and devices are passed over and counted. Symbolic links below the top are never
+/// followed.
 class TreeReader {
  public:
   struct Item {
-    enum class Kind { Entry, Data, Leave, End };
+    enum class Kind { Entry, Data, Hole, Leave, End };
     Kind kind = Kind::End;
     wire::Entry entry;
-    std::size_t bytes = 0;  ///< of Data, put into the buffer given
+    std::uint64_t bytes = 0;  ///< of Data, put into the buffer given; of a Hole
   };
 
   TreeReader(Base base, std::string source, bool follow);
@@ -84,6 +86,10 @@ class TreeReader {
 
   std::optional<Failure> enter(int parent, const std::string& name, bool top, Item& item, bool& produced);
   std::optional<Failure> walk(Item& item);
+  /// Does nothing at the file's end.
+  std::optional<Failure> read_file(Item& item, char* buffer, std::size_t size, bool& produced);
+  /// The hole that begins where reading has come to; 0: data does.
+  std::uint64_t find_hole();
   [[nodiscard]] std::string where(std::string_view name) const;
 
   Base base_;
@@ -92,68 +98,16 @@ class TreeReader {
   bool begun_ = false;
   OwnedFd file_;
   std::string file_name_;
+  /// When it was opened; 0: not known, as in /proc.
+  std::uint64_t file_size_ = 0;
+  std::uint64_t file_at_ = 0;
+  /// It takes less room than its size says.
+  bool sparse_ = false;
+  /// Of a sparse file: data reaches at least so far.
+  std::uint64_t data_until_ = 0;
   std::vector<Dir> folders_;
   std::vector<std::string> names_;
   std::uint64_t skipped_ = 0;
-};
-
-/// Makes files from entries that may come from a hostile sender: every name is one component below a folder that this
-/// writer opened itself, and no symbolic link is ever followed below the target, so nothing outside can be reached.
-class TreeWriter {
- public:
-  struct Options {
-    /// Permission bits that are kept.
-    mode_t mode_mask = 07777;
-  };
-
-  /// As cp -a: an existing folder at `target` receives the tree under `name`; otherwise `target` is its new name, and
-  /// the parent must exist. `name` empty: a folder's content goes into the folder `target` itself, made if need be.
-  /// `exact`: `target` is the new name in any case.
-  TreeWriter(Base base, std::string target, std::string name, bool exact, Options options);
-  TreeWriter(const TreeWriter&) = delete;
-  TreeWriter& operator=(const TreeWriter&) = delete;
-  ~TreeWriter();
-
-  std::optional<Failure> entry(const wire::Entry& entry);
-  std::optional<Failure> data(std::string_view bytes);
-  std::optional<Failure> leave();
-  /// To be called at the end: a tree that was cut short is an error.
-  std::optional<Failure> finish();
-
-  [[nodiscard]] std::uint64_t files() const { return files_; }
-  [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
-
- private:
-  struct Folder {
-    OwnedFd fd;
-    std::string name;
-    wire::Entry entry;
-  };
-
-  std::optional<Failure> locate(const wire::Entry& entry);
-  std::optional<Failure> make_file(int parent, const std::string& name, const wire::Entry& entry);
-  std::optional<Failure> make_folder(int parent, const std::string& name, const wire::Entry& entry);
-  std::optional<Failure> make_link(int parent, const std::string& name, const wire::Entry& entry);
-  std::optional<Failure> close_file();
-  [[nodiscard]] std::string where(std::string_view name) const;
-
-  Base base_;
-  std::string target_;
-  std::string name_;
-  bool exact_;
-  Options options_;
-
-  bool begun_ = false;
-  /// Of the top: where it goes and what it is called there.
-  OwnedFd parent_;
-  std::string shown_parent_;
-  bool into_target_ = false;
-
-  std::vector<Folder> folders_;
-  OwnedFd file_;
-  wire::Entry file_entry_;
-  std::uint64_t files_ = 0;
-  std::uint64_t bytes_ = 0;
 };
 
 /// The last component that cp would use for `path`: empty if it is "." or ".." or the root.

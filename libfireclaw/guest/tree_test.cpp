@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <string>
 
+#include "guest/tree_writer.hpp"
 #include "sys/file.hpp"
 
 namespace fireclaw::guest {
@@ -30,6 +31,11 @@ struct Fixture {
   }
   std::string read(const std::string& name) const { return sys::read_file(path(name)); }
 };
+
+void write_more(const fs::path& file, std::string_view text) {
+  const sys::Fd opened = sys::open_file(file, O_WRONLY | O_APPEND);
+  REQUIRE(::write(opened.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()));
+}
 
 Entry entry_of(EntryKind kind, std::string name, std::uint32_t mode = 0644, std::string link = {}) {
   Entry entry;
@@ -52,7 +58,8 @@ std::optional<Failure> copy_tree(const std::string& source, const std::string& t
     std::optional<Failure> failed;
     switch (item.kind) {
       case TreeReader::Item::Kind::Entry: failed = writer.entry(item.entry); break;
-      case TreeReader::Item::Kind::Data: failed = writer.data({buffer, item.bytes}); break;
+      case TreeReader::Item::Kind::Data: failed = writer.data({buffer, static_cast<std::size_t>(item.bytes)}); break;
+      case TreeReader::Item::Kind::Hole: failed = writer.hole(item.bytes); break;
       case TreeReader::Item::Kind::Leave: failed = writer.leave(); break;
       case TreeReader::Item::Kind::End:
         if (skipped) *skipped = reader.skipped();
@@ -165,7 +172,7 @@ TEST_CASE_FIXTURE(Fixture, "names that would leave the folder are refused") {
       CHECK(failed->error == EPROTO);
     }
   }
-  CHECK(fs::is_empty(path("box/tree")));
+  CHECK(fs::is_empty(path("box")));
 }
 
 TEST_CASE_FIXTURE(Fixture, "a link made before is never followed: neither as a folder nor as a file") {
@@ -184,18 +191,22 @@ TEST_CASE_FIXTURE(Fixture, "a link made before is never followed: neither as a f
     TreeWriter writer{anywhere, path("box"), "tree", false, {}};
     REQUIRE_FALSE(writer.entry(entry_of(EntryKind::Folder, "tree", 0755)));
     REQUIRE_FALSE(writer.entry(entry_of(EntryKind::Link, "file", 0777, path("outside/file"))));
-    // The link gives way to the file.
-    REQUIRE_FALSE(writer.entry(entry_of(EntryKind::File, "file")));
-    REQUIRE_FALSE(writer.data("evil"));
-    REQUIRE_FALSE(writer.leave());
-    REQUIRE_FALSE(writer.finish());
-    CHECK(read("box/tree/file") == "evil");
+    const auto failed = writer.entry(entry_of(EntryKind::File, "file"));
+    REQUIRE(failed);
+    CHECK(failed->error == EEXIST);
   }
   CHECK(read("outside/file") == "untouched");
+  // What failed has left nothing behind.
+  CHECK(fs::is_empty(path("box")));
   // Nor in a second copy, through what the first left behind.
   fs::create_symlink(path("outside"), path("box/escape"));
   TreeWriter writer{anywhere, path("box"), "escape", false, {}};
-  CHECK(writer.entry(entry_of(EntryKind::Folder, "escape", 0755)));
+  REQUIRE_FALSE(writer.entry(entry_of(EntryKind::Folder, "escape", 0755)));
+  REQUIRE_FALSE(writer.entry(entry_of(EntryKind::File, "file")));
+  REQUIRE_FALSE(writer.data("evil"));
+  REQUIRE_FALSE(writer.leave());
+  REQUIRE_FALSE(writer.finish());
+  CHECK(read("box/escape/file") == "evil");
   CHECK(read("outside/file") == "untouched");
 }
 
@@ -211,15 +222,21 @@ TEST_CASE_FIXTURE(Fixture, "nor is one that lies deeper, whether this copy made 
   REQUIRE_FALSE(writer.entry(entry_of(EntryKind::Link, "file", 0777, path("outside/file"))));
   REQUIRE_FALSE(writer.entry(entry_of(EntryKind::File, "file")));
   REQUIRE_FALSE(writer.data("evil"));
-  const auto failed = writer.entry(entry_of(EntryKind::Folder, "old", 0755));
-  REQUIRE(failed);
-  CHECK(failed->error == EEXIST);
+  REQUIRE_FALSE(writer.entry(entry_of(EntryKind::Folder, "old", 0755)));
+  REQUIRE_FALSE(writer.entry(entry_of(EntryKind::File, "file")));
+  REQUIRE_FALSE(writer.data("evil"));
+  for (int level = 0; level < 4; ++level) REQUIRE_FALSE(writer.leave());
+  REQUIRE_FALSE(writer.finish());
+  CHECK(read("box/tree/a/b/file") == "evil");
+  CHECK(read("box/tree/a/b/old/file") == "evil");
   CHECK(read("outside/file") == "untouched");
   CHECK(std::distance(fs::directory_iterator{path("outside")}, fs::directory_iterator{}) == 1);
 }
 
 TEST_CASE_FIXTURE(Fixture, "bits of the mode that are not wanted are left out") {
-  TreeWriter writer{anywhere, path("file"), "file", false, {0777}};
+  TreeWriter::Options options;
+  options.mode_mask = 0777;
+  TreeWriter writer{anywhere, path("file"), "file", false, options};
   REQUIRE_FALSE(writer.entry(entry_of(EntryKind::File, "file", 06755)));
   REQUIRE_FALSE(writer.finish());
   struct stat status {};
@@ -297,6 +314,46 @@ TEST_CASE_FIXTURE(Fixture, "a confined copy sees its base as the root") {
   const auto failed = copy_tree("/link", "/w", true, nullptr, base);
   REQUIRE(failed);
   CHECK(failed->error == ENOENT);
+}
+
+TEST_CASE_FIXTURE(Fixture, "holes stay holes, and what reads as zeros is the same") {
+  const std::uint64_t size = std::uint64_t{1} << 40;
+  {
+    const sys::Fd file = sys::open_file(path("sparse"), O_WRONLY | O_CREAT | O_EXCL);
+    const std::string text = "one byte is not enough";
+    REQUIRE(::pwrite(file.get(), text.data(), text.size(), 5'000'000) > 0);
+    REQUIRE(::pwrite(file.get(), text.data(), text.size(), 900'000'000'000) > 0);
+    REQUIRE(::ftruncate(file.get(), static_cast<off_t>(size)) == 0);
+  }
+  REQUIRE_FALSE(copy_tree(path("sparse"), path("copy")));
+  struct stat status {};
+  REQUIRE(::stat(path("copy").c_str(), &status) == 0);
+  CHECK(static_cast<std::uint64_t>(status.st_size) == size);
+  CHECK(status.st_blocks * 512 < 1 << 20);
+  const sys::Fd copy = sys::open_file(path("copy"), O_RDONLY);
+  for (const off_t place : {off_t{5'000'000}, off_t{900'000'000'000}}) {
+    char text[24] = {};
+    REQUIRE(::pread(copy.get(), text, sizeof text, place - 1) == sizeof text);
+    CHECK(std::string(text, sizeof text) == std::string("\0one byte is not enough\0", 24));
+  }
+  // Nothing but a hole.
+  fs::resize_file(path("copy"), 0);
+  fs::resize_file(path("copy"), 4096 * 3);
+  REQUIRE_FALSE(copy_tree(path("copy"), path("hollow")));
+  CHECK(read("hollow") == std::string(4096 * 3, '\0'));
+}
+
+TEST_CASE_FIXTURE(Fixture, "a file that grows while it is read ends where it ended when it was opened") {
+  write("log", "12345");
+  TreeReader reader{anywhere, path("log"), false};
+  TreeReader::Item item;
+  char buffer[64];
+  REQUIRE_FALSE(reader.next(item, buffer, sizeof buffer));
+  write_more(path("log"), "and so on");
+  REQUIRE_FALSE(reader.next(item, buffer, sizeof buffer));
+  CHECK(std::string(buffer, item.bytes) == "12345");
+  REQUIRE_FALSE(reader.next(item, buffer, sizeof buffer));
+  CHECK(item.kind == TreeReader::Item::Kind::End);
 }
 
 TEST_CASE("the name of the last component is that which cp would use") {

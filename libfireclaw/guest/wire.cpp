@@ -25,6 +25,7 @@ bool is_type(std::uint8_t value) noexcept {
     case Type::Entry:
     case Type::Leave:
     case Type::More:
+    case Type::Hole:
     case Type::Configure:
     case Type::SetClock:
     case Type::Exec:
@@ -54,7 +55,8 @@ bool is_type(std::uint8_t value) noexcept {
     case Type::StdinClosed:
     case Type::Exit:
     case Type::Done:
-    case Type::Services: return true;
+    case Type::Services:
+    case Type::Skipped: return true;
   }
   return false;
 }
@@ -234,11 +236,11 @@ std::string encode(const Window& message) { return Encoder{}.number(message.byte
 bool decode(std::string_view payload, Window& message) { return Decoder{payload}.number(message.bytes).complete(); }
 
 std::string encode(const Put& message) {
-  return Encoder{}.text(message.target).text(message.name).flag(message.exact).take();
+  return Encoder{}.text(message.target).text(message.name).flag(message.exact).text(message.owner).take();
 }
 
 bool decode(std::string_view payload, Put& message) {
-  return Decoder{payload}.text(message.target).text(message.name).flag(message.exact).complete();
+  return Decoder{payload}.text(message.target).text(message.name).flag(message.exact).text(message.owner).complete();
 }
 
 std::string encode(const Get& message) { return Encoder{}.text(message.source).flag(message.follow).take(); }
@@ -259,6 +261,7 @@ std::string encode(const Entry& message) {
       .number(message.mtime_s)
       .number(message.mtime_ns)
       .number(message.size)
+      .number(message.allocated)
       .text(message.link)
       .take();
 }
@@ -271,9 +274,18 @@ bool decode(std::string_view payload, Entry& message) {
       .number(message.mtime_s)
       .number(message.mtime_ns)
       .number(message.size)
+      .number(message.allocated)
       .text(message.link)
       .complete();
 }
+
+std::string encode(const Hole& message) { return Encoder{}.number(message.bytes).take(); }
+
+bool decode(std::string_view payload, Hole& message) { return Decoder{payload}.number(message.bytes).complete(); }
+
+std::string encode(const Skipped& message) { return Encoder{}.number(message.count).take(); }
+
+bool decode(std::string_view payload, Skipped& message) { return Decoder{payload}.number(message.count).complete(); }
 
 std::string encode(const Shutdown& message) { return Encoder{}.number(message.grace_ms).take(); }
 

@@ -23,7 +23,7 @@
 /// the host skips everything up to the greeting with its own nonce. All numbers are little endian.
 namespace fireclaw::guest::wire {
 
-inline constexpr std::uint32_t protocol_version = 2;
+inline constexpr std::uint32_t protocol_version = 3;
 
 inline constexpr std::size_t magic_bytes = 16;
 inline constexpr std::size_t nonce_bytes = 16;
@@ -50,6 +50,7 @@ enum class Type : std::uint8_t {
   Entry = 3,   ///< copying: a file, folder or link; folders are followed by what is in them, then Leave
   Leave = 4,   ///< copying: back to the parent folder
   More = 5,    ///< a piece of the request that follows on the same channel
+  Hole = 6,    ///< copying: zero bytes of the file entered last, which take no room
 
   // Host to guest.
   Configure = 16,
@@ -84,6 +85,7 @@ enum class Type : std::uint8_t {
   Exit = 70,         ///< the last frame of an exec channel
   Done = 71,         ///< the answer to everything else, and the last frame of its channel
   Services = 72,     ///< the answer to ServiceList, and the last frame of its channel
+  Skipped = 73,      ///< copying: what was passed over, before Done
 };
 
 /// Whether `value` is one of the enumerators above.
@@ -92,8 +94,10 @@ bool is_type(std::uint8_t value) noexcept;
 constexpr bool is_bulk(Type type) noexcept {
   return type == Type::Data || type == Type::Stdin || type == Type::Stdout || type == Type::Stderr;
 }
-/// Whether frames of this type use up the channel's window. Entry and Leave do: a tree can have millions of them.
-constexpr bool is_metered(Type type) noexcept { return is_bulk(type) || type == Type::Entry || type == Type::Leave; }
+/// Whether frames of this type use up the channel's window. All that a tree consists of does: it can be millions.
+constexpr bool is_metered(Type type) noexcept {
+  return is_bulk(type) || type == Type::Entry || type == Type::Leave || type == Type::Hole;
+}
 /// What a metered frame with this payload costs.
 constexpr std::size_t cost(std::size_t payload) noexcept { return header_bytes + payload; }
 /// The largest payload that `credit` pays for.
@@ -227,6 +231,7 @@ struct Put {
   std::string target;
   std::string name;    ///< what the tree is called if `target` is an existing folder
   bool exact = false;  ///< `target` is the name of the file itself, never a folder to put it into
+  std::string owner;   ///< whom what is made belongs to, as Exec::user says it; empty: root
 };
 
 struct Get {
@@ -246,8 +251,17 @@ struct Entry {
   std::uint32_t mode = 0;
   std::int64_t mtime_s = 0;
   std::uint32_t mtime_ns = 0;
-  std::uint64_t size = 0;  ///< as it was when the file was opened
+  std::uint64_t size = 0;       ///< as it was when the file was opened
+  std::uint64_t allocated = 0;  ///< what it takes on its disk: less than its size if it has holes
   std::string link;
+};
+
+struct Hole {
+  std::uint64_t bytes = 0;
+};
+
+struct Skipped {
+  std::uint64_t count = 0;  ///< sockets, pipes and devices
 };
 
 struct Shutdown {
@@ -286,6 +300,8 @@ std::string encode(const Put& message);
 std::string encode(const Get& message);
 std::string encode(const Watch& message);
 std::string encode(const Entry& message);
+std::string encode(const Hole& message);
+std::string encode(const Skipped& message);
 std::string encode(const Shutdown& message);
 std::string encode(const Mount& message);
 std::string encode(const Unmount& message);
@@ -306,6 +322,8 @@ bool decode(std::string_view payload, Put& message);
 bool decode(std::string_view payload, Get& message);
 bool decode(std::string_view payload, Watch& message);
 bool decode(std::string_view payload, Entry& message);
+bool decode(std::string_view payload, Hole& message);
+bool decode(std::string_view payload, Skipped& message);
 bool decode(std::string_view payload, Shutdown& message);
 bool decode(std::string_view payload, Mount& message);
 bool decode(std::string_view payload, Unmount& message);

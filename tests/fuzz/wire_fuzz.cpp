@@ -40,6 +40,8 @@ void decode_all(std::string_view payload) {
   decode_and_encode<Get>(payload);
   decode_and_encode<Watch>(payload);
   decode_and_encode<Entry>(payload);
+  decode_and_encode<Hole>(payload);
+  decode_and_encode<Skipped>(payload);
   decode_and_encode<Shutdown>(payload);
   decode_and_encode<Mount>(payload);
   decode_and_encode<Unmount>(payload);

@@ -27,7 +27,7 @@ INNER_ROOMS: dict[str, list[str]] = {
 MOST_SOURCES = 25
 
 # What the rooms below core may use of the public headers: values, not classes with insides.
-PUBLIC_FOR_ROOMS = {"error.hpp", "log.hpp", "exec.hpp", "engine.hpp", "export.hpp", "service.hpp", "version.hpp"}
+PUBLIC_FOR_ROOMS = {"copy.hpp", "error.hpp", "log.hpp", "exec.hpp", "engine.hpp", "export.hpp", "service.hpp", "version.hpp"}
 
 # What guestd may use of the library: what both ends must agree on, in terms of std alone.
 SHARED_WITH_GUESTD = {
@@ -36,6 +36,8 @@ SHARED_WITH_GUESTD = {
     "guest/wire_service.hpp",
     "guest/frames.hpp",
     "guest/tree.hpp",
+    "guest/tree_paths.hpp",
+    "guest/tree_writer.hpp",
 }
 
 # What all programs may use; otherwise each one's folder is its own.

@@ -1,8 +1,11 @@
 #include <cerrno>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "channels/channel.hpp"
+#include "guest/tree_writer.hpp"
 
 namespace fireclaw::guestd {
 namespace {
@@ -15,8 +18,10 @@ using wire::Type;
 /// Files from the host.
 class PutChannel final : public Channel {
  public:
-  PutChannel(Outlet& outlet, std::uint32_t id, const wire::Put& request)
-      : Channel{outlet, id}, writer_{outlet.machine().files(), request.target, request.name, request.exact, {}} {}
+  PutChannel(Outlet& outlet, std::uint32_t id, const wire::Put& request, TreeWriter::Options options)
+      : Channel{outlet, id}, writer_{outlet.machine().files(), request.target, request.name, request.exact, options} {}
+
+  void refuse(const Failure& failed) { send_done(failed.error, failed.message); }
 
   bool handle(const wire::Frame& frame) override {
     std::optional<Failure> failed;
@@ -26,6 +31,10 @@ class PutChannel final : public Channel {
       wire::Entry entry;
       if (!wire::decode(frame.payload, entry)) return false;
       failed = writer_.entry(entry);
+    } else if (frame.type == Type::Hole) {
+      wire::Hole hole;
+      if (!wire::decode(frame.payload, hole)) return false;
+      failed = writer_.hole(hole.bytes);
     } else if (frame.type == Type::Leave) {
       failed = writer_.leave();
     } else if (frame.type == Type::PutEnd) {
@@ -67,22 +76,23 @@ class GetChannel final : public Channel {
         allowance_ -= wire::cost(item.bytes);
         outlet_.end_bulk(Type::Data, id_, item.bytes);
         break;
-      case TreeReader::Item::Kind::Entry: {
-        const std::string entry = wire::encode(item.entry);
-        allowance_ -= wire::cost(entry.size());
-        send(Type::Entry, entry);
+      case TreeReader::Item::Kind::Hole: send_metered(Type::Hole, wire::encode(wire::Hole{item.bytes})); break;
+      case TreeReader::Item::Kind::Entry: send_metered(Type::Entry, wire::encode(item.entry)); break;
+      case TreeReader::Item::Kind::Leave: send_metered(Type::Leave, {}); break;
+      case TreeReader::Item::Kind::End:
+        if (reader_.skipped() > 0) send(Type::Skipped, wire::encode(wire::Skipped{reader_.skipped()}));
+        send_done(0, {});
         break;
-      }
-      case TreeReader::Item::Kind::Leave:
-        allowance_ -= wire::cost(0);
-        send(Type::Leave);
-        break;
-      case TreeReader::Item::Kind::End: send_done(0, {}); break;
     }
     return true;
   }
 
  private:
+  void send_metered(Type type, std::string_view payload) {
+    allowance_ -= wire::cost(payload.size());
+    send(type, payload);
+  }
+
   /// Also more than any entry takes.
   static constexpr std::size_t piece_bytes = std::size_t{32} << 10;
   TreeReader reader_;
@@ -91,7 +101,12 @@ class GetChannel final : public Channel {
 }  // namespace
 
 std::unique_ptr<Channel> make_put_channel(Outlet& outlet, std::uint32_t id, const wire::Put& request) {
-  return std::make_unique<PutChannel>(outlet, id, request);
+  TreeWriter::Options options;
+  std::optional<Failure> unknown;
+  if (!request.owner.empty()) unknown = outlet.machine().find_owner(request.owner, options.owner.emplace());
+  auto channel = std::make_unique<PutChannel>(outlet, id, request, options);
+  if (unknown) channel->refuse(*unknown);
+  return channel;
 }
 
 std::unique_ptr<Channel> make_get_channel(Outlet& outlet, std::uint32_t id, const wire::Get& request) {

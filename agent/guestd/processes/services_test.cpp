@@ -39,6 +39,7 @@ class FakeMachine final : public Machine {
   wire::Done configure(const wire::Configure&) override { return {}; }
   wire::Done set_clock(std::int64_t) override { return {}; }
   guest::Base files() override { return {AT_FDCWD, false}; }
+  std::optional<guest::Failure> find_owner(std::string_view, guest::TreeWriter::Owner&) override { return {}; }
   wire::Done mount(const wire::Mount&) override { return {}; }
   wire::Done unmount(const wire::Unmount&) override { return {}; }
   wire::Done prepare_snapshot() override { return {}; }

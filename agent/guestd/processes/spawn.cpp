@@ -234,12 +234,8 @@ std::optional<ExecFailed> run(const wire::Exec& request, pid_t& pid, OpenEnds op
     return failed(ExecFailure::BadRequest, EINVAL, "a command, its folder and its environment cannot hold NUL bytes");
 
   User user;
-  std::string passwd;
-  std::string group;
   std::string problem;
-  read_file("/etc/passwd", passwd);
-  if (!request.user.empty()) read_file("/etc/group", group);
-  if (!find_user(request.user, passwd, group, user, problem)) return failed(ExecFailure::BadRequest, ENOENT, problem);
+  if (!look_up_user(request.user, user, problem)) return failed(ExecFailure::BadRequest, ENOENT, problem);
 
   const Login login = log_in(user);
   std::vector<std::string> environment = make_environment(request, user, login);

@@ -1,6 +1,7 @@
 #include "processes/users.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <optional>
 
 #include "text.hpp"
@@ -103,6 +104,22 @@ bool find_user(std::string_view wanted, std::string_view passwd, std::string_vie
   }
   user.groups = {user.gid};
   return true;
+}
+
+bool look_up_user(std::string_view wanted, User& user, std::string& problem) {
+  std::string passwd;
+  std::string group;
+  read_file("/etc/passwd", passwd);
+  if (!wanted.empty()) read_file("/etc/group", group);
+  return find_user(wanted, passwd, group, user, problem);
+}
+
+std::optional<guest::Failure> look_up_owner(std::string_view wanted, guest::TreeWriter::Owner& owner) {
+  User user;
+  std::string problem;
+  if (!look_up_user(wanted, user, problem)) return guest::Failure{ENOENT, problem};
+  owner = {user.uid, user.gid};
+  return {};
 }
 
 }  // namespace fireclaw::guestd

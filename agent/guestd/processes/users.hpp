@@ -2,9 +2,12 @@
 
 #include <sys/types.h>
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "guest/tree_writer.hpp"
 
 namespace fireclaw::guestd {
 
@@ -22,5 +25,9 @@ struct User {
 /// `problem` saying why, if there is no such user or group.
 bool find_user(std::string_view wanted, std::string_view passwd, std::string_view group, User& user,
                std::string& problem);
+/// The same in this machine's files.
+bool look_up_user(std::string_view wanted, User& user, std::string& problem);
+/// Only whose files such a user's are.
+std::optional<guest::Failure> look_up_owner(std::string_view wanted, guest::TreeWriter::Owner& owner);
 
 }  // namespace fireclaw::guestd

@@ -32,6 +32,7 @@ from ._fireclaw import (
 from ._stream import Stream
 from ._types.agent import *
 from ._types.common import *
+from ._types.copy import *
 from ._types.engine import *
 from ._types.error import *
 from ._types.exec import *
@@ -49,7 +50,7 @@ from ._types.workspace import *
 __all__ = [
     "AgentConfig", "AgentInfo", "AgentManager", "AgentSettings", "AgentShell", "AgentState", "AgentTemplate",
     "AgentWatch", "AlreadyExistsError", "BusyboxRoot", "CancelledError", "Check", "CheckStatus", "Command",
-    "CopyResult", "CorruptError", "DebianAgentRoot", "DebianRoot", "DirectoryRoot", "DistributionKernel", "Egress",
+    "CopyLinks", "CopyOptions", "CopyResult", "CorruptError", "DebianAgentRoot", "DebianRoot", "DirectoryRoot", "DistributionKernel", "Egress",
     "Engine", "EngineVerdict", "ErrorCode", "ExecOptions", "ExecResult", "FileDescriptor", "FireclawError",
     "ForkConfig", "GarbageReport", "GatewayServices", "GuestError", "Host", "HostOptions", "Image", "ImageConfig", "ImageInfo", "InternalError",
     "InvalidArgumentError", "InvalidStateError", "IoError", "KernelFile", "KernelOfImage", "KernelSource",

@@ -131,15 +131,27 @@ Process VM::spawn(ExecOptions options) {
 }
 
 CopyResult VM::copy_in(const std::filesystem::path& source, const std::string& target, std::stop_token stop) {
-  const auto session = impl_->session(control_deadline(), stop);
-  const auto copied = session->copy_in(source, target, Deadline::never(), stop);
-  return {copied.files, copied.bytes};
+  CopyOptions options;
+  options.stop = std::move(stop);
+  return copy_in(source, target, options);
+}
+
+CopyResult VM::copy_in(const std::filesystem::path& source, const std::string& target, const CopyOptions& options) {
+  const auto session = impl_->session(control_deadline(), options.stop);
+  auto completed = options;
+  if (completed.owner.empty()) completed.owner = impl_->image.manifest.defaults.user;
+  return session->copy_in(source, target, Deadline::after(options.timeout), completed);
 }
 
 CopyResult VM::copy_out(const std::string& source, const std::filesystem::path& target, std::stop_token stop) {
-  const auto session = impl_->session(control_deadline(), stop);
-  const auto copied = session->copy_out(source, target, Deadline::never(), stop);
-  return {copied.files, copied.bytes};
+  CopyOptions options;
+  options.stop = std::move(stop);
+  return copy_out(source, target, options);
+}
+
+CopyResult VM::copy_out(const std::string& source, const std::filesystem::path& target, const CopyOptions& options) {
+  const auto session = impl_->session(control_deadline(), options.stop);
+  return session->copy_out(source, target, Deadline::after(options.timeout), options);
 }
 
 void VM::pause() { impl_->pause(control_deadline()); }

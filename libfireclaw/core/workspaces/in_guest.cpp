@@ -55,9 +55,9 @@ class GuestFiles final : public WorkspaceFiles {
   }
 
   CopyResult pull(const std::string& source, const fs::path& target) override {
-    const auto copied =
-        session_->copy_out(inside(source) + (source.empty() ? "/." : ""), target, Deadline::never(), stop_);
-    return {copied.files, copied.bytes};
+    CopyOptions options;
+    options.stop = stop_;
+    return session_->copy_out(inside(source) + (source.empty() ? "/." : ""), target, Deadline::never(), options);
   }
 
   std::string read_file(const std::string& path, std::size_t max_bytes) override {

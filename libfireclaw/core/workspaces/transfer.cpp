@@ -14,7 +14,7 @@
 #include <fmt/format.h>
 
 #include "fireclaw/error.hpp"
-#include "guest/tree.hpp"
+#include "guest/untrusted.hpp"
 #include "image/archives/compression.hpp"
 #include "image/archives/tar.hpp"
 #include "sys/fd.hpp"
@@ -112,6 +112,7 @@ class HostWriter {
       case NodeType::File:
         entry.kind = guest::wire::EntryKind::File;
         entry.size = node.bytes;
+        entry.allocated = node.bytes;
         check(writer_.entry(entry));
         write_content(std::get<image::HostFile>(node.content).path);
         return;
@@ -202,11 +203,10 @@ CopyResult add_host_files(Tree& tree, const std::string& place, const fs::path& 
 
 CopyResult write_host_files(const Tree& tree, const std::string& place, const fs::path& target, const std::string& name,
                             const std::stop_token& stop) {
-  // Set-user-id and the like are not for a guest to give to files on the host.
-  guest::TreeWriter writer{{AT_FDCWD, false}, target.native(), name, false, {0777}};
+  guest::TreeWriter writer{{AT_FDCWD, false}, target.native(), name, false, guest::untrusted({})};
   HostWriter{tree, writer, stop}.write(place);
   check(writer.finish());
-  return {writer.files(), writer.bytes()};
+  return {writer.files(), writer.bytes(), 0, writer.links_left_out()};
 }
 
 Tree read_archive(int fd, const fs::path& scratch, Owner owner, const Tree* existing, const image::Tools& tools) {
