@@ -15,7 +15,7 @@ esac
 build_packages=(
   g++ cmake ninja-build pkgconf
   libfmt-dev libsimdjson-dev libcurl4-openssl-dev nettle-dev libssh2-1-dev libnl-route-3-dev libnftables-dev libgnutls28-dev
-  libcli11-dev nlohmann-json3-dev python3
+  libboost-dev libcli11-dev nlohmann-json3-dev python3
 )
 # To prepare ~/.fireclaw and run commands. The last three libraries are loaded only when they are used: no dependency of
 # the program names them.

@@ -6,6 +6,7 @@
 #include "command.hpp"
 #include "common/program.hpp"
 #include "common/style.hpp"
+#include "gateway_commands.hpp"
 
 namespace fireclaw::cli {
 namespace {
@@ -63,6 +64,8 @@ void add_commands(CLI::App& app, Context& context, Action& action) {
   add_agent(app, context, action);
   add_vm(app, context, action);
   add_network(app, context, action);
+  add_gateway(app, context, action);
+  add_secret(app, context, action);
   add_workspace(app, context, action);
   add_gc(app, context, action);
   add_bench(app, context, action);

@@ -31,6 +31,8 @@ constexpr unsigned relay_burst = 5;
 constexpr Seconds relay_interval{3};
 constexpr std::chrono::seconds relay_sum{10};
 constexpr std::size_t most_askers = 1000;
+/// How often it is looked whether the gateway runs.
+constexpr std::chrono::seconds gateway_interval{5};
 constexpr std::chrono::seconds announce_again{2};
 constexpr std::string_view not_an_operator = "you may not give commands here";
 constexpr std::size_t longest_quote = 60;
@@ -134,6 +136,7 @@ void Overseer::begin() {
   // Who the agents are has to be known before anybody is obeyed; how they are may take a while to find out.
   supervisor_.meet();
   reconcile();
+  keep_gateway();
   link_.connect();
   notifier_.tell("READY=1\nSTATUS=looking after agents");
   tell_watchdog();
@@ -164,6 +167,27 @@ void Overseer::reconcile() {
     };
   };
   crew_.change({}, work, {});
+}
+
+void Overseer::keep_gateway() {
+  crew_.look([this](const std::stop_token&) -> EventLoop::Task {
+    std::string said;
+    std::string trouble;
+    try {
+      if (agents_.keep_gateway()) said = "The gateway was gone and runs again; answers of LLMs may have been cut off";
+    } catch (const std::exception& problem) {
+      trouble = fmt::format("cannot tell whether the gateway runs: {}", to_line(problem));
+    }
+    return [this, said, trouble] {
+      if (ending_) return;
+      if (!trouble.empty()) log_(LogLevel::Warning, trouble);
+      if (!said.empty()) {
+        log_(LogLevel::Warning, said);
+        announce(said);
+      }
+      loop_.after(gateway_interval, [this] { keep_gateway(); });
+    };
+  });
 }
 
 void Overseer::on_event(const IrcEvent& event) {

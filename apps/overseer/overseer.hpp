@@ -72,6 +72,7 @@ class Overseer {
   Outcome deliver(const AgentInfo& agent, const std::string& text, const Asker& asker);
 
   void reconcile();
+  void keep_gateway();
   void announce(const std::string& line);
   void report(const Supervisor::Report& report);
   void say(const std::string& target, std::string_view line);

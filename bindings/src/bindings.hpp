@@ -64,6 +64,7 @@ void bind_stop(py::module_& module);
 void bind_host(py::module_& module);
 void bind_image(py::module_& module);
 void bind_network(py::module_& module);
+void bind_gateway(py::module_& module);
 void bind_vm(py::module_& module);
 void bind_process(py::module_& module);
 void bind_snapshot(py::module_& module);

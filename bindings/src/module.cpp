@@ -48,6 +48,7 @@ PYBIND11_MODULE(_fireclaw, module) {
   bind_host(module);
   bind_image(module);
   bind_network(module);
+  bind_gateway(module);
   bind_process(module);
   bind_snapshot(module);
   bind_vm(module);

@@ -23,6 +23,7 @@ struct CurlLibrary {
   decltype(&curl_easy_setopt) easy_setopt = library.find("curl_easy_setopt");
   decltype(&curl_easy_getinfo) easy_getinfo = library.find("curl_easy_getinfo");
   decltype(&curl_easy_cleanup) easy_cleanup = library.find("curl_easy_cleanup");
+  decltype(&curl_easy_pause) easy_pause = library.find("curl_easy_pause");
   decltype(&curl_easy_strerror) easy_strerror = library.find("curl_easy_strerror");
   decltype(&curl_multi_init) multi_init = library.find("curl_multi_init");
   decltype(&curl_multi_setopt) multi_setopt = library.find("curl_multi_setopt");
@@ -30,6 +31,7 @@ struct CurlLibrary {
   decltype(&curl_multi_remove_handle) multi_remove_handle = library.find("curl_multi_remove_handle");
   decltype(&curl_multi_perform) multi_perform = library.find("curl_multi_perform");
   decltype(&curl_multi_poll) multi_poll = library.find("curl_multi_poll");
+  decltype(&curl_multi_socket_action) multi_socket_action = library.find("curl_multi_socket_action");
   decltype(&curl_multi_info_read) multi_info_read = library.find("curl_multi_info_read");
   decltype(&curl_multi_cleanup) multi_cleanup = library.find("curl_multi_cleanup");
   decltype(&curl_multi_strerror) multi_strerror = library.find("curl_multi_strerror");

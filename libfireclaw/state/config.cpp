@@ -10,6 +10,7 @@
 
 #include "json/record.hpp"
 #include "state/bot_fields.hpp"
+#include "state/gateway_settings.hpp"
 #include "sys/file.hpp"
 
 namespace fireclaw::state {
@@ -48,7 +49,7 @@ Config read_config(const std::filesystem::path& file) {
   if (!std::filesystem::exists(file)) return {};
   const auto value = json::Value::parse_file(file);
   json::RecordReader{value}.schema(Config::schema);
-  value.only({"schema", "engines", "set_up_by", "network", "irc", "llm"});
+  value.only({"schema", "engines", "set_up_by", "network", "irc", "llm", "gateway"});
   Config config;
   config.set_up_by = value.at("set_up_by").as_string();
   for (const auto& entry : value.at("engines").as_array())
@@ -58,6 +59,8 @@ Config read_config(const std::filesystem::path& file) {
   if (config.irc) check_irc(*config.irc);
   config.llm = value.find("llm");
   if (config.llm) check_llm(*config.llm);
+  config.gateway = value.find("gateway");
+  if (config.gateway) static_cast<void>(read_gateway_settings(*config.gateway));
   return config;
 }
 
@@ -72,6 +75,7 @@ void write_config(const std::filesystem::path& file, const Config& config) {
   write_network_settings(out, config.network);
   if (config.irc) out.key("irc").value(*config.irc);
   if (config.llm) out.key("llm").value(*config.llm);
+  if (config.gateway) out.key("gateway").value(*config.gateway);
   out.end_object();
   sys::write_file_atomic(file, out.take());
 }

@@ -33,6 +33,8 @@ struct Config {
   /// What every agent's bot is told of its IRC server and its LLM, in the bot's own terms; see bot_fields.hpp.
   std::optional<json::Value> irc;
   std::optional<json::Value> llm;
+  /// What the gateway passes on; see gateway_settings.hpp. Without: there is none.
+  std::optional<json::Value> gateway;
 
   bool operator==(const Config&) const = default;
 };

@@ -316,6 +316,12 @@ class WhoMay(Office):
         client.expect(r"PRIVMSG @#control :fireclaw \d")
         client.expect("PRIVMSG @#control :mallory: you may not")
 
+    def test_a_gateway_that_was_killed_is_started_again_and_the_channel_told(self) -> None:
+        client = self.played("--operator", "alice!*@*")
+        client.expect("PRIVMSG #control :Overseer of fireclaw")
+        Path(self.home, "agents", "gateway-killed").touch()
+        client.expect("PRIVMSG #control :The gateway was gone and runs again")
+
     def test_what_the_server_refuses_reaches_status_and_asker(self) -> None:
         client = self.played("--operator", "alice!*@*")
         client.expect("PRIVMSG #control :Overseer of fireclaw")

@@ -25,6 +25,7 @@ RENAMED = {
 #: C++ name: why there is nothing of the kind.
 ABSENT = {
     "Error::add_context": "Python's errors are made by the library, not on their way through the caller's code",
+    "Gateway::serve": "what the program is that the network starts; it has descriptors from there",
     "to_string": "an enum's str() is its text",
     "engine_from_string": "an enum's text will do wherever an enum does",
     "network_mode_from_string": "likewise",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 # Lowest first: a room may include itself and the rooms before it.
-ROOMS = ["base", "sys", "json", "http", "net", "image", "guest", "vmm", "state", "core"]
+ROOMS = ["base", "sys", "json", "http", "net", "image", "guest", "vmm", "state", "gateway", "core"]
 
 # These stand side by side: none may include another.
 PARALLEL_ROOMS = {"net", "image", "guest", "vmm"}
@@ -46,6 +46,7 @@ SHARED_BY_APPS = "apps/common"
 # Header pattern -> where it may be included: folders, relative to the checkout.
 LIBRARIES: dict[str, tuple[str, ...]] = {
     r"curl/.*": ("libfireclaw/http",),
+    r"boost/.*": ("libfireclaw/gateway/server.cpp",),
     r"simdjson.*": ("libfireclaw/json",),
     r"nettle/.*": ("libfireclaw/sys",),
     r"libssh2.*": ("libfireclaw/guest",),

@@ -117,6 +117,22 @@ Outcome list(Agents& agents) {
   return {true, packed(parts), std::nullopt};
 }
 
+/// ", LLM: 12 requests, 3400 tokens, first token 0.4 s, 2 refused, 1 failed"; empty if nobody knows.
+std::string llm_use(Agents& agents, const std::string& name) {
+  try {
+    const auto use = agents.llm_use(name);
+    if (!use) return {};
+    auto text = fmt::format(", LLM: {} requests, {} tokens, first token {:.1f} s", use->requests,
+                            use->prompt_tokens + use->completion_tokens,
+                            std::chrono::duration<double>{use->first_token}.count());
+    if (use->refused != 0) text += fmt::format(", {} refused", use->refused);
+    if (use->errors != 0) text += fmt::format(", {} failed", use->errors);
+    return text;
+  } catch (const Error&) {
+    return ", LLM: the gateway does not answer";
+  }
+}
+
 Outcome status(Agents& agents, const std::string& name) {
   const auto info = agents.status(name);
   auto line = fmt::format("{} {}", in_brief(info), word_for(info.state));
@@ -131,6 +147,7 @@ Outcome status(Agents& agents, const std::string& name) {
         fmt::format(", up {}, memory {} of {} MiB, CPU {}", uptime(info), human_bytes(info.memory_bytes),
                     info.memory_mib, human_duration(std::chrono::duration_cast<std::chrono::seconds>(info.cpu_time)));
   }
+  line += llm_use(agents, name);
   line += info.last_error.empty() ? ", no error" : ", last error: " + part(info.last_error);
   return answer(std::move(line), info);
 }

@@ -2,11 +2,13 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <vector>
 
 #include "fireclaw/agent.hpp"
+#include "fireclaw/gateway.hpp"
 
 namespace fireclaw::overseer {
 
@@ -41,6 +43,10 @@ class Agents {
   virtual std::unique_ptr<EndWatch> watch(const std::string& name) = 0;
   virtual std::string logs(const std::string& name, std::size_t lines) = 0;
   virtual std::string memory(const std::string& name) = 0;
+  /// What it has asked LLMs for; nullopt if there is no gateway that knows.
+  virtual std::optional<GatewayAgent> llm_use(const std::string& name) = 0;
+  /// Starts the gateway again if it was killed: true then.
+  virtual bool keep_gateway() = 0;
 };
 
 }  // namespace fireclaw::overseer

@@ -333,6 +333,8 @@ TEST_CASE("however much a guest says of itself, an answer is a line") {
   CHECK(office.says("chatty [m] (172.16.0.2) running, on IRC in #ccc"));
   CHECK(office.said.front().size() < 1000);
   CHECK(office.said.front().find(" and 40 more, up ") != std::string::npos);
+  CHECK(office.said.front().find(", LLM: 12 requests, 3400 tokens, first token 0.4 s, 2 refused, 1 failed") !=
+        std::string::npos);
 }
 
 TEST_CASE("looking around does not wait for guests that do not answer") {

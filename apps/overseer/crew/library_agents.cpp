@@ -1,5 +1,6 @@
 #include "crew/library_agents.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace fireclaw::overseer {
@@ -16,7 +17,7 @@ class LibraryWatch final : public EndWatch {
 
 class LibraryAgents final : public Agents {
  public:
-  explicit LibraryAgents(const Host& host) : manager_{host} {}
+  explicit LibraryAgents(const Host& host) : host_{host}, manager_{host} {}
 
   std::vector<AgentTemplate> templates() override { return manager_.templates(); }
   std::vector<AgentInfo> list() override { return manager_.list(); }
@@ -43,8 +44,15 @@ class LibraryAgents final : public Agents {
   }
   std::string logs(const std::string& name, std::size_t lines) override { return manager_.logs(name, lines); }
   std::string memory(const std::string& name) override { return manager_.memory(name); }
+  std::optional<GatewayAgent> llm_use(const std::string& name) override {
+    const auto gateway = Gateway::info(host_);
+    const auto found = std::ranges::find(gateway.agents, name, &GatewayAgent::name);
+    return found == gateway.agents.end() ? std::nullopt : std::optional{*found};
+  }
+  bool keep_gateway() override { return Gateway::ensure(host_); }
 
  private:
+  Host host_;
   AgentManager manager_;
 };
 

@@ -378,4 +378,12 @@ std::vector<std::string> FakeAgents::calls() {
   return calls_;
 }
 
+std::optional<GatewayAgent> FakeAgents::llm_use(const std::string& name) {
+  const std::scoped_lock lock{mutex_};
+  if (load(name).template_name != "chatty") return std::nullopt;
+  return GatewayAgent{name, 12, 2, 1, 3000, 400, std::chrono::milliseconds{420}, std::chrono::seconds{2}};
+}
+
+bool FakeAgents::keep_gateway() { return std::filesystem::remove(folder_ / "gateway-killed"); }
+
 }  // namespace fireclaw::overseer

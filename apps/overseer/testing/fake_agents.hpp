@@ -19,8 +19,9 @@ namespace fireclaw::overseer {
 ///
 /// Templates: worker, quick and muse start at once, muse under a nick of muse_; slow takes `slow`, which a stop cuts
 /// short; broken never starts, and frail only once; sickly ends by itself as soon as it has started; shy does not get
-/// on IRC and writes nothing down; chatty says of itself all that a guest can. A file "slow-to-answer" in the folder
-/// makes reconcile() take as long.
+/// on IRC and writes nothing down; chatty says of itself all that a guest can, and is the one that asks an LLM. A file
+/// "slow-to-answer" in the folder makes reconcile() take as long; a file "gateway-killed" is a gateway to be started
+/// again.
 class FakeAgents final : public Agents {
  public:
   explicit FakeAgents(std::filesystem::path folder, std::chrono::milliseconds slow = std::chrono::seconds{3});
@@ -42,6 +43,8 @@ class FakeAgents final : public Agents {
   std::unique_ptr<EndWatch> watch(const std::string& name) override;
   std::string logs(const std::string& name, std::size_t lines) override;
   std::string memory(const std::string& name) override;
+  std::optional<GatewayAgent> llm_use(const std::string& name) override;
+  bool keep_gateway() override;
 
   /// Ends an agent's machine as a crash would.
   void crash(const std::string& name);

@@ -26,8 +26,8 @@ from ._errors import (
     UnsupportedError, VmmError,
 )
 from ._fireclaw import (
-    AgentManager, AgentShell, AgentWatch, Host, Image, Network, Pool, Process, Snapshot, StopSource, VM,
-    Workspace, version,
+    AgentManager, AgentShell, AgentWatch, Gateway, Host, Image, Network, Pool, Process, Secrets, Snapshot, StopSource,
+    VM, Workspace, version,
 )
 from ._stream import Stream
 from ._types.agent import *
@@ -36,6 +36,7 @@ from ._types.copy import *
 from ._types.engine import *
 from ._types.error import *
 from ._types.exec import *
+from ._types.gateway import *
 from ._types.helpers import *
 from ._types.host import *
 from ._types.image import *
@@ -52,12 +53,13 @@ __all__ = [
     "AgentWatch", "AlreadyExistsError", "BusyboxRoot", "CancelledError", "Check", "CheckStatus", "Command",
     "CopyLinks", "CopyOptions", "CopyResult", "CorruptError", "DebianAgentRoot", "DebianRoot", "DirectoryRoot", "DistributionKernel", "Egress",
     "Engine", "EngineVerdict", "ErrorCode", "ExecOptions", "ExecResult", "FileDescriptor", "FireclawError",
-    "ForkConfig", "GarbageReport", "GatewayServices", "GuestError", "Host", "HostOptions", "Image", "ImageConfig", "ImageInfo", "InternalError",
+    "ForkConfig", "GarbageReport", "Gateway", "GatewayAgent", "GatewayInfo", "GatewayServices", "GatewayUpstream",
+    "GuestError", "Host", "HostOptions", "Image", "ImageConfig", "ImageInfo", "InternalError",
     "InvalidArgumentError", "InvalidStateError", "IoError", "KernelFile", "KernelOfImage", "KernelSource",
     "KernelUrl", "LogLevel", "LogSink", "NatOptions", "Network", "NetworkChoice", "NetworkInfo", "NetworkLease",
     "NetworkMode", "NetworkObstacle", "NotFoundError", "OciRoot", "OutputCallback", "PermissionDeniedError",
     "Phase", "Pool", "PoolConfig", "Process", "Progress", "ProgressCallback", "ReconcileReport", "RestartPolicy",
-    "RootSource", "Seconds", "ServiceInfo", "ServiceOptions", "ServiceState", "SetupOptions", "SetupReport",
+    "RootSource", "Seconds", "Secrets", "ServiceInfo", "ServiceOptions", "ServiceState", "SetupOptions", "SetupReport",
     "Snapshot", "SnapshotInfo", "StartMode", "StopSource", "StrPath", "Stream", "TarRoot", "TimeoutError",
     "UnsupportedError", "VM", "VMConfig", "VMInfo", "VMState", "VmmError", "WindowSize", "Workspace",
     "WorkspaceCheck", "WorkspaceConfig", "WorkspaceInfo", "run", "to_thread", "version",

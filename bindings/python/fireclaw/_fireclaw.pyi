@@ -7,7 +7,7 @@ from typing_extensions import Unpack
 from ._stream import Stream
 from ._types import (
     AgentConfig, AgentInfo, AgentSettings, AgentTemplate, Check, Command, CopyLinks, CopyResult, EngineVerdict, ExecResult,
-    FileDescriptor, ForkConfig, GarbageReport, HostOptions, ImageConfig, ImageInfo, NetworkChoice, NetworkInfo,
+    FileDescriptor, ForkConfig, GarbageReport, GatewayInfo, HostOptions, ImageConfig, ImageInfo, NetworkChoice, NetworkInfo,
     OutputCallback, PoolConfig, ReconcileReport, Seconds, ServiceInfo, ServiceOptions, SetupOptions, SetupReport, SnapshotInfo, StrPath,
     VMConfig, VMInfo, WindowSize, WorkspaceCheck, WorkspaceConfig, WorkspaceInfo,
 )
@@ -54,6 +54,22 @@ class Network:
     def down(host: Host) -> bool: ...
     @staticmethod
     def best_mode(host: Host, image: str = "busybox") -> NetworkChoice: ...
+
+class Gateway:
+    @staticmethod
+    def info(host: Host) -> GatewayInfo: ...
+    @staticmethod
+    def metrics(host: Host) -> str: ...
+    @staticmethod
+    def ensure(host: Host) -> bool: ...
+
+class Secrets:
+    @staticmethod
+    def set(host: Host, name: str, value: str) -> None: ...
+    @staticmethod
+    def list(host: Host) -> list[str]: ...
+    @staticmethod
+    def remove(host: Host, name: str) -> None: ...
 
 class Process:
     def wait(self) -> ExecResult: ...

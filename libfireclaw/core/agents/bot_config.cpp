@@ -58,12 +58,23 @@ void write_server(json::Writer& out, const BotConfig& config) {
 
 void write_llm(json::Writer& out, const BotConfig& config) {
   auto members = merge(members_of(config.llm), members_of(config.from.value.find("llm")));
-  const auto given = members.find("url");
-  const auto url = given == members.end() ? std::string{default_llm_url} : given->second.as_string();
-  members.erase("url");
+  const auto model = config.model.value_or(config.from.text("model"));
+  std::string url{default_llm_url};
+  std::optional<std::string_view> api;
+  if (const auto given = members.find("url"); given != members.end()) {
+    url = given->second.as_string();
+    members.erase(given);
+  } else if (config.gateway_llm) {
+    url = fmt::format("http://gateway:{}", config.gateway_llm->port);
+    // The gateway has the keys.
+    members.erase("api_key");
+    const auto* upstream = state::find_upstream(*config.gateway_llm, config.name, model);
+    if (upstream != nullptr && !members.contains("api")) api = state::to_string(upstream->api);
+  }
   out.key("llm").begin_object();
   out.field("url", url_at_gateway(url, config.gateway));
-  out.field("model", config.model.value_or(config.from.text("model")));
+  if (api) out.field("api", *api);
+  out.field("model", model);
   for (const auto& [field, member] : members) out.key(field).value(member);
   out.end_object();
 }

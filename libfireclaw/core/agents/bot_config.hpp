@@ -4,6 +4,7 @@
 #include <string>
 
 #include "json/json.hpp"
+#include "state/gateway_settings.hpp"
 #include "state/templates.hpp"
 
 namespace fireclaw::core {
@@ -19,6 +20,8 @@ struct BotConfig {
   /// config.json's "irc" and "llm"; the template's own come above them.
   std::optional<json::Value> irc;
   std::optional<json::Value> llm;
+  /// What the machine's gateway passes on. Without: it reaches no gateway.
+  std::optional<state::LlmSettings> gateway_llm;
   /// Beyond the template.
   std::optional<std::string> model;
   std::optional<std::string> persona;

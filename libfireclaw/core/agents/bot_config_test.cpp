@@ -16,7 +16,7 @@ state::Template a_template(const std::string& more = {}) {
 
 json::Value made(const core::BotConfig& config) { return json::Value::parse(core::to_bot_json(config), "bot"); }
 
-core::BotConfig plain(const state::Template& from) { return {"ada", from, {}, {}, {}, {}, {}, {}, "172.16.0.1"}; }
+core::BotConfig plain(const state::Template& from) { return {"ada", from, {}, {}, {}, {}, {}, {}, {}, "172.16.0.1"}; }
 
 }  // namespace
 
@@ -92,4 +92,26 @@ TEST_CASE("a setting that cannot be is refused by its name") {
   config = plain(from);
   config.persona = std::string(20001, 'x');
   CHECK(problem_of(config).starts_with("persona"));
+}
+
+TEST_CASE("a bot behind the gateway asks its LLM there, in the server's protocol, and has no key") {
+  auto config = plain(a_template());
+  config.gateway_llm =
+      state::read_gateway_settings(
+          json::Value::parse(
+              R"({"llm": {"port": 8080, "upstreams": [{"name": "a", "url": "https://a/v1", "api": "openai", "key": "k"}]}})",
+              "gateway"))
+          .llm;
+  config.llm = json::Value::parse(R"({"api_key": "hunter2", "temperature": 1})", "llm");
+  const auto llm = made(config).at("llm");
+  CHECK(llm.at("url").as_string() == "http://172.16.0.1:8080");
+  CHECK(llm.at("api").as_string() == "openai");
+  CHECK(llm.at("temperature").as_double() == 1);
+  CHECK_FALSE(llm.find("api_key"));
+  // Whoever names a server means that one, with its key.
+  config.llm = json::Value::parse(R"({"url": "http://gateway:9", "api_key": "hunter2"})", "llm");
+  const auto own = made(config).at("llm");
+  CHECK(own.at("url").as_string() == "http://172.16.0.1:9");
+  CHECK(own.at("api_key").as_string() == "hunter2");
+  CHECK_FALSE(own.find("api"));
 }

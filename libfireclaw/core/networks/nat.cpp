@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "core/networks/destinations.hpp"
+#include "core/networks/gateway.hpp"
 #include "fireclaw/error.hpp"
 #include "net/probe.hpp"
 #include "state/config.hpp"
@@ -17,7 +18,9 @@ namespace {
 constexpr std::chrono::seconds turn_patience{60};
 
 net::NetworkPolicy policy_of(const Host::Impl& host) {
-  auto policy = state::make_network_policy(state::read_config(host.layout.config()).network);
+  const auto config = state::read_config(host.layout.config());
+  auto policy = state::make_network_policy(config.network);
+  open_gateway(policy, config);
   // The second is for hosts where the first names systemd's stub only.
   if (!policy.resolver) policy.resolver = find_resolver({"/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"});
   return policy;
@@ -57,6 +60,7 @@ sys::FileLock NatNetwork::take_turn() const {
 
 void NatNetwork::ensure() {
   net::ensure_bridge(bridge_, host_.layout.network_record());
+  ensure_gateway(host_, policy_);
   if (!firewall().ensure()) return;
   // Loaded anew: after a start of the host, after somebody flushed it, or with another policy.
   reconcile();
@@ -103,8 +107,9 @@ bool NatNetwork::disconnect(const net::Lease& lease) noexcept {
 bool NatNetwork::remove() {
   // The bridge first: it refuses while machines are attached.
   const bool had_bridge = net::remove_bridge(bridge_, host_.layout.network_record());
+  const bool had_gateway = end_gateway(host_);
   const bool had_rules = firewall().remove();
-  return had_bridge || had_rules;
+  return had_bridge || had_rules || had_gateway;
 }
 
 std::vector<NetworkObstacle> find_obstacles(NatNetwork& network) {

@@ -1,0 +1,97 @@
+#include <csignal>
+#include <cstdio>
+#include <string>
+
+#include <fmt/format.h>
+
+#include "fireclaw/gateway.hpp"
+#include "gateway_commands.hpp"
+#include "json_of.hpp"
+#include "output.hpp"
+
+namespace fireclaw::cli {
+namespace {
+
+void print(const GatewayInfo& info) {
+  if (!info.running) {
+    std::puts(info.configured ? "the gateway does not run; the next machine with --net nat starts it"
+                              : "there is no gateway: config.json has no section \"gateway\"; see fireclaw-config(5)");
+    return;
+  }
+  std::puts(fmt::format("serves {} (process {})", info.address, info.pid).c_str());
+  Table upstreams{{"LLM SERVER", "URL", "REQUESTS", "ERRORS", "RUNNING", "WAITING", "LAST ERROR"}};
+  for (const auto& upstream : info.upstreams) {
+    upstreams.add({upstream.name, printable(upstream.url), std::to_string(upstream.requests),
+                   std::to_string(upstream.errors), std::to_string(upstream.running), std::to_string(upstream.waiting),
+                   printable(upstream.last_error)});
+  }
+  upstreams.print();
+  if (info.agents.empty()) return;
+  Table agents{{"AGENT", "REQUESTS", "REFUSED", "ERRORS", "PROMPT TOKENS", "ANSWER TOKENS", "FIRST TOKEN"}};
+  for (const auto& agent : info.agents) {
+    agents.add({agent.name, std::to_string(agent.requests), std::to_string(agent.refused), std::to_string(agent.errors),
+                std::to_string(agent.prompt_tokens), std::to_string(agent.completion_tokens),
+                human_duration(agent.first_token)});
+  }
+  agents.print();
+}
+
+int show(const Context& context) {
+  const auto info = Gateway::info(context.open_host());
+  if (context.json) {
+    print_json(to_json(info));
+  } else {
+    print(info);
+  }
+  return 0;
+}
+
+int show_metrics(const Context& context) {
+  const auto text = Gateway::metrics(context.open_host());
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  return 0;
+}
+
+int serve(const Context& context) {
+  // Writing to a connection that is gone is an error like others, also within TLS.
+  std::signal(SIGPIPE, SIG_IGN);
+  Gateway::serve(context.open_host(), false, context.stop);
+  return 0;
+}
+
+}  // namespace
+
+void add_gateway(CLI::App& app, Context& context, Action& action) {
+  auto* group = app.add_subcommand("gateway", "Show what agents ask LLMs for through the gateway");
+  group->require_subcommand(1);
+  const auto add = [&](const char* word, const char* text, const char* footer, int (*act)(const Context&)) {
+    auto* command = group->add_subcommand(word, text);
+    command->footer(footer);
+    command->callback([&context, &action, act] { action = [&context, act] { return act(context); }; });
+    return command;
+  };
+  add_json(*add("status", "Show LLM servers, and what each agent has used",
+                "Examples:\n"
+                "  fireclaw gateway status --json",
+                show),
+           context);
+  add("metrics", "Print what it has counted, as Prometheus reads it",
+      "Examples:\n"
+      "  fireclaw gateway metrics",
+      show_metrics);
+  add("serve", "Be the gateway, in the foreground, until Ctrl-C",
+      "The network starts it by itself. This is for looking at what it logs.\n\n"
+      "Examples:\n"
+      "  fireclaw network down && fireclaw gateway serve -v",
+      serve)
+      ->add_flag("-v,--verbose", context.verbose, "Show all that is logged");
+  group->footer(
+      "With a section \"gateway\" in config.json, machines with --net nat ask LLMs through a program that has the keys "
+      "and\n"
+      "passes on /api/chat, /v1/chat/completions and lists of models. It starts with the first machine and ends with:\n"
+      "fireclaw network down. What it logs is in gateway.log of the home folder.\n\n"
+      "Examples:\n"
+      "  fireclaw gateway status");
+}
+
+}  // namespace fireclaw::cli

@@ -1,0 +1,11 @@
+#pragma once
+
+#include "command.hpp"
+
+namespace fireclaw::cli {
+
+/// What is about the gateway between agents and LLM servers.
+void add_gateway(CLI::App& app, Context& context, Action& action);
+void add_secret(CLI::App& app, Context& context, Action& action);
+
+}  // namespace fireclaw::cli

@@ -1,0 +1,121 @@
+#include <termios.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <iostream>
+#include <memory>
+#include <string>
+
+#include <fmt/format.h>
+
+#include "command.hpp"
+#include "fireclaw/gateway.hpp"
+#include "gateway_commands.hpp"
+#include "output.hpp"
+
+namespace fireclaw::cli {
+namespace {
+
+/// Keeps a terminal from showing what is typed, until destruction.
+class NoEcho {
+ public:
+  NoEcho() : terminal_{::tcgetattr(STDIN_FILENO, &before_) == 0} {
+    if (!terminal_) return;
+    auto quiet = before_;
+    quiet.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+    ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
+  }
+  NoEcho(const NoEcho&) = delete;
+  NoEcho& operator=(const NoEcho&) = delete;
+  ~NoEcho() {
+    if (terminal_) ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &before_);
+  }
+
+ private:
+  termios before_{};
+  bool terminal_;
+};
+
+/// The first line of a file, or of standard input.
+std::string read_secret(const std::string& name, const std::string& file) {
+  std::string line;
+  if (!file.empty()) {
+    std::ifstream in{file};
+    if (!in) throw Error{ErrorCode::NotFound, fmt::format("'{}' cannot be read: {}", file, std::strerror(errno))};
+    std::getline(in, line);
+  } else if (::isatty(STDIN_FILENO) != 0) {
+    std::fputs(fmt::format("secret '{}' (is not shown): ", name).c_str(), stderr);
+    const NoEcho quiet;
+    std::getline(std::cin, line);
+    std::fputs("\n", stderr);
+  } else {
+    std::getline(std::cin, line);
+  }
+  if (line.ends_with('\r')) line.pop_back();
+  return line;
+}
+
+}  // namespace
+
+void add_secret(CLI::App& app, Context& context, Action& action) {
+  auto* group = app.add_subcommand("secret", "Keep the keys and passwords that the gateway uses");
+  group->require_subcommand(1);
+
+  const auto name = std::make_shared<std::string>();
+  const auto file = std::make_shared<std::string>();
+  auto* set = group->add_subcommand("set", "Keep a secret, in place of one of that name");
+  set->add_option("name", *name, "Its name")->type_name("NAME")->required();
+  set->add_option("--from", *file, "A file whose first line it is; default: standard input")->type_name("FILE");
+  set->footer(
+      "On a terminal it is asked for, and not shown. No command takes it as an argument, where others could see it.\n\n"
+      "Examples:\n"
+      "  fireclaw secret set openai\n"
+      "  fireclaw secret set openai --from /run/keys/openai");
+  set->callback([&, name, file] {
+    action = [&, name, file] {
+      Secrets::set(context.open_host(), *name, read_secret(*name, *file));
+      return 0;
+    };
+  });
+
+  auto* list = group->add_subcommand("list", "List their names");
+  add_json(*list, context);
+  list->footer(
+      "Examples:\n"
+      "  fireclaw secret list");
+  list->callback([&] {
+    action = [&] {
+      const auto names = Secrets::list(context.open_host());
+      if (context.json) {
+        print_json(Json(names));
+      } else {
+        for (const auto& one : names) std::puts(one.c_str());
+      }
+      return 0;
+    };
+  });
+
+  auto* remove = group->add_subcommand("remove", "Forget a secret");
+  remove->add_option("name", *name, "Its name")->type_name("NAME")->required();
+  remove->footer(
+      "Examples:\n"
+      "  fireclaw secret remove openai");
+  remove->callback([&, name] {
+    action = [&, name] {
+      Secrets::remove(context.open_host(), *name);
+      return 0;
+    };
+  });
+
+  group->footer(
+      "They are in secrets.json of the home folder, which its owner alone can read. The gateway reads them again when "
+      "they\n"
+      "change. No machine gets to know them.\n\n"
+      "Examples:\n"
+      "  fireclaw secret set openai");
+}
+
+}  // namespace fireclaw::cli

@@ -1,0 +1,107 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "fireclaw/export.hpp"
+
+namespace fireclaw {
+
+class Host;
+
+/// What an agent has asked LLMs for through the gateway, since that started.
+struct GatewayAgent {
+  /// The agent's name, or the id of a machine that was not started for one.
+  std::string name;
+  /// Requests that were passed on.
+  std::uint64_t requests = 0;
+  /// Requests that were not: nobody serves the model, a limit is reached, or they ask for something else.
+  std::uint64_t refused = 0;
+  /// Requests that an LLM server did not answer as a whole.
+  std::uint64_t errors = 0;
+  /// Tokens that LLMs were sent; estimated where a server does not count.
+  std::uint64_t prompt_tokens = 0;
+  /// Tokens that they answered, likewise.
+  std::uint64_t completion_tokens = 0;
+  /// The mean time until an answer began.
+  std::chrono::milliseconds first_token{0};
+  /// The longest of these times.
+  std::chrono::milliseconds longest_first_token{0};
+
+  /// Equal in all members.
+  bool operator==(const GatewayAgent&) const = default;
+};
+
+/// An LLM server that the gateway passes requests on to.
+struct GatewayUpstream {
+  /// Its name in config.json.
+  std::string name;
+  /// Its address there.
+  std::string url;
+  /// Requests that it was sent since the gateway started.
+  std::uint64_t requests = 0;
+  /// Those of them that it did not answer as a whole.
+  std::uint64_t errors = 0;
+  /// Requests that it is answering now.
+  std::uint64_t running = 0;
+  /// Requests that wait for their turn.
+  std::uint64_t waiting = 0;
+  /// What went wrong last, one line; empty after an answer.
+  std::string last_error;
+
+  /// Equal in all members.
+  bool operator==(const GatewayUpstream&) const = default;
+};
+
+/// The gateway of a home folder.
+struct GatewayInfo {
+  /// config.json asks for one.
+  bool configured = false;
+  /// It runs.
+  bool running = false;
+  /// The process; 0 if it does not run.
+  std::int64_t pid = 0;
+  /// Where agents reach it, as in "172.16.0.1:11434"; empty if it does not run.
+  std::string address;
+  /// In the order of config.json.
+  std::vector<GatewayUpstream> upstreams;
+  /// By name.
+  std::vector<GatewayAgent> agents;
+};
+
+/// The program between agents and LLM servers: it has the keys, so that no machine needs to, and passes on what section
+/// "gateway" of config.json allows. It starts with the network that machines share, ends with Network::down(), and is
+/// started again by the next machine if it was killed. Safe from several threads and processes.
+class FIRECLAW_API Gateway {
+ public:
+  /// Asks the gateway, if it runs. Error(Corrupt) if config.json is torn; Error(Timeout) if it does not answer.
+  static GatewayInfo info(const Host& host);
+  /// What it has counted, as Prometheus reads it. Error(NotFound) if it does not run; Error(Timeout).
+  static std::string metrics(const Host& host);
+  /// Starts it again if the network is up and it was killed. True if it did, false if there was nothing to do or it
+  /// could not, which is logged.
+  static bool ensure(const Host& host);
+  /// Is the gateway until the stop. `inherited`: the network has started this process, with a socket that listens for
+  /// machines as descriptor 3, the lock of the one gateway there can be as 4, and a socket for info() as 5. Otherwise
+  /// it brings the network up, and makes them: Error(AlreadyExists) if a gateway runs already, or its port is taken.
+  /// Error(InvalidState) if config.json asks for none.
+  static void serve(const Host& host, bool inherited, std::stop_token stop);
+};
+
+/// Keys and passwords by name, that the gateway uses: secrets.json, which the user alone can read. Nothing else of
+/// fireclaw reads it, and no machine gets to know them. Safe from several threads and processes.
+class FIRECLAW_API Secrets {
+ public:
+  /// Replaces one of that name. Error(InvalidArgument) unless `name` is 1 to 64 letters, digits, . _ - and `value` 1 to
+  /// 8192 printable ASCII characters on one line. No error repeats the value.
+  static void set(const Host& host, const std::string& name, const std::string& value);
+  /// The names, sorted. Error(PermissionDenied) if others could read the file.
+  static std::vector<std::string> list(const Host& host);
+  /// Error(NotFound) if there is none of that name.
+  static void remove(const Host& host, const std::string& name);
+};
+
+}  // namespace fireclaw

@@ -1,0 +1,195 @@
+#include "core/networks/gateway.hpp"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "fireclaw/error.hpp"
+#include "gateway/files.hpp"
+#include "json/record.hpp"
+#include "state/gateway_settings.hpp"
+#include "sys/poll.hpp"
+#include "sys/socket.hpp"
+
+namespace fireclaw::core {
+
+void describe(auto& field, json::Is<GatewayRecord> auto& record) {
+  field.schema(1);
+  field("process", record.process);
+  field("address", record.address);
+  field("network", record.network);
+}
+
+namespace {
+
+constexpr int backlog = 256;
+/// Where an LLM server listens that machines reach without a gateway.
+constexpr std::uint16_t ollama_port = 11434;
+constexpr std::chrono::seconds end_patience{5};
+constexpr off_t longest_log = 1 << 20;
+
+sys::Fd open_log(const std::filesystem::path& file) {
+  auto log = sys::open_file(file, O_WRONLY | O_CREAT | O_APPEND);
+  struct stat about {};
+  if (::fstat(log.get(), &about) == 0 && about.st_size > longest_log) {
+    std::filesystem::rename(file, file.native() + ".1");
+    return open_log(file);
+  }
+  return log;
+}
+
+/// It stands beside guestd.
+std::filesystem::path find_program(const Host::Impl& host) {
+  auto program = host.guestd().replace_filename("gateway");
+  if (!std::filesystem::exists(program)) {
+    throw Error{ErrorCode::NotFound, fmt::format("'{}' is not installed; reinstall fireclaw", program.native())};
+  }
+  return program;
+}
+
+std::uint64_t current_network() {
+  struct stat about {};
+  sys::check(::stat("/proc/thread-self/ns/net", &about), "look at the network namespace");
+  return about.st_ino;
+}
+
+void end(const sys::ProcessId& process) {
+  const auto ended = sys::open_pidfd(process);
+  if (!ended) return;
+  for (const int signal : {SIGTERM, SIGKILL}) {
+    if (!sys::send_signal(process, signal)) return;
+    if (sys::wait_fd(ended->get(), POLLIN, Deadline::after(end_patience)) == sys::WaitResult::Ready) return;
+  }
+}
+
+/// Waits for the lock of the one gateway there can be.
+sys::FileLock lock_gateway(const Host::Impl& host) {
+  try {
+    return sys::FileLock::acquire(host.layout.lock("gateway"), sys::FileLock::Mode::Exclusive,
+                                  Deadline::after(end_patience), "the gateway");
+  } catch (Error& problem) {
+    if (problem.code() != ErrorCode::Timeout) throw;
+    const auto found = find_gateway(host);
+    throw Error{ErrorCode::AlreadyExists,
+                found ? fmt::format("a gateway runs already at {} (process {})", found->address, found->process.pid)
+                      : "a gateway runs already, and gateway.json does not say which process it is"};
+  }
+}
+
+sys::Fd listen_for_machines(net::Ipv4Address at, std::uint16_t port) {
+  sys::Fd socket{sys::check(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), "socket")};
+  const int yes = 1;
+  sys::check(::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes), "SO_REUSEADDR");
+  // The bridge may come later.
+  sys::check(::setsockopt(socket.get(), IPPROTO_IP, IP_FREEBIND, &yes, sizeof yes), "IP_FREEBIND");
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(at.bits());
+  if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+      ::listen(socket.get(), backlog) != 0) {
+    if (errno == EADDRINUSE) {
+      throw Error{
+          ErrorCode::AlreadyExists,
+          fmt::format("port {0} of {1} is taken: a program on this host listens there, perhaps on all addresses; "
+                      "let it listen on 127.0.0.1 only, or set gateway.llm.port in config.json",
+                      port, at.to_string())};
+    }
+    sys::throw_errno(fmt::format("listen on {}:{}", at.to_string(), port));
+  }
+  return socket;
+}
+
+void start(const Host::Impl& host, const net::NetworkPolicy& policy, std::uint16_t port) {
+  const auto program = find_program(host);
+  const auto parts = make_gateway_parts(host, policy.gateway, port);
+  const auto log = open_log(gateway::log_file(host.layout));
+  sys::SpawnSpec spec;
+  spec.argv = {program.native(), host.layout.home().native()};
+  // Proxies that LLM servers are reached through.
+  spec.env = host.options.tool_environment;
+  spec.cwd = "/";
+  spec.fds = {{log.get(), STDOUT_FILENO},
+              {log.get(), STDERR_FILENO},
+              {parts.machines.get(), GatewayParts::machines_number},
+              {parts.lock.get(), GatewayParts::lock_number},
+              {parts.status.get(), GatewayParts::status_number}};
+  spec.die_with_parent = false;
+  spec.new_session = true;
+  auto child = sys::Child::spawn(spec);
+  put_gateway(host, child.id(), fmt::format("{}:{}", policy.gateway.to_string(), port));
+  child.detach();
+}
+
+}  // namespace
+
+std::optional<GatewayRecord> find_gateway(const Host::Impl& host) {
+  const auto file = gateway::record_file(host.layout);
+  if (!std::filesystem::exists(file)) return std::nullopt;
+  auto record = json::read_record<GatewayRecord>(json::Value::parse_file(file));
+  if (!sys::is_alive(record.process)) return std::nullopt;
+  return record;
+}
+
+void put_gateway(const Host::Impl& host, const sys::ProcessId& process, const std::string& address) {
+  const GatewayRecord record{process, address, current_network()};
+  sys::replace_file(gateway::record_file(host.layout), json::record_text(record));
+}
+
+std::optional<std::uint16_t> gateway_port(const state::Config& config) {
+  if (!config.gateway) return std::nullopt;
+  return state::read_gateway_settings(*config.gateway).llm.port;
+}
+
+void open_gateway(net::NetworkPolicy& policy, const state::Config& config) {
+  const auto port = gateway_port(config);
+  if (!port) return;
+  std::erase_if(policy.services, [&](const net::Service& service) {
+    // The default service, or one that the user led to the host's loopback before there was a gateway.
+    const bool ollama = service.port == ollama_port && (!config.network.services || service.on_loopback);
+    return service.protocol == net::Protocol::Tcp && (service.port == *port || ollama);
+  });
+  policy.services.push_back({net::Protocol::Tcp, *port, false});
+}
+
+GatewayParts make_gateway_parts(const Host::Impl& host, net::Ipv4Address address, std::uint16_t port) {
+  auto lock = lock_gateway(host).into_fd();
+  auto machines = listen_for_machines(address, port);
+  // Who holds the lock is the only one: what is there is a dead one's.
+  std::filesystem::remove(gateway::status_socket(host.layout));
+  return {std::move(machines), std::move(lock), sys::unix_listen(gateway::status_socket(host.layout))};
+}
+
+void ensure_gateway(const Host::Impl& host, const net::NetworkPolicy& policy) noexcept {
+  try {
+    const auto port = gateway_port(state::read_config(host.layout.config()));
+    if (const auto found = find_gateway(host)) {
+      const bool here = found->network == current_network();
+      if (port && here && found->address == fmt::format("{}:{}", policy.gateway.to_string(), *port)) return;
+      end(found->process);
+    }
+    if (port) start(host, policy, *port);
+  } catch (const std::exception& problem) {
+    host.logger.warning(fmt::format("there is no gateway, so agents have no LLM: {}", problem.what()));
+  }
+}
+
+bool end_gateway(const Host::Impl& host) {
+  const auto found = find_gateway(host);
+  if (found) end(found->process);
+  return found.has_value();
+}
+
+}  // namespace fireclaw::core

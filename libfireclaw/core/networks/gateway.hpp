@@ -1,0 +1,61 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "core/host/impl.hpp"
+#include "net/policy.hpp"
+#include "state/config.hpp"
+#include "sys/fd.hpp"
+#include "sys/file.hpp"
+#include "sys/process.hpp"
+
+namespace fireclaw::core {
+
+/// The gateway that runs, as gateway.json tells.
+struct GatewayRecord {
+  sys::ProcessId process;
+  /// "172.16.0.1:11434"
+  std::string address;
+  /// The network namespace that this address is of: the kernel's number.
+  std::uint64_t network = 0;
+
+  bool operator==(const GatewayRecord&) const = default;
+};
+
+/// The one that lives. Error(Corrupt).
+std::optional<GatewayRecord> find_gateway(const Host::Impl& host);
+/// Says that a process is it, at an address of the calling thread's network namespace.
+void put_gateway(const Host::Impl& host, const sys::ProcessId& process, const std::string& address);
+
+/// Where config.json wants it: the port at the gateway's address; nullopt if it wants none.
+std::optional<std::uint16_t> gateway_port(const state::Config& config);
+/// The firewall's policy with the gateway's port open to machines, and without what it serves for them: an LLM server
+/// that they would reach themselves.
+void open_gateway(net::NetworkPolicy& policy, const state::Config& config);
+
+/// What a gateway is started with, as descriptors with these numbers.
+struct GatewayParts {
+  static constexpr int machines_number = 3;
+  static constexpr int lock_number = 4;
+  static constexpr int status_number = 5;
+
+  /// Listens at the gateway's address.
+  sys::Fd machines;
+  /// Is held for as long as the gateway lives.
+  sys::Fd lock;
+  /// Listens for whoever asks how it is.
+  sys::Fd status;
+};
+/// Error(AlreadyExists) if a gateway runs already, or the port is taken.
+GatewayParts make_gateway_parts(const Host::Impl& host, net::Ipv4Address address, std::uint16_t port);
+
+/// Starts the gateway if config.json asks for one and none runs where it says, in the calling thread's network
+/// namespace; ends one that is somewhere else. With the network's turn taken, and the bridge up. What stands in the way
+/// is logged: machines can do without an LLM.
+void ensure_gateway(const Host::Impl& host, const net::NetworkPolicy& policy) noexcept;
+/// False if none ran.
+bool end_gateway(const Host::Impl& host);
+
+}  // namespace fireclaw::core

@@ -1,0 +1,186 @@
+#include <filesystem>
+#include <stop_token>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/clock.hpp"
+#include "core/networks/gateway.hpp"
+#include "core/networks/nat.hpp"
+#include "fireclaw/error.hpp"
+#include "fireclaw/gateway.hpp"
+#include "gateway/files.hpp"
+#include "gateway/llm.hpp"
+#include "gateway/server.hpp"
+#include "http/client.hpp"
+#include "json/record.hpp"
+#include "state/config.hpp"
+#include "state/secrets.hpp"
+#include "sys/file.hpp"
+#include "sys/process.hpp"
+
+namespace fireclaw {
+namespace {
+
+constexpr std::chrono::seconds answer_limit{5};
+
+http::Client ask(const Host::Impl& host) { return http::Client::over_unix_socket(gateway::status_socket(host.layout)); }
+
+std::string get(const Host::Impl& host, const std::string& target) {
+  http::Limits limits;
+  limits.deadline = Deadline::after(answer_limit);
+  http::Request request;
+  request.method = "GET";
+  request.target = target;
+  return ask(host).send(request, limits).body;
+}
+
+GatewayAgent describe(const gateway::AgentCounts& counts) {
+  const auto milliseconds = [](std::uint64_t us) {
+    return std::chrono::round<std::chrono::milliseconds>(std::chrono::microseconds{us});
+  };
+  return {counts.name,
+          counts.requests,
+          counts.refused,
+          counts.errors,
+          counts.prompt_tokens,
+          counts.completion_tokens,
+          milliseconds(counts.answers == 0 ? 0 : counts.first_token_us / counts.answers),
+          milliseconds(counts.longest_first_token_us)};
+}
+
+GatewayUpstream describe(gateway::UpstreamCounts counts) {
+  return {std::move(counts.name), std::move(counts.url),       counts.requests, counts.errors, counts.running,
+          counts.waiting,         std::move(counts.last_error)};
+}
+
+state::SecretStore secrets_of(const Host& host) {
+  const auto& layout = Access::impl(host)->layout;
+  return {gateway::secrets_file(layout), layout.lock("secrets")};
+}
+
+/// Whether gateway.json still names this process: otherwise the home folder is gone, or has another one.
+bool is_named(const Host::Impl& host) {
+  try {
+    const auto found = core::find_gateway(host);
+    return found && found->process == sys::current_process();
+  } catch (const Error& problem) {
+    host.logger.error(problem.what());
+    return false;
+  }
+}
+
+/// What was used of the day's limits is kept across gateways.
+class KeptLedger {
+ public:
+  KeptLedger(gateway::Ledger& ledger, std::filesystem::path file, const Logger& logger)
+      : ledger_{ledger}, file_{std::move(file)}, logger_{logger} {
+    if (!std::filesystem::exists(file_)) return;
+    try {
+      ledger_.read(json::Value::parse_file(file_));
+      written_ = ledger_.to_json();
+    } catch (const Error& problem) {
+      logger_.error(fmt::format("what agents have used today begins at nothing: {}", problem.what()));
+    }
+  }
+
+  void write() {
+    try {
+      auto text = ledger_.to_json();
+      if (text == written_) return;
+      sys::replace_file(file_, text);
+      written_ = std::move(text);
+    } catch (const std::exception& problem) {
+      logger_.error(problem.what());
+    }
+  }
+
+ private:
+  gateway::Ledger& ledger_;
+  std::filesystem::path file_;
+  const Logger& logger_;
+  std::string written_;
+};
+
+}  // namespace
+
+GatewayInfo Gateway::info(const Host& host) {
+  const auto& impl = *Access::impl(host);
+  GatewayInfo info;
+  info.configured = core::gateway_port(state::read_config(impl.layout.config())).has_value();
+  const auto found = core::find_gateway(impl);
+  if (!found) return info;
+  info.running = true;
+  info.pid = found->process.pid;
+  info.address = found->address;
+  auto status = json::read_record<gateway::Status>(json::Value::parse(get(impl, "/status"), "the gateway's status"));
+  for (const auto& counts : status.agents) info.agents.push_back(describe(counts));
+  for (auto& counts : status.upstreams) info.upstreams.push_back(describe(std::move(counts)));
+  return info;
+}
+
+std::string Gateway::metrics(const Host& host) {
+  const auto& impl = *Access::impl(host);
+  if (!core::find_gateway(impl)) {
+    throw Error{ErrorCode::NotFound, "no gateway runs; the network brings it up: fireclaw network up"};
+  }
+  return get(impl, "/metrics");
+}
+
+bool Gateway::ensure(const Host& host) {
+  const auto& impl = *Access::impl(host);
+  if (!core::gateway_port(state::read_config(impl.layout.config())) || core::find_gateway(impl)) return false;
+  core::NatNetwork network{impl};
+  if (!net::is_bridge_up(network.bridge())) return false;
+  const auto turn = network.take_turn();
+  core::ensure_gateway(impl, network.policy());
+  return core::find_gateway(impl).has_value();
+}
+
+void Gateway::serve(const Host& host, bool inherited, std::stop_token stop) {
+  const auto& impl = *Access::impl(host);
+  core::NatNetwork network{impl};
+  const auto& policy = network.policy();
+  gateway::HomeSources sources{impl.layout, policy, impl.logger};
+  const auto port = sources.llm().port;
+  using Parts = core::GatewayParts;
+  auto parts = inherited
+                   ? Parts{sys::Fd{Parts::machines_number}, sys::Fd{Parts::lock_number}, sys::Fd{Parts::status_number}}
+                   : core::make_gateway_parts(impl, policy.gateway, port);
+  // What has started it has written that down.
+  if (!inherited) {
+    core::put_gateway(impl, sys::current_process(), fmt::format("{}:{}", policy.gateway.to_string(), port));
+    const auto turn = network.take_turn();
+    network.ensure();
+  }
+  const SystemClock clock;
+  gateway::LlmService service{sources, clock, impl.logger};
+  KeptLedger kept{service.ledger(), gateway::usage_file(impl.layout), impl.logger};
+  std::stop_source end;
+  const std::stop_callback passed_on{stop, [&] { end.request_stop(); }};
+  const auto now_and_then = [&] {
+    kept.write();
+    if (!is_named(impl)) end.request_stop();
+  };
+  gateway::serve(sources, service, {std::move(parts.machines), std::move(parts.status)}, {}, impl.logger, now_and_then,
+                 end.get_token());
+  std::filesystem::remove(gateway::status_socket(impl.layout));
+}
+
+void Secrets::set(const Host& host, const std::string& name, const std::string& value) {
+  secrets_of(host).set(name, value);
+}
+
+std::vector<std::string> Secrets::list(const Host& host) {
+  std::vector<std::string> names;
+  for (const auto& [name, value] : secrets_of(host).read()) names.push_back(name);
+  return names;
+}
+
+void Secrets::remove(const Host& host, const std::string& name) {
+  if (!secrets_of(host).remove(name)) {
+    throw Error{ErrorCode::NotFound, fmt::format("no secret '{}'; see: fireclaw secret list", name)};
+  }
+}
+
+}  // namespace fireclaw

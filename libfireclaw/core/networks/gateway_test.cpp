@@ -1,0 +1,49 @@
+#include "core/networks/gateway.hpp"
+
+#include <doctest/doctest.h>
+
+#include <string>
+#include <vector>
+
+#include "json/json.hpp"
+
+using namespace fireclaw;
+
+namespace {
+
+state::Config config_with(const std::string& llm) {
+  state::Config config;
+  config.gateway =
+      json::Value::parse(R"({"llm": {"upstreams": [{"name": "a", "url": "http://a"}])" + llm + "}}", "gateway");
+  return config;
+}
+
+std::vector<std::string> services_of(net::NetworkPolicy policy, const state::Config& config) {
+  core::open_gateway(policy, config);
+  std::vector<std::string> services;
+  for (const auto& service : policy.services) services.push_back(service.to_string());
+  return services;
+}
+
+using Services = std::vector<std::string>;
+
+}  // namespace
+
+TEST_CASE("a gateway takes the place of the LLM server that machines reached themselves") {
+  CHECK(services_of({}, {}) == Services{"6667/tcp", "6697/tcp", "11434/tcp", "53/tcp", "53/udp"});
+  CHECK(services_of({}, config_with("")) == Services{"6667/tcp", "6697/tcp", "53/tcp", "53/udp", "11434/tcp"});
+  CHECK(services_of({}, config_with(R"(, "port": 8080)")) ==
+        Services{"6667/tcp", "6697/tcp", "53/tcp", "53/udp", "8080/tcp"});
+}
+
+TEST_CASE("services that the user has named stay, but for the one that leads around the gateway") {
+  auto config = config_with(R"(, "port": 8080)");
+  net::NetworkPolicy policy;
+  policy.services = {net::Service::parse("127.0.0.1:11434"), net::Service::parse("8080/udp"),
+                     net::Service::parse("127.0.0.1:8080")};
+  config.network.services = policy.services;
+  CHECK(services_of(policy, config) == Services{"8080/udp", "8080/tcp"});
+  policy.services = {net::Service::parse("11434")};
+  config.network.services = policy.services;
+  CHECK(services_of(policy, config) == Services{"11434/tcp", "8080/tcp"});
+}

@@ -1,0 +1,60 @@
+#include "gateway/counters.hpp"
+
+#include <string_view>
+
+#include <fmt/format.h>
+
+namespace fireclaw::gateway {
+namespace {
+
+constexpr double us_per_second = 1e6;
+
+/// Names are checked where they come from, and hold nothing to be escaped.
+template <class Counts, class Read>
+void family(std::string& text, const std::vector<Counts>& all, std::string_view label, std::string_view name,
+            std::string_view type, std::string_view help, Read read) {
+  text += fmt::format("# HELP {0} {1}\n# TYPE {0} {2}\n", name, help, type);
+  for (const auto& counts : all) text += fmt::format("{}{{{}=\"{}\"}} {}\n", name, label, counts.name, read(counts));
+}
+
+}  // namespace
+
+std::string to_metrics(const Status& status) {
+  std::string text;
+  const auto agents = [&](std::string_view name, std::string_view type, std::string_view help, auto read) {
+    family(text, status.agents, "agent", name, type, help, read);
+  };
+  agents("fireclaw_llm_requests_total", "counter", "Requests to LLMs that were passed on.",
+         [](const AgentCounts& agent) { return agent.requests; });
+  agents("fireclaw_llm_refused_total", "counter", "Requests to LLMs that were not passed on.",
+         [](const AgentCounts& agent) { return agent.refused; });
+  agents("fireclaw_llm_errors_total", "counter", "Requests to LLMs that failed.",
+         [](const AgentCounts& agent) { return agent.errors; });
+  agents("fireclaw_llm_prompt_tokens_total", "counter", "Tokens sent to LLMs.",
+         [](const AgentCounts& agent) { return agent.prompt_tokens; });
+  agents("fireclaw_llm_completion_tokens_total", "counter", "Tokens that LLMs answered.",
+         [](const AgentCounts& agent) { return agent.completion_tokens; });
+  text +=
+      "# HELP fireclaw_llm_first_token_seconds Time until an answer began.\n"
+      "# TYPE fireclaw_llm_first_token_seconds summary\n";
+  for (const auto& agent : status.agents) {
+    text += fmt::format(
+        "fireclaw_llm_first_token_seconds_sum{{agent=\"{0}\"}} {1}\n"
+        "fireclaw_llm_first_token_seconds_count{{agent=\"{0}\"}} {2}\n",
+        agent.name, static_cast<double>(agent.first_token_us) / us_per_second, agent.answers);
+  }
+  const auto upstreams = [&](std::string_view name, std::string_view type, std::string_view help, auto read) {
+    family(text, status.upstreams, "upstream", name, type, help, read);
+  };
+  upstreams("fireclaw_llm_upstream_requests_total", "counter", "Requests that an LLM server was sent.",
+            [](const UpstreamCounts& upstream) { return upstream.requests; });
+  upstreams("fireclaw_llm_upstream_errors_total", "counter", "Requests that an LLM server did not answer as a whole.",
+            [](const UpstreamCounts& upstream) { return upstream.errors; });
+  upstreams("fireclaw_llm_upstream_running", "gauge", "Requests that an LLM server is answering.",
+            [](const UpstreamCounts& upstream) { return upstream.running; });
+  upstreams("fireclaw_llm_upstream_waiting", "gauge", "Requests that wait for their turn.",
+            [](const UpstreamCounts& upstream) { return upstream.waiting; });
+  return text;
+}
+
+}  // namespace fireclaw::gateway

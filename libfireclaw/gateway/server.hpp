@@ -1,0 +1,39 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <stop_token>
+
+#include "base/logger.hpp"
+#include "gateway/llm.hpp"
+#include "gateway/sources.hpp"
+#include "sys/fd.hpp"
+
+namespace fireclaw::gateway {
+
+/// How much of it is used by others at once.
+struct ServerLimits {
+  /// The longest request, and what all of one machine's and all requests together hold.
+  std::size_t body_bytes = std::size_t{16} << 20;
+  std::size_t machine_bytes = std::size_t{32} << 20;
+  std::size_t total_bytes = std::size_t{256} << 20;
+  std::size_t machine_connections = 16;
+  std::size_t connections = 1024;
+  /// For a request to be there as a whole, and for the agent to take what was sent.
+  std::chrono::seconds patience{60};
+};
+
+/// Sockets that listen.
+struct Listeners {
+  /// TCP: agents ask LLMs here.
+  sys::Fd llm;
+  /// A Unix socket: who can connect to it is told all, at /metrics and /status.
+  sys::Fd status;
+};
+
+/// Serves HTTP until the stop, on this thread. Calls `every` now and then, at least once more at the end.
+void serve(Sources& sources, LlmService& service, Listeners listeners, const ServerLimits& limits, const Logger& logger,
+           const std::function<void()>& every, const std::stop_token& stop);
+
+}  // namespace fireclaw::gateway

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+
+namespace fireclaw::gateway {
+
+/// Who is served next where not all can be at once: agents take turns, and each one's requests come in their order. So
+/// an agent that asks much makes nobody wait but itself. Use from one thread.
+class Turns {
+ public:
+  using Ticket = std::uint64_t;
+
+  /// One more that waits.
+  void enter(const std::string& agent, Ticket ticket);
+  /// The next that has its turn, if fewer than `places` are served.
+  std::optional<Ticket> next(std::size_t places);
+  /// One that was served is done.
+  void leave();
+  /// False if it does not wait.
+  bool withdraw(Ticket ticket);
+
+  [[nodiscard]] std::size_t served() const { return served_; }
+  [[nodiscard]] std::size_t waiting() const;
+
+ private:
+  std::map<std::string, std::deque<Ticket>> waiting_;
+  /// Those with requests that wait, in the order of their turns.
+  std::deque<std::string> order_;
+  std::size_t served_ = 0;
+};
+
+}  // namespace fireclaw::gateway

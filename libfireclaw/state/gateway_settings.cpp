@@ -1,0 +1,152 @@
+#include "state/gateway_settings.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "state/bot_fields.hpp"
+#include "state/secrets.hpp"
+
+namespace fireclaw::state {
+namespace {
+
+/// Beyond this a limit is none.
+constexpr std::uint64_t most = 1'000'000'000'000;
+
+std::uint64_t read_number(const json::Value& value, std::uint64_t low, std::uint64_t high) {
+  const auto number = value.as_uint();
+  if (number < low || number > high) value.fail(fmt::format("must be {} to {}", low, high));
+  return number;
+}
+
+LlmLimits read_limits(const json::Value& value) {
+  value.only({"requests_per_minute", "requests_per_day", "tokens_per_minute", "tokens_per_day"});
+  const auto read = [&](std::string_view name) -> std::optional<std::uint64_t> {
+    const auto found = value.find(name);
+    if (!found) return std::nullopt;
+    return read_number(*found, 1, most);
+  };
+  return {read("requests_per_minute"), read("requests_per_day"), read("tokens_per_minute"), read("tokens_per_day")};
+}
+
+std::vector<std::string> read_patterns(const json::Value& value) {
+  std::vector<std::string> patterns;
+  for (const auto& entry : value.as_array()) {
+    const auto& text = entry.as_string();
+    const auto star = text.find('*');
+    const bool printable = std::ranges::all_of(text, [](char c) { return c > ' ' && c < '\x7f'; });
+    if (text.empty() || !printable || (star != std::string::npos && star + 1 != text.size())) {
+      entry.fail("must be a name, or the beginning of names with a * at the end");
+    }
+    patterns.push_back(text);
+  }
+  return patterns;
+}
+
+std::string read_url(const json::Value& value) {
+  auto url = value.as_string();
+  const auto scheme = url.starts_with("https://") ? 8u : url.starts_with("http://") ? 7u : 0u;
+  const bool printable = std::ranges::all_of(url, [](char c) { return c > ' ' && c < '\x7f'; });
+  while (url.ends_with('/')) url.pop_back();
+  if (scheme == 0 || url.size() <= scheme || !printable || url.find_first_of("?#@\\", scheme) != std::string::npos) {
+    value.fail("must be an http:// or https:// URL without user, query and fragment; a key is named by \"key\"");
+  }
+  return url;
+}
+
+LlmUpstream read_upstream(const json::Value& value) {
+  value.only({"name", "url", "api", "key", "ca_file", "models", "agents", "concurrent", "idle_s"});
+  LlmUpstream upstream;
+  const auto name = value.at("name");
+  upstream.name = name.as_string();
+  if (!is_secret_name(upstream.name)) name.fail("must be 1 to 64 letters, digits, . _ -");
+  upstream.url = read_url(value.at("url"));
+  if (const auto api = value.find("api")) {
+    if (api->as_string() == to_string(LlmApi::OpenAi)) {
+      upstream.api = LlmApi::OpenAi;
+    } else if (api->as_string() != to_string(LlmApi::Ollama)) {
+      api->fail("must be \"ollama\" or \"openai\"");
+    }
+  }
+  if (const auto key = value.find("key")) {
+    upstream.key = key->as_string();
+    if (!is_secret_name(upstream.key)) key->fail("must be the name of a secret; see: fireclaw secret list");
+  }
+  if (const auto file = value.find("ca_file")) {
+    upstream.ca_file = file->as_string();
+    if (!upstream.ca_file.starts_with('/')) file->fail("must be an absolute path");
+  }
+  if (const auto models = value.find("models")) upstream.models = read_patterns(*models);
+  if (const auto agents = value.find("agents")) upstream.agents = read_patterns(*agents);
+  if (const auto number = value.find("concurrent")) {
+    upstream.concurrent = static_cast<unsigned>(read_number(*number, 1, 10'000));
+  }
+  if (const auto seconds = value.find("idle_s")) {
+    upstream.idle_s = static_cast<unsigned>(read_number(*seconds, 1, 86'400));
+  }
+  return upstream;
+}
+
+LlmSettings read_llm(const json::Value& value) {
+  value.only({"port", "upstreams", "limits", "agents"});
+  LlmSettings settings;
+  if (const auto port = value.find("port")) settings.port = static_cast<std::uint16_t>(read_number(*port, 1, 65'535));
+  std::set<std::string> names;
+  const auto upstreams = value.at("upstreams");
+  for (const auto& entry : upstreams.as_array()) {
+    settings.upstreams.push_back(read_upstream(entry));
+    if (!names.insert(settings.upstreams.back().name).second) entry.at("name").fail("is the name of another one too");
+  }
+  if (settings.upstreams.empty()) upstreams.fail("must name at least one LLM server");
+  if (const auto limits = value.find("limits")) settings.limits = read_limits(*limits);
+  if (const auto agents = value.find("agents")) {
+    for (const auto& [name, limits] : agents->as_object()) {
+      if (!is_agent_name(name)) limits.fail("cannot be an agent's name");
+      settings.agents.emplace(name, read_limits(limits));
+    }
+  }
+  return settings;
+}
+
+}  // namespace
+
+std::string_view to_string(LlmApi api) noexcept {
+  switch (api) {
+    case LlmApi::Ollama: return "ollama";
+    case LlmApi::OpenAi: return "openai";
+  }
+  return "";
+}
+
+const LlmLimits& LlmSettings::limits_of(std::string_view agent) const {
+  const auto found = agents.find(agent);
+  return found == agents.end() ? limits : found->second;
+}
+
+GatewaySettings read_gateway_settings(const json::Value& section) {
+  section.only({"llm"});
+  return {read_llm(section.at("llm"))};
+}
+
+bool matches_any(const std::vector<std::string>& patterns, std::string_view name) {
+  return std::ranges::any_of(patterns, [&](std::string_view pattern) {
+    if (!pattern.ends_with('*')) return pattern == name;
+    pattern.remove_suffix(1);
+    return name.starts_with(pattern);
+  });
+}
+
+const LlmUpstream* find_upstream(const LlmSettings& settings, std::string_view agent, std::string_view model,
+                                 std::optional<LlmApi> api) {
+  for (const auto& upstream : settings.upstreams) {
+    // Ollama speaks OpenAI's protocol beside its own.
+    if (api == LlmApi::Ollama && upstream.api != LlmApi::Ollama) continue;
+    if (!upstream.agents.empty() && !matches_any(upstream.agents, agent)) continue;
+    if (!model.empty() && !upstream.models.empty() && !matches_any(upstream.models, model)) continue;
+    return &upstream;
+  }
+  return nullptr;
+}
+
+}  // namespace fireclaw::state

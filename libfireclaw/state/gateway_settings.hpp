@@ -1,0 +1,86 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "json/json.hpp"
+
+namespace fireclaw::state {
+
+/// What an LLM server speaks.
+enum class LlmApi {
+  Ollama,  ///< /api/chat and /api/tags, and OpenAI's paths as well
+  OpenAi,  ///< /v1/chat/completions and /v1/models
+};
+std::string_view to_string(LlmApi api) noexcept;
+
+/// An LLM server that the gateway passes requests on to.
+struct LlmUpstream {
+  /// What logs, metrics and errors call it.
+  std::string name;
+  /// "http://" or "https://", without a slash at its end. May end with "/v1".
+  std::string url;
+  LlmApi api = LlmApi::Ollama;
+  /// The name of the secret that is sent as its key; empty: none.
+  std::string key;
+  /// A file of certificates to trust instead of the system's; empty: none.
+  std::string ca_file;
+  /// Models that it is asked for, agents that may ask it: names, or beginnings of names with a "*" at the end. Empty:
+  /// all.
+  std::vector<std::string> models;
+  std::vector<std::string> agents;
+  /// How many requests it is sent at once; others wait.
+  unsigned concurrent = 8;
+  /// How long it may send nothing.
+  unsigned idle_s = 600;
+
+  bool operator==(const LlmUpstream&) const = default;
+};
+
+/// What one agent may use; without: no limit.
+struct LlmLimits {
+  std::optional<std::uint64_t> requests_per_minute;
+  std::optional<std::uint64_t> requests_per_day;
+  std::optional<std::uint64_t> tokens_per_minute;
+  std::optional<std::uint64_t> tokens_per_day;
+
+  bool operator==(const LlmLimits&) const = default;
+};
+
+/// "gateway.llm" of config.json.
+struct LlmSettings {
+  /// Where agents reach it, at the gateway's address.
+  std::uint16_t port = 11434;
+  /// The first that fits is asked. Never empty.
+  std::vector<LlmUpstream> upstreams;
+  /// Of each agent.
+  LlmLimits limits;
+  /// Of agents by name, above those.
+  std::map<std::string, LlmLimits, std::less<>> agents;
+
+  bool operator==(const LlmSettings&) const = default;
+  [[nodiscard]] const LlmLimits& limits_of(std::string_view agent) const;
+};
+
+/// The section "gateway" of config.json.
+struct GatewaySettings {
+  LlmSettings llm;
+
+  bool operator==(const GatewaySettings&) const = default;
+};
+
+/// Error(Corrupt) naming the field.
+GatewaySettings read_gateway_settings(const json::Value& section);
+
+/// Whether `name` is one of `patterns`: names, or beginnings of names with a "*" at the end.
+bool matches_any(const std::vector<std::string>& patterns, std::string_view name);
+
+/// The first upstream that serves `model` to `agent` by a protocol; nullptr if none does.
+const LlmUpstream* find_upstream(const LlmSettings& settings, std::string_view agent, std::string_view model,
+                                 std::optional<LlmApi> api = std::nullopt);
+
+}  // namespace fireclaw::state

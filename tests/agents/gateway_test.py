@@ -1,0 +1,138 @@
+"""An agent in a real machine whose LLM is behind the gateway."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import tempfile
+import time
+import unittest
+from pathlib import Path
+from typing import Any, Dict
+
+import crew
+import ngircd
+from crew import HOME, Crew, eventually, is_gone, ok
+from scripted_llm import ScriptedLlm
+
+ANSWER_SECONDS = 60.0
+READING_SECONDS = 1.0
+KEY = "sk-hunter2-hunter2"
+
+PROBE = """
+import json, sys, urllib.request, urllib.error
+for method, path in (("POST", "/api/pull"), ("DELETE", "/api/delete"), ("GET", "/api/tags"), ("POST", "/api/chat?x")):
+    request = urllib.request.Request(sys.argv[1] + path, data=b"{}" if method == "POST" else None, method=method)
+    try:
+        print(path, urllib.request.urlopen(request, timeout=20).status)
+    except urllib.error.HTTPError as error:
+        print(path, error.code)
+"""
+
+
+class BehindTheGateway(Crew):
+    """The LLM is on the host's loopback, where no machine reaches it."""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.folder = tempfile.mkdtemp(prefix="fireclaw-crew-")
+        cls.addClassCleanup(shutil.rmtree, cls.folder, ignore_errors=True)
+        cls.llm = ScriptedLlm([{"reply": {"content": "Hello!"}}])
+        cls.addClassCleanup(cls.llm.close)
+        cls.irc = ngircd.Ngircd(cls.folder, listen="0.0.0.0", port=6667)
+        cls.addClassCleanup(cls.irc.stop)
+        config = Path(HOME, "config.json")
+        cls.addClassCleanup(config.write_text, config.read_text())
+        cls.addClassCleanup(ok, "network", "down")
+        cls.addClassCleanup(Path(HOME, "secrets.json").unlink, missing_ok=True)
+        cls.configure()
+        ok("secret", "set", "local", stdin=KEY.encode())
+
+    @classmethod
+    def configure(cls, **limits: int) -> None:
+        path = Path(HOME, "config.json")
+        config = json.loads(path.read_text())
+        config["gateway"] = {"llm": {"upstreams": [{"name": "local", "url": cls.llm.url, "key": "local"}],
+                                     "limits": limits}}
+        beside = path.with_suffix(".new")
+        beside.write_text(json.dumps(config))
+        beside.rename(path)
+
+    def gateway(self) -> Dict[str, Any]:
+        info: Dict[str, Any] = json.loads(ok("gateway", "status", "--json"))
+        return info
+
+    def test_an_agent_asks_its_llm_through_the_gateway_and_survives_its_end(self) -> None:
+        alice = self.human()
+        self.start("quick")
+        alice.say("quick", "hi")
+        self.assertEqual(alice.hears("quick", "alice", "", ANSWER_SECONDS), "Hello!")
+
+        # The key is added on the way, and is nowhere in the machine.
+        headers = {name.lower(): value for name, value in self.llm.requests[-1]["headers"].items()}
+        self.assertEqual(headers["authorization"], f"Bearer {KEY}")
+        self.assertNotIn(KEY, ok("agent", "exec", "quick", "--", "sh", "-c", "cat /run/fireclaw/* /proc/[0-9]*/environ 2>/dev/null"))
+        gateway = self.gateway()
+        self.assertEqual(gateway["address"], "172.16.0.1:11434")
+        use = gateway["agents"][0]
+        self.assertEqual((use["name"], use["requests"], use["refused"], use["errors"]), ("quick", 1, 0, 0))
+        self.assertGreater(use["completion_tokens"], 0)
+
+        # It is all that a machine gets of the LLM server; the scripted one has no list of models.
+        asked = len(self.llm.requests)
+        self.assertEqual(ok("agent", "exec", "quick", "--", "python3", "-c", PROBE, f"http://{gateway['address']}").split("\n")[:4],
+                         ["/api/pull 403", "/api/delete 403", "/api/tags 501", "/api/chat?x 403"])
+        self.assertEqual([request["body"] for request in self.llm.requests[asked:] if request["body"]], [])
+        self.assertEqual(self.gateway()["agents"][0]["refused"], 3)
+
+        # Killed in the middle of an answer: the bot says so, and asks the next gateway.
+        self.llm.rules({"reply": {"content": "this takes a very long time to say", "gap": 2.0}})
+        before = len(self.llm.requests)
+        alice.say("quick", "and a long story?")
+        self.llm.wait_for_requests(before + 1, ANSWER_SECONDS)
+        os.kill(gateway["pid"], signal.SIGKILL)
+        eventually(lambda: is_gone(gateway["pid"]))
+        self.assertRegex(alice.hears("quick", "alice", "", ANSWER_SECONDS), "LLM")
+        self.assertFalse(self.gateway()["running"])
+        ok("network", "up")
+        after = self.gateway()
+        self.assertTrue(after["running"])
+        self.assertNotEqual(after["pid"], gateway["pid"])
+        time.sleep(READING_SECONDS)
+        self.llm.rules({"reply": {"content": "Fine again."}})
+        alice.say("quick", "and now?")
+        alice.hears("quick", "alice", "Fine again", ANSWER_SECONDS)
+
+        # Limits are read again while it runs; what was used before it was killed still counts once it was written down.
+        self.configure(requests_per_minute=1)
+        time.sleep(READING_SECONDS)
+        alice.say("quick", "more?")
+        self.assertIn("requests a minute", alice.hears("quick", "alice", "", ANSWER_SECONDS))
+        self.configure()
+
+        # An LLM server that is not there.
+        time.sleep(READING_SECONDS)
+        path = Path(HOME, "config.json")
+        beside = path.with_suffix(".new")
+        beside.write_text(path.read_text().replace(self.llm.url, "http://127.0.0.1:1"))
+        beside.rename(path)
+        alice.say("quick", "still there?")
+        self.assertIn("cannot reach the LLM server 'local'", alice.hears("quick", "alice", "", ANSWER_SECONDS))
+        self.assertIn("cannot reach", self.gateway()["upstreams"][0]["last_error"])
+        self.configure()
+
+        ok("agent", "stop", "quick")
+        pid = self.gateway()["pid"]
+        ok("network", "down")
+        eventually(lambda: is_gone(pid))
+        self.assertNotIn(KEY, Path(HOME, "gateway.log").read_text())
+
+
+if __name__ == "__main__":
+    if crew.ngircd.PATH is None:
+        print("skipped: ngircd is not installed")
+        raise SystemExit(77)
+    crew.enter_private_network()
+    unittest.main(verbosity=2)

@@ -1,0 +1,70 @@
+// What a machine sends the gateway, and what an LLM server answers: nothing but four requests is passed on, a question
+// has one model whoever reads it, and an answer costs the same wherever it is cut. The first line is method and target,
+// the rest is a body.
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <iostream>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "fireclaw/error.hpp"
+#include "gateway/requests.hpp"
+#include "gateway/tokens.hpp"
+#include "json/json.hpp"
+
+namespace {
+
+using namespace fireclaw;
+
+void require(bool holds, std::string_view what) {
+  if (holds) return;
+  std::cerr << "violated: " << what << "\n";
+  std::abort();
+}
+
+void check_route(std::string_view method, std::string_view target) {
+  const auto way = gateway::route(method, target);
+  const bool chat = method == "POST" && (target == "/api/chat" || target == "/v1/chat/completions");
+  const bool list = method == "GET" && (target == "/api/tags" || target == "/v1/models");
+  require(std::holds_alternative<gateway::Route>(way) == (chat || list), "four requests are passed on");
+  if (const auto* passed = std::get_if<gateway::Route>(&way)) require(passed->chat == chat, "a chat is a chat");
+}
+
+void check_question(std::string_view body) {
+  const auto question = gateway::read_question(body);
+  if (const auto* asked = std::get_if<gateway::Question>(&question)) {
+    const auto value = json::Value::parse(body, "body");
+    require(value.at("model").as_string() == asked->model && !asked->model.empty(), "the model is the body's");
+    return;
+  }
+  for (const auto api : {state::LlmApi::Ollama, state::LlmApi::OpenAi}) {
+    const auto error = json::Value::parse(gateway::error_body(api, std::get<gateway::Refusal>(question)), "error");
+    require(error.at("error").is_string() == (api == state::LlmApi::Ollama), "a refusal is an error of the protocol");
+  }
+}
+
+void check_tokens(std::string_view type, std::string_view answer) {
+  gateway::TokenReader whole{type, 100};
+  whole.feed(answer);
+  gateway::TokenReader pieces{type, 100};
+  for (std::size_t at = 0; at < answer.size(); at += at % 5 + 1) pieces.feed(answer.substr(at, at % 5 + 1));
+  require(whole.finish() == pieces.finish(), "an answer costs the same wherever it is cut");
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::string_view text{reinterpret_cast<const char*>(data), size};
+  const auto end = text.find('\n');
+  const auto line = text.substr(0, end);
+  const auto body = end == std::string_view::npos ? std::string_view{} : text.substr(end + 1);
+  const auto space = line.find(' ');
+  check_route(line.substr(0, space), space == std::string_view::npos ? std::string_view{} : line.substr(space + 1));
+  check_question(body);
+  for (const std::string_view type : {"application/json", "text/event-stream", "application/x-ndjson"}) {
+    check_tokens(type, body);
+  }
+  return 0;
+}
