@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "command.hpp"
+#include "common/text.hpp"
 #include "json_of.hpp"
 #include "kernel_options.hpp"
 #include "output.hpp"
@@ -16,6 +17,15 @@ struct Options {
   bool agents = false;
   bool force = false;
 };
+
+/// How each engine is shut in, as doctor finds by starting it.
+void print_sandboxes(const Host& host) {
+  for (const auto& check : host.doctor()) {
+    if (!check.name.starts_with("sandbox of ")) continue;
+    std::puts(fmt::format("{}: {}", check.name, printable(check.detail)).c_str());
+    if (!check.remedy.empty()) std::puts(fmt::format("  better: {}", printable(check.remedy)).c_str());
+  }
+}
 
 void print_report(const SetupReport& report) {
   for (const auto& verdict : report.engines) {
@@ -50,6 +60,7 @@ int setup(const Options& options, const Context& context) {
     throw;
   }
   if (!context.json) {
+    print_sandboxes(host);
     print_report(report);
     return 0;
   }

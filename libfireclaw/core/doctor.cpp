@@ -1,9 +1,11 @@
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "core/host/engines.hpp"
+#include "core/host/hardening.hpp"
 #include "core/host/image_build.hpp"
 #include "fireclaw/error.hpp"
 #include "fireclaw/host.hpp"
@@ -185,6 +187,12 @@ std::vector<Check> Host::doctor() const {
     }
     checks.push_back(std::move(check));
   }
+  const auto append = [&](std::vector<Check> more) {
+    checks.insert(checks.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+  };
+  append(core::check_holes(*impl_));
+  if (done) append(core::check_sandboxes(*impl_));
+  append(core::check_sharing());
   check_network(*this, impl_->logger, checks);
   for (const auto& tool : tools) checks.push_back(check_tool(*impl_, tool));
   return checks;

@@ -31,6 +31,14 @@ void describe(auto& field, json::Is<Config::Engine> auto& entry) {
 
 namespace {
 
+constexpr std::string_view refuse = "refuse";
+
+bool read_emulation(const json::Value& value) {
+  const auto text = value.as_string();
+  if (text != refuse && text != "allow") value.fail("must be \"allow\" or \"refuse\"");
+  return text == refuse;
+}
+
 struct Stamp {
   std::uint64_t bytes = 0;
   std::int64_t mtime_ns = 0;
@@ -49,12 +57,16 @@ Config read_config(const std::filesystem::path& file) {
   if (!std::filesystem::exists(file)) return {};
   const auto value = json::Value::parse_file(file);
   json::RecordReader{value}.schema(Config::schema);
-  value.only({"schema", "engines", "set_up_by", "network", "irc", "llm", "gateway"});
+  value.only({"schema", "engines", "set_up_by", "confinement", "network", "sandbox", "limits", "emulation", "irc", "llm", "gateway"});
   Config config;
   config.set_up_by = value.at("set_up_by").as_string();
   for (const auto& entry : value.at("engines").as_array())
     config.engines.push_back(json::read_whole_record<Config::Engine>(entry));
   if (const auto section = value.find("network")) config.network = read_network_settings(*section);
+  if (const auto section = value.find("sandbox")) config.sandbox = read_sandbox_settings(*section);
+  if (const auto section = value.find("limits")) config.limits = read_limit_settings(*section);
+  if (const auto text = value.find("emulation")) config.refuse_emulation = read_emulation(*text);
+  if (const auto section = value.find("confinement")) config.confinement = read_confinable(*section);
   config.irc = value.find("irc");
   if (config.irc) check_irc(*config.irc);
   config.llm = value.find("llm");
@@ -72,7 +84,11 @@ void write_config(const std::filesystem::path& file, const Config& config) {
   out.key("engines").begin_array();
   for (const auto& entry : config.engines) json::write_record(out, entry);
   out.end_array();
+  if (config.confinement) write_confinable(out, *config.confinement);
   write_network_settings(out, config.network);
+  write_sandbox_settings(out, config.sandbox);
+  write_limit_settings(out, config.limits);
+  if (config.refuse_emulation) out.field("emulation", refuse);
   if (config.irc) out.key("irc").value(*config.irc);
   if (config.llm) out.key("llm").value(*config.llm);
   if (config.gateway) out.key("gateway").value(*config.gateway);

@@ -9,6 +9,7 @@
 #include "fireclaw/engine.hpp"
 #include "json/json.hpp"
 #include "state/network_settings.hpp"
+#include "state/sandbox_settings.hpp"
 
 namespace fireclaw::state {
 
@@ -30,6 +31,12 @@ struct Config {
   /// The version whose setup ran to its end here; empty: none did.
   std::string set_up_by;
   NetworkSettings network;
+  SandboxSettings sandbox;
+  LimitSettings limits;
+  /// "emulation": "refuse": a machine is emulated only where that is asked for by name.
+  bool refuse_emulation = false;
+  /// What was found of how engines can be shut in here.
+  std::optional<sys::Confinable> confinement;
   /// What every agent's bot is told of its IRC server and its LLM, in the bot's own terms; see bot_fields.hpp.
   std::optional<json::Value> irc;
   std::optional<json::Value> llm;

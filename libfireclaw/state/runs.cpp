@@ -51,6 +51,7 @@ void describe(auto& field, json::Is<RunRecord> auto& record) {
   field("paused", record.paused);
   field.rare("clock_late", record.clock_late, false);
   field.later("configured", record.configured, true);
+  field.rare("cgroup", record.cgroup, std::string{});
   field("process", record.process);
   field("copier", record.copier);
   field("nat", record.nat);

@@ -63,6 +63,8 @@ struct RunRecord {
   bool clock_late = false;
   /// The guest has its identity and its disks: others may use it.
   bool configured = false;
+  /// The folder of its engine's cgroup; empty: it has none of its own.
+  std::string cgroup;
   /// The engine's process once it has been started.
   std::optional<sys::ProcessId> process;
   /// Of machines with the network "nat", from the moment they have an address.
@@ -88,6 +90,8 @@ class RunStore {
   RunRecord create(RunRecord record) const;
   void update(const RunRecord& record) const;
   [[nodiscard]] std::filesystem::path directory(const std::string& id) const { return directory_ / id; }
+  /// The folder in it that is the engine's own. What the engine must not write lies beside it: the record, the disks.
+  [[nodiscard]] std::filesystem::path engine_directory(const std::string& id) const { return directory(id) / "engine"; }
   /// All whole records, oldest first; others are reported to the log and left out.
   [[nodiscard]] std::vector<RunRecord> list() const;
   /// Error(InvalidArgument) unless `id` can be one.

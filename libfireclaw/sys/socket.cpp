@@ -72,13 +72,16 @@ Fd unix_listen(const std::filesystem::path& path, int backlog) {
   return socket;
 }
 
-Fd unix_connect(const std::filesystem::path& path) {
+Fd unix_connect(const std::filesystem::path& path, Links links) {
   const std::string what = fmt::format("connect to '{}'", path.string());
   Fd socket{check(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), what)};
-  if (path.native().size() <= longest_path) {
+  if (links == Links::Follow && path.native().size() <= longest_path) {
     check(retry([&] { return connect_to(socket.get(), path.native()); }), what);
   } else {
-    const Fd file{check(::open(path.c_str(), O_PATH | O_CLOEXEC), what)};
+    const Fd file{check(::open(path.c_str(), O_PATH | O_CLOEXEC | (links == Links::Refuse ? O_NOFOLLOW : 0)), what)};
+    struct stat status {};
+    check(::fstat(file.get(), &status), what);
+    if (S_ISLNK(status.st_mode)) throw Error{ErrorCode::InvalidState, what + ": it is a link"};
     const std::string short_path = fmt::format("/proc/self/fd/{}", file.get());
     check(retry([&] { return connect_to(socket.get(), short_path); }), what);
   }

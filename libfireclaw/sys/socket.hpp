@@ -15,8 +15,11 @@ namespace fireclaw::sys {
 /// A listening Unix stream socket at `path` (close-on-exec, mode 0600). Paths of any length work: the bind goes
 /// through the folder's descriptor. An existing file there: Error(AlreadyExists).
 Fd unix_listen(const std::filesystem::path& path, int backlog = 16);
-/// Connects. Error(NotFound) if there is no socket file, Error(Io) "connection refused" if nobody listens.
-Fd unix_connect(const std::filesystem::path& path);
+/// Whether a symbolic link in the place of a socket is followed. In a folder that others write, it leads where they want.
+enum class Links { Follow, Refuse };
+/// Connects. Error(NotFound) if there is no socket file, Error(Io) "connection refused" if nobody listens,
+/// Error(InvalidState) for a link that is refused.
+Fd unix_connect(const std::filesystem::path& path, Links links = Links::Follow);
 /// Waits for a client until `deadline`.
 Fd unix_accept(int listener, Deadline deadline, const std::stop_token& stop = {});
 /// Connects to an IPv4 address ("172.16.0.2"). Error(InvalidArgument) if it is none, Error(Timeout), Error(Io) naming

@@ -49,6 +49,16 @@ std::pair<std::string, Fd> receive_with_fd(int socket) {
 
 }  // namespace
 
+TEST_CASE("a link in the place of a socket is followed unless that is refused") {
+  const TempDir folder{"/tmp", "fireclaw-socket"};
+  const auto listener = unix_listen(folder.path() / "real");
+  std::filesystem::create_symlink("real", folder.path() / "link");
+  CHECK_NOTHROW(unix_connect(folder.path() / "link"));
+  CHECK_NOTHROW(unix_connect(folder.path() / "real", Links::Refuse));
+  CHECK(error_of([&] { unix_connect(folder.path() / "link", Links::Refuse); }).first == ErrorCode::InvalidState);
+  CHECK(error_of([&] { unix_connect(folder.path() / "none", Links::Refuse); }).first == ErrorCode::NotFound);
+}
+
 TEST_CASE("a client reaches the listener at a path of any length") {
   const TempDir top = temp_dir();
   std::filesystem::path path = top.path() / "socket";

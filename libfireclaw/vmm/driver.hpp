@@ -18,7 +18,7 @@ struct Capabilities {
   bool user_network = false;
   /// Takes vmm::NoBackend.
   bool unconnected_nics = false;
-  /// Takes the descriptor of a tap (without virtio-net headers), as well as its name.
+  /// Takes a tap as a descriptor (without virtio-net headers); otherwise by its name.
   bool tap_descriptors = false;
   bool snapshots = true;
   unsigned max_vcpus = 1;

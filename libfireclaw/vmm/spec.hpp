@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <filesystem>
 #include <optional>
@@ -40,8 +42,8 @@ struct Drive {
 /// A host tap that exists already.
 struct TapBackend {
   std::string name;
-  /// Its descriptor, which the engine inherits (Capabilities::tap_descriptors); without, the engine opens the tap by
-  /// its name.
+  /// Its descriptor, which the engine inherits; the engine has to take it so (Capabilities::tap_descriptors), or by its
+  /// name.
   std::optional<int> descriptor = std::nullopt;
   bool operator==(const TapBackend&) const = default;
 };
@@ -70,7 +72,7 @@ struct LaunchSpec {
   /// The run's id: letters, digits, '-', 1–64 characters.
   std::string id;
   /// The machine's own folder (exists, mode 0700): sockets, console log, the engine's log. The engine's working
-  /// directory.
+  /// directory, and all that it can make files in.
   std::filesystem::path run_dir;
   Kernel kernel;
   std::filesystem::path initramfs;
@@ -85,6 +87,11 @@ struct LaunchSpec {
   /// Descriptors of this process that the engine's process keeps open, unused, until it ends: a lock that is held by
   /// one lives exactly as long as the engine. Borrowed while the machine is being started.
   std::vector<int> inherit;
+  /// The user and group that the engine runs as, which nobody else has; only for root, and where the driver's
+  /// confinement is full. nullopt: the caller's.
+  std::optional<uid_t> user;
+  /// The folder of the cgroup that the engine joins; empty: the caller's.
+  std::filesystem::path cgroup;
 
   bool operator==(const LaunchSpec&) const = default;
 };

@@ -37,7 +37,7 @@ TextPipe TextPipe::create(std::filesystem::path path) {
 }
 
 std::optional<TextPipe> TextPipe::open(const std::filesystem::path& path) {
-  sys::Fd reader{::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC)};
+  sys::Fd reader{::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC)};
   struct stat status {};
   if (reader.get() < 0 || ::fstat(reader.get(), &status) < 0 || !S_ISFIFO(status.st_mode)) return std::nullopt;
   return TextPipe{path, std::move(reader)};

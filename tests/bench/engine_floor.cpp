@@ -56,7 +56,7 @@ Prepared prepare(const Host::Impl& host, const std::filesystem::path& run_dir) {
   const auto record = host.snapshots.find(state::automatic_name(core::make_key(*driver, image, shape)));
   if (!record) throw Error{ErrorCode::NotFound, "there is no snapshot; run: fireclaw setup"};
   Prepared made;
-  made.spec = core::make_launch_spec(host, image, shape, "0000000000000000", true, driver->capabilities());
+  made.spec = core::make_launch_spec(host, image, shape, "0000000000000000", true, driver->capabilities(), nullptr);
   made.spec.run_dir = run_dir;
   made.files = host.snapshots.files(*record);
   const vmm::qemu::Engine engine{verdict.binary, vmm::qemu::parse_version(verdict.version),

@@ -154,14 +154,36 @@ TEST_CASE_FIXTURE(EngineFixture, "a snapshot that fails leaves no file") {
   }
   SUBCASE("there is no such folder") {
     const vmm::SnapshotFiles nowhere{directory.path() / "none" / "s", directory.path() / "none" / "m"};
-    CHECK(failure([&] { instance->snapshot(nowhere, Deadline::after(5s)); }, &what) == ErrorCode::Vmm);
-    CHECK(what.find("No such file or directory") != std::string::npos);
+    CHECK(failure([&] { instance->snapshot(nowhere, Deadline::after(5s)); }, &what) == ErrorCode::NotFound);
+    CHECK(what.find("no such file or directory") != std::string::npos);
   }
   SUBCASE("the memory's folder is missing") {
     const vmm::SnapshotFiles half{directory.path() / "snap.state", directory.path() / "none" / "m"};
-    CHECK(failure([&] { instance->snapshot(half, Deadline::after(5s)); }, &what) == ErrorCode::Vmm);
+    CHECK(failure([&] { instance->snapshot(half, Deadline::after(5s)); }, &what) == ErrorCode::NotFound);
   }
   CHECK(files_like(directory.path(), "snap") == 0);
+}
+
+TEST_CASE_FIXTURE(EngineFixture, "what an engine has put in the place of a snapshot's file is not taken") {
+  const auto instance = launch_recorded(*this, "", "1.17.0-dev");
+  sys::write_file_atomic(directory.path() / "secret", "of the host");
+  std::string what;
+  CHECK(failure(
+            [&] {
+              (void)instance->snapshot_running(
+                  files(),
+                  [&] {
+                    for (const auto& entry : std::filesystem::directory_iterator{instance->record().run_dir}) {
+                      if (!entry.path().filename().string().starts_with("saved-")) continue;
+                      std::filesystem::remove(entry.path());
+                      std::filesystem::create_symlink(directory.path() / "secret", entry.path());
+                    }
+                  },
+                  Deadline::after(10s));
+            },
+            &what) != ErrorCode::Internal);
+  CHECK(files_like(directory.path(), "snap") == 0);
+  CHECK(files_like(instance->record().run_dir, "saved-") == 0);
 }
 
 TEST_CASE_FIXTURE(EngineFixture, "a full disk leaves no half snapshot") {

@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 
 #include "base/scope.hpp"
+#include "core/host/confinement.hpp"
 #include "core/host/launch_plan.hpp"
 #include "fireclaw/error.hpp"
 #include "state/config.hpp"
@@ -20,6 +21,7 @@
 #include "sys/process.hpp"
 #include "vmm/firecracker/driver.hpp"
 #include "vmm/qemu/driver.hpp"
+#include "vmm/qemu/known_holes.hpp"
 
 namespace fireclaw::core {
 namespace {
@@ -45,6 +47,14 @@ bool allows(Engine choice, std::string_view engine) {
   }
   return false;
 }
+
+/// Emulation is for trying things out: config.json may say that nothing falls back to it.
+bool refuses(const state::Config& config, Engine choice, std::string_view engine) {
+  return config.refuse_emulation && engine == qemu_tcg_name && choice != Engine::QemuTcg;
+}
+
+constexpr std::string_view emulation_refused =
+    "config.json refuses emulation, which is not a border; ask for it with --engine qemu-tcg";
 
 /// Why KVM cannot be used, or empty.
 std::string kvm_problem() {
@@ -87,8 +97,12 @@ void add_qemu(const Host::Impl& host, const std::string& no_kvm, Candidates& fou
   verdict.binary = *program;
   try {
     verdict.version = vmm::qemu::binary_version(*program, Deadline::after(version_limit));
+    const auto hole =
+        vmm::qemu::known_hole(verdict.version, vmm::qemu::binary_package(*program, Deadline::after(version_limit)));
+    if (!hole.empty()) throw Error{ErrorCode::Unsupported, fmt::format("QEMU {}: {}", verdict.version, hole)};
   } catch (const Error& problem) {
-    found.hopeless.push_back(hopeless(qemu_tcg_name, problem.what()));
+    if (allows(host.options.engine, qemu_kvm_name)) found.hopeless.push_back(hopeless(qemu_kvm_name, problem.what()));
+    if (allows(host.options.engine, qemu_tcg_name)) found.hopeless.push_back(hopeless(qemu_tcg_name, problem.what()));
     return;
   }
   verdict.engine = qemu_kvm_name;
@@ -100,7 +114,9 @@ void add_qemu(const Host::Impl& host, const std::string& no_kvm, Candidates& fou
     }
   }
   verdict.engine = qemu_tcg_name;
-  if (allows(host.options.engine, qemu_tcg_name)) {
+  if (refuses(state::read_config(host.layout.config()), host.options.engine, qemu_tcg_name)) {
+    found.hopeless.push_back(hopeless(qemu_tcg_name, std::string{emulation_refused}));
+  } else if (allows(host.options.engine, qemu_tcg_name)) {
     found.to_try.push_back({verdict, vmm::qemu::candidate_cpu_models(vmm::Accelerator::Tcg), tcg_boot_limit});
   }
 }
@@ -129,10 +145,13 @@ void add_firecracker(const Host::Impl& host, const std::string& no_kvm, Candidat
   found.to_try.push_back({verdict, {std::string{}}, kvm_boot_limit});
 }
 
-/// One boot, from the engine's start to the guest's greeting. Throws what went wrong.
-std::chrono::milliseconds boot_once(const Host::Impl& host, const EngineVerdict& verdict, const image::Entry& image,
-                                    std::chrono::milliseconds limit, const std::stop_token& stop) {
+/// Starts a machine to be looked at, has `use(instance)` do that, and ends it.
+template <typename Use>
+auto try_engine(const Host::Impl& host, const EngineVerdict& verdict, const image::Entry& image,
+                const vmm::StartOptions& options, Use use) {
+  require_confinement(host);
   const auto driver = make_driver(host, verdict);
+  const auto user = claim_user(host, verdict.engine);
   const Shape shape;
   check_shape(shape, driver->capabilities(), verdict.engine);
   state::RunRecord record;
@@ -151,37 +170,55 @@ std::chrono::milliseconds boot_once(const Host::Impl& host, const EngineVerdict&
       host.logger.warning(problem.what());
     }
   }};
-  const auto spec = make_launch_spec(host, image, shape, record.id, true, driver->capabilities());
+  const auto spec =
+      make_launch_spec(host, image, shape, record.id, true, driver->capabilities(), user ? &*user : nullptr);
+  const auto instance = driver->launch(spec, options);
+  return use(*instance);
+}
+
+/// One boot, from the engine's start to the guest's greeting. Throws what went wrong.
+std::chrono::milliseconds boot_once(const Host::Impl& host, const EngineVerdict& verdict, const image::Entry& image,
+                                    std::chrono::milliseconds limit, const std::stop_token& stop) {
   const auto started = std::chrono::steady_clock::now();
   const auto deadline = Deadline::after(std::chrono::nanoseconds{limit});
-  const auto instance = driver->launch(spec, {deadline, stop, {}});
-  try {
-    auto channel = instance->connect_guest(deadline, stop);
-    const auto session = guest::Session::open(std::move(channel.stream), std::move(channel.claim),
-                                              make_identity("probe"), deadline, stop);
-    return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - started);
-  } catch (const Error& problem) {
-    if (problem.code() == ErrorCode::Cancelled) throw;
-    if (problem.code() == ErrorCode::Timeout) {
-      throw Error{ErrorCode::Timeout, fmt::format("the kernel did not come up within {} s",
-                                                  std::chrono::duration_cast<std::chrono::seconds>(limit).count())};
+  return try_engine(host, verdict, image, {deadline, stop, {}}, [&](vmm::Instance& instance) {
+    try {
+      auto channel = instance.connect_guest(deadline, stop);
+      const auto session = guest::Session::open(std::move(channel.stream), std::move(channel.claim),
+                                                make_identity("probe"), deadline, stop);
+      return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - started);
+    } catch (const Error& problem) {
+      if (problem.code() == ErrorCode::Cancelled) throw;
+      if (problem.code() == ErrorCode::Timeout) {
+        throw Error{ErrorCode::Timeout, fmt::format("the kernel did not come up within {} s",
+                                                    std::chrono::duration_cast<std::chrono::seconds>(limit).count())};
+      }
+      if (const auto reason = instance.exit_reason(); !reason.empty()) throw Error{ErrorCode::Vmm, reason};
+      throw;
     }
-    if (const auto reason = instance->exit_reason(); !reason.empty()) throw Error{ErrorCode::Vmm, reason};
-    throw;
-  }
+  });
 }
 
 }  // namespace
 
 std::unique_ptr<vmm::Driver> make_driver(const Host::Impl& host, const EngineVerdict& verdict) {
+  const auto level = confinement(host).level;
   if (verdict.engine == firecracker_name) {
-    return vmm::firecracker::make_driver({verdict.binary, verdict.version, host.logger});
+    return vmm::firecracker::make_driver({verdict.binary, verdict.version, host.logger, level});
   }
   if (verdict.engine == qemu_kvm_name || verdict.engine == qemu_tcg_name) {
     const auto accelerator = verdict.engine == qemu_kvm_name ? vmm::Accelerator::Kvm : vmm::Accelerator::Tcg;
-    return vmm::qemu::make_driver({verdict.binary, verdict.version, accelerator, verdict.cpu_model, host.logger});
+    return vmm::qemu::make_driver(
+        {verdict.binary, verdict.version, accelerator, verdict.cpu_model, host.logger, level});
   }
   throw Error{ErrorCode::Corrupt, fmt::format("unknown engine '{}' in config.json", verdict.engine)};
+}
+
+sys::ConfinementSeen see_engine(const Host::Impl& host, const EngineVerdict& verdict, const image::Entry& image,
+                                Deadline deadline) {
+  return try_engine(host, verdict, image, {deadline, {}, {}}, [](const vmm::Instance& instance) {
+    return sys::see_confinement(instance.record().process.pid);
+  });
 }
 
 Candidates find_candidates(const Host::Impl& host) {
@@ -217,7 +254,7 @@ EngineVerdict probe_engine(const Host::Impl& host, const Candidate& candidate, c
 std::optional<EngineVerdict> find_engine(const Host::Impl& host, const image::Entry& image) {
   const auto config = state::read_config(host.layout.config());
   for (const auto engine : engine_order) {
-    if (!allows(host.options.engine, engine)) continue;
+    if (!allows(host.options.engine, engine) || refuses(config, host.options.engine, engine)) continue;
     for (const auto& entry : config.engines) {
       if (entry.verdict.engine == engine && entry.verdict.works &&
           entry.verdict.kernel_sha256 == image.manifest.kernel.sha256 && state::is_current(entry)) {
@@ -238,11 +275,14 @@ EngineVerdict engine_named(const Host::Impl& host, const std::string& name) {
 EngineVerdict choose_engine(const Host::Impl& host, const image::Entry& image) {
   if (auto found = find_engine(host, image)) return *found;
   std::string tried;
-  for (const auto& entry : state::read_config(host.layout.config()).engines) {
+  const auto config = state::read_config(host.layout.config());
+  for (const auto& entry : config.engines) {
     if (entry.verdict.kernel_sha256 != image.manifest.kernel.sha256 ||
         !allows(host.options.engine, entry.verdict.engine))
       continue;
-    if (!state::is_current(entry) && entry.verdict.works) {
+    if (refuses(config, host.options.engine, entry.verdict.engine)) {
+      tried += fmt::format("; {}: {}", entry.verdict.engine, emulation_refused);
+    } else if (!state::is_current(entry) && entry.verdict.works) {
       tried += fmt::format("; {}: {} has changed since", entry.verdict.engine, entry.verdict.binary.native());
     } else {
       tried += fmt::format("; {}: {}", entry.verdict.engine, entry.verdict.reason);

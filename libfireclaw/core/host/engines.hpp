@@ -6,9 +6,11 @@
 #include <string>
 #include <vector>
 
+#include "base/deadline.hpp"
 #include "core/host/impl.hpp"
 #include "fireclaw/engine.hpp"
 #include "image/store/store.hpp"
+#include "sys/sandbox/sandbox.hpp"
 #include "vmm/driver.hpp"
 
 namespace fireclaw::core {
@@ -38,6 +40,10 @@ struct Candidates {
   std::vector<EngineVerdict> hopeless;
 };
 Candidates find_candidates(const Host::Impl& host);
+
+/// Starts a machine of `image` with this engine, looks at its process, and ends it. Throws what went wrong.
+sys::ConfinementSeen see_engine(const Host::Impl& host, const EngineVerdict& verdict, const image::Entry& image,
+                                Deadline deadline);
 
 /// Boots `image` with one candidate and returns what was seen. Throws only Error(Cancelled).
 EngineVerdict probe_engine(const Host::Impl& host, const Candidate& candidate, const image::Entry& image,

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -14,6 +15,7 @@
 #include "state/runs.hpp"
 #include "state/snapshots.hpp"
 #include "state/workspaces.hpp"
+#include "sys/sandbox/sandbox.hpp"
 
 namespace fireclaw {
 
@@ -23,7 +25,7 @@ inline constexpr std::string_view built_in_image = "busybox";
 /// The image that agents run in.
 inline constexpr std::string_view agent_image = "debian-agent";
 
-/// What a Host and everything made from it share. Immutable after construction: safe from any thread.
+/// What a Host and everything made from it share. Safe from any thread: all but what is found once does not change.
 struct Host::Impl {
   explicit Impl(HostOptions with);
 
@@ -34,6 +36,9 @@ struct Host::Impl {
   state::RunStore runs;
   state::SnapshotStore snapshots;
   state::WorkspaceStore workspaces;
+  /// core::confinement()
+  mutable std::once_flag confinement_once;
+  mutable sys::Confinable confinement;
 
   /// The guestd program for new images. Error(NotFound) with the remedy if there is none.
   [[nodiscard]] std::filesystem::path guestd() const;

@@ -8,6 +8,7 @@
 
 #include "core/host/image_build.hpp"
 #include "fireclaw/error.hpp"
+#include "sys/file.hpp"
 #include "sys/random.hpp"
 
 namespace fireclaw::core {
@@ -56,10 +57,14 @@ void check_shape(const Shape& shape, const vmm::Capabilities& capabilities, cons
 }
 
 vmm::LaunchSpec make_launch_spec(const Host::Impl& host, const image::Entry& image, const Shape& shape,
-                                 const std::string& id, bool die_with_parent, const vmm::Capabilities& capabilities) {
+                                 const std::string& id, bool die_with_parent, const vmm::Capabilities& capabilities,
+                                 const EngineUser* user) {
   vmm::LaunchSpec spec;
   spec.id = id;
-  spec.run_dir = host.runs.directory(id);
+  spec.run_dir = host.runs.engine_directory(id);
+  // An engine may have been tried in it before.
+  sys::remove_tree(spec.run_dir);
+  sys::make_directories(spec.run_dir);
   spec.kernel = kernel_for(host, image, capabilities);
   spec.initramfs = image.initramfs();
   spec.cmdline = fmt::format("fireclaw.rootfs={}", image.manifest.rootfs_type);
@@ -67,6 +72,10 @@ vmm::LaunchSpec make_launch_spec(const Host::Impl& host, const image::Entry& ima
   spec.vcpus = shape.cpus;
   spec.memory_mib = shape.memory_mib;
   spec.die_with_parent = die_with_parent;
+  if (user != nullptr) {
+    spec.user = user->id;
+    spec.inherit.push_back(user->lock.get());
+  }
   return spec;
 }
 

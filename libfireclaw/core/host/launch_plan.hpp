@@ -3,6 +3,7 @@
 #include <string>
 #include <string_view>
 
+#include "core/host/confinement.hpp"
 #include "core/host/impl.hpp"
 #include "fireclaw/vm.hpp"
 #include "guest/session.hpp"
@@ -25,9 +26,11 @@ struct Shape {
 /// Error(InvalidArgument) naming the limit, or Error(Unsupported) if the engine cannot do it.
 void check_shape(const Shape& shape, const vmm::Capabilities& capabilities, const std::string& engine);
 
-/// The machine that runs `image` under `host`'s runs/<id>, on an engine with these capabilities.
+/// The machine that runs `image` under `host`'s runs/<id>, on an engine with these capabilities, as `user` (borrowed
+/// until it is started; null: the caller). Makes the engine's folder, empty.
 vmm::LaunchSpec make_launch_spec(const Host::Impl& host, const image::Entry& image, const Shape& shape,
-                                 const std::string& id, bool die_with_parent, const vmm::Capabilities& capabilities);
+                                 const std::string& id, bool die_with_parent, const vmm::Capabilities& capabilities,
+                                 const EngineUser* user);
 
 state::SnapshotKey make_key(const vmm::Driver& driver, const image::Entry& image, const Shape& shape);
 

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "core/host/confinement.hpp"
 #include "core/host/engines.hpp"
 #include "fireclaw/error.hpp"
 #include "fireclaw/host.hpp"
@@ -19,6 +20,7 @@ void record(const Host::Impl& host, const std::vector<EngineVerdict>& verdicts) 
                                            Deadline::after(std::chrono::nanoseconds{config_lock_limit}), "config.json");
   auto config = state::read_config(host.layout.config());
   for (const auto& verdict : verdicts) state::put_verdict(config, state::stamp(verdict));
+  config.confinement = core::confinement(host);
   state::write_config(host.layout.config(), config);
 }
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "core/host/admission.hpp"
 #include "core/host/engines.hpp"
 #include "core/machines/impl.hpp"
 #include "fireclaw/error.hpp"
@@ -78,6 +79,7 @@ VM::Impl::Impl(std::shared_ptr<Host::Impl> host_impl, VMConfig with, core::Purpo
   image = host->images.open(config.image);
   const auto verdict = purpose.continues ? core::engine_named(*host, purpose.continues->record.engine)
                                          : core::choose_engine(*host, image);
+  core::require_confinement(*host);
   driver = core::make_driver(*host, verdict);
   core::check_shape(shape, driver->capabilities(), verdict.engine);
   network.emplace(*host, shape.nic, config.network, config.nat, driver->capabilities(), verdict.engine);
@@ -112,7 +114,10 @@ VM::Impl::Impl(std::shared_ptr<Host::Impl> host_impl, VMConfig with, core::Purpo
   record.agent = purpose.agent;
   record.created = std::chrono::system_clock::now();
   record.engine = verdict.engine;
-  record = host->runs.create(std::move(record));
+  {
+    const auto turn = core::admit(*host, {1, record.memory_mib, record.scratch_mib});
+    record = host->runs.create(std::move(record));
+  }
   if (record.hostname.empty()) record.hostname = default_hostname(record.id);
 }
 
@@ -132,7 +137,10 @@ VM::Impl::Impl(std::shared_ptr<Host::Impl> host_impl, state::RunRecord of)
     image = std::move(*found);
   }
   driver = core::make_driver(*host, core::engine_named(*host, record.engine));
-  instance = driver->adopt({record.engine, *record.process, host->runs.directory(record.id)});
+  // An earlier version's engines have no folder of their own.
+  auto folder = host->runs.engine_directory(record.id);
+  if (!std::filesystem::exists(folder)) folder = host->runs.directory(record.id);
+  instance = driver->adopt({record.engine, *record.process, folder});
   if (!instance) throw Error{ErrorCode::NotFound, fmt::format("VM {} has ended; see: fireclaw vm list", record.id)};
   state = record.paused ? VMState::Paused : VMState::Running;
 }

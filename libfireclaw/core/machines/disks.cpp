@@ -120,9 +120,9 @@ MachineDisks::MachineDisks(const Host::Impl& host, const VMConfig& config, const
   }
 }
 
-void MachineDisks::attach(const Host::Impl& host, vmm::LaunchSpec& spec) {
+void MachineDisks::attach(const Host::Impl& host, const std::filesystem::path& folder, vmm::LaunchSpec& spec) {
   if (sizes_.scratch_bytes != 0) {
-    const auto file = scratch_disk(spec.run_dir);
+    const auto file = scratch_disk(folder);
     // A first attempt to start (from a snapshot that turned out to be damaged) may have made it.
     std::filesystem::remove(file);
     if (kind_ == Purpose::Kind::Save) {
@@ -146,7 +146,7 @@ void MachineDisks::attach(const Host::Impl& host, vmm::LaunchSpec& spec) {
     spec.inherit.push_back(workspace_->lock.get());
     return;
   }
-  const auto file = spec.run_dir / blank_workspace_file;
+  const auto file = folder / blank_workspace_file;
   std::filesystem::remove(file);
   make_blank(file, sizes_.workspace_bytes);
   spec.drives.push_back({"workspace", file, false});

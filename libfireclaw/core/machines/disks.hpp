@@ -47,8 +47,8 @@ class MachineDisks {
   MachineDisks(const Host::Impl& host, const VMConfig& config, const Purpose& purpose);
 
   [[nodiscard]] const DiskSizes& sizes() const { return sizes_; }
-  /// Makes the files that the machine needs in its folder, and adds all disks to its specification.
-  void attach(const Host::Impl& host, vmm::LaunchSpec& spec);
+  /// Makes the files that the machine needs in its folder (not the engine's), and adds all disks to its specification.
+  void attach(const Host::Impl& host, const std::filesystem::path& folder, vmm::LaunchSpec& spec);
   /// The engine has been started: the claim is its own now.
   void hand_over() { workspace_.reset(); }
   /// What the guest is to mount, and where.

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "core/host/cgroups.hpp"
 #include "core/networks/nat.hpp"
 #include "sys/poll.hpp"
 #include "sys/usage.hpp"
@@ -30,6 +31,7 @@ bool end_run(const Host::Impl& host, const state::RunRecord& record) {
   for (const auto& process : sys::processes_in(host.runs.directory(record.id))) {
     any = end_engine(process, record.id) || any;
   }
+  remove_machine_cgroup(record.cgroup);
   disconnect_run(host, record);
   host.runs.remove(record.id);
   return any;

@@ -75,6 +75,8 @@ struct VM::Impl {
   /// What start() restores; nullopt: it boots.
   std::optional<state::SnapshotRecord> snapshot;
   std::optional<core::VmNetwork> network;
+  /// While it is being started: the user that its engine is to have.
+  std::optional<core::EngineUser> user;
 
   mutable std::mutex control;
   state::RunRecord record;
@@ -92,6 +94,7 @@ struct VM::Impl {
   void start_engine(const vmm::StartOptions& options);
   void boot(const vmm::StartOptions& options);
   void end_engine() noexcept;
+  void remove_cgroup() noexcept;
   void remove_folder() noexcept;
   vmm::LaunchSpec launch_spec();
   void note_configured();

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/scope.hpp"
+#include "core/host/cgroups.hpp"
 #include "core/machines/impl.hpp"
 #include "core/machines/run_defaults.hpp"
 #include "fireclaw/error.hpp"
@@ -57,12 +58,22 @@ void VM::Impl::abandon() noexcept {
   static_cast<void>(new auto{std::move(network)});
   static_cast<void>(new auto{std::move(disks)});
   static_cast<void>(new auto{std::move(purpose)});
+  static_cast<void>(new auto{std::move(user)});
 }
 
 void VM::Impl::end_engine() noexcept {
   if (instance) instance->kill();
   if (network) network->disconnect();
+  remove_cgroup();
   state = VMState::Stopped;
+}
+
+void VM::Impl::remove_cgroup() noexcept {
+  try {
+    core::remove_machine_cgroup(record.cgroup);
+  } catch (const std::exception& problem) {
+    host->logger.warning(problem.what());
+  }
 }
 
 void VM::Impl::remove_folder() noexcept {
@@ -76,9 +87,11 @@ void VM::Impl::remove_folder() noexcept {
 }
 
 vmm::LaunchSpec VM::Impl::launch_spec() {
-  auto spec = core::make_launch_spec(*host, image, shape, record.id, !config.detached, driver->capabilities());
+  auto spec = core::make_launch_spec(*host, image, shape, record.id, !config.detached, driver->capabilities(),
+                                     user ? &*user : nullptr);
   network->add_device(spec);
-  disks->attach(*host, spec);
+  disks->attach(*host, host->runs.directory(record.id), spec);
+  spec.cgroup = record.cgroup;
   return spec;
 }
 
@@ -138,19 +151,25 @@ void VM::Impl::start_engine(const vmm::StartOptions& options) {
     if (instance) instance->kill();
     network->disconnect();
     instance.reset();
+    remove_cgroup();
   }};
+  user = core::claim_user(*host, record.engine);
+  record.cgroup = core::make_machine_cgroup(
+      record.id, core::machine_limits(record.engine, record.memory_mib, record.cpus));
+  const auto owner = user ? std::optional{user->id} : std::nullopt;
   if (config.network == NetworkMode::Nat) {
     const auto began = std::chrono::steady_clock::now();
-    network->connect(record);
+    network->connect(record, owner);
     options.on_phase("network", std::chrono::steady_clock::now() - began);
   } else {
-    network->connect(record);
+    network->connect(record, owner);
   }
   restore_or_boot(options);
   record.process = instance->record().process;
   network->hand_over(*record.process, config.detached);
   host->runs.update(record);
   disks->hand_over();
+  user.reset();
   undo.release();
 }
 

@@ -126,19 +126,19 @@ VmNetwork::VmNetwork(const Host::Impl& host, const state::RunRecord& record)
   lease_ = net::Lease{policy_->address, record.id, policy_->tap, *record.process};
 }
 
-void VmNetwork::make_tap(const net::InterfaceName& name) {
+void VmNetwork::make_tap(const net::InterfaceName& name, std::optional<uid_t> engine_user) {
   if (tap_by_descriptor_) {
     tap_.emplace(net::Tap::create(name, net::TapHeader::None));
   } else {
-    named_tap_.emplace(net::NamedTap::create(name));
+    named_tap_.emplace(net::NamedTap::create(name, engine_user));
   }
 }
 
-void VmNetwork::connect(state::RunRecord& record) {
+void VmNetwork::connect(state::RunRecord& record, std::optional<uid_t> engine_user) {
   if (!nic_) return;
   if (mode_ == NetworkMode::None && !can_lead_nowhere_) {
     // A tap that nothing is attached to.
-    named_tap_.emplace(net::NamedTap::create(net::InterfaceName{"fc-" + sys::random_hex(4)}));
+    named_tap_.emplace(net::NamedTap::create(net::InterfaceName{"fc-" + sys::random_hex(4)}, engine_user));
   }
   if (mode_ != NetworkMode::Nat) return;
 
@@ -164,7 +164,7 @@ void VmNetwork::connect(state::RunRecord& record) {
     record.nat = to_record(*policy_);
     host_.runs.update(record);
   }
-  make_tap(lease_->tap);
+  make_tap(lease_->tap, engine_user);
   network_->firewall().add_vm(*policy_);
   if (std::ranges::any_of(policy_->publish, leads_from_loopback)) net::allow_loopback(network_->bridge());
   net::attach_port(network_->bridge(), lease_->tap, lease_->address);

@@ -34,8 +34,8 @@ class VmNetwork {
   void unplug() noexcept { mode_ = NetworkMode::None; }
 
   /// Before the engine starts. Fills in record.nat and writes the record, so that others can undo what this does.
-  /// If it throws, nothing is left.
-  void connect(state::RunRecord& record);
+  /// If it throws, nothing is left. `engine_user`: who may open the tap by its name; nullopt: this process's user.
+  void connect(state::RunRecord& record, std::optional<uid_t> engine_user);
   /// The device for the engine. After connect(), whose tap it names.
   void add_device(vmm::LaunchSpec& spec) const;
   /// What the guest is told of its interface.
@@ -47,7 +47,7 @@ class VmNetwork {
   void disconnect() noexcept;
 
  private:
-  void make_tap(const net::InterfaceName& name);
+  void make_tap(const net::InterfaceName& name, std::optional<uid_t> engine_user);
   void undo_ours();
   void undo_others();
 

@@ -68,7 +68,8 @@ Fd make_ruleset(const Sandbox& plan) {
       throw_errno(fmt::format("look at '{}' for a sandbox", entry.path.string()));
     }
     const auto accesses = allowed(entry.kind, S_ISDIR(status.st_mode)) & attributes.files;
-    if (accesses == 0) continue;
+    // The path means the child's; Landlock looks at what its descriptors lead to.
+    if (accesses == 0 || entry.path == own_descriptors) continue;
     const Fd path = open_file(entry.path, O_PATH);
     const landlock_path_beneath_attr rule{accesses, path.get()};
     check(::syscall(SYS_landlock_add_rule, ruleset.get(), LANDLOCK_RULE_PATH_BENEATH, &rule, 0),

@@ -129,7 +129,8 @@ void SandboxLayout::add(const SandboxEntry& entry) {
           {Operation::Kind::MakeLink, path, keep(std::filesystem::read_symlink(entry.path).string()), 0, -1});
       return;
     case Kind::Device:
-      if ((status.st_mode & (S_IROTH | S_IWOTH)) != (S_IROTH | S_IWOTH) && plan_.user &&
+      // The caller's own group is not given away.
+      if ((status.st_mode & (S_IROTH | S_IWOTH)) != (S_IROTH | S_IWOTH) && plan_.user && status.st_gid != ::getegid() &&
           std::ranges::find(device_groups_, status.st_gid) == device_groups_.end()) {
         device_groups_.push_back(status.st_gid);
       }
@@ -158,7 +159,7 @@ void SandboxLayout::map_ids(pid_t pid, const std::vector<std::filesystem::path>&
   if (uid == 0) {
     auto groups = fmt::format("{} {} 1\n{} {} 1\n", inner_self, gid, inner_user, *plan_.user);
     for (std::size_t i = 0; i < device_groups_.size(); ++i) {
-      if (device_groups_[i] != gid) groups += fmt::format("{} {} 1\n", inner_groups_[i], device_groups_[i]);
+      groups += fmt::format("{} {} 1\n", inner_groups_[i], device_groups_[i]);
     }
     write_map(pid, "uid_map", fmt::format("{} {} 1\n{} {} 1\n", inner_self, uid, inner_user, *plan_.user));
     write_map(pid, "gid_map", groups);

@@ -231,6 +231,21 @@ TEST_CASE("descriptors reach a confined program, and no other does") {
   CHECK(text.find("secret") == std::string::npos);
 }
 
+TEST_CASE("a confined program opens again what it was given, and finds nothing else in /proc") {
+  if (lacks_namespaces()) return;
+  auto spec = shell("read line < /proc/self/fd/9; echo $line; ls /proc /proc/self; echo x > /proc/self/fd/9",
+                    Confinement::Full);
+  spec.sandbox->entries.push_back({SandboxEntry::Kind::ReadOnly, "/proc/self/fd"});
+  const TempDir folder{"/tmp", "sandbox"};
+  write_file_atomic(folder.path() / "file", "secret\n", 0644);
+  const Fd given = open_file(folder.path() / "file", O_RDONLY);
+  spec.fds.emplace_back(given.get(), 9);
+  if (::geteuid() == 0) spec.sandbox->user = root_ids.first;
+  const auto text = output_of(spec);
+  CHECK(text.starts_with("secret\n/proc:\nself\n\n/proc/self:\nfd\n"));
+  if (spec.sandbox->user) CHECK(read_file(folder.path() / "file") == "secret\n");
+}
+
 TEST_CASE("a folder that cannot be shown fails the start, and nothing is left of the process") {
   if (lacks_namespaces()) return;
   auto spec = shell("true", Confinement::Full);

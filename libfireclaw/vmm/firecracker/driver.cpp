@@ -15,6 +15,7 @@
 #include "sys/socket.hpp"
 #include "vmm/firecracker/instance.hpp"
 #include "vmm/firecracker/requests.hpp"
+#include "vmm/firecracker/sandbox.hpp"
 #include "vmm/firecracker/start.hpp"
 
 namespace fireclaw::vmm::firecracker {
@@ -65,24 +66,31 @@ std::string kernel_release() {
   return name.release;
 }
 
+std::filesystem::path in_full(const std::filesystem::path& path) {
+  return std::filesystem::absolute(path).lexically_normal();
+}
+
 /// With paths that stay what they are in another working directory.
 LaunchSpec anchored(LaunchSpec spec) {
-  spec.run_dir = std::filesystem::absolute(spec.run_dir);
-  spec.kernel.file = std::filesystem::absolute(spec.kernel.file);
-  if (!spec.initramfs.empty()) spec.initramfs = std::filesystem::absolute(spec.initramfs);
-  for (Drive& drive : spec.drives) drive.path = std::filesystem::absolute(drive.path);
+  spec.run_dir = in_full(spec.run_dir);
+  spec.kernel.file = in_full(spec.kernel.file);
+  if (!spec.initramfs.empty()) spec.initramfs = in_full(spec.initramfs);
+  for (Drive& drive : spec.drives) drive.path = in_full(drive.path);
   return spec;
 }
 
 class FirecrackerDriver final : public Driver {
  public:
-  explicit FirecrackerDriver(Options options) : options_{std::move(options)}, version_{supported(options_.version)} {}
+  explicit FirecrackerDriver(Options options) : options_{std::move(options)}, version_{supported(options_.version)} {
+    options_.binary = in_full(options_.binary);
+  }
 
   [[nodiscard]] std::string name() const override { return std::string{engine_name}; }
   [[nodiscard]] std::string snapshot_identity() const override {
     std::call_once(identity_once_, [this] {
       identity_ =
-          fmt::format("firecracker {}; kvm on Linux {}; {}", options_.version, kernel_release(), describe_cpu());
+          fmt::format("firecracker {}{}; kvm on Linux {}; {}", options_.version,
+                      trusts_guests_too_much(version_) ? " without entropy" : "", kernel_release(), describe_cpu());
     });
     return identity_;
   }
@@ -102,7 +110,9 @@ class FirecrackerDriver final : public Driver {
     const auto requests = to_requests(spec, version_);
     prepare_folder(spec);
     sys::Fd listener = sys::unix_listen(spec.run_dir / file::ready_socket);
-    return start(spec, options, Origin::Booted, std::move(listener), {requests.data(), requests.size()});
+    lend_to_read(spec, spec.kernel.file);
+    if (!spec.initramfs.empty()) lend_to_read(spec, spec.initramfs);
+    return start(spec, nullptr, options, Origin::Booted, std::move(listener), {requests.data(), requests.size()});
   }
 
   std::unique_ptr<Instance> restore(const LaunchSpec& given, const SnapshotFiles& files,
@@ -113,10 +123,12 @@ class FirecrackerDriver final : public Driver {
                                                       options_.version)};
     }
     const LaunchSpec spec = anchored(given);
-    const auto request = to_load_request(
-        spec, {std::filesystem::absolute(files.state), std::filesystem::absolute(files.memory)}, version_);
+    const SnapshotFiles anchored_files{in_full(files.state), in_full(files.memory)};
+    const auto request = to_load_request(spec, anchored_files, version_);
     prepare_folder(spec);
-    return start(spec, options, Origin::Restored, std::nullopt, {&request, 1});
+    lend_to_read(spec, anchored_files.state);
+    lend_to_read(spec, anchored_files.memory);
+    return start(spec, &anchored_files, options, Origin::Restored, std::nullopt, {&request, 1});
   }
 
   std::unique_ptr<Instance> adopt(const RuntimeRecord& record) override {
@@ -140,10 +152,12 @@ class FirecrackerDriver final : public Driver {
   }
 
  private:
-  std::unique_ptr<Instance> start(const LaunchSpec& spec, const StartOptions& options, Origin origin,
-                                  std::optional<sys::Fd> listener, std::span<const http::Request> requests) const {
+  std::unique_ptr<Instance> start(const LaunchSpec& spec, const SnapshotFiles* restored, const StartOptions& options,
+                                  Origin origin, std::optional<sys::Fd> listener,
+                                  std::span<const http::Request> requests) const {
     ScopeGuard clean_up{[&]() noexcept { remove_sockets(spec.run_dir); }};
-    auto started = start_process(options_.binary, spec, options);
+    auto sandbox = to_sandbox(look_at_ground(options_.confinement, options_.binary, spec), spec, restored);
+    auto started = start_process(options_.binary, std::move(sandbox), spec, options);
     RuntimeRecord record{std::string{engine_name}, started.process.id(), spec.run_dir};
     auto instance = std::make_unique<FirecrackerInstance>(
         InstanceParts{std::move(record), version_, origin, std::move(started.process), std::move(started.api),
@@ -188,6 +202,12 @@ std::string binary_version(const std::filesystem::path& binary, Deadline deadlin
     throw;
   }
   return std::string{line};
+}
+
+std::string known_hole(std::string_view version) {
+  if (!trusts_guests_too_much(parse_version(version))) return {};
+  return "a guest can misuse its PCI bus and its entropy device: machines have neither (kernels that need PCI are "
+         "refused); 1.15.1 mends both";
 }
 
 std::unique_ptr<Driver> make_driver(Options options) { return std::make_unique<FirecrackerDriver>(std::move(options)); }

@@ -3,9 +3,11 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "base/deadline.hpp"
 #include "base/logger.hpp"
+#include "sys/sandbox/sandbox.hpp"
 #include "vmm/driver.hpp"
 
 namespace fireclaw::vmm::firecracker {
@@ -15,11 +17,17 @@ struct Options {
   /// What binary_version() said of it.
   std::string version;
   Logger logger;
+  /// How far its processes are shut in.
+  sys::Confinement confinement = sys::Confinement::None;
 };
 
 /// What `binary --version` says: "1.17.0-dev". Error(NotFound / PermissionDenied) if it cannot be executed,
 /// Error(Vmm) if it is something else or fails, Error(Unsupported) if it is older than oldest_version.
 std::string binary_version(const std::filesystem::path& binary, Deadline deadline);
+
+/// What of this version a guest can misuse, and what is therefore left out of its machines; empty if nothing is known.
+/// Pure. Error(Vmm) for what is no version.
+std::string known_hole(std::string_view version);
 
 /// The Firecracker engine. Error(Vmm or Unsupported) for a version that is none or is too old.
 std::unique_ptr<Driver> make_driver(Options options);

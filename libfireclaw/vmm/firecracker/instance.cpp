@@ -16,7 +16,6 @@
 #include "sys/random.hpp"
 #include "vmm/brief_pause.hpp"
 #include "vmm/firecracker/requests.hpp"
-#include "vmm/firecracker/sparse.hpp"
 
 namespace fireclaw::vmm::firecracker {
 
@@ -30,11 +29,40 @@ void remove_quietly(const std::filesystem::path& path) noexcept {
   std::filesystem::remove(path, ignored);
 }
 
-void publish(const std::filesystem::path& from, const std::filesystem::path& to) {
-  sys::check(::chmod(from.c_str(), 0600), fmt::format("chmod '{}'", from.string()));
-  sys::check(::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE),
-             fmt::format("rename '{}' to '{}'", from.string(), to.string()));
-}
+/// A file that Firecracker has written in the machine's folder, copied to where only the host writes. The engine may
+/// still have its own open, or have put something else in its place.
+class Taken {
+ public:
+  /// Makes the copy's file, empty.
+  explicit Taken(std::filesystem::path target)
+      : target_{std::move(target)},
+        unfinished_{target_.string() + ".tmp-" + sys::random_hex(4)},
+        file_{sys::open_file(unfinished_, O_RDWR | O_CREAT | O_EXCL)} {}
+  Taken(const Taken&) = delete;
+  Taken& operator=(const Taken&) = delete;
+  ~Taken() { remove_quietly(unfinished_); }
+
+  void copy(const std::filesystem::path& written) const {
+    const auto source = sys::open_file(written, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+    struct stat status {};
+    sys::check(::fstat(source.get(), &status), fmt::format("look at '{}'", written.string()));
+    if (!S_ISREG(status.st_mode)) {
+      throw Error{ErrorCode::Vmm, fmt::format("firecracker has put something else in the place of '{}'",
+                                              written.filename().string())};
+    }
+    sys::copy_sparse(source.get(), file_.get());
+    sys::sync_fd(file_.get(), unfinished_);
+  }
+  void publish() const {
+    sys::check(::renameat2(AT_FDCWD, unfinished_.c_str(), AT_FDCWD, target_.c_str(), RENAME_NOREPLACE),
+               fmt::format("create '{}'", target_.string()));
+  }
+
+ private:
+  std::filesystem::path target_;
+  std::filesystem::path unfinished_;
+  sys::Fd file_;
+};
 
 }  // namespace
 
@@ -152,21 +180,24 @@ void FirecrackerInstance::require_savable(const SnapshotFiles& files) const {
 
 void FirecrackerInstance::save(const SnapshotFiles& files, Deadline deadline, const std::stop_token& stop,
                                const std::function<void()>& once_taken) {
-  const std::string suffix = ".tmp-" + sys::random_hex(4);
-  const SnapshotFiles unfinished{std::filesystem::absolute(files.state).string() + suffix,
-                                 std::filesystem::absolute(files.memory).string() + suffix};
-  const ScopeGuard remove_unfinished{[&]() noexcept {
-    remove_quietly(unfinished.state);
-    remove_quietly(unfinished.memory);
+  const Taken state{std::filesystem::absolute(files.state)};
+  const Taken memory{std::filesystem::absolute(files.memory)};
+  // Relative to the machine's folder, the only one that Firecracker can make files in.
+  const std::string suffix = sys::random_hex(4);
+  const SnapshotFiles written{"saved-state-" + suffix, "saved-memory-" + suffix};
+  const ScopeGuard remove_written{[&]() noexcept {
+    remove_quietly(path(written.state.native()));
+    remove_quietly(path(written.memory.native()));
   }};
-  call(to_create_request(unfinished), deadline, stop);
+  call(to_create_request(written), deadline, stop);
   state_saved_ = true;
   once_taken();
-  dig_holes(unfinished.memory);
-  // Both are synced. The state goes last: where it is, the memory is too.
-  publish(unfinished.memory, files.memory);
+  state.copy(path(written.state.native()));
+  memory.copy(path(written.memory.native()));
+  // The state goes last: where it is, the memory is too.
+  memory.publish();
   ScopeGuard remove_memory{[&]() noexcept { remove_quietly(files.memory); }};
-  publish(unfinished.state, files.state);
+  state.publish();
   sys::sync_directory(std::filesystem::absolute(files.state).parent_path());
   remove_memory.release();
 }

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "fireclaw/error.hpp"
+#include "vmm/firecracker/driver.hpp"
 
 namespace fireclaw::vmm::firecracker {
 namespace {
@@ -37,6 +38,21 @@ ErrorCode refusal(const LaunchSpec& spec, const Version& version) {
     return error.code();
   }
   return ErrorCode::Internal;
+}
+
+TEST_CASE("a version that trusts its guests too much gets neither PCI nor an entropy device") {
+  constexpr Version risky{1, 15, 0};
+  for (const auto& request : to_requests(full(), risky)) CHECK(request.target != "/entropy");
+  auto pci = full();
+  pci.kernel.bus = VirtioBus::Pci;
+  CHECK(refusal(pci, risky) == ErrorCode::Unsupported);
+  CHECK_NOTHROW(to_requests(pci, Version{1, 15, 1}));
+  CHECK(trusts_guests_too_much(Version{1, 14, 3}));
+  CHECK_FALSE(trusts_guests_too_much(Version{1, 14, 4}));
+  CHECK_FALSE(trusts_guests_too_much(v1_16_1));
+  CHECK_FALSE(known_hole("1.15.0").empty());
+  CHECK(known_hole("1.15.1").empty());
+  CHECK(known_hole("1.17.0-dev").empty());
 }
 
 TEST_CASE("a cold start is these requests in this order") {

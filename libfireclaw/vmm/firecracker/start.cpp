@@ -17,6 +17,7 @@
 #include "vmm/firecracker/instance.hpp"
 #include "vmm/firecracker/requests.hpp"
 #include "vmm/firecracker/vsock.hpp"
+#include "vmm/sandbox.hpp"
 
 namespace fireclaw::vmm::firecracker {
 
@@ -71,7 +72,7 @@ void await_api(const FolderWatch& watch, const EngineProcess& process, const std
     watch.clear();
     ErrorCode problem{};
     try {
-      (void)sys::unix_connect(socket);
+      (void)sys::unix_connect(socket, sys::Links::Refuse);
       return;
     } catch (const Error& error) {
       problem = error.code();
@@ -111,7 +112,8 @@ void prepare_folder(const LaunchSpec& spec) {
   }
 }
 
-Started start_process(const std::filesystem::path& binary, const LaunchSpec& spec, const StartOptions& options) {
+Started start_process(const std::filesystem::path& binary, sys::Sandbox sandbox, const LaunchSpec& spec,
+                      const StartOptions& options) {
   const auto begin = std::chrono::steady_clock::now();
   FolderWatch watch{spec.run_dir};
   TextPipe console = TextPipe::create(spec.run_dir / file::console);
@@ -121,7 +123,11 @@ Started start_process(const std::filesystem::path& binary, const LaunchSpec& spe
   const sys::Fd log_end = log.engine_end();
   const sys::Fd metrics_end = TextPipe::create(spec.run_dir / file::metrics).engine_end();
 
+  lend_drives(spec);
+  lend_folder(spec);
+
   sys::SpawnSpec spawn;
+  spawn.sandbox = std::move(sandbox);
   spawn.argv = to_argv(binary, spec);
   spawn.cwd = spec.run_dir;
   spawn.fds = {{console_end.get(), 1}, {log_end.get(), 2}, {metrics_end.get(), 3}};

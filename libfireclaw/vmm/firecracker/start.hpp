@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "sys/fd.hpp"
+#include "sys/sandbox/sandbox.hpp"
 #include "vmm/driver.hpp"
 #include "vmm/engine_process.hpp"
 #include "vmm/firecracker/api.hpp"
@@ -26,8 +27,9 @@ struct Started {
 /// drives in it, and none of an earlier engine's sockets.
 void prepare_folder(const LaunchSpec& spec);
 
-/// Starts the process in the prepared folder and waits for its API, without a fixed delay. On failure the process is
+/// Starts the process in the prepared folder, shut in as `sandbox` says, and waits for its API, without a fixed delay. On failure the process is
 /// gone again. The error says why it ended, if it did.
-Started start_process(const std::filesystem::path& binary, const LaunchSpec& spec, const StartOptions& options);
+Started start_process(const std::filesystem::path& binary, sys::Sandbox sandbox, const LaunchSpec& spec,
+                      const StartOptions& options);
 
 }  // namespace fireclaw::vmm::firecracker

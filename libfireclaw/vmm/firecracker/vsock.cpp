@@ -73,7 +73,7 @@ std::optional<sys::Fd> vsock_connect(const std::filesystem::path& socket, unsign
   const std::string what = fmt::format("connecting to the guest's port {}", port);
   std::optional<sys::Fd> stream;
   try {
-    stream = sys::unix_connect(socket);
+    stream = sys::unix_connect(socket, sys::Links::Refuse);
   } catch (const Error& error) {
     throw Error{ErrorCode::Vmm, fmt::format("{}: {}", what, error.what()), std::current_exception()};
   }

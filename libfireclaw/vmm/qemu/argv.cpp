@@ -53,10 +53,20 @@ std::string socket_chardev(std::string_view id, int fd) {
   return fmt::format("socket,id={},fd={},server=on,wait=off", id, fd);
 }
 
-void add_memory(Argv& argv, const LaunchSpec& spec, Start start) {
-  argv.insert(argv.end(), {"-m", fmt::format("{}M", spec.memory_mib), "-object",
-                           fmt::format("memory-backend-file,id=ram,size={}M,mem-path=/proc/self/fd/{},share={}",
-                                       spec.memory_mib, inherited::memory, start == Start::Cold ? "on" : "off")});
+// A snapshot's memory, which others are restored from too, is opened for reading only where QEMU can do that of RAM.
+std::string sharing(const Engine& engine, Start start) {
+  switch (start) {
+    case Start::Cold: return "share=on";
+    case Start::Restore: return opens_memory_to_read(engine.version) ? "share=off,readonly=on,rom=off" : "share=off";
+  }
+  return {};
+}
+
+void add_memory(Argv& argv, const LaunchSpec& spec, const Engine& engine, Start start) {
+  argv.insert(argv.end(),
+              {"-m", fmt::format("{}M", spec.memory_mib), "-object",
+               fmt::format("memory-backend-file,id=ram,size={}M,mem-path=/proc/self/fd/{},{}", spec.memory_mib,
+                           inherited::memory, sharing(engine, start))});
 }
 
 void add_control(Argv& argv) {
@@ -93,8 +103,10 @@ struct NetdevText {
   std::string_view id;
   std::size_t index;
   std::string operator()(const TapBackend& tap) const {
-    if (tap.descriptor) return fmt::format("tap,id=net_{},fd={}", id, inherited::tap + static_cast<int>(index));
-    return fmt::format("tap,id=net_{},ifname={},script=no,downscript=no", id, escaped(tap.name));
+    if (!tap.descriptor) {
+      throw Error{ErrorCode::Unsupported, fmt::format("QEMU is given taps as descriptors, and '{}' as none", tap.name)};
+    }
+    return fmt::format("tap,id=net_{},fd={}", id, inherited::tap + static_cast<int>(index));
   }
   std::string operator()(const UserBackend&) const { return fmt::format("user,id=net_{}", id); }
   // A hub that nothing else is plugged into.
@@ -151,17 +163,10 @@ std::string stand_in_value(std::string_view option, const std::string& value) {
     return fmt::format("driver=null-co,node-name={},read-only={},read-zeroes=on", property(value, "node-name"),
                        property(value, "read-only"));
   }
-  // The descriptor is the machine's own. What cannot be asked to leave anything to its tap saves the same state
-  // unplugged.
+  // The descriptor is the machine's own. A tap without virtio-net headers offers no offloads, and so leaves the same in
+  // the saved state as none.
   if (option == "-netdev" && value.starts_with("tap,")) {
-    if (const auto fd = property(value, "fd"); !fd.empty()) {
-      return fmt::format("hubport,id={},hubid={}", property(value, "id"), fd);
-    }
-  }
-  // A tap and not something simpler: the saved state of a network card tells which offloads its backend offers.
-  // The kernel puts a number for %d.
-  if (option == "-netdev" && value.starts_with("tap,")) {
-    return fmt::format("tap,id={},ifname=fcsave%d,script=no,downscript=no", property(value, "id"));
+    return fmt::format("hubport,id={},hubid={}", property(value, "id"), property(value, "fd"));
   }
   return value;
 }
@@ -196,7 +201,7 @@ std::vector<std::string> to_argv(const LaunchSpec& spec, const Engine& engine, S
   argv.insert(argv.end(), {"-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
                            "-machine", machine(spec), "-accel", accelerator(spec, engine), "-cpu", engine.cpu_model});
   argv.insert(argv.end(), {"-smp", fmt::format("{}", spec.vcpus)});
-  add_memory(argv, spec, start);
+  add_memory(argv, spec, engine, start);
   switch (start) {
     case Start::Cold:
       argv.insert(argv.end(), {"-kernel", spec.kernel.file.string(), "-initrd", spec.initramfs.string(), "-append",

@@ -40,12 +40,13 @@ enum class Start {
 /// The part of snapshot_identity() that changes whenever to_argv() makes another machine of the same spec.
 inline constexpr unsigned machine_revision = 1;
 
-/// QEMU's command line for a machine. Pure: touches no file. Error(Unsupported) if QEMU cannot make the machine.
+/// QEMU's command line for a machine. Pure: touches no file. Error(Unsupported) if QEMU cannot make the machine, or is
+/// to open a tap by its name.
 std::vector<std::string> to_argv(const LaunchSpec& spec, const Engine& engine, Start start);
 
 /// Turns the command line of a restored machine into that of a stand-in with the same devices, which takes the
 /// machine's state over a stream and never runs: RAM becomes the file at inherited::memory itself, drives become
-/// empty, guest channels lead nowhere, taps are new ones that nobody else uses.
+/// empty, guest channels and taps lead nowhere.
 std::vector<std::string> to_stand_in_argv(std::vector<std::string> argv);
 
 /// What QEMU's machine needs on the kernel's command line.

@@ -40,7 +40,7 @@ LaunchSpec large(VirtioBus bus) {
   spec.vcpus = 2;
   spec.memory_mib = 512;
   spec.drives = {{"root", "/images/a,b/rootfs", true}, {"work", "/workspaces/w.img", false}};
-  spec.nics = {{"net0", "02:fc:00:00:00:01", TapBackend{"fc0"}}, {"net1", "02:fc:00:00:00:02", UserBackend{}}};
+  spec.nics = {{"net0", "02:fc:00:00:00:01", TapBackend{"fc0", 50}}, {"net1", "02:fc:00:00:00:02", UserBackend{}}};
   return spec;
 }
 
@@ -120,7 +120,7 @@ TEST_CASE("a cold machine for a PCI kernel with drives and networks, on KVM") {
 -device virtio-blk-pci,drive=drive_root
 -blockdev driver=raw,node-name=drive_work,read-only=off,discard=unmap,file.driver=file,file.filename=/workspaces/w.img
 -device virtio-blk-pci,drive=drive_work
--netdev tap,id=net_net0,ifname=fc0,script=no,downscript=no
+-netdev tap,id=net_net0,fd=11
 -device virtio-net-pci,netdev=net_net0,mac=02:fc:00:00:00:01,romfile=
 -netdev user,id=net_net1
 -device virtio-net-pci,netdev=net_net1,mac=02:fc:00:00:00:02,romfile=
@@ -161,7 +161,7 @@ TEST_CASE("a restored machine has the same devices, private memory and no kernel
 -device virtio-blk-device,drive=drive_root
 -blockdev driver=raw,node-name=drive_work,read-only=off,discard=unmap,file.driver=file,file.filename=/workspaces/w.img
 -device virtio-blk-device,drive=drive_work
--netdev tap,id=net_net0,ifname=fc0,script=no,downscript=no
+-netdev tap,id=net_net0,fd=11
 -device virtio-net-device,netdev=net_net0,mac=02:fc:00:00:00:01
 -netdev user,id=net_net1
 -device virtio-net-device,netdev=net_net1,mac=02:fc:00:00:00:02
@@ -201,7 +201,7 @@ TEST_CASE("the stand-in of a restored machine shares its memory and leaves alone
 -device virtio-blk-pci,drive=drive_root
 -blockdev driver=null-co,node-name=drive_work,read-only=off,read-zeroes=on
 -device virtio-blk-pci,drive=drive_work
--netdev tap,id=net_net0,ifname=fcsave%d,script=no,downscript=no
+-netdev hubport,id=net_net0,hubid=11
 -device virtio-net-pci,netdev=net_net0,mac=02:fc:00:00:00:01,romfile=
 -netdev user,id=net_net1
 -device virtio-net-pci,netdev=net_net1,mac=02:fc:00:00:00:02,romfile=
@@ -237,6 +237,29 @@ TEST_CASE("a tap is inherited by its number, and a device may lead nowhere; a st
 -device virtio-net-device,netdev=net_net1,mac=02:fc:00:00:00:02
 -S
 )");
+}
+
+TEST_CASE("a tap that would have to be opened by its name is refused") {
+  auto spec = small(VirtioBus::Mmio);
+  spec.nics = {{"net0", "02:fc:00:00:00:01", TapBackend{"fc0"}}};
+  CHECK_THROWS_WITH_AS(to_argv(spec, tcg(), Start::Cold), "QEMU is given taps as descriptors, and 'fc0' as none", Error);
+}
+
+TEST_CASE("a snapshot's memory is opened for reading only by a QEMU that can, and a machine's own is shared") {
+  const auto memory = [](Version version, Start start) {
+    auto engine = tcg();
+    engine.version = version;
+    const auto text = as_text(to_argv(small(VirtioBus::Mmio), engine, start));
+    const auto at = text.find("share=");
+    return text.substr(at, text.find('\n', at) - at);
+  };
+  CHECK(memory({8, 1, 5}, Start::Restore) == "share=off");
+  CHECK(memory({8, 2, 0}, Start::Restore) == "share=off,readonly=on,rom=off");
+  CHECK(memory({10, 0, 2}, Start::Cold) == "share=on");
+  auto engine = tcg();
+  engine.version = {10, 0, 2};
+  const auto stand_in = as_text(to_stand_in_argv(to_argv(small(VirtioBus::Mmio), engine, Start::Restore)));
+  CHECK(stand_in.find("mem-path=/proc/self/fd/8,share=on\n") != std::string::npos);
 }
 
 TEST_CASE("guest CPUs are emulated side by side only by a QEMU that can") {

@@ -163,7 +163,8 @@ struct Fixture {
                                                                     {folder.path()},
                                                                     std::nullopt,
                                                                     std::nullopt,
-                                                                    TextPipe::create(folder.path() / "log.pipe")});
+                                                                    TextPipe::create(folder.path() / "log.pipe"),
+                                                                    {.binary = program, .cpu_model = "max"}});
   }
   ErrorCode save(
       std::chrono::milliseconds limit, const std::function<void()>& copy_drives = [] {},

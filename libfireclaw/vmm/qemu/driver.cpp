@@ -13,6 +13,7 @@
 #include "vmm/qemu/argv.hpp"
 #include "vmm/qemu/host_cpu.hpp"
 #include "vmm/qemu/instance.hpp"
+#include "vmm/qemu/sandbox.hpp"
 #include "vmm/qemu/snapshot.hpp"
 #include "vmm/qemu/start.hpp"
 #include "vmm/qemu/version.hpp"
@@ -53,11 +54,14 @@ LaunchSpec checked(LaunchSpec spec) {
     throw Error{ErrorCode::InvalidArgument,
                 fmt::format("a machine has at least {} MiB of memory, not {}", min_memory_mib, spec.memory_mib)};
   }
-  spec.run_dir = std::filesystem::absolute(spec.run_dir);
-  spec.kernel.file = std::filesystem::absolute(spec.kernel.file);
-  spec.initramfs = std::filesystem::absolute(spec.initramfs);
+  const auto in_full = [](const std::filesystem::path& path) {
+    return std::filesystem::absolute(path).lexically_normal();
+  };
+  spec.run_dir = in_full(spec.run_dir);
+  spec.kernel.file = in_full(spec.kernel.file);
+  spec.initramfs = in_full(spec.initramfs);
   for (auto& drive : spec.drives) {
-    drive.path = std::filesystem::absolute(drive.path);
+    drive.path = in_full(drive.path);
     require_file(drive.path, "drive");
   }
   return spec;
@@ -67,7 +71,11 @@ std::size_t bytes_of_mib(unsigned mib) { return std::size_t{mib} << 20; }
 
 class QemuDriver final : public Driver {
  public:
-  explicit QemuDriver(Options options) : options_{std::move(options)}, version_{parse_version(options_.version)} {}
+  explicit QemuDriver(Options options) : options_{std::move(options)}, version_{parse_version(options_.version)} {
+    // Without links: QEMU looks for its firmware beside it, and a sandbox has no /proc to find itself by.
+    std::error_code missing;
+    if (auto real = std::filesystem::canonical(options_.binary, missing); !missing) options_.binary = std::move(real);
+  }
 
   [[nodiscard]] std::string name() const override { return fmt::format("qemu-{}", to_string(options_.accelerator)); }
 
@@ -97,7 +105,10 @@ class QemuDriver final : public Driver {
     if (options_.accelerator == Accelerator::Tcg) engine.tsc_khz = tsc_.khz();
     Phases phases{options.on_phase};
     const auto memory = sys::make_memfd(ram_file_name, bytes_of_mib(spec.memory_mib));
-    auto started = start_engine(spec, to_argv(spec, engine, Start::Cold), memory, nullptr);
+    lend_to_read(spec, spec.kernel.file);
+    lend_to_read(spec, spec.initramfs);
+    auto started = start_engine(spec, to_argv(spec, engine, Start::Cold),
+                                to_sandbox(ground_for(spec), spec, engine, Start::Cold), memory, nullptr);
     phases.done("spawn");
     supervise(started, [&] {
       const Wait wait{options.deadline, options.stop};
@@ -118,7 +129,11 @@ class QemuDriver final : public Driver {
     const auto state = sys::open_file(files.state, O_RDONLY);
     const auto memory = sys::open_file(files.memory, O_RDONLY);
     check_snapshot(state, memory, files, spec.memory_mib);
-    auto started = start_engine(spec, to_argv(spec, engine_for(), Start::Restore), memory, &state);
+    const auto engine = engine_for();
+    opens_memory_to_read(version_) ? lend_to_read(spec, files.memory) : lend_to_write(spec, files.memory);
+    auto started =
+        start_engine(spec, to_argv(spec, engine, Start::Restore),
+                     to_sandbox(ground_for(spec), spec, engine, Start::Restore), memory, &state);
     phases.done("spawn");
     supervise(started, [&] {
       const Wait wait{options.deadline, options.stop};
@@ -138,13 +153,18 @@ class QemuDriver final : public Driver {
     const RunDir run_dir{record.run_dir};
     auto log = TextPipe::open(run_dir.log());
     if (!log) log.emplace(TextPipe::create(run_dir.log()));
-    return std::make_unique<QemuInstance>(
-        InstanceParts{name(), std::move(*process), run_dir, std::move(console), std::nullopt, std::move(*log)});
+    return std::make_unique<QemuInstance>(InstanceParts{name(), std::move(*process), run_dir, std::move(console),
+                                                        std::nullopt, std::move(*log), engine_for(),
+                                                        options_.confinement});
   }
 
  private:
   [[nodiscard]] Engine engine_for() const {
     return {options_.binary, version_, options_.accelerator, options_.cpu_model, 0};
+  }
+
+  [[nodiscard]] SandboxGround ground_for(const LaunchSpec& spec) const {
+    return look_at_ground(options_.confinement, options_.binary, spec);
   }
 
   void warn_of(const LaunchSpec& spec) const {
@@ -178,7 +198,7 @@ class QemuDriver final : public Driver {
   [[nodiscard]] std::unique_ptr<Instance> instance_of(StartedEngine started, const LaunchSpec& spec) const {
     return std::make_unique<QemuInstance>(InstanceParts{name(), std::move(started.process), RunDir{spec.run_dir},
                                                         std::move(started.console), std::move(started.channel),
-                                                        std::move(started.log)});
+                                                        std::move(started.log), engine_for(), options_.confinement});
   }
 
   Options options_;

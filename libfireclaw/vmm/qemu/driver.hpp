@@ -7,6 +7,7 @@
 
 #include "base/deadline.hpp"
 #include "base/logger.hpp"
+#include "sys/sandbox/sandbox.hpp"
 #include "vmm/driver.hpp"
 
 namespace fireclaw::vmm::qemu {
@@ -19,6 +20,8 @@ struct Options {
   /// One of candidate_cpu_models() that was seen to work here.
   std::string cpu_model;
   Logger logger;
+  /// How far its processes are shut in.
+  sys::Confinement confinement = sys::Confinement::None;
 };
 
 /// What `binary --version` says: "7.2.22". Error(NotFound / PermissionDenied) if it cannot be executed, Error(Vmm) if

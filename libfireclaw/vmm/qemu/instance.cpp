@@ -9,7 +9,6 @@
 #include "sys/file.hpp"
 #include "sys/poll.hpp"
 #include "sys/socket.hpp"
-#include "vmm/qemu/snapshot.hpp"
 #include "vmm/qemu/start.hpp"
 
 namespace fireclaw::vmm::qemu {
@@ -45,7 +44,7 @@ void QemuInstance::resume(Deadline deadline) {
 void QemuInstance::snapshot(const SnapshotFiles& files, Deadline deadline, const std::stop_token& stop) {
   const Wait wait{deadline, stop};
   control("save the machine", wait,
-          [&](QmpClient& qmp) { save_machine(qmp, parts_.process, parts_.run_dir, parts_.log, files, wait); });
+          [&](QmpClient& qmp) { save_machine(qmp, saved_machine(), files, wait); });
 }
 
 std::chrono::nanoseconds QemuInstance::snapshot_running(const SnapshotFiles& files,
@@ -54,7 +53,7 @@ std::chrono::nanoseconds QemuInstance::snapshot_running(const SnapshotFiles& fil
   const Wait wait{deadline, stop};
   std::chrono::nanoseconds stood_still{0};
   control("save the running machine", wait, [&](QmpClient& qmp) {
-    stood_still = save_running_machine(qmp, parts_.process, parts_.run_dir, parts_.log, files, copy_drives, wait);
+    stood_still = save_running_machine(qmp, saved_machine(), files, copy_drives, wait);
   });
   return stood_still;
 }

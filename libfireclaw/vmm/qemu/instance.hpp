@@ -5,9 +5,11 @@
 
 #include "vmm/driver.hpp"
 #include "vmm/engine_process.hpp"
+#include "vmm/qemu/argv.hpp"
 #include "vmm/qemu/console.hpp"
 #include "vmm/qemu/qmp.hpp"
 #include "vmm/qemu/run_dir.hpp"
+#include "vmm/qemu/snapshot.hpp"
 #include "vmm/text_pipe.hpp"
 
 namespace fireclaw::vmm::qemu {
@@ -22,6 +24,9 @@ struct InstanceParts {
   /// The channel that was connected when this process started the machine; the first connect_guest() gets it.
   std::optional<GuestStream> channel;
   TextPipe log;
+  /// What stands in for it while it is saved: see snapshot.hpp.
+  Engine program;
+  sys::Confinement confinement = sys::Confinement::None;
 };
 
 /// A machine that runs, or ran, in a QEMU process. Its control socket is connected for one call at a time, so that
@@ -44,6 +49,9 @@ class QemuInstance final : public Instance {
   [[nodiscard]] std::string console_tail(std::size_t max_bytes) const override;
 
  private:
+  [[nodiscard]] SavedMachine saved_machine() {
+    return {parts_.process, parts_.run_dir, parts_.log, parts_.program, parts_.confinement};
+  }
   template <typename F>
   void control(std::string_view what, const Wait& wait, F use);
 

@@ -1,5 +1,6 @@
 // The driver with real machines under TCG.
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 #include <poll.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -78,6 +79,28 @@ TEST_CASE_FIXTURE(Fixture, "a cold machine answers on all four channels") {
     stop.request_stop();
     CHECK(code_of([&] { (void)machine->connect_guest(soon(), stop.get_token()); }) == ErrorCode::Cancelled);
   }
+}
+
+TEST_CASE_FIXTURE(Fixture, "QEMU is shut in: no capabilities, namespaces of its own, its own filter of system calls") {
+  if (confinable().level != sys::Confinement::Full) {
+    MESSAGE("skipped: " << confinable().obstacle);
+    return;
+  }
+  const auto check = [](const Instance& machine) {
+    const auto pid = machine.record().process.pid;
+    const auto seen = sys::see_confinement(pid);
+    CHECK_FALSE(seen.capabilities);
+    CHECK(seen.no_new_privileges);
+    CHECK(seen.seccomp_filters >= 1);
+    CHECK(seen.namespaces == std::vector<std::string>{"mnt", "pid", "net", "user", "ipc", "uts"});
+    CHECK(seen.user == (::geteuid() == 0 && confinable().ids ? confinable().ids->first : ::geteuid()));
+    for (const auto* hidden : {"root", "etc/passwd", "var", "sys", "proc/1", "dev/mem"}) {
+      CHECK_FALSE(std::filesystem::exists(fmt::format("/proc/{}/root/{}", pid, hidden)));
+    }
+  };
+  const auto from = saved();
+  check(*launch("cold"));
+  check(*restore("restored", from));
 }
 
 TEST_CASE_FIXTURE(Fixture, "a paused machine says nothing until it is resumed") {

@@ -16,14 +16,13 @@ using namespace fireclaw::vmm::qemu::testing;
 
 namespace {
 
-// A tap that is there until the namespace goes.
-void make_tap(const std::string& name) {
-  const auto control = sys::open_file("/dev/net/tun", O_RDWR);
+sys::Fd make_tap(const std::string& name) {
+  auto control = sys::open_file("/dev/net/tun", O_RDWR | O_NONBLOCK);
   ifreq request{};
   std::strncpy(request.ifr_name, name.c_str(), IFNAMSIZ - 1);
-  request.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
+  request.ifr_flags = IFF_TAP | IFF_NO_PI;
   sys::check(::ioctl(control.get(), TUNSETIFF, &request), "make a tap");
-  sys::check(::ioctl(control.get(), TUNSETPERSIST, 1), "keep the tap");
+  return control;
 }
 
 struct Fixture {
@@ -72,21 +71,12 @@ TEST_CASE_FIXTURE(Fixture, "every clone of a machine has a tap of its own, and s
     return count;
   };
   const int before = interfaces();
-  go_round([](const std::string& id) {
-    make_tap("t-" + id);
-    return TapBackend{"t-" + id};
+  std::vector<sys::Fd> taps;
+  go_round([&](const std::string& id) {
+    taps.push_back(make_tap("t-" + id));
+    return TapBackend{"t-" + id, taps.back().get()};
   });
   CHECK(interfaces() == before + 3);
-}
-
-TEST_CASE_FIXTURE(Fixture, "a tap that is in use is refused with QEMU's words") {
-  make_tap("shared");
-  const auto first = driver->launch(spec("first", TapBackend{"shared"}), {soon(), {}, {}});
-  try {
-    (void)driver->launch(spec("second", TapBackend{"shared"}), {soon(), {}, {}});
-    FAIL("a tap was used twice");
-  } catch (const Error& error) {
-    CHECK(error.code() == ErrorCode::Vmm);
-    CHECK(std::string{error.what()}.find("shared") != std::string::npos);
-  }
+  taps.clear();
+  CHECK(interfaces() == before);
 }

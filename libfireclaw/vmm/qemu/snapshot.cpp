@@ -20,6 +20,7 @@
 #include "vmm/brief_pause.hpp"
 #include "vmm/qemu/argv.hpp"
 #include "vmm/qemu/console.hpp"
+#include "vmm/qemu/sandbox.hpp"
 #include "vmm/qemu/start.hpp"
 
 namespace fireclaw::vmm::qemu {
@@ -169,12 +170,19 @@ std::size_t ram_bytes_of(const EngineProcess& process) {
 }
 
 // The descriptors are its own afterwards, so that its end is seen at their other ends.
-EngineProcess start_stand_in(const EngineProcess& process, const RunDir& run_dir, const TextPipe& log,
-                             const sys::Fd& ram, sys::Fd control_end, sys::Fd stream_end) {
-  const auto log_end = log.engine_end();
+EngineProcess start_stand_in(const SavedMachine& machine, const sys::Fd& ram, sys::Fd control_end,
+                             sys::Fd stream_end) {
+  const auto log_end = machine.log.engine_end();
   sys::SpawnSpec spawn;
-  spawn.argv = to_stand_in_argv(command_line_of(process));
-  spawn.cwd = run_dir.path;
+  spawn.argv = to_stand_in_argv(command_line_of(machine.process));
+  spawn.argv[0] = machine.program.binary;
+  spawn.cwd = machine.run_dir.path;
+  LaunchSpec spec;
+  spec.run_dir = machine.run_dir.path;
+  const auto user = sys::see_confinement(machine.process.id().pid).user;
+  if (machine.confinement == sys::Confinement::Full && user != ::geteuid()) spec.user = user;
+  spawn.sandbox =
+      stand_in_sandbox(look_at_ground(machine.confinement, machine.program.binary, spec), spec, machine.program);
   spawn.new_session = true;
   spawn.fds = {{log_end.get(), STDOUT_FILENO},
                {log_end.get(), STDERR_FILENO},
@@ -187,12 +195,12 @@ EngineProcess start_stand_in(const EngineProcess& process, const RunDir& run_dir
 // `send(fd)` passes on the machine's state, with RAM, to a second process; the files are made of that, once `meanwhile`
 // has returned.
 template <typename Send, typename Meanwhile>
-void save_through_stand_in(EngineProcess& process, const RunDir& run_dir, const TextPipe& log,
-                           const SnapshotFiles& files, const Wait& wait, Send send, Meanwhile meanwhile) {
-  const auto ram = sys::make_memfd(ram_file_name, ram_bytes_of(process));
+void save_through_stand_in(const SavedMachine& machine, const SnapshotFiles& files, const Wait& wait, Send send,
+                           Meanwhile meanwhile) {
+  const auto ram = sys::make_memfd(ram_file_name, ram_bytes_of(machine.process));
   auto [control, control_end] = sys::socket_pair();
   auto [stream, stream_end] = sys::socket_pair();
-  auto stand_in = start_stand_in(process, run_dir, log, ram, std::move(control_end), std::move(stream_end));
+  auto stand_in = start_stand_in(machine, ram, std::move(control_end), std::move(stream_end));
   QmpClient stand_in_qmp{std::move(control)};
   try {
     auto sent = set_migration(stand_in_qmp, true);
@@ -203,7 +211,7 @@ void save_through_stand_in(EngineProcess& process, const RunDir& run_dir, const 
     await_migration(stand_in_qmp, "passing on the machine's state failed", wait);
     write_files(stand_in_qmp, ram.get(), files, wait);
   } catch (const Error& error) {
-    if (error.code() == ErrorCode::Vmm) throw_if_ended(stand_in, &log, stand_in_qmp.closed());
+    if (error.code() == ErrorCode::Vmm) throw_if_ended(stand_in, &machine.log, stand_in_qmp.closed());
     throw;
   }
 }
@@ -216,26 +224,23 @@ void require_absent(const std::filesystem::path& path) {
 
 }  // namespace
 
-void save_machine(QmpClient& qmp, EngineProcess& process, const RunDir& run_dir, const TextPipe& log,
-                  const SnapshotFiles& files, const Wait& wait) {
+void save_machine(QmpClient& qmp, const SavedMachine& machine, const SnapshotFiles& files, const Wait& wait) {
   require_absent(files.state);
   require_absent(files.memory);
   require_paused(qmp, wait);
-  if (const auto ram = open_memfd_of(process.id(), ram_file_name, O_RDONLY)) {
+  if (const auto ram = open_memfd_of(machine.process.id(), ram_file_name, O_RDONLY)) {
     write_files(qmp, ram->get(), files, wait);
   } else {
-    save_through_stand_in(
-        process, run_dir, log, files, wait, [&](int fd) { send_state(qmp, fd, true, wait); }, [] {});
+    save_through_stand_in(machine, files, wait, [&](int fd) { send_state(qmp, fd, true, wait); }, [] {});
   }
 }
 
-std::chrono::nanoseconds save_running_machine(QmpClient& qmp, EngineProcess& process, const RunDir& run_dir,
-                                              const TextPipe& log, const SnapshotFiles& files,
+std::chrono::nanoseconds save_running_machine(QmpClient& qmp, const SavedMachine& machine, const SnapshotFiles& files,
                                               const std::function<void()>& copy_drives, const Wait& wait) {
   require_absent(files.state);
   require_absent(files.memory);
   const auto resume = [&](Deadline limit) { go_on(qmp, {limit, {}}); };
-  return stand_still(process, resume, [&](BriefPause& brief_pause) {
+  return stand_still(machine.process, resume, [&](BriefPause& brief_pause) {
     // Stopped before, not for the last of it only: a copy of a machine whose RAM QEMU 7.2 had sent while it ran under
     // TCG was seen to crash in its kernel.
     const auto send = [&](int fd) {
@@ -247,7 +252,7 @@ std::chrono::nanoseconds save_running_machine(QmpClient& qmp, EngineProcess& pro
       copy_drives();
       brief_pause.end();
     };
-    save_through_stand_in(process, run_dir, log, files, wait, send, meanwhile);
+    save_through_stand_in(machine, files, wait, send, meanwhile);
   });
 }
 

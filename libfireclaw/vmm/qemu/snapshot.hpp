@@ -3,7 +3,9 @@
 #include <chrono>
 #include <functional>
 
+#include "sys/sandbox/sandbox.hpp"
 #include "vmm/engine_process.hpp"
+#include "vmm/qemu/argv.hpp"
 #include "vmm/qemu/qmp.hpp"
 #include "vmm/qemu/run_dir.hpp"
 #include "vmm/spec.hpp"
@@ -16,16 +18,25 @@ namespace fireclaw::vmm::qemu {
 /// is a shared mapping, as that of a cold-started machine is. The RAM of a restored machine is private: its state goes,
 /// with RAM, to a second QEMU process whose RAM is shared, and the snapshot is made of that.
 
+/// A machine that is to be saved, borrowed from its instance.
+struct SavedMachine {
+  EngineProcess& process;
+  const RunDir& run_dir;
+  /// What the second process prints goes here too.
+  const TextPipe& log;
+  /// What that is, and how far it is shut in. It runs as the first one's user, since what it is told is a guest's.
+  const Engine& program;
+  sys::Confinement confinement;
+};
+
 /// Saves the paused machine whose control connection `qmp` is. It stays paused. Both files appear only when they are
-/// whole and on disk; on failure neither does. What a second process prints goes to `log` too.
-void save_machine(QmpClient& qmp, EngineProcess& process, const RunDir& run_dir, const TextPipe& log,
-                  const SnapshotFiles& files, const Wait& wait);
+/// whole and on disk; on failure neither does.
+void save_machine(QmpClient& qmp, const SavedMachine& machine, const SnapshotFiles& files, const Wait& wait);
 
 /// Saves a machine that runs. It stands still while its state and RAM go to a second process and `copy_drives` is
 /// called; the files are written after that. Runs on, whatever fails. Returns how long it stood still. Throws
 /// StandsStill.
-std::chrono::nanoseconds save_running_machine(QmpClient& qmp, EngineProcess& process, const RunDir& run_dir,
-                                              const TextPipe& log, const SnapshotFiles& files,
+std::chrono::nanoseconds save_running_machine(QmpClient& qmp, const SavedMachine& machine, const SnapshotFiles& files,
                                               const std::function<void()>& copy_drives, const Wait& wait);
 
 /// Lets a machine go on, whatever stopped it. QEMU refuses that while it is still sending the machine's state.

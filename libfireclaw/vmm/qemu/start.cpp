@@ -12,6 +12,7 @@
 #include "sys/process.hpp"
 #include "sys/socket.hpp"
 #include "vmm/qemu/argv.hpp"
+#include "vmm/sandbox.hpp"
 
 namespace fireclaw::vmm::qemu {
 namespace {
@@ -21,8 +22,8 @@ constexpr std::chrono::seconds end_limit{3};
 
 }  // namespace
 
-StartedEngine start_engine(const LaunchSpec& spec, std::vector<std::string> argv, const sys::Fd& memory,
-                           const sys::Fd* state) {
+StartedEngine start_engine(const LaunchSpec& spec, std::vector<std::string> argv, sys::Sandbox sandbox,
+                           const sys::Fd& memory, const sys::Fd* state) {
   const RunDir run_dir{spec.run_dir};
   auto claim = claim_channel(run_dir, 0);
   if (!claim) {
@@ -39,6 +40,7 @@ StartedEngine start_engine(const LaunchSpec& spec, std::vector<std::string> argv
 
   sys::SpawnSpec spawn;
   spawn.argv = std::move(argv);
+  spawn.sandbox = std::move(sandbox);
   spawn.cwd = spec.run_dir;
   spawn.die_with_parent = spec.die_with_parent;
   // Ctrl-C in a terminal is for the program that uses the machine, which then stops it in order.
@@ -61,6 +63,7 @@ StartedEngine start_engine(const LaunchSpec& spec, std::vector<std::string> argv
   int next = inherited::tap + static_cast<int>(spec.nics.size());
   for (const int fd : spec.inherit) spawn.fds.emplace_back(fd, next++);
 
+  lend_drives(spec);
   // Connected before QEMU runs: it finds both waiting when it first looks, and the guest sees an open channel.
   auto control = sys::unix_connect(run_dir.qmp_socket());
   GuestStream channel{sys::unix_connect(run_dir.guest_socket(0)), std::move(claim)};

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "sys/fd.hpp"
+#include "sys/sandbox/sandbox.hpp"
 #include "vmm/driver.hpp"
 #include "vmm/engine_process.hpp"
 #include "vmm/qemu/console.hpp"
@@ -24,10 +25,10 @@ struct StartedEngine {
   TextPipe log;
 };
 
-/// Runs `argv` (of to_argv) in the machine's folder. Returns at once: the sockets listen already and QEMU inherits
+/// Runs `argv` (of to_argv) in the machine's folder, shut in as `sandbox` says. Returns at once: the sockets listen already and QEMU inherits
 /// them, so there is nothing to wait for.
-StartedEngine start_engine(const LaunchSpec& spec, std::vector<std::string> argv, const sys::Fd& memory,
-                           const sys::Fd* state);
+StartedEngine start_engine(const LaunchSpec& spec, std::vector<std::string> argv, sys::Sandbox sandbox,
+                           const sys::Fd& memory, const sys::Fd* state);
 
 /// Called when talking to QEMU has failed with `error`: throws Error(Vmm) with the reason if that was QEMU's end, else
 /// returns. `hung_up`: QEMU has closed its socket, so its end is a moment away at most.

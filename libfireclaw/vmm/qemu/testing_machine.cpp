@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -44,6 +45,12 @@ std::string make_initramfs(const std::filesystem::path& image) {
 
 }  // namespace
 
+const sys::Confinable& confinable() {
+  static const auto found =
+      sys::find_confinement({1'900'000'000, 1}, {"/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"});
+  return found;
+}
+
 std::filesystem::path image_or_skip() {
   for (const auto* name : {"FIRECLAW_TEST_HOME", "FIRECLAW_BUILD_HOME"}) {
     if (const char* home = std::getenv(name)) return std::filesystem::path{home} / "images" / "busybox";
@@ -64,6 +71,8 @@ LaunchSpec spec_or_skip(const std::filesystem::path& folder, const std::string& 
                  kernel.at("bus").as_string() == "pci" ? VirtioBus::Pci : VirtioBus::Mmio};
   spec.initramfs = initramfs;
   spec.memory_mib = 128;
+  // All machines of a test have the same; that each has its own is the business of who starts them.
+  if (::geteuid() == 0 && confinable().ids) spec.user = confinable().ids->first;
   return spec;
 }
 
@@ -76,7 +85,7 @@ std::filesystem::path qemu_or_skip() {
 std::unique_ptr<Driver> make_tcg_driver() {
   const auto binary = qemu_or_skip();
   return make_driver({binary, binary_version(binary, soon()), Accelerator::Tcg,
-                      candidate_cpu_models(Accelerator::Tcg).front(), Logger{}});
+                      candidate_cpu_models(Accelerator::Tcg).front(), Logger{}, confinable().level});
 }
 
 Deadline soon() { return Deadline::after(std::chrono::nanoseconds{std::chrono::seconds{40}}); }

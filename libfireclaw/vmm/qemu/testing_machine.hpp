@@ -5,11 +5,14 @@
 #include <string_view>
 
 #include "sys/file.hpp"
+#include "sys/sandbox/sandbox.hpp"
 #include "vmm/qemu/driver.hpp"
 
 /// What tests of the driver alone need: a kernel, an initramfs with echo_init, folders, and somebody to talk to it.
 namespace fireclaw::vmm::qemu::testing {
 
+/// How engines can be shut in here: all that these tests start are.
+const sys::Confinable& confinable();
 /// The built-in image of the home folder that the vm tests share. Ends the test program as skipped, saying why, if
 /// there is none.
 std::filesystem::path image_or_skip();

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "core/host/impl.hpp"
+#include "state/sandbox_settings.hpp"
+#include "sys/file.hpp"
+
+namespace fireclaw::core {
+
+/// What machines take, or a host has left. Of memory, what they may use at most; of disk, what their scratch disks may
+/// grow to.
+struct Resources {
+  std::uint64_t machines = 0;
+  std::uint64_t memory_mib = 0;
+  std::uint64_t disk_mib = 0;
+
+  bool operator==(const Resources&) const = default;
+};
+
+/// Why a machine that takes `wanted` may not start where `taken` is taken already, of the home folder's limits, and
+/// `left` is left of the host's memory and disk; empty if it may. Pure.
+std::string refusal(const Resources& wanted, const Resources& taken, const Resources& left,
+                    const state::LimitSettings& limits);
+
+/// Error(InvalidState), with the numbers, if a machine that takes `wanted` may not start. While the result is held no
+/// other machine of this home folder is admitted: until the record says what it takes.
+sys::FileLock admit(const Host::Impl& host, const Resources& wanted);
+
+}  // namespace fireclaw::core

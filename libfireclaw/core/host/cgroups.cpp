@@ -1,0 +1,34 @@
+#include "core/host/cgroups.hpp"
+
+#include "fireclaw/error.hpp"
+
+namespace fireclaw::core {
+namespace {
+
+constexpr std::uint64_t mib = std::uint64_t{1} << 20;
+constexpr std::uint64_t overhead_bytes = 256 * mib;
+constexpr std::uint64_t translated_bytes = 1024 * mib;
+/// Threads for CPUs, disks, and the engine itself.
+constexpr unsigned threads = 64;
+constexpr unsigned cpu_weight = 100;
+
+}  // namespace
+
+sys::CgroupLimits machine_limits(const std::string& engine, unsigned memory_mib, unsigned cpus) {
+  sys::CgroupLimits limits;
+  limits.memory_bytes = memory_mib * mib + overhead_bytes + (engine == "qemu-tcg" ? translated_bytes : 0);
+  limits.processes = threads + cpus;
+  limits.cpu_weight = cpu_weight;
+  return limits;
+}
+
+std::filesystem::path make_machine_cgroup(const std::string& id, const sys::CgroupLimits& limits) {
+  const auto place = sys::find_cgroups();
+  return place.folder.empty() ? std::filesystem::path{} : sys::make_cgroup(place.folder, id, limits);
+}
+
+void remove_machine_cgroup(const std::filesystem::path& folder) {
+  if (!folder.empty()) (void)sys::remove_cgroup(folder);
+}
+
+}  // namespace fireclaw::core

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "sys/cgroup.hpp"
+
+namespace fireclaw::core {
+
+/// What a machine's engine may take: the machine's memory, and what was seen that engines need beside it. TCG keeps what
+/// it has translated, up to 1 GiB.
+sys::CgroupLimits machine_limits(const std::string& engine, unsigned memory_mib, unsigned cpus);
+
+/// A cgroup for machine `id`, with these limits; empty where there are none to be had, which doctor says.
+std::filesystem::path make_machine_cgroup(const std::string& id, const sys::CgroupLimits& limits);
+
+/// Removes a machine's cgroup, after its engine's end. An empty path is fine.
+void remove_machine_cgroup(const std::filesystem::path& folder);
+
+}  // namespace fireclaw::core

@@ -1,0 +1,113 @@
+#include "core/host/confinement.hpp"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <mutex>
+
+#include <fmt/format.h>
+
+#include "fireclaw/error.hpp"
+#include "state/config.hpp"
+#include "sys/process.hpp"
+
+namespace fireclaw::core {
+namespace {
+
+/// One lock a user, for all home folders of the host. It goes with the host's next start, as machines do.
+constexpr const char* user_locks = "/run/fireclaw/users";
+
+bool needs_kvm(const std::string& engine) { return engine != "qemu-tcg"; }
+
+/// Root of a user namespace may not go through folders of other users, as the caller may. Empty, or why a process so
+/// confined cannot be shown the home folder.
+std::string problem_with_home(const Host::Impl& host, sys::Confinement level) {
+  const auto program = sys::find_program("true", host.options.search_path);
+  if (!program) return {};
+  try {
+    sys::SpawnSpec spec;
+    spec.argv = {program->string()};
+    spec.sandbox.emplace();
+    spec.sandbox->level = level;
+    spec.sandbox->entries = sys::program_entries(*program);
+    spec.sandbox->entries.push_back({sys::SandboxEntry::Kind::ReadOnly, host.layout.home().lexically_normal()});
+    (void)sys::Child::spawn(spec).wait(Deadline::never());
+    return {};
+  } catch (const Error& problem) {
+    return problem.what();
+  }
+}
+
+/// Whether a found confinement still holds.
+bool is_current(const sys::Confinable& found, const state::SandboxSettings& settings) {
+  return found.context == sys::confinement_context() && (!found.ids || *found.ids == settings.users);
+}
+
+}  // namespace
+
+sys::Confinable find_confinement(const Host::Impl& host, const state::SandboxSettings& settings) {
+  auto found = sys::find_confinement(settings.users, host.options.search_path);
+  // Other users could have ids too, but of newuidmap, which takes longer than all the rest of a start.
+  if (::geteuid() != 0) {
+    found.ids.reset();
+    found.ids_obstacle = "only root gives machines users of their own";
+  }
+  if (found.level == sys::Confinement::Full) {
+    found.obstacle = problem_with_home(host, sys::Confinement::Full);
+    if (!found.obstacle.empty()) {
+      const bool landlock = problem_with_home(host, sys::Confinement::Landlock).empty();
+      found.level = landlock ? sys::Confinement::Landlock : sys::Confinement::None;
+      found.ids_obstacle = found.obstacle;
+      found.ids.reset();
+    }
+  }
+  return found;
+}
+
+const sys::Confinable& confinement(const Host::Impl& host) {
+  std::call_once(host.confinement_once, [&] {
+    auto config = state::read_config(host.layout.config());
+    host.confinement = config.confinement && is_current(*config.confinement, config.sandbox)
+                           ? std::move(*config.confinement)
+                           : find_confinement(host, config.sandbox);
+  });
+  return host.confinement;
+}
+
+void require_confinement(const Host::Impl& host) {
+  const auto& found = confinement(host);
+  if (found.level == sys::Confinement::Full || !state::read_config(host.layout.config()).sandbox.required) return;
+  throw Error{ErrorCode::Unsupported,
+              fmt::format("engines cannot be shut in here ({}), and config.json requires it (sandbox.required)",
+                          found.obstacle)};
+}
+
+std::string user_obstacle(const std::string& engine) {
+  if (!needs_kvm(engine)) return {};
+  struct stat status {};
+  if (::stat("/dev/kvm", &status) != 0) return {};
+  constexpr mode_t others = S_IROTH | S_IWOTH;
+  constexpr mode_t group = S_IRGRP | S_IWGRP;
+  if ((status.st_mode & others) == others) return {};
+  if ((status.st_mode & group) == group && status.st_gid != ::getegid()) return {};
+  return "/dev/kvm is for its owner alone; give it to a group: chgrp kvm /dev/kvm && chmod 660 /dev/kvm";
+}
+
+std::optional<EngineUser> claim_user(const Host::Impl& host, const std::string& engine) {
+  const auto& found = confinement(host);
+  if (!found.ids || !user_obstacle(engine).empty()) return std::nullopt;
+  const std::filesystem::path folder{user_locks};
+  sys::make_directories(folder);
+  // The lowest first, so that there are as many locks as there were machines at once.
+  for (std::uint32_t i = 0; i < found.ids->count; ++i) {
+    const auto id = found.ids->first + i;
+    if (auto lock = sys::FileLock::try_acquire(folder / std::to_string(id), sys::FileLock::Mode::Exclusive)) {
+      return EngineUser{id, std::move(*lock)};
+    }
+  }
+  throw Error{ErrorCode::InvalidState,
+              fmt::format("all {} users for machines are taken; allow more in config.json: sandbox.users",
+                          found.ids->count)};
+}
+
+}  // namespace fireclaw::core

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "core/host/impl.hpp"
+#include "state/sandbox_settings.hpp"
+#include "sys/file.hpp"
+#include "sys/sandbox/sandbox.hpp"
+
+namespace fireclaw::core {
+
+/// How far engines can be shut in here: as setup found it, or, where that was elsewhere or long ago, found now, once.
+const sys::Confinable& confinement(const Host::Impl& host);
+
+/// Finds it out again; for config.json.
+sys::Confinable find_confinement(const Host::Impl& host, const state::SandboxSettings& settings);
+
+/// Error(Unsupported), with the obstacle, if config.json says that a sandbox is required and there is none to be had.
+void require_confinement(const Host::Impl& host);
+
+/// A user that no other machine on this host has, for as long as the lock is held. The engine keeps it open.
+struct EngineUser {
+  uid_t id;
+  sys::FileLock lock;
+};
+
+/// A user for the machine that `engine` is to run; nullopt where engines run as the caller. Error(InvalidState) if all
+/// users of the range are taken.
+std::optional<EngineUser> claim_user(const Host::Impl& host, const std::string& engine);
+
+/// Why machines of `engine` run as the caller, though others need not; empty if they do not.
+std::string user_obstacle(const std::string& engine);
+
+}  // namespace fireclaw::core
