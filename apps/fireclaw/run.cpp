@@ -138,6 +138,7 @@ void add_run(CLI::App& app, Context& context, Action& action) {
   command->add_flag("--no-snapshot", options->no_snapshot, "Boot cold");
   command->add_option("--snapshot", options->machine.snapshot, "Restore this snapshot")->type_name("SNAPSHOT");
   add_machine_options(*command, options->machine);
+  add_disk_options(*command, options->machine);
   options->network.add_all_to(*command);
   add_guest_command_options(*command, options->guest);
   command->add_option("--copy-in", options->copy_in, "Copy a file or folder into the guest before")

@@ -9,6 +9,7 @@
 #include "core/host/impl.hpp"
 #include "core/host/launch_plan.hpp"
 #include "core/machines/disks.hpp"
+#include "core/machines/machine_use.hpp"
 #include "core/machines/purpose.hpp"
 #include "core/networks/connection.hpp"
 #include "fireclaw/vm.hpp"
@@ -75,6 +76,8 @@ struct VM::Impl {
   /// What start() restores; nullopt: it boots.
   std::optional<state::SnapshotRecord> snapshot;
   std::optional<core::VmNetwork> network;
+  /// Of a machine that has a name, for as long as this holds it.
+  std::optional<core::MachineUse> use;
 
   mutable std::mutex control;
   state::RunRecord record;
