@@ -273,6 +273,18 @@ class Habits(Machines):
     def test_nothing_is_read_if_asked(self) -> None:
         self.assertEqual(self.done("run", "--no-stdin", "cat; echo end", stdin="input"), "end\n")
 
+    def test_a_run_can_be_let_go_with_a_machine_that_stays(self) -> None:
+        self.made.append("kept")
+        self.assertEqual(self.done("run", "--detach", "--name", "kept", "echo begun; sleep 1000"), "kept\n")
+        self.assertEqual(self.listed()["kept"]["state"], "running")
+        for _ in range(100):
+            if self.done("vm", "logs", "kept", "job-1") == "begun\n":
+                break
+        else:
+            self.fail("the command has written nothing")
+        self.assertIn("--detach", self.refused("run", "--name", "kept", "true"))
+        self.assertIn("--copy-out", self.refused("run", "-d", "--copy-out", "/a:b", "true"))
+
     def test_a_fresh_machine_can_have_a_disk(self) -> None:
         result = fireclaw("run", "--scratch", "16M", "df -m /scratch | tail -n 1")
         self.assertEqual(result.returncode, 0, result.stderr)

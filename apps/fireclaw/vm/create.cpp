@@ -123,8 +123,8 @@ void add_fork(CLI::App& group, Context& context, Action& action) {
   auto options = std::make_shared<ForkOptions>();
   auto* command = group.add_subcommand("fork", "Start a second machine from where a running one is");
   command->footer(
-      "It has the first one's memory, detached commands and scratch disk, and a name and address of its own. Ports are "
-      "not published for it. The first one stands still for a moment; commands that are attached to it end.\n\n"
+      "It has the first one's memory, detached commands and scratch disk, and its own name and address. Ports are not "
+      "published for it. The first one stands still for a moment; commands that are attached to it end.\n\n"
       "Examples:\n"
       "  fireclaw vm fork dev dev2");
   command->add_option("name", options->name, "The machine that runs")->required()->type_name("MACHINE");

@@ -1,15 +1,13 @@
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <string>
 
-#include <fmt/format.h>
-
 #include "command.hpp"
 #include "guest_command.hpp"
 #include "output.hpp"
+#include "vm/detached.hpp"
 #include "vm/machines.hpp"
 
 // fireclaw vm exec, shell.
@@ -23,32 +21,12 @@ struct ExecCommand {
   bool detach = false;
 };
 
-/// A name that no command of the machine has yet: "job-1".
-std::string unused_name(VM& vm) {
-  const auto known = vm.services();
-  for (std::size_t number = 1;; ++number) {
-    auto name = fmt::format("job-{}", number);
-    if (std::ranges::find(known, name, &ServiceInfo::name) == known.end()) return name;
-  }
-}
-
 int detach(VM& vm, const ExecCommand& options, const Context& context) {
-  const auto exec = make_exec(options.guest, context);
-  if (exec.tty || exec.timeout) {
-    throw Error{ErrorCode::InvalidArgument, "a detached command has no terminal and no --timeout"};
-  }
-  ServiceOptions service;
-  service.name = unused_name(vm);
-  service.argv = exec.argv;
-  service.env = exec.env;
-  service.cwd = exec.cwd;
-  service.user = exec.user;
-  service.restart = RestartPolicy::Never;
-  vm.start_service(service);
+  const auto job = start_detached(vm, make_exec(options.guest, context));
   if (context.json) {
-    print_json({{"job", service.name}});
+    print_json({{"job", job}});
   } else {
-    std::puts(service.name.c_str());
+    std::puts(job.c_str());
   }
   return 0;
 }

@@ -137,7 +137,7 @@ void add_snapshot_of(CLI::App& group, Context& context, Action& action) {
   auto* command = group.add_subcommand("snapshot", "Save a running machine: memory, processes, files in memory");
   command->footer(
       "Machines start from it with: fireclaw vm create NAME --snapshot SNAPSHOT. What is on a scratch disk or in a "
-      "workspace is no part of a snapshot, so a machine that has one cannot be saved.\n\n"
+      "workspace is not part of a snapshot, so a machine that has one cannot be saved.\n\n"
       "Examples:\n"
       "  fireclaw vm snapshot dev before-upgrade");
   command->add_option("name", options->name, "Machine name or id")->required()->type_name("VM");

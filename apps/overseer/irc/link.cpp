@@ -31,9 +31,7 @@ constexpr std::size_t most_unsent = std::size_t{64} << 10;
 /// Read at a time, so that a server that never stops talking cannot keep the loop to itself.
 constexpr std::size_t most_read = std::size_t{64} << 10;
 
-bool is_this_machine(std::string_view host) {
-  return host == "localhost" || host == "::1" || host.starts_with("127.");
-}
+bool is_this_machine(std::string_view host) { return host == "localhost" || host == "::1" || host.starts_with("127."); }
 
 }  // namespace
 

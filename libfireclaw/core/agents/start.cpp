@@ -206,8 +206,9 @@ core::ResolvedAgent AgentManager::Impl::plan(const std::string& name, const Agen
   if (network == NetworkMode::None) {
     throw Error{ErrorCode::InvalidArgument,
                 fmt::format("an agent needs a network to reach IRC and its LLM: {}",
-                            chosen ? "use nat or user" : best.reason + "; or name QEMU's, which reaches this host's own "
-                                                                       "network: --net user")};
+                            chosen ? "use nat or user"
+                                   : best.reason + "; or name QEMU's, which reaches this host's own "
+                                                   "network: --net user")};
   }
   record.network = std::string{to_string(network)};
   return resolve(std::move(record), std::move(from), network);
