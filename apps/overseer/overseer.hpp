@@ -72,6 +72,8 @@ class Overseer {
   Outcome deliver(const AgentInfo& agent, const std::string& text, const Asker& asker);
 
   void reconcile();
+  /// Every now and then.
+  void tend_machines();
   void announce(const std::string& line);
   void report(const Supervisor::Report& report);
   void say(const std::string& target, std::string_view line);

@@ -141,8 +141,8 @@ class Life(Machines):
         self.assertEqual(self.state("brief"), "stopped")
 
     def test_one_that_nobody_uses_is_paused_and_resumes_with_the_next_use(self) -> None:
-        self.create("idle", "--idle", "1s")
-        time.sleep(2.1)
+        self.create("idle", "--idle", "4s")
+        time.sleep(4.5)
         self.assertEqual(self.state("idle"), "paused")
         self.assertEqual(self.run_in("idle", "echo awake"), "awake\n")
         self.assertEqual(self.state("idle"), "running")

@@ -16,7 +16,7 @@ class LibraryWatch final : public EndWatch {
 
 class LibraryAgents final : public Agents {
  public:
-  explicit LibraryAgents(const Host& host) : manager_{host} {}
+  explicit LibraryAgents(const Host& host) : manager_{host}, machines_{host} {}
 
   std::vector<AgentTemplate> templates() override { return manager_.templates(); }
   std::vector<AgentInfo> list() override { return manager_.list(); }
@@ -38,6 +38,7 @@ class LibraryAgents final : public Agents {
   void pause(const std::string& name) override { manager_.pause(name); }
   void resume(const std::string& name) override { manager_.resume(name); }
   ReconcileReport reconcile() override { return manager_.reconcile(); }
+  TendReport tend_machines() override { return machines_.tend(); }
   std::unique_ptr<EndWatch> watch(const std::string& name) override {
     return std::make_unique<LibraryWatch>(manager_.watch(name));
   }
@@ -46,6 +47,7 @@ class LibraryAgents final : public Agents {
 
  private:
   AgentManager manager_;
+  MachineManager machines_;
 };
 
 }  // namespace

@@ -40,7 +40,9 @@ std::optional<NoMachineUse> try_keep_unused(const Host::Impl& host, const std::s
 std::chrono::system_clock::time_point last_use(const Host::Impl& host, const std::string& key) {
   struct stat status {};
   if (::stat(use_file(host, key).c_str(), &status) != 0) return {};
-  return std::chrono::system_clock::from_time_t(status.st_mtim.tv_sec);
+  return std::chrono::system_clock::from_time_t(status.st_mtim.tv_sec) +
+         std::chrono::duration_cast<std::chrono::system_clock::duration>(
+             std::chrono::nanoseconds{status.st_mtim.tv_nsec});
 }
 
 void note_use(const Host::Impl& host, const std::string& key) {
