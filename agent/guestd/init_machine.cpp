@@ -8,12 +8,14 @@
 
 #include <algorithm>
 #include <csignal>
+#include <utility>
 
 #include "identity.hpp"
 #include "introduce.hpp"
 #include "loop.hpp"
 #include "processes/spawn.hpp"
 #include "processes/users.hpp"
+#include "restored.hpp"
 #include "server.hpp"
 #include "text.hpp"
 
@@ -42,7 +44,13 @@ void InitMachine::signal_group(pid_t leader, int number) { kill(-leader, number)
 
 void InitMachine::signal_process(pid_t pid, int number) { kill(pid, number); }
 
-wire::Done InitMachine::configure(const wire::Configure& request) { return apply_identity(request); }
+wire::Done InitMachine::configure(const wire::Configure& request) {
+  wire::Done answer = apply_identity(request);
+  if (wire::Done renewed = renew_generation(); answer.error == 0) answer = std::move(renewed);
+  // Whoever is told who it is after it was saved is a clone.
+  if (std::exchange(saved_, false)) start_restored_hooks(services_);
+  return answer;
+}
 
 wire::Done InitMachine::set_clock(std::int64_t time_ns) { return guestd::set_clock(time_ns); }
 
@@ -67,6 +75,7 @@ wire::Done InitMachine::unmount(const wire::Unmount& request) {
 wire::Done InitMachine::prepare_snapshot() {
   sync();
   malloc_trim(0);
+  saved_ = true;
   return {};
 }
 

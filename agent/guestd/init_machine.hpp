@@ -44,6 +44,8 @@ class InitMachine final : public Machine {
   Services services_;
   DiskMounts boot_disks_;
   Disks disks_;
+  /// It was prepared for a snapshot, and nobody has told it since who it is.
+  bool saved_ = false;
   Ending ending_ = Ending::No;
   std::int64_t deadline_ = -1;
   std::int64_t others_until_ = -1;

@@ -87,7 +87,7 @@ class Reader {
   [[nodiscard]] const CLI::App* command_named(const std::string& word) const {
     if (ended_ || arguments_ > 0) return nullptr;
     const auto inside = commands_in(*command_);
-    const auto found = std::ranges::find(inside, word, [](const CLI::App* one) { return one->get_name(); });
+    const auto found = std::ranges::find_if(inside, [&](const CLI::App* one) { return one->check_name(word); });
     return found == inside.end() ? nullptr : *found;
   }
 

@@ -110,7 +110,11 @@ std::string HelpFormatter::make_help(const CLI::App* app, std::string /*name*/, 
   if (!text.arguments.empty()) page.heading("Arguments");
   for (const auto& argument : text.arguments) page.term(term_of(argument), meaning_of(argument));
   if (!text.commands.empty()) page.heading("Commands");
-  for (const auto* command : text.commands) page.term(command->get_name(), command->get_description());
+  for (const auto* command : text.commands) {
+    auto names = command->get_name();
+    for (const auto& alias : command->get_aliases()) names += ", " + alias;
+    page.term(names, command->get_description());
+  }
   add_options(page, text.options);
   if (const auto* root = root_of(*app); root != app) {
     std::vector<std::string> names;

@@ -365,12 +365,13 @@ void add_reload(CLI::App& group, Context& context, Action& action) {
 }
 
 /// Commands that have no options but --json.
-void add_listing(CLI::App& group, const std::string& command, const std::string& help, int (*run)(const Context&),
-                 Context& context, Action& action) {
+CLI::App* add_listing(CLI::App& group, const std::string& command, const std::string& help, int (*run)(const Context&),
+                      Context& context, Action& action) {
   auto* sub = group.add_subcommand(command, help);
   sub->footer(fmt::format("Examples:\n  fireclaw agent {}", command));
   add_json(*sub, context);
   sub->callback([=, &context, &action] { action = [=, &context] { return run(context); }; });
+  return sub;
 }
 
 int stop(const NameOptions& options, const Context& context) {
@@ -441,7 +442,8 @@ void add_named(CLI::App& group, Context& context, Action& action) {
       "Examples:\n"
       "  fireclaw agent remove ada\n"
       "  fireclaw workspace remove ada",
-      remove);
+      remove)
+      ->alias("rm");
   add("pause", "Pause an agent's machine",
       "Examples:\n"
       "  fireclaw agent pause ada",
@@ -478,7 +480,7 @@ void add_agent(CLI::App& app, Context& context, Action& action) {
   add_named(*group, context, action);
   add_reload(*group, context, action);
   add_agent_shells(*group, context, action);
-  add_listing(*group, "list", "List agents", list, context, action);
+  add_listing(*group, "list", "List agents", list, context, action)->alias("ls");
   add_listing(*group, "templates", "List what agents can be made from", templates, context, action);
   add_listing(*group, "reconcile", "Compare what is recorded with what runs, and clean up", reconcile, context, action);
   group->footer(

@@ -49,6 +49,8 @@ void add_doctor(CLI::App& app, Context& context, Action& action);
 void add_image(CLI::App& app, Context& context, Action& action);
 void add_snapshot(CLI::App& app, Context& context, Action& action);
 void add_vm(CLI::App& app, Context& context, Action& action);
+/// Short for vm list.
+void add_ps(CLI::App& app, Context& context, Action& action);
 void add_network(CLI::App& app, Context& context, Action& action);
 void add_workspace(CLI::App& app, Context& context, Action& action);
 void add_gc(CLI::App& app, Context& context, Action& action);

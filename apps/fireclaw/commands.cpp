@@ -63,6 +63,7 @@ void add_commands(CLI::App& app, Context& context, Action& action) {
   add_image(app, context, action);
   add_agent(app, context, action);
   add_vm(app, context, action);
+  add_ps(app, context, action);
   add_network(app, context, action);
   add_gateway(app, context, action);
   add_secret(app, context, action);

@@ -26,6 +26,15 @@ std::pair<std::string, std::string> parse_env(const std::string& text) {
   return {text.substr(0, equals), text.substr(equals + 1)};
 }
 
+/// Elsewhere -t is a terminal.
+std::chrono::milliseconds parse_timeout(const std::string& text) {
+  try {
+    return parse_duration(text);
+  } catch (const Error& problem) {
+    throw Error{problem.code(), fmt::format("{}; -t is a time here, a terminal is -it or --tty", problem.what())};
+  }
+}
+
 /// Whoever reads our output may be slow (then this waits) or gone (then the command ends).
 void write_out(int fd, std::string_view bytes) {
   while (!bytes.empty()) {
@@ -51,7 +60,8 @@ void add_guest_command_options(CLI::App& command, GuestCommand& options) {
   command.add_option("-w,--workdir", options.cwd, "Working directory in the guest")->type_name("DIR");
   command.add_option("-u,--user", options.user, "User name or uid[:gid] in the guest")->type_name("USER");
   command.add_flag("-i,--interactive", options.interactive, "Pass on standard input even if it is a terminal");
-  command.add_flag("--tty", options.tty, "Give the command a terminal");
+  command.add_flag("--tty", options.tty, "Give the command a terminal; -it is the same as -i --tty");
+  command.add_flag("--no-stdin", options.no_stdin, "Give the command nothing to read");
 }
 
 ExecOptions make_exec(const GuestCommand& options, const Context& context) {
@@ -69,7 +79,7 @@ ExecOptions make_exec(const GuestCommand& options, const Context& context) {
   exec.cwd = options.cwd;
   exec.user = options.user;
   exec.tty = options.tty;
-  const auto timeout = parse_duration(options.timeout);
+  const auto timeout = parse_timeout(options.timeout);
   if (timeout.count() > 0) exec.timeout = timeout;
   exec.stop = context.stop;
   if (!context.json) {
@@ -77,7 +87,8 @@ ExecOptions make_exec(const GuestCommand& options, const Context& context) {
     exec.on_stderr = [](std::string_view bytes) { write_out(STDERR_FILENO, bytes); };
   }
   // A terminal is only read when asked for; a pipe or a file is what the command is meant to read.
-  if (options.tty || options.interactive || ::isatty(STDIN_FILENO) == 0) exec.input_fd = STDIN_FILENO;
+  const bool reads = options.tty || options.interactive || ::isatty(STDIN_FILENO) == 0;
+  if (reads && !options.no_stdin) exec.input_fd = STDIN_FILENO;
   if (options.tty) {
     if (const auto size = terminal_size(STDIN_FILENO)) exec.window_size = *size;
   }

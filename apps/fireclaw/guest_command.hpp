@@ -18,6 +18,7 @@ struct GuestCommand {
   std::string user;
   bool interactive = false;
   bool tty = false;
+  bool no_stdin = false;
 };
 
 /// Our terminal as long as a command of the guest has it.
@@ -29,7 +30,7 @@ class AttachedTerminal {
 std::unique_ptr<AttachedTerminal> attach_terminal(const GuestCommand& options,
                                                   std::function<void(WindowSize)> on_resize);
 
-/// -e, -w, -u, -i, --tty.
+/// -e, -w, -u, -i, --tty, --no-stdin.
 void add_guest_command_options(CLI::App& command, GuestCommand& options);
 
 /// The options for VM::spawn. Where JSON is wanted output goes into the result, else to our own.

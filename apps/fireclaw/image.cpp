@@ -141,6 +141,7 @@ void add_image(CLI::App& app, Context& context, Action& action) {
       [options, &context, &action] { action = [options, &context] { return build(*options, context); }; });
 
   auto* list_command = group->add_subcommand("list", "List images");
+  list_command->alias("ls");
   list_command->footer(
       "Examples:\n"
       "  fireclaw image list\n"
@@ -150,6 +151,7 @@ void add_image(CLI::App& app, Context& context, Action& action) {
 
   auto names = std::make_shared<std::vector<std::string>>();
   auto* remove_command = group->add_subcommand("remove", "Remove images and their snapshots");
+  remove_command->alias("rm");
   remove_command->footer(
       "Machines that run from them live on.\n\n"
       "Examples:\n"

@@ -1,5 +1,6 @@
 #include "known_names.hpp"
 
+#include <algorithm>
 #include <filesystem>
 #include <utility>
 
@@ -10,6 +11,12 @@
 namespace fireclaw::cli {
 namespace {
 
+void add_machines(const Host& host, std::vector<Candidate>& names) {
+  for (const auto& machine : MachineManager{host}.list()) {
+    names.push_back({machine.name, fmt::format("{}, {}", machine.image, to_string(machine.state))});
+  }
+}
+
 std::vector<Candidate> names_in(const Host& host, std::string_view type) {
   std::vector<Candidate> names;
   if (type == "IMAGE") {
@@ -19,9 +26,14 @@ std::vector<Candidate> names_in(const Host& host, std::string_view type) {
       names.push_back({one.name, fmt::format("{}, {}", one.image, one.engine)});
     }
   } else if (type == "VM") {
+    add_machines(host, names);
+    const auto named = MachineManager{host}.list();
     for (const auto& machine : VM::list(host)) {
+      if (std::ranges::find(named, machine.id, &MachineInfo::id) != named.end()) continue;
       names.push_back({machine.id, machine.agent.empty() ? machine.image : "agent " + machine.agent});
     }
+  } else if (type == "MACHINE") {
+    add_machines(host, names);
   } else if (type == "WORKSPACE") {
     for (const auto& one : Workspace::list(host)) names.push_back({one.name, {}});
   } else if (type == "AGENT") {

@@ -19,4 +19,13 @@ void add_machine_options(CLI::App& command, VMConfig& config) {
       ->type_name("SIZE");
 }
 
+void add_disk_options(CLI::App& command, VMConfig& config) {
+  command.add_option("--workspace", config.workspace, "Workspace to mount at /workspace")->type_name("WORKSPACE");
+  command
+      .add_option_function<std::string>(
+          "--scratch", [&config](const std::string& text) { config.scratch_mib = parse_memory_mib(text); },
+          "Size of a disk to mount at /scratch: MiB, or with a unit as in 512M, 2G; default: none")
+      ->type_name("SIZE");
+}
+
 }  // namespace fireclaw::cli

@@ -5,6 +5,7 @@
 #include <sstream>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "command.hpp"
@@ -15,16 +16,12 @@
 #include "common/signals.hpp"
 #include "common/standard_streams.hpp"
 #include "known_names.hpp"
+#include "words.hpp"
 
 namespace fireclaw::cli {
 namespace {
 
 constexpr const char* program = "fireclaw";
-
-/// `run -- argv...`: CLI11 takes the "--" away, so whether there was one is noted here.
-bool has_separator(int argc, char** argv) {
-  return std::any_of(argv + 1, argv + argc, [](const char* text) { return std::string_view{text} == "--"; });
-}
 
 /// One page for the program, which lists its commands, and one for each of these.
 std::vector<PageOf> manual_pages(const CLI::App& app) {
@@ -42,7 +39,6 @@ int parse_and_act(int argc, char** argv, const Signals& signals, bool json) {
   Context context;
   context.stop = signals.token();
   context.stop_signal = [&signals] { return signals.signal(); };
-  context.argv_form = has_separator(argc, argv);
   if (const char* mode = std::getenv("FIRECLAW_NET")) context.default_network = mode;
 
   CLI::App app{"Run commands and agents in microVMs", program};
@@ -57,7 +53,11 @@ int parse_and_act(int argc, char** argv, const Signals& signals, bool json) {
   home.home = value_in(words, "--home");
   if (answer_script(app, argc, argv, known_names(home), [&] { return manual_pages(app); })) return 0;
   try {
-    app.parse(argc, argv);
+    auto given = as_the_parser_reads(app, {argv + std::min(argc, 1), argv + argc});
+    // CLI11 takes the "--" of `run -- argv...` away, so whether there was one is noted here.
+    context.argv_form = std::ranges::find(given, "--") != given.end();
+    std::ranges::reverse(given);
+    app.parse(std::move(given));
   } catch (const CLI::ParseError& problem) {
     if (problem.get_exit_code() == 0) {
       // Through stdio, whose failure to write is seen at the end with its reason.

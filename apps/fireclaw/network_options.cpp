@@ -8,7 +8,7 @@ namespace fireclaw::cli {
 
 void NetworkOptions::add_mode_to(CLI::App& command) {
   command
-      .add_option("--net", mode_,
+      .add_option("--net,--network", mode_,
                   "Network: none, nat (an address on the host's bridge, policed by its firewall) or user (QEMU's own; "
                   "reaches all that this host does); default: $FIRECLAW_NET, or nat where it is possible, else none")
       ->type_name("none|user|nat");

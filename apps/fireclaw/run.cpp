@@ -1,5 +1,6 @@
 #include <cstdio>
 #include <memory>
+#include <random>
 #include <utility>
 
 #include <fmt/format.h>
@@ -13,9 +14,12 @@
 #include "machine_options.hpp"
 #include "network_options.hpp"
 #include "output.hpp"
+#include "vm/detached.hpp"
 
 namespace fireclaw::cli {
 namespace {
+
+constexpr const char* default_timeout = "60";
 
 struct RunOptions {
   VMConfig machine;
@@ -23,6 +27,8 @@ struct RunOptions {
   GuestCommand guest;
   RunCopies copies;
   bool no_snapshot = false;
+  std::string name;
+  bool detach = false;
 };
 
 void print_phases(const VMInfo& info, std::chrono::nanoseconds opened, const ExecResult& result,
@@ -94,11 +100,52 @@ int run(RunOptions options, const Context& context) {
   return status;
 }
 
+/// Makes a machine that stays, with the command running in it by itself.
+int run_detached(RunOptions options, const Context& context) {
+  if (options.guest.timeout == default_timeout) options.guest.timeout = "0";
+  if (!options.copy_out.empty()) {
+    throw Error{ErrorCode::InvalidArgument, "--copy-out goes with a command that is waited for, not with --detach"};
+  }
+  auto exec = make_exec(options.guest, context);
+  const auto host = context.open_host();
+  MachineManager machines{host};
+  options.network.apply(options.machine, host, context);
+  MachineConfig config;
+  config.machine = options.machine;
+  config.machine.stop = context.stop;
+  if (options.no_snapshot) config.machine.start = StartMode::Cold;
+  config.name = options.name.empty() ? fmt::format("run-{}", std::random_device{}()) : options.name;
+  if (exec.argv.empty()) {
+    require_own_command(host, config.machine);
+    exec.argv = Image::info(host, config.machine.image).command;
+  }
+  static_cast<void>(machines.create(config));
+  options.network.tell_what_is_missing();
+  std::string job;
+  try {
+    auto vm = VM::attach(host, config.name);
+    for (const auto& text : options.copy_in) {
+      const auto copy = parse_copy(text, "--copy-in");
+      vm.copy_in(copy.source, copy.target, context.stop);
+    }
+    job = start_detached(vm, exec);
+  } catch (...) {
+    machines.remove(config.name, true);
+    throw;
+  }
+  if (context.json) {
+    print_json({{"name", config.name}, {"job", job}});
+  } else {
+    std::puts(config.name.c_str());
+  }
+  return 0;
+}
+
 }  // namespace
 
 void add_run(CLI::App& app, Context& context, Action& action) {
   auto options = std::make_shared<RunOptions>();
-  options->guest.timeout = "60";
+  options->guest.timeout = default_timeout;
   auto* command = app.add_subcommand("run", "Run a command in a fresh microVM");
   command->footer(
       "One argument is a shell line; after -- come a program and its arguments; without either, an OCI image's own\n"
@@ -122,7 +169,8 @@ void add_run(CLI::App& app, Context& context, Action& action) {
       "  fireclaw run -- ls -l /\n"
       "  echo 6*7 | fireclaw run bc\n"
       "  fireclaw run --copy-in ./src:/src -w /src \"sh build.sh\" --copy-out /src/out:./out\n"
-      "  fireclaw run -i --tty sh\n"
+      "  fireclaw run -it sh\n"
+      "  fireclaw run --detach --name web --image py \"python3 -m http.server\"\n"
       "  fireclaw run -p 8080:80 --allow example.org:443 \"httpd -f -h /srv\"");
   command->add_option("command", options->guest.command, "Shell line, or (after --) program and arguments")
       ->type_name("COMMAND");
@@ -136,14 +184,24 @@ void add_run(CLI::App& app, Context& context, Action& action) {
   command->add_flag("--no-snapshot", options->no_snapshot, "Boot cold");
   command->add_option("--snapshot", options->machine.snapshot, "Restore this snapshot")->type_name("SNAPSHOT");
   add_machine_options(*command, options->machine);
+  add_disk_options(*command, options->machine);
   options->network.add_all_to(*command);
   add_guest_command_options(*command, options->guest);
+  command->add_flag("-d,--detach", options->detach,
+                    "Let machine and command run by themselves, and print the machine's name (see: fireclaw vm)");
+  command->add_option("--name", options->name, "The machine's name, with --detach; default: made up")
+      ->type_name("NAME");
   options->copies.add_to(*command);
   add_json(*command, context);
   command->callback([options, timeout, &context, &action] {
     // Nobody's session at a terminal is to end after a minute.
     if (timeout->count() == 0 && (options->guest.tty || options->guest.interactive)) options->guest.timeout = "0";
-    action = [options, &context] { return run(*options, context); };
+    action = [options, &context] {
+      if (!options->detach && !options->name.empty()) {
+        throw Error{ErrorCode::InvalidArgument, "--name goes with --detach; or use: fireclaw vm create NAME"};
+      }
+      return options->detach ? run_detached(*options, context) : run(*options, context);
+    };
   });
 }
 

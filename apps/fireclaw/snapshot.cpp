@@ -95,6 +95,7 @@ void add_snapshot(CLI::App& app, Context& context, Action& action) {
       [options, &context, &action] { action = [options, &context] { return create(*options, context); }; });
 
   auto* list_command = group->add_subcommand("list", "List snapshots, and whether they can be used here and now");
+  list_command->alias("ls");
   list_command->footer(
       "Examples:\n"
       "  fireclaw snapshot list\n"
@@ -104,6 +105,7 @@ void add_snapshot(CLI::App& app, Context& context, Action& action) {
 
   auto names = std::make_shared<std::vector<std::string>>();
   auto* remove_command = group->add_subcommand("remove", "Remove snapshots; machines restored from them live on");
+  remove_command->alias("rm");
   remove_command->footer(
       "Examples:\n"
       "  fireclaw snapshot remove before-upgrade");

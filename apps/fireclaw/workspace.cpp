@@ -225,6 +225,7 @@ void add_workspace(CLI::App& app, Context& context, Action& action) {
   };
 
   add("list", "List workspaces", list)
+      ->alias("ls")
       ->footer(
           "Examples:\n"
           "  fireclaw workspace list");
@@ -264,6 +265,7 @@ void add_workspace(CLI::App& app, Context& context, Action& action) {
       "Examples:\n"
       "  fireclaw workspace resize notes 1G");
   auto* remove_command = add("remove", "Remove workspaces with all that is in them", remove);
+  remove_command->alias("rm");
   remove_command->add_option("name", options->names, "Workspace name")->required()->type_name("WORKSPACE");
   remove_command->footer(
       "Refused while a machine has the workspace.\n\n"

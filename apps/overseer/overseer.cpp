@@ -20,6 +20,8 @@ namespace fireclaw::overseer {
 namespace {
 
 constexpr std::size_t most_announcements = 50;
+/// How late a machine may be stopped or paused whose time has come.
+constexpr std::chrono::seconds tend_interval{30};
 constexpr std::chrono::seconds refusal_memory{60};
 constexpr std::size_t most_refusals = 1000;
 constexpr std::chrono::minutes relay_life{10};
@@ -137,6 +139,7 @@ void Overseer::begin() {
   supervisor_.meet();
   reconcile();
   keep_gateway();
+  loop_.after(tend_interval, [this] { tend_machines(); });
   link_.connect();
   notifier_.tell("READY=1\nSTATUS=looking after agents");
   tell_watchdog();
@@ -188,6 +191,27 @@ void Overseer::keep_gateway() {
       loop_.after(gateway_interval, [this] { keep_gateway(); });
     };
   });
+}
+
+void Overseer::tend_machines() {
+  loop_.after(tend_interval, [this] { tend_machines(); });
+  const auto work = [this](const std::stop_token&) -> EventLoop::Task {
+    std::string line;
+    try {
+      const auto report = agents_.tend_machines();
+      if (!report.stopped.empty()) line += fmt::format("stopped after their ttl: {}", fmt::join(report.stopped, ", "));
+      if (!report.paused.empty()) {
+        line += fmt::format("{}paused, since nobody uses them: {}", line.empty() ? "" : "; ",
+                            fmt::join(report.paused, ", "));
+      }
+    } catch (const std::exception& problem) {
+      line = to_line(problem);
+    }
+    return [this, line] {
+      if (!line.empty()) log_(LogLevel::Info, fmt::format("machines with names: {}", line));
+    };
+  };
+  if (!ending_) crew_.change({}, work, {});
 }
 
 void Overseer::on_event(const IrcEvent& event) {

@@ -73,6 +73,8 @@ class Overseer {
 
   void reconcile();
   void keep_gateway();
+  /// Every now and then.
+  void tend_machines();
   void announce(const std::string& line);
   void report(const Supervisor::Report& report);
   void say(const std::string& target, std::string_view line);

@@ -71,5 +71,6 @@ void bind_snapshot(py::module_& module);
 void bind_workspace(py::module_& module);
 void bind_agents(py::module_& module);
 void bind_pool(py::module_& module);
+void bind_machines(py::module_& module);
 
 }  // namespace fireclaw::python

@@ -55,6 +55,7 @@ PYBIND11_MODULE(_fireclaw, module) {
   bind_workspace(module);
   bind_agents(module);
   bind_pool(module);
+  bind_machines(module);
 
   module.def(
       "version", [] { return std::string{version()}; },
@@ -66,7 +67,7 @@ PYBIND11_MODULE(_fireclaw, module) {
         return made_by_default<WindowSize, CopyOptions, ExecOptions, ExecResult, HostOptions, DistributionKernel,
                                KernelFile, KernelUrl, KernelOfImage, BusyboxRoot, DebianRoot, DebianAgentRoot,
                                DirectoryRoot, TarRoot, OciRoot, SetupOptions, ImageConfig, NatOptions, VMConfig,
-                               ServiceOptions, WorkspaceConfig, PoolConfig, AgentSettings, AgentConfig, ForkConfig>();
+                               ServiceOptions, WorkspaceConfig, PoolConfig, MachineConfig, AgentSettings, AgentConfig, ForkConfig>();
       },
       "_defaults()\n--\n\n"
       "What C++ makes of each struct when nothing is said; the tests compare it with the dataclasses.");

@@ -18,7 +18,22 @@ void close(VMHandle& self) {
   });
 }
 
+/// VMConfig's fields as keywords, in the home folder that run() uses unless `host` is given.
+VMHandle run_with(const py::object& host, const py::kwargs& fields) {
+  const auto root = host.is_none() ? py::module_::import("fireclaw").attr("_host")() : host;
+  auto config = type_named("VMConfig")(**fields).cast<VMConfig>();
+  const auto& of = root.cast<const Host&>();
+  return VMHandle{blocking(config.stop, [&](std::stop_token stop) {
+    config.stop = std::move(stop);
+    return VM::run(of, config);
+  })};
+}
+
 void bind_factories(py::class_<VMHandle>& type) {
+  type.def(py::init(&run_with), py::kw_only(), py::arg("host") = py::none(),
+           "VM(*, host=None, **fields)\n--\n\n"
+           "A machine that runs: VM.run() with VMConfig's fields as keywords. Without `host`: the home folder\n"
+           "$FIRECLAW_HOME, else ~/.fireclaw.");
   type.def_static(
           "create",
           [](const Host& host, const std::optional<VMConfig>& config) {
@@ -206,6 +221,14 @@ void bind_commands(py::class_<VMHandle>& type) {
           "Starts a command whose output is iterated over: (\"stdout\" or \"stderr\", bytes), as it appears. Options "
           "are those\n"
           "of exec() but for the callbacks. Leaving the Stream's `with` block ends the command.")
+      .def(
+          "aexec",
+          [](const py::object& self, const py::object& command, const py::kwargs& keywords) {
+            return py::module_::import("fireclaw").attr("to_thread")(self.attr("exec"), command, **keywords);
+          },
+          py::arg("command"),
+          "aexec($self, command, **options)\n--\n\n"
+          "exec() to be awaited. Cancelling the task ends the command. Callbacks are called on another thread.")
       .def(
           "copy_in",
           [](VMHandle& self, const std::filesystem::path& source, const std::filesystem::path& target,

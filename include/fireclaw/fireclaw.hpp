@@ -43,6 +43,7 @@ namespace fireclaw {}
 #include "fireclaw/host.hpp"
 #include "fireclaw/image.hpp"
 #include "fireclaw/log.hpp"
+#include "fireclaw/machine.hpp"
 #include "fireclaw/network.hpp"
 #include "fireclaw/pool.hpp"
 #include "fireclaw/service.hpp"

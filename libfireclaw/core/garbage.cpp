@@ -1,8 +1,10 @@
-#include "core/agents/resume_abandoned.hpp"
 #include "core/host/impl.hpp"
 #include "core/machines/end_run.hpp"
+#include "core/machines/named.hpp"
+#include "core/machines/resume_abandoned.hpp"
 #include "core/networks/nat.hpp"
 #include "fireclaw/error.hpp"
+#include "fireclaw/machine.hpp"
 
 namespace fireclaw {
 namespace {
@@ -34,6 +36,7 @@ std::vector<std::filesystem::path> remove_orphaned_snapshots(const Host::Impl& h
 GarbageReport Host::collect_garbage() {
   GarbageReport report;
   core::resume_all_abandoned(impl_);
+  MachineManager{*this}.tend();
   for (const auto& record : impl_->runs.list()) {
     if (!state::is_garbage(record)) continue;
     if (core::end_run(*impl_, record)) report.ended.push_back(record.id);
@@ -46,6 +49,7 @@ GarbageReport Host::collect_garbage() {
   append(report.removed, impl_->runs.remove_broken());
   append(report.removed, impl_->snapshots.remove_unfinished());
   append(report.removed, impl_->workspaces.remove_unfinished());
+  append(report.removed, core::machine_store(*impl_).remove_unused_disks());
   append(report.removed, remove_orphaned_snapshots(*impl_));
   append(report.removed, impl_->images.collect_garbage(impl_->options.search_path));
   return report;

@@ -18,6 +18,7 @@ class Layout {
   [[nodiscard]] std::filesystem::path workspaces() const { return home_ / "workspaces"; }
   [[nodiscard]] std::filesystem::path templates() const { return home_ / "templates"; }
   [[nodiscard]] std::filesystem::path agents() const { return home_ / "agents"; }
+  [[nodiscard]] std::filesystem::path machines() const { return home_ / "machines"; }
   [[nodiscard]] std::filesystem::path keys() const { return home_ / "keys"; }
   [[nodiscard]] std::filesystem::path runs() const { return home_ / "runs"; }
   [[nodiscard]] std::filesystem::path address_pool() const { return home_ / "ip-pool.json"; }

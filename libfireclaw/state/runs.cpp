@@ -46,6 +46,7 @@ void describe(auto& field, json::Is<RunRecord> auto& record) {
   field.later("workspace", record.workspace);
   field.later("scratch_mib", record.scratch_mib);
   field.later("agent", record.agent);
+  field.rare("machine", record.machine, std::string{});
   field("created_ms", record.created);
   field("engine", record.engine);
   field("paused", record.paused);
@@ -61,11 +62,6 @@ namespace {
 
 constexpr std::size_t id_digits = 16;
 constexpr std::string_view unfinished_prefix = ".new-";
-
-bool is_id(std::string_view text) {
-  return text.size() == id_digits &&
-         std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
-}
 
 RunRecord read_file(const std::filesystem::path& file) {
   return json::read_record<RunRecord>(json::Value::parse_file(file));
@@ -104,6 +100,11 @@ std::optional<sys::ProcessId> creator_of(std::string_view name) {
 
 }  // namespace
 
+bool is_run_id(std::string_view text) {
+  return text.size() == id_digits &&
+         std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+}
+
 bool is_running(const RunRecord& record) { return record.process && sys::is_alive(*record.process); }
 
 bool is_garbage(const RunRecord& record) {
@@ -141,7 +142,7 @@ std::vector<RunRecord> RunStore::list() const {
   std::vector<RunRecord> records;
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator{directory_, error}) {
-    if (!is_id(entry.path().filename().native())) continue;
+    if (!is_run_id(entry.path().filename().native())) continue;
     try {
       records.push_back(read_file(entry.path() / "run.json"));
     } catch (const Error& problem) {
@@ -154,7 +155,7 @@ std::vector<RunRecord> RunStore::list() const {
 }
 
 std::optional<RunRecord> RunStore::find(const std::string& id) const {
-  if (!is_id(id)) {
+  if (!is_run_id(id)) {
     throw Error{ErrorCode::InvalidArgument,
                 fmt::format("'{}' is no VM id: it has {} hexadecimal digits; see: fireclaw vm list", id, id_digits)};
   }
@@ -183,7 +184,7 @@ std::vector<std::filesystem::path> RunStore::remove_broken() const {
   std::vector<std::filesystem::path> removed;
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator{directory_, error}) {
-    if (!is_id(entry.path().filename().native())) continue;
+    if (!is_run_id(entry.path().filename().native())) continue;
     std::error_code missing;
     const auto bytes = std::filesystem::file_size(entry.path() / "run.json", missing);
     if (!missing && bytes > 0) continue;

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/logger.hpp"
@@ -54,6 +55,8 @@ struct RunRecord {
   unsigned scratch_mib = 0;
   /// The name of the agent that it runs; empty: it was not started for one.
   std::string agent;
+  /// The name of the machine that it runs for (MachineRecord); empty: it has only its id.
+  std::string machine;
   /// "firecracker", "qemu-kvm", ...
   std::string engine;
   bool paused = false;
@@ -72,6 +75,9 @@ struct RunRecord {
 
   bool operator==(const RunRecord&) const = default;
 };
+
+/// Whether `text` has the form of an id: 16 hexadecimal digits.
+bool is_run_id(std::string_view text);
 
 /// Whether the record's machine may be ended and its folder removed: its owner is gone, and it was not to live on
 /// without it, or has ended by itself, or never got so far that anybody else could use it.

@@ -26,6 +26,7 @@ state::RunRecord a_record() {
   record.workspace = "notes";
   record.scratch_mib = 64;
   record.agent = "alice";
+  record.machine = "dev";
   return record;
 }
 

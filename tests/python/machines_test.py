@@ -206,6 +206,38 @@ class Machines(unittest.TestCase):
         self.assertEqual(result.text.strip(), fireclaw.Image.info(self.host, "busybox").kernel_release)
         self.assertEqual({vm.id for vm in fireclaw.VM.list(self.host)}, before)
 
+    def test_a_machine_is_made_from_keywords_in_the_default_home(self) -> None:
+        before, os.environ["FIRECLAW_HOME"] = os.environ.get("FIRECLAW_HOME"), str(HOME)
+        try:
+            with fireclaw.VM(image="busybox", memory_mib=128) as vm:
+                self.assertEqual(vm.exec("echo here").check().stdout, "here\n")
+                with self.assertRaises(fireclaw.CommandError) as caught:
+                    vm.exec("echo why >&2; exit 3").check()
+                self.assertEqual(str(caught.exception), "the command ended with status 3: why")
+                self.assertEqual(caught.exception.result.stderr, "why\n")
+        finally:
+            os.environ.pop("FIRECLAW_HOME")
+            if before is not None:
+                os.environ["FIRECLAW_HOME"] = before
+        with fireclaw.VM(host=self.host, hostname="named") as vm:
+            self.assertEqual(asyncio.run(vm.aexec("hostname", timeout=60)).stdout, "named\n")
+        with self.assertRaises(TypeError):
+            fireclaw.VM(colour="red")
+
+    def test_a_machine_with_a_name_outlives_its_handle_and_its_stop(self) -> None:
+        machines = fireclaw.MachineManager(self.host)
+        made = machines.create(fireclaw.MachineConfig(name="py", machine=fireclaw.VMConfig(scratch_mib=16)))
+        self.addCleanup(machines.remove, "py", force=True)
+        self.assertEqual((made.state, made.name), (fireclaw.VMState.RUNNING, "py"))
+        with fireclaw.VM.attach(self.host, "py") as vm:
+            vm.exec("echo kept > /scratch/f").check()
+        machines.stop("py")
+        self.assertEqual(machines.info("py").state, fireclaw.VMState.STOPPED)
+        machines.start("py")
+        with fireclaw.VM.attach(self.host, "py") as vm:
+            self.assertEqual(vm.exec("cat /scratch/f").stdout, "kept\n")
+        self.assertEqual(machines.tend(), fireclaw.TendReport())
+
     def test_cancelling_the_task_of_a_run_ends_its_machine(self) -> None:
         before = {vm.id for vm in fireclaw.VM.list(self.host)}
 

@@ -94,6 +94,23 @@ TEST_CASE("a running machine is saved, goes on, and is restored as often as want
   CHECK(shell(first, "cat /tmp/note") == "first");
 }
 
+TEST_CASE("a restored machine can be told from the saved one, and its hooks run") {
+  const auto host = test::open_host();
+  const Removal removal{"hooked"};
+  auto vm = test::fresh_vm();
+  shell(vm,
+        "mkdir -p /etc/fireclaw/hooks.d/restored; cd /etc/fireclaw/hooks.d/restored; "
+        "printf '#!/bin/sh\necho ran as $(id -u) >> /tmp/hook\n' > 10-note; chmod +x 10-note; echo x > 20-no-program");
+  const auto before = shell(vm, "cat /run/fireclaw-generation");
+  CHECK(before.size() == 32);
+  vm.snapshot("hooked");
+  CHECK(shell(vm, "cat /run/fireclaw-generation; ls /tmp/hook 2>&1 | grep -c 'No such'") == before + "\n1");
+  auto clone = Snapshot::open(host, "hooked").restore(host);
+  CHECK(shell(clone, "cat /run/fireclaw-generation") != before);
+  CHECK(shell(clone, "while [ ! -s /tmp/hook ]; do sleep 0.1; done; cat /tmp/hook") == "ran as 0");
+  CHECK(clone.services().size() == 1);
+}
+
 TEST_CASE("a snapshot's name is taken until it is removed") {
   const auto host = test::open_host();
   const Removal removal{"taken"};

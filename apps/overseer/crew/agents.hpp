@@ -9,6 +9,7 @@
 
 #include "fireclaw/agent.hpp"
 #include "fireclaw/gateway.hpp"
+#include "fireclaw/machine.hpp"
 
 namespace fireclaw::overseer {
 
@@ -40,6 +41,8 @@ class Agents {
   virtual void pause(const std::string& name) = 0;
   virtual void resume(const std::string& name) = 0;
   virtual ReconcileReport reconcile() = 0;
+  /// Stops and pauses machines with names whose time has come: MachineManager::tend().
+  virtual TendReport tend_machines() = 0;
   virtual std::unique_ptr<EndWatch> watch(const std::string& name) = 0;
   virtual std::string logs(const std::string& name, std::size_t lines) = 0;
   virtual std::string memory(const std::string& name) = 0;

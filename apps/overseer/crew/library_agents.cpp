@@ -17,7 +17,7 @@ class LibraryWatch final : public EndWatch {
 
 class LibraryAgents final : public Agents {
  public:
-  explicit LibraryAgents(const Host& host) : host_{host}, manager_{host} {}
+  explicit LibraryAgents(const Host& host) : host_{host}, manager_{host}, machines_{host} {}
 
   std::vector<AgentTemplate> templates() override { return manager_.templates(); }
   std::vector<AgentInfo> list() override { return manager_.list(); }
@@ -39,6 +39,7 @@ class LibraryAgents final : public Agents {
   void pause(const std::string& name) override { manager_.pause(name); }
   void resume(const std::string& name) override { manager_.resume(name); }
   ReconcileReport reconcile() override { return manager_.reconcile(); }
+  TendReport tend_machines() override { return machines_.tend(); }
   std::unique_ptr<EndWatch> watch(const std::string& name) override {
     return std::make_unique<LibraryWatch>(manager_.watch(name));
   }
@@ -54,6 +55,7 @@ class LibraryAgents final : public Agents {
  private:
   Host host_;
   AgentManager manager_;
+  MachineManager machines_;
 };
 
 }  // namespace

@@ -31,6 +31,8 @@ constexpr std::size_t most_unsent = std::size_t{64} << 10;
 /// Read at a time, so that a server that never stops talking cannot keep the loop to itself.
 constexpr std::size_t most_read = std::size_t{64} << 10;
 
+bool is_this_machine(std::string_view host) { return host == "localhost" || host == "::1" || host.starts_with("127."); }
+
 }  // namespace
 
 IrcLink::IrcLink(EventLoop& loop, IrcServer server, IrcIdentity identity, IrcTimes times, IrcPace pace,
@@ -97,6 +99,9 @@ void IrcLink::on_connecting() {
   int error = 0;
   socklen_t size = sizeof error;
   if (::getsockopt(socket_.get(), SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
+  if (error == ECONNREFUSED && is_this_machine(server_.host)) {
+    return try_next(fmt::format("{}; to serve IRC here run: fireclaw irc", std::strerror(error)));
+  }
   if (error != 0) return try_next(std::strerror(error));
   loop_.cancel(std::exchange(watching_, 0));
   loop_.cancel(std::exchange(patience_timer_, 0));

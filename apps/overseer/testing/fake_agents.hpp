@@ -40,6 +40,7 @@ class FakeAgents final : public Agents {
   void pause(const std::string& name) override;
   void resume(const std::string& name) override;
   ReconcileReport reconcile() override;
+  TendReport tend_machines() override { return {}; }
   std::unique_ptr<EndWatch> watch(const std::string& name) override;
   std::string logs(const std::string& name, std::size_t lines) override;
   std::string memory(const std::string& name) override;

@@ -3,8 +3,7 @@
     >>> import fireclaw
     >>> print(fireclaw.run("uname -a").text)
 
-    >>> host = fireclaw.Host.open()
-    >>> with fireclaw.VM.run(host, fireclaw.VMConfig(memory_mib=256)) as vm:
+    >>> with fireclaw.VM(memory_mib=256) as vm:
     ...     for stream, data in vm.stream("make -C /src"):
     ...         print(stream, data)
 
@@ -26,8 +25,8 @@ from ._errors import (
     UnsupportedError, VmmError,
 )
 from ._fireclaw import (
-    AgentManager, AgentShell, AgentWatch, Gateway, Host, Image, Network, Pool, Process, Secrets, Snapshot, StopSource,
-    VM, Workspace, version,
+    AgentManager, AgentShell, AgentWatch, Gateway, Host, Image, MachineManager, Network, Pool, Process, Secrets,
+    Snapshot, StopSource, VM, Workspace, version,
 )
 from ._stream import Stream
 from ._types.agent import *
@@ -41,6 +40,8 @@ from ._types.helpers import *
 from ._types.host import *
 from ._types.image import *
 from ._types.log import *
+from ._types.machine import *
+from ._types.methods import CommandError
 from ._types.network import *
 from ._types.pool import *
 from ._types.service import *
@@ -51,16 +52,18 @@ from ._types.workspace import *
 __all__ = [
     "AgentConfig", "AgentInfo", "AgentManager", "AgentSettings", "AgentShell", "AgentState", "AgentTemplate",
     "AgentWatch", "AlreadyExistsError", "BusyboxRoot", "CancelledError", "Check", "CheckStatus", "Command",
-    "CopyLinks", "CopyOptions", "CopyResult", "CorruptError", "DebianAgentRoot", "DebianRoot", "DirectoryRoot", "DistributionKernel", "Egress",
+    "CommandError", "CopyLinks", "CopyOptions", "CopyResult", "CorruptError", "DebianAgentRoot", "DebianRoot",
+    "DirectoryRoot", "DistributionKernel", "Egress",
     "Engine", "EngineVerdict", "ErrorCode", "ExecOptions", "ExecResult", "FileDescriptor", "FireclawError",
     "ForkConfig", "GarbageReport", "Gateway", "GatewayAgent", "GatewayInfo", "GatewayServices", "GatewayUpstream",
     "GuestError", "Host", "HostOptions", "Image", "ImageConfig", "ImageInfo", "InternalError",
     "InvalidArgumentError", "InvalidStateError", "IoError", "KernelFile", "KernelOfImage", "KernelSource",
-    "KernelUrl", "LogLevel", "LogSink", "NatOptions", "Network", "NetworkChoice", "NetworkInfo", "NetworkLease",
+    "KernelUrl", "LogLevel", "LogSink", "MachineConfig", "MachineInfo", "MachineManager", "NatOptions", "Network", "NetworkChoice", "NetworkInfo", "NetworkLease",
     "NetworkMode", "NetworkObstacle", "NotFoundError", "OciRoot", "OutputCallback", "PermissionDeniedError",
     "Phase", "Pool", "PoolConfig", "Process", "Progress", "ProgressCallback", "ReconcileReport", "RestartPolicy",
     "RootSource", "Seconds", "Secrets", "ServiceInfo", "ServiceOptions", "ServiceState", "SetupOptions", "SetupReport",
-    "Snapshot", "SnapshotInfo", "StartMode", "StopSource", "StrPath", "Stream", "TarRoot", "TimeoutError",
+    "Snapshot", "SnapshotInfo", "StartMode", "StopSource", "StrPath", "Stream", "TarRoot", "TendReport",
+    "TimeoutError",
     "UnsupportedError", "VM", "VMConfig", "VMInfo", "VMState", "VmmError", "WindowSize", "Workspace",
     "WorkspaceCheck", "WorkspaceConfig", "WorkspaceInfo", "run", "to_thread", "version",
 ]

@@ -9,9 +9,9 @@
 
 #include "core/agents/guest.hpp"
 #include "core/agents/impl.hpp"
-#include "core/agents/resume_abandoned.hpp"
 #include "core/machines/end_run.hpp"
 #include "core/machines/impl.hpp"
+#include "core/machines/resume_abandoned.hpp"
 #include "fireclaw/error.hpp"
 #include "guest/session.hpp"
 #include "sys/poll.hpp"

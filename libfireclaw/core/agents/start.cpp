@@ -187,6 +187,11 @@ AgentInfo AgentManager::Impl::joined(const core::ResolvedAgent& agent, const Age
 
 core::ResolvedAgent AgentManager::Impl::plan(const std::string& name, const AgentConfig& config, state::Template from,
                                              const std::optional<state::AgentRecord>& before) const {
+  if (const auto image = core::agent_machine(from).image; image == core::default_image && !host->images.find(image)) {
+    throw Error{ErrorCode::NotFound,
+                fmt::format("the image '{}', which agents run in, is not there; build it with: fireclaw setup --agents",
+                            image)};
+  }
   state::AgentRecord record;
   if (before && before->template_name == config.template_name) record = *before;
   record.name = name;

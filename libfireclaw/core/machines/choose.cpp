@@ -112,6 +112,7 @@ VM::Impl::Impl(std::shared_ptr<Host::Impl> host_impl, VMConfig with, core::Purpo
   if (purpose.kind == core::Purpose::Kind::Use) record.workspace = config.workspace;
   record.scratch_mib = config.scratch_mib;
   record.agent = purpose.agent;
+  record.machine = purpose.machine;
   record.created = std::chrono::system_clock::now();
   record.engine = verdict.engine;
   {

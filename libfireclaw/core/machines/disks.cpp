@@ -103,7 +103,8 @@ MachineDisks::MachineDisks(const Host::Impl& host, const VMConfig& config, const
       scratch_uid_{config.scratch_uid},
       scratch_gid_{config.scratch_gid},
       scratch_source_{purpose.continues ? purpose.continues->scratch : std::filesystem::path{}},
-      take_scratch_{purpose.continues && purpose.continues->take_scratch} {
+      take_scratch_{purpose.continues && purpose.continues->take_scratch},
+      kept_scratch_{purpose.kept_scratch} {
   check_scratch(config);
   sizes_.scratch_bytes = config.scratch_mib * mib;
   switch (kind_) {
@@ -120,8 +121,33 @@ MachineDisks::MachineDisks(const Host::Impl& host, const VMConfig& config, const
   }
 }
 
+void MachineDisks::make_scratch(const Host::Impl& host, const std::filesystem::path& file) const {
+  image::Ext4Config config;
+  config.bytes = sizes_.scratch_bytes;
+  config.label = "scratch";
+  // One that ends with its machine need not survive a crash.
+  config.journal = !kept_scratch_.empty();
+  config.uid = scratch_uid_;
+  config.gid = scratch_gid_;
+  image::make_ext4(file, config, disk_tools(host));
+}
+
 void MachineDisks::attach(const Host::Impl& host, const std::filesystem::path& folder, vmm::LaunchSpec& spec) {
-  if (sizes_.scratch_bytes != 0) {
+  if (sizes_.scratch_bytes != 0 && !kept_scratch_.empty()) {
+    if (!std::filesystem::exists(kept_scratch_)) {
+      // Made beside it and renamed: a process that is killed meanwhile leaves no half of a disk.
+      const auto unfinished = spec.run_dir / scratch_file;
+      std::filesystem::remove(unfinished);
+      make_scratch(host, unfinished);
+      sys::move_file(unfinished, kept_scratch_);
+    } else if (scratch_source_.empty()) {
+      const auto checked = image::check_ext4(kept_scratch_, image::CheckDepth::Quick, disk_tools(host), host.logger);
+      if (checked.repaired) {
+        host.logger.warning(fmt::format("the scratch disk was damaged and has been repaired: {}", checked.report));
+      }
+    }
+    spec.drives.push_back({"scratch", kept_scratch_, false});
+  } else if (sizes_.scratch_bytes != 0) {
     const auto file = scratch_disk(folder);
     // A first attempt to start (from a snapshot that turned out to be damaged) may have made it.
     std::filesystem::remove(file);
@@ -130,13 +156,7 @@ void MachineDisks::attach(const Host::Impl& host, const std::filesystem::path& f
     } else if (!scratch_source_.empty()) {
       take_scratch_ ? sys::move_file(scratch_source_, file) : static_cast<void>(sys::clone_file(scratch_source_, file));
     } else {
-      image::Ext4Config config;
-      config.bytes = sizes_.scratch_bytes;
-      config.label = "scratch";
-      config.journal = false;
-      config.uid = scratch_uid_;
-      config.gid = scratch_gid_;
-      image::make_ext4(file, config, disk_tools(host));
+      make_scratch(host, file);
     }
     spec.drives.push_back({"scratch", file, false});
   }

@@ -38,7 +38,8 @@ std::filesystem::path scratch_disk(const std::filesystem::path& run_dir);
 std::string to_text(const DiskSizes& sizes);
 
 /// The writable disks of one machine, in this order after its root: scratch, workspace. Owns the claim on the workspace
-/// until the engine has it. The files that are the machine's own are in its folder, and end with that.
+/// until the engine has it. The files that are the machine's own are in its folder, and end with that, but for a
+/// scratch disk that is kept (Purpose::kept_scratch).
 class MachineDisks {
  public:
   /// Checks the configuration and claims the workspace, or takes the claim that Purpose::continues brings along; a
@@ -55,6 +56,8 @@ class MachineDisks {
   [[nodiscard]] std::vector<guest::Mount> mounts() const;
 
  private:
+  void make_scratch(const Host::Impl& host, const std::filesystem::path& file) const;
+
   const Purpose::Kind kind_;
   const std::string scratch_target_;
   const std::uint32_t scratch_uid_;
@@ -62,6 +65,7 @@ class MachineDisks {
   /// Purpose::continues has the scratch disk; else it is made anew.
   const std::filesystem::path scratch_source_;
   const bool take_scratch_;
+  const std::filesystem::path kept_scratch_;
   DiskSizes sizes_;
   std::optional<WorkspaceDisk> workspace_;
 };

@@ -9,6 +9,7 @@
 #include "core/host/impl.hpp"
 #include "core/host/launch_plan.hpp"
 #include "core/machines/disks.hpp"
+#include "core/machines/machine_use.hpp"
 #include "core/machines/purpose.hpp"
 #include "core/networks/connection.hpp"
 #include "fireclaw/vm.hpp"
@@ -77,6 +78,8 @@ struct VM::Impl {
   std::optional<core::VmNetwork> network;
   /// While it is being started: the user that its engine is to have.
   std::optional<core::EngineUser> user;
+  /// Of a machine that has a name, for as long as this holds it.
+  std::optional<core::MachineUse> use;
 
   mutable std::mutex control;
   state::RunRecord record;

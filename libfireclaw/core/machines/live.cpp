@@ -59,6 +59,7 @@ void VM::Impl::abandon() noexcept {
   static_cast<void>(new auto{std::move(disks)});
   static_cast<void>(new auto{std::move(purpose)});
   static_cast<void>(new auto{std::move(user)});
+  static_cast<void>(new auto{std::move(use)});
 }
 
 void VM::Impl::end_engine() noexcept {

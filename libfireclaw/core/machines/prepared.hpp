@@ -22,8 +22,8 @@ Snapshot save_prepared(const std::shared_ptr<Host::Impl>& host, const VMConfig& 
 
 /// What to do about a machine that belongs to another process, which lives.
 enum class Owned { Refuse, Attach };
-/// Takes hold of a machine that runs. Error(NotFound) if there is none, Error(InvalidState) if it belongs to somebody
-/// or is still being started.
+/// Takes hold of a machine that runs, by its id or its name. Error(NotFound) if there is none, Error(InvalidState) if
+/// it belongs to somebody or is still being started.
 std::shared_ptr<VM::Impl> attach_machine(const std::shared_ptr<Host::Impl>& host, const std::string& id, Owned owned);
 
 }  // namespace fireclaw::core

@@ -24,6 +24,10 @@ struct Purpose {
 
   /// The agent that it is for: RunRecord::agent.
   std::string agent;
+  /// The name of the machine that it is for: RunRecord::machine.
+  std::string machine;
+  /// Where its scratch disk is kept when it does not run, and made if it is not there. Empty: it ends with the machine.
+  std::filesystem::path kept_scratch;
 
   /// What has been done in the guest before it is saved, as a short text that changes whenever that does; part of the
   /// snapshot's key. Empty: nothing.

@@ -6,7 +6,10 @@
 
 #include "core/machines/end_run.hpp"
 #include "core/machines/impl.hpp"
+#include "core/machines/machine_use.hpp"
+#include "core/machines/named.hpp"
 #include "core/machines/prepared.hpp"
+#include "core/machines/resume_abandoned.hpp"
 #include "core/machines/snapshots.hpp"
 #include "fireclaw/error.hpp"
 #include "fireclaw/host.hpp"
@@ -40,24 +43,37 @@ VMInfo to_info(const state::RunRecord& record, VMState state) {
   return info;
 }
 
-Error no_such_vm(const std::string& id) {
-  return Error{ErrorCode::NotFound, fmt::format("no VM '{}' runs; see: fireclaw vm list", id)};
+/// A machine that was paused because nobody used it resumes. The caller uses it.
+void resume_idle(const std::shared_ptr<Host::Impl>& host, state::RunRecord& run) {
+  const auto turn = core::lock_machine(*host, run.machine);
+  run = core::require_run(*host, run.id);
+  auto record = core::require_machine(*host, run.machine);
+  if (!run.paused || !record.resumes_on_use) return;
+  VM::Impl{host, run}.resume(control_deadline());
+  record.resumes_on_use = false;
+  core::machine_store(*host).put(record);
+  run = core::require_run(*host, run.id);
 }
 
 }  // namespace
 
 std::shared_ptr<VM::Impl> core::attach_machine(const std::shared_ptr<Host::Impl>& host, const std::string& id,
                                                Owned owned) {
-  const auto record = host->runs.find(id);
-  if (!record || !state::is_running(*record)) throw no_such_vm(id);
-  if (!record->detached && owned == Owned::Refuse) {
-    throw Error{ErrorCode::InvalidState, fmt::format("VM {} belongs to process {}", id, record->owner.pid)};
+  auto record = require_run(*host, id);
+  if (!record.detached && owned == Owned::Refuse) {
+    throw Error{ErrorCode::InvalidState, fmt::format("VM {} belongs to process {}", id, record.owner.pid)};
   }
-  if (!record->configured) {
+  if (!record.configured) {
     throw Error{ErrorCode::InvalidState,
-                fmt::format("VM {} is still being started by process {}", id, record->owner.pid)};
+                fmt::format("VM {} is still being started by process {}", id, record.owner.pid)};
   }
-  return std::make_shared<VM::Impl>(host, *record);
+  if (record.machine.empty()) return std::make_shared<VM::Impl>(host, record);
+  auto use = MachineUse::begin(*host, require_machine(*host, record.machine).key);
+  if (is_abandoned(record)) try_resume_abandoned(host, record);
+  if (record.paused) resume_idle(host, record);
+  auto machine = std::make_shared<VM::Impl>(host, record);
+  machine->use.emplace(std::move(use));
+  return machine;
 }
 
 struct Process::Impl {
@@ -110,10 +126,10 @@ std::vector<VMInfo> VM::list(const Host& host) {
 
 void VM::kill(const Host& host, const std::string& id) {
   const auto& impl = Access::impl(host);
-  const auto record = impl->runs.find(id);
-  if (!record || !record->process || !core::end_engine(*record->process, id)) throw no_such_vm(id);
+  const auto record = core::require_run(*impl, id);
+  core::end_engine(*record.process, id);
   // A machine that belongs to a living process is tidied up by that process.
-  if (record->detached || !sys::is_alive(record->owner)) core::end_run(*impl, *record);
+  if (record.detached || !sys::is_alive(record.owner)) core::end_run(*impl, record);
 }
 
 void VM::start() { impl_->start(); }

@@ -19,6 +19,7 @@ from .helpers import exec_options as exec_options
 from .host import *
 from .image import *
 from .log import *
+from .machine import *
 from .network import *
 from .pool import *
 from .service import *

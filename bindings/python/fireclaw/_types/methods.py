@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    from .exec import ExecOptions
+    from .exec import ExecOptions, ExecResult
 
 
 class ExecOptionsMethods:
@@ -17,9 +17,27 @@ class ExecOptionsMethods:
         return ExecOptions(argv=["/bin/sh", "-c", line])
 
 
+class CommandError(Exception):
+    """What ExecResult.check() raises: a command that failed. `result` says all of it."""
+
+    def __init__(self, result: ExecResult) -> None:
+        if result.timed_out:
+            how = "was ended by its timeout"
+        elif result.cancelled:
+            how = "was called off"
+        elif result.signal:
+            how = f"was ended by signal {result.signal}"
+        else:
+            how = f"ended with status {result.exit_code}"
+        said = result.stderr.strip().splitlines()
+        super().__init__(f"the command {how}: {said[-1]}" if said else f"the command {how}")
+        self.result = result
+
+
 class ExecResultMethods:
     if TYPE_CHECKING:
         exit_code: int
+        signal: int
         timed_out: bool
         cancelled: bool
         out: bytes
@@ -34,6 +52,23 @@ class ExecResultMethods:
     def err_text(self) -> str:
         """`err` as text; what is not UTF-8 is replaced."""
         return self.err.decode(errors="replace")
+
+    @property
+    def stdout(self) -> str:
+        """The same as `text`."""
+        return self.text
+
+    @property
+    def stderr(self) -> str:
+        """The same as `err_text`."""
+        return self.err_text
+
+    def check(self) -> ExecResult:
+        """Itself if `ok`, else CommandError."""
+        result = cast("ExecResult", self)
+        if not self.ok:
+            raise CommandError(result)
+        return result
 
     @property
     def ok(self) -> bool:

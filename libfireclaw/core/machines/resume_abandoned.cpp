@@ -1,4 +1,4 @@
-#include "core/agents/resume_abandoned.hpp"
+#include "core/machines/resume_abandoned.hpp"
 
 #include <chrono>
 
@@ -35,8 +35,10 @@ void resume_abandoned(const std::shared_ptr<Host::Impl>& host, const state::RunR
 }
 
 void try_resume_abandoned(const std::shared_ptr<Host::Impl>& host, const state::RunRecord& run) {
-  if (run.agent.empty() || !is_abandoned(run)) return;
-  const auto turn = sys::FileLock::try_acquire(host->layout.lock("agent-" + run.agent), sys::FileLock::Mode::Exclusive);
+  if ((run.agent.empty() && run.machine.empty()) || !is_abandoned(run)) return;
+  const auto turn =
+      sys::FileLock::try_acquire(host->layout.lock(run.agent.empty() ? "machine-" + run.machine : "agent-" + run.agent),
+                                 sys::FileLock::Mode::Exclusive);
   if (!turn) return;
   if (const auto now = host->runs.find(run.id)) resume_abandoned(host, *now);
 }

@@ -10,14 +10,14 @@ namespace fireclaw::core {
 /// Whether a machine may stand still because whoever was copying it was killed in the middle.
 bool is_abandoned(const state::RunRecord& run);
 
-/// Lets it go on if so; nothing else is touched. The caller holds the lock of the machine's agent, so that nobody
-/// begins to copy it meanwhile. What goes wrong is logged.
+/// Lets it go on if so; nothing else is touched. The caller holds the lock of the agent or the name that the machine
+/// runs for, so that nobody begins to copy it meanwhile. What goes wrong is logged.
 void resume_abandoned(const std::shared_ptr<Host::Impl>& host, const state::RunRecord& run);
 
-/// resume_abandoned() unless somebody is busy with its agent.
+/// resume_abandoned() unless somebody is busy with that agent or name.
 void try_resume_abandoned(const std::shared_ptr<Host::Impl>& host, const state::RunRecord& run);
 
-/// The same for every agent's machine.
+/// The same for every machine that runs for an agent or a name.
 void resume_all_abandoned(const std::shared_ptr<Host::Impl>& host);
 
 }  // namespace fireclaw::core

@@ -1,0 +1,71 @@
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <fmt/format.h>
+
+#include "json_of.hpp"
+#include "output.hpp"
+#include "vm/machines.hpp"
+
+// fireclaw vm cp.
+
+namespace fireclaw::cli {
+namespace {
+
+struct CopyOptions {
+  std::string source;
+  std::string target;
+};
+
+/// "dev:/etc/hosts".
+struct GuestPath {
+  std::string machine;
+  std::string path;
+};
+
+/// nullopt for a path of the host: what stands before a colon is a machine only if it has no slash in it.
+std::optional<GuestPath> guest_path(const std::string& word) {
+  const auto colon = word.find(':');
+  if (colon == std::string::npos || colon == 0 || word.find('/') < colon) return std::nullopt;
+  const auto path = word.substr(colon + 1);
+  if (!path.starts_with('/')) {
+    throw Error{ErrorCode::InvalidArgument, fmt::format("'{}': a path in a machine begins with a slash, as in {}:/{}",
+                                                        word, word.substr(0, colon), path.empty() ? "tmp" : path)};
+  }
+  return GuestPath{word.substr(0, colon), path};
+}
+
+int copy(const CopyOptions& options, const Context& context) {
+  const auto from = guest_path(options.source);
+  const auto to = guest_path(options.target);
+  if (from.has_value() == to.has_value()) {
+    throw Error{ErrorCode::InvalidArgument,
+                "one of the two is in a machine, as in NAME:/path; write ./a:b for a file of the host with a colon in "
+                "its name"};
+  }
+  const Machines machines{context};
+  auto vm = VM::attach(machines.host(), from ? from->machine : to->machine);
+  const auto copied =
+      from ? vm.copy_out(from->path, options.target, context.stop) : vm.copy_in(options.source, to->path, context.stop);
+  if (context.json) print_json(to_json(copied));
+  return 0;
+}
+
+}  // namespace
+
+void add_vm_copy(CLI::App& group, Context& context, Action& action) {
+  auto options = std::make_shared<CopyOptions>();
+  auto* command = group.add_subcommand("cp", "Copy files and folders into a machine, or out of it");
+  command->footer(
+      "As cp -a does it: folders with all in them, into a folder that is there or to the name that is given.\n\n"
+      "Examples:\n"
+      "  fireclaw vm cp ./src dev:/root\n"
+      "  fireclaw vm cp dev:/var/log/messages .");
+  command->add_option("source", options->source, "A path, or NAME:PATH in a machine")->required()->type_name("PATH");
+  command->add_option("target", options->target, "Likewise")->required()->type_name("PATH");
+  add_json(*command, context);
+  command->callback([options, &context, &action] { action = [options, &context] { return copy(*options, context); }; });
+}
+
+}  // namespace fireclaw::cli

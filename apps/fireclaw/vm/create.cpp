@@ -1,0 +1,145 @@
+#include <cstdio>
+#include <memory>
+
+#include <fmt/format.h>
+
+#include "common/quantities.hpp"
+#include "common/style.hpp"
+#include "json_of.hpp"
+#include "machine_options.hpp"
+#include "network_options.hpp"
+#include "output.hpp"
+#include "vm/machines.hpp"
+
+// fireclaw vm create, start, fork: what begins a machine's life.
+
+namespace fireclaw::cli {
+namespace {
+
+struct CreateOptions {
+  MachineConfig config;
+  NetworkOptions network;
+  std::string ttl = "0";
+  std::string idle = "0";
+  bool no_snapshot = false;
+};
+
+void print_started(const MachineInfo& info, const Context& context) {
+  if (context.json) {
+    auto out = to_json(info);
+    out["timings_ms"] = timings(info.phases);
+    print_json(out);
+    return;
+  }
+  auto text = fmt::format("{}: {}, VM {}", info.name, to_string(info.state), info.id);
+  if (!info.address.empty()) text += fmt::format(", {}", info.address);
+  std::puts(printable(text).c_str());
+  if (!context.verbose) return;
+  std::string times = "fireclaw:";
+  for (const auto& phase : info.phases) times += fmt::format(" {} {}", phase.name, human_duration(phase.duration));
+  std::fputs((times + "\n").c_str(), stderr);
+}
+
+int create(CreateOptions options, const Context& context) {
+  auto& machine = options.config.machine;
+  options.config.ttl = parse_duration(options.ttl);
+  options.config.idle = parse_duration(options.idle);
+  if (options.no_snapshot) machine.start = StartMode::Cold;
+  machine.stop = context.stop;
+  Machines machines{context};
+  options.network.apply(machine, machines.host(), context);
+  const auto info = machines.manager().create(options.config);
+  options.network.tell_what_is_missing();
+  print_started(info, context);
+  return 0;
+}
+
+void add_create(CLI::App& group, Context& context, Action& action) {
+  auto options = std::make_shared<CreateOptions>();
+  auto* command = group.add_subcommand("create", "Make a machine with a name and start it");
+  command->footer(
+      "It lives on by itself until it is stopped or removed. Its root file system is in memory and new at each start; "
+      "what is to stay belongs on a --scratch disk (mounted at /scratch) or a --workspace (at /workspace).\n\n"
+      "Examples:\n"
+      "  fireclaw vm create dev\n"
+      "  fireclaw vm create web --image py --memory 512 -p 8080:80 --scratch 2G\n"
+      "  fireclaw vm create try --ttl 2h --idle 10m");
+  command->add_option("name", options->config.name, "1 to 63 letters, digits and inner hyphens")
+      ->required()
+      ->type_name("NAME");
+  add_machine_options(*command, options->config.machine);
+  add_disk_options(*command, options->config.machine);
+  options->network.add_all_to(*command);
+  command->add_option("--snapshot", options->config.machine.snapshot, "Restore this snapshot at each start")
+      ->type_name("SNAPSHOT");
+  command->add_flag("--no-snapshot", options->no_snapshot, "Boot cold at each start");
+  command->add_option("--hostname", options->config.machine.hostname, "Host name; default: the machine's name")
+      ->type_name("NAME");
+  command->add_option("--ttl", options->ttl, "Stop it this long after each start; 0: never")
+      ->type_name("TIME")
+      ->capture_default_str();
+  command
+      ->add_option("--idle", options->idle,
+                   "Pause it when nobody has used it this long; the next use resumes it. 0: never")
+      ->type_name("TIME")
+      ->capture_default_str();
+  command->add_flag("-v,--verbose", context.verbose, "Show how long each part took, and what is logged");
+  add_json(*command, context);
+  command->callback(
+      [options, &context, &action] { action = [options, &context] { return create(*options, context); }; });
+}
+
+int start(const std::string& name, const Context& context) {
+  Machines machines{context};
+  print_started(machines.manager().start(name, context.stop), context);
+  return 0;
+}
+
+void add_start(CLI::App& group, Context& context, Action& action) {
+  auto name = std::make_shared<std::string>();
+  auto* command = group.add_subcommand("start", "Start a machine that was stopped, or resume one that is paused");
+  command->footer(
+      "It comes back with its scratch disk and its workspace; what was in memory is gone.\n\n"
+      "Examples:\n"
+      "  fireclaw vm start dev");
+  command->add_option("name", *name, "Machine name")->required()->type_name("MACHINE");
+  command->add_flag("-v,--verbose", context.verbose, "Show how long each part took, and what is logged");
+  add_json(*command, context);
+  command->callback([name, &context, &action] { action = [name, &context] { return start(*name, context); }; });
+}
+
+struct ForkOptions {
+  std::string name;
+  std::string new_name;
+};
+
+int fork(const ForkOptions& options, const Context& context) {
+  Machines machines{context};
+  print_started(machines.manager().fork(options.name, options.new_name, context.stop), context);
+  return 0;
+}
+
+void add_fork(CLI::App& group, Context& context, Action& action) {
+  auto options = std::make_shared<ForkOptions>();
+  auto* command = group.add_subcommand("fork", "Start a second machine from where a running one is");
+  command->footer(
+      "It has the first one's memory, detached commands and scratch disk, and its own name and address. Ports are not "
+      "published for it. The first one stands still for a moment; commands that are attached to it end.\n\n"
+      "Examples:\n"
+      "  fireclaw vm fork dev dev2");
+  command->add_option("name", options->name, "The machine that runs")->required()->type_name("MACHINE");
+  command->add_option("new", options->new_name, "The new machine's name")->required()->type_name("NAME");
+  command->add_flag("-v,--verbose", context.verbose, "Show how long each part took, and what is logged");
+  add_json(*command, context);
+  command->callback([options, &context, &action] { action = [options, &context] { return fork(*options, context); }; });
+}
+
+}  // namespace
+
+void add_vm_create(CLI::App& group, Context& context, Action& action) {
+  add_create(group, context, action);
+  add_start(group, context, action);
+  add_fork(group, context, action);
+}
+
+}  // namespace fireclaw::cli

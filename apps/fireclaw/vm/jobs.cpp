@@ -1,0 +1,158 @@
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+#include <string>
+
+#include <fmt/format.h>
+
+#include "common/quantities.hpp"
+#include "guest_command.hpp"
+#include "json_of.hpp"
+#include "output.hpp"
+#include "vm/machines.hpp"
+
+// fireclaw vm ps, logs, attach: commands that run detached, which are services of the guest.
+
+namespace fireclaw::cli {
+namespace {
+
+struct JobOptions {
+  std::string machine;
+  std::string job;
+  std::size_t lines = 0;
+  bool follow = false;
+};
+
+/// Error(NotFound).
+ServiceInfo find_job(VM& vm, const JobOptions& options) {
+  const auto jobs = vm.services();
+  const auto found = std::ranges::find(jobs, options.job, &ServiceInfo::name);
+  if (found != jobs.end()) return *found;
+  throw Error{ErrorCode::NotFound, fmt::format("no command '{}' in '{}'; see: fireclaw vm ps {}", options.job,
+                                               options.machine, options.machine)};
+}
+
+std::string log_of(const std::string& job) { return fmt::format("/var/log/fireclaw/{}.log", job); }
+
+std::string ending_of(const ServiceInfo& job) {
+  if (job.state == ServiceState::Running) return {};
+  return job.signal != 0 ? fmt::format("signal {}", job.signal) : std::to_string(job.exit_code);
+}
+
+int list_jobs(const JobOptions& options, const Context& context) {
+  const Machines machines{context};
+  const auto jobs = VM::attach(machines.host(), options.machine).services();
+  if (context.json) {
+    Json out = Json::array();
+    for (const auto& job : jobs) out.push_back(to_json(job));
+    print_json(out);
+    return 0;
+  }
+  Table table{{"JOB", "STATE", "PID", "STATUS", "RUNS FOR"}};
+  for (const auto& job : jobs) {
+    const bool runs = job.state == ServiceState::Running;
+    table.add({job.name, std::string{to_string(job.state)}, runs ? std::to_string(job.pid) : "", ending_of(job),
+               runs ? human_duration(job.uptime) : ""});
+  }
+  table.print();
+  return 0;
+}
+
+/// `script` with "$1" the log and "$2" what else it is told; its output is ours.
+ExecResult run_on_log(VM& vm, const std::string& job, const char* script, std::string word, const Context& context) {
+  GuestCommand command;
+  command.timeout = "0";
+  command.no_stdin = true;
+  auto exec = make_exec(command, context);
+  exec.argv = {"/bin/sh", "-c", script, "sh", log_of(job), std::move(word)};
+  exec.user = "0";
+  exec.cwd = "/";
+  return vm.exec(std::move(exec));
+}
+
+int logs(const JobOptions& options, const Context& context) {
+  if (options.follow && (context.json || options.job.empty())) {
+    throw Error{ErrorCode::InvalidArgument, "--follow goes with a detached command, and not with --json"};
+  }
+  const Machines machines{context};
+  auto vm = VM::attach(machines.host(), options.machine);
+  if (options.job.empty()) {
+    const auto text = vm.console_log();
+    if (context.json) {
+      print_json({{"name", options.machine}, {"console", text}});
+    } else {
+      std::fwrite(text.data(), 1, text.size(), stdout);
+    }
+    return 0;
+  }
+  static_cast<void>(find_job(vm, options));
+  const auto from = options.lines == 0 ? std::string{"+1"} : std::to_string(options.lines);
+  const auto* script = options.follow ? R"(exec tail -n "$2" -F "$1")" : R"(exec tail -n "$2" "$1")";
+  const auto result = run_on_log(vm, options.job, script, from, context);
+  if (context.json) print_json({{"name", options.machine}, {"job", options.job}, {"log", result.out}});
+  return status_of(result, context);
+}
+
+/// Shows what it writes until the process "$2" has ended.
+constexpr const char* follow_to_the_end = R"(
+tail -n +1 -F "$1" & shown=$!
+while kill -0 "$2" 2>/dev/null; do sleep 0.2; done
+sleep 0.3
+kill "$shown"
+)";
+
+int attach(const JobOptions& options, const Context& context) {
+  const Machines machines{context};
+  auto vm = VM::attach(machines.host(), options.machine);
+  auto job = find_job(vm, options);
+  const auto shown = job.state == ServiceState::Running
+                         ? run_on_log(vm, options.job, follow_to_the_end, std::to_string(job.pid), context)
+                         : run_on_log(vm, options.job, R"(exec cat "$1")", {}, context);
+  if (shown.cancelled) return status_of(shown, context);
+  job = find_job(vm, options);
+  const int status = job.signal != 0 ? 128 + job.signal : job.exit_code;
+  if (context.json) print_json({{"job", to_json(job)}, {"log", shown.out}, {"status", status}});
+  return status;
+}
+
+CLI::App* add_one(CLI::App& group, const char* word, const char* help, const char* footer,
+                  int (*act)(const JobOptions&, const Context&), const std::shared_ptr<JobOptions>& options,
+                  Context& context, Action& action) {
+  auto* command = group.add_subcommand(word, help);
+  command->footer(footer);
+  command->add_option("name", options->machine, "Machine name or id")->required()->type_name("VM");
+  add_json(*command, context);
+  command->callback(
+      [options, act, &context, &action] { action = [options, act, &context] { return act(*options, context); }; });
+  return command;
+}
+
+}  // namespace
+
+void add_vm_jobs(CLI::App& group, Context& context, Action& action) {
+  auto options = std::make_shared<JobOptions>();
+  add_one(group, "ps", "List the detached commands of a machine, also those that have ended",
+          "They are started by 'fireclaw vm exec -d', and ended by 'fireclaw vm kill NAME --job JOB'.\n\n"
+          "Examples:\n"
+          "  fireclaw vm ps dev",
+          list_jobs, options, context, action);
+  auto* log = add_one(group, "logs", "Show what a detached command has written, or a machine's console",
+                      "Examples:\n"
+                      "  fireclaw vm logs dev\n"
+                      "  fireclaw vm logs dev job-1 -n 100\n"
+                      "  fireclaw vm logs -f dev job-1",
+                      logs, options, context, action);
+  log->add_option("job", options->job, "Command name (see: fireclaw vm ps); default: the console")->type_name("JOB");
+  log->add_option("-n,--lines", options->lines, "Only the last lines")->type_name("NUMBER");
+  log->add_flag("-f,--follow", options->follow, "Continue as it writes more");
+  add_one(group, "attach", "Show what a detached command writes until it ends",
+          "Ctrl-C leaves it running. The exit status is the command's.\n\n"
+          "Examples:\n"
+          "  fireclaw vm attach dev job-1",
+          attach, options, context, action)
+      ->add_option("job", options->job, "Command name (see: fireclaw vm ps)")
+      ->required()
+      ->type_name("JOB");
+}
+
+}  // namespace fireclaw::cli

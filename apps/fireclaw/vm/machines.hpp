@@ -1,0 +1,45 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "command.hpp"
+#include "fireclaw/fireclaw.hpp"
+
+namespace fireclaw::cli {
+
+/// What is known of a machine; the name is empty if it has none, the id if it is stopped.
+struct NamedVM {
+  std::string name;
+  VMInfo vm;
+};
+
+/// The machines of the home folder as commands find them: those whose time has passed are stopped, those that nobody
+/// uses are paused.
+class Machines {
+ public:
+  explicit Machines(const Context& context) : host_{context.open_host()}, manager_{host_} { manager_.tend(); }
+
+  [[nodiscard]] const Host& host() const { return host_; }
+  [[nodiscard]] MachineManager& manager() { return manager_; }
+
+  /// The name of the machine that `word`, a name or an id, means; empty for an id of one without a name.
+  [[nodiscard]] std::string name_of(const std::string& word) const;
+  /// All: those with names first, by name, also those that are stopped; then the others, oldest first.
+  [[nodiscard]] std::vector<NamedVM> all() const;
+
+ private:
+  Host host_;
+  MachineManager manager_;
+};
+
+/// Each adds commands to the group vm.
+void add_vm_create(CLI::App& group, Context& context, Action& action);
+void add_vm_list(CLI::App& group, Context& context, Action& action);
+void add_vm_life(CLI::App& group, Context& context, Action& action);
+void add_vm_exec(CLI::App& group, Context& context, Action& action);
+void add_vm_jobs(CLI::App& group, Context& context, Action& action);
+void add_vm_stats(CLI::App& group, Context& context, Action& action);
+void add_vm_copy(CLI::App& group, Context& context, Action& action);
+
+}  // namespace fireclaw::cli

@@ -1,0 +1,124 @@
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <cstdio>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "common/quantities.hpp"
+#include "json_of.hpp"
+#include "output.hpp"
+#include "vm/machines.hpp"
+
+// fireclaw vm stats.
+
+namespace fireclaw::cli {
+namespace {
+
+constexpr std::chrono::seconds between{2};
+
+struct StatsOptions {
+  std::vector<std::string> names;
+  bool once = false;
+};
+
+std::vector<MachineInfo> look(Machines& machines, const StatsOptions& options) {
+  auto all = machines.manager().list();
+  if (options.names.empty()) return all;
+  std::vector<MachineInfo> wanted;
+  for (const auto& word : options.names) wanted.push_back(machines.manager().info(machines.name_of(word)));
+  return wanted;
+}
+
+/// How much of one CPU it has used: since the last look, or since its start.
+std::string cpu_share(const MachineInfo& now, const MachineInfo* before, std::chrono::duration<double> passed) {
+  if (now.id.empty()) return {};
+  auto used = now.cpu_time;
+  if (before != nullptr && before->id == now.id) {
+    used -= before->cpu_time;
+  } else {
+    passed = std::chrono::system_clock::now() - now.started;
+  }
+  if (passed.count() <= 0) return {};
+  return fmt::format("{:.1f}%", 100 * std::chrono::duration<double>{used} / passed);
+}
+
+class Screen {
+ public:
+  void show(const std::vector<MachineInfo>& machines) {
+    const auto now = std::chrono::steady_clock::now();
+    Table table{{"NAME", "STATE", "CPU", "MEMORY", "OF", "DISK", "RECEIVED", "SENT"}};
+    for (const auto& machine : machines) {
+      const auto before = before_.find(machine.name);
+      const bool runs = !machine.id.empty();
+      const bool counted = !machine.address.empty();
+      table.add({machine.name, std::string{to_string(machine.state)},
+                 cpu_share(machine, before == before_.end() ? nullptr : &before->second, now - at_),
+                 runs ? human_bytes(machine.memory_bytes) : "", fmt::format("{} MiB", machine.memory_mib),
+                 machine.scratch_mib == 0 ? "" : human_bytes(machine.scratch_bytes),
+                 counted ? human_bytes(machine.received_bytes) : "", counted ? human_bytes(machine.sent_bytes) : ""});
+    }
+    table.print();
+    std::fflush(stdout);
+    before_.clear();
+    for (const auto& machine : machines) before_.emplace(machine.name, machine);
+    at_ = now;
+  }
+
+ private:
+  std::map<std::string, MachineInfo> before_;
+  std::chrono::steady_clock::time_point at_ = std::chrono::steady_clock::now();
+};
+
+int stats(const StatsOptions& options, const Context& context) {
+  Machines machines{context};
+  if (context.json) {
+    Json out = Json::array();
+    for (const auto& machine : look(machines, options)) out.push_back(to_json(machine));
+    print_json(out);
+    return 0;
+  }
+  Screen screen;
+  if (options.once || ::isatty(STDOUT_FILENO) != 1) {
+    screen.show(look(machines, options));
+    return 0;
+  }
+  std::mutex mutex;
+  std::condition_variable_any never;
+  std::unique_lock lock{mutex};
+  do {
+    const auto seen = look(machines, options);
+    std::fputs("\033[H\033[J", stdout);
+    screen.show(seen);
+    never.wait_for(lock, context.stop, between, [] { return false; });
+  } while (!context.stop.stop_requested());
+  return 0;
+}
+
+}  // namespace
+
+void add_vm_stats(CLI::App& group, Context& context, Action& action) {
+  auto options = std::make_shared<StatsOptions>();
+  auto* command = group.add_subcommand("stats", "Show what machines use: CPU, memory, disk, network");
+  command->footer(
+      "CPU is the share of one CPU since the last look, at first since the start; memory what the engine has in RAM; "
+      "disk what the scratch disk takes; the network is counted on the bridge (--net nat). On a terminal it is shown "
+      "again and again until Ctrl-C.\n\n"
+      "Examples:\n"
+      "  fireclaw vm stats\n"
+      "  fireclaw vm stats dev --once");
+  command->add_option("name", options->names, "Machine names; default: all that have names")->type_name("MACHINE");
+  command->add_flag("--once", options->once, "Show it once");
+  add_json(*command, context);
+  command->callback(
+      [options, &context, &action] { action = [options, &context] { return stats(*options, context); }; });
+}
+
+}  // namespace fireclaw::cli

@@ -1,0 +1,16 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include <string>
+#include <vector>
+
+namespace fireclaw::cli {
+
+/// A command line (without the program's name) in the form that the parser reads, of what people write by habit:
+///
+/// "-it" and "-ti", as one word before a command, are -i and --tty, since -t is a time.
+/// `vm exec NAME PROGRAM ARGUMENTS...` needs no "--" before the program: what follows it is the program's.
+std::vector<std::string> as_the_parser_reads(const CLI::App& app, const std::vector<std::string>& words);
+
+}  // namespace fireclaw::cli

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/host/impl.hpp"
+#include "state/machines.hpp"
+#include "state/runs.hpp"
+#include "sys/file.hpp"
+
+namespace fireclaw::core {
+
+/// The machines' records of a home folder.
+state::MachineStore machine_store(const Host::Impl& host);
+
+/// The lock of who changes the machine of this name. Error(Timeout) if somebody else has it for too long.
+sys::FileLock lock_machine(const Host::Impl& host, const std::string& name);
+
+/// Error(NotFound) if no machine has this name.
+state::MachineRecord require_machine(const Host::Impl& host, const std::string& name);
+
+/// The run of the machine of this name whose engine runs.
+std::optional<state::RunRecord> run_of_machine(const Host::Impl& host, const std::string& name);
+
+/// The run with this id, or the one of the machine of this name. Error(NotFound) if none of them runs.
+state::RunRecord require_run(const Host::Impl& host, const std::string& id_or_name);
+
+/// The error of who uses a machine that is stopped.
+Error machine_stopped(const std::string& name);
+
+}  // namespace fireclaw::core
