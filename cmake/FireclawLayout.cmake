@@ -4,17 +4,13 @@ set_target_properties(fireclaw PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BIN
                                           ARCHIVE_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/lib)
 foreach(program overseer mcp)
   if(TARGET fireclaw_${program})
-    file(RELATIVE_PATH to_lib ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR})
     set_target_properties(fireclaw_${program} PROPERTIES OUTPUT_NAME fireclaw-${program}
-                                                         INSTALL_RPATH "$ORIGIN/${to_lib}"
                                                          RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
     add_dependencies(fireclaw_cli fireclaw_${program})
   endif()
 endforeach()
 if(TARGET fireclaw_cli)
-  file(RELATIVE_PATH to_lib ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR})
-  set_target_properties(fireclaw_cli PROPERTIES OUTPUT_NAME fireclaw RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin
-                                                INSTALL_RPATH "$ORIGIN/${to_lib}")
+  set_target_properties(fireclaw_cli PROPERTIES OUTPUT_NAME fireclaw RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
   if(TARGET guestd)
     add_dependencies(fireclaw_cli guestd)
   endif()

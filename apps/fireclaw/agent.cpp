@@ -7,6 +7,7 @@
 #include "command.hpp"
 #include "common/quantities.hpp"
 #include "common/style.hpp"
+#include "guest_text.hpp"
 #include "json_of.hpp"
 #include "output.hpp"
 
@@ -233,14 +234,13 @@ int logs(const NameOptions& options, const Context& context) {
     print_json({{"name", options.name}, {"log", agents.logs(options.name, options.lines)}});
     return 0;
   }
-  const auto print = [](std::string_view text) {
-    std::fwrite(text.data(), 1, text.size(), stdout);
-    std::fflush(stdout);
-  };
+  GuestText out;
   if (options.follow) {
-    agents.follow_logs(options.name, options.lines == 0 ? 10 : options.lines, print, context.stop);
+    agents.follow_logs(
+        options.name, options.lines == 0 ? 10 : options.lines, [&](std::string_view text) { out.print(text); },
+        context.stop);
   } else {
-    print(agents.logs(options.name, options.lines));
+    out.print(agents.logs(options.name, options.lines));
   }
   return 0;
 }
@@ -411,7 +411,7 @@ int memory(const NameOptions& options, const Context& context) {
   if (context.json) {
     print_json({{"name", options.name}, {"memory", text}});
   } else {
-    std::fwrite(text.data(), 1, text.size(), stdout);
+    GuestText{}.print(text);
   }
   return 0;
 }

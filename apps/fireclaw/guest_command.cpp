@@ -13,6 +13,7 @@
 #include "common/quantities.hpp"
 #include "common/signals.hpp"
 #include "common/standard_streams.hpp"
+#include "common/terminal_text.hpp"
 #include "terminal.hpp"
 
 namespace fireclaw::cli {
@@ -53,6 +54,14 @@ void write_out(int fd, std::string_view bytes) {
   }
 }
 
+/// A command that was given our terminal may do with it what it likes. To one that was not, it is a place for text.
+OutputCallback writer_to(int fd, bool tty) {
+  if (tty || ::isatty(fd) != 1) return [fd](std::string_view bytes) { write_out(fd, bytes); };
+  return [fd, text = std::make_shared<TerminalText>(TerminalText::Returns::Keep)](std::string_view bytes) {
+    write_out(fd, text->add(bytes));
+  };
+}
+
 }  // namespace
 
 void add_guest_command_options(CLI::App& command, GuestCommand& options) {
@@ -60,7 +69,9 @@ void add_guest_command_options(CLI::App& command, GuestCommand& options) {
   command.add_option("-w,--workdir", options.cwd, "Working directory in the guest")->type_name("DIR");
   command.add_option("-u,--user", options.user, "User name or uid[:gid] in the guest")->type_name("USER");
   command.add_flag("-i,--interactive", options.interactive, "Pass on standard input even if it is a terminal");
-  command.add_flag("--tty", options.tty, "Give the command a terminal; -it is the same as -i --tty");
+  command.add_flag("--tty", options.tty,
+                   "Give the command a terminal (-it is the same as -i --tty); without it, what it prints on a terminal is "
+                   "cleaned of control sequences");
   command.add_flag("--no-stdin", options.no_stdin, "Give the command nothing to read");
 }
 
@@ -83,8 +94,8 @@ ExecOptions make_exec(const GuestCommand& options, const Context& context) {
   if (timeout.count() > 0) exec.timeout = timeout;
   exec.stop = context.stop;
   if (!context.json) {
-    exec.on_stdout = [](std::string_view bytes) { write_out(STDOUT_FILENO, bytes); };
-    exec.on_stderr = [](std::string_view bytes) { write_out(STDERR_FILENO, bytes); };
+    exec.on_stdout = writer_to(STDOUT_FILENO, options.tty);
+    exec.on_stderr = writer_to(STDERR_FILENO, options.tty);
   }
   // A terminal is only read when asked for; a pipe or a file is what the command is meant to read.
   const bool reads = options.tty || options.interactive || ::isatty(STDIN_FILENO) == 0;

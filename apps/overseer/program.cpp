@@ -20,6 +20,7 @@
 
 #include "common/failure.hpp"
 #include "common/mistakes.hpp"
+#include "common/private_folder.hpp"
 #include "common/program.hpp"
 #include "crew/audit.hpp"
 #include "fireclaw/error.hpp"
@@ -158,7 +159,7 @@ std::filesystem::path own_folder(const Arguments& arguments) { return cli::home_
 
 /// Held as long as this overseer lives. Error(AlreadyExists) if another one has the home folder.
 Fd take_lock(const std::filesystem::path& folder) {
-  std::filesystem::create_directories(folder);
+  cli::make_private_folder(folder);
   std::filesystem::permissions(folder, std::filesystem::perms::owner_all);
   Fd lock{::open((folder / "lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)};
   if (!lock) throw Error{ErrorCode::Io, fmt::format("'{}': {}", (folder / "lock").native(), std::strerror(errno))};

@@ -31,6 +31,13 @@ TEST_CASE("an error reads as its contexts, outermost first, then its message") {
   CHECK(error.cause() == nullptr);
 }
 
+TEST_CASE("an error is one line of text, whatever it quotes") {
+  Error error{ErrorCode::Guest, "a\nb\x1b[31m \xc2\x9b \xff \x7f größer"};
+  error.add_context("look at '\x9d'");
+  CHECK(std::string{error.what()} == "look at '\\x9d': a\\x0ab\\x1b[31m \\xc2\\x9b \\xff \\x7f größer");
+  CHECK(error.message() == "a\\x0ab\\x1b[31m \\xc2\\x9b \\xff \\x7f größer");
+}
+
 TEST_CASE("an error keeps its cause and can be copied to another thread") {
   std::exception_ptr stored;
   try {

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "base/text.hpp"
+
 namespace fireclaw {
 
 std::string_view to_string(ErrorCode code) noexcept {
@@ -26,11 +28,12 @@ std::string_view to_string(ErrorCode code) noexcept {
 Error::Error(ErrorCode code, std::string message) : Error{code, std::move(message), nullptr} {}
 
 Error::Error(ErrorCode code, std::string message, std::exception_ptr cause)
+    // Most messages quote something: a guest's words, a name in a tar. Whoever prints an error prints text.
     // NOLINTNEXTLINE(bugprone-throw-keyword-missing): a cause is kept, not thrown
-    : code_{code}, message_{std::move(message)}, cause_{std::move(cause)}, what_{message_} {}
+    : code_{code}, message_{printable(message)}, cause_{std::move(cause)}, what_{message_} {}
 
 void Error::add_context(std::string context) {
-  contexts_.push_back(std::move(context));
+  contexts_.push_back(printable(context));
   rebuild_what();
 }
 

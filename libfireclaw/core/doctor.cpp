@@ -1,5 +1,9 @@
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <iterator>
+#include <cerrno>
 #include <utility>
 
 #include <fmt/format.h>
@@ -13,6 +17,7 @@
 #include "fireclaw/snapshot.hpp"
 #include "image/roots/debian_agent.hpp"
 #include "state/config.hpp"
+#include "sys/fd.hpp"
 #include "sys/file.hpp"
 #include "sys/process.hpp"
 
@@ -42,8 +47,19 @@ constexpr Tool tools[] = {
 };
 
 Check check_home(const Host::Impl& host) {
-  const auto free = sys::free_bytes(host.layout.home());
-  Check check{"home", CheckStatus::Ok, fmt::format("{}, {} MiB free", host.layout.home().native(), free >> 20), {}};
+  const auto& home = host.layout.home();
+  const auto free = sys::free_bytes(home);
+  Check check{"home", CheckStatus::Ok, fmt::format("{}, {} MiB free", home.native(), free >> 20), {}};
+  // Asked of the kernel, which also knows of file systems that nobody can write to.
+  for (const auto& folder : {home, host.layout.runs(), host.layout.snapshots(), home / "locks"}) {
+    if (::faccessat(AT_FDCWD, folder.c_str(), W_OK | X_OK, AT_EACCESS) == 0) continue;
+    const int error = errno;
+    check.status = CheckStatus::Missing;
+    check.detail = sys::system_error(error, fmt::format("{} cannot be written to", folder.native())).what();
+    check.remedy = error == EROFS ? "mount it for writing, or name another folder with --home"
+                                  : fmt::format("chown and chmod u+rwx {}", folder.native());
+    return check;
+  }
   if (free < enough_free_bytes) {
     check.status = CheckStatus::Warning;
     check.remedy = "make room on that file system, or name another folder with --home";

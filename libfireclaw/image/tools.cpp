@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/text.hpp"
 #include "fireclaw/error.hpp"
 
 namespace fireclaw::image {
@@ -37,17 +38,13 @@ void Tools::check_stop() const {
 std::string one_line(std::string_view text) {
   while (text.ends_with('\n')) text.remove_suffix(1);
   std::string line;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '\n') {
-      line += "; ";
-    } else if (byte >= 0x20 && byte != 0x7f) {
-      line += c;
-    } else {
-      line += fmt::format("\\x{:02x}", byte);
-    }
+  for (;;) {
+    const auto end = text.find('\n');
+    line += printable(text.substr(0, end));
+    if (end == std::string_view::npos) return line;
+    line += "; ";
+    text.remove_prefix(end + 1);
   }
-  return line;
 }
 
 }  // namespace fireclaw::image

@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "json/utf8.hpp"
+#include "base/text.hpp"
 
 namespace fireclaw::json {
 namespace {

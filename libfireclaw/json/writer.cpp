@@ -2,9 +2,9 @@
 #include <charconv>
 #include <cmath>
 
+#include "base/text.hpp"
 #include "fireclaw/error.hpp"
 #include "json/json.hpp"
-#include "json/utf8.hpp"
 
 namespace fireclaw::json {
 namespace {
@@ -14,8 +14,6 @@ constexpr std::string_view replacement_character = "\xEF\xBF\xBD";
 [[noreturn]] void misuse(std::string_view what) {
   throw Error{ErrorCode::Internal, "JSON writer: " + std::string{what}};
 }
-
-bool is_continuation(char byte) { return (static_cast<unsigned char>(byte) & 0xC0) == 0x80; }
 
 void append_escaped(std::string& out, char c) {
   constexpr std::string_view digits = "0123456789abcdef";
@@ -63,23 +61,6 @@ std::string_view print(std::array<char, 32>& buffer, Number number) {
 }
 
 }  // namespace
-
-std::size_t utf8_length(std::string_view text) {
-  if (text.empty()) return 0;
-  const auto first = static_cast<unsigned char>(text[0]);
-  if (first < 0x80) return 1;
-  const std::size_t length = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
-  if (first < 0xC2 || first > 0xF4 || text.size() < length) return 0;
-  for (std::size_t i = 1; i < length; ++i) {
-    if (!is_continuation(text[i])) return 0;
-  }
-  const auto second = static_cast<unsigned char>(text[1]);
-  if (first == 0xE0 && second < 0xA0) return 0;  // overlong
-  if (first == 0xED && second > 0x9F) return 0;  // a surrogate
-  if (first == 0xF0 && second < 0x90) return 0;  // overlong
-  if (first == 0xF4 && second > 0x8F) return 0;  // beyond U+10FFFF
-  return length;
-}
 
 void Writer::newline() {
   if (style_ == Style::Compact) return;

@@ -6,13 +6,13 @@
 #include <random>
 #include <string>
 
+#include "base/text.hpp"
 #include "fireclaw/error.hpp"
 #include "json/json.hpp"
-#include "json/utf8.hpp"
 
 using fireclaw::Error;
 using fireclaw::ErrorCode;
-using fireclaw::json::utf8_length;
+using fireclaw::utf8_length;
 using fireclaw::json::Value;
 using fireclaw::json::Writer;
 

@@ -1,7 +1,6 @@
 #include "state/runs.hpp"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,6 +14,7 @@
 #include "json/record.hpp"
 #include "sys/fd.hpp"
 #include "sys/file.hpp"
+#include "sys/folder.hpp"
 #include "sys/random.hpp"
 
 namespace fireclaw::state {
@@ -119,7 +119,9 @@ RunRecord RunStore::create(RunRecord record) const {
   if (record.id.empty()) record.id = sys::random_hex(id_digits / 2);
   const auto unfinished =
       directory_ / fmt::format("{}{}-{}-{}", unfinished_prefix, record.owner.pid, record.owner.start_time, record.id);
-  if (::mkdir(unfinished.c_str(), 0700) != 0) sys::throw_errno(fmt::format("create {}", unfinished.native()));
+  if (!sys::make_folder(unfinished)) {
+    throw Error{ErrorCode::AlreadyExists, fmt::format("'{}' exists already", unfinished.native())};
+  }
   try {
     write_plain(unfinished / "run.json", json::record_text(record));
     rename_path(unfinished, directory(record.id));

@@ -2,10 +2,13 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 
+#include <algorithm>
 #include <array>
 
 #include "base/scope.hpp"
+#include "sys/confined_tool.hpp"
 #include "sys/poll.hpp"
 #include "sys/process.hpp"
 
@@ -97,9 +100,18 @@ std::string last_lines(std::string_view text) {
   return quoted;
 }
 
-}  // namespace
+void set_limit(pid_t pid, int resource, std::uint64_t value) {
+  if (value == 0) return;
+  rlimit limit{};
+  const auto kind = static_cast<__rlimit_resource>(resource);
+  check(::prlimit(pid, kind, nullptr, &limit), "read a tool's limits");
+  limit.rlim_max = std::min<rlim_t>(limit.rlim_max, value);
+  limit.rlim_cur = limit.rlim_max;
+  check(::prlimit(pid, kind, &limit, nullptr), "limit a tool");
+}
 
-ToolResult run_tool(std::vector<std::string> argv, const ToolOptions& options) {
+ToolResult run(std::vector<std::string> argv, const ToolOptions& options, const std::optional<Sandbox>& plan,
+               const ToolLimits& limits) {
   const std::string name = name_of(argv);
   ToolResult result;
   SpawnSpec spec;
@@ -107,6 +119,7 @@ ToolResult run_tool(std::vector<std::string> argv, const ToolOptions& options) {
   spec.search_path = options.search_path;
   spec.env = options.env;
   spec.cwd = options.cwd;
+  spec.sandbox = plan;
   // A group of its own, so that the helpers which the tool started can be ended together with it.
   spec.new_session = true;
   if (options.input_fd) spec.fds.emplace_back(*options.input_fd, 0);
@@ -119,6 +132,9 @@ ToolResult run_tool(std::vector<std::string> argv, const ToolOptions& options) {
   { const Pipe given{std::move(out_pipe.write), std::move(err_pipe.write)}; }
   // Not reaped before this function returns, so the group's number is still its own.
   ScopeGuard kill_group{[pid = child.id().pid] { ::kill(-pid, SIGKILL); }};
+  // It may have begun, but has not got far.
+  set_limit(child.id().pid, RLIMIT_AS, limits.memory_bytes);
+  set_limit(child.id().pid, RLIMIT_CPU, limits.cpu_seconds);
 
   Stream out{std::move(out_pipe.read), result.out, options.on_line};
   Stream err{std::move(err_pipe.read), result.err, options.on_line};
@@ -142,6 +158,17 @@ ToolResult run_tool(std::vector<std::string> argv, const ToolOptions& options) {
     if (ready > 0 && polled[0].revents != 0) out.drain();
     if (ready > 0 && polled[1].revents != 0) err.drain();
   }
+}
+
+}  // namespace
+
+ToolResult run_tool(std::vector<std::string> argv, const ToolOptions& options) {
+  return run(std::move(argv), options, std::nullopt, {});
+}
+
+ToolResult run_confined_tool(std::vector<std::string> argv, const ToolOptions& options, const Sandbox& plan,
+                             const ToolLimits& limits) {
+  return run(std::move(argv), options, plan, limits);
 }
 
 ToolResult check_tool(std::vector<std::string> argv, const ToolOptions& options) {

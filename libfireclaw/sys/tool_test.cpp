@@ -6,6 +6,7 @@
 #include <sstream>
 #include <thread>
 
+#include "sys/confined_tool.hpp"
 #include "sys/process.hpp"
 #include "sys/testing/support.hpp"
 
@@ -141,6 +142,20 @@ TEST_CASE("a daemon that keeps the pipes open does not keep run_tool") {
   const auto daemon = identify(std::stoi(result.out));
   REQUIRE(daemon);
   CHECK(send_signal(*daemon, SIGKILL));
+}
+
+TEST_CASE("a confined tool has the limits that it was given, and gains no privileges") {
+  Sandbox plan;
+  plan.limits.file_bytes = 4096;
+  // The limits come a moment after its start.
+  const char* script =
+      "while [ \"$(ulimit -v)\" = unlimited ] || [ \"$(ulimit -t)\" = unlimited ]; do :; done;"
+      "ulimit -v; ulimit -t; ulimit -f; grep NoNewPrivs /proc/self/status";
+  ToolOptions options;
+  options.env = {"PATH=/usr/bin:/bin"};
+  options.deadline = Deadline::after(std::chrono::seconds{30});
+  const auto result = run_confined_tool({"/bin/sh", "-c", script}, options, plan, {std::uint64_t{256} << 20, 20});
+  CHECK(result.out == "262144\n20\n8\nNoNewPrivs:\t1\n");
 }
 
 TEST_CASE("a failed tool is quoted with the end of what it said") {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "sys/file.hpp"
+#include "sys/folder.hpp"
 #include "sys/random.hpp"
 
 namespace fireclaw::sys {
@@ -118,12 +119,22 @@ std::filesystem::path folder_of(const std::filesystem::path& path) {
 
 }  // namespace
 
+bool make_folder(const std::filesystem::path& path, mode_t mode) {
+  if (::mkdir(path.c_str(), mode) != 0) {
+    if (errno == EEXIST) return false;
+    throw_errno(fmt::format("create folder '{}'", path.string()));
+  }
+  check(::chmod(path.c_str(), mode), fmt::format("create folder '{}'", path.string()));
+  return true;
+}
+
 void make_directories(const std::filesystem::path& path, mode_t mode) {
   std::filesystem::path made;
   for (const std::filesystem::path& part : path) {
     made /= part;
     if (is_folder(made)) continue;
-    if (::mkdir(made.c_str(), mode) == 0) continue;
+    const bool is_new = ::mkdir(made.c_str(), mode) == 0;
+    if (is_new && ::chmod(made.c_str(), mode) == 0) continue;
     const int error = errno;
     // Somebody else may have made it in between.
     if (error == EEXIST && is_folder(made)) continue;
@@ -153,11 +164,10 @@ void remove_tree(const std::filesystem::path& path) {
 TempDir::TempDir(const std::filesystem::path& parent, std::string_view prefix) {
   for (;;) {
     std::filesystem::path candidate = parent / fmt::format("{}{}", prefix, random_hex(8));
-    if (::mkdir(candidate.c_str(), 0700) == 0) {
+    if (make_folder(candidate)) {
       path_ = std::move(candidate);
       return;
     }
-    if (errno != EEXIST) throw_errno(fmt::format("create a folder in '{}'", parent.string()));
   }
 }
 

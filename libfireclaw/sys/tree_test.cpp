@@ -10,6 +10,7 @@
 
 #include "base/scope.hpp"
 #include "sys/file.hpp"
+#include "sys/folder.hpp"
 #include "sys/testing/support.hpp"
 
 using namespace fireclaw;
@@ -128,6 +129,26 @@ TEST_CASE("a temporary folder is unique, private, and removed in the end") {
   }
   CHECK(std::filesystem::is_empty(top.path()));
   CHECK(error_of([&] { TempDir(top.path() / "missing", "x"); }).first == ErrorCode::NotFound);
+}
+
+TEST_CASE("folders have exactly the mode that is wanted, whatever the umask") {
+  const TempDir folder = testing::temp_dir();
+  const auto mode_of = [](const std::filesystem::path& path) {
+    struct stat status {};
+    REQUIRE(::stat(path.c_str(), &status) == 0);
+    return status.st_mode & 07777;
+  };
+  const mode_t before = ::umask(0277);
+  const ScopeGuard restore{[&] { ::umask(before); }};
+  make_directories(folder.path() / "a" / "b");
+  CHECK(mode_of(folder.path() / "a") == 0700);
+  CHECK(mode_of(folder.path() / "a" / "b") == 0700);
+  make_directories(folder.path() / "open", 0755);
+  CHECK(mode_of(folder.path() / "open") == 0755);
+  CHECK(make_folder(folder.path() / "one"));
+  CHECK(mode_of(folder.path() / "one") == 0700);
+  CHECK_FALSE(make_folder(folder.path() / "one"));
+  CHECK(mode_of(TempDir{folder.path(), "temp-"}.path()) == 0700);
 }
 
 TEST_CASE("two folders change places in one step") {

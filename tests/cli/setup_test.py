@@ -49,6 +49,7 @@ class Setup(unittest.TestCase):
         self.folder = Path(tempfile.mkdtemp(prefix="fireclaw-setup-test-"))
         self.addCleanup(remove_tree, self.folder)
         self.home = self.folder / "home"
+        self.home.mkdir(mode=0o700)
         # What was fetched once need not be fetched again; a copy, because one test gives it to another user.
         shared = os.environ.get("FIRECLAW_TEST_CACHE")
         downloads = Path(shared, "downloads") if shared else PREPARED / "images" / ".cache"

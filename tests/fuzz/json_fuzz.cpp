@@ -5,10 +5,10 @@
 #include <string>
 #include <string_view>
 
+#include "base/text.hpp"
 #include "fireclaw/error.hpp"
 #include "fuzz/require.hpp"
 #include "json/json.hpp"
-#include "json/utf8.hpp"
 
 namespace {
 
@@ -108,7 +108,7 @@ void read_then_write(std::string_view text) {
 std::string repaired(std::string_view text) {
   std::string result;
   while (!text.empty()) {
-    const std::size_t length = fireclaw::json::utf8_length(text);
+    const std::size_t length = fireclaw::utf8_length(text);
     result += length == 0 ? std::string_view{"\xEF\xBF\xBD"} : text.substr(0, length);
     text.remove_prefix(length == 0 ? 1 : length);
   }

@@ -73,7 +73,7 @@ class Office(unittest.TestCase):
         self.folder = tempfile.mkdtemp(prefix="fireclaw-office-")
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
         self.home = os.path.join(self.folder, "home")
-        os.mkdir(self.home)
+        os.mkdir(self.home, 0o700)
         self.addCleanup(self.end_machines)
         self.port = self.irc.port
 

@@ -79,7 +79,7 @@ class Units(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.folder)
         # A home that has to be quoted.
         self.home = os.path.join(self.folder, "my home, 100%")
-        os.mkdir(self.home)
+        os.mkdir(self.home, 0o700)
 
     def write(self, *options: str) -> List[str]:
         folder = os.path.join(self.folder, "units")

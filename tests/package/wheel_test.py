@@ -22,6 +22,7 @@ import zipfile
 from pathlib import Path
 
 from packages import output, run
+from search_paths import binaries, open_entries
 
 SOURCE = Path()
 HOME = os.environ.get("FIRECLAW_TEST_HOME") or os.environ.get("FIRECLAW_BUILD_HOME") or ""
@@ -130,6 +131,11 @@ class Wheel(unittest.TestCase):
         self.assertEqual(version, self.version)
         self.assertTrue(package.startswith(str(self.scratch / "venv/lib/")), package)
         self.assertEqual(str(Path(libraries).parent), str(Path(package).parent / "lib"))
+
+    def test_it_takes_libraries_from_nowhere_else(self) -> None:
+        package = Path(self.ask("import fireclaw; print(fireclaw.__path__[0])"))
+        self.assertEqual(len(binaries(package)), 3)
+        self.assertEqual(open_entries(package), [])
 
     def test_it_finds_what_goes_into_machines(self) -> None:
         found = self.ask("import fireclaw, sys; host = fireclaw.Host.open(fireclaw.HostOptions(home=sys.prefix + '/home'));"

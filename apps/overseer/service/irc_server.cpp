@@ -24,6 +24,7 @@
 
 #include <fmt/format.h>
 
+#include "common/private_folder.hpp"
 #include "event_loop.hpp"
 #include "fd.hpp"
 #include "fireclaw/error.hpp"
@@ -342,7 +343,7 @@ IrcProgram find_irc_server() {
 }
 
 int run_irc_server(const IrcServerOptions& options, Signals& signals, const Notifier& notifier, const Log& log) {
-  std::filesystem::create_directories(options.folder);
+  cli::make_private_folder(options.folder);
   const bool as_root = ::geteuid() == 0;
   write_private(config_of(options), options.software == IrcSoftware::Inspircd ? to_inspircd_conf(options, as_root)
                                                                               : to_ngircd_conf(options, as_root));

@@ -16,6 +16,7 @@
 namespace fireclaw {
 namespace {
 
+/// What is in it (memory of machines, keys, sockets that control them) is for one user alone.
 void check_owner(const std::filesystem::path& home) {
   struct stat info {};
   if (::stat(home.c_str(), &info) != 0) return;
@@ -23,6 +24,13 @@ void check_owner(const std::filesystem::path& home) {
     throw Error{ErrorCode::PermissionDenied,
                 fmt::format("{} belongs to user {}, not to you (user {}); name another folder with --home",
                             home.native(), info.st_uid, ::geteuid())};
+  }
+  if (S_ISDIR(info.st_mode) && (info.st_mode & 077) != 0) {
+    throw Error{
+        ErrorCode::PermissionDenied,
+        fmt::format("others may enter {0} (mode {1:04o}), and with it all machines, their memory and keys; close "
+                    "it with: chmod 700 {0}",
+                    home.native(), info.st_mode & 07777)};
   }
 }
 

@@ -4,6 +4,8 @@
 
 #include "base/scope.hpp"
 #include "core/host/cgroups.hpp"
+#include "base/text.hpp"
+#include "core/machines/full_disk.hpp"
 #include "core/machines/impl.hpp"
 #include "core/machines/run_defaults.hpp"
 #include "fireclaw/error.hpp"
@@ -23,16 +25,11 @@ constexpr std::chrono::seconds clock_limit{2};
 
 /// The console's last lines, on one line.
 std::string in_one_line(std::string text) {
-  while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
+  std::erase(text, '\r');
+  while (!text.empty() && text.back() == '\n') text.pop_back();
   std::string line;
-  for (const char c : text) {
-    if (c == '\n') {
-      line += " | ";
-    } else if (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f) {
-      line += c;
-    }
-  }
-  return line;
+  for (const char c : text) c == '\n' ? line += " | " : line += c;
+  return printable(line);
 }
 
 }  // namespace
@@ -165,7 +162,7 @@ void VM::Impl::start_engine(const vmm::StartOptions& options) {
   } else {
     network->connect(record, owner);
   }
-  restore_or_boot(options);
+  core::naming_full_disk(host->runs.directory(record.id), [&] { restore_or_boot(options); });
   record.process = instance->record().process;
   network->hand_over(*record.process, config.detached);
   host->runs.update(record);

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "base/scope.hpp"
+#include "core/machines/full_disk.hpp"
 #include "core/machines/impl.hpp"
 #include "fireclaw/error.hpp"
 #include "sys/process.hpp"
@@ -21,7 +22,7 @@ std::chrono::nanoseconds VM::Impl::save_running(const vmm::SnapshotFiles& files,
   {
     const std::scoped_lock lock{control};
     if (state == VMState::Paused) {
-      instance->snapshot(files, deadline, stop);
+      core::naming_full_disk(files.state.parent_path(), [&] { instance->snapshot(files, deadline, stop); });
       copy_disks();
       return {};
     }
@@ -45,15 +46,17 @@ std::chrono::nanoseconds VM::Impl::save_running(const vmm::SnapshotFiles& files,
       host->logger.warning(problem.what());
     }
   }};
-  try {
-    return instance->snapshot_running(files, copy_disks, deadline, stop);
-  } catch (const vmm::StandsStill& problem) {
-    // Said to be paused it can be resumed, which is tried anew.
-    host->logger.error(fmt::format("VM {} is left paused: {}", record.id, problem.what()));
-    state = VMState::Paused;
-    record.paused = true;
-    throw;
-  }
+  return core::naming_full_disk(files.state.parent_path(), [&] {
+    try {
+      return instance->snapshot_running(files, copy_disks, deadline, stop);
+    } catch (const vmm::StandsStill& problem) {
+      // Said to be paused it can be resumed, which is tried anew.
+      host->logger.error(fmt::format("VM {} is left paused: {}", record.id, problem.what()));
+      state = VMState::Paused;
+      record.paused = true;
+      throw;
+    }
+  });
 }
 
 void VM::Impl::save(const vmm::SnapshotFiles& files, Deadline deadline) {
@@ -64,7 +67,7 @@ void VM::Impl::save(const vmm::SnapshotFiles& files, Deadline deadline) {
   open_session.reset();
   instance->pause(deadline);
   note_state(VMState::Paused);
-  instance->snapshot(files, deadline, config.stop);
+  core::naming_full_disk(files.state.parent_path(), [&] { instance->snapshot(files, deadline, config.stop); });
 }
 
 }  // namespace fireclaw

@@ -215,7 +215,8 @@ Tree read_archive(int fd, const fs::path& scratch, Owner owner, const Tree* exis
     const auto packed = sys::open_file(file, O_RDONLY);
     auto unpacked = scratch / "archive.tar";
     const auto out = sys::open_file(unpacked, O_WRONLY | O_CREAT | O_EXCL);
-    image::decompress(compression, packed.get(), out.get(), "the archive", tools);
+    image::UnpackLimit limit{scratch, 0};
+    image::decompress(compression, packed.get(), out.get(), "the archive", limit, tools);
     file = std::move(unpacked);
   }
   auto entries = image::read_tar(std::make_shared<const sys::Fd>(sys::open_file(file, O_RDONLY)), "the archive");

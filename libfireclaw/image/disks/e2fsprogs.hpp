@@ -17,9 +17,16 @@ namespace fireclaw::image {
 std::string require_e2fsprogs(const Tools& tools, const std::string& program);
 /// More than a healthy file system of that size takes on a slow disk.
 Deadline tool_deadline(std::uint64_t bytes);
-/// Runs a program on a file system that may be hostile: one that keeps it busy beyond tool_deadline() or makes it crash
-/// is Error(Corrupt).
-sys::ToolResult run_limited(std::vector<std::string> argv, const std::filesystem::path& image, const Tools& tools);
+/// What the program sees: that file, to be read and written, and what it is run from.
+sys::Sandbox confine_tool(const std::filesystem::path& program, const std::filesystem::path& image, std::uint64_t bytes,
+                          sys::Confinement level);
+/// Runs a program on an image that may be hostile and may grow to `bytes`. It has no privileges, limits on memory, file
+/// size and time, and sees as little else as this machine can arrange: a root of its own, or Landlock, or neither. One
+/// that keeps it busy beyond tool_deadline() or makes it crash is Error(Corrupt). `argv` names the image by its
+/// canonical path.
+sys::ToolResult run_confined(const std::vector<std::string>& argv, const std::filesystem::path& image,
+                             std::uint64_t bytes, const Tools& tools);
+/// The same without confinement, with limits of time.
 sys::ToolResult run_limited(std::vector<std::string> argv, const std::filesystem::path& image, sys::ToolOptions options,
                             Deadline deadline);
 /// Error(Io) that names the place where nothing more can be written.

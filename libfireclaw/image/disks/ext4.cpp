@@ -14,8 +14,8 @@
 
 #include "base/scope.hpp"
 #include "fireclaw/error.hpp"
-#include "image/bytes.hpp"
 #include "image/disks/e2fsprogs.hpp"
+#include "image/disks/superblock.hpp"
 #include "sys/fd.hpp"
 #include "sys/file.hpp"
 
@@ -85,8 +85,8 @@ bool is_sound(const sys::ExitStatus& status) {
 sys::ToolResult run_fsck(std::vector<std::string> options, const fs::path& image, const Tools& tools) {
   std::vector<std::string> argv{require_e2fsprogs(tools, "e2fsck")};
   argv.insert(argv.end(), std::make_move_iterator(options.begin()), std::make_move_iterator(options.end()));
-  argv.push_back(image.string());
-  return run_limited(std::move(argv), image, tools);
+  argv.push_back(fs::canonical(image).string());
+  return run_confined(argv, image, fs::file_size(image), tools);
 }
 
 /// Whether nothing is found wrong any more: one repair may bring to light what needs another.
@@ -97,6 +97,47 @@ bool settles(const fs::path& image, const Tools& tools) {
     if (!again.status.code || *again.status.code >= fsck_failed) return false;
   }
   return false;
+}
+
+Superblock read_superblock(const fs::path& image) {
+  const sys::Fd file = sys::open_file(image, O_RDONLY | O_NONBLOCK);
+  struct stat status {};
+  const auto what = fmt::format("read '{}'", image.string());
+  sys::check(::fstat(file.get(), &status), what);
+  std::string block(superblock_bytes, '\0');
+  const auto got =
+      sys::check(sys::retry([&] { return ::pread(file.get(), block.data(), block.size(), superblock_offset); }), what);
+  block.resize(static_cast<std::size_t>(got));
+  try {
+    return parse_superblock(block, static_cast<std::uint64_t>(status.st_size));
+  } catch (Error& error) {
+    error.add_context(fmt::format("'{}'", image.string()));
+    throw;
+  }
+}
+
+/// Before any program opens it.
+void require_ours(const fs::path& image) {
+  const auto trait = foreign_trait(read_superblock(image));
+  if (trait.empty()) return;
+  throw Error{ErrorCode::Corrupt,
+              fmt::format("'{}' is not opened: it has {}, which fireclaw does not make", image.string(), trait)};
+}
+
+/// In a user namespace in which what belongs to the caller belongs to the disk's owner. Nothing that it reads is a
+/// guest's. Error(Unsupported) where there are no such namespaces.
+sys::ToolResult run_as_owner(std::vector<std::string> argv, const Ext4Config& config, const Tools& tools) {
+  std::vector<std::string> words{tools.require("unshare", "util-linux").string(), "--user",
+                                 fmt::format("--map-user={}", config.uid), fmt::format("--map-group={}", config.gid)};
+  auto trial = words;
+  trial.emplace_back("true");
+  if (!sys::run_tool(std::move(trial), tools.options()).status.success()) {
+    throw Error{ErrorCode::Unsupported, "this machine has no user namespaces for its users"};
+  }
+  words.insert(words.end(), std::make_move_iterator(argv.begin()), std::make_move_iterator(argv.end()));
+  sys::ToolOptions options = tools.options();
+  options.deadline = tool_deadline(config.bytes);
+  return sys::run_tool(std::move(words), options);
 }
 
 std::string first_line(std::string_view text) { return one_line(text.substr(0, text.find('\n'))); }
@@ -130,14 +171,15 @@ void make_ext4(const fs::path& target, const Ext4Config& config, const Tools& to
     extended += ",num_backup_sb=0";
     argv.insert(argv.end(), {"-i", "16384"});
   }
-  argv.insert(argv.end(), {"-O", with, "-E", extended, target.string()});
+  argv.insert(argv.end(), {"-O", with, "-E", extended});
+  if (!config.content.empty()) argv.insert(argv.end(), {"-d", fs::canonical(config.content).string()});
 
   const sys::Fd file = sys::open_file(target, O_RDWR | O_CREAT | O_EXCL);
   ScopeGuard remove{[&] { ::unlink(target.c_str()); }};
   sys::check(::ftruncate(file.get(), static_cast<off_t>(config.bytes)), fmt::format("make '{}'", target.string()));
-  sys::ToolOptions options = tools.options();
-  options.deadline = tool_deadline(config.bytes);
-  const sys::ToolResult result = sys::run_tool(std::move(argv), options);
+  argv.push_back(fs::canonical(target).string());
+  const sys::ToolResult result = config.content.empty() ? run_confined(argv, target, config.bytes, tools)
+                                                        : run_as_owner(std::move(argv), config, tools);
   if (!result.status.success()) throw tool_error("mke2fs", result, target);
   if (ext4_usage(target).bytes != config.bytes) {
     throw Error{ErrorCode::Io,
@@ -148,50 +190,20 @@ void make_ext4(const fs::path& target, const Ext4Config& config, const Tools& to
 }
 
 Ext4Usage ext4_usage(const fs::path& image) {
-  const sys::Fd file = sys::open_file(image, O_RDONLY | O_NONBLOCK);
-  struct stat status {};
-  sys::check(::fstat(file.get(), &status), fmt::format("read '{}'", image.string()));
-  std::string block(1024, '\0');
-  const auto got = sys::check(sys::retry([&] { return ::pread(file.get(), block.data(), block.size(), 1024); }),
-                              fmt::format("read '{}'", image.string()));
-  block.resize(static_cast<std::size_t>(got));
-  const auto corrupt = [&](std::string_view why) {
-    return Error{ErrorCode::Corrupt, fmt::format("'{}' is no sound ext4 file system: {}", image.string(), why)};
-  };
-  if (block.size() < 1024) throw corrupt("it is too short");
-  const auto u16 = [&](std::size_t at) { return std::uint64_t{*load_le<std::uint16_t>(block, at)}; };
-  const auto u32 = [&](std::size_t at) { return std::uint64_t{*load_le<std::uint32_t>(block, at)}; };
-  if (u16(0x38) != 0xEF53) throw corrupt("its superblock is not there");
-  const std::uint64_t incompatible = u32(0x60);
-  constexpr std::uint64_t needs_recovery = 0x4;
-  constexpr std::uint64_t has_high_halves = 0x80;
-  const auto wide = [&](std::size_t low, std::size_t high) {
-    return u32(low) | ((incompatible & has_high_halves) != 0 ? u32(high) << 32 : 0);
-  };
-  const std::uint64_t shift = u32(0x18);
-  if (shift > 6) throw corrupt("its block size is impossible");
-  const std::uint64_t block_size = std::uint64_t{1024} << shift;
-  const std::uint64_t blocks = wide(0x4, 0x150);
-  const std::uint64_t free_blocks = wide(0xC, 0x158);
-  if (blocks == 0 || blocks > most_bytes / block_size) throw corrupt("its size is impossible");
+  const auto superblock = read_superblock(image);
   Ext4Usage usage;
-  usage.bytes = blocks * block_size;
-  if (usage.bytes > static_cast<std::uint64_t>(status.st_size)) {
-    throw corrupt(fmt::format("it needs {} bytes, the file has {}", usage.bytes, status.st_size));
-  }
+  usage.bytes = superblock.blocks * superblock.block_bytes;
   // Counts of a damaged or mounted file system may be off; they must not become absurd.
-  usage.used_bytes = (blocks - std::min(free_blocks, blocks)) * block_size;
-  const std::uint64_t inodes = u32(0x0);
-  usage.files = inodes - std::min(u32(0x10), inodes);
-  constexpr std::uint64_t state_valid = 0x1;
-  constexpr std::uint64_t state_errors = 0x2;
-  usage.clean = (u16(0x3A) & (state_valid | state_errors)) == state_valid && (incompatible & needs_recovery) == 0;
+  usage.used_bytes = (superblock.blocks - std::min(superblock.free_blocks, superblock.blocks)) * superblock.block_bytes;
+  usage.files = superblock.inodes - std::min(superblock.free_inodes, superblock.inodes);
+  usage.clean = superblock.clean;
   return usage;
 }
 
 Ext4Check check_ext4(const fs::path& image, CheckDepth depth, const Tools& tools, const Logger& logger) {
   // What cannot be opened is not damaged: the system's own error says more than the tool's.
   { const sys::Fd file = sys::open_file(image, O_RDWR | O_NONBLOCK); }
+  require_ours(image);
   std::vector<std::string> careful{"-p"};
   if (depth == CheckDepth::Full) careful.emplace_back("-f");
   const sys::ToolResult first = run_fsck(careful, image, tools);
@@ -225,8 +237,9 @@ void resize_ext4(const fs::path& image, std::uint64_t bytes, const Tools& tools,
   };
   const std::uint64_t before = ext4_usage(image).bytes;
   if (bytes > before) set_length(bytes);
-  const sys::ToolResult result = run_limited(
-      {require_e2fsprogs(tools, "resize2fs"), image.string(), fmt::format("{}K", bytes / 1024)}, image, tools);
+  const sys::ToolResult result = run_confined(
+      {require_e2fsprogs(tools, "resize2fs"), fs::canonical(image).string(), fmt::format("{}K", bytes / 1024)}, image,
+      std::max(bytes, before), tools);
   if (!result.status.success()) {
     if (bytes > before) set_length(before);
     constexpr std::string_view too_small = "New size smaller than minimum (";

@@ -20,9 +20,12 @@ struct Ext4Config {
   std::string label;
   /// Survives a crash of the machine. A disk that ends with its machine needs none.
   bool journal = true;
-  /// Of the root folder.
+  /// Of the root folder, and of all in it.
   std::uint32_t uid = 0;
   std::uint32_t gid = 0;
+  /// A folder of the caller's, with modes and times; empty: nothing is in it. Possible only where namespaces can be
+  /// had: Error(Unsupported) elsewhere.
+  std::filesystem::path content = {};
 };
 
 /// Makes a sparse file with an empty file system at `target` (which must not exist; it is gone again on failure): some

@@ -201,9 +201,7 @@ TEST_CASE_FIXTURE(Fixture, "names and targets with line ends that a guest made a
   std::ofstream{source / "x\ny"} << "content";
   std::filesystem::create_symlink("t\" mtime: 0x1:2\n\ndebugfs: stat <12>", source / "link");
   std::filesystem::remove(disk);
-  { std::ofstream{disk}; }
-  std::filesystem::resize_file(disk, 64 * mib);
-  sys::check_tool({"mke2fs", "-q", "-F", "-t", "ext4", "-d", source.string(), disk.string()}, tools.options());
+  make_ext4(disk, {64 * mib, "", true, 0, 0, source}, tools);
   const Ext4Content back = read();
   back.fetch("");
   CHECK(back.tree().nodes().at("link")->target == "t\" mtime: 0x1:2\n\ndebugfs: stat <12>");

@@ -2,11 +2,13 @@
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <fstream>
 #include <random>
 
+#include "image/disks/e2fsprogs.hpp"
 #include "image/testing/craft.hpp"
 
 using namespace fireclaw;
@@ -220,4 +222,60 @@ TEST_CASE_FIXTURE(Fixture,
   }
   CHECK(repaired > 10);
   MESSAGE(repaired, " repaired, ", lost, " beyond repair");
+}
+
+TEST_CASE_FIXTURE(Fixture, "what is done with a disk that a guest wrote sees that disk and its own libraries alone") {
+  using sys::Confinement;
+  const auto plan = confine_tool("/bin/sh", disk, 64 * mib, Confinement::Full);
+  std::vector<std::string> written;
+  for (const auto& entry : plan.entries) {
+    if (entry.kind == sys::SandboxEntry::Kind::ReadWrite) written.push_back(entry.path.string());
+    const auto path = entry.path.string();
+    const bool is_library = path.starts_with("/lib") || path.starts_with("/usr/l") || path == "/etc/ld.so.cache";
+    const bool is_setting =
+        path == "/etc/mke2fs.conf" || path == "/etc/e2fsck.conf" || path.starts_with("/sys/fs/ext4/");
+    CHECK((is_library || is_setting || path == disk || path == "/bin/sh"));
+  }
+  CHECK(written == std::vector{disk.string()});
+  CHECK(plan.limits.file_bytes == 64 * mib);
+  CHECK(plan.own_network);
+
+  make();
+  CHECK(run_confined({"/bin/cat", "/etc/passwd"}, disk, 64 * mib, tools).out.empty());
+  CHECK(run_confined({"/usr/bin/head", "-c", "1024", disk.string()}, disk, 64 * mib, tools).out.size() == 1024);
+  // It cannot make the disk larger than it is.
+  try {
+    run_confined({"/usr/bin/truncate", "-s", "70M", disk.string()}, disk, 64 * mib, tools);
+  } catch (const Error& ended) {
+    // The limit's signal, which a process 1 does not get.
+    CHECK(ended.code() == ErrorCode::Corrupt);
+  }
+  CHECK(std::filesystem::file_size(disk) == 64 * mib);
+  CHECK(error_of([&] {
+          run_confined({"/bin/sh", "-c", "ulimit -t 1; while :; do :; done"}, disk, 64 * mib, tools);
+        }).first == ErrorCode::Corrupt);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a new disk can hold a folder of the caller's, which belongs to the disk's owner there") {
+  const auto seed = folder.path() / "seed";
+  std::filesystem::create_directories(seed / "memory");
+  std::ofstream{seed / "note"} << "text";
+  std::filesystem::permissions(seed / "note", std::filesystem::perms{0640});
+  make_ext4(disk, {64 * mib, "", true, 1000, 1001, seed}, tools);
+  CHECK(debugfs("cat note") == "text");
+  for (const char* name : {"note", "memory", "<2>"}) {
+    CHECK(debugfs(fmt::format("stat {}", name)).find("User:  1000   Group:  1001") != std::string::npos);
+  }
+  CHECK(debugfs("stat note").find("Mode:  0640") != std::string::npos);
+  CHECK_FALSE(check_ext4(disk, CheckDepth::Full, tools, logger).repaired);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a disk with a feature that we do not make is neither checked nor resized") {
+  make();
+  debugfs("feature inline_data", true);
+  for (const auto& [code, text] : {error_of([&] { check_ext4(disk, CheckDepth::Quick, tools, logger); }),
+                                   error_of([&] { resize_ext4(disk, 128 * mib, tools, logger); })}) {
+    CHECK(code == ErrorCode::Corrupt);
+    CHECK(text.find("it has incompatible feature 0x8000, which fireclaw does not make") != std::string::npos);
+  }
 }

@@ -187,7 +187,8 @@ void extract_vmlinux(const std::filesystem::path& bzimage, const std::filesystem
   sys::write_all(input.get(), packed);
   sys::check(::lseek(input.get(), 0, SEEK_SET), "lseek");
   const sys::Fd unpacked = sys::make_memfd("fireclaw-vmlinux", 0);
-  decompress(compression, input.get(), unpacked.get(), bzimage.string(), tools);
+  UnpackLimit limit{tools.temp, max_kernel_bytes};
+  decompress(compression, input.get(), unpacked.get(), bzimage.string(), limit, tools);
   const sys::Fd output = sys::open_file(target, O_WRONLY | O_CREAT | O_EXCL, 0644);
   sys::copy_sparse(unpacked.get(), output.get());
   const KernelInfo info = inspect_kernel(target);

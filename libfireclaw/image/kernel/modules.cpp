@@ -135,7 +135,8 @@ std::string ModuleTree::read(const std::filesystem::path& file) const {
   if (compression == Compression::None) return sys::read_file(file, max_module_bytes);
   const sys::Fd input = sys::open_file(file, O_RDONLY);
   const sys::Fd output = sys::make_memfd("fireclaw-module", 0);
-  decompress(compression, input.get(), output.get(), file.string(), tools_);
+  UnpackLimit limit{tools_.temp, max_module_bytes};
+  decompress(compression, input.get(), output.get(), file.string(), limit, tools_);
   return sys::read_file(fmt::format("/proc/self/fd/{}", output.get()), max_module_bytes);
 }
 

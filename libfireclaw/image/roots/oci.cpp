@@ -156,6 +156,7 @@ std::optional<std::pair<fs::path, std::string>> local_layout(const std::string& 
                    colon == std::string::npos ? std::string{} : rest.substr(colon + 1)};
 }
 
+/// Whose signatures are needed is the policy of this machine, /etc/containers/policy.json.
 fs::path fetch_with_skopeo(const std::string& reference, const RootContext& context) {
   const std::size_t colon = reference.find(':');
   if (colon == std::string::npos || colon == 0 || reference.front() == '-') {
@@ -166,10 +167,10 @@ fs::path fetch_with_skopeo(const std::string& reference, const RootContext& cont
   const Tools& tools = context.tools;
   if (context.step) context.step(fmt::format("fetch {}", reference));
   const fs::path layout = tools.temp / "oci";
-  const auto result = sys::run_tool({tools.require("skopeo", "skopeo").string(), "--insecure-policy", "--override-os",
-                                     "linux", "--override-arch", "amd64", "--tmpdir", tools.temp.string(), "copy",
-                                     "--quiet", reference, fmt::format("oci:{}:image", layout.string())},
-                                    tools.options());
+  std::vector<std::string> argv{tools.require("skopeo", "skopeo").string()};
+  argv.insert(argv.end(), {"--override-os", "linux", "--override-arch", "amd64", "--tmpdir", tools.temp.string(),
+                           "copy", "--quiet", reference, fmt::format("oci:{}:image", layout.string())});
+  const auto result = sys::run_tool(std::move(argv), tools.options());
   if (!result.status.success()) {
     throw Error{ErrorCode::Io, fmt::format("skopeo could not fetch '{}': {}", reference, one_line(result.err))};
   }
@@ -177,14 +178,16 @@ fs::path fetch_with_skopeo(const std::string& reference, const RootContext& cont
 }
 
 /// The layer's members; its unpacked tar stays in the work folder.
-std::vector<TarEntry> read_layer(const fs::path& layout, const OciBlob& blob, std::size_t index, const Tools& tools) {
+std::vector<TarEntry> read_layer(const fs::path& layout, const OciBlob& blob, std::size_t index, UnpackLimit& limit,
+                                 const Tools& tools) {
   const fs::path file = check_blob(layout, blob);
   auto opened = std::make_shared<sys::Fd>(sys::open_file(file, O_RDONLY));
   const Compression compression = sniff_compression(file);
   if (compression != Compression::None) {
     const fs::path unpacked = tools.temp / fmt::format("layer-{}.tar", index);
     const sys::Fd output = sys::open_file(unpacked, O_WRONLY | O_CREAT | O_EXCL);
-    decompress(compression, opened->get(), output.get(), file.string(), tools);
+    decompress(compression, opened->get(), output.get(), fmt::format("layer {} ({})", index + 1, blob.digest), limit,
+               tools);
     opened = std::make_shared<sys::Fd>(sys::open_file(unpacked, O_RDONLY));
   }
   return read_tar(opened, file.string());
@@ -243,10 +246,11 @@ LoadedRoot read_oci(const Oci& source, const RootContext& context) {
   LoadedRoot root;
   root.source = fmt::format("{}@{}", source.reference, image.manifest_digest);
   root.defaults = image.defaults;
+  UnpackLimit limit{context.tools.temp, 0};
   for (std::size_t i = 0; i < image.layers.size(); ++i) {
     context.tools.check_stop();
     if (context.step) context.step(fmt::format("layer {} of {}", i + 1, image.layers.size()));
-    apply_layer(root.tree, read_layer(layout, image.layers[i], i, context.tools));
+    apply_layer(root.tree, read_layer(layout, image.layers[i], i, limit, context.tools));
   }
   // A working directory that no layer brings is made, as Docker and runc do when a container starts.
   if (!root.defaults.cwd.empty() && !root.tree.find(root.defaults.cwd)) root.tree.directory(root.defaults.cwd);

@@ -1,8 +1,10 @@
 #include "image/roots/oci.hpp"
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <fmt/format.h>
 
+#include "image/archives/compression.hpp"
 #include "image/roots/rootfs.hpp"
 #include "image/testing/craft.hpp"
 #include "sys/digest.hpp"
@@ -212,6 +214,27 @@ TEST_CASE("damaged, missing and foreign blobs are named") {
   CHECK(problem().first == ErrorCode::NotFound);
   CHECK(error_of([&] { read_oci(Oci{"oci:/nowhere"}, layout.context); }).first == ErrorCode::NotFound);
   CHECK(error_of([&] { read_oci(Oci{"--help"}, layout.context); }).first == ErrorCode::InvalidArgument);
+}
+
+TEST_CASE("what is unpacked is taken from one limit, and beyond it refused with the numbers") {
+  const sys::TempDir folder = image::testing::temp_dir();
+  const Tools tools = image::testing::make_tools(folder.path());
+  const auto packed = image::testing::filter({"gzip", "-c"}, std::string(std::size_t{600} << 10, '\0'), tools);
+  UnpackLimit limit{folder.path(), std::uint64_t{1} << 20};
+  const auto unpack = [&](const char* name) {
+    const auto output = sys::open_file(folder.path() / name, O_RDWR | O_CREAT | O_EXCL);
+    decompress(Compression::Gzip, image::testing::memory_file(packed)->get(), output.get(), name, limit, tools);
+  };
+  unpack("first");
+  CHECK(std::filesystem::file_size(folder.path() / "first") == std::size_t{600} << 10);
+  CHECK(limit.left() == std::size_t{424} << 10);
+  const auto [code, text] = error_of([&] { unpack("second"); });
+  CHECK(code == ErrorCode::InvalidArgument);
+  CHECK(text ==
+        "'second' unpacks to more than the limit allows: 0 MiB of at most 1 MiB are left (as it was asked for)");
+  CHECK(std::filesystem::file_size(folder.path() / "second") <= std::size_t{424} << 10);
+  // Otherwise it is half of what is free.
+  CHECK(UnpackLimit{folder.path(), 0}.left() <= sys::free_bytes(folder.path()));
 }
 
 TEST_CASE("a layer that climbs out of the root is refused") {

@@ -39,7 +39,8 @@ Tree read_tar_root(const std::filesystem::path& file, const Tools& tools) {
   if (compression != Compression::None) {
     const std::filesystem::path unpacked = tools.temp / "rootfs.tar";
     const sys::Fd output = sys::open_file(unpacked, O_WRONLY | O_CREAT | O_EXCL);
-    decompress(compression, opened->get(), output.get(), file.string(), tools);
+    UnpackLimit limit{tools.temp, 0};
+    decompress(compression, opened->get(), output.get(), file.string(), limit, tools);
     opened = std::make_shared<sys::Fd>(sys::open_file(unpacked, O_RDONLY));
   }
   Tree tree;

@@ -4,9 +4,9 @@
 
 #include <algorithm>
 
+#include "base/text.hpp"
 #include "fireclaw/error.hpp"
 #include "json/json.hpp"
-#include "json/utf8.hpp"
 
 namespace fireclaw::vmm::firecracker {
 
@@ -37,7 +37,7 @@ bool is_instance_id(std::string_view id) {
 std::string path_text(const std::filesystem::path& path) {
   const std::string& text = path.native();
   for (std::string_view rest = text; !rest.empty();) {
-    const std::size_t length = json::utf8_length(rest);
+    const std::size_t length = utf8_length(rest);
     if (length == 0) {
       refuse(ErrorCode::InvalidArgument,
              fmt::format("'{}' is not UTF-8, and Firecracker takes no other paths; move the file", text));

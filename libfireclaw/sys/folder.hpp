@@ -1,0 +1,12 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <filesystem>
+
+namespace fireclaw::sys {
+
+/// mkdir(2) with exactly that mode, whatever the umask. False if something of that name is there.
+bool make_folder(const std::filesystem::path& path, mode_t mode = 0700);
+
+}  // namespace fireclaw::sys
