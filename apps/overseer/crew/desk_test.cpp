@@ -112,7 +112,7 @@ TEST_CASE("an agent's life is told as it goes") {
   office.take("!pause worker");
   CHECK(office.says("Agent \"worker\" is paused"));
   office.take("!resume worker");
-  CHECK(office.says("Agent \"worker\" goes on"));
+  CHECK(office.says("Agent \"worker\" is resumed"));
   office.take("!say worker hello there");
   CHECK(office.says("worker was told hello there"));
   office.take("!list");
