@@ -6,6 +6,8 @@
 #include <fstream>
 #include <string>
 
+#include <fmt/format.h>
+
 #include "core/host/impl.hpp"
 #include "image/store/manifest.hpp"
 #include "sys/digest.hpp"
@@ -137,4 +139,23 @@ TEST_CASE_FIXTURE(Fixture, "machines whose owner is gone are ended, all others a
   CHECK(left.size() == 2);
   CHECK(std::ranges::count(left, second) == 1);
   CHECK(std::ranges::count(left, third) == 1);
+}
+
+TEST_CASE_FIXTURE(Fixture, "what interrupted makers left of machines, snapshots, workspaces and images is collected") {
+  auto maker = sleeper();
+  const auto dead = maker.id();
+  maker.kill();
+  std::vector<std::filesystem::path> left{
+      impl->layout.runs() / fmt::format(".new-{}-{}-0123456789abcdef", dead.pid, dead.start_time),
+      impl->layout.runs() / "0123456789abcdef",
+      impl->layout.snapshots() / ".draft-one-abcdef",
+      impl->layout.workspaces() / ".draft-one-abcdef",
+      impl->layout.images() / ".build-one@abcdef",
+  };
+  for (const auto& folder : left) std::filesystem::create_directories(folder);
+  auto removed = host.collect_garbage().removed;
+  std::ranges::sort(removed);
+  std::ranges::sort(left);
+  CHECK(removed == left);
+  for (const auto& folder : left) CHECK_FALSE(std::filesystem::exists(folder));
 }

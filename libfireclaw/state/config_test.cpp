@@ -93,6 +93,11 @@ TEST_CASE("a verdict no longer counts once its program has changed or gone") {
   CHECK(state::is_current(entry));
   std::ofstream{made.binary} << "another";
   CHECK_FALSE(state::is_current(entry));
+  // As long as it was, but written at another time.
+  std::ofstream{made.binary} << "two";
+  std::filesystem::last_write_time(made.binary,
+                                   std::filesystem::last_write_time(made.binary) + std::chrono::seconds{1});
+  CHECK_FALSE(state::is_current(entry));
   std::filesystem::remove(made.binary);
   CHECK_FALSE(state::is_current(entry));
 }

@@ -70,13 +70,27 @@ Outcome invoke(Agents& agents, const Command& command, const std::stop_token& st
   return started(agents.start(config));
 }
 
-Outcome destroy(Agents& agents, const std::string& name) {
-  agents.stop(name);
-  agents.remove(name);
-  return answer(fmt::format("Agent \"{}\" destroyed; its workspace stays", name));
+Outcome destroy(Agents& agents, const Command& command, const std::stop_token& /*stop*/) {
+  agents.stop(command.agent);
+  agents.remove(command.agent);
+  return answer(fmt::format("Agent \"{}\" destroyed; its workspace stays", command.agent));
 }
 
-Outcome change(Agents& agents, const Command& command) {
+Outcome restart(Agents& agents, const Command& command, const std::stop_token& stop) {
+  return started(agents.restart(command.agent, stop));
+}
+
+Outcome pause(Agents& agents, const Command& command, const std::stop_token& /*stop*/) {
+  agents.pause(command.agent);
+  return answer(fmt::format("Agent \"{}\" is paused", command.agent), agents.info(command.agent));
+}
+
+Outcome resume(Agents& agents, const Command& command, const std::stop_token& /*stop*/) {
+  agents.resume(command.agent);
+  return answer(fmt::format("Agent \"{}\" is resumed", command.agent), agents.info(command.agent));
+}
+
+Outcome change(Agents& agents, const Command& command, const std::stop_token& /*stop*/) {
   AgentSettings settings;
   const bool model = command.verb == Verb::Model;
   (model ? settings.model : settings.persona) = command.text;
@@ -100,7 +114,7 @@ std::vector<std::string> packed(const std::vector<std::string>& parts) {
   return lines;
 }
 
-Outcome list(Agents& agents) {
+Outcome list(Agents& agents, const Command& /*command*/, const std::stop_token& /*stop*/) {
   const auto all = agents.list();
   if (all.empty()) return answer("There are no agents. !invoke <template> starts one; !templates lists the templates.");
   std::vector<std::string> parts;
@@ -133,8 +147,8 @@ std::string llm_use(Agents& agents, const std::string& name) {
   }
 }
 
-Outcome status(Agents& agents, const std::string& name) {
-  const auto info = agents.status(name);
+Outcome status(Agents& agents, const Command& command, const std::stop_token& /*stop*/) {
+  const auto info = agents.status(command.agent);
   auto line = fmt::format("{} {}", in_brief(info), word_for(info.state));
   if (has_machine(info)) {
     std::string channels;
@@ -152,7 +166,7 @@ Outcome status(Agents& agents, const std::string& name) {
   return answer(std::move(line), info);
 }
 
-Outcome logs(Agents& agents, const Command& command) {
+Outcome logs(Agents& agents, const Command& command, const std::stop_token& /*stop*/) {
   auto lines = clean_lines(agents.logs(command.agent, command.lines));
   if (lines.empty()) return answer(fmt::format("Agent \"{}\" has written no log yet", command.agent));
   if (lines.size() > command.lines) {
@@ -162,7 +176,8 @@ Outcome logs(Agents& agents, const Command& command) {
   return {true, std::move(lines), std::nullopt};
 }
 
-Outcome memory(Agents& agents, const std::string& name) {
+Outcome memory(Agents& agents, const Command& command, const std::stop_token& /*stop*/) {
+  const auto& name = command.agent;
   auto lines = clean_lines(agents.memory(name));
   if (lines.empty()) return answer(fmt::format("Agent \"{}\" has written nothing down yet", name));
   const auto more = lines.size() > most_memory_lines ? lines.size() - most_memory_lines : 0;
@@ -172,7 +187,7 @@ Outcome memory(Agents& agents, const std::string& name) {
   return {true, std::move(lines), std::nullopt};
 }
 
-Outcome templates(Agents& agents) {
+Outcome templates(Agents& agents, const Command& /*command*/, const std::stop_token& /*stop*/) {
   std::vector<std::string> parts;
   const auto all = agents.templates();
   for (const auto& from : all) {
@@ -201,63 +216,35 @@ Outcome fork(Agents& agents, const Command& command, const std::stop_token& stop
   return started(agents.fork(command.agent, config));
 }
 
-Outcome act(Agents& agents, const Command& command, const std::stop_token& stop) {
-  switch (command.verb) {
-    case Verb::Invoke: return invoke(agents, command, stop);
-    case Verb::Destroy: return destroy(agents, command.agent);
-    case Verb::Restart: return started(agents.restart(command.agent, stop));
-    case Verb::Pause:
-      agents.pause(command.agent);
-      return answer(fmt::format("Agent \"{}\" is paused", command.agent), agents.info(command.agent));
-    case Verb::Resume:
-      agents.resume(command.agent);
-      return answer(fmt::format("Agent \"{}\" is resumed", command.agent), agents.info(command.agent));
-    case Verb::Model:
-    case Verb::Persona: return change(agents, command);
-    case Verb::List: return list(agents);
-    case Verb::Status: return status(agents, command.agent);
-    case Verb::Logs: return logs(agents, command);
-    case Verb::Memory: return memory(agents, command.agent);
-    case Verb::Templates: return templates(agents);
-    case Verb::Snapshot: return save(agents, command, stop);
-    case Verb::Fork: return fork(agents, command, stop);
-    case Verb::Say:
-    case Verb::StopAll:
-    case Verb::Help:
-    case Verb::Version: break;
-  }
-  throw Error{ErrorCode::Internal, fmt::format("{} is not done here", word_of(command.verb))};
-}
+constexpr CommandRow rows[] = {
+    {Verb::Invoke, "!invoke", "<template> [name] [--model M]", "start an agent", Kind::Change, invoke},
+    {Verb::Destroy, "!destroy", "<name>", "end an agent; its workspace stays", Kind::Change, destroy},
+    {Verb::Restart, "!restart", "<name>", "stop and start an agent", Kind::Change, restart},
+    {Verb::StopAll, "!stopall", "", "stop all agents; !restart starts them again", Kind::Change, nullptr},
+    {Verb::Pause, "!pause", "<name>", "pause an agent's machine", Kind::Change, pause},
+    {Verb::Resume, "!resume", "<name>", "resume it", Kind::Change, resume},
+    {Verb::Model, "!model", "<name> <model>", "give an agent another model", Kind::Change, change},
+    {Verb::Persona, "!persona", "<name> <text>", "tell an agent who it is to be", Kind::Change, change},
+    {Verb::List, "!list", "", "list the agents", Kind::Question, list},
+    {Verb::Status, "!status", "<name>", "how an agent is", Kind::Question, status},
+    {Verb::Logs, "!logs", "<name> [lines]", "the last lines of an agent's log", Kind::Question, logs},
+    {Verb::Memory, "!memory", "<name>", "what an agent has written down", Kind::Question, memory},
+    {Verb::Templates, "!templates", "", "list what agents are made from", Kind::Question, templates},
+    {Verb::Say, "!say", "<name> <text>", "say something to an agent; its answer comes here", Kind::Question, nullptr},
+    {Verb::Snapshot, "!snapshot", "<name> [snapshot]", "save a running agent: memory, processes, files", Kind::Change,
+     save},
+    {Verb::Fork, "!fork", "<name> <new>", "start a second agent from a running one", Kind::Change, fork},
+    {Verb::Help, "!help", "[command]", "explain a command", Kind::Question, nullptr},
+    {Verb::Version, "!version", "", "which fireclaw this is", Kind::Question, nullptr},
+};
 
 }  // namespace
 
-Kind kind_of(Verb verb) {
-  switch (verb) {
-    case Verb::Invoke:
-    case Verb::Destroy:
-    case Verb::Restart:
-    case Verb::Pause:
-    case Verb::Resume:
-    case Verb::Model:
-    case Verb::Persona:
-    case Verb::Snapshot:
-    case Verb::Fork:
-    case Verb::StopAll: return Kind::Change;
-    case Verb::List:
-    case Verb::Status:
-    case Verb::Logs:
-    case Verb::Memory:
-    case Verb::Templates:
-    case Verb::Say:
-    case Verb::Help:
-    case Verb::Version: break;
-  }
-  return Kind::Question;
-}
+std::span<const CommandRow> command_rows() { return rows; }
 
 Outcome carry_out(Agents& agents, const Command& command, const std::stop_token& stop) {
   try {
-    return act(agents, command, stop);
+    return row_of(command.verb).act(agents, command, stop);
   } catch (const std::exception& problem) {
     return failed(agents, command, problem);
   }

@@ -20,12 +20,7 @@ struct Outcome {
   std::optional<AgentInfo> agent;
 };
 
-/// What a command does. Changes go in order, one agent at a time; questions may wait for a guest.
-enum class Kind { Change, Question };
-Kind kind_of(Verb verb);
-
-/// Carries a command out on the agents. Blocks; does not throw. Not for Say,
-/// StopAll, Help and Version, which need more than the agents.
+/// Carries a command out on the agents. Blocks; does not throw. For commands whose row has an action.
 Outcome carry_out(Agents& agents, const Command& command, const std::stop_token& stop);
 
 /// What came of a command that threw; in a catch clause.

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <charconv>
-#include <iterator>
 #include <numeric>
+#include <stdexcept>
 #include <utility>
 
 #include <fmt/format.h>
@@ -13,50 +13,21 @@
 namespace fireclaw::overseer {
 namespace {
 
-struct Entry {
-  Verb verb;
-  std::string_view word;
-  std::string_view arguments;
-  std::string_view meaning;
-};
-
-constexpr Entry entries[] = {
-    {Verb::Invoke, "!invoke", "<template> [name] [--model M]", "start an agent"},
-    {Verb::Destroy, "!destroy", "<name>", "end an agent; its workspace stays"},
-    {Verb::Restart, "!restart", "<name>", "stop and start an agent"},
-    {Verb::StopAll, "!stopall", "", "stop all agents; !restart starts them again"},
-    {Verb::Pause, "!pause", "<name>", "pause an agent's machine"},
-    {Verb::Resume, "!resume", "<name>", "resume it"},
-    {Verb::Model, "!model", "<name> <model>", "give an agent another model"},
-    {Verb::Persona, "!persona", "<name> <text>", "tell an agent who it is to be"},
-    {Verb::List, "!list", "", "list the agents"},
-    {Verb::Status, "!status", "<name>", "how an agent is"},
-    {Verb::Logs, "!logs", "<name> [lines]", "the last lines of an agent's log"},
-    {Verb::Memory, "!memory", "<name>", "what an agent has written down"},
-    {Verb::Templates, "!templates", "", "list what agents are made from"},
-    {Verb::Say, "!say", "<name> <text>", "say something to an agent; its answer comes here"},
-    {Verb::Snapshot, "!snapshot", "<name> [snapshot]", "save a running agent: memory, processes, files"},
-    {Verb::Fork, "!fork", "<name> <new>", "start a second agent from a running one"},
-    {Verb::Help, "!help", "[command]", "explain a command"},
-    {Verb::Version, "!version", "", "which fireclaw this is"},
-};
-
 constexpr std::size_t longest_quote = 40;
 constexpr std::size_t longest_word = 200;
 constexpr std::size_t longest_snapshot = 64;
 
-const Entry& entry_of(Verb verb) { return *std::ranges::find(entries, verb, &Entry::verb); }
-
-const Entry* find_entry(std::string_view word) {
+const CommandRow* find_row(std::string_view word) {
   const auto folded = fold(word);
-  const auto* found = std::ranges::find(entries, folded, &Entry::word);
-  return found == std::end(entries) ? nullptr : found;
+  const auto rows = command_rows();
+  const auto found = std::ranges::find(rows, folded, &CommandRow::word);
+  return found == rows.end() ? nullptr : &*found;
 }
 
 std::string quoted(std::string_view word) { return fmt::format("\"{}\"", shorten(std::string{word}, longest_quote)); }
 
-std::string usage(const Entry& entry) {
-  return fmt::format("{}{}{}", entry.word, entry.arguments.empty() ? "" : " ", entry.arguments);
+std::string usage(const CommandRow& row) {
+  return fmt::format("{}{}{}", row.word, row.arguments.empty() ? "" : " ", row.arguments);
 }
 
 /// How many characters must be changed, put in or taken out to make one word of the other.
@@ -77,8 +48,9 @@ std::size_t distance(std::string_view a, std::string_view b) {
 Malformed unknown(std::string_view word) {
   constexpr std::size_t near = 2;
   const auto folded = fold(word.substr(0, longest_quote));
-  const auto* best =
-      std::ranges::min_element(entries, {}, [&](const Entry& entry) { return distance(folded, entry.word); });
+  const auto rows = command_rows();
+  const auto best =
+      std::ranges::min_element(rows, {}, [&](const CommandRow& row) { return distance(folded, row.word); });
   const auto hint = distance(folded, best->word) <= near ? fmt::format("did you mean {}? ", best->word) : std::string{};
   return {fmt::format("There is no command {}; {}!help lists them all.", quoted(word), hint)};
 }
@@ -179,45 +151,35 @@ void read_invoke(Words& words, Command& command) {
   }
 }
 
-Command read(Verb verb, Words words) {
+/// Reads one argument, as it stands in a row: "<name>".
+void read_argument(std::string_view argument, Words& words, Command& command) {
+  if (argument.starts_with('[') && argument != "[lines]" && words.empty()) return;
+  if (argument == "<name>") {
+    command.agent = take_name(words);
+  } else if (argument == "<new>") {
+    command.text = take_name(words, "the new agent's name");
+  } else if (argument == "<model>") {
+    command.text = take_model(words);
+  } else if (argument == "<text>") {
+    command.text = take_text(words);
+  } else if (argument == "[lines]") {
+    command.lines = take_lines(words);
+  } else if (argument == "[snapshot]") {
+    command.text = take_snapshot(words);
+  } else if (argument == "[command]") {
+    command.text = words.next();
+  } else {
+    throw std::logic_error{fmt::format("nothing reads the argument {}", argument)};
+  }
+}
+
+Command read(const CommandRow& row, Words words) {
   Command command;
-  command.verb = verb;
-  switch (verb) {
-    case Verb::Invoke: read_invoke(words, command); break;
-    case Verb::Destroy:
-    case Verb::Restart:
-    case Verb::Pause:
-    case Verb::Resume:
-    case Verb::Status:
-    case Verb::Memory: command.agent = take_name(words); break;
-    case Verb::Snapshot:
-      command.agent = take_name(words);
-      if (!words.empty()) command.text = take_snapshot(words);
-      break;
-    case Verb::Model:
-      command.agent = take_name(words);
-      command.text = take_model(words);
-      break;
-    case Verb::Persona:
-    case Verb::Say:
-      command.agent = take_name(words);
-      command.text = take_text(words);
-      break;
-    case Verb::Logs:
-      command.agent = take_name(words);
-      command.lines = take_lines(words);
-      break;
-    case Verb::Fork:
-      command.agent = take_name(words);
-      command.text = take_name(words, "the new agent's name");
-      break;
-    case Verb::Help:
-      if (!words.empty()) command.text = words.next();
-      break;
-    case Verb::StopAll:
-    case Verb::List:
-    case Verb::Templates:
-    case Verb::Version: break;
+  command.verb = row.verb;
+  if (row.arguments.starts_with("<template>")) {
+    read_invoke(words, command);
+  } else {
+    for (Words arguments{row.arguments}; !arguments.empty();) read_argument(arguments.next(), words, command);
   }
   if (!words.empty()) throw Wrong{fmt::format("{} is too much", quoted(words.next()))};
   return command;
@@ -230,16 +192,18 @@ std::optional<std::variant<Command, Malformed>> parse_command(std::string_view l
   const auto word = words.next();
   const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
   if (word.size() < 2 || word[0] != '!' || !is_letter(word[1])) return std::nullopt;
-  const auto* entry = find_entry(word);
-  if (entry == nullptr) return unknown(word);
+  const auto* row = find_row(word);
+  if (row == nullptr) return unknown(word);
   try {
-    return read(entry->verb, words);
+    return read(*row, words);
   } catch (const Wrong& wrong) {
-    return Malformed{fmt::format("{}: {}. Usage: {}", entry->word, wrong.what, usage(*entry))};
+    return Malformed{fmt::format("{}: {}. Usage: {}", row->word, wrong.what, usage(*row))};
   }
 }
 
-std::string_view word_of(Verb verb) { return entry_of(verb).word; }
+const CommandRow& row_of(Verb verb) { return *std::ranges::find(command_rows(), verb, &CommandRow::verb); }
+
+std::string_view word_of(Verb verb) { return row_of(verb).word; }
 
 std::string to_text(const Command& command) {
   std::string text{word_of(command.verb)};
@@ -255,12 +219,12 @@ std::string to_text(const Command& command) {
 std::string help_for(std::string_view word) {
   if (word.empty()) {
     std::string all = "Commands:";
-    for (const auto& entry : entries) all += fmt::format(" {}", entry.word);
+    for (const auto& row : command_rows()) all += fmt::format(" {}", row.word);
     return all + ". More about one: !help <command>";
   }
   const auto marked = word.starts_with('!') ? std::string{word} : fmt::format("!{}", word);
-  const auto* entry = find_entry(marked);
-  return entry == nullptr ? unknown(marked).help : fmt::format("{}: {}", usage(*entry), entry->meaning);
+  const auto* row = find_row(marked);
+  return row == nullptr ? unknown(marked).help : fmt::format("{}: {}", usage(*row), row->meaning);
 }
 
 }  // namespace fireclaw::overseer

@@ -2,6 +2,8 @@
 
 #include <cstddef>
 #include <optional>
+#include <span>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -30,6 +32,9 @@ enum class Verb {
   Version,
 };
 
+class Agents;
+struct Outcome;
+
 /// What somebody wants done. Which members mean something depends on the verb.
 struct Command {
   Verb verb = Verb::Help;
@@ -53,6 +58,26 @@ struct Malformed {
 
   bool operator==(const Malformed&) const = default;
 };
+
+/// What a command does. Changes go in order, one agent at a time; questions may wait for a guest.
+enum class Kind { Change, Question };
+
+/// All that there is to be said of one command.
+struct CommandRow {
+  Verb verb;
+  /// With its exclamation mark: "!invoke".
+  std::string_view word;
+  /// As help shows them, and as they are read: "<name> [lines]".
+  std::string_view arguments;
+  std::string_view meaning;
+  Kind kind;
+  /// What it does to the agents. Null: it needs more than them, and the desk does it.
+  Outcome (*act)(Agents& agents, const Command& command, const std::stop_token& stop);
+};
+
+/// Every command has a row, in the order in which help lists them (actions.cpp).
+std::span<const CommandRow> command_rows();
+const CommandRow& row_of(Verb verb);
 
 inline constexpr std::size_t default_log_lines = 5;
 inline constexpr std::size_t most_log_lines = 20;

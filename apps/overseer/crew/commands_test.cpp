@@ -2,6 +2,12 @@
 
 #include <doctest/doctest.h>
 
+#include <functional>
+#include <map>
+#include <sstream>
+#include <string>
+#include <variant>
+
 using namespace fireclaw::overseer;
 
 namespace {
@@ -94,5 +100,35 @@ TEST_CASE("a command reads back as it is written") {
   for (const auto* line : {"!invoke worker", "!invoke worker ann --model m", "!destroy a", "!model a m",
                            "!persona a b c", "!logs a 3", "!fork a b", "!stopall", "!help !list", "!say a b  c"}) {
     CHECK(to_text(command(line)) == line);
+  }
+}
+
+TEST_CASE("every command's row says how it is read, what it means and who does it") {
+  const std::map<std::string, std::string, std::less<>> examples{
+      {"<template>", "worker"}, {"<name>", "ada"}, {"[name]", "ada"},      {"[--model", "--model"}, {"M]", "m"},
+      {"<model>", "m"},         {"<text>", "a b"}, {"[snapshot]", "good"}, {"[lines]", "3"},        {"<new>", "bea"},
+      {"[command]", "list"}};
+  for (const auto& row : command_rows()) {
+    CAPTURE(row.word);
+    CHECK(&row_of(row.verb) == &row);
+    CHECK_FALSE(row.meaning.empty());
+    std::string line{row.word};
+    std::string least{row.word};
+    std::istringstream arguments{std::string{row.arguments}};
+    for (std::string argument; arguments >> argument;) {
+      line += " " + examples.at(argument);
+      if (argument.starts_with('<')) least += " " + examples.at(argument);
+    }
+    for (const auto& written : {line, least}) {
+      const auto parsed = parse_command(written);
+      REQUIRE(parsed);
+      const auto* command = std::get_if<Command>(&*parsed);
+      REQUIRE(command != nullptr);
+      CHECK(command->verb == row.verb);
+      CHECK(std::get<Command>(parse_command(to_text(*command)).value()) == *command);
+    }
+    const bool by_the_desk =
+        row.verb == Verb::Help || row.verb == Verb::Version || row.verb == Verb::Say || row.verb == Verb::StopAll;
+    CHECK((row.act == nullptr) == by_the_desk);
   }
 }

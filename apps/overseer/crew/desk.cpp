@@ -74,7 +74,7 @@ Desk::Desk(EventLoop& loop, Agents& agents, Crew& crew, Supervisor& supervisor, 
 void Desk::take(const Asker& asker, const Command& command) {
   auto task = std::make_shared<Task>(Task{asker, command, EventLoop::Clock::now(), 0, {}});
   // Also if this process is killed before it can say what came of it.
-  const bool does_something = kind_of(command.verb) == Kind::Change || command.verb == Verb::Say;
+  const bool does_something = row_of(command.verb).kind == Kind::Change || command.verb == Verb::Say;
   if (does_something && !write_down({asker.source, asker.account, asker.reply_to, to_text(command), "asked", {}})) {
     metrics_.command(word_of(command.verb), "failed");
     return say_(asker, not_written(command));
@@ -83,27 +83,13 @@ void Desk::take(const Asker& asker, const Command& command) {
     task->timer = 0;
     say_(task->asker, fmt::format("working on {}", to_text(task->command)));
   });
-  switch (command.verb) {
-    case Verb::Help: return finish(task, {true, {help_for(command.text)}, std::nullopt});
-    case Verb::Version:
-      return finish(task, {true, {fmt::format("fireclaw {}", FIRECLAW_VERSION_STRING)}, std::nullopt});
-    case Verb::StopAll: return stop_all([this, task](const Outcome& outcome) { finish(task, outcome); });
-    case Verb::Say: return pass_on(task);
-    case Verb::Invoke:
-    case Verb::Destroy:
-    case Verb::Restart:
-    case Verb::Pause:
-    case Verb::Resume:
-    case Verb::Model:
-    case Verb::Persona:
-    case Verb::List:
-    case Verb::Status:
-    case Verb::Logs:
-    case Verb::Memory:
-    case Verb::Templates:
-    case Verb::Snapshot:
-    case Verb::Fork: return run(task);
-  }
+  if (row_of(command.verb).act != nullptr) return run(task);
+  if (command.verb == Verb::Say) return pass_on(task);
+  if (command.verb == Verb::StopAll) return stop_all([this, task](const Outcome& outcome) { finish(task, outcome); });
+  const bool version = command.verb == Verb::Version;
+  finish(
+      task,
+      {true, {version ? fmt::format("fireclaw {}", FIRECLAW_VERSION_STRING) : help_for(command.text)}, std::nullopt});
 }
 
 EventLoop::Task Desk::not_begun(const TaskPtr& task) {
@@ -113,7 +99,7 @@ EventLoop::Task Desk::not_begun(const TaskPtr& task) {
 }
 
 void Desk::run(const TaskPtr& task) {
-  if (kind_of(task->command.verb) == Kind::Change) return change(task);
+  if (row_of(task->command.verb).kind == Kind::Change) return change(task);
   const auto work = [this, task](const std::stop_token& stop) -> EventLoop::Task {
     return [this, task, outcome = carry_out(agents_, task->command, stop)] { finish(task, outcome); };
   };
@@ -242,7 +228,7 @@ void Desk::finish(const TaskPtr& task, const Outcome& outcome) {
       write_down({task->asker.source, task->asker.account, task->asker.reply_to, to_text(task->command), result, detail,
                   std::chrono::duration_cast<std::chrono::milliseconds>(took)});
   // What was done is told all the same. A question can still be refused its answer.
-  const bool asked_only = kind_of(task->command.verb) == Kind::Question && task->command.verb != Verb::Say;
+  const bool asked_only = row_of(task->command.verb).kind == Kind::Question && task->command.verb != Verb::Say;
   if (!written && asked_only) return say_(task->asker, not_written(task->command));
   for (const auto& line : outcome.lines) say_(task->asker, line);
 }
