@@ -69,9 +69,10 @@ void add_guest_command_options(CLI::App& command, GuestCommand& options) {
   command.add_option("-w,--workdir", options.cwd, "Working directory in the guest")->type_name("DIR");
   command.add_option("-u,--user", options.user, "User name or uid[:gid] in the guest")->type_name("USER");
   command.add_flag("-i,--interactive", options.interactive, "Pass on standard input even if it is a terminal");
-  command.add_flag("--tty", options.tty,
-                   "Give the command a terminal (-it is the same as -i --tty); without it, what it prints on a terminal is "
-                   "cleaned of control sequences");
+  command.add_flag(
+      "--tty", options.tty,
+      "Give the command a terminal (-it is the same as -i --tty); without it, what it prints on a terminal is "
+      "cleaned of control sequences");
   command.add_flag("--no-stdin", options.no_stdin, "Give the command nothing to read");
 }
 

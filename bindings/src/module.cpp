@@ -67,15 +67,16 @@ PYBIND11_MODULE(_fireclaw, module) {
         return made_by_default<WindowSize, CopyOptions, ExecOptions, ExecResult, HostOptions, DistributionKernel,
                                KernelFile, KernelUrl, KernelOfImage, BusyboxRoot, DebianRoot, DebianAgentRoot,
                                DirectoryRoot, TarRoot, OciRoot, SetupOptions, ImageConfig, NatOptions, VMConfig,
-                               ServiceOptions, WorkspaceConfig, PoolConfig, MachineConfig, AgentSettings, AgentConfig, ForkConfig>();
+                               ServiceOptions, WorkspaceConfig, PoolConfig, MachineConfig, AgentSettings, AgentConfig,
+                               ForkConfig>();
       },
       "_defaults()\n--\n\n"
       "What C++ makes of each struct when nothing is said; the tests compare it with the dataclasses.");
   module.def(
       "_enumerators",
       [] {
-        return enumerators<CopyLinks, ErrorCode, LogLevel, Engine, StartMode, VMState, CheckStatus, NetworkMode, Egress, GatewayServices,
-                           RestartPolicy, ServiceState, AgentState>();
+        return enumerators<CopyLinks, ErrorCode, LogLevel, Engine, StartMode, VMState, CheckStatus, NetworkMode, Egress,
+                           GatewayServices, RestartPolicy, ServiceState, AgentState>();
       },
       "_enumerators()\n--\n\n"
       "The values of each enum in C++; the tests compare them with Python's.");

@@ -2,8 +2,8 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <iterator>
 #include <cerrno>
+#include <iterator>
 #include <utility>
 
 #include <fmt/format.h>

@@ -358,9 +358,9 @@ table bridge {table} {{
 )",
       fmt::arg("table", table_name(policy.bridge)), fmt::arg("policy_chain", policy_chain),
       fmt::arg("services", joined_services(policy)), fmt::arg("rate", policy.new_connections_per_second),
-      fmt::arg("connections", policy.connections),
-      fmt::arg("private_networks", joined(private_networks())), fmt::arg("never", joined(never_reachable())),
-      fmt::arg("subnet", policy.subnet.to_string()), fmt::arg("gateway", policy.gateway.to_string()),
+      fmt::arg("connections", policy.connections), fmt::arg("private_networks", joined(private_networks())),
+      fmt::arg("never", joined(never_reachable())), fmt::arg("subnet", policy.subnet.to_string()),
+      fmt::arg("gateway", policy.gateway.to_string()),
       fmt::arg("gateway_mac", MacAddress::for_address(policy.gateway).to_string()),
       fmt::arg("bridge", policy.bridge.str()), fmt::arg("taps", tap_prefix(policy.bridge)), fmt::arg("ping", ping),
       fmt::arg("redirect", redirect), fmt::arg("accept_redirected", accept_redirected));

@@ -57,7 +57,8 @@ Config read_config(const std::filesystem::path& file) {
   if (!std::filesystem::exists(file)) return {};
   const auto value = json::Value::parse_file(file);
   json::RecordReader{value}.schema(Config::schema);
-  value.only({"schema", "engines", "set_up_by", "confinement", "network", "sandbox", "limits", "emulation", "irc", "llm", "gateway"});
+  value.only({"schema", "engines", "set_up_by", "confinement", "network", "sandbox", "limits", "emulation", "irc",
+              "llm", "gateway"});
   Config config;
   config.set_up_by = value.at("set_up_by").as_string();
   for (const auto& entry : value.at("engines").as_array())

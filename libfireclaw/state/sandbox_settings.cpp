@@ -83,7 +83,9 @@ void write_limit_settings(json::Writer& out, const LimitSettings& settings) {
   out.end_object();
 }
 
-sys::Confinable read_confinable(const json::Value& section) { return json::read_whole_record<sys::Confinable>(section); }
+sys::Confinable read_confinable(const json::Value& section) {
+  return json::read_whole_record<sys::Confinable>(section);
+}
 
 void write_confinable(json::Writer& out, const sys::Confinable& confinable) {
   json::write_record(out.key("confinement"), confinable);

@@ -81,7 +81,6 @@ TEST_CASE("what was found of a host is read as it was written") {
     CHECK(state::read_confinable(json::Value::parse(text, "config.json").at("confinement")) == each);
   }
   CHECK(complaint([] {
-          (void)state::read_confinable(section(
-              R"({"level":"half","obstacle":"","users_obstacle":"","context":""})"));
+          (void)state::read_confinable(section(R"({"level":"half","obstacle":"","users_obstacle":"","context":""})"));
         }).find("level of confinement") != std::string::npos);
 }

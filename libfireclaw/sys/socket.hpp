@@ -15,7 +15,8 @@ namespace fireclaw::sys {
 /// A listening Unix stream socket at `path` (close-on-exec, mode 0600). Paths of any length work: the bind goes
 /// through the folder's descriptor. An existing file there: Error(AlreadyExists).
 Fd unix_listen(const std::filesystem::path& path, int backlog = 16);
-/// Whether a symbolic link in the place of a socket is followed. In a folder that others write, it leads where they want.
+/// Whether a symbolic link in the place of a socket is followed. In a folder that others write, it leads where they
+/// want.
 enum class Links { Follow, Refuse };
 /// Connects. Error(NotFound) if there is no socket file, Error(Io) "connection refused" if nobody listens,
 /// Error(InvalidState) for a link that is refused.

@@ -33,8 +33,8 @@ void show_writable(sys::Sandbox& plan, const std::filesystem::path& path);
 void show_device(sys::Sandbox& plan, const std::filesystem::path& path);
 
 /// Lets the machine's user at a file before the engine starts: everybody may read it, or write it, who reaches it. That
-/// is the engine, by its sandbox, and nobody else, since others may not enter the home folder. Does nothing without such
-/// a user.
+/// is the engine, by its sandbox, and nobody else, since others may not enter the home folder. Does nothing without
+/// such a user.
 void lend_to_read(const LaunchSpec& spec, const std::filesystem::path& file);
 void lend_to_write(const LaunchSpec& spec, const std::filesystem::path& file);
 /// All drives.

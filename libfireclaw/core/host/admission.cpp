@@ -43,7 +43,8 @@ std::uint64_t growth_mib(const Host::Impl& host, const state::RunRecord& record)
 std::string beyond(std::string_view what, std::uint64_t wanted, std::uint64_t taken, std::uint64_t limit,
                    std::string_view unit, std::string_view setting) {
   return fmt::format(
-      "it would take {} {} of {}, {} are taken, and this home folder's limit is {}; stop a machine, or change limits.{} "
+      "it would take {} {} of {}, {} are taken, and this home folder's limit is {}; stop a machine, or change "
+      "limits.{} "
       "in config.json",
       wanted, unit, what, taken, limit, setting);
 }

@@ -7,8 +7,8 @@
 
 namespace fireclaw::core {
 
-/// What a machine's engine may take: the machine's memory, and what was seen that engines need beside it. TCG keeps what
-/// it has translated, up to 1 GiB.
+/// What a machine's engine may take: the machine's memory, and what was seen that engines need beside it. TCG keeps
+/// what it has translated, up to 1 GiB.
 sys::CgroupLimits machine_limits(const std::string& engine, unsigned memory_mib, unsigned cpus);
 
 /// A cgroup for machine `id`, with these limits; empty where there are none to be had, which doctor says.

@@ -105,9 +105,9 @@ std::optional<EngineUser> claim_user(const Host::Impl& host, const std::string& 
       return EngineUser{id, std::move(*lock)};
     }
   }
-  throw Error{ErrorCode::InvalidState,
-              fmt::format("all {} users for machines are taken; allow more in config.json: sandbox.users",
-                          found.ids->count)};
+  throw Error{
+      ErrorCode::InvalidState,
+      fmt::format("all {} users for machines are taken; allow more in config.json: sandbox.users", found.ids->count)};
 }
 
 }  // namespace fireclaw::core

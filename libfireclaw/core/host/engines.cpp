@@ -216,9 +216,8 @@ std::unique_ptr<vmm::Driver> make_driver(const Host::Impl& host, const EngineVer
 
 sys::ConfinementSeen see_engine(const Host::Impl& host, const EngineVerdict& verdict, const image::Entry& image,
                                 Deadline deadline) {
-  return try_engine(host, verdict, image, {deadline, {}, {}}, [](const vmm::Instance& instance) {
-    return sys::see_confinement(instance.record().process.pid);
-  });
+  return try_engine(host, verdict, image, {deadline, {}, {}},
+                    [](const vmm::Instance& instance) { return sys::see_confinement(instance.record().process.pid); });
 }
 
 Candidates find_candidates(const Host::Impl& host) {

@@ -73,8 +73,10 @@ Check check_cgroups() {
   if (!place.folder.empty()) {
     return {"cgroups of machines", CheckStatus::Ok, fmt::format("in {}", place.folder.native()), {}};
   }
-  return {"cgroups of machines", CheckStatus::Warning,
-          fmt::format("none, so that machines' memory is limited by nothing but their size: {}", place.obstacle), {}};
+  return {"cgroups of machines",
+          CheckStatus::Warning,
+          fmt::format("none, so that machines' memory is limited by nothing but their size: {}", place.obstacle),
+          {}};
 }
 
 }  // namespace
@@ -82,8 +84,8 @@ Check check_cgroups() {
 std::vector<Check> check_sharing(const std::filesystem::path& root) {
   std::vector<Check> checks;
   const auto add = [&](bool shared, const char* name, const char* problem, const char* remedy) {
-    checks.push_back({name, shared ? CheckStatus::Warning : CheckStatus::Ok, shared ? problem : "off",
-                      shared ? remedy : ""});
+    checks.push_back(
+        {name, shared ? CheckStatus::Warning : CheckStatus::Ok, shared ? problem : "off", shared ? remedy : ""});
   };
   add(has_swap(root), "swap", "on: machines' memory can come to lie on a disk, and stay there", "swapoff -a");
   const auto ksm = first_line(root / "sys/kernel/mm/ksm/run");
@@ -97,8 +99,8 @@ std::vector<Check> check_sharing(const std::filesystem::path& root) {
 }
 
 std::string in_words(const sys::ConfinementSeen& seen, uid_t caller) {
-  auto text = seen.user == caller ? fmt::format("the caller's user {}", seen.user)
-                                  : fmt::format("own user {}", seen.user);
+  auto text =
+      seen.user == caller ? fmt::format("the caller's user {}", seen.user) : fmt::format("own user {}", seen.user);
   if (seen.namespaces.empty()) {
     text += ", the caller's namespaces";
   } else {

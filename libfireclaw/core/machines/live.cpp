@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 
 #include "base/scope.hpp"
-#include "core/host/cgroups.hpp"
 #include "base/text.hpp"
+#include "core/host/cgroups.hpp"
 #include "core/machines/full_disk.hpp"
 #include "core/machines/impl.hpp"
 #include "core/machines/run_defaults.hpp"
@@ -152,8 +152,8 @@ void VM::Impl::start_engine(const vmm::StartOptions& options) {
     remove_cgroup();
   }};
   user = core::claim_user(*host, record.engine);
-  record.cgroup = core::make_machine_cgroup(
-      record.id, core::machine_limits(record.engine, record.memory_mib, record.cpus));
+  record.cgroup =
+      core::make_machine_cgroup(record.id, core::machine_limits(record.engine, record.memory_mib, record.cpus));
   const auto owner = user ? std::optional{user->id} : std::nullopt;
   if (config.network == NetworkMode::Nat) {
     const auto began = std::chrono::steady_clock::now();

@@ -158,8 +158,10 @@ void VmNetwork::connect(state::RunRecord& record, std::optional<uid_t> engine_us
     network_->ensure();
     network_->reclaim();
     lease_ = network_->pool().allocate(record.owner, record.id).lease;
-    policy_ = net::VmPolicy{lease_->tap,      lease_->mac(),     lease_->address,   to_net(options_.egress),
-                            std::move(allow), to_net(options_.services), std::move(publish)};
+    policy_ = net::VmPolicy{lease_->tap,       lease_->mac(),
+                            lease_->address,   to_net(options_.egress),
+                            std::move(allow),  to_net(options_.services),
+                            std::move(publish)};
     // Before the firewall knows the machine: whoever loads it anew takes the machines from their records.
     record.nat = to_record(*policy_);
     host_.runs.update(record);

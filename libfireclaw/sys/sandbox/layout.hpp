@@ -10,7 +10,8 @@
 
 namespace fireclaw::sys {
 
-/// What a process has open, as /proc tells it. Bound by the child, so it is the child's; it may show nothing else there.
+/// What a process has open, as /proc tells it. Bound by the child, so it is the child's; it may show nothing else
+/// there.
 inline constexpr const char* own_descriptors = "/proc/self/fd";
 
 /// A plan made ready for the child: what it does step by step, and the texts that these steps point to.

@@ -47,8 +47,8 @@ class Taken {
     struct stat status {};
     sys::check(::fstat(source.get(), &status), fmt::format("look at '{}'", written.string()));
     if (!S_ISREG(status.st_mode)) {
-      throw Error{ErrorCode::Vmm, fmt::format("firecracker has put something else in the place of '{}'",
-                                              written.filename().string())};
+      throw Error{ErrorCode::Vmm,
+                  fmt::format("firecracker has put something else in the place of '{}'", written.filename().string())};
     }
     sys::copy_sparse(source.get(), file_.get());
     sys::sync_fd(file_.get(), unfinished_);

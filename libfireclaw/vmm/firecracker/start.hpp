@@ -27,8 +27,8 @@ struct Started {
 /// drives in it, and none of an earlier engine's sockets.
 void prepare_folder(const LaunchSpec& spec);
 
-/// Starts the process in the prepared folder, shut in as `sandbox` says, and waits for its API, without a fixed delay. On failure the process is
-/// gone again. The error says why it ended, if it did.
+/// Starts the process in the prepared folder, shut in as `sandbox` says, and waits for its API, without a fixed delay.
+/// On failure the process is gone again. The error says why it ended, if it did.
 Started start_process(const std::filesystem::path& binary, sys::Sandbox sandbox, const LaunchSpec& spec,
                       const StartOptions& options);
 

@@ -40,8 +40,8 @@ constexpr bool waits_for_reset_after_resume(const Version& version) {
   return version >= Version{1, 16, 0} && version < Version{1, 17, 0};
 }
 
-/// Before 1.15.1 (and 1.14.4 in its line) a guest can set up a device on the PCI bus in an order that Firecracker does not
-/// expect, and have its entropy device allocate as much memory as it likes.
+/// Before 1.15.1 (and 1.14.4 in its line) a guest can set up a device on the PCI bus in an order that Firecracker does
+/// not expect, and have its entropy device allocate as much memory as it likes.
 constexpr bool trusts_guests_too_much(const Version& version) {
   return version < Version{1, 14, 4} || (version >= Version{1, 15, 0} && version < Version{1, 15, 1});
 }

@@ -63,10 +63,9 @@ std::string sharing(const Engine& engine, Start start) {
 }
 
 void add_memory(Argv& argv, const LaunchSpec& spec, const Engine& engine, Start start) {
-  argv.insert(argv.end(),
-              {"-m", fmt::format("{}M", spec.memory_mib), "-object",
-               fmt::format("memory-backend-file,id=ram,size={}M,mem-path=/proc/self/fd/{},{}", spec.memory_mib,
-                           inherited::memory, sharing(engine, start))});
+  argv.insert(argv.end(), {"-m", fmt::format("{}M", spec.memory_mib), "-object",
+                           fmt::format("memory-backend-file,id=ram,size={}M,mem-path=/proc/self/fd/{},{}",
+                                       spec.memory_mib, inherited::memory, sharing(engine, start))});
 }
 
 void add_control(Argv& argv) {

@@ -242,7 +242,8 @@ TEST_CASE("a tap is inherited by its number, and a device may lead nowhere; a st
 TEST_CASE("a tap that would have to be opened by its name is refused") {
   auto spec = small(VirtioBus::Mmio);
   spec.nics = {{"net0", "02:fc:00:00:00:01", TapBackend{"fc0"}}};
-  CHECK_THROWS_WITH_AS(to_argv(spec, tcg(), Start::Cold), "QEMU is given taps as descriptors, and 'fc0' as none", Error);
+  CHECK_THROWS_WITH_AS(to_argv(spec, tcg(), Start::Cold), "QEMU is given taps as descriptors, and 'fc0' as none",
+                       Error);
 }
 
 TEST_CASE("a snapshot's memory is opened for reading only by a QEMU that can, and a machine's own is shared") {

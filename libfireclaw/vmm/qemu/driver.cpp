@@ -131,9 +131,8 @@ class QemuDriver final : public Driver {
     check_snapshot(state, memory, files, spec.memory_mib);
     const auto engine = engine_for();
     opens_memory_to_read(version_) ? lend_to_read(spec, files.memory) : lend_to_write(spec, files.memory);
-    auto started =
-        start_engine(spec, to_argv(spec, engine, Start::Restore),
-                     to_sandbox(ground_for(spec), spec, engine, Start::Restore), memory, &state);
+    auto started = start_engine(spec, to_argv(spec, engine, Start::Restore),
+                                to_sandbox(ground_for(spec), spec, engine, Start::Restore), memory, &state);
     phases.done("spawn");
     supervise(started, [&] {
       const Wait wait{options.deadline, options.stop};

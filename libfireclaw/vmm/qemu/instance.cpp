@@ -43,8 +43,7 @@ void QemuInstance::resume(Deadline deadline) {
 
 void QemuInstance::snapshot(const SnapshotFiles& files, Deadline deadline, const std::stop_token& stop) {
   const Wait wait{deadline, stop};
-  control("save the machine", wait,
-          [&](QmpClient& qmp) { save_machine(qmp, saved_machine(), files, wait); });
+  control("save the machine", wait, [&](QmpClient& qmp) { save_machine(qmp, saved_machine(), files, wait); });
 }
 
 std::chrono::nanoseconds QemuInstance::snapshot_running(const SnapshotFiles& files,
@@ -52,9 +51,8 @@ std::chrono::nanoseconds QemuInstance::snapshot_running(const SnapshotFiles& fil
                                                         const std::stop_token& stop) {
   const Wait wait{deadline, stop};
   std::chrono::nanoseconds stood_still{0};
-  control("save the running machine", wait, [&](QmpClient& qmp) {
-    stood_still = save_running_machine(qmp, saved_machine(), files, copy_drives, wait);
-  });
+  control("save the running machine", wait,
+          [&](QmpClient& qmp) { stood_still = save_running_machine(qmp, saved_machine(), files, copy_drives, wait); });
   return stood_still;
 }
 

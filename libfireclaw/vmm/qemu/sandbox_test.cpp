@@ -26,9 +26,7 @@ SandboxGround ground() {
   return {sys::Confinement::Full, {{Kind::ReadOnly, "/usr/bin/qemu-system-x86_64"}}, std::uint64_t{8} << 30};
 }
 
-Engine engine(Accelerator accelerator) {
-  return {"/usr/bin/qemu-system-x86_64", {10, 0, 2}, accelerator, "max", 0};
-}
+Engine engine(Accelerator accelerator) { return {"/usr/bin/qemu-system-x86_64", {10, 0, 2}, accelerator, "max", 0}; }
 
 std::string as_text(const sys::Sandbox& plan) {
   std::string text;
@@ -105,7 +103,8 @@ TEST_CASE("a stand-in has no drives of the machine's") {
 TEST_CASE("a small machine may still write its state") {
   auto small = ground();
   small.drive_bytes = 4096;
-  CHECK(to_sandbox(small, machine(), engine(Accelerator::Tcg), Start::Cold).limits.file_bytes == std::uint64_t{64} << 20);
+  CHECK(to_sandbox(small, machine(), engine(Accelerator::Tcg), Start::Cold).limits.file_bytes == std::uint64_t{64}
+                                                                                                     << 20);
 }
 
 }  // namespace

@@ -170,8 +170,7 @@ std::size_t ram_bytes_of(const EngineProcess& process) {
 }
 
 // The descriptors are its own afterwards, so that its end is seen at their other ends.
-EngineProcess start_stand_in(const SavedMachine& machine, const sys::Fd& ram, sys::Fd control_end,
-                             sys::Fd stream_end) {
+EngineProcess start_stand_in(const SavedMachine& machine, const sys::Fd& ram, sys::Fd control_end, sys::Fd stream_end) {
   const auto log_end = machine.log.engine_end();
   sys::SpawnSpec spawn;
   spawn.argv = to_stand_in_argv(command_line_of(machine.process));
@@ -231,7 +230,8 @@ void save_machine(QmpClient& qmp, const SavedMachine& machine, const SnapshotFil
   if (const auto ram = open_memfd_of(machine.process.id(), ram_file_name, O_RDONLY)) {
     write_files(qmp, ram->get(), files, wait);
   } else {
-    save_through_stand_in(machine, files, wait, [&](int fd) { send_state(qmp, fd, true, wait); }, [] {});
+    save_through_stand_in(
+        machine, files, wait, [&](int fd) { send_state(qmp, fd, true, wait); }, [] {});
   }
 }
 

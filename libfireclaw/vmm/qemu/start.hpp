@@ -25,8 +25,8 @@ struct StartedEngine {
   TextPipe log;
 };
 
-/// Runs `argv` (of to_argv) in the machine's folder, shut in as `sandbox` says. Returns at once: the sockets listen already and QEMU inherits
-/// them, so there is nothing to wait for.
+/// Runs `argv` (of to_argv) in the machine's folder, shut in as `sandbox` says. Returns at once: the sockets listen
+/// already and QEMU inherits them, so there is nothing to wait for.
 StartedEngine start_engine(const LaunchSpec& spec, std::vector<std::string> argv, sys::Sandbox sandbox,
                            const sys::Fd& memory, const sys::Fd* state);
 
