@@ -55,7 +55,7 @@ struct Fixture {
   [[nodiscard]] net::Ipv4Address connect(core::NatNetwork& network, const sys::ProcessId& owner) const {
     auto record = save_run(owner);
     const auto lease = network.pool().allocate(owner, record.id).lease;
-    const net::VmPolicy policy{lease.tap, lease.mac(), lease.address, net::Egress::Internet, {}, true, {}};
+    const net::VmPolicy policy{lease.tap, lease.mac(), lease.address, net::Egress::Internet, {}, net::ServiceAccess::All, {}};
     record.nat = core::to_record(policy);
     impl->runs.update(record);
     network.firewall().add_vm(policy);
@@ -116,7 +116,7 @@ TEST_CASE_FIXTURE(Fixture,
   };
   {
     const FileCalls calls{impl->layout.home(), look};
-    connection.connect(record);
+    connection.connect(record, std::nullopt);
   }
   look();
   REQUIRE(was_in);
