@@ -56,16 +56,14 @@ sys::FileLock NatNetwork::take_turn() const {
 }
 
 void NatNetwork::ensure() {
+  bridge_.mtu = net::way_out_mtu();
   net::ensure_bridge(bridge_, host_.layout.network_record());
   if (!firewall().ensure()) return;
   // Loaded anew: after a start of the host, after somebody flushed it, or with another policy.
   reconcile();
   if (has_loopback_service(policy_)) net::allow_loopback(bridge_);
-  for (const auto& chain : firewall().foreign_forward_drops()) {
-    host_.logger.warning(fmt::format(
-        "{} drops packets that it does not know: machines will not reach beyond this host unless it accepts "
-        "those from and to {}",
-        chain, policy_.bridge.str()));
+  for (const auto& rule : firewall().foreign_drops()) {
+    host_.logger.warning(fmt::format("{}; mend it with: {}", rule.problem, rule.remedy));
   }
 }
 

@@ -24,6 +24,11 @@ NetworkInfo Network::info(const Host& host) {
   const auto& policy = network.policy();
   NetworkInfo info;
   info.obstacles = core::find_obstacles(network);
+  if (info.obstacles.empty()) {
+    for (auto& rule : network.firewall().foreign_drops()) {
+      info.foreign_rules.push_back({std::move(rule.problem), std::move(rule.remedy)});
+    }
+  }
   info.up = net::is_bridge_up(network.bridge());
   info.bridge = policy.bridge.str();
   info.subnet = policy.subnet.to_string();
