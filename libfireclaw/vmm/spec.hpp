@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -92,6 +93,9 @@ struct LaunchSpec {
   std::optional<uid_t> user;
   /// The folder of the cgroup that the engine joins; empty: the caller's.
   std::filesystem::path cgroup;
+  /// Where the taps are that it opens by name, if not in this process's network namespace: descriptors of the user
+  /// namespace and the network namespace that the engine enters. Borrowed while the machine is being started.
+  std::optional<std::pair<int, int>> network_namespace = std::nullopt;
 
   bool operator==(const LaunchSpec&) const = default;
 };
