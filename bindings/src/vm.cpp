@@ -3,9 +3,10 @@
 namespace fireclaw::python {
 namespace {
 
-CopyOptions copy_options(const StopSource* stop, const py::kwargs& keywords) {
-  auto options = type_named("CopyOptions")(**keywords).cast<CopyOptions>();
+CopyOptions copy_options(const StopSource* stop, const std::optional<std::chrono::milliseconds>& timeout) {
+  CopyOptions options;
   if (stop != nullptr) options.stop = stop->token();
+  options.timeout = timeout;
   return options;
 }
 
@@ -232,38 +233,44 @@ void bind_commands(py::class_<VMHandle>& type) {
       .def(
           "copy_in",
           [](VMHandle& self, const std::filesystem::path& source, const std::filesystem::path& target,
-             const StopSource* stop, const py::kwargs& keywords) {
+             const StopSource* stop, const std::string& owner,
+             const std::optional<std::chrono::milliseconds>& timeout) {
             const auto vm = self.get();
-            auto options = copy_options(stop, keywords);
+            auto options = copy_options(stop, timeout);
+            options.owner = owner;
             return blocking(options.stop, [&](std::stop_token token) {
               options.stop = std::move(token);
               return vm->copy_in(source, target.string(), options);
             });
           },
-          py::arg("source"), py::arg("target"), py::arg("stop") = nullptr,
-          "copy_in($self, source, target, stop=None, **options)\n--\n\n"
+          py::arg("source"), py::arg("target"), py::arg("stop") = nullptr, py::arg("owner") = "",
+          py::arg("timeout") = py::none(),
+          "copy_in($self, source, target, stop=None, owner='', timeout=None)\n--\n\n"
           "Copies a host file or folder into the guest, as cp -a does; says how many files and bytes that were.\n\n"
-          "Options, which are fields of CopyOptions:\n\n"
           "  owner    whom the files belong to: name or \"uid[:gid]\"; \"\": the image's user, else root\n"
           "  timeout  seconds; None: no limit\n\n"
           "NotFoundError if there is no such file, or no such folder to put it in; CancelledError; TimeoutError.")
       .def(
           "copy_out",
           [](VMHandle& self, const std::filesystem::path& source, const std::filesystem::path& target,
-             const StopSource* stop, const py::kwargs& keywords) {
+             const StopSource* stop, const std::string& links, std::uint64_t max_bytes, std::uint64_t max_files,
+             const std::optional<std::chrono::milliseconds>& timeout) {
             const auto vm = self.get();
-            auto options = copy_options(stop, keywords);
+            auto options = copy_options(stop, timeout);
+            options.links = enum_from<CopyLinks>(links);
+            options.max_bytes = max_bytes;
+            options.max_files = max_files;
             return blocking(options.stop, [&](std::stop_token token) {
               options.stop = std::move(token);
               return vm->copy_out(source.string(), target, options);
             });
           },
-          py::arg("source"), py::arg("target"), py::arg("stop") = nullptr,
-          "copy_out($self, source, target, stop=None, **options)\n--\n\n"
+          py::arg("source"), py::arg("target"), py::arg("stop") = nullptr, py::arg("links") = "inside",
+          py::arg("max_bytes") = 0, py::arg("max_files") = 0, py::arg("timeout") = py::none(),
+          "copy_out($self, source, target, stop=None, links='inside', max_bytes=0, max_files=0, timeout=None)\n--\n\n"
           "Copies a guest file or folder to the host, as cp -a does. Whatever the guest says, nothing is written "
           "outside\n"
           "`target`, no link there is followed, and a file that is replaced is whole until the new one is.\n\n"
-          "Options, which are fields of CopyOptions:\n\n"
           "  links      \"inside\": links that lead out of the tree are left out and counted; \"keep\": they are "
           "copied\n"
           "  max_bytes  what it may write; 0: three quarters of what is free\n"

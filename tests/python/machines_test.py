@@ -181,6 +181,26 @@ class OneMachine(unittest.TestCase):
             with self.assertRaises(fireclaw.NotFoundError):
                 self.vm.copy_out("/tmp/nothing", folder / "none")
 
+    def test_a_copy_is_told_what_it_may_take_and_what_becomes_of_links(self) -> None:
+        made = self.vm.exec("mkdir /tmp/tree; cd /tmp/tree; echo 12345 >file; ln -s /etc/passwd out; mkfifo pipe")
+        self.assertTrue(made.ok)
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            copied = self.vm.copy_out("/tmp/tree", folder / "a")
+            self.assertEqual((copied.files, copied.links_left_out, copied.skipped), (1, 1, 1))
+            copied = self.vm.copy_out("/tmp/tree", folder / "b", links=fireclaw.CopyLinks.KEEP, timeout=60)
+            self.assertEqual((copied.files, copied.links_left_out), (2, 0))
+            self.assertEqual(os.readlink(folder / "b" / "out"), "/etc/passwd")
+            with self.assertRaisesRegex(fireclaw.IoError, "5 of 5"):
+                self.vm.copy_out("/tmp/tree/file", folder / "c", max_bytes=5)
+            with self.assertRaisesRegex(fireclaw.IoError, "1 files"):
+                self.vm.copy_out("/tmp/tree", folder / "d", max_files=1)
+            with self.assertRaises(ValueError):
+                self.vm.copy_out("/tmp/tree", folder / "e", links="some")
+            self.assertEqual(sorted(os.listdir(folder)), ["a", "b"])
+            self.vm.copy_in(folder / "a", "/tmp/theirs", owner="12:34")
+            self.assertEqual(self.vm.exec("stat -c %u:%g /tmp/theirs/file").out, b"12:34\n")
+
     def test_a_service_is_started_listed_and_stopped(self) -> None:
         self.vm.start_service(fireclaw.ServiceOptions("idle", ["sleep", "1000"], restart="never"))
         with self.assertRaises(fireclaw.AlreadyExistsError):

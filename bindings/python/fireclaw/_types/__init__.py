@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from .agent import *
 from .common import *
+from .copy import *
 from .engine import *
 from .error import *
 from .exec import *
