@@ -73,7 +73,9 @@ class BehindTheGateway(Crew):
         # The key is added on the way, and is nowhere in the machine.
         headers = {name.lower(): value for name, value in self.llm.requests[-1]["headers"].items()}
         self.assertEqual(headers["authorization"], f"Bearer {KEY}")
-        self.assertNotIn(KEY, ok("agent", "exec", "quick", "--", "sh", "-c", "cat /run/fireclaw/* /proc/[0-9]*/environ 2>/dev/null"))
+        told = ok("agent", "exec", "quick", "cat /run/fireclaw/agent.json; cat /proc/[0-9]*/environ 2>/dev/null; true")
+        self.assertIn('"http://172.16.0.1:11434"', told)
+        self.assertNotIn(KEY, told)
         gateway = self.gateway()
         self.assertEqual(gateway["address"], "172.16.0.1:11434")
         use = gateway["agents"][0]
@@ -108,7 +110,7 @@ class BehindTheGateway(Crew):
         # Limits are read again while it runs; what was used before it was killed still counts once it was written down.
         self.configure(requests_per_minute=1)
         time.sleep(READING_SECONDS)
-        alice.say("quick", "more?")
+        alice.say("quick", "and tomorrow?")
         self.assertIn("requests a minute", alice.hears("quick", "alice", "", ANSWER_SECONDS))
         self.configure()
 

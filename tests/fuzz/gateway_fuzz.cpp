@@ -3,13 +3,12 @@
 // the rest is a body.
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
-#include <iostream>
 #include <string>
 #include <string_view>
 #include <variant>
 
 #include "fireclaw/error.hpp"
+#include "fuzz/require.hpp"
 #include "gateway/requests.hpp"
 #include "gateway/tokens.hpp"
 #include "json/json.hpp"
@@ -17,12 +16,7 @@
 namespace {
 
 using namespace fireclaw;
-
-void require(bool holds, std::string_view what) {
-  if (holds) return;
-  std::cerr << "violated: " << what << "\n";
-  std::abort();
-}
+using fuzz::require;
 
 void check_route(std::string_view method, std::string_view target) {
   const auto way = gateway::route(method, target);
