@@ -1,6 +1,7 @@
 // Starting, reaching and ending machines, against the stand-in.
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <poll.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -27,6 +28,41 @@ bool has_sockets(const std::filesystem::path& run_dir) {
     if (entry.is_socket()) return true;
   }
   return false;
+}
+
+TEST_CASE_FIXTURE(EngineFixture, "a confined engine boots, is reached, saved and restored, and sees nothing else") {
+  constexpr sys::IdRange users{1'900'000'000, 2};
+  const auto confinable = sys::find_confinement(users, {"/usr/bin", "/bin"});
+  if (confinable.level != sys::Confinement::Full || !std::filesystem::exists("/dev/kvm")) {
+    MESSAGE("skipped: no namespaces, or no /dev/kvm: " << confinable.obstacle);
+    return;
+  }
+  const auto user = ::geteuid() == 0 && confinable.ids ? std::optional{users.first} : std::nullopt;
+  const auto confined = vmm::firecracker::make_driver({program, "1.17.0-dev", {}, confinable.level});
+  const auto machine = [&](const std::string& id) {
+    auto made = spec(id);
+    made.user = user;
+    return made;
+  };
+  const auto check = [&](const vmm::Instance& instance) {
+    const auto pid = instance.record().process.pid;
+    const auto seen = sys::see_confinement(pid);
+    CHECK(seen.user == user.value_or(::geteuid()));
+    CHECK_FALSE(seen.capabilities);
+    CHECK(seen.no_new_privileges);
+    CHECK(seen.namespaces == std::vector<std::string>{"mnt", "pid", "net", "user", "ipc", "uts"});
+    CHECK_FALSE(std::filesystem::exists(fmt::format("/proc/{}/root/etc/passwd", pid)));
+    CHECK_FALSE(std::filesystem::exists(fmt::format("/proc/{}/root{}.knobs", pid, program.string())));
+  };
+  const auto first = confined->launch(machine("first"), soon());
+  check(*first);
+  auto stream = first->connect_guest(Deadline::after(10s), {});
+  CHECK(round_trip(stream.stream.get(), "hi\n") == "hi\n");
+  first->snapshot(files(), Deadline::after(10s));
+  const auto clone = confined->restore(machine("second"), files(), soon());
+  check(*clone);
+  stream = clone->connect_guest(Deadline::after(10s), {});
+  CHECK(round_trip(stream.stream.get(), "on\n") == "on\n");
 }
 
 TEST_CASE_FIXTURE(EngineFixture, "a machine starts, its guest dials in, and each phase is told") {

@@ -124,10 +124,12 @@ class EnginePrivileges(unittest.TestCase):
     def test_an_image_cannot_be_written_through_the_engines_root(self) -> None:
         with Machine() as machine:
             images = machine.root(f"{os.path.realpath(HOME)}/images")
-            for image in images.iterdir():
-                for file in image.iterdir():
-                    with self.assertRaises(OSError, msg=str(file)):
-                        os.close(os.open(file, os.O_RDWR))
+            files = [file for image in images.iterdir() for file in image.iterdir()]
+            self.assertNotEqual(files, [])
+            for file in files:
+                os.close(os.open(file, os.O_RDONLY))
+                with self.assertRaises(OSError, msg=str(file)):
+                    os.close(os.open(file, os.O_RDWR))
 
     def test_the_engine_dies_with_its_owner(self) -> None:
         machine = Machine()

@@ -350,6 +350,9 @@ TEST_CASE("a unit file quotes what systemd would take for its own") {
   CHECK(has(text, "Type=notify\n"));
   CHECK(has(text, "WatchdogSec=30\n"));
   CHECK(has(text, "KillMode=process\n"));
+  CHECK(has(text, "Delegate=yes\nOOMPolicy=continue\n"));
+  CHECK(has(text, "ProtectControlGroups=no\n"));
+  CHECK(has(text, "RuntimeDirectory=fireclaw\n"));
   CHECK(has(text, "DeviceAllow=/dev/kvm rw\n"));
   CHECK(has(text, "ReadWritePaths=\"/srv/100%%/x\" \"-/var/log/a b\" \"-/run/100%%\"\n"));
   CHECK(has(text, "After=network.target fireclaw-irc.service\n"));
@@ -357,8 +360,11 @@ TEST_CASE("a unit file quotes what systemd would take for its own") {
   const auto user = to_unit_file(unit, true);
   CHECK(has(user, "WantedBy=default.target\n"));
   CHECK_FALSE(has(user, "CapabilityBoundingSet"));
+  CHECK(has(user, "Delegate=yes\n"));
   unit.runs_machines = false;
   CHECK_FALSE(has(to_unit_file(unit, false), "KillMode"));
+  CHECK_FALSE(has(to_unit_file(unit, false), "Delegate"));
+  CHECK(has(to_unit_file(unit, false), "ProtectControlGroups=yes\n"));
   // It sets the bridge's.
   CHECK_FALSE(has(to_unit_file(unit, false), "ProtectKernelTunables"));
   unit.command.emplace_back("a\nExecStartPre=/bin/evil");

@@ -37,7 +37,7 @@ LockPersonality=yes
 MemoryDenyWriteExecute={}
 PrivateTmp=yes
 ProtectClock=yes
-ProtectControlGroups=yes
+ProtectControlGroups={}
 ProtectHostname=yes
 ProtectKernelLogs=yes
 ProtectSystem=strict
@@ -48,14 +48,18 @@ UMask=0077
 ReadWritePaths={}{}
 )";
 
-/// For machines: devices for KVM, vsock and taps, a bridge and firewall rules to make, IP forwarding to set.
+/// For machines: devices for KVM, vsock and taps, a bridge and firewall rules to make, IP forwarding to set; users to
+/// give to engines, and the locks by which no two have the same.
 constexpr std::string_view for_machines = R"(DevicePolicy=closed
 DeviceAllow=/dev/kvm rw
 DeviceAllow=/dev/net/tun rw
 DeviceAllow=/dev/vhost-vsock rw
 DeviceAllow=/dev/vhost-net rw
-CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_BIND_SERVICE CAP_DAC_OVERRIDE
+CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_BIND_SERVICE CAP_DAC_OVERRIDE CAP_SETUID CAP_SETGID
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK AF_VSOCK AF_PACKET
+RuntimeDirectory=fireclaw
+RuntimeDirectoryMode=0700
+RuntimeDirectoryPreserve=yes
 )";
 
 /// After a reboot it is the server that makes the bridge, with its firewall and its settings below /proc/sys. ngircd is
@@ -116,6 +120,8 @@ std::string to_unit_file(const Unit& unit, bool user_manager) {
   if (unit.runs_machines) {
     // The machines are in the service's control group and must outlive it.
     text += "KillMode=process\nTimeoutStopSec=180\nTasksMax=infinity\n";
+    // Each has a cgroup in the service's; one that runs out of memory ends alone.
+    text += "Delegate=yes\nOOMPolicy=continue\n";
   } else {
     text += "TimeoutStopSec=20\n";
   }
@@ -125,7 +131,8 @@ std::string to_unit_file(const Unit& unit, bool user_manager) {
     std::string more;
     // One that is not there must not keep the service from saying so itself.
     for (const auto& folder : unit.writes_to) more += " " + quoted("-" + folder.native(), false);
-    text += fmt::format(confinement, unit.runs_machines ? "no" : "yes", quoted(unit.home.native(), false), more);
+    const auto* unless_machines = unit.runs_machines ? "no" : "yes";
+    text += fmt::format(confinement, unless_machines, unless_machines, quoted(unit.home.native(), false), more);
     text += unit.runs_machines ? for_machines : for_servers;
   } else {
     text += "NoNewPrivileges=yes\nUMask=0077\n";

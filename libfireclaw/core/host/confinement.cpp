@@ -17,6 +17,20 @@ namespace {
 /// One lock a user, for all home folders of the host. It goes with the host's next start, as machines do.
 constexpr const char* user_locks = "/run/fireclaw/users";
 
+/// The folder of these locks; where that cannot be had, as in some containers, the home folder's own.
+std::filesystem::path lock_folder(const Host::Impl& host) {
+  std::filesystem::path folder{user_locks};
+  try {
+    sys::make_directories(folder);
+    if (::access(folder.c_str(), W_OK) == 0) return folder;
+  } catch (const Error& problem) {
+    host.logger.debug(problem.what());
+  }
+  folder = host.layout.home() / "locks" / "users";
+  sys::make_directories(folder);
+  return folder;
+}
+
 bool needs_kvm(const std::string& engine) { return engine != "qemu-tcg"; }
 
 /// Root of a user namespace may not go through folders of other users, as the caller may. Empty, or why a process so
@@ -96,8 +110,7 @@ std::string user_obstacle(const std::string& engine) {
 std::optional<EngineUser> claim_user(const Host::Impl& host, const std::string& engine) {
   const auto& found = confinement(host);
   if (!found.ids || !user_obstacle(engine).empty()) return std::nullopt;
-  const std::filesystem::path folder{user_locks};
-  sys::make_directories(folder);
+  const auto folder = lock_folder(host);
   // The lowest first, so that there are as many locks as there were machines at once.
   for (std::uint32_t i = 0; i < found.ids->count; ++i) {
     const auto id = found.ids->first + i;
