@@ -28,7 +28,7 @@ constexpr const char* own_boot_id_path = "/run/fireclaw/boot_id";
 constexpr std::string_view hosts_mark = "# this machine, by fireclaw";
 
 wire::Done invalid(std::string_view what, std::string_view value) {
-  return {EINVAL, cat({"'", value, "' is no ", what})};
+  return {EINVAL, cat({"'", value, "' is not a valid ", what})};
 }
 
 wire::Done failure(std::string_view what) {

@@ -20,7 +20,7 @@ using namespace fireclaw::guestd;
 int serve_fds(const std::vector<int>& fds) {
   for (const int fd : fds) {
     if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) {
-      log({"--serve-fd: ", std::to_string(fd), " is no open descriptor"});
+      log({"--serve-fd: ", std::to_string(fd), " is not an open descriptor"});
       return 2;
     }
   }

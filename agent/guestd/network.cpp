@@ -29,7 +29,7 @@ struct Settings {
 };
 
 wire::Done invalid(std::string_view what, std::string_view value) {
-  return {EINVAL, cat({"'", value, "' is no ", what})};
+  return {EINVAL, cat({"'", value, "' is not a valid ", what})};
 }
 
 int hex_value(char digit) {

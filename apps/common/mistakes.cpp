@@ -75,7 +75,7 @@ std::string explain_conversion(const CLI::App& command, std::string_view what) {
   const auto value = what.substr(equals + 3);
   const auto* option = find_option(command, name);
   const bool flag = option != nullptr && option->get_type_name() == "true|false";
-  return fmt::format("'{}' is nothing for {}; it takes {}", value, name, flag ? "true or false" : "a whole number");
+  return fmt::format("invalid value '{}' for {}: expected {}", value, name, flag ? "true or false" : "a whole number");
 }
 
 std::string explain_missing_value(const CLI::App& command, std::string_view what) {

@@ -19,7 +19,7 @@ namespace {
 std::pair<std::uint64_t, std::string_view> split_unit(std::string_view text, std::string_view what) {
   std::uint64_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc{}) throw Error{ErrorCode::InvalidArgument, fmt::format("'{}' is no {}", text, what)};
+  if (error != std::errc{}) throw Error{ErrorCode::InvalidArgument, fmt::format("'{}' is not {}", text, what)};
   return {number, text.substr(static_cast<std::size_t>(end - text.data()))};
 }
 
@@ -31,7 +31,7 @@ std::uint64_t scale(std::uint64_t number, std::uint64_t factor, std::uint64_t li
 }  // namespace
 
 unsigned parse_memory_mib(const std::string& text) {
-  const auto [number, unit] = split_unit(text, "amount of memory; use MiB as in 256, or 512M, 2G");
+  const auto [number, unit] = split_unit(text, "an amount of memory; use MiB as in 256, or 512M, 2G");
   std::uint64_t factor = 0;
   if (unit.empty() || unit == "M" || unit == "MiB") factor = 1;
   if (unit == "G" || unit == "GiB") factor = 1024;
@@ -42,7 +42,7 @@ unsigned parse_memory_mib(const std::string& text) {
 }
 
 std::uint64_t parse_size_mib(const std::string& text) {
-  const auto [number, unit] = split_unit(text, "size; use MiB as in 256, or 512M, 2G");
+  const auto [number, unit] = split_unit(text, "a size; use MiB as in 256, or 512M, 2G");
   std::uint64_t factor = 0;
   if (unit.empty() || unit == "M" || unit == "MiB") factor = 1;
   if (unit == "G" || unit == "GiB") factor = 1024;
@@ -55,7 +55,7 @@ std::uint64_t parse_size_mib(const std::string& text) {
 }
 
 std::chrono::milliseconds parse_duration(const std::string& text) {
-  auto [number, unit] = split_unit(text, "duration; use seconds as in 60 or 0.5, or 1500ms, 90s, 5m, 2h");
+  auto [number, unit] = split_unit(text, "a duration; use seconds as in 60 or 0.5, or 1500ms, 90s, 5m, 2h");
   // What stands behind the point, in billionths of the unit.
   std::uint64_t fraction = 0;
   if (!unit.empty() && unit.front() == '.') {

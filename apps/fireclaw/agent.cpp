@@ -225,7 +225,8 @@ int reload(const ReloadOptions& options, const Context& context) {
 
 int logs(const NameOptions& options, const Context& context) {
   if (options.follow && context.json) {
-    throw Error{ErrorCode::InvalidArgument, "--follow has no end, so it is no JSON document; leave out one of the two"};
+    throw Error{ErrorCode::InvalidArgument,
+                "--follow has no end, so it cannot be a JSON document; leave out one of them"};
   }
   AgentManager agents{context.open_host()};
   if (context.json) {
@@ -264,7 +265,7 @@ int reconcile(const Context& context) {
 CLI::App* named(CLI::App& group, const std::string& command, const std::string& help, NameOptions& options,
                 Context& context) {
   auto* sub = group.add_subcommand(command, help);
-  sub->add_option("name", options.name, "Which")->required()->type_name("AGENT");
+  sub->add_option("name", options.name, "Agent name")->required()->type_name("AGENT");
   add_json(*sub, context);
   return sub;
 }
@@ -281,7 +282,7 @@ void add_start(CLI::App& group, Context& context, Action& action) {
       "  fireclaw agent start --from before-the-big-change --name ada");
   sub->add_option("template", options->config.template_name, "What to make it from (see: fireclaw agent templates)")
       ->type_name("TEMPLATE");
-  sub->add_option("--from", options->config.snapshot, "Go on from this snapshot of an agent instead")
+  sub->add_option("--from", options->config.snapshot, "Start from this snapshot of an agent instead")
       ->type_name("SNAPSHOT");
   sub->add_option("--name", options->config.name, "Its name, nick and workspace; default: the template's nick")
       ->type_name("NAME");
@@ -305,10 +306,10 @@ void add_start(CLI::App& group, Context& context, Action& action) {
 
 void add_fork(CLI::App& group, Context& context, Action& action) {
   auto options = std::make_shared<ForkOptions>();
-  auto* sub = group.add_subcommand("fork", "Start a second agent that goes on from where a running one is");
+  auto* sub = group.add_subcommand("fork", "Start a second agent from a running one");
   sub->footer(
-      "It has the first one's memory, processes, files and settings, and a name, address and workspace of its own.\n"
-      "The first one stands still for a moment and stays on IRC.\n\n"
+      "It has the first one's memory, processes, files and settings, and its own name, address and workspace.\n"
+      "The first one is paused for a moment and stays on IRC.\n\n"
       "Examples:\n"
       "  fireclaw agent fork worker ada --model phi4-mini");
   sub->add_option("name", options->first, "The agent that runs")->required()->type_name("AGENT");
@@ -336,7 +337,7 @@ void add_snapshot_of(CLI::App& group, Context& context, Action& action) {
       "It is listed and removed as all snapshots are: fireclaw snapshot list, fireclaw snapshot remove SNAPSHOT\n\n"
       "Examples:\n"
       "  fireclaw agent snapshot worker before-the-big-change");
-  sub->add_option("name", options->agent, "Which")->required()->type_name("AGENT");
+  sub->add_option("name", options->agent, "Agent name")->required()->type_name("AGENT");
   sub->add_option("snapshot", options->name, "The snapshot's name; default: the agent's and the time")
       ->type_name("NAME");
   sub->add_flag("--replace", options->replace, "Replace a snapshot of that name");
@@ -352,7 +353,7 @@ void add_reload(CLI::App& group, Context& context, Action& action) {
       "Examples:\n"
       "  fireclaw agent reload ada --model phi4-mini\n"
       "  fireclaw agent reload ada --trigger ada! --tools false");
-  sub->add_option("name", options->name, "Which")->required()->type_name("AGENT");
+  sub->add_option("name", options->name, "Agent name")->required()->type_name("AGENT");
   sub->add_option("--model", options->model, "LLM")->type_name("MODEL");
   sub->add_option("--persona", options->persona, "Who it is to be")->type_name("TEXT");
   sub->add_option("--trigger", options->trigger,
@@ -441,11 +442,11 @@ void add_named(CLI::App& group, Context& context, Action& action) {
       "  fireclaw agent remove ada\n"
       "  fireclaw workspace remove ada",
       remove);
-  add("pause", "Freeze an agent's machine",
+  add("pause", "Pause an agent's machine",
       "Examples:\n"
       "  fireclaw agent pause ada",
       pause);
-  add("resume", "Let a paused agent go on",
+  add("resume", "Resume a paused agent",
       "Examples:\n"
       "  fireclaw agent resume ada",
       resume);
@@ -459,7 +460,7 @@ void add_named(CLI::App& group, Context& context, Action& action) {
                   "  fireclaw agent logs -f ada",
                   logs);
   log->add_option("-n,--lines", options->lines, "Only the last lines")->type_name("NUMBER");
-  log->add_flag("-f,--follow", options->follow, "Go on as it writes more");
+  log->add_flag("-f,--follow", options->follow, "Continue as it writes more");
   add("memory", "What an agent has written into its MEMORY.md",
       "Examples:\n"
       "  fireclaw agent memory ada",
@@ -481,8 +482,8 @@ void add_agent(CLI::App& app, Context& context, Action& action) {
   add_listing(*group, "templates", "List what agents can be made from", templates, context, action);
   add_listing(*group, "reconcile", "Compare what is recorded with what runs, and clean up", reconcile, context, action);
   group->footer(
-      "An agent is a bot on IRC with a machine of its own, a language model to think with, and a workspace that\n"
-      "outlives the machine. 'fireclaw setup --agents' makes the image that agents run in.\n\n"
+      "An agent is a bot on IRC with its own machine, a language model to think with, and a workspace\n"
+      "that outlives the machine. 'fireclaw setup --agents' makes the image that agents run in.\n\n"
       "Examples:\n"
       "  fireclaw agent start worker\n"
       "  fireclaw agent list\n"

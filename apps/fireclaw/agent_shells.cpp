@@ -41,7 +41,7 @@ void add_exec(CLI::App& group, Context& context, Action& action) {
       "  fireclaw agent exec worker -u root -- apt-get --version\n"
       "  fireclaw agent exec worker -i --tty bash");
   add_json(*sub, context);
-  sub->add_option("name", options->name, "Which")->required()->type_name("AGENT");
+  sub->add_option("name", options->name, "Agent name")->required()->type_name("AGENT");
   sub->add_option("command", options->guest.command, "Shell line, or (after --) program and arguments")
       ->type_name("COMMAND");
   sub->add_option("-t,--timeout", options->guest.timeout, "End the command after this long; 0: never")
@@ -70,7 +70,7 @@ void add_ssh(CLI::App& group, Context& context, Action& action) {
       "  fireclaw agent ssh ada\n"
       "  fireclaw agent ssh ada \"df -h /workspace\"");
   add_json(*sub, context);
-  sub->add_option("name", options->name, "Which")->required()->type_name("AGENT");
+  sub->add_option("name", options->name, "Agent name")->required()->type_name("AGENT");
   sub->add_option("command", options->guest.command,
                   "Shell line, or (after --) program and arguments; default: a shell")
       ->type_name("COMMAND");

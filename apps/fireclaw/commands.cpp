@@ -43,7 +43,7 @@ constexpr const char* footer =
     "\n"
     "Files:\n"
     "  ~/.fireclaw  Everything; see --home.\n"
-    "  ~/.fireclaw/config.json  What is to be otherwise than by default; see fireclaw-config(5).";
+    "  ~/.fireclaw/config.json  What overrides the defaults; see fireclaw-config(5).";
 
 }  // namespace
 

@@ -154,7 +154,7 @@ void add_image(CLI::App& app, Context& context, Action& action) {
       "Machines that run from them live on.\n\n"
       "Examples:\n"
       "  fireclaw image remove alpine");
-  remove_command->add_option("name", *names, "Which")->required()->type_name("IMAGE");
+  remove_command->add_option("name", *names, "Image name")->required()->type_name("IMAGE");
   add_json(*remove_command, context);
   remove_command->callback(
       [names, &context, &action] { action = [names, &context] { return remove(*names, context); }; });

@@ -9,15 +9,16 @@ namespace fireclaw::cli {
 void NetworkOptions::add_mode_to(CLI::App& command) {
   command
       .add_option("--net", mode_,
-                  "Network: none, user (outgoing connections, no privileges) or nat (an address on the host's bridge, "
-                  "policed by its firewall); default: $FIRECLAW_NET, or the best possible")
+                  "Network: none, nat (an address on the host's bridge, policed by its firewall) or user (QEMU's own; "
+                  "reaches all that this host does); default: $FIRECLAW_NET, or nat where it is possible, else none")
       ->type_name("none|user|nat");
 }
 
 void NetworkOptions::add_all_to(CLI::App& command) {
   add_mode_to(command);
   command
-      .add_option("-p,--publish", publish_, "Lead a port of the host to one of the machine: [ADDRESS:]HOST:GUEST[/udp]")
+      .add_option("-p,--publish", publish_, "Lead a port of the host to one of the machine: [ADDRESS:]HOST:GUEST[/udp]; on "
+                  "127.0.0.1 unless ADDRESS says otherwise (0.0.0.0: everywhere)")
       ->type_name("PORTS")
       ->allow_extra_args(false);
   command
@@ -28,11 +29,12 @@ void NetworkOptions::add_all_to(CLI::App& command) {
                   "A destination that it may reach: CIDR, address or host name, each with or without :PORT")
       ->type_name("DESTINATION")
       ->allow_extra_args(false);
-  command.add_flag("--no-services", no_services_, "Keep the gateway's services (IRC, LLM, DNS) from it");
+  auto* const services = command.add_flag("--services", services_, "Let it use all of the gateway's services (IRC, LLM), not only names");
+  command.add_flag("--no-services", no_services_, "Keep all of the gateway's services from it, names too")->excludes(services);
 }
 
 bool NetworkOptions::wants_nat() const {
-  return !publish_.empty() || !egress_.empty() || !allow_.empty() || no_services_;
+  return !publish_.empty() || !egress_.empty() || !allow_.empty() || services_ || no_services_;
 }
 
 void NetworkOptions::apply(VMConfig& config, const Host& host, const Context& context) {
@@ -44,7 +46,7 @@ void NetworkOptions::apply(VMConfig& config, const Host& host, const Context& co
   if (snapshot_has_none) asked = "none";
   if (asked.empty()) asked = context.default_network;
   if (asked.empty()) {
-    const auto best = Network::best_mode(host, config.image);
+    const auto best = Network::best_mode(host);
     config.network = best.mode;
     if (best.mode == NetworkMode::None) missing_ = best.reason;
   } else {
@@ -52,7 +54,7 @@ void NetworkOptions::apply(VMConfig& config, const Host& host, const Context& co
   }
   if (wants_nat() && config.network != NetworkMode::Nat) {
     throw Error{ErrorCode::InvalidArgument,
-                fmt::format("-p, --egress, --allow and --no-services go with --net nat, not {}", asked)};
+                fmt::format("-p, --egress, --allow, --services and --no-services go with --net nat, not {}", asked)};
   }
   if (!egress_.empty()) {
     config.nat.egress = egress_from_string(egress_);
@@ -61,7 +63,9 @@ void NetworkOptions::apply(VMConfig& config, const Host& host, const Context& co
   }
   config.nat.allow = allow_;
   config.nat.publish = publish_;
-  config.nat.services = !no_services_;
+  config.nat.services = services_      ? GatewayServices::All
+                        : no_services_ ? GatewayServices::None
+                                       : GatewayServices::Names;
 }
 
 void NetworkOptions::tell_what_is_missing() const {

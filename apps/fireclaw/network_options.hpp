@@ -10,13 +10,13 @@
 
 namespace fireclaw::cli {
 
-/// --net and, for machines that are run, what goes with it: -p, --egress, --allow, --no-services.
+/// --net and, for machines that are run, what goes with it: -p, --egress, --allow, --services, --no-services.
 class NetworkOptions {
  public:
   void add_mode_to(CLI::App& command);
   void add_all_to(CLI::App& command);
 
-  /// Sets network and nat of `config`. Without --net: what FIRECLAW_NET says, else the best that is possible here.
+  /// Sets network and nat of `config`. Without --net: what FIRECLAW_NET says, else nat where it is possible, and none where not.
   /// Error(InvalidArgument) for options that contradict each other.
   void apply(VMConfig& config, const Host& host, const Context& context);
   /// Says, if so, that there is no network though none was refused.
@@ -29,6 +29,7 @@ class NetworkOptions {
   std::string egress_;
   std::vector<std::string> allow_;
   std::vector<std::string> publish_;
+  bool services_ = false;
   bool no_services_ = false;
   /// Why there is none; empty unless that is news.
   std::string missing_;

@@ -63,7 +63,7 @@ void add_programs(CLI::App& app, Context& context, Action& action) {
 
 void complete_as_program(const std::string& command, const std::vector<std::string>& words) {
   const auto* program = std::ranges::find(programs, command, &Program::command);
-  if (program == std::end(programs)) throw Error{ErrorCode::Internal, fmt::format("'{}' is no program", command)};
+  if (program == std::end(programs)) throw Error{ErrorCode::Internal, fmt::format("unknown program '{}'", command)};
   become(*program, {"__complete"}, words);
 }
 

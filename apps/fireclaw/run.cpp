@@ -62,8 +62,7 @@ void require_own_command(const Host& host, const VMConfig& machine) {
   if (!machine.snapshot.empty() || !Image::info(host, machine.image).command.empty()) return;
   throw Error{
       ErrorCode::InvalidArgument,
-      fmt::format("no command was given, and the image '{}' has none of its own; try: fireclaw run \"uname -a\"",
-                  machine.image)};
+      fmt::format("no command was given, and the image '{}' has none; try: fireclaw run \"uname -a\"", machine.image)};
 }
 
 int run(RunOptions options, const Context& context) {

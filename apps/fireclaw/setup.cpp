@@ -63,14 +63,14 @@ void add_setup(CLI::App& app, Context& context, Action& action) {
   auto options = std::make_shared<Options>();
   auto* command = app.add_subcommand("setup", "Prepare this machine: kernel, image, engine probe, first snapshot");
   command->footer(
-      "Safe to run again: what is done is skipped, and an interrupted setup goes on where it was. Needs no root.\n\n"
+      "Safe to run again: what is done is skipped, and an interrupted setup continues where it was. Needs no root.\n\n"
       "Examples:\n"
       "  fireclaw setup\n"
       "  fireclaw setup --agents\n"
       "  fireclaw setup --kernel ./vmlinux");
   options->kernel.add_to(*command);
   command->add_flag("--agents", options->agents, "Also build the image that agents run in");
-  command->add_flag("--force", options->force, "Do every step anew");
+  command->add_flag("--force", options->force, "Do every step again");
   add_json(*command, context);
   command->callback(
       [options, &context, &action] { action = [options, &context] { return setup(*options, context); }; });

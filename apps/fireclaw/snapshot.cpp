@@ -107,7 +107,7 @@ void add_snapshot(CLI::App& app, Context& context, Action& action) {
   remove_command->footer(
       "Examples:\n"
       "  fireclaw snapshot remove before-upgrade");
-  remove_command->add_option("name", *names, "Which")->required()->type_name("SNAPSHOT");
+  remove_command->add_option("name", *names, "Snapshot name")->required()->type_name("SNAPSHOT");
   add_json(*remove_command, context);
   remove_command->callback(
       [names, &context, &action] { action = [names, &context] { return remove(*names, context); }; });

@@ -83,7 +83,7 @@ void add_gc(CLI::App& app, Context& context, Action& action) {
   auto* command = app.add_subcommand("gc", "End machines whose owner is gone and remove leftovers");
   command->footer(
       "Needed only after fireclaw was killed or the machine crashed; what is in use is left alone. Agents are\n"
-      "no leftovers.\n\n"
+      "not leftovers.\n\n"
       "Examples:\n"
       "  fireclaw gc");
   add_json(*command, context);

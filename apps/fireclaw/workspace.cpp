@@ -214,7 +214,7 @@ void add_workspace(CLI::App& app, Context& context, Action& action) {
     return command;
   };
   const auto add_name = [&](CLI::App* command) {
-    command->add_option("name", options->name, "Which")->required()->type_name("WORKSPACE");
+    command->add_option("name", options->name, "Workspace name")->required()->type_name("WORKSPACE");
     return command;
   };
   const auto add_size = [&](CLI::App* command, const char* text) {
@@ -261,7 +261,7 @@ void add_workspace(CLI::App& app, Context& context, Action& action) {
       "Examples:\n"
       "  fireclaw workspace resize notes 1G");
   auto* remove_command = add("remove", "Remove workspaces with all that is in them", remove);
-  remove_command->add_option("name", options->names, "Which")->required()->type_name("WORKSPACE");
+  remove_command->add_option("name", options->names, "Workspace name")->required()->type_name("WORKSPACE");
   remove_command->footer(
       "Refused while a machine has the workspace.\n\n"
       "Examples:\n"

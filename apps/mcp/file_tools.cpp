@@ -61,7 +61,7 @@ stat -L -c %s -- "$target"
 /// $1 path, $2 offset, $3 how many bytes. The size goes to standard error, and so does what went wrong.
 constexpr const char* read_script = R"sh(
 [ -e "$1" ] || { echo "there is no such file" >&2; exit 1; }
-[ -f "$1" ] || { echo "this is no file" >&2; exit 1; }
+[ -f "$1" ] || { echo "this is not a file" >&2; exit 1; }
 stat -L -c %s -- "$1" >&2 || exit
 tail -c "+$(($2 + 1))" -- "$1" | head -c "$3"
 )sh";
@@ -193,7 +193,7 @@ Json read_file(const ToolContext& context, const Json& arguments, const CallCont
   if (text && more && content.size() > 3) drop_torn_character(content);
   if (text && !is_utf8(content)) {
     throw Error{ErrorCode::InvalidArgument,
-                fmt::format("'{}' is no text in UTF-8; read it with encoding base64", path)};
+                fmt::format("'{}' is not text in UTF-8; read it with encoding base64", path)};
   }
   return {
       {"path", path},     {"encoding", text ? "text" : "base64"}, {"content", text ? content : cli::to_base64(content)},

@@ -32,7 +32,7 @@ constexpr const char* program = "fireclaw-mcp";
 
 constexpr const char* footer =
     "It speaks the Model Context Protocol, versions 2024-11-05 to 2026-07-28, on standard input and output, and is\n"
-    "started by the client, whose configuration names it. What is said here holds for whatever the client asks for.\n"
+    "started by the client, whose configuration names it. What is said here holds for all that the client asks for.\n"
     "A line holds one message, not a list of them as in 2025-03-26.\n"
     "There is nothing to subscribe to.\n"
     "When it closes standard input, all machines end.\n\n"
@@ -81,7 +81,7 @@ void set_network(Policy& policy, const Arguments& arguments) {
     policy.nat.egress = Egress::Allowlist;
   }
   policy.nat.allow = arguments.allow;
-  policy.nat.services = !arguments.no_services;
+  if (arguments.no_services) policy.nat.services = GatewayServices::None;
 }
 
 Policy policy_from(const Arguments& arguments) {
@@ -151,8 +151,8 @@ int serve(const Arguments& arguments, const MakeBackend& make_backend, const cli
 void add_network_options(CLI::App& app, Arguments& arguments) {
   constexpr const char* group = "What machines reach";
   app.add_option("--net", arguments.network,
-                 "Network: none, user (outgoing connections, no privileges) or nat (an address on the host's bridge, "
-                 "policed by its firewall)")
+                 "Network: none, nat (an address on the host's bridge, policed by its firewall) or user (QEMU's own; "
+                 "reaches all that this host does)")
       ->type_name("none|user|nat")
       ->capture_default_str()
       ->group(group);
@@ -164,7 +164,7 @@ void add_network_options(CLI::App& app, Arguments& arguments) {
       ->type_name("DESTINATION")
       ->allow_extra_args(false)
       ->group(group);
-  app.add_flag("--no-services", arguments.no_services, "Keep the gateway's services (IRC, LLM, DNS) from machines")
+  app.add_flag("--no-services", arguments.no_services, "Keep the gateway's name server from machines")
       ->group(group);
 }
 

@@ -227,7 +227,7 @@ Json Server::list_tools(const Json& params, const Version& version) const {
 Json Server::set_level(const Json& params) {
   const auto name = text_member(params, "level");
   const auto* const found = std::ranges::find(levels, name);
-  if (found == levels.end()) throw invalid_params(fmt::format("'{}' is no level", name));
+  if (found == levels.end()) throw invalid_params(fmt::format("unknown level '{}'", name));
   wanted_level_ = static_cast<int>(found - levels.begin());
   return Json::object();
 }

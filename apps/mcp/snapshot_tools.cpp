@@ -63,8 +63,9 @@ void add_snapshot_tools(Toolbox& tools, const ToolContext& context) {
   tools.push_back(
       {.name = "save_snapshot",
        .title = "Save a machine's state",
-       .description = "Saves a machine's memory and files under a name and lets it go on. Commands that run in it are "
-                      "ended first. Snapshots outlive machines and the connection.",
+       .description =
+           "Saves a machine's memory and files under a name and lets it continue. Commands that run in it are "
+           "ended first. Snapshots outlive machines and the connection.",
        .input =
            object_schema({{"machine", machine_name_schema()}, {"name", snapshot_name_schema()}}, {"machine", "name"}),
        .output = snapshot_schema(),
@@ -76,7 +77,7 @@ void add_snapshot_tools(Toolbox& tools, const ToolContext& context) {
       {.name = "restore_snapshot",
        .title = "Start a machine from a snapshot",
        .description =
-           "Starts a machine that goes on from where another was when it was saved. Any number may be started "
+           "Starts a machine that continues from where another was when it was saved. Any number can be started "
            "from one snapshot.",
        .input =
            object_schema({{"snapshot", snapshot_name_schema()},
@@ -97,7 +98,7 @@ void add_snapshot_tools(Toolbox& tools, const ToolContext& context) {
                    .run = [context](const Json&, const CallContext&) { return list_snapshots(context); }});
   tools.push_back({.name = "delete_snapshot",
                    .title = "Delete a snapshot",
-                   .description = "Removes a saved state. Machines that were started from it go on.",
+                   .description = "Removes a snapshot. Machines that were started from it continue.",
                    .input = object_schema({{"name", snapshot_name_schema()}}, {"name"}),
                    .output = object_schema({{"deleted", text_schema("The snapshot's name.")}}, {"deleted"}),
                    .annotations = {.destructive = true},
@@ -113,8 +114,8 @@ void add_snapshot_tools(Toolbox& tools, const ToolContext& context) {
       {.name = "fork_machine",
        .title = "Fork a machine",
        .description =
-           "Makes machines that go on from where another is now, with its memory and files; from then on each "
-           "changes only its own. To try several ways on from one point. Commands that run in the machine are "
+           "Makes machines that continue from where another is now, with its memory and files; from then on each "
+           "changes only its own. To try several ways from one point. Commands that run in the machine are "
            "ended first.",
        .input = object_schema({{"machine", machine_name_schema()}, {"names", std::move(names)}}, {"machine"}),
        .output = machines_schema(),

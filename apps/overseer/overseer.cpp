@@ -463,7 +463,7 @@ bool Overseer::joined() const { return link_.session() != nullptr && link_.sessi
 
 void Overseer::shut_down() {
   if (std::exchange(ending_, true)) return;
-  log_(LogLevel::Info, settings_.stop_agents ? "ending, and the agents too" : "ending; agents go on");
+  log_(LogLevel::Info, settings_.stop_agents ? "ending, and the agents too" : "ending; agents continue");
   notifier_.tell("STOPPING=1\nSTATUS=finishing what runs");
   supervisor_.end();
   crew_.stop();
@@ -487,8 +487,9 @@ void Overseer::shut_down() {
 }
 
 void Overseer::say_goodbye() {
-  desk_.write_down({"overseer", {}, {}, "end", "done", settings_.stop_agents ? "and the agents too" : "agents go on"});
-  link_.quit(settings_.stop_agents ? "overseer ends, and the agents too" : "overseer ends; agents go on",
+  desk_.write_down(
+      {"overseer", {}, {}, "end", "done", settings_.stop_agents ? "and the agents too" : "agents continue"});
+  link_.quit(settings_.stop_agents ? "overseer ends, and the agents too" : "overseer ends; agents continue",
              [this] { loop_.quit(); });
 }
 

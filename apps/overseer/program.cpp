@@ -45,13 +45,11 @@ constexpr const char* program = "fireclaw-overseer";
 
 constexpr const char* settings_help =
     "An operator is a mask as in alice!*@example.org, or account:alice for who is logged in to the network's services. "
-    "Without operators the user who has started it is obeyed, and only a server on localhost is used: whoever is "
-    "connected "
-    "from this machine, as long as all who are belong to that user; else who says, in private, !login and the word "
-    "that "
-    "it writes on its terminal. Agents are never obeyed.\n\n"
+    "Without operators the user who has started it is obeyed, and only a server on localhost is used. "
+    "It obeys all who are connected from this machine, as long as they all belong to that user; otherwise a person who "
+    "says, in private, !login and the word that it writes on its terminal. Agents are never obeyed.\n\n"
     "Everything can also be set in a file, a JSON object: FILE of --config, or else overseer.json in the home folder. "
-    "The command line stands above it.\n\n"
+    "The command line overrides it.\n\n"
     "Settings:\n"
     "  server, port, tls, tls_verify, tls_ca, password  The IRC server (\"localhost\", 6667; with tls 6697).\n"
     "  nick, user, realname, sasl_user, sasl_password  Who to be there.\n"
@@ -181,7 +179,7 @@ void warn_of_secrets(const Settings& settings, const std::filesystem::path& file
   }
   if (settings.server.tls && !settings.server.tls_verify) {
     log(LogLevel::Warning,
-        "the password goes to whoever claims to be the server; name its certificate's file with tls_ca");
+        "the password goes to any server that claims to be the right one; name its certificate's file with tls_ca");
   }
   struct stat about {};
   if (!file.empty() && ::stat(file.c_str(), &about) == 0 && (about.st_mode & 077) != 0) {
@@ -487,7 +485,7 @@ void add_commands(CLI::App& app, Arguments& arguments, std::function<int()>& act
   add_install_options(*irc_install, arguments);
   irc_install->callback([&] { action = [&] { return install_irc(arguments); }; });
   irc->footer(
-      "Runs InspIRCd, or ngIRCd where that is missing, with a configuration of its own\n"
+      "Runs InspIRCd, or ngIRCd where that is missing, with its own configuration\n"
       "and starts it again when it dies; channels #agents and #control.\n"
       "InspIRCd has no brake here. ngIRCd takes a few lines a second.\n\n"
       "Examples:\n"

@@ -72,7 +72,7 @@ PYBIND11_MODULE(_fireclaw, module) {
   module.def(
       "_enumerators",
       [] {
-        return enumerators<ErrorCode, LogLevel, Engine, StartMode, VMState, CheckStatus, NetworkMode, Egress,
+        return enumerators<ErrorCode, LogLevel, Engine, StartMode, VMState, CheckStatus, NetworkMode, Egress, GatewayServices,
                            RestartPolicy, ServiceState, AgentState>();
       },
       "_enumerators()\n--\n\n"

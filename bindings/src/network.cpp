@@ -22,12 +22,9 @@ void bind_network(py::module_& module) {
           "Removes both. False if there was nothing. InvalidStateError while machines are attached.")
       .def_static(
           "best_mode",
-          [](const Host& host, const std::string& image) {
-            return blocking([&] { return Network::best_mode(host, image); });
-          },
-          py::arg("host"), py::arg("image") = "busybox",
-          "best_mode(host, image='busybox')\n--\n\n"
-          "NAT where it can be used, else USER if the engine that `image` would run on has it, else NONE.");
+          [](const Host& host) { return blocking([&] { return Network::best_mode(host); }); }, py::arg("host"),
+          "best_mode(host)\n--\n\n"
+          "NAT where it can be used, else NONE: USER reaches the host's own network, and is used only by name.");
 }
 
 }  // namespace fireclaw::python

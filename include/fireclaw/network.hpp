@@ -15,8 +15,8 @@ class Host;
 /// What a machine's network device leads to.
 enum class NetworkMode {
   None,  ///< there is no network device
-  User,  ///< the engine's user-mode network: outgoing connections, no privileges needed (QEMU)
-  Nat,   ///< an address of its own on the host's bridge, policed by the host's firewall; needs CAP_NET_ADMIN
+  User,  ///< the engine's user-mode network: outgoing connections, the host's own included, and no policy (QEMU)
+  Nat,   ///< an address of its own on a bridge, policed by a firewall: the host's with CAP_NET_ADMIN, else in a namespace
 };
 
 /// "none", "user", "nat".
@@ -36,6 +36,18 @@ FIRECLAW_API std::string_view to_string(Egress egress) noexcept;
 /// The other way; Error(InvalidArgument) for any other text.
 FIRECLAW_API Egress egress_from_string(std::string_view text);
 
+/// What a machine with NetworkMode::Nat may use of the gateway's services (NetworkInfo::services).
+enum class GatewayServices {
+  None,   ///< nothing
+  Names,  ///< the name server
+  All,    ///< all of them, as agents do: IRC, LLM, names
+};
+
+/// "none", "names", "all".
+FIRECLAW_API std::string_view to_string(GatewayServices services) noexcept;
+/// The other way; Error(InvalidArgument) for any other text.
+FIRECLAW_API GatewayServices gateway_services_from_string(std::string_view text);
+
 /// What a machine with NetworkMode::Nat may do. Whatever is said here, machines never reach each other, nor the host's
 /// other ports, nor link-local addresses such as the clouds' metadata services, and have no IPv6.
 struct NatOptions {
@@ -43,13 +55,13 @@ struct NatOptions {
   Egress egress = Egress::Internet;
   /// Destinations outside, beside what `egress` allows: "10.0.0.0/8", "192.0.2.7", "192.0.2.7:443", "192.0.2.7:53/udp",
   /// "example.org", "example.org:443". Without a port: all of them; without "/tcp" or "/udp": both. Host names are
-  /// looked up once, when the machine starts. Of no use with Egress::None, and refused with it.
+  /// looked up once, when the machine starts, and open public addresses only. Of no use with Egress::None, and refused with it.
   std::vector<std::string> allow;
-  /// Ports of the host that lead to ports of the machine: "8080:80", "127.0.0.1:8080:80", "5353:53/udp". Without an
-  /// address: on all of the host's. A port that a program of the host listens on is refused.
+  /// Ports of the host that lead to ports of the machine: "8080:80", "0.0.0.0:8080:80", "5353:53/udp". Without an
+  /// address: on 127.0.0.1; with 0.0.0.0: on all of the host's. A port that a program of the host listens on is refused.
   std::vector<std::string> publish;
-  /// The gateway's services (NetworkInfo::services) may be used.
-  bool services = true;
+  /// What it may use at the gateway.
+  GatewayServices services = GatewayServices::Names;
 
   /// Equal in all members.
   bool operator==(const NatOptions&) const = default;
@@ -89,6 +101,9 @@ struct NetworkLease {
 struct NetworkInfo {
   /// What stands in the way of using it here; empty if nothing does.
   std::vector<NetworkObstacle> obstacles;
+  /// Firewall rules of others that keep machines from what their policy allows, each with the command that mends it.
+  /// Found only by who may read the host's rules.
+  std::vector<NetworkObstacle> foreign_rules;
   /// The bridge is there and up.
   bool up = false;
   /// The interface's name.
@@ -117,20 +132,22 @@ struct NetworkChoice {
 
 /// The host's side of NetworkMode::Nat: a bridge, one table of firewall rules, a pool of addresses. Machines bring it
 /// up when they start, so nobody needs to call up() first. Everything acts on the network namespace of the calling
-/// thread. Safe from several threads and processes.
+/// thread; without CAP_NET_ADMIN there, on one that is made for the home folder and that leads out through it.
+/// Safe from several threads and processes.
 class FIRECLAW_API Network {
  public:
   /// Changes nothing. Error(Corrupt) if config.json or the pool of addresses is torn.
   static NetworkInfo info(const Host& host);
   /// Makes bridge and firewall, if they are not there as they should be; mends them if somebody has flushed the rules.
-  /// Error(PermissionDenied) without CAP_NET_ADMIN; Error(InvalidState) if something is in the way of the bridge or of
-  /// its subnet; Error(Unsupported) if the kernel lacks something.
+  /// Error(InvalidState) if something is in the way of the bridge or of
+  /// its subnet; Error(Unsupported) if the kernel, or the way without CAP_NET_ADMIN, lacks something.
   static void up(const Host& host);
   /// Removes both, and puts back what was changed for them (IP forwarding). False if there was nothing.
   /// Error(InvalidState) while machines are attached.
   static bool down(const Host& host);
-  /// Nat where it can be used, else User if the engine that `image` would run on has it, else None. Changes nothing.
-  static NetworkChoice best_mode(const Host& host, const std::string& image = "busybox");
+  /// Nat where it can be used, else None: User reaches the host's own network, and is used only by name. Changes
+  /// nothing.
+  static NetworkChoice best_mode(const Host& host);
 };
 
 }  // namespace fireclaw

@@ -41,7 +41,7 @@ class Step {
 };
 
 void check_stop(const std::stop_token& stop) {
-  if (stop.stop_requested()) throw Error{ErrorCode::Cancelled, "setup was interrupted; run it again to go on"};
+  if (stop.stop_requested()) throw Error{ErrorCode::Cancelled, "setup was interrupted; run it again to continue"};
 }
 
 bool same_kernel(const image::Entry& image, const KernelSource& wanted) {
@@ -63,7 +63,7 @@ image::Entry ensure_image(Host::Impl& host, const SetupOptions& options, std::st
       if (found && core::is_current(host, *found, recipe) && same_kernel(*found, options.kernel)) return *found;
     } catch (const Error& problem) {
       if (problem.code() != ErrorCode::Corrupt) throw;
-      host.logger.warning(fmt::format("{}; building the image anew", problem.what()));
+      host.logger.warning(fmt::format("{}; building the image again", problem.what()));
     }
   }
   changed = true;
@@ -149,7 +149,7 @@ SetupReport Host::setup(const SetupOptions& options) {
   const auto before = impl_->snapshots.names();
   report.snapshot = Snapshot::create(*this, config, {}, options.force).name();
   // And the one for machines with a network, which is what the program starts where there can be one.
-  config.network = Network::best_mode(*this, config.image).mode;
+  config.network = Network::best_mode(*this).mode;
   if (config.network != NetworkMode::None) {
     report.network_snapshot = Snapshot::create(*this, config, {}, options.force).name();
   }
@@ -165,7 +165,7 @@ SetupReport Host::setup(const SetupOptions& options) {
 
     // So that the first agent need not wait for it.
     const Step warm_step{options.progress, "snapshot for agents"};
-    const auto network = Network::best_mode(*this, report.agent_image).mode;
+    const auto network = Network::best_mode(*this).mode;
     if (network != NetworkMode::None && core::ensure_agent_snapshots(impl_, network, options.stop)) changed = true;
     warm_step.done();
   }

@@ -63,7 +63,7 @@ TEST_CASE("a command is not run in a guest that could not be configured") {
   const auto [code, text] = error_of(
       [&] { Session::open_and_start(guestd.take_stream(), {}, identity, sh("touch '" + trace + "'"), soon()); });
   CHECK(code == ErrorCode::InvalidArgument);
-  CHECK(text == "configuring the guest: 'not a machine id' is no machine id");
+  CHECK(text == "configuring the guest: 'not a machine id' is not a valid machine id");
   CHECK_FALSE(std::filesystem::exists(trace));
 }
 
@@ -81,16 +81,17 @@ TEST_CASE("what makes no sense in an identity is refused by its name") {
     return error_of([&] { session.configure(identity, soon()); }).second;
   };
   CHECK(refusal([](Identity&) {}) == "nothing was thrown");
-  CHECK(refusal([](Identity& i) { i.hostname = "two words"; }).ends_with("'two words' is no host name"));
-  CHECK(refusal([](Identity& i) { i.hostname = std::string(65, 'x'); }).ends_with("is no host name"));
-  CHECK(refusal([](Identity& i) { i.hostname = "-x"; }).ends_with("is no host name"));
-  CHECK(refusal([](Identity& i) { i.nameservers = {"one"}; }).ends_with("'one' is no address of a name server"));
+  CHECK(refusal([](Identity& i) { i.hostname = "two words"; }).ends_with("'two words' is not a valid host name"));
+  CHECK(refusal([](Identity& i) { i.hostname = std::string(65, 'x'); }).ends_with("is not a valid host name"));
+  CHECK(refusal([](Identity& i) { i.hostname = "-x"; }).ends_with("is not a valid host name"));
+  CHECK(
+      refusal([](Identity& i) { i.nameservers = {"one"}; }).ends_with("'one' is not a valid address of a name server"));
   for (const std::string address : {"172.16.0.5", "172.16.0.5/33", "172.16.0/24", "x/24", "/24"})
-    CHECK(refusal([&](Identity& i) { i.interface->address = address; }).find("is no address with prefix") !=
+    CHECK(refusal([&](Identity& i) { i.interface->address = address; }).find("is not a valid address with prefix") !=
           std::string::npos);
-  CHECK(refusal([](Identity& i) { i.interface->gateway = "gw"; }).ends_with("'gw' is no gateway address"));
+  CHECK(refusal([](Identity& i) { i.interface->gateway = "gw"; }).ends_with("'gw' is not a valid gateway address"));
   for (const std::string mac : {"02:fc:00:00:00", "02:fc:00:00:00:0g", "03:fc:00:00:00:05", "02-fc-00-00-00-05"})
-    CHECK(refusal([&](Identity& i) { i.interface->mac = mac; }).ends_with("is no hardware address"));
+    CHECK(refusal([&](Identity& i) { i.interface->mac = mac; }).ends_with("is not a valid hardware address"));
   CHECK(refusal([](Identity& i) { i.interface->name = std::string(16, 'e'); }).ends_with("network interface"));
   CHECK(refusal([](Identity& i) { i.interface->address.clear(); }).find("without address") != std::string::npos);
 }

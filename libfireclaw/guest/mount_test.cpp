@@ -55,7 +55,7 @@ TEST_CASE("a disk that cannot be mounted keeps the session from opening, and its
   const Error error = error_of(
       [&] { Session::open_and_start(guestd.take_stream(), {}, identity, sh("echo ran > /dev/null"), soon()); });
   CHECK(error.code() == ErrorCode::InvalidArgument);
-  CHECK(std::string{error.what()} == "mounting the guest's /: '/' is no place to mount a disk at");
+  CHECK(std::string{error.what()} == "mounting the guest's /: '/' is not a place to mount a disk at");
 }
 
 TEST_CASE("after a mount that failed a session runs no commands and no services; the next one does") {

@@ -235,7 +235,7 @@ ExecResult Process::wait() {
 }
 
 void Process::send_signal(int number) {
-  if (number < 1 || number > 64) throw Error{ErrorCode::InvalidArgument, fmt::format("{} is no signal", number)};
+  if (number < 1 || number > 64) throw Error{ErrorCode::InvalidArgument, fmt::format("{} is not a signal", number)};
   wire::Signal request;
   request.number = static_cast<std::uint32_t>(number);
   impl_->link->send(impl_->channel, Type::Signal, wire::encode(request));

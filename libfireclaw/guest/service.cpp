@@ -16,10 +16,11 @@ using wire::Type;
 
 void check_name(const std::string& name) {
   if (wire::is_service_name(name)) return;
-  throw Error{ErrorCode::InvalidArgument,
-              fmt::format("'{}' is no name for a service: use 1 to {} letters, digits, '.', '-', '_', beginning with a "
-                          "letter, a digit or '_'",
-                          name, wire::max_service_name_bytes)};
+  throw Error{
+      ErrorCode::InvalidArgument,
+      fmt::format("'{}' is not a name for a service: use 1 to {} letters, digits, '.', '-', '_', beginning with a "
+                  "letter, a digit or '_'",
+                  name, wire::max_service_name_bytes)};
 }
 
 wire::Restart to_wire(RestartPolicy policy) {
@@ -105,7 +106,7 @@ void Session::service_start(const ServiceOptions& options, Deadline deadline) {
 
 void Session::service_signal(const std::string& name, int number, Deadline deadline) {
   check_name(name);
-  if (number < 1 || number > 64) throw Error{ErrorCode::InvalidArgument, fmt::format("{} is no signal", number)};
+  if (number < 1 || number > 64) throw Error{ErrorCode::InvalidArgument, fmt::format("{} is not a signal", number)};
   wire::ServiceSignal request;
   request.name = name;
   request.number = static_cast<std::uint32_t>(number);

@@ -148,7 +148,7 @@ class Fetch {
       throw Error{ErrorCode::InvalidArgument, fmt::format("{}: {}", what, transfer_.describe(code))};
     }
     std::string text = fmt::format("{}: {}", what, transfer_.describe(code));
-    if (started_ && !options_.sha256.empty()) text += "; run it again to go on from there";
+    if (started_ && !options_.sha256.empty()) text += "; run it again to continue from there";
     throw Error{ErrorCode::Io, text};
   }
 

@@ -119,7 +119,7 @@ TEST_CASE("removing bridge and firewall leaves no trace") {
     firewall.ensure();
     const auto address = Ipv4Address::parse("172.16.0.2");
     const auto tap = Tap::create(tap_name(f.config.name, "2"));
-    firewall.add_vm({tap.name(), MacAddress::for_address(address), address, Egress::Internet, {}, true, {}});
+    firewall.add_vm({tap.name(), MacAddress::for_address(address), address, Egress::Internet, {}, ServiceAccess::All, {}});
     attach_port(f.config, tap.name(), address);
     CHECK(state_of(f.host) != before);
     detach_port(f.config, tap.name(), address);

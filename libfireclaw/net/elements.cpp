@@ -23,7 +23,7 @@ struct Shape {
   std::size_t owner;
 };
 constexpr Shape shapes[] = {
-    {"sources", 3, 0, 2},       {"egress", 1, 1, 0},    {"clients", 1, 0, 0},      {"allowed_networks", 2, 0, 0},
+    {"sources", 3, 0, 2},       {"egress", 1, 1, 0},    {"clients", 1, 0, 0},      {"name_clients", 1, 0, 0}, {"allowed_networks", 2, 0, 0},
     {"allowed_ports", 4, 0, 0}, {"published", 2, 2, 2}, {"published_at", 3, 2, 3},
 };
 
@@ -61,7 +61,9 @@ void apply(const Element& element, VmPolicy& vm) {
     const auto chain = std::string_view{element.data[0]};
     vm.egress = parse_egress(chain.starts_with(egress_chain) ? chain.substr(egress_chain.size()) : chain);
   } else if (element.set == "clients") {
-    vm.services = true;
+    vm.services = ServiceAccess::All;
+  } else if (element.set == "name_clients") {
+    if (vm.services == ServiceAccess::None) vm.services = ServiceAccess::Names;
   } else if (element.set == "allowed_networks") {
     vm.allow.push_back(Destination::parse(key[1]));
   } else if (element.set == "allowed_ports") {
@@ -72,7 +74,7 @@ void apply(const Element& element, VmPolicy& vm) {
 }
 
 VmPolicy unknown_machine(Ipv4Address address) {
-  return {InterfaceName{"unknown"}, {}, address, Egress::None, {}, false, {}};
+  return {InterfaceName{"unknown"}, {}, address, Egress::None, {}, ServiceAccess::None, {}};
 }
 
 /// nullopt for what fireclaw cannot have added.
@@ -146,7 +148,7 @@ std::optional<Publication> publication_of(const Element& element) {
   const auto& key = element.key;
   const bool any = element.set == "published";
   return Publication::parse(
-      fmt::format("{}{}:{}/{}", any ? "" : key[0] + ":", key[any ? 1 : 2], element.data[1], key[any ? 0 : 1]));
+      fmt::format("{}{}:{}/{}", any ? "0.0.0.0:" : key[0] + ":", key[any ? 1 : 2], element.data[1], key[any ? 0 : 1]));
 }
 
 }  // namespace fireclaw::net

@@ -29,13 +29,13 @@ const std::string source = set("sources", R"({"concat": ["fcbr0-1", "02:fc:ac:10
 
 TEST_CASE("a machine is put together from its elements in all sets") {
   const auto elements = read_elements(
-      listing(source + "," + set("clients", R"("172.16.0.2")") + "," +
+      listing(source + "," + set("name_clients", R"("172.16.0.2")") + "," + set("clients", R"("172.16.0.2")") + "," +
               set("allowed_networks", R"({"concat": ["172.16.0.2", {"prefix": {"addr": "10.0.0.0", "len": 8}}]})") +
               "," + set("allowed_ports", R"({"concat": ["172.16.0.2", "192.0.2.7", "tcp", 443]})") + "," +
               map("egress", R"(["172.16.0.2", {"goto": {"target": "egress_allowlist"}}])") + "," +
               map("published", R"([{"concat": ["tcp", 8080]}, {"concat": ["172.16.0.2", 80]}])") + "," +
               map("published_at", R"([{"concat": ["127.0.0.1", "udp", 5353]}, {"concat": ["172.16.0.2", 53]}])")));
-  CHECK(elements.size() == 7);
+  CHECK(elements.size() == 8);
   const auto vms = vms_of(elements);
   REQUIRE(vms.size() == 1);
   CHECK(vms.front() == VmPolicy{InterfaceName{"fcbr0-1"},
@@ -43,11 +43,11 @@ TEST_CASE("a machine is put together from its elements in all sets") {
                                 Ipv4Address::parse("172.16.0.2"),
                                 Egress::Allowlist,
                                 {Destination::parse("10.0.0.0/8"), Destination::parse("192.0.2.7:443/tcp")},
-                                true,
-                                {Publication::parse("8080:80"), Publication::parse("127.0.0.1:5353:53/udp")}});
+                                ServiceAccess::All,
+                                {Publication::parse("0.0.0.0:8080:80"), Publication::parse("5353:53/udp")}});
   CHECK(delete_command(InterfaceName{"fcbr0"}, elements.at(0)) ==
         "delete element inet fireclaw sources { \"fcbr0-1\" . 02:fc:ac:10:00:02 . 172.16.0.2 }\n");
-  CHECK(delete_command(InterfaceName{"fcbr0"}, elements.at(2)) ==
+  CHECK(delete_command(InterfaceName{"fcbr0"}, elements.at(3)) ==
         "delete element inet fireclaw allowed_networks { 172.16.0.2 . 10.0.0.0/8 }\n");
 }
 

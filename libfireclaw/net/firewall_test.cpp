@@ -37,7 +37,7 @@ VmPolicy machine(unsigned last, Egress egress = Egress::Internet) {
           address,
           egress,
           {},
-          true,
+          ServiceAccess::All,
           {}};
 }
 
@@ -113,7 +113,7 @@ TEST_CASE("machines are known to the kernel as they were given, and to every pro
   std::sort(first.allow.begin(), first.allow.end());
   std::sort(first.publish.begin(), first.publish.end());
   auto second = machine(3, Egress::None);
-  second.services = false;
+  second.services = ServiceAccess::Names;
   const auto third = machine(4);
   for (const auto& vm : {first, second, third}) firewall.add_vm(vm);
   CHECK(f.firewall().vms() == std::vector{first, second, third});
@@ -185,7 +185,7 @@ TEST_CASE("a port of the host can be published once, and a refused machine gets 
   CHECK(has(error.what(), "8080:8080/tcp"));
   CHECK(has(error.what(), "172.16.0.2"));
   CHECK(f.rules() == rules);
-  second.publish = {Publication::parse("127.0.0.1:8080:80"), Publication::parse("8080:80/udp")};
+  second.publish = {Publication::parse("0.0.0.0:8080:80"), Publication::parse("8080:80/udp")};
   firewall.add_vm(second);
   CHECK(firewall.vms().size() == 2);
 }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 
 #include "fireclaw/error.hpp"
@@ -47,6 +48,15 @@ std::string_view to_string(Egress egress) noexcept {
     case Egress::None: return "none";
     case Egress::Allowlist: return "allowlist";
     case Egress::Internet: return "internet";
+  }
+  return "";
+}
+
+std::string_view to_string(ServiceAccess access) noexcept {
+  switch (access) {
+    case ServiceAccess::None: return "none";
+    case ServiceAccess::Names: return "names";
+    case ServiceAccess::All: return "all";
   }
   return "";
 }
@@ -100,7 +110,7 @@ std::string Destination::to_string() const {
 }
 
 Publication Publication::parse(std::string_view text) {
-  constexpr std::string_view wanted = "a published port such as 8080:80, 127.0.0.1:8080:80 or 5353:53/udp";
+  constexpr std::string_view wanted = "a published port such as 8080:80, 0.0.0.0:8080:80 or 5353:53/udp";
   auto rest = text;
   Publication publication;
   publication.protocol = take_protocol(rest).value_or(Protocol::Tcp);
@@ -125,8 +135,30 @@ Publication Publication::parse(std::string_view text) {
 }
 
 std::string Publication::to_string() const {
-  return fmt::format("{}{}:{}/{}", host_address ? host_address->to_string() + ":" : "", host_port, guest_port,
-                     net::to_string(protocol));
+  return fmt::format("{}{}:{}/{}", host_address == loopback_address ? "" : host_address.to_string() + ":", host_port,
+                     guest_port, net::to_string(protocol));
+}
+
+const std::vector<Ipv4Network>& never_reachable() {
+  // "This" network, loopback, link-local with the clouds' metadata services, Azure's and Oracle's of them, multicast,
+  // reserved, broadcast.
+  static const std::vector<Ipv4Network> networks{
+      Ipv4Network::parse("0.0.0.0/8"),        Ipv4Network::parse("127.0.0.0/8"),  Ipv4Network::parse("169.254.0.0/16"),
+      Ipv4Network::parse("168.63.129.16/32"), Ipv4Network::parse("192.0.0.0/24"), Ipv4Network::parse("224.0.0.0/3")};
+  return networks;
+}
+
+const std::vector<Ipv4Network>& private_networks() {
+  // RFC 1918, shared address space, benchmarking.
+  static const std::vector<Ipv4Network> networks{
+      Ipv4Network::parse("10.0.0.0/8"), Ipv4Network::parse("100.64.0.0/10"), Ipv4Network::parse("172.16.0.0/12"),
+      Ipv4Network::parse("192.168.0.0/16"), Ipv4Network::parse("198.18.0.0/15")};
+  return networks;
+}
+
+bool is_public(Ipv4Address address) {
+  const auto has_it = [&](const Ipv4Network& network) { return network.contains(address); };
+  return std::ranges::none_of(never_reachable(), has_it) && std::ranges::none_of(private_networks(), has_it);
 }
 
 }  // namespace fireclaw::net

@@ -24,6 +24,14 @@ std::string_view to_string(Egress egress) noexcept;
 /// "none", "allowlist", "internet"; Error(InvalidArgument) otherwise.
 Egress parse_egress(std::string_view text);
 
+/// What a machine may use of the gateway's services.
+enum class ServiceAccess {
+  None,   ///< nothing
+  Names,  ///< the name server: port 53
+  All,    ///< every service of the policy
+};
+std::string_view to_string(ServiceAccess access) noexcept;
+
 /// A port of the gateway that machines may use.
 struct Service {
   Protocol protocol = Protocol::Tcp;
@@ -51,19 +59,29 @@ struct Destination {
   auto operator<=>(const Destination&) const = default;
 };
 
+inline constexpr Ipv4Address loopback_address = Ipv4Address::from_bits(0x7F000001);
+
 /// A port of the host that leads to a port of a machine.
 struct Publication {
-  /// The host's address it is offered on; without: all of them.
-  std::optional<Ipv4Address> host_address;
+  /// The host's address it is offered on; 0.0.0.0: all of them.
+  Ipv4Address host_address = loopback_address;
   std::uint16_t host_port = 0;
   std::uint16_t guest_port = 0;
   Protocol protocol = Protocol::Tcp;
 
-  /// "8080:80", "127.0.0.1:8080:80", "5353:53/udp".
+  /// "8080:80" (on 127.0.0.1), "0.0.0.0:8080:80", "192.0.2.7:8080:80", "5353:53/udp".
   static Publication parse(std::string_view text);
   [[nodiscard]] std::string to_string() const;
   auto operator<=>(const Publication&) const = default;
 };
+
+/// Whether the address belongs to the internet: not to a private network, link-local, loopback, a cloud's metadata
+/// service, multicast or anything reserved.
+bool is_public(Ipv4Address address);
+/// Never reachable for a machine, whatever its allowlist says.
+const std::vector<Ipv4Network>& never_reachable();
+/// Not part of the internet, and reachable only if they are allowed by address.
+const std::vector<Ipv4Network>& private_networks();
 
 /// What one machine may do, and how it is recognised.
 struct VmPolicy {
@@ -72,8 +90,7 @@ struct VmPolicy {
   Ipv4Address address;
   Egress egress = Egress::None;
   std::vector<Destination> allow;
-  /// May use the gateway's services.
-  bool services = true;
+  ServiceAccess services = ServiceAccess::Names;
   std::vector<Publication> publish;
 
   bool operator==(const VmPolicy&) const = default;
@@ -95,8 +112,10 @@ struct NetworkPolicy {
   /// The name server that queries to the gateway's port 53 are passed on to, if 53 is among the services. Without: the
   /// host must run one there itself. Must be reachable from outside the host: not a stub such as 127.0.0.53.
   std::optional<Ipv4Address> resolver;
-  /// New connections that one machine may make in a second; more are dropped. Without: no limit.
-  std::optional<unsigned> new_connections_per_second;
+  /// New connections that one machine may make in a second, and connections that it may have at once, those that the
+  /// kernel still remembers included; more are dropped.
+  unsigned new_connections_per_second = 200;
+  unsigned connections = 4096;
 
   bool operator==(const NetworkPolicy&) const = default;
 };

@@ -41,11 +41,12 @@ TEST_CASE("destinations are networks or addresses, with or without a port") {
 }
 
 TEST_CASE("published ports are read as they are written") {
-  CHECK(Publication::parse("8080:80") == Publication{std::nullopt, 8080, 80, Protocol::Tcp});
+  CHECK(Publication::parse("8080:80") == Publication{loopback_address, 8080, 80, Protocol::Tcp});
   CHECK(Publication::parse("127.0.0.1:8080:80/udp") ==
         Publication{Ipv4Address::parse("127.0.0.1"), 8080, 80, Protocol::Udp});
   CHECK(Publication::parse("5353:53/udp").to_string() == "5353:53/udp");
-  CHECK(Publication::parse("127.0.0.1:8080:80").to_string() == "127.0.0.1:8080:80/tcp");
+  CHECK(Publication::parse("127.0.0.1:8080:80").to_string() == "8080:80/tcp");
+  CHECK(Publication::parse("0.0.0.0:8080:80").to_string() == "0.0.0.0:8080:80/tcp");
   for (const auto* text :
        {"", "80", "80:", ":80", "0:80", "80:0", "localhost:80:80", "1.2.3:80:80", "a:b", "80:80/icmp"}) {
     CAPTURE(text);
@@ -58,4 +59,16 @@ TEST_CASE("egress policies have names") {
     CHECK(parse_egress(to_string(egress)) == egress);
   }
   CHECK_THROWS_AS(parse_egress("all"), Error);
+}
+
+TEST_CASE("public addresses are told from those that only their owners name") {
+  for (const auto* address : {"1.1.1.1", "192.0.1.1", "168.63.129.17", "172.32.0.1", "100.63.255.255", "223.255.255.255"}) {
+    CAPTURE(address);
+    CHECK(is_public(Ipv4Address::parse(address)));
+  }
+  for (const auto* address : {"0.0.0.0", "10.1.2.3", "100.64.0.1", "127.0.0.1", "168.63.129.16", "169.254.169.254",
+                              "172.31.0.1", "192.0.0.192", "192.168.77.1", "198.18.0.1", "224.0.0.1", "255.255.255.255"}) {
+    CAPTURE(address);
+    CHECK_FALSE(is_public(Ipv4Address::parse(address)));
+  }
 }

@@ -13,11 +13,15 @@
 namespace fireclaw::net {
 namespace {
 
-/// Never reachable for a machine, whatever its allowlist says: "this" network, loopback, link-local (with the
-/// clouds' metadata services), multicast, reserved, broadcast.
-constexpr std::string_view never = "0.0.0.0/8, 127.0.0.0/8, 169.254.0.0/16, 224.0.0.0/3";
-/// Not part of the internet: RFC 1918, shared address space, benchmarking.
-constexpr std::string_view private_networks = "10.0.0.0/8, 100.64.0.0/10, 172.16.0.0/12, 192.168.0.0/16, 198.18.0.0/15";
+constexpr std::uint16_t dns_port = 53;
+
+std::string joined(const std::vector<Ipv4Network>& networks) {
+  std::vector<std::string> texts;
+  for (const auto& network : networks) {
+    texts.push_back(network.prefix() == 32 ? network.base().to_string() : network.to_string());
+  }
+  return fmt::format("{}", fmt::join(texts, ", "));
+}
 
 // The sets and maps that hold the machines, with their families.
 struct Elements {
@@ -68,7 +72,8 @@ std::vector<Elements> elements_of(const VmPolicy& vm) {
   std::vector<Elements> all;
   all.push_back({"bridge", "sources", {fmt::format("\"{}\" . {} . {}", vm.tap.str(), vm.mac.to_string(), address)}});
   all.push_back({"inet", "egress", {fmt::format("{} : goto egress_{}", address, to_string(vm.egress))}});
-  if (vm.services) all.push_back({"inet", "clients", {address}});
+  if (vm.services != ServiceAccess::None) all.push_back({"inet", "name_clients", {address}});
+  if (vm.services == ServiceAccess::All) all.push_back({"inet", "clients", {address}});
 
   Elements networks{"inet", "allowed_networks", {}};
   for (const auto& entry : whole_networks(vm.allow)) {
@@ -84,10 +89,10 @@ std::vector<Elements> elements_of(const VmPolicy& vm) {
   for (const auto& port : vm.publish) {
     const auto rule =
         fmt::format("{} . {} : {} . {}", to_string(port.protocol), port.host_port, address, port.guest_port);
-    if (port.host_address) {
-      published_at.entries.push_back(fmt::format("{} . {}", port.host_address->to_string(), rule));
-    } else {
+    if (port.host_address == Ipv4Address{}) {
       published.entries.push_back(rule);
+    } else {
+      published_at.entries.push_back(fmt::format("{} . {}", port.host_address.to_string(), rule));
     }
   }
   for (auto* elements : {&networks, &ports, &published, &published_at}) {
@@ -115,8 +120,8 @@ void validate(const NetworkPolicy& policy) {
                 fmt::format("name server {} only answers the host itself; name the one it passes queries on to",
                             policy.resolver->to_string())};
   }
-  if (policy.new_connections_per_second == 0u) {
-    throw Error{ErrorCode::InvalidArgument, "new_connections_per_second: 0 would allow no connection at all"};
+  if (policy.new_connections_per_second == 0 || policy.connections == 0) {
+    throw Error{ErrorCode::InvalidArgument, "a limit of 0 would allow no connection at all"};
   }
 }
 
@@ -158,7 +163,7 @@ std::vector<Redirection> redirections_of(const NetworkPolicy& policy) {
   for (const auto& service : policy.services) {
     if (service.on_loopback) {
       found.push_back({service, "127.0.0.1"});
-    } else if (policy.resolver && service.port == 53) {
+    } else if (policy.resolver && service.port == dns_port) {
       found.push_back({service, policy.resolver->to_string()});
     }
   }
@@ -172,22 +177,17 @@ std::pair<std::string, std::string> redirection_rules(const NetworkPolicy& polic
   const auto gateway = policy.gateway.to_string();
   for (const auto& [service, target] : redirections_of(policy)) {
     const auto protocol = to_string(service.protocol);
-    redirect += fmt::format("    iifname \"{}\" ip daddr {} ip saddr @clients {} dport {} dnat ip to {}\n",
-                            policy.bridge.str(), gateway, protocol, service.port, target);
-    accept +=
-        fmt::format("    ip saddr @clients ct status dnat ct original ip daddr {} ip daddr {} {} dport {} accept\n",
-                    gateway, target, protocol, service.port);
+    const auto* const clients = service.port == dns_port ? "name_clients" : "clients";
+    redirect += fmt::format("    iifname \"{}\" ip daddr {} ip saddr @{} {} dport {} dnat ip to {}\n",
+                            policy.bridge.str(), gateway, clients, protocol, service.port, target);
+    accept += fmt::format("    ip saddr @{} ct status dnat ct original ip daddr {} ip daddr {} {} dport {} accept\n",
+                          clients, gateway, target, protocol, service.port);
   }
   return {redirect, accept};
 }
 
 /// Both tables but for their machines and the chain that names them.
 std::string tables(const NetworkPolicy& policy, std::string_view policy_chain) {
-  const auto throttle =
-      policy.new_connections_per_second
-          ? fmt::format("    update @connection_rate {{ ip saddr limit rate over {}/second burst {} packets }} drop\n",
-                        *policy.new_connections_per_second, *policy.new_connections_per_second)
-          : std::string{};
   const auto [redirect, accept_redirected] = redirection_rules(policy);
   const std::string_view ping = policy.ping ? "    icmp type echo-request limit rate 100/second accept\n" : "";
   return fmt::format(
@@ -197,6 +197,9 @@ std::string tables(const NetworkPolicy& policy, std::string_view policy_chain) {
     type inet_proto . inet_service{services}
   }}
   set clients {{
+    type ipv4_addr
+  }}
+  set name_clients {{
     type ipv4_addr
   }}
   set allowed_networks {{
@@ -218,6 +221,11 @@ std::string tables(const NetworkPolicy& policy, std::string_view policy_chain) {
     flags dynamic, timeout
     timeout 1m
   }}
+  set connections {{
+    type ipv4_addr
+    size 65536
+    flags dynamic
+  }}
   map published {{
     type inet_proto . inet_service : ipv4_addr . inet_service
   }}
@@ -234,7 +242,9 @@ std::string tables(const NetworkPolicy& policy, std::string_view policy_chain) {
     reject with icmpx admin-prohibited
   }}
   chain new_connection {{
-{throttle}    add @talkers {{ ip saddr }}
+    update @connection_rate {{ ip saddr limit rate over {rate}/second burst {rate} packets }} drop
+    add @connections {{ ip saddr ct count over {connections} }} drop
+    add @talkers {{ ip saddr }}
   }}
   chain egress_none {{
     goto refuse
@@ -271,6 +281,7 @@ std::string tables(const NetworkPolicy& policy, std::string_view policy_chain) {
     ct state established,related accept
     jump new_connection
     ip saddr @clients ip daddr {gateway} meta l4proto . th dport @services accept
+    ip saddr @name_clients ip daddr {gateway} meta l4proto {{ tcp, udp }} th dport 53 meta l4proto . th dport @services accept
     jump redirected
 {ping}    goto refuse
   }}
@@ -346,8 +357,9 @@ table bridge {table} {{
 }}
 )",
       fmt::arg("table", table_name(policy.bridge)), fmt::arg("policy_chain", policy_chain),
-      fmt::arg("services", joined_services(policy)), fmt::arg("throttle", throttle),
-      fmt::arg("private_networks", private_networks), fmt::arg("never", never),
+      fmt::arg("services", joined_services(policy)), fmt::arg("rate", policy.new_connections_per_second),
+      fmt::arg("connections", policy.connections),
+      fmt::arg("private_networks", joined(private_networks())), fmt::arg("never", joined(never_reachable())),
       fmt::arg("subnet", policy.subnet.to_string()), fmt::arg("gateway", policy.gateway.to_string()),
       fmt::arg("gateway_mac", MacAddress::for_address(policy.gateway).to_string()),
       fmt::arg("bridge", policy.bridge.str()), fmt::arg("taps", tap_prefix(policy.bridge)), fmt::arg("ping", ping),

@@ -14,7 +14,7 @@ namespace {
 
 VmPolicy machine(const std::string& address, Egress egress) {
   const auto ip = Ipv4Address::parse(address);
-  return {tap_name(NetworkPolicy{}.bridge, "0a1b2c3d"), MacAddress::for_address(ip), ip, egress, {}, true, {}};
+  return {tap_name(NetworkPolicy{}.bridge, "0a1b2c3d"), MacAddress::for_address(ip), ip, egress, {}, ServiceAccess::All, {}};
 }
 
 /// A policy that uses everything, and two machines.
@@ -26,9 +26,9 @@ std::string everything() {
   auto first = machine("172.16.0.2", Egress::Allowlist);
   first.allow = {Destination::parse("198.51.100.0/24"), Destination::parse("203.0.113.7:443"),
                  Destination::parse("203.0.113.8:53/udp")};
-  first.publish = {Publication::parse("8080:80"), Publication::parse("127.0.0.1:2222:22")};
+  first.publish = {Publication::parse("0.0.0.0:8080:80"), Publication::parse("127.0.0.1:2222:22")};
   auto second = machine("172.16.0.3", Egress::None);
-  second.services = false;
+  second.services = ServiceAccess::Names;
   return full_ruleset(policy, std::vector{first, second});
 }
 
@@ -49,6 +49,7 @@ TEST_CASE("a machine is added and removed by the same elements") {
   CHECK(add_vm_commands({}, vm) ==
         "add element bridge fireclaw sources { \"fcbr0-0a1b2c3d\" . 02:fc:ac:10:00:09 . 172.16.0.9 }\n"
         "add element inet fireclaw egress { 172.16.0.9 : goto egress_internet }\n"
+        "add element inet fireclaw name_clients { 172.16.0.9 }\n"
         "add element inet fireclaw clients { 172.16.0.9 }\n"
         "add element inet fireclaw allowed_networks { 172.16.0.9 . 10.0.0.0/8 }\n");
   auto removal = remove_vm_commands({}, vm);

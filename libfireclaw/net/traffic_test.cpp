@@ -140,11 +140,29 @@ TEST_CASE("a guest reaches the gateway's services and is refused its other ports
 
 TEST_CASE("a guest without services reaches nothing on the gateway, another guest does") {
   Lab lab;
-  auto& without = lab.add_guest(2, Egress::None, [](VmPolicy& vm) { vm.services = false; });
+  auto& without = lab.add_guest(2, Egress::None, [](VmPolicy& vm) { vm.services = ServiceAccess::None; });
   auto& with = lab.add_guest(3, Egress::None);
   const auto irc = listen_tcp(lab.host, "0.0.0.0", 6667);
   CHECK(try_tcp(without.inside, gateway, 6667) == Outcome::Refused);
   CHECK(try_tcp(with.inside, gateway, 6667) == Outcome::Connected);
+}
+
+TEST_CASE("a guest that may use names reaches the name server and no other service") {
+  NetworkPolicy policy;
+  policy.services.push_back(Service::parse("127.0.0.1:8000"));
+  Lab lab{policy};
+  auto& guest = lab.add_guest(2, Egress::None, [](VmPolicy& vm) { vm.services = ServiceAccess::Names; });
+  lab.host.in([&] { allow_loopback(lab.bridge); });
+  const auto irc = listen_tcp(lab.host, "0.0.0.0", 6667);
+  const auto model = listen_tcp(lab.host, "127.0.0.1", 8000);
+  const auto names_by_tcp = listen_tcp(lab.host, "0.0.0.0", dns);
+  Udp name_server{lab.host, "0.0.0.0", dns};
+  CHECK(try_tcp(guest.inside, gateway, 6667) == Outcome::Refused);
+  CHECK(try_tcp(guest.inside, gateway, 8000) == Outcome::Refused);
+  CHECK(try_tcp(guest.inside, gateway, dns) == Outcome::Connected);
+  Udp client{guest.inside, "0.0.0.0", 0};
+  client.send(gateway, dns, "query");
+  CHECK(name_server.receive().text == "query");
 }
 
 TEST_CASE("a guest does not reach the host by its other addresses") {
@@ -525,8 +543,8 @@ TEST_CASE("a guest has no IPv6: not to the host, not through it, not from it") {
 TEST_CASE("a published port leads from outside and from the host to the guest, others stay closed") {
   Lab lab;
   auto& guest = lab.add_guest(2, Egress::None, [](VmPolicy& vm) {
-    vm.publish = {Publication::parse("8080:80"), Publication::parse("127.0.0.1:2222:22"),
-                  Publication::parse("5353:53/udp")};
+    vm.publish = {Publication::parse("0.0.0.0:8080:80"), Publication::parse("2222:22"),
+                  Publication::parse("0.0.0.0:5353:53/udp")};
   });
   lab.host.in([&] { allow_loopback(lab.bridge); });
   const auto web = listen_tcp(guest.inside, "0.0.0.0", 80);
@@ -554,7 +572,7 @@ TEST_CASE("a published port leads from outside and from the host to the guest, o
 
 TEST_CASE("a guest does not reach another's published port") {
   Lab lab;
-  lab.add_guest(2, Egress::None, [](VmPolicy& vm) { vm.publish = {Publication::parse("8080:80")}; });
+  lab.add_guest(2, Egress::None, [](VmPolicy& vm) { vm.publish = {Publication::parse("0.0.0.0:8080:80")}; });
   auto& other = lab.add_guest(3, Egress::Internet);
   CHECK(try_tcp(other.inside, gateway, 8080) == Outcome::Refused);
   CHECK(try_tcp(other.inside, "198.51.100.1", 8080) == Outcome::Refused);
@@ -566,7 +584,7 @@ TEST_CASE("a service on the host's loopback is reached at the gateway, the rest 
   policy.services.push_back(Service::parse("127.0.0.1:8001/udp"));
   Lab lab{policy};
   auto& guest = lab.add_guest(2, Egress::None);
-  auto& without = lab.add_guest(3, Egress::None, [](VmPolicy& vm) { vm.services = false; });
+  auto& without = lab.add_guest(3, Egress::None, [](VmPolicy& vm) { vm.services = ServiceAccess::None; });
   lab.host.in([&] { allow_loopback(lab.bridge); });
   const auto model = listen_tcp(lab.host, "127.0.0.1", 8000);
   const auto secret = listen_tcp(lab.host, "127.0.0.1", 9000);
@@ -630,6 +648,25 @@ TEST_CASE("a guest makes no more new connections in a second than it may") {
   CHECK(static_cast<double>(passed) <= 5 + 5 * seconds + 1);
 }
 
+TEST_CASE("a guest has no more connections at once than it may, others are not held to them") {
+  NetworkPolicy policy;
+  policy.connections = 8;
+  Lab lab{policy};
+  auto& guest = lab.add_guest(2, Egress::None);
+  auto& other = lab.add_guest(3, Egress::None);
+  Udp name_server{lab.host, "0.0.0.0", dns};
+  std::vector<Udp> clients;
+  for (int i = 0; i < 20; ++i) {
+    clients.emplace_back(guest.inside, "0.0.0.0", 0);
+    clients.back().send(gateway, dns, "one of many");
+  }
+  Udp neighbour{other.inside, "0.0.0.0", 0};
+  neighbour.send(gateway, dns, "end");
+  CHECK(name_server.until("end").size() == 8);
+  clients.front().send(gateway, dns, "known");
+  CHECK(name_server.receive().text == "known");
+}
+
 TEST_CASE("the next holder of an address does not inherit connections, and a machine with fewer rights loses its own") {
   Lab lab;
   auto& guest = lab.add_guest(2, Egress::Internet);
@@ -667,7 +704,7 @@ TEST_CASE("a tap works like any other port: frames out of its descriptor and int
   const auto mac = MacAddress::for_address(address);
   auto tap = lab.host.in([&] { return Tap::create(tap_name(lab.bridge.name, "9")); });
   lab.host.in([&] {
-    lab.firewall->add_vm({tap.name(), mac, address, Egress::Internet, {}, true, {}});
+    lab.firewall->add_vm({tap.name(), mac, address, Egress::Internet, {}, ServiceAccess::All, {}});
     attach_port(lab.bridge, tap.name(), address);
   });
   const std::string header(10, '\0');

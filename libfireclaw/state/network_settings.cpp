@@ -27,7 +27,7 @@ net::Ipv4Network read_subnet(const json::Value& value) {
   if (subnet.prefix() < 8 || subnet.prefix() > 30) value.fail("the prefix must be 8 to 30");
   for (const auto* reserved : {"0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3"}) {
     if (subnet.overlaps(net::Ipv4Network::parse(reserved))) {
-      value.fail(fmt::format("{} cannot be used: {} has a meaning of its own", subnet.to_string(), reserved));
+      value.fail(fmt::format("{} cannot be used: {} has its own meaning", subnet.to_string(), reserved));
     }
   }
   return subnet;
@@ -46,10 +46,23 @@ std::vector<net::Service> read_services(const json::Value& value) {
   return services;
 }
 
-unsigned read_rate(const json::Value& value) {
-  const auto rate = value.as_uint();
-  if (rate == 0 || rate > 1'000'000) value.fail("must be 1 to 1000000");
-  return static_cast<unsigned>(rate);
+unsigned read_limit(const json::Value& value) {
+  const auto limit = value.as_uint();
+  if (limit == 0 || limit > 1'000'000) value.fail("must be 1 to 1000000");
+  return static_cast<unsigned>(limit);
+}
+
+std::vector<net::Service> with_names_by_tcp(std::vector<net::Service> services) {
+  constexpr std::uint16_t dns_port = 53;
+  const auto find = [&](net::Protocol protocol) {
+    return std::ranges::find_if(services, [&](const net::Service& service) {
+      return service.port == dns_port && service.protocol == protocol;
+    });
+  };
+  const auto by_udp = find(net::Protocol::Udp);
+  if (by_udp == services.end() || find(net::Protocol::Tcp) != services.end()) return services;
+  services.push_back({net::Protocol::Tcp, dns_port, by_udp->on_loopback});
+  return services;
 }
 
 void check_gateway(const json::Value& value, net::Ipv4Address gateway, const net::Ipv4Network& subnet) {
@@ -61,7 +74,7 @@ void check_gateway(const json::Value& value, net::Ipv4Address gateway, const net
 }  // namespace
 
 NetworkSettings read_network_settings(const json::Value& section) {
-  section.only({"bridge", "subnet", "gateway", "services", "resolver", "new_connections_per_second"});
+  section.only({"bridge", "subnet", "gateway", "services", "resolver", "new_connections_per_second", "connections"});
   NetworkSettings settings;
   if (const auto value = section.find("bridge")) settings.bridge = read_text(*value, net::bridge_name);
   if (const auto value = section.find("subnet")) settings.subnet = read_subnet(*value);
@@ -77,8 +90,9 @@ NetworkSettings read_network_settings(const json::Value& section) {
     }
   }
   if (const auto value = section.find("new_connections_per_second")) {
-    settings.new_connections_per_second = read_rate(*value);
+    settings.new_connections_per_second = read_limit(*value);
   }
+  if (const auto value = section.find("connections")) settings.connections = read_limit(*value);
   return settings;
 }
 
@@ -97,6 +111,7 @@ void write_network_settings(json::Writer& out, const NetworkSettings& settings) 
   if (settings.new_connections_per_second) {
     out.field("new_connections_per_second", *settings.new_connections_per_second);
   }
+  if (settings.connections) out.field("connections", *settings.connections);
   out.end_object();
 }
 
@@ -108,9 +123,10 @@ net::NetworkPolicy make_network_policy(const NetworkSettings& settings) {
     policy.gateway = net::Ipv4Address::from_bits(settings.subnet->base().bits() + 1);
   }
   if (settings.gateway) policy.gateway = *settings.gateway;
-  if (settings.services) policy.services = *settings.services;
+  if (settings.services) policy.services = with_names_by_tcp(*settings.services);
   policy.resolver = settings.resolver;
-  policy.new_connections_per_second = settings.new_connections_per_second;
+  policy.new_connections_per_second = settings.new_connections_per_second.value_or(policy.new_connections_per_second);
+  policy.connections = settings.connections.value_or(policy.connections);
   return policy;
 }
 

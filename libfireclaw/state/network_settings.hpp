@@ -19,6 +19,7 @@ struct NetworkSettings {
   std::optional<std::vector<net::Service>> services;
   std::optional<net::Ipv4Address> resolver;
   std::optional<unsigned> new_connections_per_second;
+  std::optional<unsigned> connections;
 
   bool operator==(const NetworkSettings&) const = default;
 };
@@ -28,7 +29,8 @@ NetworkSettings read_network_settings(const json::Value& section);
 /// The member "network" of the object being written, or nothing if nothing was set.
 void write_network_settings(json::Writer& out, const NetworkSettings& settings);
 
-/// The defaults with the settings put over them.
+/// The defaults with the settings put over them. A name server that is reached by UDP is reached by TCP too: large
+/// answers come by it.
 net::NetworkPolicy make_network_policy(const NetworkSettings& settings);
 
 }  // namespace fireclaw::state

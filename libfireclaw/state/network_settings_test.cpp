@@ -29,7 +29,7 @@ std::string complaint(const std::string& section) {
 TEST_CASE("network settings are written back as they were read, and those left out stay left out") {
   const std::string text =
       R"({"network":{"bridge":"claw1","subnet":"10.77.0.0/16","gateway":"10.77.0.1","services":["6667/tcp",)"
-      R"("127.0.0.1:11434/tcp"],"resolver":"192.0.2.53","new_connections_per_second":50}})";
+      R"("127.0.0.1:11434/tcp"],"resolver":"192.0.2.53","new_connections_per_second":50,"connections":900}})";
   for (const auto& whole : {text, std::string{R"({"network":{"subnet":"10.77.0.0/16"}})"}, std::string{"{}"}}) {
     const auto settings = whole == "{}" ? state::NetworkSettings{} : read(whole);
     json::Writer out;
@@ -47,6 +47,20 @@ TEST_CASE("a subnet of its own brings its first address as the gateway") {
   CHECK(policy.bridge.str() == "fcbr0");
   CHECK(policy.services == net::NetworkPolicy{}.services);
   CHECK(state::make_network_policy({}) == net::NetworkPolicy{});
+}
+
+TEST_CASE("names that are served by UDP are served by TCP too, in the same place") {
+  const auto services = [](const std::string& list) {
+    std::vector<std::string> texts;
+    const auto policy = state::make_network_policy(read(R"({"network": {"services": )" + list + "}}"));
+    for (const auto& service : policy.services) texts.push_back(service.to_string());
+    return texts;
+  };
+  using Texts = std::vector<std::string>;
+  CHECK(services(R"(["6667", "53/udp"])") == Texts{"6667/tcp", "53/udp", "53/tcp"});
+  CHECK(services(R"(["127.0.0.1:53/udp"])") == Texts{"127.0.0.1:53/udp", "127.0.0.1:53/tcp"});
+  CHECK(services(R"(["127.0.0.1:53", "53/udp"])") == Texts{"127.0.0.1:53/tcp", "53/udp"});
+  CHECK(services(R"(["53"])") == Texts{"53/tcp"});
 }
 
 TEST_CASE("a setting that cannot be is named with its place") {
@@ -68,5 +82,6 @@ TEST_CASE("a setting that cannot be is named with its place") {
   names(R"({"resolver": "127.0.0.53"})", "network.resolver");
   names(R"({"resolver": "2001:db8::1"})", "network.resolver");
   names(R"({"new_connections_per_second": 0})", "network.new_connections_per_second");
+  names(R"({"connections": 0})", "network.connections");
   CHECK(complaint(R"({"proxy": true})").find("proxy") != std::string::npos);
 }

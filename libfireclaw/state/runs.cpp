@@ -26,6 +26,7 @@ void describe(auto& field, json::Is<RunNetwork> auto& nat) {
   field("allow", nat.allow);
   field("publish", nat.publish);
   field("services", nat.services);
+  field.later("names", nat.names, nat.services);
 }
 
 /// A machine may still run that an earlier version has started: its record has none of what came later.

@@ -21,7 +21,9 @@ struct RunNetwork {
   std::string egress;
   std::vector<std::string> allow;
   std::vector<std::string> publish;
-  bool services = true;
+  /// All of the gateway's services, and its name server.
+  bool services = false;
+  bool names = true;
 
   bool operator==(const RunNetwork&) const = default;
 };

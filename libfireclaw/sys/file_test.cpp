@@ -161,7 +161,7 @@ TEST_CASE("a file where a folder should be is an error that names it") {
   const auto [code, text] = error_of([&] { make_directories(file / "a"); });
   CHECK(code == ErrorCode::InvalidState);
   CHECK(text ==
-        "cannot create folder '" + (file / "a").string() + "': '" + file.string() + "' exists and is no folder");
+        "cannot create folder '" + (file / "a").string() + "': '" + file.string() + "' exists and is not a folder");
   CHECK(error_of([&] { make_directories(file); }).first == ErrorCode::InvalidState);
 }
 

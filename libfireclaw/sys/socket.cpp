@@ -100,7 +100,7 @@ Fd tcp_connect(const std::string& address, std::uint16_t port, Deadline deadline
   target.sin_family = AF_INET;
   target.sin_port = htons(port);
   if (::inet_pton(AF_INET, address.c_str(), &target.sin_addr) != 1) {
-    throw Error{ErrorCode::InvalidArgument, fmt::format("'{}' is no IPv4 address", address)};
+    throw Error{ErrorCode::InvalidArgument, fmt::format("'{}' is not an IPv4 address", address)};
   }
   const auto what = fmt::format("connect to {}:{}", address, port);
   Fd socket{check(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), "make a socket")};

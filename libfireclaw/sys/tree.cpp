@@ -128,8 +128,8 @@ void make_directories(const std::filesystem::path& path, mode_t mode) {
     // Somebody else may have made it in between.
     if (error == EEXIST && is_folder(made)) continue;
     if (error == EEXIST || error == ENOTDIR) {
-      throw Error{ErrorCode::InvalidState,
-                  fmt::format("cannot create folder '{}': '{}' exists and is no folder", path.string(), made.string())};
+      throw Error{ErrorCode::InvalidState, fmt::format("cannot create folder '{}': '{}' exists and is not a folder",
+                                                       path.string(), made.string())};
     }
     throw system_error(error, fmt::format("create folder '{}'", made.string()));
   }

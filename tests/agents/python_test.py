@@ -128,7 +128,7 @@ class Networks(Crew):
         with socket.create_server(("0.0.0.0", 8081)), socket.create_server(("127.0.0.1", 0)) as probe:
             port = probe.getsockname()[1]
             probe.close()
-            nat = fireclaw.NatOptions(egress="none", publish=[f"127.0.0.1:{port}:80"])
+            nat = fireclaw.NatOptions(egress="none", publish=[f"{port}:80"], services="all")
             with fireclaw.VM.run(host, fireclaw.VMConfig(network="nat", nat=nat)) as vm:
                 address = vm.info().address
                 self.assertRegex(vm.exec("ip -4 -o addr show eth0").text, rf" {address}/24 ")

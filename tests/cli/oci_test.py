@@ -91,7 +91,7 @@ class OwnCommand(unittest.TestCase):
         for image in (IMAGE, "busybox"):
             result = fireclaw("run", "--net", "none", "--image", image)
             self.assertEqual(result.returncode, 125)
-            self.assertIn(f"no command was given, and the image '{image}' has none of its own", result.stderr)
+            self.assertIn(f"no command was given, and the image '{image}' has none", result.stderr)
         self.assertEqual(json.loads(fireclaw("vm", "list", "--json").stdout), [])
 
 

@@ -62,7 +62,7 @@ class Commands(Office):
                              ("!persona ann You are a parrot.", 'Agent "ann": new persona$'),
                              ("!status ann", r"ann \[phi4-mini\] .* running, on IRC in #agents, up .* memory 100 MiB of 384 MiB"),
                              ("!pause ann", 'Agent "ann" is paused$'),
-                             ("!resume ann", 'Agent "ann" goes on$'),
+                             ("!resume ann", 'Agent "ann" is resumed$'),
                              ("!logs ann 2", "line 1 of ann$"),
                              ("!memory ann", "# Agent Memory$"),
                              ("!templates", "broken "),
@@ -497,7 +497,7 @@ class Ending(Office):
         overseer.process.send_signal(signal.SIGTERM)
         alice.hears("overseer", "#control", "!restart slow was not begun: the overseer ends")
         alice.hears("overseer", "#control", "!invoke slow was called off: the overseer ends")
-        alice.expect(r"overseer!\S+ QUIT :.*overseer ends; agents go on")
+        alice.expect(r"overseer!\S+ QUIT :.*overseer ends; agents continue")
         self.assertEqual(overseer.process.wait(10), 0)
         self.assertEqual(list(self.agents()), ["worker"])
         self.assertTrue(lives(self.agents()["worker"]["pid"]))
@@ -603,7 +603,7 @@ class Service(Office):
         lines = log.read_text().splitlines()
         self.assertTrue(all(re.match("<[3467]>", line) for line in lines), lines)
         self.assertTrue([line for line in lines if re.match("<4>.*connecting again", line)], lines)
-        self.assertTrue([line for line in lines if line == "<6>ending; agents go on"], lines)
+        self.assertTrue([line for line in lines if line == "<6>ending; agents continue"], lines)
         # The variable is inherited by what writes elsewhere.
         log.write_text("")
         overseer = self.overseer(env={"JOURNAL_STREAM": f"{about.st_dev}:{about.st_ino + 1}"})
@@ -705,7 +705,7 @@ class Tls(Office):
 
     def test_a_password_for_a_server_that_need_not_prove_anything_is_warned_of(self) -> None:
         overseer = self.overseer(tls=True, tls_verify=False, password="secret")
-        eventually(lambda: "the password goes to whoever claims to be the server" in overseer.log())
+        eventually(lambda: "the password goes to any server that claims to be the right one" in overseer.log())
 
 
 @unittest.skipIf(inspircd.PATH is None, "inspircd is not installed")
@@ -726,7 +726,7 @@ class OtherServer(Office):
             for index in range(1, 21):
                 alice.hears("overseer", "#control", f"line {index} of worker$")
             overseer.end()
-            alice.expect(r"overseer!\S+ QUIT :.*agents go on")
+            alice.expect(r"overseer!\S+ QUIT :.*agents continue")
 
     def test_what_the_channel_keeps_is_not_done_again(self) -> None:
         for more in ('<module name="botmode">', '<module name="ircv3_servertime">', '<module name="ircv3_batch">', ""):

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Checks the pages: links that lead somewhere, lines that fit, blocks that are run or say why not, the glossary's words.
+"""Checks the pages: links that lead somewhere, lines that fit, blocks that are run or say why not, errors that programs
+know, the glossary's words.
 
 usage: pages.py ROOT
 
@@ -26,6 +27,8 @@ FENCE = re.compile(r"^(`{3,})\s*(.*)$")
 LINK = re.compile(r"(!?)\[((?:[^\]\[`]|`[^`]*`)*)\]\(([^()\s]*)\)")
 HEADING = re.compile(r"^#{1,6} +(.*?) *#*$")
 CODE_SPAN = re.compile(r"`[^`]*`")
+# Of an error: names in quotes, numbers, what stands for anything.
+CHANGING = re.compile(r"'[^']*'|\.\.\.|\([^)]*\)|\b\w*\d[\w.:]*(?: s\b)?")
 # Blocks of these languages must say what becomes of them.
 COMMANDS = ("sh", "bash", "python")
 EXCERPTS = ("cpp", "c++")
@@ -57,7 +60,8 @@ class Page:
         self.blocks: list[Block] = []
         self.unclosed: int | None = None
         self.anchors: set[str] = set()
-        fence, started, words, held = "", 0, "", []
+        fence, started, words = "", 0, ""
+        held: list[str] = []
         seen: dict[str, int] = {}
         for number, line in enumerate(text.splitlines(), 1):
             found = FENCE.match(line)
@@ -115,6 +119,7 @@ class Checker:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.findings: list[check.Finding] = []
+        self._sayings: list[str] | None = None
         paths = [*root.glob("*.md"), *(root / "docs").rglob("*.md"), *(root / "examples").glob("*.md")]
         self.pages = {path.relative_to(root).as_posix(): Page(path.relative_to(root).as_posix(),
                                                               path.read_text(encoding="utf-8"))
@@ -132,6 +137,7 @@ class Checker:
             self.check_blocks(page)
             if page.path.startswith("docs/") and page.path != GLOSSARY:
                 self.check_words(page)
+                self.check_errors(page)
         self.check_index()
         self.check_strings()
         return sorted(self.findings)
@@ -202,6 +208,30 @@ class Checker:
                 number = numbers[text.count("\n", 0, found.start())]
                 self.report(page.path, number, "word", f"'{word}': the glossary has another word")
 
+    def check_errors(self, page: Page) -> None:
+        """Errors in tables with a column "error" are what some source says, but for names and numbers."""
+        column: int | None = None
+        for number, line in page.prose:
+            if not line.startswith("|"):
+                column = None
+                continue
+            cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip().strip("|"))]
+            if column is None:
+                column = cells.index("error") if "error" in cells else -1
+            elif 0 <= column < len(cells):
+                for quoted in CODE_SPAN.findall(cells[column]):
+                    parts = [part.strip() for part in CHANGING.split(quoted.strip("`")) if len(part.strip()) > 3]
+                    if not any(all(part in text for part in parts) for text in self.sayings()):
+                        self.report(page.path, number, "error", f"no source says {quoted}")
+
+    def sayings(self) -> list[str]:
+        if self._sayings is None:
+            self._sayings = [text for folder in ("libfireclaw", "apps", "agent")
+                             for path in (self.root / folder).rglob("*.cpp")
+                             if not re.search(r"_test\.cpp$|/testing[_/]", path.as_posix())
+                             for _, text in said(path.read_text(encoding="utf-8"))]
+        return self._sayings
+
     def check_index(self) -> None:
         index = self.pages.get(INDEX)
         if index is None:
@@ -212,11 +242,13 @@ class Checker:
                 self.report(path, 1, "index", f"{INDEX} does not lead here")
 
     def check_strings(self) -> None:
-        """What programs say: the string literals of apps/, those of one sentence joined as the compiler joins them."""
+        """What programs say: the string literals of apps/, those of one sentence joined as the compiler joins them, and
+        the manual's sources."""
         for path in sorted((self.root / "apps").rglob("*")):
-            if path.suffix not in {".cpp", ".hpp"} or re.search(r"_test\.cpp$|/testing/", path.as_posix()):
+            if path.suffix not in {".cpp", ".hpp", ".in"} or re.search(r"_test\.cpp$|/testing/", path.as_posix()):
                 continue
-            for line, text in said(path.read_text(encoding="utf-8")):
+            written = path.read_text(encoding="utf-8")
+            for line, text in [(1, written)] if path.suffix == ".in" else said(written):
                 for word, pattern in self.refused.items():
                     if pattern.search(text):
                         self.report(path.relative_to(self.root).as_posix(), line, "word",

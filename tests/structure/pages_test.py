@@ -101,6 +101,12 @@ class PagesTest(unittest.TestCase):
                      "libfireclaw/x.cpp": 'auto a = "Freeze it";\n'},
                     ("apps/a/main.cpp", 2, "word"), ("apps/a/main.cpp", 3, "word"))
 
+    def test_errors_are_what_some_source_says(self) -> None:
+        self.expect({"docs/a.md": "| error | what mends it |\n| --- | --- |\n| `no image named 'x'; see ...` | a |\n"
+                                  "| `no picture named 'x'` | b |\n\n| what you see |\n| --- |\n| `no picture` |\n",
+                     "libfireclaw/a.cpp": 'fmt::format("no image named \'{}\'; "\n            "see: list", name);\n'},
+                    ("docs/a.md", 4, "error"))
+
     def test_every_page_is_in_the_index(self) -> None:
         self.expect({"docs/README.md": "[a](a.md)\n", "docs/a.md": "# A\n", "docs/b.md": "# B\n"}, ("docs/b.md", 1, "index"))
 

@@ -24,7 +24,7 @@ using test::shell;
 
 namespace {
 
-VMConfig with_nat(NatOptions options = {}) {
+VMConfig with_nat(NatOptions options = {Egress::Internet, {}, {}, GatewayServices::All}) {
   VMConfig config;
   config.network = NetworkMode::Nat;
   config.nat = std::move(options);
@@ -128,8 +128,12 @@ TEST_CASE_FIXTURE(Fixture, "a machine reaches the gateway's services, and nothin
   CHECK(guest_asks(vm, "198.51.100.1", 7777) == "nothing");
   CHECK(shell(vm, "cat /etc/resolv.conf").find("172.16.0.1") != std::string::npos);
 
-  auto without = VM::run(host, with_nat({Egress::Internet, {}, {}, false}));
+  auto without = VM::run(host, with_nat({Egress::Internet, {}, {}, GatewayServices::None}));
   CHECK(guest_asks(without, "172.16.0.1", 6667) == "nothing");
+  CHECK(shell(without, "cat /etc/resolv.conf").find("172.16.0.1") == std::string::npos);
+  auto by_default = VM::run(host, with_nat(NatOptions{}));
+  CHECK(guest_asks(by_default, "172.16.0.1", 6667) == "nothing");
+  CHECK(shell(by_default, "cat /etc/resolv.conf").find("172.16.0.1") != std::string::npos);
 }
 
 TEST_CASE_FIXTURE(Fixture, "a machine that boots cold is connected like one that is restored") {
@@ -173,11 +177,11 @@ TEST_CASE_FIXTURE(Fixture, "egress decides what of the outside is reached") {
   CHECK(guest_asks(everywhere, "10.20.30.40", 80) == "nothing");
   everywhere.kill();
 
-  auto nowhere = VM::run(host, with_nat({Egress::None, {}, {}, true}));
+  auto nowhere = VM::run(host, with_nat({Egress::None, {}, {}, GatewayServices::All}));
   CHECK(guest_asks(nowhere, "203.0.113.7", 80) == "nothing");
   nowhere.kill();
 
-  auto some = VM::run(host, with_nat({Egress::Allowlist, {"203.0.113.7:80", "10.20.30.0/24:81/tcp"}, {}, true}));
+  auto some = VM::run(host, with_nat({Egress::Allowlist, {"203.0.113.7:80", "10.20.30.0/24:81/tcp"}, {}, GatewayServices::All}));
   CHECK(guest_asks(some, "203.0.113.7", 80) == "198.51.100.1");
   CHECK(guest_asks(some, "203.0.113.7", 81) == "nothing");
   CHECK(guest_asks(some, "203.0.113.8", 80) == "nothing");
@@ -228,7 +232,7 @@ TEST_CASE_FIXTURE(Fixture, "a machine's snapshot is restored under another addre
 }
 
 TEST_CASE_FIXTURE(Fixture, "published ports lead into the machine from this host and from outside") {
-  auto vm = VM::run(host, with_nat({Egress::None, {}, {"8080:80", "127.0.0.1:8081:80"}, false}));
+  auto vm = VM::run(host, with_nat({Egress::None, {}, {"0.0.0.0:8080:80", "8081:80"}, GatewayServices::None}));
   serve_hello(vm, 80);
   CHECK(ask("127.0.0.1", 8080) == "hello\n");
   CHECK(ask("127.0.0.1", 8081) == "hello\n");
@@ -239,11 +243,11 @@ TEST_CASE_FIXTURE(Fixture, "published ports lead into the machine from this host
     CHECK(ask("198.51.100.1", 8081) != "hello\n");
   });
 
-  const auto taken = test::error_of([&] { VM::run(host, with_nat({Egress::None, {}, {"8080:8080"}, true})); });
+  const auto taken = test::error_of([&] { VM::run(host, with_nat({Egress::None, {}, {"0.0.0.0:8080:8080"}, GatewayServices::All})); });
   CHECK(taken.code() == ErrorCode::AlreadyExists);
   CHECK(std::string{taken.what()}.find("8080") != std::string::npos);
   const Listener busy{"0.0.0.0", 9090};
-  const auto used = test::error_of([&] { VM::run(host, with_nat({Egress::None, {}, {"9090:80"}, true})); });
+  const auto used = test::error_of([&] { VM::run(host, with_nat({Egress::None, {}, {"9090:80"}, GatewayServices::All})); });
   CHECK(used.code() == ErrorCode::AlreadyExists);
   CHECK(std::string{used.what()}.find("a program on this host uses port 9090") != std::string::npos);
   // Neither has left anything.
@@ -321,7 +325,7 @@ TEST_CASE_FIXTURE(Fixture, "a detached machine keeps its address until its engin
 
 TEST_CASE_FIXTURE(Fixture, "rules that somebody has flushed come back with the machines that run") {
   const Listener irc{"0.0.0.0", 6667};
-  auto vm = VM::run(host, with_nat({Egress::None, {}, {"8080:80"}, true}));
+  auto vm = VM::run(host, with_nat({Egress::None, {}, {"8080:80"}, GatewayServices::All}));
   const auto before = test::host("nft list map inet fireclaw published");
   CHECK(guest_asks(vm, "172.16.0.1", 6667) == vm.info().address);
   test::host("nft flush ruleset");
@@ -386,9 +390,9 @@ TEST_CASE_FIXTURE(Fixture, "options that cannot be are refused before anything r
   const auto code = [&](NatOptions options) {
     return test::error_of([&] { VM::create(host, with_nat(std::move(options))); }).code();
   };
-  CHECK(code({Egress::Allowlist, {"10.0.0.0/33"}, {}, true}) == ErrorCode::InvalidArgument);
-  CHECK(code({Egress::None, {"10.0.0.0/8"}, {}, true}) == ErrorCode::InvalidArgument);
-  CHECK(code({Egress::Internet, {}, {"80"}, true}) == ErrorCode::InvalidArgument);
-  CHECK(code({Egress::Internet, {}, {"80:80", "80:81"}, true}) == ErrorCode::InvalidArgument);
+  CHECK(code({Egress::Allowlist, {"10.0.0.0/33"}, {}, GatewayServices::All}) == ErrorCode::InvalidArgument);
+  CHECK(code({Egress::None, {"10.0.0.0/8"}, {}, GatewayServices::All}) == ErrorCode::InvalidArgument);
+  CHECK(code({Egress::Internet, {}, {"80"}, GatewayServices::All}) == ErrorCode::InvalidArgument);
+  CHECK(code({Egress::Internet, {}, {"80:80", "80:81"}, GatewayServices::All}) == ErrorCode::InvalidArgument);
   CHECK(Network::info(host).leases.empty());
 }

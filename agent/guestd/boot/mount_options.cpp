@@ -33,15 +33,16 @@ wire::Done refused(std::string_view text, std::string_view why) { return {EINVAL
 
 wire::Done check_mount(const wire::Mount& request) {
   if (request.device.compare(0, 5, "/dev/") != 0 || !is_plain_path(request.device))
-    return refused(request.device, "is no name of a disk in /dev");
-  if (!is_plain_path(request.target)) return refused(request.target, "is no place to mount a disk at");
-  if (!wire::is_plain_name(request.type)) return refused(request.type, "is no type of file system");
+    return refused(request.device, "is not a name of a disk in /dev");
+  if (!is_plain_path(request.target)) return refused(request.target, "is not a place to mount a disk at");
+  if (!wire::is_plain_name(request.type)) return refused(request.type, "is not a type of file system");
   if (has_nul(request.options)) return refused(request.target, "cannot be mounted with options that hold NUL bytes");
   return {};
 }
 
 wire::Done check_unmount(const wire::Unmount& request) {
-  return is_plain_path(request.target) ? wire::Done{} : refused(request.target, "is no place where a disk is mounted");
+  return is_plain_path(request.target) ? wire::Done{}
+                                       : refused(request.target, "is not a place where a disk is mounted");
 }
 
 MountOptions parse_mount_options(std::string_view options) {

@@ -17,7 +17,7 @@ wire::Done refused(std::string message) { return {EINVAL, std::move(message)}; }
 
 wire::Done check(const wire::ServiceStart& request) {
   if (!wire::is_service_name(request.name))
-    return refused(cat({"'", request.name, "' is no name for a service: use letters, digits, '.', '-', '_'"}));
+    return refused(cat({"'", request.name, "' is not a name for a service: use letters, digits, '.', '-', '_'"}));
   if (request.log_limit < wire::min_log_limit || request.log_limit > wire::max_log_limit)
     return refused("a service's log is limited to something between 4 KiB and 1 GiB");
   if (request.backoff_first_ms < 1 || request.backoff_longest_ms < request.backoff_first_ms ||
@@ -60,7 +60,8 @@ wire::Done Services::start(const wire::ServiceStart& request) {
 }
 
 wire::Done Services::signal(const wire::ServiceSignal& request) {
-  if (request.number < 1 || request.number > 64) return refused(cat({std::to_string(request.number), " is no signal"}));
+  if (request.number < 1 || request.number > 64)
+    return refused(cat({std::to_string(request.number), " is not a signal"}));
   const auto found = services_.find(request.name);
   if (found == services_.end()) return unknown(request.name);
   if (found->second->pid() <= 0) return {ESRCH, cat({"service '", request.name, "' is not running"})};

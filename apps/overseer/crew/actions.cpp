@@ -187,8 +187,8 @@ Outcome templates(Agents& agents, const Command& /*command*/, const std::stop_to
 Outcome save(Agents& agents, const Command& command, const std::stop_token& stop) {
   const auto made = agents.snapshot(command.agent, command.text, stop);
   return answer(
-      fmt::format("Agent \"{0}\" saved as {1} ({2}); fireclaw agent start --from {1} --name <new> goes on from "
-                  "there",
+      fmt::format("Agent \"{0}\" saved as {1} ({2}); fireclaw agent start --from {1} --name <new> starts one "
+                  "from it",
                   command.agent, made.name, human_bytes(made.bytes)));
 }
 

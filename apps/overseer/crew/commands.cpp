@@ -125,7 +125,7 @@ std::size_t take_lines(Words& words) {
   std::size_t count = 0;
   const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), count);
   if (error != std::errc{} || end != word.data() + word.size() || count == 0 || count > most_log_lines) {
-    throw Wrong{fmt::format("{} is no number of lines from 1 to {}", quoted(word), most_log_lines)};
+    throw Wrong{fmt::format("{} is not a number of lines from 1 to {}", quoted(word), most_log_lines)};
   }
   return count;
 }

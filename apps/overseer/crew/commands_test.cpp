@@ -68,7 +68,7 @@ TEST_CASE("what is wrong is said in one line with how it is done") {
   CHECK(problem("!destroy a b") == "!destroy: \"b\" is too much. Usage: !destroy <name>");
   CHECK(problem("!model worker") == "!model: the model is missing. Usage: !model <name> <model>");
   CHECK(problem("!say worker ") == "!say: the text is missing. Usage: !say <name> <text>");
-  CHECK(problem("!logs worker 0").find("\"0\" is no number of lines from 1 to 20") != std::string::npos);
+  CHECK(problem("!logs worker 0").find("\"0\" is not a number of lines from 1 to 20") != std::string::npos);
   CHECK(problem("!logs worker 5x").find("\"5x\"") != std::string::npos);
   CHECK(problem("!logs worker 99999999999999999999").find("no number") != std::string::npos);
   CHECK(problem("!destroy ../x").find("\"../x\" cannot be an agent's name") != std::string::npos);

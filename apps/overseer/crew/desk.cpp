@@ -43,7 +43,7 @@ std::string not_to_be_told(const AgentInfo& info) {
   switch (info.state) {
     case AgentState::Running: break;
     case AgentState::Starting: return fmt::format("Agent \"{}\" is being started; try again in a moment", info.name);
-    case AgentState::Paused: return fmt::format("Agent \"{0}\" is paused; !resume {0} lets it go on", info.name);
+    case AgentState::Paused: return fmt::format("Agent \"{0}\" is paused; !resume {0} resumes it", info.name);
     case AgentState::Stopped:
     case AgentState::Crashed: return fmt::format("Agent \"{0}\" is not running; !restart {0} starts it", info.name);
   }

@@ -169,7 +169,7 @@ TEST_CASE("a running agent is forked, and the new one is looked after like any o
   office.take("!snapshot worker");
   CHECK(
       office.says("Agent \"worker\" saved as worker-20260101-000000 (42 MiB); fireclaw agent start --from "
-                  "worker-20260101-000000 --name <new> goes on from there"));
+                  "worker-20260101-000000 --name <new> starts one from it"));
   office.take("!snapshot worker good");
   CHECK(office.says("Agent \"worker\" saved as good"));
   CHECK(office.metrics.text().find("fireclaw_agent_start_seconds_count 2\n") != std::string::npos);
@@ -318,7 +318,7 @@ TEST_CASE("agents are talked to under the nick that they have, if they can be") 
   CHECK(office.says("Agent \"muse\" is paused"));
   office.said.clear();
   office.take("!say muse hello");
-  CHECK(office.says("Agent \"muse\" is paused; !resume muse lets it go on"));
+  CHECK(office.says("Agent \"muse\" is paused; !resume muse resumes it"));
   office.agents.stop("muse");
   office.take("!say muse hello");
   CHECK(office.says("Agent \"muse\" is not running; !restart muse starts it"));

@@ -101,7 +101,7 @@ std::optional<IrcMessage> parse_irc(std::string_view line) {
 
 std::string build_irc(std::string_view command, const std::vector<std::string>& params) {
   if (!is_command(command)) {
-    throw Error{ErrorCode::InvalidArgument, fmt::format("'{}' is no IRC command", command)};
+    throw Error{ErrorCode::InvalidArgument, fmt::format("'{}' is not an IRC command", command)};
   }
   std::string line{command};
   for (std::size_t i = 0; i < params.size(); ++i) {

@@ -121,7 +121,7 @@ sockaddr_in place_of(const std::string& address, std::uint16_t port) {
   place.sin_family = AF_INET;
   place.sin_port = htons(port);
   if (::inet_pton(AF_INET, address.c_str(), &place.sin_addr) != 1) {
-    throw Error{ErrorCode::InvalidArgument, fmt::format("'{}' is no IPv4 address", address)};
+    throw Error{ErrorCode::InvalidArgument, fmt::format("'{}' is not an IPv4 address", address)};
   }
   return place;
 }

@@ -239,7 +239,7 @@ TEST_CASE("a socket takes the place of a dead one, and of nothing else") {
   std::filesystem::create_symlink(path, link);
   std::filesystem::create_directory(folder.path / "folder");
   for (const auto& other : {file, link, folder.path / "folder"}) {
-    CHECK_THROWS_WITH_AS(listen_unix(other), doctest::Contains("is no socket"), Error);
+    CHECK_THROWS_WITH_AS(listen_unix(other), doctest::Contains("is not a socket"), Error);
   }
   CHECK(content(file) == "mine");
   CHECK(std::filesystem::is_symlink(link));

@@ -67,7 +67,7 @@ void clear(const std::filesystem::path& path, const UnixAddress& address) {
     if (errno == ENOENT) return;
     fail(fmt::format("'{}'", path.native()));
   }
-  if (!S_ISSOCK(about.st_mode)) refuse("is there already, and is no socket");
+  if (!S_ISSOCK(about.st_mode)) refuse("is there already, and is not a socket");
   const Fd caller{::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
   if (!caller) fail("socket");
   if (::connect(caller.get(), address.get(), sizeof address.address) == 0 || errno != ECONNREFUSED) {
@@ -95,7 +95,7 @@ Fd listen_loopback(const std::string& address) {
   const auto bad = [&] {
     return Error{
         ErrorCode::InvalidArgument,
-        fmt::format("'{}' is no place for metrics: use a loopback address with a port, as in 127.0.0.1:9464, or "
+        fmt::format("'{}' is not a place for metrics: use a loopback address with a port, as in 127.0.0.1:9464, or "
                     "the absolute path of a socket",
                     address)};
   };

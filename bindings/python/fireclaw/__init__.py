@@ -51,7 +51,7 @@ __all__ = [
     "AgentWatch", "AlreadyExistsError", "BusyboxRoot", "CancelledError", "Check", "CheckStatus", "Command",
     "CopyResult", "CorruptError", "DebianAgentRoot", "DebianRoot", "DirectoryRoot", "DistributionKernel", "Egress",
     "Engine", "EngineVerdict", "ErrorCode", "ExecOptions", "ExecResult", "FileDescriptor", "FireclawError",
-    "ForkConfig", "GarbageReport", "GuestError", "Host", "HostOptions", "Image", "ImageConfig", "ImageInfo", "InternalError",
+    "ForkConfig", "GarbageReport", "GatewayServices", "GuestError", "Host", "HostOptions", "Image", "ImageConfig", "ImageInfo", "InternalError",
     "InvalidArgumentError", "InvalidStateError", "IoError", "KernelFile", "KernelOfImage", "KernelSource",
     "KernelUrl", "LogLevel", "LogSink", "NatOptions", "Network", "NetworkChoice", "NetworkInfo", "NetworkLease",
     "NetworkMode", "NetworkObstacle", "NotFoundError", "OciRoot", "OutputCallback", "PermissionDeniedError",

@@ -33,7 +33,7 @@ std::string ensure_server(guest::Session& session, std::string public_key, Deadl
   if (done.timed_out) throw Error{ErrorCode::Timeout, "starting the SSH server in the guest timed out"};
   if (done.exit_code == 127) {
     throw Error{ErrorCode::Unsupported,
-                "the agent's image has no SSH server; build it anew with: fireclaw setup --agents"};
+                "the agent's image has no SSH server; build it again with: fireclaw setup --agents"};
   }
   if (done.exit_code != 0)
     throw Error{ErrorCode::Guest, fmt::format("cannot start the SSH server: {}", image::one_line(done.err))};

@@ -27,6 +27,7 @@ NatOptions nat_options(const state::AgentRecord& record, const state::Template& 
   NatOptions options;
   options.egress = egress_from_string(from.text("egress", "internet"));
   options.allow = from.texts("allow");
+  options.services = GatewayServices::All;
   if (record.publishes) options.publish = from.texts("publish");
   return options;
 }
@@ -194,11 +195,15 @@ core::ResolvedAgent AgentManager::Impl::plan(const std::string& name, const Agen
   if (config.cpus) record.cpus = config.cpus;
   if (config.memory_mib) record.memory_mib = config.memory_mib;
   const auto wanted = from.text("network");
-  const auto network =
-      config.network.value_or(wanted.empty() ? Network::best_mode(handle, core::agent_machine(from).image).mode
-                                             : network_mode_from_string(wanted));
+  const bool chosen = config.network || !wanted.empty();
+  const auto best = chosen ? NetworkChoice{} : Network::best_mode(handle);
+  const auto network = config.network.value_or(wanted.empty() ? best.mode : network_mode_from_string(wanted));
   if (network == NetworkMode::None) {
-    throw Error{ErrorCode::InvalidArgument, "an agent needs a network to reach IRC and its LLM: use nat or user"};
+    throw Error{ErrorCode::InvalidArgument,
+                fmt::format("an agent needs a network to reach IRC and its LLM: {}",
+                            chosen ? "use nat or user"
+                                   : best.reason + "; or name QEMU's, which reaches this host's own "
+                                                   "network: --net user")};
   }
   record.network = std::string{to_string(network)};
   return resolve(std::move(record), std::move(from), network);
@@ -285,7 +290,7 @@ AgentInfo AgentManager::Impl::start_saved(const AgentConfig& config) {
   if (config.cpus || config.memory_mib || config.start == StartMode::Cold) {
     throw Error{
         ErrorCode::InvalidArgument,
-        fmt::format("an agent goes on from snapshot '{}' with the machine that it had: neither its CPUs nor its "
+        fmt::format("an agent continues from snapshot '{}' with the machine that it had: neither its CPUs nor its "
                     "memory can be chosen, and it cannot boot",
                     config.snapshot)};
   }

@@ -181,7 +181,7 @@ std::unique_ptr<vmm::Driver> make_driver(const Host::Impl& host, const EngineVer
     const auto accelerator = verdict.engine == qemu_kvm_name ? vmm::Accelerator::Kvm : vmm::Accelerator::Tcg;
     return vmm::qemu::make_driver({verdict.binary, verdict.version, accelerator, verdict.cpu_model, host.logger});
   }
-  throw Error{ErrorCode::Corrupt, fmt::format("'{}' in config.json is no engine", verdict.engine)};
+  throw Error{ErrorCode::Corrupt, fmt::format("unknown engine '{}' in config.json", verdict.engine)};
 }
 
 Candidates find_candidates(const Host::Impl& host) {

@@ -109,5 +109,5 @@ TEST_CASE("engines and network modes are known by their names") {
   }
   CHECK(network_mode_from_string("user") == NetworkMode::User);
   CHECK_THROWS_WITH_AS(engine_from_string("steam"),
-                       "'steam' is no engine; use one of: auto, firecracker, qemu, qemu-kvm, qemu-tcg", Error);
+                       "unknown engine 'steam'; use one of: auto, firecracker, qemu, qemu-kvm, qemu-tcg", Error);
 }

@@ -95,7 +95,7 @@ void check_hostname(std::string_view name) {
   if (name.empty() || name.size() > 63 || name.front() == '-' || name.back() == '-' ||
       !std::ranges::all_of(name, fits)) {
     throw Error{ErrorCode::InvalidArgument,
-                fmt::format("'{}' is no host name: use 1 to 63 letters, digits and inner hyphens", name)};
+                fmt::format("'{}' is not a host name: use 1 to 63 letters, digits and inner hyphens", name)};
   }
 }
 

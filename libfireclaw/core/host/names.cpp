@@ -20,7 +20,7 @@ Enum parse(std::string_view text, std::string_view what, const std::array<Enum, 
     if (!known.empty()) known += ", ";
     known += to_string(candidate);
   }
-  throw Error{ErrorCode::InvalidArgument, fmt::format("'{}' is no {}; use one of: {}", text, what, known)};
+  throw Error{ErrorCode::InvalidArgument, fmt::format("unknown {1} '{0}'; use one of: {2}", text, what, known)};
 }
 
 }  // namespace
@@ -65,6 +65,20 @@ std::string_view to_string(Egress egress) noexcept {
 
 Egress egress_from_string(std::string_view text) {
   return parse(text, "egress policy", std::array{Egress::None, Egress::Allowlist, Egress::Internet});
+}
+
+std::string_view to_string(GatewayServices services) noexcept {
+  switch (services) {
+    case GatewayServices::None: return "none";
+    case GatewayServices::Names: return "names";
+    case GatewayServices::All: return "all";
+  }
+  return "unknown";
+}
+
+GatewayServices gateway_services_from_string(std::string_view text) {
+  return parse(text, "choice of services",
+               std::array{GatewayServices::None, GatewayServices::Names, GatewayServices::All});
 }
 
 std::string_view to_string(RestartPolicy policy) noexcept {

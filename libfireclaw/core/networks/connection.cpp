@@ -38,6 +38,15 @@ net::Egress to_net(Egress egress) {
   throw Error{ErrorCode::Internal, "unknown egress policy"};
 }
 
+net::ServiceAccess to_net(GatewayServices services) {
+  switch (services) {
+    case GatewayServices::None: return net::ServiceAccess::None;
+    case GatewayServices::Names: return net::ServiceAccess::Names;
+    case GatewayServices::All: return net::ServiceAccess::All;
+  }
+  throw Error{ErrorCode::Internal, "unknown access to services"};
+}
+
 void check_options(const NatOptions& options) {
   for (const auto& text : options.allow) static_cast<void>(parse_allowed(text));
   if (options.egress == Egress::None && !options.allow.empty()) {
@@ -66,7 +75,7 @@ void refuse_used_port(const net::Publication& port) {
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(port.host_port);
-  address.sin_addr.s_addr = htonl(port.host_address.value_or(net::Ipv4Address{}).bits());
+  address.sin_addr.s_addr = htonl(port.host_address.bits());
   if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return;
   switch (errno) {
     case EADDRINUSE:
@@ -74,14 +83,14 @@ void refuse_used_port(const net::Publication& port) {
                                                         port.to_string(), port.host_port)};
     case EADDRNOTAVAIL:
       throw Error{ErrorCode::InvalidArgument, fmt::format("cannot publish {}: this host has no address {}",
-                                                          port.to_string(), port.host_address->to_string())};
+                                                          port.to_string(), port.host_address.to_string())};
     case EACCES: return;  // a low port: others may not use it either
     default: sys::throw_errno(fmt::format("look whether port {} is free", port.host_port));
   }
 }
 
 bool leads_from_loopback(const net::Publication& port) {
-  return !port.host_address || net::Ipv4Network::parse("127.0.0.0/8").contains(*port.host_address);
+  return port.host_address == net::Ipv4Address{} || net::Ipv4Network::parse("127.0.0.0/8").contains(port.host_address);
 }
 
 bool serves_names(const net::NetworkPolicy& policy) {
@@ -150,7 +159,7 @@ void VmNetwork::connect(state::RunRecord& record) {
     network_->reclaim();
     lease_ = network_->pool().allocate(record.owner, record.id).lease;
     policy_ = net::VmPolicy{lease_->tap,      lease_->mac(),     lease_->address,   to_net(options_.egress),
-                            std::move(allow), options_.services, std::move(publish)};
+                            std::move(allow), to_net(options_.services), std::move(publish)};
     // Before the firewall knows the machine: whoever loads it anew takes the machines from their records.
     record.nat = to_record(*policy_);
     host_.runs.update(record);
@@ -192,7 +201,7 @@ void VmNetwork::describe(guest::Identity& identity) const {
       interface.address = fmt::format("{}/{}", policy_->address.to_string(), shared.subnet.prefix());
       interface.gateway = shared.gateway.to_string();
       interface.mac = policy_->mac.to_string();
-      if (policy_->services && serves_names(shared)) {
+      if (policy_->services != net::ServiceAccess::None && serves_names(shared)) {
         identity.nameservers = {shared.gateway.to_string()};
       } else if (shared.resolver) {
         identity.nameservers = {shared.resolver->to_string()};

@@ -78,14 +78,25 @@ AllowedDestination parse_allowed(std::string_view text) {
   return named;
 }
 
+std::vector<net::Destination> public_destinations(const NamedDestination& named,
+                                                  const std::vector<net::Ipv4Address>& addresses) {
+  std::vector<net::Destination> found;
+  for (const auto address : addresses) {
+    if (net::is_public(address)) found.push_back({net::Ipv4Network{address, 32}, named.port, named.protocol});
+  }
+  if (found.empty() && !addresses.empty()) {
+    throw Error{ErrorCode::PermissionDenied,
+                fmt::format("'{}' is {} here: a name opens public addresses only; to allow this one, name the address "
+                            "itself",
+                            named.host, addresses.front().to_string())};
+  }
+  return found;
+}
+
 std::vector<net::Destination> resolve(const AllowedDestination& destination) {
   if (const auto* plain = std::get_if<net::Destination>(&destination)) return {*plain};
   const auto& named = std::get<NamedDestination>(destination);
-  std::vector<net::Destination> found;
-  for (const auto address : addresses_of(named.host)) {
-    found.push_back({net::Ipv4Network{address, 32}, named.port, named.protocol});
-  }
-  return found;
+  return public_destinations(named, addresses_of(named.host));
 }
 
 std::optional<net::Ipv4Address> find_resolver(const std::vector<std::filesystem::path>& files) {

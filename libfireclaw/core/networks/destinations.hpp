@@ -26,8 +26,13 @@ using AllowedDestination = std::variant<net::Destination, NamedDestination>;
 /// An entry of NatOptions::allow. Error(InvalidArgument) quoting it.
 AllowedDestination parse_allowed(std::string_view text);
 
-/// The destination with every IPv4 address that its host has now. Asks the host's resolver, which may take seconds.
-/// Error(NotFound) if it knows none.
+/// `named` with those of its host's addresses that are public: who answers for a name opens no private network, and none
+/// of a cloud's metadata services. Error(PermissionDenied) if there are addresses, and none is public.
+std::vector<net::Destination> public_destinations(const NamedDestination& named,
+                                                  const std::vector<net::Ipv4Address>& addresses);
+
+/// The destination itself, or public_destinations() of its host's IPv4 addresses. Asks the host's resolver, which may
+/// take seconds. Error(NotFound) if it knows none.
 std::vector<net::Destination> resolve(const AllowedDestination& destination);
 
 /// The first name server in `files` (of resolv.conf's format) that others than this host could ask: not one on

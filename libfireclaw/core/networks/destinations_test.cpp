@@ -49,13 +49,31 @@ TEST_CASE("what is no destination is refused with its own words") {
   }
 }
 
-TEST_CASE("a name stands for its addresses, an address for itself") {
-  const auto found = core::resolve(core::parse_allowed("localhost:443"));
-  REQUIRE_FALSE(found.empty());
-  CHECK(found.front().network.to_string().starts_with("127."));
-  CHECK(found.front().port == 443);
-  const auto plain = core::parse_allowed("192.0.2.7:443");
-  CHECK(core::resolve(plain) == std::vector{std::get<net::Destination>(plain)});
+TEST_CASE("an address stands for itself, whatever it is") {
+  for (const auto* text : {"192.0.2.7:443", "10.0.0.0/8"}) {
+    const auto plain = core::parse_allowed(text);
+    CHECK(core::resolve(plain) == std::vector{std::get<net::Destination>(plain)});
+  }
+}
+
+TEST_CASE("a name stands for its public addresses, each with the port that was named") {
+  const auto address = [](const char* text) { return net::Ipv4Address::parse(text); };
+  const NamedDestination named{"example.org", 443, net::Protocol::Tcp};
+  const auto found = core::public_destinations(
+      named, {address("192.168.77.1"), address("203.0.113.7"), address("169.254.169.254"), address("203.0.113.8")});
+  CHECK(found == std::vector{net::Destination::parse("203.0.113.7:443/tcp"),
+                             net::Destination::parse("203.0.113.8:443/tcp")});
+}
+
+TEST_CASE("a name opens nothing that is not public, and the refusal says what does") {
+  for (const auto* text : {"192.168.77.1", "127.0.0.1", "169.254.169.254", "168.63.129.16", "192.0.0.192"}) {
+    CAPTURE(text);
+    const NamedDestination named{"rebound.example", std::nullopt, std::nullopt};
+    const auto call = [&] { return core::public_destinations(named, {net::Ipv4Address::parse(text)}); };
+    CHECK(code_of(call) == ErrorCode::PermissionDenied);
+    CHECK_THROWS_WITH_AS(call(), doctest::Contains(text), Error);
+  }
+  CHECK(code_of([] { core::resolve(core::parse_allowed("localhost:443")); }) == ErrorCode::PermissionDenied);
 }
 
 TEST_CASE("the name server for machines is the first that is not the host's own affair") {

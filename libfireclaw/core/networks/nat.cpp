@@ -134,7 +134,9 @@ net::VmPolicy to_policy(const state::RunNetwork& record) {
                        address,
                        net::parse_egress(record.egress),
                        {},
-                       record.services,
+                       record.services ? net::ServiceAccess::All
+                       : record.names  ? net::ServiceAccess::Names
+                                       : net::ServiceAccess::None,
                        {}};
   for (const auto& text : record.allow) policy.allow.push_back(net::Destination::parse(text));
   for (const auto& text : record.publish) policy.publish.push_back(net::Publication::parse(text));
@@ -147,7 +149,8 @@ state::RunNetwork to_record(const net::VmPolicy& policy) {
                            std::string{net::to_string(policy.egress)},
                            {},
                            {},
-                           policy.services};
+                           policy.services == net::ServiceAccess::All,
+                           policy.services != net::ServiceAccess::None};
   for (const auto& destination : policy.allow) record.allow.push_back(destination.to_string());
   for (const auto& port : policy.publish) record.publish.push_back(port.to_string());
   return record;

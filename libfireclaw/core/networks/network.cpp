@@ -4,7 +4,6 @@
 
 #include <fmt/format.h>
 
-#include "core/host/engines.hpp"
 #include "core/networks/nat.hpp"
 #include "fireclaw/error.hpp"
 #include "fireclaw/host.hpp"
@@ -16,14 +15,6 @@ namespace {
 NetworkLease describe(const net::Lease& lease) {
   return {lease.address.to_string(), lease.mac().to_string(),    lease.tap.str(), lease.run,
           lease.holder.pid,          sys::is_alive(lease.holder)};
-}
-
-/// Whether the engine that would run `image` has a user-mode network; false also if there is no such engine yet.
-bool has_user_network(const Host::Impl& host, const std::string& image) {
-  const auto entry = host.images.find(image);
-  if (!entry) return false;
-  const auto verdict = core::find_engine(host, *entry);
-  return verdict && core::make_driver(host, *verdict)->capabilities().user_network;
 }
 
 }  // namespace
@@ -58,15 +49,13 @@ bool Network::down(const Host& host) {
   return network.remove();
 }
 
-NetworkChoice Network::best_mode(const Host& host, const std::string& image) {
+NetworkChoice Network::best_mode(const Host& host) {
   const auto& impl = *Access::impl(host);
   core::NatNetwork network{impl};
   const auto obstacles = core::find_obstacles(network);
   if (obstacles.empty()) return {NetworkMode::Nat, {}};
   const auto& first = obstacles.front();
-  const auto no_nat = fmt::format("no network \"nat\": {}; {}", first.problem, first.remedy);
-  if (has_user_network(impl, image)) return {NetworkMode::User, no_nat};
-  return {NetworkMode::None, no_nat + "; and the engine has no user-mode network"};
+  return {NetworkMode::None, fmt::format("no network \"nat\": {}; {}", first.problem, first.remedy)};
 }
 
 }  // namespace fireclaw

@@ -113,7 +113,7 @@ class TarReader {
 
   std::uint64_t field(std::string_view header, std::size_t at, std::size_t width, std::string_view what) const {
     const auto value = number(header.substr(at, width));
-    if (!value) torn(fmt::format("a header's {} is no number", what));
+    if (!value) torn(fmt::format("a header's {} is not a number", what));
     return *value;
   }
 
@@ -165,7 +165,7 @@ class TarReader {
     T parsed{};
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), parsed);
     if (error != std::errc{} || end != digits.data() + digits.size()) {
-      torn(fmt::format("pax header '{}' is no number", key));
+      torn(fmt::format("pax header '{}' is not a number", key));
     }
     value = parsed;
   }

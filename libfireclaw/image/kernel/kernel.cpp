@@ -192,7 +192,8 @@ void extract_vmlinux(const std::filesystem::path& bzimage, const std::filesystem
   sys::copy_sparse(unpacked.get(), output.get());
   const KernelInfo info = inspect_kernel(target);
   if (info.format != KernelFormat::Elf) {
-    throw Error{ErrorCode::Unsupported, fmt::format("what is packed in kernel '{}' is no ELF file", bzimage.string())};
+    throw Error{ErrorCode::Unsupported,
+                fmt::format("what is packed in kernel '{}' is not an ELF file", bzimage.string())};
   }
 }
 

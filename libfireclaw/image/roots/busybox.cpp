@@ -63,7 +63,7 @@ Tree make_busybox_root(const std::filesystem::path& busybox, const Tools& tools)
     rest.remove_prefix(end + 1);
   }
   if (!tree.find("bin/sh")) {
-    throw Error{ErrorCode::InvalidArgument, fmt::format("'{}' is no busybox with a shell", program.string())};
+    throw Error{ErrorCode::InvalidArgument, fmt::format("'{}' is not a busybox with a shell", program.string())};
   }
 
   tree.file("etc/passwd", 0644, std::string{passwd});

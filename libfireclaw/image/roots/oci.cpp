@@ -161,7 +161,7 @@ fs::path fetch_with_skopeo(const std::string& reference, const RootContext& cont
   if (colon == std::string::npos || colon == 0 || reference.front() == '-') {
     throw Error{
         ErrorCode::InvalidArgument,
-        fmt::format("'{}' is no image reference; say oci:DIR[:TAG], oci-archive:FILE or docker://NAME", reference)};
+        fmt::format("'{}' is not an image reference; say oci:DIR[:TAG], oci-archive:FILE or docker://NAME", reference)};
   }
   const Tools& tools = context.tools;
   if (context.step) context.step(fmt::format("fetch {}", reference));

@@ -114,7 +114,7 @@ void Store::verify(const Entry& entry) const {
     check_size(file, info);
     if (sys::sha256_file(file) != info.sha256) {
       throw Error{ErrorCode::Corrupt,
-                  fmt::format("image file '{}' is damaged: its SHA-256 is not the manifest's; build the image anew",
+                  fmt::format("image file '{}' is damaged: its SHA-256 is not the manifest's; build the image again",
                               file.string())};
     }
   };

@@ -246,7 +246,7 @@ Guest& Lab::add_guest(unsigned last, Egress egress, const std::function<void(VmP
   const auto address = Ipv4Address::from_bits(bridge.subnet.base().bits() + last);
   const auto tap = tap_name(bridge.name, std::to_string(last));
   guests_.push_back(
-      std::make_unique<Guest>(Guest{{}, {tap, MacAddress::for_address(address), address, egress, {}, true, {}}}));
+      std::make_unique<Guest>(Guest{{}, {tap, MacAddress::for_address(address), address, egress, {}, ServiceAccess::All, {}}}));
   auto& guest = *guests_.back();
   if (adjust) adjust(guest.vm);
   connect(host, tap.str(), guest.inside, "eth0");

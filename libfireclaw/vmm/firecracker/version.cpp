@@ -26,7 +26,7 @@ Version parse_version(std::string_view text) {
       return {numbers[0], numbers[1], numbers[2]};
     }
   }
-  throw Error{ErrorCode::Vmm, fmt::format("'{}' is no Firecracker version", text)};
+  throw Error{ErrorCode::Vmm, fmt::format("'{}' is not a Firecracker version", text)};
 }
 
 std::string to_string(const Version& version) {

@@ -267,7 +267,7 @@ void check_snapshot(const sys::Fd& state, const sys::Fd& memory, const SnapshotF
   std::array<char, 4> magic{};
   const auto got = sys::retry([&] { return ::pread(state.get(), magic.data(), magic.size(), 0); });
   if (got != static_cast<ssize_t>(magic.size()) || std::string_view{magic.data(), magic.size()} != "QEVM") {
-    throw Error{ErrorCode::Corrupt, fmt::format("'{}' is no QEMU machine's state", files.state.string())};
+    throw Error{ErrorCode::Corrupt, fmt::format("'{}' is not a QEMU machine's state", files.state.string())};
   }
   struct stat status;
   sys::check(::fstat(memory.get(), &status), fmt::format("look at '{}'", files.memory.string()));

@@ -19,7 +19,7 @@ Version parse_version(std::string_view text) {
     const auto [next, error] = std::from_chars(at, end, numbers[i]);
     const bool more = i + 1 < numbers.size();
     if (error != std::errc{} || (more && (next == end || *next != '.'))) {
-      throw Error{ErrorCode::Vmm, fmt::format("'{}' is no QEMU version", text)};
+      throw Error{ErrorCode::Vmm, fmt::format("'{}' is not a QEMU version", text)};
     }
     at = next + (more ? 1 : 0);
   }
