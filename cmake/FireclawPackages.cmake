@@ -124,7 +124,7 @@ fireclaw_package(
   DEPENDS "${package_library} ${same_version}" e2fsprogs openssh-client squashfs-tools
   # Firecracker does without QEMU, and every image but the built-in one without a static busybox, which takes the place
   # of the usual one.
-  RECOMMENDS ${qemu} busybox-static ca-certificates
+  RECOMMENDS ${qemu} busybox-static ca-certificates passt slirp4netns
   SUGGESTS fireclaw-overseer mmdebstrap skopeo uidmap umoci
   TEXT [[
 This package has the command line, and what goes into machines: the program

@@ -20,7 +20,7 @@ build_packages=(
 # To prepare ~/.fireclaw and run commands. The last three libraries are loaded only when they are used: no dependency of
 # the program names them.
 run_packages=("$qemu_package" busybox-static squashfs-tools e2fsprogs openssh-client ca-certificates libcurl4
-  libnftables1 libssh2-1)
+  libnftables1 libssh2-1 passt slirp4netns)
 # To build and test all of it: the framework, the Python package's; what images are made of and looked into with; IRC
 # servers, a cluster's scheduler; checkers; ccache, since Debian packages are made of a build of their own.
 test_packages=(

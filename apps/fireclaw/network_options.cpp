@@ -17,7 +17,8 @@ void NetworkOptions::add_mode_to(CLI::App& command) {
 void NetworkOptions::add_all_to(CLI::App& command) {
   add_mode_to(command);
   command
-      .add_option("-p,--publish", publish_, "Lead a port of the host to one of the machine: [ADDRESS:]HOST:GUEST[/udp]; on "
+      .add_option("-p,--publish", publish_,
+                  "Lead a port of the host to one of the machine: [ADDRESS:]HOST:GUEST[/udp]; on "
                   "127.0.0.1 unless ADDRESS says otherwise (0.0.0.0: everywhere)")
       ->type_name("PORTS")
       ->allow_extra_args(false);
@@ -29,8 +30,10 @@ void NetworkOptions::add_all_to(CLI::App& command) {
                   "A destination that it may reach: CIDR, address or host name, each with or without :PORT")
       ->type_name("DESTINATION")
       ->allow_extra_args(false);
-  auto* const services = command.add_flag("--services", services_, "Let it use all of the gateway's services (IRC, LLM), not only names");
-  command.add_flag("--no-services", no_services_, "Keep all of the gateway's services from it, names too")->excludes(services);
+  auto* const services =
+      command.add_flag("--services", services_, "Let it use all of the gateway's services (IRC, LLM), not only names");
+  command.add_flag("--no-services", no_services_, "Keep all of the gateway's services from it, names too")
+      ->excludes(services);
 }
 
 bool NetworkOptions::wants_nat() const {

@@ -16,8 +16,8 @@ class NetworkOptions {
   void add_mode_to(CLI::App& command);
   void add_all_to(CLI::App& command);
 
-  /// Sets network and nat of `config`. Without --net: what FIRECLAW_NET says, else nat where it is possible, and none where not.
-  /// Error(InvalidArgument) for options that contradict each other.
+  /// Sets network and nat of `config`. Without --net: what FIRECLAW_NET says, else nat where it is possible, and none
+  /// where not. Error(InvalidArgument) for options that contradict each other.
   void apply(VMConfig& config, const Host& host, const Context& context);
   /// Says, if so, that there is no network though none was refused.
   void tell_what_is_missing() const;

@@ -164,8 +164,7 @@ void add_network_options(CLI::App& app, Arguments& arguments) {
       ->type_name("DESTINATION")
       ->allow_extra_args(false)
       ->group(group);
-  app.add_flag("--no-services", arguments.no_services, "Keep the gateway's name server from machines")
-      ->group(group);
+  app.add_flag("--no-services", arguments.no_services, "Keep the gateway's name server from machines")->group(group);
 }
 
 void add_limits(CLI::App& app, Arguments& arguments) {

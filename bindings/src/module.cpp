@@ -72,8 +72,8 @@ PYBIND11_MODULE(_fireclaw, module) {
   module.def(
       "_enumerators",
       [] {
-        return enumerators<ErrorCode, LogLevel, Engine, StartMode, VMState, CheckStatus, NetworkMode, Egress, GatewayServices,
-                           RestartPolicy, ServiceState, AgentState>();
+        return enumerators<ErrorCode, LogLevel, Engine, StartMode, VMState, CheckStatus, NetworkMode, Egress,
+                           GatewayServices, RestartPolicy, ServiceState, AgentState>();
       },
       "_enumerators()\n--\n\n"
       "The values of each enum in C++; the tests compare them with Python's.");

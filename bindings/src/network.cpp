@@ -21,8 +21,8 @@ void bind_network(py::module_& module) {
           "down(host)\n--\n\n"
           "Removes both. False if there was nothing. InvalidStateError while machines are attached.")
       .def_static(
-          "best_mode",
-          [](const Host& host) { return blocking([&] { return Network::best_mode(host); }); }, py::arg("host"),
+          "best_mode", [](const Host& host) { return blocking([&] { return Network::best_mode(host); }); },
+          py::arg("host"),
           "best_mode(host)\n--\n\n"
           "NAT where it can be used, else NONE: USER reaches the host's own network, and is used only by name.");
 }

@@ -16,7 +16,7 @@ class Host;
 enum class NetworkMode {
   None,  ///< there is no network device
   User,  ///< the engine's user-mode network: outgoing connections, the host's own included, and no policy (QEMU)
-  Nat,   ///< an address of its own on a bridge, policed by a firewall: the host's with CAP_NET_ADMIN, else in a namespace
+  Nat,   ///< an address on a bridge, policed by a firewall: the host's with CAP_NET_ADMIN, else in a namespace
 };
 
 /// "none", "user", "nat".
@@ -55,10 +55,10 @@ struct NatOptions {
   Egress egress = Egress::Internet;
   /// Destinations outside, beside what `egress` allows: "10.0.0.0/8", "192.0.2.7", "192.0.2.7:443", "192.0.2.7:53/udp",
   /// "example.org", "example.org:443". Without a port: all of them; without "/tcp" or "/udp": both. Host names are
-  /// looked up once, when the machine starts, and open public addresses only. Of no use with Egress::None, and refused with it.
+  /// looked up once, at the start, and open public addresses only. Of no use with Egress::None, and refused with it.
   std::vector<std::string> allow;
   /// Ports of the host that lead to ports of the machine: "8080:80", "0.0.0.0:8080:80", "5353:53/udp". Without an
-  /// address: on 127.0.0.1; with 0.0.0.0: on all of the host's. A port that a program of the host listens on is refused.
+  /// address: on 127.0.0.1; with 0.0.0.0: on all of the host's. One that a program of the host listens on is refused.
   std::vector<std::string> publish;
   /// What it may use at the gateway.
   GatewayServices services = GatewayServices::Names;

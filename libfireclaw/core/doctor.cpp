@@ -130,6 +130,9 @@ void check_network(const Host& host, const Logger& logger, std::vector<Check>& c
                       fmt::format("{} on {}{}, {} of {} addresses on loan", info.subnet, info.bridge,
                                   info.up ? "" : " (not up)", info.leases.size(), info.capacity),
                       {}});
+    for (const auto& rule : info.foreign_rules) {
+      checks.push_back({"network firewall", CheckStatus::Warning, rule.problem, rule.remedy});
+    }
     if (info.resolver.empty()) {
       checks.push_back({"network names", CheckStatus::Warning, "no name server is known that machines could ask",
                         "name one in config.json: network.resolver"});

@@ -156,6 +156,20 @@ std::optional<std::string> find_bridge_obstacle(const BridgeConfig& config) {
   }
 }
 
+unsigned way_out_mtu() {
+  constexpr unsigned ethernet_mtu = 1500;
+  constexpr unsigned least_mtu = 576;
+  Netlink netlink;
+  const auto links = netlink.links();
+  unsigned mtu = ethernet_mtu;
+  for (const auto& route : netlink.routes()) {
+    if (route.destination.prefix() != 0) continue;
+    const auto link = std::ranges::find(links, route.index, &Link::index);
+    if (link != links.end()) mtu = std::min(mtu, link->mtu);
+  }
+  return std::max(mtu, least_mtu);
+}
+
 bool is_bridge_up(const BridgeConfig& config) {
   const auto link = Netlink{}.find_link(config.name);
   return link && link->up && link->alias == alias_of(config);

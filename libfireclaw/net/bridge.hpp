@@ -28,6 +28,10 @@ struct BridgeConfig {
 /// Changes nothing.
 std::optional<std::string> find_bridge_obstacle(const BridgeConfig& config);
 
+/// The MTU for a bridge whose machines' way out is this namespace's default route: what its interface takes, 1500 at
+/// most.
+unsigned way_out_mtu();
+
 /// Whether the bridge is there and up.
 bool is_bridge_up(const BridgeConfig& config);
 

@@ -119,7 +119,8 @@ TEST_CASE("removing bridge and firewall leaves no trace") {
     firewall.ensure();
     const auto address = Ipv4Address::parse("172.16.0.2");
     const auto tap = Tap::create(tap_name(f.config.name, "2"));
-    firewall.add_vm({tap.name(), MacAddress::for_address(address), address, Egress::Internet, {}, ServiceAccess::All, {}});
+    firewall.add_vm(
+        {tap.name(), MacAddress::for_address(address), address, Egress::Internet, {}, ServiceAccess::All, {}});
     attach_port(f.config, tap.name(), address);
     CHECK(state_of(f.host) != before);
     detach_port(f.config, tap.name(), address);
@@ -195,6 +196,28 @@ TEST_CASE("a subnet that is in use elsewhere is refused by the name of the inter
   f.config.subnet = Ipv4Network::parse("10.99.0.0/24");
   f.config.gateway = Ipv4Address::parse("10.99.0.1");
   f.ensure();
+}
+
+TEST_CASE("the bridge's MTU is what the way out takes, and Ethernet's without one") {
+  const Namespace host;
+  const Namespace outside;
+  CHECK(host.in([] { return way_out_mtu(); }) == 1500);
+  connect(host, "uplink", outside, "eth0");
+  set_up(host, "uplink");
+  set_up(outside, "eth0");
+  add_address(host, "uplink", "198.51.100.2/24");
+  const auto set_mtu = [&](unsigned mtu) {
+    host.in([&] {
+      Netlink netlink;
+      netlink.set_mtu(netlink.get_link(InterfaceName{"uplink"}).index, mtu);
+    });
+  };
+  set_mtu(1400);
+  CHECK(host.in([] { return way_out_mtu(); }) == 1500);
+  add_route(host, "0.0.0.0/0", "198.51.100.1");
+  CHECK(host.in([] { return way_out_mtu(); }) == 1400);
+  set_mtu(9000);
+  CHECK(host.in([] { return way_out_mtu(); }) == 1500);
 }
 
 TEST_CASE("default routes, also a VPN's in two halves, are no conflict") {

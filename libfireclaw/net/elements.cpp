@@ -23,8 +23,8 @@ struct Shape {
   std::size_t owner;
 };
 constexpr Shape shapes[] = {
-    {"sources", 3, 0, 2},       {"egress", 1, 1, 0},    {"clients", 1, 0, 0},      {"name_clients", 1, 0, 0}, {"allowed_networks", 2, 0, 0},
-    {"allowed_ports", 4, 0, 0}, {"published", 2, 2, 2}, {"published_at", 3, 2, 3},
+    {"sources", 3, 0, 2},          {"egress", 1, 1, 0},        {"clients", 1, 0, 0},   {"name_clients", 1, 0, 0},
+    {"allowed_networks", 2, 0, 0}, {"allowed_ports", 4, 0, 0}, {"published", 2, 2, 2}, {"published_at", 3, 2, 3},
 };
 
 const Shape* shape_of(std::string_view set) {

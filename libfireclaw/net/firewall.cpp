@@ -15,6 +15,7 @@
 #include "json/json.hpp"
 #include "net/conntrack.hpp"
 #include "net/elements.hpp"
+#include "net/foreign.hpp"
 #include "net/netlink.hpp"
 #include "net/nftables.hpp"
 #include "net/ruleset.hpp"
@@ -181,22 +182,11 @@ class Firewall::Impl {
     return existed;
   }
 
-  std::vector<std::string> foreign_forward_drops() {
-    std::vector<std::string> found;
-    const auto document = json::Value::parse(context_.run("list chains"), "nftables' list");
-    for (const auto& object : document.at("nftables").as_array()) {
-      const auto chain = object.find("chain");
-      if (!chain) continue;
-      const auto is = [&](std::string_view key, std::string_view value) {
-        const auto member = chain->find(key);
-        return member && member->as_string() == value;
-      };
-      const auto table = chain->at("table").as_string();
-      const bool routed = is("family", "ip") || is("family", "inet");
-      if (routed && is("hook", "forward") && is("policy", "drop") && table != table_name(policy_.bridge)) {
-        found.push_back(fmt::format("chain {} of table {} {}", chain->at("name").as_string(),
-                                    chain->at("family").as_string(), table));
-      }
+  std::vector<Obstacle> foreign_drops() {
+    std::vector<Obstacle> found;
+    for (const auto& chain : read_foreign_chains(context_.run("list chains"), table_name(policy_.bridge))) {
+      const auto listing = context_.run(fmt::format("list chain {}", chain.path()));
+      if (auto obstacle = judge_foreign_chain(chain, listing, policy_.bridge)) found.push_back(*std::move(obstacle));
     }
     return found;
   }
@@ -294,6 +284,6 @@ bool Firewall::remove_vm(const VmPolicy& vm) { return impl_->remove_vm(vm); }
 std::vector<VmPolicy> Firewall::vms() { return impl_->vms(); }
 void Firewall::reconcile(std::span<const VmPolicy> vms) { impl_->reconcile(vms); }
 bool Firewall::remove() { return impl_->remove(); }
-std::vector<std::string> Firewall::foreign_forward_drops() { return impl_->foreign_forward_drops(); }
+std::vector<Obstacle> Firewall::foreign_drops() { return impl_->foreign_drops(); }
 
 }  // namespace fireclaw::net

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "net/policy.hpp"
+#include "net/probe.hpp"
 
 namespace fireclaw::net {
 
@@ -46,9 +47,10 @@ class Firewall {
   /// Removes both tables. False if there were none.
   bool remove();
 
-  /// Chains of others that drop what is forwarded unless they know it (Docker's, ufw's), which our tables cannot
-  /// overrule: "chain FORWARD of table ip filter".
-  [[nodiscard]] std::vector<std::string> foreign_forward_drops();
+  /// Chains of others that drop or refuse what comes from machines unless they know it (Docker's, ufw's, firewalld's),
+  /// which our tables cannot overrule, each with the command that lets machines through. A chain that has a rule about
+  /// the bridge knows it.
+  [[nodiscard]] std::vector<Obstacle> foreign_drops();
 
  private:
   class Impl;

@@ -267,16 +267,33 @@ TEST_CASE("a machine cannot be added to a firewall that somebody has flushed") {
   CHECK(f.rules().empty());
 }
 
-TEST_CASE("tables in the way that drop what they do not know are named") {
+TEST_CASE("chains in the way that drop what they do not know are named, with the command that mends it") {
   const Fixture f;
   auto firewall = f.firewall();
   firewall.ensure();
-  CHECK(firewall.foreign_forward_drops().empty());
+  CHECK(firewall.foreign_drops().empty());
   nft(f.host,
       "add table ip filter; add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; };"
-      "add chain ip filter INPUT { type filter hook input priority 0; policy drop; };"
-      "add table ip6 filter; add chain ip6 filter FORWARD { type filter hook forward priority 0; policy drop; };");
-  CHECK(firewall.foreign_forward_drops() == std::vector<std::string>{"chain FORWARD of table ip filter"});
+      "add chain ip filter INPUT { type filter hook input priority 0; policy accept; };"
+      "add rule ip filter INPUT ct state established accept; add rule ip filter INPUT counter reject;"
+      "add table ip6 filter; add chain ip6 filter FORWARD { type filter hook forward priority 0; policy drop; };"
+      "add table inet open; add chain inet open input { type filter hook input priority 0; policy accept; };"
+      "add rule inet open input tcp dport 22 drop;");
+  const auto found = firewall.foreign_drops();
+  REQUIRE(found.size() == 2);
+  CHECK(has(found[0].problem, "chain FORWARD of table ip filter"));
+  CHECK(has(found[0].problem, "beyond this host"));
+  CHECK(has(found[1].problem, "chain INPUT of table ip filter"));
+  CHECK(has(found[1].problem, "the gateway's services"));
+  // The commands that are named do it.
+  for (const auto& obstacle : found) {
+    for (std::size_t at = obstacle.remedy.find('\''); at != std::string::npos;) {
+      const auto end = obstacle.remedy.find('\'', at + 1);
+      nft(f.host, obstacle.remedy.substr(at + 1, end - at - 1));
+      at = obstacle.remedy.find('\'', end + 1);
+    }
+  }
+  CHECK(firewall.foreign_drops().empty());
 }
 
 TEST_CASE("several processes and threads add machines at once, and all are there") {

@@ -112,6 +112,8 @@ struct NetworkPolicy {
   /// The name server that queries to the gateway's port 53 are passed on to, if 53 is among the services. Without: the
   /// host must run one there itself. Must be reachable from outside the host: not a stub such as 127.0.0.53.
   std::optional<Ipv4Address> resolver;
+  /// Addresses of the host that are not addresses of the bridge's network namespace; never reachable.
+  std::vector<Ipv4Address> host_addresses;
   /// New connections that one machine may make in a second, and connections that it may have at once, those that the
   /// kernel still remembers included; more are dropped.
   unsigned new_connections_per_second = 200;

@@ -62,12 +62,14 @@ TEST_CASE("egress policies have names") {
 }
 
 TEST_CASE("public addresses are told from those that only their owners name") {
-  for (const auto* address : {"1.1.1.1", "192.0.1.1", "168.63.129.17", "172.32.0.1", "100.63.255.255", "223.255.255.255"}) {
+  for (const auto* address :
+       {"1.1.1.1", "192.0.1.1", "168.63.129.17", "172.32.0.1", "100.63.255.255", "223.255.255.255"}) {
     CAPTURE(address);
     CHECK(is_public(Ipv4Address::parse(address)));
   }
-  for (const auto* address : {"0.0.0.0", "10.1.2.3", "100.64.0.1", "127.0.0.1", "168.63.129.16", "169.254.169.254",
-                              "172.31.0.1", "192.0.0.192", "192.168.77.1", "198.18.0.1", "224.0.0.1", "255.255.255.255"}) {
+  for (const auto* address :
+       {"0.0.0.0", "10.1.2.3", "100.64.0.1", "127.0.0.1", "168.63.129.16", "169.254.169.254", "172.31.0.1",
+        "192.0.0.192", "192.168.77.1", "198.18.0.1", "224.0.0.1", "255.255.255.255"}) {
     CAPTURE(address);
     CHECK_FALSE(is_public(Ipv4Address::parse(address)));
   }

@@ -189,6 +189,10 @@ std::pair<std::string, std::string> redirection_rules(const NetworkPolicy& polic
 /// Both tables but for their machines and the chain that names them.
 std::string tables(const NetworkPolicy& policy, std::string_view policy_chain) {
   const auto [redirect, accept_redirected] = redirection_rules(policy);
+  std::vector<std::string> hosts;
+  for (const auto address : policy.host_addresses) hosts.push_back(address.to_string());
+  const auto host_addresses =
+      hosts.empty() ? std::string{} : fmt::format("    ip daddr {{ {} }} drop\n", fmt::join(hosts, ", "));
   const std::string_view ping = policy.ping ? "    icmp type echo-request limit rate 100/second accept\n" : "";
   return fmt::format(
       R"(table inet {table} {{
@@ -267,7 +271,7 @@ std::string tables(const NetworkPolicy& policy, std::string_view policy_chain) {
     ip daddr {gateway} accept
     ip daddr {subnet} drop
     ip daddr {{ {never} }} drop
-  }}
+{host_addresses}  }}
   chain raw_prerouting {{
     type filter hook prerouting priority raw; policy accept;
     iifname "{taps}*" drop
@@ -311,6 +315,8 @@ std::string tables(const NetworkPolicy& policy, std::string_view policy_chain) {
   }}
   chain forward {{
     type filter hook forward priority filter; policy accept;
+    iifname "{bridge}" tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
+    oifname "{bridge}" tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
     iifname "{bridge}" goto from_vm
     oifname "{bridge}" goto to_vm
   }}
@@ -358,12 +364,13 @@ table bridge {table} {{
 )",
       fmt::arg("table", table_name(policy.bridge)), fmt::arg("policy_chain", policy_chain),
       fmt::arg("services", joined_services(policy)), fmt::arg("rate", policy.new_connections_per_second),
-      fmt::arg("connections", policy.connections),
-      fmt::arg("private_networks", joined(private_networks())), fmt::arg("never", joined(never_reachable())),
-      fmt::arg("subnet", policy.subnet.to_string()), fmt::arg("gateway", policy.gateway.to_string()),
+      fmt::arg("connections", policy.connections), fmt::arg("private_networks", joined(private_networks())),
+      fmt::arg("never", joined(never_reachable())), fmt::arg("subnet", policy.subnet.to_string()),
+      fmt::arg("gateway", policy.gateway.to_string()),
       fmt::arg("gateway_mac", MacAddress::for_address(policy.gateway).to_string()),
       fmt::arg("bridge", policy.bridge.str()), fmt::arg("taps", tap_prefix(policy.bridge)), fmt::arg("ping", ping),
-      fmt::arg("redirect", redirect), fmt::arg("accept_redirected", accept_redirected));
+      fmt::arg("host_addresses", host_addresses), fmt::arg("redirect", redirect),
+      fmt::arg("accept_redirected", accept_redirected));
 }
 
 }  // namespace

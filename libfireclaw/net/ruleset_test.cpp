@@ -14,7 +14,13 @@ namespace {
 
 VmPolicy machine(const std::string& address, Egress egress) {
   const auto ip = Ipv4Address::parse(address);
-  return {tap_name(NetworkPolicy{}.bridge, "0a1b2c3d"), MacAddress::for_address(ip), ip, egress, {}, ServiceAccess::All, {}};
+  return {tap_name(NetworkPolicy{}.bridge, "0a1b2c3d"),
+          MacAddress::for_address(ip),
+          ip,
+          egress,
+          {},
+          ServiceAccess::All,
+          {}};
 }
 
 /// A policy that uses everything, and two machines.

@@ -27,6 +27,9 @@ class Tap {
   /// or access to /dev/net/tun.
   static Tap create(const InterfaceName& name, TapHeader header = TapHeader::Virtio);
 
+  /// One whose descriptor was made elsewhere.
+  static Tap adopt(InterfaceName name, sys::Fd fd) { return Tap{std::move(name), std::move(fd)}; }
+
   [[nodiscard]] const InterfaceName& name() const noexcept { return name_; }
   /// Non-blocking.
   [[nodiscard]] int fd() const noexcept { return fd_.get(); }
@@ -47,6 +50,9 @@ class NamedTap {
  public:
   /// `owner` (by default this process's user) may open it; others need CAP_NET_ADMIN.
   static NamedTap create(const InterfaceName& name, std::optional<uid_t> owner = std::nullopt);
+
+  /// One that another process has made and kept.
+  static NamedTap adopt(InterfaceName name) { return NamedTap{std::move(name), Netlink{}}; }
 
   NamedTap(NamedTap&& other) noexcept;
   NamedTap& operator=(NamedTap&&) = delete;

@@ -23,6 +23,8 @@ class Layout {
   [[nodiscard]] std::filesystem::path address_pool() const { return home_ / "ip-pool.json"; }
   /// What of the host was changed for the bridge.
   [[nodiscard]] std::filesystem::path network_record() const { return home_ / "network.json"; }
+  /// The process that keeps the network of a user without rights to the host's.
+  [[nodiscard]] std::filesystem::path network_anchor() const { return home_ / "network-anchor.json"; }
   /// Lock files: one for each object that processes take turns on.
   [[nodiscard]] std::filesystem::path lock(const std::string& what) const { return home_ / "locks" / what; }
 

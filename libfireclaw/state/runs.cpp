@@ -27,6 +27,7 @@ void describe(auto& field, json::Is<RunNetwork> auto& nat) {
   field("publish", nat.publish);
   field("services", nat.services);
   field.later("names", nat.names, nat.services);
+  field("anchor", nat.anchor);
 }
 
 /// A machine may still run that an earlier version has started: its record has none of what came later.

@@ -24,6 +24,8 @@ struct RunNetwork {
   /// All of the gateway's services, and its name server.
   bool services = false;
   bool names = true;
+  /// The process that keeps the network namespace that the tap is in; without: it is the host's own.
+  std::optional<sys::ProcessId> anchor;
 
   bool operator==(const RunNetwork&) const = default;
 };

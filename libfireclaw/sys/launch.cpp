@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <linux/close_range.h>
 #include <linux/futex.h>
+#include <linux/securebits.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -44,7 +45,7 @@ namespace {
 using child::call;
 using child::word;
 
-enum class Step { None, DieWithParent, Cgroup, Confine, NewSession, Folder, Descriptors, Exec };
+enum class Step { None, Enter, DieWithParent, Cgroup, Confine, NewSession, Folder, Descriptors, Exec };
 
 /// What a confined child waits for before it does anything: its parent writes the maps of its user namespace.
 enum class Turn : int { Parent, Child, Nobody };
@@ -65,6 +66,8 @@ struct Plan {
   bool new_session;
   child::Entry* confinement;  // null: none
   int cgroup;                 // the descriptor to join it by; negative: none
+  int user_namespace;         // to enter; negative: none
+  int network_namespace;
   int turn = static_cast<int>(Turn::Parent);
   // The child's answer; it shares this memory.
   Step failed_step = Step::None;
@@ -136,6 +139,16 @@ FIRECLAW_UNSANITIZED bool enter_confinement(Plan* plan) {
   return true;
 }
 
+// 0, or the errno.
+FIRECLAW_UNSANITIZED long enter_namespaces(const Plan* plan) {
+  if (const long entered = call(SYS_setns, plan->user_namespace, CLONE_NEWUSER); entered < 0) return -entered;
+  if (const long entered = call(SYS_setns, plan->network_namespace, CLONE_NEWNET); entered < 0) return -entered;
+  // It is root there. Without this it would have all capabilities again once it executes.
+  constexpr long not_for_root = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED;
+  if (const long set = call(SYS_prctl, PR_SET_SECUREBITS, not_for_root); set < 0) return -set;
+  return 0;
+}
+
 // Raw system calls only: the C library's wrappers may be replaced (sanitizers) or touch state shared with the parent.
 FIRECLAW_UNSANITIZED int run_child(void* argument) {
   auto* plan = static_cast<Plan*>(argument);
@@ -146,6 +159,9 @@ FIRECLAW_UNSANITIZED int run_child(void* argument) {
   constexpr std::size_t kernel_sigset_bytes = 8;
   for (int number = 1; number <= 64; ++number) {
     call(SYS_rt_sigaction, number, word(default_action), 0, kernel_sigset_bytes);
+  }
+  if (plan->user_namespace >= 0) {
+    if (const long error = enter_namespaces(plan); error != 0) return fail(plan, Step::Enter, error);
   }
   if (plan->confinement != nullptr && !enter_confinement(plan)) return 127;
   // A change of user undoes it.
@@ -231,6 +247,7 @@ Error failure(const Plan& plan, const SpawnSpec& spec) {
   const std::string what = fmt::format("cannot run '{}'", spec.argv[0]);
   switch (plan.failed_step) {
     case Step::None: return Error{ErrorCode::Io, what + ": it was killed before it ran"};
+    case Step::Enter: return system_error(plan.error, what + ": enter its network");
     case Step::DieWithParent: return system_error(plan.error, what + ": tie it to this process");
     case Step::Cgroup: return system_error(plan.error, what + ": join its cgroup");
     case Step::Confine: {
@@ -299,19 +316,19 @@ void give_turn(Plan& plan, Turn turn) {
 }
 
 // The child waits for its parent to write the maps of its user namespace, then its parent waits for it.
-Launched start_confined(Plan& plan, const SpawnSpec& spec, const SandboxLayout& layout) {
+Launched start_confined(Plan& plan, const SpawnSpec& spec, const Sandbox& sandbox, const SandboxLayout& layout) {
   const ChildStack stack;
   unsigned long flags = CLONE_CHILD_CLEARTID;
-  if (spec.sandbox->level == Confinement::Full) {
+  if (sandbox.level == Confinement::Full) {
     flags |= CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS;
-    if (spec.sandbox->own_network) flags |= CLONE_NEWNET;
+    if (sandbox.own_network) flags |= CLONE_NEWNET;
   }
   auto launched = start_child(plan, spec, stack, flags);
   const auto await_child = [&] {
     while (plan.borrowing.load() != 0) ::syscall(SYS_futex, &plan.borrowing, FUTEX_WAIT, 1, nullptr, nullptr, 0);
   };
   try {
-    if (spec.sandbox->level == Confinement::Full) layout.map_ids(launched.pid, spec.search_path);
+    if (sandbox.level == Confinement::Full) layout.map_ids(launched.pid, spec.search_path);
   } catch (Error& error) {
     give_turn(plan, Turn::Nobody);
     await_child();
@@ -352,7 +369,10 @@ Launched launch(const SpawnSpec& spec) {
   }
   std::vector<int> temporaries(sources.size());
   std::optional<SandboxLayout> layout;
-  if (spec.sandbox) layout.emplace(*spec.sandbox);
+  auto sandbox = spec.sandbox;
+  // A user namespace is made by clone, and that would be beside the one to enter.
+  if (sandbox && spec.enter && sandbox->level == Confinement::Full) sandbox->level = Confinement::Landlock;
+  if (sandbox) layout.emplace(*sandbox);
   const Fd self{static_cast<int>(check(::syscall(SYS_pidfd_open, ::getpid(), 0), "open this process"))};
 
   Plan plan{
@@ -370,8 +390,10 @@ Launched launch(const SpawnSpec& spec) {
       .new_session = spec.new_session,
       .confinement = layout ? &layout->entry() : nullptr,
       .cgroup = layout ? layout->cgroup() : -1,
+      .user_namespace = spec.enter ? spec.enter->first : -1,
+      .network_namespace = spec.enter ? spec.enter->second : -1,
   };
-  Launched launched = layout ? start_confined(plan, spec, *layout) : start_plain(plan, spec);
+  Launched launched = layout ? start_confined(plan, spec, *sandbox, *layout) : start_plain(plan, spec);
   if (plan.failed_step != Step::None || !plan.reached_exec) {
     siginfo_t info{};
     retry([&] { return ::waitid(P_PIDFD, static_cast<id_t>(launched.pidfd.get()), &info, WEXITED); });

@@ -68,6 +68,9 @@ struct SpawnSpec {
   bool die_with_parent = true;
   /// setsid(): out of the reach of the terminal's signals.
   bool new_session = false;
+  /// A user namespace, and a network namespace that belongs to it, that it enters before anything else (descriptors,
+  /// borrowed). It has no capabilities there. A sandbox then confines it by Landlock at most.
+  std::optional<std::pair<int, int>> enter;
   /// Confines it before it runs. `argv[0]` and `cwd` must be among what the plan shows. `search_path` is where
   /// newuidmap and newgidmap are looked for, which a user who is not root needs for Sandbox::user. In a pid namespace
   /// it is process 1: no signal but SIGKILL ends it that it does not handle.

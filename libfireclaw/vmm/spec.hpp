@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -85,6 +86,9 @@ struct LaunchSpec {
   /// Descriptors of this process that the engine's process keeps open, unused, until it ends: a lock that is held by
   /// one lives exactly as long as the engine. Borrowed while the machine is being started.
   std::vector<int> inherit;
+  /// Where the taps are that it opens by name, if not in this process's network namespace: descriptors of the user
+  /// namespace and the network namespace that the engine enters. Borrowed while the machine is being started.
+  std::optional<std::pair<int, int>> network_namespace = std::nullopt;
 
   bool operator==(const LaunchSpec&) const = default;
 };

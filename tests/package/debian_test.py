@@ -74,6 +74,7 @@ class DebianPackages(unittest.TestCase):
             ("fireclaw", "usr/bin/fireclaw"),
             ("fireclaw", "usr/bin/fireclaw-mcp"),
             ("fireclaw", "usr/libexec/fireclaw/guestd"),
+            ("fireclaw", "usr/libexec/fireclaw/fireclaw-netd"),
             ("fireclaw", "usr/share/fireclaw/agent/bot/__main__.py"),
             ("fireclaw", "usr/share/man/man1/fireclaw-run.1.gz"),
             ("fireclaw", "usr/share/man/man5/fireclaw-config.5.gz"),

@@ -101,7 +101,8 @@ class Wheel(unittest.TestCase):
         self.assertEqual(python | agent, names - binaries)
         abi = re.search(r"FIRECLAW_(\d+) {", (SOURCE / "libfireclaw/exports.map").read_text()).group(1)
         module = next(name for name in binaries if name.startswith("fireclaw/_fireclaw."))
-        self.assertEqual(binaries, {module, f"fireclaw/lib/libfireclaw.so.{abi}", "fireclaw/libexec/fireclaw/guestd"})
+        self.assertEqual(binaries, {module, f"fireclaw/lib/libfireclaw.so.{abi}", "fireclaw/libexec/fireclaw/guestd",
+                                    "fireclaw/libexec/fireclaw/fireclaw-netd"})
 
     def test_it_says_what_it_is(self) -> None:
         said = self.ask("from importlib.metadata import metadata; m = metadata('fireclaw');"

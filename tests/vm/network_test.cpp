@@ -181,7 +181,8 @@ TEST_CASE_FIXTURE(Fixture, "egress decides what of the outside is reached") {
   CHECK(guest_asks(nowhere, "203.0.113.7", 80) == "nothing");
   nowhere.kill();
 
-  auto some = VM::run(host, with_nat({Egress::Allowlist, {"203.0.113.7:80", "10.20.30.0/24:81/tcp"}, {}, GatewayServices::All}));
+  auto some = VM::run(
+      host, with_nat({Egress::Allowlist, {"203.0.113.7:80", "10.20.30.0/24:81/tcp"}, {}, GatewayServices::All}));
   CHECK(guest_asks(some, "203.0.113.7", 80) == "198.51.100.1");
   CHECK(guest_asks(some, "203.0.113.7", 81) == "nothing");
   CHECK(guest_asks(some, "203.0.113.8", 80) == "nothing");
@@ -243,11 +244,15 @@ TEST_CASE_FIXTURE(Fixture, "published ports lead into the machine from this host
     CHECK(ask("198.51.100.1", 8081) != "hello\n");
   });
 
-  const auto taken = test::error_of([&] { VM::run(host, with_nat({Egress::None, {}, {"0.0.0.0:8080:8080"}, GatewayServices::All})); });
+  const auto taken = test::error_of([&] {
+    VM::run(host, with_nat({Egress::None, {}, {"0.0.0.0:8080:8080"}, GatewayServices::All}));
+  });
   CHECK(taken.code() == ErrorCode::AlreadyExists);
   CHECK(std::string{taken.what()}.find("8080") != std::string::npos);
   const Listener busy{"0.0.0.0", 9090};
-  const auto used = test::error_of([&] { VM::run(host, with_nat({Egress::None, {}, {"9090:80"}, GatewayServices::All})); });
+  const auto used = test::error_of([&] {
+    VM::run(host, with_nat({Egress::None, {}, {"9090:80"}, GatewayServices::All}));
+  });
   CHECK(used.code() == ErrorCode::AlreadyExists);
   CHECK(std::string{used.what()}.find("a program on this host uses port 9090") != std::string::npos);
   // Neither has left anything.

@@ -12,6 +12,7 @@
 #include "core/agents/resume_abandoned.hpp"
 #include "core/machines/end_run.hpp"
 #include "core/machines/impl.hpp"
+#include "core/networks/anchor.hpp"
 #include "fireclaw/error.hpp"
 #include "guest/session.hpp"
 #include "sys/poll.hpp"
@@ -101,6 +102,12 @@ ReconcileReport AgentManager::Impl::reconcile() {
   }
   ask_all(asked);
   for (auto& one : asked) {
+    if (const auto run = running(one.record); run && core::has_lost_network(*run)) {
+      host->logger.warning(fmt::format(
+          "agent '{0}' has lost its network: the process that kept it has ended; to give it a new one: fireclaw agent "
+          "restart {0}",
+          one.record.name));
+    }
     if (one.answers) {
       report.adopted.push_back(one.record.name);
     } else if (const auto run = running(one.record); run && !ends_now(*run)) {

@@ -4,12 +4,12 @@
 
 #include "core/agents/guest.hpp"
 #include "core/agents/impl.hpp"
+#include "core/networks/anchor.hpp"
 #include "fireclaw/error.hpp"
 #include "guest/session.hpp"
 #include "guest/ssh.hpp"
 #include "image/tools.hpp"
 #include "sys/file.hpp"
-#include "sys/socket.hpp"
 
 namespace fireclaw {
 namespace {
@@ -74,8 +74,8 @@ AgentShell AgentManager::ssh(const std::string& name, ExecOptions options) {
   guest::SshLogin login{std::string{core::agent_user}, key, {}};
   login.host_key = ensure_server(*machine->session(deadline, options.stop),
                                  sys::read_file(key.native() + ".pub", max_key_bytes), deadline);
-  auto session = guest::SshSession::open(sys::tcp_connect(address, ssh_port, deadline, options.stop), login, deadline,
-                                         options.stop);
+  auto session = guest::SshSession::open(
+      core::connect_to_machine(*impl_->host, address, ssh_port, deadline, options.stop), login, deadline, options.stop);
   return AgentShell{
       std::make_unique<AgentShell::Impl>(AgentShell::Impl{std::move(machine), std::move(session), std::move(options)})};
 }

@@ -62,6 +62,14 @@ std::filesystem::path Host::Impl::guestd() const {
   return found;
 }
 
+std::filesystem::path Host::Impl::netd() const {
+  auto found = beside_library("libexec/fireclaw/fireclaw-netd");
+  if (found.empty()) {
+    throw Error{ErrorCode::NotFound, "fireclaw-netd is not installed beside the library; reinstall fireclaw"};
+  }
+  return found;
+}
+
 std::filesystem::path Host::Impl::agent() const {
   if (!options.agent.empty()) return options.agent;
   auto found = beside_library("share/fireclaw/agent");

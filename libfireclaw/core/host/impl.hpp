@@ -37,6 +37,8 @@ struct Host::Impl {
 
   /// The guestd program for new images. Error(NotFound) with the remedy if there is none.
   [[nodiscard]] std::filesystem::path guestd() const;
+  /// The program that keeps networks and leads ports. Error(NotFound) with the remedy if there is none.
+  [[nodiscard]] std::filesystem::path netd() const;
   /// The folder of what fireclaw puts into images for agents. Error(NotFound) with the remedy if there is none.
   [[nodiscard]] std::filesystem::path agent() const;
   /// Error(InvalidState) "run: fireclaw setup" unless setup was completed here.

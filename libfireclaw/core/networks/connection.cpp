@@ -102,6 +102,7 @@ bool serves_names(const net::NetworkPolicy& policy) {
 VmNetwork::VmNetwork(const Host::Impl& host, bool nic, NetworkMode mode, const NatOptions& options,
                      const vmm::Capabilities& capabilities, const std::string& engine)
     : host_{host},
+      logger_{host.logger},
       nic_{nic},
       mode_{mode},
       options_{options},
@@ -120,9 +121,10 @@ VmNetwork::VmNetwork(const Host::Impl& host, bool nic, NetworkMode mode, const N
 }
 
 VmNetwork::VmNetwork(const Host::Impl& host, const state::RunRecord& record)
-    : host_{host}, nic_{record.nic}, mode_{network_mode_from_string(record.network)} {
+    : host_{host}, logger_{host.logger}, nic_{record.nic}, mode_{network_mode_from_string(record.network)} {
   if (!record.nat || !record.process) return;
   policy_ = to_policy(*record.nat);
+  anchor_ = record.nat->anchor;
   lease_ = net::Lease{policy_->address, record.id, policy_->tap, *record.process};
 }
 
@@ -138,30 +140,64 @@ void VmNetwork::connect(state::RunRecord& record) {
   if (!nic_) return;
   if (mode_ == NetworkMode::None && !can_lead_nowhere_) {
     // A tap that nothing is attached to.
-    named_tap_.emplace(net::NamedTap::create(net::InterfaceName{"fc-" + sys::random_hex(4)}));
+    const net::InterfaceName name{"fc-" + sys::random_hex(4)};
+    if (may_configure_network()) {
+      named_tap_.emplace(net::NamedTap::create(name));
+    } else {
+      make_spare_tap(name);
+    }
   }
   if (mode_ != NetworkMode::Nat) return;
 
-  std::vector<net::Destination> allow;
+  Wishes wishes;
   for (const auto& text : options_.allow) {
     const auto found = resolve(parse_allowed(text));
-    allow.insert(allow.end(), found.begin(), found.end());
+    wishes.allow.insert(wishes.allow.end(), found.begin(), found.end());
   }
-  std::vector<net::Publication> publish;
-  for (const auto& text : options_.publish) publish.push_back(net::Publication::parse(text));
-  for (const auto& port : publish) refuse_used_port(port);
+  for (const auto& text : options_.publish) wishes.publish.push_back(net::Publication::parse(text));
+  const bool here = may_configure_network();
+  if (here) {
+    for (const auto& port : wishes.publish) refuse_used_port(port);
+  }
+  entrances_ = Entrances::open(wishes.publish, !here);
+  if (here) {
+    connect_here(record, std::move(wishes));
+  } else {
+    // The firewall has nothing to do with them.
+    wishes.publish.clear();
+    connect_in_anchor(record, std::move(wishes));
+  }
+}
 
+void VmNetwork::make_spare_tap(const net::InterfaceName& name) {
+  const auto anchor = Anchor::ensure(host_);
+  anchor.run([&](const Logger&) -> std::optional<sys::Fd> {
+    net::NamedTap::create(name).keep();
+    return std::nullopt;
+  });
+  spare_tap_ = name;
+  anchor_ = anchor.holder();
+  namespaces_.emplace(sys::NetworkNamespace::of(*anchor_));
+}
+
+void VmNetwork::connect_here(state::RunRecord& record, Wishes wishes) {
   ScopeGuard undo{[this] { disconnect(); }};
-  network_.emplace(host_);
+  network_.emplace(host_, place_, logger_);
   {
     const auto turn = network_->take_turn();
     network_->ensure();
     network_->reclaim();
     lease_ = network_->pool().allocate(record.owner, record.id).lease;
-    policy_ = net::VmPolicy{lease_->tap,      lease_->mac(),     lease_->address,   to_net(options_.egress),
-                            std::move(allow), to_net(options_.services), std::move(publish)};
-    // Before the firewall knows the machine: whoever loads it anew takes the machines from their records.
+    policy_ = net::VmPolicy{lease_->tap,
+                            lease_->mac(),
+                            lease_->address,
+                            to_net(options_.egress),
+                            std::move(wishes.allow),
+                            to_net(options_.services),
+                            std::move(wishes.publish)};
+    // Before the firewall knows the machine: who loads it again takes the machines from their records.
     record.nat = to_record(*policy_);
+    record.nat->anchor = place_.anchor;
     host_.runs.update(record);
   }
   make_tap(lease_->tap);
@@ -171,6 +207,30 @@ void VmNetwork::connect(state::RunRecord& record) {
   undo.release();
 }
 
+/// The anchor's namespaces are entered by a child, which does all of it; what it has made comes back as the record and
+/// the tap's descriptor.
+void VmNetwork::connect_in_anchor(state::RunRecord& record, Wishes wishes) {
+  const auto anchor = Anchor::ensure(host_);
+  const NatPlace place{NatPlace::Kind::Anchored, anchor.holder(), host_addresses()};
+  auto tap = anchor.run([&](const Logger& logger) -> std::optional<sys::Fd> {
+    place_ = place;
+    logger_ = logger;
+    connect_here(record, std::move(wishes));
+    if (tap_) return sys::duplicate(tap_->fd());
+    named_tap_->keep();
+    return std::nullopt;
+  });
+  const auto connected = host_.runs.find(record.id);
+  if (!connected || !connected->nat) throw Error{ErrorCode::Internal, "the network has left no record"};
+  record.nat = connected->nat;
+  policy_ = to_policy(*record.nat);
+  lease_ = net::Lease{policy_->address, record.id, policy_->tap, record.owner};
+  anchor_ = anchor.holder();
+  if (!tap) namespaces_.emplace(sys::NetworkNamespace::of(*anchor_));
+  network_.emplace(host_);
+  if (tap) tap_.emplace(net::Tap::adopt(lease_->tap, std::move(*tap)));
+}
+
 void VmNetwork::add_device(vmm::LaunchSpec& spec) const {
   if (!nic_) return;
   vmm::Nic nic{std::string{device_id}, std::string{device_mac}, vmm::NoBackend{}};
@@ -178,6 +238,9 @@ void VmNetwork::add_device(vmm::LaunchSpec& spec) const {
     nic.backend = vmm::TapBackend{tap_->name().str(), tap_->fd()};
   } else if (named_tap_) {
     nic.backend = vmm::TapBackend{named_tap_->name().str()};
+  } else if (namespaces_) {
+    nic.backend = vmm::TapBackend{(spare_tap_ ? *spare_tap_ : lease_->tap).str()};
+    spec.network_namespace = {namespaces_->user.get(), namespaces_->network.get()};
   } else if (mode_ == NetworkMode::User) {
     nic.backend = vmm::UserBackend{};
   }
@@ -214,6 +277,32 @@ void VmNetwork::describe(guest::Identity& identity) const {
 
 void VmNetwork::hand_over(const sys::ProcessId& engine, bool detached) {
   tap_.reset();
+  namespaces_.reset();
+  if (anchor_) {
+    const auto anchor = Anchor::find(host_);
+    if (!anchor || anchor->holder() != *anchor_) {
+      throw Error{ErrorCode::InvalidState, "the process that kept the machine's network has ended"};
+    }
+    if (!tap_by_descriptor_) {
+      anchor->run([&](const Logger& logger) -> std::optional<sys::Fd> {
+        logger_ = logger;
+        named_tap_.emplace(net::NamedTap::adopt(spare_tap_ ? *spare_tap_ : lease_->tap));
+        hand_over_tap(engine, true);
+        return std::nullopt;
+      });
+      spare_tap_.reset();
+    }
+    if (lease_) entrances_.serve(host_, lease_->address, engine, &*anchor, detached);
+  } else {
+    hand_over_tap(engine, detached);
+    if (lease_) entrances_.serve(host_, lease_->address, engine, nullptr, detached);
+  }
+  if (!lease_ || !detached) return;
+  network_->pool().transfer(lease_->address, lease_->run, engine);
+  lease_->holder = engine;
+}
+
+void VmNetwork::hand_over_tap(const sys::ProcessId& engine, bool detached) {
   if (named_tap_) {
     try {
       named_tap_->hand_over(engine);
@@ -221,16 +310,12 @@ void VmNetwork::hand_over(const sys::ProcessId& engine, bool detached) {
     } catch (const Error& problem) {
       if (problem.code() != ErrorCode::PermissionDenied) throw;
       // It stays until disconnect(), whoever calls that: its name is in the record.
-      host_.logger.debug(problem.what());
+      logger_.debug(problem.what());
       if (detached) named_tap_->keep();
     }
   }
-  if (!lease_) return;
   // An engine that opens its tap by name has plugged it in only now.
-  if (!tap_by_descriptor_) net::settle_port(network_->bridge(), lease_->tap);
-  if (!detached) return;
-  network_->pool().transfer(lease_->address, lease_->run, engine);
-  lease_->holder = engine;
+  if (lease_ && !tap_by_descriptor_) net::settle_port(network_->bridge(), lease_->tap);
 }
 
 /// While this process has the address on loan, nobody else touches what belongs to it: no turn is needed.
@@ -249,20 +334,55 @@ void VmNetwork::undo_others() {
   }
 }
 
+/// The engine has not taken it.
+void VmNetwork::remove_spare_tap() noexcept {
+  try {
+    if (const auto anchor = Anchor::find(host_)) {
+      anchor->run([&](const Logger&) -> std::optional<sys::Fd> {
+        net::Netlink{}.delete_link(*spare_tap_);
+        return std::nullopt;
+      });
+    }
+  } catch (const std::exception& problem) {
+    logger_.warning(fmt::format("interface {} stays: {}", spare_tap_->str(), problem.what()));
+  }
+  spare_tap_.reset();
+}
+
+void VmNetwork::undo_here(bool ours) {
+  if (!network_) network_.emplace(host_, place_, logger_);
+  if (ours) {
+    undo_ours();
+  } else {
+    undo_others();
+  }
+}
+
 void VmNetwork::disconnect() noexcept {
   tap_.reset();
   named_tap_.reset();
+  entrances_ = Entrances{};
+  if (spare_tap_) remove_spare_tap();
   if (!lease_) return;
   try {
-    if (!network_) network_.emplace(host_);
-    if (lease_->holder == sys::current_process()) {
-      undo_ours();
+    const bool ours = lease_->holder == sys::current_process();
+    if (!anchor_) {
+      undo_here(ours);
+    } else if (const auto anchor = Anchor::find(host_); anchor && anchor->holder() == *anchor_) {
+      const NatPlace place{NatPlace::Kind::Anchored, anchor_, host_addresses()};
+      anchor->run([&](const Logger& logger) -> std::optional<sys::Fd> {
+        place_ = place;
+        logger_ = logger;
+        network_.reset();
+        undo_here(ours);
+        return std::nullopt;
+      });
     } else {
-      undo_others();
+      NatNetwork{host_}.pool().release(lease_->address, lease_->run);
     }
   } catch (const std::exception& problem) {
-    host_.logger.warning(fmt::format("{} of VM {} stays on loan until it is collected: {}", lease_->address.to_string(),
-                                     lease_->run, problem.what()));
+    logger_.warning(fmt::format("{} of VM {} stays on loan until it is collected: {}", lease_->address.to_string(),
+                                lease_->run, problem.what()));
   }
   lease_.reset();
   policy_.reset();

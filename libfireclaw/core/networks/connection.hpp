@@ -4,6 +4,8 @@
 #include <string>
 #include <string_view>
 
+#include "core/networks/anchor.hpp"
+#include "core/networks/entrances.hpp"
 #include "core/networks/nat.hpp"
 #include "fireclaw/network.hpp"
 #include "guest/session.hpp"
@@ -47,16 +49,36 @@ class VmNetwork {
   void disconnect() noexcept;
 
  private:
+  /// What the options make of the machine's rights.
+  struct Wishes {
+    std::vector<net::Destination> allow;
+    std::vector<net::Publication> publish;
+  };
   void make_tap(const net::InterfaceName& name);
+  void make_spare_tap(const net::InterfaceName& name);
+  void remove_spare_tap() noexcept;
+  void connect_here(state::RunRecord& record, Wishes wishes);
+  void connect_in_anchor(state::RunRecord& record, Wishes wishes);
+  void hand_over_tap(const sys::ProcessId& engine, bool detached);
+  void undo_here(bool ours);
   void undo_ours();
   void undo_others();
 
   const Host::Impl& host_;
+  Logger logger_;
   bool nic_ = false;
   NetworkMode mode_ = NetworkMode::None;
   NatOptions options_;
   bool tap_by_descriptor_ = false;
   bool can_lead_nowhere_ = false;
+  /// Where this object's own thread acts; the anchor in whose namespaces the machine's tap is.
+  NatPlace place_;
+  std::optional<sys::ProcessId> anchor_;
+  /// Until the engine has been started.
+  std::optional<sys::NetworkNamespace> namespaces_;
+  /// There: a tap that leads nowhere.
+  std::optional<net::InterfaceName> spare_tap_;
+  Entrances entrances_;
 
   /// What connect() has made so far. The taps last until the engine has them.
   std::optional<NatNetwork> network_;

@@ -61,8 +61,8 @@ TEST_CASE("a name stands for its public addresses, each with the port that was n
   const NamedDestination named{"example.org", 443, net::Protocol::Tcp};
   const auto found = core::public_destinations(
       named, {address("192.168.77.1"), address("203.0.113.7"), address("169.254.169.254"), address("203.0.113.8")});
-  CHECK(found == std::vector{net::Destination::parse("203.0.113.7:443/tcp"),
-                             net::Destination::parse("203.0.113.8:443/tcp")});
+  CHECK(found ==
+        std::vector{net::Destination::parse("203.0.113.7:443/tcp"), net::Destination::parse("203.0.113.8:443/tcp")});
 }
 
 TEST_CASE("a name opens nothing that is not public, and the refusal says what does") {

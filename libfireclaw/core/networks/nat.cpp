@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "core/networks/anchor.hpp"
 #include "core/networks/destinations.hpp"
 #include "fireclaw/error.hpp"
 #include "net/probe.hpp"
@@ -38,11 +39,19 @@ bool has_loopback_service(const net::NetworkPolicy& policy) {
 
 }  // namespace
 
-NatNetwork::NatNetwork(const Host::Impl& host)
+NatNetwork::NatNetwork(const Host::Impl& host) : NatNetwork{host, {}, host.logger} {}
+
+NatNetwork::NatNetwork(const Host::Impl& host, NatPlace place, Logger logger)
     : host_{host},
+      place_{std::move(place)},
+      logger_{std::move(logger)},
       policy_{policy_of(host)},
       bridge_{bridge_of(host, policy_)},
-      pool_{host.layout.address_pool(), policy_.bridge, policy_.subnet, policy_.gateway, host.logger} {}
+      pool_{host.layout.address_pool(), policy_.bridge, policy_.subnet, policy_.gateway, logger_} {
+  if (place_.kind != NatPlace::Kind::Anchored) return;
+  policy_ = in_anchor(std::move(policy_));
+  policy_.host_addresses = place_.host_addresses;
+}
 
 net::Firewall& NatNetwork::firewall() {
   if (!firewall_) firewall_.emplace(policy_, host_.layout.lock("firewall"));
@@ -56,16 +65,14 @@ sys::FileLock NatNetwork::take_turn() const {
 }
 
 void NatNetwork::ensure() {
+  bridge_.mtu = net::way_out_mtu();
   net::ensure_bridge(bridge_, host_.layout.network_record());
   if (!firewall().ensure()) return;
   // Loaded anew: after a start of the host, after somebody flushed it, or with another policy.
   reconcile();
   if (has_loopback_service(policy_)) net::allow_loopback(bridge_);
-  for (const auto& chain : firewall().foreign_forward_drops()) {
-    host_.logger.warning(fmt::format(
-        "{} drops packets that it does not know: machines will not reach beyond this host unless it accepts "
-        "those from and to {}",
-        chain, policy_.bridge.str()));
+  for (const auto& rule : firewall().foreign_drops()) {
+    logger_.warning(fmt::format("{}; mend it with: {}", rule.problem, rule.remedy));
   }
 }
 
@@ -74,7 +81,8 @@ void NatNetwork::reconcile() {
   for (const auto& lease : pool_.list()) {
     if (!sys::is_alive(lease.holder)) continue;
     const auto record = host_.runs.find(lease.run);
-    if (record && record->nat) living.push_back(to_policy(*record->nat));
+    // Those of an anchor that has ended have lost their network with it.
+    if (record && record->nat && record->nat->anchor == place_.anchor) living.push_back(to_policy(*record->nat));
   }
   firewall().reconcile(living);
 }
@@ -89,13 +97,13 @@ std::vector<net::Lease> NatNetwork::reclaim() {
 
 bool NatNetwork::disconnect(const net::Lease& lease) noexcept {
   try {
+    if (place_.kind == NatPlace::Kind::Nowhere) return pool_.release(lease.address, lease.run);
     firewall().remove_vm(lease.address);
     net::detach_port(bridge_, lease.tap, lease.address);
     net::Netlink{}.delete_link(lease.tap);
     return pool_.release(lease.address, lease.run);
   } catch (const std::exception& problem) {
-    host_.logger.warning(
-        fmt::format("{} of VM {} stays on loan: {}", lease.address.to_string(), lease.run, problem.what()));
+    logger_.warning(fmt::format("{} of VM {} stays on loan: {}", lease.address.to_string(), lease.run, problem.what()));
     return false;
   }
 }
@@ -105,6 +113,38 @@ bool NatNetwork::remove() {
   const bool had_bridge = net::remove_bridge(bridge_, host_.layout.network_record());
   const bool had_rules = firewall().remove();
   return had_bridge || had_rules;
+}
+
+std::vector<net::Ipv4Address> host_addresses() {
+  const auto loopback = net::Ipv4Network::parse("127.0.0.0/8");
+  std::vector<net::Ipv4Address> found;
+  for (const auto& entry : net::Netlink{}.addresses()) {
+    if (!loopback.contains(entry.address)) found.push_back(entry.address);
+  }
+  std::ranges::sort(found);
+  const auto twice = std::ranges::unique(found);
+  found.erase(twice.begin(), twice.end());
+  return found;
+}
+
+void where_network_is(const Host::Impl& host, const std::function<void(NatNetwork&)>& action) {
+  if (may_configure_network()) {
+    NatNetwork network{host};
+    action(network);
+    return;
+  }
+  const auto anchor = Anchor::find(host);
+  if (!anchor) {
+    NatNetwork network{host, {NatPlace::Kind::Nowhere}, host.logger};
+    action(network);
+    return;
+  }
+  const NatPlace place{NatPlace::Kind::Anchored, anchor->holder(), host_addresses()};
+  anchor->run([&](const Logger& logger) -> std::optional<sys::Fd> {
+    NatNetwork network{host, place, logger};
+    action(network);
+    return std::nullopt;
+  });
 }
 
 std::vector<NetworkObstacle> find_obstacles(NatNetwork& network) {
@@ -150,7 +190,8 @@ state::RunNetwork to_record(const net::VmPolicy& policy) {
                            {},
                            {},
                            policy.services == net::ServiceAccess::All,
-                           policy.services != net::ServiceAccess::None};
+                           policy.services != net::ServiceAccess::None,
+                           std::nullopt};
   for (const auto& destination : policy.allow) record.allow.push_back(destination.to_string());
   for (const auto& port : policy.publish) record.publish.push_back(port.to_string());
   return record;
@@ -159,13 +200,14 @@ state::RunNetwork to_record(const net::VmPolicy& policy) {
 void disconnect_run(const Host::Impl& host, const state::RunRecord& record) noexcept {
   if (!record.nat) return;
   try {
-    const auto policy = to_policy(*record.nat);
-    NatNetwork network{host};
-    const auto turn = network.take_turn();
-    // Only if it still is this machine's: somebody else may have been faster.
-    for (const auto& lease : network.pool().list()) {
-      if (lease.address == policy.address && lease.run == record.id) network.disconnect(lease);
-    }
+    where_network_is(host, [&](NatNetwork& network) {
+      const auto policy = to_policy(*record.nat);
+      const auto turn = network.take_turn();
+      // Only if it still is this machine's: somebody else may have been faster.
+      for (const auto& lease : network.pool().list()) {
+        if (lease.address == policy.address && lease.run == record.id) network.disconnect(lease);
+      }
+    });
   } catch (const std::exception& problem) {
     host.logger.warning(fmt::format("the network of VM {} is not undone: {}", record.id, problem.what()));
   }
@@ -173,9 +215,18 @@ void disconnect_run(const Host::Impl& host, const state::RunRecord& record) noex
 
 std::vector<net::Lease> reclaim_leases(const Host::Impl& host) {
   if (!std::filesystem::exists(host.layout.address_pool())) return {};
-  NatNetwork network{host};
-  const auto turn = network.take_turn();
-  return network.reclaim();
+  const NatNetwork outside{host};
+  auto leases = outside.leases();
+  const bool nothing =
+      std::ranges::none_of(leases, [](const net::Lease& lease) { return !sys::is_alive(lease.holder); });
+  if (nothing) return {};
+  where_network_is(host, [](NatNetwork& network) {
+    const auto turn = network.take_turn();
+    network.reclaim();
+  });
+  const auto left = outside.leases();
+  std::erase_if(leases, [&](const net::Lease& lease) { return std::ranges::find(left, lease) != left.end(); });
+  return leases;
 }
 
 }  // namespace fireclaw::core

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -15,6 +16,19 @@
 
 namespace fireclaw::core {
 
+/// Where the network of a home folder is, seen from who uses a NatNetwork.
+struct NatPlace {
+  enum class Kind {
+    Here,      ///< in the network namespace of the calling thread
+    Anchored,  ///< the same, and that is an anchor's: see anchor.hpp
+    Nowhere,   ///< its anchor has ended: nothing is left of it but leases
+  };
+  Kind kind = Kind::Here;
+  /// Anchored: who keeps it, and the addresses of the host that it is not to reach.
+  std::optional<sys::ProcessId> anchor = std::nullopt;
+  std::vector<net::Ipv4Address> host_addresses = {};
+};
+
 /// The network that a home folder's machines share: bridge, firewall and address pool, as config.json has them. Making
 /// one only reads that; everything acts on the network namespace of the calling thread.
 ///
@@ -23,10 +37,12 @@ namespace fireclaw::core {
 class NatNetwork {
  public:
   explicit NatNetwork(const Host::Impl& host);
+  NatNetwork(const Host::Impl& host, NatPlace place, Logger logger);
 
   [[nodiscard]] const net::BridgeConfig& bridge() const { return bridge_; }
   [[nodiscard]] const net::NetworkPolicy& policy() const { return policy_; }
   [[nodiscard]] net::AddressPool& pool() { return pool_; }
+  [[nodiscard]] std::vector<net::Lease> leases() const { return pool_.list(); }
   /// Opened on first use, which takes about a millisecond.
   net::Firewall& firewall();
 
@@ -47,14 +63,23 @@ class NatNetwork {
   void reconcile();
 
   const Host::Impl& host_;
+  NatPlace place_;
+  Logger logger_;
   net::NetworkPolicy policy_;
   net::BridgeConfig bridge_;
   net::AddressPool pool_;
   std::optional<net::Firewall> firewall_;
 };
 
-/// What stands in the way of using the network, beside the process's rights: an interface or a subnet that is taken, a
-/// kernel that cannot do what the firewall needs. Changes nothing.
+/// Runs `action` where the network of the home folder is, which may be in a child of this process; where it is nowhere,
+/// on a NatNetwork that has leases only.
+void where_network_is(const Host::Impl& host, const std::function<void(NatNetwork&)>& action);
+
+/// This host's IPv4 addresses but loopback's.
+std::vector<net::Ipv4Address> host_addresses();
+
+/// What stands in the way of using the network here, beside the process's rights: an interface or a subnet that is
+/// taken, a kernel that cannot do what the firewall needs. Changes nothing.
 std::vector<NetworkObstacle> find_obstacles(NatNetwork& network);
 
 /// The firewall's view of a machine, out of its record and back.

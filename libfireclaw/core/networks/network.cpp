@@ -1,9 +1,12 @@
 #include "fireclaw/network.hpp"
 
+#include <optional>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
+#include "core/networks/anchor.hpp"
 #include "core/networks/nat.hpp"
 #include "fireclaw/error.hpp"
 #include "fireclaw/host.hpp"
@@ -20,11 +23,23 @@ NetworkLease describe(const net::Lease& lease) {
 }  // namespace
 
 NetworkInfo Network::info(const Host& host) {
-  core::NatNetwork network{*Access::impl(host)};
+  const auto& impl = *Access::impl(host);
+  core::NatNetwork network{impl};
   const auto& policy = network.policy();
   NetworkInfo info;
-  info.obstacles = core::find_obstacles(network);
-  info.up = net::is_bridge_up(network.bridge());
+  if (core::may_configure_network()) {
+    info.obstacles = core::find_obstacles(network);
+    info.up = net::is_bridge_up(network.bridge());
+    if (info.obstacles.empty()) {
+      for (auto& rule : network.firewall().foreign_drops()) {
+        info.foreign_rules.push_back({std::move(rule.problem), std::move(rule.remedy)});
+      }
+    }
+  } else if (const auto anchor = core::Anchor::find(impl)) {
+    info.up = anchor->ask([&](const Logger&) { return net::is_bridge_up(network.bridge()) ? "up" : "down"; }) == "up";
+  } else {
+    info.obstacles = core::find_anchor_obstacles(impl);
+  }
   info.bridge = policy.bridge.str();
   info.subnet = policy.subnet.to_string();
   info.gateway = policy.gateway.to_string();
@@ -36,23 +51,44 @@ NetworkInfo Network::info(const Host& host) {
 }
 
 void Network::up(const Host& host) {
-  core::NatNetwork network{*Access::impl(host)};
-  const auto turn = network.take_turn();
-  network.ensure();
-  network.reclaim();
+  const auto& impl = *Access::impl(host);
+  std::optional<core::Anchor> anchor;
+  if (!core::may_configure_network()) anchor.emplace(core::Anchor::ensure(impl));
+  core::where_network_is(impl, [](core::NatNetwork& network) {
+    const auto turn = network.take_turn();
+    network.ensure();
+    network.reclaim();
+  });
 }
 
 bool Network::down(const Host& host) {
-  core::NatNetwork network{*Access::impl(host)};
-  const auto turn = network.take_turn();
-  network.reclaim();
-  return network.remove();
+  const auto& impl = *Access::impl(host);
+  if (core::may_configure_network()) {
+    core::NatNetwork network{impl};
+    const auto turn = network.take_turn();
+    network.reclaim();
+    return network.remove();
+  }
+  const auto anchor = core::Anchor::find(impl);
+  core::reclaim_leases(impl);
+  if (!anchor) return false;
+  core::where_network_is(impl, [](core::NatNetwork& network) {
+    const auto turn = network.take_turn();
+    network.remove();
+  });
+  anchor->end();
+  return true;
 }
 
 NetworkChoice Network::best_mode(const Host& host) {
   const auto& impl = *Access::impl(host);
-  core::NatNetwork network{impl};
-  const auto obstacles = core::find_obstacles(network);
+  std::vector<NetworkObstacle> obstacles;
+  if (core::may_configure_network()) {
+    core::NatNetwork network{impl};
+    obstacles = core::find_obstacles(network);
+  } else if (!core::Anchor::find(impl)) {
+    obstacles = core::find_anchor_obstacles(impl);
+  }
   if (obstacles.empty()) return {NetworkMode::Nat, {}};
   const auto& first = obstacles.front();
   return {NetworkMode::None, fmt::format("no network \"nat\": {}; {}", first.problem, first.remedy)};

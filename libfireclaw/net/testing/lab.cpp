@@ -245,8 +245,8 @@ Lab::Lab(NetworkPolicy policy) : folder{std::filesystem::temp_directory_path(), 
 Guest& Lab::add_guest(unsigned last, Egress egress, const std::function<void(VmPolicy&)>& adjust) {
   const auto address = Ipv4Address::from_bits(bridge.subnet.base().bits() + last);
   const auto tap = tap_name(bridge.name, std::to_string(last));
-  guests_.push_back(
-      std::make_unique<Guest>(Guest{{}, {tap, MacAddress::for_address(address), address, egress, {}, ServiceAccess::All, {}}}));
+  guests_.push_back(std::make_unique<Guest>(
+      Guest{{}, {tap, MacAddress::for_address(address), address, egress, {}, ServiceAccess::All, {}}}));
   auto& guest = *guests_.back();
   if (adjust) adjust(guest.vm);
   connect(host, tap.str(), guest.inside, "eth0");

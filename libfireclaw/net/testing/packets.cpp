@@ -5,6 +5,8 @@
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
 #include <net/if.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -236,6 +238,20 @@ std::string read_line(int fd) {
 
 Outcome try_tcp(const Namespace& where, const std::string& address, std::uint16_t port) {
   return connect_tcp(where, address, port).second;
+}
+
+std::pair<int, int> segment_sizes(const Namespace& where, const std::string& address, std::uint16_t port, int server) {
+  const auto [client, outcome] = connect_tcp(where, address, port);
+  if (outcome != Outcome::Connected) throw std::runtime_error{"not connected: " + to_string(outcome)};
+  await(server, POLLIN, "a connection");
+  const sys::Fd accepted{sys::check(::accept4(server, nullptr, nullptr, SOCK_CLOEXEC), "accept")};
+  const auto size_of = [](const sys::Fd& socket) {
+    int size = 0;
+    socklen_t length = sizeof size;
+    sys::check(::getsockopt(socket.get(), IPPROTO_TCP, TCP_MAXSEG, &size, &length), "TCP_MAXSEG");
+    return size;
+  };
+  return {size_of(client), size_of(accepted)};
 }
 
 std::string talk_tcp(const Namespace& where, const std::string& address, std::uint16_t port, int server,

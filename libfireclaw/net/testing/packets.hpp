@@ -72,6 +72,9 @@ class Udp {
 enum class Outcome { Connected, Refused, Unreachable, TimedOut };
 std::string to_string(Outcome outcome);
 
+/// The largest segments that the two ends of a connection to `server` agree on: the client's, the server's.
+std::pair<int, int> segment_sizes(const Namespace& where, const std::string& address, std::uint16_t port, int server);
+
 /// A TCP server that accepts nothing: the kernel completes the connections.
 sys::Fd listen_tcp(const Namespace& where, const std::string& address, std::uint16_t port);
 /// How an attempt to connect ends.

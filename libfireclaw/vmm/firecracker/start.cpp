@@ -102,7 +102,9 @@ void prepare_folder(const LaunchSpec& spec) {
   for (const Drive& drive : spec.drives) {
     check_readable(drive.path, fmt::format("drive {}", drive.id), drive.read_only ? R_OK : R_OK | W_OK);
   }
-  for (const Nic& nic : spec.nics) check_tap(nic);
+  for (const Nic& nic : spec.nics) {
+    if (!spec.network_namespace) check_tap(nic);
+  }
   remove_sockets(spec.run_dir);
   for (const Drive& drive : spec.drives) {
     const auto link = spec.run_dir / drive_link(drive);
@@ -127,6 +129,7 @@ Started start_process(const std::filesystem::path& binary, const LaunchSpec& spe
   spawn.fds = {{console_end.get(), 1}, {log_end.get(), 2}, {metrics_end.get(), 3}};
   int next = 4;
   for (const int fd : spec.inherit) spawn.fds.emplace_back(fd, next++);
+  spawn.enter = spec.network_namespace;
   spawn.die_with_parent = spec.die_with_parent;
   // Ctrl-C at the terminal is for us; the engine's end is ours to order.
   spawn.new_session = true;

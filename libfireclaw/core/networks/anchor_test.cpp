@@ -1,0 +1,67 @@
+#include "core/networks/anchor.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <fstream>
+#include <string>
+
+#include "sys/file.hpp"
+
+using namespace fireclaw;
+
+namespace {
+
+bool has(const std::vector<std::string>& words, const std::string& word) {
+  return std::ranges::find(words, word) != words.end();
+}
+
+}  // namespace
+
+TEST_CASE("no way out leads to this host's loopback, and each enters the namespaces of the process that is named") {
+  for (const bool as_root : {false, true}) {
+    const auto pasta = core::pasta_command("/usr/bin/pasta", as_root);
+    CHECK(pasta.front() == "/usr/bin/pasta");
+    CHECK(has(pasta, "--no-map-gw"));
+    for (const auto* forwarding : {"--tcp-ports", "--udp-ports", "--tcp-ns", "--udp-ns"}) {
+      const auto option = std::ranges::find(pasta, forwarding);
+      REQUIRE(option != pasta.end());
+      CHECK(*std::next(option) == "none");
+    }
+    CHECK(has(pasta, "/proc/{pid}/ns/user"));
+    CHECK(has(pasta, "/proc/{pid}/ns/net"));
+    CHECK(has(pasta, "--runas") == as_root);
+  }
+  const auto slirp = core::slirp_command("/usr/bin/slirp4netns");
+  CHECK(has(slirp, "--disable-host-loopback"));
+  CHECK(has(slirp, "--userns-path=/proc/{pid}/ns/user"));
+  CHECK(has(slirp, "/proc/{pid}/ns/net"));
+}
+
+TEST_CASE("a pasta that forgets to say that a connection has ended is known by its version") {
+  CHECK_FALSE(core::passes_on_every_end("pasta unknown version\nCopyright Red Hat\n"));
+  CHECK(core::passes_on_every_end("pasta 0.0~git20240220.1e6f92b-1\nCopyright Red Hat\n"));
+}
+
+TEST_CASE("a way out is there if one of its programs is") {
+  const sys::TempDir folder{std::filesystem::temp_directory_path(), "uplink-test-"};
+  CHECK_FALSE(core::has_uplink({folder.path()}));
+  for (const auto* name : {"slirp4netns", "pasta"}) {
+    const auto program = folder.path() / name;
+    std::ofstream{program} << "#!/bin/sh\n";
+    std::filesystem::permissions(program, std::filesystem::perms::owner_all);
+    CHECK(core::has_uplink({folder.path()}));
+    std::filesystem::remove(program);
+  }
+}
+
+TEST_CASE("in an anchor the gateway's services are its own, and a name server elsewhere is asked by the way out") {
+  net::NetworkPolicy policy;
+  policy.services = {net::Service::parse("127.0.0.1:11434"), net::Service::parse("53/udp")};
+  policy.resolver = net::Ipv4Address::parse("192.0.2.53");
+  CHECK(core::in_anchor(policy).services[0] == net::Service::parse("11434"));
+  CHECK(core::in_anchor(policy).resolver == policy.resolver);
+  policy.services[1] = net::Service::parse("127.0.0.1:53/udp");
+  CHECK(core::in_anchor(policy).services[1] == net::Service::parse("53/udp"));
+  CHECK_FALSE(core::in_anchor(policy).resolver);
+}

@@ -1,0 +1,135 @@
+#include "sys/inside.hpp"
+
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "sys/file.hpp"
+#include "sys/testing/support.hpp"
+
+using namespace fireclaw;
+using namespace fireclaw::sys;
+using namespace fireclaw::sys::testing;
+
+namespace {
+
+void write_text(const char* path, const std::string& text) { std::ofstream{path} << text; }
+
+/// A process with namespaces of its own, which lives as long as this object.
+class Keeper {
+ public:
+  Keeper() {
+    if (find_namespace_obstacle()) {
+      std::cout << "skipped: this machine does not permit namespaces of one's own\n";
+      std::exit(77);
+    }
+    auto ready = make_pipe();
+    const auto user = std::to_string(::geteuid());
+    const auto group = std::to_string(::getegid());
+    pid_ = check(::fork(), "fork");
+    if (pid_ == 0) {
+      if (::unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0) ::_exit(1);
+      write_text("/proc/self/setgroups", "deny");
+      write_text("/proc/self/uid_map", "0 " + user + " 1");
+      write_text("/proc/self/gid_map", "0 " + group + " 1");
+      write_all(ready.write.get(), std::string_view{"."});
+      for (;;) ::pause();
+    }
+    std::byte answer{};
+    REQUIRE(read_some(ready.read.get(), {&answer, 1}) == 1);
+    id_ = identify(pid_).value();
+  }
+  Keeper(const Keeper&) = delete;
+  Keeper& operator=(const Keeper&) = delete;
+  ~Keeper() { end(); }
+  void end() {
+    if (pid_ <= 0) return;
+    ::kill(pid_, SIGKILL);
+    ::waitpid(std::exchange(pid_, 0), nullptr, 0);
+  }
+  [[nodiscard]] const ProcessId& id() const { return id_; }
+  [[nodiscard]] NetworkNamespace namespaces() const { return NetworkNamespace::of(id_); }
+  [[nodiscard]] std::string network() const {
+    return std::filesystem::read_symlink("/proc/" + std::to_string(pid_) + "/ns/net").native();
+  }
+
+ private:
+  pid_t pid_ = 0;
+  ProcessId id_;
+};
+
+std::string own_network() { return std::filesystem::read_symlink("/proc/self/ns/net").native(); }
+
+}  // namespace
+
+TEST_CASE("an action runs in the namespaces, as root of them, and this process stays where it is") {
+  const Keeper keeper;
+  const auto before = own_network();
+  std::vector<std::string> heard;
+  const auto nothing = run_inside(
+      keeper.namespaces(),
+      [](const Tell& tell) -> std::optional<Fd> {
+        tell(own_network());
+        tell(std::to_string(::geteuid()));
+        return std::nullopt;
+      },
+      [&](std::string_view text) { heard.emplace_back(text); });
+  CHECK_FALSE(nothing);
+  CHECK(heard == std::vector<std::string>{keeper.network(), "0"});
+  CHECK(own_network() == before);
+}
+
+TEST_CASE("a descriptor comes back, and so does an error with its code") {
+  const Keeper keeper;
+  const auto pipe = make_pipe();
+  const auto copy =
+      run_inside(keeper.namespaces(), [&](const Tell&) -> std::optional<Fd> { return duplicate(pipe.write.get()); });
+  REQUIRE(copy);
+  write_all(copy->get(), std::string_view{"x"});
+  std::byte got{};
+  CHECK(read_some(pipe.read.get(), {&got, 1}) == 1);
+  const auto fail = [&](ErrorCode code, const std::string& text) {
+    return error_of([&] {
+      run_inside(keeper.namespaces(), [&](const Tell&) -> std::optional<Fd> { throw Error{code, text}; });
+    });
+  };
+  for (const auto code : {ErrorCode::InvalidArgument, ErrorCode::AlreadyExists, ErrorCode::Internal}) {
+    const auto error = fail(code, "port 80 is taken");
+    CHECK(error.first == code);
+    CHECK(error.second == "port 80 is taken");
+  }
+}
+
+TEST_CASE("an action that ends its process is an error, and a keeper that is gone is one too") {
+  Keeper keeper;
+  CHECK(error_of([&] {
+          run_inside(keeper.namespaces(), [](const Tell&) -> std::optional<Fd> { ::_exit(3); });
+        }).first == ErrorCode::Internal);
+  keeper.end();
+  CHECK(error_of([&] { static_cast<void>(keeper.namespaces()); }).first == ErrorCode::NotFound);
+}
+
+TEST_CASE("a program enters the namespaces before it runs, and has no capability in them") {
+  const Keeper keeper;
+  const auto namespaces = keeper.namespaces();
+  const auto out = make_pipe();
+  SpawnSpec spec;
+  spec.argv = {"/bin/sh", "-c", "readlink /proc/self/ns/net; grep CapEff /proc/self/status"};
+  spec.env = {"PATH=/usr/bin:/bin"};
+  spec.fds = {{out.write.get(), 1}};
+  spec.enter = {namespaces.user.get(), namespaces.network.get()};
+  auto child = Child::spawn(spec);
+  CHECK(child.wait(Deadline::never())->success());
+  std::string text(1000, ' ');
+  text.resize(static_cast<std::size_t>(read_some(out.read.get(), std::as_writable_bytes(std::span{text}))));
+  CHECK(text == keeper.network() + "\nCapEff:\t0000000000000000\n");
+}
