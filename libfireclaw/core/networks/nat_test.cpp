@@ -95,7 +95,9 @@ TEST_CASE_FIXTURE(Fixture, "a firewall that was flushed is loaded with the machi
   // The lease of the other one is there until it is taken back.
   CHECK(network.pool().list().size() == 2);
   CHECK(network.reclaim().size() == 1);
-  CHECK(network.pool().list().front().address == living);
+  const auto kept = network.pool().list();
+  REQUIRE(kept.size() == 1);
+  CHECK(kept.front().address == living);
 }
 
 TEST_CASE_FIXTURE(Fixture,

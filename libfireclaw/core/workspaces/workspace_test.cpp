@@ -17,6 +17,7 @@
 #include "fireclaw/error.hpp"
 #include "fireclaw/host.hpp"
 #include "sys/process.hpp"
+#include "sys/testing/file_calls.hpp"
 
 using namespace fireclaw;
 
@@ -144,6 +145,13 @@ TEST_CASE_FIXTURE(Fixture, "files go in and out as cp -a would copy them") {
       fs::last_write_time(folder.path() / "tree/x/file") - fs::last_write_time(folder.path() / "back/x/file");
   CHECK(std::chrono::abs(std::chrono::duration_cast<std::chrono::seconds>(age)) <= std::chrono::seconds{1});
 
+  // A link by itself is copied as one, also where it leads to something.
+  workspace.push(folder.path() / "tree/x/file", "real");
+  fs::create_symlink("real", folder.path() / "to-real");
+  workspace.push(folder.path() / "to-real", "");
+  workspace.pull("to-real", folder.path() / "pulled");
+  CHECK(fs::is_symlink(folder.path() / "pulled"));
+
   workspace.remove_path("tree");
   CHECK(error_of([&] { workspace.pull("tree", folder.path() / "again"); }).first == ErrorCode::NotFound);
   CHECK_FALSE(fs::exists(folder.path() / "again"));
@@ -163,6 +171,16 @@ TEST_CASE_FIXTURE(Fixture, "links that a guest made lead nowhere on the host") {
   workspace.write_file("memory/secret", "the guest's");
   CHECK_THROWS_AS(workspace.pull("/", folder.path() / "out/tree"), Error);
   CHECK(content(secret) == "the host's own");
+}
+
+TEST_CASE_FIXTURE(Fixture,
+                  "a change is made beside the disk, which is on disk itself before it takes the other one's place") {
+  auto workspace = create("one");
+  const sys::testing::FileCalls calls{impl->layout.workspaces()};
+  workspace.write_file("memory/note", "text");
+  const auto lines = calls.lines_with({"sync", "rename", "one/disk.ext4"});
+  CHECK(lines == std::vector<std::string>{"sync .draft-one-*/disk.ext4",
+                                          "rename .draft-one-*/disk.ext4 -> one/disk.ext4", "sync one"});
 }
 
 TEST_CASE_FIXTURE(Fixture, "a change that fails leaves everything as it was") {
