@@ -12,10 +12,12 @@
 
 #include <fmt/format.h>
 
+#include "core/networks/gateway.hpp"
 #include "core/networks/nat.hpp"
 #include "fireclaw/error.hpp"
 #include "json/record.hpp"
 #include "net/netlink.hpp"
+#include "state/config.hpp"
 #include "sys/poll.hpp"
 #include "sys/socket.hpp"
 
@@ -59,16 +61,17 @@ std::uint64_t current_network_namespace() {
   return status.st_ino;
 }
 
-/// Not a name server that is reached by the way out.
-bool is_served(const net::NetworkPolicy& policy, const net::Service& service) {
+/// Not a name server that is reached by the way out, nor what the gateway program serves itself.
+bool is_served(const net::NetworkPolicy& policy, std::optional<std::uint16_t> gateway, const net::Service& service) {
+  if (service.protocol == net::Protocol::Tcp && service.port == gateway) return false;
   return service.port != dns_port || service.on_loopback || !policy.resolver;
 }
 
 /// As fireclaw-netd takes them.
-std::string services_text(const net::NetworkPolicy& policy) {
+std::string services_text(const net::NetworkPolicy& policy, std::optional<std::uint16_t> gateway) {
   std::string text;
   for (const auto& service : policy.services) {
-    if (!is_served(policy, service)) continue;
+    if (!is_served(policy, gateway, service)) continue;
     text += fmt::format("{}{}/{}", text.empty() ? "" : ",", net::to_string(service.protocol), service.port);
   }
   return text.empty() ? "none" : text;
@@ -179,7 +182,7 @@ std::optional<Anchor> Anchor::find(const Host::Impl& host) {
 
 Anchor Anchor::ensure(const Host::Impl& host) {
   const NatNetwork network{host};
-  const auto services = services_text(network.policy());
+  const auto services = services_text(network.policy(), gateway_port(state::read_config(host.layout.config())));
   const auto path = host.layout.lock("network-anchor");
   const auto lock = [&](sys::FileLock::Mode mode) {
     return sys::FileLock::acquire(path, mode, Deadline::after(std::chrono::nanoseconds{lock_limit}),

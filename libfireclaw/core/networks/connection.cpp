@@ -12,6 +12,7 @@
 
 #include "base/scope.hpp"
 #include "core/networks/destinations.hpp"
+#include "core/networks/gateway.hpp"
 #include "fireclaw/error.hpp"
 #include "sys/fd.hpp"
 #include "sys/random.hpp"
@@ -211,6 +212,11 @@ void VmNetwork::connect_here(state::RunRecord& record, Wishes wishes, std::optio
 /// the tap's descriptor.
 void VmNetwork::connect_in_anchor(state::RunRecord& record, Wishes wishes) {
   const auto anchor = Anchor::ensure(host_);
+  {
+    const NatNetwork network{host_};
+    const auto turn = network.take_turn();
+    ensure_gateway(host_, network.policy(), &anchor);
+  }
   const NatPlace place{NatPlace::Kind::Anchored, anchor.holder(), host_addresses()};
   auto tap = anchor.run([&](const Logger& logger) -> std::optional<sys::Fd> {
     place_ = place;

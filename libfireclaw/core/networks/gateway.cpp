@@ -16,6 +16,7 @@
 
 #include <fmt/format.h>
 
+#include "core/networks/anchor.hpp"
 #include "fireclaw/error.hpp"
 #include "gateway/files.hpp"
 #include "json/record.hpp"
@@ -59,9 +60,12 @@ std::filesystem::path find_program(const Host::Impl& host) {
   return program;
 }
 
-std::uint64_t current_network() {
+/// The kernel's number of the network namespace.
+std::uint64_t network_of(const Anchor* anchor) {
   struct stat about {};
-  sys::check(::stat("/proc/thread-self/ns/net", &about), "look at the network namespace");
+  const int looked = anchor != nullptr ? ::fstat(anchor->namespaces().network.get(), &about)
+                                       : ::stat("/proc/thread-self/ns/net", &about);
+  sys::check(looked, "look at the network namespace");
   return about.st_ino;
 }
 
@@ -112,9 +116,9 @@ sys::Fd listen_for_machines(net::Ipv4Address at, std::uint16_t port) {
   return socket;
 }
 
-void start(const Host::Impl& host, const net::NetworkPolicy& policy, std::uint16_t port) {
+void start(const Host::Impl& host, const net::NetworkPolicy& policy, std::uint16_t port, const Anchor* anchor) {
   const auto program = find_program(host);
-  const auto parts = make_gateway_parts(host, policy.gateway, port);
+  const auto parts = make_gateway_parts(host, policy.gateway, port, anchor);
   const auto log = open_log(gateway::log_file(host.layout));
   sys::SpawnSpec spec;
   spec.argv = {program.native(), host.layout.home().native()};
@@ -129,7 +133,7 @@ void start(const Host::Impl& host, const net::NetworkPolicy& policy, std::uint16
   spec.die_with_parent = false;
   spec.new_session = true;
   auto child = sys::Child::spawn(spec);
-  put_gateway(host, child.id(), fmt::format("{}:{}", policy.gateway.to_string(), port));
+  put_gateway(host, child.id(), fmt::format("{}:{}", policy.gateway.to_string(), port), anchor);
   child.detach();
 }
 
@@ -143,8 +147,9 @@ std::optional<GatewayRecord> find_gateway(const Host::Impl& host) {
   return record;
 }
 
-void put_gateway(const Host::Impl& host, const sys::ProcessId& process, const std::string& address) {
-  const GatewayRecord record{process, address, current_network()};
+void put_gateway(const Host::Impl& host, const sys::ProcessId& process, const std::string& address,
+                 const Anchor* anchor) {
+  const GatewayRecord record{process, address, network_of(anchor)};
   sys::replace_file(gateway::record_file(host.layout), json::record_text(record));
 }
 
@@ -164,23 +169,26 @@ void open_gateway(net::NetworkPolicy& policy, const state::Config& config) {
   policy.services.push_back({net::Protocol::Tcp, *port, false});
 }
 
-GatewayParts make_gateway_parts(const Host::Impl& host, net::Ipv4Address address, std::uint16_t port) {
+GatewayParts make_gateway_parts(const Host::Impl& host, net::Ipv4Address address, std::uint16_t port,
+                                const Anchor* anchor) {
   auto lock = lock_gateway(host).into_fd();
-  auto machines = listen_for_machines(address, port);
+  const auto listen = [&] { return listen_for_machines(address, port); };
+  auto machines =
+      anchor != nullptr ? anchor->run([&](const Logger&) { return std::optional{listen()}; }).value() : listen();
   // Who holds the lock is the only one: what is there is a dead one's.
   std::filesystem::remove(gateway::status_socket(host.layout));
   return {std::move(machines), std::move(lock), sys::unix_listen(gateway::status_socket(host.layout))};
 }
 
-void ensure_gateway(const Host::Impl& host, const net::NetworkPolicy& policy) noexcept {
+void ensure_gateway(const Host::Impl& host, const net::NetworkPolicy& policy, const Anchor* anchor) noexcept {
   try {
     const auto port = gateway_port(state::read_config(host.layout.config()));
     if (const auto found = find_gateway(host)) {
-      const bool here = found->network == current_network();
+      const bool here = found->network == network_of(anchor);
       if (port && here && found->address == fmt::format("{}:{}", policy.gateway.to_string(), *port)) return;
       end(found->process);
     }
-    if (port) start(host, policy, *port);
+    if (port) start(host, policy, *port, anchor);
   } catch (const std::exception& problem) {
     host.logger.warning(fmt::format("there is no gateway, so agents have no LLM: {}", problem.what()));
   }

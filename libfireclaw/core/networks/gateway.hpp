@@ -13,6 +13,8 @@
 
 namespace fireclaw::core {
 
+class Anchor;
+
 /// The gateway that runs, as gateway.json tells.
 struct GatewayRecord {
   sys::ProcessId process;
@@ -26,8 +28,9 @@ struct GatewayRecord {
 
 /// The one that lives. Error(Corrupt).
 std::optional<GatewayRecord> find_gateway(const Host::Impl& host);
-/// Says that a process is it, at an address of the calling thread's network namespace.
-void put_gateway(const Host::Impl& host, const sys::ProcessId& process, const std::string& address);
+/// Says that a process is it, at an address of the anchor's network namespace, else of the calling thread's.
+void put_gateway(const Host::Impl& host, const sys::ProcessId& process, const std::string& address,
+                 const Anchor* anchor = nullptr);
 
 /// Where config.json wants it: the port at the gateway's address; nullopt if it wants none.
 std::optional<std::uint16_t> gateway_port(const state::Config& config);
@@ -48,13 +51,16 @@ struct GatewayParts {
   /// Listens for whoever asks how it is.
   sys::Fd status;
 };
-/// Error(AlreadyExists) if a gateway runs already, or the port is taken.
-GatewayParts make_gateway_parts(const Host::Impl& host, net::Ipv4Address address, std::uint16_t port);
+/// The address is one of the anchor's network namespace, else of the calling thread's. Error(AlreadyExists) if a
+/// gateway runs already, or the port is taken.
+GatewayParts make_gateway_parts(const Host::Impl& host, net::Ipv4Address address, std::uint16_t port,
+                                const Anchor* anchor = nullptr);
 
-/// Starts the gateway if config.json asks for one and none runs where it says, in the calling thread's network
-/// namespace; ends one that is somewhere else. With the network's turn taken, and the bridge up. What stands in the way
-/// is logged: machines can do without an LLM.
-void ensure_gateway(const Host::Impl& host, const net::NetworkPolicy& policy) noexcept;
+/// Starts the gateway if config.json asks for one and none runs where it says; ends one that is somewhere else. With
+/// the network's turn taken. The gateway asks LLM servers from the calling thread's network namespace, and listens
+/// there too unless the machines' network is an anchor's. What stands in the way is logged: machines can do without an
+/// LLM.
+void ensure_gateway(const Host::Impl& host, const net::NetworkPolicy& policy, const Anchor* anchor = nullptr) noexcept;
 /// False if none ran.
 bool end_gateway(const Host::Impl& host);
 

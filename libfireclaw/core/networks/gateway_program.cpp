@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "base/clock.hpp"
+#include "core/networks/anchor.hpp"
 #include "core/networks/gateway.hpp"
 #include "core/networks/nat.hpp"
 #include "fireclaw/error.hpp"
@@ -131,9 +132,10 @@ bool Gateway::ensure(const Host& host) {
   const auto& impl = *Access::impl(host);
   if (!core::gateway_port(state::read_config(impl.layout.config())) || core::find_gateway(impl)) return false;
   core::NatNetwork network{impl};
-  if (!net::is_bridge_up(network.bridge())) return false;
+  const auto anchor = core::may_configure_network() ? std::nullopt : core::Anchor::find(impl);
+  if (!anchor && !net::is_bridge_up(network.bridge())) return false;
   const auto turn = network.take_turn();
-  core::ensure_gateway(impl, network.policy());
+  core::ensure_gateway(impl, network.policy(), anchor ? &*anchor : nullptr);
   return core::find_gateway(impl).has_value();
 }
 

@@ -70,6 +70,7 @@ sys::FileLock NatNetwork::take_turn() const {
 void NatNetwork::ensure() {
   bridge_.mtu = net::way_out_mtu();
   net::ensure_bridge(bridge_, host_.layout.network_record());
+  // The gateway of an anchor's network runs outside of it.
   if (place_.kind != NatPlace::Kind::Anchored) ensure_gateway(host_, policy_);
   if (!firewall().ensure()) return;
   // Loaded anew: after a start of the host, after somebody flushed it, or with another policy.
