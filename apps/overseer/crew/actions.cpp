@@ -161,7 +161,7 @@ Outcome status(Agents& agents, const Command& command, const std::stop_token& /*
         fmt::format(", up {}, memory {} of {} MiB, CPU {}", uptime(info), human_bytes(info.memory_bytes),
                     info.memory_mib, human_duration(std::chrono::duration_cast<std::chrono::seconds>(info.cpu_time)));
   }
-  line += llm_use(agents, name);
+  line += llm_use(agents, command.agent);
   line += info.last_error.empty() ? ", no error" : ", last error: " + part(info.last_error);
   return answer(std::move(line), info);
 }
