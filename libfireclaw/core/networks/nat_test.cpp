@@ -55,7 +55,8 @@ struct Fixture {
   [[nodiscard]] net::Ipv4Address connect(core::NatNetwork& network, const sys::ProcessId& owner) const {
     auto record = save_run(owner);
     const auto lease = network.pool().allocate(owner, record.id).lease;
-    const net::VmPolicy policy{lease.tap, lease.mac(), lease.address, net::Egress::Internet, {}, true, {}};
+    const net::VmPolicy policy{
+        lease.tap, lease.mac(), lease.address, net::Egress::Internet, {}, net::ServiceAccess::Names, {}};
     record.nat = core::to_record(policy);
     impl->runs.update(record);
     network.firewall().add_vm(policy);
