@@ -56,7 +56,7 @@ struct Fixture {
     auto record = save_run(owner);
     const auto lease = network.pool().allocate(owner, record.id).lease;
     const net::VmPolicy policy{
-        lease.tap, lease.mac(), lease.address, net::Egress::Internet, {}, net::ServiceAccess::Names, {}};
+        lease.tap, lease.mac(), lease.address, net::Egress::Internet, {}, net::ServiceAccess::All, {}};
     record.nat = core::to_record(policy);
     impl->runs.update(record);
     network.firewall().add_vm(policy);
