@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <exception>
 #include <iterator>
 #include <mutex>
 #include <string_view>
@@ -97,6 +98,14 @@ class Context {
 };
 
 }  // namespace
+
+void preload_firewall() noexcept {
+  try {
+    static_cast<void>(NftLibrary::get());
+  } catch (const std::exception&) {
+    return;  // Firewall says so
+  }
+}
 
 class Firewall::Impl {
  public:

@@ -12,6 +12,9 @@
 
 namespace fireclaw::net {
 
+/// Loads libnftables, which takes milliseconds, if it is there; otherwise a Firewall does when it is made.
+void preload_firewall() noexcept;
+
 /// The loaded firewall of one bridge: the tables of ruleset.hpp, in the network namespace of the thread that made the
 /// object. Every change is one transaction: it is in force as a whole or not at all. Other tables are never touched.
 /// Processes take turns by `lock_file`; the object may be used from several threads.

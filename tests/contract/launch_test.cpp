@@ -16,6 +16,7 @@
 #include "sys/poll.hpp"
 #include "sys/process.hpp"
 #include "sys/socket.hpp"
+#include "sys/testing/namespace_keeper.hpp"
 
 namespace fireclaw::contract {
 namespace {
@@ -82,6 +83,20 @@ TEST_CASE_FIXTURE(EngineFixture, "a machine starts, its guest dials in, and each
   CHECK(instance->exit_reason().empty());
   CHECK(instance->record().engine == "firecracker");
   CHECK(sys::is_alive(instance->record().process));
+}
+
+TEST_CASE_FIXTURE(EngineFixture, "an engine whose tap is elsewhere is started there, and has no capability") {
+  const sys::testing::Keeper keeper;
+  const auto namespaces = keeper.namespaces();
+  auto machine = spec("a");
+  machine.nics = {{"eth0", "02:fc:00:00:00:01", vmm::TapBackend{"fcbr0-elsewhere"}}};
+  CHECK(failure([&] { (void)driver()->launch(machine, soon()); }) == ErrorCode::NotFound);
+  machine.network_namespace = {namespaces.user.get(), namespaces.network.get()};
+  const auto instance = driver()->launch(machine, soon());
+  const auto engine = instance->record().process.pid;
+  const auto process = std::filesystem::path{"/proc"} / std::to_string(engine);
+  CHECK(std::filesystem::read_symlink(process / "ns/net") == keeper.network());
+  CHECK_FALSE(sys::see_confinement(engine).capabilities);
 }
 
 TEST_CASE_FIXTURE(EngineFixture, "before the guest is up the connection waits for it, and is not turned down") {

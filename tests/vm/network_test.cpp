@@ -330,7 +330,7 @@ TEST_CASE_FIXTURE(Fixture, "a detached machine keeps its address until its engin
 
 TEST_CASE_FIXTURE(Fixture, "rules that somebody has flushed come back with the machines that run") {
   const Listener irc{"0.0.0.0", 6667};
-  auto vm = VM::run(host, with_nat({Egress::None, {}, {"8080:80"}, GatewayServices::All}));
+  auto vm = VM::run(host, with_nat({Egress::None, {}, {"0.0.0.0:8080:80"}, GatewayServices::All}));
   const auto before = test::host("nft list map inet fireclaw published");
   CHECK(guest_asks(vm, "172.16.0.1", 6667) == vm.info().address);
   test::host("nft flush ruleset");

@@ -16,6 +16,7 @@
 #include "core/networks/nat.hpp"
 #include "fireclaw/error.hpp"
 #include "json/record.hpp"
+#include "net/firewall.hpp"
 #include "net/netlink.hpp"
 #include "state/config.hpp"
 #include "sys/poll.hpp"
@@ -117,8 +118,29 @@ std::vector<std::string> choose_uplink(const Host::Impl& host) {
   return pasta ? pasta_command(*pasta, ::geteuid() == 0) : slirp_command(slirp.value());
 }
 
+/// What is missing beside user namespaces, which take milliseconds to try.
+std::vector<NetworkObstacle> find_missing(const Host::Impl& host) {
+  std::vector<NetworkObstacle> found;
+  if (!has_uplink(host.options.search_path)) {
+    found.push_back({"no CAP_NET_ADMIN, and neither pasta nor slirp4netns is installed",
+                     "apt-get install passt, run as root, or use --net user"});
+  }
+  if (::access("/dev/net/tun", R_OK | W_OK) != 0) {
+    found.push_back(
+        {"/dev/net/tun cannot be opened",
+         "load the tun module (modprobe tun) and let users open the device (chmod 666 /dev/net/tun), or run "
+         "as root"});
+  }
+  try {
+    static_cast<void>(host.netd());
+  } catch (const Error& problem) {
+    found.push_back({problem.what(), "reinstall fireclaw"});
+  }
+  return found;
+}
+
 sys::ProcessId start(const Host::Impl& host, const NatNetwork& network, const std::string& services) {
-  if (const auto obstacles = find_anchor_obstacles(host); !obstacles.empty()) {
+  if (const auto obstacles = find_missing(host); !obstacles.empty()) {
     throw Error{ErrorCode::Unsupported, fmt::format("{}; {}", obstacles.front().problem, obstacles.front().remedy)};
   }
   auto ready = sys::make_pipe();
@@ -208,6 +230,8 @@ Anchor Anchor::ensure(const Host::Impl& host) {
 }
 
 std::optional<sys::Fd> Anchor::run(const std::function<std::optional<sys::Fd>(const Logger&)>& action) const {
+  // Here, it is loaded once for all children.
+  net::preload_firewall();
   return sys::run_inside(
       namespaces_,
       [&](const sys::Tell& tell) {
@@ -268,26 +292,12 @@ net::NetworkPolicy in_anchor(net::NetworkPolicy policy) {
 }
 
 std::vector<NetworkObstacle> find_anchor_obstacles(const Host::Impl& host) {
-  std::vector<NetworkObstacle> found;
+  auto found = find_missing(host);
   if (const auto problem = sys::find_namespace_obstacle()) {
-    found.push_back({fmt::format("no CAP_NET_ADMIN, and no user namespaces ({})", *problem),
-                     "allow users to have them (kernel.unprivileged_userns_clone=1, user.max_user_namespaces, "
-                     "kernel.apparmor_restrict_unprivileged_userns=0), run as root, or use --net user"});
-  }
-  if (!has_uplink(host.options.search_path)) {
-    found.push_back({"no CAP_NET_ADMIN, and neither pasta nor slirp4netns is installed",
-                     "apt-get install passt, run as root, or use --net user"});
-  }
-  if (::access("/dev/net/tun", R_OK | W_OK) != 0) {
-    found.push_back(
-        {"/dev/net/tun cannot be opened",
-         "load the tun module (modprobe tun) and let users open the device (chmod 666 /dev/net/tun), or run "
-         "as root"});
-  }
-  try {
-    static_cast<void>(host.netd());
-  } catch (const Error& problem) {
-    found.push_back({problem.what(), "reinstall fireclaw"});
+    found.insert(found.begin(),
+                 {fmt::format("no CAP_NET_ADMIN, and no user namespaces ({})", *problem),
+                  "allow users to have them (kernel.unprivileged_userns_clone=1, user.max_user_namespaces, "
+                  "kernel.apparmor_restrict_unprivileged_userns=0), run as root, or use --net user"});
   }
   return found;
 }

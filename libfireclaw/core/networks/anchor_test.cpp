@@ -55,6 +55,17 @@ TEST_CASE("a way out is there if one of its programs is") {
   }
 }
 
+TEST_CASE("a machine has lost its network if the process has ended that kept it") {
+  state::RunRecord run;
+  CHECK_FALSE(core::has_lost_network(run));
+  run.nat.emplace();
+  CHECK_FALSE(core::has_lost_network(run));  // it is in the host's own
+  run.nat->anchor = sys::current_process();
+  CHECK_FALSE(core::has_lost_network(run));
+  ++run.nat->anchor->start_time;
+  CHECK(core::has_lost_network(run));
+}
+
 TEST_CASE("in an anchor the gateway's services are its own, and a name server elsewhere is asked by the way out") {
   net::NetworkPolicy policy;
   policy.services = {net::Service::parse("127.0.0.1:11434"), net::Service::parse("53/udp")};
