@@ -33,6 +33,8 @@ class RunCopies {
   /// again for those after it, with five seconds at least.
   void prepare(const std::string& user, const std::optional<std::chrono::milliseconds>& timeout, std::stop_token stop);
 
+  [[nodiscard]] bool has_copy_out() const { return !out_texts_.empty(); }
+
   /// A failure is an Error.
   void copy_in(VM& vm);
   /// A failure is said on standard error and remembered: the command's end is what counts.

@@ -103,10 +103,11 @@ int run(RunOptions options, const Context& context) {
 /// Makes a machine that stays, with the command running in it by itself.
 int run_detached(RunOptions options, const Context& context) {
   if (options.guest.timeout == default_timeout) options.guest.timeout = "0";
-  if (!options.copy_out.empty()) {
+  if (options.copies.has_copy_out()) {
     throw Error{ErrorCode::InvalidArgument, "--copy-out goes with a command that is waited for, not with --detach"};
   }
   auto exec = make_exec(options.guest, context);
+  options.copies.prepare(exec.user, exec.timeout, context.stop);
   const auto host = context.open_host();
   MachineManager machines{host};
   options.network.apply(options.machine, host, context);
@@ -124,10 +125,7 @@ int run_detached(RunOptions options, const Context& context) {
   std::string job;
   try {
     auto vm = VM::attach(host, config.name);
-    for (const auto& text : options.copy_in) {
-      const auto copy = parse_copy(text, "--copy-in");
-      vm.copy_in(copy.source, copy.target, context.stop);
-    }
+    options.copies.copy_in(vm);
     job = start_detached(vm, exec);
   } catch (...) {
     machines.remove(config.name, true);
