@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "copies.hpp"
 #include "json_of.hpp"
 #include "output.hpp"
 #include "vm/machines.hpp"
@@ -13,9 +14,11 @@
 namespace fireclaw::cli {
 namespace {
 
-struct CopyOptions {
+struct CopyCommand {
   std::string source;
   std::string target;
+  std::string owner;
+  CopyChoices choices;
 };
 
 /// "dev:/etc/hosts".
@@ -36,9 +39,9 @@ std::optional<GuestPath> guest_path(const std::string& word) {
   return GuestPath{word.substr(0, colon), path};
 }
 
-int copy(const CopyOptions& options, const Context& context) {
-  const auto from = guest_path(options.source);
-  const auto to = guest_path(options.target);
+int copy(const CopyCommand& command, const Context& context) {
+  const auto from = guest_path(command.source);
+  const auto to = guest_path(command.target);
   if (from.has_value() == to.has_value()) {
     throw Error{ErrorCode::InvalidArgument,
                 "one of the two is in a machine, as in NAME:/path; write ./a:b for a file of the host with a colon in "
@@ -46,8 +49,12 @@ int copy(const CopyOptions& options, const Context& context) {
   }
   const Machines machines{context};
   auto vm = VM::attach(machines.host(), from ? from->machine : to->machine);
+  auto options = command.choices.options();
+  options.owner = command.owner;
+  options.stop = context.stop;
   const auto copied =
-      from ? vm.copy_out(from->path, options.target, context.stop) : vm.copy_in(options.source, to->path, context.stop);
+      from ? vm.copy_out(from->path, command.target, options) : vm.copy_in(command.source, to->path, options);
+  tell_left_out(command.source, copied);
   if (context.json) print_json(to_json(copied));
   return 0;
 }
@@ -55,7 +62,7 @@ int copy(const CopyOptions& options, const Context& context) {
 }  // namespace
 
 void add_vm_copy(CLI::App& group, Context& context, Action& action) {
-  auto options = std::make_shared<CopyOptions>();
+  auto options = std::make_shared<CopyCommand>();
   auto* command = group.add_subcommand("cp", "Copy files and folders into a machine, or out of it");
   command->footer(
       "As cp -a does it: folders with all in them, into a folder that is there or to the name that is given.\n\n"
@@ -64,6 +71,11 @@ void add_vm_copy(CLI::App& group, Context& context, Action& action) {
       "  fireclaw vm cp dev:/var/log/messages .");
   command->add_option("source", options->source, "A path, or NAME:PATH in a machine")->required()->type_name("PATH");
   command->add_option("target", options->target, "Likewise")->required()->type_name("PATH");
+  command
+      ->add_option("--chown", options->owner,
+                   "Owner in the machine of what is copied into it; default: the image's user")
+      ->type_name("USER");
+  options->choices.add_to(*command);
   add_json(*command, context);
   command->callback([options, &context, &action] { action = [options, &context] { return copy(*options, context); }; });
 }
