@@ -95,8 +95,18 @@ void Entrances::serve(const Host::Impl& host, net::Ipv4Address address, const sy
   if (sockets_.empty()) return;
   const auto until = sys::open_pidfd(engine);
   if (!until) return;
+  std::filesystem::path program;
+  try {
+    program = host.netd();
+  } catch (const Error& problem) {
+    if (anchor != nullptr) throw;
+    // The firewall leads to 127.0.0.1 without it.
+    host.logger.debug(fmt::format("published ports are not served on ::1: {}", problem.what()));
+    sockets_.clear();
+    return;
+  }
   sys::SpawnSpec spec;
-  spec.argv = {host.netd().native(), "forward", std::to_string(until_number), "here"};
+  spec.argv = {program.native(), "forward", std::to_string(until_number), "here"};
   spec.fds = {{until->get(), until_number}};
   if (anchor != nullptr) {
     spec.argv.back() = fmt::format("{},{}", user_number, network_number);
