@@ -52,7 +52,7 @@ struct AgentTemplate {
   std::filesystem::path file;
 };
 
-/// What an agent is told anew: what is left out stays as it is.
+/// New settings for an agent. What is left out stays as it is.
 struct AgentSettings {
   /// As AgentTemplate::model.
   std::optional<std::string> model;
@@ -67,7 +67,7 @@ struct AgentSettings {
   bool operator==(const AgentSettings&) const = default;
 };
 
-/// What agent to start, and how.
+/// Describes the agent to start.
 struct AgentConfig {
   /// The template's name.
   std::string template_name;
@@ -89,18 +89,18 @@ struct AgentConfig {
   bool detached = true;
   /// From the call to the guest's configuration.
   std::chrono::milliseconds start_timeout{120'000};
-  /// How long to wait for the agent to be on IRC after that; when it is not, the agent is left running (it goes on
-  /// trying) and AgentInfo::online is false. 0: do not wait.
+  /// How long to wait for the agent to be on IRC after that. If it is not, the agent keeps running and trying, and
+  /// AgentInfo::online is false. 0: do not wait.
   std::chrono::milliseconds join_timeout{60'000};
-  /// Triggered, it calls the start off: Error(Cancelled), and what was done is undone.
+  /// Cancels the start: Error(Cancelled), and what was done is undone.
   std::stop_token stop;
-  /// The name of a snapshot of an agent (AgentManager::snapshot): this one goes on from there, with that one's memory,
-  /// processes, disks and settings, and under its own name, address and machine id. Image, size and template are the
-  /// snapshot's; `template_name` may be empty then. Empty: it begins anew.
+  /// The name of a snapshot of an agent (AgentManager::snapshot): this one continues from it, with its memory,
+  /// processes, disks and settings, under its own name, address and machine id. Image, size and template are the
+  /// snapshot's; `template_name` may then be empty. Empty: a new start.
   std::string snapshot;
 };
 
-/// A second agent from one that runs.
+/// Describes the second agent of a fork.
 struct ForkConfig {
   /// The new one's name, IRC nick and workspace's name, as AgentConfig::name.
   std::string name;
@@ -112,7 +112,7 @@ struct ForkConfig {
   std::chrono::milliseconds start_timeout{120'000};
   /// As AgentConfig::join_timeout.
   std::chrono::milliseconds join_timeout{60'000};
-  /// Triggered, it calls the copy or the start of the new one off: Error(Cancelled), and what was done is undone.
+  /// Cancels the copy or the start of the new one: Error(Cancelled), and what was done is undone.
   std::stop_token stop;
 };
 
@@ -122,7 +122,7 @@ enum class AgentState {
   Running,
   Paused,
   Stopped,
-  Crashed,  ///< its machine ended without having been told to
+  Crashed,  ///< its machine ended without being told to
 };
 
 /// "starting", "running", "paused", "stopped", "crashed".
@@ -154,7 +154,7 @@ struct AgentInfo {
   std::string engine;
   /// "none", "user" or "nat" while there is a machine.
   std::string network;
-  /// IPv4 address; empty without one of its own.
+  /// IPv4 address; empty if it has none.
   std::string address;
   /// Virtual CPUs of its machine.
   unsigned cpus = 0;
@@ -188,7 +188,7 @@ struct ReconcileReport {
   std::vector<std::string> adopted;
   /// Agents that were found dead; what was left of their machines is removed.
   std::vector<std::string> crashed;
-  /// Ids of agents' machines that belong to no agent any more; they were ended.
+  /// Ids of agents' machines that no longer belong to an agent; they were ended.
   std::vector<std::string> orphans;
   /// Agents that another process is starting or stopping at this moment; left alone.
   std::vector<std::string> busy;
@@ -197,14 +197,14 @@ struct ReconcileReport {
   std::vector<std::string> silent;
 };
 
-/// Turns readable once an agent's machine has ended. Move-only; any thread.
+/// Becomes readable once an agent's machine has ended. Move-only; any thread.
 class FIRECLAW_API AgentWatch {
  public:
-  /// Takes the watch over; the other is good for nothing but destruction and assignment.
+  /// Takes the watch over. The moved-from object may only be destroyed or assigned to.
   AgentWatch(AgentWatch&&) noexcept;
-  /// Likewise.
+  /// The same.
   AgentWatch& operator=(AgentWatch&&) noexcept;
-  /// Stops watching; the agent goes on.
+  /// Stops watching; the agent continues.
   ~AgentWatch();
   /// For poll(2), POLLIN; owned by this object.
   [[nodiscard]] int fd() const noexcept;
@@ -222,9 +222,9 @@ class FIRECLAW_API AgentWatch {
 /// A shell in an agent's machine, by SSH. Destruction ends it. resize() may be called while another thread waits.
 class FIRECLAW_API AgentShell {
  public:
-  /// Takes the shell over; the other is good for nothing but destruction and assignment.
+  /// Takes the shell over. The moved-from object may only be destroyed or assigned to.
   AgentShell(AgentShell&&) noexcept;
-  /// Likewise; ends the shell that was there.
+  /// The same, after ending the shell that was here.
   AgentShell& operator=(AgentShell&&) noexcept;
   /// Ends the shell if it has not ended.
   ~AgentShell();
@@ -244,10 +244,10 @@ class FIRECLAW_API AgentShell {
 
 /// The agents of a home folder. All members may be called from any thread and from any number of processes at once:
 /// operations on one agent take turns, those on different agents run side by side. Holds nothing but the host. An agent
-/// that stands still because whoever was copying it was killed goes on as soon as anybody looks at it here.
+/// that is paused because the process that copied it was killed is resumed by the next call that looks at it.
 class FIRECLAW_API AgentManager {
  public:
-  /// Looks at nothing yet.
+  /// Reads nothing yet.
   explicit AgentManager(const Host& host);
 
   /// By name: the files of templates/ and the built-in ones that no file replaces. A broken file is reported to the log
@@ -260,20 +260,20 @@ class FIRECLAW_API AgentManager {
   /// Error(AlreadyExists) if it runs; NotFound for an unknown template or a missing image; Error(Timeout), Vmm, Guest
   /// with what the machine said. A stopped agent of that name and template keeps the settings that it had.
   AgentInfo start(AgentConfig config);
-  /// Starts a second agent that goes on from where the first is at this moment: with its memory and processes, a copy
-  /// of its disks and workspace, its template and settings; and with a name, address, host name, machine id and random
-  /// numbers of its own. It comes to IRC anew, knows what was said, and answers what it is asked from then on: what the
-  /// first one was asked stays with that, and so do the ports of the host that the template publishes. The first one
-  /// stands still for a moment (phase "pause" of the result), and stays on IRC.
-  /// Error(NotFound) if there is no agent `name`, Error(InvalidState) if it does not run or its image was built anew
-  /// since it was started; Error(AlreadyExists) if there is an agent or a workspace of the new name; Error(Io) if there
-  /// is too little room for the copy. A failure undoes all that was done, and leaves the first one as it was. Commands
-  /// that this process runs in the first one are ended (with Firecracker, those of every process).
+  /// Starts a second agent from the first as it is now: with its memory and processes, a copy of its disks and
+  /// workspace, its template and settings; and with its own name, address, host name, machine id and random numbers. It
+  /// connects to IRC again, knows what was said, and answers what it is asked from then on. What the first one was
+  /// asked stays with the first, and so do the ports of the host that the template publishes. The first one is paused
+  /// for a moment (phase "pause" of the result), and stays on IRC. Error(NotFound) if there is no agent `name`,
+  /// Error(InvalidState) if it does not run or its image was built again since it was started; Error(AlreadyExists) if
+  /// there is an agent or a workspace of the new name; Error(Io) if there is too little room for the copy. A failure
+  /// undoes all that was done, and leaves the first one as it was. Commands that this process runs in the first one are
+  /// ended (with Firecracker, those of every process).
   AgentInfo fork(const std::string& name, ForkConfig config);
   /// Saves a running agent, as fork() copies it, under a name that AgentConfig::snapshot takes; it is one of
-  /// Snapshot::list(), and removed by Snapshot::remove(). Empty: the agent's name and the time.
-  /// Throws as fork(); Error(AlreadyExists) if there is a snapshot of that name, unless `replace`. Triggered, `stop`
-  /// calls it off: Error(Cancelled), and the agent goes on.
+  /// Snapshot::list(), and removed by Snapshot::remove(). Empty: the agent's name and the time. Throws as fork();
+  /// Error(AlreadyExists) if there is a snapshot of that name, unless `replace`. `stop` cancels it: Error(Cancelled),
+  /// and the agent continues.
   SnapshotInfo snapshot(const std::string& name, const std::string& snapshot = {}, bool replace = false,
                         std::stop_token stop = {});
   /// The bot says goodbye, the guest unmounts, the engine ends; by force once `grace` and ten seconds have passed. No
@@ -294,10 +294,10 @@ class FIRECLAW_API AgentManager {
 
   /// Gives a running agent other settings without it leaving IRC, or a stopped one for its next start.
   AgentInfo reload(const std::string& name, const AgentSettings& settings);
-  /// Freezes the agent's machine, as VM::pause(). Error(NotFound) if there is no such agent, Error(InvalidState) if it
+  /// Pauses the agent's machine, as VM::pause(). Error(NotFound) if there is no such agent, Error(InvalidState) if it
   /// does not run.
   void pause(const std::string& name);
-  /// Lets it go on. Errors as for pause().
+  /// Resumes it. Errors as for pause().
   void resume(const std::string& name);
 
   /// Compares what is recorded with what runs: adopts, cleans, ends orphans. Asks all machines at once; one that does
@@ -320,7 +320,8 @@ class FIRECLAW_API AgentManager {
   /// the guest's SSH server if it does not run. Runs `options.argv`, or the login shell if that is empty. The machine
   /// must have an address (NetworkMode::Nat): Error(Unsupported) otherwise.
   [[nodiscard]] AgentShell ssh(const std::string& name, ExecOptions options);
-  /// A handle on its machine, whoever owns it; destruction does not end it. Error(InvalidState) if it does not run.
+  /// A handle on its machine, also when another process owns it; destruction does not end it. Error(InvalidState) if it
+  /// does not run.
   [[nodiscard]] VM machine(const std::string& name) const;
 
   struct Impl;

@@ -9,7 +9,7 @@
 
 namespace fireclaw {
 
-/// What kind of failure an Error is; language bindings map each to an exception type of their own.
+/// What kind of failure an Error is; language bindings map each to its own exception type.
 enum class ErrorCode {
   InvalidArgument,   ///< the caller passed something that can never work
   NotFound,          ///< the named image, snapshot, VM, file, ... does not exist
@@ -31,8 +31,8 @@ FIRECLAW_API std::string_view to_string(ErrorCode code) noexcept;
 
 /// The one exception type that fireclaw throws.
 ///
-/// `what()` is one line: the contexts, outermost first, then the message, joined by ": ".
-/// Copies are cheap enough to store; an Error may be rethrown on another thread.
+/// `what()` is one line: the contexts, outermost first, then the message, joined by ": ". Copies are cheap enough to
+/// store; an Error can be rethrown on another thread.
 class FIRECLAW_API Error : public std::exception {
  public:
   /// `message` is one line in lower case that quotes what it is about.

@@ -20,7 +20,7 @@ struct WindowSize {
   /// Characters in a line.
   std::uint16_t columns = 80;
 
-  /// Equal in both.
+  /// Equal in both members.
   bool operator==(const WindowSize&) const = default;
 };
 
@@ -40,13 +40,13 @@ struct ExecOptions {
   /// User name or numeric "uid[:gid]" in the guest; empty: the OCI image's, else root.
   std::string user;
 
-  /// What the command reads on stdin. At most one of the two is used; with neither, stdin is /dev/null
-  /// (or the terminal's input, with `tty`).
+  /// What the command reads on stdin. Use this or `input_fd`, not both; with neither, stdin is /dev/null (or the
+  /// terminal's input, with `tty`).
   std::string input;
   /// A descriptor that is read until end of file and passed on; borrowed, must stay open during the call.
   std::optional<int> input_fd;
 
-  /// Give the command a terminal of its own; stdout then carries everything and stderr stays empty.
+  /// Gives the command its own terminal; stdout then carries everything and stderr stays empty.
   bool tty = false;
   /// The terminal's size at the start, with `tty`.
   WindowSize window_size;

@@ -18,17 +18,17 @@
 /// (fireclaw::Image, fireclaw::Snapshot), disks that outlive them (fireclaw::Workspace), the network that they share
 /// (fireclaw::Network), and agents (fireclaw::AgentManager).
 ///
-/// **Ownership.** Handles are move-only, unless they are said to be names, and share the host's insides: they may be
+/// **Ownership.** Handles are move-only, unless they are said to be names, and share the host's insides: they can be
 /// destroyed in any order. A machine ends with its handle unless it is detached. Configurations and infos are plain
 /// structs.
 ///
-/// **Threads.** Every call that takes time blocks, and may be made from several threads at once; several processes may
-/// use one home folder. Callbacks run on the thread that made the call. A std::stop_token calls off what it was passed
+/// **Threads.** Every call that takes time blocks. Several threads can call at once, and several processes can use one
+/// home folder. Callbacks run on the thread that made the call. A std::stop_token cancels the call that it was passed
 /// to.
 ///
 /// **Errors.** What fails throws fireclaw::Error, which has a fireclaw::ErrorCode; "Error(NotFound)" in these pages is
-/// one with ErrorCode::NotFound. What is not said to throw may still meet Io, Vmm, Guest or Corrupt, since all of it
-/// deals with files, processes and guests. Expected outcomes (an exit status, a timeout that was asked for) are values.
+/// one with ErrorCode::NotFound. Calls can throw Io, Vmm, Guest or Corrupt also where they do not say so, since they
+/// deal with files, processes and guests. Expected outcomes (an exit status, a timeout that was asked for) are values.
 ///
 /// **Units** are in names (memory_mib, size_bytes) or in types (std::chrono).
 

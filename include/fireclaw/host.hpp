@@ -18,7 +18,7 @@
 
 namespace fireclaw {
 
-/// How a Host is opened. Nothing is read from the environment: what an application wants from there, it passes here.
+/// How a Host is opened. The library reads no environment variable: pass what it should know here.
 struct HostOptions {
   /// The folder that holds everything, e.g. ~/.fireclaw; absolute. Created (mode 0700) if missing.
   std::filesystem::path home;
@@ -33,7 +33,7 @@ struct HostOptions {
                                                     "/usr/local/sbin", "/usr/sbin", "/sbin"};
   /// What those tools get beside PATH, HOME, TMPDIR and LC_ALL, as "NAME=value"; e.g. proxy settings.
   std::vector<std::string> tool_environment;
-  /// Where downloads are kept for the next time; empty: with the images. May be shared by several home folders. Debian
+  /// Where downloads are kept for the next time; empty: with the images. Several home folders can share it. Debian
   /// roots, which are large, are kept (for a week) only in a folder that is named here.
   std::filesystem::path cache;
   /// The guest's PID 1, a static program; empty: libexec/fireclaw/guestd beside the library.
@@ -45,17 +45,17 @@ struct HostOptions {
   LogSink log;
 };
 
-/// What Host::setup() is to do.
+/// What Host::setup() does.
 struct SetupOptions {
   /// A kernel to use instead of Debian's cloud kernel.
   KernelSource kernel;
   /// Also build the image that agents run in, "debian-agent".
   bool agents = false;
-  /// Do every step anew, also those done before.
+  /// Do every step again, also those done before.
   bool force = false;
   /// Progress: called when a step starts (done = 0), moves and ends (finished = true).
   ProgressCallback progress;
-  /// Triggered, it ends the work: Error(Cancelled). What is done stays done.
+  /// Cancels the work: Error(Cancelled). Finished steps stay done.
   std::stop_token stop;
 };
 
@@ -108,7 +108,7 @@ struct GarbageReport {
 /// members are safe to call from several threads; several processes may use one home folder at once.
 class FIRECLAW_API Host {
  public:
-  /// Opens (and creates, if need be) the home folder. Runs nothing. Error(Corrupt) if its config.json is torn or
+  /// Opens the home folder, and creates it if it is missing. Runs nothing. Error(Corrupt) if its config.json is torn or
   /// foreign; Error(PermissionDenied) if the folder belongs to somebody else.
   static Host open(HostOptions options);
 

@@ -93,7 +93,7 @@ struct OciRoot {
 /// Where an image's file system comes from.
 using RootSource = std::variant<BusyboxRoot, DebianRoot, DebianAgentRoot, DirectoryRoot, TarRoot, OciRoot>;
 
-/// What image to build, and from what.
+/// Describes the image to build.
 struct ImageConfig {
   /// 1–64 of a-z A-Z 0-9 . _ -, starting with a letter or digit.
   std::string name;
@@ -103,15 +103,15 @@ struct ImageConfig {
   KernelSource kernel;
   /// Replace an image of that name; machines that run from the old one keep it.
   bool replace = false;
-  /// Called as the build goes on; empty: not at all.
+  /// Called as the build progresses; empty: not at all.
   ProgressCallback progress;
-  /// Triggered, it ends the build: Error(Cancelled), and there is no image.
+  /// Cancels the build: Error(Cancelled), and there is no image.
   std::stop_token stop;
 };
 
 /// What is known of an image.
 struct ImageInfo {
-  /// What it is called.
+  /// Its name.
   std::string name;
   /// "busybox", "debian:bookworm", "oci:...", ...
   std::string source;
@@ -123,7 +123,7 @@ struct ImageInfo {
   std::string rootfs_type;
   /// SHA-256 over kernel, initramfs and root file system.
   std::string digest;
-  /// What an OCI image runs unless told otherwise: its entrypoint and the arguments for it. Empty for other images.
+  /// What an OCI image runs by default: its entrypoint and the arguments for it. Empty for other images.
   std::vector<std::string> command;
   /// All its files together.
   std::uint64_t bytes = 0;

@@ -19,7 +19,7 @@ class Host;
 struct MachineConfig {
   /// 1 to 63 letters, digits and inner hyphens; not 16 hexadecimal digits, which are an id.
   std::string name;
-  /// What it is like. It lives on without its maker, whatever `detached` says. Its scratch disk is kept while it is
+  /// What it is like. It always lives on without its maker. Its scratch disk is kept while it is
   /// stopped; the rest of its root file system is memory, and new at each start. `snapshot` is restored at each start.
   /// The host name is the machine's name unless one is given.
   VMConfig machine;
@@ -93,9 +93,9 @@ struct TendReport {
   std::vector<std::string> paused;
 };
 
-/// Machines with names, which outlive whoever starts them and can be stopped and started again. VM::attach takes hold
-/// of one by its name, for commands and copies; its methods change the machine as these here do. Members may be called
-/// from several threads; several processes may use one home folder at once.
+/// Machines with names, which outlive the process that starts them and can be stopped and started again. VM::attach
+/// takes hold of one by its name, for commands and copies; its methods change the machine as these here do. Members may
+/// be called from several threads; several processes may use one home folder at once.
 ///
 /// A name that cannot be one is Error(InvalidArgument), one that no machine has is Error(NotFound).
 class FIRECLAW_API MachineManager {

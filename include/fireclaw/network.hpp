@@ -49,15 +49,14 @@ FIRECLAW_API std::string_view to_string(GatewayServices services) noexcept;
 /// The other way; Error(InvalidArgument) for any other text.
 FIRECLAW_API GatewayServices gateway_services_from_string(std::string_view text);
 
-/// What a machine with NetworkMode::Nat may do. Whatever is said here, machines never reach each other, nor the host's
-/// other ports, nor link-local addresses such as the clouds' metadata services, and have no IPv6.
+/// What a machine with NetworkMode::Nat may do. In any case machines never reach each other, nor the host's other
+/// ports, nor link-local addresses such as the clouds' metadata services, and have no IPv6.
 struct NatOptions {
   /// Where it may connect to outside the host.
   Egress egress = Egress::Internet;
   /// Destinations outside, beside what `egress` allows: "10.0.0.0/8", "192.0.2.7", "192.0.2.7:443", "192.0.2.7:53/udp",
   /// "example.org", "example.org:443". Without a port: all of them; without "/tcp" or "/udp": both. Host names are
-  /// looked up once, at the start, and open public addresses only. Of no use with Egress::None, and refused
-  /// with it.
+  /// looked up once, at the start, and open public addresses only. Refused with Egress::None.
   std::vector<std::string> allow;
   /// Ports of the host that lead to ports of the machine: "8080:80", "0.0.0.0:8080:80", "5353:53/udp". Without an
   /// address: on 127.0.0.1; with 0.0.0.0: on all of the host's. One that a program of the host listens on is
@@ -74,10 +73,10 @@ struct NatOptions {
 struct NetworkObstacle {
   /// What it is, one line.
   std::string problem;
-  /// What mends it.
+  /// The command or setting that mends it.
   std::string remedy;
 
-  /// Equal in both.
+  /// Equal in both members.
   bool operator==(const NetworkObstacle&) const = default;
 };
 
@@ -93,7 +92,7 @@ struct NetworkLease {
   std::string vm;
   /// The process whose end ends the lease: the machine's owner, or the engine of a detached machine.
   std::int64_t holder_pid = 0;
-  /// That process lives. Other leases are taken back by the next machine's start, or by Host::collect_garbage().
+  /// That process lives. Leases without one are taken back by the next machine's start, or by Host::collect_garbage().
   bool alive = false;
 
   /// Equal in all members.

@@ -14,24 +14,25 @@ class Host;
 
 /// What a Pool keeps ready.
 struct PoolConfig {
-  /// What the machines are like. They are not detached, whatever this says, and end with the pool or their taker.
+  /// What the machines are like. They are never detached: they end with the pool, or with the handle that take()
+  /// returned.
   VMConfig machine;
   /// How many are kept ready, 1 to 1024.
   std::size_t size = 2;
 };
 
-/// Machines that are started ahead, so that a command need not wait for one. Each is given out once; another is started
-/// in its place in the background. Destruction ends those that were not taken. Members may be called from several
+/// Machines that are started ahead, so that a command does not wait for one. Each is given out once; another is started
+/// in its place in the background. Destruction ends those that were not taken. Members can be called from several
 /// threads.
 class FIRECLAW_API Pool {
  public:
-  /// Returns at once; the machines start in the background. Error(InvalidArgument) for a size that cannot be, and
-  /// whatever VM::create throws for the machine.
+  /// Returns at once; the machines start in the background. Error(InvalidArgument) for a size out of range; what
+  /// VM::create throws for the machine.
   static Pool create(const Host& host, PoolConfig config);
 
-  /// Takes the pool over; the other is good for nothing but destruction and assignment.
+  /// Takes the pool over. The moved-from object may only be destroyed or assigned to.
   Pool(Pool&&) noexcept;
-  /// Likewise; the machines that were ready here are ended.
+  /// The same, after ending the machines that were ready here.
   Pool& operator=(Pool&&) noexcept;
   /// Ends the machines that were not taken.
   ~Pool();

@@ -11,7 +11,7 @@
 
 namespace fireclaw {
 
-/// When a service that has ended is started again. What was stopped by VM::stop_service stays stopped.
+/// Says when a service that has ended is started again. One that was stopped by VM::stop_service stays stopped.
 enum class RestartPolicy {
   Never,
   OnFailure,  ///< after a status other than 0, or a signal
@@ -23,10 +23,10 @@ FIRECLAW_API std::string_view to_string(RestartPolicy policy) noexcept;
 /// The other way; Error(InvalidArgument) for any other text.
 FIRECLAW_API RestartPolicy restart_policy_from_string(std::string_view text);
 
-/// A long-lived program in a guest. It belongs to the guest, not to who started it: it runs on when the handle, the
-/// session or the host's process goes away, and in every machine restored from a snapshot in which it runs.
+/// A long-lived program in a guest. It belongs to the guest: it continues when the handle, the session or the host's
+/// process goes away, and in every machine restored from a snapshot in which it runs.
 struct ServiceOptions {
-  /// What it is known by: 1 to 64 letters, digits, '.', '-', '_', not beginning with '.' or '-'.
+  /// Its name: 1 to 64 letters, digits, '.', '-', '_', not beginning with '.' or '-'.
   std::string name;
   /// Program, environment, working directory and user mean what they do in ExecOptions.
   std::vector<std::string> argv;
@@ -36,15 +36,15 @@ struct ServiceOptions {
   std::string cwd;
   /// In the guest.
   std::string user;
-  /// The file in the guest that takes its stdout and stderr, absolute; its folder is made if need be. Empty:
+  /// The file in the guest that takes its stdout and stderr, absolute; its folder is made if it is missing. Empty:
   /// /var/log/fireclaw/NAME.log. It is root's, created with mode 0644, and never reached through a symbolic link.
   std::string log;
   /// Once the log has grown to this, it is renamed to end in ".1", in place of the one before. 4 KiB to 1 GiB.
   std::uint64_t log_limit_bytes = std::uint64_t{1} << 20;
   /// Whether it is started again when it has ended.
   RestartPolicy restart = RestartPolicy::OnFailure;
-  /// How long to wait before it is started again: at first, then doubled each time up to the longest. Once it has run
-  /// for the longest, the count begins anew. 1 ms to a day.
+  /// How long to wait before it is started again: at first, then doubled each time up to the longest. Once the service
+  /// has run for `backoff_longest`, the wait starts at the first again. 1 ms to a day.
   std::chrono::milliseconds backoff_first{500};
   /// What the wait doubles up to.
   std::chrono::milliseconds backoff_longest{30'000};

@@ -13,7 +13,7 @@ namespace fireclaw {
 
 /// What is known of a snapshot.
 struct SnapshotInfo {
-  /// What it is called.
+  /// Its name.
   std::string name;
   /// The image that the machine ran.
   std::string image;
@@ -31,7 +31,7 @@ struct SnapshotInfo {
   std::chrono::system_clock::time_point created;
   /// Made by Snapshot::create without a name: found by image, engine and machine.
   bool automatic = false;
-  /// The agent that it is of, with what was on its disks (AgentManager::snapshot); empty: it is of a machine alone.
+  /// The agent that was saved, with its disks (AgentManager::snapshot); empty: a machine was saved.
   std::string agent;
   /// Whether it can be restored here and now.
   bool usable = true;
@@ -39,8 +39,8 @@ struct SnapshotInfo {
   std::string reason;
 };
 
-/// A machine's saved state. Any number of machines can be restored from it at once; each gets an identity of its own
-/// (host name, machine id, random numbers, clock).
+/// A saved machine. Any number of machines can be restored from it at once; each gets its own identity (host
+/// name, machine id, random numbers, clock).
 class FIRECLAW_API Snapshot {
  public:
   /// Boots a machine as `config` says, waits until it is ready, saves it and ends it. With an empty `name` it
@@ -48,12 +48,12 @@ class FIRECLAW_API Snapshot {
   static Snapshot create(const Host& host, const VMConfig& config, const std::string& name = {}, bool replace = false);
   /// Error(NotFound) if there is none.
   static Snapshot open(const Host& host, const std::string& name);
-  /// By name; torn ones are listed as unusable.
+  /// All snapshots, by name; torn ones are listed as unusable.
   static std::vector<SnapshotInfo> list(const Host& host);
-  /// Machines restored from it live on.
+  /// Removes it. Machines restored from it are not disturbed.
   static void remove(const Host& host, const std::string& name);
 
-  /// What it is called.
+  /// Its name.
   [[nodiscard]] const std::string& name() const { return info_.name; }
   /// What was known of it when this object was made.
   [[nodiscard]] const SnapshotInfo& info() const { return info_; }

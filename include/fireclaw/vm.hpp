@@ -28,7 +28,7 @@ enum class StartMode {
   RequireSnapshot,  ///< restore, or fail with Error(NotFound)
 };
 
-/// What machine it is to be.
+/// Describes the machine to create.
 struct VMConfig {
   /// The image's name.
   std::string image = "busybox";
@@ -36,34 +36,36 @@ struct VMConfig {
   unsigned cpus = 1;
   /// 32–1048576.
   unsigned memory_mib = 128;
-  /// Network::best_mode() tells what is possible here.
+  /// What the network device leads to. Network::best_mode() says what is possible here.
   NetworkMode network = NetworkMode::None;
-  /// What the machine may do with NetworkMode::Nat.
+  /// What the machine can reach with NetworkMode::Nat.
   NatOptions nat;
   /// Whether it is restored or boots.
   StartMode start = StartMode::PreferSnapshot;
-  /// A snapshot's name to restore; it then decides image, CPUs, memory and whether there is a network device. What that
-  /// leads to is `network`'s business; with NetworkMode::None it leads nowhere. The sizes of the disks must be those
-  /// that it was made for. Empty: the one that was made for this image, engine and machine.
+  /// The snapshot to restore. It decides image, CPUs, memory and whether there is a network device. `network` decides
+  /// what that device leads to; with NetworkMode::None it leads nowhere. The disks must have the sizes that the
+  /// snapshot was made for. Empty: the snapshot that was made for this image, engine and machine.
   std::string snapshot;
   /// The guest's host name (RFC 1123 label); empty: "fc-" and the first digits of the id.
   std::string hostname;
-  /// Leave the machine running when the handle (or this process) goes away; VM::attach finds it again. start() then
-  /// waits for the guest, so that nobody finds one without identity or disks.
+  /// Leaves the machine running when the handle or this process goes away; VM::attach finds it again. start() then
+  /// waits for the guest, so that VM::attach finds no machine without identity or disks.
   bool detached = false;
-  /// A workspace's name: its disk is mounted at /workspace, and is this machine's alone until that ends. Empty: none.
+  /// The workspace whose disk is mounted at /workspace. Until the machine ends, no other machine can have it. Empty:
+  /// none.
   std::string workspace;
-  /// A disk that ends with the machine, in MiB, 8 to 1048576; 0: none. It takes room on the host as it is written to.
+  /// Size in MiB of a disk that ends with the machine, 8 to 1048576; 0: none. It takes room on the host as it is
+  /// written to.
   unsigned scratch_mib = 0;
-  /// Where it is mounted, an absolute path, and whose its top folder is.
+  /// Where the scratch disk is mounted, an absolute path.
   std::string scratch_target = "/scratch";
-  /// Owner, by number in the guest.
+  /// Owner of its top folder, a user id in the guest.
   std::uint32_t scratch_uid = 0;
-  /// Group, by number in the guest.
+  /// Group of its top folder, a group id in the guest.
   std::uint32_t scratch_gid = 0;
-  /// From start() to the guest's greeting.
+  /// The longest time from start() to the guest's greeting.
   std::chrono::milliseconds start_timeout{60'000};
-  /// Triggered, it calls off what is being waited for: Error(Cancelled).
+  /// Cancels the call that waits: Error(Cancelled).
   std::stop_token stop;
 };
 
@@ -97,13 +99,13 @@ struct VMInfo {
   unsigned memory_mib = 0;
   /// What its network device leads to.
   NetworkMode network = NetworkMode::None;
-  /// The machine's IPv4 address with NetworkMode::Nat, from start() on; else empty.
+  /// The machine's IPv4 address with NetworkMode::Nat, from start() on; otherwise empty.
   std::string address;
   /// Its host name.
   std::string hostname;
   /// The snapshot it was restored from; empty after a cold boot.
   std::string snapshot;
-  /// It lives on without whoever started it.
+  /// It lives on when the process that started it ends.
   bool detached = false;
   /// The name of its workspace; empty: none.
   std::string workspace;
@@ -121,9 +123,9 @@ struct VMInfo {
 /// any thread while another waits.
 class FIRECLAW_API Process {
  public:
-  /// Takes the command over; the other is good for nothing but destruction and assignment.
+  /// Takes the command over. The moved-from object may only be destroyed or assigned to.
   Process(Process&&) noexcept;
-  /// Likewise; ends the command that was there.
+  /// The same, after ending the command that was here.
   Process& operator=(Process&&) noexcept;
   /// Ends the command if nobody has waited for it.
   ~Process();
@@ -156,16 +158,16 @@ class FIRECLAW_API VM {
   static VM create(const Host& host, VMConfig config);
   /// create() and start().
   static VM run(const Host& host, VMConfig config);
-  /// Takes hold of a detached machine by its id. Error(NotFound) if there is none or it has ended.
+  /// Attaches to a detached machine by its id. Error(NotFound) if there is none or it has ended.
   static VM attach(const Host& host, const std::string& id);
   /// All machines of the home folder whose engine runs, oldest first.
   static std::vector<VMInfo> list(const Host& host);
-  /// Ends the machine with this id, whoever owns it. Error(NotFound) if there is none.
+  /// Ends the machine with this id, also one that another process owns. Error(NotFound) if there is none.
   static void kill(const Host& host, const std::string& id);
 
-  /// Takes the machine over; the other is good for nothing but destruction and assignment.
+  /// Takes the machine over. The moved-from object may only be destroyed or assigned to.
   VM(VM&&) noexcept;
-  /// Likewise; ends the machine that was there unless it is detached.
+  /// The same, after ending the machine that was here unless it is detached.
   VM& operator=(VM&&) noexcept;
   /// Ends the machine unless it is detached.
   ~VM();
@@ -203,19 +205,21 @@ class FIRECLAW_API VM {
   /// All that were started, by name, also those that have ended.
   [[nodiscard]] std::vector<ServiceInfo> services();
 
-  /// Stops the machine's CPUs, if they are not stopped. Error(InvalidState) if it has not been started or has ended.
+  /// Pauses the machine: stops its CPUs. A paused one stays paused. Error(InvalidState) if it has not been started or
+  /// has ended.
   void pause();
-  /// Lets a paused machine go on, or one that runs. Error(InvalidState) if it has not been started or has ended.
+  /// Resumes a paused machine. One that runs keeps running. Error(InvalidState) if it has not been started or has
+  /// ended.
   void resume();
-  /// Orderly end: services get SIGTERM, then all other processes, after `grace` SIGKILL; file systems are synced; then
-  /// the engine ends. If that takes longer than `grace` and five seconds, the engine is killed.
+  /// Ends the machine in order: services get SIGTERM, then all other processes, after `grace` SIGKILL; file systems are
+  /// synced; then the engine ends. If that takes longer than `grace` and five seconds, the engine is killed.
   void stop(std::chrono::milliseconds grace = std::chrono::seconds{2});
   /// Ends the engine at once. No error if it has ended.
   void kill();
 
-  /// Saves the machine as snapshot `name` and lets it go on. Commands that run are ended first; services go on, here
-  /// and in what is restored. Error(AlreadyExists) if the name is taken, Error(InvalidState) if the machine has a
-  /// workspace or a scratch disk: what is on them is no part of a snapshot.
+  /// Saves the machine as snapshot `name`; the machine continues. Commands that run are ended first. Services continue,
+  /// here and in restored machines. Error(AlreadyExists) if the name is taken, Error(InvalidState) if the machine has a
+  /// workspace or a scratch disk: a snapshot does not hold what is on them.
   Snapshot snapshot(const std::string& name);
 
   /// The last part of what the guest wrote to its console.

@@ -17,40 +17,40 @@ namespace fireclaw {
 
 class Host;
 
-/// What workspace to make.
+/// Describes the workspace to create.
 struct WorkspaceConfig {
   /// 1–64 of a-z A-Z 0-9 . _ -, starting with a letter or digit.
   std::string name;
   /// 16–16777216. Sparse: it takes on the host what is in it.
   std::uint64_t size_mib = 64;
-  /// Whom what is in it belongs to inside machines, by number; the agent image's user "agent" unless said otherwise.
+  /// User id in machines that its files belong to; the default is user "agent" of the agents' image.
   std::uint32_t uid = 1000;
-  /// The group, likewise.
+  /// Group id in machines that its files belong to.
   std::uint32_t gid = 1000;
 };
 
 /// What is known of a workspace.
 struct WorkspaceInfo {
-  /// What it is called.
+  /// Its name.
   std::string name;
   /// The size of its disk as machines see it.
   std::uint64_t size_bytes = 0;
-  /// Taken inside, by files and by the file system itself. Lags behind while a machine writes.
+  /// Used inside, by files and by the file system itself. Lags behind while a machine writes.
   std::uint64_t used_bytes = 0;
   /// What it takes on the host.
   std::uint64_t disk_bytes = 0;
   /// When it was made.
   std::chrono::system_clock::time_point created;
-  /// Whom what is in it belongs to, by number.
+  /// User id that its files belong to.
   std::uint32_t uid = 0;
-  /// The group, by number.
+  /// Group id that its files belong to.
   std::uint32_t gid = 0;
   /// A machine or a process has it right now.
   bool in_use = false;
   /// The id of the machine that has it; empty if it is none.
   std::string vm;
-  /// Left in order by its last user. Not so while a machine has it, or after one crashed: it is then repaired when it
-  /// is used next.
+  /// Its last user unmounted it in order. False while a machine has it, and after one crashed: it is then repaired
+  /// before its next use.
   bool clean = false;
   /// Why it cannot be used, one line; empty for a whole one.
   std::string problem;
@@ -69,9 +69,9 @@ struct WorkspaceCheck {
 ///
 /// Files go in and out whether a machine has it or not: through the machine's guest if one does, otherwise directly.
 /// Paths inside are relative to the disk's root; a leading "/" changes nothing. Changes made directly happen wholly or
-/// not at all. Where somebody else has the disk, and is no running machine, a call waits a moment and then throws
-/// Error(InvalidState) naming the holder. A guest can put anything on its disk: whatever is there, nothing is written
-/// outside what a call names.
+/// not at all. While another process has the disk, and not for a running machine, a call waits a moment and then throws
+/// Error(InvalidState) naming the holder. A guest can put anything on its disk; a call still writes nothing outside
+/// what it names.
 ///
 /// An object is a name and the host: copies are the same workspace, no lock is held between calls, and several threads
 /// may use it.
@@ -84,14 +84,14 @@ class FIRECLAW_API Workspace {
   static Workspace create_from_tar(const Host& host, const WorkspaceConfig& config, int tar, std::stop_token stop = {});
   /// Error(NotFound) if there is none, Error(Corrupt) naming the file if its record is torn.
   static Workspace open(const Host& host, const std::string& name);
-  /// All, by name; of broken ones `problem` says what is wrong.
+  /// All workspaces, by name; of broken ones `problem` says what is wrong.
   static std::vector<WorkspaceInfo> list(const Host& host);
-  /// Also a broken one. Error(InvalidState) while somebody has it.
+  /// Removes it, also a broken one. Error(InvalidState) while somebody has it.
   static void remove(const Host& host, const std::string& name);
 
   /// The same workspace.
   Workspace(const Workspace&);
-  /// Takes it over; the other is good for nothing but destruction and assignment.
+  /// Takes it over. The moved-from object may only be destroyed or assigned to.
   Workspace(Workspace&&) noexcept;
   /// As the constructors.
   Workspace& operator=(const Workspace&);
@@ -100,7 +100,7 @@ class FIRECLAW_API Workspace {
   /// Leaves the workspace as it is.
   ~Workspace();
 
-  /// What it is called.
+  /// Its name.
   [[nodiscard]] const std::string& name() const;
   /// What is known of it now. Error(NotFound) if it has been removed.
   [[nodiscard]] WorkspaceInfo info() const;
@@ -108,13 +108,14 @@ class FIRECLAW_API Workspace {
   /// Looks at everything and repairs what is damaged; what was lost is then in the folder lost+found.
   /// Error(InvalidState) while somebody has it, Error(Corrupt) if it is beyond repair.
   WorkspaceCheck check();
-  /// Error(InvalidState) while somebody has it, or, naming the least size, if its content does not fit.
+  /// Makes it larger or smaller. Error(InvalidState) while somebody has it, or, naming the least size, if its content
+  /// does not fit.
   void resize(std::uint64_t size_mib);
 
   /// Copies a host file or folder in, as cp -a does: an existing folder at `target` receives it under its own name.
   /// It then belongs to the workspace's owner. Sockets, pipes and devices are passed over.
   CopyResult push(const std::filesystem::path& source, const std::string& target, std::stop_token stop = {});
-  /// The other way; it then belongs to whoever calls.
+  /// The other way. The copy belongs to the calling user.
   CopyResult pull(const std::string& source, const std::filesystem::path& target, std::stop_token stop = {});
   /// A file's content. Error(InvalidArgument) if it is longer than `max_bytes`, or no file.
   [[nodiscard]] std::string read_file(const std::string& path, std::size_t max_bytes = std::size_t{1} << 20) const;
