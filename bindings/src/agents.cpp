@@ -66,8 +66,8 @@ void bind_life(py::class_<AgentManager>& type) {
           },
           py::arg("name"), py::arg("config"),
           "fork($self, name, config)\n--\n\n"
-          "Starts a second agent that goes on from where agent `name` is: with its memory, processes, files and\n"
-          "settings, and a name, address and workspace of its own. The first one stands still for a moment (phase\n"
+          "Starts a second agent from agent `name` as it is now: with its memory, processes, files and\n"
+          "settings, and its own name, address and workspace. The first one is paused for a moment (phase\n"
           "\"pause\") and stays on IRC.\n\n"
           "NotFoundError; InvalidStateError if the first does not run; AlreadyExistsError if there is an agent or a\n"
           "workspace of the new name.")
@@ -115,7 +115,7 @@ void bind_life(py::class_<AgentManager>& type) {
           "resume", [](AgentManager& self, const std::string& name) { blocking([&] { self.resume(name); }); },
           py::arg("name"),
           "resume($self, name)\n--\n\n"
-          "Lets a paused agent go on. NotFoundError; InvalidStateError if it does not run.")
+          "Resumes a paused agent. NotFoundError; InvalidStateError if it does not run.")
       .def(
           "reload",
           [](AgentManager& self, const std::string& name, const AgentSettings& settings) {
@@ -233,7 +233,7 @@ void bind_commands(py::class_<AgentManager>& type) {
           py::arg("name"), py::arg("command") = py::none(),
           "ssh($self, name, command=None, **options)\n--\n\n"
           "Logs in by SSH as user `agent`; runs the command, or the login shell. UnsupportedError if the machine has\n"
-          "no address of its own.")
+          "no address.")
       .def(
           "machine",
           [](const AgentManager& self, const std::string& name) {

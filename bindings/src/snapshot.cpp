@@ -4,8 +4,8 @@ namespace fireclaw::python {
 
 void bind_snapshot(py::module_& module) {
   py::class_<Snapshot>(module, "Snapshot",
-                       "A machine's saved state. Any number of machines can be restored from it at once; each gets an\n"
-                       "identity of its own.")
+                       "A saved machine. Any number of machines can be restored from it at once; each gets its own\n"
+                       "identity.")
       .def_static(
           "create",
           [](const Host& host, const std::optional<VMConfig>& given, const std::string& name, bool replace) {

@@ -73,7 +73,7 @@ void bind_factories(py::class_<VMHandle>& type) {
           "kill_by_id", [](const Host& host, const std::string& id) { blocking([&] { VM::kill(host, id); }); },
           py::arg("host"), py::arg("id"),
           "kill_by_id(host, id)\n--\n\n"
-          "Ends the machine with this id, whoever owns it. NotFoundError.");
+          "Ends the machine with this id, also one that another process owns. NotFoundError.");
 }
 
 void bind_life(py::class_<VMHandle>& type) {
@@ -112,7 +112,7 @@ void bind_life(py::class_<VMHandle>& type) {
             blocking([&] { vm->resume(); });
           },
           "resume($self)\n--\n\n"
-          "Lets a paused machine go on. InvalidStateError if it does not run.")
+          "Resumes a paused machine. InvalidStateError if it does not run.")
       .def(
           "stop",
           [](VMHandle& self, std::chrono::milliseconds grace) {
@@ -138,8 +138,8 @@ void bind_life(py::class_<VMHandle>& type) {
           },
           py::arg("name"),
           "snapshot($self, name)\n--\n\n"
-          "Saves the machine as snapshot `name` and lets it go on. Commands that run are ended first; services go "
-          "on.\n\n"
+          "Saves the machine as snapshot `name`; it continues. Commands that run are ended first; services "
+          "continue.\n\n"
           "AlreadyExistsError; InvalidStateError if the machine has a workspace or a scratch disk.")
       .def(
           "console_log",
@@ -189,7 +189,7 @@ void bind_commands(py::class_<VMHandle>& type) {
           "  cwd                   its working directory; \"\": the image's, else the user's home\n"
           "  user                  name or \"uid[:gid]\"; \"\": the image's, else root\n"
           "  input, input_fd       what it reads: bytes or str, or an open file; without: /dev/null\n"
-          "  tty, window_size      a terminal of its own, in character cells; all output is then stdout\n"
+          "  tty, window_size      its own terminal, in character cells; all output is then stdout\n"
           "  timeout               seconds, then SIGKILL and result.timed_out; None: no limit\n"
           "  stop                  a StopSource: SIGTERM, two seconds later SIGKILL, and result.cancelled\n"
           "  on_stdout, on_stderr  called with bytes as they appear, on this thread; without: collected\n"
@@ -268,8 +268,7 @@ void bind_commands(py::class_<VMHandle>& type) {
           py::arg("source"), py::arg("target"), py::arg("stop") = nullptr, py::arg("links") = "inside",
           py::arg("max_bytes") = 0, py::arg("max_files") = 0, py::arg("timeout") = py::none(),
           "copy_out($self, source, target, stop=None, links='inside', max_bytes=0, max_files=0, timeout=None)\n--\n\n"
-          "Copies a guest file or folder to the host, as cp -a does. Whatever the guest says, nothing is written "
-          "outside\n"
+          "Copies a guest file or folder to the host, as cp -a does. Nothing is written outside\n"
           "`target`, no link there is followed, and a file that is replaced is whole until the new one is.\n\n"
           "  links      \"inside\": links that lead out of the tree are left out and counted; \"keep\": they are "
           "copied\n"

@@ -74,7 +74,7 @@ void bind_files(py::class_<Workspace>& type) {
           },
           py::arg("source"), py::arg("target"), py::arg("stop") = nullptr,
           "pull($self, source, target, stop=None)\n--\n\n"
-          "Copies a file or folder out; it then belongs to whoever calls. NotFoundError, CancelledError.")
+          "Copies a file or folder out; it then belongs to the calling user. NotFoundError, CancelledError.")
       .def(
           "read_file",
           [](const Workspace& self, const std::filesystem::path& path, std::size_t max_bytes) {
@@ -125,8 +125,8 @@ void bind_workspace(py::module_& module) {
   py::class_<Workspace> type{
       module, "Workspace",
       "A disk that outlives machines, with a name. One machine at a time has it, at /workspace.\n\n"
-      "Files go in and out whether a machine has it or not. Where somebody else has the disk, and\n"
-      "is no running machine, calls throw InvalidStateError naming the holder."};
+      "Files go in and out whether a machine has it or not. While another process has the disk, and\n"
+      "not for a running machine, calls throw InvalidStateError naming the holder."};
   bind_factories(type);
   bind_files(type);
   type.def_property_readonly("name", &Workspace::name, "Its name.")

@@ -126,8 +126,8 @@ class FIRECLAW_API MachineManager {
   [[nodiscard]] std::vector<MachineInfo> list() const;
   /// One of them.
   [[nodiscard]] MachineInfo info(const std::string& name) const;
-  /// Stops machines whose time has passed and pauses those that nobody uses. Whoever looks after machines calls it
-  /// now and then; each command of the command line does.
+  /// Stops machines whose time has passed and pauses those that nobody uses. A program that looks after machines calls
+  /// it now and then; each command of the command line does.
   TendReport tend();
 
   struct Impl;

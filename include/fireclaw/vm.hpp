@@ -187,9 +187,9 @@ class FIRECLAW_API VM {
   CopyResult copy_in(const std::filesystem::path& source, const std::string& target, std::stop_token stop = {});
   /// With more to say.
   CopyResult copy_in(const std::filesystem::path& source, const std::string& target, const CopyOptions& options);
-  /// Copies a guest file or folder to the host, likewise. Whatever the guest says, nothing is written outside `target`:
-  /// no link is followed there, one at `target` itself is replaced, and set-user-id bits and what the umask takes away
-  /// are left out. A file that is replaced is whole until the new one is.
+  /// Copies a guest file or folder to the host, likewise. No matter what the guest says, nothing is written outside
+  /// `target`: no link is followed there, one at `target` itself is replaced, and set-user-id bits and what the umask
+  /// takes away are left out. A file that is replaced is whole until the new one is.
   CopyResult copy_out(const std::string& source, const std::filesystem::path& target, std::stop_token stop = {});
   /// With more to say.
   CopyResult copy_out(const std::string& source, const std::filesystem::path& target, const CopyOptions& options);

@@ -155,7 +155,7 @@ class Session final : public std::enable_shared_from_this<Session>, public LlmSe
     const auto& request = parser_->get();
     chunked_ = request.version() >= http_1_1;
     keep_alive_ = chunked_ && request.keep_alive();
-    if (!client) return refuse({403, "address", "the gateway serves machines of its own network only"});
+    if (!client) return refuse({403, "address", "the gateway serves only machines of its network"});
     const auto way = gateway::route({request.method_string().data(), request.method_string().size()},
                                     {request.target().data(), request.target().size()});
     if (const auto* refusal = std::get_if<Refusal>(&way)) return refuse(*refusal);

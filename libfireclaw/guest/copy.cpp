@@ -133,7 +133,8 @@ std::optional<Failure> write_item(Copy& copy, TreeWriter& writer, const Link::Ch
   if (wire::Hole hole; item.type == Type::Hole && wire::decode(item.payload, hole)) return writer.hole(hole.bytes);
   if (wire::Entry entry; item.type == Type::Entry && wire::decode(item.payload, entry)) return writer.entry(entry);
   wire::Skipped skipped;
-  if (item.type != Type::Skipped || !wire::decode(item.payload, skipped)) copy.refuse("what it sent is no file tree");
+  if (item.type != Type::Skipped || !wire::decode(item.payload, skipped))
+    copy.refuse("what it sent is not a file tree");
   copied.skipped = skipped.count;
   return {};
 }
@@ -219,15 +220,15 @@ std::string Session::read_file(const std::string& path, std::size_t max_bytes, D
     copy.check();
     if (item->type == Type::Entry) {
       wire::Entry entry;
-      if (begun || !wire::decode(item->payload, entry)) copy.refuse("what it sent is no file");
+      if (begun || !wire::decode(item->payload, entry)) copy.refuse("what it sent is not a file");
       if (entry.kind != wire::EntryKind::File)
-        throw Error{ErrorCode::InvalidArgument, fmt::format("{}: it is no file", copy.what())};
+        throw Error{ErrorCode::InvalidArgument, fmt::format("{}: it is not a file", copy.what())};
       begun = true;
       continue;
     }
     wire::Hole hole;
     const bool is_hole = item->type == Type::Hole && wire::decode(item->payload, hole);
-    if (!begun || (item->type != Type::Data && !is_hole)) copy.refuse("what it sent is no file");
+    if (!begun || (item->type != Type::Data && !is_hole)) copy.refuse("what it sent is not a file");
     if ((is_hole ? hole.bytes : item->payload.size()) > max_bytes - content.size())
       throw Error{ErrorCode::InvalidArgument, fmt::format("{}: it is larger than {} bytes", copy.what(), max_bytes)};
     if (is_hole)

@@ -165,7 +165,7 @@ std::optional<Failure> TreeReader::read_file(Item& item, char* buffer, std::size
 std::optional<Failure> TreeReader::next(Item& item, char* buffer, std::size_t size) {
   if (!begun_) {
     begun_ = true;
-    if (source_.empty()) return refused(ENOENT, source_, "is no file name");
+    if (source_.empty()) return refused(ENOENT, source_, "is not a file name");
     bool produced = false;
     return enter(base_.root_fd, source_, true, item, produced);
   }

@@ -137,9 +137,9 @@ std::optional<Failure> TreeWriter::open_target_folder(bool& found) {
 }
 
 std::optional<Failure> TreeWriter::locate(const wire::Entry& entry) {
-  if (target_.empty()) return refused(ENOENT, target_, "is no file name");
-  if (target_.find('\0') != std::string::npos) return refused(EINVAL, target_, "is no file name");
-  if (!name_.empty() && !wire::is_plain_name(name_)) return refused(EINVAL, name_, "is no plain file name");
+  if (target_.empty()) return refused(ENOENT, target_, "is not a file name");
+  if (target_.find('\0') != std::string::npos) return refused(EINVAL, target_, "is not a file name");
+  if (!name_.empty() && !wire::is_plain_name(name_)) return refused(EINVAL, name_, "is not a plain file name");
   if (!exact_) {
     if (std::optional<Failure> failed = open_target_folder(into_target_)) return failed;
     if (into_target_) return {};
@@ -151,7 +151,7 @@ std::optional<Failure> TreeWriter::locate(const wire::Entry& entry) {
   const std::string folder{parent_name};
   parent_.reset(open_at(base_, folder, O_PATH | O_DIRECTORY));
   if (!parent_.open()) return failure(errno, "cannot open the folder", folder);
-  if (!wire::is_plain_name(own_name)) return refused(EINVAL, target_, "is no file name");
+  if (!wire::is_plain_name(own_name)) return refused(EINVAL, target_, "is not a file name");
   if (folder != ".") shown_parent_ = folder;
   name_ = own_name;
   return {};
@@ -218,7 +218,7 @@ std::optional<Failure> TreeWriter::entry(const wire::Entry& entry) {
       return {};
     }
   } else if (!wire::is_plain_name(entry.name)) {
-    return refused(EPROTO, entry.name, "is no plain file name; it was refused");
+    return refused(EPROTO, entry.name, "is not a plain file name; it was refused");
   }
   const std::string& name = top ? name_ : entry.name;
   // Of the top nothing is in the tree but itself.
@@ -247,9 +247,9 @@ std::optional<Failure> TreeWriter::check_place(const std::string& name, EntryKin
   if (S_ISLNK(status.st_mode)) return {};
   const bool is_folder = S_ISDIR(status.st_mode);
   if (kind == EntryKind::Folder)
-    return is_folder ? std::nullopt : std::optional{refused(EEXIST, where(name), "exists and is no folder")};
+    return is_folder ? std::nullopt : std::optional{refused(EEXIST, where(name), "exists and is not a folder")};
   if (is_folder) return refused(EISDIR, where(name), "exists and is a folder");
-  if (!S_ISREG(status.st_mode)) return refused(EEXIST, where(name), "exists and is no regular file");
+  if (!S_ISREG(status.st_mode)) return refused(EEXIST, where(name), "exists and is not a regular file");
   return {};
 }
 

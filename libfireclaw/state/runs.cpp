@@ -160,7 +160,7 @@ std::vector<RunRecord> RunStore::list() const {
 std::optional<RunRecord> RunStore::find(const std::string& id) const {
   if (!is_run_id(id)) {
     throw Error{ErrorCode::InvalidArgument,
-                fmt::format("'{}' is no VM id: it has {} hexadecimal digits; see: fireclaw vm list", id, id_digits)};
+                fmt::format("'{}' is not a VM id: it has {} hexadecimal digits; see: fireclaw vm list", id, id_digits)};
   }
   const auto file = directory(id) / "run.json";
   if (!std::filesystem::exists(file)) return std::nullopt;

@@ -14,7 +14,7 @@ void describe(auto& field, json::Is<IdRange> auto& range) {
 
 void describe(auto& field, json::Is<Confinable> auto& found) {
   constexpr std::array all{Confinement::None, Confinement::Landlock, Confinement::Full};
-  field.choice("level", found.level, all, "is no level of confinement");
+  field.choice("level", found.level, all, "is not a level of confinement");
   field("obstacle", found.obstacle);
   field("users", found.ids);
   field("users_obstacle", found.ids_obstacle);

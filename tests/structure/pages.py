@@ -5,7 +5,8 @@ know, the glossary's words.
 usage: pages.py ROOT
 
 A page is a Markdown file at the top of the tree, in docs/ or in examples/. The glossary (docs/glossary.md) names words
-that are not used, in its tables' column "not"; they are refused in docs/ and in what the programs in apps/ say. Prints
+that are not used, in its tables' column "not"; they are refused in docs/, in what programs and library say, and in the public
+headers. Prints
 one line a finding; exit status 1 if any.
 """
 
@@ -27,6 +28,8 @@ FENCE = re.compile(r"^(`{3,})\s*(.*)$")
 LINK = re.compile(r"(!?)\[((?:[^\]\[`]|`[^`]*`)*)\]\(([^()\s]*)\)")
 HEADING = re.compile(r"^#{1,6} +(.*?) *#*$")
 CODE_SPAN = re.compile(r"`[^`]*`")
+# Whose string literals people read.
+SPEAKERS = ("apps", "libfireclaw", "agent/guestd", "bindings")
 # Of an error: names in quotes, numbers, what stands for anything.
 CHANGING = re.compile(r"'[^']*'|\.\.\.|\([^)]*\)|\b\w*\d[\w.:]*(?: s\b)?")
 # Blocks of these languages must say what becomes of them.
@@ -242,13 +245,15 @@ class Checker:
                 self.report(path, 1, "index", f"{INDEX} does not lead here")
 
     def check_strings(self) -> None:
-        """What programs say: the string literals of apps/, those of one sentence joined as the compiler joins them, and
-        the manual's sources."""
-        for path in sorted((self.root / "apps").rglob("*")):
-            if path.suffix not in {".cpp", ".hpp", ".in"} or re.search(r"_test\.cpp$|/testing/", path.as_posix()):
+        """What programs and library say: string literals, joined as the compiler joins them, the manual's sources, and the
+        comments of public headers."""
+        paths = [path for folder in (*SPEAKERS, "include") for path in (self.root / folder).rglob("*")]
+        for path in sorted(paths):
+            if path.suffix not in {".cpp", ".hpp", ".in"} or re.search(r"_test\.cpp$|/testing[_/]", path.as_posix()):
                 continue
             written = path.read_text(encoding="utf-8")
-            for line, text in [(1, written)] if path.suffix == ".in" else said(written):
+            whole = path.suffix == ".in" or path.is_relative_to(self.root / "include")
+            for line, text in [(1, re.sub(r"\n\s*///", "", written))] if whole else said(written):
                 for word, pattern in self.refused.items():
                     if pattern.search(text):
                         self.report(path.relative_to(self.root).as_posix(), line, "word",

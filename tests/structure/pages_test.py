@@ -98,8 +98,11 @@ class PagesTest(unittest.TestCase):
         self.expect({"docs/glossary.md": GLOSSARY,
                      "apps/a/main.cpp": '// a hypervisor\nauto a = "Freeze it";\nauto b = "it is "\n         "no tap";\n',
                      "apps/a/main_test.cpp": 'auto a = "Freeze it";\n',
-                     "libfireclaw/x.cpp": 'auto a = "Freeze it";\n'},
-                    ("apps/a/main.cpp", 2, "word"), ("apps/a/main.cpp", 3, "word"))
+                     "libfireclaw/x.cpp": 'auto a = "Freeze it";\n',
+                     "include/fireclaw/x.hpp": "/// It has to stand\n/// still.\n",
+                     "examples/x.cpp": 'auto a = "Freeze it";\n'},
+                    ("apps/a/main.cpp", 2, "word"), ("apps/a/main.cpp", 3, "word"), ("libfireclaw/x.cpp", 1, "word"),
+                    ("include/fireclaw/x.hpp", 1, "word"))
 
     def test_errors_are_what_some_source_says(self) -> None:
         self.expect({"docs/a.md": "| error | what mends it |\n| --- | --- |\n| `no image named 'x'; see ...` | a |\n"

@@ -64,7 +64,7 @@ sys::Confinable find_confinement(const Host::Impl& host, const state::SandboxSet
   // Other users could have ids too, but of newuidmap, which takes longer than all the rest of a start.
   if (::geteuid() != 0) {
     found.ids.reset();
-    found.ids_obstacle = "only root gives machines users of their own";
+    found.ids_obstacle = "only root gives machines their own users";
   }
   if (found.level == sys::Confinement::Full) {
     found.obstacle = problem_with_home(host, sys::Confinement::Full);

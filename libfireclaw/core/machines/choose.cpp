@@ -50,7 +50,7 @@ void require_fit(const state::SnapshotRecord& snapshot, const state::SnapshotKey
   if (snapshot.key == key) return;
   const auto remedy = snapshot.agent
                           ? std::string{}
-                          : fmt::format("; make it anew with: fireclaw snapshot create --replace {}", snapshot.name);
+                          : fmt::format("; make it again with: fireclaw snapshot create --replace {}", snapshot.name);
   throw Error{ErrorCode::InvalidState, fmt::format("snapshot '{}' was made with {} and image '{}' as they were then{}",
                                                    snapshot.name, snapshot.engine, snapshot.image, remedy)};
 }

@@ -91,7 +91,7 @@ std::filesystem::path scratch_disk(const std::filesystem::path& run_dir) { retur
 void check_disks(const state::SnapshotKey& saved, const state::SnapshotKey& wanted, const std::string& name) {
   if (saved.drives == wanted.drives) return;
   const auto in_words = [](const std::string& drives) {
-    return drives.empty() ? std::string{"no disks of its own"} : fmt::format("disks of these bytes: {}", drives);
+    return drives.empty() ? std::string{"no disks but its image"} : fmt::format("disks of these bytes: {}", drives);
   };
   throw Error{ErrorCode::InvalidArgument, fmt::format("snapshot '{}' is of a machine with {}; this one is to have {}",
                                                       name, in_words(saved.drives), in_words(wanted.drives))};

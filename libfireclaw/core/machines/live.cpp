@@ -297,7 +297,7 @@ guest::Process VM::Impl::start_command(ExecOptions options) {
   if (options.argv.empty()) options.argv = image.manifest.defaults.command;
   if (options.argv.empty()) {
     throw Error{ErrorCode::InvalidArgument,
-                fmt::format("no command was given, and the image '{}' has none of its own", image.manifest.name)};
+                fmt::format("no command was given, and the image '{}' has none", image.manifest.name)};
   }
   const auto deadline = Deadline::after(std::chrono::nanoseconds{config.start_timeout});
   const auto stop = options.stop;

@@ -28,9 +28,9 @@ void resume_abandoned(const std::shared_ptr<Host::Impl>& host, const state::RunR
     machine.record.copier.reset();
     host->runs.update(machine.record);
     if (!run.paused) machine.catch_up();
-    host->logger.info(fmt::format("VM {} goes on: who was copying it has ended", run.id));
+    host->logger.info(fmt::format("VM {} is resumed: the process that copied it has ended", run.id));
   } catch (const Error& problem) {
-    host->logger.warning(fmt::format("VM {} may stand still: {}", run.id, problem.what()));
+    host->logger.warning(fmt::format("VM {} may be paused: {}", run.id, problem.what()));
   }
 }
 

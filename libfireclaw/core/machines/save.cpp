@@ -17,7 +17,7 @@ std::chrono::nanoseconds VM::Impl::save_running(const vmm::SnapshotFiles& files,
   require_own_process();
   if (image.manifest.digest.empty()) {
     throw Error{ErrorCode::InvalidState,
-                fmt::format("image '{}' is gone or was built anew: VM {} cannot be saved", record.image, record.id)};
+                fmt::format("image '{}' is gone or was built again: VM {} cannot be saved", record.image, record.id)};
   }
   {
     const std::scoped_lock lock{control};

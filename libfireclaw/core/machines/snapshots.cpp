@@ -57,13 +57,13 @@ SnapshotInfo describe(const Host::Impl& host, const state::SnapshotRecord& recor
 
 Snapshot save_snapshot(VM::Impl& vm, const std::string& name, bool replace, AfterSave after) {
   if (vm.image.manifest.digest.empty()) {
-    throw Error{ErrorCode::InvalidState, fmt::format("image '{}' is gone or was built anew: VM {} cannot be saved",
+    throw Error{ErrorCode::InvalidState, fmt::format("image '{}' is gone or was built again: VM {} cannot be saved",
                                                      vm.record.image, vm.record.id)};
   }
   if (vm.purpose.kind == Purpose::Kind::Use && vm.has_disks()) {
     throw Error{
         ErrorCode::InvalidState,
-        fmt::format("VM {} has a workspace or a scratch disk, whose content is no part of a snapshot: it cannot "
+        fmt::format("VM {} has a workspace or a scratch disk, whose content a snapshot does not hold: it cannot "
                     "be saved",
                     vm.record.id)};
   }

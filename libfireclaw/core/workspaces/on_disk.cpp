@@ -34,7 +34,7 @@ std::string name_of(const std::string& path) { return path.substr(path.rfind('/'
 std::string new_place(const Ext4Content& content, const std::string& path) {
   const auto folder = content.locate(folder_of(path));
   if (content.tree().nodes().at(folder)->type != NodeType::Directory) {
-    throw Error{ErrorCode::InvalidArgument, fmt::format("'{}' is no folder in the workspace", folder_of(path))};
+    throw Error{ErrorCode::InvalidArgument, fmt::format("'{}' is not a folder in the workspace", folder_of(path))};
   }
   return joined(folder, name_of(path));
 }
@@ -87,7 +87,7 @@ class DiskFiles final : public WorkspaceFiles {
     const auto place = content.locate(path);
     const Node& node = *content.tree().nodes().at(place);
     if (node.type != NodeType::File) {
-      throw Error{ErrorCode::InvalidArgument, fmt::format("'{}' is no file in workspace '{}'", path, record_.name)};
+      throw Error{ErrorCode::InvalidArgument, fmt::format("'{}' is not a file in workspace '{}'", path, record_.name)};
     }
     if (node.bytes > max_bytes) {
       throw Error{ErrorCode::InvalidArgument, fmt::format("'{}' in workspace '{}' has {} bytes, more than {}", path,

@@ -59,7 +59,7 @@ constexpr std::uint16_t state_valid = 0x1;
 constexpr std::uint16_t state_errors = 0x2;
 
 Error corrupt(std::string_view why) {
-  return Error{ErrorCode::Corrupt, fmt::format("it is no sound ext4 file system: {}", why)};
+  return Error{ErrorCode::Corrupt, fmt::format("it is not a sound ext4 file system: {}", why)};
 }
 
 }  // namespace

@@ -114,7 +114,8 @@ std::string drive_link(const Drive& drive) { return fmt::format("drive_{}", driv
 
 void check_spec(const LaunchSpec& spec, const Version& version) {
   if (!is_instance_id(spec.id)) {
-    refuse(ErrorCode::InvalidArgument, fmt::format("'{}' is no machine id: 1 to 64 letters, digits and '-'", spec.id));
+    refuse(ErrorCode::InvalidArgument,
+           fmt::format("'{}' is not a machine id: 1 to 64 letters, digits and '-'", spec.id));
   }
   if (spec.vcpus < 1 || spec.vcpus > max_vcpus) {
     refuse(ErrorCode::InvalidArgument, fmt::format("firecracker takes 1 to {} CPUs, not {}", max_vcpus, spec.vcpus));
@@ -132,12 +133,12 @@ void check_spec(const LaunchSpec& spec, const Version& version) {
   }
   for (const Drive& drive : spec.drives) {
     if (!is_resource_id(drive.id)) {
-      refuse(ErrorCode::InvalidArgument, fmt::format("'{}' is no drive id: letters, digits and '_'", drive.id));
+      refuse(ErrorCode::InvalidArgument, fmt::format("'{}' is not a drive id: letters, digits and '_'", drive.id));
     }
   }
   for (const Nic& nic : spec.nics) {
     if (!is_resource_id(nic.id)) {
-      refuse(ErrorCode::InvalidArgument, fmt::format("'{}' is no interface id: letters, digits and '_'", nic.id));
+      refuse(ErrorCode::InvalidArgument, fmt::format("'{}' is not an interface id: letters, digits and '_'", nic.id));
     }
     (void)tap_of(nic);
   }
