@@ -32,7 +32,7 @@ struct SectionText {
 /// All there is to say of a command: what --help, manual pages and completion are made from.
 ///
 /// A command's footer is paragraphs with empty lines between. One whose first line ends with ":" and whose other lines
-/// begin with two blanks is a section ("Examples:"); all others are text, broken anew where they are shown.
+/// begin with two blanks is a section ("Examples:"); all others are text, broken again where they are shown.
 struct CommandText {
   /// With those of the commands around it: "fireclaw image build".
   std::string name;

@@ -9,7 +9,7 @@
 
 namespace fireclaw::cli {
 
-/// One way in which a line can go on.
+/// One way in which a line can continue.
 struct Candidate {
   std::string text;
   /// What it is, in a few words; may be empty.
@@ -17,7 +17,7 @@ struct Candidate {
   friend bool operator==(const Candidate&, const Candidate&) = default;
 };
 
-/// How the last word of a line can go on.
+/// How the last word of a line can continue.
 struct Completion {
   /// What the shell is to offer beside the candidates.
   enum class Files { None, All, Folders };
@@ -38,7 +38,7 @@ struct Forwarded {
 };
 Forwarded forwarded(const CLI::App& app, const std::vector<std::string>& words);
 
-/// How `words`, a command line without the program's name, can go on; the last of them is the one that is being
+/// How `words`, a command line without the program's name, can continue; the last of them is the one that is being
 /// written, and may be empty.
 Completion complete(const CLI::App& app, const std::vector<std::string>& words, const Names& names);
 

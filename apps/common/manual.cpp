@@ -67,7 +67,7 @@ std::vector<OptionText> without_help(std::vector<OptionText> options) {
   return options;
 }
 
-/// What follows a heading that makes a paragraph of its own, or a line that does not.
+/// What follows a heading that makes its own paragraph, or a line that does not.
 std::string section_body(const SectionText& section, bool after_heading) {
   std::string out;
   std::string plain;
@@ -98,7 +98,7 @@ std::string synopsis(const CommandText& text) {
 
 void add_synopses(const CLI::App& app, std::string& out) {
   const auto text = describe(app);
-  // A group alone is no command.
+  // A group alone is not a command.
   if (!text.is_group) {
     if (!out.ends_with(".SH SYNOPSIS\n")) out += ".br\n";
     out += synopsis(text);

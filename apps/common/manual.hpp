@@ -16,7 +16,7 @@ struct ManualPage {
   std::string date;
   /// Pages to see also, as in "fireclaw(1)".
   std::vector<std::string> see_also;
-  /// Whether the commands below are described on it, or only listed with pages of their own.
+  /// Whether the commands below are described on it, or only listed with their own pages.
   bool with_commands = true;
 };
 

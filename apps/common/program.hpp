@@ -21,7 +21,7 @@ struct PageOf {
 };
 
 /// Answers what only scripts ask, and no help mentions: `__complete WORD...` from shells, which says how the words can
-/// go on, and `__manual FOLDER DATE` from the build, which writes pages. False if it was neither.
+/// continue, and `__manual FOLDER DATE` from the build, which writes pages. False if it was neither.
 bool answer_script(const CLI::App& app, int argc, const char* const* argv, const Names& names,
                    const std::function<std::vector<PageOf>()>& pages);
 

@@ -7,9 +7,9 @@
 
 namespace fireclaw::cli {
 
-/// Turns SIGINT, SIGTERM and SIGHUP into a stop request and SIGWINCH into a callback, on a thread of its own.
-/// A second SIGINT ends the process at once, and its machine with it. Make it before any other thread: it blocks
-/// the signals for all of them.
+/// Turns SIGINT, SIGTERM and SIGHUP into a stop request and SIGWINCH into a callback, on its own thread. A second
+/// SIGINT ends the process at once, and its machine with it. Make it before any other thread: it blocks the signals for
+/// all of them.
 class Signals {
  public:
   Signals();
@@ -30,7 +30,7 @@ class Signals {
   std::thread thread_;
 };
 
-/// Calls `on_resize` on a thread of its own for each SIGWINCH, until destruction. The signal must be blocked.
+/// Calls `on_resize` on its own thread for each SIGWINCH, until destruction. The signal must be blocked.
 class ResizeWatch {
  public:
   explicit ResizeWatch(std::function<void()> on_resize);

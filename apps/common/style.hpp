@@ -27,7 +27,7 @@ class Style {
   bool on_;
 };
 
-/// What a line on `fd` has room for: $COLUMNS, else what the terminal says; 0 if it is no terminal.
+/// What a line on `fd` has room for: $COLUMNS, else what the terminal says; 0 if it is not a terminal.
 std::size_t columns_of(int fd);
 
 /// "fireclaw: text" as a line on standard error, whatever is in the text.

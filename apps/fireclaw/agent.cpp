@@ -83,7 +83,7 @@ int stay(AgentManager& agents, const std::string& name, const Context& context) 
   if (ended) agents.reconcile();
   if (!ended) agents.stop(name);
   if (!ended) return 0;
-  // Its start has been told, so this is no failure to start; with --json the one document is out.
+  // Its start has been told, so this is not a failure to start; with --json the one document is out.
   print_message("fireclaw", fmt::format("agent '{}' ended: {}", name, agents.info(name).last_error));
   return exit_failure;
 }

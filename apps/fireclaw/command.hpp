@@ -63,7 +63,7 @@ void add_programs(CLI::App& app, Context& context, Action& action);
 
 /// All of them, and what they have in common.
 void add_commands(CLI::App& app, Context& context, Action& action);
-/// Becomes the program that a command stands for, which then says how `words` can go on.
+/// Becomes the program that a command stands for, which then says how `words` can continue.
 [[noreturn]] void complete_as_program(const std::string& command, const std::vector<std::string>& words);
 
 }  // namespace fireclaw::cli

@@ -17,7 +17,7 @@ class Machine {
  public:
   virtual ~Machine() = default;
   virtual ExecResult exec(ExecOptions options) = 0;
-  /// Ends its commands, saves it and lets it go on. Error(AlreadyExists) if the name is taken.
+  /// Ends its commands, saves it and lets it continue. Error(AlreadyExists) if the name is taken.
   virtual void save(const std::string& snapshot) = 0;
   [[nodiscard]] virtual std::string console(std::size_t max_bytes) const = 0;
   [[nodiscard]] virtual VMInfo info() const = 0;

@@ -9,7 +9,7 @@ namespace {
 
 bool continues_character(char c) { return (static_cast<unsigned char>(c) & 0xc0) == 0x80; }
 
-/// Without the first bytes of a character whose rest was cut off. Longer ones than UTF-8 has are no characters.
+/// Without the first bytes of a character whose rest was cut off. Longer ones than UTF-8 has are not characters.
 std::string_view without_torn_end(std::string_view text) {
   std::size_t rest = 0;
   while (rest < 3 && rest < text.size() && continues_character(text[text.size() - 1 - rest])) ++rest;

@@ -10,7 +10,7 @@ namespace fireclaw::mcp {
 /// Members stay in the order they are written in.
 using Json = nlohmann::ordered_json;
 
-/// How deep what a client sends may be nested: more is no message of this protocol, and code that walks values would
+/// How deep what a client sends may be nested: more is not a message of this protocol, and code that walks values would
 /// run out of stack.
 inline constexpr int most_nesting = 64;
 /// How many values and names it can hold: each takes far more memory than the two bytes that it needs on a line, and

@@ -36,7 +36,7 @@ std::string words_for(const std::string& type) {
   return "true or false";
 }
 
-/// UTF-8 as JSON has it: what is no continuation byte begins a character.
+/// UTF-8 as JSON has it: what is not a continuation byte begins a character.
 std::size_t characters(const std::string& text) {
   return static_cast<std::size_t>(
       std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));

@@ -27,7 +27,7 @@ class Snapshots {
   /// A machine as it was when it was saved. Error(NotFound); Error(PermissionDenied) for one that is of an image or a
   /// size that the policy does not allow.
   NamedMachine restore(const std::string& name, const std::string& machine, const std::stop_token& stop);
-  /// Machines that go on from where `machine` is now, and it goes on too; all of them or none.
+  /// Machines that continue from where `machine` is now, and it continues too; all of them or none.
   std::vector<NamedMachine> fork(const std::string& machine, const std::vector<std::string>& names,
                                  const std::stop_token& stop);
 

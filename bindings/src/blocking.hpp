@@ -23,7 +23,7 @@ void note_main_thread();
 void call_python(const std::function<void()>& body);
 
 /// Runs `work` without the GIL; call it with the GIL. Python's signal handlers run only on the main thread, and only
-/// when that asks for them: there `work` goes to a thread of its own, while this one looks for signals and runs the
+/// when that asks for them: there `work` goes to its own thread, while this one looks for signals and runs the
 /// callbacks. A signal handler that raises (Ctrl-C) triggers `stop`; its exception is thrown once `work` is over.
 void run_blocking(std::stop_source& stop, const std::function<void()>& work);
 

@@ -16,7 +16,7 @@ py::object from_error(const Error& error) {
                      cause);
 }
 
-/// The exception that stands for `failure`; None for what is no fireclaw::Error.
+/// The exception that stands for `failure`; None for what is not a fireclaw::Error.
 py::object python_error(const std::exception_ptr& failure) {
   try {
     std::rethrow_exception(failure);

@@ -1,4 +1,4 @@
-// Runs a shell line in a machine of its own: its output appears as it is made, and its exit status is the program's.
+// Runs a shell line in its own machine: its output appears as it is made, and its exit status is the program's.
 //
 // usage: run_command [LINE]        e.g. run_command 'uname -a; ls /none'
 

@@ -98,7 +98,7 @@ TEST_CASE("tokens are counted as servers say, wherever their answers are cut") {
 TEST_CASE("where a server does not count, events and bytes do") {
   CHECK(read("text/event-stream", "data: {\"a\":1}\n\ndata: {\"a\":2}\n\n", 400, 5) == Tokens{100, 2, false});
   CHECK(read("application/json", std::string(40, 'x'), 400, 5) == Tokens{100, 10, false});
-  // What cannot be is no count, and a line without end is not kept.
+  // What cannot be is not a count, and a line without end is not kept.
   CHECK(read("application/x-ndjson", "{\"eval_count\":-5}\n{\"eval_count\":\"x\"}\n", 4, 100) == Tokens{1, 2, false});
   CHECK(read("application/x-ndjson", std::string(3 << 20, 'x') + "\n{\"eval_count\":4}\n", 4, 65536) ==
         Tokens{0, 4, true});

@@ -38,7 +38,7 @@ struct Limits {
 /// else to wait for at that moment.
 void preload();
 
-/// A local server that is talked to over one connection, kept open between requests and opened anew if the server
+/// A local server that is talked to over one connection, kept open between requests and opened again if the server
 /// closed it. Owns that connection. Use from one thread at a time. Ignores proxies and follows no redirects.
 class Client {
  public:

@@ -12,7 +12,7 @@ namespace fireclaw::http {
 
 namespace {
 
-/// Longest single wait; the loop around it goes on.
+/// Longest single wait; the loop around it continues.
 constexpr int longest_wait_ms = 60'000;
 
 CurlLibrary load() {

@@ -58,7 +58,7 @@ using List = std::unique_ptr<curl_slist, ListCleanup>;
 /// Adds a header line to `list`.
 void append(List& list, const std::string& line);
 
-/// One transfer handle on a connection cache of its own, driven until it is done, the deadline passes or a stop is
+/// One transfer handle on its own connection cache, driven until it is done, the deadline passes or a stop is
 /// requested. Use from one thread at a time.
 class Transfer {
  public:

@@ -92,7 +92,7 @@ class Writer {
     key(name);
     return value(std::forward<T>(content));
   }
-  /// The finished text; Pretty ends with a newline. The writer starts anew.
+  /// The finished text; Pretty ends with a newline. The writer starts again.
   std::string take();
 
  private:

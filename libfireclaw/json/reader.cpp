@@ -16,7 +16,7 @@ namespace {
 constexpr std::size_t deepest_nesting = 128;
 
 // An integer too large for simdjson, as "1e0", is a double that it accepts. Only called for documents that it has
-// refused because of a number, and the result is judged anew, so this need not know the grammar well: it appends "e0"
+// refused because of a number, and the result is judged again, so this need not know the grammar well: it appends "e0"
 // to every run of 19 or more digits outside of strings that is not part of a fraction or exponent.
 std::string widen_long_integers(std::string_view text) {
   constexpr std::size_t digits_in_64_bits = 19;

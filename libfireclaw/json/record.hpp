@@ -244,7 +244,7 @@ T read_record(const Value& value) {
   return record;
 }
 
-/// The same, and Error(Corrupt) for keys that are no members: for files that people write in.
+/// The same, and Error(Corrupt) for keys that are not members: for files that people write in.
 template <class T>
 T read_whole_record(const Value& value) {
   T record;

@@ -39,11 +39,10 @@ bool is_bridge_up(const BridgeConfig& config);
 std::optional<std::string> find_subnet_conflict(Netlink& netlink, const BridgeConfig& config);
 
 /// Makes sure that the bridge is there, up, and as configured; creates it if need be. Cheap when it is (no change is
-/// made then). Safe to call from several processes at once. Acts on the calling thread's network namespace.
-/// What it changes in settings that outlive the bridge (net.ipv4.ip_forward) is recorded in `record`, a file of its
-/// own, before it is changed.
-/// Error(InvalidState) if the subnet is in use elsewhere, or an interface of that name exists that is not a bridge, is
-/// not fireclaw's, or has another owner or address: each names what is in the way and what to do.
+/// made then). Safe to call from several processes at once. Acts on the calling thread's network namespace. What it
+/// changes in settings that outlive the bridge (net.ipv4.ip_forward) is recorded in `record`, its own file, before it
+/// is changed. Error(InvalidState) if the subnet is in use elsewhere, or an interface of that name exists that is not a
+/// bridge, is not fireclaw's, or has another owner or address: each names what is in the way and what to do.
 void ensure_bridge(const BridgeConfig& config, const std::filesystem::path& record);
 
 /// Removes the bridge and puts back what `record` says. False if there was neither. Error(InvalidState) while machines

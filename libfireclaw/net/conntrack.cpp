@@ -17,7 +17,7 @@
 namespace fireclaw::net {
 namespace {
 
-/// How often the dump is begun anew when the table changed meanwhile.
+/// How often the dump is begun again when the table changed meanwhile.
 constexpr int dump_attempts = 20;
 
 struct MessageDeleter {

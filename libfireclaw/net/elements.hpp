@@ -23,7 +23,7 @@ struct Element {
 };
 
 /// The machines' elements in what nft prints as JSON for `list table`. Elements that fireclaw cannot have added are
-/// left out: they vanish when the tables are loaded anew.
+/// left out: they vanish when the tables are loaded again.
 std::vector<Element> read_elements(std::string_view listing);
 
 /// The nft command that removes it.

@@ -45,7 +45,7 @@ class Firewall {
   /// The machines as the kernel has them, by address. The allowlists are as the sets store them: without entries that
   /// are contained in others, and with a protocol wherever there is a port.
   [[nodiscard]] std::vector<VmPolicy> vms();
-  /// Loads everything anew: the policy, and exactly these machines. The connections of others are ended.
+  /// Loads everything again: the policy, and exactly these machines. The connections of others are ended.
   void reconcile(std::span<const VmPolicy> vms);
   /// Removes both tables. False if there were none.
   bool remove();

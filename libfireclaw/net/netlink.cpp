@@ -39,7 +39,7 @@ using NeighbourObject = std::unique_ptr<rtnl_neigh, Deleter<rtnl_neigh_put>>;
 using Cache = std::unique_ptr<nl_cache, Deleter<nl_cache_free>>;
 using Callbacks = std::unique_ptr<nl_cb, Deleter<nl_cb_put>>;
 
-/// How often a dump is begun anew when the kernel says that it changed meanwhile.
+/// How often a dump is begun again when the kernel says that it changed meanwhile.
 constexpr int dump_attempts = 20;
 
 [[noreturn]] void fail(int error, std::string_view what) {
@@ -148,7 +148,7 @@ Link link_from_nl(rtnl_link* object) {
   return link;
 }
 
-/// A whole table of the kernel's; begun anew while it changes under our hands.
+/// A whole table of the kernel's; begun again while it changes under our hands.
 template <typename Allocate>
 Cache dump(Allocate allocate, std::string_view what) {
   for (int attempt = 1;; ++attempt) {

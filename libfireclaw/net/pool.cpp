@@ -38,7 +38,7 @@ auto parse_field(const json::Value& value, Parse parse) {
 
 struct AddressPool::Content {
   std::map<Ipv4Address, Lease> leases;
-  /// Where the circle goes on.
+  /// Where the circle continues.
   Ipv4Address next;
 
   /// Removes the leases whose holders are gone, and returns them.

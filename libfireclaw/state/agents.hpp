@@ -22,7 +22,7 @@ enum class AgentPhase { Starting, Running, Restarting, Stopping, Stopped, Crashe
 std::string_view to_string(AgentPhase phase) noexcept;
 
 /// How much there is of an agent that is made from another one. Until that one's memory runs under the new name it is
-/// no agent: there is nothing that it could begin anew with.
+/// not an agent: there is nothing that it could begin again with.
 enum class CopyStage { Whole, Begun, HasWorkspace };
 
 std::string_view to_string(CopyStage stage) noexcept;

@@ -14,8 +14,8 @@
 
 namespace fireclaw::state {
 
-/// A machine's place in the host's network, in the texts that net's types have: enough to open the firewall for it anew
-/// and to undo all that was made for it.
+/// A machine's place in the host's network, in the texts that net's types have: enough to open the firewall for it
+/// again and to undo all that was made for it.
 struct RunNetwork {
   std::string address;
   std::string tap;

@@ -60,7 +60,7 @@ struct SnapshotRecord {
   std::uint64_t state_bytes = 0;
   std::string state_sha256;
   std::uint64_t memory_bytes = 0;
-  /// Of an agent: it goes on from here only with the disks that were saved with it.
+  /// Of an agent: it continues from here only with the disks that were saved with it.
   std::optional<SavedAgent> agent;
 
   bool operator==(const SnapshotRecord&) const = default;

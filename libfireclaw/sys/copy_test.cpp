@@ -123,7 +123,7 @@ TEST_CASE("a cloned file has the content of the first, and a life of its own") {
 TEST_CASE("a file is moved over what is there, also to another file system") {
   const TempDir folder = temp_dir();
   const std::filesystem::path source = folder.path() / "source";
-  // A file system of its own in memory, wherever the tests are built.
+  // Its own file system in memory, wherever the tests are built.
   for (const auto& parent : {folder.path(), std::filesystem::path{"/dev/shm"}}) {
     CAPTURE(parent.string());
     const TempDir there{parent, "move-test-"};

@@ -18,7 +18,7 @@ class Sha256 {
   ~Sha256();
   void update(std::span<const std::byte> bytes);
   void update(std::string_view text);
-  /// 64 lower-case hexadecimal digits. The object starts anew.
+  /// 64 lower-case hexadecimal digits. The object starts again.
   std::string hex();
 
  private:

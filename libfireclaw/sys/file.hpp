@@ -21,8 +21,8 @@ std::string read_file(const std::filesystem::path& path, std::size_t max_bytes =
 /// The last `max_bytes` of a file; empty if there is none.
 std::string read_tail(const std::filesystem::path& path, std::size_t max_bytes);
 /// Written beside, synced, renamed over `path`, folder synced: afterwards the file is the old one or the new one, and
-/// nothing else is left, unless the process was killed meanwhile: then a file ".fireclaw-*.tmp" may be. A symbolic
-/// link at `path` is replaced, not followed. The mode is exact, whatever the umask.
+/// nothing else is left, unless the process was killed meanwhile: then a file ".fireclaw-*.tmp" may be. A symbolic link
+/// at `path` is replaced, not followed. The mode is exact, regardless of the umask.
 void write_file_atomic(const std::filesystem::path& path, std::string_view content, mode_t mode = 0600);
 /// The same without waiting for the disk: for records that mean nothing after a reboot. Readers and crashed processes
 /// still see the old file or the new one; only a power failure may leave a torn one.
@@ -52,10 +52,10 @@ std::uint64_t allocated_bytes(const std::filesystem::path& path);
 /// Bytes an ordinary user may still write to the file system of `path`.
 std::uint64_t free_bytes(const std::filesystem::path& path);
 
-/// mkdir -p, each new folder with `mode`. An existing path that is no folder: Error(InvalidState).
+/// mkdir -p, each new folder with `mode`. An existing path that is not a folder: Error(InvalidState).
 void make_directories(const std::filesystem::path& path, mode_t mode = 0700);
 
-/// flock(2) on a file of its own (created if need be), held until destruction.
+/// flock(2) on its own file (created if need be), held until destruction.
 class FileLock {
  public:
   enum class Mode { Shared, Exclusive };

@@ -43,8 +43,8 @@ class StopFd {
 
 enum class WaitResult { Ready, Timeout, Stopped };
 
-/// Waits until `fd` has one of `events` (POLLIN, POLLOUT; errors and hang-up count as ready), the deadline passes or
-/// a stop is requested. Interrupted waits go on.
+/// Waits until `fd` has one of `events` (POLLIN, POLLOUT; errors and hang-up count as ready), the deadline passes or a
+/// stop is requested. Interrupted waits continue.
 WaitResult wait_fd(int fd, short events, Deadline deadline, const std::stop_token& stop = {});
 
 /// wait_fd, throwing Error(Timeout, "<what> timed out") or Error(Cancelled, "<what> cancelled").

@@ -120,7 +120,7 @@ ToolResult run(std::vector<std::string> argv, const ToolOptions& options, const 
   spec.env = options.env;
   spec.cwd = options.cwd;
   spec.sandbox = plan;
-  // A group of its own, so that the helpers which the tool started can be ended together with it.
+  // Its own group, so that the helpers which the tool started can be ended together with it.
   spec.new_session = true;
   if (options.input_fd) spec.fds.emplace_back(*options.input_fd, 0);
 

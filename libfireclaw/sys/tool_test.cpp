@@ -63,7 +63,7 @@ TEST_CASE("input and output can be descriptors, and without them input is empty"
 }
 
 TEST_CASE("lines are passed on as they appear, the last one without its newline too") {
-  // The tool goes on only after its first line has been seen.
+  // The tool continues only after its first line has been seen.
   const TempDir folder = temp_dir();
   const std::filesystem::path seen = folder.path() / "seen";
   std::vector<std::string> lines;

@@ -10,7 +10,7 @@ using namespace fireclaw::vmm;
 
 namespace {
 
-/// An engine that does nothing, and how often its machine was told to go on.
+/// An engine that does nothing, and how often its machine was told to continue.
 struct Fixture {
   EngineProcess process = [] {
     sys::SpawnSpec spec;

@@ -64,7 +64,7 @@ class Instance {
   [[nodiscard]] virtual RuntimeRecord record() const = 0;
   virtual void pause(Deadline deadline) = 0;
   virtual void resume(Deadline deadline) = 0;
-  /// Whether streams to the guest that were open before a pause are dead after resume(); connect_guest() anew then.
+  /// Whether streams to the guest that were open before a pause are dead after resume(); connect_guest() again then.
   [[nodiscard]] virtual bool resume_resets_streams() const { return false; }
   /// Writes a full snapshot. The machine is paused before and stays paused. Files must not exist; on failure none
   /// is left.

@@ -32,7 +32,7 @@ EngineProcess::EngineProcess(EngineProcess&& other) noexcept
 EngineProcess EngineProcess::start(const sys::SpawnSpec& spec) {
   auto child = sys::Child::spawn(spec);
   const auto id = child.id();
-  // A descriptor of its own: waits on it go on while another thread reaps the child.
+  // Its own descriptor: waits on it continue while another thread reaps the child.
   auto pidfd = sys::duplicate(child.pidfd());
   return EngineProcess{id, std::move(pidfd), std::move(child), spec.die_with_parent};
 }

@@ -22,7 +22,7 @@ class EngineFixture {
   /// It ends with the process that said so last.
   void set_knobs(const std::string& knobs) const;
   [[nodiscard]] std::unique_ptr<vmm::Driver> driver(const std::string& version = "1.17.0-dev") const;
-  /// A machine with a folder of its own, a shared read-only drive and a writable one of its own.
+  /// A machine with its own folder, a shared read-only drive and a writable one of its own.
   [[nodiscard]] vmm::LaunchSpec spec(const std::string& id) const;
   [[nodiscard]] vmm::SnapshotFiles files(const std::string& name = "snap") const;
   [[nodiscard]] vmm::StartOptions soon() const;

@@ -28,7 +28,7 @@ using namespace fireclaw;
 using namespace fireclaw::guestd;
 namespace fs = std::filesystem;
 
-/// A folder of its own for each process, removed with it.
+/// Its own folder for each process, removed with it.
 class Folder {
  public:
   Folder() {

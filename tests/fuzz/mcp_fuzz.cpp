@@ -1,5 +1,5 @@
 // Whatever a client sends, in whatever pieces: the server answers with messages of the protocol, each on one line, or
-// is silent, and goes on.
+// is silent, and continues.
 #include <cstddef>
 #include <cstdint>
 #include <mutex>

@@ -1,7 +1,7 @@
-// Linked into a test, this moves the whole process into a network namespace of its own before main() and before any
-// thread exists, so that nothing the test does can reach the machine's network. With FIRECLAW_TEST_USERNS set, or
-// without the right to do it directly, it first enters a user namespace in which the caller is root.
-// Where neither is possible the test exits with status 77: skipped.
+// Linked into a test, this moves the whole process into its own network namespace before main() and before any thread
+// exists, so that nothing the test does can reach the machine's network. With FIRECLAW_TEST_USERNS set, or without the
+// right to do it directly, it first enters a user namespace in which the caller is root. Where neither is possible the
+// test exits with status 77: skipped.
 
 #include <fcntl.h>
 #include <sched.h>

@@ -109,7 +109,7 @@ TEST_CASE("user agent cannot become root") {
   CHECK(agent("command -v sudo doas pkexec || echo none") == "none");
   // Nobody has a password, and nobody but root and agent a shell that one could log in to.
   CHECK(shell(vm(), "awk -F: '$2 !~ /^[*!]/ { print $1 }' /etc/shadow").empty());
-  // Root of a namespace of its own is nobody outside.
+  // Root of its own namespace is nobody outside.
   CHECK(agent("unshare --user --map-root-user id -u") == "0");
   CHECK(as_agent("unshare --user --map-root-user cat /etc/shadow").exit_code != 0);
   CHECK(as_agent("podman unshare cat /etc/shadow").exit_code != 0);

@@ -17,7 +17,7 @@ using test::shell;
 
 namespace {
 
-/// A workspace that is removed at the end, whatever the test did.
+/// A workspace that is removed at the end, no matter what the test did.
 class TestWorkspace {
  public:
   explicit TestWorkspace(std::string name) : name_{std::move(name)} {

@@ -1,4 +1,4 @@
-// Real guests with addresses of their own on a real bridge behind a real firewall, in namespaces that the test makes.
+// Real guests with their own addresses on a real bridge behind a real firewall, in namespaces that the test makes.
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <sys/wait.h>
@@ -45,7 +45,7 @@ void serve_hello(VM& vm, int port) {
   shell(vm, "while ! netstat -ltn | grep -q ':" + number + " '; do :; done");
 }
 
-/// `fireclaw run` as a process of its own, with a machine that runs until it is killed.
+/// `fireclaw run` as its own process, with a machine that runs until it is killed.
 class Owner {
  public:
   Owner(const NetworkHome& home, const std::vector<std::string>& options) {

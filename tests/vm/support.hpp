@@ -58,13 +58,13 @@ class TempFolder {
   std::filesystem::path path_;
 };
 
-/// Removes a snapshot at the end, whatever the test did.
+/// Removes a snapshot at the end, no matter what the test did.
 struct Removal {
   std::string name;
   ~Removal();
 };
 
-/// Whether a process with this number exists and is no zombie.
+/// Whether a process with this number exists and is not a zombie.
 bool process_runs(std::int64_t pid);
 /// Waits (at most `limit`) for the process to end.
 bool wait_gone(std::int64_t pid, std::chrono::milliseconds limit);

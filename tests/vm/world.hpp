@@ -54,7 +54,7 @@ class Listener {
 /// "refused" or "silent" if there is nothing to connect to.
 std::string ask(const std::string& address, std::uint16_t port);
 
-/// A home folder of its own on the prepared one's images and snapshots, so that its addresses and settings are its own.
+/// Its own home folder on the prepared one's images and snapshots, so that its addresses and settings are its own.
 class NetworkHome {
  public:
   /// `network`: the section of config.json, as JSON; empty: none.

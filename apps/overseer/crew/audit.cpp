@@ -131,7 +131,7 @@ AuditReport verify_audit(const std::filesystem::path& path) {
         throw broken("is not one that was written by the overseer: it has no chain");
       }
       if (parts && chained(report.chain, parts->text) != parts->chain) {
-        // The file that it went on from has been replaced.
+        // The file that it continued from has been replaced.
         if (report.lines > 0 || file == path) throw broken("was changed, or lines before it were changed or taken out");
         report.complete = false;
       }

@@ -82,7 +82,7 @@ const CommandRow& row_of(Verb verb);
 inline constexpr std::size_t default_log_lines = 5;
 inline constexpr std::size_t most_log_lines = 20;
 
-/// Reads a clean line. None if it is no command: those begin with an exclamation mark and a letter.
+/// Reads a clean line. None if it is not a command: those begin with an exclamation mark and a letter.
 std::optional<std::variant<Command, Malformed>> parse_command(std::string_view line);
 
 /// The word with its exclamation mark: "!invoke".

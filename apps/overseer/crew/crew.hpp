@@ -14,9 +14,9 @@
 
 namespace fireclaw::overseer {
 
-/// Work on agents: on threads of its own, a bounded number of them, so that the loop never waits. What changes one
-/// agent is done in the order it came; different agents are worked on side by side. Members belong to the loop's
-/// thread. Destruction waits for what runs; the loop must outlive it.
+/// Work on agents: on its own threads, a bounded number of them, so that the loop never waits. What changes one agent
+/// is done in the order it came; different agents are worked on side by side. Members belong to the loop's thread.
+/// Destruction waits for what runs; the loop must outlive it.
 class Crew {
  public:
   /// Runs on a worker; must not throw. What it returns is then called on the loop's thread.

@@ -24,7 +24,7 @@ bool starts(Verb verb) { return verb == Verb::Invoke || verb == Verb::Restart ||
 
 /// The agent whose machine begins or ends with the command; empty: none does.
 std::string begins_or_ends(const Command& command, const std::string& agent) {
-  // Of a fork it is the new one: the first goes on, and its end would be news.
+  // Of a fork it is the new one: the first continues, and its end would be news.
   if (command.verb == Verb::Fork) return command.text;
   return starts(command.verb) || command.verb == Verb::Destroy ? agent : std::string{};
 }
@@ -108,8 +108,8 @@ void Desk::run(const TaskPtr& task) {
 }
 
 void Desk::change(const TaskPtr& task) {
-  // An agent without a name of its own has its template's; where that is called otherwise, the library's lock sees to
-  // it that two changes never meet.
+  // An agent without its own name has its template's; where that is called otherwise, the library's lock sees to it
+  // that two changes never meet.
   const auto& agent = task->command.agent.empty() ? task->command.template_name : task->command.agent;
   task->held = begins_or_ends(task->command, agent);
   if (!task->held.empty()) supervisor_.hold(task->held);
@@ -176,7 +176,7 @@ void Desk::stop_all(std::function<void(Outcome)> done) {
         agents_.stop(name);
         stopped = true;
       } catch (const std::exception& failure) {
-        // One whose start failed in the meantime is no agent any more.
+        // One whose start failed in the meantime is not an agent any more.
         if (!is_gone(agents_, name)) problem = fmt::format("Could not stop \"{}\": {}", name, to_line(failure));
       }
       return [this, sum, one_less, name, stopped, problem] {

@@ -55,7 +55,7 @@ class Supervisor {
   void begin();
   /// From now on agents may die as they please.
   void end();
-  /// Somebody is about to start or stop this agent: its end is no surprise until release().
+  /// Somebody is about to start or stop this agent: its end is not a surprise until release().
   void hold(const std::string& name);
   void release(const std::string& name);
   /// Looks at all agents now.

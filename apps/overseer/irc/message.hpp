@@ -31,7 +31,7 @@ struct IrcMessage {
   [[nodiscard]] std::string_view tag(std::string_view name) const;
 };
 
-/// Reads a line without its end. None for what is no IRC message.
+/// Reads a line without its end. None for what is not an IRC message.
 std::optional<IrcMessage> parse_irc(std::string_view line);
 
 /// A line ready to send, with its end. The last of `params` may hold spaces. Error(InvalidArgument) for anything that

@@ -199,7 +199,7 @@ void IrcSession::on_refused(const IrcMessage& message, TimePoint now) {
     undelivered(about, why);
   } else if (message.command == "432" || (message.command == "437" && !is_control(about))) {
     events_.push_back(IrcTrouble{fmt::format("cannot be called '{}' here: {}", clean_line(about), why)});
-    // A nick that is no good will not become better; one that is taken will.
+    // A nick that was refused will not become better; one that is taken will.
     if (message.command == "432") regain_at_.reset();
   } else {
     on_join_refused(about, why, now);

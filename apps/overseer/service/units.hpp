@@ -38,7 +38,7 @@ struct InstallOptions {
 /// Error(PermissionDenied), with what to do instead, for what root alone may do.
 void require_manager(const InstallOptions& options, bool as_root);
 
-/// Writes the unit file and, if wanted, enables the service and starts it, anew if it runs; returns the file.
+/// Writes the unit file and, if wanted, enables the service and starts it, again if it runs; returns the file.
 /// Error(PermissionDenied) as above; Error(Io) if systemctl failed, which has then said why.
 std::filesystem::path install(const Unit& unit, const InstallOptions& options);
 

@@ -262,7 +262,7 @@ void FakeAgents::stop(const std::string& name) {
   const Change change{*this, name, "stop"};
   const std::scoped_lock lock{mutex_};
   auto record = load(name);
-  // Before the machine ends, so that its end is no surprise.
+  // Before the machine ends, so that its end is not a surprise.
   record.phase = "stopped";
   save(name, record);
   kill(record.pid);

@@ -1,4 +1,4 @@
-// The overseer with agents that are no machines: what it does on IRC can be tested in seconds.
+// The overseer with agents that are not machines: what it does on IRC can be tested in seconds.
 #include "program.hpp"
 #include "testing/fake_agents.hpp"
 

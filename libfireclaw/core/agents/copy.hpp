@@ -22,12 +22,12 @@ struct AgentCopy {
   state::SavedDisks disks;
   /// Keeps the files, which are nobody else's then. nullopt: they are a snapshot's.
   std::optional<state::SnapshotDraft> draft;
-  /// Since give_workspace(): reserved for the machine that goes on from here.
+  /// Since give_workspace(): reserved for the machine that continues from here.
   std::shared_ptr<WorkspaceDisk> workspace;
   /// How long the agent's machine stood still for it.
   std::chrono::nanoseconds stood_still{0};
 
-  /// For the machine that is to go on from here. Of use for as long as this object is there.
+  /// For the machine that is to continue from here. Of use for as long as this object is there.
   [[nodiscard]] Purpose::Continuation continuation() const;
 };
 

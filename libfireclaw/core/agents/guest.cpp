@@ -153,7 +153,7 @@ void rename_agent(VM::Impl& machine, std::string_view bot_json, Deadline deadlin
   configure_agent(machine, bot_json, deadline);
   forget_host_key(*session, deadline, stop);
   if (renamed(Deadline::after(rename_limit).sooner(deadline))) return;
-  // It hangs, or is from an image whose bot cannot become another. guestd starts it anew.
+  // It hangs, or is from an image whose bot cannot become another. guestd starts it again.
   signal_bot(*session, SIGKILL, deadline);
   renamed(deadline);
 }

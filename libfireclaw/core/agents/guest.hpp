@@ -29,8 +29,8 @@ inline constexpr std::string_view agent_log = ".fireclaw/agent.log";
 void prepare_agent(guest::Session& session, Deadline deadline, const std::stop_token& stop);
 /// Gives the bot its configuration, or another one.
 void configure_agent(VM::Impl& machine, std::string_view bot_json, Deadline deadline);
-/// In a machine that goes on from where another agent's was: gives the bot a configuration with another name. Returns
-/// once it goes by that; one that does not take it in time is started anew. The machine's SSH key is forgotten, too.
+/// In a machine that continues from where another agent's was: gives the bot a configuration with another name. Returns
+/// once it goes by that; one that does not take it in time is started again. The machine's SSH key is forgotten, too.
 void rename_agent(VM::Impl& machine, std::string_view bot_json, Deadline deadline, const std::stop_token& stop);
 
 struct BotStatus {

@@ -56,7 +56,8 @@ struct AgentManager::Impl {
   /// find(), for who holds the agent's lock. A copy that was interrupted before it was whole is undone and gone.
   std::optional<state::AgentRecord> find_whole(const std::string& name);
   [[nodiscard]] state::Template require_template(const std::string& name) const;
-  /// The record of the agent's machine, if its engine runs. One that stands still for somebody who was killed goes on.
+  /// The record of the agent's machine, if its engine runs. One that stands still for somebody who was killed
+  /// continues.
   [[nodiscard]] std::optional<state::RunRecord> running(const state::AgentRecord& record) const;
   /// A handle on the agent's machine. Error(InvalidState) unless it runs.
   std::shared_ptr<VM::Impl> machine(const state::AgentRecord& record);
@@ -81,7 +82,7 @@ struct AgentManager::Impl {
   state::TemplateStore templates;
 
  private:
-  /// Gives the copy that an agent goes on from; none: it begins with nothing but its workspace.
+  /// Gives the copy that an agent continues from; none: it begins with nothing but its workspace.
   using Origin = std::function<core::AgentCopy()>;
   /// start(), of what was saved.
   AgentInfo start_saved(const AgentConfig& config);

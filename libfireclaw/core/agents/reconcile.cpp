@@ -42,7 +42,7 @@ struct AgentManager::Impl::Asked {
   bool answers = false;
 };
 
-/// No answer is no proof of death: the host may be busy, or somebody may have stopped the engine to look at it.
+/// No answer is not proof of death: the host may be busy, or somebody may have stopped the engine to look at it.
 bool AgentManager::Impl::answers(const state::AgentRecord& record, Deadline deadline) {
   try {
     const auto found = machine(record);

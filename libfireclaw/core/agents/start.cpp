@@ -17,7 +17,7 @@
 namespace fireclaw {
 namespace {
 
-/// Saving a machine of many GiB on a slow disk. The agent's lock is waited for longer than this and going on take.
+/// Saving a machine of many GiB on a slow disk. The agent's lock is waited for longer than this and continuing take.
 constexpr std::chrono::minutes copy_limit{3};
 /// What an agent that is started again has to say goodbye.
 constexpr std::chrono::milliseconds quit_limit{2000};

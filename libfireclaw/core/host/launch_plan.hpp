@@ -17,7 +17,7 @@ namespace fireclaw::core {
 struct Shape {
   unsigned cpus = 1;
   unsigned memory_mib = 128;
-  /// Has a network device. What that leads to is no part of the machine.
+  /// Has a network device. What that leads to is not part of the machine.
   bool nic = false;
 
   bool operator==(const Shape&) const = default;

@@ -27,7 +27,7 @@ std::string environment(const char* name, const char* otherwise) {
 
 Deadline soon() { return Deadline::after(40s); }
 
-/// A machine that goes on once and no second time, as one whose engine hangs for a while.
+/// A machine that continues once and no second time, as one whose engine hangs for a while.
 class Stuck final : public vmm::Instance {
  public:
   explicit Stuck(std::unique_ptr<vmm::Instance> real) : real_{std::move(real)} {}

@@ -44,7 +44,7 @@ std::optional<state::SnapshotRecord> find_snapshot(const Host::Impl& host, const
   return host.snapshots.find(name);
 }
 
-/// Error(InvalidState) unless a machine with this key can go on from it.
+/// Error(InvalidState) unless a machine with this key can continue from it.
 void require_fit(const state::SnapshotRecord& snapshot, const state::SnapshotKey& key) {
   core::check_disks(snapshot.key, key, snapshot.name);
   if (snapshot.key == key) return;

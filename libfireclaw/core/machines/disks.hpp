@@ -62,7 +62,7 @@ class MachineDisks {
   const std::string scratch_target_;
   const std::uint32_t scratch_uid_;
   const std::uint32_t scratch_gid_;
-  /// Purpose::continues has the scratch disk; else it is made anew.
+  /// Purpose::continues has the scratch disk; else it is made again.
   const std::filesystem::path scratch_source_;
   const bool take_scratch_;
   const std::filesystem::path kept_scratch_;

@@ -29,8 +29,8 @@ namespace fireclaw {
 /// the session alive by a shared pointer while they run.
 struct VM::Impl {
   Impl(std::shared_ptr<Host::Impl> host, VMConfig config, core::Purpose purpose = {});
-  /// Takes hold of a machine that runs, whoever started it, and leaves it running. Error(NotFound) if it has ended
-  /// meanwhile.
+  /// Takes hold of a machine that runs, no matter who started it, and leaves it running. Error(NotFound) if it has
+  /// ended meanwhile.
   Impl(std::shared_ptr<Host::Impl> host, state::RunRecord record);
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;

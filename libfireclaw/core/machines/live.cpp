@@ -20,7 +20,7 @@ constexpr std::size_t console_lines_bytes = 600;
 /// What an orderly stop may take beyond the guest's own grace before the engine is killed.
 constexpr std::chrono::seconds stop_margin{5};
 constexpr std::chrono::milliseconds exit_margin{500};
-/// A guest that is well answers at once; one that is not need not hold up who has just let it go on.
+/// A guest that is well answers at once; one that is not need not hold up who has just let it continue.
 constexpr std::chrono::seconds clock_limit{2};
 
 /// The console's last lines, on one line.
@@ -144,7 +144,7 @@ void VM::Impl::start() {
 }
 
 void VM::Impl::start_engine(const vmm::StartOptions& options) {
-  // Whatever fails, nothing is left that nobody would end, also of a machine that is to outlive us.
+  // If something fails, nothing is left that nobody would end, also of a machine that is to outlive us.
   ScopeGuard undo{[this] {
     if (instance) instance->kill();
     network->disconnect();

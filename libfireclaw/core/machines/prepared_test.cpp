@@ -68,7 +68,7 @@ struct Fixture {
   }
 };
 
-/// Removed at the end, whatever the test did.
+/// Removed at the end, no matter what the test did.
 class TestWorkspace {
  public:
   TestWorkspace(const Host& host, std::string name) : host_{host}, name_{std::move(name)} {

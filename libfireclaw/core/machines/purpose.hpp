@@ -36,7 +36,7 @@ struct Purpose {
   /// never in one that was restored, where it is done already. What it starts must therefore wait for the disks.
   std::function<void(guest::Session&)> prepare;
 
-  /// The machine goes on from here, and from nowhere else: with this memory, this scratch disk, and this workspace
+  /// The machine continues from here, and from nowhere else: with this memory, this scratch disk, and this workspace
   /// (which VMConfig names).
   struct Continuation {
     state::SnapshotRecord record;

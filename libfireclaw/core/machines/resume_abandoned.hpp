@@ -10,7 +10,7 @@ namespace fireclaw::core {
 /// Whether a machine may stand still because whoever was copying it was killed in the middle.
 bool is_abandoned(const state::RunRecord& run);
 
-/// Lets it go on if so; nothing else is touched. The caller holds the lock of the agent or the name that the machine
+/// Lets it continue if so; nothing else is touched. The caller holds the lock of the agent or the name that the machine
 /// runs for, so that nobody begins to copy it meanwhile. What goes wrong is logged.
 void resume_abandoned(const std::shared_ptr<Host::Impl>& host, const state::RunRecord& run);
 

@@ -32,7 +32,7 @@ std::chrono::nanoseconds VM::Impl::save_running(const vmm::SnapshotFiles& files,
   require_running();
   current->prepare_snapshot(deadline);
   open_session.reset();
-  // If this process is killed in the middle, others know that the machine is to go on.
+  // If this process is killed in the middle, others know that the machine is to continue.
   record.copier = sys::current_process();
   record.clock_late = true;
   host->runs.update(record);
@@ -50,7 +50,7 @@ std::chrono::nanoseconds VM::Impl::save_running(const vmm::SnapshotFiles& files,
     try {
       return instance->snapshot_running(files, copy_disks, deadline, stop);
     } catch (const vmm::StandsStill& problem) {
-      // Said to be paused it can be resumed, which is tried anew.
+      // Said to be paused it can be resumed, which is tried again.
       host->logger.error(fmt::format("VM {} is left paused: {}", record.id, problem.what()));
       state = VMState::Paused;
       record.paused = true;

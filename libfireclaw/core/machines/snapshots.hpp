@@ -9,8 +9,8 @@ namespace fireclaw::core {
 
 enum class AfterSave { Resume, End };
 
-/// Saves the machine under `name` (validated; or empty: under the name that its kind of machine is found by) and
-/// lets it go on, or ends it. If saving fails, the machine goes on and no snapshot is left.
+/// Saves the machine under `name` (validated; or empty: under the name that its kind of machine is found by) and lets
+/// it continue, or ends it. If saving fails, the machine continues and no snapshot is left.
 Snapshot save_snapshot(VM::Impl& vm, const std::string& name, bool replace, AfterSave after);
 
 /// Snapshot::create with a machine made for `purpose` (whose kind is Save).

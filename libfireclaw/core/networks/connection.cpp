@@ -315,7 +315,7 @@ void VmNetwork::hand_over_tap(const sys::ProcessId& engine, bool detached) {
       named_tap_.reset();
     } catch (const Error& problem) {
       if (problem.code() != ErrorCode::PermissionDenied) throw;
-      // It stays until disconnect(), whoever calls that: its name is in the record.
+      // It stays until disconnect(), no matter who calls that: its name is in the record.
       logger_.debug(problem.what());
       if (detached) named_tap_->keep();
     }

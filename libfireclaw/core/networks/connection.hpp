@@ -21,8 +21,8 @@ namespace fireclaw::core {
 inline constexpr std::string_view user_network_host = "10.0.2.2";
 
 /// What one machine's network device leads to. Owns, from connect() to disconnect(), the machine's address, tap, port
-/// and firewall entry; destruction leaves them as they are, for a machine that goes on without us. Refers to the host;
-/// use from one thread at a time.
+/// and firewall entry; destruction leaves them as they are, for a machine that continues without us. Refers to the
+/// host; use from one thread at a time.
 class VmNetwork {
  public:
   /// Of a machine yet to be started. `nic`: it has a device, which leads nowhere with NetworkMode::None.

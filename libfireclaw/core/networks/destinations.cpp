@@ -23,7 +23,7 @@ constexpr std::size_t max_resolver_file = std::size_t{1} << 20;
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 
-/// Labels of letters, digits and inner hyphens, the last of which is no number: an address is no name.
+/// Labels of letters, digits and inner hyphens, the last of which is not a number: an address is not a name.
 bool is_host_name(std::string_view name) {
   if (name.ends_with('.')) name.remove_suffix(1);
   if (name.empty() || name.size() > max_host_name) return false;

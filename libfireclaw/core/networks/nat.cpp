@@ -73,7 +73,7 @@ void NatNetwork::ensure() {
   // The gateway of an anchor's network runs outside of it.
   if (place_.kind != NatPlace::Kind::Anchored) ensure_gateway(host_, policy_);
   if (!firewall().ensure()) return;
-  // Loaded anew: after a start of the host, after somebody flushed it, or with another policy.
+  // Loaded again: after a start of the host, after somebody flushed it, or with another policy.
   reconcile();
   if (has_loopback_service(policy_)) net::allow_loopback(bridge_);
   for (const auto& rule : firewall().foreign_drops()) {

@@ -77,8 +77,8 @@ class GuestFiles final : public WorkspaceFiles {
     run({"rm", "-rf", inside(path)});
   }
 
-  /// What the guest sends is unpacked in thought and written anew, so that a tar from here is whole whatever the guest
-  /// is, and the same as one from a disk that is not in use.
+  /// What the guest sends is unpacked in thought and written again, so that a tar from here is whole no matter what the
+  /// guest is, and the same as one from a disk that is not in use.
   void export_tar(int fd) override {
     const auto scratch = vm_->host->workspaces.draft(record_.name);
     const auto file = scratch.path() / "archive";

@@ -39,7 +39,7 @@ std::string new_place(const Ext4Content& content, const std::string& path) {
   return joined(folder, name_of(path));
 }
 
-/// `place` in a tree of its own, the folders above it as they are on the disk.
+/// `place` in its own tree, the folders above it as they are on the disk.
 Tree with_folders_of(const Ext4Content& content, const std::string& place) {
   Tree tree;
   for (auto slash = place.find('/'); slash != std::string::npos; slash = place.find('/', slash + 1)) {

@@ -224,7 +224,7 @@ Tree read_archive(int fd, const fs::path& scratch, Owner owner, const Tree* exis
   for (const auto& entry : entries) named.insert(normal_path(entry.path));
   Tree tree;
   image::add_entries(tree, std::move(entries));
-  // Made anew by the file system itself.
+  // Made again by the file system itself.
   tree.remove("lost+found");
 
   std::vector<std::string> implied;

@@ -110,7 +110,7 @@ std::unique_ptr<core::WorkspaceFiles> open_files(const Workspace::Impl& workspac
     }
     lock = core::lock_workspace(*host, workspace.name, purpose);
   }
-  // It may have been removed, or made anew, before the lock was had.
+  // It may have been removed, or made again, before the lock was had.
   return core::files_on_disk(host, core::require_workspace(*host, workspace.name), std::move(*lock), std::move(stop));
 }
 

@@ -36,7 +36,7 @@ class FixedSources final : public Sources {
 /// Settings with one LLM server, named "local".
 FixedSources sources_for(const std::string& url);
 
-/// A gateway that serves on loopback until destruction, on a thread of its own.
+/// A gateway that serves on loopback until destruction, on its own thread.
 class RunningGateway {
  public:
   explicit RunningGateway(FixedSources sources, ServerLimits limits = {});

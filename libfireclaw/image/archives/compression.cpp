@@ -113,7 +113,7 @@ void decompress(Compression compression, int input, int output, std::string_view
     sys::ToolOptions options = tools.options();
     options.input_fd = input;
     options.output_fd = output;
-    // Without a root of its own: what it reads and writes is open already.
+    // Without its own root: what it reads and writes is open already.
     sys::Sandbox plan;
     plan.limits.file_bytes = limit.left();
     const auto result =

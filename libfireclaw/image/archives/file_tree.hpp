@@ -57,8 +57,8 @@ class Tree {
 
   /// Puts `node` at `path` ("./usr/bin/", "/usr/bin" and "usr/bin" are the same place), as unpacking would: missing
   /// parents appear, parents that are symbolic links are followed within the tree, what was there is replaced, but a
-  /// folder that meets a folder keeps its content. Error(InvalidArgument) for paths with "..", or parents that are
-  /// no folders.
+  /// folder that meets a folder keeps its content. Error(InvalidArgument) for paths with "..", or parents that are not
+  /// folders.
   void add(std::string_view path, Node node);
   /// A second name for the file at `target`. Error(InvalidArgument) if there is none.
   void link(std::string_view path, std::string_view target);

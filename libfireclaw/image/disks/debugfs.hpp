@@ -10,8 +10,8 @@
 
 namespace fireclaw::image {
 
-/// debugfs at work on one image, with relative paths on the host looked up in `folder`. It ends with status 0 whatever
-/// happens, and tells of failures only on its standard error, where it otherwise says no more than its version.
+/// debugfs at work on one image, with relative paths on the host looked up in `folder`. It ends with status 0 in any
+/// case, and tells of failures only on its standard error, where it otherwise says no more than its version.
 class Debugfs {
  public:
   Debugfs(std::filesystem::path image, std::filesystem::path folder, Tools tools);

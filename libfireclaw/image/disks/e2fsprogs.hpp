@@ -21,9 +21,9 @@ Deadline tool_deadline(std::uint64_t bytes);
 sys::Sandbox confine_tool(const std::filesystem::path& program, const std::filesystem::path& image, std::uint64_t bytes,
                           sys::Confinement level);
 /// Runs a program on an image that may be hostile and may grow to `bytes`. It has no privileges, limits on memory, file
-/// size and time, and sees as little else as this machine can arrange: a root of its own, or Landlock, or neither. One
-/// that keeps it busy beyond tool_deadline() or makes it crash is Error(Corrupt). `argv` names the image by its
-/// canonical path.
+/// size and time, and sees as little else as this machine can arrange: its own root, or Landlock, or neither. One that
+/// keeps it busy beyond tool_deadline() or makes it crash is Error(Corrupt). `argv` names the image by its canonical
+/// path.
 sys::ToolResult run_confined(const std::vector<std::string>& argv, const std::filesystem::path& image,
                              std::uint64_t bytes, const Tools& tools);
 /// The same without confinement, with limits of time.

@@ -54,7 +54,7 @@ std::string findings(std::string_view output, std::string_view image) {
     const std::string_view line = output.substr(0, output.find('\n'));
     output.remove_prefix(std::min(output.size(), line.size() + 1));
     const bool heading = line.starts_with("Pass ") || line.starts_with("e2fsck ") || line.ends_with(" blocks");
-    // That a machine crashed is no finding; what came of it may be.
+    // That a machine crashed is not a finding; what came of it may be.
     const bool routine = line.find("***** FILE SYSTEM WAS MODIFIED") != std::string_view::npos ||
                          line.find("was not cleanly unmounted, check forced") != std::string_view::npos;
     if (heading || routine) continue;

@@ -30,7 +30,7 @@ struct Payload {
   std::uint64_t offset = 0;
   std::uint64_t bytes = 0;
 };
-/// Error(InvalidArgument) if `bytes` is no bzImage or is truncated, Error(Unsupported) if it has no payload.
+/// Error(InvalidArgument) if `bytes` is not a bzImage or is truncated, Error(Unsupported) if it has no payload.
 Payload find_payload(std::string_view bytes, std::string_view name);
 
 /// Unpacks a bzImage's kernel, an ELF file, into `target` (which must not exist; zero pages become holes).

@@ -33,7 +33,7 @@ TEST_CASE("a vmlinux is told by its ELF header and its banner, not by the banner
 
 TEST_CASE("a kernel that takes virtio-mmio devices from its command line is told by the parameter's name") {
   CHECK(inspect(make_vmlinux("6.1.0", {"virtio_mmio.device"})).bus == VirtioBus::Mmio);
-  // The driver alone is no proof.
+  // The driver alone is not proof.
   CHECK(inspect(make_vmlinux("6.1.0", {"virtio_mmio", "virtio-mmio"})).bus == VirtioBus::Pci);
   CHECK(inspect(make_vmlinux("6.1.0", {"my_virtio_mmio.device"})).bus == VirtioBus::Pci);
   CHECK(find_builtin_virtio(make_vmlinux("6.1.0", {"virtio-pci"})).pci);

@@ -22,7 +22,7 @@ namespace {
 constexpr std::array<std::string_view, 4> suffixes{".ko", ".ko.xz", ".ko.zst", ".ko.gz"};
 constexpr std::size_t max_module_bytes = std::size_t{256} << 20;
 
-/// "virtio-rng" of "virtio-rng.ko.xz"; nullopt if that is no module's name.
+/// "virtio-rng" of "virtio-rng.ko.xz"; nullopt if that is not a module's name.
 std::optional<std::string> stem_of(std::string_view file) {
   for (const std::string_view suffix : suffixes) {
     if (file.size() > suffix.size() && file.substr(file.size() - suffix.size()) == suffix) {

@@ -19,7 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Debian's lists of security updates say that they are valid for a week: nobody should go on with older ones.
+/// Debian's lists of security updates say that they are valid for a week: nobody should continue with older ones.
 constexpr std::chrono::hours kept_for{7 * 24};
 constexpr std::string_view kept_prefix = "debian-root-";
 constexpr std::string_view unfinished_prefix = ".debian-root-";

@@ -18,7 +18,7 @@ struct BootstrapRequest {
   std::vector<std::string> options;
 };
 
-/// A tar of the Debian root that `request` names, by mmdebstrap. Made anew unless the user has named a folder for
+/// A tar of the Debian root that `request` names, by mmdebstrap. Made again unless the user has named a folder for
 /// downloads and an equal one is kept there that is younger than the package lists that Debian hands out stay valid.
 /// Error(InvalidArgument) for words that mmdebstrap would misread; Error(Io) with what it complained of.
 std::filesystem::path bootstrap_debian(const BootstrapRequest& request, const RootContext& context);

@@ -53,8 +53,7 @@ constexpr std::array packages{
     "uidmap",
 };
 
-// The network of containers is slirp4netns, which takes a tap of its own; their layers are an overlay, as every root
-// is.
+// The network of containers is slirp4netns, which takes its own tap; their layers are an overlay, as every root is.
 constexpr std::array modules{"tun"};
 
 // What nobody reads in a machine without a reader.

@@ -166,7 +166,7 @@ TEST_CASE("the module that containers take comes along, and a kernel without it 
     return result;
   };
   CHECK(names(entry) == std::vector<std::string>{"virtio_pci", "tun"});
-  // Others do not pay for it, and so are no source of it.
+  // Others do not pay for it, and so are not a source of it.
   const Entry plain = with(KernelFile{stage.kernel, modules}, Tar{stage.folder.path() / "debian.tar"}, "plain");
   CHECK(names(plain) == std::vector<std::string>{"virtio_pci"});
   CHECK(stage.messages.empty());

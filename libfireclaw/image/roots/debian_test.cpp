@@ -31,7 +31,7 @@ struct Stage : Workshop {
     put(programs / name, "#!/bin/sh\n" + script);
     std::filesystem::permissions(programs / name, std::filesystem::perms{0755});
   }
-  /// An mmdebstrap that notes what it was asked for and gives a root with a hostname of its own.
+  /// An mmdebstrap that notes what it was asked for and gives a root with its own hostname.
   void stand_in_for_mmdebstrap() {
     Tree tree;
     tree.symlink("bin", "usr/bin");

@@ -130,7 +130,7 @@ class Store {
   [[nodiscard]] std::optional<Entry> find(const std::string& name) const;
   /// Compares all digests; slow.
   void verify(const Entry& entry) const;
-  /// Builds an image in a folder of its own and publishes it by renaming that. Whatever goes wrong, what was there
+  /// Builds an image in its own folder and publishes it by renaming that. If something goes wrong, what was there
   /// before stays as it was. Error(AlreadyExists) if there is one of that name (before or after waiting for another
   /// builder) and spec.replace is not set; Error(Timeout) if options.wait passes while another builder is at it;
   /// Error(Cancelled) on stop; Error(Io) "disk is full".

@@ -1,4 +1,4 @@
-// Builds images in a process of its own, to be run beside others, as another user, on a disk of its own, or killed.
+// Builds images in its own process, to be run beside others, as another user, on its own disk, or killed.
 //
 //   helper build STORE NAME KERNEL KIND=ARGUMENT GUESTD [hold]   KIND: busybox, tar, dir, oci, debian
 //   helper full-disk FOLDER KERNEL GUESTD

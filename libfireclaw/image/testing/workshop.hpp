@@ -15,7 +15,7 @@
 
 namespace fireclaw::image::testing {
 
-/// A store of its own with what building takes: a made-up kernel that needs no modules, a made-up guestd.
+/// Its own store with what building takes: a made-up kernel that needs no modules, a made-up guestd.
 struct Workshop {
   sys::TempDir folder = temp_dir();
   std::filesystem::path root = folder.path() / "images";
@@ -103,7 +103,7 @@ class Helper {
       text += static_cast<char>(byte[0]);
     }
   }
-  /// All lines to the end that are no steps.
+  /// All lines to the end that are not steps.
   std::vector<std::string> results() {
     std::vector<std::string> lines;
     while (const auto text = line()) {

@@ -90,8 +90,8 @@ class Lab {
  public:
   explicit Lab(NetworkPolicy policy = {});
 
-  /// A guest in a namespace of its own behind a veth pair, with the address 172.16.0.<last>: attached to the bridge
-  /// and known to the firewall.
+  /// A guest in its own namespace behind a veth pair, with the address 172.16.0.<last>: attached to the bridge and
+  /// known to the firewall.
   Guest& add_guest(unsigned last, Egress egress, const std::function<void(VmPolicy&)>& adjust = {});
 
   sys::TempDir folder;

@@ -158,7 +158,7 @@ int write_limited(const std::string& path) {
   }
 }
 
-// Fills a tiny file system of its own. Exit status 77: not permitted to make one.
+// Fills its own tiny file system. Exit status 77: not permitted to make one.
 int write_to_full_disk(const std::string& folder) {
   if (::unshare(CLONE_NEWNS) < 0 && ::unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0) return 77;
   ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);

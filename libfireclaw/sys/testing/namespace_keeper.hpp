@@ -19,7 +19,7 @@
 
 namespace fireclaw::sys::testing {
 
-/// A process with namespaces of its own, which lives as long as this object.
+/// A process with its own namespaces, which lives as long as this object.
 class Keeper {
  public:
   Keeper() {

@@ -26,7 +26,7 @@ struct Options {
 std::string binary_version(const std::filesystem::path& binary, Deadline deadline);
 
 /// What of this version a guest can misuse, and what is therefore left out of its machines; empty if nothing is known.
-/// Pure. Error(Vmm) for what is no version.
+/// Pure. Error(Vmm) for what is not a version.
 std::string known_hole(std::string_view version);
 
 /// The Firecracker engine. Error(Vmm or Unsupported) for a version that is none or is too old.

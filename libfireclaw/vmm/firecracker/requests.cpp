@@ -16,7 +16,7 @@ constexpr unsigned max_vcpus = 32;
 /// Any number from 3 on would do: host and guest are alone on this vsock.
 constexpr unsigned guest_cid = 3;
 
-/// What Firecracker takes as a resource's id. ASCII only, whatever the locale.
+/// What Firecracker takes as a resource's id. ASCII only, regardless of the locale.
 bool is_resource_id(std::string_view id) {
   const auto fits = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';

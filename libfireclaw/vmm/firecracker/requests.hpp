@@ -36,7 +36,7 @@ std::string to_boot_args(const LaunchSpec& spec);
 
 /// Everything that is asked of a fresh process to start the machine cold, in this order.
 std::vector<http::Request> to_requests(const LaunchSpec& spec, const Version& version);
-/// The one request that makes a fresh process go on from a snapshot.
+/// The one request that makes a fresh process continue from a snapshot.
 http::Request to_load_request(const LaunchSpec& spec, const SnapshotFiles& files, const Version& version);
 http::Request to_create_request(const SnapshotFiles& files);
 http::Request pause_request();

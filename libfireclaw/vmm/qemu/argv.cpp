@@ -180,7 +180,7 @@ std::string kernel_arguments(const Engine& engine) {
       "console=ttyS0 quiet loglevel=1 reboot=t panic=-1 8250.nr_uarts=1 random.trust_cpu=on cryptomgr.notests";
   switch (engine.accelerator) {
     case Accelerator::Kvm:
-      // Unlike the TSC it goes on exactly where it stopped when a snapshot was made.
+      // Unlike the TSC it continues exactly where it stopped when a snapshot was made.
       text += " clocksource=kvm-clock";
       break;
     case Accelerator::Tcg:

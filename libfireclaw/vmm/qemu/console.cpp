@@ -37,7 +37,7 @@ std::optional<sys::Fd> open_memfd_of(const sys::ProcessId& id, const std::string
 
 Console::Created Console::create() {
   sys::Fd file{sys::check(::memfd_create(console_file_name, MFD_CLOEXEC | MFD_ALLOW_SEALING), "create the console")};
-  // Opened anew for the engine: our seeks must not move its place in the file, and QEMU takes only a descriptor that
+  // Opened again for the engine: our seeks must not move its place in the file, and QEMU takes only a descriptor that
   // can do no more than it needs.
   auto engine_end = sys::open_file(fmt::format("/proc/self/fd/{}", file.get()), O_WRONLY);
   return {Console{std::move(file)}, std::move(engine_end)};

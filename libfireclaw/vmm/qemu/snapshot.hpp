@@ -39,7 +39,7 @@ void save_machine(QmpClient& qmp, const SavedMachine& machine, const SnapshotFil
 std::chrono::nanoseconds save_running_machine(QmpClient& qmp, const SavedMachine& machine, const SnapshotFiles& files,
                                               const std::function<void()>& copy_drives, const Wait& wait);
 
-/// Lets a machine go on, whatever stopped it. QEMU refuses that while it is still sending the machine's state.
+/// Lets a machine continue, whatever stopped it. QEMU refuses that while it is still sending the machine's state.
 void go_on(QmpClient& qmp, const Wait& wait);
 
 /// Has a freshly started QEMU load the state at inherited::state. Error(Vmm) if it will not.

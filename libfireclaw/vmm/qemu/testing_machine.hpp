@@ -27,7 +27,7 @@ Deadline soon();
 
 /// Sends a command line and returns the line that comes back.
 std::string ask(const sys::Fd& stream, std::string_view command);
-/// The same over a channel of its own.
+/// The same over its own channel.
 std::string ask(Instance& machine, std::string_view command);
 
 }  // namespace fireclaw::vmm::qemu::testing

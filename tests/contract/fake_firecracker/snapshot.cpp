@@ -26,7 +26,7 @@ std::string raw(const T& value) {
   return {reinterpret_cast<const char*>(&value), sizeof value};
 }
 
-/// Opens a file to be written anew; -1 with errno.
+/// Opens a file to be written from its start; -1 with errno.
 int create(const std::string& path) { return ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644); }
 
 bool write_whole(int fd, std::string_view bytes) {

@@ -8,8 +8,8 @@
 
 namespace fake {
 
-/// The vsock device, seen from the host, and the guest behind it: each connection is handed to a process of its own
-/// that plays the guest. Pausing the machine stops those processes.
+/// The vsock device, seen from the host, and the guest behind it: each connection is handed to its own process that
+/// plays the guest. Pausing the machine stops those processes.
 class Vsock {
  public:
   /// Binds `path`. Throws errno.
