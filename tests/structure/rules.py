@@ -19,7 +19,7 @@ INNER_ROOMS: dict[str, list[str]] = {
     "libfireclaw/core": ["host", "networks", "machines", "workspaces", "agents"],
     "libfireclaw/image": ["bytes", "tools", "namespaces", "archives", "store", "kernel", "disks", "roots"],
     "apps/overseer": ["fd", "event_loop", "signals", "irc", "log", "status", "service", "crew"],
-    "apps/fireclaw": ["terminal", "command", "output", "json_of", "guest_command", "machine_options", "network_options", "vm"],
+    "apps/fireclaw": ["terminal", "command", "output", "json_of", "guest_command", "machine_options", "network_options", "copies", "bench", "vm"],
     "agent/guestd": ["loop", "text", "machine", "processes", "boot", "channels"],
 }
 

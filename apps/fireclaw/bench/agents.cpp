@@ -3,7 +3,7 @@
 
 #include <fmt/format.h>
 
-#include "bench_series.hpp"
+#include "bench/series.hpp"
 #include "command.hpp"
 
 namespace fireclaw::cli {

@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-#include "bench_series.hpp"
+#include "bench/series.hpp"
 #include "command.hpp"
 #include "machine_options.hpp"
 

@@ -1,4 +1,4 @@
-#include "bench_series.hpp"
+#include "bench/series.hpp"
 
 #include <algorithm>
 #include <cmath>
