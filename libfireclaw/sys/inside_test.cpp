@@ -82,3 +82,26 @@ TEST_CASE("a program enters the namespaces before it runs, and has no capability
   text.resize(static_cast<std::size_t>(read_some(out.read.get(), std::as_writable_bytes(std::span{text}))));
   CHECK(text == keeper.network() + "\nCapEff:\t0000000000000000\n");
 }
+
+TEST_CASE("a program that enters namespaces has what else there is of a sandbox, where there is no Landlock too") {
+  const Keeper keeper;
+  const auto namespaces = keeper.namespaces();
+  const auto out = make_pipe();
+  SpawnSpec spec;
+  spec.argv = {"/bin/sh", "-c", "grep -E 'CapEff|NoNewPrivs' /proc/self/status"};
+  spec.env = {"PATH=/usr/bin:/bin"};
+  spec.fds = {{out.write.get(), 1}};
+  spec.enter = {namespaces.user.get(), namespaces.network.get()};
+  spec.sandbox.emplace();
+  spec.sandbox->level = Confinement::Full;
+  spec.sandbox->own_network = false;
+  spec.sandbox->entries = program_entries("/bin/sh");
+  for (const auto* shown : {"/usr/bin", "/proc"}) {
+    spec.sandbox->entries.push_back({SandboxEntry::Kind::ReadOnly, shown});
+  }
+  auto child = Child::spawn(spec);
+  CHECK(child.wait(Deadline::never())->success());
+  std::string text(1000, ' ');
+  text.resize(static_cast<std::size_t>(read_some(out.read.get(), std::as_writable_bytes(std::span{text}))));
+  CHECK(text == "CapEff:\t0000000000000000\nNoNewPrivs:\t1\n");
+}

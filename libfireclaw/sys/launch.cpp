@@ -371,7 +371,9 @@ Launched launch(const SpawnSpec& spec) {
   std::optional<SandboxLayout> layout;
   auto sandbox = spec.sandbox;
   // A user namespace is made by clone, and that would be beside the one to enter.
-  if (sandbox && spec.enter && sandbox->level == Confinement::Full) sandbox->level = Confinement::Landlock;
+  if (sandbox && spec.enter && sandbox->level == Confinement::Full) {
+    sandbox->level = has_landlock() ? Confinement::Landlock : Confinement::None;
+  }
   if (sandbox) layout.emplace(*sandbox);
   const Fd self{static_cast<int>(check(::syscall(SYS_pidfd_open, ::getpid(), 0), "open this process"))};
 

@@ -30,6 +30,10 @@ struct Attributes {
   std::uint64_t scoped = 0;
 };
 
+long landlock_version() noexcept {
+  return ::syscall(SYS_landlock_create_ruleset, nullptr, std::size_t{0}, LANDLOCK_CREATE_RULESET_VERSION);
+}
+
 std::uint64_t handled_files(long version) {
   std::uint64_t accesses = first_version_accesses;
   if (version >= 2) accesses |= access_refer;
@@ -51,8 +55,10 @@ std::uint64_t allowed(SandboxEntry::Kind kind, bool folder) {
 
 }  // namespace
 
+bool has_landlock() noexcept { return landlock_version() >= 1; }
+
 Fd make_ruleset(const Sandbox& plan) {
-  const long version = ::syscall(SYS_landlock_create_ruleset, nullptr, std::size_t{0}, LANDLOCK_CREATE_RULESET_VERSION);
+  const long version = landlock_version();
   if (version < 1) throw Error{ErrorCode::Unsupported, "this kernel has no Landlock, or it is turned off"};
   Attributes attributes;
   attributes.files = handled_files(version);

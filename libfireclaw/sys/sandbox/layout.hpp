@@ -48,6 +48,9 @@ class SandboxLayout {
   child::Entry entry_{};
 };
 
+/// Whether this kernel has Landlock.
+bool has_landlock() noexcept;
+
 /// A Landlock ruleset that allows what the plan's entries say. Error(Unsupported) where the kernel has none.
 Fd make_ruleset(const Sandbox& plan);
 
