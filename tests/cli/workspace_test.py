@@ -183,7 +183,7 @@ class Workspaces(unittest.TestCase):
     def test_a_host_disk_that_fills_up_is_named_and_nothing_is_left(self) -> None:
         self.home.mkdir()
         (self.folder / "large").write_bytes(os.urandom(3 * MIB))
-        script = ('mount -t tmpfs -o size=2m none "$1/home" || exit 77; "$2" --home "$1/home" workspace create notes;'
+        script = ('mount -t tmpfs -o size=2m,mode=0700 none "$1/home" || exit 77; "$2" --home "$1/home" workspace create notes;'
                   '"$2" --home "$1/home" workspace push notes "$1/large"; echo "status $?";'
                   '"$2" --home "$1/home" workspace check notes; ls -A "$1/home/workspaces"')
         result = subprocess.run(["unshare", "--mount", "sh", "-c", script, "sh", str(self.folder), FIRECLAW],

@@ -9,6 +9,8 @@ shift 2
 if [ "${1:-}" = --like ]; then
   like=${FIRECLAW_TEST_HOME:-$2}
   shift 2
+  mkdir -p "$home"
+  chmod 700 "$home"
   mkdir -p "$home/images"
   cp "$like/config.json" "$home/config.json"
   for image in "$like/images"/*; do

@@ -103,7 +103,10 @@ class GetChannel final : public Channel {
 std::unique_ptr<Channel> make_put_channel(Outlet& outlet, std::uint32_t id, const wire::Put& request) {
   TreeWriter::Options options;
   std::optional<Failure> unknown;
-  if (!request.owner.empty()) unknown = outlet.machine().find_owner(request.owner, options.owner.emplace());
+  if (!request.owner.empty()) {
+    options.owner = TreeWriter::Owner{};
+    unknown = outlet.machine().find_owner(request.owner, *options.owner);
+  }
   auto channel = std::make_unique<PutChannel>(outlet, id, request, options);
   if (unknown) channel->refuse(*unknown);
   return channel;

@@ -136,21 +136,24 @@ TEST_CASE_FIXTURE(Fixture, "files go in and out as cp -a would copy them") {
   CHECK(workspace.read_file("memory/file") == "one");
   CHECK(workspace.read_file("memory/renamed") == "one");
 
-  CHECK(workspace.pull("tree", folder.path() / "back").files == 3);
+  // The link leads out of what is pulled.
+  const auto pulled = workspace.pull("tree", folder.path() / "back");
+  CHECK(pulled.files == 2);
+  CHECK(pulled.links_left_out == 1);
   CHECK(content(folder.path() / "back/x/file") == "one");
   CHECK(content(folder.path() / "back/x/na\xc3\xafve \"name\"") == "two");
-  CHECK(fs::read_symlink(folder.path() / "back/link") == "/etc/passwd");
+  CHECK_FALSE(fs::exists(fs::symlink_status(folder.path() / "back/link")));
   CHECK(fs::status(folder.path() / "back/x/file").permissions() == fs::perms{0751});
   const auto age =
       fs::last_write_time(folder.path() / "tree/x/file") - fs::last_write_time(folder.path() / "back/x/file");
   CHECK(std::chrono::abs(std::chrono::duration_cast<std::chrono::seconds>(age)) <= std::chrono::seconds{1});
 
-  // A link by itself is copied as one, also where it leads to something.
+  // A link by itself leads out of what is pulled, also where it leads to something.
   workspace.push(folder.path() / "tree/x/file", "real");
   fs::create_symlink("real", folder.path() / "to-real");
   workspace.push(folder.path() / "to-real", "");
-  workspace.pull("to-real", folder.path() / "pulled");
-  CHECK(fs::is_symlink(folder.path() / "pulled"));
+  CHECK(workspace.pull("to-real", folder.path() / "pulled").links_left_out == 1);
+  CHECK_FALSE(fs::exists(fs::symlink_status(folder.path() / "pulled")));
 
   workspace.remove_path("tree");
   CHECK(error_of([&] { workspace.pull("tree", folder.path() / "again"); }).first == ErrorCode::NotFound);
@@ -165,12 +168,14 @@ TEST_CASE_FIXTURE(Fixture, "links that a guest made lead nowhere on the host") {
   fs::create_symlink(folder.path(), folder.path() / "in/folder");
   workspace.push(folder.path() / "in", "");
   CHECK(error_of([&] { static_cast<void>(workspace.read_file("in/file")); }).first == ErrorCode::NotFound);
-  // What is pulled lands beside the links, not through them: here the target already has one of that name.
+  // What is pulled takes the place of a link, and is not written through it: here the target has one of that name.
   fs::create_directories(folder.path() / "out/tree");
   fs::create_symlink(folder.path(), folder.path() / "out/tree/memory");
   workspace.write_file("memory/secret", "the guest's");
-  CHECK_THROWS_AS(workspace.pull("/", folder.path() / "out/tree"), Error);
+  workspace.pull("/.", folder.path() / "out/tree");
   CHECK(content(secret) == "the host's own");
+  CHECK_FALSE(fs::is_symlink(folder.path() / "out/tree/memory"));
+  CHECK(content(folder.path() / "out/tree/memory/secret") == "the guest's");
 }
 
 TEST_CASE_FIXTURE(Fixture,
