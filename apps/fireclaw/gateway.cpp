@@ -48,6 +48,10 @@ int show(const Context& context) {
 
 int show_metrics(const Context& context) {
   const auto text = Gateway::metrics(context.open_host());
+  if (context.json) {
+    print_json({{"metrics", text}});
+    return 0;
+  }
   std::fwrite(text.data(), 1, text.size(), stdout);
   return 0;
 }
@@ -75,10 +79,11 @@ void add_gateway(CLI::App& app, Context& context, Action& action) {
                 "  fireclaw gateway status --json",
                 show),
            context);
-  add("metrics", "Print what it has counted, as Prometheus reads it",
-      "Examples:\n"
-      "  fireclaw gateway metrics",
-      show_metrics);
+  add_json(*add("metrics", "Print what it has counted, as Prometheus reads it",
+                "Examples:\n"
+                "  fireclaw gateway metrics",
+                show_metrics),
+           context);
   add("serve", "Be the gateway, in the foreground, until Ctrl-C",
       "The network starts it by itself. This is for looking at what it logs.\n\n"
       "Examples:\n"

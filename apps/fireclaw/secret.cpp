@@ -69,6 +69,7 @@ void add_secret(CLI::App& app, Context& context, Action& action) {
   auto* set = group->add_subcommand("set", "Keep a secret, in place of one of that name");
   set->add_option("name", *name, "Its name")->type_name("NAME")->required();
   set->add_option("--from", *file, "A file whose first line it is; default: standard input")->type_name("FILE");
+  add_json(*set, context);
   set->footer(
       "On a terminal it is asked for, and not shown. No command takes it as an argument, where others could see it.\n\n"
       "Examples:\n"
@@ -77,6 +78,7 @@ void add_secret(CLI::App& app, Context& context, Action& action) {
   set->callback([&, name, file] {
     action = [&, name, file] {
       Secrets::set(context.open_host(), *name, read_secret(*name, *file));
+      if (context.json) print_json({{"set", *name}});
       return 0;
     };
   });
@@ -100,12 +102,14 @@ void add_secret(CLI::App& app, Context& context, Action& action) {
 
   auto* remove = group->add_subcommand("remove", "Forget a secret");
   remove->add_option("name", *name, "Its name")->type_name("NAME")->required();
+  add_json(*remove, context);
   remove->footer(
       "Examples:\n"
       "  fireclaw secret remove openai");
   remove->callback([&, name] {
     action = [&, name] {
       Secrets::remove(context.open_host(), *name);
+      if (context.json) print_json({{"removed", *name}});
       return 0;
     };
   });

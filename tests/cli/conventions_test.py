@@ -28,7 +28,7 @@ PLAIN = {name: value for name, value in os.environ.items()
 PLAIN |= {"TERM": "xterm", "LC_ALL": "C.UTF-8", "FIRECLAW_NET": "none"}
 
 # These print nothing but what they do to standard error, or become something else.
-WITHOUT_JSON = {("overseer",), ("irc",), ("overseer", "irc"), ("mcp",)}
+WITHOUT_JSON = {("overseer",), ("irc",), ("overseer", "irc"), ("mcp",), ("gateway", "serve")}
 
 
 class Manners(unittest.TestCase):

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "core/networks/anchor.hpp"
+#include "core/networks/gateway.hpp"
 #include "core/networks/nat.hpp"
 #include "fireclaw/error.hpp"
 #include "fireclaw/host.hpp"
@@ -59,6 +60,7 @@ void Network::up(const Host& host) {
     network.ensure();
     network.reclaim();
   });
+  if (anchor) core::ensure_gateway(impl, core::NatNetwork{impl}.policy(), &*anchor);
 }
 
 bool Network::down(const Host& host) {
@@ -71,7 +73,8 @@ bool Network::down(const Host& host) {
   }
   const auto anchor = core::Anchor::find(impl);
   core::reclaim_leases(impl);
-  if (!anchor) return false;
+  // A gateway outlives the anchor whose machines it served.
+  if (!anchor) return core::end_gateway(impl);
   core::where_network_is(impl, [](core::NatNetwork& network) {
     const auto turn = network.take_turn();
     network.remove();
