@@ -26,7 +26,7 @@ run_packages=("$qemu_package" busybox-static squashfs-tools e2fsprogs openssh-cl
 test_packages=(
   doctest-dev python3-yaml python3-pyhcl pybind11-dev python3-dev
   mmdebstrap uidmap umoci skopeo cpio xz-utils zstd lz4
-  iproute2 ngircd inspircd atheme-services openssl openssh-server systemd
+  iproute2 nftables ngircd inspircd atheme-services openssl openssh-server systemd
   slurmctld slurmd slurm-client
   clang clang-format mypy shellcheck doxygen mandoc zsh fish
   lintian abigail-tools ccache python3-pip python3-setuptools python3-wheel
