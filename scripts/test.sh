@@ -8,7 +8,7 @@
 # content and may be kept between checkouts.
 . "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 
-required_labels=(unit sys contract netns vm redteam agents python irc package redteam)
+required_labels=(unit sys contract netns vm redteam agents python irc package)
 
 preset=release
 if [[ ${1:-} == --preset ]]; then

@@ -109,7 +109,7 @@ class Values(unittest.TestCase):
 
     def test_enums_have_the_values_of_cpp(self) -> None:
         enums = _fireclaw._enumerators()
-        self.assertEqual(len(enums), 12)
+        self.assertEqual(len(enums), 13)
         for name, values in enums.items():
             self.assertEqual([str(value) for value in getattr(fireclaw, name)], values, name)
 

@@ -85,7 +85,11 @@ FIRECLAW_UNSANITIZED int make_root(Entry* entry) {
   if (result < 0) return failed(entry, "make a root", nullptr, result);
   const long root = call(SYS_openat, AT_FDCWD, word(staging), O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (root < 0) return failed(entry, "make a root", nullptr, root);
-  if (const int error = lay_out(entry, root); error != 0) return error;
+  // The caller's mask would keep the process's own user out of the folders.
+  const long mask = call(SYS_umask, 0);
+  const int error = lay_out(entry, root);
+  call(SYS_umask, mask);
+  if (error != 0) return error;
   mount_attr attributes{};
   attributes.attr_set = MOUNT_ATTR_RDONLY;
   result = call(SYS_mount_setattr, root, word(""), AT_EMPTY_PATH, word(&attributes), sizeof attributes);

@@ -197,6 +197,16 @@ TEST_CASE("a confined program has no capabilities, namespaces of its own and lim
   CHECK(identify(pid) == running.child.id());
 }
 
+TEST_CASE("the caller's mask of modes keeps nobody out of a root, and stays what it was") {
+  if (lacks_namespaces()) return;
+  const auto before = ::umask(0077);
+  auto spec = shell("echo in", Confinement::Full);
+  if (::geteuid() == 0 && confinable().ids) spec.sandbox->user = confinable().ids->first;
+  const auto text = output_of(spec);
+  CHECK(::umask(before) == 0077);
+  CHECK(text == "in\n");
+}
+
 TEST_CASE("a process that starts confined programs can still be looked into, as others of its user can") {
   if (lacks_namespaces()) return;
   auto spec = shell("true", Confinement::Full);
