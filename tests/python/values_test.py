@@ -12,7 +12,7 @@ import unittest
 from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Union
 
 import fireclaw
 from fireclaw import _fireclaw
@@ -23,14 +23,17 @@ def stub() -> ast.Module:
     return ast.parse(Path(_fireclaw.__file__).with_name("_fireclaw.pyi").read_text())
 
 
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+
 def stub_members(kind: ast.ClassDef) -> set[str]:
-    return {node.name for node in kind.body if isinstance(node, ast.FunctionDef)} - {"__init__"}
+    return {node.name for node in kind.body if isinstance(node, FUNCTIONS)} - {"__init__"}
 
 
-def stub_functions() -> list[tuple[str, ast.FunctionDef]]:
+def stub_functions() -> list[tuple[str, Union[ast.FunctionDef, ast.AsyncFunctionDef]]]:
     """Each class's name with each of its members."""
     classes = [kind for kind in stub().body if isinstance(kind, ast.ClassDef)]
-    return [(kind.name, node) for kind in classes for node in kind.body if isinstance(node, ast.FunctionDef)]
+    return [(kind.name, node) for kind in classes for node in kind.body if isinstance(node, FUNCTIONS)]
 
 
 class Names(unittest.TestCase):
@@ -74,8 +77,8 @@ class Names(unittest.TestCase):
         fields = [field.name for field in dataclasses.fields(fireclaw.ExecOptions) if field.name != "argv"]
         described = fireclaw.VM.exec.__doc__ or ""
         self.assertEqual([name for name in fields if name not in described], [])
-        commands = [node for _, node in stub_functions() if node.args.kwarg is not None]
-        self.assertEqual(len(commands), 6)
+        commands = [node for _, node in stub_functions() if node.args.kwarg is not None and node.name != "__init__"]
+        self.assertEqual(len(commands), 7)
         for node in commands:
             assert node.args.kwarg is not None and node.args.kwarg.annotation is not None
             keywords = "StreamKeywords" if node.name == "stream" else "ExecKeywords"

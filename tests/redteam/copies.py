@@ -170,7 +170,7 @@ class Honesty(Attempt):
         self.assertEqual(result.returncode, 125)
 
     def test_what_a_command_left_when_its_time_was_over_is_copied(self) -> None:
-        result = self.run_in_guest("echo x >/tmp/l; sleep 60", "-t", "1", "--copy-out", "/tmp/l:l")
+        result = self.run_in_guest("echo x >/tmp/l; sleep 60", "-t", "5", "--copy-out", "/tmp/l:l")
         self.assertEqual(result.returncode, 124)
         self.assertEqual((self.job / "l").read_text(), "x\n")
 
