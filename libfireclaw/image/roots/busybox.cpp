@@ -27,85 +27,6 @@ constexpr std::string_view profile =
     "export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
     "export PS1='\\u@\\h:\\w\\$ '\n";
 
-/// In the place of a wget that was built without timeouts, as Debian's is: -T makes that one crash. Here -T is taken
-/// away, and wget is ended when it has read nothing for so many seconds.
-constexpr std::string_view wget = R"sh(#!/bin/sh
-limit='' takes='' count=$#
-while [ $count -gt 0 ]; do
-  word=$1 count=$((count - 1))
-  shift
-  if [ "$takes" = limit ]; then
-    limit=$word takes=
-    continue
-  fi
-  if [ -n "$takes" ]; then
-    takes=
-  else
-    case $word in
-      --) takes=all ;;
-      --header | --post-data | --post-file) takes=value ;;
-      -?*)
-        letters=${word#-} word=-
-        [ "${letters#-}" = "$letters" ] || word=-$letters letters=
-        while [ -n "$letters" ]; do
-          rest=${letters#?}
-          letter=${letters%"$rest"} letters=$rest
-          case $letter in
-            T)
-              takes=limit
-              [ -z "$letters" ] || limit=$letters takes=
-              letters=
-              ;;
-            [OoPUYt])
-              word=$word$letter$letters
-              [ -n "$letters" ] || takes=value
-              letters=
-              ;;
-            *) word=$word$letter ;;
-          esac
-        done
-        [ "$word" != - ] || continue
-        ;;
-    esac
-  fi
-  set -- "$@" "$word"
-  while [ "$takes" = all ] && [ $count -gt 0 ]; do
-    set -- "$@" "$1"
-    shift
-    count=$((count - 1))
-  done
-done
-[ -n "$limit" ] || exec /bin/busybox wget "$@"
-exec 4<&0
-/bin/busybox wget "$@" <&4 4<&- &
-wget=$!
-(
-  # Only messages go to standard error, and no sleep keeps it open.
-  exec 3>&2 </dev/null >/dev/null 2>&1 4<&-
-  idle=0 seen=
-  while sleep 1 3>&- && read -r _ bytes <"/proc/$wget/io"; do
-    idle=$((idle + 1))
-    [ "$bytes" = "$seen" ] || idle=0 seen=$bytes
-    [ $idle -lt "$limit" ] && continue
-    echo "wget: download timed out" >&3
-    kill $wget
-    exit
-  done
-) &
-watch=$!
-trap 'kill $wget 2>/dev/null' HUP INT TERM
-wait $wget 2>/dev/null
-status=$?
-kill $watch 2>/dev/null
-[ $status -lt 128 ] || status=1
-exit $status
-)sh";
-
-bool lacks_timeout(const std::filesystem::path& busybox, const Tools& tools) {
-  const auto help = sys::run_tool({busybox.string(), "wget", "--help"}, tools.options());
-  return (help.out + help.err).find("-T ") == std::string::npos;
-}
-
 std::filesystem::path find_busybox(const std::filesystem::path& wanted, const Tools& tools) {
   return wanted.empty() ? tools.require("busybox", "busybox-static") : wanted;
 }
@@ -137,11 +58,7 @@ Tree make_busybox_root(const std::filesystem::path& busybox, const Tools& tools)
   while (!rest.empty()) {
     const std::size_t end = rest.find('\n');
     const std::string_view command = rest.substr(0, end);
-    if (command == "usr/bin/wget" && lacks_timeout(program, tools)) {
-      tree.file(command, 0755, std::string{wget});
-    } else if (!command.empty() && !tree.find(command)) {
-      tree.symlink(command, "/bin/busybox");
-    }
+    if (!command.empty() && !tree.find(command)) tree.symlink(command, "/bin/busybox");
     if (end == std::string_view::npos) break;
     rest.remove_prefix(end + 1);
   }
