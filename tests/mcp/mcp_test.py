@@ -230,7 +230,7 @@ class Files(unittest.TestCase):
 
     def test_what_cannot_be_read_or_written_says_why(self) -> None:
         self.assertIn("no such file", self.client.failure("read_file", machine="m", path="/none"))
-        self.assertIn("no file", self.client.failure("read_file", machine="m", path="/etc"))
+        self.assertIn("not a file", self.client.failure("read_file", machine="m", path="/etc"))
         self.assertIn("absolute", self.client.failure("read_file", machine="m", path="etc/passwd"))
         self.assertIn("NUL", self.client.failure("read_file", machine="m", path="/a\0b"))
         self.assertIn("NUL", self.client.failure("run_command", machine="m", command="echo a\0b"))
