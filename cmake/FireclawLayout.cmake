@@ -20,8 +20,7 @@ if(TARGET guestd)
   set_target_properties(guestd PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/libexec/fireclaw)
 endif()
 if(TARGET fireclaw_gateway_program)
-  file(RELATIVE_PATH to_lib ${CMAKE_INSTALL_FULL_LIBEXECDIR}/fireclaw ${CMAKE_INSTALL_FULL_LIBDIR})
-  set_target_properties(fireclaw_gateway_program PROPERTIES OUTPUT_NAME gateway INSTALL_RPATH "$ORIGIN/${to_lib}"
+  set_target_properties(fireclaw_gateway_program PROPERTIES OUTPUT_NAME gateway
                                                             RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/libexec/fireclaw)
   add_dependencies(fireclaw_cli fireclaw_gateway_program)
 endif()

@@ -135,7 +135,7 @@ class Wheel(unittest.TestCase):
 
     def test_it_takes_libraries_from_nowhere_else(self) -> None:
         package = Path(self.ask("import fireclaw; print(fireclaw.__path__[0])"))
-        self.assertEqual(len(binaries(package)), 3)
+        self.assertEqual(len(binaries(package)), 4)
         self.assertEqual(open_entries(package), [])
 
     def test_it_finds_what_goes_into_machines(self) -> None:
