@@ -80,8 +80,7 @@ TEST_CASE("what is missing on either side is named in the error") {
 TEST_CASE("a guest's disk that is full ends the copy with an error, and the machine goes on") {
   const test::TempFolder folder;
   const auto big = folder.path() / "big";
-  std::ofstream{big}.put('x');
-  std::filesystem::resize_file(big, 8 << 20);
+  std::ofstream{big} << std::string(8 << 20, 'x');
   shell(vm(), "mkdir -p /tmp/small && mount -t tmpfs -o size=1m none /tmp/small");
   const auto error = test::error_of([&] { vm().copy_in(big, "/tmp/small/big"); });
   CHECK(std::string{error.what()}.find("no space left") != std::string::npos);

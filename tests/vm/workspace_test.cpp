@@ -94,7 +94,8 @@ TEST_CASE_FIXTURE(Fixture,
           "from the host 1000:1000 600");
     shell(vm, "echo from the guest > /workspace/answer; chown 1000:1000 /workspace/answer");
     CHECK(workspace.read_file("answer") == "from the guest\n");
-    CHECK(workspace.pull("tree", folder.path() / "back").files == 2);
+    // Not the link, which leads out of it.
+    CHECK(workspace.pull("tree", folder.path() / "back").files == 1);
     CHECK(content(folder.path() / "back/sub folder/na\xc3\xafve") == "pushed");
     workspace.remove_path("before");
     shell(vm, "test ! -e /workspace/before");
