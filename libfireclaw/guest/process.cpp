@@ -43,6 +43,9 @@ ExecOptions check_options(ExecOptions options) {
   return options;
 }
 
+/// A command's time begins when the guest says that it has started it. How much later than its request that may be.
+constexpr std::chrono::seconds start_patience{5};
+
 /// One wait().
 class Waiting {
  public:
@@ -52,7 +55,7 @@ class Waiting {
         link_{*process.link},
         stop_{process.options.stop},
         input_over_{!options_.input_fd && options_.input.empty()} {
-    if (options_.timeout) kill_at_ = Deadline::at(process.started + *options_.timeout);
+    if (options_.timeout) kill_at_ = Deadline::at(process.started + *options_.timeout + start_patience);
   }
 
   ExecResult run() {
@@ -89,6 +92,7 @@ class Waiting {
   const sys::StopFd stop_;
   ExecResult result_;
   bool over_ = false;
+  bool started_ = false;
 
   bool input_over_;
   bool input_blocked_ = false;
@@ -126,7 +130,11 @@ void Waiting::handle(const Link::Channel::Item& item) {
     input_over_ = true;
     return;
   }
-  if (item.type == Type::Started) return;
+  if (item.type == Type::Started) {
+    if (options_.timeout && !started_) kill_at_ = kill_at_.sooner(Deadline::after(*options_.timeout));
+    started_ = true;
+    return;
+  }
   if (item.type == Type::ExecFailed) {
     wire::ExecFailed failed;
     sound(wire::decode(item.payload, failed));

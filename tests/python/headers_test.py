@@ -30,6 +30,7 @@ ABSENT = {
     "engine_from_string": "an enum's text will do wherever an enum does",
     "network_mode_from_string": "likewise",
     "egress_from_string": "likewise",
+    "gateway_services_from_string": "likewise",
     "restart_policy_from_string": "likewise",
 }
 
