@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <filesystem>
 #include <string_view>
 
 #include <fmt/format.h>
 
 #include "fireclaw/error.hpp"
 #include "state/config.hpp"
+#include "state/machines.hpp"
 #include "sys/process.hpp"
 
 namespace fireclaw::core {
@@ -33,10 +35,21 @@ std::uint64_t available_kib() {
   return kib;
 }
 
-/// What the scratch disk of a running machine may still grow by.
+/// A machine that has a name keeps its scratch disk beside its record, the others in their run's folder.
+std::filesystem::path scratch_of(const Host::Impl& host, const state::RunRecord& record) {
+  if (!record.machine.empty()) {
+    const state::MachineStore machines{host.layout.machines(), host.logger};
+    if (const auto machine = machines.find(record.machine)) return machines.scratch_disk(machine->key);
+  }
+  return host.runs.directory(record.id) / "scratch.img";
+}
+
+/// What the scratch disk of a running machine may still grow by. One that is just being made has all of it before it.
 std::uint64_t growth_mib(const Host::Impl& host, const state::RunRecord& record) {
   if (record.scratch_mib == 0) return 0;
-  const auto allocated = sys::allocated_bytes(host.runs.directory(record.id) / "scratch.img") / mib;
+  const auto disk = scratch_of(host, record);
+  if (!std::filesystem::exists(disk)) return record.scratch_mib;
+  const auto allocated = sys::allocated_bytes(disk) / mib;
   return record.scratch_mib - std::min<std::uint64_t>(record.scratch_mib, allocated);
 }
 
