@@ -221,7 +221,7 @@ class Shown(Manners):
     def test_a_commands_work_is_told_in_json(self) -> None:
         (self.folder / "file").write_text("abc")
         pushed = self.fireclaw("workspace", "push", "notes", str(self.folder / "file"), "--json")
-        self.assertEqual(json.loads(pushed.stdout), {"files": 1, "bytes": 3})
+        self.assertEqual(json.loads(pushed.stdout), {"files": 1, "bytes": 3, "skipped": 0, "links_left_out": 0})
         tar = str(self.folder / "notes.tar")
         exported = self.fireclaw("workspace", "export", "notes", tar, "--json")
         self.assertEqual(json.loads(exported.stdout), {"workspace": "notes", "file": tar})
@@ -324,6 +324,8 @@ class Manual(Manners):
         for file in ("config", "network_settings"):
             text = (SOURCE / f"libfireclaw/state/{file}.cpp").read_text()
             only = re.findall(r"(?:value|section)\.only\(\{(.*?)\}\)", text, re.DOTALL)[-1]
+            fields |= set(re.findall(r'"(\w+)"', only))
+        for only in re.findall(r"section\.only\(\{(.*?)\}\)", (SOURCE / "libfireclaw/state/sandbox_settings.cpp").read_text()):
             fields |= set(re.findall(r'"(\w+)"', only))
         self.assertGreater(len(fields), 60)
         self.assertEqual([field for field in sorted(fields) if not re.search(rf"\b{field}\b", page)], [])

@@ -47,10 +47,13 @@ std::filesystem::path scratch_of(const Host::Impl& host, const state::RunRecord&
 /// What the scratch disk of a running machine may still grow by. One that is just being made has all of it before it.
 std::uint64_t growth_mib(const Host::Impl& host, const state::RunRecord& record) {
   if (record.scratch_mib == 0) return 0;
-  const auto disk = scratch_of(host, record);
-  if (!std::filesystem::exists(disk)) return record.scratch_mib;
-  const auto allocated = sys::allocated_bytes(disk) / mib;
-  return record.scratch_mib - std::min<std::uint64_t>(record.scratch_mib, allocated);
+  try {
+    const auto allocated = sys::allocated_bytes(scratch_of(host, record)) / mib;
+    return record.scratch_mib - std::min<std::uint64_t>(record.scratch_mib, allocated);
+  } catch (const Error& problem) {
+    if (problem.code() != ErrorCode::NotFound) throw;
+    return record.scratch_mib;
+  }
 }
 
 std::string beyond(std::string_view what, std::uint64_t wanted, std::uint64_t taken, std::uint64_t limit,
