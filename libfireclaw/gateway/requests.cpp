@@ -20,7 +20,7 @@ struct Known {
 constexpr std::string_view post = "POST";
 constexpr std::string_view get = "GET";
 
-const Known known[] = {
+constexpr Known known[] = {
     {post, "/api/chat", {state::LlmApi::Ollama, true}},
     {post, "/v1/chat/completions", {state::LlmApi::OpenAi, true}},
     {get, "/api/tags", {state::LlmApi::Ollama, false}},
