@@ -102,11 +102,11 @@ int run(RunOptions options, const Context& context) {
 
 /// Makes a machine that stays, with the command running in it by itself.
 int run_detached(RunOptions options, const Context& context) {
-  if (options.guest.timeout == default_timeout) options.guest.timeout = "0";
   if (options.copies.has_copy_out()) {
     throw Error{ErrorCode::InvalidArgument, "--copy-out goes with a command that is waited for, not with --detach"};
   }
   auto exec = make_exec(options.guest, context);
+  require_detachable(exec);
   options.copies.prepare(exec.user, exec.timeout, context.stop);
   const auto host = context.open_host();
   MachineManager machines{host};
@@ -118,7 +118,12 @@ int run_detached(RunOptions options, const Context& context) {
   config.name = options.name.empty() ? fmt::format("run-{}", std::random_device{}()) : options.name;
   if (exec.argv.empty()) {
     require_own_command(host, config.machine);
-    exec.argv = Image::info(host, config.machine.image).command;
+    const auto& snapshot = config.machine.snapshot;
+    const auto image = snapshot.empty() ? config.machine.image : Snapshot::open(host, snapshot).info().image;
+    exec.argv = Image::info(host, image).command;
+    if (exec.argv.empty()) {
+      throw Error{ErrorCode::InvalidArgument, fmt::format("no command was given, and the image '{}' has none", image)};
+    }
   }
   static_cast<void>(machines.create(config));
   options.network.tell_what_is_missing();
@@ -193,7 +198,9 @@ void add_run(CLI::App& app, Context& context, Action& action) {
   add_json(*command, context);
   command->callback([options, timeout, &context, &action] {
     // Nobody's session at a terminal is to end after a minute.
-    if (timeout->count() == 0 && (options->guest.tty || options->guest.interactive)) options->guest.timeout = "0";
+    if (timeout->count() == 0 && (options->guest.tty || options->guest.interactive || options->detach)) {
+      options->guest.timeout = "0";
+    }
     action = [options, &context] {
       if (!options->detach && !options->name.empty()) {
         throw Error{ErrorCode::InvalidArgument, "--name goes with --detach; or use: fireclaw vm create NAME"};

@@ -98,14 +98,18 @@ std::vector<std::filesystem::path> MachineStore::remove_unused_disks() const {
   for (const auto& entry : std::filesystem::directory_iterator{directory_, error}) {
     if (entry.path().extension() == disk_extension) disks.push_back(entry.path());
   }
-  // Read after the disks were seen: a machine's record is written before its disk.
-  for (const auto& entry : std::filesystem::directory_iterator{directory_, error}) {
-    if (entry.path().extension() != ".json") continue;
-    try {
-      used.insert(read_file(entry.path()).key);
-    } catch (const Error& problem) {
-      logger_.warning(problem.what());
-      return removed;
+  // Read after the disks were seen: a machine's record is written before its disk. Twice: who reads a folder while a
+  // file in it is renamed may see it under neither name.
+  for (int reading = 0; reading < 2; ++reading) {
+    for (const auto& entry : std::filesystem::directory_iterator{directory_, error}) {
+      if (entry.path().extension() != ".json") continue;
+      try {
+        used.insert(read_file(entry.path()).key);
+      } catch (const Error& problem) {
+        if (problem.code() == ErrorCode::NotFound) continue;
+        logger_.warning(problem.what());
+        return removed;
+      }
     }
   }
   for (const auto& disk : disks) {

@@ -12,10 +12,13 @@
 #include <array>
 #include <cstring>
 #include <exception>
+#include <filesystem>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/scope.hpp"
+#include "sys/file.hpp"
 #include "sys/socket.hpp"
 
 namespace fireclaw::sys {
@@ -76,12 +79,25 @@ pid_t fork_quietly() {
   return pid;
 }
 
+/// What other threads have locked is locked by this child too, for which the action could wait. Closing a copy of a
+/// descriptor does not unlock.
+void leave_locks() {
+  std::vector<int> locked;
+  for (const auto& entry : std::filesystem::directory_iterator{"/proc/self/fdinfo"}) {
+    if (read_file(entry.path()).find("\nlock:") != std::string::npos) {
+      locked.push_back(std::stoi(entry.path().filename().native()));
+    }
+  }
+  for (const int fd : locked) ::close(fd);
+}
+
 [[noreturn]] void be_inside(const NetworkNamespace& where, int socket,
                             const std::function<std::optional<Fd>(const Tell&)>& action) {
   const auto fail = [&](ErrorCode code, std::string_view text) {
     send_message(socket, failed, static_cast<char>(code) + std::string{text});
   };
   try {
+    leave_locks();
     for (const auto& [space, kind] : {std::pair{&where.user, CLONE_NEWUSER}, std::pair{&where.network, CLONE_NEWNET}}) {
       if (::setns(space->get(), kind) < 0) {
         throw Error{ErrorCode::InvalidState, fmt::format("cannot enter the network: {}", std::strerror(errno))};

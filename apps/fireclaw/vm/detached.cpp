@@ -18,10 +18,13 @@ std::string unused_name(VM& vm) {
 
 }  // namespace
 
+void require_detachable(const ExecOptions& command) {
+  if (!command.tty && !command.timeout) return;
+  throw Error{ErrorCode::InvalidArgument, "a detached command has no terminal and no --timeout"};
+}
+
 std::string start_detached(VM& vm, const ExecOptions& command) {
-  if (command.tty || command.timeout) {
-    throw Error{ErrorCode::InvalidArgument, "a detached command has no terminal and no --timeout"};
-  }
+  require_detachable(command);
   ServiceOptions service;
   service.name = unused_name(vm);
   service.argv = command.argv;

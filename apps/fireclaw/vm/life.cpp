@@ -106,7 +106,11 @@ struct RenameOptions {
 
 int rename(const RenameOptions& options, const Context& context) {
   Machines machines{context};
-  machines.manager().rename(options.name, options.new_name);
+  const auto name = machines.name_of(options.name);
+  if (name.empty()) {
+    throw Error{ErrorCode::InvalidArgument, fmt::format("VM {} has no name that could be another", options.name)};
+  }
+  machines.manager().rename(name, options.new_name);
   if (context.json) print_json(to_json(machines.manager().info(options.new_name)));
   return 0;
 }

@@ -96,7 +96,7 @@ std::string refusal(const Resources& wanted, const Resources& taken, const Resou
   return {};
 }
 
-sys::FileLock admit(const Host::Impl& host, const Resources& wanted) {
+sys::FileLock admit(const Host::Impl& host, const Resources& wanted, std::uint64_t present_mib) {
   auto turn = sys::FileLock::acquire(host.layout.lock("admission"), sys::FileLock::Mode::Exclusive,
                                      Deadline::after(std::chrono::nanoseconds{turn_limit}),
                                      "another machine's start in this home folder");
@@ -115,7 +115,7 @@ sys::FileLock admit(const Host::Impl& host, const Resources& wanted) {
     }
   }
   const auto free_mib = sys::free_bytes(host.layout.home()) / mib;
-  const Resources left{0, available_kib() / 1024, free_mib - std::min(free_mib, promised_mib)};
+  const Resources left{0, available_kib() / 1024, free_mib - std::min(free_mib, promised_mib) + present_mib};
   if (const auto reason = refusal(wanted, taken, left, limits); !reason.empty()) {
     throw Error{ErrorCode::InvalidState, fmt::format("the machine may not start: {}", reason)};
   }

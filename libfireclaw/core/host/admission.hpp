@@ -25,8 +25,9 @@ struct Resources {
 std::string refusal(const Resources& wanted, const Resources& taken, const Resources& left,
                     const state::LimitSettings& limits);
 
-/// Error(InvalidState), with the numbers, if a machine that takes `wanted` may not start. While the result is held no
-/// other machine of this home folder is admitted: until the record says what it takes.
-sys::FileLock admit(const Host::Impl& host, const Resources& wanted);
+/// Error(InvalidState), with the numbers, if a machine that takes `wanted` may not start. `present_mib` of its disk is
+/// on the host's disk already. While the result is held no other machine of this home folder is admitted: until the
+/// record says what it takes.
+sys::FileLock admit(const Host::Impl& host, const Resources& wanted, std::uint64_t present_mib = 0);
 
 }  // namespace fireclaw::core

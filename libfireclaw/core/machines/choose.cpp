@@ -6,6 +6,7 @@
 #include "core/host/engines.hpp"
 #include "core/machines/impl.hpp"
 #include "fireclaw/error.hpp"
+#include "sys/file.hpp"
 #include "sys/process.hpp"
 
 // What a machine is made from: image, engine, snapshot, disks and network, before anything runs.
@@ -116,7 +117,9 @@ VM::Impl::Impl(std::shared_ptr<Host::Impl> host_impl, VMConfig with, core::Purpo
   record.created = std::chrono::system_clock::now();
   record.engine = verdict.engine;
   {
-    const auto turn = core::admit(*host, {1, record.memory_mib, record.scratch_mib});
+    const bool kept = !purpose.kept_scratch.empty() && std::filesystem::exists(purpose.kept_scratch);
+    const auto present = kept ? sys::allocated_bytes(purpose.kept_scratch) >> 20 : 0;
+    const auto turn = core::admit(*host, {1, record.memory_mib, record.scratch_mib}, present);
     record = host->runs.create(std::move(record));
   }
   if (record.hostname.empty()) record.hostname = default_hostname(record.id);

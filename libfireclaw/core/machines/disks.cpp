@@ -136,7 +136,7 @@ void MachineDisks::attach(const Host::Impl& host, const std::filesystem::path& f
   if (sizes_.scratch_bytes != 0 && !kept_scratch_.empty()) {
     if (!std::filesystem::exists(kept_scratch_)) {
       // Made beside it and renamed: a process that is killed meanwhile leaves no half of a disk.
-      const auto unfinished = spec.run_dir / scratch_file;
+      const auto unfinished = folder / scratch_file;
       std::filesystem::remove(unfinished);
       make_scratch(host, unfinished);
       sys::move_file(unfinished, kept_scratch_);

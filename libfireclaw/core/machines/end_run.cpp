@@ -31,7 +31,11 @@ bool end_run(const Host::Impl& host, const state::RunRecord& record) {
   for (const auto& process : sys::processes_in(host.runs.directory(record.id))) {
     any = end_engine(process, record.id) || any;
   }
-  remove_machine_cgroup(record.cgroup);
+  try {
+    remove_machine_cgroup(record.cgroup);
+  } catch (const Error& problem) {
+    host.logger.warning(problem.what());
+  }
   disconnect_run(host, record);
   host.runs.remove(record.id);
   return any;

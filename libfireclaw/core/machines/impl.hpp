@@ -106,6 +106,8 @@ struct VM::Impl {
   [[nodiscard]] bool prepares() const { return purpose.prepare && !snapshot; }
   void require_running() const;
   void note_state(VMState now);
+  /// A machine may have been given another name meanwhile, which stays.
+  void write_record();
   void set_clock(guest::Session& session, Deadline deadline);
   /// What the guest must be given first, unless it has it already.
   std::optional<guest::Identity> fresh_identity() const;

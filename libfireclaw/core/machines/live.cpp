@@ -210,7 +210,7 @@ void VM::Impl::note_configured() {
   record.configured = true;
   record.clock_late = false;
   // Nobody else uses a machine that is this process's own, unless it is an agent's.
-  if (record.detached || !record.agent.empty()) host->runs.update(record);
+  if (record.detached || !record.agent.empty()) write_record();
 }
 
 std::shared_ptr<guest::Session> VM::Impl::open(Deadline deadline, const std::stop_token& stop) {
@@ -246,6 +246,13 @@ void VM::Impl::note_state(VMState now) {
   state = now;
   record.paused = now == VMState::Paused;
   record.clock_late = record.clock_late || record.paused;
+  write_record();
+}
+
+void VM::Impl::write_record() {
+  if (!record.machine.empty()) {
+    if (const auto now = host->runs.find(record.id)) record.machine = now->machine;
+  }
   host->runs.update(record);
 }
 
@@ -253,7 +260,7 @@ void VM::Impl::set_clock(guest::Session& session, Deadline deadline) {
   try {
     session.set_clock(Deadline::after(clock_limit).sooner(deadline));
     record.clock_late = false;
-    host->runs.update(record);
+    write_record();
   } catch (const Error& problem) {
     host->logger.info(fmt::format("VM {}: {}", record.id, problem.what()));
   }

@@ -113,6 +113,7 @@ struct MachineManager::Impl {
   MachineInfo launch(state::MachineRecord record, VMConfig config, core::Purpose purpose) const;
   void stop(const std::string& name, std::chrono::milliseconds grace) const;
   void pause(state::MachineRecord record, bool resumes_on_use) const;
+  void resume(const std::string& name) const;
   [[nodiscard]] bool is_over(const state::MachineRecord& record) const;
   /// Pauses it if nobody has used it for long enough. Whoever calls it holds its lock.
   [[nodiscard]] bool pause_if_idle(const state::MachineRecord& record) const;
@@ -206,6 +207,13 @@ void MachineManager::Impl::pause(state::MachineRecord record, bool resumes_on_us
   machine->pause(Deadline::after(std::chrono::nanoseconds{control_limit}));
 }
 
+void MachineManager::Impl::resume(const std::string& name) const {
+  running(name)->resume(Deadline::after(std::chrono::nanoseconds{control_limit}));
+  auto record = core::require_machine(*host, name);
+  if (std::exchange(record.resumes_on_use, false)) machines.put(record);
+  core::note_use(*host, record.key);
+}
+
 bool MachineManager::Impl::is_over(const state::MachineRecord& record) const {
   return record.ttl.count() > 0 && std::chrono::system_clock::now() >= record.started + record.ttl &&
          core::run_of_machine(*host, record.name);
@@ -265,11 +273,10 @@ MachineInfo MachineManager::create(const MachineConfig& config) {
 }
 
 MachineInfo MachineManager::start(const std::string& name, std::stop_token stop) {
-  const auto record = core::require_machine(*impl_->host, name);
+  static_cast<void>(core::require_machine(*impl_->host, name));
   const auto turn = core::lock_machine(*impl_->host, name);
   if (const auto run = core::run_of_machine(*impl_->host, name); run && run->configured) {
-    impl_->running(name)->resume(Deadline::after(std::chrono::nanoseconds{control_limit}));
-    core::note_use(*impl_->host, record.key);
+    impl_->resume(name);
     return impl_->describe(core::require_machine(*impl_->host, name));
   }
   auto config = to_config(core::require_machine(*impl_->host, name));
@@ -290,10 +297,9 @@ void MachineManager::pause(const std::string& name) {
 }
 
 void MachineManager::resume(const std::string& name) {
-  const auto record = core::require_machine(*impl_->host, name);
+  static_cast<void>(core::require_machine(*impl_->host, name));
   const auto turn = core::lock_machine(*impl_->host, name);
-  impl_->running(name)->resume(Deadline::after(std::chrono::nanoseconds{control_limit}));
-  core::note_use(*impl_->host, record.key);
+  impl_->resume(name);
 }
 
 void MachineManager::remove(const std::string& name, bool force) {

@@ -35,12 +35,12 @@ std::chrono::nanoseconds VM::Impl::save_running(const vmm::SnapshotFiles& files,
   // If this process is killed in the middle, others know that the machine is to continue.
   record.copier = sys::current_process();
   record.clock_late = true;
-  host->runs.update(record);
+  write_record();
   const ScopeGuard done{[&] {
     record.copier.reset();
     try {
       if (!instance->exit_reason().empty()) return;
-      host->runs.update(record);
+      write_record();
       if (state == VMState::Running) catch_up();
     } catch (const std::exception& problem) {
       host->logger.warning(problem.what());

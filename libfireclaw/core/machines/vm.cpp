@@ -69,7 +69,10 @@ std::shared_ptr<VM::Impl> core::attach_machine(const std::shared_ptr<Host::Impl>
   }
   if (record.machine.empty()) return std::make_shared<VM::Impl>(host, record);
   auto use = MachineUse::begin(*host, require_machine(*host, record.machine).key);
-  if (is_abandoned(record)) try_resume_abandoned(host, record);
+  if (is_abandoned(record)) {
+    try_resume_abandoned(host, record);
+    record = require_run(*host, id);
+  }
   if (record.paused) resume_idle(host, record);
   auto machine = std::make_shared<VM::Impl>(host, record);
   machine->use.emplace(std::move(use));

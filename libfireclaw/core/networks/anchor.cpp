@@ -156,6 +156,7 @@ sys::ProcessId start(const Host::Impl& host, const NatNetwork& network, const st
                services};
   const auto uplink = choose_uplink(host);
   spec.argv.insert(spec.argv.end(), uplink.begin(), uplink.end());
+  spec.cwd = "/";
   spec.fds = {{ready.write.get(), ready_number}};
   spec.die_with_parent = false;
   spec.new_session = true;

@@ -107,6 +107,7 @@ void Entrances::serve(const Host::Impl& host, net::Ipv4Address address, const sy
   }
   sys::SpawnSpec spec;
   spec.argv = {program.native(), "forward", std::to_string(until_number), "here"};
+  spec.cwd = "/";
   spec.fds = {{until->get(), until_number}};
   if (anchor != nullptr) {
     spec.argv.back() = fmt::format("{},{}", user_number, network_number);

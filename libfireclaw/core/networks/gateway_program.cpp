@@ -146,14 +146,19 @@ void Gateway::serve(const Host& host, bool inherited, std::stop_token stop) {
   gateway::HomeSources sources{impl.layout, policy, impl.logger};
   const auto port = sources.llm().port;
   using Parts = core::GatewayParts;
+  std::optional<core::Anchor> anchor;
+  if (!inherited && !core::may_configure_network()) anchor.emplace(core::Anchor::ensure(impl));
+  const auto* const where = anchor ? &*anchor : nullptr;
   auto parts = inherited
                    ? Parts{sys::Fd{Parts::machines_number}, sys::Fd{Parts::lock_number}, sys::Fd{Parts::status_number}}
-                   : core::make_gateway_parts(impl, policy.gateway, port);
+                   : core::make_gateway_parts(impl, policy.gateway, port, where);
   // What has started it has written that down.
   if (!inherited) {
-    core::put_gateway(impl, sys::current_process(), fmt::format("{}:{}", policy.gateway.to_string(), port));
-    const auto turn = network.take_turn();
-    network.ensure();
+    core::put_gateway(impl, sys::current_process(), fmt::format("{}:{}", policy.gateway.to_string(), port), where);
+    core::where_network_is(impl, [](core::NatNetwork& there) {
+      const auto turn = there.take_turn();
+      there.ensure();
+    });
   }
   const SystemClock clock;
   gateway::LlmService service{sources, clock, impl.logger};

@@ -60,7 +60,10 @@ void Network::up(const Host& host) {
     network.ensure();
     network.reclaim();
   });
-  if (anchor) core::ensure_gateway(impl, core::NatNetwork{impl}.policy(), &*anchor);
+  if (!anchor) return;
+  const core::NatNetwork network{impl};
+  const auto turn = network.take_turn();
+  core::ensure_gateway(impl, network.policy(), &*anchor);
 }
 
 bool Network::down(const Host& host) {
