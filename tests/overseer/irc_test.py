@@ -652,7 +652,7 @@ class Service(Office):
     def test_mistakes_are_named(self) -> None:
         for words, says in ((("--port", "0"), "--port"), (("--nick", "a b"), "'a b' cannot be a nick"),
                             (("--config", "/no/such/file"), "'/no/such/file' cannot be read"),
-                            (("--metrics", "0.0.0.0:1"), "no place for metrics"), (("--frobnicate",), "--frobnicate"),
+                            (("--metrics", "0.0.0.0:1"), "not a place for metrics"), (("--frobnicate",), "--frobnicate"),
                             (("--operator", "alice"), "operator 'alice' is neither"),
                             (("--sasl-user", "x"), "--sasl-password-file"), (("--tls-ca", "/dev/null", "--tls", "--log-level", "x"), "'x'")):
             with self.subTest(words=words):

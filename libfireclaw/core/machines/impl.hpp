@@ -45,6 +45,8 @@ struct VM::Impl {
   void resume(Deadline deadline);
   /// After the machine stood still: sets its guest's clock. What cannot be set now is set when a session opens next.
   void catch_up() noexcept;
+  /// A machine may have been given another name meanwhile, which stays.
+  void write_record();
   /// `problem` with what is known of the machine: why the engine ended, the console's last lines.
   [[nodiscard]] Error explain(const Error& problem) const;
   void stop(std::chrono::milliseconds grace);
@@ -106,8 +108,6 @@ struct VM::Impl {
   [[nodiscard]] bool prepares() const { return purpose.prepare && !snapshot; }
   void require_running() const;
   void note_state(VMState now);
-  /// A machine may have been given another name meanwhile, which stays.
-  void write_record();
   void set_clock(guest::Session& session, Deadline deadline);
   /// What the guest must be given first, unless it has it already.
   std::optional<guest::Identity> fresh_identity() const;
