@@ -96,7 +96,8 @@ class Installed(unittest.TestCase):
         version = self.version.split("-")[0]
         self.assertEqual(self.output("fireclaw", "--version").strip(), f"fireclaw {version}")
         self.assertIn(version, self.output("fireclaw-overseer", "--version"))
-        self.assertRegex(self.inside("fireclaw", "doctor").stdout, r"ok +guestd.*/usr/libexec/fireclaw/guestd")
+        doctor = self.inside("fireclaw", "doctor")
+        self.assertRegex(doctor.stdout, r"ok +guestd.*/usr/libexec/fireclaw/guestd", doctor.stderr)
 
     def test_2_python_imports_it(self) -> None:
         said = self.output("python3", "-c", "import fireclaw; print(fireclaw.version(), fireclaw.__file__)")
