@@ -118,7 +118,7 @@ class Installed(unittest.TestCase):
     def test_2_a_command_runs_in_a_machine(self) -> None:
         if CLEAN or not HOME:
             self.skipTest("there is no engine in a minimal Debian" if CLEAN else "FIRECLAW_BUILD_HOME is not set")
-        (self.root / "tmp/home").mkdir(exist_ok=True)
+        (self.root / "tmp/home").mkdir(mode=0o700, exist_ok=True)
         output("mount", "--bind", HOME, self.root / "tmp/home")
         try:
             self.assertEqual(self.output("fireclaw", "run", "--net", "none", "echo $((6 * 7))").strip(), "42")
