@@ -164,9 +164,11 @@ void Overseer::reconcile() {
     }
     return [this, line, done] {
       if (ending_) return;
-      announce(fmt::format("Overseer of fireclaw {}: {}. !help lists the commands", FIRECLAW_VERSION_STRING, line));
       desk_.write_down({"overseer", {}, {}, "reconcile", done ? "done" : "failed", line});
-      supervisor_.begin();
+      // Commands are taken once it is known who the agents are.
+      supervisor_.begin([this, line] {
+        announce(fmt::format("Overseer of fireclaw {}: {}. !help lists the commands", FIRECLAW_VERSION_STRING, line));
+      });
     };
   };
   crew_.change({}, work, {});

@@ -318,7 +318,10 @@ class Recovery(Crew):
             time.sleep(chance.random() * took)
             process.kill()
             process.wait()
-            report = json.loads(ok("agent", "reconcile", "--json"))
+            # What it had just forked ends a moment after it, and holds the agent's lock until then.
+            end = time.monotonic() + 5
+            while (report := json.loads(ok("agent", "reconcile", "--json")))["busy"] and time.monotonic() < end:
+                pass
             ok("gc")
             left = agents().get("victim", {"state": "none", "vm": ""})
             with self.subTest(attempt=attempt, report=report, left=left["state"]):

@@ -53,8 +53,9 @@ void Supervisor::meet() {
   });
 }
 
-void Supervisor::begin() {
+void Supervisor::begin(EventLoop::Task then) {
   ended_ = false;
+  then_ = std::move(then);
   refresh();
   if (options_.survey.count() != 0) survey_timer_ = loop_.after(options_.survey, [this] { survey({}); });
 }
@@ -81,6 +82,7 @@ void Supervisor::refresh() {
         take_note(*all);
         look_after_all();
       }
+      if (const auto then = std::exchange(then_, {})) then();
       const bool more_to_come = std::ranges::find(known_, AgentState::Starting, &AgentInfo::state) != known_.end();
       timer_ = loop_.after(more_to_come ? std::min(soon, options_.refresh) : options_.refresh, [this] { refresh(); });
     };

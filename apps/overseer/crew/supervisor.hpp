@@ -51,8 +51,8 @@ class Supervisor {
 
   /// Takes note of who the agents are, and does nothing about them yet.
   void meet();
-  /// Looks after them from now on.
-  void begin();
+  /// Looks after them from now on, and calls `then` when it has looked, or tried to, for the first time.
+  void begin(EventLoop::Task then = {});
   /// From now on agents may die as they please.
   void end();
   /// Somebody is about to start or stop this agent: its end is not a surprise until release().
@@ -106,6 +106,7 @@ class Supervisor {
   std::vector<AgentInfo> known_;
   AgentTraces traces_;
   bool has_looked_ = false;
+  EventLoop::Task then_;
   EventLoop::Id timer_ = 0;
   EventLoop::Id survey_timer_ = 0;
   bool listing_ = false;
