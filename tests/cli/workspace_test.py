@@ -179,6 +179,23 @@ class Workspaces(unittest.TestCase):
         with tarfile.open(fileobj=io.BytesIO(exported)) as tar:
             self.assertEqual({(m.uid, m.gid) for m in tar.getmembers()}, {(1000, 1000)})
 
+    def test_an_exported_tar_gives_nobody_rights(self) -> None:
+        made = io.BytesIO()
+        with tarfile.open(fileobj=made, mode="w") as tar:
+            program = tarfile.TarInfo("program")
+            program.mode, program.size = 0o6755, 3
+            tar.addfile(program, io.BytesIO(b"su\n"))
+            for name, kind in (("disk", tarfile.BLKTYPE), ("line", tarfile.CHRTYPE)):
+                device = tarfile.TarInfo(name)
+                device.type, device.devmajor, device.devminor, device.mode = kind, 8, 0, 0o666
+                tar.addfile(device)
+        self.ok("create", "rights", "--size", "16M")
+        self.ok("import", "rights", "-", stdin=made.getvalue())
+        with tarfile.open(fileobj=io.BytesIO(self.ok("export", "rights", "-"))) as tar:
+            found = {member.name.removeprefix("./"): member for member in tar.getmembers()}
+        self.assertEqual(found["program"].mode, 0o755)
+        self.assertFalse({"disk", "line"} & set(found))
+
     @unittest.skipUnless(os.geteuid() == 0, "only root can mount a small disk")
     def test_a_host_disk_that_fills_up_is_named_and_nothing_is_left(self) -> None:
         self.home.mkdir()

@@ -244,8 +244,33 @@ Tree read_archive(int fd, const fs::path& scratch, Owner owner, const Tree* exis
   return tree;
 }
 
+namespace {
+
+/// What of a guest's tree gives nobody rights where it is unpacked: without devices, set-id bits and file capabilities.
+Tree without_rights(const Tree& tree) {
+  Tree harmless;
+  std::map<const Node*, std::string> files;
+  for (const auto& [path, node] : tree.nodes()) {
+    if (node->type == NodeType::CharDevice || node->type == NodeType::BlockDevice) continue;
+    if (node->type == NodeType::File) {
+      const auto [first, is_new] = files.try_emplace(node.get(), path);
+      if (!is_new) {
+        harmless.link(path, first->second);
+        continue;
+      }
+    }
+    auto copy = *node;
+    copy.mode &= copy.type == NodeType::Directory ? 01777U : 0777U;
+    copy.xattrs.erase("security.capability");
+    harmless.add(path, std::move(copy));
+  }
+  return harmless;
+}
+
+}  // namespace
+
 void write_archive(const Tree& tree, int fd, const std::stop_token& stop) {
-  image::write_tar(tree, [&](std::string_view bytes) {
+  image::write_tar(without_rights(tree), [&](std::string_view bytes) {
     check_stop(stop);
     sys::write_all(fd, bytes);
   });
