@@ -28,9 +28,9 @@ bool has(const std::string& text, std::string_view part) { return text.find(part
 std::string chunk(std::string_view text) { return fmt::format("{:x}\r\n{}\r\n", text.size(), text); }
 
 /// Answers like Ollama, in one event.
-void answer(Peer& peer, const std::string& text = "hello") {
+void answer(Peer& peer, const std::string& text = "hello", std::string_view head = ndjson_head) {
   peer.request();
-  peer.send(ndjson_head);
+  peer.send(std::string{head});
   peer.send(
       chunk("{\"message\":{\"content\":\"" + text + "\"},\"done\":true,\"prompt_eval_count\":7,\"eval_count\":2}\n"));
   peer.send("0\r\n\r\n");
@@ -74,11 +74,11 @@ TEST_CASE("an answer passes as it comes, and the LLM server sees nothing of the 
 }
 
 TEST_CASE("a connection serves one request after the other, also if both were sent at once") {
-  const auto server = ScriptedServer::on_loopback({[](Peer& peer) {
-    answer(peer, "one");
-    answer(peer, "two");
-    answer(peer, "three");
-  }});
+  // Each on a connection of its own: whether the gateway keeps one to the LLM server is not what is looked at here.
+  static constexpr std::string_view last = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n";
+  const auto server = ScriptedServer::on_loopback({[](Peer& peer) { answer(peer, "one", last); },
+                                                   [](Peer& peer) { answer(peer, "two", last); },
+                                                   [](Peer& peer) { answer(peer, "three", last); }});
   const RunningGateway gateway{sources_for(server.url(""))};
   Caller caller{gateway};
   caller.ask("/api/chat", question);
