@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 #include <pwd.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,6 +11,7 @@
 #include <charconv>
 #include <chrono>
 
+#include "sys/fd.hpp"
 #include "sys/file.hpp"
 #include "sys/process.hpp"
 #include "sys/sandbox/sandbox.hpp"
@@ -88,7 +91,11 @@ std::optional<IdRange> subordinate_ids(const std::vector<std::filesystem::path>&
 std::string confinement_context() {
   // Where no new privileges are to be had, newuidmap has none either.
   const bool bound = ::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1;
-  auto context = fmt::format("user {}{}, map", ::geteuid(), bound ? ", no new privileges" : "");
+  // In a changed root (chroot) no user namespace can be made.
+  struct stat root {};
+  check(::stat("/", &root), "stat /");
+  auto context = fmt::format("user {}{}, root {}:{}/{}, map", ::geteuid(), bound ? ", no new privileges" : "",
+                             major(root.st_dev), minor(root.st_dev), root.st_ino);
   bool blank = true;
   for (const char c : read_if_there("/proc/self/uid_map")) {
     const bool space = c == ' ' || c == '\n' || c == '\t';

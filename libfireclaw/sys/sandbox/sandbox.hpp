@@ -104,7 +104,8 @@ struct Confinable {
 
   bool operator==(const Confinable&) const = default;
 };
-/// Who this process is and which users there are for it: elsewhere, as in a user namespace, other things are possible.
+/// Who this process is, which users there are for it, and what its root is: elsewhere, as in a user namespace or in a
+/// changed root, other things are possible.
 std::string confinement_context();
 /// Finds out by starting processes. `wanted`: the ids to use as root.
 Confinable find_confinement(const IdRange& wanted, const std::vector<std::filesystem::path>& search_path);
