@@ -84,7 +84,8 @@ Check check_engine(const state::Config::Engine& entry) {
         fmt::format("{} {} boots it in {} ms", verdict.binary.native(), verdict.version, verdict.boot_time.count());
   } else if (verdict.works) {
     check.status = CheckStatus::Warning;
-    check.detail = fmt::format("{} has changed since it was tried", verdict.binary.native());
+    check.detail =
+        fmt::format("{} has changed since it was tried; the next machine tries it again", verdict.binary.native());
     check.remedy = "fireclaw setup";
   } else {
     check.status = CheckStatus::Warning;
@@ -101,11 +102,15 @@ void check_image(const Host::Impl& host, std::vector<Check>& checks) {
     check.detail = fmt::format("kernel {} ({})", image.manifest.kernel.release, image.manifest.kernel.source);
     checks.push_back(check);
     const auto engine = core::find_engine(host, image);
-    checks.push_back(engine ? Check{"engine", CheckStatus::Ok, fmt::format("{} is used", engine->engine), {}}
-                            : Check{"engine", CheckStatus::Missing,
-                                    fmt::format("none ({}) has been seen to boot this image's kernel",
-                                                to_string(host.options.engine)),
-                                    "fireclaw setup"});
+    if (engine) {
+      checks.push_back({"engine", CheckStatus::Ok, fmt::format("{} is used", engine->engine), {}});
+    } else {
+      const bool tried_by_itself = !core::engines_to_try(host, image).empty();
+      checks.push_back({"engine", tried_by_itself ? CheckStatus::Warning : CheckStatus::Missing,
+                        fmt::format("none ({}) has been seen to boot this image's kernel{}",
+                                    to_string(host.options.engine), tried_by_itself ? " as it is now" : ""),
+                        "fireclaw setup"});
+    }
   } catch (const Error& problem) {
     check.status = CheckStatus::Missing;
     check.detail = problem.what();
@@ -186,7 +191,9 @@ std::vector<Check> Host::doctor() const {
                     done ? "" : "fireclaw setup"});
   if (done) check_image(*impl_, checks);
   if (done) checks.push_back(check_agent_image(*impl_));
-  for (const auto& entry : config.engines) checks.push_back(check_engine(entry));
+  for (const auto& entry : config.engines) {
+    if (core::may_be_used(*impl_, config, entry.verdict.engine)) checks.push_back(check_engine(entry));
+  }
   // An engine that could not even be tried has no verdict before setup.
   if (config.engines.empty()) {
     for (auto& verdict : core::find_candidates(*impl_).hopeless) {

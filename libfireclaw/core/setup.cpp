@@ -44,6 +44,23 @@ void check_stop(const std::stop_token& stop) {
   if (stop.stop_requested()) throw Error{ErrorCode::Cancelled, "setup was interrupted; run it again to continue"};
 }
 
+/// The kernel for an image that is made again or beside the built-in one: the one that is asked for; else, where that
+/// was chosen by a person (a file, a URL), the one that it has, or that the built-in image has.
+KernelSource kernel_for(const Host::Impl& host, const std::string& name, const KernelSource& wanted) {
+  if (!std::holds_alternative<DistributionKernel>(wanted)) return wanted;
+  for (const auto& of : {name, std::string{built_in_image}}) {
+    try {
+      const auto image = host.images.find(of);
+      if (!image) continue;
+      if (image->manifest.kernel.source.find('/') == std::string::npos) return wanted;
+      return KernelOfImage{of};
+    } catch (const Error& problem) {
+      if (problem.code() != ErrorCode::Corrupt) throw;
+    }
+  }
+  return wanted;
+}
+
 bool same_kernel(const image::Entry& image, const KernelSource& wanted) {
   if (std::holds_alternative<DistributionKernel>(wanted)) return true;
   if (const auto* url = std::get_if<KernelUrl>(&wanted)) return image.manifest.kernel.sha256 == url->sha256;
@@ -70,7 +87,7 @@ image::Entry ensure_image(Host::Impl& host, const SetupOptions& options, std::st
   ImageConfig config;
   config.name = name;
   config.root = root;
-  config.kernel = options.kernel;
+  config.kernel = kernel_for(host, config.name, options.kernel);
   config.replace = true;
   config.progress = options.progress;
   config.stop = options.stop;
@@ -120,16 +137,12 @@ SetupReport Host::setup(const SetupOptions& options) {
   SetupReport report;
   report.image = image.manifest.name;
   const Step engine_step{options.progress, "engines"};
-  auto chosen = core::find_engine(*impl_, image);
-  if (!chosen || options.force) {
-    changed = true;
-    probe(image.manifest.name, options.stop);
-    chosen = core::choose_engine(*impl_, image);
-  }
+  if (core::refresh_engines(*impl_, image, options.force, options.stop)) changed = true;
+  const auto chosen = core::choose_engine(*impl_, image, options.stop);
   for (auto& verdict : engines()) {
     if (verdict.kernel_sha256 == image.manifest.kernel.sha256) report.engines.push_back(std::move(verdict));
   }
-  report.engine = chosen->engine;
+  report.engine = chosen.engine;
   engine_step.done();
   check_stop(options.stop);
 

@@ -50,6 +50,7 @@ void describe(auto& field, json::Is<RunRecord> auto& record) {
   field.rare("machine", record.machine, std::string{});
   field("created_ms", record.created);
   field("engine", record.engine);
+  field.later("engine_identity", record.engine_identity);
   field("paused", record.paused);
   field.rare("clock_late", record.clock_late, false);
   field.later("configured", record.configured, true);

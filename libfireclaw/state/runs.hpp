@@ -61,6 +61,8 @@ struct RunRecord {
   std::string machine;
   /// "firecracker", "qemu-kvm", ...
   std::string engine;
+  /// What its snapshots can be restored with (SnapshotKey); empty in records of earlier versions.
+  std::string engine_identity;
   bool paused = false;
   /// Who is copying it at this moment, for which it may stand still.
   std::optional<sys::ProcessId> copier;

@@ -56,26 +56,57 @@ bool refuses(const state::Config& config, Engine choice, std::string_view engine
 constexpr std::string_view emulation_refused =
     "config.json refuses emulation, which is not a border; ask for it with --engine qemu-tcg";
 
-/// Why KVM cannot be used, or empty.
-std::string kvm_problem() {
-  const int fd = ::open("/dev/kvm", O_RDWR | O_CLOEXEC);
-  if (fd >= 0) {
-    const sys::Fd close_it{fd};
-    return {};
+/// The program that config.json names for an engine, if it is still there: one that has worked, or any.
+std::optional<std::filesystem::path> recorded_program(const Host::Impl& host, std::string_view prefix, bool worked) {
+  for (const auto& entry : state::read_config(host.layout.config()).engines) {
+    const auto& verdict = entry.verdict;
+    if (verdict.engine.starts_with(prefix) && (verdict.works || !worked) && !verdict.binary.empty() &&
+        std::filesystem::exists(verdict.binary)) {
+      return verdict.binary;
+    }
   }
-  if (errno == ENOENT) return "there is no /dev/kvm: no hardware virtualization here";
-  if (errno == EACCES) return "/dev/kvm is not yours to open; run: sudo usermod -aG kvm $USER, and log in again";
-  return fmt::format("/dev/kvm: {}", std::strerror(errno));
+  return std::nullopt;
 }
 
-std::optional<std::filesystem::path> qemu_program(const HostOptions& options) {
-  if (!options.qemu.empty()) return options.qemu;
-  return sys::find_program("qemu-system-x86_64", options.search_path);
+/// An engine's program: the one that was named, else the one that has worked here, else the one that is found.
+std::optional<std::filesystem::path> program_of(const Host::Impl& host, std::string_view prefix,
+                                                const std::filesystem::path& named, std::string_view program) {
+  if (!named.empty()) return named;
+  if (auto recorded = recorded_program(host, prefix, true)) return recorded;
+  if (auto found = sys::find_program(std::string{program}, host.options.search_path)) return found;
+  return recorded_program(host, prefix, false);
 }
 
-std::optional<std::filesystem::path> firecracker_program(const HostOptions& options) {
-  if (!options.firecracker.empty()) return options.firecracker;
-  return sys::find_program("firecracker", options.search_path);
+std::optional<std::filesystem::path> qemu_program(const Host::Impl& host) {
+  return program_of(host, "qemu", host.options.qemu, "qemu-system-x86_64");
+}
+
+std::optional<std::filesystem::path> firecracker_program(const Host::Impl& host) {
+  return program_of(host, firecracker_name, host.options.firecracker, "firecracker");
+}
+
+/// Whether there is a program to try for what `entry` speaks of: its own, or another one.
+bool has_program(const Host::Impl& host, const state::Config::Engine& entry) {
+  if (std::filesystem::exists(entry.verdict.binary)) return true;
+  return (entry.verdict.engine == firecracker_name ? firecracker_program(host) : qemu_program(host)).has_value();
+}
+
+/// The engines in the order in which they are asked for: the preferred one first.
+std::vector<std::string_view> in_order(std::string_view preferred) {
+  std::vector<std::string_view> engines;
+  if (!preferred.empty()) engines.push_back(preferred);
+  for (const auto engine : engine_order) {
+    if (engine != preferred) engines.push_back(engine);
+  }
+  return engines;
+}
+
+const state::Config::Engine* entry_for(const state::Config& config, std::string_view engine,
+                                       const std::string& kernel_sha256) {
+  const auto found = std::ranges::find_if(config.engines, [&](const state::Config::Engine& entry) {
+    return entry.verdict.engine == engine && entry.verdict.kernel_sha256 == kernel_sha256;
+  });
+  return found == config.engines.end() ? nullptr : &*found;
 }
 
 EngineVerdict hopeless(std::string_view engine, std::string reason) {
@@ -86,7 +117,7 @@ EngineVerdict hopeless(std::string_view engine, std::string reason) {
 }
 
 void add_qemu(const Host::Impl& host, const std::string& no_kvm, Candidates& found) {
-  const auto program = qemu_program(host.options);
+  const auto program = qemu_program(host);
   if (!program) {
     const std::string reason = "qemu-system-x86_64 is not installed; run: apt-get install qemu-system-x86";
     if (allows(host.options.engine, qemu_kvm_name)) found.hopeless.push_back(hopeless(qemu_kvm_name, reason));
@@ -123,7 +154,7 @@ void add_qemu(const Host::Impl& host, const std::string& no_kvm, Candidates& fou
 
 void add_firecracker(const Host::Impl& host, const std::string& no_kvm, Candidates& found) {
   if (!allows(host.options.engine, firecracker_name)) return;
-  const auto program = firecracker_program(host.options);
+  const auto program = firecracker_program(host);
   if (!program) {
     found.hopeless.push_back(
         hopeless(firecracker_name, "no firecracker program was found; name it with --firecracker"));
@@ -250,29 +281,79 @@ EngineVerdict probe_engine(const Host::Impl& host, const Candidate& candidate, c
   return verdict;
 }
 
-std::optional<EngineVerdict> find_engine(const Host::Impl& host, const image::Entry& image) {
+std::vector<std::string> all_engines() { return {engine_order.begin(), engine_order.end()}; }
+
+bool may_be_used(const Host::Impl& host, const state::Config& config, std::string_view engine) {
+  return allows(host.options.engine, engine) && !refuses(config, host.options.engine, engine);
+}
+
+std::string kvm_problem() {
+  const int fd = ::open("/dev/kvm", O_RDWR | O_CLOEXEC);
+  if (fd >= 0) {
+    const sys::Fd close_it{fd};
+    return {};
+  }
+  if (errno == ENOENT) return "there is no /dev/kvm: no hardware virtualization here";
+  if (errno == EACCES) return "/dev/kvm is not yours to open; run: sudo usermod -aG kvm $USER, and log in again";
+  return fmt::format("/dev/kvm: {}", std::strerror(errno));
+}
+
+std::optional<EngineVerdict> find_engine(const Host::Impl& host, const image::Entry& image,
+                                         std::string_view preferred) {
   const auto config = state::read_config(host.layout.config());
-  for (const auto engine : engine_order) {
-    if (!allows(host.options.engine, engine) || refuses(config, host.options.engine, engine)) continue;
-    for (const auto& entry : config.engines) {
-      if (entry.verdict.engine == engine && entry.verdict.works &&
-          entry.verdict.kernel_sha256 == image.manifest.kernel.sha256 && state::is_current(entry)) {
-        return entry.verdict;
-      }
-    }
+  for (const auto engine : in_order(preferred)) {
+    if (!may_be_used(host, config, engine)) continue;
+    const auto* entry = entry_for(config, engine, image.manifest.kernel.sha256);
+    if (entry != nullptr && entry->verdict.works && state::is_current(*entry)) return entry->verdict;
   }
   return std::nullopt;
 }
 
+std::vector<std::string> engines_to_try(const Host::Impl& host, const image::Entry& image, std::string_view preferred) {
+  const auto config = state::read_config(host.layout.config());
+  const auto& kernel = image.manifest.kernel.sha256;
+  std::vector<std::string> allowed;
+  bool none_tried = true;
+  for (const auto engine : in_order(preferred)) {
+    if (!may_be_used(host, config, engine)) continue;
+    allowed.emplace_back(engine);
+    none_tried = none_tried && entry_for(config, engine, kernel) == nullptr;
+  }
+  if (none_tried) return config.set_up_by.empty() ? std::vector<std::string>{} : allowed;
+  std::vector<std::string> changed;
+  for (const auto& engine : allowed) {
+    const auto* entry = entry_for(config, engine, kernel);
+    if (entry == nullptr || !entry->verdict.works) continue;
+    if (state::is_current(*entry)) break;
+    if (has_program(host, *entry)) changed.push_back(engine);
+  }
+  return changed;
+}
+
+EngineVerdict as_it_is_now(EngineVerdict verdict) {
+  verdict.version = verdict.engine == firecracker_name
+                        ? vmm::firecracker::binary_version(verdict.binary, Deadline::after(version_limit))
+                        : vmm::qemu::binary_version(verdict.binary, Deadline::after(version_limit));
+  return verdict;
+}
+
 EngineVerdict engine_named(const Host::Impl& host, const std::string& name) {
-  for (const auto& entry : state::read_config(host.layout.config()).engines) {
-    if (entry.verdict.engine == name && entry.verdict.works) return entry.verdict;
+  const auto config = state::read_config(host.layout.config());
+  // One that no longer works with its new program may still be running as it was.
+  for (const bool must_work : {true, false}) {
+    for (const auto& entry : config.engines) {
+      const auto& verdict = entry.verdict;
+      if (verdict.engine == name && !verdict.version.empty() && (verdict.works || !must_work)) return verdict;
+    }
   }
   throw Error{ErrorCode::NotFound, fmt::format("engine '{}' is not known here; run: fireclaw setup", name)};
 }
 
-EngineVerdict choose_engine(const Host::Impl& host, const image::Entry& image) {
-  if (auto found = find_engine(host, image)) return *found;
+EngineVerdict choose_engine(const Host::Impl& host, const image::Entry& image, const std::stop_token& stop,
+                            std::string_view preferred) {
+  const auto wanted = [&] { return engines_to_try(host, image, preferred); };
+  if (!wanted().empty()) try_engines(host, image, wanted, stop);
+  if (auto found = find_engine(host, image, preferred)) return *found;
   std::string tried;
   const auto config = state::read_config(host.layout.config());
   for (const auto& entry : config.engines) {

@@ -1,15 +1,18 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/deadline.hpp"
 #include "core/host/impl.hpp"
 #include "fireclaw/engine.hpp"
 #include "image/store/store.hpp"
+#include "state/config.hpp"
 #include "sys/sandbox/sandbox.hpp"
 #include "vmm/driver.hpp"
 
@@ -18,13 +21,34 @@ namespace fireclaw::core {
 /// The driver that `verdict` speaks of.
 std::unique_ptr<vmm::Driver> make_driver(const Host::Impl& host, const EngineVerdict& verdict);
 
-/// The best engine that has been seen to boot the kernel of `image` here and that the host's options allow.
-/// Error(InvalidState) saying what was tried and why it failed, with the remedy.
-EngineVerdict choose_engine(const Host::Impl& host, const image::Entry& image);
-std::optional<EngineVerdict> find_engine(const Host::Impl& host, const image::Entry& image);
+/// The best engine that has been seen to boot the kernel of `image` here and that the host's options allow, or the one
+/// that is preferred by its name, if that has been seen to. Engines whose programs have changed since are tried again
+/// first, once for all who wait, and so are all for a kernel that none was tried with. Error(InvalidState) saying what
+/// was tried and why it failed, with the remedy.
+EngineVerdict choose_engine(const Host::Impl& host, const image::Entry& image, const std::stop_token& stop = {},
+                            std::string_view preferred = {});
+/// The same of what is known; tries nothing.
+std::optional<EngineVerdict> find_engine(const Host::Impl& host, const image::Entry& image,
+                                         std::string_view preferred = {});
 
 /// The engine that a running machine was started with, by its name. Error(NotFound) if it is no longer known here.
 EngineVerdict engine_named(const Host::Impl& host, const std::string& name);
+
+/// What `verdict`'s program would be recorded as if it were tried now: its version as it is. Throws if it cannot be
+/// asked.
+EngineVerdict as_it_is_now(EngineVerdict verdict);
+
+/// Why machines cannot have KVM here, with the remedy, or empty.
+std::string kvm_problem();
+
+/// The names of all engines, best first.
+std::vector<std::string> all_engines();
+/// Whether the host's options and config.json let machines run on this one.
+bool may_be_used(const Host::Impl& host, const state::Config& config, std::string_view engine);
+
+/// The engines that must be tried before one can be chosen for `image`, best first.
+std::vector<std::string> engines_to_try(const Host::Impl& host, const image::Entry& image,
+                                        std::string_view preferred = {});
 
 /// An engine that might work here: its program is there. Not asked yet whether it boots anything.
 struct Candidate {
@@ -48,5 +72,16 @@ sys::ConfinementSeen see_engine(const Host::Impl& host, const EngineVerdict& ver
 /// Boots `image` with one candidate and returns what was seen. Throws only Error(Cancelled).
 EngineVerdict probe_engine(const Host::Impl& host, const Candidate& candidate, const image::Entry& image,
                            const std::stop_token& stop);
+
+/// Tries those of `wanted()` with `image` and records what was seen. One process at a time does it: `wanted` is asked
+/// when it is this one's turn.
+std::vector<EngineVerdict> try_engines(const Host::Impl& host, const image::Entry& image,
+                                       const std::function<std::vector<std::string>()>& wanted,
+                                       const std::stop_token& stop);
+
+/// Tries again what is known of programs that have changed and of engines that have come, with each kernel that an
+/// image has; forgets kernels that none has. With `all`, everything is tried again with `image`. Returns whether
+/// anything was tried.
+bool refresh_engines(const Host::Impl& host, const image::Entry& image, bool all, const std::stop_token& stop);
 
 }  // namespace fireclaw::core

@@ -48,7 +48,8 @@ struct Fixture {
     HostOptions options;
     options.home = folder.path() / "home";
     options.engine = choice;
-    sys::make_directories(options.home);
+    options.search_path = {folder.path()};
+    sys::make_directories(options.home / "locks");
     state::write_config(options.home / "config.json", config);
     return Host::Impl{options};
   }
@@ -87,15 +88,49 @@ TEST_CASE_FIXTURE(Fixture, "a named engine is chosen, or refused with why it doe
   CHECK(refusal(Engine::Firecracker).find("fireclaw setup") != std::string::npos);
 }
 
-TEST_CASE_FIXTURE(Fixture, "what was seen with one kernel says nothing of another") {
+TEST_CASE_FIXTURE(Fixture, "what was seen with one kernel says nothing of another, with which all are tried") {
   seen("qemu-tcg", true, "kernel-b");
-  CHECK(refusal().find("6.1.0") != std::string::npos);
+  CHECK(core::engines_to_try(host(), image) == std::vector<std::string>{"firecracker", "qemu-kvm", "qemu-tcg"});
+  CHECK(core::engines_to_try(host(Engine::QemuTcg), image) == std::vector<std::string>{"qemu-tcg"});
+  CHECK_FALSE(core::find_engine(host(), image));
 }
 
-TEST_CASE_FIXTURE(Fixture, "an engine whose program was exchanged must be tried again") {
+TEST_CASE_FIXTURE(Fixture, "a better engine whose program was exchanged is to be tried before a worse one is chosen") {
+  seen("qemu-kvm", true);
+  const auto elsewhere = folder.path() / "other";
+  std::filesystem::copy_file(program, elsewhere);
+  program = elsewhere;
+  seen("qemu-tcg", true);
+  CHECK(core::engines_to_try(host(), image).empty());
+  std::ofstream{folder.path() / "engine"} << "#!/bin/sh\nexit 1 # another\n";
+  CHECK(core::engines_to_try(host(), image) == std::vector<std::string>{"qemu-kvm"});
+  CHECK(core::engines_to_try(host(Engine::QemuTcg), image).empty());
+  CHECK(core::find_engine(host(), image)->engine == "qemu-tcg");
+  CHECK(core::engines_to_try(host(), image, "qemu-tcg").empty());
+}
+
+TEST_CASE_FIXTURE(Fixture, "what was seen of an exchanged program is recorded, and it is not tried a second time") {
   seen("qemu-tcg", true);
   write_program("#!/bin/sh\nexit 1 # another\n");
+  const auto here = host(Engine::QemuTcg);
+  CHECK_THROWS_AS(core::choose_engine(here, image), Error);
+  const auto after = state::read_config(here.layout.config());
+  REQUIRE(after.engines.size() == 1);
+  CHECK_FALSE(after.engines.front().verdict.works);
+  CHECK_FALSE(after.engines.front().verdict.reason.empty());
+  CHECK(core::engines_to_try(here, image).empty());
+}
+
+TEST_CASE_FIXTURE(Fixture, "an engine whose program is gone is not waited for") {
+  seen("qemu-tcg", true);
+  std::filesystem::remove(program);
+  CHECK(core::engines_to_try(host(), image).empty());
   CHECK(refusal().find("has changed since") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a kernel that no engine was tried with is no reason to try before there was a setup") {
+  config.set_up_by.clear();
+  CHECK(core::engines_to_try(host(), image).empty());
 }
 
 TEST_CASE_FIXTURE(Fixture, "before any setup, the refusal says what to do") {

@@ -5,6 +5,7 @@
 #include "core/host/admission.hpp"
 #include "core/host/engines.hpp"
 #include "core/machines/impl.hpp"
+#include "core/machines/snapshots.hpp"
 #include "fireclaw/error.hpp"
 #include "sys/file.hpp"
 #include "sys/process.hpp"
@@ -61,8 +62,9 @@ void require_fit(const state::SnapshotRecord& snapshot, const state::SnapshotKey
 VM::Impl::Impl(std::shared_ptr<Host::Impl> host_impl, VMConfig with, core::Purpose the_purpose)
     : host{std::move(host_impl)}, config{std::move(with)}, purpose{std::move(the_purpose)} {
   if (!config.hostname.empty()) core::check_hostname(config.hostname);
+  std::string saved_by;
   if (purpose.continues || !config.snapshot.empty()) {
-    const auto named = purpose.continues ? purpose.continues->record : named_snapshot(*host, config);
+    auto named = purpose.continues ? purpose.continues->record : named_snapshot(*host, config);
     config.image = named.image;
     shape = {named.key.cpus, named.key.memory_mib, named.key.network == "nic"};
     if (!shape.nic && config.network != NetworkMode::None) {
@@ -72,14 +74,14 @@ VM::Impl::Impl(std::shared_ptr<Host::Impl> host_impl, VMConfig with, core::Purpo
                               config.snapshot)};
     }
     config.start = StartMode::RequireSnapshot;
+    saved_by = std::move(named.engine);
   } else {
     shape = {config.cpus, config.memory_mib, config.network != NetworkMode::None};
   }
   disks.emplace(*host, config, purpose);
   if (!host->images.find(config.image)) host->require_setup();
   image = host->images.open(config.image);
-  const auto verdict = purpose.continues ? core::engine_named(*host, purpose.continues->record.engine)
-                                         : core::choose_engine(*host, image);
+  const auto verdict = core::choose_engine(*host, image, config.stop, saved_by);
   core::require_confinement(*host);
   driver = core::make_driver(*host, verdict);
   core::check_shape(shape, driver->capabilities(), verdict.engine);
@@ -88,6 +90,9 @@ VM::Impl::Impl(std::shared_ptr<Host::Impl> host_impl, VMConfig with, core::Purpo
   const auto key = snapshot_key();
   try {
     auto found = purpose.continues ? purpose.continues->record : find_snapshot(*host, config, key);
+    if (!found && renews() && core::renew_automatic(host, config, key, verdict.engine)) {
+      found = find_snapshot(*host, config, key);
+    }
     if (found) require_fit(*found, key);
     snapshot = std::move(found);
   } catch (const Error& problem) {
@@ -116,6 +121,7 @@ VM::Impl::Impl(std::shared_ptr<Host::Impl> host_impl, VMConfig with, core::Purpo
   record.machine = purpose.machine;
   record.created = std::chrono::system_clock::now();
   record.engine = verdict.engine;
+  record.engine_identity = key.engine_identity;
   {
     const bool kept = !purpose.kept_scratch.empty() && std::filesystem::exists(purpose.kept_scratch);
     const auto present = kept ? sys::allocated_bytes(purpose.kept_scratch) >> 20 : 0;
@@ -149,8 +155,14 @@ VM::Impl::Impl(std::shared_ptr<Host::Impl> host_impl, state::RunRecord of)
   state = record.paused ? VMState::Paused : VMState::Running;
 }
 
+bool VM::Impl::renews() const {
+  return purpose.kind == core::Purpose::Kind::Use && purpose.prepared.empty() && config.start != StartMode::Cold;
+}
+
 state::SnapshotKey VM::Impl::snapshot_key() const {
   auto key = core::make_key(*driver, image, shape);
+  // The engine's program may have changed since.
+  if (!record.engine_identity.empty()) key.engine_identity = record.engine_identity;
   key.drives = core::to_text(disks ? disks->sizes() : core::disk_sizes(*host, record));
   key.prepared = purpose.prepared;
   return key;

@@ -106,6 +106,8 @@ struct VM::Impl {
   /// In a machine that has booted: what it is to be prepared with, and then its disks.
   void prepare_guest(guest::Session& session, Deadline deadline) const;
   [[nodiscard]] bool prepares() const { return purpose.prepare && !snapshot; }
+  /// Whether the snapshot that it is looked for is one that is made by itself when it no longer fits.
+  [[nodiscard]] bool renews() const;
   void require_running() const;
   void note_state(VMState now);
   void set_clock(guest::Session& session, Deadline deadline);

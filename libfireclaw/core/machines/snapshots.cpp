@@ -1,6 +1,8 @@
 #include "core/machines/snapshots.hpp"
 
+#include <algorithm>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -8,6 +10,7 @@
 #include "core/host/engines.hpp"
 #include "fireclaw/error.hpp"
 #include "fireclaw/host.hpp"
+#include "state/config.hpp"
 #include "vmm/brief_pause.hpp"
 
 namespace fireclaw {
@@ -15,6 +18,32 @@ namespace core {
 namespace {
 
 constexpr std::chrono::minutes save_limit{5};
+/// The one engine that needs no KVM.
+constexpr std::string_view tcg_engine = "qemu-tcg";
+
+/// Why the engine that is there cannot restore what this one saved with the image's kernel, or empty.
+std::string engine_obstacle(const Host::Impl& host, const state::SnapshotRecord& record, const image::Entry& image) {
+  const auto config = state::read_config(host.layout.config());
+  const auto known = std::ranges::find_if(config.engines, [&](const state::Config::Engine& entry) {
+    return entry.verdict.engine == record.engine && entry.verdict.kernel_sha256 == image.manifest.kernel.sha256;
+  });
+  if (known == config.engines.end()) return fmt::format("{} has not been tried with its kernel", record.engine);
+  if (record.engine != tcg_engine) {
+    if (auto problem = kvm_problem(); !problem.empty()) return problem;
+  }
+  auto verdict = known->verdict;
+  if (!state::is_current(*known)) {
+    // Who restores it has it tried; whether that can help is known by its version.
+    if (!std::filesystem::exists(verdict.binary)) return fmt::format("{} is gone", verdict.binary.native());
+    verdict = as_it_is_now(std::move(verdict));
+  } else if (!verdict.works) {
+    return fmt::format("{} does not work here: {}", record.engine, verdict.reason);
+  }
+  const auto now = make_driver(host, verdict)->snapshot_identity();
+  if (now == record.key.engine_identity) return {};
+  return fmt::format("it was saved with another engine or processor ({}; here is: {})", record.key.engine_identity,
+                     now);
+}
 
 /// Why the snapshot cannot be restored here and now, or empty.
 std::string obstacle(const Host::Impl& host, const state::SnapshotRecord& record) {
@@ -22,13 +51,34 @@ std::string obstacle(const Host::Impl& host, const state::SnapshotRecord& record
     const auto image = host.images.find(record.image);
     if (!image) return fmt::format("image '{}' is gone", record.image);
     if (image->manifest.digest != record.key.image_digest) return fmt::format("image '{}' was rebuilt", record.image);
-    const auto driver = make_driver(host, engine_named(host, record.engine));
-    if (driver->snapshot_identity() != record.key.engine_identity) return "the engine or the CPU is another now";
+    if (auto problem = engine_obstacle(host, record, *image); !problem.empty()) return problem;
     static_cast<void>(host.snapshots.files(record));
   } catch (const Error& problem) {
     return problem.what();
   }
   return {};
+}
+
+/// The automatic snapshots of the same kind of machine that were made with the engine or the image as it was before.
+std::vector<std::string> outgrown(const Host::Impl& host, const state::SnapshotKey& key, const std::string& image,
+                                  const std::string& engine) {
+  std::vector<std::string> names;
+  for (const auto& name : host.snapshots.names()) {
+    try {
+      const auto record = host.snapshots.find(name);
+      if (!record || !record->automatic || record->image != image || record->engine != engine || record->key == key) {
+        continue;
+      }
+      auto with_ours = record->key;
+      with_ours.engine_identity = key.engine_identity;
+      with_ours.image_digest = key.image_digest;
+      if (!key.prepared.empty() && !with_ours.prepared.empty()) with_ours.prepared = key.prepared;
+      if (with_ours == key) names.push_back(name);
+    } catch (const Error& problem) {
+      host.logger.debug(problem.what());
+    }
+  }
+  return names;
 }
 
 Error name_taken(const std::string& name) {
@@ -93,6 +143,13 @@ Snapshot save_snapshot(VM::Impl& vm, const std::string& name, bool replace, Afte
     vm.save(draft.files(), deadline);
   }
   const auto published = vm.host->snapshots.publish(std::move(draft), std::move(record), replace);
+  if (published.automatic) {
+    for (const auto& old : outgrown(*vm.host, published.key, published.image, published.engine)) {
+      vm.host->logger.info(
+          fmt::format("snapshot '{}' takes the place of '{}', which no longer fits", published.name, old));
+      vm.host->snapshots.remove(old);
+    }
+  }
   return Access::snapshot(describe(*vm.host, published));
 }
 
@@ -113,6 +170,22 @@ Snapshot make_snapshot(const std::shared_ptr<Host::Impl>& host, const VMConfig& 
   if (!name.empty() && !replace && vm.host->snapshots.find(name)) throw name_taken(name);
   vm.start();
   return save_snapshot(vm, name, replace, AfterSave::End);
+}
+
+bool renew_automatic(const std::shared_ptr<Host::Impl>& host, const VMConfig& config, const state::SnapshotKey& key,
+                     const std::string& engine) {
+  if (outgrown(*host, key, config.image, engine).empty()) return false;
+  host->logger.info(fmt::format("the engine or image '{}' has changed: making its snapshot again", config.image));
+  try {
+    Purpose purpose;
+    purpose.kind = Purpose::Kind::Save;
+    make_snapshot(host, config, {}, false, std::move(purpose));
+    return true;
+  } catch (const Error& problem) {
+    if (problem.code() == ErrorCode::Cancelled) throw;
+    host->logger.warning(fmt::format("no snapshot of image '{}' could be made: {}", config.image, problem.what()));
+    return false;
+  }
 }
 
 }  // namespace core

@@ -17,6 +17,12 @@ Snapshot save_snapshot(VM::Impl& vm, const std::string& name, bool replace, Afte
 Snapshot make_snapshot(const std::shared_ptr<Host::Impl>& host, const VMConfig& config, const std::string& name,
                        bool replace, Purpose purpose);
 
+/// Makes the automatic snapshot for a machine as `config` and `key` have it, if there is one of the same kind of
+/// machine that no longer fits: its engine or its image has changed since. Returns whether one was made; if it cannot
+/// be made, the reason is logged. Error(Cancelled) after a stop.
+bool renew_automatic(const std::shared_ptr<Host::Impl>& host, const VMConfig& config, const state::SnapshotKey& key,
+                     const std::string& engine);
+
 SnapshotInfo describe(const Host::Impl& host, const state::SnapshotRecord& record);
 
 }  // namespace fireclaw::core

@@ -1,0 +1,152 @@
+"""What happens when something that a home folder was set up with becomes another: the engine, the image, guestd."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+from typing import Any
+
+FIRECLAW = os.environ["FIRECLAW_PROGRAM"]
+PREPARED = Path(os.environ.get("FIRECLAW_TEST_HOME") or os.environ["FIRECLAW_BUILD_HOME"])
+LIMIT_SECONDS = 300
+# Tests change nothing in the network namespace that they are started in.
+os.environ["FIRECLAW_NET"] = "none"
+ENGINE = "qemu-tcg"
+# An engine that this home folder is made to believe it has had before.
+EARLIER = "7.2.1"
+
+
+class Home:
+    """A home folder with the images of the one that all tests share, and what is known of its engine."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "home"
+        self.path.mkdir(mode=0o700)
+        shutil.copytree(PREPARED / "images", self.path / "images")
+
+    def fireclaw(self, *words: str, engine: str = ENGINE) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run([FIRECLAW, "--home", str(self.path), "--engine", engine, *words], capture_output=True,
+                              text=True, timeout=LIMIT_SECONDS, stdin=subprocess.DEVNULL)
+
+    def ok(self, *words: str) -> str:
+        result = self.fireclaw(*words)
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    def answer(self, *words: str) -> Any:
+        return json.loads(self.ok(*words, "--json"))
+
+    def config(self) -> Any:
+        return json.loads((self.path / "config.json").read_text())
+
+    def write_config(self, config: Any) -> None:
+        (self.path / "config.json").write_text(json.dumps(config))
+
+    def engine(self) -> Any:
+        return next(entry for entry in self.config()["engines"] if entry["engine"] == ENGINE)
+
+    def change_engine(self, **members: Any) -> None:
+        config = self.config()
+        for entry in config["engines"]:
+            if entry["engine"] == ENGINE:
+                entry.update(members)
+        self.write_config(config)
+
+    def outdate_engine(self) -> None:
+        """As if the program that is there had come after the one that was tried."""
+        self.change_engine(binary_mtime_ns=1)
+
+    def snapshots(self) -> "dict[str, Any]":
+        return {one["name"]: one for one in self.answer("snapshot", "list")}
+
+
+class Upgrades(unittest.TestCase):
+    folder: Path
+    home: Home
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.folder = Path(tempfile.mkdtemp(prefix="fireclaw-upgrades-"))
+        cls.addClassCleanup(shutil.rmtree, cls.folder)
+        cls.home = Home(cls.folder)
+        cls.home.ok("setup")
+
+    def test_an_engine_that_changed_is_tried_again_by_the_next_machines(self) -> None:
+        as_it_is = self.home.engine()
+        self.home.outdate_engine()
+        checks = [check for check in self.home.answer("doctor")["checks"] if check["name"].startswith("engine " + ENGINE)]
+        self.assertIn("changed", checks[0]["detail"])
+        words = [FIRECLAW, "--home", str(self.home.path), "--engine", ENGINE, "run", "echo ready"]
+        both = [subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                 text=True) for _ in range(2)]
+        for one in both:
+            out, err = one.communicate(timeout=LIMIT_SECONDS)
+            self.assertEqual((one.returncode, out), (0, "ready\n"), err)
+        now = self.home.engine()
+        self.assertEqual(now["binary_mtime_ns"], as_it_is["binary_mtime_ns"])
+        self.assertTrue(now["works"])
+
+    def test_setup_tries_an_engine_that_changed_and_then_has_nothing_to_do(self) -> None:
+        self.home.outdate_engine()
+        self.assertFalse(self.home.answer("setup")["already_done"])
+        self.assertEqual([check for check in self.home.answer("doctor")["checks"] if check["remedy"] == "fireclaw setup"], [])
+        self.assertTrue(self.home.answer("setup")["already_done"])
+
+    def test_snapshots_of_an_earlier_engine_are_said_to_be_of_no_use_and_are_made_again(self) -> None:
+        version = self.home.engine()["version"]
+        self.assertNotEqual(version, EARLIER)
+        self.home.change_engine(version=EARLIER)
+        earlier = self.home.answer("snapshot", "create", "--memory", "136")["name"]
+        self.assertTrue(self.home.snapshots()[earlier]["usable"])
+        self.home.outdate_engine()
+        listed = self.home.snapshots()[earlier]
+        self.assertFalse(listed["usable"])
+        self.assertIn(EARLIER, listed["reason"])
+        self.assertIn(version, listed["reason"])
+        result = self.home.fireclaw("run", "--memory", "136", "echo ready")
+        self.assertEqual((result.returncode, result.stdout), (0, "ready\n"), result.stderr)
+        self.assertNotIn("cold", result.stderr)
+        after = [one for one in self.home.snapshots().values() if one["memory_mib"] == 136]
+        self.assertEqual([one["usable"] for one in after], [True])
+        self.assertNotEqual(after[0]["name"], earlier)
+
+    def test_a_snapshot_that_the_engine_refuses_does_not_keep_a_machine_from_booting(self) -> None:
+        name = self.home.answer("snapshot", "create", "--memory", "140")["name"]
+        folder = self.home.path / "snapshots" / name
+        state = bytearray((folder / "state").read_bytes())
+        state[:64] = bytes(64)
+        (folder / "state").write_bytes(state)
+        manifest = json.loads((folder / "manifest.json").read_text())
+        manifest["state_sha256"] = hashlib.sha256(state).hexdigest()
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+        result = self.home.fireclaw("run", "--memory", "140", "echo ready")
+        self.assertEqual((result.returncode, result.stdout), (0, "ready\n"), result.stderr)
+        self.assertIn("booting cold", result.stderr)
+        self.home.ok("snapshot", "remove", name)
+
+    def test_setup_keeps_the_kernel_and_the_engine_that_somebody_chose(self) -> None:
+        home = Home(Path(tempfile.mkdtemp(dir=self.folder)))
+        program = self.folder / "chosen-qemu"
+        program.symlink_to(self.home.engine()["binary"])
+        manifest = home.path / "images" / "busybox" / "manifest.json"
+        image = json.loads(manifest.read_text())
+        image["kernel"]["source"] = "/srv/kernels/chosen"
+        manifest.write_text(json.dumps(image))
+        home.ok("--qemu", str(program), "setup")
+        image["guestd_version"] = "0.0.1+000000000000"
+        manifest.write_text(json.dumps(image))
+        for words in (["setup"], ["setup", "--force"]):
+            self.assertFalse(home.answer(*words)["already_done"])
+            after = json.loads(manifest.read_text())
+            self.assertNotEqual(after["guestd_version"], image["guestd_version"])
+            self.assertEqual(after["kernel"], image["kernel"])
+            self.assertEqual(home.engine()["binary"], str(program))
+            manifest.write_text(json.dumps(after))
+
+
+if __name__ == "__main__":
+    unittest.main()
