@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <filesystem>
 #include <utility>
 
 #include "fireclaw/error.hpp"
@@ -28,6 +29,11 @@ StartedEngine start_engine(const LaunchSpec& spec, std::vector<std::string> argv
   auto claim = claim_channel(run_dir, 0);
   if (!claim) {
     throw Error{ErrorCode::InvalidState, fmt::format("a machine is running in '{}' already", spec.run_dir.string())};
+  }
+  // A first attempt (from a snapshot that turned out to be damaged) may have made them.
+  std::filesystem::remove(run_dir.qmp_socket());
+  for (unsigned channel = 0; channel < guest_channels; ++channel) {
+    std::filesystem::remove(run_dir.guest_socket(channel));
   }
   auto [console, console_end] = Console::create();
   auto log = TextPipe::create(run_dir.log());
