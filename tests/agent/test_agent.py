@@ -8,7 +8,7 @@ import ssl
 import subprocess
 import threading
 import unittest
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 from unittest import mock
 
 from harness import FolderTest, RunningAgent, settings
@@ -579,6 +579,28 @@ class Connections(AgentTest):
         client.welcome()
         client.joined("#agents")
         self.assertEqual(running.call(lambda: running.agent.link._pacer.slowness), 2.0)
+
+    def test_it_speaks_as_fast_as_the_server_takes_it(self) -> None:
+        lines = [f"line {number}" for number in range(60)]
+        self.llm.rules({"reply": {"content": "\n".join(lines)}})
+        # Without a pace of its own it takes the server's, which is known by its network.
+        rows: Tuple[Tuple[str, Dict[str, Any], bool], ...] = (
+            ("TestNet", {}, True), ("fireclaw", {}, False), ("TestNet", {"message_burst": 70}, False),
+            ("fireclaw", {"message_burst": 5, "message_interval_s": 5.0}, True))
+        for network, pace, slow in rows:
+            limits: Dict[str, Any] = {"message_burst": None, "message_interval_s": None, "answer_lines": 100, **pace}
+            with self.subTest(network=network, pace=pace), RunningAgent(self.settings(limits=limits)):
+                client = self.irc.accept()
+                client.welcome(f"CASEMAPPING=ascii NETWORK={network}")
+                client.joined("#agents")
+                client.send(f"{ALICE} PRIVMSG #agents :worker: count")
+                client.whois("alice")
+                if slow:
+                    client.expect("PRIVMSG #agents :line 1$")
+                    client.sync()
+                    self.assertNotIn("PRIVMSG #agents :line 20", client.received)
+                else:
+                    client.expect("PRIVMSG #agents :line 59", timeout=5.0)
 
     def test_an_answer_that_was_ready_during_an_outage_is_given_afterwards(self) -> None:
         self.llm.rules({"reply": {"content": "patience", "delay": 0.3}})
