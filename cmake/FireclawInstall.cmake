@@ -28,7 +28,7 @@ else()
 endif()
 if(NOT BUILD_SHARED_LIBS)
   # What `pkg-config --static` adds. A shared library names what it needs itself, and nobody needs the headers of that.
-  set(FIRECLAW_PC_REQUIRES "fmt nettle libnl-route-3.0")
+  set(FIRECLAW_PC_REQUIRES "fmt simdjson nettle libnl-route-3.0")
   set(FIRECLAW_PC_LIBS ${CMAKE_DL_LIBS} ${CMAKE_THREAD_LIBS_INIT})
   list(TRANSFORM FIRECLAW_PC_LIBS REPLACE "^([^-].*)" "-l\\1")
   list(JOIN FIRECLAW_PC_LIBS " " FIRECLAW_PC_LIBS)

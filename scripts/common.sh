@@ -14,7 +14,7 @@ esac
 # To compile it.
 build_packages=(
   g++ cmake ninja-build pkgconf
-  libfmt-dev libcurl4-openssl-dev nettle-dev libssh2-1-dev libnl-route-3-dev libnftables-dev libgnutls28-dev
+  libfmt-dev libsimdjson-dev libcurl4-openssl-dev nettle-dev libssh2-1-dev libnl-route-3-dev libnftables-dev libgnutls28-dev
   libboost-dev libcli11-dev nlohmann-json3-dev python3
 )
 # To prepare ~/.fireclaw and run commands. The last three libraries are loaded only when they are used: no dependency of

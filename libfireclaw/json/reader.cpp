@@ -1,12 +1,13 @@
 #include <fmt/format.h>
+#include <simdjson.h>
 
 #include <algorithm>
 #include <cctype>
-#include <nlohmann/json.hpp>
 #include <variant>
 
 #include "fireclaw/error.hpp"
 #include "json/json.hpp"
+#include "json/syntax.hpp"
 #include "sys/file.hpp"
 
 namespace fireclaw::json {
@@ -14,29 +15,49 @@ namespace {
 
 constexpr std::size_t deepest_nesting = 128;
 
-// "line 3, column 7", both counted from one, columns in characters.
-std::string describe_position(std::string_view text, std::size_t offset) {
-  const std::string_view before = text.substr(0, offset);
-  const auto lines = std::count(before.begin(), before.end(), '\n');
-  const std::string_view line = before.substr(before.rfind('\n') + 1);  // npos + 1 is the text's start
-  const auto starts_character = [](char byte) { return (static_cast<unsigned char>(byte) & 0xC0) != 0x80; };
-  return fmt::format("line {}, column {}", lines + 1, std::count_if(line.begin(), line.end(), starts_character) + 1);
+// An integer too large for simdjson, as "1e0", is a double that it accepts. Only called for documents that it has
+// refused because of a number, and the result is judged again, so this need not know the grammar well: it appends "e0"
+// to every run of 19 or more digits outside of strings that is not part of a fraction or exponent.
+std::string widen_long_integers(std::string_view text) {
+  constexpr std::size_t digits_in_64_bits = 19;
+  std::string widened;
+  widened.reserve(text.size() + 16);
+  const auto is_digit = [&](std::size_t at) { return at < text.size() && text[at] >= '0' && text[at] <= '9'; };
+  const auto belongs_to_double = [&](std::size_t at) {
+    return at < text.size() && (text[at] == '.' || text[at] == 'e' || text[at] == 'E' || text[at] == '+');
+  };
+  std::size_t at = 0;
+  bool in_string = false;
+  while (at < text.size()) {
+    if (in_string && text[at] == '\\') {
+      widened += text.substr(at, 2);
+      at += 2;
+      continue;
+    }
+    if (in_string || !is_digit(at)) {
+      if (text[at] == '"') in_string = !in_string;
+      widened += text[at++];
+      continue;
+    }
+    const std::size_t begin = at;
+    while (is_digit(at)) ++at;
+    widened += text.substr(begin, at - begin);
+    const bool after_mark =
+        begin > 0 && (belongs_to_double(begin - 1) ||
+                      (text[begin - 1] == '-' && begin > 1 && (text[begin - 2] == 'e' || text[begin - 2] == 'E')));
+    if (at - begin >= digits_in_64_bits && !after_mark && !belongs_to_double(at)) widened += "e0";
+  }
+  return widened;
 }
 
-// What nlohmann says, without its name for the error, its position (which counts bytes), and the text that it has read,
-// which can be long or secret.
-std::string problem_of(std::string_view message) {
-  for (const std::string_view mark : {" - ", "] "}) {
-    if (const auto at = message.find(mark); at != std::string_view::npos) {
-      message.remove_prefix(at + mark.size());
-      break;
-    }
+// simdjson says what kind of thing is wrong; where and what is for the syntax check to find.
+std::string describe(simdjson::error_code error, std::string_view text) {
+  if (error == simdjson::EMPTY) return "it is empty";
+  if (error == simdjson::DEPTH_ERROR) return fmt::format("it is nested more than {} deep", deepest_nesting);
+  if (const auto found = find_syntax_error(text)) {
+    return fmt::format("{}: {}", describe_position(text, found->offset), found->problem);
   }
-  const auto read = message.find("; last read: '");
-  const auto expected = message.rfind("'; expected ");
-  if (read == std::string_view::npos) return std::string{message};
-  return fmt::format("{}{}", message.substr(0, read),
-                     expected == std::string_view::npos ? std::string_view{} : message.substr(expected + 1));
+  return simdjson::error_message(error);
 }
 
 bool is_plain_key(std::string_view key) {
@@ -88,107 +109,85 @@ struct Value::Node {
   std::variant<std::monostate, bool, std::int64_t, std::uint64_t, double, std::string, Array, Object> data;
 };
 
-// Takes what nlohmann's parser tells, in order.
 struct Builder {
   using Path = Value::Path;
   using Node = Value::Node;
 
-  Builder(std::string_view text, std::string_view name)
-      : text_{text}, document_{std::make_shared<const Path>(Path{nullptr, std::string{name}, std::nullopt})} {}
-
-  Value build() {
-    // The parser would pass over the one and take the other for the end.
-    if (text_.starts_with("\xEF\xBB\xBF")) refuse(0, "a byte order mark");
-    if (const auto at = text_.find('\0'); at != std::string_view::npos) refuse(at, "a NUL byte");
-    if (text_.find_first_not_of(" \t\r\n") == std::string_view::npos) refuse("it is empty");
-    nlohmann::json::sax_parse(text_.data(), text_.data() + text_.size(), this);
-    return Value{std::move(root_)};
-  }
-
-  bool null() { return add({}); }
-  bool boolean(bool flag) { return add(flag); }
-  bool number_integer(std::int64_t number) { return add(number); }
-  bool number_unsigned(std::uint64_t number) {
-    return std::in_range<std::int64_t>(number) ? add(static_cast<std::int64_t>(number)) : add(number);
-  }
-  bool number_float(double number, const std::string& /*text*/) { return add(number); }
-  bool string(std::string& text) { return add(std::move(text)); }
-  bool binary(nlohmann::json::binary_t& /*bytes*/) { return false; }  // no JSON text has any
-  bool start_object(std::size_t /*size*/) { return open(Node::Object{}); }
-  bool start_array(std::size_t /*size*/) { return open(Node::Array{}); }
-  bool end_object() { return close(); }
-  bool end_array() { return close(); }
-  bool key(std::string& text) {
-    const auto& inside = open_.back();
-    if (std::get<Node::Object>(inside.node->data).contains(text)) {
-      std::string where;
-      inside.path->append_to(where);
-      throw Error{ErrorCode::Corrupt, fmt::format("{}: duplicate key {}", where, in_quotes(text))};
-    }
-    key_ = std::move(text);
-    return true;
-  }
-  bool parse_error(std::size_t position, const std::string& /*read*/, const nlohmann::json::exception& problem) {
-    refuse(position - 1, problem_of(problem.what()));
+  static Value outermost(simdjson::dom::element element, std::string_view name) {
+    auto node = std::make_shared<Node>();
+    node->parent = std::make_shared<const Path>(Path{nullptr, std::string{name}, std::nullopt});
+    node->outermost = true;
+    fill(*node, element);
+    return Value{std::move(node)};
   }
 
  private:
-  struct Container {
-    std::shared_ptr<Node> node;
-    std::shared_ptr<const Path> path;
-  };
-
-  [[noreturn]] void refuse(std::string_view problem) const {
-    throw Error{ErrorCode::Corrupt, fmt::format("{}: not valid JSON: {}", document_->key, problem)};
-  }
-  [[noreturn]] void refuse(std::size_t offset, std::string_view problem) const {
-    refuse(fmt::format("{}: {}", describe_position(text_, offset), problem));
+  static Value child(simdjson::dom::element element, const std::shared_ptr<const Path>& parent, std::string_view key,
+                     std::optional<std::size_t> index) {
+    auto node = std::make_shared<Node>();
+    node->parent = parent;
+    node->key = key;
+    node->index = index;
+    fill(*node, element);
+    return Value{std::move(node)};
   }
 
-  bool add(decltype(Node::data) data) {
-    last_ = std::make_shared<Node>();
-    last_->data = std::move(data);
-    if (open_.empty()) {
-      last_->parent = document_;
-      last_->outermost = true;
-      root_ = last_;
-      return true;
+  static std::shared_ptr<const Path> path_of(const Node& node) {
+    if (node.outermost) return node.parent;
+    return std::make_shared<const Path>(Path{node.parent, node.key, node.index});
+  }
+
+  static void fill(Node& node, simdjson::dom::element element) {
+    using simdjson::dom::element_type;
+    switch (element.type()) {
+      case element_type::NULL_VALUE: return;
+      case element_type::BOOL: node.data = bool{element}; return;
+      case element_type::INT64: node.data = std::int64_t{element}; return;
+      case element_type::UINT64: node.data = std::uint64_t{element}; return;
+      case element_type::DOUBLE: node.data = double{element}; return;
+      case element_type::STRING: node.data = std::string{std::string_view{element}}; return;
+      case element_type::ARRAY: {
+        const auto path = path_of(node);
+        Node::Array array;
+        for (const simdjson::dom::element item : simdjson::dom::array{element}) {
+          array.push_back(child(item, path, {}, array.size()));
+        }
+        node.data = std::move(array);
+        return;
+      }
+      case element_type::OBJECT: {
+        const auto path = path_of(node);
+        Node::Object object;
+        for (const auto& [key, item] : simdjson::dom::object{element}) {
+          const bool added = object.try_emplace(std::string{key}, child(item, path, key, std::nullopt)).second;
+          if (!added) {
+            std::string where;
+            path->append_to(where);
+            throw Error{ErrorCode::Corrupt, fmt::format("{}: duplicate key {}", where, in_quotes(key))};
+          }
+        }
+        node.data = std::move(object);
+        return;
+      }
     }
-    const auto& inside = open_.back();
-    last_->parent = inside.path;
-    if (auto* array = std::get_if<Node::Array>(&inside.node->data)) {
-      last_->index = array->size();
-      array->push_back(Value{last_});
-    } else {
-      last_->key = key_;
-      std::get<Node::Object>(inside.node->data).emplace(std::move(key_), Value{last_});
-    }
-    return true;
   }
-
-  bool open(decltype(Node::data) container) {
-    if (open_.size() == deepest_nesting) refuse(fmt::format("it is nested more than {} deep", deepest_nesting));
-    add(std::move(container));
-    open_.push_back({last_, last_->outermost
-                                ? document_
-                                : std::make_shared<const Path>(Path{last_->parent, last_->key, last_->index})});
-    return true;
-  }
-
-  bool close() {
-    open_.pop_back();
-    return true;
-  }
-
-  std::string_view text_;
-  std::shared_ptr<const Path> document_;
-  std::vector<Container> open_;
-  std::string key_;
-  std::shared_ptr<Node> last_;
-  std::shared_ptr<const Node> root_;
 };
 
-Value Value::parse(std::string_view text, std::string_view name) { return Builder{text, name}.build(); }
+Value Value::parse(std::string_view text, std::string_view name) {
+  simdjson::dom::parser parser;
+  simdjson::dom::element root;
+  const auto read = [&](std::string_view json) -> simdjson::error_code {
+    if (json.empty()) return simdjson::EMPTY;
+    if (const auto error = parser.allocate(json.size(), deepest_nesting); error != simdjson::SUCCESS) return error;
+    return parser.parse(json.data(), json.size()).get(root);
+  };
+  simdjson::error_code error = read(text);
+  if (error == simdjson::NUMBER_ERROR) error = read(widen_long_integers(text));
+  if (error != simdjson::SUCCESS) {
+    throw Error{ErrorCode::Corrupt, fmt::format("{}: not valid JSON: {}", name, describe(error, text))};
+  }
+  return Builder::outermost(root, name);
+}
 
 Value Value::parse_file(const std::filesystem::path& path) { return parse(sys::read_file(path), path.string()); }
 

@@ -175,7 +175,7 @@ class StaticPackage(Package):
         environment = {"PKG_CONFIG_PATH": str(self.libdir / "pkgconfig")}
         plain = output("pkg-config", "--libs", "fireclaw", **environment).split()
         static = output("pkg-config", "--static", "--libs", "fireclaw", **environment).split()
-        for needed in ("-lfmt", "-lnettle", "-lnl-route-3"):
+        for needed in ("-lfmt", "-lsimdjson", "-lnettle", "-lnl-route-3"):
             self.assertNotIn(needed, plain)
             self.assertIn(needed, static)
         # These are loaded when they are first used.

@@ -125,12 +125,12 @@ class CheckerTest(unittest.TestCase):
 
     def test_each_library_is_included_in_its_own_room_only(self) -> None:
         self.expect({
-            "libfireclaw/http/client.cpp": "#include <curl/curl.h>\n#include <nlohmann/json.hpp>\n",
-            "libfireclaw/json/reader.cpp": "#include <nlohmann/json.hpp>\n#include <nettle/sha2.h>\n",
+            "libfireclaw/http/client.cpp": "#include <curl/curl.h>\n#include <simdjson.h>\n",
+            "libfireclaw/json/json.cpp": "#include <simdjson.h>\n#include <nettle/sha2.h>\n",
             "libfireclaw/guest/ssh.cpp": "#include <libssh2.h>\n#include <libssh2_sftp.h>\n#include <curl/curl.h>\n",
             "libfireclaw/net/link.cpp": "#include <netlink/route/link.h>\n#include <nftables/libnftables.h>\n",
             "libfireclaw/vmm/spec.cpp": "#include <CLI/CLI.hpp>\n#include <netlink/netlink.h>\n",
-        }, ("libfireclaw/http/client.cpp", 2, "library"), ("libfireclaw/json/reader.cpp", 2, "library"),
+        }, ("libfireclaw/http/client.cpp", 2, "library"), ("libfireclaw/json/json.cpp", 2, "library"),
            ("libfireclaw/guest/ssh.cpp", 3, "library"), ("libfireclaw/vmm/spec.cpp", 1, "library"),
            ("libfireclaw/vmm/spec.cpp", 2, "library"))
 

@@ -48,6 +48,7 @@ SHARED_BY_APPS = "apps/common"
 LIBRARIES: dict[str, tuple[str, ...]] = {
     r"curl/.*": ("libfireclaw/http",),
     r"boost/.*": ("libfireclaw/gateway/server.cpp",),
+    r"simdjson.*": ("libfireclaw/json",),
     r"nettle/.*": ("libfireclaw/sys",),
     r"libssh2.*": ("libfireclaw/guest",),
     r"netlink/.*": ("libfireclaw/net",),
@@ -55,7 +56,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     r"fmt/.*": ("libfireclaw", "apps", "tests"),
     r"CLI/.*": ("apps",),
     r"gnutls/.*": ("apps/overseer/irc/tls_stream.cpp", "apps/overseer/crew/digest.cpp"),
-    r"nlohmann/.*": ("libfireclaw/json/reader.cpp", "apps"),
+    r"nlohmann/.*": ("apps",),
     r"pybind11/.*|Python\.h": ("bindings",),
 }
 
