@@ -40,7 +40,6 @@ constexpr Tool tools[] = {
     {"mmdebstrap", "mmdebstrap", "image build --debian"},
     {"mke2fs", "e2fsprogs", "making disks"},
     {"e2fsck", "e2fsprogs", "checking disks before use"},
-    {"debugfs", "e2fsprogs", "reaching files in workspaces"},
     {"resize2fs", "e2fsprogs", "workspace resize"},
     {"skopeo", "skopeo", "image build --oci"},
     {"umoci", "umoci", "image build --oci"},

@@ -366,6 +366,35 @@ class Machines(unittest.TestCase):
         finally:
             fireclaw.Workspace.remove(self.host, name)
 
+    def test_a_workspace_is_filled_exported_and_made_again(self) -> None:
+        name, other = f"python-notes-{os.getpid()}", f"python-again-{os.getpid()}"
+        for workspace in (name, other):
+            self.addCleanup(fireclaw.Workspace.remove, self.host, workspace)
+        folder = tempfile.TemporaryDirectory(prefix="fireclaw-python-")
+        self.addCleanup(folder.cleanup)
+        scratch = Path(folder.name)
+        notes = fireclaw.Workspace.create(self.host, fireclaw.WorkspaceConfig(name, size_mib=16))
+        data = os.urandom(5000)
+        notes.write_file("data", data)
+        notes.write_file(Path("text"), "häh", mode=0o600)
+        self.assertEqual(notes.read_file("data"), data)
+        self.assertEqual(notes.read_file("/text").decode(), "häh")
+        with self.assertRaises(fireclaw.NotFoundError):
+            notes.read_file("nothing")
+        with self.assertRaises(ValueError):
+            notes.read_file("data", max_bytes=10)
+        (scratch / "folder").mkdir()
+        (scratch / "folder" / "file").write_text("abc")
+        self.assertEqual(notes.push(scratch / "folder", "/").files, 1)
+        self.assertEqual(notes.pull("folder/file", scratch / "out").bytes, 3)
+        self.assertEqual((scratch / "out").read_text(), "abc")
+        with (scratch / "notes.tar").open("wb") as tar:
+            notes.export_tar(tar)
+        with (scratch / "notes.tar").open("rb") as tar:
+            again = fireclaw.Workspace.create_from_tar(
+                self.host, fireclaw.WorkspaceConfig(other, size_mib=16), tar)
+        self.assertEqual(again.read_file("data"), data)
+
     def test_a_pool_gives_each_machine_once(self) -> None:
         with fireclaw.Pool.create(self.host, fireclaw.PoolConfig(size=1)) as pool:
             with pool.take() as first, pool.take(timeout=120) as second:

@@ -79,6 +79,17 @@ class Disks(unittest.TestCase):
         self.ok("workspace", "import", name, "-", "--size", "16M", stdin=None, input=tar)
         return name
 
+    def test_an_export_holds_no_devices_and_no_rights(self) -> None:
+        tar = tar_of((member("su", mode=0o6755), b"su\n"),
+                     (member("disk", type=tarfile.BLKTYPE, devmajor=8, mode=0o666), b""),
+                     (member("kmem", type=tarfile.CHRTYPE, devmajor=1, devminor=2, mode=0o666), b""))
+        self.workspace("redteam-export", tar)
+        exported = fireclaw("workspace", "export", "redteam-export", "-")
+        self.assertEqual(exported.returncode, 0, exported.stderr)
+        self.assertIn(b"2 device node(s)", exported.stderr)
+        members = {m.name: m for m in tarfile.open(fileobj=io.BytesIO(exported.stdout))}
+        self.assertEqual({name: m.mode for name, m in members.items()}, {"su": 0o755})
+
     def test_what_an_agent_wrote_moves_no_terminal(self) -> None:
         log = member(".fireclaw/agent.log", mode=0o644)
         self.workspace("redteam-agent", tar_of((log, ESCAPES), (member("MEMORY.md", mode=0o644), ESCAPES)))

@@ -104,7 +104,8 @@ MachineDisks::MachineDisks(const Host::Impl& host, const VMConfig& config, const
       scratch_gid_{config.scratch_gid},
       scratch_source_{purpose.continues ? purpose.continues->scratch : std::filesystem::path{}},
       take_scratch_{purpose.continues && purpose.continues->take_scratch},
-      kept_scratch_{purpose.kept_scratch} {
+      kept_scratch_{purpose.kept_scratch},
+      disk_{purpose.disk} {
   check_scratch(config);
   sizes_.scratch_bytes = config.scratch_mib * mib;
   switch (kind_) {
@@ -113,6 +114,7 @@ MachineDisks::MachineDisks(const Host::Impl& host, const VMConfig& config, const
           config.workspace.empty() ? purpose.workspace_bytes : workspace_size(host, config.workspace);
       return;
     case Purpose::Kind::Use:
+      if (disk_) sizes_.workspace_bytes = disk_->room;
       if (config.workspace.empty()) return;
       workspace_.emplace(purpose.continues ? std::move(*purpose.continues->workspace)
                                            : claim_workspace(host, config.workspace));
@@ -161,6 +163,11 @@ void MachineDisks::attach(const Host::Impl& host, const std::filesystem::path& f
     spec.drives.push_back({"scratch", file, false});
   }
   if (sizes_.workspace_bytes == 0) return;
+  if (disk_) {
+    spec.drives.push_back({"workspace", disk_->image, false});
+    if (disk_->lock >= 0) spec.inherit.push_back(disk_->lock);
+    return;
+  }
   if (workspace_) {
     spec.drives.push_back({"workspace", workspace_->image, false});
     spec.inherit.push_back(workspace_->lock.get());
@@ -176,12 +183,13 @@ std::vector<guest::Mount> MachineDisks::mounts() const {
   std::vector<guest::Mount> mounts;
   if (kind_ == Purpose::Kind::Save) return mounts;
   char device = first_device;
-  const auto add = [&](std::string target, std::string options) {
-    mounts.push_back({fmt::format("/dev/vd{}", device++), std::move(target), "ext4", false, std::move(options)});
+  const auto add = [&](std::string target, std::string options, bool read_only = false) {
+    mounts.push_back({fmt::format("/dev/vd{}", device++), std::move(target), "ext4", read_only, std::move(options)});
   };
   // Containers that an agent keeps on its scratch disk have programs that change users; nothing else needs them.
   if (sizes_.scratch_bytes != 0) add(scratch_target_, "nodev,noatime");
-  if (sizes_.workspace_bytes != 0) add(std::string{workspace_target}, "nosuid,nodev,noatime");
+  if (sizes_.workspace_bytes != 0)
+    add(std::string{workspace_target}, "nosuid,nodev,noatime", disk_ && disk_->read_only);
   return mounts;
 }
 

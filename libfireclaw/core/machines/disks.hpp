@@ -68,6 +68,8 @@ class MachineDisks {
   const std::filesystem::path kept_scratch_;
   DiskSizes sizes_;
   std::optional<WorkspaceDisk> workspace_;
+  /// Purpose::disk.
+  const std::optional<Purpose::Disk> disk_;
 };
 
 }  // namespace fireclaw::core
