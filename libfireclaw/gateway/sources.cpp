@@ -36,7 +36,9 @@ void HomeSources::read_settings() {
     throw Error{ErrorCode::InvalidState,
                 fmt::format("{} has no section \"gateway\"; see fireclaw-config(5)", layout_.config().native())};
   }
-  llm_ = state::read_gateway_settings(*config.gateway).llm;
+  auto settings = state::read_gateway_settings(*config.gateway);
+  llm_ = std::move(settings.llm).value_or(state::LlmSettings{});
+  irc_ = std::move(settings.irc).value_or(state::IrcSettings{});
 }
 
 template <class Load>
@@ -55,6 +57,11 @@ void HomeSources::refresh(FileVersion& known, const std::filesystem::path& file,
 const state::LlmSettings& HomeSources::llm() {
   refresh(config_version_, layout_.config(), [&] { read_settings(); });
   return llm_;
+}
+
+const state::IrcSettings& HomeSources::irc() {
+  refresh(config_version_, layout_.config(), [&] { read_settings(); });
+  return irc_;
 }
 
 const state::SecretStore::Secrets& HomeSources::secrets() {

@@ -63,13 +63,13 @@ std::uint64_t current_network_namespace() {
 }
 
 /// Not a name server that is reached by the way out, nor what the gateway program serves itself.
-bool is_served(const net::NetworkPolicy& policy, std::optional<std::uint16_t> gateway, const net::Service& service) {
-  if (service.protocol == net::Protocol::Tcp && service.port == gateway) return false;
+bool is_served(const net::NetworkPolicy& policy, const GatewayPorts& gateway, const net::Service& service) {
+  if (gateway.have(service)) return false;
   return service.port != dns_port || service.on_loopback || !policy.resolver;
 }
 
 /// As fireclaw-netd takes them.
-std::string services_text(const net::NetworkPolicy& policy, std::optional<std::uint16_t> gateway) {
+std::string services_text(const net::NetworkPolicy& policy, const GatewayPorts& gateway) {
   std::string text;
   for (const auto& service : policy.services) {
     if (!is_served(policy, gateway, service)) continue;
@@ -205,7 +205,7 @@ std::optional<Anchor> Anchor::find(const Host::Impl& host) {
 
 Anchor Anchor::ensure(const Host::Impl& host) {
   const NatNetwork network{host};
-  const auto services = services_text(network.policy(), gateway_port(state::read_config(host.layout.config())));
+  const auto services = services_text(network.policy(), gateway_ports(state::read_config(host.layout.config())));
   const auto path = host.layout.lock("network-anchor");
   const auto lock = [&](sys::FileLock::Mode mode) {
     return sys::FileLock::acquire(path, mode, Deadline::after(std::chrono::nanoseconds{lock_limit}),

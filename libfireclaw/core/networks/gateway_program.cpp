@@ -55,6 +55,11 @@ GatewayUpstream describe(gateway::UpstreamCounts counts) {
           counts.waiting,         std::move(counts.last_error)};
 }
 
+GatewayIrcServer describe(gateway::IrcCounts counts) {
+  return {std::move(counts.name),      std::move(counts.server), counts.connections, counts.errors, counts.open,
+          std::move(counts.last_error)};
+}
+
 state::SecretStore secrets_of(const Host& host) {
   const auto& layout = Access::impl(host)->layout;
   return {gateway::secrets_file(layout), layout.lock("secrets")};
@@ -108,15 +113,19 @@ class KeptLedger {
 GatewayInfo Gateway::info(const Host& host) {
   const auto& impl = *Access::impl(host);
   GatewayInfo info;
-  info.configured = core::gateway_port(state::read_config(impl.layout.config())).has_value();
+  const auto config = state::read_config(impl.layout.config());
+  info.configured = config.gateway.has_value();
+  info.irc_address = core::irc_address(core::NatNetwork{impl}.policy().gateway, core::gateway_ports(config));
   const auto found = core::find_gateway(impl);
   if (!found) return info;
   info.running = true;
   info.pid = found->process.pid;
   info.address = found->address;
+  info.irc_address = found->irc_address;
   auto status = json::read_record<gateway::Status>(json::Value::parse(get(impl, "/status"), "the gateway's status"));
   for (const auto& counts : status.agents) info.agents.push_back(describe(counts));
   for (auto& counts : status.upstreams) info.upstreams.push_back(describe(std::move(counts)));
+  for (auto& counts : status.irc) info.irc_servers.push_back(describe(std::move(counts)));
   return info;
 }
 
@@ -130,7 +139,7 @@ std::string Gateway::metrics(const Host& host) {
 
 bool Gateway::ensure(const Host& host) {
   const auto& impl = *Access::impl(host);
-  if (!core::gateway_port(state::read_config(impl.layout.config())) || core::find_gateway(impl)) return false;
+  if (!core::gateway_ports(state::read_config(impl.layout.config())).any() || core::find_gateway(impl)) return false;
   core::NatNetwork network{impl};
   const auto anchor = core::may_configure_network() ? std::nullopt : core::Anchor::find(impl);
   if (!anchor && !net::is_bridge_up(network.bridge())) return false;
@@ -144,17 +153,15 @@ void Gateway::serve(const Host& host, bool inherited, std::stop_token stop) {
   core::NatNetwork network{impl};
   const auto& policy = network.policy();
   gateway::HomeSources sources{impl.layout, policy, impl.logger};
-  const auto port = sources.llm().port;
-  using Parts = core::GatewayParts;
+  const auto ports = core::gateway_ports(state::read_config(impl.layout.config()));
   std::optional<core::Anchor> anchor;
   if (!inherited && !core::may_configure_network()) anchor.emplace(core::Anchor::ensure(impl));
   const auto* const where = anchor ? &*anchor : nullptr;
-  auto parts = inherited
-                   ? Parts{sys::Fd{Parts::machines_number}, sys::Fd{Parts::lock_number}, sys::Fd{Parts::status_number}}
-                   : core::make_gateway_parts(impl, policy.gateway, port, where);
+  auto parts =
+      inherited ? core::GatewayParts::inherited() : core::make_gateway_parts(impl, policy.gateway, ports, where);
   // What has started it has written that down.
   if (!inherited) {
-    core::put_gateway(impl, sys::current_process(), fmt::format("{}:{}", policy.gateway.to_string(), port), where);
+    core::put_gateway(impl, sys::current_process(), policy.gateway, ports, where);
     core::where_network_is(impl, [](core::NatNetwork& there) {
       const auto turn = there.take_turn();
       there.ensure();
@@ -169,8 +176,8 @@ void Gateway::serve(const Host& host, bool inherited, std::stop_token stop) {
     kept.write();
     if (!is_named(impl)) end.request_stop();
   };
-  gateway::serve(sources, service, {std::move(parts.machines), std::move(parts.status)}, {}, impl.logger, now_and_then,
-                 end.get_token());
+  gateway::serve(sources, service, {std::move(parts.llm), std::move(parts.irc), std::move(parts.status)}, {},
+                 impl.logger, now_and_then, end.get_token());
   std::filesystem::remove(gateway::status_socket(impl.layout));
 }
 
