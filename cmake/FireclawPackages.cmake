@@ -126,6 +126,7 @@ fireclaw_package(
   # of the usual one.
   RECOMMENDS ${qemu} busybox-static ca-certificates passt slirp4netns
   SUGGESTS fireclaw-overseer mmdebstrap skopeo uidmap umoci
+  CONTROL ${PROJECT_SOURCE_DIR}/cmake/debian/programs/prerm
   TEXT [[
 This package has the command line, and what goes into machines: the program
 that is process 1 of each, and the agents' bot.
@@ -137,6 +138,7 @@ fireclaw_package(
   SUMMARY "commands and agents in microVMs - crew of agents on IRC"
   DEPENDS "fireclaw ${same_version}" "${package_library} ${same_version}"
   RECOMMENDS mmdebstrap "inspircd | ngircd | ircd" uidmap
+  CONTROL ${PROJECT_SOURCE_DIR}/cmake/debian/overseer/prerm
   TEXT [[
 This package has the overseer: it starts and looks after a crew of agents, as
 operators in an IRC channel tell it. "fireclaw overseer install" makes a

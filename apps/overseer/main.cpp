@@ -19,5 +19,8 @@ int main(int argc, char** argv) {
     Network::up(host);
     return std::vector<std::string>{Network::info(host).gateway};
   };
+  backend.network_down = [](const cli::HostArguments& arguments, LogSink log) {
+    return Network::down(Host::open(cli::host_options(arguments, std::move(log))));
+  };
   return cli::finish_output("fireclaw-overseer", overseer::run_program(argc, argv, backend));
 }

@@ -40,6 +40,14 @@ class LibraryAgents final : public Agents {
   void resume(const std::string& name) override { manager_.resume(name); }
   ReconcileReport reconcile() override { return manager_.reconcile(); }
   TendReport tend_machines() override { return machines_.tend(); }
+  std::vector<std::string> running_machines() override {
+    std::vector<std::string> names;
+    for (const auto& machine : machines_.list()) {
+      if (machine.engine_pid != 0) names.push_back(machine.name);
+    }
+    return names;
+  }
+  void stop_machine(const std::string& name) override { machines_.stop(name); }
   std::unique_ptr<EndWatch> watch(const std::string& name) override {
     return std::make_unique<LibraryWatch>(manager_.watch(name));
   }

@@ -25,21 +25,12 @@
 #include "service/units.hpp"
 #include "status/metrics.hpp"
 #include "status/server.hpp"
+#include "testing/temp_folder.hpp"
 
 using namespace fireclaw;
 using namespace fireclaw::overseer;
 
 namespace {
-
-struct Folder {
-  Folder() {
-    std::string name = std::filesystem::temp_directory_path() / "fireclaw-service-XXXXXX";
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  ~Folder() { std::filesystem::remove_all(path); }
-  std::filesystem::path path;
-};
 
 std::string content(const std::filesystem::path& path) {
   std::ifstream file{path};
@@ -51,7 +42,7 @@ bool has(const std::string& text, std::string_view part) { return text.find(part
 }  // namespace
 
 TEST_CASE("the audit log is private, one object a line, and is appended to") {
-  const Folder folder;
+  const TempFolder folder;
   const auto path = folder.path / "audit.log";
   AuditLog{path}.add(
       {"alice!a@h", "alice", "#control", "!list", "done", "said \"x\"\n\xFF", std::chrono::milliseconds{7}});
@@ -73,7 +64,7 @@ TEST_CASE("the audit log is private, one object a line, and is appended to") {
 }
 
 TEST_CASE("a full audit log makes room") {
-  const Folder folder;
+  const TempFolder folder;
   const auto path = folder.path / "audit.log";
   std::ofstream{path} << std::string((8 << 20) - 10, 'x');
   AuditLog log{path};
@@ -83,7 +74,7 @@ TEST_CASE("a full audit log makes room") {
 }
 
 TEST_CASE("a line of the audit log that was changed, put in or taken out is found") {
-  const Folder folder;
+  const TempFolder folder;
   const auto path = folder.path / "audit.log";
   for (int i = 0; i < 2; ++i) {
     AuditLog log{path};
@@ -127,7 +118,7 @@ TEST_CASE("a line of the audit log that was changed, put in or taken out is foun
 }
 
 TEST_CASE("an audit log of an earlier version goes on with a chain, and so does a full one in the next file") {
-  const Folder folder;
+  const TempFolder folder;
   const auto path = folder.path / "audit.log";
   std::ofstream{path} << "{\"who\":\"old\"}\n";
   AuditLog log{path};
@@ -142,7 +133,7 @@ TEST_CASE("an audit log of an earlier version goes on with a chain, and so does 
 }
 
 TEST_CASE("what is refused does not push out what was done") {
-  const Folder folder;
+  const TempFolder folder;
   const auto path = folder.path / "audit.log";
   const std::string much(10'000, 'x');
   for (int round = 0; round < 2; ++round) {
@@ -156,7 +147,7 @@ TEST_CASE("what is refused does not push out what was done") {
 }
 
 TEST_CASE("a line that the disk does not take is an error, and leaves nothing behind") {
-  const Folder folder;
+  const TempFolder folder;
   const auto path = folder.path / "audit.log";
   AuditLog log{path};
   log.add({"a", "", "", "c", "done", "", {}});
@@ -173,7 +164,7 @@ TEST_CASE("a line that the disk does not take is an error, and leaves nothing be
 }
 
 TEST_CASE("an audit log that is somebody else's link is not followed") {
-  const Folder folder;
+  const TempFolder folder;
   std::filesystem::create_symlink(folder.path / "elsewhere", folder.path / "audit.log");
   CHECK_THROWS_AS(AuditLog{folder.path / "audit.log"}, Error);
 }
@@ -204,7 +195,7 @@ TEST_CASE("metrics are in Prometheus' form") {
 }
 
 TEST_CASE("pages are served over a private socket, however long its path") {
-  const Folder folder;
+  const TempFolder folder;
   const auto deep = folder.path / std::string(120, 'd');
   std::filesystem::create_directories(deep);
   EventLoop loop;
@@ -226,7 +217,7 @@ TEST_CASE("pages are served over a private socket, however long its path") {
 }
 
 TEST_CASE("a socket takes the place of a dead one, and of nothing else") {
-  const Folder folder;
+  const TempFolder folder;
   const auto path = folder.path / "socket";
   { const auto dead = listen_unix(path); }
   REQUIRE(std::filesystem::is_socket(path));
@@ -246,7 +237,7 @@ TEST_CASE("a socket takes the place of a dead one, and of nothing else") {
 }
 
 TEST_CASE("clients that say nothing or too much keep nobody else out") {
-  const Folder folder;
+  const TempFolder folder;
   EventLoop loop;
   StatusServer server{loop, {{"/", [] { return StatusServer::Page{"text/plain", "hello"}; }}}};
   server.add(listen_unix(folder.path / "socket"));
@@ -269,7 +260,7 @@ TEST_CASE("clients that say nothing or too much keep nobody else out") {
 }
 
 TEST_CASE("a process that has no descriptors left waits for some, and does nothing meanwhile") {
-  const Folder folder;
+  const TempFolder folder;
   EventLoop loop;
   StatusServer server{loop, {{"/", [] { return StatusServer::Page{"text/plain", "hello"}; }}}};
   server.add(listen_unix(folder.path / "socket"));
@@ -314,7 +305,7 @@ TEST_CASE("metrics are offered to this machine alone") {
 }
 
 TEST_CASE("systemd is told over its socket, by path and by abstract name") {
-  const Folder folder;
+  const TempFolder folder;
   for (const auto& name : {(folder.path / "notify").native(), fmt::format("@fireclaw-test-{}", ::getpid())}) {
     const Fd socket{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
     sockaddr_un address{};
@@ -357,6 +348,15 @@ TEST_CASE("a unit file quotes what systemd would take for its own") {
   CHECK(has(text, "ReadWritePaths=\"/srv/100%%/x\" \"-/var/log/a b\" \"-/run/100%%\"\n"));
   CHECK(has(text, "After=network.target fireclaw-irc.service\n"));
   CHECK(has(text, "WantedBy=multi-user.target\n"));
+  unit.only_at_stop = true;
+  const auto at_stop = to_unit_file(unit, false);
+  CHECK(has(at_stop, R"(ExecStop="/opt/a b/program" "--home" "/srv/100%%/$$x\"y")"));
+  CHECK(has(at_stop, "Type=oneshot\nRemainAfterExit=yes\n"));
+  CHECK(has(at_stop, "TimeoutStopSec=180\n"));
+  for (const auto* line : {"ExecStart=", "Restart=", "WatchdogSec=", "KillMode=", "Delegate="}) {
+    CHECK_FALSE(has(at_stop, line));
+  }
+  unit.only_at_stop = false;
   const auto user = to_unit_file(unit, true);
   CHECK(has(user, "WantedBy=default.target\n"));
   CHECK_FALSE(has(user, "CapabilityBoundingSet"));
@@ -372,7 +372,7 @@ TEST_CASE("a unit file quotes what systemd would take for its own") {
 }
 
 TEST_CASE("a unit file is written where it is wanted, over an older one") {
-  const Folder folder;
+  const TempFolder folder;
   Unit unit;
   unit.name = "fireclaw-x";
   unit.description = "a service";
@@ -420,7 +420,7 @@ TEST_CASE("the private server listens where it is told and gives up root's right
 }
 
 TEST_CASE("who serves IRC on another port is told what agents must be told, and no more than that") {
-  const Folder folder;
+  const TempFolder folder;
   const auto config = folder.path / "config.json";
   CHECK(advice_for_agents(config, 6667).empty());
   CHECK(advice_for_agents(config, 7000) ==

@@ -114,12 +114,19 @@ std::string to_unit_file(const Unit& unit, bool user_manager) {
   auto text = fmt::format("[Unit]\nDescription={}\nAfter=network.target{}{}\n", unit.description,
                           unit.after.empty() ? "" : " ", unit.after);
   if (!unit.after.empty()) text += fmt::format("Wants={}\n", unit.after);
-  text +=
-      fmt::format("StartLimitIntervalSec=300\nStartLimitBurst=10\n\n[Service]\nType=notify\nExecStart={}\n", command);
-  text += "Restart=on-failure\nRestartSec=2\nWatchdogSec=30\n";
-  if (unit.runs_machines) {
+  if (unit.only_at_stop) {
+    text += fmt::format("\n[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStop={}\nTimeoutStopSec={}\n", command,
+                        machines_stop_limit.count());
+  } else {
+    text +=
+        fmt::format("StartLimitIntervalSec=300\nStartLimitBurst=10\n\n[Service]\nType=notify\nExecStart={}\n", command);
+    text += "Restart=on-failure\nRestartSec=2\nWatchdogSec=30\n";
+  }
+  if (unit.only_at_stop) {
+    // The machines are not in its control group.
+  } else if (unit.runs_machines) {
     // The machines are in the service's control group and must outlive it.
-    text += "KillMode=process\nTimeoutStopSec=180\nTasksMax=infinity\n";
+    text += fmt::format("KillMode=process\nTimeoutStopSec={}\nTasksMax=infinity\n", machines_stop_limit.count());
     // Each has a cgroup in the service's; one that runs out of memory ends alone.
     text += "Delegate=yes\nOOMPolicy=continue\n";
   } else {
@@ -150,7 +157,7 @@ void require_manager(const InstallOptions& options, bool as_root) {
 std::filesystem::path install(const Unit& unit, const InstallOptions& options) {
   require_manager(options, ::geteuid() == 0);
   const auto folder = unit_folder(options);
-  auto path = folder / (unit.name + ".service");
+  auto path = unit_file(unit.name, options);
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   // Beside, then over it: systemd never reads half a file.
@@ -166,9 +173,23 @@ std::filesystem::path install(const Unit& unit, const InstallOptions& options) {
   const auto service = unit.name + ".service";
   systemctl({"daemon-reload"}, options.user);
   systemctl({"enable", service}, options.user);
-  // Starting one that runs would leave it as it was.
-  systemctl({"restart", service}, options.user);
+  // Starting one that runs would leave it as it was. One that acts when it is stopped is not to act now.
+  systemctl({unit.only_at_stop ? "start" : "restart", service}, options.user);
   return path;
+}
+
+std::filesystem::path unit_file(const std::string& name, const InstallOptions& options) {
+  return unit_folder(options) / (name + ".service");
+}
+
+bool uninstall(const std::string& name, const InstallOptions& options) {
+  require_manager(options, ::geteuid() == 0);
+  const auto path = unit_file(name, options);
+  if (!std::filesystem::exists(path)) return false;
+  if (options.enable) systemctl({"disable", "--now", name + ".service"}, options.user);
+  std::filesystem::remove(path);
+  if (options.enable) systemctl({"daemon-reload"}, options.user);
+  return true;
 }
 
 }  // namespace fireclaw::overseer

@@ -41,6 +41,8 @@ class FakeAgents final : public Agents {
   void resume(const std::string& name) override;
   ReconcileReport reconcile() override;
   TendReport tend_machines() override { return {}; }
+  std::vector<std::string> running_machines() override { return {}; }
+  void stop_machine(const std::string& /*name*/) override {}
   std::unique_ptr<EndWatch> watch(const std::string& name) override;
   std::string logs(const std::string& name, std::size_t lines) override;
   std::string memory(const std::string& name) override;
