@@ -277,6 +277,10 @@ class Run(unittest.TestCase):
             self.assertEqual(os.listdir(Path(HOME, "runs")), [])
         self.assertTrue(wait_until(lambda: not engines_of_home()))
 
+    def test_a_restored_machine_reads_no_shell_from_its_disk(self) -> None:
+        # Major faults of a program that the image's shell is in one file with, or that the shell has run before.
+        self.assertEqual(fireclaw("run", "--", "cut", "-d", " ", "-f", "12", "/proc/self/stat").stdout, b"0\n")
+
     def test_twenty_at_once_all_succeed(self) -> None:
         outputs: list[bytes] = []
 
