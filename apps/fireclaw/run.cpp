@@ -1,5 +1,6 @@
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <random>
 #include <utility>
 
@@ -72,7 +73,8 @@ int run(RunOptions options, const Context& context) {
   if (exec.argv.empty()) require_own_command(host, options.machine);
   options.network.apply(options.machine, host, context);
   const auto opened = std::chrono::steady_clock::now() - began;
-  auto vm = VM::create(host, options.machine);
+  std::optional vm_owner{VM::create(host, options.machine)};
+  auto& vm = *vm_owner;
   options.network.tell_what_is_missing();
   vm.start();
   try {
@@ -85,7 +87,8 @@ int run(RunOptions options, const Context& context) {
   const auto result = wait_for(vm.spawn(exec), options.guest);
   options.copies.copy_out(vm);
   const auto info = vm.info();
-  vm.kill();
+  // Not kill(): nobody needs to wait for the engine's end.
+  vm_owner.reset();
 
   const auto total = std::chrono::steady_clock::now() - began;
   const int status = options.copies.status_after(status_of(result, context));

@@ -149,8 +149,8 @@ class FIRECLAW_API Process {
 /// A microVM. Move-only. Members may be called from several threads; commands run side by side. In a process that was
 /// forked from the one that made it, members throw Error(InvalidState) and destruction leaves the machine alone.
 ///
-/// Destruction ends the machine (SIGKILL to its engine) unless it is detached. A machine that is not detached also
-/// ends when this process does, however that comes about.
+/// Destruction, and the end of this process by any cause, kill the engine unless the machine is detached. Destruction
+/// waits for the engine's end only if others could want what it holds: a workspace, an address, a name.
 class FIRECLAW_API VM {
  public:
   /// Checks the configuration and prepares the machine's folder; nothing runs yet.
@@ -214,7 +214,7 @@ class FIRECLAW_API VM {
   /// Ends the machine in order: services get SIGTERM, then all other processes, after `grace` SIGKILL; file systems are
   /// synced; then the engine ends. If that takes longer than `grace` and five seconds, the engine is killed.
   void stop(std::chrono::milliseconds grace = std::chrono::seconds{2});
-  /// Ends the engine at once. No error if it has ended.
+  /// Ends the engine at once and waits for its end. No error if it has ended.
   void kill();
 
   /// Saves the machine as snapshot `name`; the machine continues. Commands that run are ended first. Services continue,

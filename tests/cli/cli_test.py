@@ -57,6 +57,21 @@ def wait_until(condition: Any, seconds: float = 10.0) -> bool:
     return bool(condition())
 
 
+def engines_of_home() -> list[int]:
+    """Also those that the kernel is still taking down, whose folder is gone."""
+    found = []
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit():
+            continue
+        try:
+            folder = os.readlink(f"/proc/{entry}/cwd")
+        except OSError:
+            continue
+        if folder.startswith(os.path.join(os.path.realpath(HOME), "runs") + "/"):
+            found.append(int(entry))
+    return found
+
+
 class Run(unittest.TestCase):
     def test_a_shell_line_runs_in_a_kernel_of_its_own(self) -> None:
         result = fireclaw("run", "uname -a")
@@ -242,6 +257,29 @@ class Run(unittest.TestCase):
         fireclaw("gc")
         self.assertEqual(os.listdir(Path(HOME, "runs")), [])
         self.assertEqual(fireclaw("gc").stdout, b"nothing to clean up\n")
+
+    def test_killed_while_it_ends_it_leaves_nothing_either(self) -> None:
+        for delay in (0.0, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032):
+            process = subprocess.Popen(arguments("run", "echo done"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                       stderr=subprocess.DEVNULL)
+            assert process.stdout is not None
+            self.assertEqual(process.stdout.readline(), b"done\n")
+            time.sleep(delay)
+            process.kill()
+            process.communicate(timeout=LIMIT_SECONDS)
+            self.assertTrue(wait_until(lambda: not engines_of_home()))
+        fireclaw("gc")
+        self.assertEqual(os.listdir(Path(HOME, "runs")), [])
+
+    def test_what_it_leaves_to_the_kernel_is_no_file_and_ends_by_itself(self) -> None:
+        for _ in range(3):
+            self.assertEqual(fireclaw("run", "true").returncode, 0)
+            self.assertEqual(os.listdir(Path(HOME, "runs")), [])
+        self.assertTrue(wait_until(lambda: not engines_of_home()))
+
+    def test_a_restored_machine_reads_no_shell_from_its_disk(self) -> None:
+        # Major faults of a program that the image's shell is in one file with, or that the shell has run before.
+        self.assertEqual(fireclaw("run", "--", "cut", "-d", " ", "-f", "12", "/proc/self/stat").stdout, b"0\n")
 
     def test_twenty_at_once_all_succeed(self) -> None:
         outputs: list[bytes] = []

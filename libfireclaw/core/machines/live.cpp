@@ -42,8 +42,20 @@ VM::Impl::~Impl() {
   open_session.reset();
   const bool leave_running = config.detached && configured && (state == VMState::Running || state == VMState::Paused);
   if (leave_running) return;
-  end_engine();
+  if (!may_end_alone()) {
+    end_engine();
+    remove_folder();
+    return;
+  }
+  instance->send_kill();
+  network->disconnect();
   remove_folder();
+  host->endings.add(std::move(instance));
+}
+
+bool VM::Impl::may_end_alone() const {
+  return instance && state != VMState::Stopped && !config.detached && config.network != NetworkMode::Nat &&
+         record.workspace.empty() && record.machine.empty() && record.agent.empty() && record.cgroup.empty();
 }
 
 void VM::Impl::require_own_process() const { made_here.require(fmt::format("VM {}", record.id)); }
