@@ -72,9 +72,10 @@ struct GatewayInfo {
   std::vector<GatewayAgent> agents;
 };
 
-/// The program between agents and LLM servers: it has the keys, so that no machine needs to, and passes on what section
-/// "gateway" of config.json allows. It starts with the network that machines share, ends with Network::down(), and is
-/// started again by the next machine if it was killed. Safe from several threads and processes.
+/// The program between machines and the outside: it answers for names by each machine's policy, and it has the keys of
+/// LLM servers, so that no machine needs to, and passes on what section "gateway" of config.json allows. It starts with
+/// the network that machines share, ends with Network::down(), and is started again by the next machine if it was
+/// killed. Safe from several threads and processes.
 class FIRECLAW_API Gateway {
  public:
   /// Asks the gateway, if it runs. Error(Corrupt) if config.json is torn; Error(Timeout) if it does not answer.
@@ -84,10 +85,9 @@ class FIRECLAW_API Gateway {
   /// Starts it again if the network is up and it was killed. True if it did, false if there was nothing to do or it
   /// could not, which is logged.
   static bool ensure(const Host& host);
-  /// Is the gateway until the stop. `inherited`: the network has started this process, with a socket that listens for
-  /// machines as descriptor 3, the lock of the one gateway there can be as 4, and a socket for info() as 5. Otherwise
-  /// it brings the network up, and makes them: Error(AlreadyExists) if a gateway runs already, or its port is taken.
-  /// Error(InvalidState) if config.json asks for none.
+  /// Is the gateway until the stop. `inherited`: the network has started this process, with the sockets that it serves
+  /// and the lock of the one gateway there can be. Otherwise it brings the network up, and makes them:
+  /// Error(AlreadyExists) if a gateway runs already, or its port is taken.
   static void serve(const Host& host, bool inherited, std::stop_token stop);
 };
 

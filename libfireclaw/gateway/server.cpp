@@ -19,6 +19,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <exception>
+#include <list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -484,7 +485,10 @@ void serve(Sources& sources, LlmService& service, Listeners listeners, const Ser
       shared.sessions.insert(session);
       session->start();
     };
-    const Acceptor<tcp> llm{loop, tcp::v4(), std::move(listeners.llm), greet};
+    std::optional<Acceptor<tcp>> llm;
+    if (listeners.llm) llm.emplace(loop, tcp::v4(), *std::move(listeners.llm), greet);
+    std::list<Readable> attended;
+    for (auto& attendant : listeners.attendants) attended.emplace_back(loop, attendant.fd, attendant.run);
     const Acceptor<local> status{loop, local{}, std::move(listeners.status), [&](local::socket socket) {
                                    std::make_shared<StatusSession>(service, std::move(socket))->start();
                                  }};

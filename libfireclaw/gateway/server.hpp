@@ -3,7 +3,9 @@
 #include <chrono>
 #include <cstddef>
 #include <functional>
+#include <optional>
 #include <stop_token>
+#include <vector>
 
 #include "base/logger.hpp"
 #include "gateway/llm.hpp"
@@ -24,12 +26,19 @@ struct ServerLimits {
   std::chrono::seconds patience{60};
 };
 
+/// Something that works within the same event loop: `run` is called whenever `fd` is readable.
+struct Attendant {
+  int fd = -1;
+  std::function<void()> run;
+};
+
 /// Sockets that listen.
 struct Listeners {
-  /// TCP: agents ask LLMs here.
-  sys::Fd llm;
+  /// TCP: agents ask LLMs here. Without: nobody does.
+  std::optional<sys::Fd> llm;
   /// A Unix socket: who can connect to it is told all, at /metrics and /status.
   sys::Fd status;
+  std::vector<Attendant> attendants = {};
 };
 
 /// Serves HTTP until the stop, on this thread. Calls `every` now and then, at least once more at the end.

@@ -32,11 +32,7 @@ HomeSources::HomeSources(state::Layout layout, const net::NetworkPolicy& policy,
 
 void HomeSources::read_settings() {
   const auto config = state::read_config(layout_.config());
-  if (!config.gateway) {
-    throw Error{ErrorCode::InvalidState,
-                fmt::format("{} has no section \"gateway\"; see fireclaw-config(5)", layout_.config().native())};
-  }
-  llm_ = state::read_gateway_settings(*config.gateway).llm;
+  llm_ = config.gateway ? state::read_gateway_settings(*config.gateway).llm : state::LlmSettings{};
 }
 
 template <class Load>

@@ -1,4 +1,6 @@
 #include <filesystem>
+#include <memory>
+#include <span>
 #include <stop_token>
 #include <utility>
 
@@ -12,9 +14,12 @@
 #include "fireclaw/gateway.hpp"
 #include "gateway/files.hpp"
 #include "gateway/llm.hpp"
+#include "gateway/name_sources.hpp"
+#include "gateway/names.hpp"
 #include "gateway/server.hpp"
 #include "http/client.hpp"
 #include "json/record.hpp"
+#include "net/openings.hpp"
 #include "state/config.hpp"
 #include "state/secrets.hpp"
 #include "sys/file.hpp"
@@ -103,12 +108,27 @@ class KeptLedger {
   std::string written_;
 };
 
+/// What the answers of the name server do to the firewall, which is the anchor's or this network namespace's.
+gateway::NameService::Actions name_actions(const Host::Impl& host, const net::NetworkPolicy& policy,
+                                           const core::Anchor* anchor) {
+  auto socket = anchor != nullptr
+                    ? anchor->run([](const Logger&) { return std::optional{net::Openings::open_socket()}; }).value()
+                    : net::Openings::open_socket();
+  const auto openings = std::make_shared<net::Openings>(policy.bridge, std::move(socket));
+  return {[openings](const net::VmPolicy& vm, std::span<const net::Destination> destinations,
+                     std::chrono::milliseconds lifetime) { return openings->open(vm, destinations, lifetime); },
+          [&host](const gateway::NameRefusal& refusal) {
+            host.logger.debug(fmt::format("refused '{}' the name '{}' ({}): {}", refusal.client.name, refusal.name,
+                                          refusal.rule, refusal.reason));
+          }};
+}
+
 }  // namespace
 
 GatewayInfo Gateway::info(const Host& host) {
   const auto& impl = *Access::impl(host);
   GatewayInfo info;
-  info.configured = core::gateway_port(state::read_config(impl.layout.config())).has_value();
+  info.configured = state::read_config(impl.layout.config()).gateway.has_value();
   const auto found = core::find_gateway(impl);
   if (!found) return info;
   info.running = true;
@@ -130,7 +150,7 @@ std::string Gateway::metrics(const Host& host) {
 
 bool Gateway::ensure(const Host& host) {
   const auto& impl = *Access::impl(host);
-  if (!core::gateway_port(state::read_config(impl.layout.config())) || core::find_gateway(impl)) return false;
+  if (!core::gateway_ports(state::read_config(impl.layout.config())).any() || core::find_gateway(impl)) return false;
   core::NatNetwork network{impl};
   const auto anchor = core::may_configure_network() ? std::nullopt : core::Anchor::find(impl);
   if (!anchor && !net::is_bridge_up(network.bridge())) return false;
@@ -141,36 +161,50 @@ bool Gateway::ensure(const Host& host) {
 
 void Gateway::serve(const Host& host, bool inherited, std::stop_token stop) {
   const auto& impl = *Access::impl(host);
+  const auto config = state::read_config(impl.layout.config());
   core::NatNetwork network{impl};
   const auto& policy = network.policy();
-  gateway::HomeSources sources{impl.layout, policy, impl.logger};
-  const auto port = sources.llm().port;
-  using Parts = core::GatewayParts;
+  const auto ports = core::gateway_ports(config);
   std::optional<core::Anchor> anchor;
-  if (!inherited && !core::may_configure_network()) anchor.emplace(core::Anchor::ensure(impl));
+  if (!core::may_configure_network()) {
+    if (inherited) {
+      anchor = core::Anchor::find(impl);
+    } else {
+      anchor.emplace(core::Anchor::ensure(impl));
+    }
+  }
   const auto* const where = anchor ? &*anchor : nullptr;
-  auto parts = inherited
-                   ? Parts{sys::Fd{Parts::machines_number}, sys::Fd{Parts::lock_number}, sys::Fd{Parts::status_number}}
-                   : core::make_gateway_parts(impl, policy.gateway, port, where);
+  auto parts =
+      inherited ? core::GatewayParts::inherited() : core::make_gateway_parts(impl, policy.gateway, ports, where);
   // What has started it has written that down.
   if (!inherited) {
-    core::put_gateway(impl, sys::current_process(), fmt::format("{}:{}", policy.gateway.to_string(), port), where);
+    core::put_gateway(impl, sys::current_process(), policy.gateway, ports, where);
     core::where_network_is(impl, [](core::NatNetwork& there) {
       const auto turn = there.take_turn();
       there.ensure();
     });
   }
   const SystemClock clock;
+  gateway::HomeSources sources{impl.layout, policy, impl.logger};
   gateway::LlmService service{sources, clock, impl.logger};
   KeptLedger kept{service.ledger(), gateway::usage_file(impl.layout), impl.logger};
+  gateway::Listeners listeners{std::move(parts.machines), std::move(parts.status), {}};
+  gateway::HomeNames names{impl.layout, sources, impl.logger};
+  std::optional<gateway::NameService> name_service;
+  if (parts.names_udp && parts.names_tcp) {
+    name_service.emplace(names, gateway::NameServer{core::name_server_of(config)},
+                         gateway::NameService::Sockets{*std::move(parts.names_udp), *std::move(parts.names_tcp)},
+                         policy.gateway, name_actions(impl, policy, where), gateway::NameLimits{}, clock, impl.logger);
+    listeners.attendants.push_back({name_service->fd(), [&] { name_service->run(); }});
+  }
   std::stop_source end;
   const std::stop_callback passed_on{stop, [&] { end.request_stop(); }};
   const auto now_and_then = [&] {
     kept.write();
-    if (!is_named(impl)) end.request_stop();
+    const bool served = !anchor || sys::is_alive(anchor->holder());
+    if (!served || !is_named(impl)) end.request_stop();
   };
-  gateway::serve(sources, service, {std::move(parts.machines), std::move(parts.status)}, {}, impl.logger, now_and_then,
-                 end.get_token());
+  gateway::serve(sources, service, std::move(listeners), {}, impl.logger, now_and_then, end.get_token());
   std::filesystem::remove(gateway::status_socket(impl.layout));
 }
 
