@@ -62,9 +62,6 @@ bool in_secret(char c) { return c != '\0' && c != '\r' && c != '\n'; }
 bool in_host(char c) { return is_letter(c) || is_digit(c) || c == '.' || c == '_' || c == ':' || c == '%' || c == '-'; }
 bool in_word(char c) { return !is_control(c) && c != ' '; }
 
-void check_host(const json::Value& value) {
-  check_text(value, 1, 255, in_host, "must be a host name, an address, or \"gateway\"");
-}
 void check_password(const json::Value& value) { check_text(value, 0, 400, in_secret, "must be a password"); }
 void check_path(const json::Value& value) {
   const auto& text = value.as_string();
@@ -122,6 +119,10 @@ void check_containers(const json::Value& value) {
 }
 
 }  // namespace
+
+void check_host(const json::Value& value) {
+  check_text(value, 1, 255, in_host, "must be a host name, an address, or \"gateway\"");
+}
 
 void check_irc(const json::Value& value) {
   check_object(value, {{"host", check_host},

@@ -2,16 +2,15 @@
 
 import json
 import os
-import shutil
 import socket
 import ssl
-import subprocess
 import threading
 import unittest
 from typing import Any, Dict, List, Optional
 from unittest import mock
 
 from harness import FolderTest, RunningAgent, settings
+from certificate import make_certificate, server_context
 from fake_irc import FakeClient, FakeIrc
 from scripted_llm import ScriptedLlm
 
@@ -696,21 +695,10 @@ class Connections(AgentTest):
 
 class Tls(AgentTest):
     def certificate(self, name: str) -> str:
-        openssl = shutil.which("openssl")
-        if openssl is None:
-            self.skipTest("the openssl program is not installed")
-        path = self.path(f"{name}.pem")
-        subprocess.run([openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-                        "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name},IP:127.0.0.1", "-keyout", path, "-out", path + ".crt"],
-                       check=True, capture_output=True)
-        with open(path + ".crt", encoding="ascii") as crt, open(path, "a", encoding="ascii") as both:
-            both.write(crt.read())
-        return path
+        return make_certificate(self.folder, name)
 
     def tls_server(self, certificate: str) -> FakeIrc:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate)
-        server = FakeIrc(context)
+        server = FakeIrc(server_context(certificate))
         self.addCleanup(server.__exit__)
         return server
 

@@ -166,8 +166,8 @@ class Crew(unittest.TestCase):
         self.assertTrue(info["online"], info)
         return info
 
-    def human(self, nick: str = "alice", channel: Optional[str] = "#agents") -> Human:
-        human = Human(self.irc.port, nick)
+    def human(self, nick: str = "alice", channel: Optional[str] = "#agents", password: str = "") -> Human:
+        human = Human(self.irc.port, nick, password=password)
         self.addCleanup(human.__exit__)
         if channel:
             human.join(channel)

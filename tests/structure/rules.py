@@ -47,7 +47,7 @@ SHARED_BY_APPS = "apps/common"
 # Header pattern -> where it may be included: folders, relative to the checkout.
 LIBRARIES: dict[str, tuple[str, ...]] = {
     r"curl/.*": ("libfireclaw/http",),
-    r"boost/.*": ("libfireclaw/gateway/server.cpp",),
+    r"boost/.*": ("libfireclaw/gateway",),
     r"ares\.h": ("libfireclaw/gateway",),
     r"simdjson.*": ("libfireclaw/json",),
     r"nettle/.*": ("libfireclaw/sys",),

@@ -55,7 +55,7 @@ __all__ = [
     "CommandError", "CopyLinks", "CopyOptions", "CopyResult", "CorruptError", "DebianAgentRoot", "DebianRoot",
     "DirectoryRoot", "DistributionKernel", "Egress",
     "Engine", "EngineVerdict", "ErrorCode", "ExecOptions", "ExecResult", "FileDescriptor", "FireclawError",
-    "ForkConfig", "GarbageReport", "Gateway", "GatewayAgent", "GatewayInfo", "GatewayServices", "GatewayUpstream",
+    "ForkConfig", "GarbageReport", "Gateway", "GatewayAgent", "GatewayInfo", "GatewayIrcServer", "GatewayServices", "GatewayUpstream",
     "GuestError", "Host", "HostOptions", "Image", "ImageConfig", "ImageInfo", "InternalError",
     "InvalidArgumentError", "InvalidStateError", "IoError", "KernelFile", "KernelOfImage", "KernelSource",
     "KernelUrl", "LogLevel", "LogSink", "MachineConfig", "MachineInfo", "MachineManager", "NatOptions", "Network", "NetworkChoice", "NetworkInfo", "NetworkLease",

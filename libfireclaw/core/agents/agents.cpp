@@ -212,10 +212,10 @@ std::shared_ptr<VM::Impl> AgentManager::Impl::machine(const state::AgentRecord& 
 core::ResolvedAgent AgentManager::Impl::resolve(state::AgentRecord record, state::Template from,
                                                 NetworkMode network) const {
   const auto config = state::read_config(host->layout.config());
-  std::optional<state::LlmSettings> gateway_llm;
-  if (config.gateway && network == NetworkMode::Nat) gateway_llm = state::read_gateway_settings(*config.gateway).llm;
-  auto text = core::to_bot_json({record.name, from, config.irc, config.llm, gateway_llm, record.model, record.persona,
-                                 record.trigger, record.tools, host_address(config, network)});
+  state::GatewaySettings served;
+  if (config.gateway && network == NetworkMode::Nat) served = state::read_gateway_settings(*config.gateway);
+  auto text = core::to_bot_json({record.name, from, config.irc, config.llm, std::move(served), record.model,
+                                 record.persona, record.trigger, record.tools, host_address(config, network)});
   return {std::move(record), std::move(from), network, std::move(text)};
 }
 

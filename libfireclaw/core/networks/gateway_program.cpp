@@ -60,6 +60,11 @@ GatewayUpstream describe(gateway::UpstreamCounts counts) {
           counts.waiting,         std::move(counts.last_error)};
 }
 
+GatewayIrcServer describe(gateway::IrcCounts counts) {
+  return {std::move(counts.name),      std::move(counts.server), counts.connections, counts.errors, counts.open,
+          std::move(counts.last_error)};
+}
+
 state::SecretStore secrets_of(const Host& host) {
   const auto& layout = Access::impl(host)->layout;
   return {gateway::secrets_file(layout), layout.lock("secrets")};
@@ -128,15 +133,19 @@ gateway::NameService::Actions name_actions(const Host::Impl& host, const net::Ne
 GatewayInfo Gateway::info(const Host& host) {
   const auto& impl = *Access::impl(host);
   GatewayInfo info;
-  info.configured = state::read_config(impl.layout.config()).gateway.has_value();
+  const auto config = state::read_config(impl.layout.config());
+  info.configured = config.gateway.has_value();
+  info.irc_address = core::irc_address(core::NatNetwork{impl}.policy().gateway, core::gateway_ports(config));
   const auto found = core::find_gateway(impl);
   if (!found) return info;
   info.running = true;
   info.pid = found->process.pid;
   info.address = found->address;
+  info.irc_address = found->irc_address;
   auto status = json::read_record<gateway::Status>(json::Value::parse(get(impl, "/status"), "the gateway's status"));
   for (const auto& counts : status.agents) info.agents.push_back(describe(counts));
   for (auto& counts : status.upstreams) info.upstreams.push_back(describe(std::move(counts)));
+  for (auto& counts : status.irc) info.irc_servers.push_back(describe(std::move(counts)));
   return info;
 }
 
@@ -188,7 +197,7 @@ void Gateway::serve(const Host& host, bool inherited, std::stop_token stop) {
   gateway::HomeSources sources{impl.layout, policy, impl.logger};
   gateway::LlmService service{sources, clock, impl.logger};
   KeptLedger kept{service.ledger(), gateway::usage_file(impl.layout), impl.logger};
-  gateway::Listeners listeners{std::move(parts.machines), std::move(parts.status), {}};
+  gateway::Listeners listeners{std::move(parts.llm), std::move(parts.irc), std::move(parts.status), {}};
   gateway::HomeNames names{impl.layout, sources, impl.logger};
   std::optional<gateway::NameService> name_service;
   if (parts.names_udp && parts.names_tcp) {

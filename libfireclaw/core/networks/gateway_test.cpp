@@ -49,6 +49,18 @@ TEST_CASE("services that the user has named stay, but for the one that leads aro
   CHECK(services_of(policy, config) == Services{"11434/tcp", "8080/tcp"});
 }
 
+TEST_CASE("a gateway for IRC takes the place of the IRC servers that machines reached themselves") {
+  state::Config config;
+  config.gateway =
+      json::Value::parse(R"({"irc": {"port": 7000, "upstreams": [{"name": "a", "host": "127.0.0.1"}]}})", "gateway");
+  CHECK(services_of({}, config) == Services{"11434/tcp", "53/tcp", "53/udp", "7000/tcp"});
+  CHECK(core::gateway_ports(config) == core::GatewayPorts{std::nullopt, 7000, true});
+  net::NetworkPolicy policy;
+  policy.services = {net::Service::parse("127.0.0.1:6667"), net::Service::parse("6697")};
+  config.network.services = policy.services;
+  CHECK(services_of(policy, config) == Services{"6697/tcp", "7000/tcp"});
+}
+
 TEST_CASE("where names are served at all, the gateway answers for them, whoever is asked then") {
   const auto with_services = [](std::vector<net::Service> services) {
     state::Config config;
