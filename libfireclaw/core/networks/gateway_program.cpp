@@ -1,4 +1,6 @@
+#include <chrono>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <span>
 #include <stop_token>
@@ -113,18 +115,38 @@ class KeptLedger {
   std::string written_;
 };
 
+/// Which refusals are worth a line of the log: no machine fills it.
+class RefusalPace {
+ public:
+  explicit RefusalPace(const Clock& clock) : clock_{clock} {}
+
+  bool admit(const std::string& machine) {
+    const auto minute = std::chrono::floor<std::chrono::minutes>(clock_.steady_now().time_since_epoch());
+    // Machines of the past, too.
+    if (std::exchange(minute_, minute) != minute) lines_.clear();
+    return ++lines_[machine] <= most_a_minute;
+  }
+
+ private:
+  static constexpr unsigned most_a_minute = 10;
+  const Clock& clock_;
+  std::chrono::minutes minute_{0};
+  std::map<std::string, unsigned> lines_;
+};
+
 /// What the answers of the name server do to the firewall, which is the anchor's or this network namespace's.
 gateway::NameService::Actions name_actions(const Host::Impl& host, const net::NetworkPolicy& policy,
-                                           const core::Anchor* anchor) {
+                                           const core::Anchor* anchor, const Clock& clock) {
   auto socket = anchor != nullptr
                     ? anchor->run([](const Logger&) { return std::optional{net::Openings::open_socket()}; }).value()
                     : net::Openings::open_socket();
   const auto openings = std::make_shared<net::Openings>(policy.bridge, std::move(socket));
   return {[openings](const net::VmPolicy& vm, std::span<const net::Destination> destinations,
                      std::chrono::milliseconds lifetime) { return openings->open(vm, destinations, lifetime); },
-          [&host](const gateway::NameRefusal& refusal) {
-            host.logger.debug(fmt::format("refused '{}' the name '{}' ({}): {}", refusal.client.name, refusal.name,
-                                          refusal.rule, refusal.reason));
+          [&host, pace = RefusalPace{clock}](const gateway::NameRefusal& refusal) mutable {
+            if (!pace.admit(refusal.client.machine)) return;
+            host.logger.info(fmt::format("refused '{}' the name '{}' ({}): {}", refusal.client.name, refusal.name,
+                                         refusal.rule, refusal.reason));
           }};
 }
 
@@ -203,7 +225,8 @@ void Gateway::serve(const Host& host, bool inherited, std::stop_token stop) {
   if (parts.names_udp && parts.names_tcp) {
     name_service.emplace(names, gateway::NameServer{core::name_server_of(config)},
                          gateway::NameService::Sockets{*std::move(parts.names_udp), *std::move(parts.names_tcp)},
-                         policy.gateway, name_actions(impl, policy, where), gateway::NameLimits{}, clock, impl.logger);
+                         policy.gateway, name_actions(impl, policy, where, clock), gateway::NameLimits{}, clock,
+                         impl.logger);
     listeners.attendants.push_back({name_service->fd(), [&] { name_service->run(); }});
   }
   std::stop_source end;
