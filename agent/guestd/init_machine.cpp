@@ -26,18 +26,24 @@ namespace {
 constexpr std::int64_t killed_patience_ms = 2000;
 constexpr std::int64_t least_notice_ms = 500;
 
+wire::ExecFailed shutting_down() { return {wire::ExecFailure::BadRequest, ESHUTDOWN, "the guest is shutting down"}; }
+
 }  // namespace
 
 wire::Hello InitMachine::hello() { return introduce(); }
 
 std::optional<wire::ExecFailed> InitMachine::spawn(const wire::Exec& request, Spawned& spawned) {
-  if (ending_ != Ending::No)
-    return wire::ExecFailed{wire::ExecFailure::BadRequest, ESHUTDOWN, "the guest is shutting down"};
+  if (ending_ != Ending::No) return shutting_down();
   return spawn_command(request, spawned);
 }
 
 std::optional<wire::ExecFailed> InitMachine::spawn_service(const wire::Exec& request, int output, pid_t& pid) {
   return guestd::spawn_service(request, output, pid);
+}
+
+std::optional<wire::ExecFailed> InitMachine::spawn_file_call(const wire::FileCall& call, Spawned& spawned) {
+  if (ending_ != Ending::No) return shutting_down();
+  return guestd::spawn_file_call(call, spawned);
 }
 
 void InitMachine::signal_group(pid_t leader, int number) { kill(-leader, number); }
