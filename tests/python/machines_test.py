@@ -226,8 +226,8 @@ class OneMachine(unittest.TestCase):
             files.stat("/tmp/files")
         with self.assertRaises(fireclaw.PermissionDeniedError):
             files.make_directory("/root/x", user="1000:1000")
-        files.make_directory("/tmp/theirs", mode=0o700, user="0:0")
-        self.assertEqual(files.stat("/tmp/theirs").mode, 0o700)
+        files.make_directory("/tmp/private", mode=0o700, user="0:0")
+        self.assertEqual(files.stat("/tmp/private").mode, 0o700)
 
     def test_a_write_that_finds_the_disk_full_leaves_what_was_there(self) -> None:
         self.vm.exec("mkdir -p /tmp/small; mount -t tmpfs -o size=64k none /tmp/small; printf old >/tmp/small/f; "
