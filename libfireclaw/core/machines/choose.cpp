@@ -79,6 +79,13 @@ VM::Impl::Impl(std::shared_ptr<Host::Impl> host_impl, VMConfig with, core::Purpo
     shape = {config.cpus, config.memory_mib, config.network != NetworkMode::None};
   }
   disks.emplace(*host, config, purpose);
+  if (disks->scratch_is_root() && !purpose.continues) {
+    if (config.start == StartMode::RequireSnapshot) {
+      throw Error{ErrorCode::InvalidArgument,
+                  "a machine whose root file system is on a scratch disk boots; it cannot be restored from a snapshot"};
+    }
+    config.start = StartMode::Cold;
+  }
   if (!host->images.find(config.image)) host->require_setup();
   image = host->images.open(config.image);
   const auto verdict = core::choose_engine(*host, image, config.stop, saved_by);

@@ -45,10 +45,11 @@ void check_scratch(const VMConfig& config) {
     throw Error{ErrorCode::InvalidArgument, fmt::format("a scratch disk of {} MiB: {} to {} are possible",
                                                         config.scratch_mib, min_scratch_mib, max_scratch_mib)};
   }
+  if (config.scratch_target == "/") return;
   if (!is_plain_target(config.scratch_target)) {
     throw Error{ErrorCode::InvalidArgument,
-                fmt::format("a scratch disk cannot be mounted at '{}'; name an absolute path below / without '.' or "
-                            "'..' in it",
+                fmt::format("a scratch disk cannot be mounted at '{}'; name an absolute path without '.' or '..' in "
+                            "it",
                             config.scratch_target)};
   }
   const auto inside = [](std::string_view path, std::string_view folder) {
@@ -110,6 +111,10 @@ MachineDisks::MachineDisks(const Host::Impl& host, const VMConfig& config, const
   sizes_.scratch_bytes = config.scratch_mib * mib;
   switch (kind_) {
     case Purpose::Kind::Save:
+      if (scratch_is_root()) {
+        throw Error{ErrorCode::InvalidArgument,
+                    "a machine whose root file system is on a scratch disk cannot be saved as a snapshot"};
+      }
       sizes_.workspace_bytes =
           config.workspace.empty() ? purpose.workspace_bytes : workspace_size(host, config.workspace);
       return;
@@ -162,6 +167,7 @@ void MachineDisks::attach(const Host::Impl& host, const std::filesystem::path& f
     }
     spec.drives.push_back({"scratch", file, false});
   }
+  if (scratch_is_root()) spec.cmdline += fmt::format(" fireclaw.scratch=/dev/vd{}", first_device);
   if (sizes_.workspace_bytes == 0) return;
   if (disk_) {
     spec.drives.push_back({"workspace", disk_->image, false});
@@ -187,7 +193,10 @@ std::vector<guest::Mount> MachineDisks::mounts() const {
     mounts.push_back({fmt::format("/dev/vd{}", device++), std::move(target), "ext4", read_only, std::move(options)});
   };
   // Containers that an agent keeps on its scratch disk have programs that change users; nothing else needs them.
-  if (sizes_.scratch_bytes != 0) add(scratch_target_, "nodev,noatime");
+  if (scratch_is_root())
+    ++device;
+  else if (sizes_.scratch_bytes != 0)
+    add(scratch_target_, "nodev,noatime");
   if (sizes_.workspace_bytes != 0)
     add(std::string{workspace_target}, "nosuid,nodev,noatime", disk_ && disk_->read_only);
   return mounts;

@@ -43,6 +43,8 @@ struct RunDefaults {
   std::string user;
   /// Entrypoint and command: what the image runs when it is not told what to run.
   std::vector<std::string> command;
+  /// How many of its words are the entrypoint: arguments that are given stand in for the rest.
+  std::size_t entrypoint_words = 0;
 
   bool operator==(const RunDefaults&) const = default;
 };
