@@ -9,11 +9,11 @@
 
 #include <fmt/format.h>
 
-#include "common/base64.hpp"
 #include "common/quantities.hpp"
 #include "common/text.hpp"
 #include "fireclaw/error.hpp"
 #include "schema.hpp"
+#include "sys/base64.hpp"
 #include "tools.hpp"
 
 namespace fireclaw::mcp {
@@ -136,7 +136,7 @@ std::optional<std::uint64_t> take_number(std::string_view& text, int base = 10) 
 std::string content_of(const Json& arguments, const Policy& policy) {
   auto content = arguments["content"].get<std::string>();
   if (arguments.value("encoding", "text") == "base64") {
-    auto bytes = cli::from_base64(content);
+    auto bytes = sys::from_base64(content);
     if (!bytes) throw Error{ErrorCode::InvalidArgument, "'content' is not base64"};
     content = std::move(*bytes);
   }
@@ -196,7 +196,7 @@ Json read_file(const ToolContext& context, const Json& arguments, const CallCont
                 fmt::format("'{}' is not text in UTF-8; read it with encoding base64", path)};
   }
   return {
-      {"path", path},     {"encoding", text ? "text" : "base64"}, {"content", text ? content : cli::to_base64(content)},
+      {"path", path},     {"encoding", text ? "text" : "base64"}, {"content", text ? content : sys::to_base64(content)},
       {"offset", offset}, {"read_bytes", content.size()},         {"size", *size},
       {"truncated", more}};
 }

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "base/text.hpp"
 #include "fireclaw/error.hpp"
 #include "image/disks/e2fsprogs.hpp"
 #include "sys/fd.hpp"

@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/text.hpp"
 #include "fireclaw/error.hpp"
 #include "image/disks/debugfs.hpp"
 #include "image/disks/e2fsprogs.hpp"

@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/text.hpp"
 #include "fireclaw/error.hpp"
 #include "image/archives/compression.hpp"
 #include "image/disks/debugfs.hpp"
