@@ -8,12 +8,12 @@
 
 #include <fmt/format.h>
 
-#include "common/base64.hpp"
 #include "common/quantities.hpp"
 #include "common/text.hpp"
 #include "fireclaw/error.hpp"
 #include "fireclaw/file.hpp"
 #include "schema.hpp"
+#include "sys/base64.hpp"
 #include "tools.hpp"
 
 namespace fireclaw::mcp {
@@ -32,7 +32,7 @@ FileOptions options_for(const ToolContext& context, const Json& arguments, const
 std::string content_of(const Json& arguments, const Policy& policy) {
   auto content = arguments["content"].get<std::string>();
   if (arguments.value("encoding", "text") == "base64") {
-    auto bytes = cli::from_base64(content);
+    auto bytes = sys::from_base64(content);
     if (!bytes) throw Error{ErrorCode::InvalidArgument, "'content' is not base64"};
     content = std::move(*bytes);
   }
@@ -100,7 +100,7 @@ Json read_file(const ToolContext& context, const Json& arguments, const CallCont
   }
   return {{"path", path},
           {"encoding", text ? "text" : "base64"},
-          {"content", text ? content : cli::to_base64(content)},
+          {"content", text ? content : sys::to_base64(content)},
           {"offset", options.offset},
           {"read_bytes", content.size()},
           {"size", size},

@@ -172,10 +172,10 @@ Settings settings_from(const Arguments& arguments) {
 std::filesystem::path own_folder(const Arguments& arguments) { return cli::home_of(arguments.host) / "overseer"; }
 
 /// Held as long as this overseer lives. Error(AlreadyExists) if another one has the home folder.
-Fd take_lock(const std::filesystem::path& folder) {
+cli::Fd take_lock(const std::filesystem::path& folder) {
   cli::make_private_folder(folder);
   std::filesystem::permissions(folder, std::filesystem::perms::owner_all);
-  Fd lock{::open((folder / "lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)};
+  cli::Fd lock{::open((folder / "lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)};
   if (!lock) throw Error{ErrorCode::Io, fmt::format("'{}': {}", (folder / "lock").native(), std::strerror(errno))};
   if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
     throw Error{ErrorCode::AlreadyExists,
@@ -236,7 +236,7 @@ int show_status(const Arguments& arguments) {
   };
   line("version", status.at("version").get<std::string>());
   line("process", fmt::format("{}, up {}", status.at("pid").get<int>(),
-                              human_duration(std::chrono::seconds{status.at("uptime_s").get<std::int64_t>()})));
+                              human_age(std::chrono::seconds{status.at("uptime_s").get<std::int64_t>()})));
   const auto server = irc.at("server").get<std::string>();
   line("irc", irc.at("online").get<bool>()
                   ? fmt::format("{} as {}, {} {}", server, irc.at("nick").get<std::string>(),

@@ -62,7 +62,7 @@ std::string authenticate(const IrcLogin::Credentials& credentials) {
   secret += credentials.user;
   secret += '\0';
   secret += credentials.user_password;
-  const auto token = sys::base64(secret);
+  const auto token = sys::to_base64(secret);
   std::string lines;
   for (std::size_t begin = 0; begin < token.size(); begin += piece_bytes) {
     lines += fmt::format("AUTHENTICATE {}\r\n", token.substr(begin, piece_bytes));

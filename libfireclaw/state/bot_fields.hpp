@@ -30,7 +30,4 @@ void check_masks(const json::Value& value);
 void check_invite_policy(const json::Value& value);
 void check_log_level(const json::Value& value);
 
-/// Whether `text` can be an agent's name: an IRC nick, a host name and a workspace's name at once.
-bool is_agent_name(std::string_view text);
-
 }  // namespace fireclaw::state

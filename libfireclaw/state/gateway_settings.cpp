@@ -5,7 +5,7 @@
 
 #include <fmt/format.h>
 
-#include "state/bot_fields.hpp"
+#include "base/text.hpp"
 #include "state/secrets.hpp"
 
 namespace fireclaw::state {

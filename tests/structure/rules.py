@@ -18,7 +18,7 @@ PARALLEL_FOLDERS = {"libfireclaw/vmm"}
 INNER_ROOMS: dict[str, list[str]] = {
     "libfireclaw/core": ["host", "networks", "machines", "workspaces", "agents"],
     "libfireclaw/image": ["bytes", "tools", "namespaces", "archives", "store", "kernel", "disks", "roots"],
-    "apps/overseer": ["fd", "event_loop", "signals", "irc", "log", "status", "service", "crew"],
+    "apps/overseer": ["event_loop", "signals", "irc", "log", "status", "service", "crew"],
     "apps/fireclaw": ["terminal", "command", "output", "json_of", "guest_command", "machine_options", "network_options", "copies", "bench", "vm"],
     "agent/guestd": ["loop", "text", "machine", "processes", "boot", "channels"],
 }
@@ -42,6 +42,9 @@ SHARED_WITH_GUESTD = {
     "guest/tree_writer.hpp",
 }
 
+# What the programs may use of the library beside its public headers: inline, and nothing of ours behind it.
+SHARED_WITH_PROGRAMS = {"base/text.hpp", "sys/base64.hpp"}
+
 # What all programs may use; otherwise each one's folder is its own.
 SHARED_BY_APPS = "apps/common"
 
@@ -57,7 +60,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     r"nftables/.*": ("libfireclaw/net",),
     r"fmt/.*": ("libfireclaw", "apps", "tests"),
     r"CLI/.*": ("apps",),
-    r"gnutls/.*": ("apps/overseer/irc/tls_stream.cpp", "apps/overseer/crew/digest.cpp"),
+    r"gnutls/.*": ("apps/overseer/irc/tls_stream.cpp", "apps/overseer/crew/audit.cpp"),
     r"nlohmann/.*": ("apps",),
     r"pybind11/.*|Python\.h": ("bindings",),
 }

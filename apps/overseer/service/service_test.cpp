@@ -242,7 +242,7 @@ TEST_CASE("clients that say nothing or too much keep nobody else out") {
   StatusServer server{loop, {{"/", [] { return StatusServer::Page{"text/plain", "hello"}; }}}};
   server.add(listen_unix(folder.path / "socket"));
   std::thread client{[&] {
-    std::vector<Fd> silent;
+    std::vector<cli::Fd> silent;
     for (int i = 0; i < 40; ++i) {
       silent.emplace_back(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
       sockaddr_un address{};
@@ -264,12 +264,12 @@ TEST_CASE("a process that has no descriptors left waits for some, and does nothi
   EventLoop loop;
   StatusServer server{loop, {{"/", [] { return StatusServer::Page{"text/plain", "hello"}; }}}};
   server.add(listen_unix(folder.path / "socket"));
-  Fd client{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+  cli::Fd client{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
   rlimit before{};
   REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
   const rlimit low{64, before.rlim_max};
   REQUIRE(::setrlimit(RLIMIT_NOFILE, &low) == 0);
-  std::vector<Fd> all;
+  std::vector<cli::Fd> all;
   for (int fd = ::dup(0); fd >= 0; fd = ::dup(0)) all.emplace_back(fd);
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -307,7 +307,7 @@ TEST_CASE("metrics are offered to this machine alone") {
 TEST_CASE("systemd is told over its socket, by path and by abstract name") {
   const TempFolder folder;
   for (const auto& name : {(folder.path / "notify").native(), fmt::format("@fireclaw-test-{}", ::getpid())}) {
-    const Fd socket{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+    const cli::Fd socket{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     std::memcpy(address.sun_path, name.data(), name.size());

@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "common/fd.hpp"
 #include "crew/agents.hpp"
-#include "fd.hpp"
 
 namespace fireclaw::overseer {
 

@@ -6,6 +6,7 @@
 #include <exception>
 #include <utility>
 
+#include "base/text.hpp"
 #include "sys/confined_tool.hpp"
 #include "sys/file.hpp"
 

@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/text.hpp"
 #include "fireclaw/error.hpp"
 #include "image/archives/compression.hpp"
 #include "image/roots/rootfs.hpp"

@@ -85,22 +85,6 @@ RunDefaults read_defaults(const json::Value& value) {
 
 }  // namespace
 
-std::string_view to_string(KernelFormat format) noexcept {
-  switch (format) {
-    case KernelFormat::Elf: return "elf";
-    case KernelFormat::BzImage: return "bzimage";
-  }
-  return "unknown";
-}
-
-std::string_view to_string(VirtioBus bus) noexcept {
-  switch (bus) {
-    case VirtioBus::Mmio: return "mmio";
-    case VirtioBus::Pci: return "pci";
-  }
-  return "unknown";
-}
-
 std::string combined_digest(const FileInfo& kernel, const FileInfo& initramfs, const FileInfo& rootfs) {
   return sys::sha256_hex(
       fmt::format("kernel {}\ninitramfs {}\nrootfs {}\n", kernel.sha256, initramfs.sha256, rootfs.sha256));

@@ -4,9 +4,9 @@
 
 #include <utility>
 
-namespace fireclaw::overseer {
+namespace fireclaw::cli {
 
-/// Owns a file descriptor; -1 is none.
+/// Owns a file descriptor; -1 is none. The library has its own, which is never empty.
 class Fd {
  public:
   Fd() = default;
@@ -28,4 +28,4 @@ class Fd {
   int number_ = -1;
 };
 
-}  // namespace fireclaw::overseer
+}  // namespace fireclaw::cli
