@@ -96,8 +96,8 @@ fireclaw_package(
   NAME ${package_library}
   SECTION libs
   SUMMARY "commands and agents in microVMs - shared library"
-  # The libraries are loaded when first used: for downloads, firewall, SSH.
-  RECOMMENDS "fireclaw ${same_version}" libcurl4 libnftables1 libssh2-1
+  # The libraries are loaded when first used: for names, downloads, firewall, SSH.
+  RECOMMENDS "fireclaw ${same_version}" libc-ares2 libcurl4 libnftables1 libssh2-1
   # CPack writes scripts that call ldconfig unless it is given others, and warns if those do not exist. They need not:
   # the trigger has dpkg call it.
   CONTROL ${PROJECT_BINARY_DIR}/debian/shlibs ${PROJECT_SOURCE_DIR}/cmake/debian/triggers no/postinst no/postrm

@@ -95,8 +95,9 @@ struct GatewayInfo {
   std::vector<GatewayAgent> agents;
 };
 
-/// The program between agents and the servers that they use, for LLMs and IRC: it has the keys and passwords, so that
-/// no machine needs to, and passes on what section "gateway" of config.json allows. It starts with the network that
+/// The program between machines and the outside: it answers for names by each machine's policy. Between agents and the
+/// servers that they use, for LLMs and IRC, it has the keys and passwords, so that no machine needs to, and passes on
+/// what section "gateway" of config.json allows. It starts with the network that
 /// machines share, ends with Network::down(), and is started again by the next machine if it was killed. Safe from
 /// several threads and processes.
 class FIRECLAW_API Gateway {
@@ -108,10 +109,9 @@ class FIRECLAW_API Gateway {
   /// Starts it again if the network is up and it was killed. True if it did, false if there was nothing to do or it
   /// could not, which is logged.
   static bool ensure(const Host& host);
-  /// Is the gateway until the stop. `inherited`: the network has started this process, with the lock of the one
-  /// gateway there can be as descriptor 4, a socket for info() as 5, and sockets that listen for machines as 3 (LLMs)
-  /// and 6 (IRC), as far as it serves them. Otherwise it brings the network up, and makes them: Error(AlreadyExists) if
-  /// a gateway runs already, or a port is taken. Error(InvalidState) if config.json asks for none.
+  /// Is the gateway until the stop. `inherited`: the network has started this process, with the sockets that it serves
+  /// and the lock of the one gateway there can be. Otherwise it brings the network up, and makes them:
+  /// Error(AlreadyExists) if a gateway runs already, or a port is taken.
   static void serve(const Host& host, bool inherited, std::stop_token stop);
 };
 

@@ -151,10 +151,6 @@ void check_network(const Host& host, const Logger& logger, std::vector<Check>& c
     for (const auto& rule : info.foreign_rules) {
       checks.push_back({"network firewall", CheckStatus::Warning, rule.problem, rule.remedy});
     }
-    if (info.resolver.empty()) {
-      checks.push_back({"network names", CheckStatus::Warning, "no name server is known that machines could ask",
-                        "name one in config.json: network.resolver"});
-    }
   } catch (const Error& problem) {
     logger.debug(problem.what());
     checks.push_back({"network nat", CheckStatus::Warning, problem.what(), "mend or remove that file"});

@@ -19,6 +19,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <exception>
+#include <list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -489,6 +490,8 @@ void serve(Sources& sources, LlmService& service, Listeners listeners, const Ser
     };
     std::optional<Acceptor<tcp>> llm;
     if (listeners.llm) llm.emplace(loop, tcp::v4(), std::move(*listeners.llm), greet);
+    std::list<Readable> attended;
+    for (auto& attendant : listeners.attendants) attended.emplace_back(loop, attendant.fd, attendant.run);
     std::optional<Acceptor<tcp>> irc_listener;
     if (listeners.irc) {
       irc_listener.emplace(loop, tcp::v4(), std::move(*listeners.irc), [&](tcp::socket socket) {

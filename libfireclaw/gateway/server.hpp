@@ -5,6 +5,7 @@
 #include <functional>
 #include <optional>
 #include <stop_token>
+#include <vector>
 
 #include "base/logger.hpp"
 #include "gateway/llm.hpp"
@@ -27,6 +28,12 @@ struct ServerLimits {
   std::chrono::seconds patience{60};
 };
 
+/// Something that works within the same event loop: `run` is called whenever `fd` is readable.
+struct Attendant {
+  int fd = -1;
+  std::function<void()> run;
+};
+
 /// Sockets that listen.
 struct Listeners {
   /// TCP: agents ask LLMs here, and find IRC here.
@@ -34,6 +41,7 @@ struct Listeners {
   std::optional<sys::Fd> irc;
   /// A Unix socket: who can connect to it is told all, at /metrics and /status.
   sys::Fd status;
+  std::vector<Attendant> attendants = {};
 };
 
 /// Serves until the stop, on this thread. Calls `every` now and then, at least once more at the end.

@@ -32,11 +32,7 @@ HomeSources::HomeSources(state::Layout layout, const net::NetworkPolicy& policy,
 
 void HomeSources::read_settings() {
   const auto config = state::read_config(layout_.config());
-  if (!config.gateway) {
-    throw Error{ErrorCode::InvalidState,
-                fmt::format("{} has no section \"gateway\"; see fireclaw-config(5)", layout_.config().native())};
-  }
-  auto settings = state::read_gateway_settings(*config.gateway);
+  auto settings = config.gateway ? state::read_gateway_settings(*config.gateway) : state::GatewaySettings{};
   llm_ = std::move(settings.llm).value_or(state::LlmSettings{});
   irc_ = std::move(settings.irc).value_or(state::IrcSettings{});
 }

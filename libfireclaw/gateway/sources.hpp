@@ -55,8 +55,7 @@ class Sources {
 /// and what was read before counts.
 class HomeSources final : public Sources {
  public:
-  /// Error(Corrupt), Error(PermissionDenied) for files that cannot be used; Error(InvalidState) without gateway
-  /// settings.
+  /// Error(Corrupt), Error(PermissionDenied) for files that cannot be used.
   HomeSources(state::Layout layout, const net::NetworkPolicy& policy, Logger logger);
 
   const state::LlmSettings& llm() override;

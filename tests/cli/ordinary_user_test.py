@@ -34,6 +34,17 @@ socketserver.ThreadingTCPServer.allow_reuse_address = True
 socketserver.ThreadingTCPServer((sys.argv[1], int(sys.argv[2])), Handler).serve_forever()
 """
 
+# Says of every name that its address is 203.0.113.7.
+NAME_SERVER = """
+import socket
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(("203.0.113.7", 53))
+while True:
+    asked, client = server.recvfrom(512)
+    answer = b"\\xc0\\x0c\\0\\1\\0\\1\\0\\0\\0\\x3c\\0\\4" + socket.inet_aton("203.0.113.7")
+    server.sendto(asked[:2] + b"\\x81\\x80\\0\\1\\0\\1\\0\\0\\0\\0" + asked[12:] + answer, client)
+"""
+
 
 def wait_until(condition: Callable[[], Any], seconds: float = 20.0) -> bool:
     end = time.monotonic() + seconds
@@ -83,9 +94,12 @@ class OrdinaryUser(unittest.TestCase):
                 (cls.there, "0.0.0.0", 80, "outside"), ([], "127.0.0.1", 6667, "irc"), ([], "0.0.0.0", 7777, "secret")):
             cls.processes.append(subprocess.Popen([*where, sys.executable, "-c", SERVER, address, str(port), name],
                                                   text=True))
+        cls.processes.append(subprocess.Popen([*cls.there, sys.executable, "-c", NAME_SERVER], text=True))
         for port in (6667, 7777):
             if not wait_until(lambda: said("127.0.0.1", port)):
                 raise RuntimeError(f"no server on port {port}")
+        config = cls.home / "config.json"
+        config.write_text(json.dumps({**json.loads(config.read_text()), "network": {"resolver": "203.0.113.7"}}))
 
     @classmethod
     def tearDownClass(cls) -> None:
@@ -138,6 +152,11 @@ class OrdinaryUser(unittest.TestCase):
         self.assertEqual(self.reached(["--services", "--egress", "none"], *everything),
                          {**nothing, "172.16.0.1:6667": "irc"})
         self.assertEqual(self.reached(["--allow", "10.20.30.40:80"], *everything), {**nothing, "10.20.30.40:80": "outside"})
+
+    def test_an_allowed_name_is_opened_as_it_is_answered(self) -> None:
+        names = ["203.0.113.7:80", "other.example:80", "www.allowed.example:80"]
+        self.assertEqual(self.reached(["--allow", "*.allowed.example:80"], *names),
+                         {**dict.fromkeys(names, "nothing"), names[2]: "outside"})
 
     def test_a_published_port_is_on_this_host_s_loopback_and_nowhere_else(self) -> None:
         serve = "printf '#!/bin/sh\\necho hello\\n' > /tmp/h; chmod +x /tmp/h; nc -ll -p 80 -e /tmp/h & "

@@ -48,6 +48,7 @@ SHARED_BY_APPS = "apps/common"
 LIBRARIES: dict[str, tuple[str, ...]] = {
     r"curl/.*": ("libfireclaw/http",),
     r"boost/.*": ("libfireclaw/gateway",),
+    r"ares\.h": ("libfireclaw/gateway",),
     r"simdjson.*": ("libfireclaw/json",),
     r"nettle/.*": ("libfireclaw/sys",),
     r"libssh2.*": ("libfireclaw/guest",),
