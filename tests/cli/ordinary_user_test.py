@@ -6,7 +6,6 @@ it as user nobody, without capabilities.
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -17,10 +16,14 @@ import unittest
 from pathlib import Path
 from typing import Any, Callable, Optional
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "support"))
+
+import ordinary_user  # noqa: E402
+from ordinary_user import run  # noqa: E402
+
 FIRECLAW = os.environ["FIRECLAW_PROGRAM"]
 HOME = os.environ.get("FIRECLAW_TEST_HOME") or os.environ["FIRECLAW_BUILD_HOME"]
 LIMIT_SECONDS = 120
-NOBODY = 65534
 INSIDE = "FIRECLAW_TEST_INSIDE"
 
 SERVER = """
@@ -43,10 +46,6 @@ while True:
 """
 
 
-def run(*words: str) -> str:
-    return subprocess.run(words, check=True, capture_output=True, text=True, timeout=LIMIT_SECONDS).stdout
-
-
 def wait_until(condition: Callable[[], Any], seconds: float = 20.0) -> bool:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -67,20 +66,7 @@ def said(address: str, port: int, family: int = socket.AF_INET) -> Optional[str]
             return None
 
 
-def can_be_tried() -> Optional[str]:
-    if os.geteuid() != 0:
-        return "only root can become nobody"
-    if shutil.which("pasta") is None and shutil.which("slirp4netns") is None:
-        return "neither pasta nor slirp4netns is installed"
-    if subprocess.run(["unshare", "--net", "--mount", "true"], capture_output=True).returncode != 0:
-        return "no network namespace can be made"
-    weak = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--bounding-set=-all"]
-    if subprocess.run([*weak, "unshare", "--user", "--net", "true"], capture_output=True).returncode != 0:
-        return "users can make no user namespaces"
-    return None
-
-
-REASON = can_be_tried()
+REASON = ordinary_user.reason_against()
 
 
 @unittest.skipIf(REASON is not None, REASON or "")
@@ -89,9 +75,7 @@ class OrdinaryUser(unittest.TestCase):
     def setUpClass(cls) -> None:
         cls.processes: list["subprocess.Popen[str]"] = []
         cls.folder = tempfile.TemporaryDirectory(prefix="fireclaw-user-")
-        folder = Path(cls.folder.name)
-        folder.chmod(0o755)
-        run("ip", "link", "set", "lo", "up")
+        cls.home = ordinary_user.make_host(Path(cls.folder.name), HOME)
         internet = subprocess.Popen(["unshare", "--net", "sleep", "3600"], text=True)
         cls.processes.append(internet)
         wait_until(lambda: os.readlink(f"/proc/{internet.pid}/ns/net") != os.readlink("/proc/self/ns/net"))
@@ -114,14 +98,8 @@ class OrdinaryUser(unittest.TestCase):
         for port in (6667, 7777):
             if not wait_until(lambda: said("127.0.0.1", port)):
                 raise RuntimeError(f"no server on port {port}")
-        # As most systems have it.
-        run("mknod", "-m", "666", str(folder / "tun"), "c", "10", "200")
-        run("mount", "--bind", str(folder / "tun"), "/dev/net/tun")
-        cls.home = folder / "home"
-        run("cp", "-a", "--sparse=always", "--reflink=auto", HOME, str(cls.home))
         config = cls.home / "config.json"
         config.write_text(json.dumps({**json.loads(config.read_text()), "network": {"resolver": "203.0.113.7"}}))
-        run("chown", "-R", f"{NOBODY}:{NOBODY}", str(cls.home))
 
     @classmethod
     def tearDownClass(cls) -> None:
@@ -134,8 +112,7 @@ class OrdinaryUser(unittest.TestCase):
     @classmethod
     def words(cls, *words: str) -> list[str]:
         engine = os.environ.get("FIRECLAW_TEST_ENGINE")
-        return ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--inh-caps=-all",
-                "--bounding-set=-all", FIRECLAW, "--home", str(cls.home), *(["--engine", engine] if engine else []), *words]
+        return [*ordinary_user.words(), FIRECLAW, "--home", str(cls.home), *(["--engine", engine] if engine else []), *words]
 
     @classmethod
     def fireclaw(cls, *words: str) -> "subprocess.CompletedProcess[str]":
