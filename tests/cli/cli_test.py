@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 import unittest
+import xml.etree.ElementTree
 from pathlib import Path
 from typing import Any, Optional
 
@@ -474,6 +475,49 @@ class Other(unittest.TestCase):
             self.assertGreater(one["p50_ms"], 0)
             self.assertLessEqual(one["p50_ms"], one["p99_ms"])
         self.assertLess(series["restore-run"]["p50_ms"], series["cold-run"]["p50_ms"])
+
+    def test_bench_many_counts_and_draws(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            result = fireclaw("bench", "many", "3", "--at-once", "2", "--plot", f"{folder}/many.svg", "--json")
+            self.assertEqual(result.returncode, 0, result.stderr)
+            seen = json.loads(result.stdout)
+            self.assertEqual((seen["machines"], seen["failed"], seen["first_failure"]), (3, 0, ""))
+            self.assertLessEqual(seen["ready_p50_ms"], seen["ready_all_ms"])
+            for key in ("ready_p50_ms", "cpu_each_ms", "private_bytes_each"):
+                self.assertGreater(seen[key], 0)
+            picture = xml.etree.ElementTree.parse(f"{folder}/many.svg").getroot()
+            curves = [one.get("d", "") for one in picture.iter("{http://www.w3.org/2000/svg}path")
+                      if one.get("class") == "curve"]
+            # From nothing to each of the machines: three lines each.
+            self.assertEqual([curve.count("L") for curve in curves], [3, 3])
+        self.assertEqual(os.listdir(Path(HOME, "runs")), [])
+
+    def test_bench_all_writes_a_page(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            result = fireclaw("bench", "all", "--runs", "2", "--most", "2", "--most-memory", "64", "--report",
+                              f"{folder}/page.md", "--json")
+            self.assertEqual(result.returncode, 0, result.stderr)
+            seen = json.loads(result.stdout)
+            page = Path(folder, "page.md").read_text()
+        sections = {one["title"]: one["rows"] for one in seen["sections"]}
+        self.assertEqual(list(sections), ["`true`, as a whole program", "One machine", "Machines at once", "Copies",
+                                          "Memory size"])
+        self.assertEqual(sections["`true`, as a whole program"][0]["program"], "fireclaw run")
+        self.assertEqual([row["machines"] for row in sections["Machines at once"]], ["1"])
+        self.assertEqual([row["copied"] for row in sections["Copies"]], ["in", "out"])
+        self.assertEqual([row["memory"] for row in sections["Memory size"]], ["64 MiB"])
+        self.assertIn(seen["machine"], page)
+        for title, rows in sections.items():
+            self.assertIn(f"## {title}\n", page)
+            for row in rows:
+                self.assertIn("| " + " | ".join(row.values()) + " |\n", page)
+        self.assertNotIn("bench-", fireclaw("snapshot", "list").stdout.decode())
+
+    def test_bench_many_says_what_failed(self) -> None:
+        result = fireclaw("bench", "many", "2", "--memory", "131")
+        self.assertEqual(result.returncode, 125)
+        self.assertIn(b"all have failed", result.stderr)
+        self.assertIn(b"snapshot", result.stderr)
 
 
 if __name__ == "__main__":
