@@ -12,13 +12,14 @@
 #include "guest/testing/guestd_process.hpp"
 #include "guest/wire_files.hpp"
 #include "sys/file.hpp"
+#include "sys/testing/outcome.hpp"
 
 namespace fireclaw::guest {
 namespace {
 
 namespace fs = std::filesystem;
 using namespace std::chrono_literals;
-using testing::error_of;
+using sys::testing::thrown_by;
 using testing::FakeGuest;
 using testing::GuestdProcess;
 using testing::soon;
@@ -73,7 +74,7 @@ Error lied_to(Send send, Call call) {
     guest.await_hang_up();
   }};
   Session session = Session::open(fake.take_stream(), {}, {}, soon());
-  return error_of([&] { call(session); });
+  return thrown_by([&] { call(session); });
 }
 
 TEST_CASE_FIXTURE(Fixture, "any bytes are written and read back, whole and in parts") {
@@ -114,7 +115,7 @@ TEST_CASE_FIXTURE(Fixture, "links are followed when a file is written, also one 
   CHECK(fs::is_symlink(path("dangling")));
   CHECK(read("later") == "made");
   fs::create_symlink("circle", path("circle"));
-  CHECK(error_of([&] { session.write_file(path("circle"), "", {}); }).code() == ErrorCode::InvalidArgument);
+  CHECK(thrown_by([&] { session.write_file(path("circle"), "", {}); }).code() == ErrorCode::InvalidArgument);
 }
 
 TEST_CASE_FIXTURE(Fixture, "a file with several names is written in its place, shorter and longer") {
@@ -133,7 +134,7 @@ TEST_CASE_FIXTURE(Fixture, "content is put behind what is there, and folders tha
   session.write_file(path("log"), "one,", options);
   CHECK(session.write_file(path("log"), "two", options).size == 7);
   CHECK(read("log") == "one,two");
-  CHECK(error_of([&] { session.write_file(path("a/b/c"), "x", {}); }).code() == ErrorCode::NotFound);
+  CHECK(thrown_by([&] { session.write_file(path("a/b/c"), "x", {}); }).code() == ErrorCode::NotFound);
   FileOptions parents;
   parents.parents = true;
   session.write_file(path("a/b/c"), "x", parents);
@@ -161,7 +162,7 @@ TEST_CASE_FIXTURE(Fixture, "a folder is listed by name, whatever its files are c
   REQUIRE(first.size() == 2);
   CHECK(first[1].name == "b");
   CHECK(session.list_directory(path("c"), {}).empty());
-  CHECK(error_of([&] { session.list_directory(path("b"), {}); }).code() == ErrorCode::InvalidArgument);
+  CHECK(thrown_by([&] { session.list_directory(path("b"), {}); }).code() == ErrorCode::InvalidArgument);
 }
 
 TEST_CASE_FIXTURE(Fixture, "a path is looked at, with its links followed or not") {
@@ -173,7 +174,7 @@ TEST_CASE_FIXTURE(Fixture, "a path is looked at, with its links followed or not"
   follow.follow = true;
   CHECK(session.stat(path("link"), follow).size == 3);
   CHECK(session.stat(path("link"), follow).name == path("link"));
-  CHECK(error_of([&] { session.stat(path("none"), {}); }).code() == ErrorCode::NotFound);
+  CHECK(thrown_by([&] { session.stat(path("none"), {}); }).code() == ErrorCode::NotFound);
 }
 
 TEST_CASE_FIXTURE(Fixture, "files and folders are removed and made, and what a link leads to stays") {
@@ -183,38 +184,38 @@ TEST_CASE_FIXTURE(Fixture, "files and folders are removed and made, and what a l
   session.make_directory(path("tree/in/side/"), parents);
   session.make_directory(path("tree/in/side"), parents);
   CHECK(mode_of("tree/in/side") == 0700);
-  CHECK(error_of([&] { session.make_directory(path("tree"), {}); }).code() == ErrorCode::AlreadyExists);
+  CHECK(thrown_by([&] { session.make_directory(path("tree"), {}); }).code() == ErrorCode::AlreadyExists);
   write("kept", "x");
   fs::create_symlink(path("kept"), path("tree/link"));
-  CHECK(error_of([&] { session.remove(path("tree"), {}); }).code() == ErrorCode::InvalidState);
+  CHECK(thrown_by([&] { session.remove(path("tree"), {}); }).code() == ErrorCode::InvalidState);
   FileOptions recursive;
   recursive.recursive = true;
   session.remove(path("tree"), recursive);
   CHECK_FALSE(fs::exists(path("tree")));
   CHECK(read("kept") == "x");
   session.remove(path("kept"), {});
-  CHECK(error_of([&] { session.remove(path("kept"), {}); }).code() == ErrorCode::NotFound);
-  CHECK(error_of([&] { session.remove("//", recursive); }).code() == ErrorCode::InvalidState);
+  CHECK(thrown_by([&] { session.remove(path("kept"), {}); }).code() == ErrorCode::NotFound);
+  CHECK(thrown_by([&] { session.remove("//", recursive); }).code() == ErrorCode::InvalidState);
 }
 
 TEST_CASE_FIXTURE(Fixture, "what is no file, and paths that are none, are refused in words") {
   REQUIRE(::mkfifo(path("pipe").c_str(), 0600) == 0);
-  const Error pipe = error_of([&] { session.read_file(path("pipe"), FileOptions{}); });
+  const Error pipe = thrown_by([&] { session.read_file(path("pipe"), FileOptions{}); });
   CHECK(pipe.code() == ErrorCode::InvalidArgument);
   CHECK(std::string{pipe.what()}.find("is not a file") != std::string::npos);
-  CHECK(error_of([&] { session.read_file(folder.path(), FileOptions{}); }).code() == ErrorCode::InvalidArgument);
-  CHECK(error_of([&] { session.write_file(folder.path(), "x", {}); }).code() == ErrorCode::InvalidArgument);
-  CHECK(error_of([&] { session.stat("relative", {}); }).code() == ErrorCode::InvalidArgument);
-  CHECK(error_of([&] { session.stat(std::string{"/a\0b", 4}, {}); }).code() == ErrorCode::InvalidArgument);
-  CHECK(error_of([&] { session.stat("/", as("nobody-of-that-name")); }).code() == ErrorCode::NotFound);
+  CHECK(thrown_by([&] { session.read_file(folder.path(), FileOptions{}); }).code() == ErrorCode::InvalidArgument);
+  CHECK(thrown_by([&] { session.write_file(folder.path(), "x", {}); }).code() == ErrorCode::InvalidArgument);
+  CHECK(thrown_by([&] { session.stat("relative", {}); }).code() == ErrorCode::InvalidArgument);
+  CHECK(thrown_by([&] { session.stat(std::string{"/a\0b", 4}, {}); }).code() == ErrorCode::InvalidArgument);
+  CHECK(thrown_by([&] { session.stat("/", as("nobody-of-that-name")); }).code() == ErrorCode::NotFound);
 }
 
 TEST_CASE_FIXTURE(Fixture, "a call has the rights of its user, and what it makes is that user's") {
   if (::geteuid() != 0) return;
   REQUIRE(::chmod(folder.path().c_str(), 0755) == 0);
   write("secret", "x", 0600);
-  CHECK(error_of([&] { session.read_file(path("secret"), as("1000:1000")); }).code() == ErrorCode::PermissionDenied);
-  CHECK(error_of([&] { session.write_file(path("mine"), "x", as("1000:1000")); }).code() ==
+  CHECK(thrown_by([&] { session.read_file(path("secret"), as("1000:1000")); }).code() == ErrorCode::PermissionDenied);
+  CHECK(thrown_by([&] { session.write_file(path("mine"), "x", as("1000:1000")); }).code() ==
         ErrorCode::PermissionDenied);
   fs::create_directory(path("theirs"));
   REQUIRE(::chown(path("theirs").c_str(), 1000, 1000) == 0);
@@ -222,7 +223,7 @@ TEST_CASE_FIXTURE(Fixture, "a call has the rights of its user, and what it makes
   CHECK(session.write_file(path("theirs/file"), "by root", {}).uid == 1000);
   // In its own folder, but not its own to write.
   write("theirs/roots", "x");
-  CHECK(error_of([&] { session.write_file(path("theirs/roots"), "y", as("1000:1000")); }).code() ==
+  CHECK(thrown_by([&] { session.write_file(path("theirs/roots"), "y", as("1000:1000")); }).code() ==
         ErrorCode::PermissionDenied);
   CHECK(read("theirs/roots") == "x");
   // Its own to write, but in a folder where it can make nothing; and one whose owner it cannot keep.
@@ -240,7 +241,7 @@ TEST_CASE_FIXTURE(Fixture, "a call ends when it is called off, and leaves what w
   stop.request_stop();
   FileOptions options;
   options.stop = stop.get_token();
-  CHECK(error_of([&] { session.write_file(path("file"), std::string(1 << 20, 'x'), options); }).code() ==
+  CHECK(thrown_by([&] { session.write_file(path("file"), std::string(1 << 20, 'x'), options); }).code() ==
         ErrorCode::Cancelled);
   CHECK(read("file") == "old");
 }
@@ -277,7 +278,7 @@ TEST_CASE("a guestd that is too old for file calls is not asked") {
     guest.await_hang_up();
   }};
   Session session = Session::open(fake.take_stream(), {}, {}, soon());
-  CHECK(error_of([&] { session.stat("/", {}); }).code() == ErrorCode::Unsupported);
+  CHECK(thrown_by([&] { session.stat("/", {}); }).code() == ErrorCode::Unsupported);
 }
 
 }  // namespace

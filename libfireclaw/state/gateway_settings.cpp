@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/text.hpp"
+#include "state/bot_fields.hpp"
 #include "state/secrets.hpp"
 
 namespace fireclaw::state {

@@ -67,7 +67,8 @@ TEST_CASE("a name opens nothing that is not public, and the refusal says what do
     CHECK(code_of(call) == ErrorCode::PermissionDenied);
     CHECK_THROWS_WITH_AS(call(), doctest::Contains(text), Error);
   }
-  CHECK(code_of([] { core::resolve(core::parse_allowed("localhost:443")); }) == ErrorCode::PermissionDenied);
+  CHECK(code_of([] { core::resolve(std::get<NamedDestination>(core::parse_allowed("localhost:443"))); }) ==
+        ErrorCode::PermissionDenied);
 }
 
 TEST_CASE("the name server for machines is the first that is not the host's own affair") {
