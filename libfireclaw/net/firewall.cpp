@@ -214,6 +214,8 @@ class Firewall::Impl {
   /// Called with the turn taken. The rules note who has connections: looking through the kernel's table of them takes
   /// milliseconds, and most short-lived machines never made one.
   void forget_connections(Ipv4Address address) {
+    // A transaction that fails takes the kernel 6 to 25 ms.
+    if (!succeeds(find_talker_command(policy_.bridge, address))) return;
     if (succeeds(remove_talker_command(policy_.bridge, address))) conntrack_.forget(address);
   }
 

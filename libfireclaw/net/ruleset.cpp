@@ -413,6 +413,10 @@ std::string remove_vm_commands(const NetworkPolicy& policy, const VmPolicy& vm) 
   return element_commands("delete", policy, vm);
 }
 
+std::string find_talker_command(const InterfaceName& bridge, Ipv4Address address) {
+  return fmt::format("get element inet {} talkers {{ {} }}\n", table_name(bridge), address.to_string());
+}
+
 std::string remove_talker_command(const InterfaceName& bridge, Ipv4Address address) {
   return fmt::format("delete element inet {} talkers {{ {} }}\n", table_name(bridge), address.to_string());
 }
