@@ -25,6 +25,7 @@
 #include <fmt/format.h>
 
 #include "common/failure.hpp"
+#include "common/fd.hpp"
 #include "common/mistakes.hpp"
 #include "common/private_folder.hpp"
 #include "common/program.hpp"
@@ -418,7 +419,7 @@ int uninstall_units(const Arguments& arguments, const Backend& backend, const st
 void require_free_port(const Arguments& arguments) {
   // One that runs already is ours.
   if (std::filesystem::exists(unit_file(irc_unit, install_options(arguments)))) return;
-  const Fd socket{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+  const cli::Fd socket{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(arguments.irc_port);
