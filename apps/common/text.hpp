@@ -17,6 +17,9 @@ std::size_t width(std::string_view text);
 std::string shorten(std::string_view line, std::size_t most);
 /// On one line whatever was quoted, and without anything that a terminal would obey.
 std::string printable(std::string_view text);
+/// JSON in which characters that some readers take for the end of a line (U+0085, U+2028, U+2029) are escaped. They
+/// occur only in texts, where an escape means the same.
+std::string escape_line_ends(std::string_view json);
 /// Lines of at most `columns` characters, broken between words; a longer word stands alone. At least one line.
 std::vector<std::string> wrap_words(std::string_view text, std::size_t columns);
 
