@@ -62,6 +62,24 @@ std::string shorten(std::string_view line, std::size_t most) {
   return std::string{line};
 }
 
+std::string escape_line_ends(std::string_view json) {
+  constexpr std::pair<std::string_view, std::string_view> ends[] = {
+      {"\u0085", "\\u0085"}, {"\u2028", "\\u2028"}, {"\u2029", "\\u2029"}};
+  std::string escaped;
+  escaped.reserve(json.size());
+  while (!json.empty()) {
+    // All of them begin with one of these bytes.
+    const auto plain = json.substr(0, json.find_first_of("\xC2\xE2"));
+    escaped += plain;
+    json.remove_prefix(plain.size());
+    const auto* const end = std::ranges::find_if(ends, [&](const auto& one) { return json.starts_with(one.first); });
+    const auto length = end == std::end(ends) ? std::min<std::size_t>(json.size(), 1) : end->first.size();
+    escaped += end == std::end(ends) ? json.substr(0, length) : end->second;
+    json.remove_prefix(length);
+  }
+  return escaped;
+}
+
 std::vector<std::string> wrap_words(std::string_view text, std::size_t columns) {
   std::vector<std::string> lines{""};
   while (!text.empty()) {

@@ -65,18 +65,9 @@ Json write_file(const ToolContext& context, const Json& arguments, const CallCon
   return {{"path", arguments["path"]}, {"written_bytes", content.size()}, {"size", written.size}};
 }
 
-bool is_utf8(const std::string& bytes) {
-  try {
-    static_cast<void>(Json(bytes).dump());
-    return true;
-  } catch (const Json::type_error&) {
-    return false;
-  }
-}
-
 /// Without the first bytes of a character that the end of what was read has torn apart.
 void drop_torn_character(std::string& text) {
-  for (int dropped = 0; dropped < 3 && !is_utf8(text); ++dropped) text.pop_back();
+  for (int dropped = 0; dropped < 3 && !cli::is_utf8(text); ++dropped) text.pop_back();
 }
 
 Json read_file(const ToolContext& context, const Json& arguments, const CallContext& call) {
@@ -94,7 +85,7 @@ Json read_file(const ToolContext& context, const Json& arguments, const CallCont
   // Files of the kernel's have no size beforehand.
   const bool more = content.size() == most && options.offset + content.size() < size;
   if (text && more && content.size() > 3) drop_torn_character(content);
-  if (text && !is_utf8(content)) {
+  if (text && !cli::is_utf8(content)) {
     throw Error{ErrorCode::InvalidArgument,
                 fmt::format("'{}' is not text in UTF-8; read it with encoding base64", path)};
   }

@@ -256,6 +256,12 @@ class Files(unittest.TestCase):
         self.assertEqual(run("stat -c %a /small/fresh"), "644\n")
         run("umount /small")
 
+    def test_output_that_is_not_utf8_is_there_byte_for_byte(self) -> None:
+        answer = self.client.use("run_command", machine="m", command="printf 'a\\377\\342\\200\\250'; printf text >&2")
+        self.assertEqual(base64.b64decode(answer["stdout_base64"]), b"a\xff\xe2\x80\xa8")
+        self.assertEqual((answer["stdout"], answer["stderr"]), ("a\ufffd\u2028", "text"))
+        self.assertNotIn("stderr_base64", answer)
+
     def test_files_are_reached_where_no_shell_is(self) -> None:
         with Client() as client:
             client.use("create_machine", name="bare")
