@@ -21,6 +21,8 @@ namespace fireclaw::gateway {
 namespace {
 
 constexpr int tries = 2;
+/// Of one name; more are left out.
+constexpr std::size_t most_addresses = 64;
 /// How often it is looked whether a server has taken too long.
 constexpr long tick_ns = 250'000'000;
 
@@ -143,7 +145,7 @@ void Lookups::Impl::on_addresses(void* user, int status, int /*timeouts*/, ares_
   lookup.outcome = outcome_of(status);
   if (found == nullptr) return;
   for (const auto* node = found->nodes; node != nullptr; node = node->ai_next) {
-    if (node->ai_family != AF_INET) continue;
+    if (node->ai_family != AF_INET || lookup.found.size() >= most_addresses) continue;
     const auto& address = *reinterpret_cast<const sockaddr_in*>(node->ai_addr);
     lookup.found.push_back({net::Ipv4Address::from_bits(ntohl(address.sin_addr.s_addr)),
                             std::chrono::seconds{node->ai_ttl < 0 ? 0 : node->ai_ttl}});

@@ -101,7 +101,7 @@ class Batch {
   void mark(int type) { append(message(type, 0, AF_UNSPEC, NFNL_SUBSYS_NFTABLES)); }
   void element(int verb, int flags, std::uint8_t family, const char* set, const Key& key,
                std::optional<std::chrono::milliseconds> timeout) {
-    const auto made = message(NFNL_SUBSYS_NFTABLES << 8 | verb, NLM_F_ACK | flags, family, 0);
+    const auto made = message(NFNL_SUBSYS_NFTABLES << 8 | verb, flags, family, 0);
     auto* const raw = made.get();
     fit(nla_put_string(raw, NFTA_SET_ELEM_LIST_TABLE, table_.c_str()));
     fit(nla_put_string(raw, NFTA_SET_ELEM_LIST_SET, set));
@@ -127,7 +127,8 @@ class Batch {
   std::string bytes_;
 };
 
-/// 0, or the error number of the first change that was refused. The kernel has answered when the batch is sent.
+/// 0, or the error number of the first change that was refused: of others nothing is said. The kernel has answered when
+/// the batch is sent.
 int run(int socket, const std::string& batch) {
   constexpr std::size_t most_answers = std::size_t{64} << 10;
   if (::send(socket, batch.data(), batch.size(), 0) < 0) return errno;

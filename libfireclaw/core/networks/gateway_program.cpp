@@ -223,11 +223,16 @@ void Gateway::serve(const Host& host, bool inherited, std::stop_token stop) {
   gateway::HomeNames names{impl.layout, sources, impl.logger};
   std::optional<gateway::NameService> name_service;
   if (parts.names_udp && parts.names_tcp) {
-    name_service.emplace(names, gateway::NameServer{core::name_server_of(config)},
-                         gateway::NameService::Sockets{*std::move(parts.names_udp), *std::move(parts.names_tcp)},
-                         policy.gateway, name_actions(impl, policy, where, clock), gateway::NameLimits{}, clock,
-                         impl.logger);
-    listeners.attendants.push_back({name_service->fd(), [&] { name_service->run(); }});
+    try {
+      name_service.emplace(names, gateway::NameServer{core::name_server_of(config)},
+                           gateway::NameService::Sockets{*std::move(parts.names_udp), *std::move(parts.names_tcp)},
+                           policy.gateway, name_actions(impl, policy, where, clock), gateway::NameLimits{}, clock,
+                           impl.logger);
+      listeners.attendants.push_back({name_service->fd(), [&] { name_service->run(); }});
+    } catch (const Error& problem) {
+      // Without c-ares, for instance: the others are served all the same.
+      impl.logger.error(fmt::format("machines get no names: {}", problem.what()));
+    }
   }
   std::stop_source end;
   const std::stop_callback passed_on{stop, [&] { end.request_stop(); }};
