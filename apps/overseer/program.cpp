@@ -274,8 +274,9 @@ InstallOptions install_options(const Arguments& arguments) {
   return options;
 }
 
-int install_unit(const Unit& unit, const Arguments& arguments) {
+int install_unit(Unit unit, const Arguments& arguments) {
   const auto options = install_options(arguments);
+  if (!options.user) run_as_owner(unit);
   const auto path = install(unit, options);
   if (arguments.json) {
     const nlohmann::ordered_json out{{"unit", path.native()}, {"started", options.enable}};
@@ -328,7 +329,7 @@ int install_overseer(const Arguments& arguments) {
   unit.runs_machines = true;
   unit.writes_to = folders_of(settings);
   unit.after = "fireclaw-irc.service";
-  return install_unit(unit, arguments);
+  return install_unit(std::move(unit), arguments);
 }
 
 int install_irc(const Arguments& arguments) {
@@ -344,7 +345,7 @@ int install_irc(const Arguments& arguments) {
   if (arguments.websocket_port != 0) {
     unit.command.insert(unit.command.end(), {"--websocket", std::to_string(arguments.websocket_port)});
   }
-  return install_unit(unit, arguments);
+  return install_unit(std::move(unit), arguments);
 }
 
 int serve_irc(const Arguments& arguments, const Backend& backend, Signals& signals) {
