@@ -289,8 +289,9 @@ InstallOptions install_options(const Arguments& arguments) {
   return options;
 }
 
-int install_unit(const Unit& unit, const Arguments& arguments) {
+int install_unit(Unit unit, const Arguments& arguments) {
   const auto options = install_options(arguments);
+  if (!options.user) run_as_owner(unit);
   const auto path = install(unit, options);
   if (arguments.json) {
     const nlohmann::ordered_json out{{"unit", path.native()}, {"started", options.enable}};
@@ -353,8 +354,9 @@ int install_overseer(const Arguments& arguments) {
   ending.runs_machines = true;
   ending.only_at_stop = true;
   ending.after = fmt::format("{}.service", irc_unit);
+  if (!arguments.install.user) run_as_owner(ending);
   install(ending, install_options(arguments));
-  return install_unit(unit, arguments);
+  return install_unit(std::move(unit), arguments);
 }
 
 /// Ends agents and machines with names: what the unit does when the system stops, and people before they remove it.
@@ -451,7 +453,7 @@ int install_irc(const Arguments& arguments) {
   if (arguments.websocket_port != 0) {
     unit.command.insert(unit.command.end(), {"--websocket", std::to_string(arguments.websocket_port)});
   }
-  return install_unit(unit, arguments);
+  return install_unit(std::move(unit), arguments);
 }
 
 int serve_irc(const Arguments& arguments, const Backend& backend, Signals& signals) {

@@ -127,6 +127,9 @@ class FIRECLAW_API Workspace {
   /// Writes all that is in it as a tar to a descriptor (it may be a pipe), with owners, modes and times. Sockets,
   /// device nodes, set-id bits and extended attributes are left out.
   void export_tar(int fd, std::stop_token stop = {}) const;
+  /// The same with device nodes, set-id bits and capabilities: unpacked by root, it gives the rights that a guest
+  /// chose. Error(Unsupported) if the guest's guestd is too old to tell capabilities.
+  void export_raw_tar(int fd, std::stop_token stop = {}) const;
   /// Unpacks a tar, plain or compressed, over what is in it, with the owners that the tar says.
   void import_tar(int fd, std::stop_token stop = {});
 

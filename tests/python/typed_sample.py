@@ -78,6 +78,7 @@ def disks(host: fireclaw.Host) -> bytes:
     workspace.write_file("a/b", "text", mode=0o600)
     with open("notes.tar", "wb") as tar:
         workspace.export_tar(tar)
+        workspace.export_raw_tar(tar)
     workspace.resize(64)
     print(workspace.check().report, workspace.info().used_bytes, workspace.push("a", "/").files)
     return workspace.read_file(Path("a/b"))

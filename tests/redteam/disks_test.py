@@ -89,6 +89,20 @@ class Disks(unittest.TestCase):
         self.assertIn(b"2 device node(s)", exported.stderr)
         members = {m.name: m for m in tarfile.open(fileobj=io.BytesIO(exported.stdout))}
         self.assertEqual({name: m.mode for name, m in members.items()}, {"su": 0o755})
+        # Capabilities as a guest's root would set them; no guest of ours has the program for it.
+        value = r"\001\000\000\002\000\040\000\000\000\000\000\000\000\000\000\000\000\000\000\000"
+        subprocess.run(["debugfs", "-w", "-R", f'ea_set /su security.capability "{value}"',
+                        str(HOME / "workspaces/redteam-export/disk.ext4")], check=True, capture_output=True,
+                       env={"PATH": "/usr/sbin:/sbin"})
+        for flags, modes, capabilities in (((), {"su": 0o755}, {}), (("--raw",), {"su": 0o6755, "disk": 0o666, "kmem": 0o666},
+                                            {"su": "\1\0\0\2\0\x20" + "\0" * 14})):
+            exported = fireclaw("workspace", "export", *flags, "redteam-export", "-")
+            self.assertEqual(exported.returncode, 0, exported.stderr)
+            members = {m.name: m for m in tarfile.open(fileobj=io.BytesIO(exported.stdout))}
+            self.assertEqual({name: m.mode for name, m in members.items()}, modes)
+            self.assertEqual({name: m.pax_headers["SCHILY.xattr.security.capability"] for name, m in members.items()
+                              if "SCHILY.xattr.security.capability" in m.pax_headers}, capabilities)
+        self.assertEqual((members["disk"].type, members["disk"].devmajor), (tarfile.BLKTYPE, 8))
 
     def test_what_an_agent_wrote_moves_no_terminal(self) -> None:
         log = member(".fireclaw/agent.log", mode=0o644)

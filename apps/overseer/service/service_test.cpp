@@ -1,6 +1,7 @@
 // What the overseer is to the machine it runs on: metrics, status, audit log, systemd.
 #include <doctest/doctest.h>
 #include <poll.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -369,6 +370,66 @@ TEST_CASE("a unit file quotes what systemd would take for its own") {
   CHECK_FALSE(has(to_unit_file(unit, false), "ProtectKernelTunables"));
   unit.command.emplace_back("a\nExecStartPre=/bin/evil");
   CHECK_THROWS_AS(to_unit_file(unit, false), Error);
+}
+
+TEST_CASE("a service of root gives engines users, and one of another user has the rights that a network takes") {
+  Unit unit;
+  unit.home = "/srv/fireclaw";
+  unit.runs_machines = true;
+  const auto root = to_unit_file(unit, false);
+  CHECK_FALSE(has(root, "\nUser="));
+  CHECK_FALSE(has(root, "AmbientCapabilities"));
+  CHECK(has(root, " CAP_SETUID CAP_SETGID\n"));
+  unit.user = "fireclaw";
+  unit.groups = {"kvm"};
+  const auto other = to_unit_file(unit, false);
+  CHECK(has(other,
+            "\nUser=fireclaw\nSupplementaryGroups=kvm\nAmbientCapabilities=CAP_NET_ADMIN\n"
+            "CapabilityBoundingSet=CAP_NET_ADMIN\n"));
+  CHECK(has(other, "Delegate=yes\nOOMPolicy=continue\n"));
+  CHECK_FALSE(has(to_unit_file(unit, true), "User="));
+}
+
+TEST_CASE("a service runs as the user whom its home folder belongs to") {
+  const Folder folder;
+  Unit unit;
+  unit.home = folder.path;
+  unit.runs_machines = true;
+  const auto* self = ::getpwuid(::geteuid());
+  REQUIRE(self != nullptr);
+  run_as_owner(unit);
+  CHECK(unit.user == (::geteuid() == 0 ? "" : self->pw_name));
+  if (::geteuid() == 0) {
+    const auto* nobody = ::getpwnam("nobody");
+    REQUIRE(nobody != nullptr);
+    REQUIRE(::chown(folder.path.c_str(), nobody->pw_uid, nobody->pw_gid) == 0);
+    run_as_owner(unit);
+    CHECK(unit.user == "nobody");
+    REQUIRE(::chown(folder.path.c_str(), 2'000'000'000, 0) == 0);
+    CHECK_THROWS_WITH_AS(run_as_owner(unit), doctest::Contains("2000000000, who has no name here"), Error);
+  }
+  unit.home = folder.path / "missing";
+  CHECK_THROWS_WITH_AS(run_as_owner(unit), doctest::Contains("No such file"), Error);
+}
+
+TEST_CASE("a service sees users' home directories where something of it is in one, and else not") {
+  Unit unit;
+  unit.home = "/srv/fireclaw";
+  unit.command = {"/usr/bin/fireclaw-overseer", "--home", "/srv/fireclaw"};
+  CHECK(has(to_unit_file(unit, false), "ProtectHome=yes\n"));
+  const auto sees = [](const Unit& changed) { return !has(to_unit_file(changed, false), "ProtectHome"); };
+  for (const auto* path : {"/home/ada/.fireclaw", "/root/.fireclaw", "/run/user/1000/x", "/srv/../root/x"}) {
+    CAPTURE(path);
+    Unit changed = unit;
+    changed.home = path;
+    CHECK(sees(changed));
+    changed = unit;
+    changed.command.emplace_back(path);
+    CHECK(sees(changed));
+    changed = unit;
+    changed.writes_to.emplace_back(path);
+    CHECK(sees(changed));
+  }
 }
 
 TEST_CASE("a unit file is written where it is wanted, over an older one") {

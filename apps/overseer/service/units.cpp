@@ -1,6 +1,9 @@
 #include "service/units.hpp"
 
+#include <grp.h>
+#include <pwd.h>
 #include <spawn.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -55,7 +58,6 @@ DeviceAllow=/dev/kvm rw
 DeviceAllow=/dev/net/tun rw
 DeviceAllow=/dev/vhost-vsock rw
 DeviceAllow=/dev/vhost-net rw
-CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_BIND_SERVICE CAP_DAC_OVERRIDE CAP_SETUID CAP_SETGID
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK AF_VSOCK AF_PACKET
 RuntimeDirectory=fireclaw
 RuntimeDirectoryMode=0700
@@ -66,9 +68,36 @@ RuntimeDirectoryPreserve=yes
 /// nobody's, so that ending it takes a capability.
 constexpr std::string_view for_servers = R"(PrivateDevices=yes
 ProtectKernelModules=yes
-CapabilityBoundingSet=CAP_NET_ADMIN CAP_SETUID CAP_SETGID CAP_DAC_OVERRIDE CAP_KILL
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
 )";
+
+constexpr std::string_view rights_for_machines =
+    "CAP_NET_ADMIN CAP_NET_BIND_SERVICE CAP_DAC_OVERRIDE CAP_SETUID CAP_SETGID";
+constexpr std::string_view rights_for_servers = "CAP_NET_ADMIN CAP_SETUID CAP_SETGID CAP_DAC_OVERRIDE CAP_KILL";
+
+/// Root gives each engine a user, and a server nobody's. Another user cannot, since CAP_SETUID would make it root: it
+/// has what the network takes and no more.
+std::string rights(const Unit& unit) {
+  if (unit.user.empty()) {
+    return fmt::format("CapabilityBoundingSet={}\n", unit.runs_machines ? rights_for_machines : rights_for_servers);
+  }
+  auto text = fmt::format("User={}\n", unit.user);
+  if (!unit.groups.empty()) text += fmt::format("SupplementaryGroups={}\n", fmt::join(unit.groups, " "));
+  return text + "AmbientCapabilities=CAP_NET_ADMIN\nCapabilityBoundingSet=CAP_NET_ADMIN\n";
+}
+
+/// Whether nothing that the service is known to use is in a user's home directory, so that it need see none.
+bool needs_no_homes(const Unit& unit) {
+  std::vector<std::filesystem::path> used{unit.home};
+  used.insert(used.end(), unit.command.begin(), unit.command.end());
+  used.insert(used.end(), unit.writes_to.begin(), unit.writes_to.end());
+  return std::ranges::none_of(used, [](const std::filesystem::path& path) {
+    std::error_code ignored;
+    const auto real = path.is_absolute() ? std::filesystem::weakly_canonical(path, ignored) : path;
+    const auto text = real.native() + "/";
+    return text.starts_with("/home/") || text.starts_with("/root/") || text.starts_with("/run/user/");
+  });
+}
 
 std::filesystem::path unit_folder(const InstallOptions& options) {
   if (!options.folder.empty()) return options.folder;
@@ -140,12 +169,29 @@ std::string to_unit_file(const Unit& unit, bool user_manager) {
     for (const auto& folder : unit.writes_to) more += " " + quoted("-" + folder.native(), false);
     const auto* unless_machines = unit.runs_machines ? "no" : "yes";
     text += fmt::format(confinement, unless_machines, unless_machines, quoted(unit.home.native(), false), more);
+    if (needs_no_homes(unit)) text += "ProtectHome=yes\n";
     text += unit.runs_machines ? for_machines : for_servers;
+    text += rights(unit);
   } else {
     text += "NoNewPrivileges=yes\nUMask=0077\n";
   }
   text += fmt::format("\n[Install]\nWantedBy={}\n", user_manager ? "default.target" : "multi-user.target");
   return text;
+}
+
+void run_as_owner(Unit& unit) {
+  struct stat info {};
+  if (::stat(unit.home.c_str(), &info) != 0) {
+    throw Error{ErrorCode::NotFound, fmt::format("'{}': {}", unit.home.native(), std::strerror(errno))};
+  }
+  if (info.st_uid == 0) return;
+  const auto* owner = ::getpwuid(info.st_uid);
+  if (owner == nullptr) {
+    throw Error{ErrorCode::NotFound,
+                fmt::format("'{}' belongs to user {}, who has no name here", unit.home.native(), info.st_uid)};
+  }
+  unit.user = owner->pw_name;
+  if (unit.runs_machines && ::getgrnam("kvm") != nullptr) unit.groups = {"kvm"};
 }
 
 void require_manager(const InstallOptions& options, bool as_root) {

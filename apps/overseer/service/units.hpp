@@ -24,7 +24,15 @@ struct Unit {
   std::string after;
   /// Does nothing until it is stopped, and then runs the command: what is to be done when the system stops.
   bool only_at_stop = false;
+  /// Whom the home folder belongs to, and so the service runs as; empty: root.
+  std::string user;
+  /// Groups beside the user's own, e.g. "kvm".
+  std::vector<std::string> groups;
 };
+
+/// Sets `unit.user`, and `unit.groups` to those that may use the devices of machines, by the home folder's owner.
+/// Error(NotFound) if the owner has no name.
+void run_as_owner(Unit& unit);
 
 /// The unit file. `user_manager`: for systemd --user, which grants no capabilities and knows fewer ways to confine.
 std::string to_unit_file(const Unit& unit, bool user_manager);

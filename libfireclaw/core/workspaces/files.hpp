@@ -16,6 +16,9 @@
 /// The files of a workspace. A guest may have made the file system, so only guests look at it.
 namespace fireclaw::core {
 
+/// What becomes of device nodes, set-id bits and capabilities in an exported tar.
+enum class Rights { LeaveOut, Keep };
+
 /// The calls are those of fireclaw::Workspace; paths are normal ("memory/notes.md", the root is ""). Used by one
 /// thread.
 class WorkspaceFiles {
@@ -27,7 +30,7 @@ class WorkspaceFiles {
   virtual std::string read_file(const std::string& path, std::size_t max_bytes) = 0;
   virtual void write_file(const std::string& path, std::string_view content, unsigned mode) = 0;
   virtual void remove_path(const std::string& path) = 0;
-  virtual void export_tar(int fd) = 0;
+  virtual void export_tar(int fd, Rights rights) = 0;
   virtual void import_tar(int fd) = 0;
 };
 

@@ -31,6 +31,9 @@ namespace fs = std::filesystem;
 constexpr std::chrono::seconds session_limit{60};
 /// For what a healthy guest does at once.
 constexpr std::chrono::minutes command_limit{2};
+/// guestd's answer to what it does not know.
+constexpr int wrong_usage = 2;
+constexpr std::size_t most_capability_bytes = std::size_t{64} << 20;
 /// Paths on one command line.
 constexpr std::size_t links_at_once = 100;
 
@@ -86,7 +89,7 @@ class GuestFiles final : public WorkspaceFiles {
 
   /// What the guest sends is unpacked in thought and written again, so that a tar from here is whole no matter what the
   /// guest is, and the same as one from a disk that is not in use.
-  void export_tar(int fd) override {
+  void export_tar(int fd, Rights rights) override {
     const auto scratch = vm_->host->workspaces.draft(record_.name);
     const auto file = scratch.path() / "archive";
     {
@@ -107,7 +110,9 @@ class GuestFiles final : public WorkspaceFiles {
     image::add_entries(
         tree, image::read_tar(std::make_shared<const sys::Fd>(sys::open_file(file, O_RDONLY)), "what the guest sent"));
     tree.remove("lost+found");
-    write_archive(*vm_->host, record_.name, tree, fd, stop_);
+    if (rights == Rights::LeaveOut) return write_archive(*vm_->host, record_.name, tree, fd, stop_);
+    add_capabilities(tree, capabilities());
+    image::write_tar(tree, writer_to(fd, stop_));
   }
 
   void import_tar(int fd) override {
@@ -162,6 +167,28 @@ class GuestFiles final : public WorkspaceFiles {
     }
     throw Error{ErrorCode::Guest,
                 fmt::format("{} in VM {} exited with status {}: {}", program, vm_->record.id, result.exit_code, said)};
+  }
+
+  /// As guestd lists them: tars of busybox hold none.
+  std::string capabilities() {
+    std::string listed;
+    ExecOptions options = command({"/proc/1/exe", "--capabilities", std::string{workspace_mount}});
+    options.timeout.reset();
+    options.on_stdout = [&](std::string_view bytes) {
+      if (bytes.size() > most_capability_bytes - listed.size()) {
+        throw Error{ErrorCode::Guest, fmt::format("VM {} lists capabilities without end", vm_->record.id)};
+      }
+      listed += bytes;
+    };
+    const auto result = session_->exec(std::move(options));
+    if (result.exit_code == wrong_usage && !result.timed_out && !result.cancelled) {
+      throw Error{ErrorCode::Unsupported,
+                  fmt::format("the guestd in VM {} is too old to tell capabilities; run: fireclaw setup, and start the "
+                              "machine again",
+                              vm_->record.id)};
+    }
+    expect_success(result, "guestd");
+    return listed;
   }
 
   /// Streams the tree to tar in the guest.

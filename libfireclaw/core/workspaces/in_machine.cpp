@@ -67,7 +67,7 @@ class MachineFiles final : public WorkspaceFiles {
   void remove_path(const std::string& path) override {
     change([&](WorkspaceFiles& files) { files.remove_path(path); });
   }
-  void export_tar(int fd) override { reader().export_tar(fd); }
+  void export_tar(int fd, Rights rights) override { reader().export_tar(fd, rights); }
   void import_tar(int fd) override {
     change([&](WorkspaceFiles& files) { files.import_tar(fd); });
   }

@@ -5,8 +5,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <utility>
 #include <vector>
@@ -67,6 +69,18 @@ void add_host_file(Tree& tree, const std::string& place, const fs::path& source,
   }
   ++copied.files;
   tree.add(place, std::move(node));
+}
+
+std::optional<std::string> from_hex(std::string_view digits) {
+  std::string bytes;
+  for (; digits.size() >= 2; digits.remove_prefix(2)) {
+    unsigned char byte = 0;
+    const auto* const end = digits.data() + 2;
+    const auto read = std::from_chars(digits.data(), end, byte, 16);
+    if (read.ec != std::errc{} || read.ptr != end) return std::nullopt;
+    bytes += static_cast<char>(byte);
+  }
+  return digits.empty() ? std::optional{std::move(bytes)} : std::nullopt;
 }
 
 /// The descriptor's content in a file of our own: a tar is read back and forth, and a pipe is not.
@@ -154,6 +168,36 @@ Tree read_archive(int fd, const fs::path& scratch, Owner owner, const image::Too
     tree.add(path, std::move(node));
   }
   return tree;
+}
+
+void add_capabilities(Tree& tree, std::string_view listed) {
+  const auto malformed = [] { return Error{ErrorCode::Guest, "the guest lists capabilities in no way that is known"}; };
+  std::map<std::string, std::string> found;
+  while (!listed.empty()) {
+    const auto end = listed.find('\0');
+    const auto space = listed.find(' ');
+    if (end == std::string_view::npos || space >= end || space == 0) throw malformed();
+    auto value = from_hex(listed.substr(0, space));
+    if (!value) throw malformed();
+    found[normal_path(listed.substr(space + 1, end - space - 1))] = std::move(*value);
+    listed.remove_prefix(end + 1);
+  }
+  // The names of one file stay names of one file.
+  std::map<const Node*, std::pair<std::shared_ptr<const Node>, std::string>> first_names;
+  std::vector<std::pair<std::string, std::shared_ptr<const Node>>> names;
+  for (const auto& [path, node] : tree.nodes()) {
+    if (node->type == NodeType::File && found.contains(path)) names.emplace_back(path, node);
+  }
+  for (const auto& [path, node] : names) {
+    const auto [first, is_new] = first_names.try_emplace(node.get(), node, path);
+    if (!is_new) {
+      tree.link(path, first->second.second);
+      continue;
+    }
+    Node with = *node;
+    with.xattrs["security.capability"] = found.at(path);
+    tree.add(path, std::move(with));
+  }
 }
 
 image::Sink writer_to(int fd, const std::stop_token& stop) {

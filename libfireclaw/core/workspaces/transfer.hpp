@@ -35,6 +35,10 @@ std::string name_for_copy(const std::filesystem::path& source);
 /// stay. Folders that the tar only implies belong to `owner`.
 image::Tree read_archive(int fd, const std::filesystem::path& scratch, Owner owner, const image::Tools& tools);
 
+/// Gives files of the tree the capabilities that guestd listed ("HEX PATH\0" each); paths that are not files in it are
+/// passed over. Error(Guest) for anything else.
+void add_capabilities(image::Tree& tree, std::string_view listed);
+
 /// Writes to a descriptor until a stop: Error(Cancelled).
 image::Sink writer_to(int fd, const std::stop_token& stop);
 /// Streams the content of workspace `name` to a descriptor as a tar that root can unpack: without device nodes,

@@ -217,7 +217,11 @@ void Workspace::remove_path(const std::string& path) {
 }
 
 void Workspace::export_tar(int fd, std::stop_token stop) const {
-  impl_->files("exporting it", std::move(stop))->export_tar(fd);
+  impl_->files("exporting it", std::move(stop))->export_tar(fd, core::Rights::LeaveOut);
+}
+
+void Workspace::export_raw_tar(int fd, std::stop_token stop) const {
+  impl_->files("exporting it", std::move(stop))->export_tar(fd, core::Rights::Keep);
 }
 
 void Workspace::import_tar(int fd, std::stop_token stop) {

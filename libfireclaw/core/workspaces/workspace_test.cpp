@@ -18,6 +18,7 @@
 
 #include "core/host/impl.hpp"
 #include "core/machines/workspace_disk.hpp"
+#include "core/workspaces/transfer.hpp"
 #include "fireclaw/error.hpp"
 #include "fireclaw/host.hpp"
 #include "sys/process.hpp"
@@ -219,6 +220,25 @@ TEST_CASE_FIXTURE(Fixture, "a disk with a feature that we do not make is opened 
                                    error_of([&] { static_cast<void>(workspace.read_file("x")); })}) {
     CHECK(code == ErrorCode::Corrupt);
     CHECK(text.find("incompatible feature 0x8000") != std::string::npos);
+  }
+}
+
+TEST_CASE("capabilities that a guest lists are given to files of the tree, and its nonsense to none") {
+  image::Tree tree;
+  tree.file("bin/ping", 0755, "ping");
+  tree.link("bin/ping6", "bin/ping");
+  tree.symlink("link", "bin/ping");
+  using std::string_literals::operator""s;
+  core::add_capabilities(tree, "0100 bin/ping\0"s + "0100 bin/ping6\0"s + "02 bin\0"s + "02 link\0"s + "02 gone\0"s);
+  const auto ping = tree.nodes().at("bin/ping");
+  CHECK(ping->xattrs.at("security.capability") == "\x01\0"s);
+  CHECK(tree.nodes().at("bin/ping6") == ping);
+  CHECK(tree.nodes().size() == 5);
+  CHECK(tree.nodes().at("bin")->xattrs.empty());
+  CHECK(tree.nodes().at("link")->type == image::NodeType::Symlink);
+  for (const auto& listed : {"01 x"s, "01\0"s, " x\0"s, "0 x\0"s, "0g x\0"s, "+1 x\0"s, "01 ../x\0"s}) {
+    CAPTURE(listed);
+    CHECK_THROWS_AS(core::add_capabilities(tree, listed), Error);
   }
 }
 
