@@ -42,14 +42,14 @@ std::string address_of(const state::IrcUpstream& upstream) {
 /// One agent's connection.
 class IrcConnection final : public Relay {
  public:
-  IrcConnection(IrcService& service, tcp::socket agent, Client client, std::string address, std::string server)
+  IrcConnection(IrcService& service, tcp::socket agent, Client client, std::string address, std::string upstream)
       : Relay{std::move(agent), std::move(client)},
         service_{service},
         address_{std::move(address)},
-        server_{std::move(server)} {}
+        upstream_{std::move(upstream)} {}
 
   [[nodiscard]] const std::string& address() const noexcept { return address_; }
-  [[nodiscard]] const std::string& server() const noexcept { return server_; }
+  [[nodiscard]] const std::string& upstream() const noexcept { return upstream_; }
 
   /// Ends with an error in the agent's terms if something that it needs is not there.
   void start(const state::IrcUpstream& upstream) {
@@ -57,7 +57,7 @@ class IrcConnection final : public Relay {
       login_.emplace(credentials_of(upstream, service_.sources_.secrets()));
       connect(target_of(upstream), login_patience);
     } catch (const std::exception& problem) {
-      fail(fmt::format("the gateway cannot use the IRC server '{}'; its log says why", server_), problem.what());
+      fail(fmt::format("the gateway cannot use the IRC server '{}'; its log says why", upstream_), problem.what());
     }
   }
 
@@ -73,7 +73,7 @@ class IrcConnection final : public Relay {
     auto step = login_->feed(bytes);
     if (!step.to_server.empty()) say_to_server(step.to_server);
     if (login_->failure()) {
-      fail(fmt::format("the gateway is not let in by the IRC server '{}': {}", server_, *login_->failure()), {});
+      fail(fmt::format("the gateway is not let in by the IRC server '{}': {}", upstream_, *login_->failure()), {});
       return {};
     }
     if (login_->done()) take_in();
@@ -81,18 +81,18 @@ class IrcConnection final : public Relay {
   }
 
   void on_failure(http::Failure failure, std::string_view detail) override {
-    fail(describe(failure, fmt::format("IRC server '{}'", server_)), detail);
+    fail(describe(failure, fmt::format("IRC server '{}'", upstream_)), detail);
   }
 
   void on_closed() override { service_.open_.erase(std::static_pointer_cast<IrcConnection>(shared_from_this())); }
 
   void take_in() {
-    service_.counts_[server_].last_error.clear();
+    service_.counts_[upstream_].last_error.clear();
     pass_on();
   }
 
   void fail(const std::string& reason, std::string_view detail) {
-    auto& counts = service_.counts_[server_];
+    auto& counts = service_.counts_[upstream_];
     ++counts.errors;
     counts.last_error = reason;
     service_.logger_.warning(
@@ -102,7 +102,7 @@ class IrcConnection final : public Relay {
 
   IrcService& service_;
   std::string address_;
-  std::string server_;
+  std::string upstream_;
   std::optional<IrcLogin> login_;
 };
 
@@ -149,7 +149,7 @@ std::vector<IrcCounts> IrcService::counts() {
     counts.name = upstream.name;
     counts.server = address_of(upstream);
     counts.open = static_cast<std::uint64_t>(
-        std::ranges::count(open_, upstream.name, [](const auto& each) { return each->server(); }));
+        std::ranges::count(open_, upstream.name, [](const auto& each) { return each->upstream(); }));
     all.push_back(std::move(counts));
   }
   return all;
