@@ -494,7 +494,7 @@ class Other(unittest.TestCase):
 
     def test_bench_all_writes_a_page(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
-            result = fireclaw("bench", "all", "--runs", "2", "--most", "2", "--most-memory", "64", "--report",
+            result = fireclaw("bench", "all", "--runs", "2", "--most", "2", "--most-memory", "128", "--report",
                               f"{folder}/page.md", "--json")
             self.assertEqual(result.returncode, 0, result.stderr)
             seen = json.loads(result.stdout)
@@ -505,7 +505,7 @@ class Other(unittest.TestCase):
         self.assertEqual(sections["`true`, as a whole program"][0]["program"], "fireclaw run")
         self.assertEqual([row["machines"] for row in sections["Machines at once"]], ["1"])
         self.assertEqual([row["copied"] for row in sections["Copies"]], ["in", "out"])
-        self.assertEqual([row["memory"] for row in sections["Memory size"]], ["64 MiB"])
+        self.assertEqual([row["memory"] for row in sections["Memory size"]], ["128 MiB"])
         self.assertIn(seen["machine"], page)
         for title, rows in sections.items():
             self.assertIn(f"## {title}\n", page)

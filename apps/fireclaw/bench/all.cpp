@@ -34,7 +34,7 @@ constexpr std::uint64_t mib = std::uint64_t{1} << 20;
 constexpr std::uint64_t copied_bytes = 32 * mib;
 constexpr unsigned copies = 3;
 constexpr unsigned crowds[] = {1, 10, 50, 100};
-constexpr unsigned memory_sizes[] = {64, 256, 1024, 4096};
+constexpr unsigned memory_sizes[] = {128, 512, 1024, 4096};
 
 struct AllOptions {
   std::string report;
@@ -336,7 +336,7 @@ void add_all_bench(CLI::App& bench, Context& context, Action& action) {
       ->capture_default_str();
   command
       ->add_option("--most-memory", options->most_memory_mib,
-                   "The largest memory in MiB: 64, 256, 1024, 4096 as far as this allows")
+                   "The largest memory in MiB: 128, 512, 1024, 4096 as far as this allows")
       ->type_name("NUMBER")
       ->capture_default_str();
   command->add_option("--container-image", options->image, "What podman and docker run `true` in")
