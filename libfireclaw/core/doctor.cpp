@@ -209,7 +209,12 @@ std::vector<Check> Host::doctor() const {
     if (!snapshot.usable) {
       check.status = CheckStatus::Warning;
       check.detail = snapshot.reason;
-      check.remedy = fmt::format("fireclaw snapshot remove {}", snapshot.name);
+      if (snapshot.recoverable) {
+        check.detail += snapshot.agent.empty() ? "; who asks for it has it made again"
+                                               : "; its agent starts again from its disks";
+      } else {
+        check.remedy = fmt::format("fireclaw snapshot remove {}", snapshot.name);
+      }
     }
     checks.push_back(std::move(check));
   }

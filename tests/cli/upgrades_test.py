@@ -128,6 +128,71 @@ class Upgrades(unittest.TestCase):
         self.assertIn("booting cold", result.stderr)
         self.home.ok("snapshot", "remove", name)
 
+    def test_a_snapshot_with_a_name_that_only_a_boot_has_made_is_made_again(self) -> None:
+        self.home.change_engine(version=EARLIER)
+        self.home.ok("snapshot", "create", "base", "--memory", "132")
+        self.home.outdate_engine()
+        self.assertEqual((self.home.snapshots()["base"]["usable"], self.home.snapshots()["base"]["recoverable"]),
+                         (False, True))
+        result = self.home.fireclaw("run", "--snapshot", "base", "echo ready")
+        self.assertEqual((result.returncode, result.stdout), (0, "ready\n"), result.stderr)
+        self.assertIn("making it again", result.stderr)
+        self.assertTrue(self.home.snapshots()["base"]["usable"])
+        self.home.ok("snapshot", "remove", "base")
+
+    def test_what_only_a_memory_held_is_refused_with_the_reason(self) -> None:
+        self.home.ok("vm", "create", "box", "--memory", "128")
+        self.addCleanup(self.home.ok, "vm", "rm", "--force", "box")
+        self.home.ok("vm", "exec", "box", "echo kept > /root/file")
+        self.home.ok("snapshot", "create", "worked", "--of", "box")
+        self.assertEqual(self.home.ok("run", "--snapshot", "worked", "cat /root/file"), "kept\n")
+        manifest = self.home.path / "snapshots" / "worked" / "manifest.json"
+        record = json.loads(manifest.read_text())
+        as_saved = dict(record)
+        record["engine_identity"] = record["engine_identity"].replace(self.home.engine()["version"], EARLIER)
+        manifest.write_text(json.dumps(record))
+        result = self.home.fireclaw("run", "--snapshot", "worked", "cat /root/file")
+        self.assertEqual(result.returncode, 125)
+        self.assertIn(EARLIER, result.stderr)
+        self.assertIn("fireclaw snapshot remove worked", result.stderr)
+        self.assertFalse(self.home.snapshots()["worked"]["recoverable"])
+
+        # The build of the image that it ran is kept for it, and for nothing else.
+        manifest.write_text(json.dumps(as_saved))
+        kept = self.home.path / "images" / ".kept"
+        self.home.ok("vm", "stop", "box")
+        self.rebuild_image()
+        self.assertEqual([entry.name for entry in kept.iterdir()], [as_saved["image_digest"]])
+        self.home.ok("gc")
+        self.assertEqual(self.home.ok("run", "--snapshot", "worked", "cat /root/file"), "kept\n")
+        self.assertEqual(self.home.ok("run", "cat /root/file 2>/dev/null; cat /made"), "again\n")
+        result = self.home.fireclaw("image", "remove", "busybox")
+        self.assertEqual(result.returncode, 125)
+        self.assertIn("snapshot 'worked', machine 'box'", result.stderr)
+        self.home.ok("snapshot", "remove", "worked")
+        self.home.ok("gc")
+        self.assertEqual(list(kept.iterdir()), [])
+
+    def rebuild_image(self) -> None:
+        """The built-in image with one more file."""
+        root = Path(tempfile.mkdtemp(dir=self.folder))
+        subprocess.run(["unsquashfs", "-q", "-n", "-f", "-d", str(root),
+                        str(self.home.path / "images" / "busybox" / "rootfs")], check=True, stdout=subprocess.DEVNULL)
+        (root / "made").write_text("again\n")
+        self.home.ok("image", "build", "busybox", "--dir", str(root), "--kernel-of", "busybox", "--replace")
+
+    def test_an_image_that_is_needed_goes_only_by_force_and_says_what_goes_along(self) -> None:
+        self.home.ok("image", "build", "other", "--busybox", "--kernel-of", "busybox")
+        self.home.ok("snapshot", "create", "of-other", "--image", "other", "--memory", "128")
+        result = self.home.fireclaw("image", "remove", "other")
+        self.assertEqual(result.returncode, 125)
+        self.assertIn("needed by snapshot 'of-other'", result.stderr)
+        self.assertIn("of-other", self.home.snapshots())
+        result = self.home.fireclaw("image", "remove", "--force", "other")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("with image 'other' went snapshot 'of-other'", result.stderr)
+        self.assertNotIn("of-other", self.home.snapshots())
+
     def test_setup_keeps_the_kernel_and_the_engine_that_somebody_chose(self) -> None:
         home = Home(Path(tempfile.mkdtemp(dir=self.folder)))
         program = self.folder / "chosen-qemu"

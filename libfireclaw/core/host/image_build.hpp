@@ -15,6 +15,9 @@ std::string guestd_version(const Host::Impl& host);
 /// image::Manifest::recipe.
 bool is_current(const Host::Impl& host, const image::Entry& image, const std::string& recipe);
 
+/// Whether something needs this build: a snapshot with a name, or a machine that runs.
+bool needs_build(const Host::Impl& host, const std::string& digest);
+
 /// How images are built here: with this installation's guestd and the host's tools.
 image::BuildOptions build_options(const Host::Impl& host);
 

@@ -50,6 +50,12 @@ struct Purpose {
   };
   std::optional<Continuation> continues;
 
+  /// The machine has a network device even if it is to have no network.
+  bool with_device = false;
+
+  /// Its scratch disk begins as a copy of this one, which is checked first; empty: blank.
+  std::filesystem::path scratch_from;
+
   /// Kind::Save without a workspace's name: how large the workspaces will be; 0: none.
   std::uint64_t workspace_bytes = 0;
 };
