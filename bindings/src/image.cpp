@@ -35,7 +35,7 @@ void bind_image(py::module_& module) {
           py::arg("host"), py::arg("name"), py::arg("force") = false,
           "remove(host, name, force=False)\n--\n\n"
           "Removes an image and its snapshots. Machines that run from it are not disturbed. InvalidStateError if "
-          "snapshots with names of their own, agents or machines with names need it, unless `force`. NotFoundError.");
+          "snapshots that a person has named, agents or machines with names need it, unless `force`. NotFoundError.");
 }
 
 }  // namespace fireclaw::python

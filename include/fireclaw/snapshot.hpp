@@ -37,8 +37,8 @@ struct SnapshotInfo {
   bool usable = true;
   /// Why not: another engine version, CPU model, image, ...
   std::string reason;
-  /// Who asks for it gets a machine even if it cannot be restored: it is made again, or, of an agent, started again from
-  /// its disks.
+  /// Who asks for it gets a machine even if it cannot be restored: it is made again, or, of an agent, started again
+  /// from its disks.
   bool recoverable = false;
 };
 

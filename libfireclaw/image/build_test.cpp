@@ -1,10 +1,10 @@
-#include <algorithm>
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
+#include <algorithm>
 
 #include "image/archives/cpio.hpp"
 #include "image/archives/tar.hpp"

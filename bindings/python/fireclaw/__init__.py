@@ -64,7 +64,7 @@ __all__ = [
     "RootSource", "Seconds", "Secrets", "ServiceInfo", "ServiceOptions", "ServiceState", "SetupOptions", "SetupReport",
     "Snapshot", "SnapshotInfo", "StartMode", "StopSource", "StrPath", "Stream", "TarRoot", "TendReport",
     "TimeoutError",
-    "UnsupportedError", "VM", "VMConfig", "VMInfo", "VMState", "VmmError", "WindowSize", "Workspace",
+    "UnsupportedError", "UpgradeOptions", "UpgradeReport", "VM", "VMConfig", "VMInfo", "VMState", "VmmError", "WindowSize", "Workspace",
     "WorkspaceCheck", "WorkspaceConfig", "WorkspaceInfo", "run", "to_thread", "version",
 ]
 __version__ = version()

@@ -98,8 +98,8 @@ void AgentManager::Impl::launch(core::ResolvedAgent& agent, const AgentConfig& c
       vm.image = copy->record.image;
       vm.cpus = copy->record.key.cpus;
       vm.memory_mib = copy->record.key.memory_mib;
-      record.notice = fmt::format("it has lost the memory that was saved, and started again from its disks: {}",
-                                  copy->misfit);
+      record.notice =
+          fmt::format("it has lost the memory that was saved, and started again from its disks: {}", copy->misfit);
       host->logger.warning(fmt::format("agent '{}': {}", record.name, record.notice));
     }
     purpose = core::agent_purpose(deadline, config.stop);

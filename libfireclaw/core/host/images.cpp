@@ -11,6 +11,7 @@
 #include "fireclaw/error.hpp"
 #include "fireclaw/host.hpp"
 #include "fireclaw/version.hpp"
+#include "image/roots/rootfs.hpp"
 #include "state/agents.hpp"
 #include "state/machines.hpp"
 #include "state/templates.hpp"
@@ -108,8 +109,21 @@ std::string guestd_version(const Host::Impl& host) {
   return fmt::format("{}+{}", version(), sys::sha256_file(host.guestd()).substr(0, 12));
 }
 
+std::optional<std::string> busybox_recipe(const Host::Impl& host) {
+  try {
+    return image::busybox_recipe(image::make_busybox_root({}, {host.options.search_path, {}, host.layout.home(), {}}));
+  } catch (const Error& problem) {
+    host.logger.debug(problem.what());
+    return std::nullopt;
+  }
+}
+
 bool is_current(const Host::Impl& host, const image::Entry& image, const std::string& recipe) {
   return image.manifest.guestd_version == guestd_version(host) && image.manifest.recipe == recipe;
+}
+
+bool has_own_packages(const image::Entry& image) {
+  return image.manifest.source.starts_with("debian-agent:") && image.manifest.source.find('+') != std::string::npos;
 }
 
 bool needs_build(const Host::Impl& host, const std::string& digest) {
@@ -122,8 +136,7 @@ bool needs_build(const Host::Impl& host, const std::string& digest) {
     }
   };
   return std::ranges::any_of(host.snapshots.names(), of_snapshot) ||
-         std::ranges::any_of(host.runs.list(),
-                             [&](const state::RunRecord& run) { return run.image_digest == digest; });
+         std::ranges::any_of(host.runs.list(), [&](const state::RunRecord& run) { return run.image_digest == digest; });
 }
 
 image::BuildOptions build_options(const Host::Impl& host) {

@@ -91,9 +91,15 @@ VM::Impl::Impl(std::shared_ptr<Host::Impl> host_impl, VMConfig with, core::Purpo
   std::optional<image::Entry> build;
   if (named) build = host->images.find_build(config.image, named->key.image_digest);
   image = build ? std::move(*build) : host->images.open(config.image);
-  const auto verdict = core::choose_engine(*host, image, config.stop, named ? named->engine : std::string{});
+  auto verdict = core::choose_engine(*host, image, config.stop, named ? named->engine : std::string{});
   core::require_confinement(*host);
   driver = core::make_driver(*host, verdict);
+  if (named && driver->snapshot_identity() != named->key.engine_identity) {
+    if (auto kept = core::kept_engine(*host, verdict, named->key.engine_identity)) {
+      verdict = std::move(*kept);
+      driver = core::make_driver(*host, verdict);
+    }
+  }
   core::check_shape(shape, driver->capabilities(), verdict.engine);
   network.emplace(*host, shape.nic, config.network, config.nat, driver->capabilities(), verdict.engine);
 

@@ -41,7 +41,7 @@ std::string engine_obstacle(const Host::Impl& host, const state::SnapshotRecord&
     return fmt::format("{} does not work here: {}", record.engine, verdict.reason);
   }
   const auto now = make_driver(host, verdict)->snapshot_identity();
-  if (now == record.key.engine_identity) return {};
+  if (now == record.key.engine_identity || kept_engine(host, verdict, record.key.engine_identity)) return {};
   return fmt::format("it was saved with another engine or processor ({}; here is: {})", record.key.engine_identity,
                      now);
 }
