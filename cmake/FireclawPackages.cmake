@@ -96,8 +96,8 @@ fireclaw_package(
   NAME ${package_library}
   SECTION libs
   SUMMARY "commands and agents in microVMs - shared library"
-  # The libraries are loaded when first used: for downloads, firewall, SSH.
-  RECOMMENDS "fireclaw ${same_version}" libcurl4 libnftables1 libssh2-1
+  # The libraries are loaded when first used: for names, downloads, firewall, SSH.
+  RECOMMENDS "fireclaw ${same_version}" libc-ares2 libcurl4 libnftables1 libssh2-1
   # CPack writes scripts that call ldconfig unless it is given others, and warns if those do not exist. They need not:
   # the trigger has dpkg call it.
   CONTROL ${PROJECT_BINARY_DIR}/debian/shlibs ${PROJECT_SOURCE_DIR}/cmake/debian/triggers no/postinst no/postrm
@@ -126,7 +126,7 @@ fireclaw_package(
   # of the usual one.
   RECOMMENDS ${qemu} busybox-static ca-certificates passt slirp4netns
   SUGGESTS fireclaw-overseer mmdebstrap skopeo uidmap umoci
-  CONTROL ${PROJECT_SOURCE_DIR}/cmake/debian/programs/postinst
+  CONTROL ${PROJECT_SOURCE_DIR}/cmake/debian/programs/prerm ${PROJECT_SOURCE_DIR}/cmake/debian/programs/postinst
   TEXT [[
 This package has the command line, and what goes into machines: the program
 that is process 1 of each, and the agents' bot.
@@ -138,6 +138,7 @@ fireclaw_package(
   SUMMARY "commands and agents in microVMs - crew of agents on IRC"
   DEPENDS "fireclaw ${same_version}" "${package_library} ${same_version}"
   RECOMMENDS mmdebstrap "inspircd | ngircd | ircd" uidmap
+  CONTROL ${PROJECT_SOURCE_DIR}/cmake/debian/overseer/prerm
   TEXT [[
 This package has the overseer: it starts and looks after a crew of agents, as
 operators in an IRC channel tell it. "fireclaw overseer install" makes a

@@ -39,6 +39,8 @@ class Member:
     @property
     def kind(self) -> str:
         """How a visitor is shown it."""
+        if self.type == "std::string" and "any bytes but" in self.meaning:
+            return "file_name"
         if self.type == "std::string" and ("any bytes" in self.meaning or "on stdin" in self.meaning):
             return "bytes"
         if self.type == PAIRS:

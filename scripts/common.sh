@@ -15,12 +15,12 @@ esac
 build_packages=(
   g++ cmake ninja-build pkgconf
   libfmt-dev libsimdjson-dev libcurl4-openssl-dev nettle-dev libssh2-1-dev libnl-route-3-dev libnftables-dev libgnutls28-dev
-  libboost-dev libcli11-dev nlohmann-json3-dev python3
+  libc-ares-dev libboost-dev libcli11-dev nlohmann-json3-dev python3
 )
-# To prepare ~/.fireclaw and run commands. The last three libraries are loaded only when they are used: no dependency of
+# To prepare ~/.fireclaw and run commands. The last four libraries are loaded only when they are used: no dependency of
 # the program names them.
-run_packages=("$qemu_package" busybox-static squashfs-tools e2fsprogs openssh-client ca-certificates libcurl4
-  libnftables1 libssh2-1 passt slirp4netns)
+run_packages=("$qemu_package" busybox-static squashfs-tools e2fsprogs openssh-client ca-certificates libc-ares2
+  libcurl4 libnftables1 libssh2-1 passt slirp4netns)
 # To build and test all of it: the framework, the Python package's; what images are made of and looked into with; IRC
 # servers, a cluster's scheduler; checkers; ccache, since Debian packages are made of a build of their own.
 test_packages=(

@@ -114,8 +114,9 @@ class Limits:
     context_chars: int = 12000
     conversations: int = 64
     channels: int = 20
-    message_burst: int = 5
-    message_interval_s: float = 1.0
+    # None: what the server takes.
+    message_burst: Optional[int] = None
+    message_interval_s: Optional[float] = None
     connect_s: float = 20.0
     register_s: float = 60.0
     ping_interval_s: float = 60.0
@@ -374,7 +375,7 @@ def _limits(reader: _Reader) -> Limits:
     defaults = Limits()
     for item in fields(Limits):
         default = getattr(defaults, item.name)
-        if isinstance(default, float):
+        if item.name.endswith("_s"):
             values[item.name] = reader.number(item.name, default, 0.01, 86400.0)
         else:
             values[item.name] = reader.whole(item.name, default, 1, 1 << 20)

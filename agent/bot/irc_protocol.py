@@ -161,6 +161,7 @@ class Features:
     hostlen: int = 0
     linelen: int = 512
     bot_mode: str = ""
+    network: str = ""
 
     def learn(self, tokens: List[str]) -> None:
         for token in tokens:
@@ -171,6 +172,8 @@ class Features:
                 self.chantypes = value
             elif name == "STATUSMSG":
                 self.statusmsg = value
+            elif name == "NETWORK":
+                self.network = value
             elif name == "BOT" and re.fullmatch("[A-Za-z]", value):
                 self.bot_mode = value
             elif name in ("NICKLEN", "USERLEN", "HOSTLEN") and re.fullmatch("[1-9][0-9]{0,3}", value):

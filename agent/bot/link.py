@@ -15,8 +15,8 @@ import ssl
 from typing import Any, Callable, Dict, List, Optional, Set
 
 from .config import Config
-from .events import Closing, Event
-from .pacing import Backoff, Pacer
+from .events import Closing, Event, Registered
+from .pacing import OUR_NETWORK, OUR_PACE, USUAL_PACE, Backoff, Pacer
 from .session import Session
 from .text import one_line
 
@@ -88,7 +88,7 @@ class Link:
         self._on_event = on_event
         self._on_state = on_state
         self._rng = rng
-        self._pacer = Pacer(config.limits.message_burst, config.limits.message_interval_s, self._loop.time())
+        self._pacer = Pacer(*USUAL_PACE, self._loop.time())
         self._backoff = Backoff(config.limits.reconnect_first_s, config.limits.reconnect_max_s, rng)
         self._wire: Optional[_Wire] = None
         self._timer: Optional[asyncio.TimerHandle] = None
@@ -133,6 +133,7 @@ class Link:
         config = self._config
         where = f"{config.server.host}:{config.server.port}"
         self._set_state("connecting")
+        self._set_pace()
         session = Session(config, dict(self._channels), self._pacer, self._rng, self.now())
         wire = self._wire = _Wire(self, session, self.now)
         began: Optional[float] = None
@@ -182,6 +183,12 @@ class Link:
             self._backoff.reset()
         return self._backoff.next()
 
+    def _set_pace(self) -> None:
+        """As the configuration says, else as fast as the server is known to take it."""
+        wire, limits = self._wire, self._config.limits
+        burst, interval = OUR_PACE if wire is not None and wire.session.features.network == OUR_NETWORK else USUAL_PACE
+        self._pacer.set(limits.message_burst or burst, limits.message_interval_s or interval, self.now())
+
     def _set_state(self, state: str) -> None:
         if state != self.state:
             self.state = state
@@ -189,6 +196,8 @@ class Link:
 
     def handle(self, events: List[Event]) -> None:
         for event in events:
+            if isinstance(event, Registered):
+                self._set_pace()
             self._dispatch(event)
         self.pump()
 
@@ -235,8 +244,8 @@ class Link:
         """Takes over a new configuration: changes the nick in place, or reconnects if the server or who we are
         there has changed."""
         old, self._config = self._config, config
-        self._pacer = Pacer(config.limits.message_burst, config.limits.message_interval_s, self.now()) \
-            if config.limits != old.limits else self._pacer
+        if config.limits != old.limits:
+            self._set_pace()
         self._backoff = Backoff(config.limits.reconnect_first_s, config.limits.reconnect_max_s, self._rng)
         if (old.server, old.user, old.realname) != (config.server, config.user, config.realname):
             self._end_connection("changing servers")
@@ -249,7 +258,7 @@ class Link:
     def start_over(self, config: Config) -> None:
         """Drops the connection without a word and makes a new one."""
         self._config = config
-        self._pacer = Pacer(config.limits.message_burst, config.limits.message_interval_s, self.now())
+        self._pacer = Pacer(*USUAL_PACE, self.now())
         self._backoff = Backoff(config.limits.reconnect_first_s, config.limits.reconnect_max_s, self._rng)
         self.connections = 0
         self.last_error = ""

@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 import random
+from typing import Tuple
+
+# Lines at once, and seconds between those after them: what a server takes that says nothing of its limits, and the one
+# that `fireclaw irc` runs. That one is known by the name of its network.
+USUAL_PACE: Tuple[int, float] = (5, 1.0)
+OUR_PACE: Tuple[int, float] = (100, 0.01)
+OUR_NETWORK = "fireclaw"
 
 
 class TokenBucket:
@@ -56,6 +63,11 @@ class Pacer:
     def _fill(self, now: float) -> None:
         burst = max(1, int(self._burst / self._slowness))
         self._bucket = TokenBucket(burst, self._interval * self._slowness, now)
+
+    def set(self, burst: int, interval: float, now: float) -> None:
+        """Another pace from now on, with a burst that is not used up; as slow as it has become."""
+        self._burst, self._interval = burst, interval
+        self.restart(now)
 
     def restart(self, now: float) -> None:
         """A new connection begins: the server's count of us is at zero."""

@@ -26,18 +26,24 @@ namespace {
 constexpr std::int64_t killed_patience_ms = 2000;
 constexpr std::int64_t least_notice_ms = 500;
 
+wire::ExecFailed shutting_down() { return {wire::ExecFailure::BadRequest, ESHUTDOWN, "the guest is shutting down"}; }
+
 }  // namespace
 
 wire::Hello InitMachine::hello() { return introduce(); }
 
 std::optional<wire::ExecFailed> InitMachine::spawn(const wire::Exec& request, Spawned& spawned) {
-  if (ending_ != Ending::No)
-    return wire::ExecFailed{wire::ExecFailure::BadRequest, ESHUTDOWN, "the guest is shutting down"};
+  if (ending_ != Ending::No) return shutting_down();
   return spawn_command(request, spawned);
 }
 
 std::optional<wire::ExecFailed> InitMachine::spawn_service(const wire::Exec& request, int output, pid_t& pid) {
   return guestd::spawn_service(request, output, pid);
+}
+
+std::optional<wire::ExecFailed> InitMachine::spawn_file_call(const wire::FileCall& call, Spawned& spawned) {
+  if (ending_ != Ending::No) return shutting_down();
+  return guestd::spawn_file_call(call, spawned);
 }
 
 void InitMachine::signal_group(pid_t leader, int number) { kill(-leader, number); }
@@ -46,13 +52,17 @@ void InitMachine::signal_process(pid_t pid, int number) { kill(pid, number); }
 
 wire::Done InitMachine::configure(const wire::Configure& request) {
   wire::Done answer = apply_identity(request);
+  host_time_.told();
   if (wire::Done renewed = renew_generation(); answer.error == 0) answer = std::move(renewed);
   // Whoever is told who it is after it was saved is a clone.
   if (std::exchange(saved_, false)) start_restored_hooks(services_);
   return answer;
 }
 
-wire::Done InitMachine::set_clock(std::int64_t time_ns) { return guestd::set_clock(time_ns); }
+wire::Done InitMachine::set_clock(std::int64_t time_ns) {
+  host_time_.told();
+  return guestd::set_clock(time_ns);
+}
 
 guest::Base InitMachine::files() { return {AT_FDCWD, false}; }
 
@@ -98,7 +108,7 @@ void InitMachine::ask_others() {
 }
 
 void InitMachine::advance() {
-  if (ending_ == Ending::No) return;
+  if (ending_ == Ending::No) return host_time_.tick();
   if (Server::childless()) finish();
   if (ending_ == Ending::Services) {
     if (services_.idle() || now_ms() >= deadline_) ask_others();

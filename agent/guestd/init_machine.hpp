@@ -4,6 +4,7 @@
 
 #include "boot/boot.hpp"
 #include "boot/disks.hpp"
+#include "host_time.hpp"
 #include "machine.hpp"
 #include "processes/services.hpp"
 
@@ -17,6 +18,7 @@ class InitMachine final : public Machine {
   wire::Hello hello() override;
   std::optional<wire::ExecFailed> spawn(const wire::Exec& request, Spawned& spawned) override;
   std::optional<wire::ExecFailed> spawn_service(const wire::Exec& request, int output, pid_t& pid) override;
+  std::optional<wire::ExecFailed> spawn_file_call(const wire::FileCall& call, Spawned& spawned) override;
   void signal_group(pid_t leader, int number) override;
   void signal_process(pid_t pid, int number) override;
   Services& services() override { return services_; }
@@ -29,9 +31,10 @@ class InitMachine final : public Machine {
   wire::Done prepare_snapshot() override;
   void shutdown(std::uint32_t grace_ms) override;
 
-  /// When advance() wants to be called, in now_ms() time, or -1.
-  [[nodiscard]] std::int64_t deadline() const { return ending_ == Ending::No ? -1 : deadline_; }
-  /// Takes the next step of a shutdown once it is due: services first, then all others, then the machine.
+  /// When advance() wants to be called, in now_ms() time.
+  [[nodiscard]] std::int64_t deadline() const { return ending_ == Ending::No ? host_time_.deadline() : deadline_; }
+  /// Keeps the clock, or takes the next step of a shutdown once it is due: services first, then all others, then the
+  /// machine.
   void advance();
 
  private:
@@ -44,6 +47,7 @@ class InitMachine final : public Machine {
   Services services_;
   DiskMounts boot_disks_;
   Disks disks_;
+  HostTime host_time_;
   /// It was prepared for a snapshot, and nobody has told it since who it is.
   bool saved_ = false;
   Ending ending_ = Ending::No;

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "capabilities.hpp"
 #include "init.hpp"
 #include "process_machine.hpp"
 #include "processes/services.hpp"
@@ -43,6 +44,7 @@ int main(int argc, char** argv) {
     for (int i = 2; i < argc && parse_number(argv[i], 1 << 20, fd); ++i) fds.push_back(static_cast<int>(fd));
     if (fds.size() == static_cast<std::size_t>(argc - 2)) return serve_fds(fds);
   }
+  if (argc == 3 && std::string_view{argv[1]} == "--capabilities") return print_capabilities(argv[2]);
   if (argc == 2 && std::string_view{argv[1]} == "--version") {
     log({"version ", GUESTD_VERSION});
     return 0;

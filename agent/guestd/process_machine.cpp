@@ -22,6 +22,10 @@ std::optional<wire::ExecFailed> ProcessMachine::spawn_service(const wire::Exec& 
   return guestd::spawn_service(request, output, pid);
 }
 
+std::optional<wire::ExecFailed> ProcessMachine::spawn_file_call(const wire::FileCall& call, Spawned& spawned) {
+  return guestd::spawn_file_call(call, spawned);
+}
+
 void ProcessMachine::signal_group(pid_t leader, int number) { kill(-leader, number); }
 
 void ProcessMachine::signal_process(pid_t pid, int number) { kill(pid, number); }

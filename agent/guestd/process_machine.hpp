@@ -14,6 +14,7 @@ class ProcessMachine final : public Machine {
   wire::Hello hello() override;
   std::optional<wire::ExecFailed> spawn(const wire::Exec& request, Spawned& spawned) override;
   std::optional<wire::ExecFailed> spawn_service(const wire::Exec& request, int output, pid_t& pid) override;
+  std::optional<wire::ExecFailed> spawn_file_call(const wire::FileCall& call, Spawned& spawned) override;
   void signal_group(pid_t leader, int number) override;
   void signal_process(pid_t pid, int number) override;
   Services& services() override { return services_; }

@@ -144,6 +144,7 @@ bool Session::open_channel(const wire::Frame& frame) {
   };
   static constexpr Opening openings[] = {
       {Type::Exec, &Session::decoded<wire::Exec, &Session::exec>},
+      {Type::FileCall, &Session::decoded<wire::FileCall, &Session::call_file>},
       {Type::Put, &Session::decoded<wire::Put, &Session::copy<wire::Put, make_put_channel>>},
       {Type::Get, &Session::decoded<wire::Get, &Session::copy<wire::Get, make_get_channel>>},
       {Type::Watch, &Session::decoded<wire::Watch, &Session::copy<wire::Watch, make_watch_channel>>},
@@ -169,6 +170,15 @@ bool Session::open_channel(const wire::Frame& frame) {
 void Session::done(std::uint32_t channel, const wire::Done& answer) { send(Type::Done, channel, wire::encode(answer)); }
 
 void Session::exec(std::uint32_t channel, wire::Exec& request) {
+  run(channel, request.tty, [&](Spawned& spawned) { return machine_.spawn(request, spawned); });
+}
+
+void Session::call_file(std::uint32_t channel, wire::FileCall& request) {
+  run(channel, false, [&](Spawned& spawned) { return machine_.spawn_file_call(request, spawned); });
+}
+
+template <class Spawn>
+void Session::run(std::uint32_t channel, bool tty, Spawn spawn) {
   wire::ExecFailed failed;
   failed.reason = wire::ExecFailure::BadRequest;
   if (is_full()) {
@@ -180,12 +190,12 @@ void Session::exec(std::uint32_t channel, wire::Exec& request) {
     failed.message = not_configured;
   } else {
     Spawned spawned;
-    std::optional<wire::ExecFailed> problem = machine_.spawn(request, spawned);
+    std::optional<wire::ExecFailed> problem = spawn(spawned);
     if (!problem) {
       wire::Started started;
       started.pid = static_cast<std::uint32_t>(spawned.pid);
       send(Type::Started, channel, wire::encode(started));
-      return add_channel(make_exec_channel(*this, channel, std::move(spawned), request.tty));
+      return add_channel(make_exec_channel(*this, channel, std::move(spawned), tty));
     }
     failed = std::move(*problem);
   }

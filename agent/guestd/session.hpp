@@ -60,6 +60,10 @@ class Session final : private Outlet {
 
   // One for each type of request; open_channel() has the table.
   void exec(std::uint32_t channel, wire::Exec& request);
+  void call_file(std::uint32_t channel, wire::FileCall& request);
+  /// A channel for the process that `spawn` starts.
+  template <class Spawn>
+  void run(std::uint32_t channel, bool tty, Spawn spawn);
   template <class Request, std::unique_ptr<Channel> (*make)(Outlet&, std::uint32_t, const Request&)>
   void copy(std::uint32_t channel, Request& request);
   void configure(std::uint32_t channel, wire::Configure& request);

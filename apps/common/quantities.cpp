@@ -93,6 +93,19 @@ std::string human_bytes(std::uint64_t bytes) {
                                 : fmt::format("{:.0f} {}", value, units[unit]);
 }
 
+std::string human_duration(std::chrono::nanoseconds duration) {
+  const auto ms = std::chrono::duration<double, std::milli>(duration).count();
+  return ms < 1000 ? fmt::format("{:.1f} ms", ms) : fmt::format("{:.2f} s", ms / 1000);
+}
+
+std::string human_age(std::chrono::seconds age) {
+  const auto s = age.count();
+  if (s < 60) return fmt::format("{} s", s);
+  if (s < 3600) return fmt::format("{} min {} s", s / 60, s % 60);
+  if (s < 86400) return fmt::format("{} h {} min", s / 3600, s / 60 % 60);
+  return fmt::format("{} d {} h", s / 86400, s / 3600 % 24);
+}
+
 std::string iso_time(std::chrono::system_clock::time_point time) {
   const auto seconds = std::chrono::system_clock::to_time_t(time);
   std::tm parts{};

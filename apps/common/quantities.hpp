@@ -15,6 +15,10 @@ std::chrono::milliseconds parse_duration(const std::string& text);
 
 /// "512 B", "17 MiB", "4.2 GiB".
 std::string human_bytes(std::uint64_t bytes);
+/// "3.4 ms", "1.20 s": how long something took.
+std::string human_duration(std::chrono::nanoseconds duration);
+/// "42 s", "3 min 5 s", "2 h 10 min", "4 d 3 h": how long something has been there.
+std::string human_age(std::chrono::seconds age);
 /// "2026-01-31T12:00:00Z".
 std::string iso_time(std::chrono::system_clock::time_point time);
 

@@ -30,22 +30,6 @@ std::size_t edits_between(std::string_view a, std::string_view b) {
 
 }  // namespace
 
-std::size_t utf8_length(std::string_view text) {
-  if (text.empty()) return 0;
-  const auto byte = [&](std::size_t at) { return static_cast<unsigned char>(text[at]); };
-  const auto first = byte(0);
-  if (first < 0x80) return 1;
-  const std::size_t length = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
-  if (first < 0xC2 || first > 0xF4 || text.size() < length) return 0;
-  for (std::size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xC0) != 0x80) return 0;
-  }
-  // Longer than needed, halves of surrogate pairs, and beyond the last character.
-  if ((first == 0xE0 && byte(1) < 0xA0) || (first == 0xED && byte(1) > 0x9F)) return 0;
-  if ((first == 0xF0 && byte(1) < 0x90) || (first == 0xF4 && byte(1) > 0x8F)) return 0;
-  return length;
-}
-
 bool is_utf8(std::string_view text) {
   while (!text.empty()) {
     const auto length = utf8_length(text);
@@ -78,21 +62,22 @@ std::string shorten(std::string_view line, std::size_t most) {
   return std::string{line};
 }
 
-std::string printable(std::string_view text) {
-  std::string line;
-  while (!text.empty()) {
-    const auto length = utf8_length(text);
-    const auto byte = static_cast<unsigned char>(text.front());
-    const bool control = byte < 0x20 || byte == 0x7f || length == 0;
-    // The second set of control characters, which some terminals obey as well.
-    const bool late_control = length == 2 && byte == 0xc2 && static_cast<unsigned char>(text[1]) < 0xa0;
-    const auto taken = std::max<std::size_t>(length, 1);
-    for (const char c : text.substr(0, taken)) {
-      line += control || late_control ? fmt::format("\\x{:02x}", static_cast<unsigned char>(c)) : std::string(1, c);
-    }
-    text.remove_prefix(taken);
+std::string escape_line_ends(std::string_view json) {
+  constexpr std::pair<std::string_view, std::string_view> ends[] = {
+      {"\u0085", "\\u0085"}, {"\u2028", "\\u2028"}, {"\u2029", "\\u2029"}};
+  std::string escaped;
+  escaped.reserve(json.size());
+  while (!json.empty()) {
+    // All of them begin with one of these bytes.
+    const auto plain = json.substr(0, json.find_first_of("\xC2\xE2"));
+    escaped += plain;
+    json.remove_prefix(plain.size());
+    const auto* const end = std::ranges::find_if(ends, [&](const auto& one) { return json.starts_with(one.first); });
+    const auto length = end == std::end(ends) ? std::min<std::size_t>(json.size(), 1) : end->first.size();
+    escaped += end == std::end(ends) ? json.substr(0, length) : end->second;
+    json.remove_prefix(length);
   }
-  return line;
+  return escaped;
 }
 
 std::vector<std::string> wrap_words(std::string_view text, std::size_t columns) {

@@ -5,18 +5,22 @@
 #include <string_view>
 #include <vector>
 
+#include "base/text.hpp"
+
 namespace fireclaw::cli {
 
-/// The bytes of the UTF-8 character that `text` begins with; 0 if that is none.
-std::size_t utf8_length(std::string_view text);
+using fireclaw::printable;
+using fireclaw::utf8_length;
+
 /// Whether all of it is UTF-8.
 bool is_utf8(std::string_view text);
 /// Characters, which is what a terminal's columns are for the texts that programs show.
 std::size_t width(std::string_view text);
 /// At most `most` characters, the last of them "…" if there were more. What people see as one is not torn.
 std::string shorten(std::string_view line, std::size_t most);
-/// On one line whatever was quoted, and without anything that a terminal would obey.
-std::string printable(std::string_view text);
+/// JSON in which characters that some readers take for the end of a line (U+0085, U+2028, U+2029) are escaped. They
+/// occur only in texts, where an escape means the same.
+std::string escape_line_ends(std::string_view json);
 /// Lines of at most `columns` characters, broken between words; a longer word stands alone. At least one line.
 std::vector<std::string> wrap_words(std::string_view text, std::size_t columns);
 

@@ -5,6 +5,13 @@
 namespace fireclaw::cli {
 namespace {
 
+TEST_CASE("characters that end a line for some readers are escaped in JSON, and nothing else is changed") {
+  CHECK(escape_line_ends("{\"a\": \"x\u0085y\u2028z\u2029\u20AC\u00A9\"}\n") ==
+        "{\"a\": \"x\\u0085y\\u2028z\\u2029\u20AC\u00A9\"}\n");
+  CHECK(escape_line_ends("").empty());
+  CHECK(escape_line_ends("\xE2") == "\xE2");
+}
+
 TEST_CASE("what a terminal would obey is shown instead") {
   CHECK(printable("a\nb\x1b[31m") == "a\\x0ab\\x1b[31m");
   CHECK(printable("\xc2\x9b"

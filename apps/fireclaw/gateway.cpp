@@ -18,7 +18,17 @@ void print(const GatewayInfo& info) {
                               : "there is no gateway: config.json has no section \"gateway\"; see fireclaw-config(5)");
     return;
   }
-  std::puts(fmt::format("serves {} (process {})", info.address, info.pid).c_str());
+  const auto both = info.address.empty() || info.irc_address.empty() ? "" : " and ";
+  std::puts(fmt::format("serves {}{}{} (process {})", info.address, both, info.irc_address, info.pid).c_str());
+  if (!info.irc_servers.empty()) {
+    Table servers{{"IRC SERVER", "ADDRESS", "CONNECTIONS", "OPEN", "ERRORS", "LAST ERROR"}};
+    for (const auto& server : info.irc_servers) {
+      servers.add({server.name, printable(server.server), std::to_string(server.connections),
+                   std::to_string(server.open), std::to_string(server.errors), printable(server.last_error)});
+    }
+    servers.print();
+  }
+  if (info.upstreams.empty()) return;
   Table upstreams{{"LLM SERVER", "URL", "REQUESTS", "ERRORS", "RUNNING", "WAITING", "LAST ERROR"}};
   for (const auto& upstream : info.upstreams) {
     upstreams.add({upstream.name, printable(upstream.url), std::to_string(upstream.requests),
@@ -66,7 +76,7 @@ int serve(const Context& context) {
 }  // namespace
 
 void add_gateway(CLI::App& app, Context& context, Action& action) {
-  auto* group = app.add_subcommand("gateway", "Show what agents ask LLMs for through the gateway");
+  auto* group = app.add_subcommand("gateway", "Show what agents use through the gateway: LLMs and IRC");
   group->require_subcommand(1);
   const auto add = [&](const char* word, const char* text, const char* footer, int (*act)(const Context&)) {
     auto* command = group->add_subcommand(word, text);
@@ -74,7 +84,7 @@ void add_gateway(CLI::App& app, Context& context, Action& action) {
     command->callback([&context, &action, act] { action = [&context, act] { return act(context); }; });
     return command;
   };
-  add_json(*add("status", "Show LLM servers, and what each agent has used",
+  add_json(*add("status", "Show LLM and IRC servers, and what each agent has used",
                 "Examples:\n"
                 "  fireclaw gateway status --json",
                 show),
@@ -91,10 +101,12 @@ void add_gateway(CLI::App& app, Context& context, Action& action) {
       serve)
       ->add_flag("-v,--verbose", context.verbose, "Show all that is logged");
   group->footer(
-      "With a section \"gateway\" in config.json, machines with --net nat ask LLMs through a program that has the keys "
-      "and\n"
-      "passes on /api/chat, /v1/chat/completions and lists of models. It starts with the first machine and ends with:\n"
-      "fireclaw network down. What it logs is in gateway.log of the home folder.\n\n"
+      "With a section \"gateway\" in config.json, machines with --net nat ask LLMs and reach IRC through a program "
+      "that "
+      "has\n"
+      "the keys and passwords. It passes on /api/chat, /v1/chat/completions, lists of models, and connections to IRC.\n"
+      "It starts with the first machine and ends with: fireclaw network down. What it logs is in gateway.log of the "
+      "home folder.\n\n"
       "Examples:\n"
       "  fireclaw gateway status");
 }

@@ -77,12 +77,13 @@ void add_guest_command_options(CLI::App& command, GuestCommand& options) {
 }
 
 ExecOptions make_exec(const GuestCommand& options, const Context& context) {
-  if (!context.argv_form && options.command.size() > 1) {
+  const bool is_program = context.argv_form || options.is_program;
+  if (!is_program && options.command.size() > 1) {
     throw Error{ErrorCode::InvalidArgument,
                 "a shell command is one argument; quote it, or put -- before a program and its arguments"};
   }
   ExecOptions exec;
-  if (context.argv_form) {
+  if (is_program) {
     exec.argv = options.command;
   } else if (!options.command.empty()) {
     exec.argv = ExecOptions::shell(options.command.front()).argv;

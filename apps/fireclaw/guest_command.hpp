@@ -12,6 +12,8 @@ namespace fireclaw::cli {
 /// A command for a guest as the command line gives it, and how it is tied to our own standard streams.
 struct GuestCommand {
   std::vector<std::string> command;
+  /// They are a program and its arguments, also without "--".
+  bool is_program = false;
   std::string timeout;
   std::vector<std::string> env;
   std::string cwd;

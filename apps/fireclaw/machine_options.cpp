@@ -23,9 +23,16 @@ void add_disk_options(CLI::App& command, VMConfig& config) {
   command.add_option("--workspace", config.workspace, "Workspace to mount at /workspace")->type_name("WORKSPACE");
   command
       .add_option_function<std::string>(
-          "--scratch", [&config](const std::string& text) { config.scratch_mib = parse_memory_mib(text); },
-          "Size of a disk to mount at /scratch: MiB, or with a unit as in 512M, 2G; default: none")
-      ->type_name("SIZE");
+          "--scratch",
+          [&config](const std::string& text) {
+            const auto colon = text.find(':');
+            config.scratch_mib = parse_memory_mib(text.substr(0, colon));
+            if (colon != std::string::npos) config.scratch_target = text.substr(colon + 1);
+          },
+          "Size of a disk, and where to mount it: MiB, or with a unit as in 512M, 2G; default: none, and /scratch. "
+          "With :/ the disk takes all that is written to the root file system, instead of memory; the machine then "
+          "boots")
+      ->type_name("SIZE[:PATH]");
 }
 
 }  // namespace fireclaw::cli

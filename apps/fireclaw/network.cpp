@@ -23,9 +23,9 @@ void print(const NetworkInfo& info) {
   std::puts(
       fmt::format("services  {}", info.services.empty() ? "none" : fmt::format("{}", fmt::join(info.services, ", ")))
           .c_str());
-  std::puts(fmt::format("names     {}", info.resolver.empty() ? "no name server is known that machines could ask"
-                                                              : "asked of " + info.resolver)
-                .c_str());
+  std::puts(
+      fmt::format("names     {}", "asked of " + (info.resolver.empty() ? "this host's name servers" : info.resolver))
+          .c_str());
   std::puts(fmt::format("addresses {} of {} on loan", info.leases.size(), info.capacity).c_str());
   for (const auto& obstacle : info.obstacles) {
     std::puts(fmt::format("obstacle  {}\n          mend it with: {}", obstacle.problem, obstacle.remedy).c_str());

@@ -26,8 +26,10 @@ void NetworkOptions::add_all_to(CLI::App& command) {
       .add_option("--egress", egress_, "What the machine may reach outside; default: internet, with --allow allowlist")
       ->type_name("internet|allowlist|none");
   command
-      .add_option("--allow", allow_,
-                  "A destination that it may reach: CIDR, address or host name, each with or without :PORT")
+      .add_option(
+          "--allow", allow_,
+          "A destination that it may reach: CIDR, address or host name (*.example.org: all below), each with or "
+          "without :PORT")
       ->type_name("DESTINATION")
       ->allow_extra_args(false);
   auto* const services =

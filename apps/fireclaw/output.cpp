@@ -9,10 +9,10 @@
 
 #include <fmt/format.h>
 
-#include "common/base64.hpp"
 #include "common/quantities.hpp"
 #include "common/style.hpp"
 #include "common/text.hpp"
+#include "sys/base64.hpp"
 
 namespace fireclaw::cli {
 namespace {
@@ -68,7 +68,9 @@ std::string to_line(const std::vector<std::string>& row, const std::vector<std::
 
 }  // namespace
 
-void print_json(const Json& value) { std::puts(value.dump(2, ' ', false, Json::error_handler_t::replace).c_str()); }
+void print_json(const Json& value) {
+  std::puts(escape_line_ends(value.dump(2, ' ', false, Json::error_handler_t::replace)).c_str());
+}
 
 void Table::print() const {
   const auto columns = columns_of(STDOUT_FILENO);
@@ -88,11 +90,6 @@ void Table::print() const {
 
 double to_ms(std::chrono::nanoseconds duration) { return std::chrono::duration<double, std::milli>(duration).count(); }
 
-std::string human_duration(std::chrono::nanoseconds duration) {
-  const auto ms = to_ms(duration);
-  return ms < 1000 ? fmt::format("{:.1f} ms", ms) : fmt::format("{:.2f} s", ms / 1000);
-}
-
 Json to_json(const ExecResult& result, int status) {
   Json out{{"status", status},
            {"signal", result.signal},
@@ -102,8 +99,8 @@ Json to_json(const ExecResult& result, int status) {
            {"stdout", result.out},
            {"stderr", result.err}};
   // JSON holds text alone: what is not UTF-8 is replaced above, and stands here as it was.
-  if (!is_utf8(result.out)) out["stdout_base64"] = to_base64(result.out);
-  if (!is_utf8(result.err)) out["stderr_base64"] = to_base64(result.err);
+  if (!is_utf8(result.out)) out["stdout_base64"] = sys::to_base64(result.out);
+  if (!is_utf8(result.err)) out["stderr_base64"] = sys::to_base64(result.err);
   return out;
 }
 

@@ -34,8 +34,6 @@ class Table {
   std::vector<std::vector<std::string>> rows_;
 };
 
-/// "3.4 ms", "1.20 s".
-std::string human_duration(std::chrono::nanoseconds duration);
 double to_ms(std::chrono::nanoseconds duration);
 
 /// What came of a command; `status` is the exit status that stands for it.

@@ -1,5 +1,6 @@
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <random>
 #include <utility>
 
@@ -10,6 +11,7 @@
 #include "common/quantities.hpp"
 #include "copies.hpp"
 #include "guest_command.hpp"
+#include "image_choice.hpp"
 #include "json_of.hpp"
 #include "machine_options.hpp"
 #include "network_options.hpp"
@@ -25,6 +27,7 @@ struct RunOptions {
   VMConfig machine;
   NetworkOptions network;
   GuestCommand guest;
+  ImageChoice image;
   RunCopies copies;
   bool no_snapshot = false;
   std::string name;
@@ -53,26 +56,21 @@ void print_result(const VMInfo& info, const ExecResult& result, const RunCopies&
   print_json(out);
 }
 
-/// Found out before a machine is started. Which image a named snapshot is of, its machine will know.
-void require_own_command(const Host& host, const VMConfig& machine) {
-  if (!machine.snapshot.empty() || !Image::info(host, machine.image).command.empty()) return;
-  throw Error{
-      ErrorCode::InvalidArgument,
-      fmt::format("no command was given, and the image '{}' has none; try: fireclaw run \"uname -a\"", machine.image)};
-}
-
 int run(RunOptions options, const Context& context) {
   const auto began = std::chrono::steady_clock::now();
-  const auto exec = make_exec(options.guest, context);
+  options.image.take_reference(options.guest, context);
+  auto exec = make_exec(options.guest, context);
   options.machine.stop = context.stop;
   if (options.no_snapshot) options.machine.start = StartMode::Cold;
   options.copies.prepare(exec.user, exec.timeout, context.stop);
 
   const auto host = context.open_host();
-  if (exec.argv.empty()) require_own_command(host, options.machine);
+  options.image.pull(host, options.machine, context);
+  options.image.complete(host, options.machine, options.guest, context, exec);
   options.network.apply(options.machine, host, context);
   const auto opened = std::chrono::steady_clock::now() - began;
-  auto vm = VM::create(host, options.machine);
+  std::optional vm_owner{VM::create(host, options.machine)};
+  auto& vm = *vm_owner;
   options.network.tell_what_is_missing();
   vm.start();
   try {
@@ -85,7 +83,8 @@ int run(RunOptions options, const Context& context) {
   const auto result = wait_for(vm.spawn(exec), options.guest);
   options.copies.copy_out(vm);
   const auto info = vm.info();
-  vm.kill();
+  // Not kill(): nobody needs to wait for the engine's end.
+  vm_owner.reset();
 
   const auto total = std::chrono::steady_clock::now() - began;
   const int status = options.copies.status_after(status_of(result, context));
@@ -105,26 +104,20 @@ int run_detached(RunOptions options, const Context& context) {
   if (options.copies.has_copy_out()) {
     throw Error{ErrorCode::InvalidArgument, "--copy-out goes with a command that is waited for, not with --detach"};
   }
+  options.image.take_reference(options.guest, context);
   auto exec = make_exec(options.guest, context);
   require_detachable(exec);
   options.copies.prepare(exec.user, exec.timeout, context.stop);
   const auto host = context.open_host();
   MachineManager machines{host};
+  options.image.pull(host, options.machine, context);
+  options.image.complete(host, options.machine, options.guest, context, exec);
   options.network.apply(options.machine, host, context);
   MachineConfig config;
   config.machine = options.machine;
   config.machine.stop = context.stop;
   if (options.no_snapshot) config.machine.start = StartMode::Cold;
   config.name = options.name.empty() ? fmt::format("run-{}", std::random_device{}()) : options.name;
-  if (exec.argv.empty()) {
-    require_own_command(host, config.machine);
-    const auto& snapshot = config.machine.snapshot;
-    const auto image = snapshot.empty() ? config.machine.image : Snapshot::open(host, snapshot).info().image;
-    exec.argv = Image::info(host, image).command;
-    if (exec.argv.empty()) {
-      throw Error{ErrorCode::InvalidArgument, fmt::format("no command was given, and the image '{}' has none", image)};
-    }
-  }
   static_cast<void>(machines.create(config));
   options.network.tell_what_is_missing();
   std::string job;
@@ -151,8 +144,9 @@ void add_run(CLI::App& app, Context& context, Action& action) {
   options->guest.timeout = default_timeout;
   auto* command = app.add_subcommand("run", "Run a command in a fresh microVM");
   command->footer(
-      "One argument is a shell line; after -- come a program and its arguments; without either, an OCI image's own\n"
-      "command runs. Output streams as it appears, and standard input is passed on unless it is a terminal.\n"
+      "One argument is a shell line; after -- come a program and its arguments, which stand behind an OCI image's\n"
+      "entrypoint if it has one; without either, the OCI image's own command runs. Output streams as it appears, and "
+      "standard input is passed on unless it is a terminal.\n"
       "With --json one object comes at the end: status, stdout, stderr, the machine, timings. Output that is not "
       "UTF-8\n"
       "stands there byte for byte as stdout_base64 and stderr_base64 as well.\n\n"
@@ -173,6 +167,7 @@ void add_run(CLI::App& app, Context& context, Action& action) {
       "  echo 6*7 | fireclaw run bc\n"
       "  fireclaw run --copy-in ./src:/src -w /src \"sh build.sh\" --copy-out /src/out:./out\n"
       "  fireclaw run -it sh\n"
+      "  fireclaw run docker.io/library/alpine cat /etc/os-release\n"
       "  fireclaw run --detach --name web --image py \"python3 -m http.server\"\n"
       "  fireclaw run -p 8080:80 --allow example.org:443 \"httpd -f -h /srv\"");
   command->add_option("command", options->guest.command, "Shell line, or (after --) program and arguments")
@@ -187,6 +182,7 @@ void add_run(CLI::App& app, Context& context, Action& action) {
   command->add_flag("--no-snapshot", options->no_snapshot, "Boot cold");
   command->add_option("--snapshot", options->machine.snapshot, "Restore this snapshot")->type_name("SNAPSHOT");
   add_machine_options(*command, options->machine);
+  options->image.add_to(*command);
   add_disk_options(*command, options->machine);
   options->network.add_all_to(*command);
   add_guest_command_options(*command, options->guest);

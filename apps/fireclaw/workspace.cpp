@@ -26,6 +26,7 @@ struct Options {
   std::string from;
   std::string to;
   std::string size = "64M";
+  bool raw = false;
 };
 
 std::string state_of(const WorkspaceInfo& info) {
@@ -117,15 +118,18 @@ int export_to(const Options& options, const Context& context) {
   if (options.file == "-" && ::isatty(STDOUT_FILENO) == 1) {
     throw Error{ErrorCode::InvalidArgument, "a tar is not for a terminal; name a file, or redirect the output"};
   }
+  const auto write_tar = [&](int fd) {
+    options.raw ? workspace.export_raw_tar(fd, context.stop) : workspace.export_tar(fd, context.stop);
+  };
   if (options.file == "-") {
-    workspace.export_tar(STDOUT_FILENO, context.stop);
+    write_tar(STDOUT_FILENO);
     return 0;
   }
   // Complete or not at all: an earlier export under that name is kept until the new one is whole.
   const auto partial = options.file + ".part";
   try {
     const Stream out{partial, O_WRONLY | O_CREAT | O_TRUNC, STDOUT_FILENO};
-    workspace.export_tar(out.fd(), context.stop);
+    write_tar(out.fd());
   } catch (...) {
     ::unlink(partial.c_str());
     throw;
@@ -241,6 +245,8 @@ void add_workspace(CLI::App& app, Context& context, Action& action) {
       "  fireclaw workspace create notes --size 256M");
   auto* export_command = add_name(add("export", "Write all that is in a workspace as a tar", export_to));
   export_command->add_option("file", options->file, "The tar file; -: standard output")->required()->type_name("FILE");
+  export_command->add_flag("--raw", options->raw,
+                           "With device nodes, set-id bits and capabilities, which give rights where root unpacks it");
   export_command->footer(
       "Examples:\n"
       "  fireclaw workspace export notes notes.tar\n"

@@ -1,4 +1,5 @@
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -34,6 +35,15 @@ void write_line(std::string_view message) {
   if (::write(STDERR_FILENO, line.data(), line.size()) < 0) return;
 }
 
+/// A connection to IRC takes six descriptors: those of both sides, and what libcurl waits with.
+void allow_descriptors() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  // With fewer it serves fewer.
+  static_cast<void>(::setrlimit(RLIMIT_NOFILE, &limit));
+}
+
 }  // namespace
 
 /// gateway HOME: is the gateway of a home folder. What it works with is inherited; see fireclaw::Gateway::serve().
@@ -47,6 +57,7 @@ int main(int argc, char** argv) {
   ::prctl(PR_SET_NAME, "fireclaw-gateway");
   // TLS is written to sockets by a library that knows no other way to be spared the signal.
   std::signal(SIGPIPE, SIG_IGN);
+  allow_descriptors();
   const cli::Signals signals;
   try {
     HostOptions options;

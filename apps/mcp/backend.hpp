@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "fireclaw/exec.hpp"
+#include "fireclaw/file.hpp"
 #include "fireclaw/image.hpp"
 #include "fireclaw/snapshot.hpp"
 #include "fireclaw/vm.hpp"
@@ -17,6 +18,10 @@ class Machine {
  public:
   virtual ~Machine() = default;
   virtual ExecResult exec(ExecOptions options) = 0;
+  virtual std::string read_file(const std::string& path, const FileOptions& options) = 0;
+  virtual FileInfo write_file(const std::string& path, const std::string& content, const FileOptions& options) = 0;
+  virtual std::vector<FileInfo> list_directory(const std::string& path, const FileOptions& options) = 0;
+  virtual FileInfo stat(const std::string& path, const FileOptions& options) = 0;
   /// Ends its commands, saves it and lets it continue. Error(AlreadyExists) if the name is taken.
   virtual void save(const std::string& snapshot) = 0;
   [[nodiscard]] virtual std::string console(std::size_t max_bytes) const = 0;

@@ -7,6 +7,8 @@
 #include <fmt/format.h>
 
 #include "bounded_output.hpp"
+#include "common/base64.hpp"
+#include "common/text.hpp"
 #include "fireclaw/error.hpp"
 #include "schema.hpp"
 #include "tools.hpp"
@@ -73,15 +75,20 @@ Json run_command(const ToolContext& context, const Json& arguments, const CallCo
   options.on_stderr = into(err);
   options.stop = call.stop;
   const auto result = machine_for(context, arguments, call.stop)->exec(std::move(options));
-  return {{"exit_code", result.exit_code},
-          {"signal", result.signal},
-          {"timed_out", result.timed_out},
-          {"stdout", out.text()},
-          {"stderr", err.text()},
-          {"stdout_bytes", out.total()},
-          {"stderr_bytes", err.total()},
-          {"truncated", out.cut() || err.cut()},
-          {"duration_ms", std::chrono::duration<double, std::milli>{result.duration}.count()}};
+  Json answer = {{"exit_code", result.exit_code},
+                 {"signal", result.signal},
+                 {"timed_out", result.timed_out},
+                 {"stdout", out.text()},
+                 {"stderr", err.text()},
+                 {"stdout_bytes", out.total()},
+                 {"stderr_bytes", err.total()},
+                 {"truncated", out.cut() || err.cut()},
+                 {"duration_ms", std::chrono::duration<double, std::milli>{result.duration}.count()}};
+  for (const auto* name : {"stdout", "stderr"}) {
+    const auto& text = answer[name].get_ref<const std::string&>();
+    if (!cli::is_utf8(text)) answer[fmt::format("{}_base64", name)] = cli::to_base64(text);
+  }
+  return answer;
 }
 
 Json input_schema(const Policy& policy) {
@@ -115,20 +122,23 @@ Json output_schema(const Policy& policy) {
   const auto stream = [&](std::string_view name) {
     return text_schema(
         fmt::format("What it wrote to standard {}: all of it up to {} bytes, else its beginning and its end. "
-                    "Bytes that are not UTF-8 are replaced.",
-                    name, policy.output_bytes));
+                    "Bytes that are not UTF-8 are replaced; then all is in {}_base64, too.",
+                    name, policy.output_bytes, name == "output" ? "stdout" : "stderr"));
   };
-  return object_schema({{"exit_code", {{"type", "integer"}, {"description", "128 + the signal if one ended it."}}},
-                        {"signal", {{"type", "integer"}, {"description", "The signal that ended it, or 0."}}},
-                        {"timed_out", flag_schema("It was ended because it took too long.")},
-                        {"stdout", stream("output")},
-                        {"stderr", stream("error")},
-                        {"stdout_bytes", {{"type", "integer"}}},
-                        {"stderr_bytes", {{"type", "integer"}}},
-                        {"truncated", flag_schema("Something was left out.")},
-                        {"duration_ms", {{"type", "number"}}}},
-                       {"exit_code", "signal", "timed_out", "stdout", "stderr", "stdout_bytes", "stderr_bytes",
-                        "truncated", "duration_ms"});
+  return object_schema(
+      {{"exit_code", {{"type", "integer"}, {"description", "128 + the signal if one ended it."}}},
+       {"signal", {{"type", "integer"}, {"description", "The signal that ended it, or 0."}}},
+       {"timed_out", flag_schema("It was ended because it took too long.")},
+       {"stdout", stream("output")},
+       {"stderr", stream("error")},
+       {"stdout_base64", text_schema("There if standard output is not UTF-8: the same, byte for byte.")},
+       {"stderr_base64", text_schema("Likewise.")},
+       {"stdout_bytes", {{"type", "integer"}}},
+       {"stderr_bytes", {{"type", "integer"}}},
+       {"truncated", flag_schema("Something was left out.")},
+       {"duration_ms", {{"type", "number"}}}},
+      {"exit_code", "signal", "timed_out", "stdout", "stderr", "stdout_bytes", "stderr_bytes", "truncated",
+       "duration_ms"});
 }
 
 }  // namespace

@@ -5,12 +5,12 @@
 #include <vector>
 
 #include "bounded_output.hpp"
-#include "common/base64.hpp"
 #include "fireclaw/error.hpp"
 #include "line_reader.hpp"
 #include "message.hpp"
 #include "progress.hpp"
 #include "schema.hpp"
+#include "sys/base64.hpp"
 
 using namespace fireclaw;
 using namespace fireclaw::mcp;
@@ -232,14 +232,14 @@ TEST_CASE("progress of much output stays short") {
 TEST_CASE("base64 is read as it is written") {
   std::string bytes;
   for (int i = 0; i < 300; ++i) {
-    CHECK(cli::from_base64(cli::to_base64(bytes)) == bytes);
+    CHECK(sys::from_base64(sys::to_base64(bytes)) == bytes);
     bytes += static_cast<char>(i * 7);
   }
-  CHECK(cli::to_base64("ab") == "YWI=");
-  CHECK(cli::from_base64("YW I=") == std::nullopt);
-  CHECK(cli::from_base64("Y") == std::nullopt);
-  CHECK(cli::from_base64("YWI==") == std::nullopt);
-  CHECK(cli::from_base64("YW=I") == std::nullopt);
-  CHECK(cli::from_base64("YWI") == "ab");
-  CHECK(cli::from_base64("YW\nI=\r\n") == "ab");
+  CHECK(sys::to_base64("ab") == "YWI=");
+  CHECK(sys::from_base64("YW I=") == std::nullopt);
+  CHECK(sys::from_base64("Y") == std::nullopt);
+  CHECK(sys::from_base64("YWI==") == std::nullopt);
+  CHECK(sys::from_base64("YW=I") == std::nullopt);
+  CHECK(sys::from_base64("YWI") == "ab");
+  CHECK(sys::from_base64("YW\nI=\r\n") == "ab");
 }

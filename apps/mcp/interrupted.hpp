@@ -16,8 +16,12 @@ class ExplainedMachine final : public Machine {
  public:
   explicit ExplainedMachine(std::unique_ptr<Machine> machine) : machine_{std::move(machine)} {}
 
-  /// Error(Cancelled) naming the call for a command that one of interrupt()'s has ended.
+  // Error(Cancelled) naming the call for what one of interrupt()'s has ended.
   ExecResult exec(ExecOptions options) override;
+  std::string read_file(const std::string& path, const FileOptions& options) override;
+  FileInfo write_file(const std::string& path, const std::string& content, const FileOptions& options) override;
+  std::vector<FileInfo> list_directory(const std::string& path, const FileOptions& options) override;
+  FileInfo stat(const std::string& path, const FileOptions& options) override;
   void save(const std::string& snapshot) override { machine_->save(snapshot); }
   [[nodiscard]] std::string console(std::size_t max_bytes) const override { return machine_->console(max_bytes); }
   [[nodiscard]] VMInfo info() const override { return machine_->info(); }
@@ -27,6 +31,10 @@ class ExplainedMachine final : public Machine {
   void interrupt(const std::string& call, const std::function<void(Machine&)>& action);
 
  private:
+  /// `act`, which is given what throws if it was ended by another call.
+  template <class Act>
+  auto explained(const std::stop_token& stop, const Act& act);
+
   std::unique_ptr<Machine> machine_;
   std::mutex mutex_;
   unsigned interruptions_ = 0;

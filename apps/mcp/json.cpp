@@ -1,11 +1,8 @@
 #include "json.hpp"
 
-#include <algorithm>
-#include <iterator>
-#include <utility>
-
 #include <fmt/format.h>
 
+#include "common/text.hpp"
 #include "fireclaw/error.hpp"
 
 namespace fireclaw::mcp {
@@ -29,24 +26,7 @@ Json parse_json(std::string_view text) {
 }
 
 std::string to_line(const Json& value) {
-  const auto line = value.dump(-1, ' ', false, Json::error_handler_t::replace);
-  // They occur only in texts, where an escape means the same.
-  constexpr std::pair<std::string_view, std::string_view> ends[] = {
-      {"\u0085", "\\u0085"}, {"\u2028", "\\u2028"}, {"\u2029", "\\u2029"}};
-  std::string escaped;
-  escaped.reserve(line.size());
-  std::string_view rest = line;
-  while (!rest.empty()) {
-    // All of them begin with one of these bytes.
-    const auto plain = rest.substr(0, rest.find_first_of("\xC2\xE2"));
-    escaped += plain;
-    rest.remove_prefix(plain.size());
-    const auto* const end = std::ranges::find_if(ends, [&](const auto& one) { return rest.starts_with(one.first); });
-    const auto length = end == std::end(ends) ? std::min<std::size_t>(rest.size(), 1) : end->first.size();
-    escaped += end == std::end(ends) ? rest.substr(0, length) : end->second;
-    rest.remove_prefix(length);
-  }
-  return escaped;
+  return cli::escape_line_ends(value.dump(-1, ' ', false, Json::error_handler_t::replace));
 }
 
 }  // namespace fireclaw::mcp

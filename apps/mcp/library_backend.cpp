@@ -10,6 +10,16 @@ class LibraryMachine final : public Machine {
   explicit LibraryMachine(VM vm) : vm_{std::move(vm)} {}
 
   ExecResult exec(ExecOptions options) override { return vm_.exec(std::move(options)); }
+  std::string read_file(const std::string& path, const FileOptions& options) override {
+    return vm_.read_file(path, options);
+  }
+  FileInfo write_file(const std::string& path, const std::string& content, const FileOptions& options) override {
+    return vm_.write_file(path, content, options);
+  }
+  std::vector<FileInfo> list_directory(const std::string& path, const FileOptions& options) override {
+    return vm_.list_directory(path, options);
+  }
+  FileInfo stat(const std::string& path, const FileOptions& options) override { return vm_.stat(path, options); }
   void save(const std::string& snapshot) override { vm_.snapshot(snapshot); }
   [[nodiscard]] std::string console(std::size_t max_bytes) const override { return vm_.console_log(max_bytes); }
   [[nodiscard]] VMInfo info() const override { return vm_.info(); }

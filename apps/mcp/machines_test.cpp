@@ -236,13 +236,31 @@ TEST_CASE("limits hold for what was saved under others") {
   CHECK(session.backend.running() == 3);
 }
 
-TEST_CASE("a machine that lies is not believed beyond what was asked for") {
-  Session session;
-  session.use("create_machine", {{"name", "liar"}});
-  CHECK(session.failure("read_file", {{"machine", "liar"}, {"path", "/x"}, {"max_bytes", 16}}) ==
-        "'/x': the machine sends more than was asked for");
-  CHECK(session.failure("list_directory", {{"machine", "liar"}, {"path", "/x"}}).find("more than was asked for") !=
+TEST_CASE("of files and folders so much is told as a client may have, and whether there is more") {
+  Policy policy;
+  policy.file_bytes = 8;
+  policy.folder_entries = 2;
+  Session session{policy};
+  session.use("create_machine", {{"name", "m"}});
+  const auto write = [&](const char* path, const char* content, bool append) {
+    return session.use("write_file", {{"machine", "m"}, {"path", path}, {"content", content}, {"append", append}});
+  };
+  CHECK(write("/a", "12345678", false)["size"] == 8);
+  const auto whole = session.use("read_file", {{"machine", "m"}, {"path", "/a"}});
+  CHECK(whole["content"] == "12345678");
+  CHECK(whole["truncated"] == false);
+  CHECK(write("/a", "9", true) == Json{{"path", "/a"}, {"written_bytes", 1}, {"size", 9}});
+  CHECK(session.use("read_file", {{"machine", "m"}, {"path", "/a"}})["truncated"] == true);
+  CHECK(session.use("read_file", {{"machine", "m"}, {"path", "/a"}, {"offset", 8}})["content"] == "9");
+  CHECK(session.failure("write_file", {{"machine", "m"}, {"path", "/a"}, {"content", "123456789"}}).find("8") !=
         std::string::npos);
-  CHECK(session.failure("write_file", {{"machine", "liar"}, {"path", "/x"}, {"content", "c"}})
-            .find("more than was asked for") != std::string::npos);
+  CHECK(session.failure("read_file", {{"machine", "m"}, {"path", "/none"}}).find("no such file") != std::string::npos);
+
+  write("/b", "", false);
+  CHECK(session.use("list_directory", {{"machine", "m"}, {"path", "/"}})["truncated"] == false);
+  write("/c", "", false);
+  const auto listed = session.use("list_directory", {{"machine", "m"}, {"path", "/"}});
+  CHECK(listed["truncated"] == true);
+  CHECK(listed["entries"].size() == 2);
+  CHECK(listed["entries"][1]["name"] == "b");
 }

@@ -7,7 +7,7 @@
 #include <mutex>
 #include <vector>
 
-#include "fd.hpp"
+#include "common/fd.hpp"
 
 namespace fireclaw::overseer {
 
@@ -54,7 +54,7 @@ class EventLoop {
   bool ending_ = false;
   std::map<Id, Watched> watched_;
   std::multimap<Clock::time_point, Timer> timers_;
-  Fd wake_;
+  cli::Fd wake_;
   std::mutex mutex_;
   std::vector<Task> posted_;
 };

@@ -10,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include "crew/shutdown.hpp"
 #include "fireclaw/error.hpp"
 #include "fireclaw/version.hpp"
 #include "irc/neighbours.hpp"
@@ -75,6 +76,7 @@ Overseer::Overseer(EventLoop& loop, Agents& agents, const Settings& settings, co
       notifier_{notifier},
       log_{log},
       operators_{settings.operators},
+      folder_{folder},
       audit_{settings.audit_log.empty() ? folder / "audit.log" : settings.audit_log},
       status_{loop,
               {{"/metrics",
@@ -170,6 +172,7 @@ void Overseer::reconcile() {
       supervisor_.begin([this, line] {
         announce(fmt::format("Overseer of fireclaw {}: {}. !help lists the commands", FIRECLAW_VERSION_STRING, line));
       });
+      supervisor_.start_again(take_interrupted(folder_));
     };
   };
   crew_.change({}, work, {});

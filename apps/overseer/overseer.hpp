@@ -94,6 +94,7 @@ class Overseer {
   Operators operators_;
   TimePoint began_ = EventLoop::Clock::now();
   Metrics metrics_;
+  std::filesystem::path folder_;
   AuditLog audit_;
   StatusServer status_;
   bool ending_ = false;

@@ -1,11 +1,17 @@
 #include "program.hpp"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <sys/file.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -19,10 +25,12 @@
 #include <fmt/format.h>
 
 #include "common/failure.hpp"
+#include "common/fd.hpp"
 #include "common/mistakes.hpp"
 #include "common/private_folder.hpp"
 #include "common/program.hpp"
 #include "crew/audit.hpp"
+#include "crew/shutdown.hpp"
 #include "fireclaw/error.hpp"
 #include "fireclaw/version.hpp"
 #include "irc/resolver.hpp"
@@ -69,6 +77,13 @@ constexpr const char* settings_help =
     "  fireclaw overseer --server irc.example.org --tls --operator account:alice\n"
     "  fireclaw overseer install --config /etc/fireclaw/overseer.json\n"
     "  fireclaw overseer status";
+
+constexpr const char* overseer_unit = "fireclaw-overseer";
+constexpr const char* agents_unit = "fireclaw-agents";
+constexpr const char* irc_unit = "fireclaw-irc";
+/// After this no other agent's end is begun; what was begun takes 15 s at most. The unit has more.
+constexpr std::chrono::seconds shutdown_limit{150};
+static_assert(shutdown_limit + std::chrono::seconds{20} < machines_stop_limit);
 
 /// The options that only a running overseer has.
 constexpr const char* running = "Running";
@@ -158,10 +173,10 @@ Settings settings_from(const Arguments& arguments) {
 std::filesystem::path own_folder(const Arguments& arguments) { return cli::home_of(arguments.host) / "overseer"; }
 
 /// Held as long as this overseer lives. Error(AlreadyExists) if another one has the home folder.
-Fd take_lock(const std::filesystem::path& folder) {
+cli::Fd take_lock(const std::filesystem::path& folder) {
   cli::make_private_folder(folder);
   std::filesystem::permissions(folder, std::filesystem::perms::owner_all);
-  Fd lock{::open((folder / "lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)};
+  cli::Fd lock{::open((folder / "lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)};
   if (!lock) throw Error{ErrorCode::Io, fmt::format("'{}': {}", (folder / "lock").native(), std::strerror(errno))};
   if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
     throw Error{ErrorCode::AlreadyExists,
@@ -222,7 +237,7 @@ int show_status(const Arguments& arguments) {
   };
   line("version", status.at("version").get<std::string>());
   line("process", fmt::format("{}, up {}", status.at("pid").get<int>(),
-                              human_duration(std::chrono::seconds{status.at("uptime_s").get<std::int64_t>()})));
+                              human_age(std::chrono::seconds{status.at("uptime_s").get<std::int64_t>()})));
   const auto server = irc.at("server").get<std::string>();
   line("irc", irc.at("online").get<bool>()
                   ? fmt::format("{} as {}, {} {}", server, irc.at("nick").get<std::string>(),
@@ -274,8 +289,9 @@ InstallOptions install_options(const Arguments& arguments) {
   return options;
 }
 
-int install_unit(const Unit& unit, const Arguments& arguments) {
+int install_unit(Unit unit, const Arguments& arguments) {
   const auto options = install_options(arguments);
+  if (!options.user) run_as_owner(unit);
   const auto path = install(unit, options);
   if (arguments.json) {
     const nlohmann::ordered_json out{{"unit", path.native()}, {"started", options.enable}};
@@ -318,7 +334,7 @@ int install_overseer(const Arguments& arguments) {
   const auto settings = settings_from(arguments);
   require_home(arguments);
   Unit unit;
-  unit.name = "fireclaw-overseer";
+  unit.name = overseer_unit;
   unit.description = "fireclaw's overseer";
   unit.command = {own_program().native()};
   add_host(unit, arguments);
@@ -327,15 +343,108 @@ int install_overseer(const Arguments& arguments) {
   }
   unit.runs_machines = true;
   unit.writes_to = folders_of(settings);
-  unit.after = "fireclaw-irc.service";
-  return install_unit(unit, arguments);
+  unit.after = fmt::format("{}.service {}.service", irc_unit, agents_unit);
+  // Stopped after the overseer, which must not start again what is being ended, and before network and IRC server.
+  Unit ending;
+  ending.name = agents_unit;
+  ending.description = "fireclaw's agents, ended in order when the system stops";
+  ending.command = {own_program().native()};
+  add_host(ending, arguments);
+  ending.command.insert(ending.command.end(), {"shutdown"});
+  ending.runs_machines = true;
+  ending.only_at_stop = true;
+  ending.after = fmt::format("{}.service", irc_unit);
+  if (!arguments.install.user) run_as_owner(ending);
+  install(ending, install_options(arguments));
+  return install_unit(std::move(unit), arguments);
+}
+
+/// Ends agents and machines with names: what the unit does when the system stops, and people before they remove it.
+int end_machines(const Arguments& arguments, const Backend& backend) {
+  const Log log{LogLevel::Info, writes_to_journal()};
+  const auto agents =
+      backend.agents(arguments.host, [log](LogLevel level, std::string_view line) { log(level, line); });
+  const auto report = shut_down(*agents, own_folder(arguments), shutdown_limit);
+  if (arguments.json) {
+    const nlohmann::ordered_json out{{"ended", report.ended}, {"failed", report.failed}};
+    std::puts(out.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace).c_str());
+  } else {
+    for (const auto& what : report.ended) std::puts(fmt::format("ended {}", what).c_str());
+  }
+  for (const auto& problem : report.failed) log(LogLevel::Error, problem);
+  return report.failed.empty() ? 0 : exit_failure;
+}
+
+/// Removes units, and then the network, unless somebody uses it: nobody else would take it away.
+int uninstall_units(const Arguments& arguments, const Backend& backend, const std::vector<std::string>& names) {
+  const auto options = install_options(arguments);
+  std::vector<std::string> removed;
+  for (const auto& name : names) {
+    if (uninstall(name, options)) removed.push_back(unit_file(name, options).native());
+  }
+  const auto home = cli::home_of(arguments.host);
+  std::vector<std::string> stays;
+  if (std::filesystem::is_directory(home)) {
+    const bool ends_agents = std::ranges::find(names, agents_unit) != names.end();
+    const Log log{LogLevel::Warning, writes_to_journal()};
+    const auto sink = [log](LogLevel level, std::string_view line) { log(level, line); };
+    if (ends_agents) {
+      for (auto& problem :
+           shut_down(*backend.agents(arguments.host, sink), own_folder(arguments), shutdown_limit).failed) {
+        stays.push_back(std::move(problem));
+      }
+      // They are not to be started again by an overseer that is installed later.
+      static_cast<void>(take_interrupted(own_folder(arguments)));
+    }
+    const bool is_needed = std::ranges::any_of(std::array{irc_unit, overseer_unit}, [&](const char* name) {
+      return std::filesystem::exists(unit_file(name, options));
+    });
+    try {
+      if (!is_needed) backend.network_down(arguments.host, sink);
+    } catch (const Error& problem) {
+      stays.push_back(fmt::format("the network: {}", problem.what()));
+    }
+    stays.push_back(fmt::format("'{}' with agents, workspaces and images", home.native()));
+  }
+  if (arguments.json) {
+    const nlohmann::ordered_json out{{"removed", removed}, {"stays", stays}};
+    std::puts(out.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace).c_str());
+    return 0;
+  }
+  for (const auto& file : removed) std::puts(fmt::format("removed {}", file).c_str());
+  if (removed.empty()) std::puts("there is no unit to remove");
+  for (const auto& what : stays) std::puts(fmt::format("stays: {}", what).c_str());
+  return 0;
+}
+
+/// A distribution starts an IRC server's own service when it installs it, with a configuration that no agent can use.
+void require_free_port(const Arguments& arguments) {
+  // One that runs already is ours.
+  if (std::filesystem::exists(unit_file(irc_unit, install_options(arguments)))) return;
+  const cli::Fd socket{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(arguments.irc_port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  const int on = 1;
+  ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 || errno != EADDRINUSE) {
+    return;
+  }
+  throw Error{
+      ErrorCode::InvalidState,
+      fmt::format("another program has port {0} of 127.0.0.1. If it is the IRC server's own service, end it with: "
+                  "systemctl disable --now {1}; if not, see: ss -ltnp sport = :{0}; or choose another port "
+                  "with --port",
+                  arguments.irc_port, find_irc_server().program.filename().native())};
 }
 
 int install_irc(const Arguments& arguments) {
   static_cast<void>(find_irc_server());
   require_home(arguments);
+  require_free_port(arguments);
   Unit unit;
-  unit.name = "fireclaw-irc";
+  unit.name = irc_unit;
   unit.description = "fireclaw's private IRC server";
   unit.command = {own_program().native()};
   add_host(unit, arguments);
@@ -344,7 +453,7 @@ int install_irc(const Arguments& arguments) {
   if (arguments.websocket_port != 0) {
     unit.command.insert(unit.command.end(), {"--websocket", std::to_string(arguments.websocket_port)});
   }
-  return install_unit(unit, arguments);
+  return install_unit(std::move(unit), arguments);
 }
 
 int serve_irc(const Arguments& arguments, const Backend& backend, Signals& signals) {
@@ -407,7 +516,7 @@ void add_json(CLI::App& app, Arguments& arguments) { app.add_flag("--json", argu
 void add_install_options(CLI::App& app, Arguments& arguments) {
   app.add_flag("--user", arguments.install.user, "For your own service manager (systemctl --user)");
   app.add_option("--unit-folder", arguments.unit_folder, "Write the unit file there")->type_name("DIR");
-  app.add_flag("--no-enable", arguments.no_enable, "Only write the unit file");
+  app.add_flag("--no-enable", arguments.no_enable, "Leave systemd alone: only the unit file");
   add_json(app, arguments);
 }
 
@@ -462,6 +571,23 @@ void add_commands(CLI::App& app, Arguments& arguments, std::function<int()>& act
       "  fireclaw overseer install --user");
   add_install_options(*install, arguments);
   install->callback([&] { action = [&] { return install_overseer(arguments); }; });
+  auto* uninstall = app.add_subcommand("uninstall", "Remove the services, end agents, and say what stays");
+  uninstall->footer(
+      "Also takes the agents' network away (fireclaw network down) once nothing uses it.\n\n"
+      "Examples:\n"
+      "  fireclaw overseer uninstall");
+  add_install_options(*uninstall, arguments);
+  uninstall->callback([&] {
+    action = [&] { return uninstall_units(arguments, backend, {overseer_unit, agents_unit}); };
+  });
+  auto* shutdown = app.add_subcommand("shutdown", "End agents and machines with names in order, side by side");
+  shutdown->footer(
+      "What the service does when the system stops. An overseer that is started later starts the agents again that\n"
+      "ran; agents that were stopped stay so. Machines with names are started by: fireclaw vm start NAME\n\n"
+      "Examples:\n"
+      "  fireclaw overseer shutdown");
+  add_json(*shutdown, arguments);
+  shutdown->callback([&] { action = [&] { return end_machines(arguments, backend); }; });
   auto* irc = app.add_subcommand("irc", "Serve IRC to this machine and its agents (as: fireclaw irc)");
   irc->fallthrough();
   irc->add_option("--port", arguments.irc_port, "Port")
@@ -485,6 +611,12 @@ void add_commands(CLI::App& app, Arguments& arguments, std::function<int()>& act
       "  fireclaw irc install --listen 127.0.0.1");
   add_install_options(*irc_install, arguments);
   irc_install->callback([&] { action = [&] { return install_irc(arguments); }; });
+  auto* irc_uninstall = irc->add_subcommand("uninstall", "Remove the IRC server's service, and say what stays");
+  irc_uninstall->footer(
+      "Examples:\n"
+      "  fireclaw irc uninstall");
+  add_install_options(*irc_uninstall, arguments);
+  irc_uninstall->callback([&] { action = [&] { return uninstall_units(arguments, backend, {irc_unit}); }; });
   irc->footer(
       "Runs InspIRCd, or ngIRCd where that is missing, with its own configuration\n"
       "and starts it again when it dies; channels #agents and #control.\n"

@@ -16,6 +16,8 @@ struct Backend {
   std::function<std::unique_ptr<Agents>(const cli::HostArguments& arguments, LogSink log)> agents;
   /// The host's addresses that agents reach it by, made if they are not there yet.
   std::function<std::vector<std::string>(const cli::HostArguments& arguments, LogSink log)> addresses;
+  /// Removes the agents' bridge and what comes with it: Network::down().
+  std::function<bool(const cli::HostArguments& arguments, LogSink log)> network_down;
 };
 
 /// The program: reads the command line and acts. Returns the exit status.

@@ -2,8 +2,8 @@
 
 #include <functional>
 
+#include "common/fd.hpp"
 #include "event_loop.hpp"
-#include "fd.hpp"
 
 namespace fireclaw::overseer {
 
@@ -18,7 +18,7 @@ class Signals {
   void attach(EventLoop& loop, std::function<void(int)> on_signal);
 
  private:
-  Fd fd_;
+  cli::Fd fd_;
   int seen_ = 0;
 };
 

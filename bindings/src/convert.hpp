@@ -90,6 +90,11 @@ class Writer {
     }
   }
   void bytes(const char* field, const std::string& value) { keywords_[field] = py::bytes(value); }
+  /// As os.fsdecode() does, so that every name can be given back.
+  void file_name(const char* field, const std::string& value) {
+    keywords_[field] = py::reinterpret_steal<py::object>(
+        PyUnicode_DecodeFSDefaultAndSize(value.data(), static_cast<Py_ssize_t>(value.size())));
+  }
   void environment(const char* field, const std::vector<std::pair<std::string, std::string>>& value) {
     py::dict variables;
     for (const auto& [name, content] : value) variables[text(name)] = text(content);
@@ -127,6 +132,7 @@ class Reader {
     });
   }
   void bytes(const char* field, std::string& value) { (*this)(field, value); }
+  void file_name(const char* field, std::string& value) { (*this)(field, value); }
   void environment(const char* field, std::vector<std::pair<std::string, std::string>>& value) {
     read(field, [&](const py::object& from) {
       for (const auto& [name, content] : py::dict{from}) {

@@ -1,12 +1,23 @@
 #include "bindings.hpp"
 
 namespace fireclaw::python {
+namespace {
+
+/// host.NAME(), which is the package's class `kind` of this host.
+template <class Type>
+void bind_collection(Type& type, const char* name, const char* kind, const char* meaning) {
+  type.def(
+      name, [kind](const py::object& self) { return py::module_::import("fireclaw").attr(kind)(self); },
+      (std::string{name} + "($self)\n--\n\n" + meaning).c_str());
+}
+
+}  // namespace
 
 void bind_host(py::module_& module) {
-  py::class_<Host>(module, "Host",
-                   "A home folder opened with options; everything else is made from one.\n\n"
-                   "Safe from several threads; several processes may use one home folder at once.")
-      .def_static(
+  py::class_<Host> type(module, "Host",
+                        "A home folder opened with options; everything else is made from one.\n\n"
+                        "Safe from several threads; several processes may use one home folder at once.");
+  type.def_static(
           "open",
           [](const py::object& options) {
             const auto given = options.is_none() ? type_named("default_host_options")() : options;
@@ -72,6 +83,13 @@ void bind_host(py::module_& module) {
           "collect_garbage($self)\n--\n\n"
           "Ends machines whose owner is gone and removes what interrupted work left behind.")
       .def("__repr__", [](const Host& self) { return "Host(home=" + self.home().string() + ")"; });
+  bind_collection(type, "vms", "VMs", "Its machines.");
+  bind_collection(type, "machines", "MachineManager", "Its machines with names, which outlive their starter.");
+  bind_collection(type, "images", "Images", "What machines are made from.");
+  bind_collection(type, "snapshots", "Snapshots", "Saved machines.");
+  bind_collection(type, "workspaces", "Workspaces", "Disks that outlive machines.");
+  bind_collection(type, "agents", "Agents", "Its agents.");
+  bind_collection(type, "network", "HostNetwork", "The network that machines share.");
 }
 
 }  // namespace fireclaw::python

@@ -233,22 +233,24 @@ void bind_commands(py::class_<VMHandle>& type) {
       .def(
           "copy_in",
           [](VMHandle& self, const std::filesystem::path& source, const std::filesystem::path& target,
-             const StopSource* stop, const std::string& owner,
-             const std::optional<std::chrono::milliseconds>& timeout) {
+             const StopSource* stop, const std::string& owner, const std::optional<std::chrono::milliseconds>& timeout,
+             const std::optional<std::uint32_t>& mode) {
             const auto vm = self.get();
             auto options = copy_options(stop, timeout);
             options.owner = owner;
+            options.mode = mode;
             return blocking(options.stop, [&](std::stop_token token) {
               options.stop = std::move(token);
               return vm->copy_in(source, target.string(), options);
             });
           },
           py::arg("source"), py::arg("target"), py::arg("stop") = nullptr, py::arg("owner") = "",
-          py::arg("timeout") = py::none(),
-          "copy_in($self, source, target, stop=None, owner='', timeout=None)\n--\n\n"
+          py::arg("timeout") = py::none(), py::arg("mode") = py::none(),
+          "copy_in($self, source, target, stop=None, owner='', timeout=None, mode=None)\n--\n\n"
           "Copies a host file or folder into the guest, as cp -a does; says how many files and bytes that were.\n\n"
           "  owner    whom the files belong to: name or \"uid[:gid]\"; \"\": the image's user, else root\n"
-          "  timeout  seconds; None: no limit\n\n"
+          "  timeout  seconds; None: no limit\n"
+          "  mode     permission bits of the files; None: theirs\n\n"
           "NotFoundError if there is no such file, or no such folder to put it in; CancelledError; TimeoutError.")
       .def(
           "copy_out",
@@ -276,6 +278,77 @@ void bind_commands(py::class_<VMHandle>& type) {
           "  max_files  how many files and folders it may make; 0: likewise\n"
           "  timeout    seconds; None: no limit\n\n"
           "NotFoundError, IoError, CancelledError, TimeoutError.");
+}
+
+/// Calls `act` with the machine and the options; Ctrl-C ends what it does.
+template <class Act>
+auto with_file_options(VMHandle& self, const std::optional<FileOptions>& given, Act&& act) {
+  const auto vm = self.get();
+  auto options = given.value_or(FileOptions{});
+  return blocking(options.stop, [&](std::stop_token stop) {
+    options.stop = std::move(stop);
+    return act(*vm, std::as_const(options));
+  });
+}
+
+void bind_files(py::class_<VMHandle>& type) {
+  type.def_property_readonly(
+          "files", [](const py::object& self) { return py::module_::import("fireclaw._files").attr("Files")(self); },
+          "Single files in the guest: read, write, list, stat, remove, make_directory.")
+      .def(
+          "read_file",
+          [](VMHandle& self, const std::filesystem::path& path, const std::optional<FileOptions>& options) {
+            return py::bytes(with_file_options(
+                self, options, [&](VM& vm, const auto& with) { return vm.read_file(path.string(), with); }));
+          },
+          py::arg("path"), py::arg("options") = py::none(),
+          "read_file($self, path, options=None)\n--\n\n"
+          "A file's content. NotFoundError, PermissionDeniedError; InvalidArgumentError if it is not a file, or too "
+          "large.")
+      .def(
+          "write_file",
+          [](VMHandle& self, const std::filesystem::path& path, const std::string& content,
+             const std::optional<FileOptions>& options) {
+            return with_file_options(
+                self, options, [&](VM& vm, const auto& with) { return vm.write_file(path.string(), content, with); });
+          },
+          py::arg("path"), py::arg("content"), py::arg("options") = py::none(),
+          "write_file($self, path, content, options=None)\n--\n\n"
+          "Writes a file, bytes or str. A write that fails leaves what was there.")
+      .def(
+          "list_directory",
+          [](VMHandle& self, const std::filesystem::path& path, const std::optional<FileOptions>& options) {
+            return with_file_options(self, options,
+                                     [&](VM& vm, const auto& with) { return vm.list_directory(path.string(), with); });
+          },
+          py::arg("path"), py::arg("options") = py::none(),
+          "list_directory($self, path, options=None)\n--\n\n"
+          "What is in a folder, by name.")
+      .def(
+          "stat",
+          [](VMHandle& self, const std::filesystem::path& path, const std::optional<FileOptions>& options) {
+            return with_file_options(self, options,
+                                     [&](VM& vm, const auto& with) { return vm.stat(path.string(), with); });
+          },
+          py::arg("path"), py::arg("options") = py::none(),
+          "stat($self, path, options=None)\n--\n\n"
+          "What is at a path. NotFoundError.")
+      .def(
+          "remove",
+          [](VMHandle& self, const std::filesystem::path& path, const std::optional<FileOptions>& options) {
+            with_file_options(self, options, [&](VM& vm, const auto& with) { vm.remove(path.string(), with); });
+          },
+          py::arg("path"), py::arg("options") = py::none(),
+          "remove($self, path, options=None)\n--\n\n"
+          "Removes a file, a link or an empty folder; with `recursive` also a full one.")
+      .def(
+          "make_directory",
+          [](VMHandle& self, const std::filesystem::path& path, const std::optional<FileOptions>& options) {
+            with_file_options(self, options, [&](VM& vm, const auto& with) { vm.make_directory(path.string(), with); });
+          },
+          py::arg("path"), py::arg("options") = py::none(),
+          "make_directory($self, path, options=None)\n--\n\n"
+          "Makes a folder. AlreadyExistsError, unless `parents`.");
 }
 
 void bind_services(py::class_<VMHandle>& type) {
@@ -328,6 +401,7 @@ void bind_vm(py::module_& module) {
   bind_factories(type);
   bind_life(type);
   bind_commands(type);
+  bind_files(type);
   bind_services(type);
 }
 

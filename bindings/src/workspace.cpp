@@ -109,6 +109,17 @@ void bind_files(py::class_<Workspace>& type) {
           "export_tar($self, file, stop=None)\n--\n\n"
           "Writes all that is in it as a tar to an open file or pipe (through its descriptor: flush it before).")
       .def(
+          "export_raw_tar",
+          [](const Workspace& self, const py::object& file, const StopSource* stop) {
+            const int fd = descriptor(file);
+            blocking(token_of(stop), [&](const std::stop_token& token) { self.export_raw_tar(fd, token); });
+          },
+          py::arg("file"), py::arg("stop") = nullptr,
+          "export_raw_tar($self, file, stop=None)\n--\n\n"
+          "The same with device nodes, set-id bits and capabilities: unpacked by root, it gives the rights that a "
+          "guest "
+          "chose.")
+      .def(
           "import_tar",
           [](Workspace& self, const py::object& file, const StopSource* stop) {
             const int fd = descriptor(file);

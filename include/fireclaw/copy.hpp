@@ -27,6 +27,8 @@ struct CopyOptions {
   /// Whom files that are copied in belong to: a user's name or numeric "uid[:gid]" in the guest. Empty: the OCI image's
   /// user, else root.
   std::string owner;
+  /// Permission bits of files that are copied in. None: those that they have. Folders keep theirs.
+  std::optional<std::uint32_t> mode;
   /// How long it may take, then Error(Timeout). None: no limit.
   std::optional<std::chrono::milliseconds> timeout;
   /// When triggered, the copy ends with Error(Cancelled).

@@ -10,13 +10,16 @@
 /// fireclaw::HostOptions options;
 /// options.home = "/home/me/.fireclaw";
 /// const auto host = fireclaw::Host::open(options);
-/// auto vm = fireclaw::VM::run(host, {});
-/// std::cout << vm.exec(fireclaw::ExecOptions::shell("uname -a")).out;
+/// std::cout << fireclaw::run(host, "uname -a").out;
+///
+/// auto vm = host.vms().run({});
+/// vm.write_file("/tmp/list", "one\ntwo\n");
+/// std::cout << vm.exec("wc -l /tmp/list").out;
 /// @endcode
 ///
-/// Everything is made from a fireclaw::Host: machines (fireclaw::VM, fireclaw::Pool), their images and saved states
-/// (fireclaw::Image, fireclaw::Snapshot), disks that outlive them (fireclaw::Workspace), the network that they share
-/// (fireclaw::Network), and agents (fireclaw::AgentManager).
+/// Everything is made from a fireclaw::Host: machines (host.vms(), host.machines(), fireclaw::Pool), their images and
+/// saved states (host.images(), host.snapshots()), disks that outlive them (host.workspaces()), the network that they
+/// share (host.network()), and agents (host.agents()).
 ///
 /// **Ownership.** Handles are move-only, unless they are said to be names, and share the host's insides: they can be
 /// destroyed in any order. A machine ends with its handle unless it is detached. Configurations and infos are plain
@@ -36,10 +39,12 @@
 namespace fireclaw {}
 
 #include "fireclaw/agent.hpp"
+#include "fireclaw/collections.hpp"
 #include "fireclaw/copy.hpp"
 #include "fireclaw/engine.hpp"
 #include "fireclaw/error.hpp"
 #include "fireclaw/exec.hpp"
+#include "fireclaw/file.hpp"
 #include "fireclaw/host.hpp"
 #include "fireclaw/image.hpp"
 #include "fireclaw/log.hpp"

@@ -56,6 +56,25 @@ struct GatewayUpstream {
   bool operator==(const GatewayUpstream&) const = default;
 };
 
+/// An IRC server that the gateway passes connections on to.
+struct GatewayIrcServer {
+  /// Its name in config.json.
+  std::string name;
+  /// Where it is, as in "irc.example.org:6697".
+  std::string server;
+  /// Connections of agents since the gateway started.
+  std::uint64_t connections = 0;
+  /// Those of them that the server did not take in, or that broke off.
+  std::uint64_t errors = 0;
+  /// Connections that are open.
+  std::uint64_t open = 0;
+  /// What went wrong last, one line; empty after a connection.
+  std::string last_error;
+
+  /// Equal in all members.
+  bool operator==(const GatewayIrcServer&) const = default;
+};
+
 /// The gateway of a home folder.
 struct GatewayInfo {
   /// config.json asks for one.
@@ -64,17 +83,23 @@ struct GatewayInfo {
   bool running = false;
   /// The process; 0 if it does not run.
   std::int64_t pid = 0;
-  /// Where agents reach it, as in "172.16.0.1:11434"; empty if it does not run.
+  /// Where agents ask LLMs, as in "172.16.0.1:11434"; empty if it does not run or serves none.
   std::string address;
+  /// Where agents find IRC while it runs, as in "172.16.0.1:6667"; empty if it serves none.
+  std::string irc_address;
   /// In the order of config.json.
   std::vector<GatewayUpstream> upstreams;
+  /// In the order of config.json.
+  std::vector<GatewayIrcServer> irc_servers;
   /// By name.
   std::vector<GatewayAgent> agents;
 };
 
-/// The program between agents and LLM servers: it has the keys, so that no machine needs to, and passes on what section
-/// "gateway" of config.json allows. It starts with the network that machines share, ends with Network::down(), and is
-/// started again by the next machine if it was killed. Safe from several threads and processes.
+/// The program between machines and the outside: it answers for names by each machine's policy. Between agents and the
+/// servers that they use, for LLMs and IRC, it has the keys and passwords, so that no machine needs to, and passes on
+/// what section "gateway" of config.json allows. It starts with the network that
+/// machines share, ends with Network::down(), and is started again by the next machine if it was killed. Safe from
+/// several threads and processes.
 class FIRECLAW_API Gateway {
  public:
   /// Asks the gateway, if it runs. Error(Corrupt) if config.json is torn; Error(Timeout) if it does not answer.
@@ -84,10 +109,9 @@ class FIRECLAW_API Gateway {
   /// Starts it again if the network is up and it was killed. True if it did, false if there was nothing to do or it
   /// could not, which is logged.
   static bool ensure(const Host& host);
-  /// Is the gateway until the stop. `inherited`: the network has started this process, with a socket that listens for
-  /// machines as descriptor 3, the lock of the one gateway there can be as 4, and a socket for info() as 5. Otherwise
-  /// it brings the network up, and makes them: Error(AlreadyExists) if a gateway runs already, or its port is taken.
-  /// Error(InvalidState) if config.json asks for none.
+  /// Is the gateway until the stop. `inherited`: the network has started this process, with the sockets that it serves
+  /// and the lock of the one gateway there can be. Otherwise it brings the network up, and makes them:
+  /// Error(AlreadyExists) if a gateway runs already, or a port is taken.
   static void serve(const Host& host, bool inherited, std::stop_token stop);
 };
 

@@ -18,6 +18,14 @@
 
 namespace fireclaw {
 
+class Agents;
+class HostNetwork;
+class Images;
+class MachineManager;
+class Snapshots;
+class VMs;
+class Workspaces;
+
 /// How a Host is opened. The library reads no environment variable: pass what it should know here.
 struct HostOptions {
   /// The folder that holds everything, e.g. ~/.fireclaw; absolute. Created (mode 0700) if missing.
@@ -157,6 +165,23 @@ class FIRECLAW_API Host {
   /// Boots `image` with every engine there is and records what was seen. Takes up to 15 s for each engine that
   /// hangs, 90 s for emulation.
   std::vector<EngineVerdict> probe(const std::string& image, std::stop_token stop = {});
+
+  // What is made from it; collections.hpp has their members.
+
+  /// Its machines.
+  [[nodiscard]] VMs vms() const;
+  /// Its machines with names, which outlive the process that starts them.
+  [[nodiscard]] MachineManager machines() const;
+  /// What machines are made from.
+  [[nodiscard]] Images images() const;
+  /// Saved machines.
+  [[nodiscard]] Snapshots snapshots() const;
+  /// Disks that outlive machines.
+  [[nodiscard]] Workspaces workspaces() const;
+  /// Its agents.
+  [[nodiscard]] Agents agents() const;
+  /// The network that machines share.
+  [[nodiscard]] HostNetwork network() const;
 
   /// Ends machines whose owner is gone and removes what interrupted work left behind.
   GarbageReport collect_garbage();

@@ -125,6 +125,8 @@ struct ImageInfo {
   std::string digest;
   /// What an OCI image runs by default: its entrypoint and the arguments for it. Empty for other images.
   std::vector<std::string> command;
+  /// The part of it that stays when other arguments are given. Empty also for images of earlier versions.
+  std::vector<std::string> entrypoint;
   /// All its files together.
   std::uint64_t bytes = 0;
   /// When it was built.

@@ -55,8 +55,9 @@ struct NatOptions {
   /// Where it may connect to outside the host.
   Egress egress = Egress::Internet;
   /// Destinations outside, beside what `egress` allows: "10.0.0.0/8", "192.0.2.7", "192.0.2.7:443", "192.0.2.7:53/udp",
-  /// "example.org", "example.org:443". Without a port: all of them; without "/tcp" or "/udp": both. Host names are
-  /// looked up once, at the start, and open public addresses only. Refused with Egress::None.
+  /// "example.org", "*.example.org:443". Without a port: all of them; without "/tcp" or "/udp": both. A host name opens
+  /// the public addresses that the gateway answers when the machine asks for it. A machine that does not use the
+  /// gateway's names gets those of its start. Refused with Egress::None.
   std::vector<std::string> allow;
   /// Ports of the host that lead to ports of the machine: "8080:80", "0.0.0.0:8080:80", "5353:53/udp". Without an
   /// address: on 127.0.0.1; with 0.0.0.0: on all of the host's. One that a program of the host listens on is
@@ -114,7 +115,7 @@ struct NetworkInfo {
   std::string subnet;
   /// The host's address on the bridge: the machines' gateway and name server.
   std::string gateway;
-  /// Where questions to the gateway's name server are passed on to; empty if the host knows none that others could ask.
+  /// Whom the gateway's name server asks; empty: the name servers of this host.
   std::string resolver;
   /// The gateway's ports that machines may use: "6667/tcp", "127.0.0.1:11434/tcp" (served on the host's loopback).
   std::vector<std::string> services;

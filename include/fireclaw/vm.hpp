@@ -13,6 +13,7 @@
 #include "fireclaw/copy.hpp"
 #include "fireclaw/exec.hpp"
 #include "fireclaw/export.hpp"
+#include "fireclaw/file.hpp"
 #include "fireclaw/network.hpp"
 #include "fireclaw/service.hpp"
 
@@ -57,7 +58,9 @@ struct VMConfig {
   /// Size in MiB of a disk that ends with the machine, 8 to 1048576; 0: none. It takes room on the host as it is
   /// written to.
   unsigned scratch_mib = 0;
-  /// Where the scratch disk is mounted, an absolute path.
+  /// Where the scratch disk is mounted, an absolute path. "/": it is under the whole root file system, and takes what
+  /// is written there instead of memory. Such a machine boots: no snapshot can be restored (Error(InvalidArgument) if
+  /// one is asked for).
   std::string scratch_target = "/scratch";
   /// Owner of its top folder, a user id in the guest.
   std::uint32_t scratch_uid = 0;
@@ -149,8 +152,8 @@ class FIRECLAW_API Process {
 /// A microVM. Move-only. Members may be called from several threads; commands run side by side. In a process that was
 /// forked from the one that made it, members throw Error(InvalidState) and destruction leaves the machine alone.
 ///
-/// Destruction ends the machine (SIGKILL to its engine) unless it is detached. A machine that is not detached also
-/// ends when this process does, however that comes about.
+/// Destruction, and the end of this process by any cause, kill the engine unless the machine is detached. Destruction
+/// waits for the engine's end only if others could want what it holds: a workspace, an address, a name.
 class FIRECLAW_API VM {
  public:
   /// Checks the configuration and prepares the machine's folder; nothing runs yet.
@@ -179,6 +182,8 @@ class FIRECLAW_API VM {
 
   /// Runs a command to its end. See ExecOptions and ExecResult.
   ExecResult exec(ExecOptions options);
+  /// Runs a shell line, with the guest's /bin/sh -c.
+  ExecResult exec(std::string line);
   /// Starts a command.
   [[nodiscard]] Process spawn(ExecOptions options);
 
@@ -193,6 +198,26 @@ class FIRECLAW_API VM {
   CopyResult copy_out(const std::string& source, const std::filesystem::path& target, std::stop_token stop = {});
   /// With more to say.
   CopyResult copy_out(const std::string& source, const std::filesystem::path& target, const CopyOptions& options);
+
+  // Single files, by absolute paths in the guest. See FileOptions for whose rights are used. Error(NotFound),
+  // Error(PermissionDenied), Error(AlreadyExists) as the guest's kernel has it; Error(InvalidArgument) if the path is
+  // of another kind than the call is for; Error(Unsupported) if the image was built by an older version.
+
+  /// A file's content, any bytes.
+  [[nodiscard]] std::string read_file(const std::string& path, const FileOptions& options = {});
+  /// Writes a file: links are followed, and one that is there keeps its owner and mode. The content is written beside
+  /// it and renamed, so that a failure (a full disk) leaves what was there. Where that cannot be (a file with several
+  /// names, a folder that nothing can be made in) the content goes in its place, once there is room for it.
+  FileInfo write_file(const std::string& path, std::string_view content, const FileOptions& options = {});
+  /// What is in a folder, by name; without "." and "..".
+  [[nodiscard]] std::vector<FileInfo> list_directory(const std::string& path, const FileOptions& options = {});
+  /// What is at a path.
+  [[nodiscard]] FileInfo stat(const std::string& path, const FileOptions& options = {});
+  /// Removes a file, a link or an empty folder. Error(InvalidState) for a folder that is not empty, unless
+  /// FileOptions::recursive.
+  void remove(const std::string& path, const FileOptions& options = {});
+  /// Makes a folder.
+  void make_directory(const std::string& path, const FileOptions& options = {});
 
   /// Starts a service, which then belongs to the guest: see ServiceOptions. Error(AlreadyExists) if one of its name
   /// runs; one that has ended is replaced. Error(NotFound) if the guest has no such program.
@@ -214,7 +239,7 @@ class FIRECLAW_API VM {
   /// Ends the machine in order: services get SIGTERM, then all other processes, after `grace` SIGKILL; file systems are
   /// synced; then the engine ends. If that takes longer than `grace` and five seconds, the engine is killed.
   void stop(std::chrono::milliseconds grace = std::chrono::seconds{2});
-  /// Ends the engine at once. No error if it has ended.
+  /// Ends the engine at once and waits for its end. No error if it has ended.
   void kill();
 
   /// Saves the machine as snapshot `name`; the machine continues. Commands that run are ended first. Services continue,

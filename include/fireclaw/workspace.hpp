@@ -67,11 +67,11 @@ struct WorkspaceCheck {
 /// A disk that outlives machines: an ext4 file system in a file, with a name. One machine at a time has it, at
 /// /workspace (VMConfig::workspace). A new one holds MEMORY.md and an empty folder memory.
 ///
-/// Files go in and out whether a machine has it or not: through the machine's guest if one does, otherwise directly.
-/// Paths inside are relative to the disk's root; a leading "/" changes nothing. Changes made directly happen wholly or
-/// not at all. While another process has the disk, and not for a running machine, a call waits a moment and then throws
-/// Error(InvalidState) naming the holder. A guest can put anything on its disk; a call still writes nothing outside
-/// what it names.
+/// Files go in and out through the guest of the machine that has it. If none has, a small machine is started for the
+/// call (Error(InvalidState) before setup), and a change happens wholly or not at all. Paths inside are relative to the
+/// disk's root; a leading "/" changes nothing. While another process has the disk, and not for a running machine, a
+/// call waits up to 20 seconds and then throws Error(InvalidState) naming the holder. A guest can put anything on its
+/// disk; a call still writes nothing outside what it names.
 ///
 /// An object is a name and the host: copies are the same workspace, no lock is held between calls, and several threads
 /// may use it.
@@ -124,9 +124,12 @@ class FIRECLAW_API Workspace {
   /// Removes a file, or a folder with all in it. Error(NotFound) if there is none.
   void remove_path(const std::string& path);
 
-  /// Writes all that is in it as a tar to a descriptor (it may be a pipe), with owners, modes and times. Extended
-  /// attributes and sockets are left out.
+  /// Writes all that is in it as a tar to a descriptor (it may be a pipe), with owners, modes and times. Sockets,
+  /// device nodes, set-id bits and extended attributes are left out.
   void export_tar(int fd, std::stop_token stop = {}) const;
+  /// The same with device nodes, set-id bits and capabilities: unpacked by root, it gives the rights that a guest
+  /// chose. Error(Unsupported) if the guest's guestd is too old to tell capabilities.
+  void export_raw_tar(int fd, std::stop_token stop = {}) const;
   /// Unpacks a tar, plain or compressed, over what is in it, with the owners that the tar says.
   void import_tar(int fd, std::stop_token stop = {});
 

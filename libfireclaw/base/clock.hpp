@@ -15,8 +15,12 @@ class Clock {
 /// The machine's own clocks.
 class SystemClock final : public Clock {
  public:
-  [[nodiscard]] std::chrono::steady_clock::time_point steady_now() const override;
-  [[nodiscard]] std::chrono::system_clock::time_point wall_now() const override;
+  [[nodiscard]] std::chrono::steady_clock::time_point steady_now() const override {
+    return std::chrono::steady_clock::now();
+  }
+  [[nodiscard]] std::chrono::system_clock::time_point wall_now() const override {
+    return std::chrono::system_clock::now();
+  }
 };
 
 }  // namespace fireclaw

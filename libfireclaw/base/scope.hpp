@@ -30,7 +30,15 @@ class [[nodiscard]] Rollback {
   Rollback() = default;
   Rollback(const Rollback&) = delete;
   Rollback& operator=(const Rollback&) = delete;
-  ~Rollback();
+  ~Rollback() {
+    for (auto step = steps_.rbegin(); step != steps_.rend(); ++step) {
+      try {
+        (*step)();
+      } catch (...) {
+        // Nobody is left to tell; the remaining steps matter more.
+      }
+    }
+  }
   void push(std::function<void()> undo) { steps_.push_back(std::move(undo)); }
   void commit() noexcept { steps_.clear(); }
 

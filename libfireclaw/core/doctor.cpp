@@ -40,7 +40,6 @@ constexpr Tool tools[] = {
     {"mmdebstrap", "mmdebstrap", "image build --debian"},
     {"mke2fs", "e2fsprogs", "making disks"},
     {"e2fsck", "e2fsprogs", "checking disks before use"},
-    {"debugfs", "e2fsprogs", "reaching files in workspaces"},
     {"resize2fs", "e2fsprogs", "workspace resize"},
     {"skopeo", "skopeo", "image build --oci"},
     {"umoci", "umoci", "image build --oci"},
@@ -164,10 +163,6 @@ void check_network(const Host& host, const Logger& logger, std::vector<Check>& c
                       {}});
     for (const auto& rule : info.foreign_rules) {
       checks.push_back({"network firewall", CheckStatus::Warning, rule.problem, rule.remedy});
-    }
-    if (info.resolver.empty()) {
-      checks.push_back({"network names", CheckStatus::Warning, "no name server is known that machines could ask",
-                        "name one in config.json: network.resolver"});
     }
   } catch (const Error& problem) {
     logger.debug(problem.what());

@@ -52,8 +52,7 @@ struct Fixture {
       std::ofstream{image / file} << file;
       *info = {sys::sha256_hex(file), std::string_view{file}.size()};
     }
-    manifest.kernel = {image::KernelFormat::BzImage, image::VirtioBus::Pci, "6.1.0", manifest.kernel_file.sha256,
-                       "made up"};
+    manifest.kernel = {KernelFormat::BzImage, VirtioBus::Pci, "6.1.0", manifest.kernel_file.sha256, "made up"};
     manifest.rootfs_type = "squashfs";
     manifest.digest = image::combined_digest(manifest.kernel_file, manifest.initramfs, manifest.rootfs);
     std::ofstream{image / "manifest.json"} << image::to_json(manifest);

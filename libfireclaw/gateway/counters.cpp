@@ -54,6 +54,15 @@ std::string to_metrics(const Status& status) {
             [](const UpstreamCounts& upstream) { return upstream.running; });
   upstreams("fireclaw_llm_upstream_waiting", "gauge", "Requests that wait for their turn.",
             [](const UpstreamCounts& upstream) { return upstream.waiting; });
+  const auto irc = [&](std::string_view name, std::string_view type, std::string_view help, auto read) {
+    family(text, status.irc, "server", name, type, help, read);
+  };
+  irc("fireclaw_irc_connections_total", "counter", "Connections of agents to an IRC server.",
+      [](const IrcCounts& server) { return server.connections; });
+  irc("fireclaw_irc_errors_total", "counter", "Connections that an IRC server did not take in, or broke off.",
+      [](const IrcCounts& server) { return server.errors; });
+  irc("fireclaw_irc_open", "gauge", "Connections of agents that are open.",
+      [](const IrcCounts& server) { return server.open; });
   return text;
 }
 

@@ -41,11 +41,27 @@ struct UpstreamCounts {
   bool operator==(const UpstreamCounts&) const = default;
 };
 
+struct IrcCounts {
+  std::string name;
+  /// "irc.example.org:6697"
+  std::string server;
+  /// Of agents, since the gateway started.
+  std::uint64_t connections = 0;
+  /// Those of them that it did not take in, or that broke off.
+  std::uint64_t errors = 0;
+  std::uint64_t open = 0;
+  /// The last error, one line; empty after a connection.
+  std::string last_error;
+
+  bool operator==(const IrcCounts&) const = default;
+};
+
 /// All that the gateway tells of itself.
 struct Status {
   static constexpr unsigned schema = 1;
   std::vector<AgentCounts> agents;
   std::vector<UpstreamCounts> upstreams;
+  std::vector<IrcCounts> irc;
 
   bool operator==(const Status&) const = default;
 };
@@ -72,10 +88,20 @@ void describe(auto& field, json::Is<UpstreamCounts> auto& counts) {
   field("last_error", counts.last_error);
 }
 
+void describe(auto& field, json::Is<IrcCounts> auto& counts) {
+  field("name", counts.name);
+  field("server", counts.server);
+  field("connections", counts.connections);
+  field("errors", counts.errors);
+  field("open", counts.open);
+  field("last_error", counts.last_error);
+}
+
 void describe(auto& field, json::Is<Status> auto& status) {
   field.schema(Status::schema);
   field("agents", status.agents);
   field("upstreams", status.upstreams);
+  field.later("irc", status.irc);
 }
 
 /// The text that Prometheus reads.

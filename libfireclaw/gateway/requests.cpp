@@ -87,20 +87,32 @@ http::Transfers::Request make_request(const state::LlmUpstream& upstream, const 
   request.idle_limit = std::chrono::seconds{upstream.idle_s};
   request.headers = {"User-Agent: fireclaw-gateway"};
   if (!upstream.key.empty()) {
-    const auto secret = secrets.find(upstream.key);
-    if (secret == secrets.end()) {
-      throw Error{ErrorCode::NotFound,
-                  fmt::format("no secret '{0}', which LLM server '{1}' needs; run: fireclaw secret "
-                              "set {0}",
-                              upstream.key, upstream.name)};
-    }
-    request.headers.push_back("Authorization: Bearer " + secret->second);
+    request.headers.push_back("Authorization: Bearer " +
+                              require_secret(secrets, upstream.key, fmt::format("LLM server '{}'", upstream.name)));
   }
   if (route.chat) {
     request.headers.emplace_back("Content-Type: application/json");
     request.body = std::move(body);
   }
   return request;
+}
+
+const std::string& require_secret(const state::SecretStore::Secrets& secrets, const std::string& name,
+                                  std::string_view server) {
+  const auto secret = secrets.find(name);
+  if (secret != secrets.end()) return secret->second;
+  throw Error{ErrorCode::NotFound,
+              fmt::format("no secret '{0}', which {1} needs; run: fireclaw secret set {0}", name, server)};
+}
+
+std::string describe(http::Failure failure, std::string_view server) {
+  switch (failure) {
+    case http::Failure::Unreachable: return fmt::format("the gateway cannot reach the {}", server);
+    case http::Failure::Untrusted: return fmt::format("the gateway does not trust the certificate of the {}", server);
+    case http::Failure::TimedOut: return fmt::format("the {} does not answer the gateway", server);
+    case http::Failure::BrokenOff: break;
+  }
+  return fmt::format("the {} broke off its answer", server);
 }
 
 Refusal no_upstream(std::string_view agent, std::string_view model) {
@@ -111,18 +123,14 @@ Refusal no_upstream(std::string_view agent, std::string_view model) {
 }
 
 Refusal failed(const state::LlmUpstream& upstream, http::Transfers::Failure failure) {
-  using Failure = http::Transfers::Failure;
+  const auto reason = describe(failure, fmt::format("LLM server '{}'", upstream.name));
   switch (failure) {
-    case Failure::Unreachable:
-      return {502, "unreachable", fmt::format("the gateway cannot reach the LLM server '{}'", upstream.name)};
-    case Failure::Untrusted:
-      return {502, "untrusted",
-              fmt::format("the gateway does not trust the certificate of the LLM server '{}'", upstream.name)};
-    case Failure::TimedOut:
-      return {504, "timeout", fmt::format("the LLM server '{}' does not answer the gateway", upstream.name)};
-    case Failure::BrokenOff: break;
+    case http::Failure::Unreachable: return {502, "unreachable", reason};
+    case http::Failure::Untrusted: return {502, "untrusted", reason};
+    case http::Failure::TimedOut: return {504, "timeout", reason};
+    case http::Failure::BrokenOff: break;
   }
-  return {502, "broken_off", fmt::format("the LLM server '{}' broke off its answer", upstream.name)};
+  return {502, "broken_off", reason};
 }
 
 std::optional<Refusal> unfit_answer(const state::LlmUpstream& upstream, int status) {

@@ -55,6 +55,13 @@ std::variant<Question, Refusal> read_question(std::string_view body);
 http::Transfers::Request make_request(const state::LlmUpstream& upstream, const Route& route, std::string body,
                                       const state::SecretStore::Secrets& secrets);
 
+/// A secret that `server` needs. Error(NotFound) if it is not there.
+const std::string& require_secret(const state::SecretStore::Secrets& secrets, const std::string& name,
+                                  std::string_view server);
+
+/// What it means for who is behind the gateway: "the gateway cannot reach the LLM server 'a'".
+std::string describe(http::Failure failure, std::string_view server);
+
 /// No upstream serves it.
 Refusal no_upstream(std::string_view agent, std::string_view model);
 /// An upstream could not be asked, or what it said cannot be passed on.

@@ -19,6 +19,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <exception>
+#include <list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -29,6 +30,7 @@
 
 #include <fmt/format.h>
 
+#include "gateway/irc.hpp"
 #include "sys/poll.hpp"
 
 namespace fireclaw::gateway {
@@ -365,7 +367,8 @@ class Session final : public std::enable_shared_from_this<Session>, public LlmSe
 /// One who asks how the gateway is, over the Unix socket.
 class StatusSession final : public std::enable_shared_from_this<StatusSession> {
  public:
-  StatusSession(LlmService& service, local::socket socket) : service_{service}, stream_{std::move(socket)} {}
+  StatusSession(const std::function<Status()>& status, local::socket socket)
+      : status_{status}, stream_{std::move(socket)} {}
 
   void start() {
     stream_.expires_after(idle_patience);
@@ -382,11 +385,11 @@ class StatusSession final : public std::enable_shared_from_this<StatusSession> {
     if (request_.method() != http::verb::get) {
       response_.result(http::status::method_not_allowed);
     } else if (request_.target() == "/metrics") {
-      response_.body() = to_metrics(service_.status());
+      response_.body() = to_metrics(status_());
     } else if (request_.target() == "/status") {
       response_.set(http::field::content_type, "application/json");
       json::Writer out;
-      json::write_record(out, service_.status());
+      json::write_record(out, status_());
       response_.body() = out.take();
     } else {
       response_.result(http::status::not_found);
@@ -395,7 +398,7 @@ class StatusSession final : public std::enable_shared_from_this<StatusSession> {
     http::async_write(stream_, response_, [self = shared_from_this()](error_code, std::size_t) {});
   }
 
-  LlmService& service_;
+  const std::function<Status()>& status_;
   beast::basic_stream<local> stream_;
   beast::flat_buffer buffer_{longest_head};
   http::request<http::empty_body> request_;
@@ -462,6 +465,7 @@ class Readable {
 void serve(Sources& sources, LlmService& service, Listeners listeners, const ServerLimits& limits, const Logger& logger,
            const std::function<void()>& every, const std::stop_token& stop) {
   Shared shared{sources, service, limits, logger, {}, {}, 0};
+  IrcService irc{sources, logger, limits};
   {
     asio::io_context loop{1};
     const sys::StopFd stopped{stop};
@@ -484,18 +488,35 @@ void serve(Sources& sources, LlmService& service, Listeners listeners, const Ser
       shared.sessions.insert(session);
       session->start();
     };
-    const Acceptor<tcp> llm{loop, tcp::v4(), std::move(listeners.llm), greet};
-    const Acceptor<local> status{loop, local{}, std::move(listeners.status), [&](local::socket socket) {
-                                   std::make_shared<StatusSession>(service, std::move(socket))->start();
-                                 }};
+    std::optional<Acceptor<tcp>> llm;
+    if (listeners.llm) llm.emplace(loop, tcp::v4(), std::move(*listeners.llm), greet);
+    std::list<Readable> attended;
+    for (auto& attendant : listeners.attendants) attended.emplace_back(loop, attendant.fd, attendant.run);
+    std::optional<Acceptor<tcp>> irc_listener;
+    if (listeners.irc) {
+      irc_listener.emplace(loop, tcp::v4(), std::move(*listeners.irc), [&](tcp::socket socket) {
+        error_code gone;
+        const auto peer = socket.remote_endpoint(gone);
+        if (!gone) irc.take(std::move(socket), peer.address().to_string());
+      });
+    }
+    const std::function<Status()> status = [&] {
+      auto all = service.status();
+      all.irc = irc.counts();
+      return all;
+    };
+    const Acceptor<local> asked{loop, local{}, std::move(listeners.status), [&](local::socket socket) {
+                                  std::make_shared<StatusSession>(status, std::move(socket))->start();
+                                }};
 
     asio::steady_timer timer{loop};
     const std::function<void()> tick = [&] {
       timer.expires_after(every_interval);
       timer.async_wait([&](error_code error) {
         if (error) return;
-        every();
         tick();
+        every();
+        irc.check();
       });
     };
     tick();
@@ -510,6 +531,7 @@ void serve(Sources& sources, LlmService& service, Listeners listeners, const Ser
     }
     // Sessions go before the loop, and before what they share.
     while (!shared.sessions.empty()) (*shared.sessions.begin())->close();
+    irc.close();
   }
   every();
 }

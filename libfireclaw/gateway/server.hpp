@@ -3,7 +3,9 @@
 #include <chrono>
 #include <cstddef>
 #include <functional>
+#include <optional>
 #include <stop_token>
+#include <vector>
 
 #include "base/logger.hpp"
 #include "gateway/llm.hpp"
@@ -20,19 +22,29 @@ struct ServerLimits {
   std::size_t total_bytes = std::size_t{256} << 20;
   std::size_t machine_connections = 16;
   std::size_t connections = 1024;
+  /// One machine's to IRC.
+  std::size_t irc_connections = 8;
   /// For a request to be there as a whole, and for the agent to take what was sent.
   std::chrono::seconds patience{60};
 };
 
-/// Sockets that listen.
-struct Listeners {
-  /// TCP: agents ask LLMs here.
-  sys::Fd llm;
-  /// A Unix socket: who can connect to it is told all, at /metrics and /status.
-  sys::Fd status;
+/// Something that works within the same event loop: `run` is called whenever `fd` is readable.
+struct Attendant {
+  int fd = -1;
+  std::function<void()> run;
 };
 
-/// Serves HTTP until the stop, on this thread. Calls `every` now and then, at least once more at the end.
+/// Sockets that listen.
+struct Listeners {
+  /// TCP: agents ask LLMs here, and find IRC here.
+  std::optional<sys::Fd> llm;
+  std::optional<sys::Fd> irc;
+  /// A Unix socket: who can connect to it is told all, at /metrics and /status.
+  sys::Fd status;
+  std::vector<Attendant> attendants = {};
+};
+
+/// Serves until the stop, on this thread. Calls `every` now and then, at least once more at the end.
 void serve(Sources& sources, LlmService& service, Listeners listeners, const ServerLimits& limits, const Logger& logger,
            const std::function<void()>& every, const std::stop_token& stop);
 

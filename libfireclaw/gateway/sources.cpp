@@ -32,11 +32,9 @@ HomeSources::HomeSources(state::Layout layout, const net::NetworkPolicy& policy,
 
 void HomeSources::read_settings() {
   const auto config = state::read_config(layout_.config());
-  if (!config.gateway) {
-    throw Error{ErrorCode::InvalidState,
-                fmt::format("{} has no section \"gateway\"; see fireclaw-config(5)", layout_.config().native())};
-  }
-  llm_ = state::read_gateway_settings(*config.gateway).llm;
+  auto settings = config.gateway ? state::read_gateway_settings(*config.gateway) : state::GatewaySettings{};
+  llm_ = std::move(settings.llm).value_or(state::LlmSettings{});
+  irc_ = std::move(settings.irc).value_or(state::IrcSettings{});
 }
 
 template <class Load>
@@ -55,6 +53,11 @@ void HomeSources::refresh(FileVersion& known, const std::filesystem::path& file,
 const state::LlmSettings& HomeSources::llm() {
   refresh(config_version_, layout_.config(), [&] { read_settings(); });
   return llm_;
+}
+
+const state::IrcSettings& HomeSources::irc() {
+  refresh(config_version_, layout_.config(), [&] { read_settings(); });
+  return irc_;
 }
 
 const state::SecretStore::Secrets& HomeSources::secrets() {

@@ -43,7 +43,9 @@ struct Client {
 class Sources {
  public:
   virtual ~Sources() = default;
+  /// Without upstreams where the gateway does not serve it.
   virtual const state::LlmSettings& llm() = 0;
+  virtual const state::IrcSettings& irc() = 0;
   virtual const state::SecretStore::Secrets& secrets() = 0;
   /// Who has the address, in dotted decimals.
   virtual std::optional<Client> client(std::string_view address) = 0;
@@ -53,11 +55,11 @@ class Sources {
 /// and what was read before counts.
 class HomeSources final : public Sources {
  public:
-  /// Error(Corrupt), Error(PermissionDenied) for files that cannot be used; Error(InvalidState) without gateway
-  /// settings.
+  /// Error(Corrupt), Error(PermissionDenied) for files that cannot be used.
   HomeSources(state::Layout layout, const net::NetworkPolicy& policy, Logger logger);
 
   const state::LlmSettings& llm() override;
+  const state::IrcSettings& irc() override;
   const state::SecretStore::Secrets& secrets() override;
   std::optional<Client> client(std::string_view address) override;
 
@@ -75,6 +77,7 @@ class HomeSources final : public Sources {
   FileVersion secrets_version_;
   FileVersion pool_version_;
   state::LlmSettings llm_;
+  state::IrcSettings irc_;
   state::SecretStore::Secrets secrets_;
   /// Addresses, and the machines that have them.
   std::map<std::string, std::string, std::less<>> machines_;

@@ -161,6 +161,8 @@ CopyResult Session::copy_in(const std::filesystem::path& source, const std::stri
   CopyResult copied;
   while (item.kind != TreeReader::Item::Kind::End) {
     copy.check();
+    if (options.mode && item.kind == TreeReader::Item::Kind::Entry && item.entry.kind == wire::EntryKind::File)
+      item.entry.mode = *options.mode & 07777;
     send_item(copy, item, buffer, copied);
     read_next();
   }

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -58,6 +59,22 @@ TEST_CASE("a command's outputs, kept apart, and its exit status come back") {
   CHECK(result.signal == 0);
   CHECK_FALSE(result.timed_out);
   CHECK(result.duration > 0ns);
+}
+
+TEST_CASE("a shell line may be longer than an argument can be, with its name, arguments and input as they were") {
+  GuestdProcess guestd;
+  Session session = guestd.open();
+  const std::string much(300'000, 'x');
+  ExecOptions options = sh("cat; a=" + much + "; echo $0 $1 ${#a}; ls /proc/self/fd | tr '\\n' ' '");
+  options.argv.insert(options.argv.end(), {"named", "first"});
+  options.input = "input ";
+  ExecResult result = session.exec(options);
+  CHECK(result.out == "input named first 300000\n0 1 2 3 ");
+  CHECK(result.exit_code == 0);
+  CHECK(session.exec(sh("exit 7 # " + much)).exit_code == 7);
+  // Another program's argument stays as it is, and too long.
+  options.argv = {"printf", "-c", much};
+  CHECK(session.exec(options).exit_code == 126);
 }
 
 TEST_CASE("guestd introduces itself") {

@@ -9,11 +9,13 @@
 #include "guest/testing/fake_guest.hpp"
 #include "guest/testing/guestd_process.hpp"
 #include "sys/file.hpp"
+#include "sys/testing/outcome.hpp"
 
 namespace fireclaw::guest {
 namespace {
 
 using namespace std::chrono_literals;
+using sys::testing::error_of;
 using testing::FakeGuest;
 using testing::GuestdProcess;
 using testing::sh;
@@ -25,17 +27,6 @@ wire::Nonce nonce_of(char byte) {
   wire::Nonce nonce{};
   nonce.fill(byte);
   return nonce;
-}
-
-/// The code of the Error that `action` throws, and its text.
-template <typename Action>
-std::pair<ErrorCode, std::string> error_of(Action action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return {error.code(), error.what()};
-  }
-  return {ErrorCode::Internal, "nothing was thrown"};
 }
 
 TEST_CASE("a guest is configured and runs its first command in one round trip") {

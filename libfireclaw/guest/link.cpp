@@ -45,6 +45,7 @@ bool comes_from_guest(Type type) {
     case Type::Configure:
     case Type::SetClock:
     case Type::Exec:
+    case Type::FileCall:
     case Type::Stdin:
     case Type::StdinEnd:
     case Type::Signal:

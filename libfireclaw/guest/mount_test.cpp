@@ -5,11 +5,12 @@
 #include "fireclaw/error.hpp"
 #include "guest/testing/fake_guest.hpp"
 #include "guest/testing/guestd_process.hpp"
+#include "sys/testing/outcome.hpp"
 
 namespace fireclaw::guest {
 namespace {
 
-using testing::error_of;
+using sys::testing::thrown_by;
 using testing::FakeGuest;
 using testing::GuestdProcess;
 using testing::sh;
@@ -52,7 +53,7 @@ TEST_CASE("a disk that cannot be mounted keeps the session from opening, and its
   Identity identity = testing::some_identity();
   identity.mounts = {some_mount()};
   identity.mounts[0].target = "/";
-  const Error error = error_of(
+  const Error error = thrown_by(
       [&] { Session::open_and_start(guestd.take_stream(), {}, identity, sh("echo ran > /dev/null"), soon()); });
   CHECK(error.code() == ErrorCode::InvalidArgument);
   CHECK(std::string{error.what()} == "mounting the guest's /: '/' is not a place to mount a disk at");
@@ -66,18 +67,18 @@ TEST_CASE("after a mount that failed a session runs no commands and no services;
     CHECK(session.exec(sh("exit 3")).exit_code == 3);
     Mount wrong = some_mount();
     wrong.device = "/etc/passwd";
-    CHECK(error_of([&] { session.mount(wrong, soon()); }).code() == ErrorCode::InvalidArgument);
-    CHECK(std::string{error_of([&] { session.exec(sh("true")); }).what()} == "the guest could not be configured");
+    CHECK(thrown_by([&] { session.mount(wrong, soon()); }).code() == ErrorCode::InvalidArgument);
+    CHECK(std::string{thrown_by([&] { session.exec(sh("true")); }).what()} == "the guest could not be configured");
     ServiceOptions service;
     service.name = "bot";
     service.argv = {"true"};
-    CHECK(std::string{error_of([&] { session.service_start(service, soon()); }).what()} ==
+    CHECK(std::string{thrown_by([&] { session.service_start(service, soon()); }).what()} ==
           "starting service 'bot': the guest could not be configured");
   }
   Session next = guestd.open();
   CHECK(next.exec(sh("exit 4")).exit_code == 4);
   next.unmount("/workspace", soon());
-  CHECK(error_of([&] { next.unmount("relative", soon()); }).code() == ErrorCode::InvalidArgument);
+  CHECK(thrown_by([&] { next.unmount("relative", soon()); }).code() == ErrorCode::InvalidArgument);
 }
 
 }  // namespace fireclaw::guest

@@ -131,7 +131,9 @@ void Waiting::handle(const Link::Channel::Item& item) {
     return;
   }
   if (item.type == Type::Started) {
-    if (options_.timeout && !started_) kill_at_ = kill_at_.sooner(Deadline::after(*options_.timeout));
+    // A guest that says it over and over would keep this busy for as long as it likes.
+    sound(!started_);
+    if (options_.timeout) kill_at_ = kill_at_.sooner(Deadline::after(*options_.timeout));
     started_ = true;
     return;
   }
@@ -227,6 +229,13 @@ Process::Impl::Impl(std::shared_ptr<Link> the_link, ExecOptions the_options)
       started{std::chrono::steady_clock::now()},
       channel{link->open_channel(Type::Exec, wire::encode(make_request(options)), "the command with its environment")} {
 }
+
+Process::Impl::Impl(std::shared_ptr<Link> the_link, Type type, std::string_view request, std::string_view what,
+                    ExecOptions the_options)
+    : link{std::move(the_link)},
+      options{std::move(the_options)},
+      started{std::chrono::steady_clock::now()},
+      channel{link->open_channel(type, request, what)} {}
 
 Process::Impl::~Impl() { link->abandon(channel); }
 

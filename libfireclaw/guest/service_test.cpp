@@ -17,12 +17,13 @@
 #include "sys/file.hpp"
 #include "sys/poll.hpp"
 #include "sys/process.hpp"
+#include "sys/testing/outcome.hpp"
 
 namespace fireclaw::guest {
 namespace {
 
 using namespace std::chrono_literals;
-using testing::error_of;
+using sys::testing::thrown_by;
 using testing::FakeGuest;
 using testing::GuestdProcess;
 using testing::soon;
@@ -109,7 +110,7 @@ TEST_CASE("the name of a service that runs is taken; after a stop it is free aga
   Session session = guestd.open();
   session.service_start(place.service("exec sleep 1000"), soon());
   const std::uint32_t pid = find(session)->pid;
-  const Error taken = error_of([&] { session.service_start(place.service("true"), soon()); });
+  const Error taken = thrown_by([&] { session.service_start(place.service("true"), soon()); });
   CHECK(taken.code() == ErrorCode::AlreadyExists);
   CHECK(std::string{taken.what()}.find("service 'bot' runs already") != std::string::npos);
   session.service_stop("bot", 10s, soon());
@@ -191,10 +192,10 @@ TEST_CASE("a signal reaches the service's own process and not its children") {
   session.service_signal("bot", SIGHUP, soon());
   await_text(session, place.path("bot.log"), [](const std::string& text) { return text.ends_with("reload\n"); });
   CHECK(process_exists(child));
-  CHECK(error_of([&] { session.service_signal("other", SIGHUP, soon()); }).code() == ErrorCode::NotFound);
-  CHECK(error_of([&] { session.service_signal("bot", 99, soon()); }).code() == ErrorCode::InvalidArgument);
+  CHECK(thrown_by([&] { session.service_signal("other", SIGHUP, soon()); }).code() == ErrorCode::NotFound);
+  CHECK(thrown_by([&] { session.service_signal("bot", 99, soon()); }).code() == ErrorCode::InvalidArgument);
   session.service_stop("bot", 0ms, soon());
-  CHECK(error_of([&] { session.service_signal("bot", SIGHUP, soon()); }).code() == ErrorCode::InvalidState);
+  CHECK(thrown_by([&] { session.service_signal("bot", SIGHUP, soon()); }).code() == ErrorCode::InvalidState);
 }
 
 TEST_CASE("a service that writes without end is not held up, and its log stays small") {
@@ -236,7 +237,7 @@ TEST_CASE("what cannot be started is an error that says why, and is not listed")
   const auto error = [&](auto change) {
     ServiceOptions options = place.service("true");
     change(options);
-    return error_of([&] { session.service_start(options, soon()); });
+    return thrown_by([&] { session.service_start(options, soon()); });
   };
   const Error missing = error([](auto& options) { options.argv = {"no-such-program"}; });
   CHECK(missing.code() == ErrorCode::NotFound);
@@ -292,7 +293,7 @@ TEST_CASE("a host that goes away while it waits for a stop leaves the stop going
     Session first = guestd.open();
     first.service_start(place.service("trap '' TERM; echo deaf; while :; do sleep 0.05; done"), soon());
     await_text(first, place.path("bot.log"), [](const std::string& text) { return text == "deaf\n"; });
-    CHECK(error_of([&] { first.service_stop("bot", 300ms, Deadline::after(1ms)); }).code() == ErrorCode::Timeout);
+    CHECK(thrown_by([&] { first.service_stop("bot", 300ms, Deadline::after(1ms)); }).code() == ErrorCode::Timeout);
   }
   Session second = guestd.open();
   CHECK(await(second, [](const ServiceInfo& now) { return now.state == ServiceState::Stopped; }).signal == SIGKILL);
@@ -311,8 +312,8 @@ TEST_CASE("a list of services that makes no sense is the guest's fault and ends 
       self.await_hang_up();
     }};
     Session session = Session::open(guest.take_stream(), {}, {}, soon());
-    CHECK(error_of([&] { session.services(soon()); }).code() == ErrorCode::Guest);
-    CHECK(error_of([&] { session.ping(soon()); }).code() == ErrorCode::Guest);
+    CHECK(thrown_by([&] { session.services(soon()); }).code() == ErrorCode::Guest);
+    CHECK(thrown_by([&] { session.ping(soon()); }).code() == ErrorCode::Guest);
   }
 }
 

@@ -63,6 +63,10 @@ void Session::Impl::ask(Type type, std::string_view payload, Deadline deadline, 
   undo.release();
 }
 
+ExecResult Session::Impl::call(Type type, std::string_view request, std::string_view what, ExecOptions options) {
+  return Process{std::make_shared<Process::Impl>(link, type, request, what, std::move(options))}.wait();
+}
+
 /// The greeting with the configuration in it.
 class Opening {
  public:
@@ -88,6 +92,7 @@ class Opening {
     info.guestd_version = hello.guestd_version;
     info.kernel_release = hello.kernel_release;
     info.uptime_ms = hello.uptime_ms;
+    info.features = hello.features;
     return info;
   }
 

@@ -17,6 +17,7 @@
 #include "base/deadline.hpp"
 #include "fireclaw/copy.hpp"
 #include "fireclaw/exec.hpp"
+#include "fireclaw/file.hpp"
 #include "fireclaw/service.hpp"
 #include "sys/fd.hpp"
 
@@ -29,6 +30,8 @@ struct GuestInfo {
   std::string kernel_release;
   /// Milliseconds since the guest kernel started, as the guest counts them.
   std::uint64_t uptime_ms = 0;
+  /// wire::feature_files, ...
+  std::uint32_t features = 0;
 };
 
 /// A disk that the guest is to have under `target`.
@@ -110,6 +113,15 @@ class Session {
   /// One small file, whole.
   void write_file(const std::string& path, std::string_view content, unsigned mode, Deadline deadline);
   std::string read_file(const std::string& path, std::size_t max_bytes, Deadline deadline);
+
+  // With the rights of a user, as FileOptions says. No answer is larger than what was asked for: a guest that sends
+  // more is Error(Guest). Error(Unsupported) if the guestd in the guest is too old.
+  std::string read_file(const std::string& path, const FileOptions& options);
+  FileInfo write_file(const std::string& path, std::string_view content, const FileOptions& options);
+  std::vector<FileInfo> list_directory(const std::string& path, const FileOptions& options);
+  FileInfo stat(const std::string& path, const FileOptions& options);
+  void remove(const std::string& path, const FileOptions& options);
+  void make_directory(const std::string& path, const FileOptions& options);
 
   /// Mounts a disk, for which guestd waits a while. What it knew of an earlier disk of that name it forgets first. Once
   /// mounted so, it is left as it is. If it fails, this session runs no commands. Error(InvalidState) if another disk

@@ -16,6 +16,9 @@ struct Session::Impl {
   /// Sends a request and waits for its answer.
   void ask(wire::Type type, std::string_view payload, Deadline deadline, std::string_view what);
 
+  /// Sends a request that is answered as a command is, and waits for its end as `options` say.
+  ExecResult call(wire::Type type, std::string_view request, std::string_view what, ExecOptions options);
+
   const std::shared_ptr<Link> link;
   GuestInfo info;
 };

@@ -14,6 +14,7 @@
 #include "base/scope.hpp"
 #include "fireclaw/error.hpp"
 #include "guest/libssh2.hpp"
+#include "sys/base64.hpp"
 #include "sys/poll.hpp"
 
 namespace fireclaw::guest {
@@ -21,21 +22,6 @@ namespace {
 
 constexpr std::size_t piece_bytes = std::size_t{32} << 10;
 constexpr std::chrono::seconds goodbye_limit{1};
-
-/// Base64 with padding, as in known_hosts.
-std::string base64(std::string_view bytes) {
-  constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string text;
-  for (std::size_t at = 0; at < bytes.size(); at += 3) {
-    const auto left = std::min<std::size_t>(bytes.size() - at, 3);
-    std::uint32_t group = 0;
-    for (std::size_t i = 0; i < 3; ++i) {
-      group = group << 8U | (i < left ? static_cast<unsigned char>(bytes[at + i]) : 0U);
-    }
-    for (std::size_t i = 0; i < 4; ++i) text += i <= left ? digits[group >> (18 - 6 * i) & 63U] : '=';
-  }
-  return text;
-}
 
 /// "type key" without the comment that may follow.
 std::string_view without_comment(std::string_view key) {
@@ -149,7 +135,7 @@ void SshSession::Impl::log_in(const SshLogin& login, Deadline deadline, const st
   if (key == nullptr || type != LIBSSH2_HOSTKEY_TYPE_ED25519) {
     throw Error{ErrorCode::Guest, "the guest's SSH server has no ed25519 host key"};
   }
-  host_key = "ssh-ed25519 " + base64({key, length});
+  host_key = "ssh-ed25519 " + sys::to_base64({key, length});
   if (!login.host_key.empty() && without_comment(login.host_key) != host_key) {
     throw Error{
         ErrorCode::PermissionDenied,

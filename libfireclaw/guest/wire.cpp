@@ -47,6 +47,7 @@ bool is_type(std::uint8_t value) noexcept {
     case Type::Mount:
     case Type::Unmount:
     case Type::Watch:
+    case Type::FileCall:
     case Type::Hello:
     case Type::Started:
     case Type::ExecFailed:
@@ -142,6 +143,7 @@ std::string encode(const Hello& message) {
       .text(message.guestd_version)
       .text(message.kernel_release)
       .number(message.uptime_ms)
+      .number(message.features)
       .take();
 }
 
@@ -151,7 +153,8 @@ bool decode(std::string_view payload, Hello& message) {
   decoder.number(message.protocol);
   if (!decoder.ok()) return false;
   if (message.protocol != protocol_version) return true;
-  return decoder.text(message.guestd_version).text(message.kernel_release).number(message.uptime_ms).complete();
+  decoder.text(message.guestd_version).text(message.kernel_release).number(message.uptime_ms);
+  return decoder.complete() || decoder.number(message.features).complete();
 }
 
 std::string encode(const Configure& message) {

@@ -73,7 +73,8 @@ enum class Type : std::uint8_t {
   ServiceList = 33,
   Mount = 34,
   Unmount = 35,
-  Watch = 36,  ///< answered by Started once changes are looked for, and by Done after the first
+  Watch = 36,     ///< answered by Started once changes are looked for, and by Done after the first
+  FileCall = 37,  ///< wire_files.hpp; answered as Exec is, by a guestd that has feature_files
 
   // Guest to host.
   Hello = 64,
@@ -163,7 +164,13 @@ struct Hello {
   std::string guestd_version;
   std::string kernel_release;
   std::uint64_t uptime_ms = 0;
+  /// What this guestd can do beyond the first one of its protocol version: feature_files, ... Missing in the payload:
+  /// 0.
+  std::uint32_t features = 0;
 };
+
+/// It answers FileCall.
+inline constexpr std::uint32_t feature_files = 1;
 
 struct Configure {
   std::string hostname;

@@ -112,7 +112,24 @@ TEST_CASE("every message comes back as it was sent") {
   hello.guestd_version = "0.1.0";
   hello.kernel_release = "6.1.0";
   hello.uptime_ms = 1234;
-  CHECK(round_trip(hello).uptime_ms == 1234);
+  Hello said;
+  REQUIRE(decode(encode(hello), said));
+  CHECK(said.uptime_ms == 1234);
+  CHECK_FALSE(decode(encode(hello) + '\0', said));
+}
+
+TEST_CASE("a hello without features, as the first guestd of this version says it, has none") {
+  Hello hello;
+  hello.uptime_ms = 1234;
+  hello.features = feature_files;
+  const std::string payload = encode(hello);
+  Hello result;
+  REQUIRE(decode(payload, result));
+  CHECK(result.features == feature_files);
+  REQUIRE(decode(payload.substr(0, payload.size() - 4), result));
+  CHECK(result.uptime_ms == 1234);
+  CHECK(result.features == 0);
+  CHECK_FALSE(decode(payload.substr(0, payload.size() - 1), result));
 }
 
 TEST_CASE("the bytes of a message are fixed: little endian, lengths before texts") {

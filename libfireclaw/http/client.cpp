@@ -1,127 +1,118 @@
 #include "http/client.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/un.h>
+#include <poll.h>
 
+#include <array>
 #include <cerrno>
 #include <optional>
 #include <string_view>
+#include <utility>
 
 #include "fireclaw/error.hpp"
-#include "http/curl.hpp"
-#include "sys/fd.hpp"
-#include "sys/file.hpp"
+#include "http/answer.hpp"
+#include "sys/poll.hpp"
+#include "sys/socket.hpp"
 
 namespace fireclaw::http {
-
 namespace {
 
-struct Body {
-  std::string text;
-  std::size_t limit = 0;
-  bool too_long = false;
-  /// Whether the empty line after the headers was seen: libcurl takes a head that is cut off for a whole one.
-  bool head_ended = false;
-};
+constexpr std::string_view head_end = "\r\n\r\n";
+constexpr std::string_view cut_off = "the answer is cut off";
 
-std::size_t watch_head(char* bytes, std::size_t size, std::size_t count, void* user) noexcept {
-  const std::string_view line{bytes, size * count};
-  static_cast<Body*>(user)->head_ended = line == "\r\n" || line == "\n";
-  return size * count;
-}
-
-std::size_t collect(char* bytes, std::size_t size, std::size_t count, void* user) noexcept {
-  auto& body = *static_cast<Body*>(user);
-  const std::size_t length = size * count;
-  if (length > body.limit - body.text.size()) {
-    body.too_long = true;
-    return 0;
+std::string to_text(const Request& request) {
+  auto text =
+      fmt::format("{} {} HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\n", request.method, request.target);
+  if (request.method != "GET") {
+    text += fmt::format("Content-Type: application/json\r\nContent-Length: {}\r\n", request.body.size());
   }
-  try {
-    body.text.append(bytes, length);
-  } catch (...) {
-    return 0;
-  }
-  return length;
+  text += "\r\n";
+  if (request.method != "GET") text += request.body;
+  return text;
 }
 
 }  // namespace
 
-void preload() { (void)CurlLibrary::get(); }
+/// One request on one connection.
+class Client::Exchange {
+ public:
+  Exchange(int socket, const Limits& limits, std::string_view what) : socket_{socket}, limits_{limits}, what_{what} {}
 
-struct Client::Impl {
-  explicit Impl(std::string server_name, std::string url) : name{std::move(server_name)}, base{std::move(url)} {
-    transfer.set(CURLOPT_PROTOCOLS_STR, "http");
-    transfer.set(CURLOPT_PROXY, "");
-    transfer.set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
-    transfer.set(CURLOPT_WRITEFUNCTION, &collect);
-    transfer.set(CURLOPT_HEADERFUNCTION, &watch_head);
-    append(headers, "Accept: application/json");
-    append(headers, "Content-Type: application/json");
-    // An empty value keeps the header out: nobody should wait for "100 Continue" before a short body.
-    append(headers, "Expect:");
-    transfer.set(CURLOPT_HTTPHEADER, headers.get());
+  void send(std::string_view text) {
+    auto bytes = std::as_bytes(std::span{text});
+    while (!bytes.empty()) {
+      const auto sent = sys::write_some(socket_, bytes);
+      if (sent < 0) {
+        sys::require_fd(socket_, POLLOUT, limits_.deadline, what_, limits_.stop);
+      } else {
+        bytes = bytes.subspan(static_cast<std::size_t>(sent));
+      }
+    }
   }
 
-  std::string name;
-  std::string base;
-  /// Of a Unix socket whose path is too long for the kernel's address structure.
-  std::optional<sys::Fd> directory;
-  List headers;
-  Transfer transfer;
+  Response receive() {
+    auto end = std::string::npos;
+    while ((end = received_.find(head_end)) == std::string::npos) {
+      if (received_.size() > longest_head) throw Error{ErrorCode::Io, "the answer's head is too long"};
+      read_more();
+    }
+    const auto body = end + head_end.size();
+    const auto head = parse_answer_head(std::string_view{received_}.substr(0, end + 2));
+    if (head.body_bytes > limits_.max_body_bytes) {
+      throw Error{ErrorCode::Io, fmt::format("the answer is longer than {} bytes", limits_.max_body_bytes)};
+    }
+    while (received_.size() - body < head.body_bytes) read_more();
+    // More than was announced is an answer to no question: what follows on this connection could not be told apart.
+    stays_open_ = head.stays_open && received_.size() - body == head.body_bytes;
+    return {head.status, received_.substr(body, head.body_bytes)};
+  }
+
+  [[nodiscard]] bool has_begun() const { return !received_.empty(); }
+  [[nodiscard]] bool stays_open() const { return stays_open_; }
+
+ private:
+  void read_more() {
+    std::array<std::byte, 4096> buffer;
+    auto count = sys::read_some(socket_, buffer);
+    while (count < 0) {
+      sys::require_fd(socket_, POLLIN, limits_.deadline, what_, limits_.stop);
+      count = sys::read_some(socket_, buffer);
+    }
+    if (count == 0) throw Error{ErrorCode::Io, std::string{cut_off}};
+    received_.append(reinterpret_cast<const char*>(buffer.data()), static_cast<std::size_t>(count));
+  }
+
+  int socket_;
+  const Limits& limits_;
+  std::string_view what_;
+  std::string received_;
+  bool stays_open_ = false;
 };
 
-Client::Client(std::unique_ptr<Impl> impl) : impl_{std::move(impl)} {}
-Client::Client(Client&&) noexcept = default;
-Client& Client::operator=(Client&&) noexcept = default;
-Client::~Client() = default;
-
-Client Client::over_unix_socket(const std::filesystem::path& socket) {
-  auto impl = std::make_unique<Impl>(socket.string(), "http://localhost");
-  std::string path = socket.string();
-  if (path.size() >= sizeof(sockaddr_un::sun_path)) {
-    impl->directory.emplace(sys::open_file(socket.parent_path(), O_PATH | O_DIRECTORY));
-    path = fmt::format("/proc/self/fd/{}/{}", impl->directory->get(), socket.filename().string());
-  }
-  impl->transfer.set(CURLOPT_UNIX_SOCKET_PATH, path.c_str());
-  return Client{std::move(impl)};
-}
-
-Client Client::over_tcp(const std::string& host, std::uint16_t port) {
-  const std::string address = fmt::format("{}:{}", host, port);
-  return Client{std::make_unique<Impl>(address, "http://" + address)};
-}
+Client Client::over_unix_socket(const std::filesystem::path& socket) { return Client{socket}; }
 
 Response Client::send(const Request& request, const Limits& limits) {
-  Transfer& transfer = impl_->transfer;
-  const std::string what = fmt::format("{} {} at {}", request.method, request.target, impl_->name);
-  const std::string url = impl_->base + request.target;
-  transfer.set(CURLOPT_URL, url.c_str());
-  if (request.method == "GET") {
-    transfer.set(CURLOPT_HTTPGET, 1L);
-    transfer.set(CURLOPT_CUSTOMREQUEST, static_cast<const char*>(nullptr));
-  } else {
-    transfer.set(CURLOPT_POST, 1L);
-    transfer.set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
-    transfer.set(CURLOPT_POSTFIELDS, request.body.c_str());
-    transfer.set(CURLOPT_CUSTOMREQUEST, request.method.c_str());
+  const auto what = fmt::format("{} {} at {}", request.method, request.target, socket_.native());
+  const auto text = to_text(request);
+  for (;;) {
+    const bool used = connection_.has_value();
+    std::optional<Exchange> exchange;
+    try {
+      // It lies in a folder that the engine writes. A queue that is full is refused, like a socket nobody listens on.
+      if (!used) connection_.emplace(sys::unix_connect(socket_, sys::Links::Refuse, sys::FullQueue::Refuse));
+      exchange.emplace(connection_->get(), limits, what);
+      exchange->send(text);
+      auto response = exchange->receive();
+      if (!exchange->stays_open()) connection_.reset();
+      return response;
+    } catch (Error& error) {
+      connection_.reset();
+      // The server has closed it since, before it has seen this request.
+      if (used && error.code() == ErrorCode::Io && !exchange->has_begun()) continue;
+      if (error.code() != ErrorCode::Timeout && error.code() != ErrorCode::Cancelled) error.add_context(what);
+      throw;
+    }
   }
-  Body body;
-  body.limit = limits.max_body_bytes;
-  transfer.set(CURLOPT_WRITEDATA, &body);
-  transfer.set(CURLOPT_HEADERDATA, &body);
-
-  const CURLcode code = transfer.run(limits.deadline, limits.stop, what);
-  if (code == CURLE_OK && body.head_ended) return Response{transfer.status(), std::move(body.text)};
-  if (code == CURLE_OK) throw Error{ErrorCode::Io, fmt::format("{}: the answer is cut off", what)};
-  if (body.too_long) {
-    throw Error{ErrorCode::Io, fmt::format("{}: the answer is longer than {} bytes", what, limits.max_body_bytes)};
-  }
-  if (code == CURLE_COULDNT_CONNECT && transfer.os_errno() == ENOENT) {
-    throw Error{ErrorCode::NotFound, fmt::format("{}: {}", what, transfer.describe(code))};
-  }
-  throw Error{ErrorCode::Io, fmt::format("{}: {}", what, transfer.describe(code))};
 }
 
 }  // namespace fireclaw::http

@@ -1,13 +1,14 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 #include <filesystem>
-#include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
+#include <utility>
 
 #include "base/deadline.hpp"
+#include "sys/fd.hpp"
 
 namespace fireclaw::http {
 
@@ -34,21 +35,13 @@ struct Limits {
   std::size_t max_body_bytes = std::size_t{16} << 20;
 };
 
-/// Loads what the first request would otherwise load (libcurl, some milliseconds), for callers that have something
-/// else to wait for at that moment.
-void preload();
-
-/// A local server that is talked to over one connection, kept open between requests and opened again if the server
-/// closed it. Owns that connection. Use from one thread at a time. Ignores proxies and follows no redirects.
+/// A local server on a Unix socket that is talked to over one connection, kept open between requests and opened again
+/// if the server closed it. Owns that connection. Use from one thread at a time. Speaks as much of HTTP as engines and
+/// the gateway do, and needs no library for it: libcurl would take longer to load than a machine to restore.
 class Client {
  public:
-  /// Paths of any length work.
+  /// Paths of any length work; a link in the socket's place is refused.
   static Client over_unix_socket(const std::filesystem::path& socket);
-  static Client over_tcp(const std::string& host, std::uint16_t port);
-
-  Client(Client&&) noexcept;
-  Client& operator=(Client&&) noexcept;
-  ~Client();
 
   /// One request and its answer, whatever the answer's status. Error(NotFound) if the socket file is missing;
   /// Error(Io) if the server cannot be reached, hangs up or answers something that is not HTTP; Error(Timeout);
@@ -56,9 +49,11 @@ class Client {
   Response send(const Request& request, const Limits& limits);
 
  private:
-  struct Impl;
-  explicit Client(std::unique_ptr<Impl> impl);
-  std::unique_ptr<Impl> impl_;
+  class Exchange;
+  explicit Client(std::filesystem::path socket) : socket_{std::move(socket)} {}
+
+  std::filesystem::path socket_;
+  std::optional<sys::Fd> connection_;
 };
 
 }  // namespace fireclaw::http

@@ -7,6 +7,7 @@
 #include "fireclaw/error.hpp"
 #include "http/scripted_server.hpp"
 #include "sys/file.hpp"
+#include "sys/socket.hpp"
 
 namespace fireclaw::http {
 namespace {
@@ -103,7 +104,7 @@ TEST_CASE("a missing socket and one that nobody listens on are told apart") {
   { const auto server = ScriptedServer::on_unix_socket(path, {}); }
   REQUIRE(std::filesystem::exists(path));
   CHECK(code_of([&] { client.send({}, limits()); }) == ErrorCode::Io);
-  CHECK(message_of([&] { client.send({}, limits()); }).find("Connection refused") != std::string::npos);
+  CHECK(message_of([&] { client.send({}, limits()); }).find("connection refused") != std::string::npos);
 }
 
 TEST_CASE("a server that never answers runs into the deadline") {
@@ -138,6 +139,10 @@ TEST_CASE("answers that are cut off, garbage or endless are errors that name the
   SUBCASE("cut off in the head") { answer = "HTTP/1.1 200 OK\r\nContent-"; }
   SUBCASE("not HTTP") { answer = "220 mail.example ESMTP\r\n"; }
   SUBCASE("nothing at all") { answer = ""; }
+  SUBCASE("a head without an end") { answer = "HTTP/1.1 200 OK\r\n" + std::string(100'000, 'x'); }
+  SUBCASE("a length that says more than all memory") {
+    answer = "HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551615\r\n\r\n";
+  }
   SUBCASE("longer than allowed") {
     answer = "HTTP/1.1 200 OK\r\nContent-Length: 2000000\r\n\r\n" + std::string(2'000'000, 'x');
   }
@@ -157,13 +162,54 @@ TEST_CASE("answers that are cut off, garbage or endless are errors that name the
 }
 
 TEST_CASE("an answer may come in many pieces") {
+  const sys::TempDir directory{"/tmp", "fireclaw-http"};
   std::vector<ScriptedServer::Step> script{[](Peer& peer) {
     (void)peer.request();
     for (const char c : std::string_view{"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"}) peer.send({&c, 1});
   }};
-  const auto server = ScriptedServer::on_loopback(std::move(script));
-  auto client = Client::over_tcp("127.0.0.1", server.port());
+  const auto server = ScriptedServer::on_unix_socket(directory.path() / "s", std::move(script));
+  auto client = Client::over_unix_socket(directory.path() / "s");
   CHECK(client.send({}, limits()).body == "hello");
+}
+
+TEST_CASE("what a server says beyond its answer is not taken for the next answer") {
+  const sys::TempDir directory{"/tmp", "fireclaw-http"};
+  std::vector<ScriptedServer::Step> script{[](Peer& peer) {
+                                             (void)peer.request();
+                                             peer.send(
+                                                 "HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 200 OK\r\n"
+                                                 "Content-Length: 5\r\n\r\nfalse");
+                                             peer.wait_until_closed();
+                                           },
+                                           [](Peer& peer) {
+                                             (void)peer.request();
+                                             peer.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ntrue");
+                                           }};
+  const auto server = ScriptedServer::on_unix_socket(directory.path() / "s", std::move(script));
+  auto client = Client::over_unix_socket(directory.path() / "s");
+  CHECK(client.send({"PUT", "/", {}}, limits()).status == 204);
+  CHECK(client.send({"GET", "/", {}}, limits()).body == "true");
+}
+
+TEST_CASE("a link in the place of the socket is not followed") {
+  const sys::TempDir directory{"/tmp", "fireclaw-http"};
+  const auto server = ScriptedServer::on_unix_socket(directory.path() / "elsewhere", {});
+  std::filesystem::create_symlink("elsewhere", directory.path() / "s");
+  auto client = Client::over_unix_socket(directory.path() / "s");
+  CHECK(code_of([&] { client.send({}, limits()); }) == ErrorCode::InvalidState);
+}
+
+TEST_CASE("a server whose queue is full is an error, not a wait") {
+  const sys::TempDir directory{"/tmp", "fireclaw-http"};
+  const auto path = directory.path() / "s";
+  const auto listener = sys::unix_listen(path, 0);
+  std::vector<sys::Fd> waiting;
+  ErrorCode refused{};
+  while (refused != ErrorCode::Io && waiting.size() < 10) {
+    refused = code_of([&] { waiting.push_back(sys::unix_connect(path, sys::Links::Follow, sys::FullQueue::Refuse)); });
+  }
+  auto client = Client::over_unix_socket(path);
+  CHECK(code_of([&] { client.send({}, limits()); }) == ErrorCode::Io);
 }
 
 }  // namespace

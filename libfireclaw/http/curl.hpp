@@ -23,6 +23,8 @@ struct CurlLibrary {
   decltype(&curl_easy_setopt) easy_setopt = library.find("curl_easy_setopt");
   decltype(&curl_easy_getinfo) easy_getinfo = library.find("curl_easy_getinfo");
   decltype(&curl_easy_cleanup) easy_cleanup = library.find("curl_easy_cleanup");
+  decltype(&curl_easy_send) easy_send = library.find("curl_easy_send");
+  decltype(&curl_easy_recv) easy_recv = library.find("curl_easy_recv");
   decltype(&curl_easy_pause) easy_pause = library.find("curl_easy_pause");
   decltype(&curl_easy_strerror) easy_strerror = library.find("curl_easy_strerror");
   decltype(&curl_multi_init) multi_init = library.find("curl_multi_init");

@@ -37,12 +37,27 @@ std::string Peer::request() {
         return request;
       }
     }
-    if (sys::wait_fd(socket_.get(), POLLIN, soon(), stop_) != sys::WaitResult::Ready) return {};
-    std::array<std::byte, 4096> buffer{};
-    const auto got = sys::read_some(socket_.get(), buffer);
-    if (got <= 0) return {};
-    rest_.append(reinterpret_cast<const char*>(buffer.data()), static_cast<std::size_t>(got));
+    if (!more()) return {};
   }
+}
+
+std::string Peer::until(std::string_view part) {
+  std::size_t found = 0;
+  while ((found = rest_.find(part)) == std::string::npos) {
+    if (!more()) return {};
+  }
+  std::string said = rest_.substr(0, found + part.size());
+  rest_.erase(0, said.size());
+  return said;
+}
+
+bool Peer::more() {
+  if (sys::wait_fd(socket_.get(), POLLIN, soon(), stop_) != sys::WaitResult::Ready) return false;
+  std::array<std::byte, 4096> buffer{};
+  const auto got = sys::read_some(socket_.get(), buffer);
+  if (got <= 0) return false;
+  rest_.append(reinterpret_cast<const char*>(buffer.data()), static_cast<std::size_t>(got));
+  return true;
 }
 
 void Peer::send(std::string_view bytes) {

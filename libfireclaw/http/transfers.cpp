@@ -1,20 +1,14 @@
 #include "http/transfers.hpp"
 
-#include <sys/epoll.h>
-#include <sys/timerfd.h>
-
 #include <algorithm>
-#include <array>
 #include <cctype>
-#include <cerrno>
 #include <new>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "fireclaw/error.hpp"
-#include "http/curl.hpp"
-#include "sys/fd.hpp"
+#include "http/multi_loop.hpp"
 
 namespace fireclaw::http {
 namespace {
@@ -23,21 +17,6 @@ namespace {
 constexpr long buffer_bytes = 64 * 1024;
 constexpr long most_idle_connections = 64;
 constexpr std::size_t longest_head = 64 * 1024;
-
-Transfers::Failure failure_of(CURLcode code) {
-  switch (code) {
-    case CURLE_COULDNT_RESOLVE_HOST:
-    case CURLE_COULDNT_RESOLVE_PROXY:
-    case CURLE_COULDNT_CONNECT: return Transfers::Failure::Unreachable;
-    case CURLE_SSL_CONNECT_ERROR:
-    case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_CACERT_BADFILE:
-    case CURLE_SSL_CIPHER:
-    case CURLE_SSL_ISSUER_ERROR: return Transfers::Failure::Untrusted;
-    case CURLE_OPERATION_TIMEDOUT: return Transfers::Failure::TimedOut;
-    default: return Transfers::Failure::BrokenOff;
-  }
-}
 
 bool on_loopback(std::string_view url) {
   const auto host = url.substr(url.find("://") + 3);
@@ -62,80 +41,18 @@ struct Transfers::Impl {
 
   Impl();
 
-  void watch(curl_socket_t socket, int what);
-  void set_timer(long milliseconds);
   void collect();
 
-  static int on_socket(CURL* easy, curl_socket_t socket, int what, void* user, void* of_socket) noexcept;
-  static int on_timer(CURLM* multi, long milliseconds, void* user) noexcept;
   static std::size_t on_header(char* bytes, std::size_t size, std::size_t count, void* user) noexcept;
   static std::size_t on_body(char* bytes, std::size_t size, std::size_t count, void* user) noexcept;
 
   const CurlLibrary& curl = CurlLibrary::get();
-  sys::Fd epoll{sys::check(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1")};
-  sys::Fd timer{sys::check(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK), "timerfd_create")};
-  Multi multi{curl.multi_init()};
+  MultiLoop multi;
   std::map<Id, std::unique_ptr<Transfer>> transfers;
   Id next = 1;
 };
 
-Transfers::Impl::Impl() {
-  if (!multi) throw std::bad_alloc{};
-  epoll_event event{};
-  event.events = EPOLLIN;
-  event.data.fd = timer.get();
-  sys::check(::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, timer.get(), &event), "epoll_ctl");
-  curl.multi_setopt(multi.get(), CURLMOPT_SOCKETFUNCTION, &on_socket);
-  curl.multi_setopt(multi.get(), CURLMOPT_SOCKETDATA, this);
-  curl.multi_setopt(multi.get(), CURLMOPT_TIMERFUNCTION, &on_timer);
-  curl.multi_setopt(multi.get(), CURLMOPT_TIMERDATA, this);
-  curl.multi_setopt(multi.get(), CURLMOPT_MAXCONNECTS, most_idle_connections);
-}
-
-void Transfers::Impl::watch(curl_socket_t socket, int what) {
-  if (what == CURL_POLL_REMOVE) {
-    // The socket may be closed already, and gone from the set by that.
-    ::epoll_ctl(epoll.get(), EPOLL_CTL_DEL, socket, nullptr);
-    return;
-  }
-  epoll_event event{};
-  event.data.fd = socket;
-  if (what != CURL_POLL_OUT) event.events |= EPOLLIN;
-  if (what != CURL_POLL_IN) event.events |= EPOLLOUT;
-  if (::epoll_ctl(epoll.get(), EPOLL_CTL_MOD, socket, &event) == 0) return;
-  if (errno != ENOENT) sys::throw_errno("epoll_ctl");
-  sys::check(::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, socket, &event), "epoll_ctl");
-}
-
-void Transfers::Impl::set_timer(long milliseconds) {
-  itimerspec when{};
-  if (milliseconds > 0) {
-    when.it_value.tv_sec = milliseconds / 1000;
-    when.it_value.tv_nsec = milliseconds % 1000 * 1'000'000;
-  } else if (milliseconds == 0) {
-    when.it_value.tv_nsec = 1;
-  }
-  sys::check(::timerfd_settime(timer.get(), 0, &when, nullptr), "timerfd_settime");
-}
-
-int Transfers::Impl::on_socket(CURL* /*easy*/, curl_socket_t socket, int what, void* user,
-                               void* /*of_socket*/) noexcept {
-  try {
-    static_cast<Impl*>(user)->watch(socket, what);
-    return 0;
-  } catch (...) {
-    return -1;
-  }
-}
-
-int Transfers::Impl::on_timer(CURLM* /*multi*/, long milliseconds, void* user) noexcept {
-  try {
-    static_cast<Impl*>(user)->set_timer(milliseconds);
-    return 0;
-  } catch (...) {
-    return -1;
-  }
-}
+Transfers::Impl::Impl() { curl.multi_setopt(multi.get(), CURLMOPT_MAXCONNECTS, most_idle_connections); }
 
 std::size_t Transfers::Impl::on_header(char* bytes, std::size_t size, std::size_t count, void* user) noexcept {
   auto& transfer = *static_cast<Transfer*>(user);
@@ -213,28 +130,11 @@ Transfers::~Transfers() {
   }
 }
 
-int Transfers::fd() const noexcept { return impl_->epoll.get(); }
+int Transfers::fd() const noexcept { return impl_->multi.fd(); }
 
 void Transfers::run() {
-  auto& impl = *impl_;
-  std::array<epoll_event, 64> events{};
-  const int count = ::epoll_wait(impl.epoll.get(), events.data(), static_cast<int>(events.size()), 0);
-  int running = 0;
-  for (int i = 0; i < count; ++i) {
-    const auto& event = events[static_cast<std::size_t>(i)];
-    if (event.data.fd == impl.timer.get()) {
-      std::uint64_t expired = 0;
-      static_cast<void>(sys::read_some(impl.timer.get(), std::as_writable_bytes(std::span{&expired, 1})));
-      impl.curl.multi_socket_action(impl.multi.get(), CURL_SOCKET_TIMEOUT, 0, &running);
-      continue;
-    }
-    int mask = 0;
-    if ((event.events & EPOLLIN) != 0) mask |= CURL_CSELECT_IN;
-    if ((event.events & EPOLLOUT) != 0) mask |= CURL_CSELECT_OUT;
-    if ((event.events & (EPOLLERR | EPOLLHUP)) != 0) mask |= CURL_CSELECT_ERR;
-    impl.curl.multi_socket_action(impl.multi.get(), event.data.fd, mask, &running);
-  }
-  impl.collect();
+  impl_->multi.run();
+  impl_->collect();
 }
 
 Transfers::Id Transfers::start(Request request, Handler& handler) {

@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "http/failure.hpp"
+
 namespace fireclaw::http {
 
 /// Requests over TCP and TLS, any number of them at once, whose answers are delivered as they come. Works within an
@@ -31,12 +33,7 @@ class Transfers {
     std::chrono::seconds idle_limit{600};
   };
 
-  enum class Failure {
-    Unreachable,  ///< unknown name, connection refused
-    Untrusted,    ///< TLS could not be agreed on, or the certificate is wrong
-    TimedOut,
-    BrokenOff,  ///< not HTTP, or an answer that is not whole
-  };
+  using Failure = http::Failure;
   struct End {
     /// Without: the answer is whole.
     std::optional<Failure> failure;

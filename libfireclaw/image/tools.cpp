@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "base/text.hpp"
 #include "fireclaw/error.hpp"
 
 namespace fireclaw::image {
@@ -33,18 +32,6 @@ std::filesystem::path Tools::require(const std::string& program, std::string_vie
 
 void Tools::check_stop() const {
   if (stop.stop_requested()) throw Error{ErrorCode::Cancelled, "building the image was cancelled"};
-}
-
-std::string one_line(std::string_view text) {
-  while (text.ends_with('\n')) text.remove_suffix(1);
-  std::string line;
-  for (;;) {
-    const auto end = text.find('\n');
-    line += printable(text.substr(0, end));
-    if (end == std::string_view::npos) return line;
-    line += "; ";
-    text.remove_prefix(end + 1);
-  }
 }
 
 }  // namespace fireclaw::image

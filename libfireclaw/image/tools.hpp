@@ -27,8 +27,4 @@ struct Tools {
   void check_stop() const;
 };
 
-/// `text` fit for an error or a log: on one line, without its last end of line, and nothing in it that a terminal would
-/// obey.
-std::string one_line(std::string_view text);
-
 }  // namespace fireclaw::image

@@ -7,7 +7,6 @@
 
 #include "fireclaw/error.hpp"
 #include "json/json.hpp"
-#include "json/syntax.hpp"
 #include "sys/file.hpp"
 
 namespace fireclaw::json {
@@ -15,48 +14,20 @@ namespace {
 
 constexpr std::size_t deepest_nesting = 128;
 
-// An integer too large for simdjson, as "1e0", is a double that it accepts. Only called for documents that it has
-// refused because of a number, and the result is judged again, so this need not know the grammar well: it appends "e0"
-// to every run of 19 or more digits outside of strings that is not part of a fraction or exponent.
-std::string widen_long_integers(std::string_view text) {
-  constexpr std::size_t digits_in_64_bits = 19;
-  std::string widened;
-  widened.reserve(text.size() + 16);
-  const auto is_digit = [&](std::size_t at) { return at < text.size() && text[at] >= '0' && text[at] <= '9'; };
-  const auto belongs_to_double = [&](std::size_t at) {
-    return at < text.size() && (text[at] == '.' || text[at] == 'e' || text[at] == 'E' || text[at] == '+');
-  };
-  std::size_t at = 0;
-  bool in_string = false;
-  while (at < text.size()) {
-    if (in_string && text[at] == '\\') {
-      widened += text.substr(at, 2);
-      at += 2;
-      continue;
-    }
-    if (in_string || !is_digit(at)) {
-      if (text[at] == '"') in_string = !in_string;
-      widened += text[at++];
-      continue;
-    }
-    const std::size_t begin = at;
-    while (is_digit(at)) ++at;
-    widened += text.substr(begin, at - begin);
-    const bool after_mark =
-        begin > 0 && (belongs_to_double(begin - 1) ||
-                      (text[begin - 1] == '-' && begin > 1 && (text[begin - 2] == 'e' || text[begin - 2] == 'E')));
-    if (at - begin >= digits_in_64_bits && !after_mark && !belongs_to_double(at)) widened += "e0";
-  }
-  return widened;
+// "line 3, column 7", both counted from one, columns in characters.
+std::string describe_position(std::string_view text, std::size_t offset) {
+  const std::string_view before = text.substr(0, offset);
+  const auto lines = std::count(before.begin(), before.end(), '\n');
+  const std::string_view line = before.substr(before.rfind('\n') + 1);  // npos + 1 is the text's start
+  const auto starts_character = [](char byte) { return (static_cast<unsigned char>(byte) & 0xC0) != 0x80; };
+  return fmt::format("line {}, column {}", lines + 1, std::count_if(line.begin(), line.end(), starts_character) + 1);
 }
 
-// simdjson says what kind of thing is wrong; where and what is for the syntax check to find.
-std::string describe(simdjson::error_code error, std::string_view text) {
+std::string describe(simdjson::error_code error) {
   if (error == simdjson::EMPTY) return "it is empty";
   if (error == simdjson::DEPTH_ERROR) return fmt::format("it is nested more than {} deep", deepest_nesting);
-  if (const auto found = find_syntax_error(text)) {
-    return fmt::format("{}: {}", describe_position(text, found->offset), found->problem);
-  }
+  // What begins like a value of some type, and is none.
+  if (error == simdjson::INCORRECT_TYPE) return "this is not a value";
   return simdjson::error_message(error);
 }
 
@@ -113,81 +84,125 @@ struct Builder {
   using Path = Value::Path;
   using Node = Value::Node;
 
-  static Value outermost(simdjson::dom::element element, std::string_view name) {
+  Builder(std::string_view text, std::string_view name)
+      : text_{text}, document_{std::make_shared<const Path>(Path{nullptr, std::string{name}, std::nullopt})} {}
+
+  Value build() {
+    if (const auto error = parser_.iterate(text_).get(json_); error != simdjson::SUCCESS) refuse(error, {});
+    const bool scalar = need(json_.is_scalar());
+    if (scalar && need(json_.raw_json_token()).end() != std::string_view{text_}.end()) {
+      refuse(simdjson::TRAILING_CONTENT);
+    }
     auto node = std::make_shared<Node>();
-    node->parent = std::make_shared<const Path>(Path{nullptr, std::string{name}, std::nullopt});
+    node->parent = document_;
     node->outermost = true;
-    fill(*node, element);
+    fill(*node, json_, 0);
+    const char* rest = nullptr;
+    if (!scalar && json_.current_location().get(rest) == simdjson::SUCCESS) refuse(simdjson::TRAILING_CONTENT);
     return Value{std::move(node)};
   }
 
  private:
-  static Value child(simdjson::dom::element element, const std::shared_ptr<const Path>& parent, std::string_view key,
-                     std::optional<std::size_t> index) {
+  [[noreturn]] void refuse(simdjson::error_code error, std::string_view where) {
+    throw Error{ErrorCode::Corrupt, fmt::format("{}: not valid JSON: {}{}", document_->key, where, describe(error))};
+  }
+  // Where the reading has stopped. At the text's end that is not told, and of what ends too early it is the beginning.
+  [[noreturn]] void refuse(simdjson::error_code error) {
+    const char* at = nullptr;
+    if (error == simdjson::INCOMPLETE_ARRAY_OR_OBJECT || json_.current_location().get(at) != simdjson::SUCCESS) {
+      refuse(error, {});
+    }
+    refuse(error, describe_position(text_, static_cast<std::size_t>(at - text_.data())) + ": ");
+  }
+
+  template <class T>
+  T need(simdjson::simdjson_result<T> result) {
+    if (result.error() != simdjson::SUCCESS) refuse(result.error());
+    return std::move(result).value_unsafe();
+  }
+
+  Value child(simdjson::ondemand::value json, const std::shared_ptr<const Path>& parent, std::string_view key,
+              std::optional<std::size_t> index, std::size_t depth) {
     auto node = std::make_shared<Node>();
     node->parent = parent;
     node->key = key;
     node->index = index;
-    fill(*node, element);
+    fill(*node, json, depth);
     return Value{std::move(node)};
   }
 
-  static std::shared_ptr<const Path> path_of(const Node& node) {
-    if (node.outermost) return node.parent;
-    return std::make_shared<const Path>(Path{node.parent, node.key, node.index});
-  }
-
-  static void fill(Node& node, simdjson::dom::element element) {
-    using simdjson::dom::element_type;
-    switch (element.type()) {
-      case element_type::NULL_VALUE: return;
-      case element_type::BOOL: node.data = bool{element}; return;
-      case element_type::INT64: node.data = std::int64_t{element}; return;
-      case element_type::UINT64: node.data = std::uint64_t{element}; return;
-      case element_type::DOUBLE: node.data = double{element}; return;
-      case element_type::STRING: node.data = std::string{std::string_view{element}}; return;
-      case element_type::ARRAY: {
-        const auto path = path_of(node);
+  // `json` is the document or a value in it: they are read alike.
+  template <class Json>
+  void fill(Node& node, Json& json, std::size_t depth) {
+    using simdjson::ondemand::json_type;
+    switch (need(simdjson::simdjson_result<json_type>{json.type()})) {
+      case json_type::null:
+        if (!need(simdjson::simdjson_result<bool>{json.is_null()})) refuse(simdjson::INCORRECT_TYPE);
+        return;
+      case json_type::boolean: node.data = need(json.get_bool()); return;
+      case json_type::number: fill_number(node, json); return;
+      case json_type::string: node.data = std::string{need(json.get_string())}; return;
+      case json_type::array: {
+        const auto path = path_of(node, depth);
         Node::Array array;
-        for (const simdjson::dom::element item : simdjson::dom::array{element}) {
-          array.push_back(child(item, path, {}, array.size()));
+        for (auto item : need(json.get_array())) {
+          array.push_back(child(need(std::move(item)), path, {}, array.size(), depth + 1));
         }
         node.data = std::move(array);
         return;
       }
-      case element_type::OBJECT: {
-        const auto path = path_of(node);
+      case json_type::object: {
+        const auto path = path_of(node, depth);
         Node::Object object;
-        for (const auto& [key, item] : simdjson::dom::object{element}) {
-          const bool added = object.try_emplace(std::string{key}, child(item, path, key, std::nullopt)).second;
-          if (!added) {
+        for (auto member : need(json.get_object())) {
+          auto field = need(std::move(member));
+          std::string key{need(field.unescaped_key())};
+          if (object.contains(key)) {
             std::string where;
             path->append_to(where);
             throw Error{ErrorCode::Corrupt, fmt::format("{}: duplicate key {}", where, in_quotes(key))};
           }
+          auto value = child(field.value(), path, key, std::nullopt, depth + 1);
+          object.emplace(std::move(key), std::move(value));
         }
         node.data = std::move(object);
         return;
       }
     }
   }
+
+  template <class Json>
+  void fill_number(Node& node, Json& json) {
+    std::int64_t integer = 0;
+    std::uint64_t large = 0;
+    const auto token = need(simdjson::simdjson_result<std::string_view>{json.raw_json_token()});
+    if (json.get_int64().get(integer) == simdjson::SUCCESS) {
+      node.data = integer;
+    } else if (json.get_uint64().get(large) == simdjson::SUCCESS) {
+      node.data = large;
+    } else if (token.find_first_of(".eE") == std::string_view::npos) {
+      node.data = need(json.get_double());  // beyond 64 bits
+    } else {
+      // get_double() of simdjson 3.0 makes another number of a fraction of more than 19 digits. Its other parser does
+      // not.
+      node.data = need(numbers_.parse(token.data(), token.size()).get_double());
+    }
+  }
+
+  std::shared_ptr<const Path> path_of(const Node& node, std::size_t depth) {
+    if (depth == deepest_nesting) refuse(simdjson::DEPTH_ERROR, {});
+    if (node.outermost) return node.parent;
+    return std::make_shared<const Path>(Path{node.parent, node.key, node.index});
+  }
+
+  simdjson::padded_string text_;
+  std::shared_ptr<const Path> document_;
+  simdjson::ondemand::parser parser_;
+  simdjson::ondemand::document json_;
+  simdjson::dom::parser numbers_;
 };
 
-Value Value::parse(std::string_view text, std::string_view name) {
-  simdjson::dom::parser parser;
-  simdjson::dom::element root;
-  const auto read = [&](std::string_view json) -> simdjson::error_code {
-    if (json.empty()) return simdjson::EMPTY;
-    if (const auto error = parser.allocate(json.size(), deepest_nesting); error != simdjson::SUCCESS) return error;
-    return parser.parse(json.data(), json.size()).get(root);
-  };
-  simdjson::error_code error = read(text);
-  if (error == simdjson::NUMBER_ERROR) error = read(widen_long_integers(text));
-  if (error != simdjson::SUCCESS) {
-    throw Error{ErrorCode::Corrupt, fmt::format("{}: not valid JSON: {}", name, describe(error, text))};
-  }
-  return Builder::outermost(root, name);
-}
+Value Value::parse(std::string_view text, std::string_view name) { return Builder{text, name}.build(); }
 
 Value Value::parse_file(const std::filesystem::path& path) { return parse(sys::read_file(path), path.string()); }
 

@@ -25,6 +25,7 @@ struct Shape {
 constexpr Shape shapes[] = {
     {"sources", 3, 0, 2},          {"egress", 1, 1, 0},        {"clients", 1, 0, 0},   {"name_clients", 1, 0, 0},
     {"allowed_networks", 2, 0, 0}, {"allowed_ports", 4, 0, 0}, {"published", 2, 2, 2}, {"published_at", 3, 2, 3},
+    {"named_addresses", 2, 0, 0},  {"named_ports", 4, 0, 0},
 };
 
 const Shape* shape_of(std::string_view set) {
@@ -71,6 +72,7 @@ void apply(const Element& element, VmPolicy& vm) {
   } else if (const auto publication = publication_of(element)) {
     vm.publish.push_back(*publication);
   }
+  // What a name was answered with is not what the machine was given.
 }
 
 VmPolicy unknown_machine(Ipv4Address address) {
@@ -89,7 +91,10 @@ std::optional<Element> read_element(const json::Value& set, bool is_map, const j
       element.key = parts_of(pair[0]);
       element.data = parts_of(pair[1]);
     } else {
-      element.key = parts_of(entry);
+      // An element that expires has more to it than its key.
+      const auto expiring = entry.is_object() ? entry.find("elem") : std::nullopt;
+      if (expiring.has_value() != expires(element)) return std::nullopt;
+      element.key = parts_of(expiring ? expiring->at("val") : entry);
     }
     if (element.key.size() != shape->key_parts || element.data.size() != shape->data_parts) return std::nullopt;
     element.owner = Ipv4Address::parse(shape->owner < shape->key_parts ? element.key[shape->owner]
@@ -118,6 +123,8 @@ std::vector<Element> read_elements(std::string_view listing) {
   }
   return elements;
 }
+
+bool expires(const Element& element) { return element.set == "named_addresses" || element.set == "named_ports"; }
 
 std::string delete_command(const InterfaceName& bridge, const Element& element) {
   auto key = element.key;

@@ -26,6 +26,9 @@ struct Element {
 /// left out: they vanish when the tables are loaded again.
 std::vector<Element> read_elements(std::string_view listing);
 
+/// Whether it vanishes by itself: what a name was answered with.
+bool expires(const Element& element);
+
 /// The nft command that removes it.
 std::string delete_command(const InterfaceName& bridge, const Element& element);
 

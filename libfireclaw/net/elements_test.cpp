@@ -57,6 +57,19 @@ TEST_CASE("without a source there is no machine, but its elements are known") {
   CHECK(vms_of(elements).empty());
 }
 
+TEST_CASE("what a name was answered with has an owner, and is not what a machine was given") {
+  const auto elements = read_elements(
+      listing(source + "," + set("named_ports", R"({"elem": {"val": {"concat": ["172.16.0.2", "192.0.2.7", "tcp", 443]},
+                                                  "timeout": 300, "expires": 299}})")));
+  REQUIRE(elements.size() == 2);
+  CHECK(expires(elements[1]));
+  CHECK_FALSE(expires(elements[0]));
+  CHECK(elements[1].owner == Ipv4Address::parse("172.16.0.2"));
+  CHECK(delete_command(InterfaceName{"fcbr0"}, elements[1]) ==
+        "delete element inet fireclaw named_ports { 172.16.0.2 . 192.0.2.7 . tcp . 443 }\n");
+  CHECK(vms_of(elements).front().allow.empty());
+}
+
 TEST_CASE("what fireclaw did not put there is passed over") {
   for (const auto& object : {
            set("services", R"({"concat": ["tcp", 53]})"),

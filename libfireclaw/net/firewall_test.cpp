@@ -81,7 +81,7 @@ TEST_CASE("every policy can be loaded") {
   }
   SUBCASE("everything") {
     policy.services = {Service::parse("6667"), Service::parse("127.0.0.1:11434"), Service::parse("53/udp")};
-    policy.resolver = Ipv4Address::parse("192.0.2.53");
+    policy.names_port = 10053;
     policy.new_connections_per_second = 50;
     policy.ping = false;
   }

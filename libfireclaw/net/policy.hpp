@@ -109,9 +109,9 @@ struct NetworkPolicy {
                                 {Protocol::Udp, 53, false}};
   /// The gateway answers pings.
   bool ping = true;
-  /// The name server that queries to the gateway's port 53 are passed on to, if 53 is among the services. Without: the
-  /// host must run one there itself. Must be reachable from outside the host: not a stub such as 127.0.0.53.
-  std::optional<Ipv4Address> resolver;
+  /// The port at the gateway's address where a program of the host answers what is sent to port 53, if 53 is among the
+  /// services. So a name server that the host has at port 53 is in nobody's way. Without: it is 53 itself.
+  std::optional<std::uint16_t> names_port;
   /// Addresses of the host that are not addresses of the bridge's network namespace; never reachable.
   std::vector<Ipv4Address> host_addresses;
   /// New connections that one machine may make in a second, and connections that it may have at once, those that the

@@ -115,11 +115,6 @@ void validate(const NetworkPolicy& policy) {
     throw Error{ErrorCode::InvalidArgument, fmt::format("the gateway {} is not in the subnet {}",
                                                         policy.gateway.to_string(), policy.subnet.to_string())};
   }
-  if (policy.resolver && Ipv4Network::parse("127.0.0.0/8").contains(*policy.resolver)) {
-    throw Error{ErrorCode::InvalidArgument,
-                fmt::format("name server {} only answers the host itself; name the one it passes queries on to",
-                            policy.resolver->to_string())};
-  }
   if (policy.new_connections_per_second == 0 || policy.connections == 0) {
     throw Error{ErrorCode::InvalidArgument, "a limit of 0 would allow no connection at all"};
   }
@@ -152,19 +147,20 @@ std::string joined_services(const NetworkPolicy& policy) {
   return ports.empty() ? "" : fmt::format("\n    elements = {{ {} }}", fmt::join(ports, ", "));
 }
 
-/// A service that is not served at the gateway's own address, and where it is.
+/// A service that is not served at the gateway's own address and port, and where it is.
 struct Redirection {
   Service service;
-  std::string target;
+  std::string address;
+  std::uint16_t port = 0;
 };
 
 std::vector<Redirection> redirections_of(const NetworkPolicy& policy) {
   std::vector<Redirection> found;
   for (const auto& service : policy.services) {
     if (service.on_loopback) {
-      found.push_back({service, "127.0.0.1"});
-    } else if (policy.resolver && service.port == dns_port) {
-      found.push_back({service, policy.resolver->to_string()});
+      found.push_back({service, "127.0.0.1", service.port});
+    } else if (policy.names_port && service.port == dns_port) {
+      found.push_back({service, policy.gateway.to_string(), *policy.names_port});
     }
   }
   return found;
@@ -175,13 +171,14 @@ std::pair<std::string, std::string> redirection_rules(const NetworkPolicy& polic
   std::string redirect;
   std::string accept;
   const auto gateway = policy.gateway.to_string();
-  for (const auto& [service, target] : redirections_of(policy)) {
+  for (const auto& [service, address, port] : redirections_of(policy)) {
     const auto protocol = to_string(service.protocol);
     const auto* const clients = service.port == dns_port ? "name_clients" : "clients";
-    redirect += fmt::format("    iifname \"{}\" ip daddr {} ip saddr @{} {} dport {} dnat ip to {}\n",
-                            policy.bridge.str(), gateway, clients, protocol, service.port, target);
+    redirect += fmt::format("    iifname \"{}\" ip daddr {} ip saddr @{} {} dport {} dnat ip to {}{}\n",
+                            policy.bridge.str(), gateway, clients, protocol, service.port, address,
+                            port == service.port ? std::string{} : fmt::format(":{}", port));
     accept += fmt::format("    ip saddr @{} ct status dnat ct original ip daddr {} ip daddr {} {} dport {} accept\n",
-                          clients, gateway, target, protocol, service.port);
+                          clients, gateway, address, protocol, port);
   }
   return {redirect, accept};
 }
@@ -213,6 +210,16 @@ std::string tables(const NetworkPolicy& policy, std::string_view policy_chain) {
   set allowed_ports {{
     type ipv4_addr . ipv4_addr . inet_proto . inet_service
     flags interval
+  }}
+  set named_addresses {{
+    type ipv4_addr . ipv4_addr
+    size 65536
+    flags timeout
+  }}
+  set named_ports {{
+    type ipv4_addr . ipv4_addr . inet_proto . inet_service
+    size 65536
+    flags timeout
   }}
   set talkers {{
     type ipv4_addr
@@ -256,6 +263,8 @@ std::string tables(const NetworkPolicy& policy, std::string_view policy_chain) {
   chain egress_allowlist {{
     ip saddr . ip daddr @allowed_networks accept
     meta l4proto {{ tcp, udp }} ip saddr . ip daddr . meta l4proto . th dport @allowed_ports accept
+    ip saddr . ip daddr @named_addresses accept
+    meta l4proto {{ tcp, udp }} ip saddr . ip daddr . meta l4proto . th dport @named_ports accept
     goto refuse
   }}
   chain egress_internet {{
@@ -402,6 +411,10 @@ std::string add_vm_commands(const NetworkPolicy& policy, const VmPolicy& vm) {
 
 std::string remove_vm_commands(const NetworkPolicy& policy, const VmPolicy& vm) {
   return element_commands("delete", policy, vm);
+}
+
+std::string find_talker_command(const InterfaceName& bridge, Ipv4Address address) {
+  return fmt::format("get element inet {} talkers {{ {} }}\n", table_name(bridge), address.to_string());
 }
 
 std::string remove_talker_command(const InterfaceName& bridge, Ipv4Address address) {

@@ -28,8 +28,9 @@ std::string add_vm_commands(const NetworkPolicy& policy, const VmPolicy& vm);
 /// Removes what add_vm_commands() added. Running it fails if something of it is missing.
 std::string remove_vm_commands(const NetworkPolicy& policy, const VmPolicy& vm);
 
-/// Removes a machine from the set of those that connections were made from or to. Running it fails if it is not there:
-/// then there is nothing to forget.
+/// Finds a machine in the set of those that connections were made from or to, and removes it there. Running them fails
+/// if it is not there: then there is nothing to forget.
+std::string find_talker_command(const InterfaceName& bridge, Ipv4Address address);
 std::string remove_talker_command(const InterfaceName& bridge, Ipv4Address address);
 
 /// Removes both tables, whether they exist or not.

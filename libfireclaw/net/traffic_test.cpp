@@ -601,27 +601,34 @@ TEST_CASE("a service on the host's loopback is reached at the gateway, the rest 
   CHECK_FALSE(secret_udp.poll());
 }
 
-TEST_CASE(
-    "name queries to the gateway are passed on to the configured server, also for guests that reach nothing else") {
+TEST_CASE("name queries to the gateway reach the port that answers them, and only by way of port 53") {
   NetworkPolicy policy;
-  policy.resolver = Ipv4Address::parse("203.0.113.53");
+  policy.names_port = 10053;
   Lab lab{policy};
-  auto& guest = lab.add_guest(2, Egress::None);
-  Udp server{lab.internet, "203.0.113.53", dns};
+  auto& guest = lab.add_guest(2, Egress::None, [](VmPolicy& vm) { vm.services = ServiceAccess::Names; });
+  auto& without = lab.add_guest(3, Egress::None, [](VmPolicy& vm) { vm.services = ServiceAccess::None; });
+  Udp server{lab.host, gateway, 10053};
+  Udp own{lab.host, "0.0.0.0", dns};
+  const auto by_tcp = listen_tcp(lab.host, gateway, 10053);
   Udp client{guest.inside, "0.0.0.0", 0};
   client.send(gateway, dns, "where is example.org?");
   const auto query = server.receive();
   CHECK(query.text == "where is example.org?");
-  CHECK(query.from == "198.51.100.1");
+  CHECK(query.from == guest.vm.address.to_string());
   server.send(query.from, query.port, "there");
   const auto answer = client.receive();
   CHECK(answer.from == gateway);
+  CHECK(answer.port == dns);
   CHECK(answer.text == "there");
+  CHECK(talk_tcp(guest.inside, gateway, dns, by_tcp.get(), "question") == "QUESTION");
+  CHECK(try_tcp(guest.inside, gateway, 10053) == Outcome::Refused);
+  CHECK(try_tcp(without.inside, gateway, dns) == Outcome::Refused);
 
-  // The server itself is not opened by that.
-  client.send("203.0.113.53", dns, "directly");
+  // A name server of the host's own is not opened by that.
+  client.send(gateway, 10053, "directly");
   client.send(gateway, dns, "again");
   CHECK(server.until("again").empty());
+  CHECK_FALSE(own.poll());
 }
 
 TEST_CASE("no end sends segments that the way out does not take, also if nobody says so") {

@@ -4,8 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "base/text.hpp"
 #include "fireclaw/error.hpp"
-#include "state/bot_fields.hpp"
 #include "sys/file.hpp"
 
 namespace fireclaw::state {

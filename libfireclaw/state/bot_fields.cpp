@@ -1,4 +1,5 @@
 #include "state/bot_fields.hpp"
+#include "base/text.hpp"
 
 #include <algorithm>
 #include <initializer_list>
@@ -40,8 +41,6 @@ void check_seconds(const json::Value& value) { check_range(value, 0.01, 86400); 
 void check_count(const json::Value& value) { check_whole<1, 1 << 20>(value); }
 
 bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
-bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 /// How many characters UTF-8 `text` has.
 std::size_t characters(std::string_view text) {
@@ -62,9 +61,6 @@ bool in_secret(char c) { return c != '\0' && c != '\r' && c != '\n'; }
 bool in_host(char c) { return is_letter(c) || is_digit(c) || c == '.' || c == '_' || c == ':' || c == '%' || c == '-'; }
 bool in_word(char c) { return !is_control(c) && c != ' '; }
 
-void check_host(const json::Value& value) {
-  check_text(value, 1, 255, in_host, "must be a host name, an address, or \"gateway\"");
-}
 void check_password(const json::Value& value) { check_text(value, 0, 400, in_secret, "must be a password"); }
 void check_path(const json::Value& value) {
   const auto& text = value.as_string();
@@ -122,6 +118,10 @@ void check_containers(const json::Value& value) {
 }
 
 }  // namespace
+
+void check_host(const json::Value& value) {
+  check_text(value, 1, 255, in_host, "must be a host name, an address, or \"gateway\"");
+}
 
 void check_irc(const json::Value& value) {
   check_object(value, {{"host", check_host},
@@ -236,10 +236,5 @@ void check_masks(const json::Value& value) {
 
 void check_invite_policy(const json::Value& value) { check_choice(value, {"anyone", "operators", "nobody"}); }
 void check_log_level(const json::Value& value) { check_choice(value, {"debug", "info", "warning", "error"}); }
-
-bool is_agent_name(std::string_view text) {
-  return !text.empty() && text.size() <= 30 && is_letter(text.front()) && text.back() != '-' &&
-         std::ranges::all_of(text, [](char c) { return is_letter(c) || is_digit(c) || c == '-' || c == '_'; });
-}
 
 }  // namespace fireclaw::state

@@ -8,6 +8,8 @@ namespace fireclaw::state {
 // to the bot. The bot (agent/bot/config.py) judges it by the same rules when it starts; here mistakes are found before
 // a machine is. All throw Error(Corrupt) with the field's path.
 
+/// A name or an address, of IPv6 without brackets.
+void check_host(const json::Value& value);
 /// "irc": host ("gateway" is the machine's host), port, tls, password, SASL.
 void check_irc(const json::Value& value);
 /// "llm" without the model: url (its host may be "gateway"), api, limits.
@@ -27,8 +29,5 @@ void check_channels(const json::Value& value);
 void check_masks(const json::Value& value);
 void check_invite_policy(const json::Value& value);
 void check_log_level(const json::Value& value);
-
-/// Whether `text` can be an agent's name: an IRC nick, a host name and a workspace's name at once.
-bool is_agent_name(std::string_view text);
 
 }  // namespace fireclaw::state

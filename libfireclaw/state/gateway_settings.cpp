@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "base/text.hpp"
 #include "state/bot_fields.hpp"
 #include "state/secrets.hpp"
 
@@ -13,6 +14,7 @@ namespace {
 
 /// Beyond this a limit is none.
 constexpr std::uint64_t most = 1'000'000'000'000;
+constexpr std::uint16_t irc_tls_port = 6697;
 
 std::uint64_t read_number(const json::Value& value, std::uint64_t low, std::uint64_t high) {
   const auto number = value.as_uint();
@@ -55,12 +57,41 @@ std::string read_url(const json::Value& value) {
   return url;
 }
 
-LlmUpstream read_upstream(const json::Value& value) {
+std::string read_name(const json::Value& value) {
+  const auto name = value.at("name");
+  if (!is_secret_name(name.as_string())) name.fail("must be 1 to 64 letters, digits, . _ -");
+  return name.as_string();
+}
+
+std::string read_secret_name(const json::Value& value) {
+  if (!is_secret_name(value.as_string())) value.fail("must be the name of a secret; see: fireclaw secret list");
+  return value.as_string();
+}
+
+std::string read_ca_file(const json::Value& value) {
+  if (!value.as_string().starts_with('/')) value.fail("must be an absolute path");
+  return value.as_string();
+}
+
+std::uint16_t read_port(const json::Value& value) { return static_cast<std::uint16_t>(read_number(value, 1, 65'535)); }
+
+/// What `read` makes of each entry, at least one, each with a name of its own.
+template <class Upstream>
+std::vector<Upstream> read_upstreams(const json::Value& value, const char* what, Upstream (*read)(const json::Value&)) {
+  std::vector<Upstream> upstreams;
+  std::set<std::string> names;
+  for (const auto& entry : value.as_array()) {
+    upstreams.push_back(read(entry));
+    if (!names.insert(upstreams.back().name).second) entry.at("name").fail("is the name of another one too");
+  }
+  if (upstreams.empty()) value.fail(fmt::format("must name at least one {} server", what));
+  return upstreams;
+}
+
+LlmUpstream read_llm_upstream(const json::Value& value) {
   value.only({"name", "url", "api", "key", "ca_file", "models", "agents", "concurrent", "idle_s"});
   LlmUpstream upstream;
-  const auto name = value.at("name");
-  upstream.name = name.as_string();
-  if (!is_secret_name(upstream.name)) name.fail("must be 1 to 64 letters, digits, . _ -");
+  upstream.name = read_name(value);
   upstream.url = read_url(value.at("url"));
   if (const auto api = value.find("api")) {
     if (api->as_string() == to_string(LlmApi::OpenAi)) {
@@ -69,14 +100,8 @@ LlmUpstream read_upstream(const json::Value& value) {
       api->fail("must be \"ollama\" or \"openai\"");
     }
   }
-  if (const auto key = value.find("key")) {
-    upstream.key = key->as_string();
-    if (!is_secret_name(upstream.key)) key->fail("must be the name of a secret; see: fireclaw secret list");
-  }
-  if (const auto file = value.find("ca_file")) {
-    upstream.ca_file = file->as_string();
-    if (!upstream.ca_file.starts_with('/')) file->fail("must be an absolute path");
-  }
+  if (const auto key = value.find("key")) upstream.key = read_secret_name(*key);
+  if (const auto file = value.find("ca_file")) upstream.ca_file = read_ca_file(*file);
   if (const auto models = value.find("models")) upstream.models = read_patterns(*models);
   if (const auto agents = value.find("agents")) upstream.agents = read_patterns(*agents);
   if (const auto number = value.find("concurrent")) {
@@ -91,14 +116,8 @@ LlmUpstream read_upstream(const json::Value& value) {
 LlmSettings read_llm(const json::Value& value) {
   value.only({"port", "upstreams", "limits", "agents"});
   LlmSettings settings;
-  if (const auto port = value.find("port")) settings.port = static_cast<std::uint16_t>(read_number(*port, 1, 65'535));
-  std::set<std::string> names;
-  const auto upstreams = value.at("upstreams");
-  for (const auto& entry : upstreams.as_array()) {
-    settings.upstreams.push_back(read_upstream(entry));
-    if (!names.insert(settings.upstreams.back().name).second) entry.at("name").fail("is the name of another one too");
-  }
-  if (settings.upstreams.empty()) upstreams.fail("must name at least one LLM server");
+  if (const auto port = value.find("port")) settings.port = read_port(*port);
+  settings.upstreams = read_upstreams(value.at("upstreams"), "LLM", &read_llm_upstream);
   if (const auto limits = value.find("limits")) settings.limits = read_limits(*limits);
   if (const auto agents = value.find("agents")) {
     for (const auto& [name, limits] : agents->as_object()) {
@@ -106,6 +125,41 @@ LlmSettings read_llm(const json::Value& value) {
       settings.agents.emplace(name, read_limits(limits));
     }
   }
+  return settings;
+}
+
+IrcAccount read_account(const json::Value& value) {
+  value.only({"user", "password_secret"});
+  const auto user = value.at("user");
+  const auto& text = user.as_string();
+  const bool printable = std::ranges::all_of(text, [](char c) { return c > ' ' && c < '\x7f'; });
+  if (text.empty() || text.size() > 128 || !printable) user.fail("must be the name of an account");
+  return {text, read_secret_name(value.at("password_secret"))};
+}
+
+IrcUpstream read_irc_upstream(const json::Value& value) {
+  value.only({"name", "host", "port", "tls", "tls_verify", "ca_file", "password_secret", "sasl", "agents"});
+  IrcUpstream upstream;
+  upstream.name = read_name(value);
+  const auto host = value.at("host");
+  check_host(host);
+  upstream.host = host.as_string();
+  if (const auto tls = value.find("tls")) upstream.tls = tls->as_bool();
+  upstream.port = upstream.tls ? irc_tls_port : IrcUpstream{}.port;
+  if (const auto port = value.find("port")) upstream.port = read_port(*port);
+  if (const auto verify = value.find("tls_verify")) upstream.tls_verify = verify->as_bool();
+  if (const auto file = value.find("ca_file")) upstream.ca_file = read_ca_file(*file);
+  if (const auto secret = value.find("password_secret")) upstream.password_secret = read_secret_name(*secret);
+  if (const auto account = value.find("sasl")) upstream.sasl = read_account(*account);
+  if (const auto agents = value.find("agents")) upstream.agents = read_patterns(*agents);
+  return upstream;
+}
+
+IrcSettings read_irc(const json::Value& value) {
+  value.only({"port", "upstreams"});
+  IrcSettings settings;
+  if (const auto port = value.find("port")) settings.port = read_port(*port);
+  settings.upstreams = read_upstreams(value.at("upstreams"), "IRC", &read_irc_upstream);
   return settings;
 }
 
@@ -125,8 +179,15 @@ const LlmLimits& LlmSettings::limits_of(std::string_view agent) const {
 }
 
 GatewaySettings read_gateway_settings(const json::Value& section) {
-  section.only({"llm"});
-  return {read_llm(section.at("llm"))};
+  section.only({"llm", "irc"});
+  GatewaySettings settings;
+  if (const auto llm = section.find("llm")) settings.llm = read_llm(*llm);
+  if (const auto irc = section.find("irc")) settings.irc = read_irc(*irc);
+  if (!settings.llm && !settings.irc) section.fail("must have llm, irc or both");
+  if (settings.llm && settings.irc && settings.llm->port == settings.irc->port) {
+    section.fail(fmt::format("llm and irc have the same port, {}", settings.llm->port));
+  }
+  return settings;
 }
 
 bool matches_any(const std::vector<std::string>& patterns, std::string_view name) {
@@ -147,6 +208,13 @@ const LlmUpstream* find_upstream(const LlmSettings& settings, std::string_view a
     return &upstream;
   }
   return nullptr;
+}
+
+const IrcUpstream* find_upstream(const IrcSettings& settings, std::string_view agent) {
+  const auto found = std::ranges::find_if(settings.upstreams, [&](const IrcUpstream& upstream) {
+    return upstream.agents.empty() || matches_any(upstream.agents, agent);
+  });
+  return found == settings.upstreams.end() ? nullptr : &*found;
 }
 
 }  // namespace fireclaw::state

@@ -66,9 +66,51 @@ struct LlmSettings {
   [[nodiscard]] const LlmLimits& limits_of(std::string_view agent) const;
 };
 
-/// The section "gateway" of config.json.
+/// An account of an IRC network's services.
+struct IrcAccount {
+  std::string user;
+  /// The name of the secret that is its password.
+  std::string password_secret;
+
+  bool operator==(const IrcAccount&) const = default;
+};
+
+/// An IRC server that the gateway passes connections on to.
+struct IrcUpstream {
+  /// What logs, metrics and errors call it.
+  std::string name;
+  /// A name, or an address; of IPv6 without brackets.
+  std::string host;
+  std::uint16_t port = 6667;
+  bool tls = false;
+  /// Whether its certificate must be right.
+  bool tls_verify = true;
+  /// A file of certificates to trust instead of the system's; empty: none.
+  std::string ca_file;
+  /// The name of the secret that is the server's password; empty: it has none.
+  std::string password_secret;
+  /// Who agents are logged in as, by SASL; without: nobody.
+  std::optional<IrcAccount> sasl;
+  /// Agents that it is for, as an LLM server's.
+  std::vector<std::string> agents;
+
+  bool operator==(const IrcUpstream&) const = default;
+};
+
+/// "gateway.irc" of config.json.
+struct IrcSettings {
+  /// Where agents reach it, at the gateway's address.
+  std::uint16_t port = 6667;
+  /// The first that fits is connected to. Never empty.
+  std::vector<IrcUpstream> upstreams;
+
+  bool operator==(const IrcSettings&) const = default;
+};
+
+/// The section "gateway" of config.json. What is missing there is not served.
 struct GatewaySettings {
-  LlmSettings llm;
+  std::optional<LlmSettings> llm;
+  std::optional<IrcSettings> irc;
 
   bool operator==(const GatewaySettings&) const = default;
 };
@@ -82,5 +124,7 @@ bool matches_any(const std::vector<std::string>& patterns, std::string_view name
 /// The first upstream that serves `model` to `agent` by a protocol; nullptr if none does.
 const LlmUpstream* find_upstream(const LlmSettings& settings, std::string_view agent, std::string_view model,
                                  std::optional<LlmApi> api = std::nullopt);
+/// The first IRC server that is for `agent`; nullptr if none is.
+const IrcUpstream* find_upstream(const IrcSettings& settings, std::string_view agent);
 
 }  // namespace fireclaw::state

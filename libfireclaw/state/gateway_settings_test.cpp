@@ -11,7 +11,7 @@ using namespace fireclaw;
 namespace {
 
 state::LlmSettings read(const std::string& llm) {
-  return state::read_gateway_settings(json::Value::parse("{\"llm\": " + llm + "}", "config.json")).llm;
+  return state::read_gateway_settings(json::Value::parse("{\"llm\": " + llm + "}", "config.json")).llm.value();
 }
 
 std::string complaint(const std::string& llm) {
@@ -88,4 +88,47 @@ TEST_CASE("an agent's own limits are above those of all, as a whole") {
   CHECK(settings.limits_of("bob").tokens_per_day == 100u);
   CHECK(settings.limits_of("ada").tokens_per_day == 7u);
   CHECK_FALSE(settings.limits_of("ada").requests_per_minute);
+}
+
+TEST_CASE("an IRC server needs a name and a host, and secrets are named, never said") {
+  const auto read_irc = [](const std::string& upstream) {
+    const auto text = R"({"irc": {"upstreams": [)" + upstream + "]}}";
+    return state::read_gateway_settings(json::Value::parse(text, "gateway")).irc.value();
+  };
+  const auto settings = read_irc(R"({"name": "local", "host": "127.0.0.1"})");
+  CHECK(settings.port == 6667);
+  CHECK(settings.upstreams == std::vector{state::IrcUpstream{"local", "127.0.0.1", 6667, false, true, {}, {}, {}, {}}});
+  const auto all = read_irc(
+      R"({"name": "far", "host": "irc.example.org", "tls": true, "tls_verify": false, "ca_file": "/ca",
+          "password_secret": "pw", "sasl": {"user": "ada", "password_secret": "ada"}, "agents": ["ada"]})");
+  CHECK(all.upstreams[0] ==
+        state::IrcUpstream{
+            "far", "irc.example.org", 6697, true, false, "/ca", "pw", state::IrcAccount{"ada", "ada"}, {"ada"}});
+  CHECK(state::find_upstream(all, "ada") == &all.upstreams[0]);
+  CHECK(state::find_upstream(all, "bob") == nullptr);
+  const auto problem = [&](const std::string& more) -> std::string {
+    try {
+      read_irc(R"({"name": "a", "host": "h")" + more + "}");
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "nothing";
+  };
+  CHECK(names(problem(R"(, "password": "hunter2")"), "password"));
+  CHECK(names(problem(R"(, "password_secret": "not a name")"), "fireclaw secret list"));
+  CHECK(names(problem(R"(, "sasl": {"user": "ada"})"), "password_secret"));
+  CHECK(names(problem(R"(, "sasl": {"user": "a b", "password_secret": "x"})"), "account"));
+  CHECK(names(problem(R"(, "port": 0)"), "port"));
+  CHECK(names(problem(R"(, "ca_file": "ca")"), "absolute"));
+}
+
+TEST_CASE("a gateway serves LLMs, IRC or both, at ports of their own") {
+  const auto read_section = [](const std::string& text) {
+    return state::read_gateway_settings(json::Value::parse(text, "gateway"));
+  };
+  CHECK_THROWS_WITH_AS(read_section("{}"), doctest::Contains("llm, irc or both"), Error);
+  CHECK_THROWS_WITH_AS(read_section(R"({"llm": {"port": 9, "upstreams": [{"name": "a", "url": "http://a"}]},
+                                        "irc": {"port": 9, "upstreams": [{"name": "a", "host": "a"}]}})"),
+                       doctest::Contains("same port"), Error);
+  CHECK_FALSE(read_section(R"({"irc": {"upstreams": [{"name": "a", "host": "a"}]}})").llm);
 }

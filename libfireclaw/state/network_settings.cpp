@@ -124,7 +124,6 @@ net::NetworkPolicy make_network_policy(const NetworkSettings& settings) {
   }
   if (settings.gateway) policy.gateway = *settings.gateway;
   if (settings.services) policy.services = with_names_by_tcp(*settings.services);
-  policy.resolver = settings.resolver;
   policy.new_connections_per_second = settings.new_connections_per_second.value_or(policy.new_connections_per_second);
   policy.connections = settings.connections.value_or(policy.connections);
   return policy;

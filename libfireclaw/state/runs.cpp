@@ -24,6 +24,7 @@ void describe(auto& field, json::Is<RunNetwork> auto& nat) {
   field("tap", nat.tap);
   field("egress", nat.egress);
   field("allow", nat.allow);
+  field.rare("allow_names", nat.allow_names, std::vector<std::string>{});
   field("publish", nat.publish);
   field("services", nat.services);
   field.later("names", nat.names, nat.services);
@@ -135,7 +136,7 @@ RunRecord RunStore::create(RunRecord record) const {
 }
 
 void RunStore::update(const RunRecord& record) const {
-  const auto target = directory(record.id) / "run.json";
+  const auto target = record_file(record.id);
   auto unfinished = target;
   unfinished += ".new";
   write_plain(unfinished, json::record_text(record));
@@ -163,7 +164,7 @@ std::optional<RunRecord> RunStore::find(const std::string& id) const {
     throw Error{ErrorCode::InvalidArgument,
                 fmt::format("'{}' is not a VM id: it has {} hexadecimal digits; see: fireclaw vm list", id, id_digits)};
   }
-  const auto file = directory(id) / "run.json";
+  const auto file = record_file(id);
   if (!std::filesystem::exists(file)) return std::nullopt;
   return read_file(file);
 }

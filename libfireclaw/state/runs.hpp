@@ -21,6 +21,8 @@ struct RunNetwork {
   std::string tap;
   std::string egress;
   std::vector<std::string> allow;
+  /// Destinations by name, that the gateway opens as they are asked for.
+  std::vector<std::string> allow_names;
   std::vector<std::string> publish;
   /// All of the gateway's services, and its name server.
   bool services = false;
@@ -100,6 +102,8 @@ class RunStore {
   RunRecord create(RunRecord record) const;
   void update(const RunRecord& record) const;
   [[nodiscard]] std::filesystem::path directory(const std::string& id) const { return directory_ / id; }
+  /// Replaced by another at each change.
+  [[nodiscard]] std::filesystem::path record_file(const std::string& id) const { return directory(id) / "run.json"; }
   /// The folder in it that is the engine's own. What the engine must not write lies beside it: the record, the disks.
   [[nodiscard]] std::filesystem::path engine_directory(const std::string& id) const { return directory(id) / "engine"; }
   /// All whole records, oldest first; others are reported to the log and left out.

@@ -54,8 +54,9 @@ TEST_CASE("a run's record is read back the same, also after an update") {
   auto record = store.create(a_record());
   CHECK(record.id.size() == 16);
   CHECK(store.find(record.id) == record);
-  record.nat = state::RunNetwork{"172.16.0.9", "fcbr0-0a1b2c3d",      "allowlist", {"192.0.2.0/24"}, {"8080:80"}, false,
-                                 true,         sys::ProcessId{77, 88}};
+  record.nat = state::RunNetwork{"172.16.0.9",          "fcbr0-0a1b2c3d", "allowlist", {"192.0.2.0/24"},
+                                 {"*.example.org"},     {"8080:80"},      false,       true,
+                                 sys::ProcessId{77, 88}};
   record.configured = true;
   record.process = sys::current_process();
   record.paused = true;

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <csignal>
+#include <cstdlib>
+
 #include "sys/testing/support.hpp"
 
 using namespace fireclaw;
@@ -70,4 +73,45 @@ TEST_CASE_FIXTURE(Tree, "a machine's cgroup has its limits, and goes when it is 
   CHECK_FALSE(cgroup_memory_peak(place));
   write(place / "memory.peak", "4096\n");
   CHECK(cgroup_memory_peak(place) == 4096);
+}
+
+TEST_CASE("a cgroup of the kernel's holds its processes to its limits, and all of them end together") {
+  // It divides the cgroups of the machine that it runs on: tests/redteam/cgroups_test.py gives it one.
+  if (std::getenv("FIRECLAW_TEST_CGROUPS") == nullptr) {
+    MESSAGE("skipped: FIRECLAW_TEST_CGROUPS is not set");
+    return;
+  }
+  const auto found = find_cgroups();
+  REQUIRE(found.obstacle == "");
+  CgroupLimits limits{16 << 20, 8, 50, {}};
+  const auto probe = make_cgroup(found.folder, "probe", {});
+  const bool throttles = std::filesystem::exists(probe / "io.max");
+  CHECK(remove_cgroup(probe));
+  if (!throttles) MESSAGE("without io.max: this kernel has none");
+  for (const auto& disk : std::filesystem::directory_iterator{"/sys/block"}) {
+    auto device = read_file(disk.path() / "dev");
+    device.pop_back();
+    if (throttles) limits.io_max = {device + " wbps=1048576"};
+  }
+  const auto folder = make_cgroup(found.folder, "limited", limits);
+  CHECK(read_file(folder / "memory.max") == "16777216\n");
+  CHECK(read_file(folder / "memory.oom.group") == "1\n");
+  CHECK(read_file(folder / "pids.max") == "8\n");
+  CHECK(read_file(folder / "cpu.weight") == "50\n");
+  if (throttles) CHECK(read_file(folder / "io.max").find(" rbps=max wbps=1048576 ") != std::string::npos);
+  CHECK_THROWS_AS(make_cgroup(found.folder, "wrong", {0, 0, 0, {"no device"}}), Error);
+  CHECK_FALSE(std::filesystem::exists(found.folder / "wrong"));
+
+  // One that takes memory, and one that only waits.
+  SpawnSpec spec;
+  spec.argv = {"/bin/sh", "-c", "sleep 100 & exec tail /dev/zero"};
+  spec.sandbox.emplace();
+  spec.sandbox->cgroup = folder;
+  auto greedy = Child::spawn(spec);
+  CHECK(greedy.wait(patience()) == ExitStatus{.code = std::nullopt, .signal = SIGKILL});
+  CHECK(read_file(folder / "memory.events").find("oom_group_kill 1\n") != std::string::npos);
+  CHECK(cgroup_memory_peak(folder).value_or(limits.memory_bytes) == limits.memory_bytes);
+  const auto deadline = patience();
+  while (!remove_cgroup(folder) && !deadline.passed()) ::poll(nullptr, 0, 20);
+  CHECK_FALSE(std::filesystem::exists(folder));
 }

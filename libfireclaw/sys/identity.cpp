@@ -67,14 +67,20 @@ std::optional<ProcessId> identify(pid_t pid) {
 
 bool is_alive(const ProcessId& id) { return identify(id.pid) == id; }
 
-std::optional<Fd> open_pidfd(const ProcessId& id) {
+std::optional<Fd> open_pidfd_even_ended(const ProcessId& id) {
   if (id.pid <= 0) return std::nullopt;
   const int fd = static_cast<int>(::syscall(SYS_pidfd_open, id.pid, 0));
   // EINVAL: the number now belongs to a thread of another process.
   if (fd < 0 && (errno == ESRCH || errno == EINVAL)) return std::nullopt;
   Fd pidfd{check(fd, fmt::format("open process {}", id.pid))};
   // Only now: the descriptor cannot change its process any more, so if the numbers still match, it is the right one.
-  if (!is_alive(id)) return std::nullopt;
+  if (identify_even_ended(id.pid) != id) return std::nullopt;
+  return pidfd;
+}
+
+std::optional<Fd> open_pidfd(const ProcessId& id) {
+  auto pidfd = open_pidfd_even_ended(id);
+  if (!pidfd || !is_alive(id)) return std::nullopt;
   return pidfd;
 }
 

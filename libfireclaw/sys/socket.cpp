@@ -72,9 +72,10 @@ Fd unix_listen(const std::filesystem::path& path, int backlog) {
   return socket;
 }
 
-Fd unix_connect(const std::filesystem::path& path, Links links) {
+Fd unix_connect(const std::filesystem::path& path, Links links, FullQueue queue) {
   const std::string what = fmt::format("connect to '{}'", path.string());
-  Fd socket{check(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), what)};
+  const int flags = queue == FullQueue::Refuse ? SOCK_NONBLOCK : 0;
+  Fd socket{check(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0), what)};
   if (links == Links::Follow && path.native().size() <= longest_path) {
     check(retry([&] { return connect_to(socket.get(), path.native()); }), what);
   } else {

@@ -19,5 +19,8 @@ std::optional<StatLine> parse_stat_line(std::string_view text);
 
 /// Like identify(), but an ended process that nobody has waited for yet counts too.
 std::optional<ProcessId> identify_even_ended(pid_t pid);
+/// Like open_pidfd(), but also of one whose first thread has ended while others are still being taken down. Readable
+/// once all have.
+std::optional<Fd> open_pidfd_even_ended(const ProcessId& id);
 
 }  // namespace fireclaw::sys

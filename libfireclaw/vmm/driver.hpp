@@ -55,8 +55,8 @@ struct StartOptions {
 };
 
 /// One machine's engine process. Owns it if it was launched with die_with_parent (destruction then kills it);
-/// otherwise destruction leaves it running. Calls are serialised by the caller, except kill(), process() and
-/// console_tail(), which are safe from any thread.
+/// otherwise destruction leaves it running. Calls are serialised by the caller, except kill(), send_kill(), process()
+/// and console_tail(), which are safe from any thread.
 class Instance {
  public:
   virtual ~Instance() = default;
@@ -81,6 +81,8 @@ class Instance {
   virtual GuestStream connect_guest(Deadline deadline, const std::stop_token& stop = {}) = 0;
   /// Ends the engine at once (SIGKILL) and reaps it; no error if it is gone already.
   virtual void kill() noexcept = 0;
+  /// The same without waiting: the engine executes nothing more, and is still being taken down.
+  virtual void send_kill() noexcept = 0;
   /// Waits for the engine process to end; false if it still runs at the deadline. After a guest's own shutdown the
   /// process ends by itself.
   virtual bool wait_exit(Deadline deadline, const std::stop_token& stop = {}) = 0;

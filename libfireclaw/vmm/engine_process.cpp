@@ -65,6 +65,16 @@ void EngineProcess::kill() noexcept {
   }
 }
 
+void EngineProcess::send_kill() noexcept {
+  const std::scoped_lock lock{mutex_};
+  if (child_) return child_->signal(SIGKILL);
+  try {
+    sys::send_signal(id_, SIGKILL);
+  } catch (...) {
+    // As above.
+  }
+}
+
 std::string EngineProcess::describe_end() {
   if (!ended()) return {};
   const std::scoped_lock lock{mutex_};

@@ -30,6 +30,8 @@ class EngineProcess {
   [[nodiscard]] int pidfd() const noexcept { return pidfd_.get(); }
   [[nodiscard]] bool ended() const;
   void kill() noexcept;
+  /// SIGKILL, without waiting for the end.
+  void send_kill() noexcept;
   /// "was killed by signal 9"; empty while it runs. Who did not start it cannot know more than that it ended.
   [[nodiscard]] std::string describe_end();
 

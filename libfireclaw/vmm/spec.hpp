@@ -11,16 +11,15 @@
 #include <variant>
 #include <vector>
 
+#include "base/kernel.hpp"
+
 namespace fireclaw::vmm {
 
-enum class KernelFormat { Elf, BzImage };
-/// How the guest kernel finds its virtio devices.
-enum class VirtioBus { Mmio, Pci };
 enum class Accelerator { Kvm, Tcg };
 
-std::string_view to_string(KernelFormat format) noexcept;
-std::string_view to_string(VirtioBus bus) noexcept;
-std::string_view to_string(Accelerator accelerator) noexcept;
+constexpr std::string_view to_string(Accelerator accelerator) noexcept {
+  return accelerator == Accelerator::Kvm ? "kvm" : "tcg";
+}
 
 struct Kernel {
   std::filesystem::path file;

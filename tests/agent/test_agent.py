@@ -2,16 +2,15 @@
 
 import json
 import os
-import shutil
 import socket
 import ssl
-import subprocess
 import threading
 import unittest
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 from unittest import mock
 
 from harness import FolderTest, RunningAgent, settings
+from certificate import make_certificate, server_context
 from fake_irc import FakeClient, FakeIrc
 from scripted_llm import ScriptedLlm
 
@@ -580,6 +579,28 @@ class Connections(AgentTest):
         client.joined("#agents")
         self.assertEqual(running.call(lambda: running.agent.link._pacer.slowness), 2.0)
 
+    def test_it_speaks_as_fast_as_the_server_takes_it(self) -> None:
+        lines = [f"line {number}" for number in range(60)]
+        self.llm.rules({"reply": {"content": "\n".join(lines)}})
+        # Without a pace of its own it takes the server's, which is known by its network.
+        rows: Tuple[Tuple[str, Dict[str, Any], bool], ...] = (
+            ("TestNet", {}, True), ("fireclaw", {}, False), ("TestNet", {"message_burst": 70}, False),
+            ("fireclaw", {"message_burst": 5, "message_interval_s": 5.0}, True))
+        for network, pace, slow in rows:
+            limits: Dict[str, Any] = {"message_burst": None, "message_interval_s": None, "answer_lines": 100, **pace}
+            with self.subTest(network=network, pace=pace), RunningAgent(self.settings(limits=limits)):
+                client = self.irc.accept()
+                client.welcome(f"CASEMAPPING=ascii NETWORK={network}")
+                client.joined("#agents")
+                client.send(f"{ALICE} PRIVMSG #agents :worker: count")
+                client.whois("alice")
+                if slow:
+                    client.expect("PRIVMSG #agents :line 1$")
+                    client.sync()
+                    self.assertNotIn("PRIVMSG #agents :line 20", client.received)
+                else:
+                    client.expect("PRIVMSG #agents :line 59", timeout=5.0)
+
     def test_an_answer_that_was_ready_during_an_outage_is_given_afterwards(self) -> None:
         self.llm.rules({"reply": {"content": "patience", "delay": 0.3}})
         client = self.online()
@@ -696,21 +717,10 @@ class Connections(AgentTest):
 
 class Tls(AgentTest):
     def certificate(self, name: str) -> str:
-        openssl = shutil.which("openssl")
-        if openssl is None:
-            self.skipTest("the openssl program is not installed")
-        path = self.path(f"{name}.pem")
-        subprocess.run([openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-                        "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name},IP:127.0.0.1", "-keyout", path, "-out", path + ".crt"],
-                       check=True, capture_output=True)
-        with open(path + ".crt", encoding="ascii") as crt, open(path, "a", encoding="ascii") as both:
-            both.write(crt.read())
-        return path
+        return make_certificate(self.folder, name)
 
     def tls_server(self, certificate: str) -> FakeIrc:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate)
-        server = FakeIrc(context)
+        server = FakeIrc(server_context(certificate))
         self.addCleanup(server.__exit__)
         return server
 

@@ -24,9 +24,9 @@ class SessionTest(unittest.TestCase):
         self.events: List[Event] = []
 
     def start(self, channels: Optional[Dict[str, str]] = None, **changes: Any) -> Session:
-        limits = {"message_burst": 5, "message_interval_s": 1.0, **changes.pop("limits", {})}
+        limits: Dict[str, Any] = {"message_burst": 5, "message_interval_s": 1.0, **changes.pop("limits", {})}
         self.config = make_config(limits=limits, **changes)
-        self.pacer = Pacer(self.config.limits.message_burst, self.config.limits.message_interval_s, self.now)
+        self.pacer = Pacer(limits["message_burst"], limits["message_interval_s"], self.now)
         self.wall = 1_800_000_000.0
         self.session = Session(self.config, channels or {}, self.pacer, random.Random(1), self.now, lambda: self.wall)
         return self.session

@@ -10,10 +10,11 @@ import subprocess
 import threading
 import time
 import unittest
+from pathlib import Path
 from typing import Any, List
 
 import crew
-from crew import Crew, agents, arguments, engines_of, eventually, fireclaw, is_gone, ok
+from crew import HOME, Crew, agents, arguments, engines_of, eventually, fireclaw, is_gone, ok
 
 ANSWER_SECONDS = 60.0
 READING_SECONDS = 1.0
@@ -395,6 +396,21 @@ class Unprivileged(Crew):
         alice = self.human()
         info = self.start("quick", "--net", "user")
         self.assertEqual((info["network"], info["address"]), ("user", ""))
+        alice.say("#agents", "quick: hi")
+        alice.hears("quick", "#agents", "", ANSWER_SECONDS)
+
+
+class KeptNetwork(Crew):
+    @unittest.skipIf(os.geteuid() == 0, "root's bridge needs no process that keeps it")
+    def test_agents_whose_network_has_lost_its_keeper_are_named_and_get_a_new_one(self) -> None:
+        alice = self.human()
+        self.start("quick")
+        keeper = json.loads(Path(HOME, "network-anchor.json").read_text())["holder"]["pid"]
+        os.kill(keeper, signal.SIGKILL)
+        alice.expect(r"quick!\S+ QUIT", ANSWER_SECONDS)
+        self.assertRegex(fireclaw("agent", "reconcile").stderr, "agent 'quick' has lost its network")
+        ok("agent", "restart", "quick")
+        alice.expect(r"quick!\S+ JOIN", ANSWER_SECONDS)
         alice.say("#agents", "quick: hi")
         alice.hears("quick", "#agents", "", ANSWER_SECONDS)
 

@@ -1,4 +1,4 @@
-"""An agent in a real machine whose LLM is behind the gateway."""
+"""An agent in a real machine whose LLM and whose IRC server are behind the gateway."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from scripted_llm import ScriptedLlm
 ANSWER_SECONDS = 60.0
 READING_SECONDS = 1.0
 KEY = "sk-hunter2-hunter2"
+PASSWORD = "open-sesame"
 
 PROBE = """
 import json, sys, urllib.request, urllib.error
@@ -33,7 +34,7 @@ for method, path in (("POST", "/api/pull"), ("DELETE", "/api/delete"), ("GET", "
 
 
 class BehindTheGateway(Crew):
-    """The LLM is on the host's loopback, where no machine reaches it."""
+    """LLM and IRC are on the host's loopback, where no machine reaches them."""
 
     @classmethod
     def setUpClass(cls) -> None:
@@ -41,7 +42,7 @@ class BehindTheGateway(Crew):
         cls.addClassCleanup(shutil.rmtree, cls.folder, ignore_errors=True)
         cls.llm = ScriptedLlm([{"reply": {"content": "Hello!"}}])
         cls.addClassCleanup(cls.llm.close)
-        cls.irc = ngircd.Ngircd(cls.folder, listen="0.0.0.0", port=6667)
+        cls.irc = ngircd.Ngircd(cls.folder, port=6667, password=PASSWORD)
         cls.addClassCleanup(cls.irc.stop)
         config = Path(HOME, "config.json")
         cls.addClassCleanup(config.write_text, config.read_text())
@@ -49,13 +50,15 @@ class BehindTheGateway(Crew):
         cls.addClassCleanup(Path(HOME, "secrets.json").unlink, missing_ok=True)
         cls.configure()
         ok("secret", "set", "local", stdin=KEY.encode())
+        ok("secret", "set", "server", stdin=PASSWORD.encode())
 
     @classmethod
     def configure(cls, **limits: int) -> None:
         path = Path(HOME, "config.json")
         config = json.loads(path.read_text())
         config["gateway"] = {"llm": {"upstreams": [{"name": "local", "url": cls.llm.url, "key": "local"}],
-                                     "limits": limits}}
+                                     "limits": limits},
+                             "irc": {"upstreams": [{"name": "chat", "host": "localhost", "password_secret": "server"}]}}
         beside = path.with_suffix(".new")
         beside.write_text(json.dumps(config))
         beside.rename(path)
@@ -64,20 +67,26 @@ class BehindTheGateway(Crew):
         info: Dict[str, Any] = json.loads(ok("gateway", "status", "--json"))
         return info
 
-    def test_an_agent_asks_its_llm_through_the_gateway_and_survives_its_end(self) -> None:
-        alice = self.human()
+    def test_an_agent_reaches_its_llm_and_irc_through_the_gateway_and_survives_its_end(self) -> None:
+        alice = self.human(password=PASSWORD)
         self.start("quick")
         alice.say("quick", "hi")
         self.assertEqual(alice.hears("quick", "alice", "", ANSWER_SECONDS), "Hello!")
 
-        # The key is added on the way, and is nowhere in the machine.
+        # Key and password are added on the way, and are nowhere in the machine.
         headers = {name.lower(): value for name, value in self.llm.requests[-1]["headers"].items()}
         self.assertEqual(headers["authorization"], f"Bearer {KEY}")
         told = ok("agent", "exec", "quick", "cat /run/fireclaw/agent.json; cat /proc/[0-9]*/environ 2>/dev/null; true")
         self.assertIn('"http://172.16.0.1:11434"', told)
         self.assertNotIn(KEY, told)
+        self.assertNotIn(PASSWORD, told)
+        server = json.JSONDecoder().raw_decode(told)[0]["server"]
+        self.assertEqual((server["host"], server["port"]), ("172.16.0.1", 6667))
         gateway = self.gateway()
         self.assertEqual(gateway["address"], "172.16.0.1:11434")
+        self.assertEqual(gateway["irc_address"], "172.16.0.1:6667")
+        self.assertEqual(gateway["irc_servers"][0],
+                         {"name": "chat", "server": "localhost:6667", "connections": 1, "errors": 0, "open": 1, "last_error": ""})
         use = gateway["agents"][0]
         self.assertEqual((use["name"], use["requests"], use["refused"], use["errors"]), ("quick", 1, 0, 0))
         self.assertGreater(use["completion_tokens"], 0)
@@ -89,19 +98,20 @@ class BehindTheGateway(Crew):
         self.assertEqual([request["body"] for request in self.llm.requests[asked:] if request["body"]], [])
         self.assertEqual(self.gateway()["agents"][0]["refused"], 3)
 
-        # Killed in the middle of an answer: the bot says so, and asks the next gateway.
+        # Killed in the middle of an answer: the bot comes back to IRC, and asks the next gateway.
         self.llm.rules({"reply": {"content": "this takes a very long time to say", "gap": 2.0}})
         before = len(self.llm.requests)
         alice.say("quick", "and a long story?")
         self.llm.wait_for_requests(before + 1, ANSWER_SECONDS)
         os.kill(gateway["pid"], signal.SIGKILL)
         eventually(lambda: is_gone(gateway["pid"]))
-        self.assertRegex(alice.hears("quick", "alice", "", ANSWER_SECONDS), "LLM")
+        alice.expect(r"quick!\S+ QUIT", ANSWER_SECONDS)
         self.assertFalse(self.gateway()["running"])
         ok("network", "up")
         after = self.gateway()
         self.assertTrue(after["running"])
         self.assertNotEqual(after["pid"], gateway["pid"])
+        alice.expect(r"quick!\S+ JOIN", ANSWER_SECONDS)
         time.sleep(READING_SECONDS)
         self.llm.rules({"reply": {"content": "Fine again."}})
         alice.say("quick", "and now?")
@@ -129,7 +139,9 @@ class BehindTheGateway(Crew):
         pid = self.gateway()["pid"]
         ok("network", "down")
         eventually(lambda: is_gone(pid))
-        self.assertNotIn(KEY, Path(HOME, "gateway.log").read_text())
+        log = Path(HOME, "gateway.log").read_text()
+        self.assertNotIn(KEY, log)
+        self.assertNotIn(PASSWORD, log)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 import unittest
+import xml.etree.ElementTree
 from pathlib import Path
 from typing import Any, Optional
 
@@ -55,6 +56,21 @@ def wait_until(condition: Any, seconds: float = 10.0) -> bool:
             return True
         time.sleep(0.02)
     return bool(condition())
+
+
+def engines_of_home() -> list[int]:
+    """Also those that the kernel is still taking down, whose folder is gone."""
+    found = []
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit():
+            continue
+        try:
+            folder = os.readlink(f"/proc/{entry}/cwd")
+        except OSError:
+            continue
+        if folder.startswith(os.path.join(os.path.realpath(HOME), "runs") + "/"):
+            found.append(int(entry))
+    return found
 
 
 class Run(unittest.TestCase):
@@ -242,6 +258,29 @@ class Run(unittest.TestCase):
         fireclaw("gc")
         self.assertEqual(os.listdir(Path(HOME, "runs")), [])
         self.assertEqual(fireclaw("gc").stdout, b"nothing to clean up\n")
+
+    def test_killed_while_it_ends_it_leaves_nothing_either(self) -> None:
+        for delay in (0.0, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032):
+            process = subprocess.Popen(arguments("run", "echo done"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                       stderr=subprocess.DEVNULL)
+            assert process.stdout is not None
+            self.assertEqual(process.stdout.readline(), b"done\n")
+            time.sleep(delay)
+            process.kill()
+            process.communicate(timeout=LIMIT_SECONDS)
+            self.assertTrue(wait_until(lambda: not engines_of_home()))
+        fireclaw("gc")
+        self.assertEqual(os.listdir(Path(HOME, "runs")), [])
+
+    def test_what_it_leaves_to_the_kernel_is_no_file_and_ends_by_itself(self) -> None:
+        for _ in range(3):
+            self.assertEqual(fireclaw("run", "true").returncode, 0)
+            self.assertEqual(os.listdir(Path(HOME, "runs")), [])
+        self.assertTrue(wait_until(lambda: not engines_of_home()))
+
+    def test_a_restored_machine_reads_no_shell_from_its_disk(self) -> None:
+        # Major faults of a program that the image's shell is in one file with, or that the shell has run before.
+        self.assertEqual(fireclaw("run", "--", "cut", "-d", " ", "-f", "12", "/proc/self/stat").stdout, b"0\n")
 
     def test_twenty_at_once_all_succeed(self) -> None:
         outputs: list[bytes] = []
@@ -436,6 +475,49 @@ class Other(unittest.TestCase):
             self.assertGreater(one["p50_ms"], 0)
             self.assertLessEqual(one["p50_ms"], one["p99_ms"])
         self.assertLess(series["restore-run"]["p50_ms"], series["cold-run"]["p50_ms"])
+
+    def test_bench_many_counts_and_draws(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            result = fireclaw("bench", "many", "3", "--at-once", "2", "--plot", f"{folder}/many.svg", "--json")
+            self.assertEqual(result.returncode, 0, result.stderr)
+            seen = json.loads(result.stdout)
+            self.assertEqual((seen["machines"], seen["failed"], seen["first_failure"]), (3, 0, ""))
+            self.assertLessEqual(seen["ready_p50_ms"], seen["ready_all_ms"])
+            for key in ("ready_p50_ms", "cpu_each_ms", "private_bytes_each"):
+                self.assertGreater(seen[key], 0)
+            picture = xml.etree.ElementTree.parse(f"{folder}/many.svg").getroot()
+            curves = [one.get("d", "") for one in picture.iter("{http://www.w3.org/2000/svg}path")
+                      if one.get("class") == "curve"]
+            # From nothing to each of the machines: three lines each.
+            self.assertEqual([curve.count("L") for curve in curves], [3, 3])
+        self.assertEqual(os.listdir(Path(HOME, "runs")), [])
+
+    def test_bench_all_writes_a_page(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            result = fireclaw("bench", "all", "--runs", "2", "--most", "2", "--most-memory", "128", "--report",
+                              f"{folder}/page.md", "--json")
+            self.assertEqual(result.returncode, 0, result.stderr)
+            seen = json.loads(result.stdout)
+            page = Path(folder, "page.md").read_text()
+        sections = {one["title"]: one["rows"] for one in seen["sections"]}
+        self.assertEqual(list(sections), ["`true`, as a whole program", "One machine", "Machines at once", "Copies",
+                                          "Memory size"])
+        self.assertEqual(sections["`true`, as a whole program"][0]["program"], "fireclaw run")
+        self.assertEqual([row["machines"] for row in sections["Machines at once"]], ["1"])
+        self.assertEqual([row["copied"] for row in sections["Copies"]], ["in", "out"])
+        self.assertEqual([row["memory"] for row in sections["Memory size"]], ["128 MiB"])
+        self.assertIn(seen["machine"], page)
+        for title, rows in sections.items():
+            self.assertIn(f"## {title}\n", page)
+            for row in rows:
+                self.assertIn("| " + " | ".join(row.values()) + " |\n", page)
+        self.assertNotIn("bench-", fireclaw("snapshot", "list").stdout.decode())
+
+    def test_bench_many_says_what_failed(self) -> None:
+        result = fireclaw("bench", "many", "2", "--memory", "131")
+        self.assertEqual(result.returncode, 125)
+        self.assertIn(b"all have failed", result.stderr)
+        self.assertIn(b"snapshot", result.stderr)
 
 
 if __name__ == "__main__":

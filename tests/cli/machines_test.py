@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import select
+import signal
 import socket
 import subprocess
 import tempfile
@@ -87,6 +88,55 @@ class Life(Machines):
         self.done("vm", "rm", "--force", "dev")
         self.assertNotIn("dev", self.listed())
         self.assertEqual(list(Path(HOME, "machines").iterdir()), [])
+
+    def test_its_root_can_be_on_a_disk_that_is_kept(self) -> None:
+        made = self.create("rooted", "--scratch", "32M:/")
+        self.assertEqual(made["scratch_target"], "/")
+        self.run_in("rooted", "echo kept > /root/f; rm /etc/profile; dd if=/dev/zero of=/big bs=1M count=4 2>/dev/null")
+        self.assertIn("/", self.run_in("rooted", "grep ' /upper\\|overlay / ' /proc/mounts"))
+        self.assertIn("scratch disk", self.refused("vm", "snapshot", "rooted", "never"))
+        self.done("vm", "stop", "rooted")
+        self.done("vm", "start", "rooted")
+        self.assertEqual(self.run_in("rooted", "cat /root/f; stat -c %s /big; ls /etc/profile 2>/dev/null"),
+                         f"kept\n{4 << 20}\n")
+
+    def clock_is_right(self, name: str) -> bool:
+        before = time.time()
+        said = int(self.run_in(name, "date +%s"))
+        return before - 2 < said <= time.time() + 1
+
+    def test_its_clock_follows_after_its_engine_was_stopped(self) -> None:
+        made = self.create("sleeper")
+        os.kill(made["engine_pid"], signal.SIGSTOP)
+        try:
+            time.sleep(15)
+        finally:
+            os.kill(made["engine_pid"], signal.SIGCONT)
+        deadline = time.monotonic() + 60
+        while not self.clock_is_right("sleeper") and time.monotonic() < deadline:
+            time.sleep(3)
+        self.assertTrue(self.clock_is_right("sleeper"))
+
+    def test_its_clock_follows_after_its_cpus_stood_still_without_anybody_knowing(self) -> None:
+        made = self.create("still")
+        if not made["engine"].startswith("qemu"):
+            self.skipTest("needs QEMU's monitor")
+        # Once for guestd to have seen the host's time.
+        time.sleep(12)
+        with socket.socket(socket.AF_UNIX) as monitor:
+            monitor.connect(str(Path(HOME, "runs", made["id"], "engine", "qmp.sock")))
+            lines = monitor.makefile("rw")
+            for command in ("qmp_capabilities", "stop", "cont"):
+                if command == "cont":
+                    time.sleep(15)
+                lines.write(json.dumps({"execute": command}) + "\n")
+                lines.flush()
+                while "return" not in json.loads(lines.readline()):
+                    pass
+        deadline = time.monotonic() + 60
+        while not self.clock_is_right("still") and time.monotonic() < deadline:
+            time.sleep(3)
+        self.assertTrue(self.clock_is_right("still"))
 
     def test_one_that_was_killed_comes_back_with_its_disk(self) -> None:
         self.create("victim", "--scratch", "16M")
@@ -242,6 +292,10 @@ class Use(Machines):
             self.assertEqual(Path(folder, "back").read_text(), "abc")
             self.assertEqual(json.loads(self.done("vm", "cp", "--json", f"{folder}/back", "shared:/root/b"))["bytes"], 3)
             self.assertIn("/no/such", self.refused("vm", "cp", "/no/such", "shared:/root"))
+            self.done("vm", "cp", "--mode", "4710", "--chown", "12:34", f"{folder}/back", "shared:/root/tool")
+            self.assertEqual(self.run_in("shared", "stat -c '%a %u:%g' /root/tool"), "4710 12:34\n")
+            self.assertIn("octal", self.refused("vm", "cp", "--mode", "u+x", f"{folder}/back", "shared:/root/tool"))
+            self.assertIn("into a machine", self.refused("vm", "cp", "--mode", "600", "shared:/root/b", f"{folder}/c"))
         self.assertIn("in a machine", self.refused("vm", "cp", "/a", "/b"))
         self.assertIn("begins with a slash", self.refused("vm", "cp", "/etc/hosts", "shared:x"))
 

@@ -80,6 +80,38 @@ class OwnCommand(unittest.TestCase):
         given = fireclaw("run", "--net", "none", "--image", IMAGE, "--no-snapshot", 'echo "$WHO instead"')
         self.assertEqual((given.returncode, given.stdout), (0, "me instead\n"), given.stderr)
 
+    def test_arguments_stand_behind_the_entrypoint_unless_another_is_named(self) -> None:
+        self.build({"Entrypoint": ["/bin/printf", "%s|%s\\n"], "Cmd": ["from the", "image"]})
+        images = {image["name"]: image for image in json.loads(fireclaw("image", "list", "--json").stdout)}
+        self.assertEqual(images[IMAGE]["entrypoint"], ["/bin/printf", "%s|%s\\n"])
+        run = ["run", "--net", "none", "--image", IMAGE, "--no-snapshot"]
+        for words, wanted in (
+            (["--", "my", "own"], "my|own\n"),
+            (["--entrypoint", "/bin/echo", "--", "-n", "x"], "x"),
+            (["--entrypoint", "", "--", "/bin/echo", "plain"], "plain\n"),
+        ):
+            with self.subTest(words):
+                result = fireclaw(*run, *words)
+                self.assertEqual((result.returncode, result.stdout), (0, wanted), result.stderr)
+        self.assertIn("a command is needed", fireclaw(*run, "--entrypoint", "").stderr)
+
+    def test_a_reference_is_fetched_and_built_on_its_first_use(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            layout = Layout(Path(folder, "layout"), {"Cmd": ["/bin/echo", "pulled"]})
+            reference = f"oci:{layout.folder}:latest"
+            # Its folder's name ends what the image is called; the beginning is cut where that is too long.
+            names = {image["name"] for image in json.loads(fireclaw("image", "list", "--json").stdout)}
+            first = fireclaw("run", "--net", "none", "--no-snapshot", "--pull", reference)
+            made = {image["name"] for image in json.loads(fireclaw("image", "list", "--json").stdout)} - names
+            for name in made:
+                self.addCleanup(fireclaw, "image", "remove", name)
+            self.assertEqual((first.returncode, first.stdout), (0, "pulled\n"), first.stderr)
+            self.assertEqual(len(made), 1)
+            shutil.rmtree(layout.folder)
+            again = fireclaw("run", "--net", "none", "--no-snapshot", "--pull", reference, "echo again")
+            self.assertEqual((again.returncode, again.stdout), (0, "again\n"), again.stderr)
+            self.assertIn("is the image", fireclaw("run", "--pull", reference, "--image", IMAGE, "true").stderr)
+
     def test_user_folder_and_hosts_are_as_docker_has_them(self) -> None:
         self.build({"User": "12345", "WorkingDir": "/app/not/there"})
         own = fireclaw("run", "--net", "none", "--image", IMAGE, "--no-snapshot",

@@ -6,7 +6,6 @@ it as user nobody, without capabilities.
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -17,10 +16,14 @@ import unittest
 from pathlib import Path
 from typing import Any, Callable, Optional
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "support"))
+
+import ordinary_user  # noqa: E402
+from ordinary_user import run  # noqa: E402
+
 FIRECLAW = os.environ["FIRECLAW_PROGRAM"]
 HOME = os.environ.get("FIRECLAW_TEST_HOME") or os.environ["FIRECLAW_BUILD_HOME"]
 LIMIT_SECONDS = 120
-NOBODY = 65534
 INSIDE = "FIRECLAW_TEST_INSIDE"
 
 SERVER = """
@@ -31,9 +34,16 @@ socketserver.ThreadingTCPServer.allow_reuse_address = True
 socketserver.ThreadingTCPServer((sys.argv[1], int(sys.argv[2])), Handler).serve_forever()
 """
 
-
-def run(*words: str) -> str:
-    return subprocess.run(words, check=True, capture_output=True, text=True, timeout=LIMIT_SECONDS).stdout
+# Says of every name that its address is 203.0.113.7.
+NAME_SERVER = """
+import socket
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(("203.0.113.7", 53))
+while True:
+    asked, client = server.recvfrom(512)
+    answer = b"\\xc0\\x0c\\0\\1\\0\\1\\0\\0\\0\\x3c\\0\\4" + socket.inet_aton("203.0.113.7")
+    server.sendto(asked[:2] + b"\\x81\\x80\\0\\1\\0\\1\\0\\0\\0\\0" + asked[12:] + answer, client)
+"""
 
 
 def wait_until(condition: Callable[[], Any], seconds: float = 20.0) -> bool:
@@ -56,20 +66,7 @@ def said(address: str, port: int, family: int = socket.AF_INET) -> Optional[str]
             return None
 
 
-def can_be_tried() -> Optional[str]:
-    if os.geteuid() != 0:
-        return "only root can become nobody"
-    if shutil.which("pasta") is None and shutil.which("slirp4netns") is None:
-        return "neither pasta nor slirp4netns is installed"
-    if subprocess.run(["unshare", "--net", "--mount", "true"], capture_output=True).returncode != 0:
-        return "no network namespace can be made"
-    weak = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--bounding-set=-all"]
-    if subprocess.run([*weak, "unshare", "--user", "--net", "true"], capture_output=True).returncode != 0:
-        return "users can make no user namespaces"
-    return None
-
-
-REASON = can_be_tried()
+REASON = ordinary_user.reason_against()
 
 
 @unittest.skipIf(REASON is not None, REASON or "")
@@ -78,9 +75,7 @@ class OrdinaryUser(unittest.TestCase):
     def setUpClass(cls) -> None:
         cls.processes: list["subprocess.Popen[str]"] = []
         cls.folder = tempfile.TemporaryDirectory(prefix="fireclaw-user-")
-        folder = Path(cls.folder.name)
-        folder.chmod(0o755)
-        run("ip", "link", "set", "lo", "up")
+        cls.home = ordinary_user.make_host(Path(cls.folder.name), HOME)
         internet = subprocess.Popen(["unshare", "--net", "sleep", "3600"], text=True)
         cls.processes.append(internet)
         wait_until(lambda: os.readlink(f"/proc/{internet.pid}/ns/net") != os.readlink("/proc/self/ns/net"))
@@ -99,15 +94,12 @@ class OrdinaryUser(unittest.TestCase):
                 (cls.there, "0.0.0.0", 80, "outside"), ([], "127.0.0.1", 6667, "irc"), ([], "0.0.0.0", 7777, "secret")):
             cls.processes.append(subprocess.Popen([*where, sys.executable, "-c", SERVER, address, str(port), name],
                                                   text=True))
+        cls.processes.append(subprocess.Popen([*cls.there, sys.executable, "-c", NAME_SERVER], text=True))
         for port in (6667, 7777):
             if not wait_until(lambda: said("127.0.0.1", port)):
                 raise RuntimeError(f"no server on port {port}")
-        # As most systems have it.
-        run("mknod", "-m", "666", str(folder / "tun"), "c", "10", "200")
-        run("mount", "--bind", str(folder / "tun"), "/dev/net/tun")
-        cls.home = folder / "home"
-        run("cp", "-a", "--sparse=always", "--reflink=auto", HOME, str(cls.home))
-        run("chown", "-R", f"{NOBODY}:{NOBODY}", str(cls.home))
+        config = cls.home / "config.json"
+        config.write_text(json.dumps({**json.loads(config.read_text()), "network": {"resolver": "203.0.113.7"}}))
 
     @classmethod
     def tearDownClass(cls) -> None:
@@ -120,8 +112,7 @@ class OrdinaryUser(unittest.TestCase):
     @classmethod
     def words(cls, *words: str) -> list[str]:
         engine = os.environ.get("FIRECLAW_TEST_ENGINE")
-        return ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--inh-caps=-all",
-                "--bounding-set=-all", FIRECLAW, "--home", str(cls.home), *(["--engine", engine] if engine else []), *words]
+        return [*ordinary_user.words(), FIRECLAW, "--home", str(cls.home), *(["--engine", engine] if engine else []), *words]
 
     @classmethod
     def fireclaw(cls, *words: str) -> "subprocess.CompletedProcess[str]":
@@ -161,6 +152,11 @@ class OrdinaryUser(unittest.TestCase):
         self.assertEqual(self.reached(["--services", "--egress", "none"], *everything),
                          {**nothing, "172.16.0.1:6667": "irc"})
         self.assertEqual(self.reached(["--allow", "10.20.30.40:80"], *everything), {**nothing, "10.20.30.40:80": "outside"})
+
+    def test_an_allowed_name_is_opened_as_it_is_answered(self) -> None:
+        names = ["203.0.113.7:80", "other.example:80", "www.allowed.example:80"]
+        self.assertEqual(self.reached(["--allow", "*.allowed.example:80"], *names),
+                         {**dict.fromkeys(names, "nothing"), names[2]: "outside"})
 
     def test_a_published_port_is_on_this_host_s_loopback_and_nowhere_else(self) -> None:
         serve = "printf '#!/bin/sh\\necho hello\\n' > /tmp/h; chmod +x /tmp/h; nc -ll -p 80 -e /tmp/h & "

@@ -1,4 +1,4 @@
-"""fireclaw workspace, as its users call it: no machine is needed, nor root, nor anything mounted."""
+"""fireclaw workspace, as its users call it: neither root is needed nor anything mounted."""
 
 import io
 import json
@@ -7,11 +7,13 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+import time
 import unittest
 from pathlib import Path
 from typing import Any, Optional
 
 FIRECLAW = os.environ["FIRECLAW_PROGRAM"]
+PREPARED = Path(os.environ.get("FIRECLAW_TEST_HOME") or os.environ["FIRECLAW_BUILD_HOME"])
 LIMIT_SECONDS = 120
 MIB = 1 << 20
 
@@ -21,6 +23,13 @@ class Workspaces(unittest.TestCase):
         self.folder = Path(tempfile.mkdtemp(prefix="fireclaw-workspace-test-"))
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
         self.home = self.folder / "home"
+        self.home.mkdir(mode=0o700)
+        # Machines look into workspaces. Images and snapshots are shared, with the locks that belong to them.
+        for shared in ("images", "snapshots", "locks"):
+            (self.home / shared).symlink_to(PREPARED / shared)
+        for own in ("runs", "templates", "keys"):
+            (self.home / own).mkdir(mode=0o700)
+        shutil.copy2(PREPARED / "config.json", self.home)
 
     def words(self, *words: str) -> list[str]:
         return [FIRECLAW, "--home", str(self.home), "workspace", *words]
@@ -42,8 +51,6 @@ class Workspaces(unittest.TestCase):
         self.assertIn(text, result.stderr.decode())
 
     def listed(self) -> list[dict[str, Any]]:
-        if not self.home.exists():
-            return []
         return json.loads(self.ok("list", "--json"))
 
     def members(self, name: str) -> dict[str, tarfile.TarInfo]:
@@ -98,7 +105,7 @@ class Workspaces(unittest.TestCase):
         self.ok("create", "one")
         buffer = io.BytesIO()
         with tarfile.open(fileobj=buffer, mode="w:gz", format=tarfile.PAX_FORMAT) as tar:
-            for name, mode, uid, mtime in (("\u65e5\u672c", 0o4711, 70000, 1234567890), ("plain", 0o600, 0, 5 << 30)):
+            for name, mode, uid, mtime in (("\u65e5\u672c", 0o711, 70000, 1234567890), ("plain", 0o600, 0, 5 << 30)):
                 member = tarfile.TarInfo(name)
                 member.mode, member.uid, member.gid, member.mtime, member.size = mode, uid, 7, mtime, 3
                 tar.addfile(member, io.BytesIO(b"abc"))
@@ -156,11 +163,45 @@ class Workspaces(unittest.TestCase):
         if (self.home / "workspaces").exists():
             self.assertEqual(list((self.home / "workspaces").iterdir()), [])
 
+    def test_a_change_whose_caller_is_killed_leaves_the_workspace_as_it_was_and_free(self) -> None:
+        self.ok("create", "notes")
+        (self.folder / "large").write_bytes(os.urandom(40 * MIB))
+        pushing = subprocess.Popen(self.words("push", "notes", str(self.folder / "large"), "MEMORY.md"),
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+        deadline = time.monotonic() + LIMIT_SECONDS
+        # Its machine writes on the copy.
+        while not any(disk.stat().st_blocks * 512 > 8 * MIB
+                      for disk in (self.home / "workspaces").glob(".draft-notes-*/disk.ext4")):
+            self.assertIsNone(pushing.poll(), "the push was over before it was seen")
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.02)
+        pushing.kill()
+        pushing.wait()
+        self.ok("pull", "notes", "MEMORY.md", "back")
+        self.assertEqual((self.folder / "back").read_text(), "# Agent Memory\n")
+        subprocess.run([FIRECLAW, "--home", str(self.home), "gc"], check=True, capture_output=True, timeout=60)
+        self.assertEqual([path.name for path in (self.home / "workspaces").iterdir()], ["notes"])
+        self.assertEqual(list((self.home / "runs").iterdir()), [])
+        self.assertEqual(self.ok("check", "notes"), b"sound\n")
+
+    def test_those_who_come_at_the_same_time_wait_for_each_other(self) -> None:
+        self.ok("create", "notes")
+        readers = [subprocess.Popen(self.words("pull", "notes", "MEMORY.md", str(self.folder / f"copy{i}")),
+                                    stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+                   for i in range(3)]
+        for i, reader in enumerate(readers):
+            _, said = reader.communicate(timeout=LIMIT_SECONDS)
+            self.assertEqual((reader.returncode, said), (0, b""))
+            self.assertEqual((self.folder / f"copy{i}").read_text(), "# Agent Memory\n")
+
     @unittest.skipUnless(os.geteuid() == 0, "only root can become somebody else")
     def test_an_ordinary_user_needs_no_privileges(self) -> None:
         self.folder.chmod(0o755)
-        self.home.mkdir(mode=0o700)
-        os.chown(self.home, 65534, 65534)
+        for shared in ("images", "snapshots", "locks"):
+            (self.home / shared).unlink()
+        shutil.copytree(PREPARED / "images", self.home / "images", ignore=shutil.ignore_patterns(".*"))
+        for path in (self.home, *self.home.rglob("*")):
+            os.chown(path, 65534, 65534)
 
         def run(*words: str, stdin: Optional[bytes] = None) -> "subprocess.CompletedProcess[bytes]":
             return subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs",
@@ -171,10 +212,10 @@ class Workspaces(unittest.TestCase):
             self.skipTest("the build folder is out of other users' reach")
         for words in (("create", "one"), ("push", "one", "/etc/hostname"), ("resize", "one", "128M"), ("check", "one")):
             result = run(*words)
-            self.assertEqual((result.returncode, result.stderr), (0, b""), words)
+            self.assertEqual(result.returncode, 0, (words, result.stderr))
         exported = run("export", "one", "-").stdout
         result = run("import", "two", "-", stdin=exported)
-        self.assertEqual((result.returncode, result.stderr), (0, b""))
+        self.assertEqual(result.returncode, 0, result.stderr)
         self.assertEqual(run("export", "two", "-").stdout, exported)
         with tarfile.open(fileobj=io.BytesIO(exported)) as tar:
             self.assertEqual({(m.uid, m.gid) for m in tar.getmembers()}, {(1000, 1000)})
@@ -191,16 +232,21 @@ class Workspaces(unittest.TestCase):
                 tar.addfile(device)
         self.ok("create", "rights", "--size", "16M")
         self.ok("import", "rights", "-", stdin=made.getvalue())
-        with tarfile.open(fileobj=io.BytesIO(self.ok("export", "rights", "-"))) as tar:
+        exported = self.run_command("export", "rights", "-")
+        self.assertEqual(exported.returncode, 0, exported.stderr)
+        self.assertIn(b"2 device node(s) and the set-user-id or set-group-id bits of 1 file(s) are left out",
+                      exported.stderr)
+        with tarfile.open(fileobj=io.BytesIO(exported.stdout)) as tar:
             found = {member.name.removeprefix("./"): member for member in tar.getmembers()}
         self.assertEqual(found["program"].mode, 0o755)
         self.assertFalse({"disk", "line"} & set(found))
 
     @unittest.skipUnless(os.geteuid() == 0, "only root can mount a small disk")
     def test_a_host_disk_that_fills_up_is_named_and_nothing_is_left(self) -> None:
-        self.home.mkdir()
-        (self.folder / "large").write_bytes(os.urandom(3 * MIB))
-        script = ('mount -t tmpfs -o size=2m,mode=0700 none "$1/home" || exit 77; "$2" --home "$1/home" workspace create notes;'
+        self.ok("create", "first")
+        (self.folder / "large").write_bytes(os.urandom(6 * MIB))
+        script = ('mount -t tmpfs -o size=4m,mode=0700 none "$1/home/workspaces" || exit 77;'
+                  '"$2" --home "$1/home" workspace create notes;'
                   '"$2" --home "$1/home" workspace push notes "$1/large"; echo "status $?";'
                   '"$2" --home "$1/home" workspace check notes; ls -A "$1/home/workspaces"')
         result = subprocess.run(["unshare", "--mount", "sh", "-c", script, "sh", str(self.folder), FIRECLAW],
@@ -210,6 +256,13 @@ class Workspaces(unittest.TestCase):
         self.assertEqual(result.stdout.splitlines(), ["workspace notes: 64 MiB", "status 125", "sound", "notes"],
                          result.stderr)
         self.assertIn("disk is full", result.stderr)
+
+    def test_without_setup_the_remedy_is_said_and_what_needs_no_machine_works(self) -> None:
+        self.home = self.folder / "fresh"
+        self.ok("create", "notes")
+        self.assertEqual([info["name"] for info in self.listed()], ["notes"])
+        self.assertEqual(self.ok("check", "notes"), b"sound\n")
+        self.refused("pull", "notes", "MEMORY.md", text="fireclaw setup")
 
 
 if __name__ == "__main__":

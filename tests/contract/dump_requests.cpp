@@ -20,7 +20,7 @@ void print(const fc::Version& version, const http::Request& request) {
   std::puts(line.take().c_str());
 }
 
-vmm::LaunchSpec machine(bool initramfs, int drives, int nics, vmm::KernelFormat format, vmm::VirtioBus bus) {
+vmm::LaunchSpec machine(bool initramfs, int drives, int nics, KernelFormat format, VirtioBus bus) {
   vmm::LaunchSpec spec;
   spec.id = "run-1";
   spec.run_dir = "/runs/run-1";
@@ -47,8 +47,8 @@ int main() {
     for (const bool initramfs : {false, true}) {
       for (const int drives : {0, 1, 3}) {
         for (const int nics : {0, 1, 2}) {
-          const auto format = fc::boots_bzimage(version) ? vmm::KernelFormat::BzImage : vmm::KernelFormat::Elf;
-          const auto spec = machine(initramfs, drives, nics, format, vmm::VirtioBus::Mmio);
+          const auto format = fc::boots_bzimage(version) ? KernelFormat::BzImage : KernelFormat::Elf;
+          const auto spec = machine(initramfs, drives, nics, format, VirtioBus::Mmio);
           for (const http::Request& request : fc::to_requests(spec, version)) print(version, request);
           print(version, fc::to_load_request(spec, files, version));
         }

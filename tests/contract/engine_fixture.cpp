@@ -34,7 +34,7 @@ vmm::LaunchSpec EngineFixture::spec(const std::string& id) const {
   spec.run_dir = directory.path() / "runs" / id;
   sys::make_directories(spec.run_dir);
   sys::write_file_atomic(spec.run_dir / "disk.img", id);
-  spec.kernel = {directory.path() / "vmlinux", vmm::KernelFormat::Elf, vmm::VirtioBus::Mmio};
+  spec.kernel = {directory.path() / "vmlinux", KernelFormat::Elf, VirtioBus::Mmio};
   spec.drives = {{"rootfs", directory.path() / "rootfs", true}, {"scratch", spec.run_dir / "disk.img", false}};
   spec.memory_mib = 16;
   return spec;

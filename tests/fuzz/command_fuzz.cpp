@@ -5,12 +5,14 @@
 #include <string_view>
 #include <variant>
 
+#include "base/text.hpp"
 #include "fuzz/require.hpp"
 #include "overseer/crew/commands.hpp"
 #include "overseer/irc/text.hpp"
 
 namespace {
 
+using fireclaw::is_agent_name;
 using fireclaw::fuzz::require;
 using namespace fireclaw::overseer;
 

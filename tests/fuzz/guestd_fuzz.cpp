@@ -85,6 +85,12 @@ class HarmlessMachine final : public Machine {
     service_outputs_[pid] = output;
     return {};
   }
+  std::optional<wire::ExecFailed> spawn_file_call(const wire::FileCall& call, Spawned& spawned) override {
+    wire::Exec request;
+    request.argv = {call.path};
+    request.has_stdin = call.verb == wire::FileVerb::Write;
+    return spawn(request, spawned);
+  }
   void signal_group(pid_t leader, int) override { fuzz::require(leader > 0 && leader <= last_pid_); }
   void signal_process(pid_t pid, int) override { fuzz::require(service_outputs_.count(pid) != 0); }
   Services& services() override { return services_; }

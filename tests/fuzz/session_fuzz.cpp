@@ -41,8 +41,9 @@ void play_guest(sys::Fd stream, fuzz::Script script) try {
   std::string answer;
   if (script.byte() % 8 != 0) {
     guest::wire::append_greeting(answer, event.preamble.nonce);
-    guest::wire::append_frame(answer, reader.seal(), guest::wire::Type::Hello, 0,
-                              guest::wire::encode(guest::wire::Hello{}));
+    guest::wire::Hello hello;
+    hello.features = guest::wire::feature_files;
+    guest::wire::append_frame(answer, reader.seal(), guest::wire::Type::Hello, 0, guest::wire::encode(hello));
   }
   while (!script.done()) {
     if (script.byte() % 8 == 0)
@@ -74,7 +75,7 @@ void run(std::string_view input) {
   std::thread guest_thread{play_guest, std::move(guest_end), script};
   attempt([&, &stream = host] {
     guest::Session session = guest::Session::open(std::move(stream), {}, {}, Deadline::after(10s));
-    switch (use % 8) {
+    switch (use % 10) {
       case 0: {
         ExecOptions options = ExecOptions::shell("true");
         options.input = "some input";
@@ -87,6 +88,18 @@ void run(std::string_view input) {
       case 3: session.write_file("/some/file", std::string(1000, 'x'), 0644, Deadline::after(10s)); break;
       case 4:
       case 5: session.services(Deadline::after(10s)); break;
+      case 8: {
+        FileOptions options;
+        options.limit = 100;
+        fuzz::require(session.read_file("/some/file", options).size() <= 100);
+        break;
+      }
+      case 9: {
+        FileOptions options;
+        options.limit = 3;
+        fuzz::require(session.list_directory("/some/folder", options).size() <= 3);
+        break;
+      }
       case 6: session.service_stop("some-service", 1s, Deadline::after(10s)); break;
       default: {
         ServiceOptions options;

@@ -21,6 +21,8 @@ from irc_client import Human  # noqa: E402
 
 START_SECONDS = 180.0
 ANSWER_SECONDS = 60.0
+# Without rights to the host's network agents come to IRC from this host's loopback, as people do: who is obeyed is named.
+OPERATORS = [] if os.geteuid() == 0 else ["--operator", "alice!*@*"]
 
 
 class Channel(Crew):
@@ -44,7 +46,7 @@ class Channel(Crew):
         """Returns its greeting."""
         self.log = open(os.path.join(self.folder, "overseer.log"), "ab")
         self.addCleanup(self.log.close)
-        self.overseer = subprocess.Popen(arguments("overseer", *words), stdin=subprocess.DEVNULL, stdout=self.log,
+        self.overseer = subprocess.Popen(arguments("overseer", *OPERATORS, *words), stdin=subprocess.DEVNULL, stdout=self.log,
                                          stderr=self.log)
         return self.hears("Overseer of fireclaw", START_SECONDS)
 

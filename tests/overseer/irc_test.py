@@ -626,6 +626,24 @@ class Service(Office):
         overseer.end()
         self.assertTrue(all(line.startswith("fireclaw-overseer: ") for line in log.read_text().splitlines()))
 
+    def test_agents_that_a_shutdown_ended_are_back_afterwards_and_stopped_ones_are_not(self) -> None:
+        overseer = self.overseer()
+        alice = self.human()
+        self.greeted(alice)
+        for name in ("ada", "bob", "eve"):
+            alice.say("#control", f"!invoke worker {name}")
+            alice.hears("overseer", "#control", f'Agent "{name}" started')
+        alice.say("#control", "!stop eve")
+        eventually(lambda: self.agents()["eve"]["phase"] == "stopped")
+        overseer.end()
+        done = run("--home", self.home, "shutdown", "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(json.loads(done.stdout), {"ended": ["agent ada", "agent bob"], "failed": []})
+        self.assertEqual({agent["phase"] for agent in self.agents().values()}, {"stopped"})
+        self.overseer()
+        eventually(lambda: {name: agent["phase"] for name, agent in self.agents().items()} ==
+                   {"ada": "running", "bob": "running", "eve": "stopped"})
+
     def test_the_status_of_no_overseer_is_an_error(self) -> None:
         done = run("--home", self.home, "status")
         self.assertEqual(done.returncode, 125)

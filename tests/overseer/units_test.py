@@ -20,7 +20,7 @@ from office import PROGRAM, NotifySocket
 
 # In tenths of systemd's points, of which fewer are better; none of this confinement would be 96.
 # The overseer's may change users and divide its cgroup, so that each machine's engine has a user and a cgroup of its own.
-MOST_EXPOSED = {"fireclaw-overseer": 64, "fireclaw-irc": 54}
+MOST_EXPOSED = {"fireclaw-agents": 64, "fireclaw-overseer": 64, "fireclaw-irc": 54}
 
 # Whose processes end with the first of them.
 NAMESPACES = ["unshare", "--net", "--mount", "--propagation", "private", "--pid", "--mount-proc", "--fork", "--kill-child"]
@@ -98,7 +98,7 @@ class Units(unittest.TestCase):
 
     def test_systemd_finds_nothing_wrong_with_them(self) -> None:
         files = self.write()
-        self.assertEqual([os.path.basename(file) for file in files], ["fireclaw-irc.service", "fireclaw-overseer.service"])
+        self.assertEqual([os.path.basename(file) for file in files], ["fireclaw-agents.service", "fireclaw-irc.service", "fireclaw-overseer.service"])
         self.assertEqual(self.verify(files), "")
 
     def test_nor_with_those_for_ones_own_manager(self) -> None:
@@ -110,7 +110,7 @@ class Units(unittest.TestCase):
         settings.write_text(json.dumps({"audit_log": f"{log}/audit.log", "metrics": f"{run}/socket"}))
         files = self.write()
         self.assertEqual(self.verify(files), "")
-        self.assertEqual(words_of(settings_of(files[1])["ReadWritePaths"]), [self.home, "-" + log, "-" + run])
+        self.assertEqual(words_of(settings_of(files[2])["ReadWritePaths"]), [self.home, "-" + log, "-" + run])
         settings.write_text(json.dumps({"audit_log": "audit.log"}))
         done = subprocess.run([PROGRAM, "--home", self.home, "install", "--no-enable", "--unit-folder", self.folder],
                               capture_output=True, text=True)
@@ -133,6 +133,52 @@ class Units(unittest.TestCase):
                                                                prefix + "restart fireclaw-irc.service"], done.stderr)
             self.assertEqual("loginctl enable-linger" in done.stdout, bool(options))
 
+    def systemctl(self) -> Path:
+        """What was asked of a systemctl that does nothing."""
+        called = Path(self.folder, "called")
+        systemctl = Path(self.folder, "systemctl")
+        systemctl.write_text(f'#!/bin/sh\necho "$@" >>"{called}"\n')
+        systemctl.chmod(0o755)
+        return called
+
+    def ask(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        # It removes the network of the namespace that it runs in.
+        if subprocess.run(["unshare", "--net", "true"], capture_output=True).returncode != 0:
+            self.skipTest("no network namespace of its own can be had here")
+        return subprocess.run(["unshare", "--net", PROGRAM, "--home", self.home, *words, "--unit-folder", self.folder, "--user"],
+                              env={**os.environ, "PATH": f"{self.folder}:{os.environ['PATH']}"}, capture_output=True, text=True)
+
+    def test_the_overseer_stops_before_the_agents_and_these_before_the_irc_server(self) -> None:
+        agents, _, overseer = map(settings_of, self.write())
+        self.assertEqual(agents["After"], "network.target fireclaw-irc.service")
+        self.assertEqual(overseer["After"], "network.target fireclaw-irc.service fireclaw-agents.service")
+        self.assertEqual(overseer["Wants"], "fireclaw-irc.service fireclaw-agents.service")
+        self.assertEqual(words_of(agents["ExecStop"]), [os.path.realpath(PROGRAM), "--home", self.home, "shutdown"])
+
+    def test_installing_again_restarts_the_overseer_and_ends_no_agent(self) -> None:
+        called = self.systemctl()
+        self.assertEqual(self.ask("install").returncode, 0)
+        self.assertEqual(called.read_text().splitlines(),
+                         [f"--user {words}" for words in ("daemon-reload", "enable fireclaw-agents.service",
+                                                          "start fireclaw-agents.service", "daemon-reload",
+                                                          "enable fireclaw-overseer.service",
+                                                          "restart fireclaw-overseer.service")])
+
+    def test_what_was_installed_is_removed_and_what_stays_is_said(self) -> None:
+        called = self.systemctl()
+        self.assertEqual(self.ask("install").returncode, 0)
+        self.assertEqual(self.ask("irc", "install").returncode, 0)
+        called.write_text("")
+        done = self.ask("uninstall")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(called.read_text().splitlines(),
+                         [f"--user {words}" for words in ("disable --now fireclaw-overseer.service", "daemon-reload",
+                                                          "disable --now fireclaw-agents.service", "daemon-reload")])
+        self.assertEqual([path.name for path in Path(self.folder).glob("*.service")], ["fireclaw-irc.service"])
+        self.assertIn(f"stays: '{self.home}' with agents", done.stdout)
+        self.assertIn("removed", self.ask("irc", "uninstall").stdout)
+        self.assertIn("there is no unit to remove", self.ask("irc", "uninstall").stdout)
+
     def test_what_is_wrong_would_be_found(self) -> None:
         file = self.write()[0]
         Path(file).write_text(Path(file).read_text().replace("NoNewPrivileges=", "NoNewPriviliges="))
@@ -148,7 +194,7 @@ class Units(unittest.TestCase):
     def test_the_server_makes_the_agents_network_within_what_its_unit_leaves_it(self) -> None:
         if subprocess.run([*NAMESPACES, "true"], capture_output=True).returncode != 0:
             self.skipTest("no namespaces of its own can be had here")
-        server, _ = self.write()
+        _, server, _ = self.write()
         done = subprocess.run([*NAMESPACES, sys.executable, __file__, "serve-confined", server], capture_output=True, text=True,
                               timeout=50)
         self.assertEqual(done.returncode, 0, done.stderr)

@@ -159,7 +159,7 @@ class SharedPackage(Package):
         self.assertIn("BIND_NOW", dynamic)
         self.assertIn("GNU_RELRO", output("readelf", "-lW", self.library))
         # Each of these costs more time to load than all of fireclaw, or is not needed by a plain run.
-        for heavy in ("libcurl", "libcrypto", "libnftables", "libssh2"):
+        for heavy in ("libcares", "libcurl", "libcrypto", "libnftables", "libssh2"):
             self.assertNotIn(heavy, dynamic)
 
 

@@ -69,7 +69,7 @@ class Headers:
             self._read(without_comments(header.read_text()))
 
     def _read(self, text: str) -> None:
-        for match in re.finditer(r"^(class FIRECLAW_API|struct|enum class) (\w+)[^;{]*(\{)", text, re.MULTILINE):
+        for match in re.finditer(r"^(class FIRECLAW_API|class|struct|enum class) (\w+)[^;{]*(\{)", text, re.MULTILINE):
             kind, name, inside = match.group(1), match.group(2), body(text, match.start(3))
             if kind == "enum class":
                 self.enums[name] = re.findall(r"(\w+)\s*(?:,|$)", inside.strip())
@@ -79,8 +79,8 @@ class Headers:
                 public = inside.partition("public:")[2].partition("private:")[0]
                 self.classes[name] = [method for method in map(self._function, statements(public))
                                       if method and method != name]
-        # Functions of the namespace begin their line with the macro.
-        self.functions |= set(re.findall(r"^FIRECLAW_API .*?(\w+)\(", text, re.MULTILINE))
+        # Functions of the namespace begin their line with the macro, or are inline.
+        self.functions |= set(re.findall(r"^(?:FIRECLAW_API|inline) .*?(\w+)\(", text, re.MULTILINE))
 
     @staticmethod
     def _function(statement: str) -> str:

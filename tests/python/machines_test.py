@@ -201,6 +201,44 @@ class OneMachine(unittest.TestCase):
             self.vm.copy_in(folder / "a", "/tmp/theirs", owner="12:34")
             self.assertEqual(self.vm.exec("stat -c %u:%g /tmp/theirs/file").out, b"12:34\n")
 
+    def test_single_files_are_written_read_listed_and_removed(self) -> None:
+        files = self.vm.files
+        data = bytes(range(256)) * 1000
+        written = files.write("/tmp/files/deep/f", data, parents=True, mode=0o640)
+        self.assertEqual((written.size, written.mode, written.type), (len(data), 0o640, fireclaw.FileType.FILE))
+        self.assertEqual(files.read(Path("/tmp/files/deep/f")), data)
+        self.assertEqual(files.read("/tmp/files/deep/f", offset=255, limit=2), b"\xff\x00")
+        files.write("/tmp/files/log", "one ")
+        files.write("/tmp/files/log", "two", append=True)
+        self.assertEqual(files.read_text("/tmp/files/log"), "one two")
+        self.vm.exec("cd /tmp/files; ln -s log link; touch \"$(printf 'odd\\377')\"").check()
+        listed = {info.name: info for info in files.list("/tmp/files")}
+        odd = os.fsdecode(b"odd\xff")
+        self.assertEqual(sorted(listed), sorted(["deep", "link", "log", odd]))
+        self.assertEqual((listed["link"].type, listed["link"].target), (fireclaw.FileType.LINK, "log"))
+        self.assertEqual([info.name for info in files.list("/tmp/files", limit=1)], ["deep"])
+        files.remove(f"/tmp/files/{odd}")
+        self.assertFalse(files.exists(f"/tmp/files/{odd}"))
+        with self.assertRaises(fireclaw.InvalidStateError):
+            files.remove("/tmp/files")
+        files.remove("/tmp/files", recursive=True)
+        with self.assertRaises(fireclaw.NotFoundError):
+            files.stat("/tmp/files")
+        with self.assertRaises(fireclaw.PermissionDeniedError):
+            files.make_directory("/root/x", user="1000:1000")
+        files.make_directory("/tmp/private", mode=0o700, user="0:0")
+        self.assertEqual(files.stat("/tmp/private").mode, 0o700)
+
+    def test_a_write_that_finds_the_disk_full_leaves_what_was_there(self) -> None:
+        self.vm.exec("mkdir -p /tmp/small; mount -t tmpfs -o size=64k none /tmp/small; printf old >/tmp/small/f; "
+                     "printf two >/tmp/small/g; ln /tmp/small/g /tmp/small/h").check()
+        for name in ("f", "g"):
+            for append in (False, True):
+                with self.assertRaisesRegex(fireclaw.IoError, "space"):
+                    self.vm.files.write(f"/tmp/small/{name}", b"n" * 100_000, append=append)
+        self.assertEqual(self.vm.exec("cd /tmp/small; cat f g h; ls -A").stdout, "oldtwotwof\ng\nh\n")
+        self.vm.exec("umount /tmp/small").check()
+
     def test_a_service_is_started_listed_and_stopped(self) -> None:
         self.vm.start_service(fireclaw.ServiceOptions("idle", ["sleep", "1000"], restart="never"))
         with self.assertRaises(fireclaw.AlreadyExistsError):
@@ -365,6 +403,35 @@ class Machines(unittest.TestCase):
             self.assertEqual(disk.read_file("file"), b"from-guest\n")
         finally:
             fireclaw.Workspace.remove(self.host, name)
+
+    def test_a_workspace_is_filled_exported_and_made_again(self) -> None:
+        name, other = f"python-notes-{os.getpid()}", f"python-again-{os.getpid()}"
+        for workspace in (name, other):
+            self.addCleanup(fireclaw.Workspace.remove, self.host, workspace)
+        folder = tempfile.TemporaryDirectory(prefix="fireclaw-python-")
+        self.addCleanup(folder.cleanup)
+        scratch = Path(folder.name)
+        notes = fireclaw.Workspace.create(self.host, fireclaw.WorkspaceConfig(name, size_mib=16))
+        data = os.urandom(5000)
+        notes.write_file("data", data)
+        notes.write_file(Path("text"), "häh", mode=0o600)
+        self.assertEqual(notes.read_file("data"), data)
+        self.assertEqual(notes.read_file("/text").decode(), "häh")
+        with self.assertRaises(fireclaw.NotFoundError):
+            notes.read_file("nothing")
+        with self.assertRaises(ValueError):
+            notes.read_file("data", max_bytes=10)
+        (scratch / "folder").mkdir()
+        (scratch / "folder" / "file").write_text("abc")
+        self.assertEqual(notes.push(scratch / "folder", "/").files, 1)
+        self.assertEqual(notes.pull("folder/file", scratch / "out").bytes, 3)
+        self.assertEqual((scratch / "out").read_text(), "abc")
+        with (scratch / "notes.tar").open("wb") as tar:
+            notes.export_tar(tar)
+        with (scratch / "notes.tar").open("rb") as tar:
+            again = fireclaw.Workspace.create_from_tar(
+                self.host, fireclaw.WorkspaceConfig(other, size_mib=16), tar)
+        self.assertEqual(again.read_file("data"), data)
 
     def test_a_pool_gives_each_machine_once(self) -> None:
         with fireclaw.Pool.create(self.host, fireclaw.PoolConfig(size=1)) as pool:

@@ -56,6 +56,9 @@ def machines(host: fireclaw.Host, stop: fireclaw.StopSource) -> Optional[str]:
         process: fireclaw.Process = vm.spawn("sleep 10", on_stdout=print)
         process.send_signal(signal.SIGTERM)
         print(process.wait().signal, vm.copy_in(Path("a"), "/a", stop=stop).files, vm.copy_out("/a", "b").bytes)
+        vm.files.write("/etc/motd", "hello", mode=0o644)
+        size: int = vm.files.stat("/etc/motd").size
+        print(size, [info.name for info in vm.files.list("/etc", limit=3)], vm.files.read("/etc/motd").decode())
         vm.start_service(fireclaw.ServiceOptions("web", ["httpd", "-f"], restart=fireclaw.RestartPolicy.ALWAYS))
         vm.signal_service("web", signal.SIGHUP)
         vm.stop_service("web", grace=0.5)
@@ -65,7 +68,8 @@ def machines(host: fireclaw.Host, stop: fireclaw.StopSource) -> Optional[str]:
         snapshot: fireclaw.Snapshot = vm.snapshot("made")
         snapshot.restore(host).stop(grace=1)
         print(vm.console_log(), vm.info().state is fireclaw.VMState.RUNNING, snapshot.info.bytes)
-    fireclaw.VM.attach(host, fireclaw.VM.list(host)[0].id).kill()
+    host.vms().attach(host.vms().list()[0].id).kill()
+    print(host.images().info("busybox").bytes, host.network().best_mode().mode, host.agents().open("a").status().online)
     return result.text if result.ok else None
 
 
@@ -74,6 +78,7 @@ def disks(host: fireclaw.Host) -> bytes:
     workspace.write_file("a/b", "text", mode=0o600)
     with open("notes.tar", "wb") as tar:
         workspace.export_tar(tar)
+        workspace.export_raw_tar(tar)
     workspace.resize(64)
     print(workspace.check().report, workspace.info().used_bytes, workspace.push("a", "/").files)
     return workspace.read_file(Path("a/b"))

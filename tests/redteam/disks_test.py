@@ -79,6 +79,31 @@ class Disks(unittest.TestCase):
         self.ok("workspace", "import", name, "-", "--size", "16M", stdin=None, input=tar)
         return name
 
+    def test_an_export_holds_no_devices_and_no_rights(self) -> None:
+        tar = tar_of((member("su", mode=0o6755), b"su\n"),
+                     (member("disk", type=tarfile.BLKTYPE, devmajor=8, mode=0o666), b""),
+                     (member("kmem", type=tarfile.CHRTYPE, devmajor=1, devminor=2, mode=0o666), b""))
+        self.workspace("redteam-export", tar)
+        exported = fireclaw("workspace", "export", "redteam-export", "-")
+        self.assertEqual(exported.returncode, 0, exported.stderr)
+        self.assertIn(b"2 device node(s)", exported.stderr)
+        members = {m.name: m for m in tarfile.open(fileobj=io.BytesIO(exported.stdout))}
+        self.assertEqual({name: m.mode for name, m in members.items()}, {"su": 0o755})
+        # Capabilities as a guest's root would set them; no guest of ours has the program for it.
+        value = r"\001\000\000\002\000\040\000\000\000\000\000\000\000\000\000\000\000\000\000\000"
+        subprocess.run(["debugfs", "-w", "-R", f'ea_set /su security.capability "{value}"',
+                        str(HOME / "workspaces/redteam-export/disk.ext4")], check=True, capture_output=True,
+                       env={"PATH": "/usr/sbin:/sbin"})
+        for flags, modes, capabilities in (((), {"su": 0o755}, {}), (("--raw",), {"su": 0o6755, "disk": 0o666, "kmem": 0o666},
+                                            {"su": "\1\0\0\2\0\x20" + "\0" * 14})):
+            exported = fireclaw("workspace", "export", *flags, "redteam-export", "-")
+            self.assertEqual(exported.returncode, 0, exported.stderr)
+            members = {m.name: m for m in tarfile.open(fileobj=io.BytesIO(exported.stdout))}
+            self.assertEqual({name: m.mode for name, m in members.items()}, modes)
+            self.assertEqual({name: m.pax_headers["SCHILY.xattr.security.capability"] for name, m in members.items()
+                              if "SCHILY.xattr.security.capability" in m.pax_headers}, capabilities)
+        self.assertEqual((members["disk"].type, members["disk"].devmajor), (tarfile.BLKTYPE, 8))
+
     def test_what_an_agent_wrote_moves_no_terminal(self) -> None:
         log = member(".fireclaw/agent.log", mode=0o644)
         self.workspace("redteam-agent", tar_of((log, ESCAPES), (member("MEMORY.md", mode=0o644), ESCAPES)))

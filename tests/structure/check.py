@@ -283,6 +283,8 @@ class Checker:
         theirs = parts[1] if len(parts) > 2 else ""
         if inside(source.path, ("include",)):
             bad("public-header", "public headers include only std and each other")
+        elif inside(source.path, ("apps",)) and include.name in rules.SHARED_WITH_PROGRAMS:
+            self.check_reaches(source, include, target, rules.SHARED_WITH_PROGRAMS, "folder", "programs share only")
         elif inside(source.path, ("apps", "bindings", "examples")) and not source.is_test:
             bad("folder", "apps, bindings and examples use only the public headers")
         elif inside(source.path, ("agent",)) and not source.is_test:
@@ -300,6 +302,9 @@ class Checker:
 
     def check_guestd_reaches(self, source: Source, include: Include, target: str) -> None:
         """guestd is linked statically and runs as PID 1: the shared files, and nothing of ours behind them."""
+        self.check_reaches(source, include, target, rules.SHARED_WITH_GUESTD, "guestd", "code inside the guest shares only")
+
+    def check_reaches(self, source: Source, include: Include, target: str, shared: set[str], rule: str, who: str) -> None:
         seen: set[str] = set()
         todo = [target]
         while todo:
@@ -307,10 +312,9 @@ class Checker:
             if path in seen:
                 continue
             seen.add(path)
-            if path.removeprefix("libfireclaw/") not in rules.SHARED_WITH_GUESTD:
+            if path.removeprefix("libfireclaw/") not in shared:
                 via = "" if path == target else f" (through \"{include.name}\")"
-                self.report(source, include.line, "guestd", f"reaches {path}{via}; code inside the guest shares only "
-                            + ", ".join(sorted(rules.SHARED_WITH_GUESTD)))
+                self.report(source, include.line, rule, f"reaches {path}{via}; {who} " + ", ".join(sorted(shared)))
                 continue
             file = self.by_path[path]
             todo += [found for found in (self.resolve(file, other) for other in file.includes) if found]

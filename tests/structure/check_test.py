@@ -157,6 +157,15 @@ class CheckerTest(unittest.TestCase):
         }, ("apps/fireclaw/main.cpp", 3, "folder"), ("apps/overseer/main.cpp", 1, "include-path"),
            ("apps/overseer/main.cpp", 2, "folder"), ("bindings/module.cpp", 2, "folder"))
 
+    def test_apps_share_only_what_is_listed_with_the_library(self) -> None:
+        self.expect({
+            "libfireclaw/base/text.hpp": HEADER + "#include <string>\n",
+            "libfireclaw/sys/base64.hpp": HEADER + '#include "sys/fd.hpp"\n',
+            "libfireclaw/sys/fd.hpp": HEADER,
+            "apps/common/text.cpp": '#include "base/text.hpp"\n#include "sys/base64.hpp"\n',
+            "bindings/module.cpp": '#include "base/text.hpp"\n',
+        }, ("apps/common/text.cpp", 2, "folder"), ("bindings/module.cpp", 1, "folder"))
+
     def test_what_is_made_from_the_public_headers_is_for_apps_and_bindings(self) -> None:
         self.expect({
             "apps/fireclaw/main.cpp": '#include "fireclaw/fields.hpp"\n',

@@ -132,11 +132,11 @@ class FakeClient:
 
 
 class FakeIrc:
-    """The listening socket, on a free port of the loopback interface."""
+    """The listening socket, on a free port of the loopback interface unless one is given."""
 
-    def __init__(self, tls: Optional[ssl.SSLContext] = None) -> None:
+    def __init__(self, tls: Optional[ssl.SSLContext] = None, port: int = 0) -> None:
         self._tls = tls
-        self._socket = socket.create_server(("127.0.0.1", 0))
+        self._socket = socket.create_server(("127.0.0.1", port))
         self.port: int = self._socket.getsockname()[1]
         self._clients: List[FakeClient] = []
 

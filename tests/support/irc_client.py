@@ -11,7 +11,8 @@ TIMEOUT_S = 15.0
 
 
 class Human:
-    def __init__(self, port: int, nick: str, host: str = "127.0.0.1", timeout: float = TIMEOUT_S) -> None:
+    def __init__(self, port: int, nick: str, host: str = "127.0.0.1", timeout: float = TIMEOUT_S,
+                 password: str = "") -> None:
         """Connects (again and again until there is a server) and registers."""
         deadline = time.monotonic() + timeout
         while True:
@@ -26,6 +27,8 @@ class Human:
         self._buffer = b""
         self.received: List[str] = []
         self._read = 0
+        if password:
+            self.send(f"PASS {password}")
         self.send(f"NICK {nick}", f"USER {nick} 0 * :{nick.capitalize()}")
         self.expect(r"\S+ (376|422) ")
 

@@ -16,6 +16,7 @@ Info = test server
 Listen = {listen}
 Ports = {port}
 MotdPhrase = welcome
+{password}
 {identity}
 {tls}
 [Options]
@@ -37,9 +38,9 @@ class Ngircd:
     """Owns the process; `stop` and `start` restart it on the same port."""
 
     def __init__(self, folder: str, ping_timeout: int = 120, penalties: bool = False, listen: str = "127.0.0.1",
-                 port: int = 0, tls: str = "") -> None:
+                 port: int = 0, tls: str = "", password: str = "") -> None:
         """Without `penalties` the server does not make clients wait that say much. With `tls` it has a port for that as
-        well; its certificate and key are that name's .pem and .key."""
+        well; its certificate and key are that name's .pem and .key. With `password` it lets in who knows that."""
         assert PATH is not None
         with socket.create_server((listen, port)) as probe:
             self.port: int = probe.getsockname()[1]
@@ -55,6 +56,7 @@ class Ngircd:
         identity = "ServerUID = root\nServerGID = root" if os.getuid() == 0 else ""
         with open(self._path, "w", encoding="ascii") as file:
             file.write(_CONFIG.format(listen=listen, port=self.port, ping=ping_timeout, identity=identity, tls=tls_section,
+                                      password=f"Password = {password}" if password else "",
                                       penalty="" if penalties else "MaxPenaltyTime = 0"))
         self._process: Optional[subprocess.Popen[bytes]] = None
         self.start()

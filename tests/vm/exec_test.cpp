@@ -245,5 +245,5 @@ TEST_CASE("sixteen threads run commands in one machine at once") {
 }
 
 TEST_CASE("an empty command is refused") {
-  CHECK(test::error_of([] { vm().exec({}); }).code() == ErrorCode::InvalidArgument);
+  CHECK(test::error_of([] { vm().exec(ExecOptions{}); }).code() == ErrorCode::InvalidArgument);
 }

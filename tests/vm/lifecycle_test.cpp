@@ -37,8 +37,10 @@ TEST_CASE("a machine is listed while it runs and gone with its handle") {
     CHECK(test::process_runs(pid));
   }
   CHECK_FALSE(is_listed(id));
-  CHECK_FALSE(test::process_runs(pid));
   CHECK_FALSE(folder_exists(id));
+  // Not waited for, and not left for long.
+  CHECK(test::wait_gone(pid, std::chrono::seconds{10}));
+  CHECK_FALSE(test::process_runs(pid));
 }
 
 TEST_CASE("the library's own objects may be destroyed in any order") {

@@ -191,6 +191,42 @@ TEST_CASE_FIXTURE(Fixture, "egress decides what of the outside is reached") {
   CHECK(guest_asks(some, "10.20.30.40", 80) == "nothing");
 }
 
+TEST_CASE("an allowed name is resolved and reached, and what is not on the list is not even asked for") {
+  const test::Internet internet;
+  std::unique_ptr<Listener> server;
+  std::unique_ptr<test::NameServer> names;
+  internet.there().in([&] {
+    server = std::make_unique<Listener>("0.0.0.0", 80);
+    names = std::make_unique<test::NameServer>("203.0.113.8", "203.0.113.7");
+  });
+  const NetworkHome home{R"({"resolver": "203.0.113.8"})"};
+  const auto host = home.open();
+  {
+    auto vm = VM::run(host, with_nat({Egress::Allowlist, {"*.allowed.example:80"}, {}, GatewayServices::Names}));
+    CHECK(guest_asks(vm, "203.0.113.7", 80) == "nothing");
+    CHECK(guest_asks(vm, "secret.other.example", 80) == "nothing");
+    CHECK(names->asked().empty());
+    CHECK(guest_asks(vm, "www.allowed.example", 80) == "198.51.100.1");
+    CHECK(names->asked().size() == 1);
+    CHECK(guest_asks(vm, "203.0.113.7", 80) == "198.51.100.1");
+
+    auto nowhere = VM::run(host, with_nat({Egress::None, {}, {}, GatewayServices::Names}));
+    CHECK(guest_asks(nowhere, "www.allowed.example", 80) == "nothing");
+    CHECK(names->asked().size() == 1);
+    auto everywhere = VM::run(host, with_nat({Egress::Internet, {}, {}, GatewayServices::Names}));
+    CHECK(guest_asks(everywhere, "anything.example", 80) == "198.51.100.1");
+    // The gateway is started again by the next machine.
+    ::kill(static_cast<pid_t>(Gateway::info(host).pid), SIGKILL);
+    auto next = VM::run(host, with_nat({Egress::Internet, {}, {}, GatewayServices::Names}));
+    CHECK(guest_asks(next, "anything.example", 80) == "198.51.100.1");
+  }
+  const auto refused = test::error_of([&] {
+    VM::run(host, with_nat({Egress::Allowlist, {"*.allowed.example"}, {}, GatewayServices::None}));
+  });
+  CHECK(refused.code() == ErrorCode::InvalidArgument);
+  CHECK(Network::down(host));
+}
+
 TEST_CASE_FIXTURE(Fixture, "eight clones of one snapshot at once each have an address of their own, and use it") {
   constexpr int count = 8;
   const Listener irc{"0.0.0.0", 6667};

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <iterator>
 #include <string>
+#include <string_view>
 
 #include "support.hpp"
 
@@ -43,6 +44,11 @@ struct Fixture {
     VMConfig config;
     config.workspace = name;
     return VM::run(host, config);
+  }
+  /// A file of the host's, in the test's folder.
+  void put(const std::filesystem::path& path, std::string_view text) const {
+    std::filesystem::create_directories((folder.path() / path).parent_path());
+    std::ofstream{folder.path() / path, std::ios::binary} << text;
   }
   [[nodiscard]] std::string exported() const {
     const auto path = folder.path() / "exported.tar";
@@ -110,7 +116,6 @@ TEST_CASE_FIXTURE(Fixture,
     ::close(fd);
     CHECK(shell(vm, "stat -c '%u:%g %a' /workspace/tree/sub*/na*") == "1000:1000 740");
     live = exported();
-    // Not the same bytes: busybox's tar in the guest dates folders that it fills by when it did.
     CHECK(live.size() == tar.size());
     CHECK(live.find("na\xc3\xafve") != std::string::npos);
     vm.stop();
@@ -120,6 +125,61 @@ TEST_CASE_FIXTURE(Fixture,
   CHECK(exported() == live);
   CHECK(workspace.read_file("answer") == "from the guest\n");
   CHECK_FALSE(workspace.check().repaired);
+}
+
+TEST_CASE_FIXTURE(Fixture, "without a machine files go in and out as cp -a would copy them") {
+  put("tree/x/file", "one");
+  put("tree/x/na\xc3\xafve \"name\"\nin two lines", "two");
+  const std::string long_name(150, 'n');
+  put("tree/" + long_name + "/" + long_name, "three");
+  std::filesystem::create_symlink("/etc/passwd", folder.path() / "tree/link");
+  std::filesystem::permissions(folder.path() / "tree/x/file", std::filesystem::perms{0751});
+  const auto pushed = workspace.push(folder.path() / "tree", "/");
+  CHECK(pushed.files == 4);
+  CHECK(pushed.bytes == 11);
+  // Into an existing folder under its own name, or under a new name.
+  workspace.push(folder.path() / "tree/x/file", "memory");
+  workspace.push(folder.path() / "tree/x/file", "memory/renamed");
+  CHECK(workspace.read_file("memory/file") == "one");
+  CHECK(workspace.read_file("memory/renamed") == "one");
+  CHECK_FALSE(workspace.info().in_use);
+  CHECK(workspace.info().clean);
+
+  // The link leads out of what is pulled.
+  const auto pulled = workspace.pull("tree", folder.path() / "back");
+  CHECK(pulled.files == 3);
+  CHECK(pulled.links_left_out == 1);
+  CHECK(content(folder.path() / "back/x/file") == "one");
+  CHECK(content(folder.path() / "back/x/na\xc3\xafve \"name\"\nin two lines") == "two");
+  CHECK(content(folder.path() / "back" / long_name / long_name) == "three");
+  CHECK_FALSE(std::filesystem::is_symlink(folder.path() / "back/link"));
+  CHECK(std::filesystem::status(folder.path() / "back/x/file").permissions() == std::filesystem::perms{0751});
+
+  workspace.remove_path("tree");
+  CHECK(error_of([&] { workspace.pull("tree", folder.path() / "again"); }).code() == ErrorCode::NotFound);
+  CHECK_FALSE(std::filesystem::exists(folder.path() / "again"));
+  CHECK(error_of([&] { workspace.write_file("no/such/folder", ""); }).code() == ErrorCode::NotFound);
+  CHECK(error_of([&] { workspace.push(folder.path() / "tree", "no/such/folder"); }).code() == ErrorCode::NotFound);
+  CHECK(error_of([&] { static_cast<void>(workspace.read_file("MEMORY.md", 3)); }).code() == ErrorCode::InvalidArgument);
+}
+
+TEST_CASE_FIXTURE(Fixture, "without a machine a change that fails leaves everything as it was") {
+  workspace.write_file("memory/note", "before");
+  const auto before = exported();
+  put("large", std::string(std::size_t{70} << 20, 'x'));
+  const auto error = error_of([&] { workspace.push(folder.path() / "large", "memory/note"); });
+  CHECK(std::string{error.what()}.find("is full") != std::string::npos);
+  CHECK(exported() == before);
+  CHECK(workspace.info().clean);
+}
+
+TEST_CASE_FIXTURE(Fixture, "links that a guest made lead nowhere on the host") {
+  put("secret", "the host's own");
+  std::filesystem::create_directory(folder.path() / "in");
+  std::filesystem::create_symlink(folder.path() / "secret", folder.path() / "in/file");
+  workspace.push(folder.path() / "in", "");
+  CHECK(error_of([&] { static_cast<void>(workspace.read_file("in/file")); }).code() == ErrorCode::NotFound);
+  CHECK(content(folder.path() / "secret") == "the host's own");
 }
 
 TEST_CASE_FIXTURE(Fixture, "while a machine has a workspace, nobody else gets it, and the error names the machine") {

@@ -120,6 +120,55 @@ void Listener::serve() const {
   }
 }
 
+NameServer::NameServer(const std::string& address, const std::string& answer)
+    : socket_{::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)}, wake_{::eventfd(0, EFD_CLOEXEC)} {
+  constexpr std::uint16_t dns_port = 53;
+  const auto place = socket_address(address, dns_port);
+  require(::bind(socket_, reinterpret_cast<const sockaddr*>(&place), sizeof place) == 0, "bind");
+  const auto bits = socket_address(answer, 0).sin_addr;
+  // The question's name, type A, class IN, a minute, four bytes.
+  answer_ = std::string{"\xC0\x0C\0\x01\0\x01\0\0\0\x3C\0\x04", 12};
+  answer_.append(reinterpret_cast<const char*>(&bits), sizeof bits);
+  thread_ = std::thread{[this] { serve(); }};
+}
+
+NameServer::~NameServer() {
+  ::eventfd_write(wake_, 1);
+  thread_.join();
+  ::close(socket_);
+  ::close(wake_);
+}
+
+std::vector<std::string> NameServer::asked() {
+  const std::scoped_lock lock{mutex_};
+  return asked_;
+}
+
+void NameServer::serve() {
+  constexpr std::size_t head_bytes = 12;
+  for (;;) {
+    std::array<pollfd, 2> waits{{{socket_, POLLIN, 0}, {wake_, POLLIN, 0}}};
+    ::poll(waits.data(), waits.size(), -1);
+    if (waits[1].revents != 0) return;
+    std::array<char, 512> bytes{};
+    sockaddr_in from{};
+    socklen_t size = sizeof from;
+    const auto got = ::recvfrom(socket_, bytes.data(), bytes.size(), 0, reinterpret_cast<sockaddr*>(&from), &size);
+    if (got <= static_cast<ssize_t>(head_bytes)) continue;
+    std::string message{bytes.data(), static_cast<std::size_t>(got)};
+    {
+      const std::scoped_lock lock{mutex_};
+      asked_.push_back(message.substr(head_bytes));
+    }
+    // An answer, with one record.
+    message[2] = '\x81';
+    message[3] = '\x80';
+    message[7] = 1;
+    message += answer_;
+    ::sendto(socket_, message.data(), message.size(), 0, reinterpret_cast<const sockaddr*>(&from), size);
+  }
+}
+
 std::string ask(const std::string& address, std::uint16_t port) {
   const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   const auto place = socket_address(address, port);

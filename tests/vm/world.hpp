@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -47,6 +48,26 @@ class Listener {
   void serve() const;
   int socket_;
   int wake_;
+  std::thread thread_;
+};
+
+/// A name server by UDP on port 53 of the calling thread's namespace: says of every name that its address is `answer`.
+class NameServer {
+ public:
+  NameServer(const std::string& address, const std::string& answer);
+  NameServer(const NameServer&) = delete;
+  NameServer& operator=(const NameServer&) = delete;
+  ~NameServer();
+  /// The names that it was asked for, as they are in messages: labels with their lengths.
+  [[nodiscard]] std::vector<std::string> asked();
+
+ private:
+  void serve();
+  int socket_;
+  int wake_;
+  std::string answer_;
+  std::mutex mutex_;
+  std::vector<std::string> asked_;
   std::thread thread_;
 };
 

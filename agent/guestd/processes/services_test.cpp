@@ -33,6 +33,9 @@ class FakeMachine final : public Machine {
     outputs[pid] = output;
     return {};
   }
+  std::optional<wire::ExecFailed> spawn_file_call(const wire::FileCall&, Spawned&) override {
+    return wire::ExecFailed{wire::ExecFailure::BadRequest, ENOSYS, "none here"};
+  }
   void signal_group(pid_t leader, int number) override { signals.emplace_back(-leader, number); }
   void signal_process(pid_t pid, int number) override { signals.emplace_back(pid, number); }
   Services& services() override { return services_; }

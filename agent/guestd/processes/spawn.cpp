@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <termios.h>
@@ -16,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "processes/file_call.hpp"
 #include "processes/login.hpp"
 #include "processes/users.hpp"
 #include "text.hpp"
@@ -29,6 +31,10 @@ using wire::ExecFailure;
 constexpr std::string_view default_path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// The group that terminals belong to, in every distribution.
 constexpr gid_t tty_group = 5;
+/// The kernel takes no longer argument (MAX_ARG_STRLEN).
+constexpr std::size_t longest_argument = (std::size_t{128} << 10) - 1;
+/// Where a shell finds a line that is longer; every shell can name it.
+constexpr int line_fd = 3;
 
 ExecFailed failed(ExecFailure reason, int error, std::string message) { return {reason, error, std::move(message)}; }
 
@@ -47,6 +53,10 @@ struct Plan {
   /// Login::cgroup's.
   int cgroup = -1;
   std::array<int, 3> fds{};
+  /// What becomes line_fd; -1: nothing.
+  int line = -1;
+  /// Done instead of executing anything, in a process with its own memory.
+  const wire::FileCall* call = nullptr;
 
   // What became of it.
   Step step = Step::Execute;
@@ -60,6 +70,13 @@ bool become_user(const User& user) {
          syscall(SYS_setresuid, user.uid, user.uid, user.uid) == 0;
 }
 
+/// The end of a child that could not do what it was started for.
+[[noreturn]] void give_up(Plan& plan) {
+  plan.error = errno;
+  if (plan.call) answer_file_call({plan.error, cat({"cannot act as the user: ", error_text(plan.error)}), {}}, 2);
+  _exit(127);
+}
+
 int run_child(void* argument) {
   Plan& plan = *static_cast<Plan*>(argument);
   struct sigaction standard {};
@@ -69,26 +86,28 @@ int run_child(void* argument) {
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
 
-  setsid();
+  if (plan.call)
+    setpgid(0, 0);
+  else
+    setsid();
   plan.step = Step::Terminal;
-  if (plan.tty && ioctl(plan.fds[0], TIOCSCTTY, 0) < 0) {
-    plan.error = errno;
-    _exit(127);
-  }
+  if (plan.tty && ioctl(plan.fds[0], TIOCSCTTY, 0) < 0) give_up(plan);
   for (int number = 0; number < 3; ++number) dup2(plan.fds[static_cast<std::size_t>(number)], number);
   // Best effort: without it the command only lacks limits for what it starts.
   [[maybe_unused]] const bool entered = plan.cgroup >= 0 && write(plan.cgroup, "0", 1) == 1;
+  if (plan.line == line_fd) fcntl(line_fd, F_SETFD, 0);
+  if (plan.line >= 0 && plan.line != line_fd) dup2(plan.line, line_fd);
   plan.step = Step::User;
-  if (plan.change_user && !become_user(*plan.user)) {
-    plan.error = errno;
-    _exit(127);
-  }
+  if (plan.change_user && !become_user(*plan.user)) give_up(plan);
   plan.step = Step::Folder;
-  if (chdir(plan.cwd) < 0 && (plan.cwd_required || chdir("/") < 0)) {
-    plan.error = errno;
-    _exit(127);
-  }
+  if (chdir(plan.cwd) < 0 && (plan.cwd_required || chdir("/") < 0)) give_up(plan);
   plan.step = Step::Execute;
+  if (plan.call) {
+    // Nothing of guestd's may be kept open by a call that hangs.
+    syscall(SYS_close_range, 3, ~0U, 0);
+    do_file_call(*plan.call, 0, 1, 2);
+    _exit(0);
+  }
   int error = ENOENT;
   for (const std::string& candidate : plan.candidates) {
     execve(candidate.c_str(), plan.argv.data(), plan.envp.data());
@@ -105,14 +124,18 @@ int run_child(void* argument) {
 }
 
 /// Runs the child on a stack of its own while this thread waits, sharing all memory: no page tables are copied, which
-/// is most of what a fork costs.
+/// is most of what a fork costs. What does not execute a program gets memory of its own instead.
 pid_t start(Plan& plan) {
   alignas(16) static std::array<char, std::size_t{64} << 10> stack;
   sigset_t all;
   sigset_t before;
   sigfillset(&all);
   sigprocmask(SIG_SETMASK, &all, &before);
-  const pid_t pid = clone(run_child, stack.data() + stack.size(), CLONE_VM | CLONE_VFORK | SIGCHLD, &plan);
+  const pid_t pid =
+      plan.call ? fork() : clone(run_child, stack.data() + stack.size(), CLONE_VM | CLONE_VFORK | SIGCHLD, &plan);
+  if (pid == 0) run_child(&plan);
+  // A signal for it may come before it has done that itself.
+  if (pid > 0 && plan.call) setpgid(pid, pid);
   if (pid < 0) plan.error = errno;
   sigprocmask(SIG_SETMASK, &before, nullptr);
   return pid;
@@ -162,6 +185,28 @@ bool is_sound(const wire::Exec& request) {
   for (const auto& [name, value] : request.env)
     if (name.empty() || name.find('=') != std::string::npos || has_nul(name) || has_nul(value)) return false;
   return !has_nul(request.cwd);
+}
+
+bool is_long_line(const std::vector<std::string>& argv) {
+  return argv.size() >= 3 && argv[1] == "-c" && argv[2].size() > longest_argument &&
+         guest::last_component(argv[0]).ends_with("sh");
+}
+
+/// Puts a shell line that is too long for an argument into a file without a name that the shell reads: closed before
+/// anything else, on the same first line, with $0 and the arguments as they were.
+bool keep_long_line(std::string& line, OwnedFd& file) {
+  file.reset(memfd_create("shell line", MFD_CLOEXEC));
+  if (!file.open()) return false;
+  const std::string text = cat({"exec ", std::to_string(line_fd), "<&-; ", line});
+  std::string_view rest = text;
+  while (!rest.empty()) {
+    const ssize_t written = write(file.get(), rest.data(), rest.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return false;
+    rest.remove_prefix(static_cast<std::size_t>(written));
+  }
+  line = cat({". /proc/self/fd/", std::to_string(line_fd)});
+  return true;
 }
 
 struct Ends {
@@ -227,6 +272,19 @@ ExecFailed explain(const Plan& plan, const wire::Exec& request) {
   return failed(ExecFailure::NotExecutable, plan.error, cat({"cannot run '", program, "': ", why}));
 }
 
+std::optional<ExecFailed> identify(const std::string& wanted, User& user, bool& change) {
+  std::string problem;
+  if (!look_up_user(wanted, user, problem)) return failed(ExecFailure::BadRequest, ENOENT, problem);
+  // Run as an ordinary process, guestd is the only user there is.
+  const bool any_user = wanted.empty() && geteuid() != 0;
+  change = !any_user && (user.uid != geteuid() || user.gid != getegid());
+  return {};
+}
+
+ExecFailed not_started(int error) {
+  return failed(ExecFailure::BadRequest, error, cat({"cannot start a process: ", error_text(error)}));
+}
+
 /// Runs `request`, with descriptors that `open_ends` opens: given the user, it fills in the three, or explains.
 template <typename OpenEnds>
 std::optional<ExecFailed> run(const wire::Exec& request, pid_t& pid, OpenEnds open_ends) {
@@ -234,31 +292,32 @@ std::optional<ExecFailed> run(const wire::Exec& request, pid_t& pid, OpenEnds op
     return failed(ExecFailure::BadRequest, EINVAL, "a command, its folder and its environment cannot hold NUL bytes");
 
   User user;
-  std::string problem;
-  if (!look_up_user(request.user, user, problem)) return failed(ExecFailure::BadRequest, ENOENT, problem);
+  Plan plan;
+  if (std::optional<ExecFailed> unknown = identify(request.user, user, plan.change_user)) return unknown;
 
   const Login login = log_in(user);
   std::vector<std::string> environment = make_environment(request, user, login);
   std::vector<std::string> arguments = request.argv;
-  Plan plan;
   plan.candidates = make_candidates(arguments.front(), environment);
+  OwnedFd long_line;
+  if (is_long_line(arguments)) {
+    if (!keep_long_line(arguments[2], long_line))
+      return failed(ExecFailure::BadRequest, errno, cat({"cannot keep the shell line: ", error_text(errno)}));
+    plan.line = long_line.get();
+  }
   for (std::string& argument : arguments) plan.argv.push_back(argument.data());
   plan.argv.push_back(nullptr);
   for (std::string& variable : environment) plan.envp.push_back(variable.data());
   plan.envp.push_back(nullptr);
   plan.user = &user;
   plan.cgroup = login.cgroup.get();
-  // Run as an ordinary process, guestd is the only user there is.
-  const bool any_user = request.user.empty() && geteuid() != 0;
-  plan.change_user = !any_user && (user.uid != geteuid() || user.gid != getegid());
   plan.cwd_required = !request.cwd.empty();
   plan.cwd = plan.cwd_required ? request.cwd.c_str() : user.home.c_str();
   plan.tty = request.tty;
 
   if (std::optional<ExecFailed> unopened = open_ends(user, plan.fds)) return unopened;
   pid = start(plan);
-  if (pid < 0)
-    return failed(ExecFailure::BadRequest, plan.error, cat({"cannot start a process: ", error_text(plan.error)}));
+  if (pid < 0) return not_started(plan.error);
   // The child that failed is reaped with all others.
   if (plan.error != 0) return explain(plan, request);
   return {};
@@ -276,6 +335,24 @@ std::optional<ExecFailed> spawn_command(const wire::Exec& request, Spawned& spaw
     for (std::size_t i = 0; i < fds.size(); ++i) fds[i] = request.tty ? ends.shared.get() : ends.child[i].get();
     return {};
   });
+}
+
+std::optional<ExecFailed> spawn_file_call(const wire::FileCall& call, Spawned& spawned) {
+  User user;
+  Plan plan;
+  if (std::optional<ExecFailed> unknown = identify(call.user, user, plan.change_user)) return unknown;
+  wire::Exec streams;
+  streams.has_stdin = call.verb == wire::FileVerb::Write;
+  Ends ends;
+  if (!open_pipes(streams, spawned, ends))
+    return failed(ExecFailure::BadRequest, errno, cat({"cannot open pipes: ", error_text(errno)}));
+  for (std::size_t i = 0; i < plan.fds.size(); ++i) plan.fds[i] = ends.child[i].get();
+  plan.call = &call;
+  plan.user = &user;
+  plan.cwd = "/";
+  spawned.pid = start(plan);
+  if (spawned.pid < 0) return not_started(plan.error);
+  return {};
 }
 
 std::optional<ExecFailed> spawn_service(const wire::Exec& request, int output, pid_t& pid) {

@@ -128,6 +128,8 @@ void add_bench(CLI::App& app, Context& context, Action& action) {
       "Examples:\n"
       "  fireclaw bench\n"
       "  fireclaw bench --runs 100 --cold-runs 0 --memory 512");
+  add_all_bench(*command, context, action);
+  add_many_bench(*command, context, action);
   add_agent_bench(*command, context, action);
   command->add_option("--runs", options->runs, "Runs of restore-run and warm-exec")
       ->type_name("NUMBER")

@@ -19,6 +19,10 @@ struct Series {
 
 void print_series(const std::vector<Series>& series, bool json);
 
+/// `bench all`.
+void add_all_bench(CLI::App& bench, Context& context, Action& action);
+/// `bench many`.
+void add_many_bench(CLI::App& bench, Context& context, Action& action);
 /// `bench agent`.
 void add_agent_bench(CLI::App& bench, Context& context, Action& action);
 

@@ -1,3 +1,5 @@
+#include <charconv>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,6 +20,7 @@ struct CopyCommand {
   std::string source;
   std::string target;
   std::string owner;
+  std::string mode;
   CopyChoices choices;
 };
 
@@ -39,6 +42,16 @@ std::optional<GuestPath> guest_path(const std::string& word) {
   return GuestPath{word.substr(0, colon), path};
 }
 
+std::optional<std::uint32_t> parse_mode(const std::string& text) {
+  if (text.empty()) return std::nullopt;
+  std::uint32_t mode = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), mode, 8);
+  if (error != std::errc{} || end != text.data() + text.size() || mode > 07777) {
+    throw Error{ErrorCode::InvalidArgument, fmt::format("--mode '{}' is not octal, as in 0644", text)};
+  }
+  return mode;
+}
+
 int copy(const CopyCommand& command, const Context& context) {
   const auto from = guest_path(command.source);
   const auto to = guest_path(command.target);
@@ -51,6 +64,10 @@ int copy(const CopyCommand& command, const Context& context) {
   auto vm = VM::attach(machines.host(), from ? from->machine : to->machine);
   auto options = command.choices.options();
   options.owner = command.owner;
+  options.mode = parse_mode(command.mode);
+  if (from && (options.mode || !options.owner.empty())) {
+    throw Error{ErrorCode::InvalidArgument, "--chown and --mode are for what is copied into a machine"};
+  }
   options.stop = context.stop;
   const auto copied =
       from ? vm.copy_out(from->path, command.target, options) : vm.copy_in(command.source, to->path, options);
@@ -68,6 +85,7 @@ void add_vm_copy(CLI::App& group, Context& context, Action& action) {
       "As cp -a does it: folders with all in them, into a folder that is there or to the name that is given.\n\n"
       "Examples:\n"
       "  fireclaw vm cp ./src dev:/root\n"
+      "  fireclaw vm cp --mode 755 --chown 1000 ./tool dev:/usr/local/bin\n"
       "  fireclaw vm cp dev:/var/log/messages .");
   command->add_option("source", options->source, "A path, or NAME:PATH in a machine")->required()->type_name("PATH");
   command->add_option("target", options->target, "Likewise")->required()->type_name("PATH");
@@ -75,6 +93,10 @@ void add_vm_copy(CLI::App& group, Context& context, Action& action) {
       ->add_option("--chown", options->owner,
                    "Owner in the machine of what is copied into it; default: the image's user")
       ->type_name("USER");
+  command
+      ->add_option("--mode", options->mode,
+                   "Permission bits of files that are copied into it; default: those they have")
+      ->type_name("MODE");
   options->choices.add_to(*command);
   add_json(*command, context);
   command->callback([options, &context, &action] { action = [options, &context] { return copy(*options, context); }; });

@@ -40,8 +40,6 @@ bool is_snapshot_name(const std::string& name) {
   return name.size() <= 64 && name.find_first_of("/ \n") == std::string::npos;
 }
 
-constexpr std::string_view lying_shell = "lie";
-
 class FakeMachine final : public Machine {
  public:
   FakeMachine(std::shared_ptr<FakeBackend::World> world, VMConfig config, std::string memory)
@@ -53,18 +51,12 @@ class FakeMachine final : public Machine {
   ExecResult exec(ExecOptions options) override {
     std::unique_lock lock{world_->mutex};
     require_running();
-    // A script of the server's own, which begins with a line break: a machine whose shell does as it likes.
-    const std::string_view line = options.argv.at(2).starts_with('\n') ? lying_shell : options.argv.at(2);
+    const std::string_view line = options.argv.at(2);
     const auto word = line.substr(0, line.find(' '));
     const auto rest = std::string{line.substr(std::min(word.size() + 1, line.size()))};
     ExecResult result;
     if (word == "echo") return print(lock, options, rest + "\n");
     if (word == "get") return print(lock, options, memory_);
-    if (word == lying_shell) {
-      // Asked for the size first, as one of the server's own scripts is.
-      if (options.on_stderr) options.on_stderr("3\n");
-      return print(lock, options, std::string(50'000'000, 'A'));
-    }
     if (word == "flood") return print(lock, options, std::string(std::stoul(rest), 'x'));
     if (word == "set") {
       memory_ = rest;
@@ -84,6 +76,32 @@ class FakeMachine final : public Machine {
       result.exit_code = 127;
     }
     return result;
+  }
+
+  std::string read_file(const std::string& path, const FileOptions& options) override {
+    const std::scoped_lock lock{world_->mutex};
+    const auto& content = find(path)->second;
+    return content.substr(std::min<std::size_t>(options.offset, content.size()),
+                          options.limit.value_or(content.size()));
+  }
+  FileInfo write_file(const std::string& path, const std::string& content, const FileOptions& options) override {
+    const std::scoped_lock lock{world_->mutex};
+    require_running();
+    if (!options.append) files_[path].clear();
+    files_[path] += content;
+    return to_info(*find(path));
+  }
+  std::vector<FileInfo> list_directory(const std::string&, const FileOptions& options) override {
+    const std::scoped_lock lock{world_->mutex};
+    require_running();
+    std::vector<FileInfo> infos;
+    for (const auto& file : files_)
+      if (infos.size() < options.limit.value_or(files_.size())) infos.push_back(to_info(file));
+    return infos;
+  }
+  FileInfo stat(const std::string& path, const FileOptions&) override {
+    const std::scoped_lock lock{world_->mutex};
+    return to_info(*find(path));
   }
 
   void save(const std::string& snapshot) override {
@@ -128,6 +146,22 @@ class FakeMachine final : public Machine {
     if (ended_) throw Error{ErrorCode::Guest, "the machine has ended"};
   }
 
+  using Files = std::map<std::string, std::string>;
+
+  [[nodiscard]] Files::const_iterator find(const std::string& path) const {
+    require_running();
+    const auto found = files_.find(path);
+    if (found == files_.end()) throw Error{ErrorCode::NotFound, "'" + path + "': no such file"};
+    return found;
+  }
+  static FileInfo to_info(const Files::value_type& file) {
+    FileInfo info;
+    info.name = file.first.substr(file.first.rfind('/') + 1);
+    info.size = file.second.size();
+    info.mode = 0644;
+    return info;
+  }
+
   static ExecResult print(std::unique_lock<std::mutex>& lock, const ExecOptions& options, const std::string& text) {
     // The library calls back without a lock, too.
     lock.unlock();
@@ -138,6 +172,7 @@ class FakeMachine final : public Machine {
   std::shared_ptr<FakeBackend::World> world_;
   VMConfig config_;
   std::string memory_;
+  Files files_;
   bool ended_ = false;
   /// Each ends what runs.
   unsigned saves_ = 0;

@@ -16,7 +16,7 @@ namespace fireclaw::mcp {
 /// has ended runs nothing. What a machine knows is one text, its memory, which snapshots keep. Safe from several
 /// threads.
 ///
-/// Its shell is a liar: whatever script it is to run, it answers with 50 MB.
+/// Its machines keep files by their paths; any folder holds them all.
 ///
 /// Commands (shell lines): "echo TEXT", "set TEXT" (into memory), "get", "fail STATUS", "flood BYTES" (of 'x'), "block"
 /// (until it is stopped, its machine is saved or ends).

@@ -39,7 +39,7 @@ bool has_machine(const AgentInfo& info) { return !info.vm.empty(); }
 
 std::string uptime(const AgentInfo& info) {
   const auto up = std::chrono::system_clock::now() - info.started;
-  return human_duration(std::max(std::chrono::seconds{0}, std::chrono::duration_cast<std::chrono::seconds>(up)));
+  return human_age(std::max(std::chrono::seconds{0}, std::chrono::duration_cast<std::chrono::seconds>(up)));
 }
 
 Outcome answer(std::string line, std::optional<AgentInfo> agent = std::nullopt) {
@@ -158,9 +158,8 @@ Outcome status(Agents& agents, const Command& command, const std::stop_token& /*
     if (info.channels.size() > most_channels)
       channels += fmt::format(" and {} more", info.channels.size() - most_channels);
     if (info.state == AgentState::Running) line += info.online ? ", on IRC in" + channels : ", not on IRC";
-    line +=
-        fmt::format(", up {}, memory {} of {} MiB, CPU {}", uptime(info), human_bytes(info.memory_bytes),
-                    info.memory_mib, human_duration(std::chrono::duration_cast<std::chrono::seconds>(info.cpu_time)));
+    line += fmt::format(", up {}, memory {} of {} MiB, CPU {}", uptime(info), human_bytes(info.memory_bytes),
+                        info.memory_mib, human_age(std::chrono::duration_cast<std::chrono::seconds>(info.cpu_time)));
   }
   line += llm_use(agents, command.agent);
   if (!info.notice.empty()) line += ", " + part(info.notice);

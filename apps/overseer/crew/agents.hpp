@@ -52,6 +52,9 @@ class Agents {
   virtual std::optional<GatewayAgent> llm_use(const std::string& name) = 0;
   /// Starts the gateway again if it was killed: true then.
   virtual bool keep_gateway() = 0;
+  /// Machines with names that run or are paused.
+  virtual std::vector<std::string> running_machines() = 0;
+  virtual void stop_machine(const std::string& name) = 0;
 };
 
 }  // namespace fireclaw::overseer

@@ -1,8 +1,10 @@
 #include "crew/audit.hpp"
 
 #include <fcntl.h>
+#include <gnutls/crypto.h>
 #include <sys/stat.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -13,7 +15,6 @@
 
 #include <fmt/format.h>
 
-#include "crew/digest.hpp"
 #include "fireclaw/error.hpp"
 #include "irc/text.hpp"
 
@@ -26,6 +27,17 @@ constexpr std::string_view refused = "refused";
 constexpr std::string_view link_begin = R"(,"chain":")";
 constexpr std::string_view link_end = "\"}";
 constexpr std::size_t digest_size = 64;
+
+/// In hexadecimal digits.
+std::string sha256(std::string_view bytes) {
+  std::array<unsigned char, 32> digest{};
+  if (::gnutls_hash_fast(GNUTLS_DIG_SHA256, bytes.data(), bytes.size(), digest.data()) < 0) {
+    throw Error{ErrorCode::Internal, "SHA-256 cannot be computed"};
+  }
+  std::string text;
+  for (const auto byte : digest) text += fmt::format("{:02x}", byte);
+  return text;
+}
 
 std::filesystem::path before(const std::filesystem::path& path) { return path.native() + ".1"; }
 
@@ -74,7 +86,7 @@ AuditLog::AuditLog(std::filesystem::path path) : path_{std::move(path)} {
 }
 
 void AuditLog::open() {
-  file_ = Fd{::open(path_.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)};
+  file_ = cli::Fd{::open(path_.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)};
   struct stat about {};
   if (!file_ || ::fstat(file_.get(), &about) != 0) {
     throw Error{ErrorCode::Io,

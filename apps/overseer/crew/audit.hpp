@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "fd.hpp"
+#include "common/fd.hpp"
 
 namespace fireclaw::overseer {
 
@@ -45,7 +45,7 @@ class AuditLog {
   void open();
 
   std::filesystem::path path_;
-  Fd file_;
+  cli::Fd file_;
   std::uintmax_t bytes_ = 0;
   std::uintmax_t refused_bytes_ = 0;
   std::string chain_;

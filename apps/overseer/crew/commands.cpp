@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <charconv>
-#include <numeric>
 #include <stdexcept>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "base/text.hpp"
 #include "irc/text.hpp"
 
 namespace fireclaw::overseer {
@@ -30,28 +30,11 @@ std::string usage(const CommandRow& row) {
   return fmt::format("{}{}{}", row.word, row.arguments.empty() ? "" : " ", row.arguments);
 }
 
-/// How many characters must be changed, put in or taken out to make one word of the other.
-std::size_t distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    auto diagonal = std::exchange(row[0], i);
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const auto replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = row[j];
-      row[j] = std::min({replaced, row[j] + 1, row[j - 1] + 1});
-    }
-  }
-  return row.back();
-}
-
 Malformed unknown(std::string_view word) {
-  constexpr std::size_t near = 2;
-  const auto folded = fold(word.substr(0, longest_quote));
-  const auto rows = command_rows();
-  const auto best =
-      std::ranges::min_element(rows, {}, [&](const CommandRow& row) { return distance(folded, row.word); });
-  const auto hint = distance(folded, best->word) <= near ? fmt::format("did you mean {}? ", best->word) : std::string{};
+  std::vector<std::string> known;
+  for (const auto& row : command_rows()) known.emplace_back(row.word);
+  const auto meant = cli::likely_meant(fold(word.substr(0, longest_quote)), known);
+  const auto hint = meant.empty() ? std::string{} : fmt::format("did you mean {}? ", meant);
   return {fmt::format("There is no command {}; {}!help lists them all.", quoted(word), hint)};
 }
 
@@ -190,7 +173,6 @@ Command read(const CommandRow& row, Words words) {
 std::optional<std::variant<Command, Malformed>> parse_command(std::string_view line) {
   Words words{line};
   const auto word = words.next();
-  const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
   if (word.size() < 2 || word[0] != '!' || !is_letter(word[1])) return std::nullopt;
   const auto* row = find_row(word);
   if (row == nullptr) return unknown(word);

@@ -46,6 +46,14 @@ class LibraryAgents final : public Agents {
     options.stop = std::move(stop);
     return host_.upgrade(options).renewed;
   }
+  std::vector<std::string> running_machines() override {
+    std::vector<std::string> names;
+    for (const auto& machine : machines_.list()) {
+      if (machine.engine_pid != 0) names.push_back(machine.name);
+    }
+    return names;
+  }
+  void stop_machine(const std::string& name) override { machines_.stop(name); }
   std::unique_ptr<EndWatch> watch(const std::string& name) override {
     return std::make_unique<LibraryWatch>(manager_.watch(name));
   }

@@ -211,14 +211,23 @@ void Supervisor::try_later(const std::string& name, std::chrono::duration<double
   });
 }
 
+void Supervisor::start_again(const std::vector<std::string>& names) {
+  for (const auto& name : names) {
+    agents_by_name_[name].interrupted = true;
+    try_restart(name);
+  }
+}
+
 void Supervisor::try_restart(const std::string& name) {
-  agents_by_name_[name].restarting = true;
-  const auto work = [this, name](const std::stop_token& stop) -> EventLoop::Task {
+  auto& agent = agents_by_name_[name];
+  agent.restarting = true;
+  const auto work = [this, name, interrupted = agent.interrupted](const std::stop_token& stop) -> EventLoop::Task {
     const auto began = EventLoop::Clock::now();
     bool begun = false;
     try {
       // Somebody may have seen to it in the meantime.
-      if (agents_.info(name).state != AgentState::Crashed) {
+      const auto state = agents_.info(name).state;
+      if (state != AgentState::Crashed && !(interrupted && state == AgentState::Stopped)) {
         return [this, name] {
           agents_by_name_[name].restarting = false;
           look_at(name);
@@ -246,6 +255,7 @@ void Supervisor::try_restart(const std::string& name) {
 
 void Supervisor::on_restarted(const std::string& name, const AgentInfo& info, std::chrono::nanoseconds took) {
   agents_by_name_[name].restarting = false;
+  agents_by_name_[name].interrupted = false;
   metrics_.restarted(true);
   metrics_.started(took);
   report_({started_line(info), fmt::format("restart {}", name), true, to_ms(took)});
@@ -276,6 +286,7 @@ void Supervisor::on_not_restarted(const std::string& name, const std::string& wh
 void Supervisor::hold(const std::string& name) {
   auto& agent = agents_by_name_[name];
   ++agent.held;
+  agent.interrupted = false;
   agent.tries = 0;
   agent.given_up = false;
   loop_.cancel(std::exchange(agent.timer, 0));

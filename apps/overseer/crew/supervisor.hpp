@@ -53,6 +53,8 @@ class Supervisor {
   void meet();
   /// Looks after them from now on, and calls `then` when it has looked, or tried to, for the first time.
   void begin(EventLoop::Task then = {});
+  /// Starts agents that were ended in order when the system stopped, as it does those that have died.
+  void start_again(const std::vector<std::string>& names);
   /// From now on agents may die as they please.
   void end();
   /// Somebody is about to start or stop this agent: its end is not a surprise until release().
@@ -79,6 +81,8 @@ class Supervisor {
     unsigned tries = 0;
     bool restarting = false;
     bool given_up = false;
+    /// To be started although it is stopped.
+    bool interrupted = false;
   };
 
   void take_note(std::vector<AgentInfo> all);

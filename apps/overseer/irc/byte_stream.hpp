@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "fd.hpp"
+#include "common/fd.hpp"
 
 namespace fireclaw::overseer {
 

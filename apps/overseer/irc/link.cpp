@@ -82,7 +82,7 @@ void IrcLink::try_next(const std::string& problem) {
   if (addresses_.empty()) return end(fmt::format("no connection to {}: {}", where(), problem));
   const auto address = addresses_.back();
   addresses_.pop_back();
-  socket_ = Fd{::socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
+  socket_ = cli::Fd{::socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
   if (!socket_) return try_next(std::strerror(errno));
   if (::connect(socket_.get(), address.get(), address.size) != 0 && errno != EINPROGRESS) {
     return try_next(std::strerror(errno));

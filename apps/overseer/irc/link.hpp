@@ -85,7 +85,7 @@ class IrcLink {
 
   std::unique_ptr<Lookup> lookup_;
   std::vector<SocketAddress> addresses_;
-  Fd socket_;
+  cli::Fd socket_;
   EventLoop::Id watching_ = 0;
   EventLoop::Id timer_ = 0;
   EventLoop::Id pump_timer_ = 0;

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "base/text.hpp"
 #include "fireclaw/error.hpp"
 
 namespace fireclaw::overseer {
@@ -13,9 +14,6 @@ namespace {
 constexpr std::size_t longest_line = 16384;
 /// RFC 2812 has 15; a server that sends more is not worth the memory.
 constexpr std::size_t most_params = 64;
-
-bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 bool is_command(std::string_view word) {
   if (word.size() == 3 && std::ranges::all_of(word, is_digit)) return true;

@@ -1,11 +1,10 @@
 #include "irc/neighbours.hpp"
+#include "common/fd.hpp"
 
 #include <doctest/doctest.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#include "fd.hpp"
 
 using namespace fireclaw::overseer;
 
@@ -33,7 +32,7 @@ TEST_CASE("connections within this machine are found by both of their ends") {
 }
 
 TEST_CASE("a server that only this user is connected to is known as such") {
-  const Fd listener{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+  const fireclaw::cli::Fd listener{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -43,9 +42,9 @@ TEST_CASE("a server that only this user is connected to is known as such") {
   REQUIRE(::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &size) == 0);
   const auto port = ntohs(address.sin_port);
   CHECK_FALSE(only_own_user_at(port));
-  const Fd client{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+  const fireclaw::cli::Fd client{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
   REQUIRE(::connect(client.get(), reinterpret_cast<sockaddr*>(&address), size) == 0);
-  const Fd accepted{::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC)};
+  const fireclaw::cli::Fd accepted{::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC)};
   REQUIRE(accepted);
   CHECK(only_own_user_at(port));
 }

@@ -6,8 +6,8 @@
 
 #include <fmt/format.h>
 
-#include "common/base64.hpp"
 #include "irc/text.hpp"
+#include "sys/base64.hpp"
 
 namespace fireclaw::overseer {
 namespace {
@@ -143,7 +143,7 @@ void IrcRegistration::authenticate() {
   secret += identity_.sasl_user;
   secret += '\0';
   secret += identity_.sasl_password;
-  const auto token = cli::to_base64(secret);
+  const auto token = sys::to_base64(secret);
   for (std::size_t at = 0; at < token.size(); at += sasl_chunk) {
     send_(build_irc("AUTHENTICATE", {token.substr(at, sasl_chunk)}));
   }

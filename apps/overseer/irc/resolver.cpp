@@ -21,7 +21,7 @@
 namespace fireclaw::overseer {
 
 struct Lookup::Shared {
-  Fd done{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+  cli::Fd done{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
   std::mutex mutex;
   Result result;
 };

@@ -187,7 +187,7 @@ void IrcSession::on_join_refused(std::string_view channel, const std::string& wh
   if (!is_control(channel) || joined_) return;
   const auto wait = std::chrono::duration_cast<std::chrono::seconds>(join_at_.value_or(now) - now);
   events_.push_back(
-      IrcTrouble{fmt::format("cannot join {}: {}; trying again in {}", identity_.channel, why, human_duration(wait))});
+      IrcTrouble{fmt::format("cannot join {}: {}; trying again in {}", identity_.channel, why, human_age(wait))});
 }
 
 void IrcSession::on_refused(const IrcMessage& message, TimePoint now) {

@@ -12,8 +12,6 @@ namespace {
 
 constexpr std::string_view replacement = "\xEF\xBF\xBD";
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 bool is_hex(char c) { return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
 
 char fold_letter(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
@@ -166,26 +164,12 @@ bool matches(std::string_view mask, std::string_view text) {
   return mask.find_first_not_of('*', m) == std::string_view::npos;
 }
 
-std::string human_duration(std::chrono::seconds duration) {
-  const auto s = duration.count();
-  if (s < 60) return fmt::format("{} s", s);
-  if (s < 3600) return fmt::format("{} min {} s", s / 60, s % 60);
-  if (s < 86400) return fmt::format("{} h {} min", s / 3600, s / 60 % 60);
-  return fmt::format("{} d {} h", s / 86400, s / 3600 % 24);
-}
-
 std::string iso_time_ms(std::chrono::system_clock::time_point time) {
   const auto whole = std::chrono::floor<std::chrono::seconds>(time);
   const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(time - whole).count();
   auto text = cli::iso_time(whole);
   text.pop_back();
   return fmt::format("{}.{:03}Z", text, ms);
-}
-
-bool is_agent_name(std::string_view name) {
-  constexpr std::size_t longest = 30;
-  return !name.empty() && name.size() <= longest && is_letter(name[0]) &&
-         std::ranges::all_of(name, [](char c) { return is_letter(c) || is_digit(c) || c == '-' || c == '_'; });
 }
 
 }  // namespace fireclaw::overseer

@@ -12,6 +12,7 @@
 
 namespace fireclaw::overseer {
 
+using cli::human_age;
 using cli::human_bytes;
 using cli::shorten;
 using cli::utf8_length;
@@ -32,12 +33,7 @@ std::string fold_letters(std::string_view name);
 /// Whether `text` fits a mask with * and ?, compared as by fold_letters().
 bool matches(std::string_view mask, std::string_view text);
 
-/// "42 s", "3 min 5 s", "2 h 10 min", "4 d 3 h".
-std::string human_duration(std::chrono::seconds duration);
 /// "2026-01-31T12:00:00.250Z"
 std::string iso_time_ms(std::chrono::system_clock::time_point time);
-
-/// Whether it can be an agent's name: 1 to 30 letters, digits, - and _, beginning with a letter.
-bool is_agent_name(std::string_view name);
 
 }  // namespace fireclaw::overseer

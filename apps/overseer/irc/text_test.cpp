@@ -121,10 +121,10 @@ TEST_CASE("names of agents are letters, digits, - and _") {
 
 TEST_CASE("durations and sizes are said for people") {
   using std::chrono::seconds;
-  CHECK(human_duration(seconds{59}) == "59 s");
-  CHECK(human_duration(seconds{185}) == "3 min 5 s");
-  CHECK(human_duration(seconds{7800}) == "2 h 10 min");
-  CHECK(human_duration(seconds{4 * 86400 + 3 * 3600}) == "4 d 3 h");
+  CHECK(human_age(seconds{59}) == "59 s");
+  CHECK(human_age(seconds{185}) == "3 min 5 s");
+  CHECK(human_age(seconds{7800}) == "2 h 10 min");
+  CHECK(human_age(seconds{4 * 86400 + 3 * 3600}) == "4 d 3 h");
   CHECK(human_bytes(512) == "512 B");
   CHECK(human_bytes(17 << 20) == "17 MiB");
   CHECK(human_bytes(std::uint64_t{3} << 29) == "1.5 GiB");

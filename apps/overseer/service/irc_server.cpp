@@ -24,9 +24,9 @@
 
 #include <fmt/format.h>
 
+#include "common/fd.hpp"
 #include "common/private_folder.hpp"
 #include "event_loop.hpp"
-#include "fd.hpp"
 #include "fireclaw/error.hpp"
 #include "irc/pacing.hpp"
 #include "irc/resolver.hpp"
@@ -110,7 +110,7 @@ constexpr std::chrono::seconds goodbye_limit{5};
 
 void write_private(const std::filesystem::path& path, std::string_view text) {
   const auto beside = path.native() + ".new";
-  const Fd file{::open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600)};
+  const cli::Fd file{::open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600)};
   if (!file || ::write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
     throw Error{ErrorCode::Io, fmt::format("'{}' cannot be written: {}", beside, std::strerror(errno))};
   }
@@ -128,7 +128,7 @@ sockaddr_in place_of(const std::string& address, std::uint16_t port) {
 }
 
 bool answers(const sockaddr_in& place) {
-  const Fd socket{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+  const cli::Fd socket{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
   // An address that turns out not to be this machine's must not hold up the loop.
   const timeval limit{0, 100'000};
   return socket && ::setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) == 0 &&
@@ -139,7 +139,7 @@ bool answers(const sockaddr_in& place) {
 void require_free(const IrcServerOptions& options) {
   for (const auto& address : options.addresses) {
     const auto place = place_of(address, options.port);
-    const Fd socket{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    const cli::Fd socket{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
     // With it only what listens is in the way, not connections that have just ended.
     const int yes = 1;
     if (socket && ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) == 0 &&
@@ -199,7 +199,7 @@ class Server {
       ::execv(argv.front(), argv.data());
       ::_exit(127);
     }
-    ended_ = Fd{static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0))};
+    ended_ = cli::Fd{static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0))};
     if (!ended_) throw Error{ErrorCode::Io, fmt::format("pidfd_open: {}", std::strerror(errno))};
     watching_ = loop_.watch(ended_.get(), POLLIN, [this](short) { on_end(); });
     look();
@@ -261,7 +261,7 @@ class Server {
   Backoff backoff_;
   TimePoint began_;
   pid_t pid_ = 0;
-  Fd ended_;
+  cli::Fd ended_;
   EventLoop::Id watching_ = 0;
   EventLoop::Id timer_ = 0;
   bool stopping_ = false;

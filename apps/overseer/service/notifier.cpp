@@ -26,7 +26,7 @@ Notifier::Notifier(const std::string& socket, const std::string& watchdog_usec) 
   std::memcpy(address.sun_path, socket.data(), socket.size());
   if (socket[0] == '@') address.sun_path[0] = '\0';
   const auto size = offsetof(sockaddr_un, sun_path) + socket.size() + (socket[0] == '/' ? 1 : 0);
-  socket_ = Fd{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+  socket_ = cli::Fd{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
   if (!socket_ ||
       ::connect(socket_.get(), reinterpret_cast<const sockaddr*>(&address), static_cast<socklen_t>(size)) != 0) {
     throw Error{ErrorCode::Io, fmt::format("NOTIFY_SOCKET '{}' cannot be reached: {}", socket, std::strerror(errno))};

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "fd.hpp"
+#include "common/fd.hpp"
 
 namespace fireclaw::overseer {
 
@@ -22,7 +22,7 @@ class Notifier {
   [[nodiscard]] std::optional<std::chrono::microseconds> watchdog() const { return watchdog_; }
 
  private:
-  Fd socket_;
+  cli::Fd socket_;
   std::optional<std::chrono::microseconds> watchdog_;
 };
 

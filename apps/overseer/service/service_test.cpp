@@ -1,6 +1,7 @@
 // What the overseer is to the machine it runs on: metrics, status, audit log, systemd.
 #include <doctest/doctest.h>
 #include <poll.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -25,21 +26,12 @@
 #include "service/units.hpp"
 #include "status/metrics.hpp"
 #include "status/server.hpp"
+#include "testing/temp_folder.hpp"
 
 using namespace fireclaw;
 using namespace fireclaw::overseer;
 
 namespace {
-
-struct Folder {
-  Folder() {
-    std::string name = std::filesystem::temp_directory_path() / "fireclaw-service-XXXXXX";
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  ~Folder() { std::filesystem::remove_all(path); }
-  std::filesystem::path path;
-};
 
 std::string content(const std::filesystem::path& path) {
   std::ifstream file{path};
@@ -51,7 +43,7 @@ bool has(const std::string& text, std::string_view part) { return text.find(part
 }  // namespace
 
 TEST_CASE("the audit log is private, one object a line, and is appended to") {
-  const Folder folder;
+  const TempFolder folder;
   const auto path = folder.path / "audit.log";
   AuditLog{path}.add(
       {"alice!a@h", "alice", "#control", "!list", "done", "said \"x\"\n\xFF", std::chrono::milliseconds{7}});
@@ -73,7 +65,7 @@ TEST_CASE("the audit log is private, one object a line, and is appended to") {
 }
 
 TEST_CASE("a full audit log makes room") {
-  const Folder folder;
+  const TempFolder folder;
   const auto path = folder.path / "audit.log";
   std::ofstream{path} << std::string((8 << 20) - 10, 'x');
   AuditLog log{path};
@@ -83,7 +75,7 @@ TEST_CASE("a full audit log makes room") {
 }
 
 TEST_CASE("a line of the audit log that was changed, put in or taken out is found") {
-  const Folder folder;
+  const TempFolder folder;
   const auto path = folder.path / "audit.log";
   for (int i = 0; i < 2; ++i) {
     AuditLog log{path};
@@ -127,7 +119,7 @@ TEST_CASE("a line of the audit log that was changed, put in or taken out is foun
 }
 
 TEST_CASE("an audit log of an earlier version goes on with a chain, and so does a full one in the next file") {
-  const Folder folder;
+  const TempFolder folder;
   const auto path = folder.path / "audit.log";
   std::ofstream{path} << "{\"who\":\"old\"}\n";
   AuditLog log{path};
@@ -142,7 +134,7 @@ TEST_CASE("an audit log of an earlier version goes on with a chain, and so does 
 }
 
 TEST_CASE("what is refused does not push out what was done") {
-  const Folder folder;
+  const TempFolder folder;
   const auto path = folder.path / "audit.log";
   const std::string much(10'000, 'x');
   for (int round = 0; round < 2; ++round) {
@@ -156,7 +148,7 @@ TEST_CASE("what is refused does not push out what was done") {
 }
 
 TEST_CASE("a line that the disk does not take is an error, and leaves nothing behind") {
-  const Folder folder;
+  const TempFolder folder;
   const auto path = folder.path / "audit.log";
   AuditLog log{path};
   log.add({"a", "", "", "c", "done", "", {}});
@@ -173,7 +165,7 @@ TEST_CASE("a line that the disk does not take is an error, and leaves nothing be
 }
 
 TEST_CASE("an audit log that is somebody else's link is not followed") {
-  const Folder folder;
+  const TempFolder folder;
   std::filesystem::create_symlink(folder.path / "elsewhere", folder.path / "audit.log");
   CHECK_THROWS_AS(AuditLog{folder.path / "audit.log"}, Error);
 }
@@ -204,7 +196,7 @@ TEST_CASE("metrics are in Prometheus' form") {
 }
 
 TEST_CASE("pages are served over a private socket, however long its path") {
-  const Folder folder;
+  const TempFolder folder;
   const auto deep = folder.path / std::string(120, 'd');
   std::filesystem::create_directories(deep);
   EventLoop loop;
@@ -226,7 +218,7 @@ TEST_CASE("pages are served over a private socket, however long its path") {
 }
 
 TEST_CASE("a socket takes the place of a dead one, and of nothing else") {
-  const Folder folder;
+  const TempFolder folder;
   const auto path = folder.path / "socket";
   { const auto dead = listen_unix(path); }
   REQUIRE(std::filesystem::is_socket(path));
@@ -246,12 +238,12 @@ TEST_CASE("a socket takes the place of a dead one, and of nothing else") {
 }
 
 TEST_CASE("clients that say nothing or too much keep nobody else out") {
-  const Folder folder;
+  const TempFolder folder;
   EventLoop loop;
   StatusServer server{loop, {{"/", [] { return StatusServer::Page{"text/plain", "hello"}; }}}};
   server.add(listen_unix(folder.path / "socket"));
   std::thread client{[&] {
-    std::vector<Fd> silent;
+    std::vector<cli::Fd> silent;
     for (int i = 0; i < 40; ++i) {
       silent.emplace_back(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
       sockaddr_un address{};
@@ -269,16 +261,16 @@ TEST_CASE("clients that say nothing or too much keep nobody else out") {
 }
 
 TEST_CASE("a process that has no descriptors left waits for some, and does nothing meanwhile") {
-  const Folder folder;
+  const TempFolder folder;
   EventLoop loop;
   StatusServer server{loop, {{"/", [] { return StatusServer::Page{"text/plain", "hello"}; }}}};
   server.add(listen_unix(folder.path / "socket"));
-  Fd client{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+  cli::Fd client{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
   rlimit before{};
   REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
   const rlimit low{64, before.rlim_max};
   REQUIRE(::setrlimit(RLIMIT_NOFILE, &low) == 0);
-  std::vector<Fd> all;
+  std::vector<cli::Fd> all;
   for (int fd = ::dup(0); fd >= 0; fd = ::dup(0)) all.emplace_back(fd);
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -314,9 +306,9 @@ TEST_CASE("metrics are offered to this machine alone") {
 }
 
 TEST_CASE("systemd is told over its socket, by path and by abstract name") {
-  const Folder folder;
+  const TempFolder folder;
   for (const auto& name : {(folder.path / "notify").native(), fmt::format("@fireclaw-test-{}", ::getpid())}) {
-    const Fd socket{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+    const cli::Fd socket{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     std::memcpy(address.sun_path, name.data(), name.size());
@@ -357,6 +349,15 @@ TEST_CASE("a unit file quotes what systemd would take for its own") {
   CHECK(has(text, "ReadWritePaths=\"/srv/100%%/x\" \"-/var/log/a b\" \"-/run/100%%\"\n"));
   CHECK(has(text, "After=network.target fireclaw-irc.service\n"));
   CHECK(has(text, "WantedBy=multi-user.target\n"));
+  unit.only_at_stop = true;
+  const auto at_stop = to_unit_file(unit, false);
+  CHECK(has(at_stop, R"(ExecStop="/opt/a b/program" "--home" "/srv/100%%/$$x\"y")"));
+  CHECK(has(at_stop, "Type=oneshot\nRemainAfterExit=yes\n"));
+  CHECK(has(at_stop, "TimeoutStopSec=180\n"));
+  for (const auto* line : {"ExecStart=", "Restart=", "WatchdogSec=", "KillMode=", "Delegate="}) {
+    CHECK_FALSE(has(at_stop, line));
+  }
+  unit.only_at_stop = false;
   const auto user = to_unit_file(unit, true);
   CHECK(has(user, "WantedBy=default.target\n"));
   CHECK_FALSE(has(user, "CapabilityBoundingSet"));
@@ -371,8 +372,68 @@ TEST_CASE("a unit file quotes what systemd would take for its own") {
   CHECK_THROWS_AS(to_unit_file(unit, false), Error);
 }
 
-TEST_CASE("a unit file is written where it is wanted, over an older one") {
+TEST_CASE("a service of root gives engines users, and one of another user has the rights that a network takes") {
+  Unit unit;
+  unit.home = "/srv/fireclaw";
+  unit.runs_machines = true;
+  const auto root = to_unit_file(unit, false);
+  CHECK_FALSE(has(root, "\nUser="));
+  CHECK_FALSE(has(root, "AmbientCapabilities"));
+  CHECK(has(root, " CAP_SETUID CAP_SETGID\n"));
+  unit.user = "fireclaw";
+  unit.groups = {"kvm"};
+  const auto other = to_unit_file(unit, false);
+  CHECK(has(other,
+            "\nUser=fireclaw\nSupplementaryGroups=kvm\nAmbientCapabilities=CAP_NET_ADMIN\n"
+            "CapabilityBoundingSet=CAP_NET_ADMIN\n"));
+  CHECK(has(other, "Delegate=yes\nOOMPolicy=continue\n"));
+  CHECK_FALSE(has(to_unit_file(unit, true), "User="));
+}
+
+TEST_CASE("a service runs as the user whom its home folder belongs to") {
   const Folder folder;
+  Unit unit;
+  unit.home = folder.path;
+  unit.runs_machines = true;
+  const auto* self = ::getpwuid(::geteuid());
+  REQUIRE(self != nullptr);
+  run_as_owner(unit);
+  CHECK(unit.user == (::geteuid() == 0 ? "" : self->pw_name));
+  if (::geteuid() == 0) {
+    const auto* nobody = ::getpwnam("nobody");
+    REQUIRE(nobody != nullptr);
+    REQUIRE(::chown(folder.path.c_str(), nobody->pw_uid, nobody->pw_gid) == 0);
+    run_as_owner(unit);
+    CHECK(unit.user == "nobody");
+    REQUIRE(::chown(folder.path.c_str(), 2'000'000'000, 0) == 0);
+    CHECK_THROWS_WITH_AS(run_as_owner(unit), doctest::Contains("2000000000, who has no name here"), Error);
+  }
+  unit.home = folder.path / "missing";
+  CHECK_THROWS_WITH_AS(run_as_owner(unit), doctest::Contains("No such file"), Error);
+}
+
+TEST_CASE("a service sees users' home directories where something of it is in one, and else not") {
+  Unit unit;
+  unit.home = "/srv/fireclaw";
+  unit.command = {"/usr/bin/fireclaw-overseer", "--home", "/srv/fireclaw"};
+  CHECK(has(to_unit_file(unit, false), "ProtectHome=yes\n"));
+  const auto sees = [](const Unit& changed) { return !has(to_unit_file(changed, false), "ProtectHome"); };
+  for (const auto* path : {"/home/ada/.fireclaw", "/root/.fireclaw", "/run/user/1000/x", "/srv/../root/x"}) {
+    CAPTURE(path);
+    Unit changed = unit;
+    changed.home = path;
+    CHECK(sees(changed));
+    changed = unit;
+    changed.command.emplace_back(path);
+    CHECK(sees(changed));
+    changed = unit;
+    changed.writes_to.emplace_back(path);
+    CHECK(sees(changed));
+  }
+}
+
+TEST_CASE("a unit file is written where it is wanted, over an older one") {
+  const TempFolder folder;
   Unit unit;
   unit.name = "fireclaw-x";
   unit.description = "a service";
@@ -420,7 +481,7 @@ TEST_CASE("the private server listens where it is told and gives up root's right
 }
 
 TEST_CASE("who serves IRC on another port is told what agents must be told, and no more than that") {
-  const Folder folder;
+  const TempFolder folder;
   const auto config = folder.path / "config.json";
   CHECK(advice_for_agents(config, 6667).empty());
   CHECK(advice_for_agents(config, 7000) ==

@@ -1,6 +1,9 @@
 #include "service/units.hpp"
 
+#include <grp.h>
+#include <pwd.h>
 #include <spawn.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -55,7 +58,6 @@ DeviceAllow=/dev/kvm rw
 DeviceAllow=/dev/net/tun rw
 DeviceAllow=/dev/vhost-vsock rw
 DeviceAllow=/dev/vhost-net rw
-CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_BIND_SERVICE CAP_DAC_OVERRIDE CAP_SETUID CAP_SETGID
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK AF_VSOCK AF_PACKET
 RuntimeDirectory=fireclaw
 RuntimeDirectoryMode=0700
@@ -66,9 +68,36 @@ RuntimeDirectoryPreserve=yes
 /// nobody's, so that ending it takes a capability.
 constexpr std::string_view for_servers = R"(PrivateDevices=yes
 ProtectKernelModules=yes
-CapabilityBoundingSet=CAP_NET_ADMIN CAP_SETUID CAP_SETGID CAP_DAC_OVERRIDE CAP_KILL
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
 )";
+
+constexpr std::string_view rights_for_machines =
+    "CAP_NET_ADMIN CAP_NET_BIND_SERVICE CAP_DAC_OVERRIDE CAP_SETUID CAP_SETGID";
+constexpr std::string_view rights_for_servers = "CAP_NET_ADMIN CAP_SETUID CAP_SETGID CAP_DAC_OVERRIDE CAP_KILL";
+
+/// Root gives each engine a user, and a server nobody's. Another user cannot, since CAP_SETUID would make it root: it
+/// has what the network takes and no more.
+std::string rights(const Unit& unit) {
+  if (unit.user.empty()) {
+    return fmt::format("CapabilityBoundingSet={}\n", unit.runs_machines ? rights_for_machines : rights_for_servers);
+  }
+  auto text = fmt::format("User={}\n", unit.user);
+  if (!unit.groups.empty()) text += fmt::format("SupplementaryGroups={}\n", fmt::join(unit.groups, " "));
+  return text + "AmbientCapabilities=CAP_NET_ADMIN\nCapabilityBoundingSet=CAP_NET_ADMIN\n";
+}
+
+/// Whether nothing that the service is known to use is in a user's home directory, so that it need see none.
+bool needs_no_homes(const Unit& unit) {
+  std::vector<std::filesystem::path> used{unit.home};
+  used.insert(used.end(), unit.command.begin(), unit.command.end());
+  used.insert(used.end(), unit.writes_to.begin(), unit.writes_to.end());
+  return std::ranges::none_of(used, [](const std::filesystem::path& path) {
+    std::error_code ignored;
+    const auto real = path.is_absolute() ? std::filesystem::weakly_canonical(path, ignored) : path;
+    const auto text = real.native() + "/";
+    return text.starts_with("/home/") || text.starts_with("/root/") || text.starts_with("/run/user/");
+  });
+}
 
 std::filesystem::path unit_folder(const InstallOptions& options) {
   if (!options.folder.empty()) return options.folder;
@@ -114,12 +143,19 @@ std::string to_unit_file(const Unit& unit, bool user_manager) {
   auto text = fmt::format("[Unit]\nDescription={}\nAfter=network.target{}{}\n", unit.description,
                           unit.after.empty() ? "" : " ", unit.after);
   if (!unit.after.empty()) text += fmt::format("Wants={}\n", unit.after);
-  text +=
-      fmt::format("StartLimitIntervalSec=300\nStartLimitBurst=10\n\n[Service]\nType=notify\nExecStart={}\n", command);
-  text += "Restart=on-failure\nRestartSec=2\nWatchdogSec=30\n";
-  if (unit.runs_machines) {
+  if (unit.only_at_stop) {
+    text += fmt::format("\n[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStop={}\nTimeoutStopSec={}\n", command,
+                        machines_stop_limit.count());
+  } else {
+    text +=
+        fmt::format("StartLimitIntervalSec=300\nStartLimitBurst=10\n\n[Service]\nType=notify\nExecStart={}\n", command);
+    text += "Restart=on-failure\nRestartSec=2\nWatchdogSec=30\n";
+  }
+  if (unit.only_at_stop) {
+    // The machines are not in its control group.
+  } else if (unit.runs_machines) {
     // The machines are in the service's control group and must outlive it.
-    text += "KillMode=process\nTimeoutStopSec=180\nTasksMax=infinity\n";
+    text += fmt::format("KillMode=process\nTimeoutStopSec={}\nTasksMax=infinity\n", machines_stop_limit.count());
     // Each has a cgroup in the service's; one that runs out of memory ends alone.
     text += "Delegate=yes\nOOMPolicy=continue\n";
   } else {
@@ -133,12 +169,29 @@ std::string to_unit_file(const Unit& unit, bool user_manager) {
     for (const auto& folder : unit.writes_to) more += " " + quoted("-" + folder.native(), false);
     const auto* unless_machines = unit.runs_machines ? "no" : "yes";
     text += fmt::format(confinement, unless_machines, unless_machines, quoted(unit.home.native(), false), more);
+    if (needs_no_homes(unit)) text += "ProtectHome=yes\n";
     text += unit.runs_machines ? for_machines : for_servers;
+    text += rights(unit);
   } else {
     text += "NoNewPrivileges=yes\nUMask=0077\n";
   }
   text += fmt::format("\n[Install]\nWantedBy={}\n", user_manager ? "default.target" : "multi-user.target");
   return text;
+}
+
+void run_as_owner(Unit& unit) {
+  struct stat info {};
+  if (::stat(unit.home.c_str(), &info) != 0) {
+    throw Error{ErrorCode::NotFound, fmt::format("'{}': {}", unit.home.native(), std::strerror(errno))};
+  }
+  if (info.st_uid == 0) return;
+  const auto* owner = ::getpwuid(info.st_uid);
+  if (owner == nullptr) {
+    throw Error{ErrorCode::NotFound,
+                fmt::format("'{}' belongs to user {}, who has no name here", unit.home.native(), info.st_uid)};
+  }
+  unit.user = owner->pw_name;
+  if (unit.runs_machines && ::getgrnam("kvm") != nullptr) unit.groups = {"kvm"};
 }
 
 void require_manager(const InstallOptions& options, bool as_root) {
@@ -150,7 +203,7 @@ void require_manager(const InstallOptions& options, bool as_root) {
 std::filesystem::path install(const Unit& unit, const InstallOptions& options) {
   require_manager(options, ::geteuid() == 0);
   const auto folder = unit_folder(options);
-  auto path = folder / (unit.name + ".service");
+  auto path = unit_file(unit.name, options);
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   // Beside, then over it: systemd never reads half a file.
@@ -166,9 +219,23 @@ std::filesystem::path install(const Unit& unit, const InstallOptions& options) {
   const auto service = unit.name + ".service";
   systemctl({"daemon-reload"}, options.user);
   systemctl({"enable", service}, options.user);
-  // Starting one that runs would leave it as it was.
-  systemctl({"restart", service}, options.user);
+  // Starting one that runs would leave it as it was. One that acts when it is stopped is not to act now.
+  systemctl({unit.only_at_stop ? "start" : "restart", service}, options.user);
   return path;
+}
+
+std::filesystem::path unit_file(const std::string& name, const InstallOptions& options) {
+  return unit_folder(options) / (name + ".service");
+}
+
+bool uninstall(const std::string& name, const InstallOptions& options) {
+  require_manager(options, ::geteuid() == 0);
+  const auto path = unit_file(name, options);
+  if (!std::filesystem::exists(path)) return false;
+  if (options.enable) systemctl({"disable", "--now", name + ".service"}, options.user);
+  std::filesystem::remove(path);
+  if (options.enable) systemctl({"daemon-reload"}, options.user);
+  return true;
 }
 
 }  // namespace fireclaw::overseer

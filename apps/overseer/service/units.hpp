@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -19,9 +20,19 @@ struct Unit {
   std::vector<std::filesystem::path> writes_to;
   /// Looks after machines: needs KVM, network devices, and lets the machines live on when it ends.
   bool runs_machines = false;
-  /// Units to start after, e.g. "fireclaw-irc.service".
+  /// Units to start after, e.g. "fireclaw-irc.service". They are stopped after this one.
   std::string after;
+  /// Does nothing until it is stopped, and then runs the command: what is to be done when the system stops.
+  bool only_at_stop = false;
+  /// Whom the home folder belongs to, and so the service runs as; empty: root.
+  std::string user;
+  /// Groups beside the user's own, e.g. "kvm".
+  std::vector<std::string> groups;
 };
+
+/// Sets `unit.user`, and `unit.groups` to those that may use the devices of machines, by the home folder's owner.
+/// Error(NotFound) if the owner has no name.
+void run_as_owner(Unit& unit);
 
 /// The unit file. `user_manager`: for systemd --user, which grants no capabilities and knows fewer ways to confine.
 std::string to_unit_file(const Unit& unit, bool user_manager);
@@ -35,11 +46,21 @@ struct InstallOptions {
   bool enable = true;
 };
 
+/// How long a unit that runs machines has to stop.
+inline constexpr std::chrono::seconds machines_stop_limit{180};
+
 /// Error(PermissionDenied), with what to do instead, for what root alone may do.
 void require_manager(const InstallOptions& options, bool as_root);
 
 /// Writes the unit file and, if wanted, enables the service and starts it, again if it runs; returns the file.
 /// Error(PermissionDenied) as above; Error(Io) if systemctl failed, which has then said why.
 std::filesystem::path install(const Unit& unit, const InstallOptions& options);
+
+/// Where the unit file of that name (without ".service") is or would be.
+std::filesystem::path unit_file(const std::string& name, const InstallOptions& options);
+
+/// What install() made: stops and disables the service, unless `enable` is false, and removes its file. False if there
+/// is none. Errors as install().
+bool uninstall(const std::string& name, const InstallOptions& options);
 
 }  // namespace fireclaw::overseer

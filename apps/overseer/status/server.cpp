@@ -52,7 +52,7 @@ struct UnixAddress {
   }
   [[nodiscard]] const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&address); }
 
-  Fd folder;
+  cli::Fd folder;
   sockaddr_un address{};
 };
 
@@ -68,7 +68,7 @@ void clear(const std::filesystem::path& path, const UnixAddress& address) {
     fail(fmt::format("'{}'", path.native()));
   }
   if (!S_ISSOCK(about.st_mode)) refuse("is there already, and is not a socket");
-  const Fd caller{::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
+  const cli::Fd caller{::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
   if (!caller) fail("socket");
   if (::connect(caller.get(), address.get(), sizeof address.address) == 0 || errno != ECONNREFUSED) {
     refuse("is another process' socket");
@@ -78,10 +78,10 @@ void clear(const std::filesystem::path& path, const UnixAddress& address) {
 
 }  // namespace
 
-Fd listen_unix(const std::filesystem::path& path) {
+cli::Fd listen_unix(const std::filesystem::path& path) {
   const UnixAddress address{path};
   clear(path, address);
-  Fd socket{::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
+  cli::Fd socket{::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
   if (!socket) fail("socket");
   // The mode of the socket's inode becomes the file's, so that it is nobody else's from the first moment.
   if (::fchmod(socket.get(), 0600) != 0 || ::bind(socket.get(), address.get(), sizeof address.address) != 0 ||
@@ -91,7 +91,7 @@ Fd listen_unix(const std::filesystem::path& path) {
   return socket;
 }
 
-Fd listen_loopback(const std::string& address) {
+cli::Fd listen_loopback(const std::string& address) {
   const auto bad = [&] {
     return Error{
         ErrorCode::InvalidArgument,
@@ -122,7 +122,7 @@ Fd listen_loopback(const std::string& address) {
     v4.sin_port = htons(port);
     size = sizeof v4;
   }
-  Fd socket{::socket(storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
+  cli::Fd socket{::socket(storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
   const int yes = 1;
   if (!socket || ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) != 0 ||
       ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&storage), size) != 0 ||
@@ -139,7 +139,7 @@ std::string get_unix(const std::filesystem::path& path, std::string_view target)
   };
   if (!std::filesystem::exists(path.parent_path())) throw nobody();
   const UnixAddress address{path};
-  const Fd socket{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+  const cli::Fd socket{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
   const timeval limit{client_limit.count(), 0};
   if (!socket || ::setsockopt(socket.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) != 0 ||
       ::setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) != 0) {
@@ -171,13 +171,13 @@ StatusServer::~StatusServer() {
   while (!clients_.empty()) drop(clients_.begin()->first);
 }
 
-void StatusServer::add(Fd listener) {
+void StatusServer::add(cli::Fd listener) {
   const int fd = listener.get();
   listeners_.emplace(loop_.watch(fd, POLLIN, [this, fd](short) { accept_one(fd); }), std::move(listener));
 }
 
 void StatusServer::accept_one(int listener) {
-  Fd socket{::accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)};
+  cli::Fd socket{::accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)};
   if (!socket) {
     if (is_any_of(errno, {EMFILE, ENFILE, ENOBUFS, ENOMEM})) pause();
     return;

@@ -7,16 +7,16 @@
 #include <string>
 #include <string_view>
 
+#include "common/fd.hpp"
 #include "event_loop.hpp"
-#include "fd.hpp"
 
 namespace fireclaw::overseer {
 
 /// A listening Unix socket for its owner alone, in place of one that a dead process left there. Error(AlreadyExists) if
 /// anything else is there; Error(Io).
-Fd listen_unix(const std::filesystem::path& path);
+cli::Fd listen_unix(const std::filesystem::path& path);
 /// "127.0.0.1:9464" or "[::1]:9464". Error(InvalidArgument) for addresses that others could reach.
-Fd listen_loopback(const std::string& address);
+cli::Fd listen_loopback(const std::string& address);
 /// What a server on a Unix socket answers to GET. Error(NotFound) if nobody listens; Error(Timeout).
 std::string get_unix(const std::filesystem::path& path, std::string_view target);
 
@@ -36,11 +36,11 @@ class StatusServer {
   StatusServer& operator=(const StatusServer&) = delete;
   ~StatusServer();
 
-  void add(Fd listener);
+  void add(cli::Fd listener);
 
  private:
   struct Client {
-    Fd socket;
+    cli::Fd socket;
     EventLoop::Id watching = 0;
     EventLoop::Id timer = 0;
     std::string request;
@@ -59,7 +59,7 @@ class StatusServer {
 
   EventLoop& loop_;
   Pages pages_;
-  std::map<EventLoop::Id, Fd> listeners_;
+  std::map<EventLoop::Id, cli::Fd> listeners_;
   std::map<ClientId, Client> clients_;
   ClientId next_ = 0;
   EventLoop::Id resuming_ = 0;

@@ -53,16 +53,18 @@ const AgentTemplate& find_template(const std::string& name) {
 
 class PidWatch final : public EndWatch {
  public:
-  explicit PidWatch(Fd fd) : fd_{std::move(fd)} {}
+  explicit PidWatch(cli::Fd fd) : fd_{std::move(fd)} {}
   [[nodiscard]] int fd() const override { return fd_.get(); }
 
  private:
-  Fd fd_;
+  cli::Fd fd_;
 };
 
-Fd pidfd_of(std::int64_t pid) { return Fd{static_cast<int>(::syscall(SYS_pidfd_open, static_cast<pid_t>(pid), 0))}; }
+cli::Fd pidfd_of(std::int64_t pid) {
+  return cli::Fd{static_cast<int>(::syscall(SYS_pidfd_open, static_cast<pid_t>(pid), 0))};
+}
 
-bool wait_for_end(const Fd& pidfd, int ms) {
+bool wait_for_end(const cli::Fd& pidfd, int ms) {
   pollfd one{pidfd.get(), POLLIN, 0};
   return ::poll(&one, 1, ms) > 0;
 }

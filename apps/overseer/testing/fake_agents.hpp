@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "common/fd.hpp"
 #include "crew/agents.hpp"
-#include "fd.hpp"
 
 namespace fireclaw::overseer {
 
@@ -42,6 +42,8 @@ class FakeAgents final : public Agents {
   ReconcileReport reconcile() override;
   TendReport tend_machines() override { return {}; }
   std::vector<std::string> upgrade(std::stop_token stop) override;
+  std::vector<std::string> running_machines() override { return {}; }
+  void stop_machine(const std::string& /*name*/) override {}
   std::unique_ptr<EndWatch> watch(const std::string& name) override;
   std::string logs(const std::string& name, std::size_t lines) override;
   std::string memory(const std::string& name) override;

@@ -9,5 +9,6 @@ int main(int argc, char** argv) {
     return std::make_unique<overseer::FakeAgents>(cli::home_of(arguments) / "agents");
   };
   backend.addresses = [](const cli::HostArguments&, const LogSink&) { return std::vector<std::string>{}; };
+  backend.network_down = [](const cli::HostArguments&, const LogSink&) { return false; };
   return overseer::run_program(argc, argv, backend);
 }

@@ -19,6 +19,7 @@ import threading
 from typing import Any, Callable, Mapping, Optional, TypeVar, Union
 
 from . import _errors, _fireclaw, _types
+from ._collections import Agent, Agents, HostNetwork, Images, Snapshots, VMs, Workspaces
 from ._errors import (
     AlreadyExistsError, CancelledError, CorruptError, FireclawError, GuestError, InternalError,
     InvalidArgumentError, InvalidStateError, IoError, NotFoundError, PermissionDeniedError, TimeoutError,
@@ -28,6 +29,7 @@ from ._fireclaw import (
     AgentManager, AgentShell, AgentWatch, Gateway, Host, Image, MachineManager, Network, Pool, Process, Secrets,
     Snapshot, StopSource, VM, Workspace, version,
 )
+from ._files import Files
 from ._stream import Stream
 from ._types.agent import *
 from ._types.common import *
@@ -35,6 +37,7 @@ from ._types.copy import *
 from ._types.engine import *
 from ._types.error import *
 from ._types.exec import *
+from ._types.file import *
 from ._types.gateway import *
 from ._types.helpers import *
 from ._types.host import *
@@ -50,22 +53,23 @@ from ._types.vm import *
 from ._types.workspace import *
 
 __all__ = [
-    "AgentConfig", "AgentInfo", "AgentManager", "AgentSettings", "AgentShell", "AgentState", "AgentTemplate",
-    "AgentWatch", "AlreadyExistsError", "BusyboxRoot", "CancelledError", "Check", "CheckStatus", "Command",
+    "Agent", "AgentConfig", "AgentInfo", "AgentManager", "AgentSettings", "AgentShell", "AgentState", "AgentTemplate",
+    "AgentWatch", "Agents", "AlreadyExistsError", "BusyboxRoot", "CancelledError", "Check", "CheckStatus", "Command",
     "CommandError", "CopyLinks", "CopyOptions", "CopyResult", "CorruptError", "DebianAgentRoot", "DebianRoot",
     "DirectoryRoot", "DistributionKernel", "Egress",
-    "Engine", "EngineVerdict", "ErrorCode", "ExecOptions", "ExecResult", "FileDescriptor", "FireclawError",
-    "ForkConfig", "GarbageReport", "Gateway", "GatewayAgent", "GatewayInfo", "GatewayServices", "GatewayUpstream",
-    "GuestError", "Host", "HostOptions", "Image", "ImageConfig", "ImageInfo", "InternalError",
+    "Engine", "EngineVerdict", "ErrorCode", "ExecOptions", "ExecResult", "FileDescriptor", "FileInfo", "FileOptions", "FileType", "Files",
+    "FireclawError",
+    "ForkConfig", "GarbageReport", "Gateway", "GatewayAgent", "GatewayInfo", "GatewayIrcServer", "GatewayServices", "GatewayUpstream",
+    "GuestError", "Host", "HostNetwork", "HostOptions", "Image", "ImageConfig", "ImageInfo", "Images", "InternalError",
     "InvalidArgumentError", "InvalidStateError", "IoError", "KernelFile", "KernelOfImage", "KernelSource",
     "KernelUrl", "LogLevel", "LogSink", "MachineConfig", "MachineInfo", "MachineManager", "NatOptions", "Network", "NetworkChoice", "NetworkInfo", "NetworkLease",
     "NetworkMode", "NetworkObstacle", "NotFoundError", "OciRoot", "OutputCallback", "PermissionDeniedError",
     "Phase", "Pool", "PoolConfig", "Process", "Progress", "ProgressCallback", "ReconcileReport", "RestartPolicy",
     "RootSource", "Seconds", "Secrets", "ServiceInfo", "ServiceOptions", "ServiceState", "SetupOptions", "SetupReport",
-    "Snapshot", "SnapshotInfo", "StartMode", "StopSource", "StrPath", "Stream", "TarRoot", "TendReport",
+    "Snapshot", "SnapshotInfo", "Snapshots", "StartMode", "StopSource", "StrPath", "Stream", "TarRoot", "TendReport",
     "TimeoutError",
-    "UnsupportedError", "UpgradeOptions", "UpgradeReport", "VM", "VMConfig", "VMInfo", "VMState", "VmmError", "WindowSize", "Workspace",
-    "WorkspaceCheck", "WorkspaceConfig", "WorkspaceInfo", "run", "to_thread", "version",
+    "UnsupportedError", "UpgradeOptions", "UpgradeReport", "VM", "VMConfig", "VMInfo", "VMState", "VMs", "VmmError", "WindowSize", "Workspace",
+    "WorkspaceCheck", "WorkspaceConfig", "WorkspaceInfo", "Workspaces", "run", "to_thread", "version",
 ]
 __version__ = version()
 

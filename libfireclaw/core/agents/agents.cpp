@@ -15,6 +15,7 @@
 #include "core/machines/end_run.hpp"
 #include "core/machines/resume_abandoned.hpp"
 #include "core/networks/connection.hpp"
+#include "core/workspaces/files.hpp"
 #include "fireclaw/error.hpp"
 #include "fireclaw/host.hpp"
 #include "fireclaw/workspace.hpp"
@@ -28,6 +29,7 @@ namespace {
 
 /// Another process may be starting, stopping or copying the agent.
 constexpr std::chrono::minutes lock_limit{6};
+constexpr std::size_t most_log_bytes = std::size_t{1} << 20;
 constexpr std::chrono::seconds reload_limit{20};
 
 AgentState to_state(const state::AgentRecord& record, const std::optional<state::RunRecord>& run) {
@@ -212,10 +214,10 @@ std::shared_ptr<VM::Impl> AgentManager::Impl::machine(const state::AgentRecord& 
 core::ResolvedAgent AgentManager::Impl::resolve(state::AgentRecord record, state::Template from,
                                                 NetworkMode network) const {
   const auto config = state::read_config(host->layout.config());
-  std::optional<state::LlmSettings> gateway_llm;
-  if (config.gateway && network == NetworkMode::Nat) gateway_llm = state::read_gateway_settings(*config.gateway).llm;
-  auto text = core::to_bot_json({record.name, from, config.irc, config.llm, gateway_llm, record.model, record.persona,
-                                 record.trigger, record.tools, host_address(config, network)});
+  state::GatewaySettings served;
+  if (config.gateway && network == NetworkMode::Nat) served = state::read_gateway_settings(*config.gateway);
+  auto text = core::to_bot_json({record.name, from, config.irc, config.llm, std::move(served), record.model,
+                                 record.persona, record.trigger, record.tools, host_address(config, network)});
   return {std::move(record), std::move(from), network, std::move(text)};
 }
 
@@ -402,12 +404,13 @@ AgentWatch AgentManager::watch(const std::string& name) const {
 }
 
 std::string AgentManager::logs(const std::string& name, std::size_t lines) {
-  const auto workspace = Workspace::open(impl_->handle, impl_->require(name).name);
+  // For both parts of the log.
+  const auto files = core::open_files(impl_->host, impl_->require(name).name, "reading the log", {});
   std::string text;
   // The older part first; it is there once the log has been rotated.
   for (const std::string_view part : {".1", ""}) {
     try {
-      text += workspace.read_file(fmt::format("{}{}", core::agent_log, part));
+      text += files->read_file(fmt::format("{}{}", core::agent_log, part), most_log_bytes);
     } catch (const Error& problem) {
       if (problem.code() != ErrorCode::NotFound) throw;
     }

@@ -47,6 +47,14 @@ std::string url_at_gateway(const std::string& url, const std::string& gateway) {
 
 void write_server(json::Writer& out, const BotConfig& config) {
   auto members = merge(members_of(config.irc), members_of(config.from.value.find("irc")));
+  if (config.served.irc && !members.contains("host") && !members.contains("port")) {
+    // The gateway has the server's address, speaks TLS with it and logs in.
+    out.key("server").begin_object();
+    out.field("host", config.gateway);
+    out.field("port", config.served.irc->port);
+    out.end_object();
+    return;
+  }
   const auto host = members.find("host");
   const auto name = host == members.end() ? std::string{gateway_name} : host->second.as_string();
   members.erase("host");
@@ -64,11 +72,11 @@ void write_llm(json::Writer& out, const BotConfig& config) {
   if (const auto given = members.find("url"); given != members.end()) {
     url = given->second.as_string();
     members.erase(given);
-  } else if (config.gateway_llm) {
-    url = fmt::format("http://gateway:{}", config.gateway_llm->port);
+  } else if (config.served.llm) {
+    url = fmt::format("http://gateway:{}", config.served.llm->port);
     // The gateway has the keys.
     members.erase("api_key");
-    const auto* upstream = state::find_upstream(*config.gateway_llm, config.name, model);
+    const auto* upstream = state::find_upstream(*config.served.llm, config.name, model);
     if (upstream != nullptr && !members.contains("api")) api = state::to_string(upstream->api);
   }
   out.key("llm").begin_object();

@@ -20,8 +20,8 @@ struct BotConfig {
   /// config.json's "irc" and "llm"; the template's own come above them.
   std::optional<json::Value> irc;
   std::optional<json::Value> llm;
-  /// What the machine's gateway passes on. Without: it reaches no gateway.
-  std::optional<state::LlmSettings> gateway_llm;
+  /// What the machine's gateway passes on: nothing, if the machine does not reach it.
+  state::GatewaySettings served;
   /// Beyond the template.
   std::optional<std::string> model;
   std::optional<std::string> persona;

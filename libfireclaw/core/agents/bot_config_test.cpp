@@ -96,12 +96,9 @@ TEST_CASE("a setting that cannot be is refused by its name") {
 
 TEST_CASE("a bot behind the gateway asks its LLM there, in the server's protocol, and has no key") {
   auto config = plain(a_template());
-  config.gateway_llm =
-      state::read_gateway_settings(
-          json::Value::parse(
-              R"({"llm": {"port": 8080, "upstreams": [{"name": "a", "url": "https://a/v1", "api": "openai", "key": "k"}]}})",
-              "gateway"))
-          .llm;
+  config.served = state::read_gateway_settings(json::Value::parse(
+      R"({"llm": {"port": 8080, "upstreams": [{"name": "a", "url": "https://a/v1", "api": "openai", "key": "k"}]}})",
+      "gateway"));
   config.llm = json::Value::parse(R"({"api_key": "hunter2", "temperature": 1})", "llm");
   const auto llm = made(config).at("llm");
   CHECK(llm.at("url").as_string() == "http://172.16.0.1:8080");
@@ -114,4 +111,23 @@ TEST_CASE("a bot behind the gateway asks its LLM there, in the server's protocol
   CHECK(own.at("url").as_string() == "http://172.16.0.1:9");
   CHECK(own.at("api_key").as_string() == "hunter2");
   CHECK_FALSE(own.find("api"));
+}
+
+TEST_CASE("a bot behind the gateway finds IRC there, and has neither the server's address nor its passwords") {
+  auto config = plain(a_template());
+  config.served = state::read_gateway_settings(json::Value::parse(
+      R"({"irc": {"port": 7000, "upstreams": [{"name": "a", "host": "irc.example.org", "tls": true}]}})", "gateway"));
+  config.irc = json::Value::parse(
+      R"({"password": "hunter2", "tls": true, "sasl": {"user": "a", "password": "hunter2"}})", "irc");
+  const auto server = made(config).at("server");
+  CHECK(server.at("host").as_string() == "172.16.0.1");
+  CHECK(server.at("port").as_int() == 7000);
+  CHECK(server.as_object().size() == 2);
+  // Whoever names a server means that one.
+  config.irc = json::Value::parse(R"({"host": "irc.example", "password": "hunter2"})", "irc");
+  CHECK(made(config).at("server").at("host").as_string() == "irc.example");
+  CHECK(made(config).at("server").at("password").as_string() == "hunter2");
+  config.irc = json::Value::parse(R"({"port": 6697, "tls": true})", "irc");
+  CHECK(made(config).at("server").at("host").as_string() == "172.16.0.1");
+  CHECK(made(config).at("server").at("tls").as_bool());
 }

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "base/text.hpp"
 #include "core/agents/bot_config.hpp"
 #include "fireclaw/error.hpp"
 #include "fireclaw/service.hpp"
@@ -91,8 +92,7 @@ void forget_host_key(guest::Session& session, Deadline deadline, const std::stop
   const auto done = session.exec(std::move(forget));
   // An image without one has no key either.
   if (done.exit_code != 0 && done.exit_code != 127) {
-    throw Error{ErrorCode::Guest,
-                fmt::format("the machine keeps the other one's SSH key: {}", image::one_line(done.err))};
+    throw Error{ErrorCode::Guest, fmt::format("the machine keeps the other one's SSH key: {}", one_line(done.err))};
   }
 }
 
@@ -116,7 +116,7 @@ void prepare_agent(guest::Session& session, Deadline deadline, const std::stop_t
   make_folder.stop = stop;
   const auto made = session.exec(std::move(make_folder));
   if (made.exit_code != 0) {
-    throw Error{ErrorCode::Guest, fmt::format("the image cannot run agents: {}", image::one_line(made.err))};
+    throw Error{ErrorCode::Guest, fmt::format("the image cannot run agents: {}", one_line(made.err))};
   }
   auto ready = session.watch_file(std::string{ready_file}, deadline);
   session.service_start(bot_service(), deadline);

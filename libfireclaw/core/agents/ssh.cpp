@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/text.hpp"
 #include "core/agents/guest.hpp"
 #include "core/agents/impl.hpp"
 #include "core/networks/anchor.hpp"
@@ -36,7 +37,7 @@ std::string ensure_server(guest::Session& session, std::string public_key, Deadl
                 "the agent's image has no SSH server; build it again with: fireclaw setup --agents"};
   }
   if (done.exit_code != 0)
-    throw Error{ErrorCode::Guest, fmt::format("cannot start the SSH server: {}", image::one_line(done.err))};
+    throw Error{ErrorCode::Guest, fmt::format("cannot start the SSH server: {}", one_line(done.err))};
   return std::move(done.out);
 }
 

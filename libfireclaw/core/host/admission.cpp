@@ -114,11 +114,15 @@ sys::FileLock admit(const Host::Impl& host, const Resources& wanted, std::uint64
       promised_mib += growth_mib(host, record);
     }
   }
-  const auto free_mib = sys::free_bytes(host.layout.home()) / mib;
-  const Resources left{0, available_kib() / 1024, free_mib - std::min(free_mib, promised_mib) + present_mib};
-  if (const auto reason = refusal(wanted, taken, left, limits); !reason.empty()) {
-    throw Error{ErrorCode::InvalidState, fmt::format("the machine may not start: {}", reason)};
-  }
+  const auto decide = [&] {
+    const auto free_mib = sys::free_bytes(host.layout.home()) / mib;
+    const Resources left{0, available_kib() / 1024, free_mib - std::min(free_mib, promised_mib) + present_mib};
+    return refusal(wanted, taken, left, limits);
+  };
+  auto reason = decide();
+  // A machine that was just killed may still hold memory and disk.
+  if (!reason.empty() && host.endings.await_last()) reason = decide();
+  if (!reason.empty()) throw Error{ErrorCode::InvalidState, fmt::format("the machine may not start: {}", reason)};
   return turn;
 }
 

@@ -52,6 +52,17 @@ std::string problem_with_home(const Host::Impl& host, sys::Confinement level) {
   }
 }
 
+/// Why another user in the caller's group cannot open the device, and `remedy`; empty if it can, or if there is none.
+std::string device_obstacle(const char* device, std::string_view remedy) {
+  struct stat status {};
+  if (::stat(device, &status) != 0) return {};
+  constexpr mode_t others = S_IROTH | S_IWOTH;
+  constexpr mode_t group = S_IRGRP | S_IWGRP;
+  if ((status.st_mode & others) == others) return {};
+  if ((status.st_mode & group) == group && status.st_gid != ::getegid()) return {};
+  return fmt::format("{} is for its owner alone; {}", device, remedy);
+}
+
 /// Whether a found confinement still holds.
 bool is_current(const sys::Confinable& found, const state::SandboxSettings& settings) {
   return found.context == sys::confinement_context() && (!found.ids || *found.ids == settings.users);
@@ -97,14 +108,13 @@ void require_confinement(const Host::Impl& host) {
 }
 
 std::string user_obstacle(const std::string& engine) {
-  if (!needs_kvm(engine)) return {};
-  struct stat status {};
-  if (::stat("/dev/kvm", &status) != 0) return {};
-  constexpr mode_t others = S_IROTH | S_IWOTH;
-  constexpr mode_t group = S_IRGRP | S_IWGRP;
-  if ((status.st_mode & others) == others) return {};
-  if ((status.st_mode & group) == group && status.st_gid != ::getegid()) return {};
-  return "/dev/kvm is for its owner alone; give it to a group: chgrp kvm /dev/kvm && chmod 660 /dev/kvm";
+  if (needs_kvm(engine)) {
+    const auto obstacle = device_obstacle("/dev/kvm", "give it to a group: chgrp kvm /dev/kvm && chmod 660 /dev/kvm");
+    if (!obstacle.empty()) return obstacle;
+  }
+  // Firecracker opens its tap by name; QEMU is given a descriptor.
+  return engine == "firecracker" ? device_obstacle("/dev/net/tun", "let all open it: chmod 666 /dev/net/tun")
+                                 : std::string{};
 }
 
 std::optional<EngineUser> claim_user(const Host::Impl& host, const std::string& engine) {

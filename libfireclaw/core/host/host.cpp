@@ -59,7 +59,8 @@ Host::Impl::Impl(HostOptions with)
       images{layout.images(), logger},
       runs{layout.runs(), logger},
       snapshots{layout.snapshots(), layout.home() / "locks", logger},
-      workspaces{layout.workspaces(), layout.home() / "locks"} {}
+      workspaces{layout.workspaces(), layout.home() / "locks"},
+      endings{layout.lock("ending-engine.json")} {}
 
 std::filesystem::path Host::Impl::guestd() const {
   if (!options.guestd.empty()) return options.guestd;

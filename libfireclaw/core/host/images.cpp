@@ -65,7 +65,10 @@ ImageInfo to_info(const image::Entry& entry) {
   info.kernel_release = entry.manifest.kernel.release;
   info.kernel_source = entry.manifest.kernel.source;
   info.rootfs_type = entry.manifest.rootfs_type;
-  info.command = entry.manifest.defaults.command;
+  const auto& command = entry.manifest.defaults.command;
+  info.command = command;
+  info.entrypoint.assign(command.begin(),
+                         command.begin() + static_cast<std::ptrdiff_t>(entry.manifest.defaults.entrypoint_words));
   info.digest = entry.manifest.digest;
   info.bytes = entry.manifest.kernel_file.bytes + entry.manifest.initramfs.bytes + entry.manifest.rootfs.bytes;
   info.created = entry.manifest.created;

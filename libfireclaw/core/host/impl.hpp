@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/logger.hpp"
+#include "core/host/endings.hpp"
 #include "fireclaw/host.hpp"
 #include "fireclaw/snapshot.hpp"
 #include "image/store/store.hpp"
@@ -36,6 +37,7 @@ struct Host::Impl {
   state::RunStore runs;
   state::SnapshotStore snapshots;
   state::WorkspaceStore workspaces;
+  core::Endings endings;
   /// core::confinement()
   mutable std::once_flag confinement_once;
   mutable sys::Confinable confinement;

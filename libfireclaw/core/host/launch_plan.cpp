@@ -17,28 +17,12 @@ namespace {
 constexpr unsigned min_memory_mib = 32;
 constexpr unsigned max_memory_mib = 1'048'576;
 
-vmm::KernelFormat to_vmm(image::KernelFormat format) {
-  switch (format) {
-    case image::KernelFormat::Elf: return vmm::KernelFormat::Elf;
-    case image::KernelFormat::BzImage: return vmm::KernelFormat::BzImage;
-  }
-  throw Error{ErrorCode::Internal, "unknown kernel format"};
-}
-
-vmm::VirtioBus to_vmm(image::VirtioBus bus) {
-  switch (bus) {
-    case image::VirtioBus::Mmio: return vmm::VirtioBus::Mmio;
-    case image::VirtioBus::Pci: return vmm::VirtioBus::Pci;
-  }
-  throw Error{ErrorCode::Internal, "unknown virtio bus"};
-}
-
 /// The image's kernel in a form that the engine takes.
 vmm::Kernel kernel_for(const Host::Impl& host, const image::Entry& image, const vmm::Capabilities& capabilities) {
-  vmm::Kernel kernel{image.kernel(), to_vmm(image.manifest.kernel.format), to_vmm(image.manifest.kernel.bus)};
-  if (kernel.format == vmm::KernelFormat::BzImage && !capabilities.bzimage_mmio) {
+  vmm::Kernel kernel{image.kernel(), image.manifest.kernel.format, image.manifest.kernel.bus};
+  if (kernel.format == KernelFormat::BzImage && !capabilities.bzimage_mmio) {
     kernel.file = host.images.ensure_vmlinux(image, build_options(host));
-    kernel.format = vmm::KernelFormat::Elf;
+    kernel.format = KernelFormat::Elf;
   }
   return kernel;
 }

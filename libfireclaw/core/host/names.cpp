@@ -6,6 +6,7 @@
 
 #include "fireclaw/engine.hpp"
 #include "fireclaw/error.hpp"
+#include "fireclaw/file.hpp"
 #include "fireclaw/service.hpp"
 #include "fireclaw/vm.hpp"
 
@@ -52,6 +53,16 @@ std::string_view to_string(NetworkMode mode) noexcept {
 
 NetworkMode network_mode_from_string(std::string_view text) {
   return parse(text, "network mode", std::array{NetworkMode::None, NetworkMode::User, NetworkMode::Nat});
+}
+
+std::string_view to_string(FileType type) noexcept {
+  switch (type) {
+    case FileType::File: return "file";
+    case FileType::Directory: return "directory";
+    case FileType::Link: return "link";
+    case FileType::Other: return "other";
+  }
+  return "unknown";
 }
 
 std::string_view to_string(Egress egress) noexcept {

@@ -86,6 +86,13 @@ VM::Impl::Impl(std::shared_ptr<Host::Impl> host_impl, VMConfig with, core::Purpo
       named = core::make_again(host, config, *named, reason);
     }
   }
+  if (disks->scratch_is_root() && !purpose.continues) {
+    if (config.start == StartMode::RequireSnapshot) {
+      throw Error{ErrorCode::InvalidArgument,
+                  "a machine whose root file system is on a scratch disk boots; it cannot be restored from a snapshot"};
+    }
+    config.start = StartMode::Cold;
+  }
   if (!host->images.find(config.image)) host->require_setup();
   // What was saved needs the build that it ran, which is kept for it.
   std::optional<image::Entry> build;

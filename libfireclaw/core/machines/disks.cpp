@@ -45,10 +45,11 @@ void check_scratch(const VMConfig& config) {
     throw Error{ErrorCode::InvalidArgument, fmt::format("a scratch disk of {} MiB: {} to {} are possible",
                                                         config.scratch_mib, min_scratch_mib, max_scratch_mib)};
   }
+  if (config.scratch_target == "/") return;
   if (!is_plain_target(config.scratch_target)) {
     throw Error{ErrorCode::InvalidArgument,
-                fmt::format("a scratch disk cannot be mounted at '{}'; name an absolute path below / without '.' or "
-                            "'..' in it",
+                fmt::format("a scratch disk cannot be mounted at '{}'; name an absolute path without '.' or '..' in "
+                            "it",
                             config.scratch_target)};
   }
   const auto inside = [](std::string_view path, std::string_view folder) {
@@ -112,15 +113,21 @@ MachineDisks::MachineDisks(const Host::Impl& host, const VMConfig& config, const
       scratch_source_{purpose.continues ? purpose.continues->scratch : std::filesystem::path{}},
       take_scratch_{purpose.continues && purpose.continues->take_scratch},
       kept_scratch_{purpose.kept_scratch},
-      scratch_from_{purpose.scratch_from} {
+      scratch_from_{purpose.scratch_from},
+      disk_{purpose.disk} {
   check_scratch(config);
   sizes_.scratch_bytes = config.scratch_mib * mib;
   switch (kind_) {
     case Purpose::Kind::Save:
+      if (scratch_is_root()) {
+        throw Error{ErrorCode::InvalidArgument,
+                    "a machine whose root file system is on a scratch disk cannot be saved as a snapshot"};
+      }
       sizes_.workspace_bytes =
           config.workspace.empty() ? purpose.workspace_bytes : workspace_size(host, config.workspace);
       return;
     case Purpose::Kind::Use:
+      if (disk_) sizes_.workspace_bytes = disk_->room;
       if (config.workspace.empty()) return;
       workspace_.emplace(purpose.continues ? std::move(*purpose.continues->workspace)
                                            : claim_workspace(host, config.workspace));
@@ -168,7 +175,13 @@ void MachineDisks::attach(const Host::Impl& host, const std::filesystem::path& f
     }
     spec.drives.push_back({"scratch", file, false});
   }
+  if (scratch_is_root()) spec.cmdline += fmt::format(" fireclaw.scratch=/dev/vd{}", first_device);
   if (sizes_.workspace_bytes == 0) return;
+  if (disk_) {
+    spec.drives.push_back({"workspace", disk_->image, false});
+    if (disk_->lock >= 0) spec.inherit.push_back(disk_->lock);
+    return;
+  }
   if (workspace_) {
     spec.drives.push_back({"workspace", workspace_->image, false});
     spec.inherit.push_back(workspace_->lock.get());
@@ -184,12 +197,16 @@ std::vector<guest::Mount> MachineDisks::mounts() const {
   std::vector<guest::Mount> mounts;
   if (kind_ == Purpose::Kind::Save) return mounts;
   char device = first_device;
-  const auto add = [&](std::string target, std::string options) {
-    mounts.push_back({fmt::format("/dev/vd{}", device++), std::move(target), "ext4", false, std::move(options)});
+  const auto add = [&](std::string target, std::string options, bool read_only = false) {
+    mounts.push_back({fmt::format("/dev/vd{}", device++), std::move(target), "ext4", read_only, std::move(options)});
   };
   // Containers that an agent keeps on its scratch disk have programs that change users; nothing else needs them.
-  if (sizes_.scratch_bytes != 0) add(scratch_target_, "nodev,noatime");
-  if (sizes_.workspace_bytes != 0) add(std::string{workspace_target}, "nosuid,nodev,noatime");
+  if (scratch_is_root())
+    ++device;
+  else if (sizes_.scratch_bytes != 0)
+    add(scratch_target_, "nodev,noatime");
+  if (sizes_.workspace_bytes != 0)
+    add(std::string{workspace_target}, "nosuid,nodev,noatime", disk_ && disk_->read_only);
   return mounts;
 }
 

@@ -52,6 +52,8 @@ class MachineDisks {
   void attach(const Host::Impl& host, const std::filesystem::path& folder, vmm::LaunchSpec& spec);
   /// The engine has been started: the claim is its own now.
   void hand_over() { workspace_.reset(); }
+  /// The scratch disk takes what is written to the root file system, which only a machine that boots can have.
+  [[nodiscard]] bool scratch_is_root() const { return sizes_.scratch_bytes != 0 && scratch_target_ == "/"; }
   /// What the guest is to mount, and where.
   [[nodiscard]] std::vector<guest::Mount> mounts() const;
 
@@ -69,6 +71,8 @@ class MachineDisks {
   const std::filesystem::path scratch_from_;
   DiskSizes sizes_;
   std::optional<WorkspaceDisk> workspace_;
+  /// Purpose::disk.
+  const std::optional<Purpose::Disk> disk_;
 };
 
 }  // namespace fireclaw::core

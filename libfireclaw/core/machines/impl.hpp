@@ -98,6 +98,8 @@ struct VM::Impl {
   void restore_or_boot(const vmm::StartOptions& options);
   void start_engine(const vmm::StartOptions& options);
   void boot(const vmm::StartOptions& options);
+  /// Whether the engine's end need not be waited for: it holds nothing that others could want and get only then.
+  [[nodiscard]] bool may_end_alone() const;
   void end_engine() noexcept;
   void remove_cgroup() noexcept;
   void remove_folder() noexcept;

@@ -23,15 +23,6 @@ constexpr std::chrono::milliseconds exit_margin{500};
 /// A guest that is well answers at once; one that is not need not hold up who has just let it continue.
 constexpr std::chrono::seconds clock_limit{2};
 
-/// The console's last lines, on one line.
-std::string in_one_line(std::string text) {
-  std::erase(text, '\r');
-  while (!text.empty() && text.back() == '\n') text.pop_back();
-  std::string line;
-  for (const char c : text) c == '\n' ? line += " | " : line += c;
-  return printable(line);
-}
-
 }  // namespace
 
 VM::Impl::~Impl() {
@@ -42,8 +33,20 @@ VM::Impl::~Impl() {
   open_session.reset();
   const bool leave_running = config.detached && configured && (state == VMState::Running || state == VMState::Paused);
   if (leave_running) return;
-  end_engine();
+  if (!may_end_alone()) {
+    end_engine();
+    remove_folder();
+    return;
+  }
+  instance->send_kill();
+  network->disconnect();
   remove_folder();
+  host->endings.add(std::move(instance));
+}
+
+bool VM::Impl::may_end_alone() const {
+  return instance && state != VMState::Stopped && !config.detached && config.network != NetworkMode::Nat &&
+         record.workspace.empty() && record.machine.empty() && record.agent.empty() && record.cgroup.empty();
 }
 
 void VM::Impl::require_own_process() const { made_here.require(fmt::format("VM {}", record.id)); }
@@ -186,7 +189,9 @@ Error VM::Impl::explain(const Error& problem) const {
   // An engine that dies closes the guest's channel a moment before it is gone.
   if (problem.code() == ErrorCode::Guest) instance->wait_exit(Deadline::after(std::chrono::nanoseconds{exit_margin}));
   if (const auto reason = instance->exit_reason(); !reason.empty()) text += fmt::format("; the engine {}", reason);
-  if (const auto console = in_one_line(instance->console_tail(console_lines_bytes)); !console.empty()) {
+  auto said = instance->console_tail(console_lines_bytes);
+  std::erase(said, '\r');
+  if (const auto console = one_line(said, " | "); !console.empty()) {
     text += fmt::format("; the guest's console ends with: {}", console);
   }
   return Error{problem.code(), text, problem.cause()};

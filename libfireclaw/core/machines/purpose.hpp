@@ -56,6 +56,17 @@ struct Purpose {
   /// Its scratch disk begins as a copy of this one, which is checked first; empty: blank.
   std::filesystem::path scratch_from;
 
+  /// A disk in the place of a workspace's, which VMConfig then does not name.
+  struct Disk {
+    std::filesystem::path image;
+    /// How large it seems to the machine, which has seen it so when it was saved; at least what it is.
+    std::uint64_t room = 0;
+    bool read_only = false;
+    /// Kept open by the engine; borrowed until it has been started. Negative: none.
+    int lock = -1;
+  };
+  std::optional<Disk> disk;
+
   /// Kind::Save without a workspace's name: how large the workspaces will be; 0: none.
   std::uint64_t workspace_bytes = 0;
 };

@@ -18,6 +18,7 @@ namespace core {
 namespace {
 
 constexpr std::chrono::minutes save_limit{5};
+constexpr std::chrono::seconds warm_up_limit{10};
 /// The one engine that needs no KVM.
 constexpr std::string_view tcg_engine = "qemu-tcg";
 
@@ -82,6 +83,19 @@ std::vector<std::string> outgrown(const Host::Impl& host, const state::SnapshotK
 Error name_taken(const std::string& name) {
   return Error{ErrorCode::AlreadyExists,
                fmt::format("there is a snapshot named '{}'; remove it with: fireclaw snapshot remove {}", name, name)};
+}
+
+/// Runs a command that does nothing. What each command's start reads from the image's disk is then in the guest's
+/// memory: machines that are restored from it read nothing, and share it. An image without a shell has nothing to read.
+void warm_up(VM::Impl& vm) {
+  auto command = ExecOptions::shell("/bin/true");
+  command.timeout = warm_up_limit;
+  command.stop = vm.config.stop;
+  try {
+    static_cast<void>(vm.start_command(std::move(command)).wait());
+  } catch (const Error& problem) {
+    vm.host->logger.debug(problem.what());
+  }
 }
 
 }  // namespace
@@ -180,6 +194,7 @@ Snapshot make_snapshot(const std::shared_ptr<Host::Impl>& host, const VMConfig& 
   }
   if (!name.empty() && !replace && vm.host->snapshots.find(name)) throw name_taken(name);
   vm.start();
+  if (!vm.purpose.prepare) warm_up(vm);
   return save_snapshot(vm, name, replace, AfterSave::End);
 }
 

@@ -144,6 +144,8 @@ void VM::wait_ready(std::chrono::milliseconds timeout) {
 
 ExecResult VM::exec(ExecOptions options) { return spawn(std::move(options)).wait(); }
 
+ExecResult VM::exec(std::string line) { return exec(ExecOptions::shell(std::move(line))); }
+
 Process VM::spawn(ExecOptions options) {
   auto impl = std::make_unique<Process::Impl>(Process::Impl{impl_->start_command(std::move(options)), impl_});
   return Process{std::move(impl)};

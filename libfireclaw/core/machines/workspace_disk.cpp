@@ -18,8 +18,10 @@
 namespace fireclaw::core {
 namespace {
 
-/// What others do with the file of a disk takes milliseconds, seconds at most; a machine is not waited for.
-constexpr std::chrono::seconds patience{3};
+/// What others do with a disk takes seconds, their small machine's start included; a machine that has it is not waited
+/// for, but one that is just starting says so a moment after it has the lock.
+constexpr std::chrono::seconds patience{20};
+constexpr std::chrono::milliseconds look_again{500};
 constexpr std::size_t longest_note = 200;
 
 /// Who holds a lock and for what, as the lock's file says. It stays there when the lock is given up, so it is only
@@ -78,18 +80,29 @@ std::optional<sys::FileLock> try_lock_workspace(const Host::Impl& host, const st
   return lock;
 }
 
-sys::FileLock lock_workspace(const Host::Impl& host, const std::string& name, std::string_view purpose) {
-  if (auto lock = try_lock_workspace(host, name, purpose)) return std::move(*lock);
-  if (workspace_user(host, name)) throw workspace_in_use(host, name);
-  try {
-    auto lock = sys::FileLock::acquire(host.workspaces.lock_file(name), sys::FileLock::Mode::Exclusive,
-                                       Deadline::after(patience), fmt::format("workspace '{}'", name));
-    write_note(lock, purpose);
-    return lock;
-  } catch (const Error& error) {
-    if (error.code() == ErrorCode::Timeout) throw workspace_in_use(host, name);
-    throw;
+std::optional<sys::FileLock> wait_for_workspace(const Host::Impl& host, const std::string& name,
+                                                std::string_view purpose, const std::stop_token& stop) {
+  const auto deadline = Deadline::after(std::chrono::nanoseconds{patience});
+  auto lock = try_lock_workspace(host, name, purpose);
+  while (!lock) {
+    if (workspace_user(host, name)) return std::nullopt;
+    if (stop.stop_requested()) throw Error{ErrorCode::Cancelled, "waiting for a workspace was cancelled"};
+    if (deadline.passed()) throw workspace_in_use(host, name);
+    try {
+      lock = sys::FileLock::acquire(host.workspaces.lock_file(name), sys::FileLock::Mode::Exclusive,
+                                    Deadline::after(std::chrono::nanoseconds{look_again}).sooner(deadline),
+                                    fmt::format("workspace '{}'", name));
+      write_note(*lock, purpose);
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::Timeout) throw;
+    }
   }
+  return lock;
+}
+
+sys::FileLock lock_workspace(const Host::Impl& host, const std::string& name, std::string_view purpose) {
+  if (auto lock = wait_for_workspace(host, name, purpose)) return std::move(*lock);
+  throw workspace_in_use(host, name);
 }
 
 state::WorkspaceRecord require_workspace(const Host::Impl& host, const std::string& name) {
@@ -101,16 +114,21 @@ state::WorkspaceRecord require_workspace(const Host::Impl& host, const std::stri
                           name, name)};
 }
 
+void mend_workspace(const Host::Impl& host, const std::string& name) {
+  const auto checked =
+      image::check_ext4(host.workspaces.disk(name), image::CheckDepth::Quick, disk_tools(host), host.logger);
+  if (checked.repaired) {
+    host.logger.warning(fmt::format("workspace '{}' was damaged and has been repaired: {}", name, checked.report));
+  }
+}
+
 WorkspaceDisk claim_workspace(const Host::Impl& host, const std::string& name) {
   static_cast<void>(require_workspace(host, name));
   auto lock = lock_workspace(host, name, "a machine that starts");
   // It may have been removed before the lock was had.
   static_cast<void>(require_workspace(host, name));
+  mend_workspace(host, name);
   const auto disk = host.workspaces.disk(name);
-  const auto checked = image::check_ext4(disk, image::CheckDepth::Quick, disk_tools(host), host.logger);
-  if (checked.repaired) {
-    host.logger.warning(fmt::format("workspace '{}' was damaged and has been repaired: {}", name, checked.report));
-  }
   return {disk, image::ext4_usage(disk).bytes, std::move(lock)};
 }
 

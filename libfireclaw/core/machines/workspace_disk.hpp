@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 
@@ -27,9 +28,17 @@ struct WorkspaceDisk {
 /// beyond repair.
 WorkspaceDisk claim_workspace(const Host::Impl& host, const std::string& name);
 
-/// The lock of the name, with a note in it of who has it and for what ("a machine", "copying files"). Waits a moment
-/// for others that work on the file; Error(InvalidState) naming who has it then. The workspace need not exist.
+/// Checks the disk of a workspace whose lock the caller has, and repairs what an earlier crash left, with a warning.
+/// Error(Corrupt) if it is beyond repair.
+void mend_workspace(const Host::Impl& host, const std::string& name);
+
+/// The lock of the name, with a note in it of who has it and for what ("a machine", "copying files"). Waits up to 20
+/// seconds for others that work on the disk; Error(InvalidState) naming who has it then, or at once if a machine has
+/// it. The workspace need not exist.
 sys::FileLock lock_workspace(const Host::Impl& host, const std::string& name, std::string_view purpose);
+/// The same, but nullopt as soon as workspace_user() has it. Error(Cancelled).
+std::optional<sys::FileLock> wait_for_workspace(const Host::Impl& host, const std::string& name,
+                                                std::string_view purpose, const std::stop_token& stop = {});
 /// The same without waiting: nullopt if somebody has it.
 std::optional<sys::FileLock> try_lock_workspace(const Host::Impl& host, const std::string& name,
                                                 std::string_view purpose);

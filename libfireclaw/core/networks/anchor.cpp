@@ -51,7 +51,6 @@ constexpr std::chrono::seconds lock_limit{30};
 constexpr std::chrono::seconds end_limit{5};
 constexpr std::chrono::seconds version_limit{5};
 constexpr std::size_t most_answer_bytes = 4096;
-constexpr std::uint16_t dns_port = 53;
 // The first byte of a line that comes out of the namespaces.
 constexpr char warning_line = 'w';
 constexpr char answer_line = 'a';
@@ -62,17 +61,11 @@ std::uint64_t current_network_namespace() {
   return status.st_ino;
 }
 
-/// Not a name server that is reached by the way out, nor what the gateway program serves itself.
-bool is_served(const net::NetworkPolicy& policy, std::optional<std::uint16_t> gateway, const net::Service& service) {
-  if (service.protocol == net::Protocol::Tcp && service.port == gateway) return false;
-  return service.port != dns_port || service.on_loopback || !policy.resolver;
-}
-
-/// As fireclaw-netd takes them.
-std::string services_text(const net::NetworkPolicy& policy, std::optional<std::uint16_t> gateway) {
+/// As fireclaw-netd takes them: without what the gateway's program serves itself.
+std::string services_text(const net::NetworkPolicy& policy, const GatewayPorts& gateway) {
   std::string text;
   for (const auto& service : policy.services) {
-    if (!is_served(policy, gateway, service)) continue;
+    if (gateway.have(service)) continue;
     text += fmt::format("{}{}/{}", text.empty() ? "" : ",", net::to_string(service.protocol), service.port);
   }
   return text.empty() ? "none" : text;
@@ -205,7 +198,7 @@ std::optional<Anchor> Anchor::find(const Host::Impl& host) {
 
 Anchor Anchor::ensure(const Host::Impl& host) {
   const NatNetwork network{host};
-  const auto services = services_text(network.policy(), gateway_port(state::read_config(host.layout.config())));
+  const auto services = services_text(network.policy(), gateway_ports(state::read_config(host.layout.config())));
   const auto path = host.layout.lock("network-anchor");
   const auto lock = [&](sys::FileLock::Mode mode) {
     return sys::FileLock::acquire(path, mode, Deadline::after(std::chrono::nanoseconds{lock_limit}),
@@ -285,10 +278,7 @@ sys::Fd connect_to_machine(const Host::Impl& host, const std::string& address, s
 }
 
 net::NetworkPolicy in_anchor(net::NetworkPolicy policy) {
-  for (auto& service : policy.services) {
-    if (service.port == dns_port && service.on_loopback) policy.resolver.reset();
-    service.on_loopback = false;
-  }
+  for (auto& service : policy.services) service.on_loopback = false;
   return policy;
 }
 

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <utility>
 
 #include <fmt/format.h>
@@ -14,6 +15,8 @@
 #include "core/networks/destinations.hpp"
 #include "core/networks/gateway.hpp"
 #include "fireclaw/error.hpp"
+#include "net/openings.hpp"
+#include "state/run_policy.hpp"
 #include "sys/fd.hpp"
 #include "sys/random.hpp"
 
@@ -28,7 +31,8 @@ constexpr std::string_view device_mac = "02:fc:0a:00:02:0f";
 constexpr std::string_view user_address = "10.0.2.15/24";
 constexpr std::string_view user_nameserver = "10.0.2.3";
 
-constexpr std::uint16_t dns_port = 53;
+/// How long the addresses are open that allowed names have at a machine's start.
+constexpr std::chrono::minutes first_opening{10};
 
 net::Egress to_net(Egress egress) {
   switch (egress) {
@@ -94,10 +98,6 @@ bool leads_from_loopback(const net::Publication& port) {
   return port.host_address == net::Ipv4Address{} || net::Ipv4Network::parse("127.0.0.0/8").contains(port.host_address);
 }
 
-bool serves_names(const net::NetworkPolicy& policy) {
-  return std::ranges::any_of(policy.services, [](const net::Service& service) { return service.port == dns_port; });
-}
-
 }  // namespace
 
 VmNetwork::VmNetwork(const Host::Impl& host, bool nic, NetworkMode mode, const NatOptions& options,
@@ -124,9 +124,32 @@ VmNetwork::VmNetwork(const Host::Impl& host, bool nic, NetworkMode mode, const N
 VmNetwork::VmNetwork(const Host::Impl& host, const state::RunRecord& record)
     : host_{host}, logger_{host.logger}, nic_{record.nic}, mode_{network_mode_from_string(record.network)} {
   if (!record.nat || !record.process) return;
-  policy_ = to_policy(*record.nat);
+  policy_ = state::to_policy(*record.nat);
   anchor_ = record.nat->anchor;
   lease_ = net::Lease{policy_->address, record.id, policy_->tap, *record.process};
+}
+
+void VmNetwork::Wishes::add(const AllowedDestination& destination) {
+  if (const auto* plain = std::get_if<net::Destination>(&destination)) return allow.push_back(*plain);
+  const auto& named = std::get<NamedDestination>(destination);
+  names.push_back(named);
+  if (named.is_wildcard()) return;
+  const auto addresses = resolve(named);
+  found.insert(found.end(), addresses.begin(), addresses.end());
+}
+
+void VmNetwork::Wishes::follow_no_names() {
+  const auto wildcard = std::ranges::find_if(names, &NamedDestination::is_wildcard);
+  if (wildcard != names.end()) {
+    throw Error{
+        ErrorCode::InvalidArgument,
+        fmt::format("'{}' is opened as names are asked for, and the machine cannot ask the gateway: port 53 must "
+                    "be among its services",
+                    wildcard->to_string())};
+  }
+  names.clear();
+  allow.insert(allow.end(), found.begin(), found.end());
+  found.clear();
 }
 
 void VmNetwork::make_tap(const net::InterfaceName& name, std::optional<uid_t> engine_user) {
@@ -151,10 +174,7 @@ void VmNetwork::connect(state::RunRecord& record, std::optional<uid_t> engine_us
   if (mode_ != NetworkMode::Nat) return;
 
   Wishes wishes;
-  for (const auto& text : options_.allow) {
-    const auto found = resolve(parse_allowed(text));
-    wishes.allow.insert(wishes.allow.end(), found.begin(), found.end());
-  }
+  for (const auto& text : options_.allow) wishes.add(parse_allowed(text));
   for (const auto& text : options_.publish) wishes.publish.push_back(net::Publication::parse(text));
   const bool here = may_configure_network();
   if (here) {
@@ -184,6 +204,8 @@ void VmNetwork::make_spare_tap(const net::InterfaceName& name) {
 void VmNetwork::connect_here(state::RunRecord& record, Wishes wishes, std::optional<uid_t> engine_user) {
   ScopeGuard undo{[this] { disconnect(); }};
   network_.emplace(host_, place_, logger_);
+  const bool asks = options_.services != GatewayServices::None && network_->serves_names();
+  if (!asks) wishes.follow_no_names();
   {
     const auto turn = network_->take_turn();
     network_->ensure();
@@ -197,12 +219,15 @@ void VmNetwork::connect_here(state::RunRecord& record, Wishes wishes, std::optio
                             to_net(options_.services),
                             std::move(wishes.publish)};
     // Before the firewall knows the machine: who loads it again takes the machines from their records.
-    record.nat = to_record(*policy_);
+    record.nat = state::to_record(*policy_);
+    for (const auto& named : wishes.names) record.nat->allow_names.push_back(named.to_string());
     record.nat->anchor = place_.anchor;
     host_.runs.update(record);
   }
   make_tap(lease_->tap, engine_user);
   network_->firewall().add_vm(*policy_);
+  // Until the machine asks itself: it can know addresses from before.
+  net::Openings{network_->bridge().name, net::Openings::open_socket()}.open(*policy_, wishes.found, first_opening);
   if (std::ranges::any_of(policy_->publish, leads_from_loopback)) net::allow_loopback(network_->bridge());
   net::attach_port(network_->bridge(), lease_->tap, lease_->address);
   undo.release();
@@ -229,7 +254,7 @@ void VmNetwork::connect_in_anchor(state::RunRecord& record, Wishes wishes) {
   const auto connected = host_.runs.find(record.id);
   if (!connected || !connected->nat) throw Error{ErrorCode::Internal, "the network has left no record"};
   record.nat = connected->nat;
-  policy_ = to_policy(*record.nat);
+  policy_ = state::to_policy(*record.nat);
   lease_ = net::Lease{policy_->address, record.id, policy_->tap, record.owner};
   anchor_ = anchor.holder();
   if (!tap) namespaces_.emplace(sys::NetworkNamespace::of(*anchor_));
@@ -270,10 +295,10 @@ void VmNetwork::describe(guest::Identity& identity) const {
       interface.address = fmt::format("{}/{}", policy_->address.to_string(), shared.subnet.prefix());
       interface.gateway = shared.gateway.to_string();
       interface.mac = policy_->mac.to_string();
-      if (policy_->services != net::ServiceAccess::None && serves_names(shared)) {
+      if (policy_->services != net::ServiceAccess::None && network_->serves_names()) {
         identity.nameservers = {shared.gateway.to_string()};
-      } else if (shared.resolver) {
-        identity.nameservers = {shared.resolver->to_string()};
+      } else if (const auto resolver = find_outer_resolver(*network_)) {
+        identity.nameservers = {resolver->to_string()};
       }
       break;
     }

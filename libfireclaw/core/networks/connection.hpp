@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "core/networks/anchor.hpp"
+#include "core/networks/destinations.hpp"
 #include "core/networks/entrances.hpp"
 #include "core/networks/nat.hpp"
 #include "fireclaw/network.hpp"
@@ -52,7 +53,16 @@ class VmNetwork {
   /// What the options make of the machine's rights.
   struct Wishes {
     std::vector<net::Destination> allow;
+    std::vector<NamedDestination> names;
+    /// Their addresses now.
+    std::vector<net::Destination> found;
     std::vector<net::Publication> publish;
+
+    /// Looks a name up, for the addresses, and since one that is not there is a mistake.
+    void add(const AllowedDestination& destination);
+    /// For a machine that cannot ask the gateway: what its names are now they stay. Error(InvalidArgument) for
+    /// wildcards.
+    void follow_no_names();
   };
   void make_tap(const net::InterfaceName& name, std::optional<uid_t> engine_user);
   void make_spare_tap(const net::InterfaceName& name);

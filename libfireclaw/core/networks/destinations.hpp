@@ -8,19 +8,12 @@
 #include <variant>
 #include <vector>
 
+#include "net/named_destination.hpp"
 #include "net/policy.hpp"
 
 namespace fireclaw::core {
 
-/// A destination named by its host: "example.org", "example.org:443", "example.org:53/udp".
-struct NamedDestination {
-  std::string host;
-  std::optional<std::uint16_t> port;
-  std::optional<net::Protocol> protocol;
-
-  bool operator==(const NamedDestination&) const = default;
-};
-
+using net::NamedDestination;
 using AllowedDestination = std::variant<net::Destination, NamedDestination>;
 
 /// An entry of NatOptions::allow. Error(InvalidArgument) quoting it.
@@ -31,9 +24,9 @@ AllowedDestination parse_allowed(std::string_view text);
 std::vector<net::Destination> public_destinations(const NamedDestination& named,
                                                   const std::vector<net::Ipv4Address>& addresses);
 
-/// The destination itself, or public_destinations() of its host's IPv4 addresses. Asks the host's resolver, which may
-/// take seconds. Error(NotFound) if it knows none.
-std::vector<net::Destination> resolve(const AllowedDestination& destination);
+/// public_destinations() of a name's IPv4 addresses. Asks the host's resolver, which may take seconds.
+/// Error(NotFound) if it knows none.
+std::vector<net::Destination> resolve(const NamedDestination& named);
 
 /// The first name server in `files` (of resolv.conf's format) that others than this host could ask: not one on
 /// loopback, not IPv6.

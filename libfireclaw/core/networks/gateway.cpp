@@ -9,9 +9,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <span>
 #include <utility>
 
 #include <fmt/format.h>
@@ -30,14 +32,18 @@ void describe(auto& field, json::Is<GatewayRecord> auto& record) {
   field.schema(1);
   field("process", record.process);
   field("address", record.address);
+  field.later("irc_address", record.irc_address);
+  field.rare("names", record.names, false);
   field("network", record.network);
 }
 
 namespace {
 
 constexpr int backlog = 256;
-/// Where an LLM server listens that machines reach without a gateway.
-constexpr std::uint16_t ollama_port = 11434;
+/// Where servers listen that machines reach without a gateway.
+constexpr std::array<std::uint16_t, 1> llm_ports = {11434};
+constexpr std::array<std::uint16_t, 2> irc_ports = {6667, 6697};
+constexpr std::uint16_t dns_port = 53;
 constexpr std::chrono::seconds end_patience{5};
 constexpr off_t longest_log = 1 << 20;
 
@@ -92,10 +98,14 @@ sys::FileLock lock_gateway(const Host::Impl& host) {
   }
 }
 
-sys::Fd listen_for_machines(net::Ipv4Address at, std::uint16_t port) {
-  sys::Fd socket{sys::check(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), "socket")};
+/// `mended_by`: what else there is to do if a program of the host has the port.
+sys::Fd bind_for_machines(int type, net::Ipv4Address at, std::uint16_t port, std::string_view mended_by) {
+  sys::Fd socket{sys::check(::socket(AF_INET, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), "socket")};
   const int yes = 1;
-  sys::check(::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes), "SO_REUSEADDR");
+  // By UDP it would let others in.
+  if (type == SOCK_STREAM) {
+    sys::check(::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes), "SO_REUSEADDR");
+  }
   // The bridge may come later.
   sys::check(::setsockopt(socket.get(), IPPROTO_IP, IP_FREEBIND, &yes, sizeof yes), "IP_FREEBIND");
   sockaddr_in address{};
@@ -103,23 +113,45 @@ sys::Fd listen_for_machines(net::Ipv4Address at, std::uint16_t port) {
   address.sin_port = htons(port);
   address.sin_addr.s_addr = htonl(at.bits());
   if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
-      ::listen(socket.get(), backlog) != 0) {
+      (type == SOCK_STREAM && ::listen(socket.get(), backlog) != 0)) {
     if (errno == EADDRINUSE) {
-      throw Error{
-          ErrorCode::AlreadyExists,
-          fmt::format("port {0} of {1} is taken: a program on this host listens there, perhaps on all addresses; "
-                      "let it listen on 127.0.0.1 only, or set gateway.llm.port in config.json",
-                      port, at.to_string())};
+      throw Error{ErrorCode::AlreadyExists,
+                  fmt::format("port {} of {} is taken: a program on this host listens there, perhaps on all addresses; "
+                              "let it listen on 127.0.0.1 only{}",
+                              port, at.to_string(), mended_by)};
     }
     sys::throw_errno(fmt::format("listen on {}:{}", at.to_string(), port));
   }
   return socket;
 }
 
-void start(const Host::Impl& host, const net::NetworkPolicy& policy, std::uint16_t port, const Anchor* anchor) {
+std::string address_text(net::Ipv4Address address, std::optional<std::uint16_t> port) {
+  return port ? fmt::format("{}:{}", address.to_string(), *port) : std::string{};
+}
+
+GatewayRecord make_record(const sys::ProcessId& process, net::Ipv4Address address, const GatewayPorts& ports,
+                          const Anchor* anchor) {
+  return {process, address_text(address, ports.llm), irc_address(address, ports), ports.names, network_of(anchor)};
+}
+
+/// Opens the ports of `services` to machines at the gateway instead of at whoever listened there.
+void take_over(net::NetworkPolicy& policy, std::uint16_t port, std::span<const std::uint16_t> servers,
+               bool services_are_named) {
+  std::erase_if(policy.services, [&](const net::Service& service) {
+    // A default service, or one that the user led to the host's loopback before there was a gateway.
+    const bool server =
+        std::ranges::find(servers, service.port) != servers.end() && (!services_are_named || service.on_loopback);
+    return service.protocol == net::Protocol::Tcp && (service.port == port || server);
+  });
+  policy.services.push_back({net::Protocol::Tcp, port, false});
+}
+
+void start(const Host::Impl& host, const net::NetworkPolicy& policy, const GatewayPorts& ports, const Anchor* anchor) {
   const auto program = find_program(host);
-  const auto parts = make_gateway_parts(host, policy.gateway, port, anchor);
+  const auto parts = make_gateway_parts(host, policy.gateway, ports, anchor);
   const auto log = open_log(gateway::log_file(host.layout));
+  const auto nothing = sys::open_file("/dev/null", O_RDONLY);
+  const auto or_nothing = [&](const std::optional<sys::Fd>& part) { return (part ? *part : nothing).get(); };
   sys::SpawnSpec spec;
   spec.argv = {program.native(), host.layout.home().native()};
   // Proxies that LLM servers are reached through.
@@ -127,13 +159,16 @@ void start(const Host::Impl& host, const net::NetworkPolicy& policy, std::uint16
   spec.cwd = "/";
   spec.fds = {{log.get(), STDOUT_FILENO},
               {log.get(), STDERR_FILENO},
-              {parts.machines.get(), GatewayParts::machines_number},
               {parts.lock.get(), GatewayParts::lock_number},
-              {parts.status.get(), GatewayParts::status_number}};
+              {parts.status.get(), GatewayParts::status_number},
+              {or_nothing(parts.llm), GatewayParts::llm_number},
+              {or_nothing(parts.irc), GatewayParts::irc_number},
+              {or_nothing(parts.names_udp), GatewayParts::names_udp_number},
+              {or_nothing(parts.names_tcp), GatewayParts::names_tcp_number}};
   spec.die_with_parent = false;
   spec.new_session = true;
   auto child = sys::Child::spawn(spec);
-  put_gateway(host, child.id(), fmt::format("{}:{}", policy.gateway.to_string(), port), anchor);
+  put_gateway(host, child.id(), policy.gateway, ports, anchor);
   child.detach();
 }
 
@@ -147,50 +182,93 @@ std::optional<GatewayRecord> find_gateway(const Host::Impl& host) {
   return record;
 }
 
-void put_gateway(const Host::Impl& host, const sys::ProcessId& process, const std::string& address,
-                 const Anchor* anchor) {
-  const GatewayRecord record{process, address, network_of(anchor)};
-  sys::replace_file(gateway::record_file(host.layout), json::record_text(record));
+void put_gateway(const Host::Impl& host, const sys::ProcessId& process, net::Ipv4Address address,
+                 const GatewayPorts& ports, const Anchor* anchor) {
+  sys::replace_file(gateway::record_file(host.layout), json::record_text(make_record(process, address, ports, anchor)));
 }
 
-std::optional<std::uint16_t> gateway_port(const state::Config& config) {
-  if (!config.gateway) return std::nullopt;
-  return state::read_gateway_settings(*config.gateway).llm.port;
+bool GatewayPorts::have(const net::Service& service) const {
+  if (service.port == dns_port) return names;
+  return service.protocol == net::Protocol::Tcp && (service.port == llm || service.port == irc);
+}
+
+std::string irc_address(net::Ipv4Address gateway, const GatewayPorts& ports) {
+  return address_text(gateway, ports.irc);
+}
+
+GatewayPorts gateway_ports(const state::Config& config) {
+  GatewayPorts ports;
+  const auto services = state::make_network_policy(config.network).services;
+  ports.names = std::ranges::any_of(services, [](const net::Service& service) { return service.port == dns_port; });
+  if (!config.gateway) return ports;
+  const auto settings = state::read_gateway_settings(*config.gateway);
+  if (settings.llm) ports.llm = settings.llm->port;
+  if (settings.irc) ports.irc = settings.irc->port;
+  return ports;
 }
 
 void open_gateway(net::NetworkPolicy& policy, const state::Config& config) {
-  const auto port = gateway_port(config);
-  if (!port) return;
-  std::erase_if(policy.services, [&](const net::Service& service) {
-    // The default service, or one that the user led to the host's loopback before there was a gateway.
-    const bool ollama = service.port == ollama_port && (!config.network.services || service.on_loopback);
-    return service.protocol == net::Protocol::Tcp && (service.port == *port || ollama);
-  });
-  policy.services.push_back({net::Protocol::Tcp, *port, false});
+  const auto ports = gateway_ports(config);
+  if (ports.names) policy.names_port = names_port;
+  for (auto& service : policy.services) {
+    if (service.port == dns_port) service.on_loopback = false;
+  }
+  if (ports.llm) take_over(policy, *ports.llm, llm_ports, config.network.services.has_value());
+  if (ports.irc) take_over(policy, *ports.irc, irc_ports, config.network.services.has_value());
 }
 
-GatewayParts make_gateway_parts(const Host::Impl& host, net::Ipv4Address address, std::uint16_t port,
+std::optional<net::Ipv4Address> name_server_of(const state::Config& config) {
+  if (config.network.resolver) return config.network.resolver;
+  const bool on_loopback =
+      config.network.services && std::ranges::any_of(*config.network.services, [](const net::Service& service) {
+        return service.port == dns_port && service.on_loopback;
+      });
+  return on_loopback ? std::optional{net::loopback_address} : std::nullopt;
+}
+
+GatewayParts GatewayParts::inherited() {
+  const auto take = [](int number) {
+    struct stat about {};
+    sys::Fd part{number};
+    sys::check(::fstat(number, &about), "look at what was inherited");
+    return S_ISSOCK(about.st_mode) ? std::optional{std::move(part)} : std::nullopt;
+  };
+  return {sys::Fd{lock_number}, sys::Fd{status_number}, take(llm_number),
+          take(irc_number),     take(names_udp_number), take(names_tcp_number)};
+}
+
+GatewayParts make_gateway_parts(const Host::Impl& host, net::Ipv4Address address, const GatewayPorts& ports,
                                 const Anchor* anchor) {
   auto lock = lock_gateway(host).into_fd();
-  const auto listen = [&] { return listen_for_machines(address, port); };
-  auto machines =
-      anchor != nullptr ? anchor->run([&](const Logger&) { return std::optional{listen()}; }).value() : listen();
+  const auto bind = [&](int type, std::optional<std::uint16_t> port,
+                        std::string_view mended_by) -> std::optional<sys::Fd> {
+    if (!port) return std::nullopt;
+    const auto make = [&](const Logger&) { return std::optional{bind_for_machines(type, address, *port, mended_by)}; };
+    return anchor != nullptr ? anchor->run(make) : make(host.logger);
+  };
+  const auto names = ports.names ? std::optional{names_port} : std::nullopt;
+  auto llm = bind(SOCK_STREAM, ports.llm, ", or set gateway.llm.port in config.json");
+  auto irc = bind(SOCK_STREAM, ports.irc, ", or set gateway.irc.port in config.json");
+  auto names_udp = bind(SOCK_DGRAM, names, {});
+  auto names_tcp = bind(SOCK_STREAM, names, {});
   // Who holds the lock is the only one: what is there is a dead one's.
   std::filesystem::remove(gateway::status_socket(host.layout));
-  return {std::move(machines), std::move(lock), sys::unix_listen(gateway::status_socket(host.layout))};
+  return {std::move(lock),      sys::unix_listen(gateway::status_socket(host.layout)),
+          std::move(llm),       std::move(irc),
+          std::move(names_udp), std::move(names_tcp)};
 }
 
 void ensure_gateway(const Host::Impl& host, const net::NetworkPolicy& policy, const Anchor* anchor) noexcept {
   try {
-    const auto port = gateway_port(state::read_config(host.layout.config()));
+    const auto ports = gateway_ports(state::read_config(host.layout.config()));
     if (const auto found = find_gateway(host)) {
-      const bool here = found->network == network_of(anchor);
-      if (port && here && found->address == fmt::format("{}:{}", policy.gateway.to_string(), *port)) return;
+      if (ports.any() && *found == make_record(found->process, policy.gateway, ports, anchor)) return;
       end(found->process);
     }
-    if (port) start(host, policy, *port, anchor);
+    if (ports.any()) start(host, policy, ports, anchor);
   } catch (const std::exception& problem) {
-    host.logger.warning(fmt::format("there is no gateway, so agents have no LLM: {}", problem.what()));
+    host.logger.warning(
+        fmt::format("there is no gateway, so machines have nothing that it serves: {}", problem.what()));
   }
 }
 

@@ -1,4 +1,8 @@
+#include <chrono>
 #include <filesystem>
+#include <map>
+#include <memory>
+#include <span>
 #include <stop_token>
 #include <utility>
 
@@ -12,9 +16,12 @@
 #include "fireclaw/gateway.hpp"
 #include "gateway/files.hpp"
 #include "gateway/llm.hpp"
+#include "gateway/name_sources.hpp"
+#include "gateway/names.hpp"
 #include "gateway/server.hpp"
 #include "http/client.hpp"
 #include "json/record.hpp"
+#include "net/openings.hpp"
 #include "state/config.hpp"
 #include "state/secrets.hpp"
 #include "sys/file.hpp"
@@ -53,6 +60,11 @@ GatewayAgent describe(const gateway::AgentCounts& counts) {
 GatewayUpstream describe(gateway::UpstreamCounts counts) {
   return {std::move(counts.name), std::move(counts.url),       counts.requests, counts.errors, counts.running,
           counts.waiting,         std::move(counts.last_error)};
+}
+
+GatewayIrcServer describe(gateway::IrcCounts counts) {
+  return {std::move(counts.name),      std::move(counts.server), counts.connections, counts.errors, counts.open,
+          std::move(counts.last_error)};
 }
 
 state::SecretStore secrets_of(const Host& host) {
@@ -103,20 +115,59 @@ class KeptLedger {
   std::string written_;
 };
 
+/// Which refusals are worth a line of the log: no machine fills it.
+class RefusalPace {
+ public:
+  explicit RefusalPace(const Clock& clock) : clock_{clock} {}
+
+  bool admit(const std::string& machine) {
+    const auto minute = std::chrono::floor<std::chrono::minutes>(clock_.steady_now().time_since_epoch());
+    // Machines of the past, too.
+    if (std::exchange(minute_, minute) != minute) lines_.clear();
+    return ++lines_[machine] <= most_a_minute;
+  }
+
+ private:
+  static constexpr unsigned most_a_minute = 10;
+  const Clock& clock_;
+  std::chrono::minutes minute_{0};
+  std::map<std::string, unsigned> lines_;
+};
+
+/// What the answers of the name server do to the firewall, which is the anchor's or this network namespace's.
+gateway::NameService::Actions name_actions(const Host::Impl& host, const net::NetworkPolicy& policy,
+                                           const core::Anchor* anchor, const Clock& clock) {
+  auto socket = anchor != nullptr
+                    ? anchor->run([](const Logger&) { return std::optional{net::Openings::open_socket()}; }).value()
+                    : net::Openings::open_socket();
+  const auto openings = std::make_shared<net::Openings>(policy.bridge, std::move(socket));
+  return {[openings](const net::VmPolicy& vm, std::span<const net::Destination> destinations,
+                     std::chrono::milliseconds lifetime) { return openings->open(vm, destinations, lifetime); },
+          [&host, pace = RefusalPace{clock}](const gateway::NameRefusal& refusal) mutable {
+            if (!pace.admit(refusal.client.machine)) return;
+            host.logger.info(fmt::format("refused '{}' the name '{}' ({}): {}", refusal.client.name, refusal.name,
+                                         refusal.rule, refusal.reason));
+          }};
+}
+
 }  // namespace
 
 GatewayInfo Gateway::info(const Host& host) {
   const auto& impl = *Access::impl(host);
   GatewayInfo info;
-  info.configured = core::gateway_port(state::read_config(impl.layout.config())).has_value();
+  const auto config = state::read_config(impl.layout.config());
+  info.configured = config.gateway.has_value();
+  info.irc_address = core::irc_address(core::NatNetwork{impl}.policy().gateway, core::gateway_ports(config));
   const auto found = core::find_gateway(impl);
   if (!found) return info;
   info.running = true;
   info.pid = found->process.pid;
   info.address = found->address;
+  info.irc_address = found->irc_address;
   auto status = json::read_record<gateway::Status>(json::Value::parse(get(impl, "/status"), "the gateway's status"));
   for (const auto& counts : status.agents) info.agents.push_back(describe(counts));
   for (auto& counts : status.upstreams) info.upstreams.push_back(describe(std::move(counts)));
+  for (auto& counts : status.irc) info.irc_servers.push_back(describe(std::move(counts)));
   return info;
 }
 
@@ -130,7 +181,7 @@ std::string Gateway::metrics(const Host& host) {
 
 bool Gateway::ensure(const Host& host) {
   const auto& impl = *Access::impl(host);
-  if (!core::gateway_port(state::read_config(impl.layout.config())) || core::find_gateway(impl)) return false;
+  if (!core::gateway_ports(state::read_config(impl.layout.config())).any() || core::find_gateway(impl)) return false;
   core::NatNetwork network{impl};
   const auto anchor = core::may_configure_network() ? std::nullopt : core::Anchor::find(impl);
   if (!anchor && !net::is_bridge_up(network.bridge())) return false;
@@ -141,36 +192,56 @@ bool Gateway::ensure(const Host& host) {
 
 void Gateway::serve(const Host& host, bool inherited, std::stop_token stop) {
   const auto& impl = *Access::impl(host);
+  const auto config = state::read_config(impl.layout.config());
   core::NatNetwork network{impl};
   const auto& policy = network.policy();
-  gateway::HomeSources sources{impl.layout, policy, impl.logger};
-  const auto port = sources.llm().port;
-  using Parts = core::GatewayParts;
+  const auto ports = core::gateway_ports(config);
   std::optional<core::Anchor> anchor;
-  if (!inherited && !core::may_configure_network()) anchor.emplace(core::Anchor::ensure(impl));
+  if (!core::may_configure_network()) {
+    if (inherited) {
+      anchor = core::Anchor::find(impl);
+    } else {
+      anchor.emplace(core::Anchor::ensure(impl));
+    }
+  }
   const auto* const where = anchor ? &*anchor : nullptr;
-  auto parts = inherited
-                   ? Parts{sys::Fd{Parts::machines_number}, sys::Fd{Parts::lock_number}, sys::Fd{Parts::status_number}}
-                   : core::make_gateway_parts(impl, policy.gateway, port, where);
+  auto parts =
+      inherited ? core::GatewayParts::inherited() : core::make_gateway_parts(impl, policy.gateway, ports, where);
   // What has started it has written that down.
   if (!inherited) {
-    core::put_gateway(impl, sys::current_process(), fmt::format("{}:{}", policy.gateway.to_string(), port), where);
+    core::put_gateway(impl, sys::current_process(), policy.gateway, ports, where);
     core::where_network_is(impl, [](core::NatNetwork& there) {
       const auto turn = there.take_turn();
       there.ensure();
     });
   }
   const SystemClock clock;
+  gateway::HomeSources sources{impl.layout, policy, impl.logger};
   gateway::LlmService service{sources, clock, impl.logger};
   KeptLedger kept{service.ledger(), gateway::usage_file(impl.layout), impl.logger};
+  gateway::Listeners listeners{std::move(parts.llm), std::move(parts.irc), std::move(parts.status), {}};
+  gateway::HomeNames names{impl.layout, sources, impl.logger};
+  std::optional<gateway::NameService> name_service;
+  if (parts.names_udp && parts.names_tcp) {
+    try {
+      name_service.emplace(names, gateway::NameServer{core::name_server_of(config)},
+                           gateway::NameService::Sockets{*std::move(parts.names_udp), *std::move(parts.names_tcp)},
+                           policy.gateway, name_actions(impl, policy, where, clock), gateway::NameLimits{}, clock,
+                           impl.logger);
+      listeners.attendants.push_back({name_service->fd(), [&] { name_service->run(); }});
+    } catch (const Error& problem) {
+      // Without c-ares, for instance: the others are served all the same.
+      impl.logger.error(fmt::format("machines get no names: {}", problem.what()));
+    }
+  }
   std::stop_source end;
   const std::stop_callback passed_on{stop, [&] { end.request_stop(); }};
   const auto now_and_then = [&] {
     kept.write();
-    if (!is_named(impl)) end.request_stop();
+    const bool served = !anchor || sys::is_alive(anchor->holder());
+    if (!served || !is_named(impl)) end.request_stop();
   };
-  gateway::serve(sources, service, {std::move(parts.machines), std::move(parts.status)}, {}, impl.logger, now_and_then,
-                 end.get_token());
+  gateway::serve(sources, service, std::move(listeners), {}, impl.logger, now_and_then, end.get_token());
   std::filesystem::remove(gateway::status_socket(impl.layout));
 }
 

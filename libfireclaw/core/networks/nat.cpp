@@ -10,22 +10,13 @@
 #include "core/networks/gateway.hpp"
 #include "fireclaw/error.hpp"
 #include "net/probe.hpp"
-#include "state/config.hpp"
+#include "state/run_policy.hpp"
 #include "sys/process.hpp"
 
 namespace fireclaw::core {
 namespace {
 
 constexpr std::chrono::seconds turn_patience{60};
-
-net::NetworkPolicy policy_of(const Host::Impl& host) {
-  const auto config = state::read_config(host.layout.config());
-  auto policy = state::make_network_policy(config.network);
-  open_gateway(policy, config);
-  // The second is for hosts where the first names systemd's stub only.
-  if (!policy.resolver) policy.resolver = find_resolver({"/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"});
-  return policy;
-}
 
 net::BridgeConfig bridge_of(const Host::Impl& host, const net::NetworkPolicy& policy) {
   net::BridgeConfig config;
@@ -34,6 +25,12 @@ net::BridgeConfig bridge_of(const Host::Impl& host, const net::NetworkPolicy& po
   config.gateway = policy.gateway;
   config.owner = host.layout.home().native();
   return config;
+}
+
+net::NetworkPolicy policy_of(const state::Config& config) {
+  auto policy = state::make_network_policy(config.network);
+  open_gateway(policy, config);
+  return policy;
 }
 
 bool has_loopback_service(const net::NetworkPolicy& policy) {
@@ -45,10 +42,14 @@ bool has_loopback_service(const net::NetworkPolicy& policy) {
 NatNetwork::NatNetwork(const Host::Impl& host) : NatNetwork{host, {}, host.logger} {}
 
 NatNetwork::NatNetwork(const Host::Impl& host, NatPlace place, Logger logger)
+    : NatNetwork{host, std::move(place), std::move(logger), state::read_config(host.layout.config())} {}
+
+NatNetwork::NatNetwork(const Host::Impl& host, NatPlace place, Logger logger, const state::Config& config)
     : host_{host},
       place_{std::move(place)},
       logger_{std::move(logger)},
-      policy_{policy_of(host)},
+      policy_{policy_of(config)},
+      resolver_{name_server_of(config)},
       bridge_{bridge_of(host, policy_)},
       pool_{host.layout.address_pool(), policy_.bridge, policy_.subnet, policy_.gateway, logger_} {
   if (place_.kind != NatPlace::Kind::Anchored) return;
@@ -87,7 +88,7 @@ void NatNetwork::reconcile() {
     if (!sys::is_alive(lease.holder)) continue;
     const auto record = host_.runs.find(lease.run);
     // Those of an anchor that has ended have lost their network with it.
-    if (record && record->nat && record->nat->anchor == place_.anchor) living.push_back(to_policy(*record->nat));
+    if (record && record->nat && record->nat->anchor == place_.anchor) living.push_back(state::to_policy(*record->nat));
   }
   firewall().reconcile(living);
 }
@@ -119,6 +120,12 @@ bool NatNetwork::remove() {
   const bool had_gateway = end_gateway(host_);
   const bool had_rules = firewall().remove();
   return had_bridge || had_rules || had_gateway;
+}
+
+std::optional<net::Ipv4Address> find_outer_resolver(const NatNetwork& network) {
+  if (network.resolver()) return network.resolver();
+  // The second is for hosts where the first names systemd's stub only.
+  return find_resolver({"/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"});
 }
 
 std::vector<net::Ipv4Address> host_addresses() {
@@ -173,41 +180,11 @@ std::vector<NetworkObstacle> find_obstacles(NatNetwork& network) {
   return found;
 }
 
-net::VmPolicy to_policy(const state::RunNetwork& record) {
-  const auto address = net::Ipv4Address::parse(record.address);
-  net::VmPolicy policy{net::InterfaceName{record.tap},
-                       net::MacAddress::for_address(address),
-                       address,
-                       net::parse_egress(record.egress),
-                       {},
-                       record.services ? net::ServiceAccess::All
-                       : record.names  ? net::ServiceAccess::Names
-                                       : net::ServiceAccess::None,
-                       {}};
-  for (const auto& text : record.allow) policy.allow.push_back(net::Destination::parse(text));
-  for (const auto& text : record.publish) policy.publish.push_back(net::Publication::parse(text));
-  return policy;
-}
-
-state::RunNetwork to_record(const net::VmPolicy& policy) {
-  state::RunNetwork record{policy.address.to_string(),
-                           policy.tap.str(),
-                           std::string{net::to_string(policy.egress)},
-                           {},
-                           {},
-                           policy.services == net::ServiceAccess::All,
-                           policy.services != net::ServiceAccess::None,
-                           std::nullopt};
-  for (const auto& destination : policy.allow) record.allow.push_back(destination.to_string());
-  for (const auto& port : policy.publish) record.publish.push_back(port.to_string());
-  return record;
-}
-
 void disconnect_run(const Host::Impl& host, const state::RunRecord& record) noexcept {
   if (!record.nat) return;
   try {
     where_network_is(host, [&](NatNetwork& network) {
-      const auto policy = to_policy(*record.nat);
+      const auto policy = state::to_policy(*record.nat);
       const auto turn = network.take_turn();
       // Only if it still is this machine's: somebody else may have been faster.
       for (const auto& lease : network.pool().list()) {

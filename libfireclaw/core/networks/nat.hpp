@@ -11,6 +11,7 @@
 #include "net/firewall.hpp"
 #include "net/policy.hpp"
 #include "net/pool.hpp"
+#include "state/config.hpp"
 #include "state/runs.hpp"
 #include "sys/file.hpp"
 
@@ -41,6 +42,10 @@ class NatNetwork {
 
   [[nodiscard]] const net::BridgeConfig& bridge() const { return bridge_; }
   [[nodiscard]] const net::NetworkPolicy& policy() const { return policy_; }
+  /// Whether machines can ask the gateway for names.
+  [[nodiscard]] bool serves_names() const { return policy_.names_port.has_value(); }
+  /// The name server that config.json names, which the gateway asks. Without: those that this host asks.
+  [[nodiscard]] const std::optional<net::Ipv4Address>& resolver() const { return resolver_; }
   [[nodiscard]] net::AddressPool& pool() { return pool_; }
   [[nodiscard]] std::vector<net::Lease> leases() const { return pool_.list(); }
   /// Opened on first use, which takes about a millisecond.
@@ -60,12 +65,14 @@ class NatNetwork {
   bool remove();
 
  private:
+  NatNetwork(const Host::Impl& host, NatPlace place, Logger logger, const state::Config& config);
   void reconcile();
 
   const Host::Impl& host_;
   NatPlace place_;
   Logger logger_;
   net::NetworkPolicy policy_;
+  std::optional<net::Ipv4Address> resolver_;
   net::BridgeConfig bridge_;
   net::AddressPool pool_;
   std::optional<net::Firewall> firewall_;
@@ -75,16 +82,15 @@ class NatNetwork {
 /// on a NatNetwork that has leases only.
 void where_network_is(const Host::Impl& host, const std::function<void(NatNetwork&)>& action);
 
+/// A name server that machines could ask themselves.
+std::optional<net::Ipv4Address> find_outer_resolver(const NatNetwork& network);
+
 /// This host's IPv4 addresses but loopback's.
 std::vector<net::Ipv4Address> host_addresses();
 
 /// What stands in the way of using the network here, beside the process's rights: an interface or a subnet that is
 /// taken, a kernel that cannot do what the firewall needs. Changes nothing.
 std::vector<NetworkObstacle> find_obstacles(NatNetwork& network);
-
-/// The firewall's view of a machine, out of its record and back.
-net::VmPolicy to_policy(const state::RunNetwork& record);
-state::RunNetwork to_record(const net::VmPolicy& policy);
 
 /// Undoes all that was made for a machine that another process connected; nothing if it has no address.
 void disconnect_run(const Host::Impl& host, const state::RunRecord& record) noexcept;

@@ -11,6 +11,7 @@
 
 #include "core/networks/connection.hpp"
 #include "fireclaw/host.hpp"
+#include "state/run_policy.hpp"
 #include "sys/process.hpp"
 #include "sys/testing/file_calls.hpp"
 
@@ -57,7 +58,7 @@ struct Fixture {
     const auto lease = network.pool().allocate(owner, record.id).lease;
     const net::VmPolicy policy{
         lease.tap, lease.mac(), lease.address, net::Egress::Internet, {}, net::ServiceAccess::All, {}};
-    record.nat = core::to_record(policy);
+    record.nat = state::to_record(policy);
     impl->runs.update(record);
     network.firewall().add_vm(policy);
     return lease.address;

@@ -44,7 +44,7 @@ NetworkInfo Network::info(const Host& host) {
   info.bridge = policy.bridge.str();
   info.subnet = policy.subnet.to_string();
   info.gateway = policy.gateway.to_string();
-  if (policy.resolver) info.resolver = policy.resolver->to_string();
+  if (const auto& resolver = network.resolver()) info.resolver = resolver->to_string();
   for (const auto& service : policy.services) info.services.push_back(service.to_string());
   info.capacity = network.pool().size();
   for (const auto& lease : network.pool().list()) info.leases.push_back(describe(lease));

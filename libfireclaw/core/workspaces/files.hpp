@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <stop_token>
@@ -9,17 +8,19 @@
 #include <string_view>
 
 #include "core/host/impl.hpp"
+#include "core/machines/impl.hpp"
 #include "fireclaw/vm.hpp"
-#include "image/archives/file_tree.hpp"
-#include "state/runs.hpp"
 #include "state/workspaces.hpp"
 #include "sys/file.hpp"
 
-/// The files of a workspace, reached in one of two ways.
+/// The files of a workspace. A guest may have made the file system, so only guests look at it.
 namespace fireclaw::core {
 
-/// The calls are those of fireclaw::Workspace; paths are normal ("memory/notes.md", the root is ""). Used for one call,
-/// by one thread.
+/// What becomes of device nodes, set-id bits and capabilities in an exported tar.
+enum class Rights { LeaveOut, Keep };
+
+/// The calls are those of fireclaw::Workspace; paths are normal ("memory/notes.md", the root is ""). Used by one
+/// thread.
 class WorkspaceFiles {
  public:
   virtual ~WorkspaceFiles() = default;
@@ -29,21 +30,33 @@ class WorkspaceFiles {
   virtual std::string read_file(const std::string& path, std::size_t max_bytes) = 0;
   virtual void write_file(const std::string& path, std::string_view content, unsigned mode) = 0;
   virtual void remove_path(const std::string& path) = 0;
-  virtual void export_tar(int fd) = 0;
+  virtual void export_tar(int fd, Rights rights) = 0;
   virtual void import_tar(int fd) = 0;
 };
 
-/// Through the disk's file, which `lock` reserves.
-std::unique_ptr<WorkspaceFiles> files_on_disk(std::shared_ptr<const Host::Impl> host, state::WorkspaceRecord record,
-                                              sys::FileLock lock, std::stop_token stop);
-/// Through the guest of the machine that has the workspace.
-std::unique_ptr<WorkspaceFiles> files_in_guest(std::shared_ptr<Host::Impl> host, state::WorkspaceRecord record,
-                                               state::RunRecord machine, std::stop_token stop);
+/// Of the workspace that goes by that name: through the machine that has it, else through one that is started for it.
+/// `purpose` is what the lock's note says. Error(NotFound); Error(InvalidState) naming who has it, if that is no
+/// machine.
+std::unique_ptr<WorkspaceFiles> open_files(const std::shared_ptr<Host::Impl>& host, const std::string& name,
+                                           std::string_view purpose, std::stop_token stop);
 
-/// Makes the disk of a new workspace, in a draft whose name's lock the caller holds, and puts `content` on it.
-void make_workspace_disk(const Host::Impl& host, const std::filesystem::path& draft,
-                         const state::WorkspaceRecord& record, std::uint64_t bytes, const image::Tree& content,
-                         std::stop_token stop);
+/// Through a guest that has the disk at workspace_mount.
+std::unique_ptr<WorkspaceFiles> files_in_guest(std::shared_ptr<VM::Impl> machine, state::WorkspaceRecord record,
+                                               std::stop_token stop);
+/// Through a machine of its own for each call that changes something, and one for all that do not. `lock` reserves the
+/// disk. What is changed is a copy: a change is made wholly or not at all.
+std::unique_ptr<WorkspaceFiles> files_in_machine(std::shared_ptr<Host::Impl> host, state::WorkspaceRecord record,
+                                                 sys::FileLock lock, std::stop_token stop);
+
+/// Makes the disk of a new workspace: an empty memory, owned by its owner. `scratch`: a folder for what is needed on
+/// the way, on the same file system.
+void make_workspace_disk(const std::shared_ptr<Host::Impl>& host, const std::filesystem::path& disk,
+                         const state::WorkspaceRecord& record, std::uint64_t bytes,
+                         const std::filesystem::path& scratch);
+/// Makes one that holds what is in the tar, and nothing else.
+void make_workspace_disk_of_tar(const std::shared_ptr<Host::Impl>& host, const std::filesystem::path& disk,
+                                const state::WorkspaceRecord& record, std::uint64_t bytes, int tar,
+                                const std::stop_token& stop);
 
 /// Where machines find their workspace.
 inline constexpr std::string_view workspace_mount = "/workspace";

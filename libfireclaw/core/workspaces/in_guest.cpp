@@ -1,9 +1,14 @@
 #include <fcntl.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <exception>
+#include <map>
 #include <optional>
+#include <span>
 #include <thread>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -14,8 +19,8 @@
 #include "core/workspaces/files.hpp"
 #include "core/workspaces/transfer.hpp"
 #include "fireclaw/error.hpp"
+#include "image/archives/compression.hpp"
 #include "image/archives/tar.hpp"
-#include "image/disks/ext4.hpp"
 #include "sys/socket.hpp"
 
 namespace fireclaw::core {
@@ -26,28 +31,30 @@ namespace fs = std::filesystem;
 constexpr std::chrono::seconds session_limit{60};
 /// For what a healthy guest does at once.
 constexpr std::chrono::minutes command_limit{2};
+/// guestd's answer to what it does not know.
+constexpr int wrong_usage = 2;
+constexpr std::size_t most_capability_bytes = std::size_t{64} << 20;
+/// Paths on one command line.
+constexpr std::size_t links_at_once = 100;
 
 Deadline session_deadline() { return Deadline::after(session_limit); }
 
-/// A guest that makes up a tar could send forever: content of sparse files counts in full, but not without end.
-constexpr std::uint64_t most_tar_per_disk = 64;
-
 class GuestFiles final : public WorkspaceFiles {
  public:
-  GuestFiles(std::shared_ptr<Host::Impl> host, state::WorkspaceRecord record, state::RunRecord machine,
-             std::stop_token stop)
+  GuestFiles(std::shared_ptr<VM::Impl> machine, state::WorkspaceRecord record, std::stop_token stop)
       : record_{std::move(record)},
         stop_{std::move(stop)},
-        // Taken hold of as a detached machine is: it lives on when this is destroyed.
-        vm_{std::make_shared<VM::Impl>(std::move(host), std::move(machine))},
+        vm_{std::move(machine)},
         session_{vm_->session(session_deadline(), stop_)} {}
 
   CopyResult push(const fs::path& source, const std::string& target) override {
     const auto at = inside(target);
-    const bool into_folder = succeeds({"test", "-d", at});
+    const bool into_folder = is("-d", at);
     const auto name = into_folder ? name_for_copy(source) : target.substr(target.rfind('/') + 1);
     const auto slash = target.rfind('/');
-    const auto folder = into_folder ? at : inside(slash == std::string::npos ? "" : target.substr(0, slash));
+    const auto parent = slash == std::string::npos ? std::string{} : target.substr(0, slash);
+    const auto folder = into_folder ? at : inside(parent);
+    if (!into_folder && !is("-d", folder)) throw no_such(parent);
     image::Tree tree;
     const auto copied = add_host_files(tree, name, source, owner(), stop_);
     unpack(tree, folder);
@@ -57,7 +64,13 @@ class GuestFiles final : public WorkspaceFiles {
   CopyResult pull(const std::string& source, const fs::path& target) override {
     CopyOptions options;
     options.stop = stop_;
-    return session_->copy_out(inside(source) + (source.empty() ? "/." : ""), target, Deadline::never(), options);
+    try {
+      return session_->copy_out(inside(source) + (source.empty() ? "/." : ""), target, Deadline::never(), options);
+    } catch (const Error& problem) {
+      // The target's folder may be what is missing.
+      if (problem.code() == ErrorCode::NotFound) require(source);
+      throw;
+    }
   }
 
   std::string read_file(const std::string& path, std::size_t max_bytes) override {
@@ -70,26 +83,22 @@ class GuestFiles final : public WorkspaceFiles {
   }
 
   void remove_path(const std::string& path) override {
-    if (path.empty()) throw Error{ErrorCode::InvalidArgument, "the disk's own root cannot be removed"};
-    if (!succeeds({"test", "-e", inside(path)}) && !succeeds({"test", "-L", inside(path)})) {
-      throw Error{ErrorCode::NotFound, fmt::format("there is no '{}' in workspace '{}'", path, record_.name)};
-    }
+    require(path);
     run({"rm", "-rf", inside(path)});
   }
 
   /// What the guest sends is unpacked in thought and written again, so that a tar from here is whole no matter what the
   /// guest is, and the same as one from a disk that is not in use.
-  void export_tar(int fd) override {
+  void export_tar(int fd, Rights rights) override {
     const auto scratch = vm_->host->workspaces.draft(record_.name);
     const auto file = scratch.path() / "archive";
     {
       const auto out = sys::open_file(file, O_WRONLY | O_CREAT | O_EXCL);
-      std::uint64_t left = most_tar_per_disk * std::filesystem::file_size(vm_->host->workspaces.disk(record_.name));
+      image::UnpackLimit limit{scratch.path(), 0};
       ExecOptions options = command({"tar", "-c", "-f", "-", "-C", std::string{workspace_mount}, "."});
       options.timeout.reset();
       options.on_stdout = [&](std::string_view bytes) {
-        if (bytes.size() > left) throw Error{ErrorCode::Guest, "the guest sends more than its disk can hold"};
-        left -= bytes.size();
+        limit.take(bytes.size(), fmt::format("workspace {}", record_.name));
         sys::write_all(out.get(), bytes);
       };
       const auto result = session_->exec(std::move(options));
@@ -101,17 +110,25 @@ class GuestFiles final : public WorkspaceFiles {
     image::add_entries(
         tree, image::read_tar(std::make_shared<const sys::Fd>(sys::open_file(file, O_RDONLY)), "what the guest sent"));
     tree.remove("lost+found");
-    write_archive(tree, fd, stop_);
+    if (rights == Rights::LeaveOut) return write_archive(*vm_->host, record_.name, tree, fd, stop_);
+    add_capabilities(tree, capabilities());
+    image::write_tar(tree, writer_to(fd, stop_));
   }
 
   void import_tar(int fd) override {
     const auto scratch = vm_->host->workspaces.draft(record_.name);
     const auto tools = disk_tools(*vm_->host, stop_);
-    unpack(read_archive(fd, scratch.path(), owner(), nullptr, tools), std::string{workspace_mount});
+    unpack(read_archive(fd, scratch.path(), owner(), tools), std::string{workspace_mount});
   }
 
  private:
   [[nodiscard]] Owner owner() const { return {record_.uid, record_.gid}; }
+  void require(const std::string& path) {
+    if (!is("-e", inside(path)) && !is("-L", inside(path))) throw no_such(path);
+  }
+  [[nodiscard]] Error no_such(const std::string& path) const {
+    return Error{ErrorCode::NotFound, fmt::format("there is no '{}' in workspace '{}'", path, record_.name)};
+  }
   static std::string inside(const std::string& path) { return joined(std::string{workspace_mount}, path); }
 
   [[nodiscard]] ExecOptions command(std::vector<std::string> argv) const {
@@ -123,7 +140,12 @@ class GuestFiles final : public WorkspaceFiles {
     options.timeout = command_limit;
     return options;
   }
-  bool succeeds(std::vector<std::string> argv) { return session_->exec(command(std::move(argv))).exit_code == 0; }
+  /// What test(1) answers.
+  bool is(std::string_view flag, const std::string& path) {
+    const auto result = session_->exec(command({"test", std::string{flag}, path}));
+    if (result.cancelled || result.timed_out || result.exit_code != 1) expect_success(result, "test");
+    return result.exit_code == 0;
+  }
   void run(std::vector<std::string> argv) {
     const auto program = argv.front();
     expect_success(session_->exec(command(std::move(argv))), program);
@@ -138,8 +160,35 @@ class GuestFiles final : public WorkspaceFiles {
                                                       vm_->record.id, program)};
     }
     auto said = result.err.substr(0, result.err.find('\n'));
+    if (image::says_disk_full(said)) {
+      throw Error{ErrorCode::Io,
+                  fmt::format("workspace '{}' is full; make it larger with: fireclaw workspace resize {}", record_.name,
+                              record_.name)};
+    }
     throw Error{ErrorCode::Guest,
                 fmt::format("{} in VM {} exited with status {}: {}", program, vm_->record.id, result.exit_code, said)};
+  }
+
+  /// As guestd lists them: tars of busybox hold none.
+  std::string capabilities() {
+    std::string listed;
+    ExecOptions options = command({"/proc/1/exe", "--capabilities", std::string{workspace_mount}});
+    options.timeout.reset();
+    options.on_stdout = [&](std::string_view bytes) {
+      if (bytes.size() > most_capability_bytes - listed.size()) {
+        throw Error{ErrorCode::Guest, fmt::format("VM {} lists capabilities without end", vm_->record.id)};
+      }
+      listed += bytes;
+    };
+    const auto result = session_->exec(std::move(options));
+    if (result.exit_code == wrong_usage && !result.timed_out && !result.cancelled) {
+      throw Error{ErrorCode::Unsupported,
+                  fmt::format("the guestd in VM {} is too old to tell capabilities; run: fireclaw setup, and start the "
+                              "machine again",
+                              vm_->record.id)};
+    }
+    expect_success(result, "guestd");
+    return listed;
   }
 
   /// Streams the tree to tar in the guest.
@@ -152,7 +201,7 @@ class GuestFiles final : public WorkspaceFiles {
     std::exception_ptr failure;
     std::jthread writer{[&] {
       try {
-        write_archive(tree, feed->get(), stop_);
+        image::write_tar(tree, writer_to(feed->get(), stop_), {}, {.times = {}, .for_guest = true});
       } catch (...) {
         failure = std::current_exception();
       }
@@ -172,6 +221,29 @@ class GuestFiles final : public WorkspaceFiles {
     // A tar in the guest that fails makes writing to it fail.
     if (guest_failure) std::rethrow_exception(guest_failure);
     if (failure) std::rethrow_exception(failure);
+    finish_links(tree, folder);
+  }
+
+  /// busybox's tar gives symbolic links neither their owner nor their time.
+  void finish_links(const image::Tree& tree, const std::string& folder) {
+    std::map<std::tuple<std::uint32_t, std::uint32_t, std::int64_t>, std::vector<std::string>> links;
+    for (const auto& [path, node] : tree.nodes()) {
+      if (node->type == image::NodeType::Symlink) {
+        links[{node->uid, node->gid, node->mtime}].push_back(joined(folder, path));
+      }
+    }
+    const auto run_on = [&](std::vector<std::string> argv, std::span<const std::string> paths) {
+      argv.insert(argv.end(), paths.begin(), paths.end());
+      run(std::move(argv));
+    };
+    for (const auto& [as, paths] : links) {
+      for (std::span<const std::string> rest{paths}; !rest.empty();) {
+        const auto batch = rest.first(std::min(rest.size(), links_at_once));
+        run_on({"chown", "-h", fmt::format("{}:{}", std::get<0>(as), std::get<1>(as))}, batch);
+        run_on({"touch", "-h", "-d", fmt::format("@{}", std::get<2>(as))}, batch);
+        rest = rest.subspan(batch.size());
+      }
+    }
   }
 
   state::WorkspaceRecord record_;
@@ -182,9 +254,9 @@ class GuestFiles final : public WorkspaceFiles {
 
 }  // namespace
 
-std::unique_ptr<WorkspaceFiles> files_in_guest(std::shared_ptr<Host::Impl> host, state::WorkspaceRecord record,
-                                               state::RunRecord machine, std::stop_token stop) {
-  return std::make_unique<GuestFiles>(std::move(host), std::move(record), std::move(machine), std::move(stop));
+std::unique_ptr<WorkspaceFiles> files_in_guest(std::shared_ptr<VM::Impl> machine, state::WorkspaceRecord record,
+                                               std::stop_token stop) {
+  return std::make_unique<GuestFiles>(std::move(machine), std::move(record), std::move(stop));
 }
 
 }  // namespace fireclaw::core

@@ -5,8 +5,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <utility>
 #include <vector>
@@ -69,81 +71,17 @@ void add_host_file(Tree& tree, const std::string& place, const fs::path& source,
   tree.add(place, std::move(node));
 }
 
-/// A tree by folders, which its own order is not: "a-b" stands between "a" and "a/b".
-using Children = std::map<std::string, std::vector<std::string>>;
-
-Children children_of(const Tree& tree) {
-  Children children;
-  for (const auto& [path, node] : tree.nodes()) {
-    if (path.empty()) continue;
-    const auto slash = path.rfind('/');
-    children[slash == std::string::npos ? std::string{} : path.substr(0, slash)].push_back(path);
+std::optional<std::string> from_hex(std::string_view digits) {
+  std::string bytes;
+  for (; digits.size() >= 2; digits.remove_prefix(2)) {
+    unsigned char byte = 0;
+    const auto* const end = digits.data() + 2;
+    const auto read = std::from_chars(digits.data(), end, byte, 16);
+    if (read.ec != std::errc{} || read.ptr != end) return std::nullopt;
+    bytes += static_cast<char>(byte);
   }
-  return children;
+  return digits.empty() ? std::optional{std::move(bytes)} : std::nullopt;
 }
-
-void check(const std::optional<guest::Failure>& failed) {
-  if (failed) throw Error{sys::system_error(failed->error, {}).code(), failed->message};
-}
-
-class HostWriter {
- public:
-  HostWriter(const Tree& tree, guest::TreeWriter& writer, const std::stop_token& stop)
-      : tree_{tree}, children_{children_of(tree)}, writer_{writer}, stop_{stop} {}
-
-  void write(const std::string& place) {
-    check_stop(stop_);
-    const Node& node = *tree_.nodes().at(place);
-    guest::wire::Entry entry;
-    entry.name = place.substr(place.rfind('/') + 1);
-    entry.mode = node.mode;
-    entry.mtime_s = node.mtime;
-    switch (node.type) {
-      case NodeType::Directory: {
-        entry.kind = guest::wire::EntryKind::Folder;
-        check(writer_.entry(entry));
-        const auto inside = children_.find(place);
-        if (inside != children_.end()) {
-          for (const auto& path : inside->second) write(path);
-        }
-        check(writer_.leave());
-        return;
-      }
-      case NodeType::File:
-        entry.kind = guest::wire::EntryKind::File;
-        entry.size = node.bytes;
-        entry.allocated = node.bytes;
-        check(writer_.entry(entry));
-        write_content(std::get<image::HostFile>(node.content).path);
-        return;
-      case NodeType::Symlink:
-        entry.kind = guest::wire::EntryKind::Link;
-        entry.link = node.target;
-        check(writer_.entry(entry));
-        return;
-      case NodeType::CharDevice:
-      case NodeType::BlockDevice:
-      case NodeType::Fifo: return;
-    }
-  }
-
- private:
-  void write_content(const fs::path& file) {
-    const auto in = sys::open_file(file, O_RDONLY | O_NOFOLLOW);
-    std::vector<std::byte> piece(piece_bytes);
-    for (;;) {
-      const auto got = sys::read_some(in.get(), piece);
-      if (got <= 0) return;
-      check_stop(stop_);
-      check(writer_.data({reinterpret_cast<const char*>(piece.data()), static_cast<std::size_t>(got)}));
-    }
-  }
-
-  const Tree& tree_;
-  const Children children_;
-  guest::TreeWriter& writer_;
-  const std::stop_token& stop_;
-};
 
 /// The descriptor's content in a file of our own: a tar is read back and forth, and a pipe is not.
 fs::path spool(int fd, const fs::path& scratch, const image::Tools& tools) {
@@ -201,15 +139,7 @@ CopyResult add_host_files(Tree& tree, const std::string& place, const fs::path& 
   return copied;
 }
 
-CopyResult write_host_files(const Tree& tree, const std::string& place, const fs::path& target, const std::string& name,
-                            const std::stop_token& stop) {
-  guest::TreeWriter writer{{AT_FDCWD, false}, target.native(), name, false, guest::untrusted({})};
-  HostWriter{tree, writer, stop}.write(place);
-  check(writer.finish());
-  return {writer.files(), writer.bytes(), 0, writer.links_left_out()};
-}
-
-Tree read_archive(int fd, const fs::path& scratch, Owner owner, const Tree* existing, const image::Tools& tools) {
+Tree read_archive(int fd, const fs::path& scratch, Owner owner, const image::Tools& tools) {
   auto file = spool(fd, scratch, tools);
   if (const auto compression = image::sniff_compression(file); compression != image::Compression::None) {
     const auto packed = sys::open_file(file, O_RDONLY);
@@ -224,7 +154,7 @@ Tree read_archive(int fd, const fs::path& scratch, Owner owner, const Tree* exis
   for (const auto& entry : entries) named.insert(normal_path(entry.path));
   Tree tree;
   image::add_entries(tree, std::move(entries));
-  // Made again by the file system itself.
+  // The file system makes its own.
   tree.remove("lost+found");
 
   std::vector<std::string> implied;
@@ -235,45 +165,63 @@ Tree read_archive(int fd, const fs::path& scratch, Owner owner, const Tree* exis
     Node node = *tree.nodes().at(path);
     node.uid = owner.uid;
     node.gid = owner.gid;
-    if (existing != nullptr) {
-      const auto there = existing->nodes().find(path);
-      if (there != existing->nodes().end() && there->second->type == NodeType::Directory) node = *there->second;
-    }
     tree.add(path, std::move(node));
   }
   return tree;
 }
 
-namespace {
-
-/// What of a guest's tree gives nobody rights where it is unpacked: without devices, set-id bits and file capabilities.
-Tree without_rights(const Tree& tree) {
-  Tree harmless;
-  std::map<const Node*, std::string> files;
-  for (const auto& [path, node] : tree.nodes()) {
-    if (node->type == NodeType::CharDevice || node->type == NodeType::BlockDevice) continue;
-    if (node->type == NodeType::File) {
-      const auto [first, is_new] = files.try_emplace(node.get(), path);
-      if (!is_new) {
-        harmless.link(path, first->second);
-        continue;
-      }
-    }
-    auto copy = *node;
-    copy.mode &= copy.type == NodeType::Directory ? 01777U : 0777U;
-    copy.xattrs.erase("security.capability");
-    harmless.add(path, std::move(copy));
+void add_capabilities(Tree& tree, std::string_view listed) {
+  const auto malformed = [] { return Error{ErrorCode::Guest, "the guest lists capabilities in no way that is known"}; };
+  std::map<std::string, std::string> found;
+  while (!listed.empty()) {
+    const auto end = listed.find('\0');
+    const auto space = listed.find(' ');
+    if (end == std::string_view::npos || space >= end || space == 0) throw malformed();
+    auto value = from_hex(listed.substr(0, space));
+    if (!value) throw malformed();
+    found[normal_path(listed.substr(space + 1, end - space - 1))] = std::move(*value);
+    listed.remove_prefix(end + 1);
   }
-  return harmless;
+  // The names of one file stay names of one file.
+  std::map<const Node*, std::pair<std::shared_ptr<const Node>, std::string>> first_names;
+  std::vector<std::pair<std::string, std::shared_ptr<const Node>>> names;
+  for (const auto& [path, node] : tree.nodes()) {
+    if (node->type == NodeType::File && found.contains(path)) names.emplace_back(path, node);
+  }
+  for (const auto& [path, node] : names) {
+    const auto [first, is_new] = first_names.try_emplace(node.get(), node, path);
+    if (!is_new) {
+      tree.link(path, first->second.second);
+      continue;
+    }
+    Node with = *node;
+    with.xattrs["security.capability"] = found.at(path);
+    tree.add(path, std::move(with));
+  }
 }
 
-}  // namespace
-
-void write_archive(const Tree& tree, int fd, const std::stop_token& stop) {
-  image::write_tar(without_rights(tree), [&](std::string_view bytes) {
+image::Sink writer_to(int fd, const std::stop_token& stop) {
+  return [fd, stop](std::string_view bytes) {
     check_stop(stop);
     sys::write_all(fd, bytes);
-  });
+  };
+}
+
+void write_archive(const Host::Impl& host, std::string_view name, const Tree& tree, int fd,
+                   const std::stop_token& stop) {
+  image::write_tar(tree, writer_to(fd, stop), {}, {.times = {}, .harmless = true});
+  std::size_t devices = 0;
+  std::size_t privileged = 0;
+  for (const auto& [path, node] : tree.nodes()) {
+    const bool is_device = node->type == NodeType::CharDevice || node->type == NodeType::BlockDevice;
+    const bool has_rights = !path.empty() && node->type != NodeType::Symlink && (node->mode & 06000) != 0;
+    devices += is_device ? 1 : 0;
+    privileged += has_rights && !is_device ? 1 : 0;
+  }
+  if (devices == 0 && privileged == 0) return;
+  host.logger.warning(fmt::format(
+      "workspace '{}': {} device node(s) and the set-user-id or set-group-id bits of {} file(s) are left out", name,
+      devices, privileged));
 }
 
 }  // namespace fireclaw::core

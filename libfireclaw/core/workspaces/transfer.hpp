@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "core/host/impl.hpp"
 #include "fireclaw/vm.hpp"
 #include "image/archives/file_tree.hpp"
 #include "image/tools.hpp"
@@ -30,17 +31,19 @@ CopyResult add_host_files(image::Tree& tree, const std::string& place, const std
 /// What cp would call a copy of `source`.
 std::string name_for_copy(const std::filesystem::path& source);
 
-/// Writes what is at `place` of a tree that a guest may have made to `target`, as cp -a does under the name `name`
-/// (empty: a folder's content into the folder `target`). Contents must be HostFiles. Nothing is written elsewhere.
-CopyResult write_host_files(const image::Tree& tree, const std::string& place, const std::filesystem::path& target,
-                            const std::string& name, const std::stop_token& stop);
-
 /// Reads a tar, plain or compressed, from a descriptor to its end. It is kept in `scratch`, where the tree's contents
-/// stay. Folders that the tar only implies belong to `owner`; as far as `existing` has them, they are as there.
-image::Tree read_archive(int fd, const std::filesystem::path& scratch, Owner owner, const image::Tree* existing,
-                         const image::Tools& tools);
+/// stay. Folders that the tar only implies belong to `owner`.
+image::Tree read_archive(int fd, const std::filesystem::path& scratch, Owner owner, const image::Tools& tools);
 
-/// Streams a tree to a descriptor as a tar.
-void write_archive(const image::Tree& tree, int fd, const std::stop_token& stop);
+/// Gives files of the tree the capabilities that guestd listed ("HEX PATH\0" each); paths that are not files in it are
+/// passed over. Error(Guest) for anything else.
+void add_capabilities(image::Tree& tree, std::string_view listed);
+
+/// Writes to a descriptor until a stop: Error(Cancelled).
+image::Sink writer_to(int fd, const std::stop_token& stop);
+/// Streams the content of workspace `name` to a descriptor as a tar that root can unpack: without device nodes,
+/// set-id bits and extended attributes. Warns of what is left out.
+void write_archive(const Host::Impl& host, std::string_view name, const image::Tree& tree, int fd,
+                   const std::stop_token& stop);
 
 }  // namespace fireclaw::core

@@ -1,6 +1,6 @@
 #include "fireclaw/workspace.hpp"
 
-#include <fcntl.h>
+#include <unistd.h>
 
 #include <utility>
 
@@ -20,6 +20,10 @@ namespace fireclaw {
 struct Workspace::Impl {
   std::shared_ptr<Host::Impl> host;
   std::string name;
+
+  [[nodiscard]] std::unique_ptr<core::WorkspaceFiles> files(std::string_view purpose, std::stop_token stop) const {
+    return core::open_files(host, name, purpose, std::move(stop));
+  }
 };
 
 namespace {
@@ -35,38 +39,21 @@ std::uint64_t to_bytes(std::uint64_t size_mib) {
   return size_mib << 20;
 }
 
-/// What a new workspace holds: an empty memory.
-image::Tree seed(const state::WorkspaceRecord& record) {
-  image::Node node;
-  node.uid = record.uid;
-  node.gid = record.gid;
-  node.mtime = std::chrono::system_clock::to_time_t(record.created);
-  image::Tree tree;
-  tree.add("memory", node);
-  node.type = image::NodeType::File;
-  node.mode = 0644;
-  node.content = std::string{"# Agent Memory\n"};
-  node.bytes = std::get<std::string>(node.content).size();
-  tree.add("MEMORY.md", node);
-  return tree;
-}
-
-/// Makes a workspace of what `content(record, draft)` gives, in one step.
-template <typename Content>
-void make(const Host::Impl& host, const WorkspaceConfig& config, const std::stop_token& stop, Content content) {
+/// Makes a workspace in one step. `make_disk(disk, record, bytes, scratch)` makes its disk.
+template <typename MakeDisk>
+void make(const Host::Impl& host, const WorkspaceConfig& config, MakeDisk make_disk) {
   image::check_name(config.name, "a workspace");
   const auto bytes = to_bytes(config.size_mib);
   const auto lock = core::lock_workspace(host, config.name, "making it");
   if (std::filesystem::exists(host.workspaces.directory(config.name))) {
     throw Error{ErrorCode::AlreadyExists, fmt::format("there is a workspace named '{}'", config.name)};
   }
-  state::WorkspaceRecord record{config.name, std::chrono::system_clock::now(), config.uid, config.gid};
+  const state::WorkspaceRecord record{config.name, std::chrono::system_clock::now(), config.uid, config.gid};
   auto draft = host.workspaces.draft(config.name);
   {
     // What is needed on the way is not to become part of the workspace.
     const sys::TempDir scratch{draft.path(), "scratch-"};
-    core::make_workspace_disk(host, scratch.path(), record, bytes, content(record, scratch.path()), stop);
-    sys::move_file(scratch.path() / "disk.ext4", draft.path() / "disk.ext4");
+    make_disk(draft.path() / "disk.ext4", record, bytes, scratch.path());
   }
   host.workspaces.publish(std::move(draft), record);
 }
@@ -98,23 +85,25 @@ WorkspaceInfo describe(const Host::Impl& host, const std::string& name) {
   return info;
 }
 
-/// The workspace's files, through the machine that has it or on the disk.
-std::unique_ptr<core::WorkspaceFiles> open_files(const Workspace::Impl& workspace, std::string_view purpose,
-                                                 std::stop_token stop) {
-  const auto& host = workspace.host;
-  const auto record = core::require_workspace(*host, workspace.name);
-  auto lock = core::try_lock_workspace(*host, workspace.name, purpose);
+}  // namespace
+
+namespace core {
+
+std::unique_ptr<WorkspaceFiles> open_files(const std::shared_ptr<Host::Impl>& host, const std::string& name,
+                                           std::string_view purpose, std::stop_token stop) {
+  auto record = require_workspace(*host, name);
+  auto lock = wait_for_workspace(*host, name, purpose, stop);
   if (!lock) {
-    if (auto user = core::workspace_user(*host, workspace.name)) {
-      return core::files_in_guest(host, record, std::move(*user), std::move(stop));
-    }
-    lock = core::lock_workspace(*host, workspace.name, purpose);
+    auto user = workspace_user(*host, name);
+    if (!user) throw workspace_in_use(*host, name);
+    // Taken hold of as a detached machine is: it lives on when this is over.
+    return files_in_guest(std::make_shared<VM::Impl>(host, std::move(*user)), std::move(record), std::move(stop));
   }
   // It may have been removed, or made again, before the lock was had.
-  return core::files_on_disk(host, core::require_workspace(*host, workspace.name), std::move(*lock), std::move(stop));
+  return files_in_machine(host, require_workspace(*host, name), std::move(*lock), std::move(stop));
 }
 
-}  // namespace
+}  // namespace core
 
 Workspace::Workspace(std::shared_ptr<const Impl> impl) : impl_{std::move(impl)} {}
 Workspace::Workspace(const Workspace&) = default;
@@ -125,14 +114,16 @@ Workspace::~Workspace() = default;
 
 Workspace Workspace::create(const Host& host, const WorkspaceConfig& config) {
   const auto& impl = Access::impl(host);
-  make(*impl, config, {}, [](const auto& record, const auto&) { return seed(record); });
+  make(*impl, config, [&](const auto& disk, const auto& record, std::uint64_t bytes, const auto& scratch) {
+    core::make_workspace_disk(impl, disk, record, bytes, scratch);
+  });
   return Workspace{std::make_shared<const Impl>(Impl{impl, config.name})};
 }
 
 Workspace Workspace::create_from_tar(const Host& host, const WorkspaceConfig& config, int tar, std::stop_token stop) {
   const auto& impl = Access::impl(host);
-  make(*impl, config, stop, [&](const state::WorkspaceRecord& record, const std::filesystem::path& scratch) {
-    return core::read_archive(tar, scratch, {record.uid, record.gid}, nullptr, core::disk_tools(*impl, stop));
+  make(*impl, config, [&](const auto& disk, const auto& record, std::uint64_t bytes, const auto& /*scratch*/) {
+    core::make_workspace_disk_of_tar(impl, disk, record, bytes, tar, stop);
   });
   return Workspace{std::make_shared<const Impl>(Impl{impl, config.name})};
 }
@@ -198,31 +189,43 @@ void Workspace::resize(std::uint64_t size_mib) {
 }
 
 CopyResult Workspace::push(const std::filesystem::path& source, const std::string& target, std::stop_token stop) {
-  return open_files(*impl_, "copying files", std::move(stop))->push(source, core::normal_path(target));
+  const auto inside = core::normal_path(target);
+  // Found out before a machine is started for it.
+  static_cast<void>(sys::check(::access(source.c_str(), F_OK), fmt::format("read '{}'", source.native())));
+  return impl_->files("copying files", std::move(stop))->push(source, inside);
 }
 
 CopyResult Workspace::pull(const std::string& source, const std::filesystem::path& target, std::stop_token stop) {
-  return open_files(*impl_, "copying files", std::move(stop))->pull(core::normal_path(source), target);
+  const auto inside = core::normal_path(source);
+  return impl_->files("copying files", std::move(stop))->pull(inside, target);
 }
 
 std::string Workspace::read_file(const std::string& path, std::size_t max_bytes) const {
-  return open_files(*impl_, "reading a file", {})->read_file(core::normal_path(path), max_bytes);
+  const auto inside = core::normal_path(path);
+  return impl_->files("reading a file", {})->read_file(inside, max_bytes);
 }
 
 void Workspace::write_file(const std::string& path, std::string_view content, unsigned mode) {
-  open_files(*impl_, "writing a file", {})->write_file(core::normal_path(path), content, mode);
+  const auto inside = core::normal_path(path);
+  impl_->files("writing a file", {})->write_file(inside, content, mode);
 }
 
 void Workspace::remove_path(const std::string& path) {
-  open_files(*impl_, "removing files", {})->remove_path(core::normal_path(path));
+  const auto inside = core::normal_path(path);
+  if (inside.empty()) throw Error{ErrorCode::InvalidArgument, "the disk's own root cannot be removed"};
+  impl_->files("removing files", {})->remove_path(inside);
 }
 
 void Workspace::export_tar(int fd, std::stop_token stop) const {
-  open_files(*impl_, "exporting it", std::move(stop))->export_tar(fd);
+  impl_->files("exporting it", std::move(stop))->export_tar(fd, core::Rights::LeaveOut);
+}
+
+void Workspace::export_raw_tar(int fd, std::stop_token stop) const {
+  impl_->files("exporting it", std::move(stop))->export_tar(fd, core::Rights::Keep);
 }
 
 void Workspace::import_tar(int fd, std::stop_token stop) {
-  open_files(*impl_, "importing a tar", std::move(stop))->import_tar(fd);
+  impl_->files("importing a tar", std::move(stop))->import_tar(fd);
 }
 
 }  // namespace fireclaw

@@ -29,9 +29,22 @@ sockaddr_in address_of(const std::string& host, std::uint16_t port) {
 
 sys::Fd make_socket() { return sys::Fd{sys::check(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket")}; }
 
-void bind_to(const sys::Fd& socket, const std::string& host) {
-  const auto address = address_of(host, 0);
+void bind_to(const sys::Fd& socket, const std::string& host, std::uint16_t port = 0) {
+  const auto address = address_of(host, port);
   sys::check(::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), "bind");
+}
+
+sys::Fd listen_on_loopback(std::uint16_t& port) {
+  auto listener = make_socket();
+  const int yes = 1;
+  sys::check(::setsockopt(listener.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes), "SO_REUSEADDR");
+  bind_to(listener, "127.0.0.1", port);
+  sys::check(::listen(listener.get(), 64), "listen");
+  sockaddr_in address{};
+  socklen_t length = sizeof address;
+  sys::check(::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &length), "getsockname");
+  port = ntohs(address.sin_port);
+  return listener;
 }
 
 std::string read_until(int socket, std::string& received, std::string_view part) {
@@ -61,19 +74,16 @@ FixedSources sources_for(const std::string& url) {
   return sources;
 }
 
-RunningGateway::RunningGateway(FixedSources sources, ServerLimits limits)
+RunningGateway::RunningGateway(FixedSources sources, ServerLimits limits, std::uint16_t port, std::uint16_t irc_port)
     : folder_{std::filesystem::temp_directory_path(), "gateway-"},
       sources_{std::move(sources)},
       service_{sources_, clock_, logger_},
-      limits_{limits} {
-  auto listener = make_socket();
-  bind_to(listener, "127.0.0.1");
-  sys::check(::listen(listener.get(), 64), "listen");
-  sockaddr_in address{};
-  socklen_t length = sizeof address;
-  sys::check(::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &length), "getsockname");
-  port_ = ntohs(address.sin_port);
-  Listeners listeners{std::move(listener), sys::unix_listen(folder_.path() / "status")};
+      limits_{limits},
+      port_{port},
+      irc_port_{irc_port} {
+  auto llm = listen_on_loopback(port_);
+  auto irc = listen_on_loopback(irc_port_);
+  Listeners listeners{std::move(llm), std::move(irc), sys::unix_listen(folder_.path() / "status")};
   thread_ = std::jthread{[this, listeners = std::move(listeners)](const std::stop_token& stop) mutable {
     serve(
         sources_, service_, std::move(listeners), limits_, logger_, [] {}, stop);
@@ -87,9 +97,9 @@ std::string RunningGateway::status(std::string_view target) const {
   return read_until(socket.get(), received, {});
 }
 
-Caller::Caller(const RunningGateway& gateway, const std::string& from) : socket_{make_socket()} {
+Caller::Caller(std::uint16_t port, const std::string& from) : socket_{make_socket()} {
   bind_to(*socket_, from);
-  const auto address = address_of("127.0.0.1", gateway.port());
+  const auto address = address_of("127.0.0.1", port);
   sys::check(::connect(socket_->get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), "connect");
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 
 #include "base/clock.hpp"
 #include "base/logger.hpp"
@@ -22,6 +23,7 @@ namespace fireclaw::gateway::test {
 class FixedSources final : public Sources {
  public:
   const state::LlmSettings& llm() override { return settings; }
+  const state::IrcSettings& irc() override { return irc_settings; }
   const state::SecretStore::Secrets& secrets() override { return keys; }
   std::optional<Client> client(std::string_view address) override {
     const auto found = machines.find(address);
@@ -29,6 +31,7 @@ class FixedSources final : public Sources {
   }
 
   state::LlmSettings settings;
+  state::IrcSettings irc_settings;
   state::SecretStore::Secrets keys;
   std::map<std::string, Client, std::less<>> machines{{"127.0.0.1", {"ada", "vm1"}}, {"127.0.0.3", {"bob", "vm3"}}};
 };
@@ -39,9 +42,13 @@ FixedSources sources_for(const std::string& url);
 /// A gateway that serves on loopback until destruction, on its own thread.
 class RunningGateway {
  public:
-  explicit RunningGateway(FixedSources sources, ServerLimits limits = {});
+  /// At ports that are free.
+  explicit RunningGateway(FixedSources sources, ServerLimits limits = {})
+      : RunningGateway{std::move(sources), limits, 0, 0} {}
+  RunningGateway(FixedSources sources, ServerLimits limits, std::uint16_t port, std::uint16_t irc_port);
 
   [[nodiscard]] std::uint16_t port() const { return port_; }
+  [[nodiscard]] std::uint16_t irc_port() const { return irc_port_; }
   /// What it says at a path of the status socket, with the head.
   [[nodiscard]] std::string status(std::string_view target) const;
 
@@ -52,7 +59,8 @@ class RunningGateway {
   Logger logger_;
   LlmService service_;
   ServerLimits limits_;
-  std::uint16_t port_ = 0;
+  std::uint16_t port_;
+  std::uint16_t irc_port_;
   /// Last: it uses all of the others.
   std::jthread thread_;
 };
@@ -61,7 +69,9 @@ class RunningGateway {
 class Caller {
  public:
   /// From an address of this machine, 127.0.0.1 to 127.0.0.3.
-  explicit Caller(const RunningGateway& gateway, const std::string& from = "127.0.0.1");
+  explicit Caller(const RunningGateway& gateway, const std::string& from = "127.0.0.1")
+      : Caller{gateway.port(), from} {}
+  explicit Caller(std::uint16_t port, const std::string& from = "127.0.0.1");
 
   void send(std::string_view bytes);
   /// A request to a model of either protocol.

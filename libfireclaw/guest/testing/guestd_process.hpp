@@ -2,7 +2,6 @@
 
 #include <chrono>
 #include <deque>
-#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -64,17 +63,6 @@ class GuestdProcess {
 };
 
 inline ExecOptions sh(std::string line) { return ExecOptions::shell(std::move(line)); }
-
-/// The Error that `call` throws.
-template <typename Call>
-Error error_of(const Call& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error;
-  }
-  throw std::logic_error{"an error was expected"};
-}
 
 inline Identity some_identity() {
   Identity identity;

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <span>
 
+#include "base/text.hpp"
 #include "fireclaw/error.hpp"
 #include "image/tools.hpp"
 #include "sys/confined_tool.hpp"

@@ -92,7 +92,7 @@ void make_squashfs(const Tree& tree, const std::filesystem::path& target, const 
           [&](std::uint64_t done) {
             if (progress) progress(done, total);
           },
-          representable);
+          {.times = representable});
     } catch (...) {
       failure = std::current_exception();
     }

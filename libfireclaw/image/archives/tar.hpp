@@ -35,11 +35,21 @@ struct TimeRange {
   std::int64_t latest = std::numeric_limits<std::int64_t>::max();
 };
 
+struct TarOptions {
+  TimeRange times = {};
+  /// For a tar in a guest, busybox's too: GNU's headers for long names and large numbers instead of pax's, which it
+  /// does not read, no extended attributes, and folders once more at the end, since it dates them when it fills them.
+  bool for_guest = false;
+  /// Device nodes, set-id bits and extended attributes (capabilities among them) are left out: root can unpack it
+  /// without giving rights away.
+  bool harmless = false;
+};
+
 /// Streams what is below the tree's root as a tar: ustar, with a pax header before what does not fit. The same tree
 /// gives the same bytes. Error(Io) if a host file changed its size meanwhile. `progress` is told of the content bytes
 /// written.
 void write_tar(const Tree& tree, const Sink& sink, const std::function<void(std::uint64_t done)>& progress = {},
-               const TimeRange& times = {});
+               const TarOptions& options = {});
 
 /// Bytes of content in the tree, each hard-linked file counted once.
 std::uint64_t content_bytes(const Tree& tree);

@@ -1,6 +1,8 @@
 #include "image/archives/tar.hpp"
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
 
 #include "image/testing/craft.hpp"
 #include "sys/file.hpp"
@@ -151,11 +153,74 @@ TEST_CASE("times outside of a range are written as its nearest end") {
   late.mtime = 5680281600;
   tree.add("late", late);
   std::string tar;
-  write_tar(
-      tree, [&](std::string_view piece) { tar += piece; }, {}, TimeRange{0, 4294967295});
+  write_tar(tree, [&](std::string_view piece) { tar += piece; }, {}, {.times = {0, 4294967295}});
   const Tree back = from_tar(tar);
   CHECK(back.find("early")->mtime == 0);
   CHECK(back.find("late")->mtime == 4294967295);
+}
+
+TEST_CASE("a harmless tar holds no devices, and nothing that gives rights away") {
+  Tree tree;
+  Node program = file_node("#!");
+  program.mode = 06755;
+  program.xattrs["security.capability"] = "cap_sys_admin";
+  tree.add("program", program);
+  tree.directory("shared", 03777);
+  Node disk;
+  disk.type = NodeType::BlockDevice;
+  disk.device_major = 8;
+  tree.add("disk", disk);
+  disk.type = NodeType::CharDevice;
+  tree.add("console", disk);
+  std::string tar;
+  write_tar(tree, [&](std::string_view piece) { tar += piece; }, {}, {.times = {}, .harmless = true});
+  const Tree back = from_tar(tar);
+  CHECK(back.nodes().size() == 3);
+  CHECK(back.find("program")->mode == 0755);
+  CHECK(back.find("program")->xattrs.empty());
+  CHECK(back.find("shared")->mode == 01777);
+}
+
+TEST_CASE(
+    "a tar for a guest is read by GNU's tar and by busybox's, with long names, large numbers and folders' times") {
+  const sys::TempDir folder = image::testing::temp_dir();
+  Tree tree;
+  const std::string name(120, 'n');
+  Node file = file_node("x");
+  file.mtime = -86400;
+  tree.add(name + "/file", file);
+  Node inside;
+  inside.mtime = 1234567890;
+  tree.add(name, inside);
+  Node link;
+  link.type = NodeType::Symlink;
+  link.target = std::string(130, 't');
+  tree.add("link", link);
+  Node far = file_node("f");
+  far.uid = 3000000000;
+  // Octal digits do not hold it, and ext4 does.
+  far.mtime = std::int64_t{3} << 32;
+  tree.add("far", far);
+  std::string tar;
+  write_tar(tree, [&](std::string_view piece) { tar += piece; }, {}, {.times = {}, .for_guest = true});
+  const Tree back = from_tar(tar);
+  CHECK(back.nodes().at("link")->target == link.target);
+  CHECK(back.find("far")->uid == 3000000000);
+  CHECK(back.find("far")->mtime == std::int64_t{3} << 32);
+  for (const char* program : {"tar", "busybox tar"}) {
+    const auto target = folder.path() / program;
+    std::filesystem::create_directory(target);
+    image::testing::filter({"sh", "-c", fmt::format("exec {} -x -o -f - -C '{}'", program, target.string())}, tar,
+                           image::testing::make_tools(folder.path()));
+    struct stat status {};
+    REQUIRE(::stat((target / name).c_str(), &status) == 0);
+    CHECK(status.st_mtim.tv_sec == 1234567890);
+    REQUIRE(::stat((target / name / "file").c_str(), &status) == 0);
+    CHECK(status.st_mtim.tv_sec == -86400);
+    CHECK(std::filesystem::read_symlink(target / "link") == link.target);
+    REQUIRE(::stat((target / "far").c_str(), &status) == 0);
+    CHECK(status.st_mtim.tv_sec == std::int64_t{3} << 32);
+  }
 }
 
 TEST_CASE("tar itself reads what the writer wrote") {

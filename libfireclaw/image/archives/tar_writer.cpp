@@ -34,9 +34,13 @@ struct Header {
     text(at, width - 1, fits ? digits : std::string(width - 1, '0'));
     return fits;
   }
-  void seal() {
-    text(257, 6, std::string_view{"ustar\0", 6});
-    text(263, 2, "00");
+  /// As GNU writes what octal digits cannot hold: big-endian, the first bit set.
+  void binary(std::size_t at, std::size_t width, std::int64_t value) {
+    for (std::size_t i = width; i-- > 0; value >>= 8) block.at(at + i) = static_cast<char>(value);
+    block.at(at) = static_cast<char>(static_cast<unsigned char>(block.at(at)) | 0x80U);
+  }
+  void seal(bool gnu = false) {
+    text(257, 8, gnu ? std::string_view{"ustar  \0", 8} : std::string_view{"ustar\00000", 8});
     text(148, 8, "        ");
     unsigned sum = 0;
     for (const char c : block) sum += static_cast<unsigned char>(c);
@@ -69,15 +73,20 @@ char type_flag(NodeType type) {
 
 class TarWriter {
  public:
-  TarWriter(const Sink& sink, const std::function<void(std::uint64_t)>& progress, const TimeRange& times)
-      : sink_{sink}, progress_{progress}, times_{times} {}
+  TarWriter(const Sink& sink, const std::function<void(std::uint64_t)>& progress, const TarOptions& options)
+      : sink_{sink}, progress_{progress}, options_{options} {}
 
   void add(const std::string& path, const std::shared_ptr<const Node>& node) {
+    const bool is_device = node->type == NodeType::CharDevice || node->type == NodeType::BlockDevice;
+    if (is_device && options_.harmless) return;
     const auto [first, fresh] = first_names_.try_emplace(node.get(), path);
     const bool is_link = !fresh && node->type != NodeType::Directory;
     header(path, *node, is_link ? std::optional{first->second} : std::nullopt);
     if (!is_link && node->type == NodeType::File) content(path, *node);
   }
+
+  /// A folder that was added before, with all that is in it added since.
+  void date(const std::string& path, const Node& folder) { header(path, folder, std::nullopt); }
 
   void finish() {
     const std::string end(2 * block_bytes, '\0');
@@ -85,21 +94,65 @@ class TarWriter {
   }
 
  private:
+  [[nodiscard]] unsigned mode_of(const Node& node) const {
+    if (!options_.harmless) return node.mode & 07777U;
+    return node.mode & (node.type == NodeType::Directory ? 01777U : 0777U);
+  }
+  [[nodiscard]] std::int64_t time_of(const Node& node) const {
+    return std::clamp(node.mtime, options_.times.earliest, options_.times.latest);
+  }
+
+  /// A member of GNU's that holds a name too long for the header behind it.
+  void long_name(char kind, const std::string& name) {
+    Header header;
+    header.text(0, name_bytes, "././@LongLink");
+    for (const std::size_t at : {100, 108, 116}) header.number(at, 8, 0);
+    header.number(124, 12, name.size() + 1);
+    header.number(136, 12, 0);
+    header.block[156] = kind;
+    header.seal(true);
+    sink_(header.bytes());
+    const std::string content = name + '\0';
+    sink_(content);
+    pad(content.size());
+  }
+
+  void gnu_header(const std::string& name, const std::string& target, std::uint64_t size, const Node& node,
+                  bool hard_link) {
+    if (target.size() > name_bytes) long_name('K', target);
+    if (name.size() > name_bytes) long_name('L', name);
+    Header header;
+    header.text(0, name_bytes, name);
+    header.number(100, 8, mode_of(node));
+    if (!header.number(108, 8, node.uid)) header.binary(108, 8, node.uid);
+    if (!header.number(116, 8, node.gid)) header.binary(116, 8, node.gid);
+    if (!header.number(124, 12, size)) header.binary(124, 12, static_cast<std::int64_t>(size));
+    const auto mtime = time_of(node);
+    if (mtime < 0 || !header.number(136, 12, static_cast<std::uint64_t>(mtime))) header.binary(136, 12, mtime);
+    header.block[156] = hard_link ? '1' : type_flag(node.type);
+    header.text(157, name_bytes, target);
+    header.number(329, 8, node.device_major);
+    header.number(337, 8, node.device_minor);
+    header.seal(true);
+    sink_(header.bytes());
+  }
+
   void header(const std::string& path, const Node& node, const std::optional<std::string>& hard_link) {
     const std::string name = node.type == NodeType::Directory ? path + "/" : path;
     const std::string target = hard_link ? *hard_link : node.target;
     const std::uint64_t size = node.type == NodeType::File && !hard_link ? node.bytes : 0;
 
+    if (options_.for_guest) return gnu_header(name, target, size, node, hard_link.has_value());
     std::string pax;
     Header header;
     if (name.size() > name_bytes) pax += pax_record("path", name);
     if (target.size() > name_bytes) pax += pax_record("linkpath", target);
     header.text(0, name_bytes, name);
-    header.number(100, 8, node.mode & 07777);
+    header.number(100, 8, mode_of(node));
     if (!header.number(108, 8, node.uid)) pax += pax_record("uid", std::to_string(node.uid));
     if (!header.number(116, 8, node.gid)) pax += pax_record("gid", std::to_string(node.gid));
     if (!header.number(124, 12, size)) pax += pax_record("size", std::to_string(size));
-    const std::int64_t mtime = std::clamp(node.mtime, times_.earliest, times_.latest);
+    const auto mtime = time_of(node);
     if (mtime < 0 || !header.number(136, 12, static_cast<std::uint64_t>(mtime))) {
       header.number(136, 12, 0);
       pax += pax_record("mtime", std::to_string(mtime));
@@ -108,7 +161,7 @@ class TarWriter {
     header.text(157, name_bytes, target);
     header.number(329, 8, node.device_major);
     header.number(337, 8, node.device_minor);
-    if (!hard_link) {
+    if (!hard_link && !options_.harmless) {
       for (const auto& [key, value] : node.xattrs) pax += pax_record("SCHILY.xattr." + key, value);
     }
     if (!pax.empty()) {
@@ -174,7 +227,7 @@ class TarWriter {
 
   const Sink& sink_;
   const std::function<void(std::uint64_t)>& progress_;
-  const TimeRange times_;
+  const TarOptions options_;
   std::unordered_map<const Node*, std::string> first_names_;
   std::string buffer_ = std::string(std::size_t{256} << 10, '\0');
   std::uint64_t done_ = 0;
@@ -183,10 +236,16 @@ class TarWriter {
 }  // namespace
 
 void write_tar(const Tree& tree, const Sink& sink, const std::function<void(std::uint64_t done)>& progress,
-               const TimeRange& times) {
-  TarWriter writer{sink, progress, times};
+               const TarOptions& options) {
+  TarWriter writer{sink, progress, options};
   for (const auto& [path, node] : tree.nodes()) {
     if (!path.empty()) writer.add(path, node);
+  }
+  if (options.for_guest) {
+    // What a folder holds comes before it here, folders in it as well.
+    for (auto it = tree.nodes().rbegin(); it != tree.nodes().rend(); ++it) {
+      if (!it->first.empty() && it->second->type == NodeType::Directory) writer.date(it->first, *it->second);
+    }
   }
   writer.finish();
 }

@@ -6,6 +6,7 @@
 #include <exception>
 #include <utility>
 
+#include "base/text.hpp"
 #include "sys/confined_tool.hpp"
 #include "sys/file.hpp"
 
@@ -80,23 +81,6 @@ sys::ToolResult run_confined(const std::vector<std::string>& argv, const std::fi
     }
   }
   throw Error{ErrorCode::Internal, "a program was confined in no way"};
-}
-
-sys::ToolResult run_limited(std::vector<std::string> argv, const std::filesystem::path& image, sys::ToolOptions options,
-                            Deadline deadline) {
-  const std::string program = std::filesystem::path{argv.front()}.filename().string();
-  options.deadline = deadline;
-  try {
-    sys::ToolResult result = sys::run_tool(std::move(argv), options);
-    if (result.status.signal == 0) return result;
-    throw Error{ErrorCode::Corrupt,
-                fmt::format("'{}' is damaged: {} {} on it", image.string(), program, result.status.describe())};
-  } catch (const Error& error) {
-    if (error.code() != ErrorCode::Timeout) throw;
-    throw Error{ErrorCode::Corrupt,
-                fmt::format("'{}' is damaged: {} did not come to an end with it", image.string(), program),
-                std::current_exception()};
-  }
 }
 
 Error disk_full(const std::filesystem::path& folder) {

@@ -26,9 +26,6 @@ sys::Sandbox confine_tool(const std::filesystem::path& program, const std::files
 /// path.
 sys::ToolResult run_confined(const std::vector<std::string>& argv, const std::filesystem::path& image,
                              std::uint64_t bytes, const Tools& tools);
-/// The same without confinement, with limits of time.
-sys::ToolResult run_limited(std::vector<std::string> argv, const std::filesystem::path& image, sys::ToolOptions options,
-                            Deadline deadline);
 /// Error(Io) that names the place where nothing more can be written.
 Error disk_full(const std::filesystem::path& folder);
 /// What a program's failure means: Error(Io) "disk is full" with the place if it says so, else Error(Io) with its

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/scope.hpp"
+#include "base/text.hpp"
 #include "fireclaw/error.hpp"
 #include "image/disks/e2fsprogs.hpp"
 #include "image/disks/superblock.hpp"

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "base/text.hpp"
 #include "fireclaw/error.hpp"
 #include "image/kernel/source.hpp"
 #include "image/tools.hpp"

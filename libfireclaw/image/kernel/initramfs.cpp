@@ -34,6 +34,8 @@ constexpr std::array wanted{
     // random numbers and the network
     Wanted{"virtio_rng", false},
     Wanted{"virtio_net", false},
+    // the host's time, on KVM
+    Wanted{"ptp_kvm", false},
 };
 
 constexpr std::string_view list_path = "fireclaw/modules";

@@ -157,4 +157,11 @@ void neutralize(Tree& tree) {
   tree.file("etc/resolv.conf", 0644, "");
 }
 
+Tree make_debian_root(const Debian& source, const RootContext& context) {
+  Tree tree =
+      read_tar_root(bootstrap_debian({source.suite, source.packages, source.mirror, {}}, context), context.tools);
+  neutralize(tree);
+  return tree;
+}
+
 }  // namespace fireclaw::image

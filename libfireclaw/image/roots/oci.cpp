@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/text.hpp"
 #include "fireclaw/error.hpp"
 #include "image/archives/compression.hpp"
 #include "image/roots/rootfs.hpp"
@@ -142,6 +143,7 @@ RunDefaults read_config(const json::Value& config, const fs::path& layout) {
   if (!defaults.cwd.empty() && defaults.cwd.front() != '/') defaults.cwd.insert(0, 1, '/');
   if (const auto user = run->find("User")) defaults.user = user->as_string();
   defaults.command = words(run->find("Entrypoint"));
+  defaults.entrypoint_words = defaults.command.size();
   for (std::string& word : words(run->find("Cmd"))) defaults.command.push_back(std::move(word));
   return defaults;
 }

@@ -113,7 +113,7 @@ TEST_CASE("an image's layers and configuration are read from a layout") {
         "Entrypoint": ["/entry"], "Cmd": ["--flag"], "Labels": {"x": "y"}}})"));
   const LoadedRoot root = read_oci(Oci{"oci:" + layout.path.string()}, layout.context);
   CHECK(paths(root.tree) == Paths{"", "etc", "etc/second", "srv"});
-  CHECK(root.defaults == RunDefaults{{{"PATH", "/bin"}, {"A", "b=c"}}, "/srv", "app:50", {"/entry", "--flag"}});
+  CHECK(root.defaults == RunDefaults{{{"PATH", "/bin"}, {"A", "b=c"}}, "/srv", "app:50", {"/entry", "--flag"}, 1});
   CHECK(root.source.find("oci:" + layout.path.string() + "@sha256:") == 0);
 }
 

@@ -65,7 +65,7 @@ KernelInfo read_kernel(const json::Value& value) {
 }
 
 RunDefaults read_defaults(const json::Value& value) {
-  value.only({"env", "cwd", "user", "command"});
+  value.only({"env", "cwd", "user", "command", "entrypoint_words"});
   RunDefaults defaults;
   for (const json::Value& item : value.at("env").as_array()) {
     const std::string& text = item.as_string();
@@ -76,26 +76,14 @@ RunDefaults read_defaults(const json::Value& value) {
   defaults.cwd = value.at("cwd").as_string();
   defaults.user = value.at("user").as_string();
   for (const json::Value& item : value.at("command").as_array()) defaults.command.push_back(item.as_string());
+  if (const auto words = value.find("entrypoint_words")) {
+    defaults.entrypoint_words = words->as_uint();
+    if (defaults.entrypoint_words > defaults.command.size()) words->fail("is more than the command has");
+  }
   return defaults;
 }
 
 }  // namespace
-
-std::string_view to_string(KernelFormat format) noexcept {
-  switch (format) {
-    case KernelFormat::Elf: return "elf";
-    case KernelFormat::BzImage: return "bzimage";
-  }
-  return "unknown";
-}
-
-std::string_view to_string(VirtioBus bus) noexcept {
-  switch (bus) {
-    case VirtioBus::Mmio: return "mmio";
-    case VirtioBus::Pci: return "pci";
-  }
-  return "unknown";
-}
 
 std::string combined_digest(const FileInfo& kernel, const FileInfo& initramfs, const FileInfo& rootfs) {
   return sys::sha256_hex(
@@ -134,6 +122,7 @@ std::string to_json(const Manifest& manifest) {
   writer.key("command").begin_array();
   for (const std::string& word : manifest.defaults.command) writer.value(std::string_view{word});
   writer.end_array();
+  writer.field("entrypoint_words", static_cast<std::uint64_t>(manifest.defaults.entrypoint_words));
   writer.end_object();
   writer.field("created", static_cast<std::int64_t>(manifest.created.time_since_epoch().count()));
   writer.field("digest", std::string_view{manifest.digest});

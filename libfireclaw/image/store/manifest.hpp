@@ -8,10 +8,9 @@
 #include <utility>
 #include <vector>
 
-namespace fireclaw::image {
+#include "base/kernel.hpp"
 
-enum class KernelFormat { Elf, BzImage };
-enum class VirtioBus { Mmio, Pci };
+namespace fireclaw::image {
 
 struct KernelInfo {
   KernelFormat format = KernelFormat::BzImage;
@@ -24,9 +23,6 @@ struct KernelInfo {
 
   bool operator==(const KernelInfo&) const = default;
 };
-
-std::string_view to_string(KernelFormat format) noexcept;
-std::string_view to_string(VirtioBus bus) noexcept;
 
 struct FileInfo {
   std::string sha256;
@@ -43,6 +39,8 @@ struct RunDefaults {
   std::string user;
   /// Entrypoint and command: what the image runs when it is not told what to run.
   std::vector<std::string> command;
+  /// How many of its words are the entrypoint: arguments that are given stand in for the rest.
+  std::size_t entrypoint_words = 0;
 
   bool operator==(const RunDefaults&) const = default;
 };

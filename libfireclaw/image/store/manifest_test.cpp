@@ -56,6 +56,22 @@ TEST_CASE("a manifest comes back from disk as it was") {
   CHECK(read_manifest(disk.path) == sample());
 }
 
+TEST_CASE("a manifest of an earlier version does not say which part of the command is the entrypoint") {
+  OnDisk disk;
+  Manifest manifest = sample();
+  manifest.defaults.entrypoint_words = 1;
+  std::string text = to_json(manifest);
+  put(disk.path, text);
+  CHECK(read_manifest(disk.path).defaults.entrypoint_words == 1);
+  const std::string_view field = ",\n    \"entrypoint_words\": 1";
+  const std::size_t at = text.find(field);
+  REQUIRE(at != std::string::npos);
+  put(disk.path, text.erase(at, field.size()));
+  CHECK(read_manifest(disk.path).defaults.entrypoint_words == 0);
+  CHECK(disk.refusal_with("\"entrypoint_words\": 0", "\"entrypoint_words\": 9").find("entrypoint_words") !=
+        std::string::npos);
+}
+
 TEST_CASE("a torn manifest is reported with its path") {
   OnDisk disk;
   const std::string text = to_json(sample());

@@ -14,15 +14,21 @@ namespace fireclaw::sys::testing {
 
 inline TempDir temp_dir() { return TempDir{std::filesystem::temp_directory_path(), "fireclaw-test-"}; }
 
-/// The code and text of the Error that `action` throws; the test fails if it throws none.
-inline std::pair<ErrorCode, std::string> error_of(const std::function<void()>& action) {
+/// The Error that `action` throws; the test fails if it throws none.
+inline Error thrown_by(const std::function<void()>& action) {
   try {
     action();
   } catch (const Error& error) {
-    return {error.code(), error.what()};
+    return error;
   }
   FAIL("no error was thrown");
   return {ErrorCode::Internal, ""};
+}
+
+/// Its code and text.
+inline std::pair<ErrorCode, std::string> error_of(const std::function<void()>& action) {
+  const auto error = thrown_by(action);
+  return {error.code(), error.what()};
 }
 
 }  // namespace fireclaw::sys::testing

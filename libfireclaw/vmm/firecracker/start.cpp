@@ -10,7 +10,6 @@
 #include <array>
 
 #include "fireclaw/error.hpp"
-#include "http/client.hpp"
 #include "sys/file.hpp"
 #include "sys/poll.hpp"
 #include "sys/socket.hpp"
@@ -144,7 +143,6 @@ Started start_process(const std::filesystem::path& binary, sys::Sandbox sandbox,
   if (options.on_phase) options.on_phase("spawn", spawned - begin);
 
   try {
-    http::preload();  // while the engine starts
     const auto socket = spec.run_dir / file::api_socket;
     await_api(watch, process, socket, options);
     throw_if_ended(process, &log, Lost::Nothing);

@@ -95,7 +95,7 @@ void add_drive(Argv& argv, const Drive& drive, std::string_view suffix) {
                            fmt::format("driver=raw,node-name=drive_{},read-only={},{}file.driver=file,file.filename={}",
                                        drive.id, drive.read_only ? "on" : "off",
                                        drive.read_only ? "" : "discard=unmap,", escaped(drive.path.string())),
-                           "-device", fmt::format("virtio-blk-{},drive=drive_{}", suffix, drive.id)});
+                           "-device", fmt::format("virtio-blk-{},drive=drive_{},werror=report", suffix, drive.id)});
 }
 
 struct NetdevText {

@@ -117,9 +117,9 @@ TEST_CASE("a cold machine for a PCI kernel with drives and networks, on KVM") {
 -chardev socket,id=guest3,fd=7,server=on,wait=off
 -device virtserialport,chardev=guest3,nr=4,name=org.fireclaw.3
 -blockdev driver=raw,node-name=drive_root,read-only=on,file.driver=file,file.filename=/images/a,,b/rootfs
--device virtio-blk-pci,drive=drive_root
+-device virtio-blk-pci,drive=drive_root,werror=report
 -blockdev driver=raw,node-name=drive_work,read-only=off,discard=unmap,file.driver=file,file.filename=/workspaces/w.img
--device virtio-blk-pci,drive=drive_work
+-device virtio-blk-pci,drive=drive_work,werror=report
 -netdev tap,id=net_net0,fd=11
 -device virtio-net-pci,netdev=net_net0,mac=02:fc:00:00:00:01,romfile=
 -netdev user,id=net_net1
@@ -158,9 +158,9 @@ TEST_CASE("a restored machine has the same devices, private memory and no kernel
 -chardev socket,id=guest3,fd=7,server=on,wait=off
 -device virtserialport,chardev=guest3,nr=4,name=org.fireclaw.3
 -blockdev driver=raw,node-name=drive_root,read-only=on,file.driver=file,file.filename=/images/a,,b/rootfs
--device virtio-blk-device,drive=drive_root
+-device virtio-blk-device,drive=drive_root,werror=report
 -blockdev driver=raw,node-name=drive_work,read-only=off,discard=unmap,file.driver=file,file.filename=/workspaces/w.img
--device virtio-blk-device,drive=drive_work
+-device virtio-blk-device,drive=drive_work,werror=report
 -netdev tap,id=net_net0,fd=11
 -device virtio-net-device,netdev=net_net0,mac=02:fc:00:00:00:01
 -netdev user,id=net_net1
@@ -198,9 +198,9 @@ TEST_CASE("the stand-in of a restored machine shares its memory and leaves alone
 -chardev null,id=guest3
 -device virtserialport,chardev=guest3,nr=4,name=org.fireclaw.3
 -blockdev driver=null-co,node-name=drive_root,read-only=on,read-zeroes=on
--device virtio-blk-pci,drive=drive_root
+-device virtio-blk-pci,drive=drive_root,werror=report
 -blockdev driver=null-co,node-name=drive_work,read-only=off,read-zeroes=on
--device virtio-blk-pci,drive=drive_work
+-device virtio-blk-pci,drive=drive_work,werror=report
 -netdev hubport,id=net_net0,hubid=11
 -device virtio-net-pci,netdev=net_net0,mac=02:fc:00:00:00:01,romfile=
 -netdev user,id=net_net1

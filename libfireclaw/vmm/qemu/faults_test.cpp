@@ -9,26 +9,18 @@
 #include "fireclaw/error.hpp"
 #include "sys/file.hpp"
 #include "sys/process.hpp"
+#include "sys/testing/outcome.hpp"
 #include "vmm/qemu/driver.hpp"
 
 using namespace fireclaw;
 using namespace fireclaw::vmm;
+using sys::testing::thrown_by;
 
 namespace {
 
 Deadline within(std::chrono::milliseconds limit) { return Deadline::after(std::chrono::nanoseconds{limit}); }
 constexpr std::chrono::milliseconds plenty{20'000};
 constexpr std::chrono::milliseconds little{300};
-
-Error error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error;
-  }
-  FAIL("nothing was thrown");
-  return {ErrorCode::Internal, ""};
-}
 
 struct Fixture {
   sys::TempDir folder{"/tmp", "fireclaw-qemu-"};
@@ -54,7 +46,7 @@ struct Fixture {
   }
   Error launch_error(const std::string& body, std::chrono::milliseconds limit) {
     const auto engine = driver(script(body));
-    return error_of([&] { (void)engine->launch(spec, {within(limit), {}, {}}); });
+    return thrown_by([&] { (void)engine->launch(spec, {within(limit), {}, {}}); });
   }
   // Whether a process of this machine's is left: it would have the run folder as its working directory.
   bool engine_left() {
@@ -69,7 +61,7 @@ struct Fixture {
 }  // namespace
 
 TEST_CASE_FIXTURE(Fixture, "a missing engine is named") {
-  const auto error = error_of([&] { (void)driver("/nowhere/qemu")->launch(spec, {within(plenty), {}, {}}); });
+  const auto error = thrown_by([&] { (void)driver("/nowhere/qemu")->launch(spec, {within(plenty), {}, {}}); });
   CHECK(error.code() == ErrorCode::NotFound);
   CHECK(std::string{error.what()}.find("/nowhere/qemu") != std::string::npos);
 }
@@ -115,7 +107,7 @@ TEST_CASE_FIXTURE(Fixture, "starting can be stopped") {
   const auto engine = driver(script("exec sleep 100\n"));
   std::stop_source stop;
   stop.request_stop();
-  const auto error = error_of([&] { (void)engine->launch(spec, {within(plenty), stop.get_token(), {}}); });
+  const auto error = thrown_by([&] { (void)engine->launch(spec, {within(plenty), stop.get_token(), {}}); });
   CHECK(error.code() == ErrorCode::Cancelled);
   CHECK_FALSE(engine_left());
 }
@@ -125,7 +117,7 @@ TEST_CASE_FIXTURE(Fixture, "files that are missing and numbers that cannot be ar
   const auto refusal = [&](const std::function<void(LaunchSpec&)>& spoil) {
     auto spoilt = spec;
     spoil(spoilt);
-    return error_of([&] { (void)engine->launch(spoilt, {within(plenty), {}, {}}); });
+    return thrown_by([&] { (void)engine->launch(spoilt, {within(plenty), {}, {}}); });
   };
   auto error = refusal([](LaunchSpec& s) { s.kernel.file = "/nowhere/kernel"; });
   CHECK(error.code() == ErrorCode::NotFound);
@@ -141,7 +133,7 @@ TEST_CASE_FIXTURE(Fixture, "files that are missing and numbers that cannot be ar
 TEST_CASE_FIXTURE(Fixture, "a run folder holds one machine at a time") {
   const auto engine = driver(script("exec sleep 100\n"));
   sys::write_file_atomic(spec.run_dir / "qmp.sock", "in the way");
-  const auto error = error_of([&] { (void)engine->launch(spec, {within(plenty), {}, {}}); });
+  const auto error = thrown_by([&] { (void)engine->launch(spec, {within(plenty), {}, {}}); });
   CHECK(error.code() == ErrorCode::AlreadyExists);
 }
 
@@ -149,12 +141,12 @@ TEST_CASE_FIXTURE(Fixture, "a version is asked for, and whatever answers otherwi
   const auto version = [&](const std::string& body) { return qemu::binary_version(script(body), within(plenty)); };
   CHECK(version("echo 'QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7)'\n") == "7.2.22");
   CHECK(version("echo 'QEMU emulator version 10.0.2'\necho 'Copyright (c)'\n") == "10.0.2");
-  const auto problem = [&](const std::string& body) { return error_of([&] { (void)version(body); }).code(); };
+  const auto problem = [&](const std::string& body) { return thrown_by([&] { (void)version(body); }).code(); };
   CHECK(problem("echo 'QEMU emulator version 5.2.0'\n") == ErrorCode::Unsupported);
   CHECK(problem("echo 'QEMU emulator version banana'\n") == ErrorCode::Vmm);
   CHECK(problem("echo 'Firecracker v1.15.0'\n") == ErrorCode::Vmm);
   CHECK(problem("exit 1\n") == ErrorCode::Vmm);
-  CHECK(error_of([&] { (void)qemu::binary_version("/nowhere/qemu", within(plenty)); }).code() == ErrorCode::NotFound);
+  CHECK(thrown_by([&] { (void)qemu::binary_version("/nowhere/qemu", within(plenty)); }).code() == ErrorCode::NotFound);
   const auto hanging = script("exec sleep 100\n");
-  CHECK(error_of([&] { (void)qemu::binary_version(hanging, within(little)); }).code() == ErrorCode::Timeout);
+  CHECK(thrown_by([&] { (void)qemu::binary_version(hanging, within(little)); }).code() == ErrorCode::Timeout);
 }

@@ -11,9 +11,11 @@
 #include "fireclaw/error.hpp"
 #include "sys/poll.hpp"
 #include "sys/socket.hpp"
+#include "sys/testing/outcome.hpp"
 
 using namespace fireclaw;
 using namespace fireclaw::vmm::qemu;
+using sys::testing::thrown_by;
 
 namespace {
 
@@ -44,16 +46,6 @@ struct Talk {
   void hang_up() { const auto gone = std::move(ends.second); }
 };
 
-Error error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error;
-  }
-  FAIL("nothing was thrown");
-  return {ErrorCode::Internal, ""};
-}
-
 }  // namespace
 
 TEST_CASE("commands may be sent before the greeting, and replies are matched by number") {
@@ -81,7 +73,7 @@ TEST_CASE("events between replies are kept for whoever waits for them") {
   CHECK(talk.client.reply(number, soon()).is_object());
   CHECK(talk.client.event("MIGRATION", soon()).at("status").as_string() == "setup");
   CHECK(talk.client.event("MIGRATION", soon()).at("status").as_string() == "completed");
-  CHECK(error_of([&] { talk.client.event("MIGRATION", shortly()); }).code() == ErrorCode::Timeout);
+  CHECK(thrown_by([&] { talk.client.event("MIGRATION", shortly()); }).code() == ErrorCode::Timeout);
 }
 
 TEST_CASE("what QEMU refuses is told in its own words") {
@@ -90,7 +82,7 @@ TEST_CASE("what QEMU refuses is told in its own words") {
   talk.say(
       "{\"error\": {\"class\": \"GenericError\", \"desc\": \"Resetting the Virtual Machine is required\"}, "
       "\"id\": 2}\r\n");
-  const auto error = error_of([&] { talk.client.reply(number, soon()); });
+  const auto error = thrown_by([&] { talk.client.reply(number, soon()); });
   CHECK(error.code() == ErrorCode::Vmm);
   CHECK(error.message() == "QEMU refused 'cont': Resetting the Virtual Machine is required");
 }
@@ -111,7 +103,7 @@ TEST_CASE("a slow answer is put together from its pieces") {
 TEST_CASE("silence ends at the deadline, and the late answer is not taken for another's") {
   Talk talk;
   const auto late = talk.client.send("stop");
-  const auto error = error_of([&] { talk.client.reply(late, shortly()); });
+  const auto error = thrown_by([&] { talk.client.reply(late, shortly()); });
   CHECK(error.code() == ErrorCode::Timeout);
   CHECK(error.message() == "waiting for QEMU's answer to 'stop' timed out");
   const auto next = talk.client.send("query-name");
@@ -124,7 +116,7 @@ TEST_CASE("a wait can be stopped") {
   std::stop_source stop;
   std::thread stopper{[&] { stop.request_stop(); }};
   const auto number = talk.client.send("stop");
-  CHECK(error_of([&] {
+  CHECK(thrown_by([&] {
           talk.client.reply(number, {soon().deadline, stop.get_token()});
         }).code() == ErrorCode::Cancelled);
   stopper.join();
@@ -138,7 +130,7 @@ TEST_CASE("a hang-up is noticed at once, after what was said before it") {
   const auto after = talk.client.send("query-status");
   CHECK(talk.client.reply(number, soon()).at("name").as_string() == "last words");
   CHECK_FALSE(talk.client.closed());
-  const auto error = error_of([&] { talk.client.reply(after, soon()); });
+  const auto error = thrown_by([&] { talk.client.reply(after, soon()); });
   CHECK(error.code() == ErrorCode::Vmm);
   CHECK(error.message() == "QEMU hung up instead of answering 'query-status'");
   CHECK(talk.client.closed());
@@ -151,7 +143,7 @@ TEST_CASE("what is not QMP is said to be so") {
     const auto number = talk.client.send("query-status");
     talk.say(std::string{line} + "\n");
     CAPTURE(line);
-    const auto error = error_of([&] { talk.client.reply(number, soon()); });
+    const auto error = thrown_by([&] { talk.client.reply(number, soon()); });
     CHECK(error.code() == ErrorCode::Vmm);
     CHECK(error.message().starts_with("QEMU's control socket says something that is not QMP: '"));
   }
@@ -168,7 +160,7 @@ TEST_CASE("a line without end is not read without end") {
       // The client has gone away.
     }
   }};
-  CHECK(error_of([&] { talk.client.reply(number, soon()); }).code() == ErrorCode::Vmm);
+  CHECK(thrown_by([&] { talk.client.reply(number, soon()); }).code() == ErrorCode::Vmm);
   { const auto gone = std::move(talk.client); }
   wild.join();
 }

@@ -14,6 +14,7 @@ from .copy import *
 from .engine import *
 from .error import *
 from .exec import *
+from .file import *
 from .gateway import *
 from .helpers import *
 from .helpers import default_host_options as default_host_options

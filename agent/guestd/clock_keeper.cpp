@@ -1,0 +1,48 @@
+#include "clock_keeper.hpp"
+
+#include <algorithm>
+
+namespace fireclaw::guestd {
+namespace {
+
+constexpr std::int64_t millisecond = 1000000;
+/// So much apart the clocks are left alone.
+constexpr std::int64_t tolerance = 100 * millisecond;
+/// A clock that is slewed moves less than this against the monotonic one; what moves more was set. In parts of the time
+/// that has passed, as adjtimex(2) does it at most.
+constexpr std::int64_t slew_parts = 1000;
+
+}  // namespace
+
+void ClockKeeper::told() {
+  kept_ = true;
+  fresh_ = true;
+}
+
+std::optional<std::int64_t> ClockKeeper::look(const ClockSample& sample) {
+  const Interval seen{sample.real - sample.host, sample.real - sample.host + sample.resolution};
+  const std::int64_t passed = sample.monotonic - monotonic_;
+  const std::int64_t set_by = sample.real - real_ - passed;
+  const std::int64_t slewed = passed / slew_parts + millisecond;
+  if (!fresh_ && (set_by > slewed || set_by < -slewed)) {
+    kept_ = false;
+    fresh_ = true;
+  }
+  Interval common = seen;
+  if (!fresh_) {
+    common = {std::max(seen.low, ahead_.low - slewed), std::min(seen.high, ahead_.high + slewed)};
+    // Nothing in common: the machine stood still.
+    if (common.low > common.high) common = seen;
+  }
+  fresh_ = false;
+  ahead_ = common;
+  real_ = sample.real;
+  monotonic_ = sample.monotonic;
+  if (!kept_ || (common.low <= tolerance && common.high >= -tolerance)) return std::nullopt;
+  const std::int64_t wrong_by = common.low + (common.high - common.low) / 2;
+  ahead_ = {common.low - wrong_by, common.high - wrong_by};
+  real_ -= wrong_by;
+  return real_;
+}
+
+}  // namespace fireclaw::guestd

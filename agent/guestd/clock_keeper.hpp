@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+namespace fireclaw::guestd {
+
+/// What clocks said at one moment, in nanoseconds.
+struct ClockSample {
+  /// The host's time, at the latest; it was no more than `resolution` earlier.
+  std::int64_t host = 0;
+  std::int64_t resolution = 0;
+  /// The guest's CLOCK_REALTIME and CLOCK_MONOTONIC.
+  std::int64_t real = 0;
+  std::int64_t monotonic = 0;
+};
+
+/// Notices that a guest's clock has fallen behind the host's (its engine was stopped, or the host slept), from samples
+/// that are taken now and then. A real-time clock tells whole seconds only: each sample says in which interval the
+/// difference of the clocks is, and what all have in common is small after some. A clock that somebody in the guest has
+/// set is left alone until the host sets it again.
+class ClockKeeper {
+ public:
+  /// The host has set the guest's clock.
+  void told();
+  /// What CLOCK_REALTIME is to be set to; nullopt: it is right, as far as can be seen.
+  std::optional<std::int64_t> look(const ClockSample& sample);
+
+ private:
+  /// The guest's clock is so much ahead of the host's, at least and at most.
+  struct Interval {
+    std::int64_t low = 0;
+    std::int64_t high = 0;
+  };
+
+  bool kept_ = false;
+  /// Since told(), or since a correction, no sample has been taken.
+  bool fresh_ = true;
+  Interval ahead_;
+  std::int64_t real_ = 0;
+  std::int64_t monotonic_ = 0;
+};
+
+}  // namespace fireclaw::guestd

@@ -1,0 +1,112 @@
+#include "clock_keeper.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+
+namespace fireclaw::guestd {
+namespace {
+
+constexpr std::int64_t second = 1000000000;
+
+/// A guest whose clocks run with the host's until it stands still.
+struct Guest {
+  std::int64_t host = 1800000000 * second + 123456789;
+  std::int64_t real = host;
+  std::int64_t monotonic = 5 * second;
+  std::int64_t resolution = second;
+  ClockKeeper keeper;
+
+  Guest() { keeper.told(); }
+
+  void run(std::int64_t nanoseconds) {
+    host += nanoseconds;
+    real += nanoseconds;
+    monotonic += nanoseconds;
+  }
+  void stand_still(std::int64_t nanoseconds) { host += nanoseconds; }
+  /// True if the clock was set.
+  bool look() {
+    // A real-time clock of whole seconds says the last one: the time is up to one later.
+    const std::int64_t latest = resolution == 0 ? host : host / resolution * resolution + resolution;
+    const auto set = keeper.look({latest, resolution, real, monotonic});
+    if (set) real = *set;
+    return set.has_value();
+  }
+  /// Looks every 9.7 s; how often the clock was set.
+  int look_for(int times) {
+    int set = 0;
+    for (int i = 0; i < times; ++i) {
+      run(9'700'000'000);
+      if (look()) ++set;
+    }
+    return set;
+  }
+  [[nodiscard]] std::int64_t wrong_by() const { return std::abs(real - host); }
+};
+
+}  // namespace
+
+TEST_CASE("a clock that runs with the host's is left alone, also if the host's is slewed") {
+  Guest guest;
+  CHECK(guest.look_for(1000) == 0);
+  for (int i = 0; i < 1000; ++i) {
+    guest.run(9'700'000'000);
+    guest.host += 300'000;
+    guest.look();
+  }
+  CHECK(guest.wrong_by() < second);
+}
+
+TEST_CASE("a machine that stood still is right within a second at the next look, and then closer") {
+  for (const std::int64_t still : {3 * second / 2, 2 * second, 40 * second, 86400 * second}) {
+    Guest guest;
+    guest.look_for(5);
+    guest.stand_still(still);
+    guest.run(second / 3);
+    CHECK(guest.look());
+    CHECK(guest.wrong_by() <= second / 2);
+    guest.look_for(12);
+    CHECK(guest.wrong_by() < second / 4);
+  }
+}
+
+TEST_CASE("less than a second is found after a few looks") {
+  Guest guest;
+  guest.look_for(5);
+  guest.stand_still(700'000'000);
+  CHECK(guest.look_for(6) >= 1);
+  CHECK(guest.wrong_by() < second / 4);
+}
+
+TEST_CASE("a host's clock that is known exactly is followed exactly") {
+  Guest guest;
+  guest.resolution = 0;
+  guest.look_for(2);
+  guest.stand_still(3 * second);
+  CHECK(guest.look());
+  CHECK(guest.wrong_by() == 0);
+}
+
+TEST_CASE("a clock that was set in the guest stays as it is until the host sets it") {
+  Guest guest;
+  guest.look_for(3);
+  guest.real -= 3600 * second;
+  CHECK(guest.look_for(5) == 0);
+  guest.stand_still(60 * second);
+  CHECK(guest.look_for(5) == 0);
+  guest.real = guest.host;
+  guest.keeper.told();
+  guest.look_for(3);
+  guest.stand_still(60 * second);
+  CHECK(guest.look_for(1) == 1);
+}
+
+TEST_CASE("a clock that nobody on the host has set is not kept") {
+  Guest guest;
+  guest.keeper = {};
+  guest.real += 100 * second;
+  CHECK(guest.look_for(5) == 0);
+}
+
+}  // namespace fireclaw::guestd

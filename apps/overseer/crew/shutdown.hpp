@@ -1,0 +1,27 @@
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "crew/agents.hpp"
+
+namespace fireclaw::overseer {
+
+/// What is ended in order when the system stops.
+struct ShutdownReport {
+  /// Agents and machines with names, as "agent ada", "machine dev".
+  std::vector<std::string> ended;
+  /// Those that could not be, with why, one line each.
+  std::vector<std::string> failed;
+};
+
+/// Ends all agents that live by themselves and all machines with names, side by side: the guests unmount their disks.
+/// Which agents ran is written to `folder` before, for take_interrupted(). After `limit` no other one is begun.
+ShutdownReport shut_down(Agents& agents, const std::filesystem::path& folder, std::chrono::milliseconds limit);
+
+/// The agents that the last shut_down() ended and nobody has started since: once, for who starts them again.
+std::vector<std::string> take_interrupted(const std::filesystem::path& folder);
+
+}  // namespace fireclaw::overseer

@@ -1,0 +1,17 @@
+#pragma once
+
+#include <string_view>
+
+/// What an image records of its kernel and an engine has to know of it.
+namespace fireclaw {
+
+enum class KernelFormat { Elf, BzImage };
+/// How the guest kernel finds its virtio devices.
+enum class VirtioBus { Mmio, Pci };
+
+constexpr std::string_view to_string(KernelFormat format) noexcept {
+  return format == KernelFormat::Elf ? "elf" : "bzimage";
+}
+constexpr std::string_view to_string(VirtioBus bus) noexcept { return bus == VirtioBus::Mmio ? "mmio" : "pci"; }
+
+}  // namespace fireclaw

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <boost/asio/ip/tcp.hpp>
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/logger.hpp"
+#include "gateway/counters.hpp"
+#include "gateway/server.hpp"
+#include "gateway/sources.hpp"
+
+namespace fireclaw::gateway {
+
+class IrcConnection;
+
+/// Passes agents' connections on to IRC servers, and counts them. Use from the event loop's thread.
+class IrcService {
+ public:
+  /// The three outlive it; it outlives the event loop that the connections are of.
+  IrcService(Sources& sources, const Logger& logger, const ServerLimits& limits);
+  IrcService(const IrcService&) = delete;
+  IrcService& operator=(const IrcService&) = delete;
+  ~IrcService();
+
+  /// Serves a connection that the machine at `address` has made.
+  void take(boost::asio::ip::tcp::socket agent, const std::string& address);
+  /// Ends the connections of machines that are gone: another one can have the address already.
+  void check();
+  /// Ends all.
+  void close();
+  [[nodiscard]] std::vector<IrcCounts> counts();
+
+ private:
+  friend class IrcConnection;
+
+  Sources& sources_;
+  const Logger& logger_;
+  const ServerLimits& limits_;
+  std::set<std::shared_ptr<IrcConnection>> open_;
+  /// By the server's name.
+  std::map<std::string, IrcCounts> counts_;
+};
+
+}  // namespace fireclaw::gateway
