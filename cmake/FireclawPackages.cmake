@@ -126,7 +126,7 @@ fireclaw_package(
   # of the usual one.
   RECOMMENDS ${qemu} busybox-static ca-certificates passt slirp4netns
   SUGGESTS fireclaw-overseer mmdebstrap skopeo uidmap umoci
-  CONTROL ${PROJECT_SOURCE_DIR}/cmake/debian/programs/prerm
+  CONTROL ${PROJECT_SOURCE_DIR}/cmake/debian/programs/prerm ${PROJECT_SOURCE_DIR}/cmake/debian/programs/postinst
   TEXT [[
 This package has the command line, and what goes into machines: the program
 that is process 1 of each, and the agents' bot.

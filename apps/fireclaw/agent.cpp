@@ -188,6 +188,7 @@ int status(const NameOptions& options, const Context& context) {
     line("memory", fmt::format("{} of {} MiB resident", info.memory_bytes >> 20, info.memory_mib));
     line("cpu time", human_duration(info.cpu_time));
   }
+  line("notice", info.notice);
   line("problem", info.last_error);
   return 0;
 }

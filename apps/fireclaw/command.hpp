@@ -45,6 +45,7 @@ void add_json(CLI::App& command, Context& context);
 using Action = std::function<int()>;
 void add_run(CLI::App& app, Context& context, Action& action);
 void add_setup(CLI::App& app, Context& context, Action& action);
+void add_upgrade(CLI::App& app, Context& context, Action& action);
 void add_doctor(CLI::App& app, Context& context, Action& action);
 void add_image(CLI::App& app, Context& context, Action& action);
 void add_snapshot(CLI::App& app, Context& context, Action& action);

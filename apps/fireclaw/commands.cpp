@@ -58,6 +58,7 @@ void add_commands(CLI::App& app, Context& context, Action& action) {
 
   add_run(app, context, action);
   add_setup(app, context, action);
+  add_upgrade(app, context, action);
   add_doctor(app, context, action);
   add_snapshot(app, context, action);
   add_image(app, context, action);

@@ -1,9 +1,12 @@
 #include <cstdio>
 #include <memory>
+#include <string>
+#include <utility>
 
 #include <fmt/format.h>
 
 #include "command.hpp"
+#include "common/quantities.hpp"
 #include "common/text.hpp"
 #include "json_of.hpp"
 #include "kernel_options.hpp"
@@ -14,9 +17,23 @@ namespace {
 
 struct Options {
   KernelOptions kernel;
+  std::string firecracker_sha256;
+  std::string boot_timeout;
   bool agents = false;
   bool force = false;
 };
+
+/// --firecracker is a program, or the archive of a release where its digest is given.
+void apply_firecracker(const Options& options, HostArguments& host, SetupOptions& setup) {
+  const bool is_url = host.firecracker.starts_with("http://") || host.firecracker.starts_with("https://");
+  if (is_url != !options.firecracker_sha256.empty()) {
+    throw Error{ErrorCode::InvalidArgument, is_url ? "--firecracker with a URL needs --firecracker-sha256"
+                                                   : "--firecracker-sha256 goes with --firecracker URL"};
+  }
+  if (!is_url) return;
+  setup.firecracker_url = std::exchange(host.firecracker, {});
+  setup.firecracker_sha256 = options.firecracker_sha256;
+}
 
 /// How each engine is shut in, as doctor finds by starting it.
 void print_sandboxes(const Host& host) {
@@ -43,10 +60,12 @@ void print_report(const SetupReport& report) {
                 .c_str());
 }
 
-int setup(const Options& options, const Context& context) {
+int setup(const Options& options, Context context) {
+  SetupOptions setup;
+  apply_firecracker(options, context.host, setup);
+  if (!options.boot_timeout.empty()) setup.boot_timeout = parse_duration(options.boot_timeout);
   const auto host = context.make_host();
   ProgressPrinter progress;
-  SetupOptions setup;
   setup.kernel = options.kernel.source();
   setup.agents = options.agents;
   setup.force = options.force;
@@ -78,7 +97,16 @@ void add_setup(CLI::App& app, Context& context, Action& action) {
       "Examples:\n"
       "  fireclaw setup\n"
       "  fireclaw setup --agents\n"
-      "  fireclaw setup --kernel ./vmlinux");
+      "  fireclaw setup --kernel ./vmlinux\n"
+      "  fireclaw setup --firecracker https://example.org/firecracker-v1.16.1-x86_64.tgz --firecracker-sha256 HEX");
+  command
+      ->add_option("--firecracker-sha256", options->firecracker_sha256,
+                   "SHA-256 of the release's archive that --firecracker names by its URL: it is fetched and kept")
+      ->type_name("HEX");
+  command
+      ->add_option("--boot-timeout", options->boot_timeout,
+                   "How long a guest that makes no progress is waited for; default: 12s with KVM, 90s emulated")
+      ->type_name("TIME");
   options->kernel.add_to(*command);
   command->add_flag("--agents", options->agents, "Also build the image that agents run in");
   command->add_flag("--force", options->force, "Do every step again");

@@ -140,6 +140,7 @@ void Overseer::begin() {
   // Who the agents are has to be known before anybody is obeyed; how they are may take a while to find out.
   supervisor_.meet();
   reconcile();
+  upgrade();
   keep_gateway();
   loop_.after(tend_interval, [this] { tend_machines(); });
   link_.connect();
@@ -172,6 +173,28 @@ void Overseer::reconcile() {
         announce(fmt::format("Overseer of fireclaw {}: {}. !help lists the commands", FIRECLAW_VERSION_STRING, line));
       });
       supervisor_.start_again(take_interrupted(folder_));
+    };
+  };
+  crew_.change({}, work, {});
+}
+
+void Overseer::upgrade() {
+  const auto work = [this](const std::stop_token& stop) -> EventLoop::Task {
+    std::string line;
+    bool done = true;
+    try {
+      const auto renewed = agents_.upgrade(stop);
+      if (renewed.empty()) return [] {};
+      line = fmt::format("made again after an upgrade: {}", fmt::join(renewed, ", "));
+    } catch (const std::exception& problem) {
+      line = fmt::format("what an earlier version left cannot be made again: {}", to_line(problem));
+      done = false;
+    }
+    return [this, line, done] {
+      if (ending_) return;
+      desk_.write_down({"overseer", {}, {}, "upgrade", done ? "done" : "failed", line});
+      log_(done ? LogLevel::Info : LogLevel::Warning, line);
+      announce(line);
     };
   };
   crew_.change({}, work, {});

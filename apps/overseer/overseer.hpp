@@ -75,6 +75,7 @@ class Overseer {
   void keep_gateway();
   /// Every now and then.
   void tend_machines();
+  void upgrade();
   void announce(const std::string& line);
   void report(const Supervisor::Report& report);
   void say(const std::string& target, std::string_view line);

@@ -48,6 +48,19 @@ void bind_host(py::module_& module) {
           "Steps that are done are skipped, so it can be called again after an interruption. CancelledError after a\n"
           "stop.")
       .def(
+          "upgrade",
+          [](Host& self, const std::optional<UpgradeOptions>& given) {
+            auto options = given.value_or(UpgradeOptions{});
+            return blocking(options.stop, [&](std::stop_token stop) {
+              options.stop = std::move(stop);
+              return self.upgrade(options);
+            });
+          },
+          py::arg("options") = py::none(),
+          "upgrade($self, options=None)\n--\n\n"
+          "Makes again what is old in the home folder: images, snapshots, what is known of engines.\n\n"
+          "Agents and machines that run are left alone. InvalidStateError before the first setup.")
+      .def(
           "doctor", [](const Host& self) { return blocking([&] { return self.doctor(); }); },
           "doctor($self)\n--\n\n"
           "What works here, what is missing, and what mends it. Boots nothing.")

@@ -28,10 +28,14 @@ void bind_image(py::module_& module) {
           "info(host, name)\n--\n\n"
           "One of list(). NotFoundError if there is none of that name; CorruptError if it is torn.")
       .def_static(
-          "remove", [](const Host& host, const std::string& name) { blocking([&] { Image::remove(host, name); }); },
-          py::arg("host"), py::arg("name"),
-          "remove(host, name)\n--\n\n"
-          "Removes an image and its snapshots. Machines that run from it are not disturbed. NotFoundError.");
+          "remove",
+          [](const Host& host, const std::string& name, bool force) {
+            blocking([&] { Image::remove(host, name, force); });
+          },
+          py::arg("host"), py::arg("name"), py::arg("force") = false,
+          "remove(host, name, force=False)\n--\n\n"
+          "Removes an image and its snapshots. Machines that run from it are not disturbed. InvalidStateError if "
+          "snapshots that a person has named, agents or machines with names need it, unless `force`. NotFoundError.");
 }
 
 }  // namespace fireclaw::python

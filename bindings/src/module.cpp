@@ -66,9 +66,9 @@ PYBIND11_MODULE(_fireclaw, module) {
       [] {
         return made_by_default<WindowSize, CopyOptions, ExecOptions, ExecResult, HostOptions, DistributionKernel,
                                KernelFile, KernelUrl, KernelOfImage, BusyboxRoot, DebianRoot, DebianAgentRoot,
-                               DirectoryRoot, TarRoot, OciRoot, SetupOptions, ImageConfig, NatOptions, VMConfig,
-                               ServiceOptions, WorkspaceConfig, PoolConfig, MachineConfig, AgentSettings, AgentConfig,
-                               ForkConfig>();
+                               DirectoryRoot, TarRoot, OciRoot, SetupOptions, UpgradeOptions, ImageConfig, NatOptions,
+                               VMConfig, ServiceOptions, WorkspaceConfig, PoolConfig, MachineConfig, AgentSettings,
+                               AgentConfig, ForkConfig>();
       },
       "_defaults()\n--\n\n"
       "What C++ makes of each struct when nothing is said; the tests compare it with the dataclasses.");

@@ -174,6 +174,9 @@ struct AgentInfo {
   std::uint64_t llm_errors = 0;
   /// Why it is not running or not well, in one line; empty if all is well.
   std::string last_error;
+  /// What its last start had to do without, in one line, as the saved memory of a snapshot that no longer fits; empty:
+  /// nothing.
+  std::string notice;
   /// Resident memory of the engine's process.
   std::uint64_t memory_bytes = 0;
   /// CPU time of the engine's process.

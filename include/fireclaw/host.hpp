@@ -59,6 +59,15 @@ struct SetupOptions {
   KernelSource kernel;
   /// Also build the image that agents run in, "debian-agent".
   bool agents = false;
+  /// A Firecracker release's archive (.tgz) to fetch, http or https; it is kept below the home folder by its version
+  /// and used from then on. Empty: none.
+  std::string firecracker_url;
+  /// That archive's SHA-256: 64 hexadecimal digits.
+  std::string firecracker_sha256;
+  /// How long a guest that makes no progress at its first boot is waited for; zero: 12 s with KVM, 90 s emulated.
+  /// Progress is output on its console, and CPU time of its engine up to as much again. While it makes some it is
+  /// waited for ten times as long at most.
+  std::chrono::milliseconds boot_timeout{0};
   /// Do every step again, also those done before.
   bool force = false;
   /// Progress: called when a step starts (done = 0), moves and ends (finished = true).
@@ -100,6 +109,20 @@ struct Check {
   std::string remedy;
 };
 
+/// What Host::upgrade() does.
+struct UpgradeOptions {
+  /// As in SetupOptions.
+  ProgressCallback progress;
+  /// Cancels the work: Error(Cancelled). What is done stays done.
+  std::stop_token stop;
+};
+
+/// What Host::upgrade() made again.
+struct UpgradeReport {
+  /// "image busybox", "snapshot base", ...
+  std::vector<std::string> renewed;
+};
+
 /// What Host::collect_garbage() did.
 struct GarbageReport {
   /// Run ids of machines that were ended because their owner is gone.
@@ -128,6 +151,11 @@ class FIRECLAW_API Host {
   /// Prepares the home folder: kernel, the built-in image, engine probe, first snapshot. Steps that are done are
   /// skipped, so it can be called again after an interruption. Two at once: the second waits for the first.
   SetupReport setup(const SetupOptions& options);
+
+  /// Makes again what is old in the home folder: images of fireclaw's own recipes that another version built, or this
+  /// one from other parts; what is known of engines that have changed; snapshots that no longer fit and that a boot has
+  /// made. Agents and machines that run are left alone. Error(InvalidState) before the first setup.
+  UpgradeReport upgrade(const UpgradeOptions& options);
 
   /// What works here, what is missing, and what mends it. Boots nothing.
   [[nodiscard]] std::vector<Check> doctor() const;

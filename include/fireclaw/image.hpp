@@ -143,7 +143,9 @@ class FIRECLAW_API Image {
   /// Error(NotFound) if there is none of that name; Error(Corrupt) if it is torn.
   static ImageInfo info(const Host& host, const std::string& name);
   /// Machines that run from it are not disturbed. Its snapshots can no longer be restored and are removed too.
-  static void remove(const Host& host, const std::string& name);
+  /// Error(InvalidState) if snapshots that a person has named, agents or machines with names need it, unless `force`:
+  /// then the log says what went along and what can no longer start.
+  static void remove(const Host& host, const std::string& name, bool force = false);
 };
 
 }  // namespace fireclaw

@@ -37,6 +37,9 @@ struct SnapshotInfo {
   bool usable = true;
   /// Why not: another engine version, CPU model, image, ...
   std::string reason;
+  /// Who asks for it gets a machine even if it cannot be restored: it is made again, or, of an agent, started again
+  /// from its disks.
+  bool recoverable = false;
 };
 
 /// A saved machine. Any number of machines can be restored from it at once; each gets its own identity (host

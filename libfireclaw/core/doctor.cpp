@@ -99,6 +99,11 @@ void check_image(const Host::Impl& host, std::vector<Check>& checks) {
   try {
     const auto image = host.images.open(name);
     check.detail = fmt::format("kernel {} ({})", image.manifest.kernel.release, image.manifest.kernel.source);
+    if (!core::is_current(host, image, core::busybox_recipe(host).value_or(image.manifest.recipe))) {
+      check.status = CheckStatus::Warning;
+      check.detail = "another version of fireclaw, or another busybox, made it";
+      check.remedy = "fireclaw upgrade";
+    }
     checks.push_back(check);
     const auto engine = core::find_engine(host, image);
     if (engine) {
@@ -127,6 +132,10 @@ Check check_agent_image(const Host::Impl& host) {
       check.detail = "not built; agents run in it";
     } else if (!core::is_current(host, *image, image::agent_recipe({}, host.agent()))) {
       check.detail = "another version of fireclaw made it";
+      check.remedy = core::has_own_packages(*image)
+                         ? fmt::format("fireclaw image build {} --replace, with the packages of {}", agent_image,
+                                       image->manifest.source)
+                         : "fireclaw upgrade";
     } else {
       return {check.name,
               CheckStatus::Ok,
@@ -186,8 +195,16 @@ std::vector<Check> Host::doctor() const {
                     done ? "" : "fireclaw setup"});
   if (done) check_image(*impl_, checks);
   if (done) checks.push_back(check_agent_image(*impl_));
+  bool kvm_works = core::kvm_problem().empty();
+  bool has_firecracker = false;
   for (const auto& entry : config.engines) {
     if (core::may_be_used(*impl_, config, entry.verdict.engine)) checks.push_back(check_engine(entry));
+    if (entry.verdict.engine == "qemu-kvm") kvm_works = kvm_works && entry.verdict.works;
+    if (entry.verdict.engine == "firecracker") has_firecracker = has_firecracker || !entry.verdict.binary.empty();
+  }
+  if (done && kvm_works && !has_firecracker && core::may_be_used(*impl_, config, "firecracker")) {
+    checks.push_back({"firecracker", CheckStatus::Warning, "KVM works here, and there is no Firecracker",
+                      "fireclaw setup --firecracker URL --firecracker-sha256 HEX (a release's .tgz)"});
   }
   // An engine that could not even be tried has no verdict before setup.
   if (config.engines.empty()) {
@@ -204,7 +221,12 @@ std::vector<Check> Host::doctor() const {
     if (!snapshot.usable) {
       check.status = CheckStatus::Warning;
       check.detail = snapshot.reason;
-      check.remedy = fmt::format("fireclaw snapshot remove {}", snapshot.name);
+      if (snapshot.recoverable) {
+        check.detail +=
+            snapshot.agent.empty() ? "; who asks for it has it made again" : "; its agent starts again from its disks";
+      } else {
+        check.remedy = fmt::format("fireclaw snapshot remove {}", snapshot.name);
+      }
     }
     checks.push_back(std::move(check));
   }

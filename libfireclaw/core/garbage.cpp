@@ -1,3 +1,5 @@
+#include "core/host/engine_store.hpp"
+#include "core/host/image_build.hpp"
 #include "core/host/impl.hpp"
 #include "core/machines/end_run.hpp"
 #include "core/machines/named.hpp"
@@ -52,6 +54,9 @@ GarbageReport Host::collect_garbage() {
   append(report.removed, core::machine_store(*impl_).remove_unused_disks());
   append(report.removed, remove_orphaned_snapshots(*impl_));
   append(report.removed, impl_->images.collect_garbage(impl_->options.search_path));
+  append(report.removed, core::remove_unneeded_engines(*impl_));
+  append(report.removed,
+         impl_->images.remove_kept([&](const std::string& digest) { return core::needs_build(*impl_, digest); }));
   return report;
 }
 

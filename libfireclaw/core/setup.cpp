@@ -1,10 +1,15 @@
+#include <algorithm>
+#include <map>
+#include <optional>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "core/agents/machine.hpp"
+#include "core/host/engine_store.hpp"
 #include "core/host/engines.hpp"
 #include "core/host/image_build.hpp"
+#include "core/machines/snapshots.hpp"
 #include "fireclaw/error.hpp"
 #include "fireclaw/host.hpp"
 #include "fireclaw/network.hpp"
@@ -23,11 +28,13 @@ namespace {
 /// Another setup may be downloading a kernel and building an image.
 constexpr std::chrono::minutes setup_lock_limit{30};
 constexpr std::chrono::seconds keygen_limit{30};
+/// A boot that is waited for may take so many times what the first one took.
+constexpr int busy_factor = 10;
 
 /// Tells the caller's progress callback when a step starts and, left normally, when it ends.
 class Step {
  public:
-  Step(const ProgressCallback& progress, std::string_view name) : progress_{progress}, name_{name} {
+  Step(const ProgressCallback& progress, std::string name) : progress_{progress}, name_{std::move(name)} {
     tell(0, 0, false);
   }
   void done() const { tell(1, 1, true); }
@@ -37,28 +44,37 @@ class Step {
     if (progress_) progress_({name_, done, total, finished});
   }
   const ProgressCallback& progress_;
-  std::string_view name_;
+  std::string name_;
 };
 
 void check_stop(const std::stop_token& stop) {
   if (stop.stop_requested()) throw Error{ErrorCode::Cancelled, "setup was interrupted; run it again to continue"};
 }
 
-/// The kernel for an image that is made again or beside the built-in one: the one that is asked for; else, where that
-/// was chosen by a person (a file, a URL), the one that it has, or that the built-in image has.
-KernelSource kernel_for(const Host::Impl& host, const std::string& name, const KernelSource& wanted) {
-  if (!std::holds_alternative<DistributionKernel>(wanted)) return wanted;
-  for (const auto& of : {name, std::string{built_in_image}}) {
+/// Whether a person chose the image's kernel: a file or a URL. The distribution's has a package's name and version.
+bool has_chosen_kernel(const image::Entry& image) {
+  return image.manifest.kernel.source.find('/') != std::string::npos;
+}
+
+/// The kernel for one of fireclaw's own images: the one that is asked for; else the one that it has, which only `force`
+/// exchanges for the distribution's newest; else, where a person chose that, the built-in image's.
+KernelSource kernel_for(const Host::Impl& host, const std::string& name, const SetupOptions& options) {
+  if (!std::holds_alternative<DistributionKernel>(options.kernel)) return options.kernel;
+  const auto whole = [&](const std::string& of) -> std::optional<image::Entry> {
     try {
-      const auto image = host.images.find(of);
-      if (!image) continue;
-      if (image->manifest.kernel.source.find('/') == std::string::npos) return wanted;
-      return KernelOfImage{of};
+      return host.images.find(of);
     } catch (const Error& problem) {
       if (problem.code() != ErrorCode::Corrupt) throw;
+      return std::nullopt;
     }
+  };
+  if (const auto own = whole(name)) {
+    if (!options.force || has_chosen_kernel(*own)) return KernelOfImage{name};
+    return options.kernel;
   }
-  return wanted;
+  const std::string other{built_in_image};
+  if (const auto built_in = whole(other); built_in && has_chosen_kernel(*built_in)) return KernelOfImage{other};
+  return options.kernel;
 }
 
 bool same_kernel(const image::Entry& image, const KernelSource& wanted) {
@@ -70,14 +86,15 @@ bool same_kernel(const image::Entry& image, const KernelSource& wanted) {
   return false;
 }
 
-/// An image of fireclaw's own recipes, built unless it is there, whole, from this version (`recipe` is its digest,
-/// where it has one), and with the kernel that is asked for.
+/// An image of fireclaw's own recipes, built unless it is there, whole, from this version (`recipe` is its digest;
+/// where it cannot be known, what is there will do), and with the kernel that is asked for.
 image::Entry ensure_image(Host::Impl& host, const SetupOptions& options, std::string_view name, const RootSource& root,
-                          const std::string& recipe, bool& changed) {
+                          const std::optional<std::string>& recipe, bool& changed) {
   if (!options.force) {
     try {
       auto found = host.images.find(std::string{name});
-      if (found && core::is_current(host, *found, recipe) && same_kernel(*found, options.kernel)) return *found;
+      const auto& wanted = recipe ? *recipe : found ? found->manifest.recipe : std::string{};
+      if (found && core::is_current(host, *found, wanted) && same_kernel(*found, options.kernel)) return *found;
     } catch (const Error& problem) {
       if (problem.code() != ErrorCode::Corrupt) throw;
       host.logger.warning(fmt::format("{}; building the image again", problem.what()));
@@ -87,7 +104,7 @@ image::Entry ensure_image(Host::Impl& host, const SetupOptions& options, std::st
   ImageConfig config;
   config.name = name;
   config.root = root;
-  config.kernel = kernel_for(host, config.name, options.kernel);
+  config.kernel = kernel_for(host, config.name, options);
   config.replace = true;
   config.progress = options.progress;
   config.stop = options.stop;
@@ -111,6 +128,59 @@ void ensure_keys(const Host::Impl& host, bool& changed) {
   std::filesystem::rename(folder.path() / "id_ed25519", key);
 }
 
+/// What an upgrade may make again, by its name, with something that is another when it has been.
+std::map<std::string, std::string> seen_now(const Host::Impl& host) {
+  std::map<std::string, std::string> seen;
+  for (const auto& image : host.images.list()) {
+    seen["image " + image.manifest.name] =
+        image.manifest.digest + image.manifest.guestd_version + image.manifest.recipe;
+  }
+  for (const auto& entry : state::read_config(host.layout.config()).engines) {
+    seen[fmt::format("engine {} with kernel {}", entry.verdict.engine, entry.verdict.kernel_release)] =
+        fmt::format("{} {} {}", entry.verdict.binary.native(), entry.verdict.version, entry.binary_mtime_ns);
+  }
+  for (const auto& name : host.snapshots.names()) {
+    try {
+      if (const auto record = host.snapshots.find(name)) seen["snapshot " + name] = record->state_sha256;
+    } catch (const Error& problem) {
+      host.logger.debug(problem.what());
+    }
+  }
+  return seen;
+}
+
+/// Whether it is one with a name, which no longer fits and can be made again.
+bool renews_by_name(const SnapshotInfo& snapshot) {
+  return !snapshot.usable && snapshot.recoverable && !snapshot.automatic && snapshot.agent.empty();
+}
+
+/// Whether upgrade() has anything to do: nothing is downloaded, built or started to find out.
+bool is_old(const Host& handle, const Host::Impl& host) {
+  const auto outdated = [&](std::string_view name, auto recipe) {
+    try {
+      const auto image = host.images.find(std::string{name});
+      return image && !core::has_own_packages(*image) &&
+             !core::is_current(host, *image, recipe().value_or(image->manifest.recipe));
+    } catch (const Error& problem) {
+      host.logger.debug(problem.what());
+      return problem.code() == ErrorCode::Corrupt;
+    }
+  };
+  if (outdated(built_in_image, [&] { return core::busybox_recipe(host); }) ||
+      outdated(agent_image, [&] { return std::optional{image::agent_recipe({}, host.agent())}; })) {
+    return true;
+  }
+  const auto images = host.images.list();
+  const auto config = state::read_config(host.layout.config());
+  const bool has_changed = std::ranges::any_of(config.engines, [&](const state::Config::Engine& entry) {
+    return entry.verdict.works && !state::is_current(entry) && core::may_be_used(host, config, entry.verdict.engine) &&
+           std::ranges::any_of(images, [&](const image::Entry& image) {
+             return image.manifest.kernel.sha256 == entry.verdict.kernel_sha256;
+           });
+  });
+  return has_changed || std::ranges::any_of(Snapshot::list(handle), renews_by_name);
+}
+
 void finish_config(const Host::Impl& host) {
   const auto lock = sys::FileLock::acquire(host.layout.lock("config"), sys::FileLock::Mode::Exclusive,
                                            Deadline::after(std::chrono::nanoseconds{keygen_limit}), "config.json");
@@ -122,6 +192,16 @@ void finish_config(const Host::Impl& host) {
 }  // namespace
 
 SetupReport Host::setup(const SetupOptions& options) {
+  if (!options.firecracker_url.empty()) {
+    auto with = impl_->options;
+    with.firecracker = core::fetch_firecracker(*impl_, options.firecracker_url, options.firecracker_sha256,
+                                               options.progress, options.stop);
+    auto rest = options;
+    rest.firecracker_url.clear();
+    auto report = Host::open(std::move(with)).setup(rest);
+    report.already_done = false;
+    return report;
+  }
   const auto lock = sys::FileLock::acquire(impl_->layout.lock("setup"), sys::FileLock::Mode::Exclusive,
                                            Deadline::after(std::chrono::nanoseconds{setup_lock_limit}),
                                            "another fireclaw setup in this home folder");
@@ -130,14 +210,15 @@ SetupReport Host::setup(const SetupOptions& options) {
   collect_garbage();
 
   const Step image_step{options.progress, "image"};
-  const auto image = ensure_image(*impl_, options, built_in_image, BusyboxRoot{}, {}, changed);
+  const auto image =
+      ensure_image(*impl_, options, built_in_image, BusyboxRoot{}, core::busybox_recipe(*impl_), changed);
   image_step.done();
   check_stop(options.stop);
 
   SetupReport report;
   report.image = image.manifest.name;
   const Step engine_step{options.progress, "engines"};
-  if (core::refresh_engines(*impl_, image, options.force, options.stop)) changed = true;
+  if (core::refresh_engines(*impl_, image, options.force, options.stop, options.boot_timeout)) changed = true;
   const auto chosen = core::choose_engine(*impl_, image, options.stop);
   for (auto& verdict : engines()) {
     if (verdict.kernel_sha256 == image.manifest.kernel.sha256) report.engines.push_back(std::move(verdict));
@@ -158,6 +239,8 @@ SetupReport Host::setup(const SetupOptions& options) {
   VMConfig config;
   config.image = image.manifest.name;
   config.stop = options.stop;
+  // A host on which the first boot took long is busy.
+  config.start_timeout = std::max({config.start_timeout, options.boot_timeout, busy_factor * chosen.boot_time});
   if (options.force) changed = true;
   const auto before = impl_->snapshots.names();
   report.snapshot = Snapshot::create(*this, config, {}, options.force).name();
@@ -184,7 +267,38 @@ SetupReport Host::setup(const SetupOptions& options) {
   }
 
   finish_config(*impl_);
+  core::remove_unneeded_engines(*impl_);
   report.already_done = !changed;
+  return report;
+}
+
+UpgradeReport Host::upgrade(const UpgradeOptions& options) {
+  impl_->require_setup();
+  if (!is_old(*this, *impl_)) return {};
+  const auto before = seen_now(*impl_);
+  SetupOptions all;
+  const auto for_agents = impl_->images.find(std::string{agent_image});
+  all.agents = for_agents && !core::has_own_packages(*for_agents);
+  all.progress = options.progress;
+  all.stop = options.stop;
+  setup(all);
+  for (const auto& snapshot : Snapshot::list(*this)) {
+    if (!renews_by_name(snapshot)) continue;
+    check_stop(options.stop);
+    const Step step{options.progress, "snapshot " + snapshot.name};
+    if (const auto record = impl_->snapshots.find(snapshot.name); record && record->key.drives.empty()) {
+      VMConfig config;
+      config.stop = options.stop;
+      config.network = snapshot.network_device ? Network::best_mode(*this).mode : NetworkMode::None;
+      core::make_again(impl_, config, *record, snapshot.reason);
+    }
+    step.done();
+  }
+  UpgradeReport report;
+  for (const auto& [what, build] : seen_now(*impl_)) {
+    const auto known = before.find(what);
+    if (known == before.end() || known->second != build) report.renewed.push_back(what);
+  }
   return report;
 }
 

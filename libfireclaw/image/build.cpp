@@ -73,6 +73,23 @@ sys::FileLock lock_name(const fs::path& file, const std::string& name, const Bui
   }
 }
 
+/// Where the build in `target` is to be kept, which one of another digest replaces; empty: it goes.
+fs::path place_to_keep(const fs::path& target, const std::string& digest, const BuildOptions& options) {
+  if (!options.keep) return {};
+  try {
+    const Manifest replaced = read_manifest(target / "manifest.json");
+    if (replaced.digest == digest || !options.keep(replaced)) return {};
+    const fs::path kept = target.parent_path() / kept_folder / replaced.digest;
+    sys::make_directories(kept.parent_path());
+    sys::remove_tree(kept);
+    return kept;
+  } catch (const Error& problem) {
+    // One that is torn can serve nobody.
+    if (problem.code() != ErrorCode::Corrupt && problem.code() != ErrorCode::NotFound) throw;
+    return {};
+  }
+}
+
 }  // namespace
 
 bool Store::share_kernel(const fs::path& target, const std::string& sha256) const {
@@ -132,6 +149,7 @@ Entry Store::build(const BuildSpec& spec, const BuildOptions& options) {
   const fs::path cache = options.cache.empty() ? directory_ / ".cache" : options.cache;
   sys::make_directories(cache);
   sys::TempDir folder{directory_, fmt::format("{}{}@", build_prefix, spec.name)};
+  std::string manifest_digest;
   try {
     const Tools tools{options.search_path, options.env, folder.path() / "work", options.stop};
     sys::make_directories(tools.temp);
@@ -186,6 +204,7 @@ Entry Store::build(const BuildSpec& spec, const BuildOptions& options) {
     manifest.created =
         options.created.value_or(std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()));
     manifest.digest = combined_digest(manifest.kernel_file, manifest.initramfs, manifest.rootfs);
+    manifest_digest = manifest.digest;
     sys::write_file_atomic(folder.path() / "manifest.json", to_json(manifest), 0644);
   } catch (...) {
     rethrow_explained(directory_);
@@ -193,8 +212,12 @@ Entry Store::build(const BuildSpec& spec, const BuildOptions& options) {
   // Where it can be, both names change hands in one step, so that a reader finds an image at any moment; the old one
   // then goes with the folder.
   if (fs::exists(target)) {
-    if (folder.exchange(target)) return open(spec.name);
-    discard(spec.name);
+    const auto kept = place_to_keep(target, manifest_digest, options);
+    if (folder.exchange(target)) {
+      if (!kept.empty()) folder.publish(kept);
+      return open(spec.name);
+    }
+    kept.empty() ? discard(spec.name) : fs::rename(target, kept);
   }
   folder.publish(target);
   return open(spec.name);

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
+#include <algorithm>
 
 #include "image/archives/cpio.hpp"
 #include "image/archives/tar.hpp"
@@ -211,6 +212,40 @@ TEST_CASE("a name that is taken is refused unless it is to be replaced; what was
   CHECK(fresh.manifest.digest != old.manifest.digest);
   CHECK(sys::read_file(fmt::format("/proc/self/fd/{}", held.get())) == old_bytes);
   CHECK(shop.leftovers() == Lines{"one"});
+}
+
+TEST_CASE("a build that is still needed is kept when another one takes its name, and found by its digest") {
+  Workshop shop;
+  const Entry old = shop.build("one", Tar{shop.small_tar("old")});
+  const auto needed = [&](const std::string& digest) { return digest == old.manifest.digest; };
+  shop.options.keep = [&](const Manifest& replaced) { return needed(replaced.digest); };
+  shop.build("one", Tar{shop.small_tar("new")}, true);
+  const Entry newest = shop.build("one", Tar{shop.small_tar("newest")}, true);
+  auto left = shop.leftovers();
+  std::ranges::sort(left);
+  CHECK(left == Lines{".kept", "one"});
+
+  const auto found = shop.store.find_build("one", old.manifest.digest);
+  REQUIRE(found);
+  shop.store.verify(*found);
+  CHECK(shop.content(*found, "etc/content") == "old");
+  CHECK(shop.store.find_build("one", newest.manifest.digest) == newest);
+  CHECK_FALSE(shop.store.find_build("one", std::string(64, '0')));
+  CHECK(shop.store.list().size() == 1);
+
+  shop.store.collect_garbage();
+  CHECK(shop.store.remove_kept(needed).empty());
+  CHECK(shop.store.remove_kept([](const std::string&) { return false; }).size() == 1);
+  CHECK_FALSE(shop.store.find_build("one", old.manifest.digest));
+}
+
+TEST_CASE("the same build made again is not kept beside itself") {
+  Workshop shop;
+  shop.options.keep = [](const Manifest&) { return true; };
+  shop.build("one", Tar{shop.small_tar("same")});
+  const Entry again = shop.build("one", Tar{shop.small_tar("same")}, true);
+  CHECK(shop.leftovers() == Lines{"one"});
+  CHECK(shop.store.find_build("one", again.manifest.digest) == again);
 }
 
 TEST_CASE("an image is on disk, whole, before it has its name, and is replaced without a gap") {

@@ -55,6 +55,8 @@ struct AgentRecord {
   std::chrono::system_clock::time_point started;
   /// Why it is not running; one line.
   std::string last_error;
+  /// What its last start had to do without; one line, empty: nothing.
+  std::string notice;
 
   bool operator==(const AgentRecord&) const = default;
 };
@@ -81,6 +83,7 @@ void describe(auto& field, json::Is<AgentRecord> auto& record) {
   field("run", record.run);
   field("started_ms", record.started);
   field("last_error", record.last_error);
+  field.rare("notice", record.notice, std::string{});
 }
 
 /// The agents' records, a file each. Any number of processes may use it; those who change an agent hold its lock

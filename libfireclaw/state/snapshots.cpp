@@ -37,6 +37,7 @@ void describe(auto& field, json::Is<SnapshotRecord> auto& record) {
   field.later("drives", record.key.drives);
   field.later("prepared", record.key.prepared);
   field("automatic", record.automatic);
+  field.rare("booted", record.booted, false);
   field("created_ms", record.created);
   field("state_bytes", record.state_bytes);
   field("state_sha256", record.state_sha256);

@@ -56,6 +56,8 @@ struct SnapshotRecord {
   std::string engine;
   std::string image;
   bool automatic = false;
+  /// A boot and nothing else has made it: the same can be made again.
+  bool booted = false;
   std::chrono::system_clock::time_point created;
   std::uint64_t state_bytes = 0;
   std::string state_sha256;

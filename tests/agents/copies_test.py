@@ -474,6 +474,27 @@ class Saving(Copies):
         ok("snapshot", "remove", "good")
         self.assertEqual(ok("agent", "exec", "ada", "echo well"), "well\n")
 
+    def test_an_agent_whose_saved_memory_no_longer_fits_starts_again_from_its_disks_and_says_so(self) -> None:
+        self.start("quick", "--model", "special")
+        ok("agent", "exec", "quick", "echo work > /workspace/file; echo home > ~/file; sync")
+        ok("agent", "snapshot", "quick", "old")
+        manifest = Path(HOME, "snapshots", "old", "manifest.json")
+        record = json.loads(manifest.read_text())
+        record["engine_identity"] += " of another day"
+        manifest.write_text(json.dumps(record))
+        listed = snapshots()["old"]
+        self.assertEqual((listed["usable"], listed["recoverable"]), (False, True))
+        done = fireclaw("agent", "start", "--from", "old", "--name", "ada", "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("started again from its disks", done.stderr)
+        info = json.loads(done.stdout)
+        self.assertTrue(info["online"], info)
+        self.assertEqual((info["nick"], info["model"]), ("ada", "special"))
+        self.assertEqual(ok("agent", "exec", "ada", "cat /workspace/file ~/file; uname -n"), "work\nhome\nada\n")
+        self.assertIn("of another day", agent_status("ada")["notice"])
+        ok("agent", "restart", "ada")
+        self.assertEqual(agent_status("ada")["notice"], "")
+
     def test_a_damaged_or_cut_snapshot_is_refused(self) -> None:
         self.start("quick")
         name = json.loads(ok("agent", "snapshot", "quick", "--json"))["name"]

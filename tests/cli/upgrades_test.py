@@ -1,17 +1,23 @@
 """What happens when something that a home folder was set up with becomes another: the engine, the image, guestd."""
 
+import functools
 import hashlib
+import http.server
+import io
 import json
 import os
 import shutil
 import subprocess
+import tarfile
 import tempfile
+import threading
 import unittest
 from pathlib import Path
 from typing import Any
 
 FIRECLAW = os.environ["FIRECLAW_PROGRAM"]
 PREPARED = Path(os.environ.get("FIRECLAW_TEST_HOME") or os.environ["FIRECLAW_BUILD_HOME"])
+EARLIER_HOME = Path(__file__).resolve().parent.parent / "upgrade" / "home-0.1.0"
 LIMIT_SECONDS = 300
 # Tests change nothing in the network namespace that they are started in.
 os.environ["FIRECLAW_NET"] = "none"
@@ -128,6 +134,71 @@ class Upgrades(unittest.TestCase):
         self.assertIn("booting cold", result.stderr)
         self.home.ok("snapshot", "remove", name)
 
+    def test_a_snapshot_with_a_name_that_only_a_boot_has_made_is_made_again(self) -> None:
+        self.home.change_engine(version=EARLIER)
+        self.home.ok("snapshot", "create", "base", "--memory", "132")
+        self.home.outdate_engine()
+        self.assertEqual((self.home.snapshots()["base"]["usable"], self.home.snapshots()["base"]["recoverable"]),
+                         (False, True))
+        result = self.home.fireclaw("run", "--snapshot", "base", "echo ready")
+        self.assertEqual((result.returncode, result.stdout), (0, "ready\n"), result.stderr)
+        self.assertIn("making it again", result.stderr)
+        self.assertTrue(self.home.snapshots()["base"]["usable"])
+        self.home.ok("snapshot", "remove", "base")
+
+    def test_what_only_a_memory_held_is_refused_with_the_reason(self) -> None:
+        self.home.ok("vm", "create", "box", "--memory", "128")
+        self.addCleanup(self.home.ok, "vm", "rm", "--force", "box")
+        self.home.ok("vm", "exec", "box", "echo kept > /root/file")
+        self.home.ok("snapshot", "create", "worked", "--of", "box")
+        self.assertEqual(self.home.ok("run", "--snapshot", "worked", "cat /root/file"), "kept\n")
+        manifest = self.home.path / "snapshots" / "worked" / "manifest.json"
+        record = json.loads(manifest.read_text())
+        as_saved = dict(record)
+        record["engine_identity"] = record["engine_identity"].replace(self.home.engine()["version"], EARLIER)
+        manifest.write_text(json.dumps(record))
+        result = self.home.fireclaw("run", "--snapshot", "worked", "cat /root/file")
+        self.assertEqual(result.returncode, 125)
+        self.assertIn(EARLIER, result.stderr)
+        self.assertIn("fireclaw snapshot remove worked", result.stderr)
+        self.assertFalse(self.home.snapshots()["worked"]["recoverable"])
+
+        # The build of the image that it ran is kept for it, and for nothing else.
+        manifest.write_text(json.dumps(as_saved))
+        kept = self.home.path / "images" / ".kept"
+        self.home.ok("vm", "stop", "box")
+        self.rebuild_image()
+        self.assertEqual([entry.name for entry in kept.iterdir()], [as_saved["image_digest"]])
+        self.home.ok("gc")
+        self.assertEqual(self.home.ok("run", "--snapshot", "worked", "cat /root/file"), "kept\n")
+        self.assertEqual(self.home.ok("run", "cat /root/file 2>/dev/null; cat /made"), "again\n")
+        result = self.home.fireclaw("image", "remove", "busybox")
+        self.assertEqual(result.returncode, 125)
+        self.assertIn("snapshot 'worked', machine 'box'", result.stderr)
+        self.home.ok("snapshot", "remove", "worked")
+        self.home.ok("gc")
+        self.assertEqual(list(kept.iterdir()), [])
+
+    def rebuild_image(self) -> None:
+        """The built-in image with one more file."""
+        root = Path(tempfile.mkdtemp(dir=self.folder))
+        subprocess.run(["unsquashfs", "-q", "-n", "-f", "-d", str(root),
+                        str(self.home.path / "images" / "busybox" / "rootfs")], check=True, stdout=subprocess.DEVNULL)
+        (root / "made").write_text("again\n")
+        self.home.ok("image", "build", "busybox", "--dir", str(root), "--kernel-of", "busybox", "--replace")
+
+    def test_an_image_that_is_needed_goes_only_by_force_and_says_what_goes_along(self) -> None:
+        self.home.ok("image", "build", "other", "--busybox", "--kernel-of", "busybox")
+        self.home.ok("snapshot", "create", "of-other", "--image", "other", "--memory", "128")
+        result = self.home.fireclaw("image", "remove", "other")
+        self.assertEqual(result.returncode, 125)
+        self.assertIn("needed by snapshot 'of-other'", result.stderr)
+        self.assertIn("of-other", self.home.snapshots())
+        result = self.home.fireclaw("image", "remove", "--force", "other")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("with image 'other' went snapshot 'of-other'", result.stderr)
+        self.assertNotIn("of-other", self.home.snapshots())
+
     def test_setup_keeps_the_kernel_and_the_engine_that_somebody_chose(self) -> None:
         home = Home(Path(tempfile.mkdtemp(dir=self.folder)))
         program = self.folder / "chosen-qemu"
@@ -146,6 +217,129 @@ class Upgrades(unittest.TestCase):
             self.assertEqual(after["kernel"], image["kernel"])
             self.assertEqual(home.engine()["binary"], str(program))
             manifest.write_text(json.dumps(after))
+
+
+class FetchedEngines(unittest.TestCase):
+    """Releases of Firecracker from a server, with a program in them that says which it is and no more."""
+
+    def setUp(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="fireclaw-engines-"))
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.home = Home(self.folder)
+        self.site = self.folder / "site"
+        self.site.mkdir()
+        handler = functools.partial(Quiet, directory=str(self.site))
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{server.server_address[1]}"
+
+    def release(self, version: str, program: str = "firecracker-v{}-x86_64") -> "tuple[str, str]":
+        """URL and digest of an archive as the project's own are laid out."""
+        archive = self.site / f"firecracker-v{version}-x86_64.tgz"
+        name = program.format(version)
+        with tarfile.open(archive, "w:gz") as tar:
+            for member, text in ((name + ".debug", "symbols"), (name, f"#!/bin/sh\necho Firecracker v{version}\n"),
+                                 (f"jailer-v{version}-x86_64", "#!/bin/sh\n")):
+                info = tarfile.TarInfo(f"release-v{version}-x86_64/{member}")
+                info.size, info.mode = len(text), 0o755
+                tar.addfile(info, io.BytesIO(text.encode()))
+        return f"{self.url}/{archive.name}", hashlib.sha256(archive.read_bytes()).hexdigest()
+
+    def fetch(self, url: str, digest: str) -> "subprocess.CompletedProcess[str]":
+        return self.home.fireclaw("setup", "--firecracker", url, "--firecracker-sha256", digest)
+
+    def kept(self) -> "list[str]":
+        return sorted(path.name for path in (self.home.path / "engines").iterdir())
+
+    def test_a_release_is_fetched_checked_and_kept_by_its_version_while_a_snapshot_needs_it(self) -> None:
+        url, digest = self.release("1.16.1")
+        result = self.fetch(url, digest[:-1] + ("0" if digest[-1] != "0" else "1"))
+        self.assertEqual(result.returncode, 125)
+        self.assertIn("SHA-256", result.stderr)
+        self.assertEqual(self.kept(), [])
+
+        result = self.fetch(url, digest)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(self.kept(), ["firecracker-1.16.1"])
+        program = self.home.path / "engines" / "firecracker-1.16.1" / "firecracker"
+        self.assertEqual(subprocess.check_output([program, "--version"], text=True), "Firecracker v1.16.1\n")
+
+        # As one that Firecracker saved.
+        self.home.ok("snapshot", "create", "saved", "--memory", "128")
+        manifest = self.home.path / "snapshots" / "saved" / "manifest.json"
+        record = json.loads(manifest.read_text())
+        record["engine"], record["engine_identity"] = "firecracker", "firecracker 1.16.1; kvm on Linux 6.1.0; some CPU"
+        manifest.write_text(json.dumps(record))
+        self.assertEqual(self.fetch(*self.release("1.17.0")).returncode, 0)
+        self.assertEqual(self.kept(), ["firecracker-1.16.1", "firecracker-1.17.0"])
+        self.home.ok("snapshot", "remove", "saved")
+        self.home.ok("gc")
+        self.assertEqual(self.kept(), ["firecracker-1.17.0"])
+
+    def test_what_is_not_a_release_is_refused_and_nothing_is_left_of_it(self) -> None:
+        result = self.fetch(*self.release("1.16.1", program="other-v{}"))
+        self.assertEqual(result.returncode, 125)
+        self.assertIn("holds no Firecracker", result.stderr)
+        self.assertEqual([name for name in self.kept() if not name.startswith(".download-")], [])
+        url, digest = self.release("1.16.1")
+        for words in (("--firecracker", url), ("--firecracker-sha256", digest)):
+            result = self.home.fireclaw("setup", *words)
+            self.assertEqual(result.returncode, 125)
+            self.assertIn("--firecracker-sha256", result.stderr)
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+class FromTheLastVersion(unittest.TestCase):
+    """A home folder whose records 0.1.0 wrote; what is large (images, disks, memory) is not kept with them."""
+
+    def setUp(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="fireclaw-earlier-"))
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.home = Home(self.folder)
+        build = json.loads((EARLIER_HOME / "images" / "busybox" / "manifest.json").read_text())
+        manifest = self.home.path / "images" / "busybox" / "manifest.json"
+        image = json.loads(manifest.read_text())
+        image["guestd_version"] = build["guestd_version"]
+        image.pop("recipe", None)
+        self.assertEqual(image.keys(), build.keys())
+        for source in EARLIER_HOME.rglob("*.json"):
+            target = self.home.path / source.relative_to(EARLIER_HOME)
+            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
+        manifest.write_text(json.dumps(image))
+        for snapshot in (self.home.path / "snapshots").iterdir():
+            for name in ("state", "memory"):
+                (snapshot / name).write_bytes(b"")
+        with open(self.home.path / "workspaces" / "notes" / "disk.ext4", "wb") as disk:
+            disk.truncate(16 << 20)
+        subprocess.run(["mke2fs", "-q", "-t", "ext4", disk.name], check=True, stdin=subprocess.DEVNULL)
+
+    def test_its_records_are_read_and_what_is_old_is_made_again(self) -> None:
+        self.assertEqual([agent["name"] for agent in self.home.answer("agent", "list")], ["ada"])
+        self.assertEqual([space["name"] for space in self.home.answer("workspace", "list")], ["notes"])
+        self.assertIn("dev", self.home.ok("vm", "list"))
+        base = self.home.snapshots()["base"]
+        self.assertEqual((base["memory_mib"], base["usable"], base["recoverable"]), (132, False, False))
+        old = {check["name"]: check["remedy"] for check in self.home.answer("doctor")["checks"]}
+        self.assertEqual(old["image busybox"], "fireclaw upgrade")
+
+        renewed = self.home.answer("upgrade")["renewed"]
+        self.assertIn("image busybox", renewed)
+        self.assertEqual(self.home.answer("upgrade")["renewed"], [])
+        self.assertEqual(self.home.ok("upgrade"), "nothing is old\n")
+        after = {check["name"]: check["remedy"] for check in self.home.answer("doctor")["checks"]}
+        self.assertEqual(after["image busybox"], "")
+        self.assertEqual(self.home.ok("run", "echo ready"), "ready\n")
+        self.home.ok("vm", "start", "dev")
+        self.addCleanup(self.home.ok, "vm", "rm", "--force", "dev")
+        self.assertEqual(self.home.ok("vm", "exec", "dev", "hostname"), "dev\n")
+        self.assertEqual([agent["name"] for agent in self.home.answer("agent", "list")], ["ada"])
 
 
 if __name__ == "__main__":

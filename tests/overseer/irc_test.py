@@ -322,6 +322,15 @@ class WhoMay(Office):
         Path(self.home, "agents", "gateway-killed").touch()
         client.expect("PRIVMSG #control :The gateway was gone and runs again")
 
+    def test_what_an_earlier_version_left_is_made_again_at_the_start_and_the_channel_told(self) -> None:
+        old = Path(self.home, "agents", "old")
+        old.parent.mkdir(mode=0o700, exist_ok=True)
+        old.touch()
+        client = self.played("--operator", "alice!*@*")
+        client.expect("PRIVMSG #control :made again after an upgrade: image busybox")
+        self.assertFalse(old.exists())
+        self.assertIn("upgrade", [entry["command"] for entry in self.audit()])
+
     def test_what_the_server_refuses_reaches_status_and_asker(self) -> None:
         client = self.played("--operator", "alice!*@*")
         client.expect("PRIVMSG #control :Overseer of fireclaw")

@@ -48,6 +48,7 @@ Outcome answer(std::string line, std::optional<AgentInfo> agent = std::nullopt) 
 
 Outcome started(const AgentInfo& info) {
   auto outcome = answer(started_line(info), info);
+  if (!info.notice.empty()) outcome.lines.push_back(fmt::format("Agent \"{}\": {}", info.name, part(info.notice)));
   if (!info.online) {
     outcome.lines.push_back(fmt::format("Agent \"{}\" is not on IRC yet{}{}", info.name,
                                         info.last_error.empty() ? "" : ": ", part(info.last_error)));
@@ -161,6 +162,7 @@ Outcome status(Agents& agents, const Command& command, const std::stop_token& /*
                         info.memory_mib, human_age(std::chrono::duration_cast<std::chrono::seconds>(info.cpu_time)));
   }
   line += llm_use(agents, command.agent);
+  if (!info.notice.empty()) line += ", " + part(info.notice);
   line += info.last_error.empty() ? ", no error" : ", last error: " + part(info.last_error);
   return answer(std::move(line), info);
 }

@@ -43,6 +43,8 @@ class Agents {
   virtual ReconcileReport reconcile() = 0;
   /// Stops and pauses machines with names whose time has come: MachineManager::tend().
   virtual TendReport tend_machines() = 0;
+  /// Makes again what an earlier version left: Host::upgrade(). Returns what.
+  virtual std::vector<std::string> upgrade(std::stop_token stop) = 0;
   virtual std::unique_ptr<EndWatch> watch(const std::string& name) = 0;
   virtual std::string logs(const std::string& name, std::size_t lines) = 0;
   virtual std::string memory(const std::string& name) = 0;

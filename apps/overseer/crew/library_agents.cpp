@@ -40,6 +40,12 @@ class LibraryAgents final : public Agents {
   void resume(const std::string& name) override { manager_.resume(name); }
   ReconcileReport reconcile() override { return manager_.reconcile(); }
   TendReport tend_machines() override { return machines_.tend(); }
+  std::vector<std::string> upgrade(std::stop_token stop) override {
+    if (!host_.is_set_up()) return {};
+    UpgradeOptions options;
+    options.stop = std::move(stop);
+    return host_.upgrade(options).renewed;
+  }
   std::vector<std::string> running_machines() override {
     std::vector<std::string> names;
     for (const auto& machine : machines_.list()) {

@@ -328,6 +328,11 @@ void FakeAgents::resume(const std::string& name) {
   save(name, record);
 }
 
+std::vector<std::string> FakeAgents::upgrade(std::stop_token /*stop*/) {
+  return std::filesystem::remove(folder_ / "old") ? std::vector<std::string>{"image busybox"}
+                                                  : std::vector<std::string>{};
+}
+
 ReconcileReport FakeAgents::reconcile() {
   if (std::filesystem::exists(folder_ / "slow-to-answer")) {
     std::unique_lock lock{mutex_};

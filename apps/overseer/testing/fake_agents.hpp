@@ -21,7 +21,7 @@ namespace fireclaw::overseer {
 /// short; broken never starts, and frail only once; sickly ends by itself as soon as it has started; shy does not get
 /// on IRC and writes nothing down; chatty says of itself all that a guest can, and is the one that asks an LLM. A file
 /// "slow-to-answer" in the folder makes reconcile() take as long; a file "gateway-killed" is a gateway to be started
-/// again.
+/// again; a file "old" is what an earlier version left.
 class FakeAgents final : public Agents {
  public:
   explicit FakeAgents(std::filesystem::path folder, std::chrono::milliseconds slow = std::chrono::seconds{3});
@@ -41,6 +41,7 @@ class FakeAgents final : public Agents {
   void resume(const std::string& name) override;
   ReconcileReport reconcile() override;
   TendReport tend_machines() override { return {}; }
+  std::vector<std::string> upgrade(std::stop_token stop) override;
   std::vector<std::string> running_machines() override { return {}; }
   void stop_machine(const std::string& /*name*/) override {}
   std::unique_ptr<EndWatch> watch(const std::string& name) override;

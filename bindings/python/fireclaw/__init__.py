@@ -68,7 +68,7 @@ __all__ = [
     "RootSource", "Seconds", "Secrets", "ServiceInfo", "ServiceOptions", "ServiceState", "SetupOptions", "SetupReport",
     "Snapshot", "SnapshotInfo", "Snapshots", "StartMode", "StopSource", "StrPath", "Stream", "TarRoot", "TendReport",
     "TimeoutError",
-    "UnsupportedError", "VM", "VMConfig", "VMInfo", "VMState", "VMs", "VmmError", "WindowSize", "Workspace",
+    "UnsupportedError", "UpgradeOptions", "UpgradeReport", "VM", "VMConfig", "VMInfo", "VMState", "VMs", "VmmError", "WindowSize", "Workspace",
     "WorkspaceCheck", "WorkspaceConfig", "WorkspaceInfo", "Workspaces", "run", "to_thread", "version",
 ]
 __version__ = version()

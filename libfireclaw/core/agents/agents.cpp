@@ -229,6 +229,7 @@ AgentInfo AgentManager::Impl::describe(const state::AgentRecord& record, const s
   info.workspace = record.name;
   info.started = record.started;
   info.detached = record.detached;
+  info.notice = record.notice;
   const auto run = running(record);
   info.state = to_state(record, run);
   if (info.state == AgentState::Crashed) info.last_error = why_crashed(record);

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "core/machines/disks.hpp"
+#include "core/machines/snapshots.hpp"
 #include "core/machines/workspace_disk.hpp"
 #include "fireclaw/error.hpp"
 #include "sys/file.hpp"
@@ -79,6 +80,7 @@ AgentCopy copy_agent(VM::Impl& machine, const state::AgentRecord& agent, const s
     problem.add_context(fmt::format("copy agent '{}'", agent.name));
     throw;
   }
+  copy.misfit = misfit(host, copy.record);
   if (sizes.scratch_bytes != 0) sync_file(copy.disks.scratch);
   sync_file(copy.disks.workspace);
   return copy;
@@ -97,8 +99,9 @@ AgentCopy open_copy(const Host::Impl& host, const std::string& name) {
                             name)};
   }
   AgentCopy copy;
-  copy.files = host.snapshots.files(*record);
   copy.disks = host.snapshots.disks(*record);
+  copy.misfit = describe(host, *record).reason;
+  if (copy.misfit.empty()) copy.files = host.snapshots.files(*record);
   copy.record = std::move(*record);
   return copy;
 }

@@ -24,6 +24,8 @@ struct AgentCopy {
   std::optional<state::SnapshotDraft> draft;
   /// Since give_workspace(): reserved for the machine that continues from here.
   std::shared_ptr<WorkspaceDisk> workspace;
+  /// Why nothing can continue from the memory here and now; empty: it fits.
+  std::string misfit;
   /// How long the agent's machine stood still for it.
   std::chrono::nanoseconds stood_still{0};
 
@@ -36,7 +38,8 @@ struct AgentCopy {
 AgentCopy copy_agent(VM::Impl& machine, const state::AgentRecord& agent, const std::string& name, Deadline deadline,
                      const std::stop_token& stop);
 
-/// What was saved as snapshot `name`. Error(NotFound), Error(Corrupt); Error(InvalidArgument) if it is of no agent.
+/// What was saved as snapshot `name`; its memory may be of no use any more (AgentCopy::misfit). Error(NotFound),
+/// Error(Corrupt); Error(InvalidArgument) if it is of no agent.
 AgentCopy open_copy(const Host::Impl& host, const std::string& name);
 
 /// Error(AlreadyExists) if there is a workspace of that name.

@@ -88,13 +88,23 @@ void AgentManager::Impl::launch(core::ResolvedAgent& agent, const AgentConfig& c
   auto& record = agent.record;
   auto vm = vm_config(agent, config);
   core::Purpose purpose;
-  if (copy != nullptr) {
-    vm.scratch_mib = static_cast<unsigned>(copy->record.agent->scratch_bytes / mib);
+  if (copy != nullptr) vm.scratch_mib = static_cast<unsigned>(copy->record.agent->scratch_bytes / mib);
+  const bool continues = copy != nullptr && copy->misfit.empty();
+  if (continues) {
     purpose.continues = copy->continuation();
     purpose.prepared = copy->record.key.prepared;
   } else {
+    if (copy != nullptr) {
+      vm.image = copy->record.image;
+      vm.cpus = copy->record.key.cpus;
+      vm.memory_mib = copy->record.key.memory_mib;
+      record.notice =
+          fmt::format("it has lost the memory that was saved, and started again from its disks: {}", copy->misfit);
+      host->logger.warning(fmt::format("agent '{}': {}", record.name, record.notice));
+    }
     purpose = core::agent_purpose(deadline, config.stop);
     if (vm.start == StartMode::PreferSnapshot) core::ensure_agent_snapshot(host, vm, purpose);
+    if (copy != nullptr && vm.scratch_mib != 0) purpose.scratch_from = copy->disks.scratch;
   }
   purpose.agent = record.name;
 
@@ -104,7 +114,7 @@ void AgentManager::Impl::launch(core::ResolvedAgent& agent, const AgentConfig& c
   agents.put(record);
   ScopeGuard undo{[&] { machine->kill(); }};
   machine->start();
-  if (copy != nullptr) {
+  if (continues) {
     core::rename_agent(*machine, agent.bot_json, deadline, config.stop);
   } else {
     core::configure_agent(*machine, agent.bot_json, deadline);
@@ -140,6 +150,7 @@ void AgentManager::Impl::begin(core::ResolvedAgent& agent, const std::optional<s
   record.detached = config.detached;
   record.run.clear();
   record.last_error.clear();
+  record.notice.clear();
   record.phase = state::AgentPhase::Starting;
   record.copy = origin ? state::CopyStage::Begun : state::CopyStage::Whole;
   record.worker = sys::current_process();
@@ -154,6 +165,8 @@ void AgentManager::Impl::begin(core::ResolvedAgent& agent, const std::optional<s
     if (origin) {
       copy.emplace(origin());
       core::give_workspace(*host, *copy, record.name);
+      // A machine that boots claims it as any other.
+      if (!copy->misfit.empty()) copy->workspace.reset();
       record.copy = state::CopyStage::HasWorkspace;
     } else {
       made = ensure_workspace(record.name, agent.from.number("workspace_mib", core::default_workspace_mib));

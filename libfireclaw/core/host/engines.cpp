@@ -5,20 +5,26 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <functional>
+#include <thread>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "base/scope.hpp"
 #include "core/host/confinement.hpp"
+#include "core/host/engine_store.hpp"
 #include "core/host/launch_plan.hpp"
 #include "fireclaw/error.hpp"
 #include "state/config.hpp"
 #include "sys/fd.hpp"
 #include "sys/file.hpp"
+#include "sys/poll.hpp"
 #include "sys/process.hpp"
+#include "sys/usage.hpp"
 #include "vmm/firecracker/driver.hpp"
 #include "vmm/qemu/driver.hpp"
 #include "vmm/qemu/known_holes.hpp"
@@ -36,6 +42,10 @@ constexpr std::array engine_order = {firecracker_name, qemu_kvm_name, qemu_tcg_n
 constexpr std::chrono::milliseconds kvm_boot_limit{12'000};
 constexpr std::chrono::milliseconds tcg_boot_limit{90'000};
 constexpr std::chrono::milliseconds version_limit{10'000};
+/// A guest that makes progress is waited for so many times the limit at most.
+constexpr int most_patience = 10;
+/// Less CPU time than that between two looks is what an idle engine takes.
+constexpr std::chrono::milliseconds least_move{50};
 
 bool allows(Engine choice, std::string_view engine) {
   switch (choice) {
@@ -154,14 +164,15 @@ void add_qemu(const Host::Impl& host, const std::string& no_kvm, Candidates& fou
 
 void add_firecracker(const Host::Impl& host, const std::string& no_kvm, Candidates& found) {
   if (!allows(host.options.engine, firecracker_name)) return;
-  const auto program = firecracker_program(host);
-  if (!program) {
-    found.hopeless.push_back(
-        hopeless(firecracker_name, "no firecracker program was found; name it with --firecracker"));
-    return;
-  }
   if (!no_kvm.empty()) {
     found.hopeless.push_back(hopeless(firecracker_name, no_kvm));
+    return;
+  }
+  const auto program = firecracker_program(host);
+  if (!program) {
+    found.hopeless.push_back(hopeless(firecracker_name,
+                                      "no firecracker program was found; name it with --firecracker, or have a release "
+                                      "fetched by: fireclaw setup --firecracker URL --firecracker-sha256 HEX"));
     return;
   }
   EngineVerdict verdict;
@@ -207,23 +218,63 @@ auto try_engine(const Host::Impl& host, const EngineVerdict& verdict, const imag
   return use(*instance);
 }
 
+/// Looks at a machine that boots, and asks whoever waits for it to stop when it is no longer worth that.
+class Patience {
+ public:
+  Patience(const vmm::Instance& instance, std::chrono::nanoseconds limit, const std::stop_token& stop)
+      : forward_{stop, [this] { waiting_.request_stop(); }},
+        watcher_{[this, &instance, limit, process = instance.record().process](const std::stop_token& ends) {
+          BootWatch watch{limit, std::chrono::steady_clock::now()};
+          constexpr int no_fd = -1;
+          while (sys::wait_fd(no_fd, 0, Deadline::after(look_interval), ends) != sys::WaitResult::Stopped) {
+            const auto usage = sys::usage_of(process);
+            // An engine that has ended is noticed by who waits.
+            if (!usage) return;
+            if (!watch.gives_up(std::chrono::steady_clock::now(), instance.console_tail(looked_at_bytes),
+                                usage->cpu_time)) {
+              continue;
+            }
+            exhausted_ = true;
+            waiting_.request_stop();
+            return;
+          }
+        }} {}
+
+  [[nodiscard]] std::stop_token token() const { return waiting_.get_token(); }
+  [[nodiscard]] bool exhausted() const { return exhausted_; }
+
+ private:
+  static constexpr std::chrono::milliseconds look_interval{500};
+  static constexpr std::size_t looked_at_bytes = 4096;
+
+  std::stop_source waiting_;
+  std::atomic<bool> exhausted_{false};
+  std::stop_callback<std::function<void()>> forward_;
+  std::jthread watcher_;
+};
+
 /// One boot, from the engine's start to the guest's greeting. Throws what went wrong.
 std::chrono::milliseconds boot_once(const Host::Impl& host, const EngineVerdict& verdict, const image::Entry& image,
                                     std::chrono::milliseconds limit, const std::stop_token& stop) {
   const auto started = std::chrono::steady_clock::now();
-  const auto deadline = Deadline::after(std::chrono::nanoseconds{limit});
-  return try_engine(host, verdict, image, {deadline, stop, {}}, [&](vmm::Instance& instance) {
+  const auto start_deadline = Deadline::after(std::chrono::nanoseconds{limit});
+  return try_engine(host, verdict, image, {start_deadline, stop, {}}, [&](vmm::Instance& instance) {
+    const auto deadline = Deadline::after(most_patience * std::chrono::nanoseconds{limit});
+    const Patience patience{instance, limit, stop};
     try {
-      auto channel = instance.connect_guest(deadline, stop);
+      auto channel = instance.connect_guest(deadline, patience.token());
       const auto session = guest::Session::open(std::move(channel.stream), std::move(channel.claim),
-                                                make_identity("probe"), deadline, stop);
+                                                make_identity("probe"), deadline, patience.token());
       return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - started);
     } catch (const Error& problem) {
-      if (problem.code() == ErrorCode::Cancelled) throw;
-      if (problem.code() == ErrorCode::Timeout) {
-        throw Error{ErrorCode::Timeout, fmt::format("the kernel did not come up within {} s",
-                                                    std::chrono::duration_cast<std::chrono::seconds>(limit).count())};
+      if (problem.code() == ErrorCode::Timeout || patience.exhausted()) {
+        throw Error{
+            ErrorCode::Timeout,
+            fmt::format("the kernel did not come up within {} s without progress; to wait longer: fireclaw setup "
+                        "--boot-timeout TIME",
+                        std::chrono::duration_cast<std::chrono::seconds>(limit).count())};
       }
+      if (problem.code() == ErrorCode::Cancelled) throw;
       if (const auto reason = instance.exit_reason(); !reason.empty()) throw Error{ErrorCode::Vmm, reason};
       throw;
     }
@@ -249,6 +300,31 @@ sys::ConfinementSeen see_engine(const Host::Impl& host, const EngineVerdict& ver
                                 Deadline deadline) {
   return try_engine(host, verdict, image, {deadline, {}, {}},
                     [](const vmm::Instance& instance) { return sys::see_confinement(instance.record().process.pid); });
+}
+
+bool BootWatch::gives_up(Time now, std::string console, std::chrono::nanoseconds cpu_time) {
+  const bool has_output = console != console_;
+  if (has_output) {
+    console_ = std::move(console);
+    cpu_at_output_ = cpu_time;
+  }
+  if (has_output || cpu_time - cpu_at_move_ >= least_move) {
+    moved_ = now;
+    cpu_at_move_ = cpu_time;
+  }
+  return cpu_time - cpu_at_output_ >= limit_ || now - moved_ >= limit_;
+}
+
+std::optional<EngineVerdict> kept_engine(const Host::Impl& host, const EngineVerdict& verdict,
+                                         const std::string& identity) {
+  if (verdict.engine != firecracker_name) return std::nullopt;
+  for (const auto& version : kept_firecrackers(host)) {
+    auto earlier = verdict;
+    earlier.version = version;
+    earlier.binary = kept_firecracker(host, version).value_or(std::filesystem::path{});
+    if (!earlier.binary.empty() && make_driver(host, earlier)->snapshot_identity() == identity) return earlier;
+  }
+  return std::nullopt;
 }
 
 Candidates find_candidates(const Host::Impl& host) {

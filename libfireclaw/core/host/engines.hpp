@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -33,6 +34,10 @@ std::optional<EngineVerdict> find_engine(const Host::Impl& host, const image::En
 
 /// The engine that a running machine was started with, by its name. Error(NotFound) if it is no longer known here.
 EngineVerdict engine_named(const Host::Impl& host, const std::string& name);
+
+/// The program of an earlier version that is kept and saves and restores what has this identity.
+std::optional<EngineVerdict> kept_engine(const Host::Impl& host, const EngineVerdict& verdict,
+                                         const std::string& identity);
 
 /// What `verdict`'s program would be recorded as if it were tried now: its version as it is. Throws if it cannot be
 /// asked.
@@ -69,19 +74,40 @@ Candidates find_candidates(const Host::Impl& host);
 sys::ConfinementSeen see_engine(const Host::Impl& host, const EngineVerdict& verdict, const image::Entry& image,
                                 Deadline deadline);
 
+/// Whether a guest that boots is still worth waiting for, by what is seen of it now and then. On a busy host it gets
+/// little CPU time, and one that hangs may use all that it gets.
+class BootWatch {
+ public:
+  using Time = std::chrono::steady_clock::time_point;
+  BootWatch(std::chrono::nanoseconds limit, Time now) : limit_{limit}, moved_{now} {}
+
+  /// True once its console has said nothing new while its engine used `limit` of CPU time, or has done neither for as
+  /// long.
+  bool gives_up(Time now, std::string console, std::chrono::nanoseconds cpu_time);
+
+ private:
+  std::chrono::nanoseconds limit_;
+  std::string console_;
+  std::chrono::nanoseconds cpu_at_output_{0};
+  std::chrono::nanoseconds cpu_at_move_{0};
+  Time moved_;
+};
+
 /// Boots `image` with one candidate and returns what was seen. Throws only Error(Cancelled).
 EngineVerdict probe_engine(const Host::Impl& host, const Candidate& candidate, const image::Entry& image,
                            const std::stop_token& stop);
 
-/// Tries those of `wanted()` with `image` and records what was seen. One process at a time does it: `wanted` is asked
+/// Tries those of `wanted()` with `image` and records what was seen, with the candidates' own limits unless one is
+/// given. One process at a time does it: `wanted` is asked
 /// when it is this one's turn.
 std::vector<EngineVerdict> try_engines(const Host::Impl& host, const image::Entry& image,
                                        const std::function<std::vector<std::string>()>& wanted,
-                                       const std::stop_token& stop);
+                                       const std::stop_token& stop, std::chrono::milliseconds boot_limit = {});
 
 /// Tries again what is known of programs that have changed and of engines that have come, with each kernel that an
 /// image has; forgets kernels that none has. With `all`, everything is tried again with `image`. Returns whether
-/// anything was tried.
-bool refresh_engines(const Host::Impl& host, const image::Entry& image, bool all, const std::stop_token& stop);
+/// anything was tried. `boot_limit`: SetupOptions::boot_timeout.
+bool refresh_engines(const Host::Impl& host, const image::Entry& image, bool all, const std::stop_token& stop,
+                     std::chrono::milliseconds boot_limit);
 
 }  // namespace fireclaw::core

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -136,6 +137,36 @@ TEST_CASE_FIXTURE(Fixture, "a kernel that no engine was tried with is no reason 
 TEST_CASE_FIXTURE(Fixture, "before any setup, the refusal says what to do") {
   config = {};
   CHECK(refusal().find("fireclaw setup") != std::string::npos);
+}
+
+TEST_CASE("a guest that boots is waited for while it makes progress, and no longer") {
+  using namespace std::chrono_literals;
+  const core::BootWatch::Time began{};
+  const auto fresh = [&] { return core::BootWatch{12s, began}; };
+  SUBCASE("one that does nothing at all is given up after the limit") {
+    auto watch = fresh();
+    CHECK_FALSE(watch.gives_up(began + 11s, "", 0s));
+    CHECK(watch.gives_up(began + 12s, "", 0s));
+  }
+  SUBCASE("one that gets little of a busy host is not") {
+    auto watch = fresh();
+    for (auto second = 1s; second < 100s; ++second) CHECK_FALSE(watch.gives_up(began + second, "", second / 10));
+    CHECK(watch.gives_up(began + 130s, "", 12s));
+  }
+  SUBCASE("what it says on its console is progress, and the time that it used before counts no more") {
+    auto watch = fresh();
+    CHECK_FALSE(watch.gives_up(began + 11s, "", 11s));
+    CHECK_FALSE(watch.gives_up(began + 20s, "Linux version", 20s));
+    CHECK_FALSE(watch.gives_up(began + 31s, "Linux version", 31s));
+    CHECK(watch.gives_up(began + 32s, "Linux version", 32s));
+  }
+  SUBCASE("what an idle engine uses is not") {
+    auto watch = fresh();
+    for (auto second = 1s; second < 12s; ++second) {
+      CHECK_FALSE(watch.gives_up(began + second, "panic", std::chrono::milliseconds{second.count()}));
+    }
+    CHECK(watch.gives_up(began + 14s, "panic", 14ms));
+  }
 }
 
 TEST_CASE("engines and network modes are known by their names") {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "core/host/impl.hpp"
@@ -11,9 +12,19 @@ namespace fireclaw::core {
 /// What an image's manifest says of the guestd in it: this library's version and the program's digest.
 std::string guestd_version(const Host::Impl& host);
 
+/// The recipe of the built-in image as it would be built now. Nullopt if it cannot be: what it is made from is not
+/// there.
+std::optional<std::string> busybox_recipe(const Host::Impl& host);
+
 /// Whether an image of one of fireclaw's own recipes is what this installation would build. `recipe`: see
 /// image::Manifest::recipe.
 bool is_current(const Host::Impl& host, const image::Entry& image, const std::string& recipe);
+
+/// Whether an image was built with packages beyond its recipe's: only who named them can have it built again so.
+bool has_own_packages(const image::Entry& image);
+
+/// Whether something needs this build: a snapshot with a name, or a machine that runs.
+bool needs_build(const Host::Impl& host, const std::string& digest);
 
 /// How images are built here: with this installation's guestd and the host's tools.
 image::BuildOptions build_options(const Host::Impl& host);

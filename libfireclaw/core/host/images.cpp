@@ -1,14 +1,20 @@
 #include "fireclaw/image.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "core/host/image_build.hpp"
 #include "core/host/impl.hpp"
 #include "fireclaw/error.hpp"
 #include "fireclaw/host.hpp"
 #include "fireclaw/version.hpp"
+#include "image/roots/rootfs.hpp"
+#include "state/agents.hpp"
+#include "state/machines.hpp"
+#include "state/templates.hpp"
 #include "sys/digest.hpp"
 
 namespace fireclaw {
@@ -69,14 +75,71 @@ ImageInfo to_info(const image::Entry& entry) {
   return info;
 }
 
+/// All snapshots of an image's builds; broken ones are reported to the log and left out.
+std::vector<state::SnapshotRecord> snapshots_of(const Host::Impl& host, const std::string& image) {
+  std::vector<state::SnapshotRecord> records;
+  for (const auto& name : host.snapshots.names()) {
+    try {
+      if (auto record = host.snapshots.find(name); record && record->image == image) {
+        records.push_back(std::move(*record));
+      }
+    } catch (const Error& problem) {
+      host.logger.warning(problem.what());
+    }
+  }
+  return records;
+}
+
+/// What starts from an image by its name: "agent 'ada'", "machine 'dev'".
+std::vector<std::string> users_of(const Host::Impl& host, const std::string& image) {
+  std::vector<std::string> users;
+  const state::TemplateStore templates{host.layout.templates(), host.logger};
+  for (const auto& agent : state::AgentStore{host.layout.agents(), host.logger}.list()) {
+    const auto from = templates.find(agent.template_name);
+    if (from && from->text("image", std::string{agent_image}) == image) {
+      users.push_back(fmt::format("agent '{}'", agent.name));
+    }
+  }
+  for (const auto& machine : state::MachineStore{host.layout.machines(), host.logger}.list()) {
+    if (machine.image == image) users.push_back(fmt::format("machine '{}'", machine.name));
+  }
+  return users;
+}
+
 }  // namespace
 
 std::string guestd_version(const Host::Impl& host) {
   return fmt::format("{}+{}", version(), sys::sha256_file(host.guestd()).substr(0, 12));
 }
 
+std::optional<std::string> busybox_recipe(const Host::Impl& host) {
+  try {
+    return image::busybox_recipe(image::make_busybox_root({}, {host.options.search_path, {}, host.layout.home(), {}}));
+  } catch (const Error& problem) {
+    host.logger.debug(problem.what());
+    return std::nullopt;
+  }
+}
+
 bool is_current(const Host::Impl& host, const image::Entry& image, const std::string& recipe) {
   return image.manifest.guestd_version == guestd_version(host) && image.manifest.recipe == recipe;
+}
+
+bool has_own_packages(const image::Entry& image) {
+  return image.manifest.source.starts_with("debian-agent:") && image.manifest.source.find('+') != std::string::npos;
+}
+
+bool needs_build(const Host::Impl& host, const std::string& digest) {
+  const auto of_snapshot = [&](const std::string& name) {
+    try {
+      const auto record = host.snapshots.find(name);
+      return record && !record->automatic && record->key.image_digest == digest;
+    } catch (const Error&) {
+      return false;
+    }
+  };
+  return std::ranges::any_of(host.snapshots.names(), of_snapshot) ||
+         std::ranges::any_of(host.runs.list(), [&](const state::RunRecord& run) { return run.image_digest == digest; });
 }
 
 image::BuildOptions build_options(const Host::Impl& host) {
@@ -93,6 +156,7 @@ image::Entry build_image(Host::Impl& host, const ImageConfig& config) {
   auto options = build_options(host);
   if (std::holds_alternative<DebianAgentRoot>(config.root)) options.agent = host.agent();
   options.stop = config.stop;
+  options.keep = [&host](const image::Manifest& replaced) { return needs_build(host, replaced.digest); };
   if (config.progress) {
     options.progress = [&config](std::string_view step, std::uint64_t done, std::uint64_t total) {
       config.progress({step, done, total, total != 0 && done == total});
@@ -117,16 +181,32 @@ ImageInfo Image::info(const Host& host, const std::string& name) {
   return core::to_info(Access::impl(host)->images.open(name));
 }
 
-void Image::remove(const Host& host, const std::string& name) {
+void Image::remove(const Host& host, const std::string& name, bool force) {
   const auto& impl = Access::impl(host);
+  // Asked for first: what is needed by nobody else can still be one that is not there.
+  if (!std::filesystem::exists(impl->layout.images() / name)) return impl->images.remove(name);
+  const auto saved = core::snapshots_of(*impl, name);
+  std::vector<std::string> named;
+  for (const auto& snapshot : saved) {
+    if (!snapshot.automatic) named.push_back(fmt::format("snapshot '{}'", snapshot.name));
+  }
+  const auto users = core::users_of(*impl, name);
+  if (!force && !(named.empty() && users.empty())) {
+    auto all = named;
+    all.insert(all.end(), users.begin(), users.end());
+    throw Error{ErrorCode::InvalidState,
+                fmt::format("image '{}' is needed by {}; to remove it with its snapshots all the same: fireclaw image "
+                            "remove --force {}",
+                            name, fmt::join(all, ", "), name)};
+  }
   impl->images.remove(name);
-  for (const auto& snapshot : impl->snapshots.names()) {
-    try {
-      const auto record = impl->snapshots.find(snapshot);
-      if (record && record->image == name) impl->snapshots.remove(snapshot);
-    } catch (const Error& problem) {
-      impl->logger.warning(problem.what());
-    }
+  for (const auto& snapshot : saved) impl->snapshots.remove(snapshot.name);
+  impl->images.remove_kept([&](const std::string& digest) { return core::needs_build(*impl, digest); });
+  if (!named.empty()) {
+    impl->logger.warning(fmt::format("with image '{}' went {}", name, fmt::join(named, ", ")));
+  }
+  if (!users.empty()) {
+    impl->logger.warning(fmt::format("without image '{}' no longer starts: {}", name, fmt::join(users, ", ")));
   }
 }
 

@@ -34,14 +34,16 @@ void record(const Host::Impl& host, const std::vector<EngineVerdict>& verdicts) 
 
 /// All that are `wanted`, side by side: one that hangs costs its whole limit.
 std::vector<EngineVerdict> try_candidates(const Host::Impl& host, const image::Entry& image,
-                                          const std::vector<std::string>& wanted, const std::stop_token& stop) {
+                                          const std::vector<std::string>& wanted, const std::stop_token& stop,
+                                          std::chrono::milliseconds boot_limit) {
   const auto is_wanted = [&](const EngineVerdict& verdict) {
     return std::ranges::find(wanted, verdict.engine) != wanted.end();
   };
-  const auto candidates = find_candidates(host);
+  auto candidates = find_candidates(host);
   std::vector<std::future<EngineVerdict>> tries;
-  for (const auto& candidate : candidates.to_try) {
+  for (auto& candidate : candidates.to_try) {
     if (!is_wanted(candidate.verdict)) continue;
+    if (boot_limit.count() != 0) candidate.boot_limit = boot_limit;
     host.logger.info(fmt::format("trying {} ({} {}) with kernel {}", candidate.verdict.engine,
                                  candidate.verdict.binary.native(), candidate.verdict.version,
                                  image.manifest.kernel.release));
@@ -96,18 +98,19 @@ bool forget_kernels(const Host::Impl& host, const std::vector<image::Entry>& ima
 
 std::vector<EngineVerdict> try_engines(const Host::Impl& host, const image::Entry& image,
                                        const std::function<std::vector<std::string>()>& wanted,
-                                       const std::stop_token& stop) {
+                                       const std::stop_token& stop, std::chrono::milliseconds boot_limit) {
   const auto turn = sys::FileLock::acquire(host.layout.lock("probe"), sys::FileLock::Mode::Exclusive,
                                            Deadline::after(std::chrono::nanoseconds{turn_limit}),
                                            "another process, which tries the engines");
   const auto engines = wanted();
   if (engines.empty()) return {};
-  auto verdicts = try_candidates(host, image, engines, stop);
+  auto verdicts = try_candidates(host, image, engines, stop, boot_limit);
   record(host, verdicts);
   return verdicts;
 }
 
-bool refresh_engines(const Host::Impl& host, const image::Entry& image, bool all, const std::stop_token& stop) {
+bool refresh_engines(const Host::Impl& host, const image::Entry& image, bool all, const std::stop_token& stop,
+                     std::chrono::milliseconds boot_limit) {
   const auto images = host.images.list();
   bool tried = forget_kernels(host, images);
   std::vector<std::string> kernels;
@@ -126,7 +129,7 @@ bool refresh_engines(const Host::Impl& host, const image::Entry& image, bool all
     if (engines.empty()) return;
     tried = true;
     try_engines(
-        host, with, [&] { return engines; }, stop);
+        host, with, [&] { return engines; }, stop, boot_limit);
   };
   refresh(image);
   for (const auto& other : images) refresh(other);

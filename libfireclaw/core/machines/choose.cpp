@@ -62,11 +62,11 @@ void require_fit(const state::SnapshotRecord& snapshot, const state::SnapshotKey
 VM::Impl::Impl(std::shared_ptr<Host::Impl> host_impl, VMConfig with, core::Purpose the_purpose)
     : host{std::move(host_impl)}, config{std::move(with)}, purpose{std::move(the_purpose)} {
   if (!config.hostname.empty()) core::check_hostname(config.hostname);
-  std::string saved_by;
+  std::optional<state::SnapshotRecord> named;
   if (purpose.continues || !config.snapshot.empty()) {
-    auto named = purpose.continues ? purpose.continues->record : named_snapshot(*host, config);
-    config.image = named.image;
-    shape = {named.key.cpus, named.key.memory_mib, named.key.network == "nic"};
+    named = purpose.continues ? purpose.continues->record : named_snapshot(*host, config);
+    config.image = named->image;
+    shape = {named->key.cpus, named->key.memory_mib, named->key.network == "nic"};
     if (!shape.nic && config.network != NetworkMode::None) {
       throw Error{ErrorCode::InvalidArgument,
                   fmt::format("snapshot '{}' is of a machine without network device: it can have no network (use --net "
@@ -74,11 +74,18 @@ VM::Impl::Impl(std::shared_ptr<Host::Impl> host_impl, VMConfig with, core::Purpo
                               config.snapshot)};
     }
     config.start = StartMode::RequireSnapshot;
-    saved_by = std::move(named.engine);
   } else {
-    shape = {config.cpus, config.memory_mib, config.network != NetworkMode::None};
+    shape = {config.cpus, config.memory_mib, config.network != NetworkMode::None || purpose.with_device};
   }
   disks.emplace(*host, config, purpose);
+  if (named && !purpose.continues) {
+    state::SnapshotKey with_disks;
+    with_disks.drives = core::to_text(disks->sizes());
+    core::check_disks(named->key, with_disks, named->name);
+    if (const auto reason = core::misfit(*host, *named); !reason.empty()) {
+      named = core::make_again(host, config, *named, reason);
+    }
+  }
   if (disks->scratch_is_root() && !purpose.continues) {
     if (config.start == StartMode::RequireSnapshot) {
       throw Error{ErrorCode::InvalidArgument,
@@ -87,10 +94,19 @@ VM::Impl::Impl(std::shared_ptr<Host::Impl> host_impl, VMConfig with, core::Purpo
     config.start = StartMode::Cold;
   }
   if (!host->images.find(config.image)) host->require_setup();
-  image = host->images.open(config.image);
-  const auto verdict = core::choose_engine(*host, image, config.stop, saved_by);
+  // What was saved needs the build that it ran, which is kept for it.
+  std::optional<image::Entry> build;
+  if (named) build = host->images.find_build(config.image, named->key.image_digest);
+  image = build ? std::move(*build) : host->images.open(config.image);
+  auto verdict = core::choose_engine(*host, image, config.stop, named ? named->engine : std::string{});
   core::require_confinement(*host);
   driver = core::make_driver(*host, verdict);
+  if (named && driver->snapshot_identity() != named->key.engine_identity) {
+    if (auto kept = core::kept_engine(*host, verdict, named->key.engine_identity)) {
+      verdict = std::move(*kept);
+      driver = core::make_driver(*host, verdict);
+    }
+  }
   core::check_shape(shape, driver->capabilities(), verdict.engine);
   network.emplace(*host, shape.nic, config.network, config.nat, driver->capabilities(), verdict.engine);
 
@@ -149,10 +165,9 @@ VM::Impl::Impl(std::shared_ptr<Host::Impl> host_impl, state::RunRecord of)
   shape = {record.cpus, record.memory_mib, record.nic};
   network.emplace(*host, record);
   // Without its image, or with another build of it, a machine can do all but be saved.
-  auto found = host->images.find(record.image);
-  if (found && (record.image_digest.empty() || found->manifest.digest == record.image_digest)) {
-    image = std::move(*found);
-  }
+  auto found = record.image_digest.empty() ? host->images.find(record.image)
+                                           : host->images.find_build(record.image, record.image_digest);
+  if (found) image = std::move(*found);
   driver = core::make_driver(*host, core::engine_named(*host, record.engine));
   // An earlier version's engines have no folder of their own.
   auto folder = host->runs.engine_directory(record.id);

@@ -67,6 +67,13 @@ std::uint64_t workspace_size(const Host::Impl& host, const std::string& name) {
   return std::filesystem::file_size(host.workspaces.disk(name));
 }
 
+void check_scratch_disk(const Host::Impl& host, const std::filesystem::path& disk) {
+  const auto checked = image::check_ext4(disk, image::CheckDepth::Quick, disk_tools(host), host.logger);
+  if (checked.repaired) {
+    host.logger.warning(fmt::format("the scratch disk was damaged and has been repaired: {}", checked.report));
+  }
+}
+
 void make_blank(const std::filesystem::path& file, std::uint64_t bytes) {
   const auto fd = sys::open_file(file, O_WRONLY | O_CREAT | O_EXCL);
   sys::check(::ftruncate(fd.get(), static_cast<off_t>(bytes)), fmt::format("make '{}'", file.string()));
@@ -106,6 +113,7 @@ MachineDisks::MachineDisks(const Host::Impl& host, const VMConfig& config, const
       scratch_source_{purpose.continues ? purpose.continues->scratch : std::filesystem::path{}},
       take_scratch_{purpose.continues && purpose.continues->take_scratch},
       kept_scratch_{purpose.kept_scratch},
+      scratch_from_{purpose.scratch_from},
       disk_{purpose.disk} {
   check_scratch(config);
   sizes_.scratch_bytes = config.scratch_mib * mib;
@@ -148,10 +156,7 @@ void MachineDisks::attach(const Host::Impl& host, const std::filesystem::path& f
       make_scratch(host, unfinished);
       sys::move_file(unfinished, kept_scratch_);
     } else if (scratch_source_.empty()) {
-      const auto checked = image::check_ext4(kept_scratch_, image::CheckDepth::Quick, disk_tools(host), host.logger);
-      if (checked.repaired) {
-        host.logger.warning(fmt::format("the scratch disk was damaged and has been repaired: {}", checked.report));
-      }
+      check_scratch_disk(host, kept_scratch_);
     }
     spec.drives.push_back({"scratch", kept_scratch_, false});
   } else if (sizes_.scratch_bytes != 0) {
@@ -162,6 +167,9 @@ void MachineDisks::attach(const Host::Impl& host, const std::filesystem::path& f
       make_blank(file, sizes_.scratch_bytes);
     } else if (!scratch_source_.empty()) {
       take_scratch_ ? sys::move_file(scratch_source_, file) : static_cast<void>(sys::clone_file(scratch_source_, file));
+    } else if (!scratch_from_.empty()) {
+      sys::clone_file(scratch_from_, file);
+      check_scratch_disk(host, file);
     } else {
       make_scratch(host, file);
     }

@@ -68,6 +68,7 @@ class MachineDisks {
   const std::filesystem::path scratch_source_;
   const bool take_scratch_;
   const std::filesystem::path kept_scratch_;
+  const std::filesystem::path scratch_from_;
   DiskSizes sizes_;
   std::optional<WorkspaceDisk> workspace_;
   /// Purpose::disk.

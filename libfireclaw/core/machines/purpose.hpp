@@ -50,6 +50,12 @@ struct Purpose {
   };
   std::optional<Continuation> continues;
 
+  /// The machine has a network device even if it is to have no network.
+  bool with_device = false;
+
+  /// Its scratch disk begins as a copy of this one, which is checked first; empty: blank.
+  std::filesystem::path scratch_from;
+
   /// A disk in the place of a workspace's, which VMConfig then does not name.
   struct Disk {
     std::filesystem::path image;

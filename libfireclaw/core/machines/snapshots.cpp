@@ -25,6 +25,7 @@ constexpr std::string_view tcg_engine = "qemu-tcg";
 /// Why the engine that is there cannot restore what this one saved with the image's kernel, or empty.
 std::string engine_obstacle(const Host::Impl& host, const state::SnapshotRecord& record, const image::Entry& image) {
   const auto config = state::read_config(host.layout.config());
+  if (!may_be_used(host, config, record.engine)) return fmt::format("{} is not to be used here", record.engine);
   const auto known = std::ranges::find_if(config.engines, [&](const state::Config::Engine& entry) {
     return entry.verdict.engine == record.engine && entry.verdict.kernel_sha256 == image.manifest.kernel.sha256;
   });
@@ -41,7 +42,7 @@ std::string engine_obstacle(const Host::Impl& host, const state::SnapshotRecord&
     return fmt::format("{} does not work here: {}", record.engine, verdict.reason);
   }
   const auto now = make_driver(host, verdict)->snapshot_identity();
-  if (now == record.key.engine_identity) return {};
+  if (now == record.key.engine_identity || kept_engine(host, verdict, record.key.engine_identity)) return {};
   return fmt::format("it was saved with another engine or processor ({}; here is: {})", record.key.engine_identity,
                      now);
 }
@@ -49,10 +50,7 @@ std::string engine_obstacle(const Host::Impl& host, const state::SnapshotRecord&
 /// Why the snapshot cannot be restored here and now, or empty.
 std::string obstacle(const Host::Impl& host, const state::SnapshotRecord& record) {
   try {
-    const auto image = host.images.find(record.image);
-    if (!image) return fmt::format("image '{}' is gone", record.image);
-    if (image->manifest.digest != record.key.image_digest) return fmt::format("image '{}' was rebuilt", record.image);
-    if (auto problem = engine_obstacle(host, record, *image); !problem.empty()) return problem;
+    if (auto problem = misfit(host, record); !problem.empty()) return problem;
     static_cast<void>(host.snapshots.files(record));
   } catch (const Error& problem) {
     return problem.what();
@@ -102,6 +100,17 @@ void warm_up(VM::Impl& vm) {
 
 }  // namespace
 
+std::string misfit(const Host::Impl& host, const state::SnapshotRecord& record) {
+  try {
+    if (const auto image = host.images.find_build(record.image, record.key.image_digest)) {
+      return engine_obstacle(host, record, *image);
+    }
+    return fmt::format("image '{}' {}", record.image, host.images.find(record.image) ? "was rebuilt" : "is gone");
+  } catch (const Error& problem) {
+    return problem.what();
+  }
+}
+
 SnapshotInfo describe(const Host::Impl& host, const state::SnapshotRecord& record) {
   SnapshotInfo info;
   info.name = record.name;
@@ -116,6 +125,7 @@ SnapshotInfo describe(const Host::Impl& host, const state::SnapshotRecord& recor
   if (record.agent) info.agent = record.agent->agent.name;
   info.reason = obstacle(host, record);
   info.usable = info.reason.empty();
+  info.recoverable = record.automatic || record.booted || record.agent.has_value();
   return info;
 }
 
@@ -136,6 +146,7 @@ Snapshot save_snapshot(VM::Impl& vm, const std::string& name, bool replace, Afte
   record.key = vm.snapshot_key();
   record.automatic = name.empty();
   record.name = record.automatic ? automatic_name(record.key) : name;
+  record.booted = vm.purpose.kind == Purpose::Kind::Save && !record.automatic;
   record.engine = vm.record.engine;
   record.image = vm.image.manifest.name;
   record.created = std::chrono::system_clock::now();
@@ -185,6 +196,26 @@ Snapshot make_snapshot(const std::shared_ptr<Host::Impl>& host, const VMConfig& 
   vm.start();
   if (!vm.purpose.prepare) warm_up(vm);
   return save_snapshot(vm, name, replace, AfterSave::End);
+}
+
+state::SnapshotRecord make_again(const std::shared_ptr<Host::Impl>& host, const VMConfig& config,
+                                 const state::SnapshotRecord& record, const std::string& reason) {
+  if (!record.booted) {
+    throw Error{ErrorCode::InvalidState,
+                fmt::format("snapshot '{0}' cannot be restored: {1}; what it holds is a machine's memory, which cannot "
+                            "be had without it; remove it with: fireclaw snapshot remove {0}",
+                            record.name, reason)};
+  }
+  host->logger.warning(fmt::format("snapshot '{}' no longer fits: {}; making it again", record.name, reason));
+  auto same = config;
+  same.image = record.image;
+  same.cpus = record.key.cpus;
+  same.memory_mib = record.key.memory_mib;
+  same.network = record.key.network == "nic" ? config.network : NetworkMode::None;
+  Purpose purpose;
+  purpose.kind = Purpose::Kind::Save;
+  purpose.with_device = record.key.network == "nic";
+  return *host->snapshots.find(make_snapshot(host, same, record.name, true, std::move(purpose)).name());
 }
 
 bool renew_automatic(const std::shared_ptr<Host::Impl>& host, const VMConfig& config, const state::SnapshotKey& key,

@@ -23,6 +23,14 @@ Snapshot make_snapshot(const std::shared_ptr<Host::Impl>& host, const VMConfig& 
 bool renew_automatic(const std::shared_ptr<Host::Impl>& host, const VMConfig& config, const state::SnapshotKey& key,
                      const std::string& engine);
 
+/// Why the engine and the image that are there cannot restore what was saved so, or empty. Says nothing of its files.
+std::string misfit(const Host::Impl& host, const state::SnapshotRecord& record);
+
+/// What `config`'s machine is to be restored from instead of `record`, a snapshot with a name, which no longer fits:
+/// the same, made again, if a boot has made it. Error(InvalidState) with the reason otherwise.
+state::SnapshotRecord make_again(const std::shared_ptr<Host::Impl>& host, const VMConfig& config,
+                                 const state::SnapshotRecord& record, const std::string& reason);
+
 SnapshotInfo describe(const Host::Impl& host, const state::SnapshotRecord& record);
 
 }  // namespace fireclaw::core

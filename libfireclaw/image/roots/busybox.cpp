@@ -3,6 +3,7 @@
 #include "fireclaw/error.hpp"
 #include "image/kernel/elf.hpp"
 #include "image/roots/rootfs.hpp"
+#include "sys/digest.hpp"
 #include "sys/file.hpp"
 
 namespace fireclaw::image {
@@ -77,6 +78,15 @@ Tree make_busybox_root(const std::filesystem::path& busybox, const Tools& tools)
   tree.file("etc/profile", 0644, std::string{profile});
   tree.file("etc/shells", 0644, "/bin/sh\n");
   return tree;
+}
+
+std::string busybox_recipe(const Tree& root) {
+  sys::Sha256 digest;
+  for (const auto& [path, node] : root.nodes()) {
+    digest.update(fmt::format("{} {:o} {} {}\n", path, node->mode, static_cast<int>(node->type), node->target));
+    if (node->type == NodeType::File) digest.update(read_content(*node, path));
+  }
+  return digest.hex();
 }
 
 }  // namespace fireclaw::image

@@ -127,6 +127,8 @@ LoadedRoot make_agent_root(const DebianAgent& source, const RootContext& context
   const auto files = additions(context.agent);
   LoadedRoot root;
   root.source = "debian-agent:" + source.suite;
+  // What somebody has added can only be added again by them.
+  for (const auto& package : source.packages) root.source += "+" + package;
   root.recipe = agent_recipe(source, context.agent);
   root.tree = read_tar_root(bootstrap_debian(request_for(source), context), context.tools);
   Tree& tree = root.tree;

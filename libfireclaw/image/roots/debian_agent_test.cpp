@@ -96,7 +96,7 @@ struct AgentStage : Workshop {
 TEST_CASE("an agent's root is Debian with the recipe's packages, a user, the bot compiled, and fireclaw's own files") {
   AgentStage stage;
   const Entry entry = stage.rebuild({"bookworm", {"ripgrep"}, ""});
-  CHECK(entry.manifest.source == "debian-agent:bookworm");
+  CHECK(entry.manifest.source == "debian-agent:bookworm+ripgrep");
   CHECK(entry.manifest.recipe == agent_recipe({"bookworm", {"ripgrep"}, ""}, stage.agent));
   const std::string asked = stage.asked();
   CHECK(asked.find("podman") != std::string::npos);

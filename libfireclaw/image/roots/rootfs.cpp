@@ -52,7 +52,9 @@ LoadedRoot load_root(const RootfsSource& source, const RootContext& context) {
   LoadedRoot root = std::visit(
       Overloaded{
           [&](const Busybox& busybox) {
-            return LoadedRoot{make_busybox_root(busybox.binary, context.tools), "busybox", {}, {}};
+            auto tree = make_busybox_root(busybox.binary, context.tools);
+            auto recipe = busybox_recipe(tree);
+            return LoadedRoot{std::move(tree), "busybox", {}, std::move(recipe)};
           },
           [&](const Debian& debian) {
             return LoadedRoot{make_debian_root(debian, context), "debian:" + debian.suite, {}, {}};

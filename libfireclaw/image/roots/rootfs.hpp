@@ -38,6 +38,8 @@ LoadedRoot load_root(const RootfsSource& source, const RootContext& context);
 
 /// The built-in root: a static busybox with links for all its commands, and the little that programs expect of /etc.
 Tree make_busybox_root(const std::filesystem::path& busybox, const Tools& tools);
+/// Manifest::recipe of what make_busybox_root() made.
+std::string busybox_recipe(const Tree& root);
 /// A folder on this machine. Run by root, owners are kept; else everything belongs to root.
 Tree read_directory(const std::filesystem::path& folder, const RootContext& context);
 /// A tar file, packed or not.

@@ -103,6 +103,24 @@ std::optional<Entry> Store::find(const std::string& name) const {
   return read_entry(directory_ / name, name);
 }
 
+std::optional<Entry> Store::find_build(const std::string& name, const std::string& digest) const {
+  if (auto current = find(name); current && current->manifest.digest == digest) return current;
+  const auto kept = directory_ / kept_folder / digest;
+  if (digest.empty() || !fs::exists(kept)) return std::nullopt;
+  return read_entry(kept, name);
+}
+
+std::vector<fs::path> Store::remove_kept(const std::function<bool(const std::string& digest)>& needed) {
+  std::vector<fs::path> removed;
+  if (!fs::exists(directory_ / kept_folder)) return removed;
+  for (const fs::directory_entry& item : fs::directory_iterator{directory_ / kept_folder}) {
+    if (needed(item.path().filename().string())) continue;
+    sys::remove_tree(item.path());
+    removed.push_back(item.path());
+  }
+  return removed;
+}
+
 Entry Store::open(const std::string& name) const {
   if (auto entry = find(name)) return *entry;
   throw Error{ErrorCode::NotFound,

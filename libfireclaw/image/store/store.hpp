@@ -102,6 +102,8 @@ struct BuildOptions {
   /// Where downloads are kept for later builds; empty: in the store itself. Debian roots, which are large, are kept
   /// only in a folder that is named here.
   std::filesystem::path cache;
+  /// Whether the build that is replaced is kept (Store::find_build); without: it goes.
+  std::function<bool(const Manifest& replaced)> keep;
   /// The manifest's date; now, if there is none.
   std::optional<std::chrono::sys_seconds> created;
 };
@@ -113,6 +115,8 @@ void check_name(std::string_view name, std::string_view what = "an image");
 /// What the folders of a build under way, and of an image on its way out, are named: prefix NAME "@" and more.
 inline constexpr std::string_view build_prefix = ".build-";
 inline constexpr std::string_view trash_prefix = ".trash-";
+/// The folder of builds that were replaced and are still needed, by their digests.
+inline constexpr std::string_view kept_folder = ".kept";
 
 /// The images under one folder, one folder each, whose names are the images'. What begins with a dot is the store's
 /// own: builds under way (".build-NAME@..."), images being removed (".trash-NAME@..."), locks and downloads. Several
@@ -128,6 +132,8 @@ class Store {
   /// checked, not digests: see verify()).
   [[nodiscard]] Entry open(const std::string& name) const;
   [[nodiscard]] std::optional<Entry> find(const std::string& name) const;
+  /// The build of an image that has this digest: the one that goes by its name, or one that was replaced and is kept.
+  [[nodiscard]] std::optional<Entry> find_build(const std::string& name, const std::string& digest) const;
   /// Compares all digests; slow.
   void verify(const Entry& entry) const;
   /// Builds an image in its own folder and publishes it by renaming that. If something goes wrong, what was there
@@ -144,6 +150,8 @@ class Store {
   /// removed. `search_path` as in BuildOptions: what mmdebstrap left of an ordinary user's build takes a helper
   /// program to remove.
   std::vector<std::filesystem::path> collect_garbage(const std::vector<std::filesystem::path>& search_path = {});
+  /// Removes replaced builds that nobody needs any more. Returns the folders removed.
+  std::vector<std::filesystem::path> remove_kept(const std::function<bool(const std::string& digest)>& needed);
 
  private:
   [[nodiscard]] std::filesystem::path lock_file(const std::string& name) const;

@@ -210,6 +210,11 @@ std::string known_hole(std::string_view version) {
          "refused); 1.15.1 mends both";
 }
 
+bool is_of_version(std::string_view identity, std::string_view version) {
+  const auto begin = fmt::format("{} {}", engine_name, version);
+  return identity.starts_with(begin + ";") || identity.starts_with(begin + " ");
+}
+
 std::unique_ptr<Driver> make_driver(Options options) { return std::make_unique<FirecrackerDriver>(std::move(options)); }
 
 }  // namespace fireclaw::vmm::firecracker

@@ -25,6 +25,9 @@ struct Options {
 /// Error(Vmm) if it is something else or fails, Error(Unsupported) if it is older than oldest_version.
 std::string binary_version(const std::filesystem::path& binary, Deadline deadline);
 
+/// Whether Driver::snapshot_identity() of this version begins so.
+bool is_of_version(std::string_view identity, std::string_view version);
+
 /// What of this version a guest can misuse, and what is therefore left out of its machines; empty if nothing is known.
 /// Pure. Error(Vmm) for what is not a version.
 std::string known_hole(std::string_view version);
