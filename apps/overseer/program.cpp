@@ -389,9 +389,14 @@ int uninstall_units(const Arguments& arguments, const Backend& backend, const st
     const Log log{LogLevel::Warning, writes_to_journal()};
     const auto sink = [log](LogLevel level, std::string_view line) { log(level, line); };
     if (ends_agents) {
-      for (auto& problem :
-           shut_down(*backend.agents(arguments.host, sink), own_folder(arguments), shutdown_limit).failed) {
-        stays.push_back(std::move(problem));
+      try {
+        for (auto& problem :
+             shut_down(*backend.agents(arguments.host, sink), own_folder(arguments), shutdown_limit).failed) {
+          stays.push_back(std::move(problem));
+        }
+      } catch (const Error& problem) {
+        // Root does not work in another user's folder. The unit, which that user was, has ended them.
+        stays.push_back(fmt::format("agents that the unit did not end: {}", problem.what()));
       }
       // They are not to be started again by an overseer that is installed later.
       static_cast<void>(take_interrupted(own_folder(arguments)));

@@ -95,8 +95,10 @@ class IrcConnection final : public Relay {
     auto& counts = service_.counts_[upstream_];
     ++counts.errors;
     counts.last_error = reason;
-    service_.logger_.warning(
-        fmt::format("{} for '{}'{}", reason, client().name, detail.empty() ? "" : fmt::format(" ({})", detail)));
+    if (service_.pace_.admit(address_)) {
+      service_.logger_.warning(
+          fmt::format("{} for '{}'{}", reason, client().name, detail.empty() ? "" : fmt::format(" ({})", detail)));
+    }
     end_with(irc_error(reason));
   }
 
@@ -112,7 +114,7 @@ IrcService::~IrcService() = default;
 
 void IrcService::take(tcp::socket agent, const std::string& address) {
   const auto refuse = [&](std::string_view reason) {
-    logger_.info(fmt::format("refused {} (irc): {}", address, reason));
+    if (pace_.admit(address)) logger_.info(fmt::format("refused {} (irc): {}", address, reason));
     turn_away(std::move(agent), irc_error(reason));
   };
   const auto client = sources_.client(address);

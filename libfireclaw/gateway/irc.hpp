@@ -8,8 +8,10 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.hpp"
 #include "base/logger.hpp"
 #include "gateway/counters.hpp"
+#include "gateway/refusal_pace.hpp"
 #include "gateway/server.hpp"
 #include "gateway/sources.hpp"
 
@@ -40,6 +42,9 @@ class IrcService {
   Sources& sources_;
   const Logger& logger_;
   const ServerLimits& limits_;
+  SystemClock clock_;
+  /// By address.
+  RefusalPace pace_{clock_};
   std::set<std::shared_ptr<IrcConnection>> open_;
   /// By the server's name.
   std::map<std::string, IrcCounts> counts_;

@@ -135,6 +135,7 @@ AgentCounts& LlmService::counts(const std::string& agent) {
 
 void LlmService::refuse(const Client& client, const Refusal& refusal) {
   ++counts(client.name).refused;
+  if (!pace_.admit(client.machine)) return;
   logger_.info(fmt::format("refused '{}' ({}): {}", client.name, refusal.rule, refusal.reason));
 }
 

@@ -11,6 +11,7 @@
 #include "base/logger.hpp"
 #include "gateway/counters.hpp"
 #include "gateway/ledger.hpp"
+#include "gateway/refusal_pace.hpp"
 #include "gateway/requests.hpp"
 #include "gateway/sources.hpp"
 #include "gateway/turns.hpp"
@@ -80,6 +81,7 @@ class LlmService {
 
   Sources& sources_;
   const Clock& clock_;
+  RefusalPace pace_{clock_};
   const Logger& logger_;
   Ledger ledger_;
   http::Transfers transfers_;

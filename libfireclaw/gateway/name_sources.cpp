@@ -1,5 +1,6 @@
 #include "gateway/name_sources.hpp"
 
+#include <exception>
 #include <utility>
 
 #include "state/run_policy.hpp"
@@ -15,7 +16,7 @@ constexpr std::size_t most_known = 1024;
 HomeNames::HomeNames(state::Layout layout, Sources& machines, Logger logger)
     : machines_{machines}, runs_{layout.runs(), std::move(logger)} {}
 
-std::optional<NameClient> HomeNames::name_client(std::string_view address) {
+std::optional<NameClient> HomeNames::name_client(std::string_view address) try {
   auto client = machines_.client(address);
   if (!client) return std::nullopt;
   // Taken before the record is read: if it changes meanwhile, it is read again.
@@ -30,6 +31,9 @@ std::optional<NameClient> HomeNames::name_client(std::string_view address) {
     known = known_.insert_or_assign(client->machine, Known{version, std::move(rights)}).first;
   }
   return NameClient{*std::move(client), known->second.rights};
+} catch (const std::exception&) {
+  // The record has gone while it was read, or cannot be read: who that is has no rights.
+  return std::nullopt;
 }
 
 }  // namespace fireclaw::gateway

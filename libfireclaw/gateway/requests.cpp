@@ -17,6 +17,9 @@ struct Known {
   Route route;
 };
 
+/// What an error repeats of a request, and the longest name of a model.
+constexpr std::size_t most_repeated = 256;
+
 constexpr std::string_view post = "POST";
 constexpr std::string_view get = "GET";
 
@@ -70,9 +73,12 @@ std::variant<Question, Refusal> read_question(std::string_view body) {
     }
     const auto& model = value.at("model").as_string();
     if (model.empty()) return Refusal{400, "body", "the request names no model"};
+    if (model.size() > most_repeated) return Refusal{400, "body", "the name of the model is too long"};
     return Question{model};
   } catch (const Error& problem) {
-    return Refusal{400, "body", fmt::format("the request cannot be read: {}", problem.what())};
+    // It can have a key as long as the request, and goes to the log.
+    const std::string_view why = problem.what();
+    return Refusal{400, "body", fmt::format("the request cannot be read: {}", why.substr(0, most_repeated))};
   }
 }
 

@@ -423,8 +423,9 @@ class Acceptor {
       if (error == asio::error::operation_aborted) return;
       if (!error) {
         ::fcntl(socket.native_handle(), F_SETFD, FD_CLOEXEC);
-        use_(std::move(socket));
-        return accept();
+        // First, since what throws ends one connection, not the accepting.
+        accept();
+        return use_(std::move(socket));
       }
       if (error == asio::error::connection_aborted) return accept();
       retry_.expires_after(full_pause);
@@ -451,8 +452,9 @@ class Readable {
   void wait() {
     descriptor_.async_wait(asio::posix::stream_descriptor::wait_read, [this](error_code error) {
       if (error) return;
-      use_();
+      // First, since it is to go on if something is thrown.
       wait();
+      use_();
     });
   }
 

@@ -57,6 +57,8 @@ Stream::Impl::Impl(Target to, Handler& for_whom) : target{std::move(to)}, handle
   set(CURLOPT_PROTOCOLS_STR, "http,https");
   set(CURLOPT_CONNECT_ONLY, 1L);
   set(CURLOPT_NOSIGNAL, 1L);
+  // A name that is still being looked up at the end is not waited for.
+  set(CURLOPT_QUICK_EXIT, 1L);
   set(CURLOPT_PROXY, "");
   set(CURLOPT_ERRORBUFFER, &error[0]);
   set(CURLOPT_BUFFERSIZE, 1024L);

@@ -223,9 +223,13 @@ class Firewall::Impl {
   void close_named(Ipv4Address address) {
     for (const auto* set : {"named_addresses", "named_ports"}) {
       const auto listing = context_.run(fmt::format("list set inet {} {}", table_name(policy_.bridge), set));
+      std::vector<std::string> commands;
       for (const auto& element : read_elements(listing)) {
-        if (element.owner == address) succeeds(delete_command(policy_.bridge, element));
+        if (element.owner == address) commands.push_back(delete_command(policy_.bridge, element));
       }
+      // All at once, since each transaction takes milliseconds; one by one if some have expired meanwhile.
+      if (commands.empty() || succeeds(fmt::format("{}", fmt::join(commands, "")))) continue;
+      for (const auto& command : commands) succeeds(command);
     }
   }
 

@@ -80,7 +80,10 @@ bool NamedDestination::matches(std::string_view name) const {
   auto wanted = without_last_dot(host);
   if (!is_wildcard()) return same(name, wanted);
   wanted.remove_prefix(1);
-  return name.size() > wanted.size() && same(name.substr(name.size() - wanted.size()), wanted);
+  if (name.size() <= wanted.size()) return false;
+  const auto below = name.substr(0, name.size() - wanted.size());
+  // An escaped dot is one within a label, not one before the wildcard's own.
+  return below.back() != '\\' && same(name.substr(below.size()), wanted);
 }
 
 Destination NamedDestination::at(Ipv4Address address) const { return {Ipv4Network{address, 32}, port, protocol}; }

@@ -212,7 +212,7 @@ class Call {
   /// Folders are held open and names looked up in them, so no link that is put there meanwhile leads elsewhere.
   std::optional<Failure> remove(int parent, const std::string& name, const std::string& shown) {
     if (unlinkat(parent, name.c_str(), 0) == 0) return {};
-    if (errno != EISDIR && errno != EPERM) return failure(errno, "cannot remove", shown);
+    if (errno != EISDIR) return failure(errno, "cannot remove", shown);
     if (call_.recursive) {
       const int fd = openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
       if (fd < 0) return failure(errno, "cannot remove", shown);

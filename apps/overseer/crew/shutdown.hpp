@@ -21,7 +21,7 @@ struct ShutdownReport {
 /// Which agents ran is written to `folder` before, for take_interrupted(). After `limit` no other one is begun.
 ShutdownReport shut_down(Agents& agents, const std::filesystem::path& folder, std::chrono::milliseconds limit);
 
-/// The agents that the last shut_down() ended and nobody has started since: once, for who starts them again.
+/// The agents that the last shut_down() ended: once, for who starts those of them again that are stopped.
 std::vector<std::string> take_interrupted(const std::filesystem::path& folder);
 
 }  // namespace fireclaw::overseer

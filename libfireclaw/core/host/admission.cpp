@@ -120,8 +120,11 @@ sys::FileLock admit(const Host::Impl& host, const Resources& wanted, std::uint64
     return refusal(wanted, taken, left, limits);
   };
   auto reason = decide();
-  // A machine that was just killed may still hold memory and disk.
-  if (!reason.empty() && host.endings.await_last()) reason = decide();
+  // A machine that was just killed may still hold memory and disk, or have let go of them since.
+  if (!reason.empty()) {
+    static_cast<void>(host.endings.await_last());
+    reason = decide();
+  }
   if (!reason.empty()) throw Error{ErrorCode::InvalidState, fmt::format("the machine may not start: {}", reason)};
   return turn;
 }

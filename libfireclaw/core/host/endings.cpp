@@ -14,6 +14,7 @@
 #include "base/scope.hpp"
 #include "json/record.hpp"
 #include "sys/file.hpp"
+#include "sys/made_here.hpp"
 #include "sys/poll.hpp"
 #include "sys/stat_line.hpp"
 
@@ -48,6 +49,8 @@ struct Endings::Queue {
   std::mutex mutex;
   std::deque<std::unique_ptr<vmm::Instance>> machines;
   bool has_thread = false;
+  /// The thread is in no process that was forked since.
+  sys::MadeHere made_here;
 
   /// With the lock held. The host program's signal handlers never run on a thread that it does not know of.
   static void start_thread(const std::shared_ptr<Queue>& queue) {
@@ -88,7 +91,7 @@ bool Endings::leaves_zombies() const {
 
 void Endings::add(std::unique_ptr<vmm::Instance> machine) noexcept {
   try {
-    if (leaves_zombies()) return machine->kill();
+    if (!queue_->made_here.holds() || leaves_zombies()) return machine->kill();
     sys::replace_file(note_, json::record_text(Ending{machine->record().process}));
     const std::scoped_lock lock{queue_->mutex};
     if (queue_->machines.size() < most) {

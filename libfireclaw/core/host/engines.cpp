@@ -399,7 +399,14 @@ std::vector<std::string> engines_to_try(const Host::Impl& host, const image::Ent
   std::vector<std::string> changed;
   for (const auto& engine : allowed) {
     const auto* entry = entry_for(config, engine, kernel);
-    if (entry == nullptr || !entry->verdict.works) continue;
+    if (entry == nullptr) continue;
+    if (!entry->verdict.works) {
+      // It could not even be tried for want of KVM, which there is now.
+      const bool lacked_kvm =
+          entry->verdict.binary.empty() && entry->verdict.reason.find("/dev/kvm") != std::string::npos;
+      if (lacked_kvm && kvm_problem().empty() && has_program(host, *entry)) changed.push_back(engine);
+      continue;
+    }
     if (state::is_current(*entry)) break;
     if (has_program(host, *entry)) changed.push_back(engine);
   }

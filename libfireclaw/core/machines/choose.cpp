@@ -178,7 +178,9 @@ VM::Impl::Impl(std::shared_ptr<Host::Impl> host_impl, state::RunRecord of)
 }
 
 bool VM::Impl::renews() const {
-  return purpose.kind == core::Purpose::Kind::Use && purpose.prepared.empty() && config.start != StartMode::Cold;
+  // Who gives a machine a disk of its own makes its snapshot, too.
+  return purpose.kind == core::Purpose::Kind::Use && purpose.prepared.empty() && !purpose.disk &&
+         config.start != StartMode::Cold;
 }
 
 state::SnapshotKey VM::Impl::snapshot_key() const {

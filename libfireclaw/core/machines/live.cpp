@@ -46,7 +46,8 @@ VM::Impl::~Impl() {
 
 bool VM::Impl::may_end_alone() const {
   return instance && state != VMState::Stopped && !config.detached && config.network != NetworkMode::Nat &&
-         record.workspace.empty() && record.machine.empty() && record.agent.empty() && record.cgroup.empty();
+         record.workspace.empty() && !purpose.disk && record.machine.empty() && record.agent.empty() &&
+         record.cgroup.empty();
 }
 
 void VM::Impl::require_own_process() const { made_here.require(fmt::format("VM {}", record.id)); }
@@ -103,7 +104,7 @@ void VM::Impl::boot(const vmm::StartOptions& options) {
 
 void VM::Impl::restore_or_boot(const vmm::StartOptions& options) {
   if (!snapshot) {
-    if (config.start == StartMode::PreferSnapshot && (!purpose.prepared.empty() || has_disks())) {
+    if (config.start == StartMode::PreferSnapshot && (!purpose.prepared.empty() || has_disks() || purpose.disk)) {
       host->logger.info(
           fmt::format("no snapshot of image '{}' fits this machine and its disks: booting cold", image.manifest.name));
     } else if (config.start == StartMode::PreferSnapshot) {

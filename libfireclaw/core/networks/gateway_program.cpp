@@ -1,6 +1,5 @@
 #include <chrono>
 #include <filesystem>
-#include <map>
 #include <memory>
 #include <span>
 #include <stop_token>
@@ -18,6 +17,7 @@
 #include "gateway/llm.hpp"
 #include "gateway/name_sources.hpp"
 #include "gateway/names.hpp"
+#include "gateway/refusal_pace.hpp"
 #include "gateway/server.hpp"
 #include "http/client.hpp"
 #include "json/record.hpp"
@@ -115,25 +115,6 @@ class KeptLedger {
   std::string written_;
 };
 
-/// Which refusals are worth a line of the log: no machine fills it.
-class RefusalPace {
- public:
-  explicit RefusalPace(const Clock& clock) : clock_{clock} {}
-
-  bool admit(const std::string& machine) {
-    const auto minute = std::chrono::floor<std::chrono::minutes>(clock_.steady_now().time_since_epoch());
-    // Machines of the past, too.
-    if (std::exchange(minute_, minute) != minute) lines_.clear();
-    return ++lines_[machine] <= most_a_minute;
-  }
-
- private:
-  static constexpr unsigned most_a_minute = 10;
-  const Clock& clock_;
-  std::chrono::minutes minute_{0};
-  std::map<std::string, unsigned> lines_;
-};
-
 /// What the answers of the name server do to the firewall, which is the anchor's or this network namespace's.
 gateway::NameService::Actions name_actions(const Host::Impl& host, const net::NetworkPolicy& policy,
                                            const core::Anchor* anchor, const Clock& clock) {
@@ -143,7 +124,7 @@ gateway::NameService::Actions name_actions(const Host::Impl& host, const net::Ne
   const auto openings = std::make_shared<net::Openings>(policy.bridge, std::move(socket));
   return {[openings](const net::VmPolicy& vm, std::span<const net::Destination> destinations,
                      std::chrono::milliseconds lifetime) { return openings->open(vm, destinations, lifetime); },
-          [&host, pace = RefusalPace{clock}](const gateway::NameRefusal& refusal) mutable {
+          [&host, pace = gateway::RefusalPace{clock}](const gateway::NameRefusal& refusal) mutable {
             if (!pace.admit(refusal.client.machine)) return;
             host.logger.info(fmt::format("refused '{}' the name '{}' ({}): {}", refusal.client.name, refusal.name,
                                          refusal.rule, refusal.reason));

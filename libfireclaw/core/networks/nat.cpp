@@ -123,7 +123,8 @@ bool NatNetwork::remove() {
 }
 
 std::optional<net::Ipv4Address> find_outer_resolver(const NatNetwork& network) {
-  if (network.resolver()) return network.resolver();
+  // One on this host's loopback answers this host alone.
+  if (network.resolver() && *network.resolver() != net::loopback_address) return network.resolver();
   // The second is for hosts where the first names systemd's stub only.
   return find_resolver({"/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"});
 }

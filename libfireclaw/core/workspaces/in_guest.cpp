@@ -36,6 +36,8 @@ constexpr int wrong_usage = 2;
 constexpr std::size_t most_capability_bytes = std::size_t{64} << 20;
 /// Paths on one command line.
 constexpr std::size_t links_at_once = 100;
+/// A guest that makes up a tar could send forever: content of sparse files counts in full, but not without end.
+constexpr std::uint64_t most_tar_per_disk = 64;
 
 Deadline session_deadline() { return Deadline::after(session_limit); }
 
@@ -95,10 +97,13 @@ class GuestFiles final : public WorkspaceFiles {
     {
       const auto out = sys::open_file(file, O_WRONLY | O_CREAT | O_EXCL);
       image::UnpackLimit limit{scratch.path(), 0};
+      image::UnpackLimit believable{scratch.path(),
+                                    most_tar_per_disk * fs::file_size(vm_->host->workspaces.disk(record_.name))};
       ExecOptions options = command({"tar", "-c", "-f", "-", "-C", std::string{workspace_mount}, "."});
       options.timeout.reset();
       options.on_stdout = [&](std::string_view bytes) {
         limit.take(bytes.size(), fmt::format("workspace {}", record_.name));
+        believable.take(bytes.size(), fmt::format("workspace {}", record_.name));
         sys::write_all(out.get(), bytes);
       };
       const auto result = session_->exec(std::move(options));

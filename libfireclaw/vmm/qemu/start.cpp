@@ -30,11 +30,12 @@ StartedEngine start_engine(const LaunchSpec& spec, std::vector<std::string> argv
   if (!claim) {
     throw Error{ErrorCode::InvalidState, fmt::format("a machine is running in '{}' already", spec.run_dir.string())};
   }
-  // A first attempt (from a snapshot that turned out to be damaged) may have made them.
-  std::filesystem::remove(run_dir.qmp_socket());
-  for (unsigned channel = 0; channel < guest_channels; ++channel) {
-    std::filesystem::remove(run_dir.guest_socket(channel));
-  }
+  // A first attempt (from a snapshot that turned out to be damaged) may have made them. Nothing else is removed.
+  const auto remove_socket = [](const std::filesystem::path& path) {
+    if (std::filesystem::is_socket(std::filesystem::symlink_status(path))) std::filesystem::remove(path);
+  };
+  remove_socket(run_dir.qmp_socket());
+  for (unsigned channel = 0; channel < guest_channels; ++channel) remove_socket(run_dir.guest_socket(channel));
   auto [console, console_end] = Console::create();
   auto log = TextPipe::create(run_dir.log());
   const auto log_end = log.engine_end();
