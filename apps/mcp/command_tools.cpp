@@ -7,10 +7,10 @@
 #include <fmt/format.h>
 
 #include "bounded_output.hpp"
-#include "common/base64.hpp"
 #include "common/text.hpp"
 #include "fireclaw/error.hpp"
 #include "schema.hpp"
+#include "sys/base64.hpp"
 #include "tools.hpp"
 
 namespace fireclaw::mcp {
@@ -86,7 +86,7 @@ Json run_command(const ToolContext& context, const Json& arguments, const CallCo
                  {"duration_ms", std::chrono::duration<double, std::milli>{result.duration}.count()}};
   for (const auto* name : {"stdout", "stderr"}) {
     const auto& text = answer[name].get_ref<const std::string&>();
-    if (!cli::is_utf8(text)) answer[fmt::format("{}_base64", name)] = cli::to_base64(text);
+    if (!cli::is_utf8(text)) answer[fmt::format("{}_base64", name)] = sys::to_base64(text);
   }
   return answer;
 }

@@ -391,7 +391,7 @@ TEST_CASE("a service of root gives engines users, and one of another user has th
 }
 
 TEST_CASE("a service runs as the user whom its home folder belongs to") {
-  const Folder folder;
+  const TempFolder folder;
   Unit unit;
   unit.home = folder.path;
   unit.runs_machines = true;
