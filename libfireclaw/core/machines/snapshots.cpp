@@ -189,7 +189,9 @@ Snapshot make_snapshot(const std::shared_ptr<Host::Impl>& host, const VMConfig& 
   vm.network->unplug();
   if (name.empty() && !replace) {
     if (const auto existing = vm.host->snapshots.find(state::automatic_name(vm.snapshot_key()))) {
-      return Access::snapshot(describe(*vm.host, *existing));
+      auto info = describe(*vm.host, *existing);
+      if (info.usable) return Access::snapshot(std::move(info));
+      replace = true;
     }
   }
   if (!name.empty() && !replace && vm.host->snapshots.find(name)) throw name_taken(name);
