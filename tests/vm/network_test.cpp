@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "fireclaw/gateway.hpp"
 #include "support.hpp"
 #include "world.hpp"
 
