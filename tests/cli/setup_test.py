@@ -33,7 +33,9 @@ def remove_tree(folder: Path) -> None:
 class RemoveTree(unittest.TestCase):
     def test_a_folder_goes_away_even_while_somebody_writes_into_it(self) -> None:
         folder = Path(tempfile.mkdtemp(prefix="fireclaw-setup-test-"))
-        line = "i=0; while mkdir -p deep/$i && echo x >deep/$i/file; do i=$((i + 1)); [ $i -ne 20 ] || echo busy; done"
+        # It ends by itself as well: on a busy machine nobody may be quick enough to remove what it makes.
+        line = ("i=0; while [ $i -lt 3000 ] && mkdir -p deep/$i && echo x >deep/$i/file; "
+                "do i=$((i + 1)); [ $i -ne 20 ] || echo busy; done")
         with subprocess.Popen(["sh", "-c", line], cwd=folder, stdout=subprocess.PIPE,
                               stderr=subprocess.DEVNULL) as writer:
             assert writer.stdout is not None
