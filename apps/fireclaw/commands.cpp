@@ -6,7 +6,7 @@
 #include "command.hpp"
 #include "common/program.hpp"
 #include "common/style.hpp"
-#include "gateway_commands.hpp"
+#include "network/gateway_commands.hpp"
 
 namespace fireclaw::cli {
 namespace {

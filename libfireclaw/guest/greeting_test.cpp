@@ -61,7 +61,7 @@ TEST_CASE("a command is not run in a guest that could not be configured") {
 TEST_CASE("what makes no sense in an identity is refused by its name") {
   GuestdProcess guestd;
   Session session = guestd.open();
-  const auto refusal = [&](const std::function<void(Identity&)>& change) {
+  const auto changed = [](const std::function<void(Identity&)>& change) {
     Identity identity = some_identity();
     identity.interface.emplace();
     identity.interface->address = "172.16.0.5/24";
@@ -69,9 +69,12 @@ TEST_CASE("what makes no sense in an identity is refused by its name") {
     identity.interface->mac = "02:fc:00:00:00:05";
     identity.nameservers = {"172.16.0.1"};
     change(identity);
-    return error_of([&] { session.configure(identity, soon()); }).second;
+    return identity;
   };
-  CHECK(refusal([](Identity&) {}) == "nothing was thrown");
+  const auto refusal = [&](const std::function<void(Identity&)>& change) {
+    return error_of([&] { session.configure(changed(change), soon()); }).second;
+  };
+  CHECK_NOTHROW(session.configure(changed([](Identity&) {}), soon()));
   CHECK(refusal([](Identity& i) { i.hostname = "two words"; }).ends_with("'two words' is not a valid host name"));
   CHECK(refusal([](Identity& i) { i.hostname = std::string(65, 'x'); }).ends_with("is not a valid host name"));
   CHECK(refusal([](Identity& i) { i.hostname = "-x"; }).ends_with("is not a valid host name"));

@@ -11,6 +11,7 @@ import re
 import shutil
 import struct
 import subprocess
+import tarfile
 import tempfile
 import termios
 import unittest
@@ -219,12 +220,9 @@ class Shown(Manners):
         self.assertEqual({one["name"] for one in json.loads(shown)}, {"notes", self.long_name})
 
     def test_a_commands_work_is_told_in_json(self) -> None:
-        (self.folder / "file").write_text("abc")
-        pushed = self.fireclaw("workspace", "push", "notes", str(self.folder / "file"), "--json")
-        self.assertEqual(json.loads(pushed.stdout), {"files": 1, "bytes": 3, "skipped": 0, "links_left_out": 0})
         tar = str(self.folder / "notes.tar")
-        exported = self.fireclaw("workspace", "export", "notes", tar, "--json")
-        self.assertEqual(json.loads(exported.stdout), {"workspace": "notes", "file": tar})
+        with tarfile.open(tar, "w") as archive:
+            archive.addfile(tarfile.TarInfo("file"))
         imported = self.fireclaw("workspace", "import", "copy", tar, "--json")
         self.assertEqual(json.loads(imported.stdout)["name"], "copy")
         removed = self.fireclaw("workspace", "remove", "copy", "--json")

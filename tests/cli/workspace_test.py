@@ -91,7 +91,9 @@ class Workspaces(unittest.TestCase):
         (tree / "sub folder" / "na\u00efve \"x\"").write_bytes(bytes(range(256)) * 1000)
         (tree / "link").symlink_to("sub folder")
         self.assertIn(b"2 files", self.ok("push", "notes", "tree"))
-        self.ok("push", "notes", "tree/link", "memory/renamed")
+        pushed = json.loads(self.ok("push", "notes", "tree/link", "memory/renamed", "--json"))
+        self.assertEqual(set(pushed), {"files", "bytes", "skipped", "links_left_out"})
+        self.assertEqual(pushed["files"], 1)
         self.assertIn(b"2 files", self.ok("pull", "notes", "tree", "back"))
         self.assertEqual((self.folder / "back/sub folder/na\u00efve \"x\"").read_bytes(), bytes(range(256)) * 1000)
         self.assertEqual(os.readlink(self.folder / "back/link"), "sub folder")
@@ -112,7 +114,8 @@ class Workspaces(unittest.TestCase):
         self.ok("import", "one", "-", stdin=buffer.getvalue())
         first = self.ok("export", "one", "-")
         self.assertIn(b"1.0 GiB", self.ok("import", "two", "-", "--size", "1G", stdin=first))
-        self.ok("export", "two", "two.tar")
+        self.assertEqual(json.loads(self.ok("export", "two", "two.tar", "--json")),
+                         {"workspace": "two", "file": "two.tar"})
         self.assertEqual((self.folder / "two.tar").read_bytes(), first)
         member = self.members("two")["\u65e5\u672c"]
         self.assertEqual((member.mode, member.uid, member.gid, member.mtime), (0o711, 70000, 7, 1234567890))

@@ -93,7 +93,7 @@ class Description(unittest.TestCase):
         self.describe("cpp", str(self.folder / "described/fireclaw/fields.hpp"))
         source, program = self.folder / "pear.cpp", self.folder / "pear"
         source.write_text(PROGRAM.replace("@MORE@", more))
-        includes = [self.folder / "include", self.folder / "described", ROOT / "include", ROOT / "apps"]
+        includes = [self.folder / "include", self.folder / "described", ROOT / "include", ROOT / "apps", ROOT / "libfireclaw"]
         subprocess.run([os.environ.get("CXX", "c++"), "-std=c++20", "-Wall", "-Wextra", "-Werror",
                         *(f"-I{folder}" for folder in includes), "-o", str(program), str(source)], check=True, timeout=240)
         return subprocess.run([str(program)], capture_output=True, text=True, check=True).stdout.strip()

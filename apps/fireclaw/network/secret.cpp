@@ -13,7 +13,7 @@
 
 #include "command.hpp"
 #include "fireclaw/gateway.hpp"
-#include "gateway_commands.hpp"
+#include "network/gateway_commands.hpp"
 #include "output.hpp"
 
 namespace fireclaw::cli {

@@ -5,8 +5,8 @@
 #include <fmt/format.h>
 
 #include "fireclaw/gateway.hpp"
-#include "gateway_commands.hpp"
 #include "json_of.hpp"
+#include "network/gateway_commands.hpp"
 #include "output.hpp"
 
 namespace fireclaw::cli {
