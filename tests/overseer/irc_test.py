@@ -630,11 +630,12 @@ class Service(Office):
         overseer = self.overseer()
         alice = self.human()
         self.greeted(alice)
-        for name in ("ada", "bob", "eve"):
+        for name in ("eve", "ada", "bob"):
             alice.say("#control", f"!invoke worker {name}")
             alice.hears("overseer", "#control", f'Agent "{name}" started')
-        alice.say("#control", "!stop eve")
-        eventually(lambda: self.agents()["eve"]["phase"] == "stopped")
+            if name == "eve":
+                alice.say("#control", "!stopall")
+                eventually(lambda: self.agents()["eve"]["phase"] == "stopped")
         overseer.end()
         done = run("--home", self.home, "shutdown", "--json")
         self.assertEqual(done.returncode, 0, done.stderr)
