@@ -11,7 +11,6 @@ import re
 import shutil
 import struct
 import subprocess
-import tarfile
 import tempfile
 import termios
 import unittest
@@ -220,11 +219,8 @@ class Shown(Manners):
         self.assertEqual({one["name"] for one in json.loads(shown)}, {"notes", self.long_name})
 
     def test_a_commands_work_is_told_in_json(self) -> None:
-        tar = str(self.folder / "notes.tar")
-        with tarfile.open(tar, "w") as archive:
-            archive.addfile(tarfile.TarInfo("file"))
-        imported = self.fireclaw("workspace", "import", "copy", tar, "--json")
-        self.assertEqual(json.loads(imported.stdout)["name"], "copy")
+        made = self.fireclaw("workspace", "create", "copy", "--json")
+        self.assertEqual(json.loads(made.stdout)["name"], "copy")
         removed = self.fireclaw("workspace", "remove", "copy", "--json")
         self.assertEqual(json.loads(removed.stdout), {"removed": ["copy"]})
         both = self.fireclaw("workspace", "export", "notes", "-", "--json")
