@@ -3,6 +3,7 @@ and the fireclaw program. Agents here run in real machines."""
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import json
 import os
@@ -45,6 +46,8 @@ def enter_private_network() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         request = struct.pack("16sH14x", b"lo", 0x1 | 0x40)
         fcntl.ioctl(any_socket, 0x8914, request)
+    # The gateway's program stays for the next machine, and would keep the namespace.
+    atexit.register(fireclaw, "network", "down")
 
 
 def arguments(*words: str, home: str = HOME) -> List[str]:
