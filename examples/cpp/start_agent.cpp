@@ -62,13 +62,14 @@ int main(int argc, char** argv) {
     });
     const bool asked_to_stop = wait_for_enter(watch);
     enough.request_stop();
-    log.get();
 
+    // What the log says of an agent that has ended is that its guest is gone.
     if (!asked_to_stop) {
       std::cerr << agent.name << " ended by itself\n";
       agents.reconcile();  // Notes it, and clears up after its machine.
       return 1;
     }
+    log.get();
     agents.stop(agent.name);  // It says goodbye on IRC; its workspace stays for the next time.
     std::cout << agent.name << " is stopped. What it wants to remember:\n" << agents.memory(agent.name);
     return 0;
