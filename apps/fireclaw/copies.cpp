@@ -140,7 +140,7 @@ void RunCopies::copy_in(VM& vm) {
 void RunCopies::copy_out(VM& vm) {
   start_clock();
   for (const auto& copy : out_) {
-    // Whoever stopped the command wants nothing more of it.
+    // The user who stopped the command wants nothing more of it.
     if (options_.stop.stop_requested()) return;
     try {
       note(copy, vm.copy_out(copy.source, copy.target, options_now()));

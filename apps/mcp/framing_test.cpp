@@ -192,7 +192,7 @@ TEST_CASE("progress tells output at once, but not more often than can be taken")
   }
 }
 
-TEST_CASE("what was held back is told after a while, and then that the call goes on, until it ends") {
+TEST_CASE("what was held back is told after a while, and then that the call continues, until it ends") {
   std::vector<Json> sent;
   ProgressReporter::Clock::time_point now{};
   const std::chrono::seconds silence{3};

@@ -118,7 +118,7 @@ class Handler(BaseHTTPRequestHandler):
             status, answer = HTTPStatus.OK, work()
         except Refused as error:
             status, answer = error.status, {"error": str(error)}
-        except Exception as error:  # Whatever a request brings about, the service goes on.
+        except Exception as error:  # The service continues after any failed request.
             self.log_error("%r", error)
             status, answer = HTTPStatus.INTERNAL_SERVER_ERROR, {"error": "it could not be run"}
         body = json.dumps(answer).encode() + b"\n"

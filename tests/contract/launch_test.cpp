@@ -224,7 +224,7 @@ TEST_CASE_FIXTURE(EngineFixture, "Firecracker's own words come through") {
   CHECK(what.find("/network-interfaces/eth0") != std::string::npos);
 }
 
-TEST_CASE_FIXTURE(EngineFixture, "an engine's death is noticed at once by whoever waits for its guest") {
+TEST_CASE_FIXTURE(EngineFixture, "an engine's death is noticed at once by those who wait for its guest") {
   set_knobs("no_guest=1\n");
   const auto instance = driver()->launch(spec("a"), soon());
   std::jthread killer{[id = instance->record().process] { sys::send_signal(id, SIGKILL); }};

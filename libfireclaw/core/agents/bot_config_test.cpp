@@ -105,7 +105,7 @@ TEST_CASE("a bot behind the gateway asks its LLM there, in the server's protocol
   CHECK(llm.at("api").as_string() == "openai");
   CHECK(llm.at("temperature").as_double() == 1);
   CHECK_FALSE(llm.find("api_key"));
-  // Whoever names a server means that one, with its key.
+  // A template that names a server means that one, with its key.
   config.llm = json::Value::parse(R"({"url": "http://gateway:9", "api_key": "hunter2"})", "llm");
   const auto own = made(config).at("llm");
   CHECK(own.at("url").as_string() == "http://172.16.0.1:9");

@@ -110,7 +110,7 @@ VM Pool::take(std::chrono::milliseconds timeout, std::stop_token stop) {
   impl_->made_here.require("the pool");
   std::unique_lock lock{impl_->mutex};
   if (impl_->machines.empty() && impl_->failure) {
-    // Whoever wants a machine now is reason enough to try again.
+    // A caller that wants a machine now is reason enough to try again.
     impl_->failure = nullptr;
     impl_->changed.notify_all();
   }
