@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "json/record.hpp"
 #include "sys/file.hpp"
 
 namespace fireclaw::state {
@@ -23,6 +24,14 @@ struct WorkspaceRecord {
 
   bool operator==(const WorkspaceRecord&) const = default;
 };
+
+void describe(auto& field, json::Is<WorkspaceRecord> auto& record) {
+  field.schema(WorkspaceRecord::schema);
+  field("name", record.name);
+  field("created_ms", record.created);
+  field("uid", record.uid);
+  field("gid", record.gid);
+}
 
 /// The workspaces under one folder. Any number of processes may use it at once; who changes a workspace or uses its
 /// disk holds the lock of its name, which this class names but does not take.
