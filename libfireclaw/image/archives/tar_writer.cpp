@@ -73,8 +73,8 @@ char type_flag(NodeType type) {
   throw Error{ErrorCode::Internal, "unknown node type"};
 }
 
-/// What of a file is no hole, as GNU.sparse 1.0 puts it before the data: how many pieces, then place and length of
-/// each.
+/// The parts of a file that hold data, as GNU.sparse 1.0 puts it before the data: how many pieces, then place and
+/// length of each.
 struct HoleMap {
   std::vector<TarPiece> pieces;
   std::string text;
