@@ -121,17 +121,6 @@ void core::apply(state::AgentRecord& record, const AgentSettings& settings) {
   if (settings.tools) record.tools = settings.tools;
 }
 
-std::string_view to_string(AgentState state) noexcept {
-  switch (state) {
-    case AgentState::Starting: return "starting";
-    case AgentState::Running: return "running";
-    case AgentState::Paused: return "paused";
-    case AgentState::Stopped: return "stopped";
-    case AgentState::Crashed: return "crashed";
-  }
-  return "unknown";
-}
-
 // The end of a machine.
 
 AgentWatch::AgentWatch(AgentWatch&& other) noexcept : fd_{std::exchange(other.fd_, -1)} {}
