@@ -1,5 +1,6 @@
 # What is made from the public headers when CMake runs, which it does again when one of them has changed: see describe.py.
-# The target fireclaw_described has the headers that apps/ and bindings/ may use beside those of include/.
+# The target fireclaw_described has the headers that apps/ and bindings/ may use beside those of include/; the library has
+# the texts of enums from them.
 if(NOT FIRECLAW_PYTHON)
   find_program(FIRECLAW_PYTHON NAMES python3 PATHS /usr/bin NO_DEFAULT_PATH)
   find_program(FIRECLAW_PYTHON NAMES python3 REQUIRED)

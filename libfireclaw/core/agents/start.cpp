@@ -128,7 +128,7 @@ void AgentManager::Impl::launch(core::ResolvedAgent& agent, const AgentConfig& c
   agents.put(record);
   undo.release();
   if (!config.detached) {
-    held_.with([&](auto& held) { held.insert_or_assign(record.name, machine); });
+    held_->with([&](auto& held) { held.insert_or_assign(record.name, machine); });
   }
 }
 

@@ -100,7 +100,7 @@ sys::FileLock admit(const Host::Impl& host, const Resources& wanted, std::uint64
   auto turn = sys::FileLock::acquire(host.layout.lock("admission"), sys::FileLock::Mode::Exclusive,
                                      Deadline::after(std::chrono::nanoseconds{turn_limit}),
                                      "another machine's start in this home folder");
-  const auto limits = state::read_config(host.layout.config()).limits;
+  const auto limits = host.config().limits;
   Resources taken;
   std::uint64_t promised_mib = 0;
   // Without limits of its own, and without a disk, a machine is held against nothing that records tell.

@@ -94,7 +94,7 @@ class Writer {
 
   void config() {
     if (!fs::exists(host_->layout.config())) return;
-    const auto mine = written_by_people(state::read_config(host_->layout.config()));
+    const auto mine = written_by_people(host_->config());
     const auto file = to_ / config_file;
     state::write_config(file, mine);
     const auto text = sys::read_file(file);

@@ -198,7 +198,7 @@ std::optional<Anchor> Anchor::find(const Host::Impl& host) {
 
 Anchor Anchor::ensure(const Host::Impl& host) {
   const NatNetwork network{host};
-  const auto services = services_text(network.policy(), gateway_ports(state::read_config(host.layout.config())));
+  const auto services = services_text(network.policy(), gateway_ports(host.config()));
   const auto path = host.layout.lock("network-anchor");
   const auto lock = [&](sys::FileLock::Mode mode) {
     return sys::FileLock::acquire(path, mode, Deadline::after(std::chrono::nanoseconds{lock_limit}),

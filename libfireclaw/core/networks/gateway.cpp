@@ -260,7 +260,7 @@ GatewayParts make_gateway_parts(const Host::Impl& host, net::Ipv4Address address
 
 void ensure_gateway(const Host::Impl& host, const net::NetworkPolicy& policy, const Anchor* anchor) noexcept {
   try {
-    const auto ports = gateway_ports(state::read_config(host.layout.config()));
+    const auto ports = gateway_ports(host.config());
     if (const auto found = find_gateway(host)) {
       if (ports.any() && *found == make_record(found->process, policy.gateway, ports, anchor)) return;
       end(found->process);

@@ -136,7 +136,7 @@ gateway::NameService::Actions name_actions(const Host::Impl& host, const net::Ne
 GatewayInfo Gateway::info(const Host& host) {
   const auto& impl = *Access::impl(host);
   GatewayInfo info;
-  const auto config = state::read_config(impl.layout.config());
+  const auto config = impl.config();
   info.configured = config.gateway.has_value();
   info.irc_address = core::irc_address(core::NatNetwork{impl}.policy().gateway, core::gateway_ports(config));
   const auto found = core::find_gateway(impl);
@@ -162,7 +162,7 @@ std::string Gateway::metrics(const Host& host) {
 
 bool Gateway::ensure(const Host& host) {
   const auto& impl = *Access::impl(host);
-  if (!core::gateway_ports(state::read_config(impl.layout.config())).any() || core::find_gateway(impl)) return false;
+  if (!core::gateway_ports(impl.config()).any() || core::find_gateway(impl)) return false;
   core::NatNetwork network{impl};
   const auto anchor = core::may_configure_network() ? std::nullopt : core::Anchor::find(impl);
   if (!anchor && !net::is_bridge_up(network.bridge())) return false;
@@ -173,7 +173,7 @@ bool Gateway::ensure(const Host& host) {
 
 void Gateway::serve(const Host& host, bool inherited, std::stop_token stop) {
   const auto& impl = *Access::impl(host);
-  const auto config = state::read_config(impl.layout.config());
+  const auto config = impl.config();
   core::NatNetwork network{impl};
   const auto& policy = network.policy();
   const auto ports = core::gateway_ports(config);
