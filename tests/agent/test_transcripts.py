@@ -340,6 +340,21 @@ class Hostile(unittest.TestCase):
         with self.assertRaisesRegex(LlmError, f"more than {MOST_TOOL_CALLS} tools at once"):
             read_answer([transcripts.stream(text).body], self.known, lambda: "call00001")
 
+    def test_of_an_error_without_end_only_a_beginning_is_read(self) -> None:
+        taken: List[int] = []
+
+        def endless() -> Iterator[bytes]:
+            while len(taken) < 1000:
+                taken.append(1)
+                yield b"out of memory " * 100
+
+        with Cancel() as cancel:
+            exchange = Exchange(make_config().llm, "/", {}, cancel)
+            exchange.status, exchange._response = 500, mock.Mock()
+            with mock.patch.object(exchange, "chunks", endless), self.assertRaisesRegex(LlmError, "out of memory"):
+                exchange.raise_for_status()
+        self.assertLess(len(taken), 100)
+
     def test_an_endless_answer_is_stopped_where_it_stands(self) -> None:
         taken: List[int] = []
 
