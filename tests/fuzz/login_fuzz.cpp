@@ -39,7 +39,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   require(whole.login.done() == pieces.login.done(), "a login is over wherever the words are cut");
   require(!whole.login.done() || whole.to_agent == pieces.to_agent, "the agent hears the same wherever words are cut");
   require(!(whole.login.done() && whole.login.failure()), "a login that failed is not over");
-  require(whole.to_server.find("AUTHENTICATE") == std::string::npos || said.find("CAP") != std::string_view::npos,
+  require(whole.to_server.find("\r\nAUTHENTICATE") == std::string::npos || said.find("CAP") != std::string_view::npos,
           "a login begins once it is granted");
   return 0;
 }
