@@ -11,11 +11,11 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
 #include <system_error>
 
 #include <fmt/format.h>
 
+#include "common/replaced_file.hpp"
 #include "fireclaw/error.hpp"
 
 namespace fireclaw::overseer {
@@ -206,15 +206,7 @@ std::filesystem::path install(const Unit& unit, const InstallOptions& options) {
   auto path = unit_file(unit.name, options);
   std::error_code error;
   std::filesystem::create_directories(folder, error);
-  // Beside, then over it: systemd never reads half a file.
-  const auto beside = path.native() + ".new";
-  {
-    std::ofstream file{beside, std::ios::binary | std::ios::trunc};
-    file << to_unit_file(unit, options.user);
-    file.close();
-    if (!file) throw Error{ErrorCode::Io, fmt::format("'{}' cannot be written", path.native())};
-  }
-  std::filesystem::rename(beside, path);
+  cli::replace_file(path, to_unit_file(unit, options.user), 0644);
   if (!options.enable) return path;
   const auto service = unit.name + ".service";
   systemctl({"daemon-reload"}, options.user);

@@ -159,6 +159,8 @@ class Writer {
     if (!options_.disks) return report_.left_out.push_back(name.native());
     sys::make_directories((to_ / name).parent_path());
     copy_to(to_ / name);
+    sys::sync_fd(sys::open_file(to_ / name, O_RDONLY).get(), to_ / name);
+    sys::sync_directory((to_ / name).parent_path());
     add(name);
   }
 
@@ -228,6 +230,10 @@ class Restorer {
     std::function<void()> remove;
   };
 
+  /// Disks come before the records that lead to them: without its disk an agent or a machine would begin with a new
+  /// one.
+  void first(Step step) { steps_.insert(steps_.begin(), std::move(step)); }
+
   static Error foreign(const std::string& name) {
     return Error{ErrorCode::InvalidArgument,
                  fmt::format("'{}' does not belong into a backup of a home folder", one_line(name))};
@@ -261,6 +267,7 @@ class Restorer {
   fs::path stage_disk(const core::BundledFile& file) {
     const auto staged = staging_.files().state.parent_path() / std::to_string(steps_.size());
     sys::clone_file(file_of(file), staged, 0600, {Deadline::never(), stop_});
+    sys::sync_fd(sys::open_file(staged, O_RDONLY).get(), staged);
     const auto found = core::describe_file(file.name, staged, stop_);
     if (found.bytes != file.bytes || found.sha256 != file.sha256) throw damaged(file.name);
     if (image::ext4_usage(staged).bytes != found.bytes) throw damaged(file.name);
@@ -358,12 +365,13 @@ class Restorer {
 
   void move_later(const std::string& name, fs::path staged) {
     const auto target = home() / name;
-    steps_.push_back({name, [target] { return !fs::exists(fs::symlink_status(target)); },
-                      [target, staged = std::move(staged)] {
-                        sys::make_directories(target.parent_path());
-                        sys::move_file(staged, target);
-                      },
-                      [target] { fs::remove(target); }});
+    first({name, [target] { return !fs::exists(fs::symlink_status(target)); },
+           [target, staged = std::move(staged)] {
+             sys::make_directories(target.parent_path());
+             sys::move_file(staged, target);
+             sys::sync_directory(target.parent_path());
+           },
+           [target] { fs::remove(target); }});
   }
 
   void workspace_disk(const core::BundledFile& file, const std::string& name) {
@@ -376,14 +384,14 @@ class Restorer {
     const auto disk = disks_.find(name);
     if (record.name != name || disk == disks_.end()) throw foreign(file.name);
     const auto host = host_;
-    steps_.push_back({"workspaces/" + name, [host, name] { return !fs::exists(host->workspaces.directory(name)); },
-                      [host, record, disk = disk->second] {
-                        const auto lock = core::lock_workspace(*host, record.name, "restoring it");
-                        auto draft = host->workspaces.draft(record.name);
-                        sys::move_file(disk, draft.path() / "disk.ext4");
-                        host->workspaces.publish(std::move(draft), record);
-                      },
-                      [handle = handle_, name] { Workspace::remove(handle, name); }});
+    first({"workspaces/" + name, [host, name] { return !fs::exists(host->workspaces.directory(name)); },
+           [host, record, disk = disk->second] {
+             const auto lock = core::lock_workspace(*host, record.name, "restoring it");
+             auto draft = host->workspaces.draft(record.name);
+             sys::move_file(disk, draft.path() / "disk.ext4");
+             host->workspaces.publish(std::move(draft), record);
+           },
+           [handle = handle_, name] { Workspace::remove(handle, name); }});
   }
 
   Host handle_;
