@@ -111,8 +111,8 @@ VM::Impl::Impl(std::shared_ptr<Host::Impl> host_impl, VMConfig with, core::Purpo
   core::check_shape(shape, driver->capabilities(), verdict.engine);
   limits = state::read_config(host->layout.config()).limits;
   if (config.disk_mib_per_second > state::most_mib_per_second) {
-    throw Error{ErrorCode::InvalidArgument, fmt::format("disks of {} MiB a second: 1 to {} are possible",
-                                                        config.disk_mib_per_second, state::most_mib_per_second)};
+    throw Error{ErrorCode::InvalidArgument, fmt::format("the rate of disks must be 1 to {} MiB a second, not {}",
+                                                        state::most_mib_per_second, config.disk_mib_per_second)};
   }
   if (config.nat.mib_per_second == 0) config.nat.mib_per_second = limits.network_mib_per_second.value_or(0);
   network.emplace(*host, shape.nic, config.network, config.nat, driver->capabilities(), verdict.engine);

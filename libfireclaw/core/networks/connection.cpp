@@ -60,8 +60,8 @@ void check_options(const NatOptions& options) {
                 fmt::format("'{}' cannot be allowed with egress \"none\"; use \"allowlist\"", options.allow.front())};
   }
   if (options.mib_per_second > state::most_mib_per_second) {
-    throw Error{ErrorCode::InvalidArgument, fmt::format("a network of {} MiB a second: 1 to {} are possible",
-                                                        options.mib_per_second, state::most_mib_per_second)};
+    throw Error{ErrorCode::InvalidArgument, fmt::format("a network's rate must be 1 to {} MiB a second, not {}",
+                                                        state::most_mib_per_second, options.mib_per_second)};
   }
   std::vector<net::Publication> ports;
   for (const auto& text : options.publish) {
@@ -75,7 +75,8 @@ void check_options(const NatOptions& options) {
   }
 }
 
-/// Packets for a published port never reach a program of the host that listens on it: whoever has it must keep it.
+/// Packets for a published port never reach a program of the host that listens on it: the program that has it must keep
+/// it.
 void refuse_used_port(const net::Publication& port) {
   const bool tcp = port.protocol == net::Protocol::Tcp;
   const sys::Fd socket{sys::check(::socket(AF_INET, (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC, 0), "socket")};
