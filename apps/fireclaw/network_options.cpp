@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "common/quantities.hpp"
+
 namespace fireclaw::cli {
 
 void NetworkOptions::add_mode_to(CLI::App& command) {
@@ -32,6 +34,12 @@ void NetworkOptions::add_all_to(CLI::App& command) {
           "without :PORT")
       ->type_name("DESTINATION")
       ->allow_extra_args(false);
+  command
+      .add_option_function<std::string>(
+          "--net-rate", [this](const std::string& text) { mib_per_second_ = parse_rate_mib(text); },
+          "The most that it sends and receives in a second with nat: MiB, or with a unit as in 50M, 1G; default: "
+          "limits.network_mib_per_second in config.json, or no limit")
+      ->type_name("SIZE");
   auto* const services =
       command.add_flag("--services", services_, "Let it use all of the gateway's services (IRC, LLM), not only names");
   command.add_flag("--no-services", no_services_, "Keep all of the gateway's services from it, names too")
@@ -39,7 +47,7 @@ void NetworkOptions::add_all_to(CLI::App& command) {
 }
 
 bool NetworkOptions::wants_nat() const {
-  return !publish_.empty() || !egress_.empty() || !allow_.empty() || services_ || no_services_;
+  return !publish_.empty() || !egress_.empty() || !allow_.empty() || mib_per_second_ != 0 || services_ || no_services_;
 }
 
 void NetworkOptions::apply(VMConfig& config, const Host& host, const Context& context) {
@@ -58,9 +66,10 @@ void NetworkOptions::apply(VMConfig& config, const Host& host, const Context& co
     config.network = network_mode_from_string(asked);
   }
   if (wants_nat() && config.network != NetworkMode::Nat) {
-    throw Error{ErrorCode::InvalidArgument,
-                fmt::format("-p, --egress, --allow, --services and --no-services go with --net nat, not {}{}", asked,
-                            mode_.empty() && !snapshot_has_none ? " (FIRECLAW_NET)" : "")};
+    throw Error{
+        ErrorCode::InvalidArgument,
+        fmt::format("-p, --egress, --allow, --net-rate, --services and --no-services go with --net nat, not {}{}",
+                    asked, mode_.empty() && !snapshot_has_none ? " (FIRECLAW_NET)" : "")};
   }
   if (!egress_.empty()) {
     config.nat.egress = egress_from_string(egress_);
@@ -69,6 +78,7 @@ void NetworkOptions::apply(VMConfig& config, const Host& host, const Context& co
   }
   config.nat.allow = allow_;
   config.nat.publish = publish_;
+  config.nat.mib_per_second = mib_per_second_;
   config.nat.services = services_      ? GatewayServices::All
                         : no_services_ ? GatewayServices::None
                                        : GatewayServices::Names;

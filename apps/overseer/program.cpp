@@ -29,6 +29,7 @@
 #include "common/mistakes.hpp"
 #include "common/private_folder.hpp"
 #include "common/program.hpp"
+#include "common/text.hpp"
 #include "crew/audit.hpp"
 #include "crew/shutdown.hpp"
 #include "fireclaw/error.hpp"
@@ -51,6 +52,11 @@ namespace {
 constexpr int exit_failure = 125;
 
 constexpr const char* program = "fireclaw-overseer";
+
+void print_json(const nlohmann::ordered_json& value) {
+  const auto text = value.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  std::puts(cli::escape_controls(text).c_str());
+}
 
 constexpr const char* settings_help =
     "An operator is a mask as in alice!*@example.org, or account:alice for who is logged in to the network's services. "
@@ -261,7 +267,7 @@ int verify_log(const Arguments& arguments) {
                                      {"unchained", report.unchained},
                                      {"complete", report.complete},
                                      {"chain", report.chain}};
-    std::puts(out.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace).c_str());
+    print_json(out);
     return 0;
   }
   std::puts(fmt::format("{} lines, none of them changed or missing", report.lines).c_str());
@@ -295,7 +301,7 @@ int install_unit(Unit unit, const Arguments& arguments) {
   const auto path = install(unit, options);
   if (arguments.json) {
     const nlohmann::ordered_json out{{"unit", path.native()}, {"started", options.enable}};
-    std::puts(out.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace).c_str());
+    print_json(out);
     return 0;
   }
   std::puts(fmt::format("wrote {}", path.native()).c_str());
@@ -367,7 +373,7 @@ int end_machines(const Arguments& arguments, const Backend& backend) {
   const auto report = shut_down(*agents, own_folder(arguments), shutdown_limit);
   if (arguments.json) {
     const nlohmann::ordered_json out{{"ended", report.ended}, {"failed", report.failed}};
-    std::puts(out.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace).c_str());
+    print_json(out);
   } else {
     for (const auto& what : report.ended) std::puts(fmt::format("ended {}", what).c_str());
   }
@@ -413,7 +419,7 @@ int uninstall_units(const Arguments& arguments, const Backend& backend, const st
   }
   if (arguments.json) {
     const nlohmann::ordered_json out{{"removed", removed}, {"stays", stays}};
-    std::puts(out.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace).c_str());
+    print_json(out);
     return 0;
   }
   for (const auto& file : removed) std::puts(fmt::format("removed {}", file).c_str());

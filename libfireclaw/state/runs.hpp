@@ -29,6 +29,8 @@ struct RunNetwork {
   bool names = true;
   /// The process that keeps the network namespace that the tap is in; without: it is the host's own.
   std::optional<sys::ProcessId> anchor;
+  /// Of what it sends and receives together; 0: no limit.
+  unsigned mib_per_second = 0;
 
   bool operator==(const RunNetwork&) const = default;
 };

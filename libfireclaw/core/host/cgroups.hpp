@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <string>
 
+#include "base/logger.hpp"
 #include "sys/cgroup.hpp"
 
 namespace fireclaw::core {
@@ -14,7 +15,7 @@ sys::CgroupLimits machine_limits(const std::string& engine, unsigned memory_mib,
 /// A cgroup for machine `id`, with these limits; empty where there are none to be had, which doctor says.
 std::filesystem::path make_machine_cgroup(const std::string& id, const sys::CgroupLimits& limits);
 
-/// Removes a machine's cgroup, after its engine's end. An empty path is fine.
-void remove_machine_cgroup(const std::filesystem::path& folder);
+/// Removes a machine's cgroup, after its engine's end; what fails is said to the log. An empty path is fine.
+void remove_machine_cgroup(const std::filesystem::path& folder, const Logger& logger) noexcept;
 
 }  // namespace fireclaw::core
