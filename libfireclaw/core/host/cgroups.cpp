@@ -31,4 +31,8 @@ void remove_machine_cgroup(const std::filesystem::path& folder) {
   if (!folder.empty()) (void)sys::remove_cgroup(folder);
 }
 
+void outlive_service(const sys::ProcessId& helper) {
+  if (const auto place = sys::find_cgroups(); !place.lasting.empty()) (void)sys::join_cgroup(place.lasting, helper.pid);
+}
+
 }  // namespace fireclaw::core

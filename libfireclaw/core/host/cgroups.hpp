@@ -4,6 +4,7 @@
 #include <string>
 
 #include "sys/cgroup.hpp"
+#include "sys/process.hpp"
 
 namespace fireclaw::core {
 
@@ -16,5 +17,9 @@ std::filesystem::path make_machine_cgroup(const std::string& id, const sys::Cgro
 
 /// Removes a machine's cgroup, after its engine's end. An empty path is fine.
 void remove_machine_cgroup(const std::filesystem::path& folder);
+
+/// Takes a helper out of the service that it was started in, so that starting that again does not find it there. It
+/// stays where there is no other place.
+void outlive_service(const sys::ProcessId& helper);
 
 }  // namespace fireclaw::core
