@@ -64,11 +64,16 @@ class Moving(unittest.TestCase):
         (self.home / "templates/tern.json").write_text(json.dumps(TEMPLATE))
         self.ok("workspace", "create", name, "--size", "512M")
         (self.folder / "note").write_text("kept\n")
-        self.ok("workspace", "push", name, str(self.folder / "note"), "/note")
+        self.debugfs("-w", f"write {self.folder / 'note'} note", self.home / "workspaces" / name / "disk.ext4")
+
+    @staticmethod
+    def debugfs(*words: object) -> str:
+        """On a disk that nobody uses; fireclaw itself would start a machine for it."""
+        *options, command, disk = map(str, words)
+        return subprocess.run(["/sbin/debugfs", *options, "-R", command, disk], capture_output=True, text=True, check=True).stdout
 
     def read_note(self, name: str, home: Path) -> str:
-        self.ok("workspace", "pull", name, "/note", str(self.folder / "came"), home=home)
-        return (self.folder / "came").read_text()
+        return self.debugfs("cat /note", home / "workspaces" / name / "disk.ext4")
 
     def make_snapshot(self, name: str = "before") -> None:
         folder = self.home / "snapshots" / name
