@@ -123,7 +123,7 @@ TEST_CASE("a bot behind the gateway finds IRC there, and has neither the server'
   CHECK(server.at("host").as_string() == "172.16.0.1");
   CHECK(server.at("port").as_int() == 7000);
   CHECK(server.as_object().size() == 2);
-  // Whoever names a server means that one.
+  // A template that names a server means that one.
   config.irc = json::Value::parse(R"({"host": "irc.example", "password": "hunter2"})", "irc");
   CHECK(made(config).at("server").at("host").as_string() == "irc.example");
   CHECK(made(config).at("server").at("password").as_string() == "hunter2");

@@ -298,7 +298,7 @@ TEST_CASE("a tar that is cut off anywhere is an error that names it") {
   }
 }
 
-TEST_CASE("what is no tar is said to be none") {
+TEST_CASE("what is not a tar is refused") {
   const auto [code, text] = error_of([] { from_tar(std::string(2000, 'z')); });
   CHECK(code == ErrorCode::InvalidArgument);
   CHECK(text == "'test.tar' is not a tar file");

@@ -76,7 +76,6 @@ char type_flag(NodeType type) {
 constexpr std::size_t most_pieces = std::size_t{8} << 20;
 
 /// What of a file is not a hole, as GNU.sparse 1.0 puts it before the data: how many pieces, then place and length of
-/// each.
 struct HoleMap {
   std::vector<TarPiece> pieces;
   std::string text;
