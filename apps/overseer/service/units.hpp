@@ -23,16 +23,10 @@ struct Unit {
   bool runs_machines = false;
   /// Units to start after, e.g. "fireclaw-irc.service". They are stopped after this one.
   std::string after;
-<<<<<<< HEAD
   /// The service that machines are in, which outlive the one that starts them. It waits until it is stopped, and then
   /// runs the command, which ends them.
   bool holds_machines = false;
-  /// Whom the home folder belongs to, and so the service runs as; empty: root.
-=======
-  /// Does nothing until it is stopped, and then runs the command: what is to be done when the system stops.
-  bool only_at_stop = false;
   /// The owner of the home folder, as whom the service runs; empty: root.
->>>>>>> origin/main
   std::string user;
   /// Groups beside the user's own, e.g. "kvm".
   std::vector<std::string> groups;
