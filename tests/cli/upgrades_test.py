@@ -145,6 +145,8 @@ class Upgrades(unittest.TestCase):
         self.assertEqual((result.returncode, result.stdout), (0, "ready\n"), result.stderr)
         self.assertIn("making it again", result.stderr)
         self.assertTrue(self.home.snapshots()["base"]["usable"])
+        self.home.ok("snapshot", "create", "base", "--replace")
+        self.assertEqual(self.home.snapshots()["base"]["memory_mib"], 132)
         self.home.ok("snapshot", "remove", "base")
 
     def test_what_only_a_memory_held_is_refused_with_the_reason(self) -> None:

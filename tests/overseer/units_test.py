@@ -117,7 +117,7 @@ class Units(unittest.TestCase):
         self.assertEqual(done.returncode, 125)
         self.assertIn("'audit.log' means nothing to a service", done.stderr)
 
-    def test_one_that_runs_already_is_started_anew(self) -> None:
+    def test_one_that_runs_already_is_started_again(self) -> None:
         called = Path(self.folder, "called")
         systemctl = Path(self.folder, "systemctl")
         systemctl.write_text(f'#!/bin/sh\necho "$@" >>"{called}"\n')
