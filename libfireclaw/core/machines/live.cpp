@@ -167,6 +167,7 @@ void VM::Impl::start_engine(const vmm::StartOptions& options) {
   }
   core::naming_full_disk(host->runs.directory(record.id), [&] { restore_or_boot(options); });
   record.process = instance->record().process;
+  if (config.detached && record.cgroup.empty()) core::outlive_service(*record.process);
   network->hand_over(*record.process, config.detached);
   host->runs.update(record);
   disks->hand_over();

@@ -18,6 +18,7 @@
 
 #include <fmt/format.h>
 
+#include "core/host/cgroups.hpp"
 #include "core/networks/anchor.hpp"
 #include "fireclaw/error.hpp"
 #include "gateway/files.hpp"
@@ -168,6 +169,7 @@ void start(const Host::Impl& host, const net::NetworkPolicy& policy, const Gatew
   spec.die_with_parent = false;
   spec.new_session = true;
   auto child = sys::Child::spawn(spec);
+  outlive_service(child.id());
   put_gateway(host, child.id(), policy.gateway, ports, anchor);
   child.detach();
 }
