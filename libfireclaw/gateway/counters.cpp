@@ -63,6 +63,12 @@ std::string to_metrics(const Status& status) {
       [](const IrcCounts& server) { return server.errors; });
   irc("fireclaw_irc_open", "gauge", "Connections of agents that are open.",
       [](const IrcCounts& server) { return server.open; });
+  text +=
+      "# HELP fireclaw_refused_total What machines were refused.\n"
+      "# TYPE fireclaw_refused_total counter\n";
+  for (const auto& [name, by, rule, count] : status.refused) {
+    text += fmt::format("fireclaw_refused_total{{agent=\"{}\",by=\"{}\",rule=\"{}\"}} {}\n", name, by, rule, count);
+  }
   return text;
 }
 

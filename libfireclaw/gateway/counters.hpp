@@ -56,12 +56,25 @@ struct IrcCounts {
   bool operator==(const IrcCounts&) const = default;
 };
 
+/// What a machine was refused since the gateway started.
+struct RefusalCounts {
+  /// Its agent's name, or its own, or its id.
+  std::string name;
+  /// "firewall", "names", "llm", "irc", "proxy".
+  std::string by;
+  std::string rule;
+  std::uint64_t count = 0;
+
+  bool operator==(const RefusalCounts&) const = default;
+};
+
 /// All that the gateway tells of itself.
 struct Status {
   static constexpr unsigned schema = 1;
   std::vector<AgentCounts> agents;
   std::vector<UpstreamCounts> upstreams;
   std::vector<IrcCounts> irc;
+  std::vector<RefusalCounts> refused;
 
   bool operator==(const Status&) const = default;
 };
@@ -97,11 +110,19 @@ void describe(auto& field, json::Is<IrcCounts> auto& counts) {
   field("last_error", counts.last_error);
 }
 
+void describe(auto& field, json::Is<RefusalCounts> auto& counts) {
+  field("name", counts.name);
+  field("by", counts.by);
+  field("rule", counts.rule);
+  field("count", counts.count);
+}
+
 void describe(auto& field, json::Is<Status> auto& status) {
   field.schema(Status::schema);
   field("agents", status.agents);
   field("upstreams", status.upstreams);
   field.later("irc", status.irc);
+  field.later("refused", status.refused);
 }
 
 /// The text that Prometheus reads.

@@ -467,7 +467,7 @@ class Readable {
 void serve(Sources& sources, LlmService& service, Listeners listeners, const ServerLimits& limits, const Logger& logger,
            const std::function<void()>& every, const std::stop_token& stop) {
   Shared shared{sources, service, limits, logger, {}, {}, 0};
-  IrcService irc{sources, logger, limits};
+  IrcService irc{sources, service.refusals(), logger, limits};
   {
     asio::io_context loop{1};
     const sys::StopFd stopped{stop};

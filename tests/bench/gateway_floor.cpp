@@ -202,7 +202,8 @@ int main(int argc, char** argv) {
     const sys::TempDir folder{std::filesystem::temp_directory_path(), "gateway-floor-"};
     const SystemClock clock;
     const Logger logger;
-    gateway::LlmService service{sources, clock, logger};
+    gateway::Refusals refusals{{}, clock, logger};
+    gateway::LlmService service{sources, refusals, clock, logger};
     gateway::serve(sources, service,
                    {sys::duplicate(gateway_listener.get()), std::nullopt, sys::unix_listen(folder.path() / "s")}, {},
                    logger, [] {}, {});

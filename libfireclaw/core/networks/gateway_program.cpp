@@ -17,7 +17,7 @@
 #include "gateway/llm.hpp"
 #include "gateway/name_sources.hpp"
 #include "gateway/names.hpp"
-#include "gateway/refusal_pace.hpp"
+#include "gateway/refusals.hpp"
 #include "gateway/server.hpp"
 #include "http/client.hpp"
 #include "json/record.hpp"
@@ -116,19 +116,20 @@ class KeptLedger {
 };
 
 /// What the answers of the name server do to the firewall, which is the anchor's or this network namespace's.
-gateway::NameService::Actions name_actions(const Host::Impl& host, const net::NetworkPolicy& policy,
-                                           const core::Anchor* anchor, const Clock& clock) {
+gateway::NameService::Actions name_actions(const net::NetworkPolicy& policy, const core::Anchor* anchor,
+                                           gateway::Refusals& refusals) {
   auto socket = anchor != nullptr
                     ? anchor->run([](const Logger&) { return std::optional{net::Openings::open_socket()}; }).value()
                     : net::Openings::open_socket();
   const auto openings = std::make_shared<net::Openings>(policy.bridge, std::move(socket));
-  return {[openings](const net::VmPolicy& vm, std::span<const net::Destination> destinations,
-                     std::chrono::milliseconds lifetime) { return openings->open(vm, destinations, lifetime); },
-          [&host, pace = gateway::RefusalPace{clock}](const gateway::NameRefusal& refusal) mutable {
-            if (!pace.admit(refusal.client.machine)) return;
-            host.logger.info(fmt::format("refused '{}' the name '{}' ({}): {}", refusal.client.name, refusal.name,
-                                         refusal.rule, refusal.reason));
-          }};
+  return {
+      [openings](const net::VmPolicy& vm, std::span<const net::Destination> destinations,
+                 std::chrono::milliseconds lifetime) { return openings->open(vm, destinations, lifetime); },
+      [&refusals](const gateway::NameRefusal& refusal) {
+        refusals.add(
+            refusal.client,
+            {.by = gateway::RefusedBy::Names, .name = refusal.name, .rule = refusal.rule, .reason = refusal.reason});
+      }};
 }
 
 }  // namespace
@@ -198,7 +199,8 @@ void Gateway::serve(const Host& host, bool inherited, std::stop_token stop) {
   }
   const SystemClock clock;
   gateway::HomeSources sources{impl.layout, policy, impl.logger};
-  gateway::LlmService service{sources, clock, impl.logger};
+  gateway::Refusals refusals{gateway::refusals_file(impl.layout), clock, impl.logger};
+  gateway::LlmService service{sources, refusals, clock, impl.logger};
   KeptLedger kept{service.ledger(), gateway::usage_file(impl.layout), impl.logger};
   gateway::Listeners listeners{std::move(parts.llm), std::move(parts.irc), std::move(parts.status), {}};
   gateway::HomeNames names{impl.layout, sources, impl.logger};
@@ -207,7 +209,7 @@ void Gateway::serve(const Host& host, bool inherited, std::stop_token stop) {
     try {
       name_service.emplace(names, gateway::NameServer{core::name_server_of(config)},
                            gateway::NameService::Sockets{*std::move(parts.names_udp), *std::move(parts.names_tcp)},
-                           policy.gateway, name_actions(impl, policy, where, clock), gateway::NameLimits{}, clock,
+                           policy.gateway, name_actions(policy, where, refusals), gateway::NameLimits{}, clock,
                            impl.logger);
       listeners.attendants.push_back({name_service->fd(), [&] { name_service->run(); }});
     } catch (const Error& problem) {

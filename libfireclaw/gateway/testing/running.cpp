@@ -77,7 +77,7 @@ FixedSources sources_for(const std::string& url) {
 RunningGateway::RunningGateway(FixedSources sources, ServerLimits limits, std::uint16_t port, std::uint16_t irc_port)
     : folder_{std::filesystem::temp_directory_path(), "gateway-"},
       sources_{std::move(sources)},
-      service_{sources_, clock_, logger_},
+      service_{sources_, refusals_, clock_, logger_},
       limits_{limits},
       port_{port},
       irc_port_{irc_port} {

@@ -49,6 +49,8 @@ class RunningGateway {
 
   [[nodiscard]] std::uint16_t port() const { return port_; }
   [[nodiscard]] std::uint16_t irc_port() const { return irc_port_; }
+  /// The log of what it refused.
+  [[nodiscard]] std::filesystem::path refusals() const { return folder_.path() / "refusals.jsonl"; }
   /// What it says at a path of the status socket, with the head.
   [[nodiscard]] std::string status(std::string_view target) const;
 
@@ -57,6 +59,7 @@ class RunningGateway {
   FixedSources sources_;
   SystemClock clock_;
   Logger logger_;
+  Refusals refusals_{refusals(), clock_, logger_};
   LlmService service_;
   ServerLimits limits_;
   std::uint16_t port_;
