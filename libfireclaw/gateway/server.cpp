@@ -464,8 +464,8 @@ class Readable {
 
 }  // namespace
 
-void serve(Sources& sources, LlmService& service, Listeners listeners, const ServerLimits& limits, const Logger& logger,
-           const std::function<void()>& every, const std::stop_token& stop) {
+void serve(Sources& sources, LlmService& service, sys::Fd status_socket, Listeners listeners,
+           const ServerLimits& limits, const Logger& logger, const Upkeep& upkeep, const std::stop_token& stop) {
   Shared shared{sources, service, limits, logger, {}, {}, 0};
   IrcService irc{sources, logger, limits};
   {
@@ -490,24 +490,27 @@ void serve(Sources& sources, LlmService& service, Listeners listeners, const Ser
       shared.sessions.insert(session);
       session->start();
     };
-    std::optional<Acceptor<tcp>> llm;
-    if (listeners.llm) llm.emplace(loop, tcp::v4(), std::move(*listeners.llm), greet);
+    const auto pass_to_irc = [&](tcp::socket socket) {
+      error_code gone;
+      const auto peer = socket.remote_endpoint(gone);
+      if (!gone) irc.take(std::move(socket), peer.address().to_string());
+    };
+    std::list<Acceptor<tcp>> acceptors;
     std::list<Readable> attended;
-    for (auto& attendant : listeners.attendants) attended.emplace_back(loop, attendant.fd, attendant.run);
-    std::optional<Acceptor<tcp>> irc_listener;
-    if (listeners.irc) {
-      irc_listener.emplace(loop, tcp::v4(), std::move(*listeners.irc), [&](tcp::socket socket) {
-        error_code gone;
-        const auto peer = socket.remote_endpoint(gone);
-        if (!gone) irc.take(std::move(socket), peer.address().to_string());
-      });
-    }
+    const auto adopt = [&](Listeners more) {
+      if (more.llm) acceptors.emplace_back(loop, tcp::v4(), std::move(*more.llm), greet);
+      if (more.irc) acceptors.emplace_back(loop, tcp::v4(), std::move(*more.irc), pass_to_irc);
+      for (auto& attendant : more.attendants) attended.emplace_back(loop, attendant.fd, attendant.run);
+    };
+    adopt(std::move(listeners));
+    adopt(upkeep.work());
     const std::function<Status()> status = [&] {
       auto all = service.status();
       all.irc = irc.counts();
+      all.problems = upkeep.problems();
       return all;
     };
-    const Acceptor<local> asked{loop, local{}, std::move(listeners.status), [&](local::socket socket) {
+    const Acceptor<local> asked{loop, local{}, std::move(status_socket), [&](local::socket socket) {
                                   std::make_shared<StatusSession>(status, std::move(socket))->start();
                                 }};
 
@@ -517,7 +520,7 @@ void serve(Sources& sources, LlmService& service, Listeners listeners, const Ser
       timer.async_wait([&](error_code error) {
         if (error) return;
         tick();
-        every();
+        adopt(upkeep.work());
         irc.check();
       });
     };
@@ -535,7 +538,7 @@ void serve(Sources& sources, LlmService& service, Listeners listeners, const Ser
     while (!shared.sessions.empty()) (*shared.sessions.begin())->close();
     irc.close();
   }
-  every();
+  static_cast<void>(upkeep.work());
 }
 
 }  // namespace fireclaw::gateway

@@ -107,6 +107,9 @@ struct IrcSettings {
   bool operator==(const IrcSettings&) const = default;
 };
 
+/// Where the gateway's program answers for names, at the gateway's address; machines ask at port 53.
+inline constexpr std::uint16_t names_port = 10053;
+
 /// The section "gateway" of config.json. What is missing there is not served.
 struct GatewaySettings {
   std::optional<LlmSettings> llm;

@@ -203,9 +203,8 @@ int main(int argc, char** argv) {
     const SystemClock clock;
     const Logger logger;
     gateway::LlmService service{sources, clock, logger};
-    gateway::serve(sources, service,
-                   {sys::duplicate(gateway_listener.get()), std::nullopt, sys::unix_listen(folder.path() / "s")}, {},
-                   logger, [] {}, {});
+    gateway::serve(sources, service, sys::unix_listen(folder.path() / "s"), {sys::duplicate(gateway_listener.get())},
+                   {}, logger, {}, {});
   });
 
   for (const std::size_t bytes : {std::size_t{100}, prompt_bytes}) {

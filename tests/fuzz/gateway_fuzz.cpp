@@ -29,8 +29,13 @@ void check_route(std::string_view method, std::string_view target) {
 void check_question(std::string_view body) {
   const auto question = gateway::read_question(body);
   if (const auto* asked = std::get_if<gateway::Question>(&question)) {
-    const auto value = json::Value::parse(body, "body");
-    require(value.at("model").as_string() == asked->model && !asked->model.empty(), "the model is the body's");
+    require(!asked->model.empty(), "a model has a name");
+    try {
+      const auto value = json::Value::parse(body, "body");
+      require(value.at("model").as_string() == asked->model, "the model is the body's");
+    } catch (const Error&) {
+      // What the other members hold is the LLM server's to read.
+    }
     return;
   }
   for (const auto api : {state::LlmApi::Ollama, state::LlmApi::OpenAi}) {

@@ -18,6 +18,7 @@ void print(const GatewayInfo& info) {
                               : "there is no gateway: config.json has no section \"gateway\"; see fireclaw-config(5)");
     return;
   }
+  for (const auto& problem : info.problems) std::puts(printable(problem).c_str());
   const auto both = info.address.empty() || info.irc_address.empty() ? "" : " and ";
   std::puts(fmt::format("serves {}{}{} (process {})", info.address, both, info.irc_address, info.pid).c_str());
   if (!info.irc_servers.empty()) {

@@ -73,7 +73,7 @@ TEST_CASE("where names are served at all, the gateway answers for them, whoever 
   CHECK_FALSE(core::gateway_ports(with_services({net::Service::parse("6667")})).any());
   net::NetworkPolicy policy = state::make_network_policy(served.network);
   core::open_gateway(policy, served);
-  CHECK(policy.names_port == core::names_port);
+  CHECK(policy.names_port == state::names_port);
   CHECK(std::ranges::none_of(policy.services, &net::Service::on_loopback));
 
   CHECK_FALSE(core::name_server_of({}));

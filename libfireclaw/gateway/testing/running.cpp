@@ -83,11 +83,12 @@ RunningGateway::RunningGateway(FixedSources sources, ServerLimits limits, std::u
       irc_port_{irc_port} {
   auto llm = listen_on_loopback(port_);
   auto irc = listen_on_loopback(irc_port_);
-  Listeners listeners{std::move(llm), std::move(irc), sys::unix_listen(folder_.path() / "status")};
-  thread_ = std::jthread{[this, listeners = std::move(listeners)](const std::stop_token& stop) mutable {
-    serve(
-        sources_, service_, std::move(listeners), limits_, logger_, [] {}, stop);
-  }};
+  Listeners listeners{std::move(llm), std::move(irc)};
+  auto status = sys::unix_listen(folder_.path() / "status");
+  thread_ = std::jthread{
+      [this, listeners = std::move(listeners), status = std::move(status)](const std::stop_token& stop) mutable {
+        serve(sources_, service_, std::move(status), std::move(listeners), limits_, logger_, {}, stop);
+      }};
 }
 
 std::string RunningGateway::status(std::string_view target) const {
