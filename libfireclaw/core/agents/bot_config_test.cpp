@@ -105,7 +105,7 @@ TEST_CASE("a bot behind the gateway asks its LLM there, in the server's protocol
   CHECK(llm.at("api").as_string() == "openai");
   CHECK(llm.at("temperature").as_double() == 1);
   CHECK_FALSE(llm.find("api_key"));
-  // Whoever names a server means that one, with its key.
+  // A template that names a server means that one, with its key.
   config.llm = json::Value::parse(R"({"url": "http://gateway:9", "api_key": "hunter2"})", "llm");
   const auto own = made(config).at("llm");
   CHECK(own.at("url").as_string() == "http://172.16.0.1:9");
@@ -123,7 +123,7 @@ TEST_CASE("a bot behind the gateway finds IRC there, and has neither the server'
   CHECK(server.at("host").as_string() == "172.16.0.1");
   CHECK(server.at("port").as_int() == 7000);
   CHECK(server.as_object().size() == 2);
-  // Whoever names a server means that one.
+  // A template that names a server means that one.
   config.irc = json::Value::parse(R"({"host": "irc.example", "password": "hunter2"})", "irc");
   CHECK(made(config).at("server").at("host").as_string() == "irc.example");
   CHECK(made(config).at("server").at("password").as_string() == "hunter2");
