@@ -146,6 +146,8 @@ class Config:
     limits: Limits = Limits()
     workspace: str = "/workspace"
     status_file: str = ""
+    # The way to web servers by name, for commands.
+    http_proxy: str = ""
     log_level: str = "info"
 
     @property
@@ -416,6 +418,7 @@ def parse(value: object) -> Config:
         limits=_limits(reader.section("limits")),
         workspace=reader.text("workspace", Config.workspace, _PATH, "must be an absolute path"),
         status_file=reader.text("status_file", "", re.compile(r"|/[^\x00\r\n]*"), "must be an absolute path"),
+        http_proxy=reader.text("http_proxy", "", re.compile(r"|http://[0-9.]+:[0-9]+"), "must be http://ADDRESS:PORT"),
         log_level=reader.choice("log_level", "info", ("debug", "info", "warning", "error")),
     )
     reader.finish()

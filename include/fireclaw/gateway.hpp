@@ -31,6 +31,8 @@ struct GatewayInfo {
   std::vector<GatewayUpstream> upstreams;
   /// In the order of config.json.
   std::vector<GatewayIrcServer> irc_servers;
+  /// The way to web servers by name (NatOptions::allow_http).
+  GatewayHttp http;
   /// By name.
   std::vector<GatewayAgent> agents;
 };
@@ -50,6 +52,9 @@ class FIRECLAW_API Gateway {
   /// Starts it again if it was killed while there are machines. True if it did, false if there was nothing to do or it
   /// could not, which is logged.
   static bool ensure(const Host& host);
+  /// Measures what it costs here: a gateway, and an LLM server that follows a script, are made on loopback for it, each
+  /// in its own process. `rounds`: of single answers. Error(Cancelled).
+  static GatewayCost measure(unsigned rounds, std::stop_token stop = {});
   /// Is the gateway until the stop. `inherited`: the network has started this process, with the sockets that it serves
   /// and the lock of the one gateway there can be. Otherwise it brings the network up, and makes them:
   /// Error(AlreadyExists) if a gateway runs already, or a port is taken.

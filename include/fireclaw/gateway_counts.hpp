@@ -69,4 +69,38 @@ struct GatewayIrcServer {
   bool operator==(const GatewayIrcServer&) const = default;
 };
 
+/// What machines have asked the gateway's HTTP proxy for, since the gateway started.
+struct GatewayHttp {
+  /// Connections that machines have made.
+  std::uint64_t connections = 0;
+  /// Those of them that ask for what their machine may not reach, or for too much at once.
+  std::uint64_t refused = 0;
+  /// Those of them whose server could not be reached.
+  std::uint64_t errors = 0;
+  /// Connections that are open.
+  std::uint64_t open = 0;
+
+  /// Equal in all members.
+  bool operator==(const GatewayHttp&) const = default;
+};
+
+/// What the way through the gateway costs, beside the way around it.
+struct GatewayCost {
+  /// Until the first token of an LLM that answers at once, on a new connection: medians.
+  std::chrono::nanoseconds direct{0};
+  std::chrono::nanoseconds through{0};
+  /// The same with a prompt of 100 KB.
+  std::chrono::nanoseconds long_direct{0};
+  std::chrono::nanoseconds long_through{0};
+  /// How fast an answer of 1 GiB passes, in bytes a second.
+  std::uint64_t direct_bytes_per_second = 0;
+  std::uint64_t through_bytes_per_second = 0;
+  /// The gateway's memory with nobody, and while 100 agents with prompts of 100 KB are answered.
+  std::uint64_t idle_bytes = 0;
+  std::uint64_t busy_bytes = 0;
+
+  /// Equal in all members.
+  bool operator==(const GatewayCost&) const = default;
+};
+
 }  // namespace fireclaw

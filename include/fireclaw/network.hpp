@@ -65,6 +65,10 @@ struct NatOptions {
   std::vector<std::string> publish;
   /// What it may use at the gateway.
   GatewayServices services = GatewayServices::Names;
+  /// Web servers that the gateway's HTTP proxy connects it to, beside what `egress` allows: "example.org",
+  /// "*.example.org", "example.org:8443". Without a port: 80 and 443. Its commands and services find the proxy in
+  /// HTTP_PROXY, HTTPS_PROXY and NO_PROXY. Refused with GatewayServices::None.
+  std::vector<std::string> allow_http = {};
 
   /// Equal in all members.
   bool operator==(const NatOptions&) const = default;

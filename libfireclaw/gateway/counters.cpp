@@ -77,6 +77,15 @@ std::string to_metrics(const Status& status) {
       [](const GatewayIrcServer& server) { return server.errors; });
   irc("fireclaw_irc_open", "gauge", "Connections of agents that are open.",
       [](const GatewayIrcServer& server) { return server.open; });
+  const auto http = [&](std::string_view name, std::string_view type, std::string_view help, std::uint64_t value) {
+    text += fmt::format("# HELP {0} {1}\n# TYPE {0} {2}\n{0} {3}\n", name, help, type, value);
+  };
+  http("fireclaw_http_connections_total", "counter", "Connections to the HTTP proxy.", status.http.connections);
+  http("fireclaw_http_refused_total", "counter", "Connections to the HTTP proxy that were refused.",
+       status.http.refused);
+  http("fireclaw_http_errors_total", "counter", "Connections to the HTTP proxy whose server could not be reached.",
+       status.http.errors);
+  http("fireclaw_http_open", "gauge", "Connections to the HTTP proxy that are open.", status.http.open);
   return text;
 }
 

@@ -32,6 +32,7 @@ struct Status {
   std::vector<AgentCounts> agents;
   std::vector<GatewayUpstream> upstreams;
   std::vector<GatewayIrcServer> irc;
+  GatewayHttp http;
 
   bool operator==(const Status&) const = default;
 };
@@ -59,6 +60,13 @@ void describe(auto& field, json::Is<GatewayIrcServer> auto& counts) {
   field("last_error", counts.last_error);
 }
 
+void describe(auto& field, json::Is<GatewayHttp> auto& counts) {
+  field("connections", counts.connections);
+  field("refused", counts.refused);
+  field("errors", counts.errors);
+  field("open", counts.open);
+}
+
 }  // namespace fireclaw
 
 namespace fireclaw::gateway {
@@ -81,6 +89,7 @@ void describe(auto& field, json::Is<Status> auto& status) {
   field("agents", status.agents);
   field("upstreams", status.upstreams);
   field.later("irc", status.irc);
+  field.later("http", status.http);
 }
 
 /// The text that Prometheus reads.

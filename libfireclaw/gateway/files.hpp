@@ -22,6 +22,7 @@ struct Files {
   std::filesystem::path usage;
   /// Where it says how it is.
   std::filesystem::path status_socket;
+  /// Both write to one.
   std::filesystem::path log;
   /// Is held for as long as it lives.
   std::filesystem::path lock;
@@ -30,7 +31,7 @@ struct Files {
 inline Files files_of(const state::Layout& layout, Place place) {
   const std::string name = place == Place::Host ? "gateway" : "gateway-anchor";
   const auto file = [&](const char* ending) { return layout.home() / (name + ending); };
-  return {file(".json"), file("-usage.json"), file(".sock"), file(".log"), layout.lock(name)};
+  return {file(".json"), file("-usage.json"), file(".sock"), layout.home() / "gateway.log", layout.lock(name)};
 }
 
 }  // namespace fireclaw::gateway

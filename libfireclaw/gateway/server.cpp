@@ -30,6 +30,7 @@
 
 #include <fmt/format.h>
 
+#include "gateway/http_proxy.hpp"
 #include "gateway/irc.hpp"
 #include "sys/poll.hpp"
 
@@ -468,6 +469,7 @@ void serve(Sources& sources, LlmService& service, sys::Fd status_socket, Listene
            const ServerLimits& limits, const Logger& logger, const Upkeep& upkeep, const std::stop_token& stop) {
   Shared shared{sources, service, limits, logger, {}, {}, 0};
   IrcService irc{sources, logger, limits};
+  std::optional<HttpProxy> proxy;
   {
     asio::io_context loop{1};
     const sys::StopFd stopped{stop};
@@ -490,16 +492,22 @@ void serve(Sources& sources, LlmService& service, sys::Fd status_socket, Listene
       shared.sessions.insert(session);
       session->start();
     };
-    const auto pass_to_irc = [&](tcp::socket socket) {
-      error_code gone;
-      const auto peer = socket.remote_endpoint(gone);
-      if (!gone) irc.take(std::move(socket), peer.address().to_string());
+    const auto pass_to = [](auto& service) {
+      return [&service](tcp::socket socket) {
+        error_code gone;
+        const auto peer = socket.remote_endpoint(gone);
+        if (!gone) service.take(std::move(socket), peer.address().to_string());
+      };
     };
     std::list<Acceptor<tcp>> acceptors;
     std::list<Readable> attended;
     const auto adopt = [&](Listeners more) {
       if (more.llm) acceptors.emplace_back(loop, tcp::v4(), std::move(*more.llm), greet);
-      if (more.irc) acceptors.emplace_back(loop, tcp::v4(), std::move(*more.irc), pass_to_irc);
+      if (more.irc) acceptors.emplace_back(loop, tcp::v4(), std::move(*more.irc), pass_to(irc));
+      if (more.http) {
+        proxy.emplace(std::move(more.http->rules), logger);
+        acceptors.emplace_back(loop, tcp::v4(), std::move(more.http->socket), pass_to(*proxy));
+      }
       for (auto& attendant : more.attendants) attended.emplace_back(loop, attendant.fd, attendant.run);
     };
     adopt(std::move(listeners));
@@ -507,6 +515,7 @@ void serve(Sources& sources, LlmService& service, sys::Fd status_socket, Listene
     const std::function<Status()> status = [&] {
       auto all = service.status();
       all.irc = irc.counts();
+      if (proxy) all.http = proxy->counts();
       all.problems = upkeep.problems();
       return all;
     };
@@ -522,6 +531,7 @@ void serve(Sources& sources, LlmService& service, sys::Fd status_socket, Listene
         tick();
         adopt(upkeep.work());
         irc.check();
+        if (proxy) proxy->check();
       });
     };
     tick();
@@ -537,6 +547,7 @@ void serve(Sources& sources, LlmService& service, sys::Fd status_socket, Listene
     // Sessions go before the loop, and before what they share.
     while (!shared.sessions.empty()) (*shared.sessions.begin())->close();
     irc.close();
+    if (proxy) proxy->close();
   }
   static_cast<void>(upkeep.work());
 }

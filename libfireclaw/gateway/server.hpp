@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/logger.hpp"
+#include "gateway/http_rules.hpp"
 #include "gateway/llm.hpp"
 #include "gateway/sources.hpp"
 #include "sys/fd.hpp"
@@ -35,11 +36,18 @@ struct Attendant {
   std::function<void()> run;
 };
 
+struct HttpListener {
+  sys::Fd socket;
+  HttpRules rules;
+};
+
 /// Sockets that listen.
 struct Listeners {
   /// TCP: agents ask LLMs here, and find IRC here.
   std::optional<sys::Fd> llm = std::nullopt;
   std::optional<sys::Fd> irc = std::nullopt;
+  /// At most one in all.
+  std::optional<HttpListener> http = std::nullopt;
   std::vector<Attendant> attendants = {};
 };
 

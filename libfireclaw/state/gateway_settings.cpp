@@ -81,6 +81,7 @@ std::uint16_t read_own_port(const json::Value& value) {
   const auto port = read_port(value);
   if (port == dns_port || port == names_port)
     value.fail(fmt::format("{} is the port where it answers for names", port));
+  if (port == http_port) value.fail(fmt::format("{} is the port of its HTTP proxy", port));
   return port;
 }
 

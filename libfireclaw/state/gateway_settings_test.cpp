@@ -64,8 +64,8 @@ TEST_CASE("what cannot be is refused with the field's name") {
               "limits.tokens_per_day"));
 }
 
-TEST_CASE("a service cannot have the ports where the gateway answers for names") {
-  for (const auto* port : {"53", "10053"}) {
+TEST_CASE("a service cannot have a port that the gateway has for something else") {
+  for (const auto* port : {"53", "10053", "10080"}) {
     CHECK(names(complaint(std::string{R"({"port": )"} + port + R"(, "upstreams": [{"name": "a", "url": "http://x"}]})"),
                 "llm.port: "));
   }

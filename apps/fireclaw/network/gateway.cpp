@@ -29,6 +29,12 @@ void print(const GatewayInfo& info) {
     }
     servers.print();
   }
+  if (info.http.connections != 0) {
+    Table http{{"WEB CONNECTIONS", "OPEN", "REFUSED", "ERRORS"}};
+    http.add({std::to_string(info.http.connections), std::to_string(info.http.open), std::to_string(info.http.refused),
+              std::to_string(info.http.errors)});
+    http.print();
+  }
   if (info.upstreams.empty()) return;
   Table upstreams{{"LLM SERVER", "URL", "REQUESTS", "ERRORS", "RUNNING", "WAITING", "LAST ERROR"}};
   for (const auto& upstream : info.upstreams) {

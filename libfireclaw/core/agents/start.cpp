@@ -28,6 +28,7 @@ NatOptions nat_options(const state::AgentRecord& record, const state::Template& 
   NatOptions options;
   options.egress = egress_from_string(from.text("egress", "internet"));
   options.allow = from.texts("allow");
+  options.allow_http = from.texts("allow_http");
   options.services = GatewayServices::All;
   if (record.publishes) options.publish = from.texts("publish");
   return options;

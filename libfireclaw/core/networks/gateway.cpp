@@ -35,6 +35,7 @@ void describe(auto& field, json::Is<GatewayRecord> auto& record) {
   field("address", record.address);
   field.later("irc_address", record.irc_address);
   field.rare("names", record.names, false);
+  field.rare("http", record.http, false);
   field("network", record.network);
 }
 
@@ -53,10 +54,12 @@ bool is_long(int log) {
   return ::fstat(log, &about) == 0 && about.st_size > longest_log;
 }
 
+std::filesystem::path set_aside(const std::filesystem::path& log) { return log.native() + ".1"; }
+
 sys::Fd open_log(const std::filesystem::path& file) {
   auto log = sys::open_file(file, O_WRONLY | O_CREAT | O_APPEND);
   if (!is_long(log.get())) return log;
-  std::filesystem::rename(file, file.native() + ".1");
+  std::filesystem::rename(file, set_aside(file));
   return sys::open_file(file, O_WRONLY | O_CREAT | O_APPEND);
 }
 
@@ -138,7 +141,8 @@ std::string address_text(net::Ipv4Address address, std::optional<std::uint16_t> 
 
 GatewayRecord make_record(const sys::ProcessId& process, net::Ipv4Address address, const GatewayPorts& ports,
                           const Anchor* anchor) {
-  return {process, address_text(address, ports.llm), irc_address(address, ports), ports.names, network_of(anchor)};
+  return {process,           address_text(address, ports.llm), irc_address(address, ports), ports.names, ports.http,
+          network_of(anchor)};
 }
 
 /// Opens the ports of `services` to machines at the gateway instead of at the program that listened there.
@@ -173,7 +177,8 @@ void start(const Host::Impl& host, const net::NetworkPolicy& policy, const Gatew
               {or_nothing(sockets.llm), GatewayParts::llm_number},
               {or_nothing(sockets.irc), GatewayParts::irc_number},
               {or_nothing(sockets.names_udp), GatewayParts::names_udp_number},
-              {or_nothing(sockets.names_tcp), GatewayParts::names_tcp_number}};
+              {or_nothing(sockets.names_tcp), GatewayParts::names_tcp_number},
+              {or_nothing(sockets.http), GatewayParts::http_number}};
   spec.die_with_parent = false;
   spec.new_session = true;
   auto child = sys::Child::spawn(spec);
@@ -212,16 +217,18 @@ GatewayPorts gateway_ports(const state::Config& config) {
   GatewayPorts ports;
   const auto services = state::make_network_policy(config.network).services;
   ports.names = std::ranges::any_of(services, [](const net::Service& service) { return service.port == dns_port; });
-  if (!config.gateway) return ports;
-  const auto settings = state::read_gateway_settings(*config.gateway);
+  const auto settings = config.gateway ? state::read_gateway_settings(*config.gateway) : state::GatewaySettings{};
   if (settings.llm) ports.llm = settings.llm->port;
   if (settings.irc) ports.irc = settings.irc->port;
+  // Where there is a gateway at all.
+  ports.http = ports.any();
   return ports;
 }
 
 void open_gateway(net::NetworkPolicy& policy, const state::Config& config) {
   const auto ports = gateway_ports(config);
   if (ports.names) policy.names_port = state::names_port;
+  if (ports.http) policy.http_port = state::http_port;
   for (auto& service : policy.services) {
     if (service.port == dns_port) service.on_loopback = false;
   }
@@ -247,7 +254,7 @@ GatewayParts GatewayParts::inherited() {
   };
   return {sys::Fd{lock_number},
           sys::Fd{status_number},
-          {take(llm_number), take(irc_number), take(names_udp_number), take(names_tcp_number), {}}};
+          {take(llm_number), take(irc_number), take(names_udp_number), take(names_tcp_number), take(http_number), {}}};
 }
 
 GatewayParts GatewayParts::make(const Host::Impl& host, gateway::Place place) {
@@ -280,6 +287,7 @@ GatewaySockets bind_ports(const Host::Impl& host, net::Ipv4Address address, cons
   made.names_udp = bind(SOCK_DGRAM, names, "names", {});
   if (made.names_udp) made.names_tcp = bind(SOCK_STREAM, names, "names", {});
   if (!made.names_tcp) made.names_udp.reset();
+  made.http = bind(SOCK_STREAM, ports.http ? std::optional{state::http_port} : std::nullopt, "way to web servers", {});
   return made;
 }
 
@@ -330,11 +338,15 @@ bool end_gateway(const Host::Impl& host, gateway::Place place) {
 }
 
 void keep_log_short(const std::filesystem::path& file) {
-  struct stat about {};
   struct stat ours {};
-  // Standard error can be something else by now.
-  if (!is_long(STDERR_FILENO) || ::stat(file.c_str(), &about) != 0 || ::fstat(STDERR_FILENO, &ours) != 0) return;
-  if (about.st_dev != ours.st_dev || about.st_ino != ours.st_ino) return;
+  if (::fstat(STDERR_FILENO, &ours) != 0) return;
+  const auto is_ours = [&](const std::filesystem::path& other) {
+    struct stat about {};
+    return ::stat(other.c_str(), &about) == 0 && about.st_dev == ours.st_dev && about.st_ino == ours.st_ino;
+  };
+  const bool full = is_long(STDERR_FILENO) && is_ours(file);
+  // Another one that writes to it can have set it aside.
+  if (!full && !is_ours(set_aside(file))) return;
   const auto log = open_log(file);
   for (const int number : {STDOUT_FILENO, STDERR_FILENO}) sys::check(::dup2(log.get(), number), "dup2");
 }

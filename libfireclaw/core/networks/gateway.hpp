@@ -27,6 +27,8 @@ struct GatewayRecord {
   std::string irc_address;
   /// It is to answer for names.
   bool names = false;
+  /// It is to be an HTTP proxy.
+  bool http = false;
   /// The network namespace that this address is of: the kernel's number.
   std::uint64_t network = 0;
 
@@ -44,8 +46,10 @@ struct GatewayPorts {
   std::optional<std::uint16_t> irc;
   /// At state::names_port.
   bool names = false;
+  /// At state::http_port.
+  bool http = false;
 
-  [[nodiscard]] bool any() const { return llm || irc || names; }
+  [[nodiscard]] bool any() const { return llm || irc || names || http; }
   [[nodiscard]] bool have(const net::Service& service) const;
   bool operator==(const GatewayPorts&) const = default;
 };
@@ -72,6 +76,7 @@ struct GatewaySockets {
   std::optional<sys::Fd> irc;
   std::optional<sys::Fd> names_udp;
   std::optional<sys::Fd> names_tcp;
+  std::optional<sys::Fd> http;
   /// Why there are no others, one line each.
   std::vector<std::string> problems;
 };
@@ -88,6 +93,7 @@ struct GatewayParts {
   static constexpr int irc_number = 6;
   static constexpr int names_udp_number = 10;
   static constexpr int names_tcp_number = 11;
+  static constexpr int http_number = 12;
 
   /// Is held for as long as the gateway lives.
   sys::Fd lock;

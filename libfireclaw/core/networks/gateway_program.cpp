@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <functional>
 #include <iterator>
 #include <memory>
 #include <optional>
@@ -18,7 +19,9 @@
 #include "core/networks/nat.hpp"
 #include "fireclaw/error.hpp"
 #include "fireclaw/gateway.hpp"
+#include "gateway/cost.hpp"
 #include "gateway/files.hpp"
+#include "gateway/http_rules.hpp"
 #include "gateway/llm.hpp"
 #include "gateway/name_sources.hpp"
 #include "gateway/names.hpp"
@@ -136,6 +139,16 @@ class KeptLedger {
   std::string written_;
 };
 
+/// Where refusals by name are written down.
+std::function<void(const gateway::NameRefusal&)> note_refusals(const Host::Impl& host, const Clock& clock) {
+  return [&host, pace = gateway::RefusalPace{clock}](const gateway::NameRefusal& refusal) mutable {
+    const bool known = !refusal.client.machine.empty();
+    if (!pace.admit(known ? refusal.client.machine : refusal.address)) return;
+    host.logger.info(fmt::format("refused '{}' the name '{}' ({}): {}", known ? refusal.client.name : refusal.address,
+                                 refusal.name, refusal.rule, refusal.reason));
+  };
+}
+
 /// What the answers of the name server do to the firewall, which is the anchor's or this network namespace's.
 gateway::NameService::Actions name_actions(const Host::Impl& host, const net::NetworkPolicy& policy,
                                            const core::Anchor* anchor, const Clock& clock) {
@@ -145,11 +158,25 @@ gateway::NameService::Actions name_actions(const Host::Impl& host, const net::Ne
   const auto openings = std::make_shared<net::Openings>(policy.bridge, std::move(socket));
   return {[openings](const net::VmPolicy& vm, std::span<const net::Destination> destinations,
                      std::chrono::milliseconds lifetime) { return openings->open(vm, destinations, lifetime); },
-          [&host, pace = gateway::RefusalPace{clock}](const gateway::NameRefusal& refusal) mutable {
-            if (!pace.admit(refusal.client.machine)) return;
-            host.logger.info(fmt::format("refused '{}' the name '{}' ({}): {}", refusal.client.name, refusal.name,
-                                         refusal.rule, refusal.reason));
-          }};
+          note_refusals(host, clock)};
+}
+
+/// What the HTTP proxy works with.
+gateway::HttpRules http_rules(const Host::Impl& host, gateway::NameSources& names, gateway::Lookups& lookups,
+                              const Clock& clock) {
+  gateway::HttpRules rules;
+  rules.sources = &names;
+  // As with names that are allowed, those that this host alone knows are among them.
+  rules.find_addresses = [&lookups](const std::string& name, gateway::Lookups::Addresses done) {
+    lookups.find_addresses(name, true, std::move(done));
+  };
+  // Connections are made from this host: what its own addresses serve is not part of the outside.
+  rules.admits = [](net::Ipv4Address address) {
+    const auto own = core::host_addresses();
+    return net::is_public(address) && std::ranges::find(own, address) == own.end();
+  };
+  rules.refused = note_refusals(host, clock);
+  return rules;
 }
 
 }  // namespace
@@ -172,6 +199,7 @@ GatewayInfo Gateway::info(const Host& host) {
   info.problems = std::move(status.problems);
   info.upstreams = std::move(status.upstreams);
   info.irc_servers = std::move(status.irc);
+  info.http = status.http;
   return info;
 }
 
@@ -196,6 +224,8 @@ bool Gateway::ensure(const Host& host) {
   core::ensure_gateway(impl, network.policy(), anchor ? &*anchor : nullptr);
   return core::find_gateway(impl, place).has_value();
 }
+
+GatewayCost Gateway::measure(unsigned rounds, std::stop_token stop) { return gateway::measure_cost(rounds, stop); }
 
 void Gateway::serve(const Host& host, bool inherited, std::stop_token stop) {
   const auto& impl = *Access::impl(host);
@@ -229,6 +259,7 @@ void Gateway::serve(const Host& host, bool inherited, std::stop_token stop) {
   KeptLedger kept{service.ledger(), files.usage, impl.logger};
   gateway::HomeNames names{impl.layout, sources, impl.logger};
   std::optional<gateway::NameService> name_service;
+  std::optional<gateway::Lookups> lookups;
 
   // What is not served yet, and why. What stands in the way may go.
   auto missing = ports;
@@ -237,7 +268,19 @@ void Gateway::serve(const Host& host, bool inherited, std::stop_token stop) {
   const auto serve_at = [&](core::GatewaySockets sockets) {
     if (sockets.llm) missing.llm.reset();
     if (sockets.irc) missing.irc.reset();
-    gateway::Listeners listeners{std::move(sockets.llm), std::move(sockets.irc), {}};
+    gateway::Listeners listeners{std::move(sockets.llm), std::move(sockets.irc)};
+    if (sockets.http) {
+      missing.http = false;
+      try {
+        lookups.emplace(gateway::NameServer{core::name_server_of(config)});
+        listeners.http.emplace(
+            gateway::HttpListener{*std::move(sockets.http), http_rules(impl, names, *lookups, clock)});
+        listeners.attendants.push_back({lookups->fd(), [&] { lookups->run(); }});
+      } catch (const Error& problem) {
+        lasting.push_back(fmt::format("machines get no way to web servers: {}", problem.what()));
+        impl.logger.error(lasting.back());
+      }
+    }
     if (!sockets.names_udp || !sockets.names_tcp) return listeners;
     missing.names = false;
     try {
