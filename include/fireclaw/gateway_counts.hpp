@@ -86,17 +86,21 @@ struct GatewayHttp {
 
 /// What the way through the gateway costs, beside the way around it.
 struct GatewayCost {
-  /// Until the first token of an LLM that answers at once, on a new connection: medians.
+  /// Until the first token of an LLM that answers at once, on a new connection to it: the median.
   std::chrono::nanoseconds direct{0};
+  /// The same through the gateway.
   std::chrono::nanoseconds through{0};
-  /// The same with a prompt of 100 KB.
+  /// `direct` with a prompt of 100 KB.
   std::chrono::nanoseconds long_direct{0};
+  /// `through` with a prompt of 100 KB.
   std::chrono::nanoseconds long_through{0};
-  /// How fast an answer of 1 GiB passes, in bytes a second.
+  /// How fast an answer of 1 GiB comes, in bytes a second.
   std::uint64_t direct_bytes_per_second = 0;
+  /// The same through the gateway.
   std::uint64_t through_bytes_per_second = 0;
-  /// The gateway's memory with nobody, and while 100 agents with prompts of 100 KB are answered.
+  /// The gateway's memory before it was asked much.
   std::uint64_t idle_bytes = 0;
+  /// Its memory while 100 agents with prompts of 100 KB are answered.
   std::uint64_t busy_bytes = 0;
 
   /// Equal in all members.

@@ -158,7 +158,8 @@ void serve_gateway(std::uint16_t upstream_port, sys::Fd listener, const std::fil
   CostSources sources{upstream_port};
   const SystemClock clock;
   const Logger logger;
-  LlmService service{sources, clock, logger};
+  Refusals refusals{{}, clock, logger};
+  LlmService service{sources, refusals, clock, logger};
   serve(sources, service, sys::unix_listen(status), {std::move(listener)}, {}, logger, {}, {});
 }
 

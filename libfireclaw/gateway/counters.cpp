@@ -86,6 +86,12 @@ std::string to_metrics(const Status& status) {
   http("fireclaw_http_errors_total", "counter", "Connections to the HTTP proxy whose server could not be reached.",
        status.http.errors);
   http("fireclaw_http_open", "gauge", "Connections to the HTTP proxy that are open.", status.http.open);
+  text +=
+      "# HELP fireclaw_refused_total What machines were refused.\n"
+      "# TYPE fireclaw_refused_total counter\n";
+  for (const auto& [name, by, rule, count] : status.refused) {
+    text += fmt::format("fireclaw_refused_total{{agent=\"{}\",by=\"{}\",rule=\"{}\"}} {}\n", name, by, rule, count);
+  }
   return text;
 }
 

@@ -25,6 +25,18 @@ struct AgentCounts {
 /// With the times.
 GatewayAgent to_agent(const AgentCounts& counts);
 
+/// What a machine was refused since the gateway started.
+struct RefusalCounts {
+  /// Its agent's name, or its own, or its id.
+  std::string name;
+  /// "firewall", "names", "llm", "irc", "proxy".
+  std::string by;
+  std::string rule;
+  std::uint64_t count = 0;
+
+  bool operator==(const RefusalCounts&) const = default;
+};
+
 /// All that the gateway tells of itself.
 struct Status {
   static constexpr unsigned schema = 1;
@@ -33,6 +45,7 @@ struct Status {
   std::vector<GatewayUpstream> upstreams;
   std::vector<GatewayIrcServer> irc;
   GatewayHttp http;
+  std::vector<RefusalCounts> refused;
 
   bool operator==(const Status&) const = default;
 };
@@ -83,6 +96,13 @@ void describe(auto& field, json::Is<AgentCounts> auto& counts) {
   field("longest_first_token_us", counts.longest_first_token_us);
 }
 
+void describe(auto& field, json::Is<RefusalCounts> auto& counts) {
+  field("name", counts.name);
+  field("by", counts.by);
+  field("rule", counts.rule);
+  field("count", counts.count);
+}
+
 void describe(auto& field, json::Is<Status> auto& status) {
   field.schema(Status::schema);
   field.later("problems", status.problems);
@@ -90,6 +110,7 @@ void describe(auto& field, json::Is<Status> auto& status) {
   field("upstreams", status.upstreams);
   field.later("irc", status.irc);
   field.later("http", status.http);
+  field.later("refused", status.refused);
 }
 
 /// The text that Prometheus reads.

@@ -11,6 +11,10 @@ namespace fireclaw::gateway {
 
 /// Keys and passwords.
 inline std::filesystem::path secrets_file(const state::Layout& layout) { return layout.home() / "secrets.json"; }
+/// What machines were refused.
+inline std::filesystem::path refusals_file(const state::Layout& layout) {
+  return layout.home() / "network" / "refusals.jsonl";
+}
 
 /// Which of a home folder's networks a gateway is of: the two can be up at once, each with its own machines.
 enum class Place { Host, Anchor };

@@ -60,8 +60,9 @@ void remove_hop_fields(http::fields& fields) {
 /// A machine's connection, and the one that is made for it.
 class HttpConnection final : public std::enable_shared_from_this<HttpConnection> {
  public:
-  HttpConnection(HttpProxy& proxy, tcp::socket machine, std::string address)
+  HttpConnection(HttpProxy& proxy, tcp::socket machine, NameClient who, std::string address)
       : proxy_{proxy},
+        who_{std::move(who)},
         address_{std::move(address)},
         machine_{std::move(machine)},
         server_{machine_.get_executor()},
@@ -88,9 +89,9 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
   /// Whether it is to end: nothing passes any more, or not for this machine.
   [[nodiscard]] bool is_over(Time now) const {
     if (passing_ && now - last_ > proxy_.rules_.limits.idle) return true;
-    if (!who_) return false;
     const auto current = proxy_.rules_.sources->name_client(address_);
-    return !current || current->client != who_->client || !allows(current->rights.http, request_.target);
+    if (!current || current->client != who_.client) return true;
+    return passing_ && !allows(current->rights.http, request_.target);
   }
 
   void close() {
@@ -134,15 +135,13 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
     if (error == http::error::end_of_stream || error == asio::error::operation_aborted) return close();
     if (error) return answer({400, "request", "this is not a request of HTTP", {}});
     auto& head = parser_.get();
-    who_ = proxy_.rules_.sources->name_client(address_);
-    if (!who_) return answer({403, "address", "the gateway serves only machines of its network", {}});
     std::vector<std::string> hosts;
     const auto [first, last] = head.equal_range(http::field::host);
     for (auto host = first; host != last; ++host) hosts.emplace_back(view(host->value()));
     auto read = read_http_request(view(head.method_string()), view(head.target()), hosts);
     if (const auto* refusal = std::get_if<Refusal>(&read)) return answer(*refusal);
     request_ = std::get<HttpRequest>(std::move(read));
-    if (!allows(who_->rights.http, request_.target)) {
+    if (!allows(who_.rights.http, request_.target)) {
       return answer({403,
                      "allow-http",
                      fmt::format("'{}:{}' is not on the machine's list", request_.target.name, request_.target.port),
@@ -345,8 +344,10 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
 
   void note(const Refusal& refusal) {
     ++proxy_.counts_.refused;
-    const auto& name = request_.target.name;
-    proxy_.rules_.refused({who_ ? who_->client : Client{}, address_, name, refusal.rule, refusal.reason});
+    const auto& [name, port] = request_.target;
+    proxy_.refusals_.add(
+        who_.client,
+        {.by = RefusedBy::Proxy, .port = port, .name = name, .rule = refusal.rule, .reason = refusal.reason});
   }
 
   /// Says why not, and ends.
@@ -385,6 +386,7 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
   }
 
   HttpProxy& proxy_;
+  NameClient who_;
   std::string address_;
   tcp::socket machine_;
   tcp::socket server_;
@@ -395,8 +397,6 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
   std::optional<http::request_serializer<http::buffer_body>> serializer_;
   http::response<http::string_body> answer_;
 
-  /// Set once it is known.
-  std::optional<NameClient> who_;
   HttpRequest request_;
   /// Those to try, the next one last.
   std::vector<net::Ipv4Address> addresses_;
@@ -411,19 +411,29 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
   Time last_;
 };
 
-HttpProxy::HttpProxy(HttpRules rules, const Logger& logger) : rules_{std::move(rules)}, logger_{logger} {}
+HttpProxy::HttpProxy(HttpRules rules, Refusals& refusals, const Logger& logger)
+    : rules_{std::move(rules)}, refusals_{refusals}, logger_{logger} {}
 HttpProxy::~HttpProxy() = default;
 
 void HttpProxy::take(tcp::socket machine, const std::string& address) {
+  const auto refuse = [&](std::string_view status, std::string_view reason) {
+    ++counts_.refused;
+    turn_away(std::move(machine),
+              fmt::format("HTTP/1.1 {}\r\nConnection: close\r\n\r\nfireclaw: {}\n", status, reason));
+  };
+  auto who = rules_.sources->name_client(address);
+  if (!who) {
+    if (pace_.admit(address)) logger_.info(fmt::format("refused {} (proxy): it is not a machine's address", address));
+    return refuse("403 Forbidden", "the gateway serves only machines of its network");
+  }
   const auto use = uses_.find(address);
   const auto held = use == uses_.end() ? 0 : use->second;
   if (held >= rules_.limits.machine_connections || open_.size() >= rules_.limits.connections) {
-    ++counts_.refused;
-    return turn_away(std::move(machine),
-                     "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\r\nfireclaw: too many connections\n");
+    refusals_.add(who->client, {.by = RefusedBy::Proxy, .rule = "connections", .reason = "too many at once"});
+    return refuse("503 Service Unavailable", "too many connections at once");
   }
   ++counts_.connections;
-  const auto connection = std::make_shared<HttpConnection>(*this, std::move(machine), address);
+  const auto connection = std::make_shared<HttpConnection>(*this, std::move(machine), *std::move(who), address);
   open_.insert(connection);
   connection->start();
 }

@@ -7,9 +7,12 @@
 #include <set>
 #include <string>
 
+#include "base/clock.hpp"
 #include "base/logger.hpp"
 #include "fireclaw/gateway_counts.hpp"
 #include "gateway/http_rules.hpp"
+#include "gateway/refusal_pace.hpp"
+#include "gateway/refusals.hpp"
 
 namespace fireclaw::gateway {
 
@@ -20,8 +23,8 @@ class HttpConnection;
 /// thread.
 class HttpProxy {
  public:
-  /// `logger` outlives it; it outlives the event loop that the connections are of.
-  HttpProxy(HttpRules rules, const Logger& logger);
+  /// `refusals` and `logger` outlive it; it outlives the event loop that the connections are of.
+  HttpProxy(HttpRules rules, Refusals& refusals, const Logger& logger);
   HttpProxy(const HttpProxy&) = delete;
   HttpProxy& operator=(const HttpProxy&) = delete;
   ~HttpProxy();
@@ -38,7 +41,11 @@ class HttpProxy {
   friend class HttpConnection;
 
   HttpRules rules_;
+  Refusals& refusals_;
   const Logger& logger_;
+  SystemClock clock_;
+  /// By address.
+  RefusalPace pace_{clock_};
   std::set<std::shared_ptr<HttpConnection>> open_;
   /// By address.
   std::map<std::string, std::size_t> uses_;

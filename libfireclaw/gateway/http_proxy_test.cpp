@@ -4,8 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <chrono>
-#include <future>
-#include <mutex>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -14,6 +13,7 @@
 #include "gateway/testing/hello.hpp"
 #include "gateway/testing/running.hpp"
 #include "http/scripted_server.hpp"
+#include "json/json.hpp"
 
 using namespace fireclaw;
 using namespace std::chrono_literals;
@@ -44,10 +44,6 @@ class Proxy final : public gateway::NameSources {
       const auto* const address = name == "inner.example" ? "10.0.0.1" : "127.0.0.1";
       done(gateway::Lookups::Outcome::Found, {{net::Ipv4Address::parse(address), 60s}});
     };
-    rules.refused = [this](const gateway::NameRefusal& refusal) {
-      const std::scoped_lock lock{mutex_};
-      refused_.push_back(fmt::format("{} {} {}", refusal.client.name, refusal.rule, refusal.name));
-    };
     gateway_.emplace(gateway::test::sources_for("http://127.0.0.1:1"), std::move(rules));
   }
 
@@ -76,16 +72,21 @@ class Proxy final : public gateway::NameSources {
     CHECK(machine.until("\r\n\r\n").starts_with("HTTP/1.1 200 "));
     return machine;
   }
-  [[nodiscard]] std::vector<std::string> refused() {
-    const std::scoped_lock lock{mutex_};
-    return refused_;
+  /// By rule, how often what it was refused.
+  [[nodiscard]] std::map<std::string, std::uint64_t> refused() const {
+    const auto text = gateway_->status("/status");
+    std::map<std::string, std::uint64_t> rules;
+    const auto status = json::Value::parse(text.substr(text.find("\r\n\r\n") + 4), "status");
+    for (const auto& one : status.at("refused").as_array()) {
+      CHECK(one.at("by").as_string() == "proxy");
+      rules[one.at("rule").as_string()] = one.at("count").as_uint();
+    }
+    return rules;
   }
   [[nodiscard]] std::string status() const { return gateway_->status("/metrics"); }
 
  private:
   std::uint16_t port_;
-  std::mutex mutex_;
-  std::vector<std::string> refused_;
   std::optional<RunningGateway> gateway_;
 };
 
@@ -182,7 +183,7 @@ TEST_CASE("a body in chunks is passed on as it comes, and nothing that follows i
 
 TEST_CASE("what is not on the list, private, or asked for in two ways is refused and noted") {
   const auto server = ScriptedServer::on_loopback({});
-  Proxy proxy{server};
+  const Proxy proxy{server};
   const auto port = server.port();
   CHECK(proxy.ask(fmt::format("GET http://other.example:{}/ HTTP/1.1\r\nHost: other.example\r\n\r\n", port))
             .starts_with("HTTP/1.1 403 "));
@@ -196,9 +197,8 @@ TEST_CASE("what is not on the list, private, or asked for in two ways is refused
             .starts_with("HTTP/1.1 431 "));
   CHECK(
       proxy.ask(fmt::format("CONNECT ok.example:{} HTTP/1.1\r\n\r\n", port), "127.0.0.2").starts_with("HTTP/1.1 403 "));
-  CHECK(proxy.refused() == std::vector<std::string>{"ada allow-http other.example", "ada allow-http ok.example",
-                                                    "ada private inner.example", "ada host ", " request ", " size ",
-                                                    " address "});
+  CHECK(proxy.refused() == std::map<std::string, std::uint64_t>{
+                               {"allow-http", 2}, {"private", 1}, {"host", 1}, {"request", 1}, {"size", 1}});
   CHECK(has(proxy.status(), "fireclaw_http_refused_total 7\n"));
 }
 
@@ -227,13 +227,13 @@ TEST_CASE("a tunnel whose TLS asks for another server, or that is not TLS, reach
   std::vector<std::string> heard;
   const auto note = [&](Peer& peer) { heard.push_back(peer.until("never")); };
   const auto server = ScriptedServer::on_loopback({note, note, note});
-  Proxy proxy{server};
+  const Proxy proxy{server};
   for (const auto& begin : {tls_hello("other.example"), tls_hello(""), std::string{"GET / HTTP/1.1\r\n\r\n"}}) {
     auto machine = proxy.tunnel();
     machine.send(begin);
     CHECK(machine.rest().empty());
   }
-  CHECK(proxy.refused() == std::vector<std::string>{"ada sni ok.example", "ada sni ok.example", "ada tls ok.example"});
+  CHECK(proxy.refused() == std::map<std::string, std::uint64_t>{{"sni", 2}, {"tls", 1}});
   for (const auto& bytes : heard) CHECK(bytes.empty());
 }
 

@@ -67,7 +67,6 @@ struct HttpRules {
   std::function<void(const std::string& name, Lookups::Addresses done)> find_addresses;
   /// Whether a machine may be connected to an address.
   std::function<bool(net::Ipv4Address)> admits;
-  std::function<void(const NameRefusal&)> refused;
   HttpLimits limits = {};
 };
 

@@ -115,8 +115,8 @@ class LlmService::Request final : public http::Transfers::Handler {
   bool began = false;
 };
 
-LlmService::LlmService(Sources& sources, const Clock& clock, const Logger& logger)
-    : sources_{sources}, clock_{clock}, logger_{logger}, ledger_{clock} {}
+LlmService::LlmService(Sources& sources, Refusals& refusals, const Clock& clock, const Logger& logger)
+    : sources_{sources}, refusals_{refusals}, clock_{clock}, logger_{logger}, ledger_{clock} {}
 
 LlmService::~LlmService() {
   for (const auto& [id, request] : requests_) {
@@ -135,8 +135,7 @@ AgentCounts& LlmService::counts(const std::string& agent) {
 
 void LlmService::refuse(const Client& client, const Refusal& refusal) {
   ++counts(client.name).agent.refused;
-  if (!pace_.admit(client.machine)) return;
-  logger_.info(fmt::format("refused '{}' ({}): {}", client.name, refusal.rule, refusal.reason));
+  refusals_.add(client, {.by = RefusedBy::Llm, .rule = refusal.rule, .reason = refusal.reason});
 }
 
 void LlmService::answer_refusal(const Client& client, state::LlmApi api, const Refusal& refusal, Answer& answer) {
@@ -245,6 +244,7 @@ Status LlmService::status() {
     counts.waiting = line.turns.waiting();
     status.upstreams.push_back(std::move(counts));
   }
+  status.refused = refusals_.counts();
   return status;
 }
 

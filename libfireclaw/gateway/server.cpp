@@ -468,7 +468,7 @@ class Readable {
 void serve(Sources& sources, LlmService& service, sys::Fd status_socket, Listeners listeners,
            const ServerLimits& limits, const Logger& logger, const Upkeep& upkeep, const std::stop_token& stop) {
   Shared shared{sources, service, limits, logger, {}, {}, 0};
-  IrcService irc{sources, logger, limits};
+  IrcService irc{sources, service.refusals(), logger, limits};
   std::optional<HttpProxy> proxy;
   {
     asio::io_context loop{1};
@@ -505,7 +505,7 @@ void serve(Sources& sources, LlmService& service, sys::Fd status_socket, Listene
       if (more.llm) acceptors.emplace_back(loop, tcp::v4(), std::move(*more.llm), greet);
       if (more.irc) acceptors.emplace_back(loop, tcp::v4(), std::move(*more.irc), pass_to(irc));
       if (more.http) {
-        proxy.emplace(std::move(more.http->rules), logger);
+        proxy.emplace(std::move(more.http->rules), service.refusals(), logger);
         acceptors.emplace_back(loop, tcp::v4(), std::move(more.http->socket), pass_to(*proxy));
       }
       for (auto& attendant : more.attendants) attended.emplace_back(loop, attendant.fd, attendant.run);

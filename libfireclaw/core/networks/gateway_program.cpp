@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
-#include <functional>
 #include <iterator>
 #include <memory>
 #include <optional>
@@ -25,7 +24,7 @@
 #include "gateway/llm.hpp"
 #include "gateway/name_sources.hpp"
 #include "gateway/names.hpp"
-#include "gateway/refusal_pace.hpp"
+#include "gateway/refusals.hpp"
 #include "gateway/server.hpp"
 #include "http/client.hpp"
 #include "json/record.hpp"
@@ -139,31 +138,25 @@ class KeptLedger {
   std::string written_;
 };
 
-/// Where refusals by name are written down.
-std::function<void(const gateway::NameRefusal&)> note_refusals(const Host::Impl& host, const Clock& clock) {
-  return [&host, pace = gateway::RefusalPace{clock}](const gateway::NameRefusal& refusal) mutable {
-    const bool known = !refusal.client.machine.empty();
-    if (!pace.admit(known ? refusal.client.machine : refusal.address)) return;
-    host.logger.info(fmt::format("refused '{}' the name '{}' ({}): {}", known ? refusal.client.name : refusal.address,
-                                 refusal.name, refusal.rule, refusal.reason));
-  };
-}
-
 /// What the answers of the name server do to the firewall, which is the anchor's or this network namespace's.
-gateway::NameService::Actions name_actions(const Host::Impl& host, const net::NetworkPolicy& policy,
-                                           const core::Anchor* anchor, const Clock& clock) {
+gateway::NameService::Actions name_actions(const net::NetworkPolicy& policy, const core::Anchor* anchor,
+                                           gateway::Refusals& refusals) {
   auto socket = anchor != nullptr
                     ? anchor->run([](const Logger&) { return std::optional{net::Openings::open_socket()}; }).value()
                     : net::Openings::open_socket();
   const auto openings = std::make_shared<net::Openings>(policy.bridge, std::move(socket));
-  return {[openings](const net::VmPolicy& vm, std::span<const net::Destination> destinations,
-                     std::chrono::milliseconds lifetime) { return openings->open(vm, destinations, lifetime); },
-          note_refusals(host, clock)};
+  return {
+      [openings](const net::VmPolicy& vm, std::span<const net::Destination> destinations,
+                 std::chrono::milliseconds lifetime) { return openings->open(vm, destinations, lifetime); },
+      [&refusals](const gateway::NameRefusal& refusal) {
+        refusals.add(
+            refusal.client,
+            {.by = gateway::RefusedBy::Names, .name = refusal.name, .rule = refusal.rule, .reason = refusal.reason});
+      }};
 }
 
 /// What the HTTP proxy works with.
-gateway::HttpRules http_rules(const Host::Impl& host, gateway::NameSources& names, gateway::Lookups& lookups,
-                              const Clock& clock) {
+gateway::HttpRules http_rules(gateway::NameSources& names, gateway::Lookups& lookups) {
   gateway::HttpRules rules;
   rules.sources = &names;
   // As with names that are allowed, those that this host alone knows are among them.
@@ -175,7 +168,6 @@ gateway::HttpRules http_rules(const Host::Impl& host, gateway::NameSources& name
     const auto own = core::host_addresses();
     return net::is_public(address) && std::ranges::find(own, address) == own.end();
   };
-  rules.refused = note_refusals(host, clock);
   return rules;
 }
 
@@ -255,7 +247,8 @@ void Gateway::serve(const Host& host, bool inherited, std::stop_token stop) {
   }
   const SystemClock clock;
   gateway::HomeSources sources{impl.layout, policy, impl.logger};
-  gateway::LlmService service{sources, clock, impl.logger};
+  gateway::Refusals refusals{gateway::refusals_file(impl.layout), clock, impl.logger};
+  gateway::LlmService service{sources, refusals, clock, impl.logger};
   KeptLedger kept{service.ledger(), files.usage, impl.logger};
   gateway::HomeNames names{impl.layout, sources, impl.logger};
   std::optional<gateway::NameService> name_service;
@@ -273,8 +266,7 @@ void Gateway::serve(const Host& host, bool inherited, std::stop_token stop) {
       missing.http = false;
       try {
         lookups.emplace(gateway::NameServer{core::name_server_of(config)});
-        listeners.http.emplace(
-            gateway::HttpListener{*std::move(sockets.http), http_rules(impl, names, *lookups, clock)});
+        listeners.http.emplace(gateway::HttpListener{*std::move(sockets.http), http_rules(names, *lookups)});
         listeners.attendants.push_back({lookups->fd(), [&] { lookups->run(); }});
       } catch (const Error& problem) {
         lasting.push_back(fmt::format("machines get no way to web servers: {}", problem.what()));
@@ -286,7 +278,7 @@ void Gateway::serve(const Host& host, bool inherited, std::stop_token stop) {
     try {
       name_service.emplace(names, gateway::NameServer{core::name_server_of(config)},
                            gateway::NameService::Sockets{*std::move(sockets.names_udp), *std::move(sockets.names_tcp)},
-                           policy.gateway, name_actions(impl, policy, where, clock), gateway::NameLimits{}, clock,
+                           policy.gateway, name_actions(policy, where, refusals), gateway::NameLimits{}, clock,
                            impl.logger);
       listeners.attendants.push_back({name_service->fd(), [&] { name_service->run(); }});
     } catch (const Error& problem) {

@@ -78,7 +78,7 @@ RunningGateway::RunningGateway(FixedSources sources, ServerLimits limits, std::u
                                std::optional<HttpRules> rules)
     : folder_{std::filesystem::temp_directory_path(), "gateway-"},
       sources_{std::move(sources)},
-      service_{sources_, clock_, logger_},
+      service_{sources_, refusals_, clock_, logger_},
       limits_{limits},
       port_{port},
       irc_port_{irc_port} {

@@ -54,6 +54,8 @@ class RunningGateway {
   [[nodiscard]] std::uint16_t port() const { return port_; }
   [[nodiscard]] std::uint16_t irc_port() const { return irc_port_; }
   [[nodiscard]] std::uint16_t http_port() const { return http_port_; }
+  /// The log of what it refused.
+  [[nodiscard]] std::filesystem::path refusals() const { return folder_.path() / "refusals.jsonl"; }
   /// What it says at a path of the status socket, with the head.
   [[nodiscard]] std::string status(std::string_view target) const;
 
@@ -65,6 +67,7 @@ class RunningGateway {
   FixedSources sources_;
   SystemClock clock_;
   Logger logger_;
+  Refusals refusals_{refusals(), clock_, logger_};
   LlmService service_;
   ServerLimits limits_;
   std::uint16_t port_;
