@@ -24,6 +24,8 @@ struct GatewayAgent {
   std::chrono::milliseconds first_token{0};
   /// The longest of these times.
   std::chrono::milliseconds longest_first_token{0};
+  /// The limit that has refused its last request, as it was told; empty if none has.
+  std::string limit = {};
 
   /// Equal in all members.
   bool operator==(const GatewayAgent&) const = default;

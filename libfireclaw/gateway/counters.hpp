@@ -94,6 +94,7 @@ void describe(auto& field, json::Is<AgentCounts> auto& counts) {
   field("answers", counts.answers);
   field("first_token_us", counts.first_token_us);
   field("longest_first_token_us", counts.longest_first_token_us);
+  field.later("limit", counts.agent.limit);
 }
 
 void describe(auto& field, json::Is<RefusalCounts> auto& counts) {

@@ -161,7 +161,9 @@ LlmService::Id LlmService::ask(const Client& client, const Route& route, std::st
     answer_refusal(client, route.api, no_upstream(client.name, model), answer);
     return 0;
   }
-  if (const auto refusal = route.chat ? ledger_.admit(client.name, settings.limits_of(client.name)) : std::nullopt) {
+  const auto refusal = route.chat ? ledger_.admit(client.name, settings.limits_of(client.name)) : std::nullopt;
+  if (route.chat) counts(client.name).agent.limit = refusal ? refusal->reason : std::string{};
+  if (refusal) {
     answer_refusal(client, route.api, *refusal, answer);
     return 0;
   }
