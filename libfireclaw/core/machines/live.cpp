@@ -307,6 +307,7 @@ void VM::Impl::resume(Deadline deadline) {
 guest::Process VM::Impl::start_command(ExecOptions options) {
   require_own_process();
   core::apply_defaults(options, image.manifest.defaults);
+  if (record.nat) core::apply_proxy(options, record.nat->http_proxy);
   if (options.argv.empty()) options.argv = image.manifest.defaults.command;
   if (options.argv.empty()) {
     throw Error{ErrorCode::InvalidArgument,
