@@ -252,7 +252,7 @@ std::vector<Check> Host::doctor() const {
   std::vector<Check> checks;
   checks.push_back(check_home(*impl_));
   checks.push_back(check_guestd(*impl_));
-  const auto config = state::read_config(impl_->layout.config());
+  const auto config = impl_->config();
   const bool done = !config.set_up_by.empty();
   checks.push_back({"setup", done ? CheckStatus::Ok : CheckStatus::Missing,
                     done ? fmt::format("done by fireclaw {}", config.set_up_by) : "not done yet",

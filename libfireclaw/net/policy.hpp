@@ -92,6 +92,8 @@ struct VmPolicy {
   std::vector<Destination> allow;
   ServiceAccess services = ServiceAccess::Names;
   std::vector<Publication> publish;
+  /// The most MiB that it sends and receives together in a second; more is dropped. 0: no limit.
+  unsigned mib_per_second = 0;
 
   bool operator==(const VmPolicy&) const = default;
 };

@@ -75,6 +75,12 @@ std::vector<Elements> elements_of(const VmPolicy& vm) {
   if (vm.services != ServiceAccess::None) all.push_back({"inet", "name_clients", {address}});
   if (vm.services == ServiceAccess::All) all.push_back({"inet", "clients", {address}});
 
+  if (vm.mib_per_second != 0) {
+    all.push_back({"inet",
+                   "rates",
+                   {fmt::format("{} limit rate over {} mbytes/second burst 64 kbytes", address, vm.mib_per_second)}});
+  }
+
   Elements networks{"inet", "allowed_networks", {}};
   for (const auto& entry : whole_networks(vm.allow)) {
     networks.entries.push_back(fmt::format("{} . {}", address, entry.network.to_string()));
@@ -224,6 +230,10 @@ std::string tables(const NetworkPolicy& policy, std::string_view policy_chain) {
     size 65536
     flags timeout
   }}
+  set rates {{
+    type ipv4_addr
+    limit rate over 1 mbytes/second
+  }}
   set talkers {{
     type ipv4_addr
     size 65536
@@ -280,6 +290,7 @@ std::string tables(const NetworkPolicy& policy, std::string_view policy_chain) {
     meta nfproto != ipv4 drop
     ip saddr != {subnet} drop
     ip saddr {gateway} drop
+    ip saddr @rates drop
     ip daddr {gateway} accept
     ip daddr {subnet} drop
     ip daddr {{ {never} }} drop
@@ -289,6 +300,10 @@ std::string tables(const NetworkPolicy& policy, std::string_view policy_chain) {
     iifname "{taps}*" drop
     iifname "{bridge}" goto raw_from_vm
     iifname != "lo" ip saddr {subnet} drop
+  }}
+  chain paced {{
+    type filter hook postrouting priority filter; policy accept;
+    oifname "{bridge}" ip daddr @rates drop
   }}
   chain redirected {{
 {accept_redirected}  }}

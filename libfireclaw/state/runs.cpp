@@ -31,6 +31,7 @@ void describe(auto& field, json::Is<RunNetwork> auto& nat) {
   field("services", nat.services);
   field.later("names", nat.names, nat.services);
   field("anchor", nat.anchor);
+  field.rare("mib_per_second", nat.mib_per_second, 0U);
 }
 
 /// A machine may still run that an earlier version has started: its record has none of what came later.

@@ -67,6 +67,8 @@ state::MachineRecord to_record(const MachineConfig& config) {
   record.workspace = machine.workspace;
   record.scratch_mib = machine.scratch_mib;
   record.scratch_target = machine.scratch_target;
+  record.disk_mib_per_second = machine.disk_mib_per_second;
+  record.network_mib_per_second = machine.nat.mib_per_second;
   record.ttl = config.ttl;
   record.idle = config.idle;
   return record;
@@ -89,6 +91,8 @@ VMConfig to_config(const state::MachineRecord& record) {
   config.workspace = record.workspace;
   config.scratch_mib = record.scratch_mib;
   config.scratch_target = record.scratch_target;
+  config.disk_mib_per_second = record.disk_mib_per_second;
+  config.nat.mib_per_second = record.network_mib_per_second;
   config.detached = true;
   return config;
 }

@@ -17,6 +17,7 @@
 #include "fireclaw/error.hpp"
 #include "net/openings.hpp"
 #include "state/run_policy.hpp"
+#include "state/sandbox_settings.hpp"
 #include "sys/fd.hpp"
 #include "sys/random.hpp"
 
@@ -57,6 +58,10 @@ void check_options(const NatOptions& options) {
   if (options.egress == Egress::None && !options.allow.empty()) {
     throw Error{ErrorCode::InvalidArgument,
                 fmt::format("'{}' cannot be allowed with egress \"none\"; use \"allowlist\"", options.allow.front())};
+  }
+  if (options.mib_per_second > state::most_mib_per_second) {
+    throw Error{ErrorCode::InvalidArgument, fmt::format("a network's rate must be 1 to {} MiB a second, not {}",
+                                                        state::most_mib_per_second, options.mib_per_second)};
   }
   for (const auto& text : options.allow_http) {
     if (net::NamedDestination::parse(text).protocol == net::Protocol::Udp) {
@@ -235,7 +240,8 @@ void VmNetwork::connect_here(state::RunRecord& record, Wishes wishes, std::optio
                             to_net(options_.egress),
                             std::move(wishes.allow),
                             to_net(options_.services),
-                            std::move(wishes.publish)};
+                            std::move(wishes.publish),
+                            options_.mib_per_second};
     // Before the firewall knows the machine: who loads it again takes the machines from their records.
     record.nat = state::to_record(*policy_);
     for (const auto& named : wishes.names) record.nat->allow_names.push_back(named.to_string());

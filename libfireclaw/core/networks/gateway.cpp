@@ -18,6 +18,7 @@
 
 #include <fmt/format.h>
 
+#include "core/host/cgroups.hpp"
 #include "core/networks/anchor.hpp"
 #include "core/networks/nat.hpp"
 #include "fireclaw/error.hpp"
@@ -182,6 +183,7 @@ void start(const Host::Impl& host, const net::NetworkPolicy& policy, const Gatew
   spec.die_with_parent = false;
   spec.new_session = true;
   auto child = sys::Child::spawn(spec);
+  outlive_service(child.id());
   put_gateway(host, child.id(), policy.gateway, ports, anchor);
   child.detach();
 }
@@ -293,7 +295,7 @@ GatewaySockets bind_ports(const Host::Impl& host, net::Ipv4Address address, cons
 
 void ensure_gateway(const Host::Impl& host, const net::NetworkPolicy& policy, const Anchor* anchor) noexcept {
   try {
-    const auto ports = gateway_ports(state::read_config(host.layout.config()));
+    const auto ports = gateway_ports(host.config());
     const auto place = place_of(anchor);
     if (const auto found = find_gateway(host, place)) {
       if (ports.any() && *found == make_record(found->process, policy.gateway, ports, anchor)) {

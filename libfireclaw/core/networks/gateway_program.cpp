@@ -176,7 +176,7 @@ gateway::HttpRules http_rules(gateway::NameSources& names, gateway::Lookups& loo
 GatewayInfo Gateway::info(const Host& host) {
   const auto& impl = *Access::impl(host);
   GatewayInfo info;
-  const auto config = state::read_config(impl.layout.config());
+  const auto config = impl.config();
   info.configured = config.gateway.has_value();
   info.irc_address = core::irc_address(core::NatNetwork{impl}.policy().gateway, core::gateway_ports(config));
   const auto found = find_any(impl);
@@ -205,7 +205,7 @@ std::string Gateway::metrics(const Host& host) {
 bool Gateway::ensure(const Host& host) {
   const auto& impl = *Access::impl(host);
   const auto place = core::gateway_place();
-  if (!core::gateway_ports(state::read_config(impl.layout.config())).any() || core::find_gateway(impl, place)) {
+  if (!core::gateway_ports(impl.config()).any() || core::find_gateway(impl, place)) {
     return false;
   }
   if (!core::has_machines(impl)) return false;
@@ -221,7 +221,7 @@ GatewayCost Gateway::measure(unsigned rounds, std::stop_token stop) { return gat
 
 void Gateway::serve(const Host& host, bool inherited, std::stop_token stop) {
   const auto& impl = *Access::impl(host);
-  const auto config = state::read_config(impl.layout.config());
+  const auto config = impl.config();
   core::NatNetwork network{impl};
   const auto& policy = network.policy();
   const auto ports = core::gateway_ports(config);

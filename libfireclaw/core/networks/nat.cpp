@@ -42,7 +42,7 @@ bool has_loopback_service(const net::NetworkPolicy& policy) {
 NatNetwork::NatNetwork(const Host::Impl& host) : NatNetwork{host, {}, host.logger} {}
 
 NatNetwork::NatNetwork(const Host::Impl& host, NatPlace place, Logger logger)
-    : NatNetwork{host, std::move(place), std::move(logger), state::read_config(host.layout.config())} {}
+    : NatNetwork{host, std::move(place), std::move(logger), host.config()} {}
 
 NatNetwork::NatNetwork(const Host::Impl& host, NatPlace place, Logger logger, const state::Config& config)
     : host_{host},
