@@ -94,7 +94,7 @@ class Writer {
 
   void config() {
     if (!fs::exists(host_->layout.config())) return;
-    const auto mine = written_by_people(state::read_config(host_->layout.config()));
+    const auto mine = written_by_people(host_->config());
     const auto file = to_ / config_file;
     state::write_config(file, mine);
     const auto text = sys::read_file(file);
@@ -103,7 +103,17 @@ class Writer {
 
   /// What people write by hand.
   void configuration(const fs::path& name) {
-    if (fs::exists(home() / name)) put(name, without_secrets(name, sys::read_file(home() / name)));
+    if (auto text = content(name)) put(name, without_secrets(name, std::move(*text)));
+  }
+
+  /// nullopt if it is not there, or went since its folder was looked at.
+  [[nodiscard]] std::optional<std::string> content(const fs::path& name) const {
+    try {
+      return sys::read_file(home() / name);
+    } catch (const Error& problem) {
+      if (problem.code() != ErrorCode::NotFound) throw;
+      return std::nullopt;
+    }
   }
 
   [[nodiscard]] std::string without_secrets(const fs::path& name, std::string text) {
@@ -121,50 +131,65 @@ class Writer {
     report_.left_out.emplace_back(secrets_file);
   }
 
+  /// What cannot be copied is named, and the rest is copied.
+  template <class Copy>
+  void attempt(const fs::path& name, Copy&& copy) {
+    try {
+      copy();
+    } catch (const Error& problem) {
+      if (problem.code() == ErrorCode::Cancelled || problem.code() == ErrorCode::Io) throw;
+      report_.left_out.push_back(fmt::format("{}: {}", name.native(), problem.what()));
+    }
+  }
+
   void machines() {
     const auto store = core::machine_store(*host_);
     for (const auto& known : store.list()) {
-      const auto turn = core::lock_machine(*host_, known.name);
-      const auto record = store.find(known.name);
-      if (!record) continue;
-      put(fmt::format("machines/{}.json", record->name), json::record_text(*record));
-      const auto disk = store.scratch_disk(record->key);
-      if (!fs::exists(disk)) continue;
-      const auto name = fs::path{"machines"} / disk.filename();
-      const auto run = core::run_of_machine(*host_, record->name);
-      this->disk(name, [&](const fs::path& target) {
-        if (run) return core::copy_disk(host_, *run, disk, target, options_.stop);
-        sys::clone_file(disk, target, 0600, {Deadline::never(), options_.stop});
-      });
+      attempt(fs::path{"machines"} / known.name, [&] { machine(store, known.name); });
     }
+  }
+
+  void machine(const state::MachineStore& store, const std::string& name) {
+    const auto turn = core::lock_machine(*host_, name);
+    const auto record = store.find(name);
+    if (!record) return;
+    put(fmt::format("machines/{}.json", name), json::record_text(*record));
+    const auto from = store.scratch_disk(record->key);
+    if (!fs::exists(from)) return;
+    const auto run = core::run_of_machine(*host_, name);
+    disk(fs::path{"machines"} / from.filename(), [&](const fs::path& target) {
+      if (run) return core::copy_disk(host_, *run, from, target, options_.stop);
+      sys::clone_file(from, target, 0600, {Deadline::never(), options_.stop});
+    });
   }
 
   void workspaces() {
     for (const auto& name : host_->workspaces.names()) {
-      try {
+      const auto folder = fs::path{"workspaces"} / name;
+      attempt(folder, [&] {
         const auto record = core::require_workspace(*host_, name);
-        const auto folder = fs::path{"workspaces"} / name;
         const auto turn = lock_user(*host_, core::workspace_user(*host_, name));
         disk(folder / "disk.ext4",
              [&](const fs::path& target) { core::copy_workspace(host_, name, target, options_.stop); });
         if (options_.disks) put(folder / "workspace.json", json::record_text(record));
-      } catch (const Error& problem) {
-        if (problem.code() == ErrorCode::Cancelled || problem.code() == ErrorCode::Io) throw;
-        report_.left_out.push_back(fmt::format("workspaces/{}: {}", name, problem.what()));
-      }
+      });
     }
   }
 
   void disk(const fs::path& name, const std::function<void(const fs::path&)>& copy_to) {
     if (!options_.disks) return report_.left_out.push_back(name.native());
     sys::make_directories((to_ / name).parent_path());
+    ScopeGuard undo{[&] { fs::remove(to_ / name); }};
     copy_to(to_ / name);
     sys::sync_fd(sys::open_file(to_ / name, O_RDONLY).get(), to_ / name);
     sys::sync_directory((to_ / name).parent_path());
+    undo.release();
     add(name);
   }
 
-  void copy(const fs::path& name) { put(name, sys::read_file(home() / name)); }
+  void copy(const fs::path& name) {
+    if (const auto text = content(name)) put(name, *text);
+  }
 
   void put(const fs::path& name, const std::string& text) {
     sys::make_directories((to_ / name).parent_path());
