@@ -196,6 +196,9 @@ std::string tables(const NetworkPolicy& policy, std::string_view policy_chain) {
   for (const auto address : policy.host_addresses) hosts.push_back(address.to_string());
   const auto host_addresses =
       hosts.empty() ? std::string{} : fmt::format("    ip daddr {{ {} }} drop\n", fmt::join(hosts, ", "));
+  const auto proxy = policy.http_port ? fmt::format("    ip saddr @name_clients ip daddr {} tcp dport {} accept\n",
+                                                    policy.gateway.to_string(), *policy.http_port)
+                                      : std::string{};
   const std::string_view ping = policy.ping ? "    icmp type echo-request limit rate 100/second accept\n" : "";
   return fmt::format(
       R"(table inet {table} {{
@@ -310,7 +313,7 @@ std::string tables(const NetworkPolicy& policy, std::string_view policy_chain) {
     jump new_connection
     ip saddr @clients ip daddr {gateway} meta l4proto . th dport @services accept
     ip saddr @name_clients ip daddr {gateway} meta l4proto {{ tcp, udp }} th dport 53 meta l4proto . th dport @services accept
-    jump redirected
+{proxy}    jump redirected
 {ping}    goto refuse
   }}
   chain input {{
@@ -393,7 +396,7 @@ table bridge {table} {{
       fmt::arg("gateway", policy.gateway.to_string()),
       fmt::arg("gateway_mac", MacAddress::for_address(policy.gateway).to_string()),
       fmt::arg("bridge", policy.bridge.str()), fmt::arg("taps", tap_prefix(policy.bridge)), fmt::arg("ping", ping),
-      fmt::arg("host_addresses", host_addresses), fmt::arg("redirect", redirect),
+      fmt::arg("proxy", proxy), fmt::arg("host_addresses", host_addresses), fmt::arg("redirect", redirect),
       fmt::arg("accept_redirected", accept_redirected));
 }
 

@@ -50,6 +50,14 @@ TEST_CASE("the default policy is the ruleset on record") { check_golden(full_rul
 
 TEST_CASE("a policy that uses everything is the ruleset on record") { check_golden(everything(), "everything.nft"); }
 
+TEST_CASE("an HTTP proxy at the gateway is open to machines that may ask it for names") {
+  NetworkPolicy policy;
+  policy.http_port = 10080;
+  const auto rule = "    ip saddr @name_clients ip daddr 172.16.0.1 tcp dport 10080 accept\n";
+  CHECK(full_ruleset(policy, {}).find(rule) != std::string::npos);
+  CHECK(full_ruleset({}, {}).find("10080") == std::string::npos);
+}
+
 TEST_CASE("a machine is added and removed by the same elements") {
   auto vm = machine("172.16.0.9", Egress::Internet);
   vm.allow = {Destination::parse("10.0.0.0/8")};

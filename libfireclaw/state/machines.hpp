@@ -27,6 +27,7 @@ struct MachineRecord {
   std::string network;
   std::string egress;
   std::vector<std::string> allow;
+  std::vector<std::string> allow_http;
   std::vector<std::string> publish;
   std::string services;
   /// The snapshot that each start restores; empty: none that has a name.
@@ -62,6 +63,7 @@ void describe(auto& field, json::Is<MachineRecord> auto& record) {
   field("network", record.network);
   field("egress", record.egress);
   field("allow", record.allow);
+  field.rare("allow_http", record.allow_http, std::vector<std::string>{});
   field("publish", record.publish);
   field("services", record.services);
   field("snapshot", record.snapshot);

@@ -31,6 +31,9 @@ struct RunNetwork {
   std::optional<sys::ProcessId> anchor;
   /// Of what it sends and receives together; 0: no limit.
   unsigned mib_per_second = 0;
+  /// Web servers by name, that the gateway's HTTP proxy connects it to, and where that is, as a URL.
+  std::vector<std::string> allow_http = {};
+  std::string http_proxy = {};
 
   bool operator==(const RunNetwork&) const = default;
 };

@@ -76,7 +76,7 @@ void check_field(std::string_view name, const json::Value& value) {
     if (egress != "none" && egress != "allowlist" && egress != "internet") {
       value.fail("must be \"none\", \"allowlist\" or \"internet\"");
     }
-  } else if (name == "allow" || name == "publish") {
+  } else if (name == "allow" || name == "allow_http" || name == "publish") {
     check_all_texts(value);
   } else {
     value.fail("unknown field");

@@ -59,8 +59,7 @@ std::string beyond(std::string_view what, std::uint64_t wanted, std::uint64_t ta
                    std::string_view unit, std::string_view setting) {
   return fmt::format(
       "it would take {} {} of {}, {} are taken, and this home folder's limit is {}; stop a machine, or change "
-      "limits.{} "
-      "in config.json",
+      "limits.{} in config.json",
       wanted, unit, what, taken, limit, setting);
 }
 

@@ -35,4 +35,8 @@ void remove_machine_cgroup(const std::filesystem::path& folder, const Logger& lo
   }
 }
 
+void outlive_service(const sys::ProcessId& helper) {
+  if (const auto place = sys::find_cgroups(); !place.lasting.empty()) (void)sys::join_cgroup(place.lasting, helper.pid);
+}
+
 }  // namespace fireclaw::core

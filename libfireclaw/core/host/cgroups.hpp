@@ -5,6 +5,7 @@
 
 #include "base/logger.hpp"
 #include "sys/cgroup.hpp"
+#include "sys/process.hpp"
 
 namespace fireclaw::core {
 
@@ -17,5 +18,9 @@ std::filesystem::path make_machine_cgroup(const std::string& id, const sys::Cgro
 
 /// Removes a machine's cgroup, after its engine's end; what fails is said to the log. An empty path is fine.
 void remove_machine_cgroup(const std::filesystem::path& folder, const Logger& logger) noexcept;
+
+/// Takes a helper out of the service that it was started in, so that starting that again does not find it there. It
+/// stays where there is no other place.
+void outlive_service(const sys::ProcessId& helper);
 
 }  // namespace fireclaw::core

@@ -109,7 +109,7 @@ VM::Impl::Impl(std::shared_ptr<Host::Impl> host_impl, VMConfig with, core::Purpo
     }
   }
   core::check_shape(shape, driver->capabilities(), verdict.engine);
-  limits = state::read_config(host->layout.config()).limits;
+  limits = host->config().limits;
   if (config.disk_mib_per_second > state::most_mib_per_second) {
     throw Error{ErrorCode::InvalidArgument, fmt::format("the rate of disks must be 1 to {} MiB a second, not {}",
                                                         state::most_mib_per_second, config.disk_mib_per_second)};

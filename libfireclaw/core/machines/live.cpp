@@ -167,6 +167,7 @@ void VM::Impl::start_engine(const vmm::StartOptions& options) {
   }
   core::naming_full_disk(host->runs.directory(record.id), [&] { restore_or_boot(options); });
   record.process = instance->record().process;
+  if (config.detached && record.cgroup.empty()) core::outlive_service(*record.process);
   network->hand_over(*record.process, config.detached);
   host->runs.update(record);
   disks->hand_over();
@@ -306,6 +307,7 @@ void VM::Impl::resume(Deadline deadline) {
 guest::Process VM::Impl::start_command(ExecOptions options) {
   require_own_process();
   core::apply_defaults(options, image.manifest.defaults);
+  if (record.nat) core::apply_proxy(options, record.nat->http_proxy);
   if (options.argv.empty()) options.argv = image.manifest.defaults.command;
   if (options.argv.empty()) {
     throw Error{ErrorCode::InvalidArgument,

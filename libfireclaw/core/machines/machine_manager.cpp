@@ -58,6 +58,7 @@ state::MachineRecord to_record(const MachineConfig& config) {
   record.network = to_string(machine.network);
   record.egress = to_string(machine.nat.egress);
   record.allow = machine.nat.allow;
+  record.allow_http = machine.nat.allow_http;
   record.publish = machine.nat.publish;
   record.services = to_string(machine.nat.services);
   record.snapshot = machine.snapshot;
@@ -81,6 +82,7 @@ VMConfig to_config(const state::MachineRecord& record) {
   config.network = network_mode_from_string(record.network);
   config.nat.egress = egress_from_string(record.egress);
   config.nat.allow = record.allow;
+  config.nat.allow_http = record.allow_http;
   config.nat.publish = record.publish;
   config.nat.services = gateway_services_from_string(record.services);
   config.snapshot = record.snapshot;
