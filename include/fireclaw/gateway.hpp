@@ -75,6 +75,21 @@ struct GatewayIrcServer {
   bool operator==(const GatewayIrcServer&) const = default;
 };
 
+/// What machines were refused since the gateway started.
+struct GatewayRefusals {
+  /// The agent's name, or the id of a machine that was not started for one.
+  std::string name;
+  /// What refused: "firewall", "names", "llm", "irc" or "proxy".
+  std::string by;
+  /// The rule in one word, as in "allowlist".
+  std::string rule;
+  /// How often. The firewall tells at most 5 a second of a machine, after the first 20.
+  std::uint64_t count = 0;
+
+  /// Equal in all members.
+  bool operator==(const GatewayRefusals&) const = default;
+};
+
 /// The gateway of a home folder.
 struct GatewayInfo {
   /// config.json asks for one.
@@ -93,6 +108,8 @@ struct GatewayInfo {
   std::vector<GatewayIrcServer> irc_servers;
   /// By name.
   std::vector<GatewayAgent> agents;
+  /// By name, refuser and rule.
+  std::vector<GatewayRefusals> refusals;
 };
 
 /// The program between machines and the outside: it answers for names by each machine's policy. Between agents and the

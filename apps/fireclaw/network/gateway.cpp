@@ -28,6 +28,11 @@ void print(const GatewayInfo& info) {
     }
     servers.print();
   }
+  if (!info.refusals.empty()) {
+    Table refusals{{"REFUSED", "BY", "RULE", "COUNT"}};
+    for (const auto& each : info.refusals) refusals.add({each.name, each.by, each.rule, std::to_string(each.count)});
+    refusals.print();
+  }
   if (info.upstreams.empty()) return;
   Table upstreams{{"LLM SERVER", "URL", "REQUESTS", "ERRORS", "RUNNING", "WAITING", "LAST ERROR"}};
   for (const auto& upstream : info.upstreams) {

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <memory>
@@ -22,6 +23,7 @@
 #include "http/client.hpp"
 #include "json/record.hpp"
 #include "net/openings.hpp"
+#include "net/packet_log.hpp"
 #include "state/config.hpp"
 #include "state/secrets.hpp"
 #include "sys/file.hpp"
@@ -132,6 +134,48 @@ gateway::NameService::Actions name_actions(const net::NetworkPolicy& policy, con
       }};
 }
 
+/// Writes down what the firewall refuses.
+class PacketRefusals {
+ public:
+  /// All outlive it. `names`: null where there is no name server.
+  PacketRefusals(const net::NetworkPolicy& policy, const core::Anchor* anchor, gateway::HomeSources& sources,
+                 const gateway::NameService* names, gateway::Refusals& refusals)
+      : log_{policy.bridge,
+             anchor != nullptr
+                 ? anchor->run([](const Logger&) { return std::optional{net::PacketLog::open_socket()}; }).value()
+                 : net::PacketLog::open_socket()},
+        sources_{sources},
+        names_{names},
+        refusals_{refusals} {}
+
+  [[nodiscard]] int fd() const noexcept { return log_.fd(); }
+  void run() {
+    for (const auto& packet : log_.read()) add(packet);
+  }
+
+ private:
+  void add(const net::RefusedPacket& packet) {
+    // Where the bridge saw it, its tap says who sent it; else its address does, which the bridge has checked.
+    const auto tap = log_.interface_name(packet.tap_index);
+    const auto sender = tap.empty() ? packet.source.to_string() : sources_.address_of_tap(tap).value_or("");
+    const auto client = sources_.client(sender);
+    const auto rule = std::ranges::find(net::refusal_rules, packet.rule, &net::RefusalRule::name);
+    if (!client || rule == std::ranges::end(net::refusal_rules)) return;
+    refusals_.add(*client, {.by = gateway::RefusedBy::Firewall,
+                            .protocol = packet.protocol,
+                            .address = packet.destination.to_string(),
+                            .port = packet.port,
+                            .name = names_ != nullptr ? names_->name_of(sender, packet.destination) : std::string{},
+                            .rule = packet.rule,
+                            .reason = std::string{rule->reason}});
+  }
+
+  net::PacketLog log_;
+  gateway::HomeSources& sources_;
+  const gateway::NameService* names_;
+  gateway::Refusals& refusals_;
+};
+
 }  // namespace
 
 GatewayInfo Gateway::info(const Host& host) {
@@ -149,6 +193,9 @@ GatewayInfo Gateway::info(const Host& host) {
   auto status = json::read_record<gateway::Status>(json::Value::parse(get(impl, "/status"), "the gateway's status"));
   for (const auto& counts : status.agents) info.agents.push_back(describe(counts));
   for (auto& counts : status.upstreams) info.upstreams.push_back(describe(std::move(counts)));
+  for (auto& [name, by, rule, count] : status.refused) {
+    info.refusals.push_back({std::move(name), std::move(by), std::move(rule), count});
+  }
   for (auto& counts : status.irc) info.irc_servers.push_back(describe(std::move(counts)));
   return info;
 }
@@ -215,6 +262,15 @@ void Gateway::serve(const Host& host, bool inherited, std::stop_token stop) {
     } catch (const Error& problem) {
       // Without c-ares, for instance: the others are served all the same.
       impl.logger.error(fmt::format("machines get no names: {}", problem.what()));
+    }
+  }
+  std::optional<PacketRefusals> packets;
+  if (net::PacketLog::is_available() || where != nullptr) {
+    try {
+      packets.emplace(policy, where, sources, name_service ? &*name_service : nullptr, refusals);
+      listeners.attendants.push_back({packets->fd(), [&] { packets->run(); }});
+    } catch (const Error& problem) {
+      impl.logger.error(fmt::format("what the firewall refuses is not written down: {}", problem.what()));
     }
   }
   std::stop_source end;
