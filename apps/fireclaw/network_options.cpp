@@ -5,13 +5,21 @@
 #include <fmt/format.h>
 
 namespace fireclaw::cli {
+namespace {
+
+/// A machine with NetworkMode::Nat that has nothing but the gateway's services.
+constexpr const char* services_only = "services";
+
+}  // namespace
 
 void NetworkOptions::add_mode_to(CLI::App& command) {
   command
-      .add_option("--net,--network", mode_,
-                  "Network: none, nat (an address on the host's bridge, policed by its firewall) or user (QEMU's own; "
-                  "reaches all that this host does); default: $FIRECLAW_NET, or nat where it is possible, else none")
-      ->type_name("none|user|nat");
+      .add_option(
+          "--net,--network", mode_,
+          "Network: none, nat (an address on the host's bridge, policed by its firewall), services (the same, and it "
+          "reaches the gateway's services alone) or user (QEMU's own; reaches all that this host does); default: "
+          "$FIRECLAW_NET, or nat where it is possible, else none")
+      ->type_name("none|user|nat|services");
 }
 
 void NetworkOptions::add_all_to(CLI::App& command) {
@@ -55,9 +63,9 @@ void NetworkOptions::apply(VMConfig& config, const Host& host, const Context& co
     config.network = best.mode;
     if (best.mode == NetworkMode::None) missing_ = best.reason;
   } else {
-    config.network = network_mode_from_string(asked);
+    config.network = asked == services_only ? NetworkMode::Nat : network_mode_from_string(asked);
   }
-  if (wants_nat() && config.network != NetworkMode::Nat) {
+  if (wants_nat() && (config.network != NetworkMode::Nat || asked == services_only)) {
     throw Error{ErrorCode::InvalidArgument,
                 fmt::format("-p, --egress, --allow, --services and --no-services go with --net nat, not {}", asked)};
   }
@@ -67,10 +75,11 @@ void NetworkOptions::apply(VMConfig& config, const Host& host, const Context& co
     config.nat.egress = Egress::Allowlist;
   }
   config.nat.allow = allow_;
+  if (asked == services_only) config.nat.egress = Egress::None;
   config.nat.publish = publish_;
-  config.nat.services = services_      ? GatewayServices::All
-                        : no_services_ ? GatewayServices::None
-                                       : GatewayServices::Names;
+  config.nat.services = services_ || asked == services_only ? GatewayServices::All
+                        : no_services_                      ? GatewayServices::None
+                                                            : GatewayServices::Names;
 }
 
 void NetworkOptions::tell_what_is_missing() const {

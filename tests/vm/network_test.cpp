@@ -9,11 +9,14 @@
 #include <future>
 #include <memory>
 #include <set>
+#include <stop_token>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "fireclaw/gateway.hpp"
+#include "fireclaw/network_rules.hpp"
 #include "support.hpp"
 #include "world.hpp"
 
@@ -92,7 +95,7 @@ class Owner {
 std::string traces() {
   return test::host("ip -o link | grep -o 'fcbr0[^:@ ]*' || true") +
          // But for what the kernel remembers of connections for a while.
-         test::host("nft list ruleset | grep -F 172.16.0 | grep -vE 'limit rate over|ct count over' || true");
+         test::host("nft list ruleset | grep -F 172.16.0 | grep -vE 'limit rate|ct count over' || true");
 }
 
 /// The same with a network that is up and has no machines.
@@ -225,6 +228,72 @@ TEST_CASE("an allowed name is resolved and reached, and what is not on the list 
     VM::run(host, with_nat({Egress::Allowlist, {"*.allowed.example"}, {}, GatewayServices::None}));
   });
   CHECK(refused.code() == ErrorCode::InvalidArgument);
+  CHECK(Network::down(host));
+}
+
+TEST_CASE("what a machine may reach is changed while it runs, and what it was refused is written down") {
+  const test::Internet internet;
+  std::unique_ptr<Listener> server;
+  std::unique_ptr<test::NameServer> names;
+  internet.there().in([&] {
+    server = std::make_unique<Listener>("0.0.0.0", 80);
+    names = std::make_unique<test::NameServer>("203.0.113.8", "203.0.113.7");
+  });
+  const NetworkHome home{R"({"resolver": "203.0.113.8"})"};
+  const auto host = home.open();
+  using List = std::vector<std::string>;
+  {
+    auto vm = VM::run(host, with_nat({Egress::None, {}, {}, GatewayServices::Names}));
+    const auto id = vm.info().id;
+    CHECK(guest_asks(vm, "203.0.113.7", 80) == "nothing");
+    CHECK(NetworkRules::allow(host, id, "203.0.113.7:80") == List{"203.0.113.7:80"});
+    CHECK(guest_asks(vm, "203.0.113.7", 80) == "198.51.100.1");
+    CHECK(guest_asks(vm, "203.0.113.9", 80) == "nothing");
+    CHECK(test::error_of([&] { NetworkRules::deny(host, id, "203.0.113.7"); }).code() == ErrorCode::NotFound);
+    CHECK(NetworkRules::deny(host, id, "203.0.113.7:80").empty());
+    CHECK(guest_asks(vm, "203.0.113.7", 80) == "nothing");
+
+    CHECK(guest_asks(vm, "www.allowed.example", 80) == "nothing");
+    CHECK(NetworkRules::allow(host, id, "*.allowed.example:80") == List{"*.allowed.example:80"});
+    CHECK(guest_asks(vm, "www.allowed.example", 80) == "198.51.100.1");
+    CHECK(guest_asks(vm, "203.0.113.7", 80) == "198.51.100.1");
+    CHECK(NetworkRules::deny(host, id, "*.Allowed.example:80").empty());
+    CHECK(guest_asks(vm, "www.allowed.example", 80) == "nothing");
+    CHECK(guest_asks(vm, "203.0.113.7", 80) == "nothing");
+
+    // A connection does not outlive the leave to have it.
+    CHECK(NetworkRules::allow(host, id, "203.0.113.0/24").size() == 1);
+    shell(vm, "(sleep 60 | nc 203.0.113.7 80 > /tmp/heard 2>&1 &); while ! grep -q . /tmp/heard; do :; done");
+    NetworkRules::deny(host, id, "203.0.113.0/24");
+    CHECK(test::host("nft list ruleset").find("203.0.113") == std::string::npos);
+
+    // The same once more is not written again, so what came last tells that all is there.
+    CHECK(guest_asks(vm, "203.0.113.7", 81) == "nothing");
+    std::stop_source found;
+    bool has_firewall = false;
+    bool has_names = false;
+    const auto look = [&](const NetworkRefusal& refusal) {
+      CHECK(refusal.vm == id);
+      has_firewall |= refusal.by == "firewall" && refusal.address == "203.0.113.7" && refusal.protocol == "tcp" &&
+                      refusal.port == 80 && refusal.rule == "egress";
+      has_names |= refusal.by == "names" && refusal.name == "www.allowed.example" && refusal.rule == "allowlist";
+    };
+    for (const auto& refusal : NetworkRules::refusals(host, id)) look(refusal);
+    CHECK(has_firewall);
+    CHECK(has_names);
+    CHECK(NetworkRules::refusals(host, "nobody").empty());
+    std::jthread asking{[&] { guest_asks(vm, "203.0.113.77", 8080); }};
+    NetworkRules::follow_refusals(
+        host, id,
+        [&](const NetworkRefusal& refusal) {
+          if (refusal.port == 8080) found.request_stop();
+        },
+        found.get_token());
+    const auto counted = Gateway::info(host).refusals;
+    CHECK_FALSE(counted.empty());
+  }
+  CHECK(test::host("nft list ruleset").find("203.0.113") == std::string::npos);
+  CHECK(test::error_of([&] { NetworkRules::allow(host, "nobody", "203.0.113.7"); }).code() == ErrorCode::NotFound);
   CHECK(Network::down(host));
 }
 

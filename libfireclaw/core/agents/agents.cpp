@@ -216,9 +216,11 @@ core::ResolvedAgent AgentManager::Impl::resolve(state::AgentRecord record, state
   const auto config = state::read_config(host->layout.config());
   state::GatewaySettings served;
   if (config.gateway && network == NetworkMode::Nat) served = state::read_gateway_settings(*config.gateway);
+  const auto gateway = host_address(config, network);
   auto text = core::to_bot_json({record.name, from, config.irc, config.llm, std::move(served), record.model,
-                                 record.persona, record.trigger, record.tools, host_address(config, network)});
-  return {std::move(record), std::move(from), network, std::move(text)};
+                                 record.persona, record.trigger, record.tools, gateway});
+  auto elsewhere = core::servers_elsewhere(text, gateway);
+  return {std::move(record), std::move(from), network, std::move(elsewhere), std::move(text)};
 }
 
 AgentInfo AgentManager::Impl::describe(const state::AgentRecord& record, const state::Template* known) const {

@@ -60,6 +60,22 @@ TEST_CASE("what the template says is above config.json, and what was asked for i
   CHECK(value.at("channels").as_array().size() == 1);
 }
 
+TEST_CASE("servers that are not at the gateway are found in a bot's configuration") {
+  using List = std::vector<std::string>;
+  const auto elsewhere = [](const core::BotConfig& config) {
+    return core::servers_elsewhere(core::to_bot_json(config), config.gateway);
+  };
+  const auto from = a_template();
+  auto config = plain(from);
+  CHECK(elsewhere(config).empty());
+  config.irc = json::Value::parse(R"({"host": "irc.example", "port": 6697})", "irc");
+  config.llm = json::Value::parse(R"({"url": "https://llm.example/v1"})", "llm");
+  CHECK(elsewhere(config) == List{"irc.example:6697", "llm.example:443"});
+  config.irc = json::Value::parse(R"({"host": "irc.example"})", "irc");
+  config.llm = json::Value::parse(R"({"url": "http://10.0.0.5:8080"})", "llm");
+  CHECK(elsewhere(config) == List{"irc.example", "10.0.0.5:8080"});
+}
+
 TEST_CASE("only a host that is exactly 'gateway' is replaced in a URL") {
   const auto from = a_template();
   auto config = plain(from);

@@ -26,12 +26,18 @@ void put(AgentInfo& info, const BotStatus& status);
 /// What is given replaces what is recorded.
 void apply(state::AgentRecord& record, const AgentSettings& settings);
 
+/// What an agent may reach outside: its template's list, with what was allowed and denied since. Entries that mean the
+/// same are the same.
+std::vector<std::string> allowed_list(const state::AgentRecord& record, const state::Template& from);
+
 /// What an agent that starts is to be: its template, configuration and the bot's, each read once. Who edits one of them
 /// meanwhile finds it in the next start, whole.
 struct ResolvedAgent {
   state::AgentRecord record;
   state::Template from;
   NetworkMode network = NetworkMode::User;
+  /// Its servers that are not at the gateway.
+  std::vector<std::string> elsewhere;
   std::string bot_json;
 };
 
