@@ -97,7 +97,7 @@ class Tools:
 class Peers:
     # Nicks or nick!user@host masks of other bots.
     bots: Tuple[str, ...] = ()
-    # Whoever's real name fits is a bot too; every agent's own real name does by default.
+    # A user whose real name fits is a bot too; every agent's own real name does by default.
     realname: str = "fireclaw agent*"
     cooldown_s: float = 10.0
     max_turns: int = 4

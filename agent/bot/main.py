@@ -72,7 +72,7 @@ def _reload(agent: Agent, path: str) -> None:
             return
         config, changes = merge(agent.config, config)
     except ConfigError as error:
-        agent.announce(f"[reload failed: {error}; going on as before]")
+        agent.announce(f"[reload failed: {error}; continuing as before]")
         return
     logs.start(config.log_level, config.secrets() + agent.config.secrets())
     agent.reconfigure(config, changes)

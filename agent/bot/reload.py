@@ -17,7 +17,7 @@ def _state(enabled: bool) -> str:
 
 
 def merge(old: Config, new: Config) -> Tuple[Config, List[str]]:
-    """The configuration to go on with, and the changes. No secret is ever named, only that it changed."""
+    """The configuration to continue with, and the changes. No secret is ever named, only that it changed."""
     changes: List[str] = []
     if old.llm.model != new.llm.model:
         changes.append(f"model={new.llm.model}")

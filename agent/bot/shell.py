@@ -1,7 +1,7 @@
 """Runs one command with limits on time and output, and ends everything it started if it is late.
 
 The command gets a session of its own. Children that leave even that are found by a mark in their environment. What a
-command puts into the background and leaves running when it ends in time may go on.
+command puts into the background and leaves running when it ends in time may continue.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ bool NetworkOptions::wants_nat() const {
 
 void NetworkOptions::apply(VMConfig& config, const Host& host, const Context& context) {
   auto asked = mode_;
-  if (asked.empty() && wants_nat()) asked = "nat";
+  if (asked.empty() && wants_nat() && context.default_network.empty()) asked = "nat";
   // A snapshot decides whether there can be a network at all.
   const bool snapshot_has_none =
       !config.snapshot.empty() && asked.empty() && !Snapshot::open(host, config.snapshot).info().network_device;
@@ -67,7 +67,8 @@ void NetworkOptions::apply(VMConfig& config, const Host& host, const Context& co
   }
   if (wants_nat() && (config.network != NetworkMode::Nat || asked == services_only)) {
     throw Error{ErrorCode::InvalidArgument,
-                fmt::format("-p, --egress, --allow, --services and --no-services go with --net nat, not {}", asked)};
+                fmt::format("-p, --egress, --allow, --services and --no-services go with --net nat, not {}{}", asked,
+                            mode_.empty() && !snapshot_has_none ? " (FIRECLAW_NET)" : "")};
   }
   if (!egress_.empty()) {
     config.nat.egress = egress_from_string(egress_);

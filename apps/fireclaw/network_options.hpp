@@ -19,6 +19,8 @@ class NetworkOptions {
   /// Sets network and nat of `config`. Without --net: what FIRECLAW_NET says, else nat where it is possible, and none
   /// where not. Error(InvalidArgument) for options that contradict each other.
   void apply(VMConfig& config, const Host& host, const Context& context);
+  /// As if it had been given with --net.
+  void choose(std::string mode) { mode_ = std::move(mode); }
   /// Says, if so, that there is no network though none was refused.
   void tell_what_is_missing() const;
 

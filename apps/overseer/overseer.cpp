@@ -476,7 +476,7 @@ void Overseer::refuse(const IrcText& text, std::string_view line, const std::str
   const auto where = text.in_private ? sender : text.where;
   const auto found = refusals_.find(fold(sender));
   if (found != refusals_.end()) {
-    // Answered and written down a moment ago; the rest is only counted, whoever has the longer breath.
+    // Answered and written down a moment ago; the rest is only counted, however long it lasts.
     ++found->second.more;
     return;
   }

@@ -115,7 +115,7 @@ struct NetworkInfo {
   std::string subnet;
   /// The host's address on the bridge: the machines' gateway and name server.
   std::string gateway;
-  /// Whom the gateway's name server asks; empty: the name servers of this host.
+  /// The servers that the gateway's name server asks; empty: the name servers of this host.
   std::string resolver;
   /// The gateway's ports that machines may use: "6667/tcp", "127.0.0.1:11434/tcp" (served on the host's loopback).
   std::vector<std::string> services;

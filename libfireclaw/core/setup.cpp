@@ -123,7 +123,7 @@ void ensure_keys(const Host::Impl& host, bool& changed) {
   sys::check_tool(
       {"ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "fireclaw", "-f", (folder.path() / "id_ed25519").native()},
       options);
-  // The public half first: whoever finds the key finds both.
+  // The public half first: where the key is found, both are there.
   std::filesystem::rename(folder.path() / "id_ed25519.pub", host.layout.keys() / "id_ed25519.pub");
   std::filesystem::rename(folder.path() / "id_ed25519", key);
 }

@@ -12,7 +12,7 @@
 namespace fireclaw::gateway {
 namespace {
 
-/// Machines come and go; what was counted of those that are no agent's is forgotten beyond this.
+/// Machines come and go; what was counted of those that are not an agent's is forgotten beyond this.
 constexpr std::size_t most_counted = 4096;
 
 std::string header(const std::map<std::string, std::string>& headers, const char* name) {

@@ -452,7 +452,7 @@ class Readable {
   void wait() {
     descriptor_.async_wait(asio::posix::stream_descriptor::wait_read, [this](error_code error) {
       if (error) return;
-      // First, since it is to go on if something is thrown.
+      // First, since it is to continue if something is thrown.
       wait();
       use_();
     });
@@ -481,7 +481,7 @@ void serve(Sources& sources, LlmService& service, Listeners listeners, const Ser
       if (gone) return;
       auto address = peer.address().to_string();
       const auto use = shared.uses.find(address);
-      // Whoever has this many does not get to know why.
+      // A machine that has this many does not get to know why.
       if (shared.sessions.size() >= limits.connections ||
           (use != shared.uses.end() && use->second.connections >= limits.machine_connections)) {
         return;

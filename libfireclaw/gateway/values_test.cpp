@@ -104,7 +104,7 @@ TEST_CASE("where a server does not count, events and bytes do") {
         Tokens{0, 4, true});
 }
 
-TEST_CASE("agents take turns, whoever asks more") {
+TEST_CASE("agents take turns, also when one asks more") {
   gateway::Turns turns;
   for (const auto ticket : {1u, 2u, 3u}) turns.enter("ada", ticket);
   turns.enter("bob", 10);

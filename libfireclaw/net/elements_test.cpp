@@ -94,7 +94,7 @@ TEST_CASE("what fireclaw did not put there is passed over") {
   }
 }
 
-TEST_CASE("a list that is no list is an error") {
+TEST_CASE("a text that is not a list is an error") {
   CHECK_THROWS_AS(read_elements("Error: syntax"), Error);
   CHECK_THROWS_AS(read_elements("{}"), Error);
 }

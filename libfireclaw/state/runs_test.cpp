@@ -79,7 +79,7 @@ TEST_CASE("runs are listed oldest first") {
   CHECK(store.list() == std::vector{old, young});
 }
 
-TEST_CASE("texts that are no id are refused and never become paths") {
+TEST_CASE("texts that are not an id are refused and never become paths") {
   const sys::TempDir folder{std::filesystem::temp_directory_path(), "runs-test-"};
   const state::RunStore store{folder.path(), {}};
   for (const auto& id : {std::string{}, std::string{"../x"}, std::string(300, 'a'), std::string{"0123456789ABCDEF"}}) {

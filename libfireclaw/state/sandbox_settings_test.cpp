@@ -56,7 +56,7 @@ TEST_CASE("users that there cannot be are refused") {
   CHECK(problem(R"({"user":1})") != "nothing");
 }
 
-TEST_CASE("limits are optional, each of them, and nothing is no limit") {
+TEST_CASE("limits are optional, each of them, and unset means no limit") {
   const auto limits = state::read_limit_settings(section(R"({"machines":3,"disk_mib":1024})"));
   CHECK(limits.machines == 3);
   CHECK_FALSE(limits.memory_mib);

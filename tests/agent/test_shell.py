@@ -105,7 +105,7 @@ class Running(FolderTest):
         outcome = self.run_command("sleep 60 & echo $! > pids; echo started")
         self.assertEqual((outcome.output, outcome.status), ("started", 0))
         self.assertLess(time.monotonic() - began, 5.0)
-        # It ended in time, so what it left in the background goes on.
+        # It ended in time, so what it left in the background continues.
         pid = self.pids(1)[0]
         self.assertTrue(alive(pid))
         os.kill(pid, 9)

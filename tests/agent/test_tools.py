@@ -64,7 +64,7 @@ class Calling(ToolTest):
         content = "\n".join(f"line {number}" for number in range(1, 101))
         self.assertEqual(self.call("write_file", {"path": "d/f.txt", "content": content}, box), f"wrote {len(content)} bytes")
         first = self.call("read_file", {"path": "d/f.txt"}, box)
-        self.assertRegex(first, r"^line 1\n(.*\n)*\[lines 1 to (\d+) of 100; go on with first_line \d+\]$")
+        self.assertRegex(first, r"^line 1\n(.*\n)*\[lines 1 to (\d+) of 100; continue with first_line \d+\]$")
         at, parts = 1, []
         while True:
             part, _, note = self.call("read_file", {"path": "d/f.txt", "first_line": at}, box).partition("\n[lines ")
@@ -79,7 +79,7 @@ class Calling(ToolTest):
         box = self.box(tools={"output_bytes": 300})
         self.call("write_file", {"path": "f", "content": "é" * 5000}, box)
         result = self.call("read_file", {"path": "f"}, box)
-        self.assertEqual(result, "é" * 150 + "\n[the line goes on]")
+        self.assertEqual(result, "é" * 150 + "\n[the line continues]")
 
     def test_memory_is_saved_and_found(self) -> None:
         self.assertEqual(self.call("save_memory", {"note": "alice likes tea"}), "saved to MEMORY.md")

@@ -1,5 +1,5 @@
 // What a machine sends the gateway, and what an LLM server answers: nothing but four requests is passed on, a question
-// has one model whoever reads it, and an answer costs the same wherever it is cut. The first line is method and target,
+// has one model for every reader, and an answer costs the same wherever it is cut. The first line is method and target,
 // the rest is a body.
 #include <cstddef>
 #include <cstdint>

@@ -1,4 +1,4 @@
-"""The overseer on real IRC servers, with agents that are no machines."""
+"""The overseer on real IRC servers, with agents that have no machines."""
 
 from __future__ import annotations
 

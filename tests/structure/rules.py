@@ -16,7 +16,7 @@ PARALLEL_FOLDERS = {"libfireclaw/vmm"}
 # Rooms inside a room or a program, lowest first: each may include itself and those before it. An entry is a folder, or
 # the name of files that stand in the outer folder itself; the other files of the outer folder stand on top.
 INNER_ROOMS: dict[str, list[str]] = {
-    "libfireclaw/core": ["host", "networks", "machines", "workspaces", "agents"],
+    "libfireclaw/core": ["host", "networks", "machines", "workspaces", "agents", "moving"],
     "libfireclaw/image": ["bytes", "tools", "namespaces", "archives", "store", "kernel", "disks", "roots"],
     "apps/overseer": ["event_loop", "signals", "irc", "log", "status", "service", "crew"],
     "apps/fireclaw": ["terminal", "command", "output", "json_of", "guest_command", "machine_options", "network_options", "copies", "bench", "vm", "network"],

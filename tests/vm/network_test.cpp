@@ -401,7 +401,7 @@ TEST_CASE_FIXTURE(Fixture, "the next start takes back what a killed owner left")
   CHECK(traces().find(left.address + " ") == std::string::npos);
 }
 
-TEST_CASE_FIXTURE(Fixture, "a detached machine keeps its address until its engine ends, whoever ends it") {
+TEST_CASE_FIXTURE(Fixture, "a detached machine keeps its address until its engine ends, also when that is killed") {
   const Listener irc{"0.0.0.0", 6667};
   auto config = with_nat();
   config.detached = true;
@@ -426,7 +426,7 @@ TEST_CASE_FIXTURE(Fixture, "a detached machine keeps its address until its engin
   CHECK(Network::info(host).leases.empty());
   CHECK(traces() == idle);
 
-  // Ended by itself: the address is taken back by whoever collects.
+  // Ended by itself: the address is taken back by the next collection.
   auto vm = VM::run(host, config);
   const auto second = vm.info();
   ::kill(static_cast<pid_t>(second.engine_pid), SIGKILL);

@@ -118,7 +118,7 @@ TEST_CASE("a line of the audit log that was changed, put in or taken out is foun
   CHECK_THROWS_WITH_AS(verify_audit(folder.path / "none"), doctest::Contains("no audit log"), Error);
 }
 
-TEST_CASE("an audit log of an earlier version goes on with a chain, and so does a full one in the next file") {
+TEST_CASE("an audit log of an earlier version continues with a chain, and so does a full one in the next file") {
   const TempFolder folder;
   const auto path = folder.path / "audit.log";
   std::ofstream{path} << "{\"who\":\"old\"}\n";

@@ -24,7 +24,7 @@ struct Unit {
   std::string after;
   /// Does nothing until it is stopped, and then runs the command: what is to be done when the system stops.
   bool only_at_stop = false;
-  /// Whom the home folder belongs to, and so the service runs as; empty: root.
+  /// The owner of the home folder, as whom the service runs; empty: root.
   std::string user;
   /// Groups beside the user's own, e.g. "kvm".
   std::vector<std::string> groups;

@@ -83,7 +83,7 @@ std::int64_t spawn_machine(const char* seconds) {
 
 }  // namespace
 
-/// While one lives, another change of the same agent is a bug of whoever asked for it.
+/// While one lives, another change of the same agent is a bug of the caller.
 struct FakeAgents::Change {
   Change(FakeAgents& agents, std::string name, const std::string& what) : agents_{agents}, name_{std::move(name)} {
     const std::scoped_lock lock{agents_.mutex_};

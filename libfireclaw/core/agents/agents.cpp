@@ -12,6 +12,7 @@
 #include "core/agents/bot_config.hpp"
 #include "core/agents/guest.hpp"
 #include "core/agents/machine.hpp"
+#include "core/agents/outside.hpp"
 #include "core/machines/end_run.hpp"
 #include "core/machines/resume_abandoned.hpp"
 #include "core/networks/connection.hpp"
@@ -41,7 +42,7 @@ AgentState to_state(const state::AgentRecord& record, const std::optional<state:
       return run->paused ? AgentState::Paused : AgentState::Running;
     case state::AgentPhase::Stopping:
     case state::AgentPhase::Running:
-      // Who was told to end has ended, also before whoever told it has written that down.
+      // Who was told to end has ended, also before the process that told it has written that down.
       if (!run) return record.phase == state::AgentPhase::Stopping ? AgentState::Stopped : AgentState::Crashed;
       return run->paused ? AgentState::Paused : AgentState::Running;
     case state::AgentPhase::Stopped: return AgentState::Stopped;
@@ -219,7 +220,8 @@ core::ResolvedAgent AgentManager::Impl::resolve(state::AgentRecord record, state
   const auto gateway = host_address(config, network);
   auto text = core::to_bot_json({record.name, from, config.irc, config.llm, std::move(served), record.model,
                                  record.persona, record.trigger, record.tools, gateway});
-  auto elsewhere = core::servers_elsewhere(text, gateway);
+  auto elsewhere =
+      core::servers_elsewhere(core::read_needs(json::Value::parse(text, "the bot's configuration")), gateway);
   return {std::move(record), std::move(from), network, std::move(elsewhere), std::move(text)};
 }
 

@@ -2,7 +2,6 @@
 
 #include <array>
 #include <map>
-#include <string>
 
 #include <fmt/format.h>
 
@@ -113,24 +112,6 @@ void check_setting(std::string_view name, const std::optional<std::string>& text
 }
 
 }  // namespace
-
-std::vector<std::string> servers_elsewhere(std::string_view bot_json, std::string_view gateway) {
-  const auto bot = json::Value::parse(bot_json, "the bot's configuration");
-  std::vector<std::string> found;
-  const auto add = [&](std::string_view host, std::string_view port) {
-    if (host != gateway) found.push_back(fmt::format("{}{}{}", host, port.empty() ? "" : ":", port));
-  };
-  const auto server = bot.at("server");
-  const auto port = server.find("port");
-  add(server.at("host").as_string(), port ? std::to_string(port->as_uint()) : std::string{});
-  const auto url = bot.at("llm").at("url").as_string();
-  const bool tls = url.starts_with("https:");
-  auto rest = std::string_view{url}.substr(url.find("://") + 3);
-  rest = rest.substr(0, rest.find_first_of("/?#"));
-  const auto colon = rest.find(':');
-  add(rest.substr(0, colon), colon != std::string_view::npos ? rest.substr(colon + 1) : tls ? "443" : "80");
-  return found;
-}
 
 std::string to_bot_json(const BotConfig& config) {
   check_setting("model", config.model, state::check_model);

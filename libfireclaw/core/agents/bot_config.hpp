@@ -2,8 +2,6 @@
 
 #include <optional>
 #include <string>
-#include <string_view>
-#include <vector>
 
 #include "json/json.hpp"
 #include "state/gateway_settings.hpp"
@@ -32,9 +30,6 @@ struct BotConfig {
   /// What "gateway" means: the host's address as the guest sees it.
   std::string gateway;
 };
-
-/// The IRC and LLM servers in such a text that are not at the gateway's address: "192.0.2.7:6667".
-std::vector<std::string> servers_elsewhere(std::string_view bot_json, std::string_view gateway);
 
 /// The JSON text for agent/bot. Error(InvalidArgument) for a setting that is not possible, naming it.
 std::string to_bot_json(const BotConfig& config);

@@ -9,6 +9,7 @@
 #include "core/agents/guest.hpp"
 #include "core/agents/impl.hpp"
 #include "core/agents/machine.hpp"
+#include "core/agents/outside.hpp"
 #include "core/machines/snapshots.hpp"
 #include "core/networks/destinations.hpp"
 #include "fireclaw/error.hpp"
@@ -68,16 +69,15 @@ Error name_taken(const std::string& name) {
                            name)};
 }
 
-/// "worker-20261122-143007"
-std::string snapshot_name(const std::string& agent) {
+}  // namespace
+
+std::string core::snapshot_name(const std::string& agent) {
   const auto now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
   std::tm time{};
   ::gmtime_r(&now, &time);
   return fmt::format("{}-{:04}{:02}{:02}-{:02}{:02}{:02}", agent, time.tm_year + 1900, time.tm_mon + 1, time.tm_mday,
                      time.tm_hour, time.tm_min, time.tm_sec);
 }
-
-}  // namespace
 
 bool AgentManager::Impl::ensure_workspace(const std::string& name, std::uint64_t size_mib) const {
   try {
@@ -193,6 +193,17 @@ void AgentManager::Impl::begin(core::ResolvedAgent& agent, const std::optional<s
   undo.commit();
 }
 
+void AgentManager::Impl::warn_of_outside(const core::ResolvedAgent& agent) const {
+  try {
+    const auto needs = core::read_needs(json::Value::parse(agent.bot_json, "the bot's configuration"));
+    for (const auto& trouble : core::find_outside_trouble(*host, needs, agent.record.name)) {
+      host->logger.warning(fmt::format("{}; mend it with: {}", trouble.problem, trouble.remedy));
+    }
+  } catch (const Error& problem) {
+    host->logger.debug(problem.what());
+  }
+}
+
 AgentInfo AgentManager::Impl::joined(const core::ResolvedAgent& agent, const AgentConfig& config,
                                      std::vector<Phase> phases) {
   auto info = describe(agent.record, &agent.from);
@@ -204,6 +215,7 @@ AgentInfo AgentManager::Impl::joined(const core::ResolvedAgent& agent, const Age
       info.last_error = problem.what();
     }
     phases.push_back({"join", std::chrono::steady_clock::now() - began});
+    warn_of_outside(agent);
   }
   info.phases = std::move(phases);
   return info;
@@ -391,7 +403,7 @@ AgentInfo AgentManager::Impl::fork(const std::string& name, const ForkConfig& fo
 
 SnapshotInfo AgentManager::Impl::snapshot(const std::string& name, const std::string& wanted, bool replace,
                                           const std::stop_token& stop) {
-  const auto snapshot = wanted.empty() ? snapshot_name(name) : wanted;
+  const auto snapshot = wanted.empty() ? core::snapshot_name(name) : wanted;
   image::check_name(snapshot, "a snapshot");
   const auto turn = lock(name);
   const auto record = require(name);

@@ -58,6 +58,9 @@ struct VM::Impl {
   /// ended. Returns how long it stood still for it.
   std::chrono::nanoseconds save_running(const vmm::SnapshotFiles& files, const std::function<void()>& copy_disks,
                                         Deadline deadline, const std::stop_token& stop = {});
+  /// Calls `copy` while it stands still, and lets it run on; one that is paused stays so. Its disks are then as after a
+  /// power cut.
+  void copy_paused(const std::function<void()>& copy, Deadline deadline);
   /// What a snapshot of it is found by.
   [[nodiscard]] state::SnapshotKey snapshot_key() const;
   /// Whether it has writable disks.
@@ -111,6 +114,11 @@ struct VM::Impl {
   /// Whether the snapshot that it is looked for is one that is made by itself when it no longer fits.
   [[nodiscard]] bool renews() const;
   void require_running() const;
+  /// Others know from now on that the machine is to continue if this process is killed while it copies it.
+  void begin_copy();
+  void end_copy() noexcept;
+  /// It could not be told to continue: said to be paused it can be resumed, which is tried again.
+  void note_left_paused(const Error& problem);
   void note_state(VMState now);
   void set_clock(guest::Session& session, Deadline deadline);
   /// What the guest must be given first, unless it has it already.

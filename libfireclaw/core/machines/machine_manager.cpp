@@ -106,7 +106,7 @@ struct MachineManager::Impl {
   state::MachineStore machines;
 
   [[nodiscard]] MachineInfo describe(const state::MachineRecord& record) const;
-  /// The machine, which runs. Whoever calls it holds its lock.
+  /// The machine, which runs. The caller holds its lock.
   [[nodiscard]] std::shared_ptr<VM::Impl> running(const std::string& name) const;
   /// Ends what a start that was interrupted, or a machine that ended by itself, has left.
   void clean_up(const std::string& name) const;
@@ -115,7 +115,7 @@ struct MachineManager::Impl {
   void pause(state::MachineRecord record, bool resumes_on_use) const;
   void resume(const std::string& name) const;
   [[nodiscard]] bool is_over(const state::MachineRecord& record) const;
-  /// Pauses it if nobody has used it for long enough. Whoever calls it holds its lock.
+  /// Pauses it if nobody has used it for long enough. The caller holds its lock.
   [[nodiscard]] bool pause_if_idle(const state::MachineRecord& record) const;
   [[nodiscard]] bool runs_commands(const std::string& name) const;
   void require_free(const std::string& name) const {

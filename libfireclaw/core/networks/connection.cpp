@@ -70,7 +70,8 @@ void check_options(const NatOptions& options) {
   }
 }
 
-/// Packets for a published port never reach a program of the host that listens on it: whoever has it must keep it.
+/// Packets for a published port never reach a program of the host that listens on it: the program that has it must keep
+/// it.
 void refuse_used_port(const net::Publication& port) {
   const bool tcp = port.protocol == net::Protocol::Tcp;
   const sys::Fd socket{sys::check(::socket(AF_INET, (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC, 0), "socket")};

@@ -134,7 +134,7 @@ GatewayRecord make_record(const sys::ProcessId& process, net::Ipv4Address addres
   return {process, address_text(address, ports.llm), irc_address(address, ports), ports.names, network_of(anchor)};
 }
 
-/// Opens the ports of `services` to machines at the gateway instead of at whoever listened there.
+/// Opens the ports of `services` to machines at the gateway instead of at the program that listened there.
 void take_over(net::NetworkPolicy& policy, std::uint16_t port, std::span<const std::uint16_t> servers,
                bool services_are_named) {
   std::erase_if(policy.services, [&](const net::Service& service) {

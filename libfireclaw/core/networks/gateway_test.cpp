@@ -61,7 +61,7 @@ TEST_CASE("a gateway for IRC takes the place of the IRC servers that machines re
   CHECK(services_of(policy, config) == Services{"6697/tcp", "7000/tcp"});
 }
 
-TEST_CASE("where names are served at all, the gateway answers for them, whoever is asked then") {
+TEST_CASE("where names are served at all, the gateway answers them, also questions to other servers") {
   const auto with_services = [](std::vector<net::Service> services) {
     state::Config config;
     config.network.services = std::move(services);

@@ -70,7 +70,15 @@ sys::FileLock NatNetwork::take_turn() const {
 
 void NatNetwork::ensure() {
   bridge_.mtu = net::way_out_mtu();
+  // The lock's file stays when the network goes: it is there from the first change on.
+  const bool is_first = !std::filesystem::exists(net::bridge_lock(host_.layout.network_record()));
   net::ensure_bridge(bridge_, host_.layout.network_record());
+  if (is_first && place_.kind == NatPlace::Kind::Here) {
+    logger_.warning(fmt::format(
+        "this host now has bridge '{}' ({}), an nftables table and IPv4 forwarding for machines; fireclaw network down "
+        "takes them away",
+        bridge_.name.str(), bridge_.subnet.to_string()));
+  }
   // The gateway of an anchor's network runs outside of it.
   if (place_.kind != NatPlace::Kind::Anchored) ensure_gateway(host_, policy_);
   if (!firewall().ensure()) return;

@@ -107,7 +107,7 @@ void Caller::send(std::string_view bytes) {
   try {
     sys::write_all(socket_->get(), bytes, soon());
   } catch (const Error&) {
-    // Whoever is refused may find the connection closed; what was answered is what tests look at.
+    // A client that is refused may find the connection closed; what was answered is what tests look at.
   }
 }
 
