@@ -3,9 +3,12 @@
 #include <poll.h>
 
 #include <algorithm>
+#include <chrono>
 #include <string>
 #include <vector>
 
+#include "fireclaw/error.hpp"
+#include "net/openings.hpp"
 #include "net/packet_log.hpp"
 #include "net/testing/lab.hpp"
 #include "net/testing/packets.hpp"
@@ -106,6 +109,45 @@ TEST_CASE_FIXTURE(Fixture, "a machine that floods is told of at a pace, and anot
   CHECK(from(flooding) > 0);
   CHECK(static_cast<double>(from(flooding)) <= 20 + 1 + 5 * (took.count() + 10));
   CHECK(from(flooding) < flood / 2);
+}
+
+TEST_CASE_FIXTURE(Fixture, "rights that are changed count at once, also for connections, and other connections stay") {
+  auto& guest = lab().add_guest(2, Egress::Allowlist, [](VmPolicy& vm) {
+    vm.allow = {Destination::parse("203.0.113.7"), Destination::parse("203.0.113.53:7/udp")};
+  });
+  Udp denied{lab().internet, "203.0.113.7", 7};
+  Udp kept{lab().internet, "203.0.113.53", 7};
+  Udp client{guest.inside, "0.0.0.0", 0};
+  const auto exchange = [&](Udp& server, const char* address, const char* text) {
+    client.send(address, 7, text);
+    const auto got = server.receive();
+    CHECK(got.text == text);
+    server.send(got.from, got.port, "answer");
+    CHECK(client.receive().text == "answer");
+  };
+  exchange(denied, "203.0.113.7", "first");
+  exchange(kept, "203.0.113.53", "first");
+  auto less = guest.vm;
+  less.allow.erase(less.allow.begin());
+  auto& firewall = *lab().firewall;
+  firewall.change_vm(guest.vm, less, std::vector{Ipv4Network::parse("203.0.113.7/32")}, false);
+  client.send("203.0.113.7", 7, "too late");
+  CHECK(one("allowlist").destination == Ipv4Address::parse("203.0.113.7"));
+  exchange(kept, "203.0.113.53", "second");
+  CHECK_FALSE(denied.poll());
+  CHECK_THROWS_WITH_AS(firewall.change_vm(guest.vm, less, {}, false), doctest::Contains("as it was"), Error);
+
+  Openings openings{the_bridge, lab().host.in([] { return Openings::open_socket(); })};
+  CHECK(openings.open(less, std::vector{Destination::parse("203.0.113.7:7/udp")}, std::chrono::hours{1}));
+  exchange(denied, "203.0.113.7", "by name");
+  firewall.change_vm(less, less, {}, true);
+  client.send("203.0.113.7", 7, "too late again");
+  exchange(kept, "203.0.113.53", "third");
+  CHECK_FALSE(denied.poll());
+  CHECK(nft(lab().host, "list table inet fireclaw").find("203.0.113.7 ") == std::string::npos);
+  firewall.change_vm(less, guest.vm, {}, false);
+  exchange(denied, "203.0.113.7", "again");
+  CHECK(firewall.vms().front().allow.size() == 2);
 }
 
 TEST_CASE("one program hears a bridge's refusals, and the next one when it has ended") {
