@@ -65,6 +65,13 @@ struct NatOptions {
   std::vector<std::string> publish;
   /// What it may use at the gateway.
   GatewayServices services = GatewayServices::Names;
+  /// The most MiB that it sends and receives together in a second, up to 1048576. More is dropped. 0:
+  /// limits.network_mib_per_second of config.json; without it, unlimited.
+  unsigned mib_per_second = 0;
+  /// Web servers that the gateway's HTTP proxy connects it to, beside what `egress` allows: "example.org",
+  /// "*.example.org", "example.org:8443". Without a port: 80 and 443. Its commands and services find the proxy in
+  /// HTTP_PROXY, HTTPS_PROXY and NO_PROXY. Refused with GatewayServices::None.
+  std::vector<std::string> allow_http = {};
 
   /// Equal in all members.
   bool operator==(const NatOptions&) const = default;

@@ -149,8 +149,8 @@ void IrcService::close() {
   while (!open_.empty()) (*open_.begin())->close();
 }
 
-std::vector<IrcCounts> IrcService::counts() {
-  std::vector<IrcCounts> all;
+std::vector<GatewayIrcServer> IrcService::counts() {
+  std::vector<GatewayIrcServer> all;
   for (const auto& upstream : sources_.irc().upstreams) {
     auto counts = counts_[upstream.name];
     counts.name = upstream.name;

@@ -35,7 +35,7 @@ class IrcService {
   void check();
   /// Ends all.
   void close();
-  [[nodiscard]] std::vector<IrcCounts> counts();
+  [[nodiscard]] std::vector<GatewayIrcServer> counts();
 
  private:
   friend class IrcConnection;
@@ -49,7 +49,7 @@ class IrcService {
   RefusalPace pace_{clock_};
   std::set<std::shared_ptr<IrcConnection>> open_;
   /// By the server's name.
-  std::map<std::string, IrcCounts> counts_;
+  std::map<std::string, GatewayIrcServer> counts_;
 };
 
 }  // namespace fireclaw::gateway

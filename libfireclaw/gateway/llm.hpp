@@ -69,7 +69,7 @@ class LlmService {
  private:
   class Request;
   struct Upstream {
-    UpstreamCounts counts;
+    GatewayUpstream counts;
     Turns turns;
   };
 

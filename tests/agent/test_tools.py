@@ -5,6 +5,7 @@ import os
 import stat
 import unittest
 from typing import Any, Dict, List, Tuple
+from unittest import mock
 
 from harness import FolderTest, make_config
 from bot.audit import Audit
@@ -113,7 +114,7 @@ class Calling(ToolTest):
 
     def test_secrets_of_the_configuration_never_reach_the_model(self) -> None:
         box = self.box(llm={"api_key": "sk-verysecret"})
-        self.assertEqual(self.call("run_command", {"command": "echo sk-very''secret"}, box), "exit status 0\n***")
+        self.assertEqual(self.call("run_command", {"command": "echo sk-very''secret sk-very''secret"}, box), "exit status 0\n*** ***")
 
     def test_cancelling_passes_through(self) -> None:
         self.cancel.set()
@@ -194,6 +195,14 @@ class Auditing(ToolTest):
         os.rmdir(self.path("ws/audit.log"))
         os.symlink("/dev/null", self.path("ws/audit.log"))
         self.assertIn("so no tool may run", self.call("run_command", {"command": "touch ran"}))
+        os.unlink(self.path("ws/audit.log"))
+        # Whoever reads this pipe would be all that sees the record.
+        os.mkfifo(self.path("ws/audit.log"))
+        self.assertIn("so no tool may run", self.call("run_command", {"command": "touch ran"}))
+        os.unlink(self.path("ws/audit.log"))
+        real = os.write
+        with mock.patch.object(os, "write", lambda descriptor, data: real(descriptor, data[:9])):
+            self.assertIn("so no tool may run", self.call("run_command", {"command": "touch ran"}))
         self.assertFalse(os.path.exists(self.path("ws/ran")))
 
     def test_a_full_log_is_rotated_and_only_so_many_are_kept(self) -> None:

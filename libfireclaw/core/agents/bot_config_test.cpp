@@ -60,6 +60,13 @@ TEST_CASE("what the template says is above config.json, and what was asked for i
   CHECK(value.at("channels").as_array().size() == 1);
 }
 
+TEST_CASE("a bot is told the way to web servers where there is one") {
+  auto config = plain(a_template());
+  CHECK_FALSE(made(config).find("http_proxy"));
+  config.http_proxy = "http://172.16.0.1:10080";
+  CHECK(made(config).at("http_proxy").as_string() == "http://172.16.0.1:10080");
+}
+
 TEST_CASE("only a host that is exactly 'gateway' is replaced in a URL") {
   const auto from = a_template();
   auto config = plain(from);

@@ -30,6 +30,8 @@ NatOptions nat_options(const core::ResolvedAgent& agent) {
   const auto& [record, from, network, elsewhere, bot_json] = agent;
   NatOptions options;
   options.services = GatewayServices::All;
+  options.mib_per_second = static_cast<unsigned>(from.number("network_mib_per_second", 0));
+  options.allow_http = from.texts("allow_http");
   if (record.services_only) {
     // What it talks to lies beyond the gateway where config.json says so.
     std::ranges::copy_if(elsewhere, std::back_inserter(options.allow), core::is_destination);
@@ -139,7 +141,7 @@ void AgentManager::Impl::launch(core::ResolvedAgent& agent, const AgentConfig& c
   agents.put(record);
   undo.release();
   if (!config.detached) {
-    held_.with([&](auto& held) { held.insert_or_assign(record.name, machine); });
+    held_->with([&](auto& held) { held.insert_or_assign(record.name, machine); });
   }
 }
 

@@ -24,7 +24,7 @@ constexpr std::string_view tcg_engine = "qemu-tcg";
 
 /// Why the engine that is there cannot restore what this one saved with the image's kernel, or empty.
 std::string engine_obstacle(const Host::Impl& host, const state::SnapshotRecord& record, const image::Entry& image) {
-  const auto config = state::read_config(host.layout.config());
+  const auto config = host.config();
   if (!may_be_used(host, config, record.engine)) return fmt::format("{} is not to be used here", record.engine);
   const auto known = std::ranges::find_if(config.engines, [&](const state::Config::Engine& entry) {
     return entry.verdict.engine == record.engine && entry.verdict.kernel_sha256 == image.manifest.kernel.sha256;
@@ -43,8 +43,8 @@ std::string engine_obstacle(const Host::Impl& host, const state::SnapshotRecord&
   }
   const auto now = make_driver(host, verdict)->snapshot_identity();
   if (now == record.key.engine_identity || kept_engine(host, verdict, record.key.engine_identity)) return {};
-  return fmt::format("it was saved with another engine or processor ({}; here is: {})", record.key.engine_identity,
-                     now);
+  return fmt::format("it was saved with another engine, processor or kernel of the host ({}; here is: {})",
+                     record.key.engine_identity, now);
 }
 
 /// Why the snapshot cannot be restored here and now, or empty.
