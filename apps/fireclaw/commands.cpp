@@ -36,7 +36,7 @@ constexpr const char* footer =
     "\n"
     "Environment:\n"
     "  FIRECLAW_HOME  The folder for everything, instead of ~/.fireclaw.\n"
-    "  FIRECLAW_NET  What a missing --net means: none, user or nat.\n"
+    "  FIRECLAW_NET  What a missing --net means: none, user, nat or services.\n"
     "  FIRECLAW_CACHE  A folder that downloads are kept in.\n"
     "  NO_COLOR  If set and not empty: no colour, which else headings, doctor's words and errors have on terminals.\n"
     "  CLICOLOR_FORCE  If set and neither empty nor 0: colour also where there is no terminal.\n"

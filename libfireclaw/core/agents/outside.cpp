@@ -166,6 +166,14 @@ std::optional<ServerName> server_of(std::string_view url) {
   return server;
 }
 
+std::vector<std::string> servers_elsewhere(const OutsideNeeds& needs, std::string_view gateway) {
+  std::vector<std::string> found;
+  if (needs.irc_host != gateway) found.push_back(fmt::format("{}:{}", needs.irc_host, needs.irc_port));
+  const auto llm = server_of(needs.llm_url);
+  if (llm && llm->host != gateway) found.push_back(fmt::format("{}:{}", llm->host, llm->port));
+  return found;
+}
+
 bool has_model(const json::Value& tags, std::string_view model) {
   const auto full = model.find(':') == std::string_view::npos ? fmt::format("{}:latest", model) : std::string{model};
   const auto models = tags.find("models");

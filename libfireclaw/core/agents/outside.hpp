@@ -45,6 +45,9 @@ struct ServerName {
 /// nullopt unless it is an http:// or https:// URL.
 std::optional<ServerName> server_of(std::string_view url);
 
+/// The servers that are not at the gateway's address: "192.0.2.7:6667".
+std::vector<std::string> servers_elsewhere(const OutsideNeeds& needs, std::string_view gateway);
+
 /// Whether one of an Ollama's models (the answer to /api/tags) is meant by `model`: without a tag "latest" is.
 bool has_model(const json::Value& tags, std::string_view model);
 
