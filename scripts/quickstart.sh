@@ -8,7 +8,7 @@ install_packages "${build_packages[@]}" "${run_packages[@]}"
 if [[ -e $checkout/build/release/CMakeCache.txt ]]; then
   configure release
 else
-  configure release -DFIRECLAW_TESTS=OFF -DFIRECLAW_PYTHON_MODULE=OFF
+  configure release -DFIRECLAW_TESTS=OFF -DFIRECLAW_PYTHON_MODULE=OFF -DFIRECLAW_WERROR=OFF -DFIRECLAW_BATCHES=ON
 fi
 build release fireclaw_cli guestd
 

@@ -15,6 +15,7 @@
 #include "core/host/hardening.hpp"
 #include "core/host/image_build.hpp"
 #include "fireclaw/error.hpp"
+#include "fireclaw/gateway.hpp"
 #include "fireclaw/host.hpp"
 #include "fireclaw/network.hpp"
 #include "fireclaw/snapshot.hpp"
@@ -223,6 +224,10 @@ void check_network(const Host& host, const Logger& logger, std::vector<Check>& c
     for (const auto& rule : info.foreign_rules) {
       checks.push_back({"network firewall", CheckStatus::Warning, rule.problem, rule.remedy});
     }
+    for (const auto& problem : Gateway::info(host).problems) {
+      checks.push_back({"network gateway", CheckStatus::Warning, problem,
+                        "free what it needs; the gateway tries again every ten seconds"});
+    }
   } catch (const Error& problem) {
     logger.debug(problem.what());
     checks.push_back({"network nat", CheckStatus::Warning, problem.what(), "mend or remove that file"});
@@ -247,7 +252,7 @@ std::vector<Check> Host::doctor() const {
   std::vector<Check> checks;
   checks.push_back(check_home(*impl_));
   checks.push_back(check_guestd(*impl_));
-  const auto config = state::read_config(impl_->layout.config());
+  const auto config = impl_->config();
   const bool done = !config.set_up_by.empty();
   checks.push_back({"setup", done ? CheckStatus::Ok : CheckStatus::Missing,
                     done ? fmt::format("done by fireclaw {}", config.set_up_by) : "not done yet",

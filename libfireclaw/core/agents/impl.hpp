@@ -29,8 +29,8 @@ void apply(state::AgentRecord& record, const AgentSettings& settings);
 /// "worker-20261122-143007"
 std::string snapshot_name(const std::string& agent);
 
-/// What an agent that starts is to be: its template, configuration and the bot's, each read once. Who edits one of them
-/// meanwhile finds it in the next start, whole.
+/// What an agent that starts is to be: its template, network and the bot's configuration. Each file is read once,
+/// before anything is made; what is edited meanwhile counts for the next start, as a whole.
 struct ResolvedAgent {
   state::AgentRecord record;
   state::Template from;
@@ -44,6 +44,8 @@ struct ResolvedAgent {
 /// record says what is about to be done before it is done: whatever a killed process leaves behind, reconcile() finds.
 struct AgentManager::Impl {
   explicit Impl(const Host& of);
+  /// The same agents for one operation, which sees one configuration.
+  Impl(const Impl& of, const core::SettledHost& settled);
 
   AgentInfo start(const AgentConfig& config);
   AgentInfo fork(const std::string& name, const ForkConfig& fork);
@@ -120,8 +122,9 @@ struct AgentManager::Impl {
   /// Cleans up an agent that was found dead.
   void bury(state::AgentRecord record, ReconcileReport& report);
 
-  /// Machines that live no longer than this object.
-  Sync<std::map<std::string, std::shared_ptr<VM::Impl>>> held_;
+  /// Machines that live no longer than the AgentManager.
+  using Held = Sync<std::map<std::string, std::shared_ptr<VM::Impl>>>;
+  std::shared_ptr<Held> held_ = std::make_shared<Held>();
 };
 
 }  // namespace fireclaw

@@ -71,7 +71,7 @@ std::optional<OutsideTrouble> try_model(const Host::Impl& host, const std::strin
 }
 
 std::vector<OutsideTrouble> try_llm(const Host::Impl& host, const OutsideNeeds& needs, const std::string& agent) {
-  const auto config = state::read_config(host.layout.config());
+  const auto config = host.config();
   auto url = needs.llm_url;
   bool through_gateway = false;
   const auto named = server_of(url);

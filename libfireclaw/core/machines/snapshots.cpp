@@ -24,7 +24,7 @@ constexpr std::string_view tcg_engine = "qemu-tcg";
 
 /// Why the engine that is there cannot restore what this one saved with the image's kernel, or empty.
 std::string engine_obstacle(const Host::Impl& host, const state::SnapshotRecord& record, const image::Entry& image) {
-  const auto config = state::read_config(host.layout.config());
+  const auto config = host.config();
   if (!may_be_used(host, config, record.engine)) return fmt::format("{} is not to be used here", record.engine);
   const auto known = std::ranges::find_if(config.engines, [&](const state::Config::Engine& entry) {
     return entry.verdict.engine == record.engine && entry.verdict.kernel_sha256 == image.manifest.kernel.sha256;
