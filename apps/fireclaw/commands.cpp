@@ -16,6 +16,7 @@ constexpr const char* footer =
     "Examples:\n"
     "  fireclaw setup\n"
     "  fireclaw run \"uname -a\"\n"
+    "  fireclaw up\n"
     "  fireclaw agent start worker\n"
     "  fireclaw doctor\n"
     "\n"
@@ -63,6 +64,7 @@ void add_commands(CLI::App& app, Context& context, Action& action) {
   add_doctor(app, context, action);
   add_snapshot(app, context, action);
   add_image(app, context, action);
+  add_up(app, context, action);
   add_agent(app, context, action);
   add_vm(app, context, action);
   add_ps(app, context, action);

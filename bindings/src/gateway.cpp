@@ -1,4 +1,5 @@
 #include <fireclaw/gateway.hpp>
+#include <fireclaw/llm.hpp>
 
 #include "bindings.hpp"
 
@@ -49,6 +50,30 @@ void bind_gateway(py::module_& module) {
           py::arg("host"), py::arg("name"),
           "remove(host, name)\n--\n\n"
           "Forgets a secret. NotFoundError if there is none of that name.");
+  py::class_<LlmServers>(module, "LlmServers", "The servers of language models that a host's agents can ask.")
+      .def(py::init<Host>(), py::arg("host"))
+      .def(
+          "find", [](const LlmServers& self) { return blocking([&] { return self.find(); }); },
+          "find($self)\n--\n\n"
+          "Those that answer at the usual ports of this host's loopback. Takes some seconds at most.")
+      .def(
+          "ask", [](const LlmServers& self, const std::string& url) { return blocking([&] { return self.ask(url); }); },
+          py::arg("url"),
+          "ask($self, url)\n--\n\n"
+          "The one at `url`, asked for its models. NotFoundError if no such server answers there.")
+      .def(
+          "named", [](const LlmServers& self) { return blocking([&] { return self.named(); }); },
+          "named($self)\n--\n\n"
+          "The URL of the server that config.json names for agents; None if only use() wrote one, or nobody.")
+      .def(
+          "use",
+          [](const LlmServers& self, const LlmServer& server, NetworkMode network) {
+            blocking([&] { self.use(server, network); });
+          },
+          py::arg("server"), py::arg("network"),
+          "use($self, server, network)\n--\n\n"
+          "Lets agents with that network ask it from their next start on: written into config.json.\n\n"
+          "InvalidStateError if llm.url names another one there.");
 }
 
 }  // namespace fireclaw::python
