@@ -1,6 +1,6 @@
 #include <fireclaw/gateway.hpp>
 
-#include "bindings.hpp"
+#include "waits.hpp"
 
 namespace fireclaw::python {
 
@@ -8,37 +8,26 @@ void bind_gateway(py::module_& module) {
   py::class_<Gateway>(module, "Gateway",
                       "The program between agents and LLM servers, which has the keys.\n\n"
                       "It starts with the network that machines share, and ends with Network.down().")
-      .def_static(
-          "info", [](const Host& host) { return blocking([&] { return Gateway::info(host); }); }, py::arg("host"),
-          "info(host)\n--\n\n"
-          "What it serves, and what each agent has used. TimeoutError if it does not answer.")
-      .def_static(
-          "metrics", [](const Host& host) { return blocking([&] { return Gateway::metrics(host); }); }, py::arg("host"),
-          "metrics(host)\n--\n\n"
-          "What it has counted, as Prometheus reads it. NotFoundError if it does not run.")
-      .def_static(
-          "ensure", [](const Host& host) { return blocking([&] { return Gateway::ensure(host); }); }, py::arg("host"),
-          "ensure(host)\n--\n\n"
-          "Starts it again if the network is up and it was killed. True if it did.");
+      .def_static("info", waits(&Gateway::info), py::arg("host"),
+                  "info(host)\n--\n\n"
+                  "What it serves, and what each agent has used. TimeoutError if it does not answer.")
+      .def_static("metrics", waits(&Gateway::metrics), py::arg("host"),
+                  "metrics(host)\n--\n\n"
+                  "What it has counted, as Prometheus reads it. NotFoundError if it does not run.")
+      .def_static("ensure", waits(&Gateway::ensure), py::arg("host"),
+                  "ensure(host)\n--\n\n"
+                  "Starts it again if the network is up and it was killed. True if it did.");
   py::class_<Secrets>(module, "Secrets",
                       "Keys and passwords by name, that the gateway uses and that no machine gets to know.")
-      .def_static(
-          "set",
-          [](const Host& host, const std::string& name, const std::string& value) {
-            blocking([&] { Secrets::set(host, name, value); });
-          },
-          py::arg("host"), py::arg("name"), py::arg("value"),
-          "set(host, name, value)\n--\n\n"
-          "Keeps a secret, in place of one of that name. InvalidArgumentError for what cannot be one.")
-      .def_static(
-          "list", [](const Host& host) { return blocking([&] { return Secrets::list(host); }); }, py::arg("host"),
-          "list(host)\n--\n\n"
-          "Their names. PermissionDeniedError if others could read the file.")
-      .def_static(
-          "remove", [](const Host& host, const std::string& name) { blocking([&] { Secrets::remove(host, name); }); },
-          py::arg("host"), py::arg("name"),
-          "remove(host, name)\n--\n\n"
-          "Forgets a secret. NotFoundError if there is none of that name.");
+      .def_static("set", waits(&Secrets::set), py::arg("host"), py::arg("name"), py::arg("value"),
+                  "set(host, name, value)\n--\n\n"
+                  "Keeps a secret, in place of one of that name. InvalidArgumentError for what cannot be one.")
+      .def_static("list", waits(&Secrets::list), py::arg("host"),
+                  "list(host)\n--\n\n"
+                  "Their names. PermissionDeniedError if others could read the file.")
+      .def_static("remove", waits(&Secrets::remove), py::arg("host"), py::arg("name"),
+                  "remove(host, name)\n--\n\n"
+                  "Forgets a secret. NotFoundError if there is none of that name.");
 }
 
 }  // namespace fireclaw::python
