@@ -1,11 +1,6 @@
 # What is made from the public headers when CMake runs, which it does again when one of them has changed: see describe.py.
 # The target fireclaw_described has the headers that apps/ and bindings/ may use beside those of include/; the library has
 # the texts of enums from them.
-if(NOT FIRECLAW_PYTHON)
-  find_program(FIRECLAW_PYTHON NAMES python3 PATHS /usr/bin NO_DEFAULT_PATH)
-  find_program(FIRECLAW_PYTHON NAMES python3 REQUIRED)
-endif()
-
 # fireclaw_describe(<variable> <arguments of describe.py after INCLUDE>): the variable gets the list of files.
 function(fireclaw_describe variable)
   execute_process(COMMAND ${FIRECLAW_PYTHON} ${PROJECT_SOURCE_DIR}/cmake/describe.py ${PROJECT_SOURCE_DIR}/include ${ARGN}

@@ -122,15 +122,40 @@ configure() {
   step "configuring build/$preset" cmake --preset "$preset" "${launcher[@]}" "$@"
 }
 
-# build PRESET TARGET...: with a terminal ninja shows its progress there.
+# show_progress: a line for each tenth of ninja's way.
+show_progress() {
+  local line shown=0
+  while IFS= read -r line; do
+    if [[ $line =~ ^\[\ *([0-9]+)%\] ]] && ((BASH_REMATCH[1] / 10 > shown)); then
+      shown=$((BASH_REMATCH[1] / 10))
+      say "built $((shown * 10)) %"
+    fi
+  done
+}
+
+# build PRESET TARGET...: shows the progress; without a terminal in lines, and what the compiler says only if it fails.
 build() {
   local preset=$1
   shift
-  local command=(cmake --build --preset "$preset" --parallel "$(nproc)" --target "$@")
+  say "building build/$preset on $(nproc) cores"
+  if compile "$preset" "$@"; then
+    return
+  fi
+  # Headers of other versions of the libraries can clash where sources share a batch.
+  grep -q '^FIRECLAW_BATCHES:BOOL=ON' "$checkout/build/$preset/CMakeCache.txt" || fail "the build failed"
+  configure "$preset" -DFIRECLAW_BATCHES=OFF
+  say "building again, each source by itself"
+  compile "$preset" "$@" || fail "the build failed"
+}
+
+# compile PRESET TARGET...
+compile() {
+  local command=(cmake --build --preset "$1" --parallel "$(nproc)" --target "${@:2}")
+  local log=$checkout/build/compile.log
   if [[ -t 1 ]]; then
-    say "building build/$preset on $(nproc) cores"
-    "${command[@]}" </dev/null || fail "the build failed"
-  else
-    step "building build/$preset on $(nproc) cores" "${command[@]}"
+    NINJA_STATUS="[%p] " "${command[@]}" </dev/null
+  elif ! NINJA_STATUS="[%p] " "${command[@]}" </dev/null 2>&1 | tee "$log" | show_progress; then
+    tail -n 60 -- "$log" >&2
+    return 1
   fi
 }

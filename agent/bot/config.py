@@ -243,6 +243,8 @@ class Config:
     limits: Limits = _section(Limits)
     workspace: str = _text(r"/[^\x00\r\n]*", "must be an absolute path", "/workspace")
     status_file: str = _absolute_path()
+    # The way to web servers by name, for commands.
+    http_proxy: str = _text(r"|http://[0-9.]+:[0-9]+", "must be http://ADDRESS:PORT", "")
     log_level: str = _choice("info", "debug", "info", "warning", "error")
 
     @property

@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "common/replaced_file.hpp"
 #include "output.hpp"
 
 namespace fireclaw::cli {
@@ -26,6 +27,22 @@ Stream::~Stream() {
   if (own_) ::close(fd_);
 }
 
+namespace {
+
+void write_whole(const std::string& file, const std::function<void(int fd)>& write) {
+  const auto partial = file + ".part";
+  const Stream out{partial, O_WRONLY | O_CREAT | O_TRUNC, STDOUT_FILENO};
+  try {
+    write(out.fd());
+    rename_synced(out.fd(), partial, file);
+  } catch (...) {
+    ::unlink(partial.c_str());
+    throw;
+  }
+}
+
+}  // namespace
+
 int write_archive_file(const std::string& file, std::string_view kind, const std::string& name, const Context& context,
                        const std::function<void(int fd)>& write) {
   if (file == "-" && context.json) {
@@ -38,15 +55,14 @@ int write_archive_file(const std::string& file, std::string_view kind, const std
     write(STDOUT_FILENO);
     return 0;
   }
-  const auto partial = file + ".part";
-  try {
-    const Stream out{partial, O_WRONLY | O_CREAT | O_TRUNC, STDOUT_FILENO};
-    write(out.fd());
-  } catch (...) {
-    ::unlink(partial.c_str());
-    throw;
+  std::error_code ignored;
+  const auto there = std::filesystem::status(file, ignored);
+  if (std::filesystem::exists(there) && !std::filesystem::is_regular_file(there)) {
+    // A pipe or a device takes the tar and stays what it is.
+    write(Stream{file, O_WRONLY, STDOUT_FILENO}.fd());
+  } else {
+    write_whole(file, write);
   }
-  std::filesystem::rename(partial, file);
   if (context.json) print_json({{kind, name}, {"file", file}});
   return 0;
 }

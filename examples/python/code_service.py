@@ -88,7 +88,7 @@ class Handler(BaseHTTPRequestHandler):
         try:
             request = json.loads(self.rfile.read(int(length)))
         except ValueError as error:
-            raise Refused(HTTPStatus.BAD_REQUEST, f"the body is no JSON: {error}") from error
+            raise Refused(HTTPStatus.BAD_REQUEST, f"the body is not JSON: {error}") from error
         kinds: dict[str, tuple[type, ...]] = {"command": (str,), "stdin": (str,), "timeout": (int, float)}
         if not isinstance(request, dict) or "command" not in request:
             raise Refused(HTTPStatus.BAD_REQUEST, "the body must be an object with a command")

@@ -15,6 +15,7 @@
 #include "core/host/hardening.hpp"
 #include "core/host/image_build.hpp"
 #include "fireclaw/error.hpp"
+#include "fireclaw/gateway.hpp"
 #include "fireclaw/host.hpp"
 #include "fireclaw/network.hpp"
 #include "fireclaw/snapshot.hpp"
@@ -222,6 +223,10 @@ void check_network(const Host& host, const Logger& logger, std::vector<Check>& c
                       {}});
     for (const auto& rule : info.foreign_rules) {
       checks.push_back({"network firewall", CheckStatus::Warning, rule.problem, rule.remedy});
+    }
+    for (const auto& problem : Gateway::info(host).problems) {
+      checks.push_back({"network gateway", CheckStatus::Warning, problem,
+                        "free what it needs; the gateway tries again every ten seconds"});
     }
   } catch (const Error& problem) {
     logger.debug(problem.what());

@@ -31,7 +31,7 @@ bool comes_from_guest(Type type) {
 
 Error broken(std::string_view how) { return {ErrorCode::Guest, fmt::format("the guest broke the protocol: {}", how)}; }
 
-constexpr std::string_view no_answer = "that was no answer to what it was asked";
+constexpr std::string_view no_answer = "that does not answer what it was asked";
 
 Error vanished() { return {ErrorCode::Guest, "the guest vanished: the connection to it was closed"}; }
 

@@ -286,7 +286,7 @@ TEST_CASE("services end with a guestd that is an ordinary process") {
   await_end(pid);
 }
 
-TEST_CASE("a host that goes away while it waits for a stop leaves the stop going on") {
+TEST_CASE("a host that goes away while it waits for a stop lets the stop continue") {
   const Place place;
   GuestdProcess guestd{2};
   {

@@ -20,7 +20,7 @@
 ///     host:   preamble(nonce) frame frame ...
 ///     guestd: greeting(nonce) HELLO frame ...
 ///
-/// A preamble is legal wherever a frame may start and begins a new session, whatever was going on before. Zero bytes
+/// A preamble is legal wherever a frame may start and begins a new session, whatever came before. Zero bytes
 /// where a frame may start are padding. After a protocol error guestd skips everything up to the next preamble, and
 /// the host skips everything up to the greeting with its own nonce. All numbers are little endian.
 namespace fireclaw::guest::wire {
@@ -122,7 +122,7 @@ struct Header {
   std::uint32_t check = 0;
 };
 
-/// FNV-1a, going on from `seed`.
+/// FNV-1a, continued from `seed`.
 std::uint32_t checksum(std::string_view bytes, std::uint32_t seed = 2166136261U) noexcept;
 
 /// What ties frames to a session: its nonce is the seed of their checksums. It is there for frames that a dead host
@@ -141,7 +141,7 @@ class Seal {
 };
 
 void put_header(char* out, const Header& header) noexcept;
-/// nullopt if this is no header of ours or the length is too large.
+/// nullopt if this is not a header of ours or the length is too large.
 std::optional<Header> get_header(std::string_view bytes) noexcept;
 
 /// `repeatable`: how many bytes of frames follow in the same breath. If guestd has this session (this nonce) already,

@@ -245,7 +245,7 @@ TEST_CASE("the bridge's MTU is what the way out takes, and Ethernet's without on
   CHECK(host.in([] { return way_out_mtu(); }) == 1500);
 }
 
-TEST_CASE("default routes, also a VPN's in two halves, are no conflict") {
+TEST_CASE("default routes, also a VPN's in two halves, do not conflict") {
   const EmptyHost f;
   const Namespace other;
   connect(f.host, "eth7", other, "eth0");

@@ -44,7 +44,7 @@ struct SavedAgent {
   AgentRecord agent;
   std::uint64_t scratch_bytes = 0;
   std::uint64_t workspace_bytes = 0;
-  /// Whom the workspace's content belongs to inside.
+  /// The owner of the workspace's content, by number in the guest.
   std::uint32_t workspace_uid = 0;
   std::uint32_t workspace_gid = 0;
 

@@ -18,7 +18,7 @@ struct WorkspaceRecord {
 
   std::string name;
   std::chrono::system_clock::time_point created;
-  /// Whom its content belongs to inside.
+  /// The owner of its content, by number in the guest.
   std::uint32_t uid = 1000;
   std::uint32_t gid = 1000;
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import unittest
 from typing import Any, Dict
 
@@ -53,15 +54,23 @@ class Moving(Crew):
         first = int(ok("agent", "exec", "ada", "cat ~/count"))
         eventually(lambda: int(ok("agent", "exec", "ada", "cat ~/count")) > first)
 
+        # Where its image is not, it comes without.
+        elsewhere = self.archive("elsewhere")
+        made = json.loads(ok("agent", "import", self.archive("worker.tar"), "--json", home=elsewhere))
+        self.assertEqual(made["snapshot"], "")
+        self.assertIn("is gone", made["memory_left_out"])
+        self.assertEqual([each["state"] for each in json.loads(ok("agent", "list", "--json", home=elsewhere))], ["stopped"])
+        self.assertEqual([each["name"] for each in json.loads(ok("workspace", "list", "--json", home=elsewhere))], ["worker"])
+
     def test_a_backup_of_a_home_with_an_agent_that_runs_has_what_it_wrote(self) -> None:
         self.start("worker")
         ok("agent", "exec", "worker", "echo kept > /workspace/note")
         ok("backup", self.archive("saved"))
         other = self.archive("other")
         ok("restore", self.archive("saved"), home=other)
-        ok("workspace", "pull", "worker", "/note", self.archive("note"), home=other)
-        with open(self.archive("note"), encoding="utf-8") as note:
-            self.assertEqual(note.read(), "kept\n")
+        disk = os.path.join(other, "workspaces", "worker", "disk.ext4")
+        note = subprocess.run(["/sbin/debugfs", "-R", "cat /note", disk], capture_output=True, text=True, check=True)
+        self.assertEqual(note.stdout, "kept\n")
 
     def test_a_shutdown_ends_agents_and_loses_nothing(self) -> None:
         for name in ("worker", "ada"):

@@ -32,11 +32,12 @@ class Home:
     def __init__(self, folder: Path) -> None:
         self.path = folder / "home"
         self.path.mkdir(mode=0o700)
+        self.env: "dict[str, str]" = dict(os.environ)
         shutil.copytree(PREPARED / "images", self.path / "images")
 
     def fireclaw(self, *words: str, engine: str = ENGINE) -> "subprocess.CompletedProcess[str]":
         return subprocess.run([FIRECLAW, "--home", str(self.path), "--engine", engine, *words], capture_output=True,
-                              text=True, timeout=LIMIT_SECONDS, stdin=subprocess.DEVNULL)
+                              text=True, timeout=LIMIT_SECONDS, stdin=subprocess.DEVNULL, env=self.env)
 
     def ok(self, *words: str) -> str:
         result = self.fireclaw(*words)
@@ -144,6 +145,8 @@ class Upgrades(unittest.TestCase):
         self.assertEqual((result.returncode, result.stdout), (0, "ready\n"), result.stderr)
         self.assertIn("making it again", result.stderr)
         self.assertTrue(self.home.snapshots()["base"]["usable"])
+        self.home.ok("snapshot", "create", "base", "--replace")
+        self.assertEqual(self.home.snapshots()["base"]["memory_mib"], 132)
         self.home.ok("snapshot", "remove", "base")
 
     def test_what_only_a_memory_held_is_refused_with_the_reason(self) -> None:
@@ -186,6 +189,32 @@ class Upgrades(unittest.TestCase):
                         str(self.home.path / "images" / "busybox" / "rootfs")], check=True, stdout=subprocess.DEVNULL)
         (root / "made").write_text("again\n")
         self.home.ok("image", "build", "busybox", "--dir", str(root), "--kernel-of", "busybox", "--replace")
+
+    def test_a_snapshot_of_another_kernel_of_the_host_is_of_no_use_and_names_both(self) -> None:
+        if not os.access("/dev/kvm", os.W_OK):
+            self.skipTest("there is no /dev/kvm here")
+        # As far as config.json knows, this one boots.
+        program = self.folder / "firecracker"
+        program.write_text("#!/bin/sh\necho Firecracker v1.16.1\n")
+        program.chmod(0o755)
+        about = program.stat()
+        config = self.home.config()
+        before = json.loads(json.dumps(config))
+        self.addCleanup(self.home.write_config, before)
+        config["engines"].append({**self.home.engine(), "engine": "firecracker", "binary": str(program), "version": "1.16.1",
+                                  "binary_bytes": about.st_size, "binary_mtime_ns": about.st_mtime_ns})
+        self.home.write_config(config)
+        self.home.ok("snapshot", "create", "kernels", "--memory", "132")
+        self.addCleanup(self.home.ok, "snapshot", "remove", "kernels")
+        manifest = self.home.path / "snapshots" / "kernels" / "manifest.json"
+        record = json.loads(manifest.read_text())
+        record["engine"], record["engine_identity"] = "firecracker", "firecracker 1.16.1; kvm on Linux 5.10.0-1; some CPU"
+        manifest.write_text(json.dumps(record))
+        listed = json.loads(self.home.fireclaw("snapshot", "list", "--json", engine="auto").stdout)
+        reason = next(one["reason"] for one in listed if one["name"] == "kernels")
+        self.assertIn("kernel of the host", reason)
+        self.assertIn("kvm on Linux 5.10.0-1", reason)
+        self.assertIn(f"kvm on Linux {os.uname().release}", reason)
 
     def test_an_image_that_is_needed_goes_only_by_force_and_says_what_goes_along(self) -> None:
         self.home.ok("image", "build", "other", "--busybox", "--kernel-of", "busybox")
@@ -320,17 +349,35 @@ class FromTheLastVersion(unittest.TestCase):
             disk.truncate(16 << 20)
         subprocess.run(["mke2fs", "-q", "-t", "ext4", disk.name], check=True, stdin=subprocess.DEVNULL)
 
+    def add_unit(self) -> Path:
+        """The overseer's unit as 0.1.0 wrote it for this home folder and the user's own manager."""
+        unit = self.folder / "config" / "systemd" / "user" / "fireclaw-overseer.service"
+        unit.parent.mkdir(parents=True)
+        text = (EARLIER_HOME / "fireclaw-overseer.service").read_text()
+        unit.write_text(text.replace("@PROGRAM@", str(Path(FIRECLAW).with_name("fireclaw-overseer")))
+                        .replace("@HOME@", str(self.home.path)))
+        systemctl = self.folder / "systemctl"
+        systemctl.write_text("#!/bin/sh\n")
+        systemctl.chmod(0o755)
+        self.home.env = {**os.environ, "XDG_CONFIG_HOME": str(self.folder / "config"),
+                         "PATH": f"{self.folder}:{os.environ['PATH']}"}
+        return unit
+
     def test_its_records_are_read_and_what_is_old_is_made_again(self) -> None:
         self.assertEqual([agent["name"] for agent in self.home.answer("agent", "list")], ["ada"])
         self.assertEqual([space["name"] for space in self.home.answer("workspace", "list")], ["notes"])
         self.assertIn("dev", self.home.ok("vm", "list"))
         base = self.home.snapshots()["base"]
         self.assertEqual((base["memory_mib"], base["usable"], base["recoverable"]), (132, False, False))
+        unit = self.add_unit()
         old = {check["name"]: check["remedy"] for check in self.home.answer("doctor")["checks"]}
         self.assertEqual(old["image busybox"], "fireclaw upgrade")
+        self.assertEqual(old["service fireclaw-overseer"], "fireclaw upgrade")
 
         renewed = self.home.answer("upgrade")["renewed"]
         self.assertIn("image busybox", renewed)
+        self.assertIn(f"unit {unit}", renewed)
+        self.assertIn("Slice=fireclaw.slice\n", unit.read_text())
         self.assertEqual(self.home.answer("upgrade")["renewed"], [])
         self.assertEqual(self.home.ok("upgrade"), "nothing is old\n")
         after = {check["name"]: check["remedy"] for check in self.home.answer("doctor")["checks"]}

@@ -45,6 +45,7 @@ WRONG = [
     ("1.17.0", "PUT", "/actions", '{"action_type": "Nope"}', "Nope"),
     ("1.17.0", "PUT", "/vsock", '{"guest_cid": 2, "uds_path": "v"}', "2"),
     ("1.17.0", "PUT", "/drives/a", '{"drive_id": "b", "is_root_device": false}', "id"),
+    ("1.17.0", "PATCH", "/drives/a", '{"drive_id": "a", "rate_limiter": {"bandwidth": {"size": 1}}}', "refill_time"),
     ("1.17.0", "PUT", "/drives/a.b", '{"drive_id": "a.b", "is_root_device": false}', "id"),
     ("1.17.0", "PUT", "/snapshot/load", '{"snapshot_path": "s", "mem_backend": {"backend_type": "File"}}',
      "backend_path"),
@@ -83,7 +84,7 @@ class Checker:
         problems = list(self._check(value, schema, "body", version))
         for name, text in parameters.items():
             if not re.fullmatch(r"[A-Za-z0-9_]+", text):
-                problems.append(f"'{text}' is no resource id")
+                problems.append(f"'{text}' is not a resource id")
             if isinstance(value, dict) and value.get(name) != text:
                 problems.append(f"the id in the path is '{text}', in the body '{value.get(name)}'")
         if path == "/snapshot/load" and isinstance(value, dict):
@@ -106,7 +107,7 @@ class Checker:
         kinds = {"object": dict, "array": list, "string": str, "boolean": bool, "integer": int}
         kind = schema["type"]
         if not isinstance(value, kinds[kind]) or (kind == "integer" and isinstance(value, bool)):
-            yield f"{where} is no {kind}: {value!r}"
+            yield f"{where} is not of type {kind}: {value!r}"
             return
         if "enum" in schema and value not in [str(allowed) for allowed in schema["enum"]]:
             yield f"{where} is '{value}', none of {schema['enum']}"

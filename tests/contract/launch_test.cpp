@@ -256,7 +256,7 @@ TEST_CASE_FIXTURE(EngineFixture, "a guest that reboots ends its engine") {
   CHECK(instance->exit_reason() == "exited with status 0");
 }
 
-TEST_CASE_FIXTURE(EngineFixture, "what an earlier engine left in the folder is no obstacle") {
+TEST_CASE_FIXTURE(EngineFixture, "what an earlier engine left in the folder is not in the way") {
   const auto machine = spec("a");
   for (int round = 0; round < 2; ++round) {
     auto instance = driver()->launch(machine, soon());

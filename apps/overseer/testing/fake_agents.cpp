@@ -393,4 +393,12 @@ std::optional<GatewayAgent> FakeAgents::llm_use(const std::string& name) {
 
 bool FakeAgents::keep_gateway() { return std::filesystem::remove(folder_ / "gateway-killed"); }
 
+std::map<std::string, std::string> FakeAgents::limits_reached() {
+  std::map<std::string, std::string> reached;
+  std::ifstream file{folder_ / "gateway-limits"};
+  std::string name;
+  for (std::string text; file >> name && std::getline(file >> std::ws, text);) reached.emplace(name, text);
+  return reached;
+}
+
 }  // namespace fireclaw::overseer

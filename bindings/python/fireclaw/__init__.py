@@ -60,7 +60,7 @@ __all__ = [
     "DirectoryRoot", "DistributionKernel", "Egress",
     "Engine", "EngineVerdict", "ErrorCode", "ExecOptions", "ExecResult", "FileDescriptor", "FileInfo", "FileOptions", "FileType", "Files",
     "FireclawError",
-    "ForkConfig", "GarbageReport", "Gateway", "GatewayAgent", "GatewayInfo", "GatewayIrcServer", "GatewayServices", "GatewayUpstream",
+    "ForkConfig", "GarbageReport", "Gateway", "GatewayAgent", "GatewayCost", "GatewayHttp", "GatewayInfo", "GatewayIrcServer", "GatewayServices", "GatewayUpstream",
     "GuestError", "Host", "HostNetwork", "HostOptions", "Image", "ImageConfig", "ImageInfo", "Images", "InternalError",
     "InvalidArgumentError", "InvalidStateError", "IoError", "KernelFile", "KernelOfImage", "KernelSource",
     "KernelUrl", "LogLevel", "LogSink", "MachineConfig", "MachineInfo", "MachineManager", "NatOptions", "Network", "NetworkChoice", "NetworkInfo", "NetworkLease",
@@ -131,7 +131,7 @@ async def to_thread(function: Callable[..., T], *arguments: Any, **keywords: Any
 
         result = await asyncio.wait_for(fireclaw.to_thread(vm.exec, "make"), timeout=60)
 
-    The thread's end is waited for, so that nothing of it goes on when asyncio.CancelledError is raised.
+    The thread's end is waited for, so that nothing of it runs when asyncio.CancelledError is raised.
     """
     source = StopSource(keywords.pop("stop", None))
     thread = asyncio.ensure_future(asyncio.to_thread(function, *arguments, stop=source, **keywords))

@@ -9,7 +9,7 @@ from ._files import Files
 from ._stream import Stream
 from ._types import (
     AgentConfig, AgentImport, AgentImportOptions, AgentInfo, AgentSettings, AgentTemplate, BackupOptions, BackupReport, Check, Command, CopyLinks, CopyResult, EngineVerdict, ExecResult,
-    FileDescriptor, FileInfo, FileOptions, ForkConfig, GarbageReport, GatewayInfo, HostOptions, ImageConfig, ImageInfo, MachineConfig, MachineInfo, NetworkChoice, NetworkInfo,
+    FileDescriptor, FileInfo, FileOptions, ForkConfig, GarbageReport, GatewayCost, GatewayInfo, HostOptions, ImageConfig, ImageInfo, MachineConfig, MachineInfo, NetworkChoice, NetworkInfo,
     OutputCallback, PoolConfig, ReconcileReport, Seconds, ServiceInfo, ServiceOptions, SetupOptions, SetupReport, SnapshotInfo, StrPath, TendReport,
     UpgradeOptions, UpgradeReport,
     VMConfig, VMInfo, WindowSize, WorkspaceCheck, WorkspaceConfig, WorkspaceInfo,
@@ -73,6 +73,8 @@ class Gateway:
     def metrics(host: Host) -> str: ...
     @staticmethod
     def ensure(host: Host) -> bool: ...
+    @staticmethod
+    def measure(rounds: int, stop: Optional[StopSource] = None) -> GatewayCost: ...
 
 class Secrets:
     @staticmethod

@@ -212,8 +212,11 @@ core::ResolvedAgent AgentManager::Impl::resolve(state::AgentRecord record, state
   const auto config = host->config();
   state::GatewaySettings served;
   if (config.gateway && network == NetworkMode::Nat) served = state::read_gateway_settings(*config.gateway);
+  auto gateway = host_address(config, network);
+  const bool web = network == NetworkMode::Nat && !from.texts("allow_http").empty();
+  auto proxy = web ? fmt::format("http://{}:{}", gateway, state::http_port) : std::string{};
   auto text = core::to_bot_json({record.name, from, config.irc, config.llm, std::move(served), record.model,
-                                 record.persona, record.trigger, record.tools, host_address(config, network)});
+                                 record.persona, record.trigger, record.tools, std::move(gateway), std::move(proxy)});
   return {std::move(record), std::move(from), network, std::move(text)};
 }
 

@@ -28,7 +28,9 @@ NatOptions nat_options(const state::AgentRecord& record, const state::Template& 
   NatOptions options;
   options.egress = egress_from_string(from.text("egress", "internet"));
   options.allow = from.texts("allow");
+  options.allow_http = from.texts("allow_http");
   options.services = GatewayServices::All;
+  options.mib_per_second = static_cast<unsigned>(from.number("network_mib_per_second", 0));
   if (record.publishes) options.publish = from.texts("publish");
   return options;
 }

@@ -218,7 +218,7 @@ auto try_engine(const Host::Impl& host, const EngineVerdict& verdict, const imag
   return use(*instance);
 }
 
-/// Looks at a machine that boots, and asks whoever waits for it to stop when it is no longer worth that.
+/// Looks at a machine that boots, and asks its caller to stop waiting when that is no longer worth it.
 class Patience {
  public:
   Patience(const vmm::Instance& instance, std::chrono::nanoseconds limit, const std::stop_token& stop)

@@ -16,6 +16,7 @@
 #include "guest/session.hpp"
 #include "image/store/store.hpp"
 #include "state/runs.hpp"
+#include "state/sandbox_settings.hpp"
 #include "state/snapshots.hpp"
 #include "sys/made_here.hpp"
 #include "vmm/driver.hpp"
@@ -81,6 +82,8 @@ struct VM::Impl {
   /// What start() restores; nullopt: it boots.
   std::optional<state::SnapshotRecord> snapshot;
   std::optional<core::VmNetwork> network;
+  /// config.json's, for its start.
+  state::LimitSettings limits;
   /// While it is being started: the user that its engine is to have.
   std::optional<core::EngineUser> user;
   /// Of a machine that has a name, for as long as this holds it.
@@ -104,7 +107,6 @@ struct VM::Impl {
   /// Whether the engine's end need not be waited for: it holds nothing that others could want and get only then.
   [[nodiscard]] bool may_end_alone() const;
   void end_engine() noexcept;
-  void remove_cgroup() noexcept;
   void remove_folder() noexcept;
   vmm::LaunchSpec launch_spec();
   void note_configured();

@@ -103,7 +103,17 @@ class Writer {
 
   /// What people write by hand.
   void configuration(const fs::path& name) {
-    if (fs::exists(home() / name)) put(name, without_secrets(name, sys::read_file(home() / name)));
+    if (auto text = content(name)) put(name, without_secrets(name, std::move(*text)));
+  }
+
+  /// nullopt if it is not there, or went since its folder was looked at.
+  [[nodiscard]] std::optional<std::string> content(const fs::path& name) const {
+    try {
+      return sys::read_file(home() / name);
+    } catch (const Error& problem) {
+      if (problem.code() != ErrorCode::NotFound) throw;
+      return std::nullopt;
+    }
   }
 
   [[nodiscard]] std::string without_secrets(const fs::path& name, std::string text) {
@@ -121,48 +131,65 @@ class Writer {
     report_.left_out.emplace_back(secrets_file);
   }
 
+  /// What cannot be copied is named, and the rest is copied.
+  template <class Copy>
+  void attempt(const fs::path& name, Copy&& copy) {
+    try {
+      copy();
+    } catch (const Error& problem) {
+      if (problem.code() == ErrorCode::Cancelled || problem.code() == ErrorCode::Io) throw;
+      report_.left_out.push_back(fmt::format("{}: {}", name.native(), problem.what()));
+    }
+  }
+
   void machines() {
     const auto store = core::machine_store(*host_);
     for (const auto& known : store.list()) {
-      const auto turn = core::lock_machine(*host_, known.name);
-      const auto record = store.find(known.name);
-      if (!record) continue;
-      put(fmt::format("machines/{}.json", record->name), json::record_text(*record));
-      const auto disk = store.scratch_disk(record->key);
-      if (!fs::exists(disk)) continue;
-      const auto name = fs::path{"machines"} / disk.filename();
-      const auto run = core::run_of_machine(*host_, record->name);
-      this->disk(name, [&](const fs::path& target) {
-        if (run) return core::copy_disk(host_, *run, disk, target, options_.stop);
-        sys::clone_file(disk, target, 0600, {Deadline::never(), options_.stop});
-      });
+      attempt(fs::path{"machines"} / known.name, [&] { machine(store, known.name); });
     }
+  }
+
+  void machine(const state::MachineStore& store, const std::string& name) {
+    const auto turn = core::lock_machine(*host_, name);
+    const auto record = store.find(name);
+    if (!record) return;
+    put(fmt::format("machines/{}.json", name), json::record_text(*record));
+    const auto from = store.scratch_disk(record->key);
+    if (!fs::exists(from)) return;
+    const auto run = core::run_of_machine(*host_, name);
+    disk(fs::path{"machines"} / from.filename(), [&](const fs::path& target) {
+      if (run) return core::copy_disk(host_, *run, from, target, options_.stop);
+      sys::clone_file(from, target, 0600, {Deadline::never(), options_.stop});
+    });
   }
 
   void workspaces() {
     for (const auto& name : host_->workspaces.names()) {
-      try {
+      const auto folder = fs::path{"workspaces"} / name;
+      attempt(folder, [&] {
         const auto record = core::require_workspace(*host_, name);
-        const auto folder = fs::path{"workspaces"} / name;
         const auto turn = lock_user(*host_, core::workspace_user(*host_, name));
         disk(folder / "disk.ext4",
              [&](const fs::path& target) { core::copy_workspace(host_, name, target, options_.stop); });
         if (options_.disks) put(folder / "workspace.json", json::record_text(record));
-      } catch (const Error& problem) {
-        if (problem.code() == ErrorCode::Cancelled || problem.code() == ErrorCode::Io) throw;
-        report_.left_out.push_back(fmt::format("workspaces/{}: {}", name, problem.what()));
-      }
+      });
     }
   }
 
   void disk(const fs::path& name, const std::function<void(const fs::path&)>& copy_to) {
     if (!options_.disks) return report_.left_out.push_back(name.native());
     sys::make_directories((to_ / name).parent_path());
+    ScopeGuard undo{[&] { fs::remove(to_ / name); }};
     copy_to(to_ / name);
+    sys::sync_fd(sys::open_file(to_ / name, O_RDONLY).get(), to_ / name);
+    sys::sync_directory((to_ / name).parent_path());
+    undo.release();
     add(name);
   }
 
-  void copy(const fs::path& name) { put(name, sys::read_file(home() / name)); }
+  void copy(const fs::path& name) {
+    if (const auto text = content(name)) put(name, *text);
+  }
 
   void put(const fs::path& name, const std::string& text) {
     sys::make_directories((to_ / name).parent_path());
@@ -228,6 +255,10 @@ class Restorer {
     std::function<void()> remove;
   };
 
+  /// Disks come before the records that lead to them: without its disk an agent or a machine would begin with a new
+  /// one.
+  void first(Step step) { steps_.insert(steps_.begin(), std::move(step)); }
+
   static Error foreign(const std::string& name) {
     return Error{ErrorCode::InvalidArgument,
                  fmt::format("'{}' does not belong into a backup of a home folder", one_line(name))};
@@ -261,6 +292,7 @@ class Restorer {
   fs::path stage_disk(const core::BundledFile& file) {
     const auto staged = staging_.files().state.parent_path() / std::to_string(steps_.size());
     sys::clone_file(file_of(file), staged, 0600, {Deadline::never(), stop_});
+    sys::sync_fd(sys::open_file(staged, O_RDONLY).get(), staged);
     const auto found = core::describe_file(file.name, staged, stop_);
     if (found.bytes != file.bytes || found.sha256 != file.sha256) throw damaged(file.name);
     if (image::ext4_usage(staged).bytes != found.bytes) throw damaged(file.name);
@@ -358,12 +390,13 @@ class Restorer {
 
   void move_later(const std::string& name, fs::path staged) {
     const auto target = home() / name;
-    steps_.push_back({name, [target] { return !fs::exists(fs::symlink_status(target)); },
-                      [target, staged = std::move(staged)] {
-                        sys::make_directories(target.parent_path());
-                        sys::move_file(staged, target);
-                      },
-                      [target] { fs::remove(target); }});
+    first({name, [target] { return !fs::exists(fs::symlink_status(target)); },
+           [target, staged = std::move(staged)] {
+             sys::make_directories(target.parent_path());
+             sys::move_file(staged, target);
+             sys::sync_directory(target.parent_path());
+           },
+           [target] { fs::remove(target); }});
   }
 
   void workspace_disk(const core::BundledFile& file, const std::string& name) {
@@ -376,14 +409,14 @@ class Restorer {
     const auto disk = disks_.find(name);
     if (record.name != name || disk == disks_.end()) throw foreign(file.name);
     const auto host = host_;
-    steps_.push_back({"workspaces/" + name, [host, name] { return !fs::exists(host->workspaces.directory(name)); },
-                      [host, record, disk = disk->second] {
-                        const auto lock = core::lock_workspace(*host, record.name, "restoring it");
-                        auto draft = host->workspaces.draft(record.name);
-                        sys::move_file(disk, draft.path() / "disk.ext4");
-                        host->workspaces.publish(std::move(draft), record);
-                      },
-                      [handle = handle_, name] { Workspace::remove(handle, name); }});
+    first({"workspaces/" + name, [host, name] { return !fs::exists(host->workspaces.directory(name)); },
+           [host, record, disk = disk->second] {
+             const auto lock = core::lock_workspace(*host, record.name, "restoring it");
+             auto draft = host->workspaces.draft(record.name);
+             sys::move_file(disk, draft.path() / "disk.ext4");
+             host->workspaces.publish(std::move(draft), record);
+           },
+           [handle = handle_, name] { Workspace::remove(handle, name); }});
   }
 
   Host handle_;

@@ -125,7 +125,8 @@ bool NatNetwork::disconnect(const net::Lease& lease) noexcept {
 bool NatNetwork::remove() {
   // The bridge first: it refuses while machines are attached.
   const bool had_bridge = net::remove_bridge(bridge_, host_.layout.network_record());
-  const bool had_gateway = end_gateway(host_);
+  const bool anchored = place_.kind == NatPlace::Kind::Anchored;
+  const bool had_gateway = end_gateway(host_, anchored ? gateway::Place::Anchor : gateway::Place::Host);
   const bool had_rules = firewall().remove();
   return had_bridge || had_rules || had_gateway;
 }

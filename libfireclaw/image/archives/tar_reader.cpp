@@ -28,6 +28,10 @@ constexpr std::string_view sparse_key = "GNU.sparse.";
 /// 16 TiB, as much as a file of ext4 can have.
 constexpr std::uint64_t most_file_bytes = std::uint64_t{16} << 40;
 constexpr std::size_t most_digits = 20;
+/// Archives with holes are fireclaw's own: a few large files. What claims to be one may not fill the memory with what
+/// it says of them, which compresses well.
+constexpr std::size_t most_members = 1000;
+constexpr std::size_t most_pieces = std::size_t{16} << 20;
 constexpr std::size_t copied_at_once = std::size_t{1} << 20;
 
 using Records = std::map<std::string, std::string>;
@@ -55,6 +59,7 @@ class TarReader {
       check_sum(header);
       position_ += block_bytes;
       if (auto entry = member(header)) entries.push_back(std::move(*entry));
+      if (sparse_ == SparseMembers::Read && entries.size() > most_members) torn("it has too many members");
     }
     // Some writers leave out the two zero blocks, but then end at a member's end.
     if (!ended && (entries.empty() || position_ != size_)) torn("it ends too early");
@@ -316,7 +321,11 @@ class TarReader {
     for (auto left = number(); left > 0; --left) {
       const auto place = number();
       const auto length = number();
-      if (place < reached || !within(place, length, bytes)) torn("a map of holes is malformed");
+      // GNU tar ends with an empty piece.
+      if (place < reached || !within(place, length, bytes) || (length == 0 && left > 1) ||
+          pieces.size() == most_pieces) {
+        torn("a map of holes is malformed");
+      }
       pieces.push_back({place, length});
       reached = place + length;
       data_bytes += length;

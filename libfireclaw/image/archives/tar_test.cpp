@@ -298,7 +298,7 @@ TEST_CASE("a tar that is cut off anywhere is an error that names it") {
   }
 }
 
-TEST_CASE("what is no tar is said to be none") {
+TEST_CASE("what is not a tar is refused") {
   const auto [code, text] = error_of([] { from_tar(std::string(2000, 'z')); });
   CHECK(code == ErrorCode::InvalidArgument);
   CHECK(text == "'test.tar' is not a tar file");
@@ -419,8 +419,8 @@ TEST_CASE("a map of holes that lies is refused") {
   const auto tar = to_tar(tree_with_holes(folder.path() / "disk"), true);
   const auto map = tar.find("2\n8192\n4096\n");
   REQUIRE(map != std::string::npos);
-  for (const std::string_view lie :
-       {"3\n8192\n4096\n", "2\n8192\n4097\n", "2\n8192\n-096\n", "2\n8192\n4096x", "9999999999999"}) {
+  for (const std::string_view lie : {"3\n8192\n4096\n", "2\n8192\n4097\n", "2\n8192\n0000\n", "2\n8192\n-096\n",
+                                     "2\n8192\n4096x", "9999999999999"}) {
     auto changed = tar;
     changed.replace(map, lie.size(), lie);
     CAPTURE(lie);
@@ -428,6 +428,16 @@ TEST_CASE("a map of holes that lies is refused") {
     CHECK(code == ErrorCode::Corrupt);
     CHECK(text.find("a map of holes is malformed") != std::string::npos);
   }
+}
+
+TEST_CASE("an archive with holes has few members") {
+  Tree tree;
+  for (int i = 0; i <= 1000; ++i) tree.file(fmt::format("{}", i), 0644, "");
+  const auto tar = to_tar(tree, true);
+  const auto [code, text] = error_of([&] { read_tar(memory_file(tar), "test.tar", SparseMembers::Read); });
+  CHECK(code == ErrorCode::Corrupt);
+  CHECK(text.find("it has too many members") != std::string::npos);
+  CHECK(read_tar(memory_file(tar), "test.tar").size() == 1001);
 }
 
 TEST_CASE("a file that shrinks or grows while it is streamed is an error, not a wrong archive") {

@@ -73,8 +73,9 @@ char type_flag(NodeType type) {
   throw Error{ErrorCode::Internal, "unknown node type"};
 }
 
-/// What of a file is no hole, as GNU.sparse 1.0 puts it before the data: how many pieces, then place and length of
-/// each.
+constexpr std::size_t most_pieces = std::size_t{8} << 20;
+
+/// What of a file is not a hole, as GNU.sparse 1.0 puts it before the data: how many pieces, then place and length of
 struct HoleMap {
   std::vector<TarPiece> pieces;
   std::string text;
@@ -87,7 +88,8 @@ struct HoleMap {
       if (data < 0 && errno == ENXIO) break;
       sys::check(data, "read " + name);
       const auto hole = sys::check(sys::retry([&] { return ::lseek(file, data, SEEK_HOLE); }), "read " + name);
-      const auto end = std::min(static_cast<std::uint64_t>(hole), bytes);
+      // Readers have a limit. What is beyond it is stored with its holes.
+      const auto end = pieces.size() < most_pieces ? std::min(static_cast<std::uint64_t>(hole), bytes) : bytes;
       at = static_cast<std::uint64_t>(data);
       if (at >= end) break;
       pieces.push_back({at, end - at});

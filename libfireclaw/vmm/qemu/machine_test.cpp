@@ -350,7 +350,7 @@ TEST_CASE_FIXTURE(Fixture, "a guest that restarts ends its machine") {
   CHECK(code_of([&] { machine->pause(soon()); }) == ErrorCode::Vmm);
 }
 
-TEST_CASE_FIXTURE(Fixture, "killing ends a machine at once, from any thread, and twice is no harm") {
+TEST_CASE_FIXTURE(Fixture, "killing ends a machine at once, from any thread, and twice does no harm") {
   const auto machine = launch("killed");
   std::thread killer{[&] { machine->kill(); }};
   CHECK(machine->wait_exit(soon()));

@@ -1,0 +1,171 @@
+#!/usr/bin/python3
+"""Sorts sources into batches that can be compiled as one file each.
+
+usage: batches.py MOST FILE...     MOST is the largest number of sources in a batch
+
+Prints the number of each file's batch, in the order of the files, or - for a file that is to be compiled by itself. What
+a source keeps to itself (its unnamed namespaces, aliases, macros) is seen by those that follow it in a batch. So two
+sources share a batch only if neither uses a name that the other keeps to itself, also in headers of ours, and both open
+the same namespaces. Nor do a source with the kernel's headers and one with the C library's for the same things, which
+define the same twice.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+LITERALS_AND_COMMENTS = re.compile(
+    r'R"(?P<mark>\w*)\(.*?\)(?P=mark)"|"(?:\\.|[^"\\\n])*"|(?<!\w)\'(?:\\.|[^\'\\\n])+\'|/\*.*?\*/|//[^\n]*', re.DOTALL
+)
+#: Where headers are named from.
+ROOTS = [Path(__file__).resolve().parents[1] / folder for folder in ("apps", "libfireclaw", "include", "tests")]
+INCLUDE = re.compile(r'^#\s*include "([^"]+)"', re.MULTILINE)
+NAMESPACE = re.compile(r"\bnamespace\s*[\w:]*\s*\{")
+UNNAMED = re.compile(r"\bnamespace\s*\{")
+ALIAS = re.compile(r"^namespace (\w+) = ([^;]+);", re.MULTILINE)
+USING = re.compile(r"^using (?!namespace)(?:(\w+) = ([^;]+)|[\w:]*::(\w+));", re.MULTILINE)
+OPENED = re.compile(r"^using namespace ([\w:]+);", re.MULTILINE)
+STATIC = re.compile(r"^static [^;{=(]*?(\w+)\s*[({=;]", re.MULTILINE)
+DEFINE = re.compile(r"^#\s*define (\w+)", re.MULTILINE)
+TYPE = re.compile(r"^(?:template <.*?> )?(?:struct|class|enum class|enum|union|using) (?:\[\[.*?\]\] )?(\w+)")
+# Not a member: one that stands after a dot, an arrow or another name's colons is looked up elsewhere.
+WORD = re.compile(r"(?<![\w.:])(?<!->)[A-Za-z_]\w*")
+KERNEL_HEADER = re.compile(r"^#\s*include <(linux/[\w/]+\.h)>", re.MULTILINE)
+LIBC_HEADER = re.compile(r"^#\s*include <((?:arpa|net|netinet)/[\w/]+\.h|sys/mount\.h)>", re.MULTILINE)
+ANGLES = re.compile(r"<[^<>]*>")
+
+
+@dataclass
+class Source:
+    own: set[str] = field(default_factory=set)
+    """Names that only this source is to see."""
+    used: set[str] = field(default_factory=set)
+    told: frozenset[str] = frozenset()
+    """Names that its headers declare."""
+    aliases: dict[str, str] = field(default_factory=dict)
+    opened: frozenset[str] = frozenset()
+    kernel_headers: frozenset[str] = frozenset()
+    libc_headers: frozenset[str] = frozenset()
+
+    def brings_twice(self, other: Source) -> bool:
+        return bool(self.kernel_headers and other.libc_headers - self.libc_headers)
+
+    def clashes(self, other: Source) -> bool:
+        """Whether one of the two would mean something else beside the other."""
+        return bool(
+            self.opened != other.opened
+            or self.brings_twice(other)
+            or other.brings_twice(self)
+            or self.own & (other.used | (other.told - self.told))
+            or other.own & (self.used | (self.told - other.told))
+            or any(other.aliases.get(name, text) != text for name, text in self.aliases.items())
+        )
+
+
+def blank_braces(text: str, start: int) -> str:
+    """What stands at the top of the block that begins at `start`, with inner blocks taken for the ends of statements."""
+    depth, top = 1, []
+    for part in re.finditer(r"[{}]|[^{}]+", text[start:]):
+        if part[0] == "{":
+            depth += 1
+        elif part[0] == "}":
+            depth -= 1
+            if depth == 0:
+                break
+            if depth == 1:
+                top.append("{};")
+        elif depth == 1:
+            top.append(part[0])
+    return "".join(top)
+
+
+def declared(statement: str) -> str | None:
+    """The name that one statement of a namespace declares."""
+    statement = " ".join(statement.split())
+    if not statement:
+        return None
+    if found := TYPE.match(statement):
+        return found[1]
+    statement = re.sub(r"\[\[.*?\]\]", "", statement)
+    while ANGLES.search(statement):
+        statement = ANGLES.sub("", statement)
+    found = re.search(r"(\w+)\s*\(", statement) if "=" not in statement.partition("(")[0] else None
+    found = found or re.search(r"(\w+)\s*(?:\[[^\]]*\]\s*)*(?:=|\{|$)", statement)
+    return found[1] if found else None
+
+
+def told_by(text: str, folder: Path) -> set[str]:
+    """The names that the headers that a text includes declare in namespaces."""
+    told: set[str] = set()
+    for name in INCLUDE.findall(text):
+        for root in (folder, *ROOTS):
+            if (root / name).is_file():
+                told |= declared_by(root / name)
+                break
+    return told
+
+
+@cache
+def declared_by(header: Path) -> frozenset[str]:
+    text = header.read_text(encoding="utf-8")
+    names = told_by(text, header.parent)
+    text = LITERALS_AND_COMMENTS.sub('""', text)
+    for block in NAMESPACE.finditer(text):
+        names.update(filter(None, map(declared, blank_braces(text, block.end()).split(";"))))
+    return frozenset(names)
+
+
+def read(path: Path) -> Source:
+    text = path.read_text(encoding="utf-8")
+    told = frozenset(told_by(text, path.parent))
+    text = LITERALS_AND_COMMENTS.sub('""', text)
+    source = Source(used=set(WORD.findall(text)), told=told)
+    source.kernel_headers = frozenset(KERNEL_HEADER.findall(text))
+    source.libc_headers = frozenset(LIBC_HEADER.findall(text))
+    source.own.update(DEFINE.findall(text), STATIC.findall(text))
+    for block in UNNAMED.finditer(text):
+        # An alias is no clash with the same alias.
+        inside = blank_braces(text, block.end())
+        for statement in inside.split(";"):
+            alias = re.match(r"\s*namespace (\w+) = (.*)", statement, re.DOTALL)
+            if alias:
+                source.aliases[alias[1]] = alias[2].strip()
+            elif (name := declared(statement)) and not name.isdigit():
+                source.own.add(name)
+    for name, text_of in ALIAS.findall(text):
+        source.aliases[name] = text_of
+    for name, text_of, taken in USING.findall(text):
+        source.aliases[name or taken] = text_of or taken
+    source.opened = frozenset(name for name in OPENED.findall(text) if not name.endswith("literals"))
+    return source
+
+
+def sort(paths: list[Path], most: int) -> list[int]:
+    """The number of each file's batch: the first one that has room and nothing that clashes."""
+    batches: list[list[Source]] = []
+    numbers = []
+    for path in paths:
+        source = read(path)
+        for number, batch in enumerate(batches):
+            if len(batch) < most and not any(source.clashes(other) for other in batch):
+                break
+        else:
+            number, batch = len(batches), []
+            batches.append(batch)
+        batch.append(source)
+        numbers.append(number)
+    return numbers
+
+
+def main() -> None:
+    most, *files = sys.argv[1:]
+    numbers = sort([Path(name) for name in files], int(most))
+    print(";".join("-" if numbers.count(number) == 1 else str(number) for number in numbers))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""Which sources share a batch (cmake/batches.py)."""
+
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "cmake"))
+import batches  # noqa: E402
+
+
+class Batches(unittest.TestCase):
+    def numbers(self, *texts, most=12):
+        with tempfile.TemporaryDirectory() as folder:
+            paths = []
+            for number, text in enumerate(texts):
+                paths.append(Path(folder) / f"{number}.cpp")
+                paths[-1].write_text(text)
+            return batches.sort(paths, most)
+
+    def test_sources_that_keep_different_names_share_a_batch(self):
+        one = "namespace a {\nnamespace {\nint help(int x) { return x; }\n}\nint f() { return help(1); }\n}\n"
+        other = "namespace a {\nnamespace {\nconstexpr int most = 3;\n}\nint g() { return most; }\n}\n"
+        self.assertEqual(self.numbers(one, other), [0, 0])
+
+    def test_a_name_that_both_keep_to_themselves_parts_them(self):
+        for kept in (
+            "int help(std::map<int, std::string> x) { return 1; }",
+            "constexpr std::array<int, 2> help{1, 2};",
+            "struct help {\n  int x;\n};",
+            "enum class help { A };",
+            "using help = int;",
+            "[[noreturn]] void help(const char* text);",
+            "template <typename T>\nvoid help(T x) {}",
+        ):
+            with self.subTest(kept):
+                source = f"namespace {{\n{kept}\n}}\n"
+                self.assertEqual(self.numbers(source, source), [0, 1])
+
+    def test_a_name_that_one_keeps_and_the_other_means_otherwise_parts_them(self):
+        self.assertEqual(self.numbers("namespace {\nint help() { return 1; }\n}\n", "int f() { return help(); }\n"), [0, 1])
+        self.assertEqual(self.numbers("int f() { return help(); }\n", "#define help() 1\n"), [0, 1])
+        self.assertEqual(self.numbers("int f() { return help(); }\n", "static int help() { return 2; }\n"), [0, 1])
+
+    def test_a_name_that_one_keeps_and_a_header_of_the_other_declares_parts_them(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for name, text in {
+                "far.hpp": "namespace a {\nint help(int x);\n}\n",
+                "near.hpp": '#include "far.hpp"\n',
+                "one.cpp": '#include "near.hpp"\n',
+                "other.cpp": "namespace a {\nnamespace {\nint help() { return 1; }\n}\n}\n",
+            }.items():
+                (Path(folder) / name).write_text(text)
+            self.assertEqual(batches.sort([Path(folder) / "one.cpp", Path(folder) / "other.cpp"], 12), [0, 1])
+
+    def test_members_texts_and_comments_part_nobody(self):
+        kept = "namespace {\nint help() { return 1; }\n}\n"
+        self.assertEqual(self.numbers(kept, 'auto x = a.help + b->help + c::help(); // help\nauto y = "help";\n'), [0, 0])
+
+    def test_the_same_alias_twice_is_no_clash(self):
+        self.assertEqual(self.numbers("namespace fs = std::filesystem;\n", "namespace fs = std::filesystem;\n"), [0, 0])
+        self.assertEqual(self.numbers("namespace fs = std::filesystem;\n", "namespace fs = other;\n"), [0, 1])
+
+    def test_what_is_opened_by_one_is_opened_by_all_of_a_batch(self):
+        opened = "using namespace a;\nusing namespace std::chrono_literals;\n"
+        self.assertEqual(self.numbers(opened, "int x;\n", "using namespace a;\n"), [0, 1, 0])
+
+    def test_headers_of_the_kernel_and_of_the_library_for_the_same_part_them(self):
+        kernel, library = "#include <linux/if.h>\n", "#include <net/if.h>\n"
+        self.assertEqual(self.numbers(kernel, library, library + kernel), [0, 1, 1])
+
+    def test_a_batch_has_an_end(self):
+        self.assertEqual(self.numbers(*["int x();\n"] * 5, most=2), [0, 0, 1, 1, 2])
+
+
+if __name__ == "__main__":
+    unittest.main()
