@@ -39,7 +39,8 @@ bool comes_from_guest(Type type) {
     case Type::StdinClosed:
     case Type::Exit:
     case Type::Done:
-    case Type::Services: return true;
+    case Type::Services:
+    case Type::StepTimes: return true;
     case Type::Window:
     case Type::More:
     case Type::Configure:
@@ -61,6 +62,7 @@ bool comes_from_guest(Type type) {
     case Type::ServiceSignal:
     case Type::ServiceStop:
     case Type::ServiceList:
+    case Type::Steps:
     case Type::Mount:
     case Type::Unmount:
     case Type::Watch:

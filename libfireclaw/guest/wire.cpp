@@ -44,6 +44,7 @@ bool is_type(std::uint8_t value) noexcept {
     case Type::ServiceSignal:
     case Type::ServiceStop:
     case Type::ServiceList:
+    case Type::Steps:
     case Type::Mount:
     case Type::Unmount:
     case Type::Watch:
@@ -57,7 +58,8 @@ bool is_type(std::uint8_t value) noexcept {
     case Type::Exit:
     case Type::Done:
     case Type::Services:
-    case Type::Skipped: return true;
+    case Type::Skipped:
+    case Type::StepTimes: return true;
   }
   return false;
 }
@@ -319,6 +321,25 @@ bool decode(std::string_view payload, Mount& message) {
 std::string encode(const Unmount& message) { return Encoder{}.text(message.target).take(); }
 
 bool decode(std::string_view payload, Unmount& message) { return Decoder{payload}.text(message.target).complete(); }
+
+std::string encode(const StepTimes& message) {
+  Encoder encoder;
+  encoder.number(static_cast<std::uint32_t>(message.list.size()));
+  for (const Step& step : message.list) encoder.text(step.name).number(step.ns);
+  return encoder.take();
+}
+
+bool decode(std::string_view payload, StepTimes& message) {
+  message = {};
+  Decoder decoder{payload};
+  message.list.resize(decoder.count(4 + 8));
+  bool fits = message.list.size() <= max_steps;
+  for (Step& step : message.list) {
+    decoder.text(step.name).number(step.ns);
+    fits = fits && step.name.size() <= max_step_name_bytes;
+  }
+  return decoder.complete() && fits;
+}
 
 std::string encode(const Done& message) { return Encoder{}.number(message.error).text(message.message).take(); }
 

@@ -75,6 +75,7 @@ enum class Type : std::uint8_t {
   Unmount = 35,
   Watch = 36,     ///< answered by Started once changes are looked for, and by Done after the first
   FileCall = 37,  ///< wire_files.hpp; answered as Exec is, by a guestd that has feature_files
+  Steps = 38,     ///< answered by StepTimes, by a guestd that has feature_steps
 
   // Guest to host.
   Hello = 64,
@@ -87,6 +88,7 @@ enum class Type : std::uint8_t {
   Done = 71,         ///< the answer to everything else, and the last frame of its channel
   Services = 72,     ///< the answer to ServiceList, and the last frame of its channel
   Skipped = 73,      ///< copying: what was passed over, before Done
+  StepTimes = 74,    ///< the answer to Steps, and the last frame of its channel
 };
 
 /// Whether `value` is one of the enumerators above.
@@ -171,6 +173,8 @@ struct Hello {
 
 /// It answers FileCall.
 inline constexpr std::uint32_t feature_files = 1;
+/// It answers Steps.
+inline constexpr std::uint32_t feature_steps = 2;
 
 struct Configure {
   std::string hostname;
@@ -288,6 +292,20 @@ struct Unmount {
   std::string target;
 };
 
+struct Step {
+  std::string name;
+  std::uint64_t ns = 0;  ///< since the session's preamble came
+};
+
+/// What a session has done so far, in order.
+struct StepTimes {
+  std::vector<Step> list;
+};
+
+/// As many as are kept, and the longest name of one.
+inline constexpr std::size_t max_steps = 24;
+inline constexpr std::size_t max_step_name_bytes = 32;
+
 struct Done {
   std::int32_t error = 0;  ///< an errno value of Linux, 0: success
   std::string message;
@@ -312,6 +330,7 @@ std::string encode(const Skipped& message);
 std::string encode(const Shutdown& message);
 std::string encode(const Mount& message);
 std::string encode(const Unmount& message);
+std::string encode(const StepTimes& message);
 std::string encode(const Done& message);
 
 /// A Hello of another version decodes as far as its version number, with the rest left empty.
@@ -334,6 +353,8 @@ bool decode(std::string_view payload, Skipped& message);
 bool decode(std::string_view payload, Shutdown& message);
 bool decode(std::string_view payload, Mount& message);
 bool decode(std::string_view payload, Unmount& message);
+/// False too for more or longer ones than there can be.
+bool decode(std::string_view payload, StepTimes& message);
 bool decode(std::string_view payload, Done& message);
 
 /// Whether a name received may become one directory entry: not empty, "." or "..", no slash or NUL, at most 255 bytes.
