@@ -1,5 +1,6 @@
 # What is made from the public headers when CMake runs, which it does again when one of them has changed: see describe.py.
-# The target fireclaw_described has the headers that apps/ and bindings/ may use beside those of include/.
+# The target fireclaw_described has the headers that apps/ and bindings/ may use beside those of include/; the library has
+# the texts of enums from them.
 # fireclaw_describe(<variable> <arguments of describe.py after INCLUDE>): the variable gets the list of files.
 function(fireclaw_describe variable)
   execute_process(COMMAND ${FIRECLAW_PYTHON} ${PROJECT_SOURCE_DIR}/cmake/describe.py ${PROJECT_SOURCE_DIR}/include ${ARGN}

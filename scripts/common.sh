@@ -103,7 +103,7 @@ install_packages() {
   fi
 }
 
-# The guest's kernel is fetched through apt later, by whoever needs it; apt must know of it.
+# The guest's kernel is fetched through apt later, by what needs it; apt must know of it.
 know_kernel_package() {
   apt-cache show "linux-image-cloud-$architecture" >/dev/null 2>&1 || step "packages: reading the lists" apt_get update
 }

@@ -25,7 +25,7 @@ mkdir -p "$FIRECLAW_TEST_CACHE"
 
 install_packages "${build_packages[@]}" "${run_packages[@]}" "${test_packages[@]}"
 know_kernel_package
-# Whether the Python package can be built is found out anew: its dependencies may just have come.
+# Whether the Python package can be built is found out again: its dependencies may just have come.
 configure "$preset" -DFIRECLAW_TESTS=ON -UFIRECLAW_PYTHON_MODULE
 build "$preset" all
 

@@ -1,4 +1,4 @@
-"""Whom a line is meant for, and the few words that the agent understands without a model."""
+"""Who a line is meant for, and the few words that the agent understands without a model."""
 
 from __future__ import annotations
 

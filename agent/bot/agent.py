@@ -46,7 +46,7 @@ class _Heard:
 
 
 def _key(event: Text) -> str:
-    """The conversation that the line belongs to. A private one belongs to nick, user and host together: whoever takes
+    """The conversation that the line belongs to. A private one belongs to nick, user and host together: the one who takes
     over a nick must not take over what was said under it."""
     return fold(event.source if event.private else event.target)
 
@@ -378,7 +378,7 @@ class Agent:
     def _on_left(self, event: Left) -> None:
         log.info("left %s%s", event.channel, f": kicked by {event.by} ({event.reason})" if event.kicked else "")
         if event.kicked and not self._is_home(event.channel):
-            # Whoever kicks a guest does not want it back.
+            # Somebody who kicks a guest does not want it back.
             self._forget_channel(event.channel)
             session = self.link.session
             if session is not None:

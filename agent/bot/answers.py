@@ -64,8 +64,11 @@ class Reader:
             self.done = True
             return
         if error_in(value):
-            begun = bool(self._text or self._calls or self._thought)
-            raise _refused(value, begun)
+            if self.finished and (self._text or self._calls):
+                # It comes too late to take the answer back.
+                self.done = True
+                return
+            raise _refused(value, self._begun())
         self._take_usage(value)
         message = self._message_of(value)
         if message is not None:
@@ -78,6 +81,9 @@ class Reader:
                 raise LlmError(f"the LLM's tool calls were longer than {LONGEST_ANSWER} characters; gave up")
             self._truncated = self.done = True
 
+    def _begun(self) -> bool:
+        return bool(self._text or self._calls or self._thought)
+
     def _message_of(self, value: Dict[str, Any]) -> Optional[Dict[str, Any]]:
         """The part of a value that holds what was said."""
         choices = value.get("choices")
@@ -85,6 +91,8 @@ class Reader:
             choice = choices[0] if isinstance(choices, list) else choices
             if not isinstance(choice, dict):
                 raise LlmError(NOT_ITS_PROTOCOL)
+            if choice.get("error") or choice.get("finish_reason") == "error":
+                raise _refused(choice, self._begun())
             self._take_reason(choice.get("finish_reason"))
             found = choice.get("delta") or choice.get("message")
             self._whole = self._whole or bool(choice.get("message"))
@@ -178,7 +186,10 @@ class Reader:
             call.name += name
         if isinstance(arguments, str):
             self._size += len(arguments)
-            if isinstance(call.arguments, str):
+            if call.arguments == {} and arguments.strip():
+                # That was no more than a beginning.
+                call.arguments = arguments
+            elif isinstance(call.arguments, str):
                 call.arguments += arguments
         elif arguments or (isinstance(arguments, dict) and not call.arguments):
             self._size += len(str(arguments))
@@ -199,7 +210,8 @@ class Reader:
         elif call is not None and name and call.name:
             # A name that is sent with every piece, or in pieces, begins nothing.
             other = name != call.name and (not self._known or call.name in self._known)
-            if (call.complete() and (filled or other)) or (not call.arguments and other):
+            unnumbered = index is None and not identity
+            if (call.complete() and (filled or other or unnumbered)) or (not call.arguments and other):
                 call = None
         if call is None:
             if len(self._calls) >= MOST_TOOL_CALLS:
@@ -233,6 +245,10 @@ class Reader:
         return Answer(text, calls, self._truncated, thought, field if thought else "", self._prompt_tokens)
 
     def _made(self, name: str, raw: Any, new_id: Callable[[], str], last: bool) -> ToolCall:
+        # Of harmony's marks some servers leave one at the name.
+        name = name.partition("<|")[0].strip()
+        plain = name.rpartition("functions.")[2]
+        name = plain if plain in self._known else name
         if not name:
             raise LlmError("the LLM server sent a tool call without a name")
         arguments, broken = read_arguments(raw)

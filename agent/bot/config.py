@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import re
 import urllib.parse
-from dataclasses import dataclass, field, fields
-from typing import Any, Dict, List, Optional, Tuple, Union
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 
 from .irc_protocol import fold
 
@@ -18,11 +18,6 @@ DEFAULT_PATH = "/run/fireclaw/agent.json"
 _MAX_FILE_BYTES = 1 << 20
 
 _NICK = re.compile(r"[A-Za-z\[\]\\`_^{|}][A-Za-z0-9\[\]\\`_^{|}-]{0,29}")
-_USER = re.compile(r"[A-Za-z0-9._~-]{1,20}")
-_HOST = re.compile(r"[A-Za-z0-9._:%-]{1,255}")
-_CHANNEL = re.compile(r"[#&+!][^ ,:\x00-\x1f\x7f]{1,63}( [^ ,\x00-\x1f\x7f]{1,63})?")
-_MASK = re.compile(r"[^ \x00-\x1f!@]+![^ \x00-\x1f!@]+@[^ \x00-\x1f!@]+")
-_LINE = re.compile(r"[^\x00-\x1f\x7f]*")
 _DURATION = re.compile(r"-?[0-9]+(\.[0-9]+)?(ms|s|m|h)")
 
 
@@ -30,123 +25,227 @@ class ConfigError(ValueError):
     """What is wrong with the configuration, in one line, beginning with the field."""
 
 
+# What a field is: its default, and how it is read. One without a default has to be given.
+
+
+def _field(read: "Callable[[_Reader, str], Any]", *default: Any, secret: bool = False) -> Any:
+    if default:
+        return field(default=default[0], repr=not secret, metadata={"read": read})
+    return field(repr=not secret, metadata={"read": read})
+
+
+def _text(pattern: str, must: str, *default: str, secret: bool = False) -> Any:
+    fits, missing = re.compile(pattern, re.S), default[0] if default else None
+    return _field(lambda reader, name: reader.text(name, missing, fits, must, secret), *default, secret=secret)
+
+
+def _texts(default: Optional[Tuple[str, ...]], pattern: str, must: str) -> Any:
+    fits = re.compile(pattern)
+    return _field(lambda reader, name: reader.texts(name, default, fits, must), default)
+
+
+def _choice(default: str, *allowed: str) -> Any:
+    return _field(lambda reader, name: reader.choice(name, default, allowed), default)
+
+
+def _flag(default: Optional[bool]) -> Any:
+    return _field(lambda reader, name: reader.flag(name, default), default)
+
+
+def _whole(default: Optional[int], low: int, high: int) -> Any:
+    return _field(lambda reader, name: reader.whole(name, default, low, high), default)
+
+
+def _number(default: Optional[float], low: float, high: float) -> Any:
+    return _field(lambda reader, name: reader.number(name, default, low, high), default)
+
+
+def _count(default: Optional[int]) -> Any:
+    return _whole(default, 1, 1 << 20)
+
+
+def _seconds(default: Optional[float]) -> Any:
+    return _number(default, 0.01, 86400.0)
+
+
+def _absolute_path() -> Any:
+    return _text(r"|/[^\x00\r\n]*", "must be an absolute path", "")
+
+
+def _masks(default: Optional[Tuple[str, ...]]) -> Any:
+    return _texts(default, r"[^ \x00-\x1f!@]+![^ \x00-\x1f!@]+@[^ \x00-\x1f!@]+", "must be a mask like nick!user@host")
+
+
+def _section(kind: type) -> Any:
+    return _field(lambda reader, name: _read(kind, reader.section(name)), kind())
+
+
+def _switch(kind: type) -> Any:
+    """A section with the field `enabled`, or just true or false. An object that does not say it is enabled."""
+
+    def read(reader: "_Reader", name: str) -> Any:
+        value = reader.take(name)
+        if value is None:
+            return kind()
+        if isinstance(value, bool):
+            return kind(enabled=value)
+        inner = _Reader(value, reader.path(name))
+        inner.suppose("enabled", True)
+        return _read(kind, inner)
+
+    return _field(read, kind())
+
+
+def _sasl(reader: "_Reader", name: str) -> "Optional[Sasl]":
+    value = reader.take(name)
+    return None if value is None else _read(Sasl, _Reader(value, reader.path(name)))
+
+
+def _url(reader: "_Reader", name: str) -> str:
+    must = "must be an http:// or https:// URL"
+    value = reader.text(name, None, re.compile(r"https?://[\x21-\x7e]+"), must)
+    try:
+        parts = urllib.parse.urlsplit(value)
+        fits = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        fits = False
+    if not fits:
+        raise reader.wrong(name, must, value)
+    if parts.username is not None or parts.query or parts.fragment:
+        raise ConfigError(f"{reader.path(name)}: must not hold a user, a query or a fragment; keys go to llm.api_key")
+    return value.rstrip("/")
+
+
+def _keep_alive(reader: "_Reader", name: str) -> Union[str, int, None]:
+    value = reader.take(name)
+    fits = not isinstance(value, bool) and (value is None or isinstance(value, int))
+    if not fits and not (isinstance(value, str) and _DURATION.fullmatch(value)):
+        raise reader.wrong(name, 'must be seconds or a duration like "10m"', value)
+    return value  # type: ignore[no-any-return]
+
+
 @dataclass(frozen=True)
 class Sasl:
-    user: str
-    password: str = field(repr=False)
+    user: str = _text(r"[^\x00\r\n]{1,128}", "must be a user name")
+    password: str = _text(r"[^\x00\r\n]{1,1024}", "must be a password", secret=True)
 
 
 @dataclass(frozen=True)
 class Server:
-    host: str
-    port: int = 6667
-    password: str = field(default="", repr=False)
-    tls: bool = False
-    tls_verify: bool = True
-    ca_file: str = ""
-    sasl: Optional[Sasl] = None
+    host: str = _text(r"[A-Za-z0-9._:%-]{1,255}", "must be a host name or an address")
+    # With TLS: 6697.
+    port: int = _field(lambda reader, name: reader.whole(name, 6697 if reader.has("tls") else 6667, 1, 65535), 6667)
+    password: str = _text(r"[^\x00\r\n]{0,400}", "must be a password", "", secret=True)
+    tls: bool = _flag(False)
+    tls_verify: bool = _flag(True)
+    ca_file: str = _absolute_path()
+    sasl: Optional[Sasl] = _field(_sasl, None)
 
 
 @dataclass(frozen=True)
 class Timeouts:
-    connect_s: float = 10.0
+    connect_s: float = _seconds(10.0)
     # Loading a model into memory happens before the first token.
-    first_token_s: float = 180.0
-    idle_s: float = 60.0
-    total_s: float = 600.0
+    first_token_s: float = _seconds(180.0)
+    idle_s: float = _seconds(60.0)
+    total_s: float = _seconds(600.0)
 
 
 @dataclass(frozen=True)
 class Llm:
-    url: str
-    model: str
-    api: str = "ollama"
-    temperature: Optional[float] = None
+    url: str = _field(_url)
+    model: str = _text(r"[^\x00-\x20\x7f]{1,200}", "must be a model's name")
+    api: str = _choice("ollama", "ollama", "openai")
+    temperature: Optional[float] = _number(None, 0.0, 2.0)
     # How many tokens the model reads. Ollama is told; of other servers it is assumed.
-    num_ctx: int = 8192
-    max_tokens: Optional[int] = None
-    think: Optional[bool] = None
-    keep_alive: Union[str, int, None] = None
-    api_key: str = field(default="", repr=False)
-    ca_file: str = ""
-    timeouts: Timeouts = Timeouts()
+    num_ctx: int = _whole(8192, 256, 1 << 22)
+    max_tokens: Optional[int] = _count(None)
+    think: Optional[bool] = _flag(None)
+    keep_alive: Union[str, int, None] = _field(_keep_alive, None)
+    api_key: str = _text(r"[\x21-\x7e]{0,4096}", "must be printable text", "", secret=True)
+    ca_file: str = _absolute_path()
+    timeouts: Timeouts = _section(Timeouts)
 
 
 @dataclass(frozen=True)
 class Containers:
-    enabled: bool = False
-    network: bool = False
-    memory_mib: int = 256
-    cpus: float = 1.0
-    pids: int = 256
+    enabled: bool = _flag(False)
+    network: bool = _flag(False)
+    memory_mib: int = _whole(256, 16, 1 << 20)
+    cpus: float = _number(1.0, 0.01, 1024.0)
+    pids: int = _whole(256, 1, 1 << 22)
 
 
 @dataclass(frozen=True)
 class Tools:
-    enabled: bool = False
-    steps: int = 8
-    timeout_s: float = 60.0
-    output_bytes: int = 8192
+    enabled: bool = _flag(False)
+    steps: int = _whole(8, 1, 100)
+    timeout_s: float = _number(60.0, 0.1, 3600.0)
+    output_bytes: int = _whole(8192, 256, 1 << 20)
     # nick!user@host masks of those whose questions may use tools; empty: everyone's; None: the operators', or everyone's
     # where no operators are named.
-    allow: Optional[Tuple[str, ...]] = None
-    containers: Containers = Containers()
+    allow: Optional[Tuple[str, ...]] = _masks(None)
+    containers: Containers = _switch(Containers)
 
 
 @dataclass(frozen=True)
 class Peers:
     # Nicks or nick!user@host masks of other bots.
-    bots: Tuple[str, ...] = ()
-    # Whoever's real name fits is a bot too; every agent's own real name does by default.
-    realname: str = "fireclaw agent*"
-    cooldown_s: float = 10.0
-    max_turns: int = 4
+    bots: Tuple[str, ...] = _texts((), r"[^ \x00-\x1f]+", "must be a nick or a mask like nick!user@host")
+    # A user whose real name fits is a bot too; every agent's own real name does by default.
+    realname: str = _text(r"[^\x00-\x1f\x7f]*", "must be text on one line", "fireclaw agent*")
+    cooldown_s: float = _number(10.0, 0.0, 86400.0)
+    max_turns: int = _whole(4, 0, 1000)
 
 
 @dataclass(frozen=True)
 class Limits:
-    queue: int = 4
-    turn_s: float = 900.0
-    turns_per_minute: int = 12
-    answer_lines: int = 5
-    answer_chars: int = 20000
-    context_messages: int = 40
-    context_chars: int = 12000
-    conversations: int = 64
-    channels: int = 20
+    queue: int = _count(4)
+    turn_s: float = _seconds(900.0)
+    turns_per_minute: int = _count(12)
+    answer_lines: int = _count(5)
+    answer_chars: int = _count(20000)
+    context_messages: int = _count(40)
+    context_chars: int = _count(12000)
+    conversations: int = _count(64)
+    channels: int = _count(20)
     # None: what the server takes.
-    message_burst: Optional[int] = None
-    message_interval_s: Optional[float] = None
-    connect_s: float = 20.0
-    register_s: float = 60.0
-    ping_interval_s: float = 60.0
-    ping_timeout_s: float = 30.0
-    regain_s: float = 30.0
-    reconnect_first_s: float = 1.0
-    reconnect_max_s: float = 300.0
+    message_burst: Optional[int] = _count(None)
+    message_interval_s: Optional[float] = _seconds(None)
+    connect_s: float = _seconds(20.0)
+    register_s: float = _seconds(60.0)
+    ping_interval_s: float = _seconds(60.0)
+    ping_timeout_s: float = _seconds(30.0)
+    regain_s: float = _seconds(30.0)
+    reconnect_first_s: float = _seconds(1.0)
+    reconnect_max_s: float = _seconds(300.0)
 
 
 @dataclass(frozen=True)
 class Config:
     name: str
     nick: str
-    server: Server
-    llm: Llm
-    user: str = "agent"
-    realname: str = ""
-    channels: Tuple[str, ...] = ("#agents",)
+    server: Server = _field(lambda reader, name: _read(Server, reader.section(name)))
+    llm: Llm = _field(lambda reader, name: _read(Llm, reader.section(name)))
+    user: str = _text(r"[A-Za-z0-9._~-]{1,20}", "must be a user name of at most 20 letters, digits, . _ ~ -", "agent")
+    # Empty: "fireclaw agent" and the name.
+    realname: str = _text(r"[^\x00-\x1f\x7f]{1,120}", "must be 1 to 120 characters on one line", "")
+    channels: Tuple[str, ...] = _texts(("#agents",), r"[#&+!][^ ,:\x00-\x1f\x7f]{1,63}( [^ ,\x00-\x1f\x7f]{1,63})?",
+                                       'must be a channel like "#agents" or "#agents key"')
     # "mention": when addressed by nick. "all": every line. Anything else: lines that begin with it, too.
-    trigger: str = "mention"
-    operators: Tuple[str, ...] = ()
+    trigger: str = _text(r"\S[^\x00-\x1f\x7f]{0,63}", "must be 1 to 64 characters", "mention")
+    operators: Tuple[str, ...] = _masks(())
     # Whose invitations are followed; empty: the operators', or everyone's where no operators are named.
-    invite_policy: str = ""
-    persona: str = "You are a helpful assistant."
-    tools: Tools = Tools()
-    peers: Peers = Peers()
-    limits: Limits = Limits()
-    workspace: str = "/workspace"
-    status_file: str = ""
-    log_level: str = "info"
+    invite_policy: str = _choice("", "anyone", "operators", "nobody")
+    persona: str = _text(r"[^\x00]{1,20000}", "must be 1 to 20000 characters", "You are a helpful assistant.")
+    tools: Tools = _switch(Tools)
+    peers: Peers = _section(Peers)
+    limits: Limits = _section(Limits)
+    workspace: str = _text(r"/[^\x00\r\n]*", "must be an absolute path", "/workspace")
+    status_file: str = _absolute_path()
+    # The way to web servers by name, for commands.
+    http_proxy: str = _text(r"|http://[0-9.]+:[0-9]+", "must be http://ADDRESS:PORT", "")
+    log_level: str = _choice("info", "debug", "info", "warning", "error")
 
     @property
     def home_channel(self) -> str:
@@ -195,6 +294,14 @@ class _Reader:
 
     def take(self, name: str) -> Any:
         return self._left.pop(name, None)
+
+    def has(self, name: str) -> bool:
+        return self._left.get(name) is True
+
+    def suppose(self, name: str, value: object) -> None:
+        """What a field is that is absent."""
+        if self._left.get(name) is None:
+            self._left[name] = value
 
     def wrong(self, name: str, must: str, value: object, secret: bool = False) -> ConfigError:
         if value is None:
@@ -262,125 +369,11 @@ class _Reader:
             raise ConfigError(f"{self.path(sorted(self._left)[0])}: unknown field")
 
 
-_ANY_LINE = (_LINE, "must be text on one line")
-_PATH = re.compile(r"/[^\x00\r\n]*")
-
-
-def _server(reader: _Reader) -> Server:
-    host = reader.text("host", None, _HOST, "must be a host name or an address")
-    tls = reader.flag("tls", False)
-    sasl_value = reader.take("sasl")
-    sasl = None
-    if sasl_value is not None:
-        sasl_reader = _Reader(sasl_value, reader.path("sasl"))
-        sasl = Sasl(
-            sasl_reader.text("user", None, re.compile(r"[^\x00\r\n]{1,128}"), "must be a user name"),
-            sasl_reader.text("password", None, re.compile(r"[^\x00\r\n]{1,1024}"), "must be a password", secret=True),
-        )
-        sasl_reader.finish()
-    server = Server(
-        host=host,
-        port=reader.whole("port", 6697 if tls else 6667, 1, 65535),
-        password=reader.text("password", "", re.compile(r"[^\x00\r\n]{0,400}"), "must be a password", secret=True),
-        tls=tls,
-        tls_verify=reader.flag("tls_verify", True),
-        ca_file=reader.text("ca_file", "", re.compile(r"|/[^\x00\r\n]*"), "must be an absolute path"),
-        sasl=sasl,
-    )
+def _read(kind: type, reader: _Reader, **known: Any) -> Any:
+    """The fields of `kind` but for those that are known, and no others."""
+    values = {item.name: item.metadata["read"](reader, item.name) for item in fields(kind) if item.name not in known}
     reader.finish()
-    return server
-
-
-def _url(reader: _Reader) -> str:
-    value = reader.text("url", None, re.compile(r"https?://[\x21-\x7e]+"), "must be an http:// or https:// URL")
-    try:
-        parts = urllib.parse.urlsplit(value)
-        port_fits = parts.port is None or parts.port > 0
-    except ValueError:
-        raise reader.wrong("url", "must be an http:// or https:// URL", value) from None
-    if not parts.hostname or not port_fits:
-        raise reader.wrong("url", "must be an http:// or https:// URL", value)
-    if parts.username is not None or parts.query or parts.fragment:
-        raise ConfigError(f"{reader.path('url')}: must not hold a user, a query or a fragment; keys go to llm.api_key")
-    return value.rstrip("/")
-
-
-def _llm(reader: _Reader) -> Llm:
-    keep_alive = reader.take("keep_alive")
-    if isinstance(keep_alive, bool) or not (
-        keep_alive is None or isinstance(keep_alive, int) or (isinstance(keep_alive, str) and _DURATION.fullmatch(keep_alive))
-    ):
-        raise reader.wrong("keep_alive", 'must be seconds or a duration like "10m"', keep_alive)
-    timeouts = reader.section("timeouts")
-    defaults = Timeouts()
-    llm = Llm(
-        url=_url(reader),
-        model=reader.text("model", None, re.compile(r"[^\x00-\x20\x7f]{1,200}"), "must be a model's name"),
-        api=reader.choice("api", "ollama", ("ollama", "openai")),
-        temperature=reader.number("temperature", None, 0.0, 2.0),
-        num_ctx=reader.whole("num_ctx", Llm.num_ctx, 256, 1 << 22),
-        max_tokens=reader.whole("max_tokens", None, 1, 1 << 20),
-        think=reader.flag("think", None),
-        keep_alive=keep_alive,
-        api_key=reader.text("api_key", "", re.compile(r"[\x21-\x7e]{0,4096}"), "must be printable text", secret=True),
-        ca_file=reader.text("ca_file", "", re.compile(r"|/[^\x00\r\n]*"), "must be an absolute path"),
-        timeouts=Timeouts(*(timeouts.number(f.name, getattr(defaults, f.name), 0.01, 86400.0) for f in fields(Timeouts))),
-    )
-    timeouts.finish()
-    reader.finish()
-    return llm
-
-
-def _tools(reader: _Reader) -> Tools:
-    value = reader.take("tools")
-    if isinstance(value, bool):
-        return Tools(enabled=value)
-    tools_reader = _Reader({} if value is None else value, reader.path("tools"))
-    containers_value = tools_reader.take("containers")
-    if isinstance(containers_value, bool):
-        containers_value = {"enabled": containers_value}
-    box = _Reader({} if containers_value is None else containers_value, tools_reader.path("containers"))
-    tools = Tools(
-        enabled=tools_reader.flag("enabled", value is not None),
-        steps=tools_reader.whole("steps", 8, 1, 100),
-        timeout_s=tools_reader.number("timeout_s", 60.0, 0.1, 3600.0),
-        output_bytes=tools_reader.whole("output_bytes", 8192, 256, 1 << 20),
-        allow=tools_reader.texts("allow", None, _MASK, "must be a mask like nick!user@host"),
-        containers=Containers(
-            enabled=box.flag("enabled", containers_value is not None),
-            network=box.flag("network", False),
-            memory_mib=box.whole("memory_mib", 256, 16, 1 << 20),
-            cpus=box.number("cpus", 1.0, 0.01, 1024.0),
-            pids=box.whole("pids", 256, 1, 1 << 22),
-        ),
-    )
-    box.finish()
-    tools_reader.finish()
-    return tools
-
-
-def _peers(reader: _Reader) -> Peers:
-    peers = Peers(
-        bots=reader.texts("bots", (), re.compile(r"[^ \x00-\x1f]+"), "must be a nick or a mask like nick!user@host"),
-        realname=reader.text("realname", Peers.realname, *_ANY_LINE),
-        cooldown_s=reader.number("cooldown_s", Peers.cooldown_s, 0.0, 86400.0),
-        max_turns=reader.whole("max_turns", Peers.max_turns, 0, 1000),
-    )
-    reader.finish()
-    return peers
-
-
-def _limits(reader: _Reader) -> Limits:
-    values: Dict[str, Any] = {}
-    defaults = Limits()
-    for item in fields(Limits):
-        default = getattr(defaults, item.name)
-        if item.name.endswith("_s"):
-            values[item.name] = reader.number(item.name, default, 0.01, 86400.0)
-        else:
-            values[item.name] = reader.whole(item.name, default, 1, 1 << 20)
-    reader.finish()
-    return Limits(**values)
+    return kind(**known, **values)
 
 
 def parse(value: object) -> Config:
@@ -397,35 +390,14 @@ def parse(value: object) -> Config:
     if not isinstance(nick, str) or not _NICK.fullmatch(nick):
         field_name = "name" if nick_given is None else "nick"
         raise reader.wrong(field_name, "must be a valid IRC nick of at most 30 characters", nick)
-    name = name_given or nick
-    config = Config(
-        name=name,
-        nick=nick,
-        user=reader.text("user", "agent", _USER, "must be a user name of at most 20 letters, digits, . _ ~ -"),
-        realname=reader.text("realname", f"fireclaw agent {name}", re.compile(r"[^\x00-\x1f\x7f]{1,120}"),
-                             "must be 1 to 120 characters on one line"),
-        server=_server(reader.section("server")),
-        channels=reader.texts("channels", ("#agents",), _CHANNEL, 'must be a channel like "#agents" or "#agents key"'),
-        trigger=reader.text("trigger", "mention", re.compile(r"\S[^\x00-\x1f\x7f]{0,63}"), "must be 1 to 64 characters"),
-        operators=reader.texts("operators", (), _MASK, "must be a mask like nick!user@host"),
-        invite_policy=reader.choice("invite_policy", "", ("anyone", "operators", "nobody")),
-        llm=_llm(reader.section("llm")),
-        persona=reader.text("persona", Config.persona, re.compile(r"[^\x00]{1,20000}", re.S), "must be 1 to 20000 characters"),
-        tools=_tools(reader),
-        peers=_peers(reader.section("peers")),
-        limits=_limits(reader.section("limits")),
-        workspace=reader.text("workspace", Config.workspace, _PATH, "must be an absolute path"),
-        status_file=reader.text("status_file", "", re.compile(r"|/[^\x00\r\n]*"), "must be an absolute path"),
-        log_level=reader.choice("log_level", "info", ("debug", "info", "warning", "error")),
-    )
-    reader.finish()
+    config: Config = _read(Config, reader, name=name_given or nick, nick=nick)
     seen: Dict[str, int] = {}
     for index, channel in enumerate(config.channels):
         folded = fold(channel.split(" ")[0])
         if folded in seen:
             raise ConfigError(f"channels[{index}]: {_kind(channel)} is already channels[{seen[folded]}]")
         seen[folded] = index
-    return config
+    return config if config.realname else replace(config, realname=f"fireclaw agent {config.name}")
 
 
 def _no_constants(name: str) -> object:

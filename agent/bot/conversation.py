@@ -53,7 +53,7 @@ def read_arguments(raw: object) -> Tuple[Dict[str, Any], str]:
             if not raw.strip():
                 return {}, ""
             try:
-                raw = json.loads(raw, strict=False)
+                raw = _one_of(raw)
             except (ValueError, RecursionError) as error:
                 return {}, f"the arguments are not valid JSON ({error}); send them again"
     if raw is None or raw == []:
@@ -61,6 +61,23 @@ def read_arguments(raw: object) -> Tuple[Dict[str, Any], str]:
     if not isinstance(raw, dict):
         return {}, "the arguments must be a JSON object; send them again"
     return raw, ""
+
+
+def _one_of(text: str) -> Any:
+    """The JSON value in a text. Some servers send {} before it, or send it twice."""
+    decoder = json.JSONDecoder(strict=False)
+    text = text.strip()
+    value, end = decoder.raw_decode(text)
+    while end < len(text):
+        rest = text[end:].lstrip()
+        if not rest.startswith("{"):
+            # Says what is wrong with it.
+            return json.loads(text, strict=False)
+        following, length = decoder.raw_decode(rest)
+        if value not in ({}, following):
+            return json.loads(text, strict=False)
+        value, end = following, len(text) - len(rest) + length
+    return value
 
 
 def alternating(messages: Sequence[Said]) -> List[Said]:

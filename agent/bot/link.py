@@ -217,7 +217,7 @@ class Link:
         try:
             events = wire.session.tick(now)
             data = wire.session.transmit(now) if not events else b""
-        except Exception:  # noqa: BLE001 - a session that cannot go on must not linger without a timer
+        except Exception:  # noqa: BLE001 - a session that cannot continue must not linger without a timer
             log.exception("while serving the connection")
             wire.abort()
             return

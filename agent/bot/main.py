@@ -18,6 +18,7 @@ from .agent import Agent, default_status_path
 from .config import DEFAULT_PATH, Config, ConfigError, load
 from .files import atomic_write
 from .reload import merge
+from .shell import use_proxy
 
 log = logging.getLogger("main")
 
@@ -68,13 +69,15 @@ def _reload(agent: Agent, path: str) -> None:
         if config.name != agent.config.name:
             reseed()
             logs.start(config.log_level, config.secrets() + agent.config.secrets())
+            use_proxy(config.http_proxy)
             agent.become(config)
             return
         config, changes = merge(agent.config, config)
     except ConfigError as error:
-        agent.announce(f"[reload failed: {error}; going on as before]")
+        agent.announce(f"[reload failed: {error}; continuing as before]")
         return
     logs.start(config.log_level, config.secrets() + agent.config.secrets())
+    use_proxy(config.http_proxy)
     agent.reconfigure(config, changes)
 
 
@@ -121,6 +124,7 @@ def main(argv: Optional[List[str]] = None) -> int:
         return 0
     reseed()
     logs.start(config.log_level, config.secrets())
+    use_proxy(config.http_proxy)
     loop = asyncio.new_event_loop()
     loop.run_until_complete(serve(config, arguments.config))
     if threading.active_count() > 1:

@@ -40,27 +40,34 @@ class Refusal:
     prompt_tokens: int = 0
 
 
+# What engines call the length of their context.
+_LENGTHS = r"(?:n_ctx|max_position_embeddings|max_model_len|cache size|max(?:imum)?[_ ](?:seq(?:uence)?|model)[_ ]len(?:gth)?)"
 _CONTEXT_WORDS = re.compile(
     r"context[ _-]?(?:length|size|window|limit)?[^.;]{0,40}(?:exceed|too (?:long|large|small)|overflow|not enough)"
     r"|(?:exceed|too (?:long|large)|(?:larger|longer|greater) than|overflow|fit)[^.;]{0,60}context"
     r"|(?:maximum|max|available) context|context_length_exceeded|exceed_context_size|context length (?:of|is) (?:only )?\d+"
     r"|(?:prompt|input|messages?) (?:is |are )?too (?:long|large)|request is too (?:long|large)"
     r"|too many (?:input |prompt )?tokens"
-    r"|inputs?` tokens|reduce the length of")
+    r"|inputs?` tokens|reduce the length of|must have less than \d+ tokens|token count.{0,40}exceed"
+    r"|(?:exceed|longer than|larger than|greater than|>=?)[^.;]{0,40}" + _LENGTHS)
 # What stands around the number of tokens that the server reads, and around the number that it was sent.
 _CONTEXT_NUMBERS = tuple(re.compile(pattern) for pattern in (
     r"n_ctx\D{0,12}(\d+)", r"context (?:size|length|window|limit)\D{0,24}?(\d+)", r"must be <= ?(\d+)",
-    r"(\d+)(?:[ -]tokens?)? (?:maximum|max|context)", r"(?:maximum|limit|at most)\D{0,24}?(\d+)"))
+    _LENGTHS + r"\D{0,12}(\d+)", r"less than (\d+) tokens", r"(\d+)(?:[ -]tokens?)? (?:maximum|max|context)",
+    r"(?:maximum|\bmax|limit|at most)\D{0,32}?(\d+)"))
 _PROMPT_NUMBERS = tuple(re.compile(pattern) for pattern in (
-    r"n_prompt_tokens\D{0,8}(\d+)", r"request \((\d+)", r"(?:requested|resulted in|contains|given:?|has|got|sent|keep the first)"
-    r"\D{0,16}(\d+)", r"(\d+) (?:input |prompt )?tokens"))
+    r"n_prompt_tokens\D{0,8}(\d+)", r"(?:request|count|length|n_keep) \(?(\d+)",
+    r"(?:requested|resulted in|contains|given:?|has|got|sent|keep the first)\D{0,16}(\d+)", r"(\d+) (?:input |prompt )?tokens"))
 _MODEL_WORDS = re.compile(
     r"model_not_found|model\b.{0,120}(?:not found|not exist|not available|is not loaded|unknown)"
     r"|(?:no such|unknown|invalid|no) models?\b(?! output)|no models? (?:is |are )?loaded|not found.{0,20}\bmodel\b"
-    r"|try pulling it")
+    r"|try pulling it|(?:could not|cannot) find .{0,20}model|not a valid model|model.{0,80}decommissioned")
+_BUSY_STATUSES = (429, 503, 529)
+_BUSY_WORDS = re.compile(r"overloaded|at capacity|too many requests|rate limit")
 _LOAD_FAILED = re.compile(r"error loading|(?:unable|fail\w*|not|cannot) (?:to )?(?:be )?load")
 _LOADING_WORDS = re.compile(
-    r"loading (?:the )?model|model.{0,80}(?:loading|being loaded|warming|starting)|(?:is|still) (?:currently )?loading"
+    r"loading (?:the )?model|model.{0,80}(?:loading|being loaded|warming|starting|initiali[sz]ing)"
+    r"|(?:is|still) (?:currently )?loading"
     r"|warming up|(?:model|server|service|engine).{0,40}(?:not (?:yet )?ready|starting up)")
 _NO_TOOLS_WORDS = re.compile(
     r"not support (?:the )?(?:use of )?(?:tools?|function)|enable-auto-tool-choice|requires --jinja|tools param requires"
@@ -87,8 +94,9 @@ def error_in(value: Mapping[str, Any]) -> bool:
     """Whether an object of a stream is an error and no part of an answer."""
     if value.get("error") or value.get("errors") or value.get("object") == "error":
         return True
-    answer = value.get("choices") or isinstance(value.get("message"), dict)
-    return not answer and any(isinstance(value.get(name), (str, list)) and bool(value[name]) for name in ("message", "detail"))
+    if value.get("choices") or isinstance(value.get("message"), dict):
+        return False
+    return any(isinstance(value.get(name), (str, list, dict)) and bool(value[name]) for name in ("message", "detail"))
 
 
 def _numbers(text: str, patterns: "Tuple[re.Pattern[str], ...]") -> Iterator[int]:
@@ -102,7 +110,9 @@ def read_refusal(status: int, value: object) -> Refusal:
     """What a server meant by an error's value (or its plain text) under an HTTP status."""
     words = words_of(value)
     text = (value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)).lower().replace("\\n", " ")[:20000]
-    if _CONTEXT_WORDS.search(text):
+    # 4,096 is a number.
+    text = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", text)
+    if status == 413 or _CONTEXT_WORDS.search(text):
         context = next(_numbers(text, _CONTEXT_NUMBERS), 0)
         sent = max((number for number in _numbers(text, _PROMPT_NUMBERS) if number > context), default=0)
         return Refusal(Kind.CONTEXT, words, context, sent)
@@ -113,14 +123,14 @@ def read_refusal(status: int, value: object) -> Refusal:
         return Refusal(Kind.LOADING, words)
     if _MODEL_WORDS.search(text) and status not in (401, 403):
         return Refusal(Kind.MODEL, words)
-    return Refusal(Kind.BUSY if status in (429, 503) else Kind.OTHER, words)
+    return Refusal(Kind.BUSY if status in _BUSY_STATUSES or _BUSY_WORDS.search(text) else Kind.OTHER, words)
 
 
 def refusal_of_body(status: int, body: str) -> Refusal:
     """The same of an answer's whole body: an event, JSON or plain text. A page of HTML says nothing."""
     text = body.strip().lstrip("\ufeff")
     if text.startswith("<"):
-        return Refusal(Kind.BUSY if status in (429, 503) else Kind.OTHER, "")
+        return read_refusal(status, "")
     found = re.match(r"(?:event:[^\n]*\n)?(?:data|error):\s*(.*)", text, re.S)
     text = found.group(1) if found else text
     try:

@@ -17,7 +17,7 @@ def _state(enabled: bool) -> str:
 
 
 def merge(old: Config, new: Config) -> Tuple[Config, List[str]]:
-    """The configuration to go on with, and the changes. No secret is ever named, only that it changed."""
+    """The configuration to continue with, and the changes. No secret is ever named, only that it changed."""
     changes: List[str] = []
     if old.llm.model != new.llm.model:
         changes.append(f"model={new.llm.model}")
@@ -36,7 +36,8 @@ def merge(old: Config, new: Config) -> Tuple[Config, List[str]]:
         changes.append("tools")
     if old.nick != new.nick:
         changes.append(f"nick={new.nick}")
-    for name in ("user", "realname", "server", "channels", "operators", "invite_policy", "peers", "limits", "log_level"):
+    for name in ("user", "realname", "server", "channels", "operators", "invite_policy", "peers", "limits",
+                 "http_proxy", "log_level"):
         if getattr(old, name) != getattr(new, name):
             changes.append(name)
     fixed = [name for name in _FIXED if getattr(old, name) != getattr(new, name)]

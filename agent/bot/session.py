@@ -207,7 +207,7 @@ class Session:
 
     def say(self, target: str, text: str) -> bool:
         """Queues one line of text to a channel or a peer; splits it if it is too long. False if it was not taken:
-        the target is no target or too much is waiting already."""
+        the target is invalid or too much is waiting already."""
         if not target or " " in target or "," in target or target.startswith(":"):
             return False
         for piece in wrap(strip_controls(text), self.text_room(target)):

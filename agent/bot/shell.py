@@ -1,7 +1,7 @@
 """Runs one command with limits on time and output, and ends everything it started if it is late.
 
 The command gets a session of its own. Children that leave even that are found by a mark in their environment. What a
-command puts into the background and leaves running when it ends in time may go on.
+command puts into the background and leaves running when it ends in time may continue.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from .text import clean_block
 _MARK = "FIRECLAW_TOOL_CALL"
 _CHUNK = 65536
 _PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
+_NO_PROXIES = ("NO_PROXY", "no_proxy")
 
 
 @dataclass(frozen=True)
@@ -42,11 +44,22 @@ class Outcome:
 
 def environment() -> Dict[str, str]:
     """What commands see of our environment."""
-    chosen = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    passed_on = _PASSED_ON + _PROXIES + _NO_PROXIES
+    chosen = {name: os.environ[name] for name in passed_on if name in os.environ}
     chosen.setdefault("PATH", "/usr/local/bin:/usr/bin:/bin")
     chosen.setdefault("LANG", "C.UTF-8")
     chosen["TERM"] = "dumb"
     return chosen
+
+
+def use_proxy(url: str) -> None:
+    """Tells commands the way to web servers by name; empty: there is none. The gateway itself is reached without it."""
+    for name in _PROXIES + _NO_PROXIES:
+        os.environ.pop(name, None)
+    if url:
+        host = url.partition("//")[2].rpartition(":")[0]
+        os.environ.update(dict.fromkeys(_PROXIES, url))
+        os.environ.update(dict.fromkeys(_NO_PROXIES, f"localhost,127.0.0.1,::1,gateway,gateway.fireclaw.internal,{host}"))
 
 
 class _Keeper:

@@ -6,17 +6,20 @@ opened it and only its end is in the text. A bracket anywhere else is part of an
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from typing import Tuple
 
-_NAMES = r"(?:[a-z]{1,12}:)?(?:think|thinking|thoughts?|reasoning|reason|reflection|analysis|scratchpad)"
+_NAMES = r"(?:[a-z]{1,12}:)?(?:think|thinking|thoughts?|reasoning|reason|reflection|analysis|scratch_?pad|inner_monologue)"
 # Openings with what closes them; a name in the opening stands for {0} in the closing.
-_BRACKETS = tuple((re.compile(r"\s*" + opening, re.I), closing) for opening, closing in (
+_BRACKETS = tuple((re.compile(r"[\s\ufeff\u200b]*" + opening, re.I), closing) for opening, closing in (
     (rf"<({_NAMES})(?:\s[^<>]*)?>", r"</{0}\s*>"),
     (r"\[(think|thinking|reasoning)\]", r"\[/{0}\]"),
     (r"◁(think)▷", r"◁/{0}▷"),
     (r"<\|?(start_thinking)\|>", r"<\|?end_thinking\|>"),
+    (r"<\|(think|thinking|thought)\|>", r"<\|/{0}\|>"),
+    (r"here(?: is|'s) my (thought) process:", r"here(?: is|'s) my response:"),
     (r"<\|(begin_of_thought)\|>", r"<\|end_of_thought\|>"),
     (r"<\|(inner_prefix)\|>", r"<\|inner_suffix\|>"),
     (r"<\|channel>(thought)", r"<channel\|>"),
@@ -28,7 +31,10 @@ _ENDS = re.compile(
 _STARTS = re.compile(
     rf"<{_NAMES}(?:\s[^<>]*)?>|\[(?:think|thinking|reasoning)\]|◁think▷|<\|?start_thinking\|>|<\|begin_of_thought\|>"
     r"|<\|inner_prefix\|>", re.I)
-_RESPONSE = re.compile(r"\A\s*<\|?(?:start_response|begin_of_solution)\|>|<\|?(?:end_response|end_of_solution)\|>\s*\Z", re.I)
+_RESPONSE = re.compile(r"\A\s*(?:<\|?(?:start_response|begin_of_solution)\|>|<(?:answer|response)>)"
+                       r"|(?:<\|?(?:end_response|end_of_solution)\|>|</(?:answer|response)>)\s*\Z", re.I)
+# A thought about ends names a few.
+_MOST_ENDS = 8
 _HARMONY = re.compile(r"\s*(?:<\|start\|>\w*[^<]{0,80})?<\|channel\|>")
 _CHANNEL = re.compile(r"(?:<\|start\|>(?P<role>[^<]*))?<\|channel\|>(?P<head>[^<]*)(?:<\|constrain\|>[^<]*)?<\|message\|>"
                       r"(?P<body>.*?)(?=<\|(?:end|return|call|start|channel)\|>|\Z)", re.S)
@@ -50,7 +56,7 @@ def split_thoughts(text: str) -> Tuple[str, str]:
         for opening, closing in _BRACKETS:
             start = opening.match(text)
             if start is not None:
-                end = re.compile(closing.format(re.escape(start.group(1))), re.I).search(text, start.end())
+                end = _closing(re.compile(closing.format(re.escape(start.group(1))), re.I), text, start.end())
                 thoughts.append(text[start.end() : end.start() if end else len(text)])
                 text = text[end.end() :] if end else ""
                 found = True
@@ -62,6 +68,12 @@ def split_thoughts(text: str) -> Tuple[str, str]:
     if thoughts:
         text = _RESPONSE.sub("", text)
     return text.strip(), "\n".join(filter(None, (thought.strip() for thought in thoughts)))
+
+
+def _closing(closing: "re.Pattern[str]", text: str, start: int) -> "re.Match[str] | None":
+    """The first end that is not in code of the thought; any, if all are."""
+    ends = list(itertools.islice(closing.finditer(text, start), _MOST_ENDS))
+    return next((end for end in ends if not _in_code(text[start:], end.start() - start)), ends[0] if ends else None)
 
 
 def _end_without_beginning(text: str) -> "Tuple[int, int] | None":

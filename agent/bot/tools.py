@@ -142,7 +142,7 @@ class ToolBox:
         tools = [
             _Tool("run_command",
                   "Run a shell command (sh -c) in the workspace folder and get its output and exit status. It has no "
-                  f"input and {self._tools.timeout_s:g} seconds; what is put into the background goes on.",
+                  f"input and {self._tools.timeout_s:g} seconds; what is put into the background continues.",
                   {"command": _Parameter("string", "the shell command"),
                    "timeout": _Parameter("integer", "fewer seconds to allow", required=False)},
                   self._run_command),
@@ -254,10 +254,10 @@ class ToolBox:
         last = first - 1 + len(kept)
         if not kept:
             part: str = lines[first - 1].encode()[: self._tools.output_bytes].decode("utf-8", "ignore")
-            return part + "\n[the line goes on]"
+            return part + "\n[the line continues]"
         more: Optional[str] = None
         if last < len(lines):
-            more = f"\n[lines {first} to {last} of {len(lines)}; go on with first_line {last + 1}]"
+            more = f"\n[lines {first} to {last} of {len(lines)}; continue with first_line {last + 1}]"
         elif size > len(data):
             more = f"\n[only the first {len(data)} of {size} bytes were read]"
         return "\n".join(kept) + (more or "")

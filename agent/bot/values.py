@@ -72,7 +72,7 @@ class _Scanner:
     @staticmethod
     def _between(text: str) -> None:
         words = text.strip(" \t\r\n,")
-        if words:
+        if words and words != "null":
             # A page says nothing; a line of text can be the server's reason.
             said = "" if words.startswith("<") else one_line(words, 100)
             raise LlmError(NOT_ITS_PROTOCOL + (f" (it says: {said})" if said else ""))
@@ -143,7 +143,7 @@ class Values:
         elif name == "error" or (name == "data" and self._event == "error"):
             yield from self._error(rest)
         elif name == "data" and rest.strip():
-            yield from self._text(rest)
+            yield from self._text("[DONE]" if rest.strip() == '"[DONE]"' else rest)
 
     def _text(self, text: str) -> Iterator[Value]:
         for found in self._scanner.feed(text):

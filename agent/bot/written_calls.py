@@ -26,22 +26,33 @@ class Written:
 _WORD = r"[A-Za-z_][\w.-]{0,63}"
 # Marks that calls stand between. A text that begins with one is meant for no reader.
 _MARK = re.compile(
-    r"</?(?:[a-z]{1,12}:)?(?:tool_?calls?|function_?calls?|tool_code)>"
-    r"|<\|/?(?:tool_?calls?|function_calls?)(?:_section)?(?:_begin|_end)?\|>"
-    r"|<\|(?:start_action|end_action|python_tag|eom_id|eot_id|im_end|action_start|action_end|plugin|call)\|>"
-    r"|<[|｜]tool▁(?:calls?|sep)▁?(?:begin|end)?[|｜]>|\[/?(?:TOOL_CALLS?|TOOL_REQUEST|END_TOOL_REQUEST)\]", re.I)
-_ELEMENT = re.compile(rf'<function=({_WORD})>|<(?:invoke|function)\s+name=["\']({_WORD})["\']\s*>')
-_ELEMENT_END = re.compile(r"</(?:function|invoke)>")
+    r"</?(?:[a-z]{1,12}[:_])?(?:tool_?calls?|function_?calls?|tool_code)>"
+    r"|<\|?/?(?:tool_?calls?|function_calls?)(?:_section)?(?:_begin|_end|_start)?\|>|<\|tool_call>"
+    r"|<\|(?:start_action|end_action|python_(?:tag|start|end)|tools_(?:prefix|suffix)|e(?:om|ot)(?:_id)?|im_end|action_start"
+    r"|action_end|plugin|call)\|>"
+    r"|<[|｜]tool[▁_](?:calls?|sep)[▁_]?(?:begin|end)?[|｜]>|\[/?(?:TOOL_CALLS?|TOOL_REQUEST|END_TOOL_REQUEST)\]", re.I)
+# Marks that can also be part of an answer: what they stand around is a call only if it names what is known.
+_WEAK_MARK = re.compile(r"</?(?:tools?|tool_use)>|functools(?=\[)", re.I)
+# What a model made up as the output of its own call.
+_MADE_UP = re.compile(r"<\|?tool_(?:response|output|result)s?\|?>", re.I)
+_ELEMENT = re.compile(rf'<(?:\w{{1,12}}:)?(?:function=({_WORD})>|(?:invoke|function)\s+name=["\']({_WORD})["\']\s*>)')
+_ELEMENT_END = re.compile(r"</(?:\w{1,12}:)?(?:function|invoke)>")
 # What stands between tags ends at the next tag of its kind, so that text without ends is read once and no more.
-_PARAMETER = re.compile(rf'<parameter(?:=|\s+name=["\'])({_WORD})["\']?[^<>]*>((?:[^<]|<(?!/?parameter[\s=>]))*)</parameter>')
+_PARAMETER = re.compile(rf'<(?:\w{{1,12}}:)?parameter(?:=|\s+name=["\'])({_WORD})["\']?[^<>]*>'
+                        r'((?:[^<]|<(?!/?(?:\w{1,12}:)?parameter[\s=>]))*)</(?:\w{1,12}:)?parameter>')
 _GLM = re.compile(r"\s*<arg_key>([^<]*)</arg_key>\s*<arg_value>((?:[^<]|<(?!/?arg_(?:key|value)>))*)</arg_value>")
 _NAMED = re.compile(rf"(?:functions?\.)?({_WORD})(?::\d+)?\s*(?:\[CALL_ID\]\w+)?\s*"
                     r"(?:\[ARGS\]|<\|tool_call_argument_begin\|>|<[|｜]tool▁sep[|｜]>)?\s*(?=\{|```json\s*\{)")
-_DEEPSEEK = re.compile(r"function(?:<[|｜]tool▁sep[|｜]>)")
+_DEEPSEEK = re.compile(r"function(?:<[|｜]tool[▁_]sep[|｜]>)")
+# Gemma's own notation: keys without quotes, texts between marks.
+_GEMMA = re.compile(rf"call:({_WORD})(?=\{{)")
+_GEMMA_TEXT = re.compile(r'<\|"\|>(.*?)<\|"\|>|([{,]\s*)([A-Za-z_]\w*)(?=\s*:)', re.S)
 _FENCE = re.compile(r"(```|~~~)([\w+-]*)[ \t]*\n?(.*?)\n?\s*\1", re.S)
-_NAMES = ("name", "tool", "tool_name", "function_name", "function")
-_ARGUMENTS = ("arguments", "parameters", "args", "input", "tool_input", "kwargs", "params")
+_NAMES = ("name", "tool", "tool_name", "function_name", "function", "action")
+_ARGUMENTS = ("arguments", "parameters", "args", "input", "tool_input", "action_input", "function_args", "kwargs", "params")
 _LONGEST_PYTHON = 20000
+_BETWEEN = re.compile(r"[\s,;]+|```(?:json)?(?=[\s<]|$)")
+_CALL_LANGUAGES = ("tool_code", "tool_call", "tool_calls")
 _BESIDE = {"id", "type", "index", "call_id", "tool_call_id", "thoughts", "thought"}
 
 
@@ -49,14 +60,16 @@ def written_calls(text: str, known: Known) -> Optional[List[Written]]:
     """The calls that the text is; None for text that is something else. Bare JSON is a call only if it names what is
     known. Marks around unknown or unreadable calls make them calls too: they are not for people, and the model has
     to be told."""
-    text = text.strip()
+    text = text.replace("｜DSML｜", "").strip()
     fence = _FENCE.fullmatch(text)
     language = ""
     if fence is not None and "```" not in fence.group(3):
         language, text = fence.group(2).lower(), fence.group(3).strip()
     marked = _MARK.match(text) is not None or _ELEMENT.match(text) is not None
-    if not marked and not text.startswith(("{", "[")) and language not in ("tool_code", "tool_call", "tool_calls"):
+    if fence is not None and not marked and not text.startswith(("{", "[")) and language not in _CALL_LANGUAGES:
         return None
+    if marked:
+        text = _MADE_UP.split(text, maxsplit=1)[0]
     reader = _Reader(text, known, marked)
     calls = reader.read()
     if calls is None:
@@ -90,15 +103,15 @@ class _Reader:
             self._skip()
             if self._at >= len(self._text):
                 return calls
-            found = self._json() or self._element() or self._named() or self._glm() or self._python()
+            found = self._json() or self._element() or self._named() or self._glm() or self._gemma() or self._python()
             if found is None:
                 return None
             calls += found
 
     def _skip(self) -> None:
         while self._at < len(self._text):
-            mark = _MARK.match(self._text, self._at) or _DEEPSEEK.match(self._text, self._at) \
-                or re.compile(r"[\s,;]+|```(?:json)?(?=[\s<]|$)").match(self._text, self._at)
+            mark = _MARK.match(self._text, self._at) or _WEAK_MARK.match(self._text, self._at) \
+                or _DEEPSEEK.match(self._text, self._at) or _BETWEEN.match(self._text, self._at)
             if mark is None:
                 return
             self._at = mark.end()
@@ -108,7 +121,21 @@ class _Reader:
             value, self._at = json.JSONDecoder(strict=False).raw_decode(self._text, self._at)
             return True, value
         except (ValueError, RecursionError):
+            return self._literal()
+
+    def _literal(self) -> Tuple[bool, Any]:
+        """JSON as Python would write it: quotes of the other kind, a comma too many."""
+        rest = (_MARK.split(self._text[self._at :], maxsplit=1) if self._marked else [self._text[self._at :]])[0]
+        value = None
+        if len(rest) <= _LONGEST_PYTHON and rest.rstrip().endswith(("}", "]")):
+            try:
+                value = ast.literal_eval(rest.strip())
+            except (SyntaxError, TypeError, ValueError, RecursionError, MemoryError):
+                pass
+        if not isinstance(value, (dict, list)):
             return False, None
+        self._at += len(rest)
+        return True, value
 
     def _json(self) -> Optional[List[Written]]:
         start = self._at
@@ -159,8 +186,8 @@ class _Reader:
 
     def _named(self) -> Optional[List[Written]]:
         """A name and then an object."""
-        found = _NAMED.match(self._text, self._at) if self._marked else None
-        if found is None:
+        found = _NAMED.match(self._text, self._at)
+        if found is None or not (self._marked or found.group(1) in self._known):
             return None
         before, self._at = self._at, self._text.index("{", found.end())
         fine, value = self._value()
@@ -183,8 +210,21 @@ class _Reader:
             given[name] = _plain(pair.group(2), self._known.get(found.group(1), {}).get(name, ""))
             self._at = pair.end()
 
+    def _gemma(self) -> Optional[List[Written]]:
+        found = _GEMMA.match(self._text, self._at) if self._marked else None
+        if found is None:
+            return None
+
+        def quoted(match: "re.Match[str]") -> str:
+            return json.dumps(match.group(1)) if match.group(1) is not None else f'{match.group(2)}"{match.group(3)}"'
+
+        rest = _MARK.split(self._text[found.end() :], maxsplit=1)[0]
+        self._at = found.end() + len(rest)
+        # What cannot be read is said to the model.
+        return [Written(found.group(1), _GEMMA_TEXT.sub(quoted, rest))]
+
     def _python(self) -> Optional[List[Written]]:
-        """Calls as Python writes them, by name only: [run_command(command="ls")]."""
+        """Calls as Python writes them: [run_command(command="ls")]."""
         rest = _MARK.split(self._text[self._at :], maxsplit=1)[0]
         if len(rest) > _LONGEST_PYTHON or not re.match(rf"\[?\s*{_WORD}\(", rest):
             return None
@@ -194,17 +234,35 @@ class _Reader:
             return None
         calls: List[Written] = []
         for node in tree.elts if isinstance(tree, (ast.List, ast.Tuple)) else [tree]:
-            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or node.args:
+            call = self._python_call(node)
+            if call is None:
                 return None
-            try:
-                given = {item.arg: ast.literal_eval(item.value) for item in node.keywords if item.arg}
-            except ValueError:
-                return None
-            if node.func.id not in self._known:
-                return None
-            calls.append(Written(node.func.id, given))
+            calls.append(call)
         self._at += len(rest)
         return calls or None
+
+    def _python_call(self, node: ast.AST) -> Optional[Written]:
+        if not isinstance(node, ast.Call):
+            return None
+        function, name = node.func, ""
+        if isinstance(function, ast.Name):
+            name = function.id
+            if name == "print" and len(node.args) == 1 and not node.keywords:
+                return self._python_call(node.args[0])
+        elif isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name):
+            # Llama writes run_command.call(…), Gemma default_api.run_command(…).
+            name = function.value.id if function.attr == "call" else function.attr
+        kinds = self._known.get(name)
+        if kinds is None or len(node.args) > len(kinds):
+            return None
+        try:
+            values = [ast.literal_eval(item) for item in node.args]
+            given = {item.arg: ast.literal_eval(item.value) for item in node.keywords if item.arg}
+        except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+            return None
+        if len(values) == 1 and isinstance(values[0], dict):
+            return Written(name, {**values[0], **given})
+        return Written(name, {**dict(zip(kinds, values)), **given})
 
 
 def _plain(text: str, kind: str) -> Any:

@@ -22,7 +22,7 @@ class Connection final : public Watcher {
   ~Connection();
 
   void ready(std::uint32_t events) override;
-  /// Moves bytes both ways until neither end can go on.
+  /// Moves bytes both ways until neither end can continue.
   void service();
   [[nodiscard]] bool closed() const { return closed_; }
   [[nodiscard]] Session& session() { return session_; }

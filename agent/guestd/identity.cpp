@@ -54,7 +54,7 @@ bool is_ip(const std::string& text) {
   return inet_pton(AF_INET, text.c_str(), &any) == 1 || inet_pton(AF_INET6, text.c_str(), &any) == 1;
 }
 
-/// A file of /etc, made anew: also where the image has a link to something that is not there.
+/// A file of /etc, made again: also where the image has a link to something that is not there.
 wire::Done replace_file(const char* path, std::string_view content) {
   struct stat status {};
   mkdir("/etc", 0755);  // missing in an image that is one program

@@ -55,7 +55,7 @@ wire::Done InitMachine::configure(const wire::Configure& request, Steps& steps) 
   host_time_.told();
   if (wire::Done renewed = renew_generation(); answer.error == 0) answer = std::move(renewed);
   steps.done("generation");
-  // Whoever is told who it is after it was saved is a clone.
+  // A machine that is told who it is after it was saved is a clone.
   if (std::exchange(saved_, false)) start_restored_hooks(services_);
   return answer;
 }

@@ -45,7 +45,7 @@ class Machine {
   virtual wire::Done set_clock(std::int64_t time_ns) = 0;
   /// Where file copies look up names.
   virtual guest::Base files() = 0;
-  /// Whom `user` (as wire::Exec has it) names; a Failure if nobody.
+  /// The user that `user` (as wire::Exec has it) names; a Failure if there is none.
   virtual std::optional<guest::Failure> find_owner(std::string_view user, guest::TreeWriter::Owner& owner) = 0;
   virtual wire::Done mount(const wire::Mount& request) = 0;
   virtual wire::Done unmount(const wire::Unmount& request) = 0;

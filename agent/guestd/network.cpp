@@ -159,7 +159,7 @@ wire::Done configure_interface(const wire::Configure& request) {
   wire::Done checked = parse(request, settings);
   if (checked.error != 0) return checked;
   Interface interface { request.interface };
-  // Down first: that drops the routes and neighbours of whoever this machine was before.
+  // Down first: that drops the routes and neighbours of the machine that this one was before.
   interface.set_up(false);
   if (settings.has_mac) interface.set_mac(settings.mac);
   if (settings.has_address) {

@@ -273,7 +273,7 @@ void Session::forget_finished() {
 }
 
 void Session::pump() {
-  // One piece from each in turn, going on where the room ran out the last time.
+  // One piece from each in turn, from where the room ran out the last time.
   std::size_t idle = 0;
   while (!channels_.empty() && idle < channels_.size() && has_room()) {
     auto turn = channels_.upper_bound(last_turn_);

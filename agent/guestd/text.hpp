@@ -21,7 +21,7 @@ bool read_file(const char* path, std::string& content);
 /// Creates or overwrites; false with errno set.
 bool write_file(const char* path, std::string_view content, unsigned mode = 0644);
 
-/// A line on the console, for whoever reads the machine's log.
+/// A line on the console, for readers of the machine's log.
 void log(std::initializer_list<std::string_view> pieces);
 
 }  // namespace fireclaw::guestd

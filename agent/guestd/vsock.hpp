@@ -7,7 +7,7 @@
 namespace fireclaw::guestd {
 
 /// vsock, where the machine has it: every connection to our port is served, and once at start the host is called, so
-/// that it need not try again and again to find out when the machine is up. A call that nobody takes is no error.
+/// that it need not try again and again to find out when the machine is up. A call that nobody takes is not an error.
 class Vsock {
  public:
   Vsock(Loop& loop, Server& server, Machine& machine);

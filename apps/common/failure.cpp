@@ -6,6 +6,7 @@
 #include <string>
 
 #include "common/style.hpp"
+#include "common/text.hpp"
 
 namespace fireclaw::cli {
 
@@ -19,7 +20,7 @@ void print_failure(std::string_view program, std::string_view code, std::string_
   if (!json) return;
   using Json = nlohmann::ordered_json;
   const Json document{{"error", {{"code", code}, {"message", message}}}};
-  std::puts(document.dump(2, ' ', false, Json::error_handler_t::replace).c_str());
+  std::puts(escape_controls(document.dump(2, ' ', false, Json::error_handler_t::replace)).c_str());
 }
 
 }  // namespace fireclaw::cli

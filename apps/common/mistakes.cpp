@@ -101,9 +101,42 @@ std::string explain_missing(const CLI::App& command, std::string_view what) {
   return fmt::format("'{}' needs a command: {}", name, fmt::join(known, ", "));
 }
 
+bool has_option(const CLI::App& command, const std::string& name) {
+  return std::ranges::any_of(options_of(command), [&](const CLI::Option* option) {
+    const auto names = names_of(*option);
+    return std::ranges::find(names, name) != names.end();
+  });
+}
+
+/// The commands that have the option, in and below `command`.
+void find_option_owners(const CLI::App& command, const std::string& name, std::vector<const CLI::App*>& found) {
+  if (has_option(command, name)) found.push_back(&command);
+  for (const auto* inside : commands_in(command)) find_option_owners(*inside, name, found);
+}
+
+/// Where an option belongs that does not stand there; empty if nobody has it.
+std::string right_place(const CLI::App& command, const std::string& name) {
+  if (has_option(command, name)) {
+    return fmt::format("; it comes after the command: {} {}", full_name(command), name);
+  }
+  // Those of the same group first: what is meant is near.
+  std::vector<const CLI::App*> owners;
+  for (const auto* app = &command; app != nullptr && owners.empty(); app = app->get_parent()) {
+    find_option_owners(*app, name, owners);
+  }
+  constexpr std::size_t most_named = 3;
+  if (owners.empty() || owners.size() > most_named) return {};
+  std::vector<std::string> names;
+  for (const auto* owner : owners) names.push_back(full_name(*owner));
+  return fmt::format("; it is an option of: {}", fmt::join(names, ", "));
+}
+
 std::string explain_leftover(const CLI::App& command, const std::string& word) {
   if (is_option(word)) {
     const auto name = word.substr(0, word.find('='));
+    if (const auto place = right_place(command, name); !place.empty()) {
+      return fmt::format("there is no option '{}' here{}", name, place);
+    }
     return fmt::format("there is no option '{}'{}", name, suggestion(name, known_options(command)));
   }
   if (const auto known = known_commands(command); !known.empty()) {

@@ -28,18 +28,21 @@ std::uint64_t scale(std::uint64_t number, std::uint64_t factor, std::uint64_t li
   return number * factor;
 }
 
-}  // namespace
-
-unsigned parse_memory_mib(const std::string& text) {
-  const auto [number, unit] = split_unit(text, "an amount of memory; use MiB as in 256, or 512M, 2G");
+unsigned parse_mib(const std::string& text, std::string_view what, std::string_view of) {
+  const auto [number, unit] = split_unit(text, fmt::format("{}; use MiB as in 256, or 512M, 2G", what));
   std::uint64_t factor = 0;
   if (unit.empty() || unit == "M" || unit == "MiB") factor = 1;
   if (unit == "G" || unit == "GiB") factor = 1024;
   if (factor == 0) {
-    throw Error{ErrorCode::InvalidArgument, fmt::format("'{}': the units of memory are M and G (MiB, GiB)", text)};
+    throw Error{ErrorCode::InvalidArgument, fmt::format("'{}': the units of {} are M and G (MiB, GiB)", text, of)};
   }
   return static_cast<unsigned>(scale(number, factor, std::numeric_limits<unsigned>::max(), text));
 }
+
+}  // namespace
+
+unsigned parse_memory_mib(const std::string& text) { return parse_mib(text, "an amount of memory", "memory"); }
+unsigned parse_rate_mib(const std::string& text) { return parse_mib(text, "a rate", "a rate"); }
 
 std::uint64_t parse_size_mib(const std::string& text) {
   const auto [number, unit] = split_unit(text, "a size; use MiB as in 256, or 512M, 2G");

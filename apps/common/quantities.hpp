@@ -8,6 +8,8 @@ namespace fireclaw::cli {
 
 /// "256", "256M", "2G" as MiB. Error(InvalidArgument) for anything else.
 unsigned parse_memory_mib(const std::string& text);
+/// The same of what passes in a second.
+unsigned parse_rate_mib(const std::string& text);
 /// The same for disks, with "1T" too.
 std::uint64_t parse_size_mib(const std::string& text);
 /// "90", "0.5", "90s", "1500ms", "5m", "1.5h". Error(InvalidArgument) for anything else.

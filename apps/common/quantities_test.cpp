@@ -24,7 +24,7 @@ TEST_CASE("what is not nothing is never taken for 0") {
   CHECK(parse_duration("0.4ms") == milliseconds{1});
 }
 
-TEST_CASE("what is no duration is refused with what to write") {
+TEST_CASE("what is not a duration is refused with what to write") {
   for (const char* text : {"", "sh", ".5", "1.", "1.s", "1.5.5", "5x", "-1", "1e3"}) {
     CAPTURE(text);
     CHECK_THROWS_AS(parse_duration(text), Error);

@@ -28,6 +28,14 @@ std::size_t edits_between(std::string_view a, std::string_view b) {
   return last.back();
 }
 
+/// Of a whole character of up to three bytes.
+unsigned code_point(std::string_view character) {
+  constexpr unsigned first_bits[] = {0x7F, 0x1F, 0x0F};
+  unsigned code = static_cast<unsigned char>(character[0]) & first_bits[character.size() - 1];
+  for (const char c : character.substr(1)) code = code << 6 | (static_cast<unsigned char>(c) & 0x3F);
+  return code;
+}
+
 }  // namespace
 
 bool is_utf8(std::string_view text) {
@@ -62,20 +70,19 @@ std::string shorten(std::string_view line, std::size_t most) {
   return std::string{line};
 }
 
-std::string escape_line_ends(std::string_view json) {
-  constexpr std::pair<std::string_view, std::string_view> ends[] = {
-      {"\u0085", "\\u0085"}, {"\u2028", "\\u2028"}, {"\u2029", "\\u2029"}};
+std::string escape_controls(std::string_view json) {
   std::string escaped;
   escaped.reserve(json.size());
   while (!json.empty()) {
-    // All of them begin with one of these bytes.
-    const auto plain = json.substr(0, json.find_first_of("\xC2\xE2"));
-    escaped += plain;
-    json.remove_prefix(plain.size());
-    const auto* const end = std::ranges::find_if(ends, [&](const auto& one) { return json.starts_with(one.first); });
-    const auto length = end == std::end(ends) ? std::min<std::size_t>(json.size(), 1) : end->first.size();
-    escaped += end == std::end(ends) ? json.substr(0, length) : end->second;
+    const auto length = std::max<std::size_t>(utf8_length(json), 1);
+    const auto character = json.substr(0, length);
     json.remove_prefix(length);
+    // Of one byte there is DEL alone: the others are escaped already, or stand between what JSON is made of.
+    if (character == "\x7f" || (length > 1 && (is_control(character) || misleads(character)))) {
+      escaped += fmt::format("\\u{:04x}", code_point(character));
+    } else {
+      escaped += character;
+    }
   }
   return escaped;
 }

@@ -18,9 +18,9 @@ bool is_utf8(std::string_view text);
 std::size_t width(std::string_view text);
 /// At most `most` characters, the last of them "…" if there were more. What people see as one is not torn.
 std::string shorten(std::string_view line, std::size_t most);
-/// JSON in which characters that some readers take for the end of a line (U+0085, U+2028, U+2029) are escaped. They
-/// occur only in texts, where an escape means the same.
-std::string escape_line_ends(std::string_view json);
+/// JSON in which characters that some terminals and readers obey are escaped: DEL, the second set of control
+/// characters, ends of lines, turns of direction. They occur only in texts, where an escape means the same.
+std::string escape_controls(std::string_view json);
 /// Lines of at most `columns` characters, broken between words; a longer word stands alone. At least one line.
 std::vector<std::string> wrap_words(std::string_view text, std::size_t columns);
 

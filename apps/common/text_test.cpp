@@ -5,11 +5,12 @@
 namespace fireclaw::cli {
 namespace {
 
-TEST_CASE("characters that end a line for some readers are escaped in JSON, and nothing else is changed") {
-  CHECK(escape_line_ends("{\"a\": \"x\u0085y\u2028z\u2029\u20AC\u00A9\"}\n") ==
+TEST_CASE("what a terminal or a reader could obey is escaped in JSON, and nothing else is changed") {
+  CHECK(escape_controls("{\"a\": \"x\u0085y\u2028z\u2029\u20AC\u00A9\"}\n") ==
         "{\"a\": \"x\\u0085y\\u2028z\\u2029\u20AC\u00A9\"}\n");
-  CHECK(escape_line_ends("").empty());
-  CHECK(escape_line_ends("\xE2") == "\xE2");
+  CHECK(escape_controls("[\"\u009b31m\x7f\u202e\U0001F600\"]") == "[\"\\u009b31m\\u007f\\u202e\U0001F600\"]");
+  CHECK(escape_controls("").empty());
+  CHECK(escape_controls("\xE2") == "\xE2");
 }
 
 TEST_CASE("what a terminal would obey is shown instead") {
@@ -17,6 +18,7 @@ TEST_CASE("what a terminal would obey is shown instead") {
   CHECK(printable("\xc2\x9b"
                   "31m") == "\\xc2\\x9b31m");
   CHECK(printable("\xff ok \x7f") == "\\xff ok \\x7f");
+  CHECK(printable("a\u202Eb\u2028") == "a\\xe2\\x80\\xaeb\\xe2\\x80\\xa8");
   CHECK(printable("größer – 日本") == "größer – 日本");
 }
 

@@ -9,6 +9,7 @@
 #include "common/style.hpp"
 #include "guest_text.hpp"
 #include "json_of.hpp"
+#include "moving.hpp"
 #include "output.hpp"
 
 namespace fireclaw::cli {
@@ -59,7 +60,8 @@ std::string in_brief(const AgentInfo& info) {
   return text;
 }
 
-void print_started(const AgentInfo& info, const Context& context) {
+/// `waited`: for it to be on IRC.
+void print_started(const AgentInfo& info, bool waited, const Context& context) {
   if (context.json) {
     auto out = to_json(info);
     out["timings_ms"] = timings(info.phases);
@@ -67,8 +69,9 @@ void print_started(const AgentInfo& info, const Context& context) {
     return;
   }
   std::puts(printable(fmt::format("Agent \"{}\" started: {}", info.name, in_brief(info))).c_str());
-  if (!info.online && !info.last_error.empty()) {
-    print_message("fireclaw", fmt::format("it is not on IRC yet: {}", info.last_error));
+  if (!info.online && (waited || !info.last_error.empty())) {
+    print_message("fireclaw", fmt::format("it is not on IRC yet: {}; see: fireclaw doctor",
+                                          info.last_error.empty() ? "its server does not answer" : info.last_error));
   }
   if (!context.verbose) return;
   std::string text = "fireclaw:";
@@ -103,7 +106,7 @@ int start(StartOptions options, const Context& context) {
   options.config.stop = context.stop;
   AgentManager agents{context.open_host()};
   const auto info = agents.start(options.config);
-  print_started(info, context);
+  print_started(info, options.config.join_timeout.count() != 0, context);
   std::fflush(stdout);
   return options.foreground ? stay(agents, info.name, context) : 0;
 }
@@ -121,7 +124,8 @@ int fork(ForkOptions options, const Context& context) {
   options.config.settings = {if_given(options.model), if_given(options.persona), if_given(options.trigger), {}};
   options.config.join_timeout = parse_duration(options.join);
   options.config.stop = context.stop;
-  print_started(AgentManager{context.open_host()}.fork(options.first, options.config), context);
+  print_started(AgentManager{context.open_host()}.fork(options.first, options.config),
+                options.config.join_timeout.count() != 0, context);
   return 0;
 }
 
@@ -383,7 +387,7 @@ int stop(const NameOptions& options, const Context& context) {
 }
 
 int restart(const NameOptions& options, const Context& context) {
-  print_started(AgentManager{context.open_host()}.restart(options.name, context.stop), context);
+  print_started(AgentManager{context.open_host()}.restart(options.name, context.stop), true, context);
   return 0;
 }
 
@@ -480,6 +484,7 @@ void add_agent(CLI::App& app, Context& context, Action& action) {
   add_snapshot_of(*group, context, action);
   add_named(*group, context, action);
   add_reload(*group, context, action);
+  add_agent_moves(*group, context, action);
   add_agent_shells(*group, context, action);
   add_listing(*group, "list", "List agents", list, context, action)->alias("ls");
   add_listing(*group, "templates", "List what agents can be made from", templates, context, action);

@@ -6,6 +6,7 @@
 #include "command.hpp"
 #include "common/program.hpp"
 #include "common/style.hpp"
+#include "moving.hpp"
 #include "network/gateway_commands.hpp"
 
 namespace fireclaw::cli {
@@ -70,6 +71,7 @@ void add_commands(CLI::App& app, Context& context, Action& action) {
   add_secret(app, context, action);
   add_workspace(app, context, action);
   add_gc(app, context, action);
+  add_backup(app, context, action);
   add_bench(app, context, action);
   add_programs(app, context, action);
 }

@@ -81,7 +81,7 @@ void RunCopies::add_to(CLI::App& command) {
   command.add_option("--copy-in", in_texts_, "Copy a file or folder into the guest before")
       ->type_name("SRC:DST")
       ->allow_extra_args(false);
-  command.add_option("--chown", owner_, "Whom files that are copied in belong to; default: the command's user")
+  command.add_option("--chown", owner_, "Owner of the files that are copied in; default: the command's user")
       ->type_name("USER");
   command.add_option("--copy-out", out_texts_, "Copy a file or folder from the guest after")
       ->type_name("SRC:DST")
@@ -140,7 +140,7 @@ void RunCopies::copy_in(VM& vm) {
 void RunCopies::copy_out(VM& vm) {
   start_clock();
   for (const auto& copy : out_) {
-    // Whoever stopped the command wants nothing more of it.
+    // The user who stopped the command wants nothing more of it.
     if (options_.stop.stop_requested()) return;
     try {
       note(copy, vm.copy_out(copy.source, copy.target, options_now()));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 
 #include <fmt/format.h>
@@ -11,6 +12,7 @@
 #include "common/text.hpp"
 #include "json_of.hpp"
 #include "output.hpp"
+#include "upgrade/service_units.hpp"
 
 namespace fireclaw::cli {
 namespace {
@@ -34,8 +36,21 @@ std::string coloured(CheckStatus status, const Style& style) {
   return padded;
 }
 
+void add_units(std::vector<Check>& checks, const Context& context) {
+  for (const auto& unit : service_units(context, false)) {
+    checks.push_back({"service " + std::filesystem::path{unit.file}.stem().native(),
+                      unit.is_old ? CheckStatus::Warning : CheckStatus::Ok,
+                      unit.is_old ? fmt::format("an earlier version wrote {}", unit.file) : unit.file, unit.remedy});
+  }
+}
+
 int doctor(const Context& context) {
-  const auto checks = context.make_host().doctor();
+  auto checks = context.make_host().doctor();
+  try {
+    add_units(checks, context);
+  } catch (const Error& problem) {
+    checks.push_back({"services", CheckStatus::Warning, problem.what(), "fireclaw overseer units"});
+  }
   const bool broken =
       std::ranges::any_of(checks, [](const Check& check) { return check.status == CheckStatus::Missing; });
   if (context.json) {

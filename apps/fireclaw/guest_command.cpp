@@ -36,7 +36,7 @@ std::chrono::milliseconds parse_timeout(const std::string& text) {
   }
 }
 
-/// Whoever reads our output may be slow (then this waits) or gone (then the command ends).
+/// The reader of our output may be slow (then this waits) or gone (then the command ends).
 void write_out(int fd, std::string_view bytes) {
   while (!bytes.empty()) {
     const auto count = ::write(fd, bytes.data(), bytes.size());

@@ -33,6 +33,12 @@ void add_disk_options(CLI::App& command, VMConfig& config) {
           "With :/ the disk takes all that is written to the root file system, instead of memory; the machine then "
           "boots")
       ->type_name("SIZE[:PATH]");
+  command
+      .add_option_function<std::string>(
+          "--disk-rate", [&config](const std::string& text) { config.disk_mib_per_second = parse_rate_mib(text); },
+          "The most that each disk reads and writes in a second: MiB, or with a unit as in 50M, 1G; default: "
+          "limits.disk_mib_per_second in config.json, or no limit")
+      ->type_name("SIZE");
 }
 
 }  // namespace fireclaw::cli

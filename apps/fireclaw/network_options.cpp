@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "common/quantities.hpp"
+
 namespace fireclaw::cli {
 
 void NetworkOptions::add_mode_to(CLI::App& command) {
@@ -23,7 +25,9 @@ void NetworkOptions::add_all_to(CLI::App& command) {
       ->type_name("PORTS")
       ->allow_extra_args(false);
   command
-      .add_option("--egress", egress_, "What the machine may reach outside; default: internet, with --allow allowlist")
+      .add_option("--egress", egress_,
+                  "What the machine may reach outside; default: internet, with --allow allowlist, "
+                  "with --allow-http alone none")
       ->type_name("internet|allowlist|none");
   command
       .add_option(
@@ -32,6 +36,19 @@ void NetworkOptions::add_all_to(CLI::App& command) {
           "without :PORT")
       ->type_name("DESTINATION")
       ->allow_extra_args(false);
+  command
+      .add_option_function<std::string>(
+          "--net-rate", [this](const std::string& text) { mib_per_second_ = parse_rate_mib(text); },
+          "The most that it sends and receives in a second with nat: MiB, or with a unit as in 50M, 1G; default: "
+          "limits.network_mib_per_second in config.json, or no limit")
+      ->type_name("SIZE");
+  command
+      .add_option(
+          "--allow-http", allow_http_,
+          "A web server that it may reach through the gateway's proxy: NAME (*.example.org: all below), with or "
+          "without :PORT; alone, it reaches nothing else")
+      ->type_name("NAME")
+      ->allow_extra_args(false);
   auto* const services =
       command.add_flag("--services", services_, "Let it use all of the gateway's services (IRC, LLM), not only names");
   command.add_flag("--no-services", no_services_, "Keep all of the gateway's services from it, names too")
@@ -39,12 +56,13 @@ void NetworkOptions::add_all_to(CLI::App& command) {
 }
 
 bool NetworkOptions::wants_nat() const {
-  return !publish_.empty() || !egress_.empty() || !allow_.empty() || services_ || no_services_;
+  return !publish_.empty() || !egress_.empty() || !allow_.empty() || !allow_http_.empty() || mib_per_second_ != 0 ||
+         services_ || no_services_;
 }
 
 void NetworkOptions::apply(VMConfig& config, const Host& host, const Context& context) {
   auto asked = mode_;
-  if (asked.empty() && wants_nat()) asked = "nat";
+  if (asked.empty() && wants_nat() && context.default_network.empty()) asked = "nat";
   // A snapshot decides whether there can be a network at all.
   const bool snapshot_has_none =
       !config.snapshot.empty() && asked.empty() && !Snapshot::open(host, config.snapshot).info().network_device;
@@ -59,15 +77,21 @@ void NetworkOptions::apply(VMConfig& config, const Host& host, const Context& co
   }
   if (wants_nat() && config.network != NetworkMode::Nat) {
     throw Error{ErrorCode::InvalidArgument,
-                fmt::format("-p, --egress, --allow, --services and --no-services go with --net nat, not {}", asked)};
+                fmt::format("-p, --egress, --allow, --allow-http, --net-rate, --services and --no-services go with "
+                            "--net nat, not {}{}",
+                            asked, mode_.empty() && !snapshot_has_none ? " (FIRECLAW_NET)" : "")};
   }
   if (!egress_.empty()) {
     config.nat.egress = egress_from_string(egress_);
   } else if (!allow_.empty()) {
     config.nat.egress = Egress::Allowlist;
+  } else if (!allow_http_.empty()) {
+    config.nat.egress = Egress::None;
   }
   config.nat.allow = allow_;
+  config.nat.allow_http = allow_http_;
   config.nat.publish = publish_;
+  config.nat.mib_per_second = mib_per_second_;
   config.nat.services = services_      ? GatewayServices::All
                         : no_services_ ? GatewayServices::None
                                        : GatewayServices::Names;

@@ -69,7 +69,7 @@ std::string to_line(const std::vector<std::string>& row, const std::vector<std::
 }  // namespace
 
 void print_json(const Json& value) {
-  std::puts(escape_line_ends(value.dump(2, ' ', false, Json::error_handler_t::replace)).c_str());
+  std::puts(escape_controls(value.dump(2, ' ', false, Json::error_handler_t::replace)).c_str());
 }
 
 void Table::print() const {

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 
@@ -7,6 +8,7 @@
 #include "common/quantities.hpp"
 #include "json_of.hpp"
 #include "machine_options.hpp"
+#include "moving.hpp"
 #include "network_options.hpp"
 #include "output.hpp"
 
@@ -21,8 +23,26 @@ struct CreateOptions {
   bool replace = false;
 };
 
-int create(CreateOptions options, const Context& context) {
+/// What was not said again is as in the snapshot that is replaced.
+void keep_what_was(CreateOptions& options, const Host& host, const CLI::App& command) {
+  if (!options.replace || options.name.empty() || !options.of.empty()) return;
+  const auto known = Snapshot::list(host);
+  const auto before = std::ranges::find(known, options.name, &SnapshotInfo::name);
+  if (before == known.end() || before->image.empty()) return;
+  if (!before->agent.empty()) {
+    throw Error{ErrorCode::InvalidArgument,
+                fmt::format("snapshot '{}' is of an agent; save it again with: fireclaw agent snapshot {} {} --replace",
+                            options.name, before->agent, options.name)};
+  }
+  if (command.count("--image") == 0) options.machine.image = before->image;
+  if (command.count("--cpus") == 0) options.machine.cpus = before->cpus;
+  if (command.count("--memory") == 0) options.machine.memory_mib = before->memory_mib;
+  if (command.count("--net") == 0 && !before->network_device) options.network.choose("none");
+}
+
+int create(CreateOptions options, const Context& context, const CLI::App& command) {
   const auto host = context.open_host();
+  keep_what_was(options, host, command);
   options.network.apply(options.machine, host, context);
   options.machine.stop = context.stop;
   if (!options.of.empty() && options.name.empty()) {
@@ -68,7 +88,7 @@ int remove(const std::vector<std::string>& names, const Context& context) {
 }  // namespace
 
 void add_snapshot(CLI::App& app, Context& context, Action& action) {
-  auto* group = app.add_subcommand("snapshot", "Create, list and remove snapshots");
+  auto* group = app.add_subcommand("snapshot", "Create, list, move and remove snapshots");
   group->require_subcommand(1);
   group->footer(
       "Examples:\n"
@@ -79,6 +99,7 @@ void add_snapshot(CLI::App& app, Context& context, Action& action) {
   auto options = std::make_shared<CreateOptions>();
   auto* create_command = group->add_subcommand("create", "Boot a machine and save it, or save a running one");
   create_command->footer(
+      "With --of a running machine is saved; an agent's, which has disks, by: fireclaw agent snapshot\n\n"
       "Without a name it is the one that 'fireclaw run' finds for the same image and machine. Of the network it keeps\n"
       "only whether there is a device: what that leads to is decided at each restore.\n\n"
       "Examples:\n"
@@ -89,10 +110,12 @@ void add_snapshot(CLI::App& app, Context& context, Action& action) {
   create_command->add_option("--of", options->of, "Save this running machine")->type_name("VM");
   add_machine_options(*create_command, options->machine);
   options->network.add_mode_to(*create_command);
-  create_command->add_flag("--replace", options->replace, "Replace a snapshot of that name");
+  create_command->add_flag("--replace", options->replace,
+                           "Replace a snapshot of that name: image, size and network stay unless given");
   add_json(*create_command, context);
-  create_command->callback(
-      [options, &context, &action] { action = [options, &context] { return create(*options, context); }; });
+  create_command->callback([options, create_command, &context, &action] {
+    action = [options, create_command, &context] { return create(*options, context, *create_command); };
+  });
 
   auto* list_command = group->add_subcommand("list", "List snapshots, and whether they can be used here and now");
   list_command->alias("ls");
@@ -113,6 +136,7 @@ void add_snapshot(CLI::App& app, Context& context, Action& action) {
   add_json(*remove_command, context);
   remove_command->callback(
       [names, &context, &action] { action = [names, &context] { return remove(*names, context); }; });
+  add_snapshot_moves(*group, context, action);
 }
 
 }  // namespace fireclaw::cli

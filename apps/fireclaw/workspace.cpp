@@ -1,15 +1,13 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
-#include <filesystem>
 #include <memory>
 #include <optional>
 
 #include <fmt/format.h>
 
+#include "archive_file.hpp"
 #include "command.hpp"
 #include "common/quantities.hpp"
 #include "copies.hpp"
@@ -87,56 +85,11 @@ int create(const Options& options, const Context& context) {
   return print_made(Workspace::create(context.make_host(), config), context);
 }
 
-/// A file that is closed at the end of the scope; "-" is the standard stream instead.
-class Stream {
- public:
-  Stream(const std::string& file, int flags, int standard) : fd_{standard}, own_{file != "-"} {
-    if (!own_) return;
-    fd_ = ::open(file.c_str(), flags | O_CLOEXEC, 0600);
-    if (fd_ < 0) {
-      throw Error{errno == ENOENT ? ErrorCode::NotFound : ErrorCode::Io,
-                  fmt::format("open '{}': {}", file, std::strerror(errno))};
-    }
-  }
-  Stream(const Stream&) = delete;
-  Stream& operator=(const Stream&) = delete;
-  ~Stream() {
-    if (own_) ::close(fd_);
-  }
-  [[nodiscard]] int fd() const { return fd_; }
-
- private:
-  int fd_;
-  bool own_;
-};
-
 int export_to(const Options& options, const Context& context) {
-  if (options.file == "-" && context.json) {
-    throw Error{ErrorCode::InvalidArgument, "standard output cannot take both a tar and JSON; name a file"};
-  }
   const auto workspace = Workspace::open(context.open_host(), options.name);
-  if (options.file == "-" && ::isatty(STDOUT_FILENO) == 1) {
-    throw Error{ErrorCode::InvalidArgument, "a tar is not for a terminal; name a file, or redirect the output"};
-  }
-  const auto write_tar = [&](int fd) {
+  return write_archive_file(options.file, "workspace", options.name, context, [&](int fd) {
     options.raw ? workspace.export_raw_tar(fd, context.stop) : workspace.export_tar(fd, context.stop);
-  };
-  if (options.file == "-") {
-    write_tar(STDOUT_FILENO);
-    return 0;
-  }
-  // Complete or not at all: an earlier export under that name is kept until the new one is whole.
-  const auto partial = options.file + ".part";
-  try {
-    const Stream out{partial, O_WRONLY | O_CREAT | O_TRUNC, STDOUT_FILENO};
-    write_tar(out.fd());
-  } catch (...) {
-    ::unlink(partial.c_str());
-    throw;
-  }
-  std::filesystem::rename(partial, options.file);
-  if (context.json) print_json({{"workspace", options.name}, {"file", options.file}});
-  return 0;
+  });
 }
 
 int import_from(const Options& options, const Context& context) {

@@ -67,7 +67,7 @@ TEST_CASE("requests, notifications and responses are told apart") {
   CHECK(std::holds_alternative<Response>(read_line(R"({"jsonrpc":"2.0","id":1,"result":{}})")));
 }
 
-TEST_CASE("what is no message is named, with its id where it has one") {
+TEST_CASE("what is not a message is named, with its id where it has one") {
   for (const auto* line : {"", "{", "nonsense", "{\"a\":\xff}", "\"\\ud800\"", "{}{}"}) {
     CAPTURE(line);
     CHECK(malformed(line).code == RpcError::Parse);
@@ -93,7 +93,7 @@ TEST_CASE("what is nested too deep is refused before it is walked") {
   CHECK_THROWS_AS(parse_json(nested(most_nesting + 2)), Error);
 }
 
-TEST_CASE("bytes that are no UTF-8 are sent as characters that stand for them") {
+TEST_CASE("bytes that are not UTF-8 are sent as characters that stand for them") {
   CHECK(to_line({{"text", "a\xff\x62"}}) == "{\"text\":\"a\xef\xbf\xbd\x62\"}");
   CHECK(to_line({{"text", "two\nlines"}}) == R"({"text":"two\nlines"})");
 }
@@ -192,7 +192,7 @@ TEST_CASE("progress tells output at once, but not more often than can be taken")
   }
 }
 
-TEST_CASE("what was held back is told after a while, and then that the call goes on, until it ends") {
+TEST_CASE("what was held back is told after a while, and then that the call continues, until it ends") {
   std::vector<Json> sent;
   ProgressReporter::Clock::time_point now{};
   const std::chrono::seconds silence{3};

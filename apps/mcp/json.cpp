@@ -26,7 +26,7 @@ Json parse_json(std::string_view text) {
 }
 
 std::string to_line(const Json& value) {
-  return cli::escape_line_ends(value.dump(-1, ' ', false, Json::error_handler_t::replace));
+  return cli::escape_controls(value.dump(-1, ' ', false, Json::error_handler_t::replace));
 }
 
 }  // namespace fireclaw::mcp

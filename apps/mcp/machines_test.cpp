@@ -139,7 +139,7 @@ TEST_CASE("there are no more snapshots than may be") {
         std::string::npos);
 }
 
-TEST_CASE("forks go on from where a machine is, each on its own, and leave no snapshot") {
+TEST_CASE("forks continue from where a machine is, each on its own, and leave no snapshot") {
   Session session;
   session.use("create_machine", {{"name", "a"}});
   session.set("a", "common");

@@ -140,7 +140,7 @@ int serve(const Arguments& arguments, const MakeBackend& make_backend, const cli
       }
     }
   }
-  // Whoever still works is asked to stop, and then has no machine to wait for.
+  // Workers that are busy are asked to stop, and then have no machine to wait for.
   client = nullptr;
   server.cancel_all();
   pipes.end();

@@ -66,7 +66,7 @@ TEST_CASE("before the handshake only pings are answered") {
   CHECK(code_of(connection.ask("ping", {{"_meta", 5}})) == -32602);
 }
 
-TEST_CASE("garbage is answered without an id, and the connection goes on") {
+TEST_CASE("garbage is answered without an id, and the connection continues") {
   Connection connection;
   connection.server.handle("{");
   auto answer = connection.receive();

@@ -36,6 +36,8 @@ constexpr std::chrono::seconds relay_sum{10};
 constexpr std::size_t most_askers = 1000;
 /// How often it is looked whether the gateway runs.
 constexpr std::chrono::seconds gateway_interval{5};
+/// Until the same agent's limit is news again.
+constexpr std::chrono::minutes limit_interval{10};
 constexpr std::chrono::seconds announce_again{2};
 constexpr std::string_view not_an_operator = "you may not give commands here";
 constexpr std::size_t longest_quote = 60;
@@ -204,14 +206,17 @@ void Overseer::keep_gateway() {
   crew_.look([this](const std::stop_token&) -> EventLoop::Task {
     std::string said;
     std::string trouble;
+    std::map<std::string, std::string> limits;
     try {
       if (agents_.keep_gateway()) said = "The gateway was gone and runs again; answers of LLMs may have been cut off";
+      limits = agents_.limits_reached();
     } catch (const std::exception& problem) {
       trouble = fmt::format("cannot tell whether the gateway runs: {}", to_line(problem));
     }
-    return [this, said, trouble] {
+    return [this, said, trouble, limits] {
       if (ending_) return;
       if (!trouble.empty()) log_(LogLevel::Warning, trouble);
+      tell_limits(limits);
       if (!said.empty()) {
         log_(LogLevel::Warning, said);
         announce(said);
@@ -219,6 +224,20 @@ void Overseer::keep_gateway() {
       loop_.after(gateway_interval, [this] { keep_gateway(); });
     };
   });
+}
+
+/// Each once, when it is new, and not again for some minutes: one a minute is reached again and again.
+void Overseer::tell_limits(const std::map<std::string, std::string>& reached) {
+  const auto now = std::chrono::steady_clock::now();
+  for (const auto& [agent, limit] : reached) {
+    const auto told = limits_told_.find(agent);
+    const bool is_new = !limits_reached_.contains(agent);
+    if (!is_new || (told != limits_told_.end() && now - told->second < limit_interval)) continue;
+    limits_told_.insert_or_assign(agent, now);
+    log_(LogLevel::Info, limit);
+    announce(limit);
+  }
+  limits_reached_ = reached;
 }
 
 void Overseer::tend_machines() {
@@ -476,7 +495,7 @@ void Overseer::refuse(const IrcText& text, std::string_view line, const std::str
   const auto where = text.in_private ? sender : text.where;
   const auto found = refusals_.find(fold(sender));
   if (found != refusals_.end()) {
-    // Answered and written down a moment ago; the rest is only counted, whoever has the longer breath.
+    // Answered and written down a moment ago; the rest is only counted, however long it lasts.
     ++found->second.more;
     return;
   }

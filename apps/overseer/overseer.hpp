@@ -73,6 +73,7 @@ class Overseer {
 
   void reconcile();
   void keep_gateway();
+  void tell_limits(const std::map<std::string, std::string>& reached);
   /// Every now and then.
   void tend_machines();
   void upgrade();
@@ -113,6 +114,9 @@ class Overseer {
   std::string last_asker_;
   TimePoint last_asked_;
   Relays relays_;
+  /// Agents whose limit has refused their last request to an LLM, and when that was said.
+  std::map<std::string, std::string> limits_reached_;
+  std::map<std::string, std::chrono::steady_clock::time_point> limits_told_;
   /// Who asked in private, by nick, for as long as something is to be answered.
   std::map<std::string, std::weak_ptr<bool>> askers_;
   EventLoop::Id announcing_ = 0;

@@ -17,6 +17,7 @@
 #include <cstring>
 #include <exception>
 #include <fstream>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <sstream>
@@ -29,6 +30,7 @@
 #include "common/mistakes.hpp"
 #include "common/private_folder.hpp"
 #include "common/program.hpp"
+#include "common/text.hpp"
 #include "crew/audit.hpp"
 #include "crew/shutdown.hpp"
 #include "fireclaw/error.hpp"
@@ -51,6 +53,11 @@ namespace {
 constexpr int exit_failure = 125;
 
 constexpr const char* program = "fireclaw-overseer";
+
+void print_json(const nlohmann::ordered_json& value) {
+  const auto text = value.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  std::puts(cli::escape_controls(text).c_str());
+}
 
 constexpr const char* settings_help =
     "An operator is a mask as in alice!*@example.org, or account:alice for who is logged in to the network's services. "
@@ -110,6 +117,7 @@ struct Arguments {
   InstallOptions install;
   std::string unit_folder;
   bool no_enable = false;
+  bool renew = false;
   std::uint16_t irc_port = 6667;
   std::vector<std::string> listen;
   std::uint16_t websocket_port = 0;
@@ -205,6 +213,8 @@ void warn_of_secrets(const Settings& settings, const std::filesystem::path& file
   }
 }
 
+void tend_units(const Arguments& arguments, const Backend& backend, Signals& signals, const Log& log);
+
 int oversee(const Arguments& arguments, const Backend& backend, Signals& signals) {
   const auto settings = settings_from(arguments);
   const Log log{settings.log_level, writes_to_journal()};
@@ -215,6 +225,7 @@ int oversee(const Arguments& arguments, const Backend& backend, Signals& signals
   const auto agents =
       backend.agents(arguments.host, [log](LogLevel level, std::string_view line) { log(level, line); });
   const auto lock = take_lock(folder);
+  tend_units(arguments, backend, signals, log);
   EventLoop loop;
   Overseer overseer{loop, *agents, settings, folder, notifier, log};
   signals.attach(loop, [&](int) { overseer.shut_down(); });
@@ -261,7 +272,7 @@ int verify_log(const Arguments& arguments) {
                                      {"unchained", report.unchained},
                                      {"complete", report.complete},
                                      {"chain", report.chain}};
-    std::puts(out.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace).c_str());
+    print_json(out);
     return 0;
   }
   std::puts(fmt::format("{} lines, none of them changed or missing", report.lines).c_str());
@@ -295,7 +306,7 @@ int install_unit(Unit unit, const Arguments& arguments) {
   const auto path = install(unit, options);
   if (arguments.json) {
     const nlohmann::ordered_json out{{"unit", path.native()}, {"started", options.enable}};
-    std::puts(out.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace).c_str());
+    print_json(out);
     return 0;
   }
   std::puts(fmt::format("wrote {}", path.native()).c_str());
@@ -329,10 +340,20 @@ std::vector<std::filesystem::path> folders_of(const Settings& settings) {
   return folders;
 }
 
-int install_overseer(const Arguments& arguments) {
+/// The overseer's service, and the one that machines are in.
+std::vector<Unit> overseer_units(const Arguments& arguments) {
   // What would not do when it runs should not be installed.
   const auto settings = settings_from(arguments);
-  require_home(arguments);
+  // Stopped after the overseer, which must not start again what is being ended, and before network and IRC server.
+  Unit holder;
+  holder.name = agents_unit;
+  holder.description = "fireclaw's machines, ended in order when the system stops";
+  holder.command = {own_program().native()};
+  add_host(holder, arguments);
+  holder.command.emplace_back("shutdown");
+  holder.runs_machines = true;
+  holder.holds_machines = true;
+  holder.after = fmt::format("{}.service", irc_unit);
   Unit unit;
   unit.name = overseer_unit;
   unit.description = "fireclaw's overseer";
@@ -344,19 +365,15 @@ int install_overseer(const Arguments& arguments) {
   unit.runs_machines = true;
   unit.writes_to = folders_of(settings);
   unit.after = fmt::format("{}.service {}.service", irc_unit, agents_unit);
-  // Stopped after the overseer, which must not start again what is being ended, and before network and IRC server.
-  Unit ending;
-  ending.name = agents_unit;
-  ending.description = "fireclaw's agents, ended in order when the system stops";
-  ending.command = {own_program().native()};
-  add_host(ending, arguments);
-  ending.command.insert(ending.command.end(), {"shutdown"});
-  ending.runs_machines = true;
-  ending.only_at_stop = true;
-  ending.after = fmt::format("{}.service", irc_unit);
-  if (!arguments.install.user) run_as_owner(ending);
-  install(ending, install_options(arguments));
-  return install_unit(std::move(unit), arguments);
+  return {holder, unit};
+}
+
+int install_overseer(const Arguments& arguments) {
+  require_home(arguments);
+  auto units = overseer_units(arguments);
+  if (!arguments.install.user) run_as_owner(units.front());
+  install(units.front(), install_options(arguments));
+  return install_unit(std::move(units.back()), arguments);
 }
 
 /// Ends agents and machines with names: what the unit does when the system stops, and people before they remove it.
@@ -367,7 +384,7 @@ int end_machines(const Arguments& arguments, const Backend& backend) {
   const auto report = shut_down(*agents, own_folder(arguments), shutdown_limit);
   if (arguments.json) {
     const nlohmann::ordered_json out{{"ended", report.ended}, {"failed", report.failed}};
-    std::puts(out.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace).c_str());
+    print_json(out);
   } else {
     for (const auto& what : report.ended) std::puts(fmt::format("ended {}", what).c_str());
   }
@@ -413,7 +430,7 @@ int uninstall_units(const Arguments& arguments, const Backend& backend, const st
   }
   if (arguments.json) {
     const nlohmann::ordered_json out{{"removed", removed}, {"stays", stays}};
-    std::puts(out.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace).c_str());
+    print_json(out);
     return 0;
   }
   for (const auto& file : removed) std::puts(fmt::format("removed {}", file).c_str());
@@ -444,10 +461,7 @@ void require_free_port(const Arguments& arguments) {
                   arguments.irc_port, find_irc_server().program.filename().native())};
 }
 
-int install_irc(const Arguments& arguments) {
-  static_cast<void>(find_irc_server());
-  require_home(arguments);
-  require_free_port(arguments);
+std::vector<Unit> irc_units(const Arguments& arguments) {
   Unit unit;
   unit.name = irc_unit;
   unit.description = "fireclaw's private IRC server";
@@ -458,7 +472,122 @@ int install_irc(const Arguments& arguments) {
   if (arguments.websocket_port != 0) {
     unit.command.insert(unit.command.end(), {"--websocket", std::to_string(arguments.websocket_port)});
   }
-  return install_unit(std::move(unit), arguments);
+  return {unit};
+}
+
+int install_irc(const Arguments& arguments) {
+  static_cast<void>(find_irc_server());
+  require_home(arguments);
+  require_free_port(arguments);
+  return install_unit(std::move(irc_units(arguments).front()), arguments);
+}
+
+/// A unit file that is installed for the home folder.
+struct Installed {
+  Unit unit;
+  InstallOptions options;
+  std::filesystem::path file;
+  /// This version writes it in another way.
+  bool is_old = false;
+  /// Its place can be written to.
+  bool is_ours = false;
+};
+
+void add_commands(CLI::App& app, Arguments& arguments, std::function<int()>& action, const Backend& backend,
+                  Signals& signals);
+
+/// What was asked for when the unit of this command was installed.
+Arguments arguments_of(const std::vector<std::string>& command, const Backend& backend, Signals& signals) {
+  Arguments arguments;
+  std::function<int()> action;
+  CLI::App app;
+  add_commands(app, arguments, action, backend, signals);
+  try {
+    // From the last to the first.
+    app.parse(std::vector<std::string>{command.rbegin(), command.rend() - 1});
+  } catch (const CLI::ParseError& problem) {
+    throw Error{ErrorCode::InvalidState,
+                fmt::format("a unit's command, '{}', is not understood: {}", fmt::join(command, " "), problem.what())};
+  }
+  return arguments;
+}
+
+std::string text_of(const std::filesystem::path& path) {
+  std::ifstream file{path, std::ios::binary};
+  return {std::istreambuf_iterator<char>{file}, {}};
+}
+
+/// Of both managers, unless one is named. A unit of another home folder is not this one's.
+std::vector<Installed> installed_units(const Arguments& arguments, const Backend& backend, Signals& signals) {
+  auto options = install_options(arguments);
+  std::vector<InstallOptions> managers{options};
+  if (options.folder.empty() && !options.user) {
+    options.user = true;
+    if (!environment("HOME").empty()) managers.push_back(options);
+  }
+  std::vector<Installed> found;
+  for (const auto& manager : managers) {
+    for (const auto* name : {irc_unit, agents_unit, overseer_unit}) {
+      Installed one;
+      one.options = manager;
+      one.file = unit_file(name, manager);
+      const auto text = text_of(one.file);
+      const auto command = unit_command(text);
+      if (command.empty()) continue;
+      auto given = arguments_of(command, backend, signals);
+      if (cli::home_of(given.host) != cli::home_of(arguments.host)) continue;
+      auto units = name == std::string_view{irc_unit} ? irc_units(given) : overseer_units(given);
+      one.unit = *std::ranges::find(units, name, &Unit::name);
+      one.unit.command.front() = command.front();
+      if (!manager.user) run_as_owner(one.unit);
+      one.is_old = to_unit_file(one.unit, manager.user) != text;
+      one.is_ours = ::access(one.file.parent_path().c_str(), W_OK) == 0 && (manager.user || ::geteuid() == 0);
+      found.push_back(std::move(one));
+    }
+  }
+  return found;
+}
+
+/// Shows which unit files are old, and writes these again.
+int look_at_units(const Arguments& arguments, const Backend& backend, Signals& signals) {
+  auto list = nlohmann::ordered_json::array();
+  for (const auto& one : installed_units(arguments, backend, signals)) {
+    const bool renews = arguments.renew && one.is_old && one.is_ours;
+    if (renews) rewrite(one.unit, one.options);
+    std::string remedy;
+    if (one.is_old && !renews) {
+      remedy = one.is_ours ? "fireclaw upgrade"
+                           : fmt::format("sudo fireclaw --home {} overseer units --renew",
+                                         cli::home_of(arguments.host).native());
+    }
+    if (!arguments.json) {
+      const auto state = renews ? ": written again" : one.is_old ? ": of an earlier version; " + remedy : "";
+      std::puts((one.file.native() + state).c_str());
+    }
+    list.push_back({{"unit", one.file.native()}, {"old", one.is_old}, {"renewed", renews}, {"remedy", remedy}});
+  }
+  if (arguments.json) std::puts(list.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace).c_str());
+  return 0;
+}
+
+/// What an overseer does about its own unit files when it starts. Confined as the system's service it cannot write
+/// them.
+void tend_units(const Arguments& arguments, const Backend& backend, Signals& signals, const Log& log) {
+  try {
+    for (const auto& one : installed_units(arguments, backend, signals)) {
+      if (!one.is_old) continue;
+      if (!one.is_ours) {
+        log(LogLevel::Warning, fmt::format("'{}' is of an earlier version; run, as root: fireclaw --home {} overseer "
+                                           "units --renew",
+                                           one.file.native(), cli::home_of(arguments.host).native()));
+        continue;
+      }
+      rewrite(one.unit, one.options);
+      log(LogLevel::Info, fmt::format("wrote '{}' again, which was of an earlier version", one.file.native()));
+    }
+  } catch (const std::exception& problem) {
+    log(LogLevel::Warning, fmt::format("cannot tell whether its unit files are old: {}", problem.what()));
+  }
 }
 
 int serve_irc(const Arguments& arguments, const Backend& backend, Signals& signals) {
@@ -585,6 +714,16 @@ void add_commands(CLI::App& app, Arguments& arguments, std::function<int()>& act
   uninstall->callback([&] {
     action = [&] { return uninstall_units(arguments, backend, {overseer_unit, agents_unit}); };
   });
+  auto* units =
+      app.add_subcommand("units", "Show the services that are installed, and which are of an earlier version");
+  units->add_flag("--renew", arguments.renew, "Write those again; what runs continues as it is");
+  units->footer(
+      "'fireclaw upgrade' does the same. A service runs as its file says when it is next started.\n\n"
+      "Examples:\n"
+      "  fireclaw overseer units\n"
+      "  sudo fireclaw --home ~/.fireclaw overseer units --renew");
+  add_install_options(*units, arguments);
+  units->callback([&] { action = [&] { return look_at_units(arguments, backend, signals); }; });
   auto* shutdown = app.add_subcommand("shutdown", "End agents and machines with names in order, side by side");
   shutdown->footer(
       "What the service does when the system stops. An overseer that is started later starts the agents again that\n"

@@ -5,8 +5,6 @@ namespace {
 
 using ShellHandle = Handle<Running<AgentShell>>;
 
-std::stop_token token_of(const StopSource* stop) { return stop != nullptr ? stop->token() : std::stop_token{}; }
-
 void bind_watch(py::module_& module) {
   py::class_<AgentWatch>(module, "AgentWatch", "Turns readable (fileno()) once an agent's machine has ended.")
       .def("fileno", &AgentWatch::fd,
@@ -83,6 +81,33 @@ void bind_life(py::class_<AgentManager>& type) {
           "snapshot($self, name, snapshot='', replace=False, stop=None)\n--\n\n"
           "Saves a running agent, as fork() copies it, as a snapshot that AgentConfig.snapshot takes. Without a name:\n"
           "the agent's and the time. Raises what fork() does; AlreadyExistsError if there is one, unless `replace`.")
+      .def(
+          "export_archive",
+          [](AgentManager& self, const std::string& name, const py::object& file, bool memory, const StopSource* stop) {
+            const int fd = descriptor(file);
+            blocking(token_of(stop),
+                     [&](const std::stop_token& token) { self.export_archive(name, fd, memory, token); });
+          },
+          py::arg("name"), py::arg("file"), py::arg("memory") = false, py::arg("stop") = nullptr,
+          "export_archive($self, name, file, memory=False, stop=None)\n--\n\n"
+          "Writes the agent as an archive to an open file or pipe (through its descriptor: flush it before), also "
+          "while\n"
+          "it runs. NotFoundError; InvalidStateError for the memory of one that does not run.")
+      .def(
+          "import_archive",
+          [](AgentManager& self, const py::object& file, const std::optional<AgentImportOptions>& given) {
+            const int fd = descriptor(file);
+            auto options = given.value_or(AgentImportOptions{});
+            return blocking(options.stop, [&](std::stop_token stop) {
+              options.stop = std::move(stop);
+              return self.import_archive(fd, options);
+            });
+          },
+          py::arg("file"), py::arg("options") = py::none(),
+          "import_archive($self, file, options=None)\n--\n\n"
+          "Makes what such an archive holds. Import memory only of whom you trust. CorruptError, "
+          "InvalidArgumentError,\n"
+          "AlreadyExistsError.")
       .def(
           "stop",
           [](AgentManager& self, const std::string& name, std::chrono::milliseconds grace) {

@@ -59,6 +59,15 @@ ExecResult wait_for(const Handle<Running<Command>>& handle) {
   return blocking(running->stop->source(), [&](const std::stop_token&) { return running->command.wait(); });
 }
 
+inline std::stop_token token_of(const StopSource* stop) { return stop != nullptr ? stop->token() : std::stop_token{}; }
+
+/// Of an open file, socket, or a plain number.
+inline int descriptor(const py::object& file) {
+  const int fd = PyObject_AsFileDescriptor(file.ptr());
+  if (fd < 0) throw py::error_already_set{};
+  return fd;
+}
+
 void bind_errors(py::module_& module);
 void bind_stop(py::module_& module);
 void bind_host(py::module_& module);
@@ -70,6 +79,7 @@ void bind_process(py::module_& module);
 void bind_snapshot(py::module_& module);
 void bind_workspace(py::module_& module);
 void bind_agents(py::module_& module);
+void bind_backup(py::module_& module);
 void bind_pool(py::module_& module);
 void bind_machines(py::module_& module);
 

@@ -7,7 +7,8 @@ namespace fireclaw::python {
 void bind_gateway(py::module_& module) {
   py::class_<Gateway>(module, "Gateway",
                       "The program between agents and LLM servers, which has the keys.\n\n"
-                      "It starts with the network that machines share, and ends with Network.down().")
+                      "It starts with the network that machines share, and ends with Network.down(), or without "
+                      "machines.")
       .def_static(
           "info", [](const Host& host) { return blocking([&] { return Gateway::info(host); }); }, py::arg("host"),
           "info(host)\n--\n\n"
@@ -19,7 +20,16 @@ void bind_gateway(py::module_& module) {
       .def_static(
           "ensure", [](const Host& host) { return blocking([&] { return Gateway::ensure(host); }); }, py::arg("host"),
           "ensure(host)\n--\n\n"
-          "Starts it again if the network is up and it was killed. True if it did.");
+          "Starts it again if it was killed while there are machines. True if it did.")
+      .def_static(
+          "measure",
+          [](unsigned rounds, const StopSource* stop) {
+            return blocking(token_of(stop),
+                            [&](const std::stop_token& token) { return Gateway::measure(rounds, token); });
+          },
+          py::arg("rounds"), py::arg("stop") = nullptr,
+          "measure(rounds, stop=None)\n--\n\n"
+          "What the way through it costs on this host, beside the way around it.");
   py::class_<Secrets>(module, "Secrets",
                       "Keys and passwords by name, that the gateway uses and that no machine gets to know.")
       .def_static(

@@ -3,8 +3,6 @@
 namespace fireclaw::python {
 namespace {
 
-std::stop_token token_of(const StopSource* stop) { return stop != nullptr ? stop->token() : std::stop_token{}; }
-
 void bind_life(py::class_<MachineManager>& type) {
   type.def(
           "create",

@@ -37,6 +37,27 @@ void bind_snapshot(py::module_& module) {
           py::arg("host"), py::arg("name"),
           "remove(host, name)\n--\n\n"
           "Machines restored from it live on. NotFoundError.")
+      .def_static(
+          "import_archive",
+          [](const Host& host, const py::object& file, const std::string& name, bool replace, const StopSource* stop) {
+            const int fd = descriptor(file);
+            return blocking(token_of(stop), [&](const std::stop_token& token) {
+              return Snapshot::import_archive(host, fd, name, replace, token);
+            });
+          },
+          py::arg("host"), py::arg("file"), py::arg("name") = "", py::arg("replace") = false, py::arg("stop") = nullptr,
+          "import_archive(host, file, name='', replace=False, stop=None)\n--\n\n"
+          "Makes the snapshot that an archive holds, read from an open file or pipe. Import only those of whom you\n"
+          "trust. CorruptError, InvalidArgumentError, AlreadyExistsError.")
+      .def(
+          "export_archive",
+          [](const Snapshot& self, const Host& host, const py::object& file, const StopSource* stop) {
+            const int fd = descriptor(file);
+            blocking(token_of(stop), [&](const std::stop_token& token) { self.export_archive(host, fd, token); });
+          },
+          py::arg("host"), py::arg("file"), py::arg("stop") = nullptr,
+          "export_archive($self, host, file, stop=None)\n--\n\n"
+          "Writes it as an archive to an open file or pipe (through its descriptor: flush it before).")
       .def_property_readonly("name", &Snapshot::name, "Its name.")
       .def_property_readonly("info", &Snapshot::info, "What was known of it when this object was made.")
       .def(

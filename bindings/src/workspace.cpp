@@ -3,15 +3,6 @@
 namespace fireclaw::python {
 namespace {
 
-std::stop_token token_of(const StopSource* stop) { return stop != nullptr ? stop->token() : std::stop_token{}; }
-
-/// Of an open file, socket, or a plain number.
-int descriptor(const py::object& file) {
-  const int fd = PyObject_AsFileDescriptor(file.ptr());
-  if (fd < 0) throw py::error_already_set{};
-  return fd;
-}
-
 void bind_factories(py::class_<Workspace>& type) {
   type.def_static(
           "create",

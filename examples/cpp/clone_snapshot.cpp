@@ -18,7 +18,7 @@
 
 namespace {
 
-/// Says its word to whoever reads from the pipe.
+/// Says its word to the reader of the pipe.
 constexpr auto word_keeper = R"(
   trap '' PIPE
   word=$(tr -dc a-z < /dev/urandom | head -c 12)

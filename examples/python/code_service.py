@@ -88,7 +88,7 @@ class Handler(BaseHTTPRequestHandler):
         try:
             request = json.loads(self.rfile.read(int(length)))
         except ValueError as error:
-            raise Refused(HTTPStatus.BAD_REQUEST, f"the body is no JSON: {error}") from error
+            raise Refused(HTTPStatus.BAD_REQUEST, f"the body is not JSON: {error}") from error
         kinds: dict[str, tuple[type, ...]] = {"command": (str,), "stdin": (str,), "timeout": (int, float)}
         if not isinstance(request, dict) or "command" not in request:
             raise Refused(HTTPStatus.BAD_REQUEST, "the body must be an object with a command")
@@ -118,7 +118,7 @@ class Handler(BaseHTTPRequestHandler):
             status, answer = HTTPStatus.OK, work()
         except Refused as error:
             status, answer = error.status, {"error": str(error)}
-        except Exception as error:  # Whatever a request brings about, the service goes on.
+        except Exception as error:  # The service continues after any failed request.
             self.log_error("%r", error)
             status, answer = HTTPStatus.INTERNAL_SERVER_ERROR, {"error": "it could not be run"}
         body = json.dumps(answer).encode() + b"\n"

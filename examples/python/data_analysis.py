@@ -104,7 +104,7 @@ def analyse(vm: fireclaw.VM, model: Model, data: Path, question: str) -> Optiona
 
 
 def fetch(vm: fireclaw.VM, folder: Path) -> None:
-    """Copies what was written to /out; what is no plain file could lead whoever opens it anywhere, and is left out."""
+    """Copies what was written to /out; what is not a plain file could lead its reader anywhere, and is left out."""
     vm.copy_out("/out", folder)
     for path in list(folder.rglob("*")):
         if path.is_symlink() or not (path.is_file() or path.is_dir()):

@@ -116,6 +116,29 @@ struct ForkConfig {
   std::stop_token stop;
 };
 
+/// What AgentManager::import_archive() makes of an archive.
+struct AgentImportOptions {
+  /// The agent's name instead of the archive's, as AgentConfig::name. Ports of the host stay the first one's then.
+  std::string name;
+  /// What its template is to be called here instead of in the archive.
+  std::string template_name;
+  /// Cancels the import: Error(Cancelled), and nothing of it is left.
+  std::stop_token stop;
+};
+
+/// What AgentManager::import_archive() made.
+struct AgentImport {
+  /// The agent's name.
+  std::string agent;
+  /// Its template. A file of that name was written if there was no such template here.
+  std::string template_name;
+  /// The archive held memory that fits here: it is this snapshot, which AgentConfig::snapshot takes. There is no agent
+  /// yet then. Empty: there is an agent, stopped, with its workspace.
+  std::string snapshot;
+  /// Why memory that the archive held was left out; empty: it was not, or there was none.
+  std::string memory_left_out;
+};
+
 /// What an agent is doing, as far as its records and its engine's process tell.
 enum class AgentState {
   Starting,
@@ -279,6 +302,17 @@ class FIRECLAW_API AgentManager {
   /// and the agent continues.
   SnapshotInfo snapshot(const std::string& name, const std::string& snapshot = {}, bool replace = false,
                         std::stop_token stop = {});
+  /// Writes the agent as an archive to a descriptor (it can be a pipe): settings, template, workspace, each with its
+  /// SHA-256. The tar has holes where the workspace has them. The machine of an agent that runs is paused while its
+  /// workspace is copied, after its guest has written everything to it; the agent stays on IRC. With `memory` its state
+  /// is saved too, as by snapshot(): Error(InvalidState) if it does not run. Passwords and keys of its template are
+  /// left out. Error(Io) if there is too little room for the copy in the home folder.
+  void export_archive(const std::string& name, int fd, bool memory = false, std::stop_token stop = {});
+  /// Makes what such an archive, plain or compressed, holds. Error(Corrupt) or Error(InvalidArgument) for one that is
+  /// damaged or holds anything else; Error(AlreadyExists) if there is an agent or a workspace of the name, or another
+  /// template of its template's. A failure leaves nothing behind. Memory is what an engine runs: import only that of
+  /// whom you trust.
+  AgentImport import_archive(int fd, const AgentImportOptions& options = {});
   /// The bot says goodbye, the guest unmounts, the engine ends; by force once `grace` and ten seconds have passed. No
   /// error if it does not run. Error(NotFound) if there is no such agent.
   void stop(const std::string& name, std::chrono::milliseconds grace = std::chrono::seconds{5});

@@ -24,7 +24,7 @@ struct CopyOptions {
   std::uint64_t max_bytes = 0;
   /// How many files, links and folders it may make; 0: three quarters of what the file system has room for.
   std::uint64_t max_files = 0;
-  /// Whom files that are copied in belong to: a user's name or numeric "uid[:gid]" in the guest. Empty: the OCI image's
+  /// The owner of files that are copied in: a user's name or numeric "uid[:gid]" in the guest. Empty: the OCI image's
   /// user, else root.
   std::string owner;
   /// Permission bits of files that are copied in. None: those that they have. Folders keep theirs.

@@ -39,6 +39,7 @@
 namespace fireclaw {}
 
 #include "fireclaw/agent.hpp"
+#include "fireclaw/backup.hpp"
 #include "fireclaw/collections.hpp"
 #include "fireclaw/copy.hpp"
 #include "fireclaw/engine.hpp"

@@ -7,73 +7,11 @@
 #include <vector>
 
 #include "fireclaw/export.hpp"
+#include "fireclaw/gateway_counts.hpp"
 
 namespace fireclaw {
 
 class Host;
-
-/// What an agent has asked LLMs for through the gateway, since that started.
-struct GatewayAgent {
-  /// The agent's name, or the id of a machine that was not started for one.
-  std::string name;
-  /// Requests that were passed on.
-  std::uint64_t requests = 0;
-  /// Requests that were not: nobody serves the model, a limit is reached, or they ask for something else.
-  std::uint64_t refused = 0;
-  /// Requests that an LLM server did not answer as a whole.
-  std::uint64_t errors = 0;
-  /// Tokens that LLMs were sent; estimated where a server does not count.
-  std::uint64_t prompt_tokens = 0;
-  /// Tokens that they answered, likewise.
-  std::uint64_t completion_tokens = 0;
-  /// The mean time until an answer began.
-  std::chrono::milliseconds first_token{0};
-  /// The longest of these times.
-  std::chrono::milliseconds longest_first_token{0};
-
-  /// Equal in all members.
-  bool operator==(const GatewayAgent&) const = default;
-};
-
-/// An LLM server that the gateway passes requests on to.
-struct GatewayUpstream {
-  /// Its name in config.json.
-  std::string name;
-  /// Its address there.
-  std::string url;
-  /// Requests that it was sent since the gateway started.
-  std::uint64_t requests = 0;
-  /// Those of them that it did not answer as a whole.
-  std::uint64_t errors = 0;
-  /// Requests that it is answering now.
-  std::uint64_t running = 0;
-  /// Requests that wait for their turn.
-  std::uint64_t waiting = 0;
-  /// What went wrong last, one line; empty after an answer.
-  std::string last_error;
-
-  /// Equal in all members.
-  bool operator==(const GatewayUpstream&) const = default;
-};
-
-/// An IRC server that the gateway passes connections on to.
-struct GatewayIrcServer {
-  /// Its name in config.json.
-  std::string name;
-  /// Where it is, as in "irc.example.org:6697".
-  std::string server;
-  /// Connections of agents since the gateway started.
-  std::uint64_t connections = 0;
-  /// Those of them that the server did not take in, or that broke off.
-  std::uint64_t errors = 0;
-  /// Connections that are open.
-  std::uint64_t open = 0;
-  /// What went wrong last, one line; empty after a connection.
-  std::string last_error;
-
-  /// Equal in all members.
-  bool operator==(const GatewayIrcServer&) const = default;
-};
 
 /// The gateway of a home folder.
 struct GatewayInfo {
@@ -83,32 +21,40 @@ struct GatewayInfo {
   bool running = false;
   /// The process; 0 if it does not run.
   std::int64_t pid = 0;
-  /// Where agents ask LLMs, as in "172.16.0.1:11434"; empty if it does not run or serves none.
+  /// Where agents ask LLMs, as in "172.16.0.1:11434"; empty if it does not run or is to serve none.
   std::string address;
   /// Where agents find IRC while it runs, as in "172.16.0.1:6667"; empty if it serves none.
   std::string irc_address;
+  /// What it cannot serve and why, one line each: a port that another program has, for instance. It tries again.
+  std::vector<std::string> problems;
   /// In the order of config.json.
   std::vector<GatewayUpstream> upstreams;
   /// In the order of config.json.
   std::vector<GatewayIrcServer> irc_servers;
+  /// The way to web servers by name (NatOptions::allow_http).
+  GatewayHttp http;
   /// By name.
   std::vector<GatewayAgent> agents;
 };
 
 /// The program between machines and the outside: it answers for names by each machine's policy. Between agents and the
 /// servers that they use, for LLMs and IRC, it has the keys and passwords, so that no machine needs to, and passes on
-/// what section "gateway" of config.json allows. It starts with the network that
-/// machines share, ends with Network::down(), and is started again by the next machine if it was killed. Safe from
-/// several threads and processes.
+/// what section "gateway" of config.json allows. It starts with the network that machines share. It ends with
+/// Network::down(), or when there have been no machines for ten minutes; the next machine starts it again. The host's
+/// network and the network that needs no root have one each. Safe from several threads and processes.
 class FIRECLAW_API Gateway {
  public:
-  /// Asks the gateway, if it runs. Error(Corrupt) if config.json is torn; Error(Timeout) if it does not answer.
+  /// Asks the gateway of the machines that this process starts, if it runs; else the other. Error(Corrupt) if
+  /// config.json is torn; Error(Timeout) if it does not answer.
   static GatewayInfo info(const Host& host);
   /// What it has counted, as Prometheus reads it. Error(NotFound) if it does not run; Error(Timeout).
   static std::string metrics(const Host& host);
-  /// Starts it again if the network is up and it was killed. True if it did, false if there was nothing to do or it
+  /// Starts it again if it was killed while there are machines. True if it did, false if there was nothing to do or it
   /// could not, which is logged.
   static bool ensure(const Host& host);
+  /// Measures what it costs here: a gateway, and an LLM server that follows a script, are made on loopback for it, each
+  /// in its own process. `rounds`: of single answers. Error(Cancelled).
+  static GatewayCost measure(unsigned rounds, std::stop_token stop = {});
   /// Is the gateway until the stop. `inherited`: the network has started this process, with the sockets that it serves
   /// and the lock of the one gateway there can be. Otherwise it brings the network up, and makes them:
   /// Error(AlreadyExists) if a gateway runs already, or a port is taken.

@@ -65,6 +65,13 @@ struct NatOptions {
   std::vector<std::string> publish;
   /// What it may use at the gateway.
   GatewayServices services = GatewayServices::Names;
+  /// The most MiB that it sends and receives together in a second, up to 1048576. More is dropped. 0:
+  /// limits.network_mib_per_second of config.json; without it, unlimited.
+  unsigned mib_per_second = 0;
+  /// Web servers that the gateway's HTTP proxy connects it to, beside what `egress` allows: "example.org",
+  /// "*.example.org", "example.org:8443". Without a port: 80 and 443. Its commands and services find the proxy in
+  /// HTTP_PROXY, HTTPS_PROXY and NO_PROXY. Refused with GatewayServices::None.
+  std::vector<std::string> allow_http = {};
 
   /// Equal in all members.
   bool operator==(const NatOptions&) const = default;
@@ -115,7 +122,7 @@ struct NetworkInfo {
   std::string subnet;
   /// The host's address on the bridge: the machines' gateway and name server.
   std::string gateway;
-  /// Whom the gateway's name server asks; empty: the name servers of this host.
+  /// The servers that the gateway's name server asks; empty: the name servers of this host.
   std::string resolver;
   /// The gateway's ports that machines may use: "6667/tcp", "127.0.0.1:11434/tcp" (served on the host's loopback).
   std::vector<std::string> services;

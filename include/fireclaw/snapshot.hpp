@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <stop_token>
 #include <string>
 #include <utility>
 #include <vector>
@@ -53,6 +54,12 @@ class FIRECLAW_API Snapshot {
   static Snapshot open(const Host& host, const std::string& name);
   /// All snapshots, by name; torn ones are listed as unusable.
   static std::vector<SnapshotInfo> list(const Host& host);
+  /// Makes the snapshot that an archive (export_archive()), plain or compressed, holds. `name` empty: as it was called;
+  /// automatic ones need a name. info() says whether it can be restored here. Error(Corrupt) or Error(InvalidArgument)
+  /// for an archive that is damaged or holds anything else; Error(AlreadyExists) unless `replace`. A snapshot is what
+  /// an engine runs: import only those of whom you trust.
+  static Snapshot import_archive(const Host& host, int fd, const std::string& name = {}, bool replace = false,
+                                 std::stop_token stop = {});
   /// Removes it. Machines restored from it are not disturbed.
   static void remove(const Host& host, const std::string& name);
 
@@ -60,6 +67,9 @@ class FIRECLAW_API Snapshot {
   [[nodiscard]] const std::string& name() const { return info_.name; }
   /// What was known of it when this object was made.
   [[nodiscard]] const SnapshotInfo& info() const { return info_; }
+  /// Writes it as an archive to a descriptor (it can be a pipe): a tar of its record and files, each with its SHA-256,
+  /// with holes where they have them. Error(NotFound), Error(Corrupt) if they are not what was saved.
+  void export_archive(const Host& host, int fd, std::stop_token stop = {}) const;
   /// A started machine. Of `config`, the image, CPUs and memory are the snapshot's; a network is possible only if it
   /// has a device: Error(InvalidArgument).
   [[nodiscard]] VM restore(const Host& host, VMConfig config = {}) const;

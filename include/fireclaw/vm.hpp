@@ -66,6 +66,9 @@ struct VMConfig {
   std::uint32_t scratch_uid = 0;
   /// Group of its top folder, a group id in the guest.
   std::uint32_t scratch_gid = 0;
+  /// The most MiB that each of its disks, the image included, reads and writes together in a second, up to 1048576; 0:
+  /// limits.disk_mib_per_second of config.json; without it, unlimited.
+  unsigned disk_mib_per_second = 0;
   /// The longest time from start() to the guest's greeting.
   std::chrono::milliseconds start_timeout{60'000};
   /// Cancels the call that waits: Error(Cancelled).

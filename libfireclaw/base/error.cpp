@@ -28,7 +28,7 @@ std::string_view to_string(ErrorCode code) noexcept {
 Error::Error(ErrorCode code, std::string message) : Error{code, std::move(message), nullptr} {}
 
 Error::Error(ErrorCode code, std::string message, std::exception_ptr cause)
-    // Most messages quote something: a guest's words, a name in a tar. Whoever prints an error prints text.
+    // Most messages quote something: a guest's words, a name in a tar. What prints an error prints text.
     // NOLINTNEXTLINE(bugprone-throw-keyword-missing): a cause is kept, not thrown
     : code_{code}, message_{printable(message)}, cause_{std::move(cause)}, what_{message_} {}
 

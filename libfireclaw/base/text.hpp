@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <iterator>
 #include <string>
 #include <string_view>
 
@@ -43,8 +44,16 @@ inline bool is_control(std::string_view character) {
   return character.size() == 2 && first == 0xC2 && static_cast<unsigned char>(character[1]) < 0xA0;
 }
 
-/// `text` as one line of UTF-8 that holds nothing a terminal obeys: control characters, and bytes that are not UTF-8,
-/// stand there as "\x1b".
+/// Whether the character ends a line or turns the direction of what follows: a text then reads as something that it is
+/// not.
+inline bool misleads(std::string_view character) {
+  constexpr std::string_view all[] = {"\u061C", "\u200E", "\u200F", "\u2028", "\u2029", "\u202A", "\u202B", "\u202C",
+                                      "\u202D", "\u202E", "\u2066", "\u2067", "\u2068", "\u2069", "\uFEFF"};
+  return std::ranges::find(all, character) != std::end(all);
+}
+
+/// `text` as one line of UTF-8 that holds nothing a terminal obeys: control characters, characters that mislead, and
+/// bytes that are not UTF-8, stand there as "\x1b".
 inline std::string printable(std::string_view text) {
   constexpr std::string_view digits = "0123456789abcdef";
   std::string line;
@@ -53,7 +62,7 @@ inline std::string printable(std::string_view text) {
     const auto length = utf8_length(text);
     const auto character = text.substr(0, std::max<std::size_t>(length, 1));
     text.remove_prefix(character.size());
-    if (length != 0 && !is_control(character)) {
+    if (length != 0 && !is_control(character) && !misleads(character)) {
       line += character;
       continue;
     }

@@ -4,14 +4,18 @@
 #include <algorithm>
 #include <cerrno>
 #include <iterator>
+#include <set>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "core/agents/impl.hpp"
+#include "core/agents/outside.hpp"
 #include "core/host/engines.hpp"
 #include "core/host/hardening.hpp"
 #include "core/host/image_build.hpp"
 #include "fireclaw/error.hpp"
+#include "fireclaw/gateway.hpp"
 #include "fireclaw/host.hpp"
 #include "fireclaw/network.hpp"
 #include "fireclaw/snapshot.hpp"
@@ -118,7 +122,10 @@ void check_image(const Host::Impl& host, std::vector<Check>& checks) {
   } catch (const Error& problem) {
     check.status = CheckStatus::Missing;
     check.detail = problem.what();
-    check.remedy = "fireclaw setup";
+    // A folder that is there but no image is in setup's way.
+    check.remedy = problem.code() == ErrorCode::NotFound && !std::filesystem::exists(host.layout.images() / name)
+                       ? "fireclaw setup"
+                       : fmt::format("fireclaw image remove {} && fireclaw setup", name);
     checks.push_back(check);
   }
 }
@@ -144,8 +151,61 @@ Check check_agent_image(const Host::Impl& host) {
     }
   } catch (const Error& problem) {
     check.detail = problem.what();
+    check.remedy = fmt::format("fireclaw image remove {} && fireclaw setup --agents", agent_image);
   }
   return check;
+}
+
+/// Folders among the images that are none. The built-in image has its own check.
+void check_broken_images(const Host::Impl& host, std::vector<Check>& checks) {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator{host.layout.images(), error}) {
+    const auto name = entry.path().filename().native();
+    if (name.starts_with('.') || !entry.is_directory() || name == built_in_image || name == agent_image) continue;
+    try {
+      static_cast<void>(host.images.find(name));
+    } catch (const Error& problem) {
+      checks.push_back({"image " + name, CheckStatus::Warning, problem.what(), "fireclaw image remove " + name});
+    }
+  }
+}
+
+/// What agents need outside of their machines: of those there are, or of one that would be started from a template.
+void check_outside(const Host& handle, const Host::Impl& host, std::vector<Check>& checks) {
+  AgentManager::Impl agents{handle};
+  auto records = agents.agents.list();
+  if (records.empty()) {
+    const auto all = agents.templates.list();
+    if (all.empty()) return;
+    state::AgentRecord record;
+    record.name = record.template_name = all.front().name;
+    records.push_back(std::move(record));
+  }
+  std::vector<core::OutsideNeeds> tried;
+  std::set<std::string> said;
+  for (const auto& record : records) {
+    try {
+      const auto mode = record.network ? network_mode_from_string(*record.network) : Network::best_mode(handle).mode;
+      const auto agent = agents.resolve(record, agents.require_template(record.template_name), mode);
+      const auto needs = core::read_needs(json::Value::parse(agent.bot_json, "the bot's configuration"));
+      if (std::ranges::find(tried, needs) != tried.end()) continue;
+      tried.push_back(needs);
+      for (const auto& trouble : core::find_outside_trouble(host, needs, record.name)) {
+        if (!said.insert(trouble.problem).second) continue;
+        checks.push_back(
+            {fmt::format("agents {}", trouble.what), CheckStatus::Warning, trouble.problem, trouble.remedy});
+      }
+    } catch (const Error& problem) {
+      checks.push_back({"agent " + record.name, CheckStatus::Warning, problem.what(), {}});
+    }
+  }
+  if (said.empty() && !tried.empty()) {
+    checks.push_back({"agents outside",
+                      CheckStatus::Ok,
+                      fmt::format("IRC at {}:{} and model {} at {} answer", tried.front().irc_host,
+                                  tried.front().irc_port, tried.front().model, tried.front().llm_url),
+                      {}});
+  }
 }
 
 /// Machines run without it, so nothing of it is "missing".
@@ -163,6 +223,10 @@ void check_network(const Host& host, const Logger& logger, std::vector<Check>& c
                       {}});
     for (const auto& rule : info.foreign_rules) {
       checks.push_back({"network firewall", CheckStatus::Warning, rule.problem, rule.remedy});
+    }
+    for (const auto& problem : Gateway::info(host).problems) {
+      checks.push_back({"network gateway", CheckStatus::Warning, problem,
+                        "free what it needs; the gateway tries again every ten seconds"});
     }
   } catch (const Error& problem) {
     logger.debug(problem.what());
@@ -188,13 +252,14 @@ std::vector<Check> Host::doctor() const {
   std::vector<Check> checks;
   checks.push_back(check_home(*impl_));
   checks.push_back(check_guestd(*impl_));
-  const auto config = state::read_config(impl_->layout.config());
+  const auto config = impl_->config();
   const bool done = !config.set_up_by.empty();
   checks.push_back({"setup", done ? CheckStatus::Ok : CheckStatus::Missing,
                     done ? fmt::format("done by fireclaw {}", config.set_up_by) : "not done yet",
                     done ? "" : "fireclaw setup"});
   if (done) check_image(*impl_, checks);
   if (done) checks.push_back(check_agent_image(*impl_));
+  check_broken_images(*impl_, checks);
   bool kvm_works = core::kvm_problem().empty();
   bool has_firecracker = false;
   for (const auto& entry : config.engines) {
@@ -237,6 +302,7 @@ std::vector<Check> Host::doctor() const {
   if (done) append(core::check_sandboxes(*impl_));
   append(core::check_sharing());
   check_network(*this, impl_->logger, checks);
+  if (std::filesystem::exists(impl_->layout.images() / agent_image)) check_outside(*this, *impl_, checks);
   for (const auto& tool : tools) checks.push_back(check_tool(*impl_, tool));
   return checks;
 }

@@ -123,7 +123,7 @@ void ensure_keys(const Host::Impl& host, bool& changed) {
   sys::check_tool(
       {"ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "fireclaw", "-f", (folder.path() / "id_ed25519").native()},
       options);
-  // The public half first: whoever finds the key finds both.
+  // The public half first: where the key is found, both are there.
   std::filesystem::rename(folder.path() / "id_ed25519.pub", host.layout.keys() / "id_ed25519.pub");
   std::filesystem::rename(folder.path() / "id_ed25519", key);
 }
@@ -135,7 +135,7 @@ std::map<std::string, std::string> seen_now(const Host::Impl& host) {
     seen["image " + image.manifest.name] =
         image.manifest.digest + image.manifest.guestd_version + image.manifest.recipe;
   }
-  for (const auto& entry : state::read_config(host.layout.config()).engines) {
+  for (const auto& entry : host.config().engines) {
     seen[fmt::format("engine {} with kernel {}", entry.verdict.engine, entry.verdict.kernel_release)] =
         fmt::format("{} {} {}", entry.verdict.binary.native(), entry.verdict.version, entry.binary_mtime_ns);
   }
@@ -171,7 +171,7 @@ bool is_old(const Host& handle, const Host::Impl& host) {
     return true;
   }
   const auto images = host.images.list();
-  const auto config = state::read_config(host.layout.config());
+  const auto config = host.config();
   const bool has_changed = std::ranges::any_of(config.engines, [&](const state::Config::Engine& entry) {
     return entry.verdict.works && !state::is_current(entry) && core::may_be_used(host, config, entry.verdict.engine) &&
            std::ranges::any_of(images, [&](const image::Entry& image) {

@@ -108,24 +108,29 @@ class IrcConnection final : public Relay {
   std::optional<IrcLogin> login_;
 };
 
-IrcService::IrcService(Sources& sources, const Logger& logger, const ServerLimits& limits)
-    : sources_{sources}, logger_{logger}, limits_{limits} {}
+IrcService::IrcService(Sources& sources, Refusals& refusals, const Logger& logger, const ServerLimits& limits)
+    : sources_{sources}, refusals_{refusals}, logger_{logger}, limits_{limits} {}
 IrcService::~IrcService() = default;
 
 void IrcService::take(tcp::socket agent, const std::string& address) {
-  const auto refuse = [&](std::string_view reason) {
-    if (pace_.admit(address)) logger_.info(fmt::format("refused {} (irc): {}", address, reason));
+  const auto client = sources_.client(address);
+  const auto refuse = [&](std::string_view rule, std::string_view reason) {
+    if (client) {
+      refusals_.add(*client, {.by = RefusedBy::Irc, .rule = std::string{rule}, .reason = std::string{reason}});
+    } else if (pace_.admit(address)) {
+      logger_.info(fmt::format("refused {} (irc): {}", address, reason));
+    }
     turn_away(std::move(agent), irc_error(reason));
   };
-  const auto client = sources_.client(address);
-  if (!client) return refuse("the gateway serves only machines of its network");
+  if (!client) return refuse("address", "the gateway serves only machines of its network");
   const auto held = std::ranges::count(open_, address, [](const auto& each) { return each->address(); });
   if (static_cast<std::size_t>(held) >= limits_.irc_connections || open_.size() >= limits_.connections) {
-    return refuse("too many connections at once");
+    return refuse("connections", "too many connections at once");
   }
   const auto* upstream = state::find_upstream(sources_.irc(), client->name);
   if (upstream == nullptr) {
-    return refuse(fmt::format("no IRC server is for '{}'; see gateway.irc.upstreams in config.json", client->name));
+    return refuse("server",
+                  fmt::format("no IRC server is for '{}'; see gateway.irc.upstreams in config.json", client->name));
   }
   ++counts_[upstream->name].connections;
   const auto connection = std::make_shared<IrcConnection>(*this, std::move(agent), *client, address, upstream->name);
@@ -144,8 +149,8 @@ void IrcService::close() {
   while (!open_.empty()) (*open_.begin())->close();
 }
 
-std::vector<IrcCounts> IrcService::counts() {
-  std::vector<IrcCounts> all;
+std::vector<GatewayIrcServer> IrcService::counts() {
+  std::vector<GatewayIrcServer> all;
   for (const auto& upstream : sources_.irc().upstreams) {
     auto counts = counts_[upstream.name];
     counts.name = upstream.name;

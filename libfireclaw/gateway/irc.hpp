@@ -12,6 +12,7 @@
 #include "base/logger.hpp"
 #include "gateway/counters.hpp"
 #include "gateway/refusal_pace.hpp"
+#include "gateway/refusals.hpp"
 #include "gateway/server.hpp"
 #include "gateway/sources.hpp"
 
@@ -22,8 +23,8 @@ class IrcConnection;
 /// Passes agents' connections on to IRC servers, and counts them. Use from the event loop's thread.
 class IrcService {
  public:
-  /// The three outlive it; it outlives the event loop that the connections are of.
-  IrcService(Sources& sources, const Logger& logger, const ServerLimits& limits);
+  /// The four outlive it; it outlives the event loop that the connections are of.
+  IrcService(Sources& sources, Refusals& refusals, const Logger& logger, const ServerLimits& limits);
   IrcService(const IrcService&) = delete;
   IrcService& operator=(const IrcService&) = delete;
   ~IrcService();
@@ -34,12 +35,13 @@ class IrcService {
   void check();
   /// Ends all.
   void close();
-  [[nodiscard]] std::vector<IrcCounts> counts();
+  [[nodiscard]] std::vector<GatewayIrcServer> counts();
 
  private:
   friend class IrcConnection;
 
   Sources& sources_;
+  Refusals& refusals_;
   const Logger& logger_;
   const ServerLimits& limits_;
   SystemClock clock_;
@@ -47,7 +49,7 @@ class IrcService {
   RefusalPace pace_{clock_};
   std::set<std::shared_ptr<IrcConnection>> open_;
   /// By the server's name.
-  std::map<std::string, IrcCounts> counts_;
+  std::map<std::string, GatewayIrcServer> counts_;
 };
 
 }  // namespace fireclaw::gateway

@@ -117,8 +117,10 @@ void IrcLogin::on_line(std::string_view line, Step& step) {
     if (word(2) == "NAK") failure_ = "it offers no login by SASL";
     if (word(2) == "ACK" && !std::exchange(asked_, true)) step.to_server += "AUTHENTICATE PLAIN\r\n";
   } else if (command == "AUTHENTICATE") {
-    if (word(1) == "+") step.to_server += authenticate(credentials_);
+    // Once: a server that asks without a grant, or again and again, is not told.
+    if (word(1) == "+" && asked_ && !std::exchange(told_, true)) step.to_server += authenticate(credentials_);
   } else if (command == succeeded) {
+    if (!told_) return;
     step.to_server += "CAP END\r\n";
     done_ = true;
   } else if (is_one_of(login_failures, command)) {

@@ -43,6 +43,7 @@ class IrcLogin {
   Credentials credentials_;
   std::string unread_;
   bool asked_ = false;
+  bool told_ = false;
   bool done_ = false;
   std::optional<std::string> failure_;
 };

@@ -55,6 +55,14 @@ TEST_CASE("meanwhile pings are answered, and the server's other lines are the ag
   CHECK(login.feed(":irc CAP * ACK :sasl\r\n").to_server.empty());
 }
 
+TEST_CASE("a server that asks for the secret without a grant, or twice, is not told") {
+  auto login = with_account();
+  CHECK(login.feed("AUTHENTICATE +\r\n:irc 903 * :done\r\n").to_server.empty());
+  CHECK_FALSE(login.done());
+  CHECK(login.feed(":irc CAP * ACK :sasl\r\nAUTHENTICATE +\r\n").to_server.ends_with(ada));
+  CHECK(login.feed("AUTHENTICATE +\r\n").to_server.empty());
+}
+
 TEST_CASE("a secret whose last piece is full ends with an empty one") {
   // 300 bytes are 400 of base64.
   IrcLogin login{{{}, "ada", std::string(300 - 5, 'x')}};

@@ -12,7 +12,7 @@
 namespace fireclaw::gateway {
 namespace {
 
-/// Machines come and go; what was counted of those that are no agent's is forgotten beyond this.
+/// Machines come and go; what was counted of those that are not an agent's is forgotten beyond this.
 constexpr std::size_t most_counted = 4096;
 
 std::string header(const std::map<std::string, std::string>& headers, const char* name) {
@@ -66,7 +66,7 @@ class LlmService::Request final : public http::Transfers::Handler {
     count_tokens();
     if (problem || failed_status) {
       ++counts.errors;
-      ++service.counts(client.name).errors;
+      ++service.counts(client.name).agent.errors;
     }
     if (problem) {
       counts.last_error = problem->reason;
@@ -90,7 +90,7 @@ class LlmService::Request final : public http::Transfers::Handler {
     if (!tokens || failed_status) return;
     const auto used = tokens->finish();
     tokens.reset();
-    auto& counts = service.counts(client.name);
+    auto& counts = service.counts(client.name).agent;
     counts.prompt_tokens += used.prompt;
     counts.completion_tokens += used.completion;
     service.ledger_.spend(client.name, used.sum());
@@ -115,8 +115,8 @@ class LlmService::Request final : public http::Transfers::Handler {
   bool began = false;
 };
 
-LlmService::LlmService(Sources& sources, const Clock& clock, const Logger& logger)
-    : sources_{sources}, clock_{clock}, logger_{logger}, ledger_{clock} {}
+LlmService::LlmService(Sources& sources, Refusals& refusals, const Clock& clock, const Logger& logger)
+    : sources_{sources}, refusals_{refusals}, clock_{clock}, logger_{logger}, ledger_{clock} {}
 
 LlmService::~LlmService() {
   for (const auto& [id, request] : requests_) {
@@ -126,7 +126,7 @@ LlmService::~LlmService() {
 
 AgentCounts& LlmService::counts(const std::string& agent) {
   auto& found = agents_[agent];
-  found.name = agent;
+  found.agent.name = agent;
   if (agents_.size() > most_counted) {
     agents_.erase(agents_.begin()->first == agent ? std::next(agents_.begin()) : agents_.begin());
   }
@@ -134,9 +134,8 @@ AgentCounts& LlmService::counts(const std::string& agent) {
 }
 
 void LlmService::refuse(const Client& client, const Refusal& refusal) {
-  ++counts(client.name).refused;
-  if (!pace_.admit(client.machine)) return;
-  logger_.info(fmt::format("refused '{}' ({}): {}", client.name, refusal.rule, refusal.reason));
+  ++counts(client.name).agent.refused;
+  refusals_.add(client, {.by = RefusedBy::Llm, .rule = refusal.rule, .reason = refusal.reason});
 }
 
 void LlmService::answer_refusal(const Client& client, state::LlmApi api, const Refusal& refusal, Answer& answer) {
@@ -162,13 +161,15 @@ LlmService::Id LlmService::ask(const Client& client, const Route& route, std::st
     answer_refusal(client, route.api, no_upstream(client.name, model), answer);
     return 0;
   }
-  if (const auto refusal = route.chat ? ledger_.admit(client.name, settings.limits_of(client.name)) : std::nullopt) {
+  const auto refusal = route.chat ? ledger_.admit(client.name, settings.limits_of(client.name)) : std::nullopt;
+  if (route.chat) counts(client.name).agent.limit = refusal ? refusal->reason : std::string{};
+  if (refusal) {
     answer_refusal(client, route.api, *refusal, answer);
     return 0;
   }
   const auto id = next_++;
   requests_.emplace(id, std::make_unique<Request>(*this, id, client, route, *upstream, std::move(body), answer));
-  ++counts(client.name).requests;
+  ++counts(client.name).agent.requests;
   auto& line = upstreams_[upstream->name];
   ++line.counts.requests;
   line.turns.enter(client.name, id);
@@ -197,7 +198,7 @@ void LlmService::begin(Request& request) {
     auto& counted = upstreams_[request.upstream.name].counts;
     ++counted.errors;
     counted.last_error = problem.what();
-    ++counts(request.client.name).errors;
+    ++counts(request.client.name).agent.errors;
     request.answer.on_head({refusal.status, "application/json", {}});
     request.answer.on_end(true, error_body(request.route.api, refusal));
     const auto id = request.id;
@@ -245,6 +246,7 @@ Status LlmService::status() {
     counts.waiting = line.turns.waiting();
     status.upstreams.push_back(std::move(counts));
   }
+  status.refused = refusals_.counts();
   return status;
 }
 

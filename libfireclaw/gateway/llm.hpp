@@ -11,7 +11,7 @@
 #include "base/logger.hpp"
 #include "gateway/counters.hpp"
 #include "gateway/ledger.hpp"
-#include "gateway/refusal_pace.hpp"
+#include "gateway/refusals.hpp"
 #include "gateway/requests.hpp"
 #include "gateway/sources.hpp"
 #include "gateway/turns.hpp"
@@ -42,8 +42,8 @@ class LlmService {
     virtual void on_end(bool whole, std::string_view last_words) = 0;
   };
 
-  /// The three outlive it.
-  LlmService(Sources& sources, const Clock& clock, const Logger& logger);
+  /// The four outlive it.
+  LlmService(Sources& sources, Refusals& refusals, const Clock& clock, const Logger& logger);
   LlmService(const LlmService&) = delete;
   LlmService& operator=(const LlmService&) = delete;
   /// Cancels all.
@@ -62,12 +62,14 @@ class LlmService {
   void cancel(Id id);
 
   [[nodiscard]] Status status();
+  /// What all of the gateway refuses machines goes there.
+  [[nodiscard]] Refusals& refusals() noexcept { return refusals_; }
   [[nodiscard]] Ledger& ledger() noexcept { return ledger_; }
 
  private:
   class Request;
   struct Upstream {
-    UpstreamCounts counts;
+    GatewayUpstream counts;
     Turns turns;
   };
 
@@ -80,8 +82,8 @@ class LlmService {
   void finish(Request& request);
 
   Sources& sources_;
+  Refusals& refusals_;
   const Clock& clock_;
-  RefusalPace pace_{clock_};
   const Logger& logger_;
   Ledger ledger_;
   http::Transfers transfers_;

@@ -14,6 +14,8 @@ namespace fireclaw::gateway {
 struct NameRights {
   net::VmPolicy vm;
   std::vector<net::NamedDestination> names;
+  /// What it may reach through the HTTP proxy.
+  std::vector<net::NamedDestination> http = {};
 };
 
 /// What is done with a question.

@@ -28,6 +28,7 @@ std::optional<NameClient> HomeNames::name_client(std::string_view address) try {
     if (known_.size() >= most_known) known_.clear();
     NameRights rights{state::to_policy(*record->nat), {}};
     for (const auto& text : record->nat->allow_names) rights.names.push_back(net::NamedDestination::parse(text));
+    for (const auto& text : record->nat->allow_http) rights.http.push_back(net::NamedDestination::parse(text));
     known = known_.insert_or_assign(client->machine, Known{version, std::move(rights)}).first;
   }
   return NameClient{*std::move(client), known->second.rights};

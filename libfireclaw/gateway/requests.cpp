@@ -30,11 +30,11 @@ constexpr Known known[] = {
     {get, "/v1/models", {state::LlmApi::OpenAi, false}},
 };
 
-bool is_model_by_case(std::string_view name) {
-  constexpr std::string_view model = "model";
-  return name != model && std::ranges::equal(name, model, [](unsigned char a, unsigned char b) {
-           return std::tolower(a) == static_cast<int>(b);
-         });
+constexpr std::string_view model_member = "model";
+
+bool is_model_in_any_case(std::string_view name) {
+  return std::ranges::equal(name, model_member,
+                            [](unsigned char a, unsigned char b) { return std::tolower(a) == static_cast<int>(b); });
 }
 
 std::string path_of(const state::LlmUpstream& upstream, const Route& route) {
@@ -65,20 +65,18 @@ std::variant<Route, Refusal> route(std::string_view method, std::string_view tar
 
 std::variant<Question, Refusal> read_question(std::string_view body) {
   try {
-    const auto value = json::Value::parse(body, "request");
-    for (const auto& [name, member] : value.as_object()) {
-      if (is_model_by_case(name)) {
-        return Refusal{400, "body", "the request has a member that differs from \"model\" by case alone"};
-      }
+    const auto picked = json::pick_strings(body, "request", is_model_in_any_case);
+    if (picked.size() > picked.count(std::string{model_member})) {
+      return Refusal{400, "body", "the request has a member that differs from \"model\" by case alone"};
     }
-    const auto& model = value.at("model").as_string();
-    if (model.empty()) return Refusal{400, "body", "the request names no model"};
+    if (picked.empty() || picked.begin()->second.empty()) {
+      return Refusal{400, "body", "the request names no model"};
+    }
+    const auto& model = picked.begin()->second;
     if (model.size() > most_repeated) return Refusal{400, "body", "the name of the model is too long"};
     return Question{model};
   } catch (const Error& problem) {
-    // It can have a key as long as the request, and goes to the log.
-    const std::string_view why = problem.what();
-    return Refusal{400, "body", fmt::format("the request cannot be read: {}", why.substr(0, most_repeated))};
+    return Refusal{400, "body", fmt::format("the request cannot be read: {}", problem.what())};
   }
 }
 

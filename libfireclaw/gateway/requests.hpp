@@ -47,7 +47,7 @@ struct Question {
   bool operator==(const Question&) const = default;
 };
 /// Refuses what servers could read in two ways: a body that is not one JSON object, and members that differ from
-/// "model" by case alone.
+/// "model" by case alone. Looks at the object's own members only, so its cost follows the body's length alone.
 std::variant<Question, Refusal> read_question(std::string_view body);
 
 /// The request as `upstream` gets it: nothing but path and body is the agent's. Error(NotFound) if its secret is not

@@ -1,12 +1,15 @@
 #include "gateway/requests.hpp"
 
 #include <doctest/doctest.h>
+#include <unistd.h>
 
+#include <ctime>
 #include <string>
 #include <variant>
 
 #include "fireclaw/error.hpp"
 #include "json/json.hpp"
+#include "support/peak_memory.hpp"
 
 using namespace fireclaw;
 using gateway::Refusal;
@@ -81,6 +84,22 @@ TEST_CASE("a question is one JSON object that names its model once") {
                            R"({"model": "m", "MODEL": "n"})", R"({"model": "m",})", "{\"model\": \"\xff\"}"}) {
     CAPTURE(body);
     CHECK(rule_for(body) == "body");
+  }
+}
+
+TEST_CASE("a question of millions of small values costs little more than its length") {
+  constexpr std::size_t bytes = std::size_t{16} << 20;
+  constexpr long most_kib = 8 * static_cast<long>(bytes >> 10);
+  for (const std::string_view small : {"0,", "{},", "\"\",", "[[]],"}) {
+    CAPTURE(small);
+    std::string body = R"({"model":"m","messages":[)";
+    while (body.size() < bytes) body += small;
+    body += "0]}";
+    const auto before = test::peak_memory_kib(::getpid());
+    const auto began = std::clock();
+    CHECK(rule_for(body) == "passed");
+    CHECK(static_cast<double>(std::clock() - began) / CLOCKS_PER_SEC < 2);
+    CHECK(test::peak_memory_kib(::getpid()) - before < most_kib + test::sanitizer_kib);
   }
 }
 

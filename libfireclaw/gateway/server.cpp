@@ -30,6 +30,7 @@
 
 #include <fmt/format.h>
 
+#include "gateway/http_proxy.hpp"
 #include "gateway/irc.hpp"
 #include "sys/poll.hpp"
 
@@ -452,7 +453,7 @@ class Readable {
   void wait() {
     descriptor_.async_wait(asio::posix::stream_descriptor::wait_read, [this](error_code error) {
       if (error) return;
-      // First, since it is to go on if something is thrown.
+      // First, since it is to continue if something is thrown.
       wait();
       use_();
     });
@@ -464,10 +465,11 @@ class Readable {
 
 }  // namespace
 
-void serve(Sources& sources, LlmService& service, Listeners listeners, const ServerLimits& limits, const Logger& logger,
-           const std::function<void()>& every, const std::stop_token& stop) {
+void serve(Sources& sources, LlmService& service, sys::Fd status_socket, Listeners listeners,
+           const ServerLimits& limits, const Logger& logger, const Upkeep& upkeep, const std::stop_token& stop) {
   Shared shared{sources, service, limits, logger, {}, {}, 0};
-  IrcService irc{sources, logger, limits};
+  IrcService irc{sources, service.refusals(), logger, limits};
+  std::optional<HttpProxy> proxy;
   {
     asio::io_context loop{1};
     const sys::StopFd stopped{stop};
@@ -481,7 +483,7 @@ void serve(Sources& sources, LlmService& service, Listeners listeners, const Ser
       if (gone) return;
       auto address = peer.address().to_string();
       const auto use = shared.uses.find(address);
-      // Whoever has this many does not get to know why.
+      // A machine that has this many does not get to know why.
       if (shared.sessions.size() >= limits.connections ||
           (use != shared.uses.end() && use->second.connections >= limits.machine_connections)) {
         return;
@@ -490,24 +492,34 @@ void serve(Sources& sources, LlmService& service, Listeners listeners, const Ser
       shared.sessions.insert(session);
       session->start();
     };
-    std::optional<Acceptor<tcp>> llm;
-    if (listeners.llm) llm.emplace(loop, tcp::v4(), std::move(*listeners.llm), greet);
-    std::list<Readable> attended;
-    for (auto& attendant : listeners.attendants) attended.emplace_back(loop, attendant.fd, attendant.run);
-    std::optional<Acceptor<tcp>> irc_listener;
-    if (listeners.irc) {
-      irc_listener.emplace(loop, tcp::v4(), std::move(*listeners.irc), [&](tcp::socket socket) {
+    const auto pass_to = [](auto& service) {
+      return [&service](tcp::socket socket) {
         error_code gone;
         const auto peer = socket.remote_endpoint(gone);
-        if (!gone) irc.take(std::move(socket), peer.address().to_string());
-      });
-    }
+        if (!gone) service.take(std::move(socket), peer.address().to_string());
+      };
+    };
+    std::list<Acceptor<tcp>> acceptors;
+    std::list<Readable> attended;
+    const auto adopt = [&](Listeners more) {
+      if (more.llm) acceptors.emplace_back(loop, tcp::v4(), std::move(*more.llm), greet);
+      if (more.irc) acceptors.emplace_back(loop, tcp::v4(), std::move(*more.irc), pass_to(irc));
+      if (more.http) {
+        proxy.emplace(std::move(more.http->rules), service.refusals(), logger);
+        acceptors.emplace_back(loop, tcp::v4(), std::move(more.http->socket), pass_to(*proxy));
+      }
+      for (auto& attendant : more.attendants) attended.emplace_back(loop, attendant.fd, attendant.run);
+    };
+    adopt(std::move(listeners));
+    adopt(upkeep.work());
     const std::function<Status()> status = [&] {
       auto all = service.status();
       all.irc = irc.counts();
+      if (proxy) all.http = proxy->counts();
+      all.problems = upkeep.problems();
       return all;
     };
-    const Acceptor<local> asked{loop, local{}, std::move(listeners.status), [&](local::socket socket) {
+    const Acceptor<local> asked{loop, local{}, std::move(status_socket), [&](local::socket socket) {
                                   std::make_shared<StatusSession>(status, std::move(socket))->start();
                                 }};
 
@@ -517,8 +529,9 @@ void serve(Sources& sources, LlmService& service, Listeners listeners, const Ser
       timer.async_wait([&](error_code error) {
         if (error) return;
         tick();
-        every();
+        adopt(upkeep.work());
         irc.check();
+        if (proxy) proxy->check();
       });
     };
     tick();
@@ -534,8 +547,9 @@ void serve(Sources& sources, LlmService& service, Listeners listeners, const Ser
     // Sessions go before the loop, and before what they share.
     while (!shared.sessions.empty()) (*shared.sessions.begin())->close();
     irc.close();
+    if (proxy) proxy->close();
   }
-  every();
+  static_cast<void>(upkeep.work());
 }
 
 }  // namespace fireclaw::gateway

@@ -5,9 +5,11 @@
 #include <functional>
 #include <optional>
 #include <stop_token>
+#include <string>
 #include <vector>
 
 #include "base/logger.hpp"
+#include "gateway/http_rules.hpp"
 #include "gateway/llm.hpp"
 #include "gateway/sources.hpp"
 #include "sys/fd.hpp"
@@ -34,18 +36,32 @@ struct Attendant {
   std::function<void()> run;
 };
 
+struct HttpListener {
+  sys::Fd socket;
+  HttpRules rules;
+};
+
 /// Sockets that listen.
 struct Listeners {
   /// TCP: agents ask LLMs here, and find IRC here.
-  std::optional<sys::Fd> llm;
-  std::optional<sys::Fd> irc;
-  /// A Unix socket: who can connect to it is told all, at /metrics and /status.
-  sys::Fd status;
+  std::optional<sys::Fd> llm = std::nullopt;
+  std::optional<sys::Fd> irc = std::nullopt;
+  /// At most one in all.
+  std::optional<HttpListener> http = std::nullopt;
   std::vector<Attendant> attendants = {};
 };
 
-/// Serves until the stop, on this thread. Calls `every` now and then, at least once more at the end.
-void serve(Sources& sources, LlmService& service, Listeners listeners, const ServerLimits& limits, const Logger& logger,
-           const std::function<void()>& every, const std::stop_token& stop);
+/// What its owner does beside.
+struct Upkeep {
+  /// Is called at the beginning, now and then, and at the end. What it returns is served from then on.
+  std::function<Listeners()> work = [] { return Listeners{}; };
+  /// What is not served, and why.
+  std::function<std::vector<std::string>()> problems = [] { return std::vector<std::string>{}; };
+};
+
+/// Serves until the stop, on this thread. `status`, a Unix socket: who can connect to it is told all, at /metrics and
+/// /status.
+void serve(Sources& sources, LlmService& service, sys::Fd status, Listeners listeners, const ServerLimits& limits,
+           const Logger& logger, const Upkeep& upkeep, const std::stop_token& stop);
 
 }  // namespace fireclaw::gateway

@@ -198,6 +198,7 @@ TEST_CASE("an agent that has reached its limit is told when there is more") {
   CHECK(refused.starts_with("HTTP/1.1 429 "));
   CHECK(has(refused, "Retry-After: "));
   CHECK(has(refused, "'ada' has used its 1 requests a day"));
+  CHECK(has(counts(gateway).at("agents").as_array().at(0).at("limit").as_string(), "1 requests a day"));
 }
 
 TEST_CASE("requests beyond what an LLM server takes at once wait, and agents take turns") {

@@ -82,7 +82,7 @@ std::optional<Client> HomeSources::client(std::string_view address) {
   if (const auto known = clients_.find(machine->second); known != clients_.end()) return known->second;
   const auto record = runs_.find(machine->second);
   if (!record) return std::nullopt;
-  Client client{record->agent.empty() ? record->id : record->agent, record->id};
+  Client client{record->agent.empty() ? record->id : record->agent, record->id, record->agent, record->machine};
   clients_.emplace(record->id, client);
   return client;
 }

@@ -35,6 +35,9 @@ struct Client {
   /// Its agent's name; the machine's id if it was not started for one.
   std::string name;
   std::string machine;
+  /// Empty: it was not started for an agent, and has only its id.
+  std::string agent = {};
+  std::string machine_name = {};
 
   bool operator==(const Client&) const = default;
 };

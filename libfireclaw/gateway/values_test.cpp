@@ -104,7 +104,7 @@ TEST_CASE("where a server does not count, events and bytes do") {
         Tokens{0, 4, true});
 }
 
-TEST_CASE("agents take turns, whoever asks more") {
+TEST_CASE("agents take turns, also when one asks more") {
   gateway::Turns turns;
   for (const auto ticket : {1u, 2u, 3u}) turns.enter("ada", ticket);
   turns.enter("bob", 10);
@@ -136,7 +136,7 @@ TEST_CASE("no more are served than there are places, and one that gives up loses
 
 TEST_CASE("metrics have a line for each agent and each LLM server") {
   gateway::Status status;
-  status.agents.push_back({"ada", 3, 1, 0, 120, 30, 2, 500'000, 400'000});
+  status.agents.push_back({{"ada", 3, 1, 0, 120, 30}, 2, 500'000, 400'000});
   status.upstreams.push_back({"local", "http://a", 3, 1, 1, 2, "x"});
   const auto text = gateway::to_metrics(status);
   const auto has = [&](const char* line) { return text.find(line) != std::string::npos; };

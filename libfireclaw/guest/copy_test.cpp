@@ -340,7 +340,7 @@ TEST_CASE_FIXTURE(Fixture, "what is copied in belongs to whom it was said to") {
   }
 }
 
-TEST_CASE_FIXTURE(Fixture, "answers that are no tree are refused") {
+TEST_CASE_FIXTURE(Fixture, "answers that are not a tree are refused") {
   const auto refused = [&](const std::function<void(FakeGuest&)>& send) {
     const auto [code, text] = copy_out_from(path("out"), send);
     CHECK_MESSAGE(code == ErrorCode::Guest, text);

@@ -374,7 +374,7 @@ TEST_CASE("a command that closes its outputs early is waited for") {
   CHECK(result.duration >= 300ms);
 }
 
-TEST_CASE("output is cut at the limit, and the command goes on") {
+TEST_CASE("output is cut at the limit, and the command continues") {
   GuestdProcess guestd;
   Session session = guestd.open();
   ExecOptions options = sh("head -c 1000000 /dev/zero; exit 5");

@@ -198,7 +198,7 @@ TEST_CASE_FIXTURE(Fixture, "files and folders are removed and made, and what a l
   CHECK(thrown_by([&] { session.remove("//", recursive); }).code() == ErrorCode::InvalidState);
 }
 
-TEST_CASE_FIXTURE(Fixture, "what is no file, and paths that are none, are refused in words") {
+TEST_CASE_FIXTURE(Fixture, "what is not a file, and invalid paths, are refused in words") {
   REQUIRE(::mkfifo(path("pipe").c_str(), 0600) == 0);
   const Error pipe = thrown_by([&] { session.read_file(path("pipe"), FileOptions{}); });
   CHECK(pipe.code() == ErrorCode::InvalidArgument);

@@ -51,7 +51,7 @@ TEST_CASE("a file's first change is noticed, be it made, written or replaced, an
   CHECK(code_of(untouched, 50ms) == ErrorCode::Timeout);
 }
 
-TEST_CASE("several watches and commands go on side by side") {
+TEST_CASE("several watches and commands continue side by side") {
   const sys::TempDir folder{"/tmp", "fireclaw-watch-"};
   GuestdProcess guestd;
   auto session = guestd.open();

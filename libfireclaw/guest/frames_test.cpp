@@ -52,7 +52,7 @@ std::string read_all(GuestReader& reader, std::string_view bytes) {
   return events_of(reader);
 }
 
-TEST_CASE("a session begins with its preamble and goes on in frames") {
+TEST_CASE("a session begins with its preamble and continues in frames") {
   GuestReader reader;
   CHECK(read_all(reader, opening('a', 2)) == "Sa F1 F2 ");
 }
@@ -145,7 +145,7 @@ TEST_CASE("a frame that could be a command of a swallowed preamble is not taken 
   CHECK(events == "Sa F1 B ");
 }
 
-TEST_CASE("after its stream was cut a reader begins anew") {
+TEST_CASE("after its stream was cut a reader begins again") {
   GuestReader reader;
   CHECK(read_all(reader, opening('a') + data_frame('a', "x").substr(0, 10)) == "Sa ");
   reader.reset();

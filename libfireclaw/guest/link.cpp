@@ -24,56 +24,14 @@ wire::Nonce make_nonce() {
   return nonce;
 }
 
-/// Whether guestd may send this on a channel.
+/// Whether guestd may send this on a channel: what trees consist of, and what it says after its Hello.
 bool comes_from_guest(Type type) {
-  switch (type) {
-    case Type::Data:
-    case Type::Entry:
-    case Type::Leave:
-    case Type::Hole:
-    case Type::Skipped:
-    case Type::Started:
-    case Type::ExecFailed:
-    case Type::Stdout:
-    case Type::Stderr:
-    case Type::StdinClosed:
-    case Type::Exit:
-    case Type::Done:
-    case Type::Services:
-    case Type::StepTimes: return true;
-    case Type::Window:
-    case Type::More:
-    case Type::Configure:
-    case Type::SetClock:
-    case Type::Exec:
-    case Type::FileCall:
-    case Type::Stdin:
-    case Type::StdinEnd:
-    case Type::Signal:
-    case Type::Resize:
-    case Type::Put:
-    case Type::PutEnd:
-    case Type::Get:
-    case Type::Ping:
-    case Type::PrepareSnapshot:
-    case Type::Shutdown:
-    case Type::Close:
-    case Type::ServiceStart:
-    case Type::ServiceSignal:
-    case Type::ServiceStop:
-    case Type::ServiceList:
-    case Type::Steps:
-    case Type::Mount:
-    case Type::Unmount:
-    case Type::Watch:
-    case Type::Hello: return false;
-  }
-  return false;
+  return type > Type::Hello || type == Type::Data || type == Type::Entry || type == Type::Leave || type == Type::Hole;
 }
 
 Error broken(std::string_view how) { return {ErrorCode::Guest, fmt::format("the guest broke the protocol: {}", how)}; }
 
-constexpr std::string_view no_answer = "that was no answer to what it was asked";
+constexpr std::string_view no_answer = "that does not answer what it was asked";
 
 Error vanished() { return {ErrorCode::Guest, "the guest vanished: the connection to it was closed"}; }
 

@@ -286,7 +286,7 @@ TEST_CASE("services end with a guestd that is an ordinary process") {
   await_end(pid);
 }
 
-TEST_CASE("a host that goes away while it waits for a stop leaves the stop going on") {
+TEST_CASE("a host that goes away while it waits for a stop lets the stop continue") {
   const Place place;
   GuestdProcess guestd{2};
   {
@@ -306,7 +306,8 @@ TEST_CASE("steps that make no sense are the guest's fault, and a guest that does
     return wire::encode(times);
   };
   for (const auto& payload :
-       {told({{"\x1b[2J", 1}}), told({{"b", 2}, {"a", 1}}), told({{"a", ~0ULL}}), std::string{"x"}}) {
+       {told({{"\x1b[2J", 1}}), told({{"b", 2}, {"a", 1}}), told({{"a", ~0ULL}}), told({{std::string(33, 'a'), 1}}),
+        told(std::vector<wire::Step>(wire::max_steps + 1)), std::string{"x"}}) {
     FakeGuest guest{[&](FakeGuest& self) {
       wire::Hello hello;
       hello.features = wire::feature_steps;

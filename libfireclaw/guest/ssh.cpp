@@ -38,6 +38,15 @@ using ChannelHandle = std::unique_ptr<LIBSSH2_CHANNEL, FreeChannel>;
 
 }  // namespace
 
+const Ssh2Library& Ssh2Library::get() {
+  static const Ssh2Library library = [] {
+    Ssh2Library ssh;
+    if (ssh.init(0) != 0) throw Error{ErrorCode::Internal, "cannot initialise libssh2"};
+    return ssh;
+  }();
+  return library;
+}
+
 std::string shell_quote(std::string_view text) {
   std::string quoted = "'";
   for (const char c : text) {

@@ -257,7 +257,7 @@ TEST_CASE_FIXTURE(Fixture, "a file is not put where a pipe or a folder is") {
   CHECK(exact.entry(entry_of(EntryKind::File, "x")));
 }
 
-TEST_CASE_FIXTURE(Fixture, "sequences that are no tree are refused") {
+TEST_CASE_FIXTURE(Fixture, "sequences that are not a tree are refused") {
   const auto fresh = [&] { return TreeWriter{anywhere, path("out"), "out", false, {}}; };
   {
     TreeWriter writer = fresh();

@@ -39,7 +39,7 @@ class TreeWriter {
     bool follow_target = true;
     /// Links that lead out of the tree are left out and counted.
     bool drop_outward_links = false;
-    /// Whom what is made belongs to; none: this process.
+    /// The owner of what is made; unset: this process.
     std::optional<Owner> owner;
     /// None: what the file system has room for.
     std::optional<Limits> limits;

@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "guest/wire_coding.hpp"
+
 /// What the host and guestd say to each other, as bytes. Both ends are built from this file, so it needs nothing but
 /// the standard library and decoding never throws: bytes from the other side are judged, not trusted.
 ///
@@ -18,7 +20,7 @@
 ///     host:   preamble(nonce) frame frame ...
 ///     guestd: greeting(nonce) HELLO frame ...
 ///
-/// A preamble is legal wherever a frame may start and begins a new session, whatever was going on before. Zero bytes
+/// A preamble is legal wherever a frame may start and begins a new session, whatever came before. Zero bytes
 /// where a frame may start are padding. After a protocol error guestd skips everything up to the next preamble, and
 /// the host skips everything up to the greeting with its own nonce. All numbers are little endian.
 namespace fireclaw::guest::wire {
@@ -91,8 +93,14 @@ enum class Type : std::uint8_t {
   StepTimes = 74,    ///< the answer to Steps, and the last frame of its channel
 };
 
-/// Whether `value` is one of the enumerators above.
-bool is_type(std::uint8_t value) noexcept;
+/// Whether `value` is one of the enumerators above, which are numbered without gaps in each of their three groups.
+constexpr bool is_type(std::uint8_t value) noexcept {
+  const auto within = [&](Type first, Type last) {
+    return value >= static_cast<std::uint8_t>(first) && value <= static_cast<std::uint8_t>(last);
+  };
+  return within(Type::Window, Type::Hole) || within(Type::Configure, Type::Steps) ||
+         within(Type::Hello, Type::StepTimes);
+}
 /// Whether frames of this type carry bulk data, over which no checksum is made.
 constexpr bool is_bulk(Type type) noexcept {
   return type == Type::Data || type == Type::Stdin || type == Type::Stdout || type == Type::Stderr;
@@ -116,7 +124,7 @@ struct Header {
   std::uint32_t check = 0;
 };
 
-/// FNV-1a, going on from `seed`.
+/// FNV-1a, continued from `seed`.
 std::uint32_t checksum(std::string_view bytes, std::uint32_t seed = 2166136261U) noexcept;
 
 /// What ties frames to a session: its nonce is the seed of their checksums. It is there for frames that a dead host
@@ -135,7 +143,7 @@ class Seal {
 };
 
 void put_header(char* out, const Header& header) noexcept;
-/// nullopt if this is no header of ours or the length is too large.
+/// nullopt if this is not a header of ours or the length is too large.
 std::optional<Header> get_header(std::string_view bytes) noexcept;
 
 /// `repeatable`: how many bytes of frames follow in the same breath. If guestd has this session (this nonce) already,
@@ -159,7 +167,7 @@ void append_frame(std::string& out, Seal seal, Type type, std::uint32_t channel,
 /// A request of up to max_request_bytes, in as many frames as it takes. False (and nothing appended) if it is longer.
 bool append_request(std::string& out, Seal seal, Type type, std::uint32_t channel, std::string_view payload);
 
-// Messages. encode() gives the payload; decode() is false unless the payload is exactly one well-formed message.
+// Messages: encode() and decode() are in wire_coding.hpp.
 
 struct Hello {
   std::uint32_t protocol = protocol_version;  ///< first in the payload in every version of the protocol, for ever
@@ -170,6 +178,10 @@ struct Hello {
   /// 0.
   std::uint32_t features = 0;
 };
+
+void layout(auto& field, Is<Hello> auto& hello) {
+  field(hello.protocol, hello.guestd_version, hello.kernel_release, hello.uptime_ms, hello.features);
+}
 
 /// It answers FileCall.
 inline constexpr std::uint32_t feature_files = 1;
@@ -189,9 +201,16 @@ struct Configure {
   std::vector<std::string> nameservers;
 };
 
+void layout(auto& field, Is<Configure> auto& to) {
+  field(to.hostname, to.machine_id, to.entropy, to.time_ns, to.has_interface, to.interface, to.address, to.gateway,
+        to.mac, to.nameservers);
+}
+
 struct SetClock {
   std::int64_t time_ns = 0;
 };
+
+void layout(auto& field, Is<SetClock> auto& clock) { field(clock.time_ns); }
 
 struct Exec {
   std::vector<std::string> argv;
@@ -203,6 +222,10 @@ struct Exec {
   std::uint16_t rows = 0;
   std::uint16_t columns = 0;
 };
+
+void layout(auto& field, Is<Exec> auto& exec) {
+  field.filled(exec.argv)(exec.env, exec.cwd, exec.user, exec.tty, exec.has_stdin, exec.rows, exec.columns);
+}
 
 enum class ExecFailure : std::uint8_t {
   NotFound = 1,       ///< no such program: 127
@@ -216,27 +239,41 @@ struct ExecFailed {
   std::string message;
 };
 
+void layout(auto& field, Is<ExecFailed> auto& failed) {
+  field.one_of(failed.reason, ExecFailure::NotFound, ExecFailure::BadRequest)(failed.error, failed.message);
+}
+
 struct Started {
   std::uint32_t pid = 0;
 };
+
+void layout(auto& field, Is<Started> auto& started) { field(started.pid); }
 
 struct Exit {
   std::int32_t code = 0;
   std::int32_t signal = 0;
 };
 
+void layout(auto& field, Is<Exit> auto& exit) { field(exit.code, exit.signal); }
+
 struct Signal {
   std::uint32_t number = 0;
 };
+
+void layout(auto& field, Is<Signal> auto& signal) { field(signal.number); }
 
 struct Resize {
   std::uint16_t rows = 0;
   std::uint16_t columns = 0;
 };
 
+void layout(auto& field, Is<Resize> auto& size) { field(size.rows, size.columns); }
+
 struct Window {
   std::uint32_t bytes = 0;
 };
+
+void layout(auto& field, Is<Window> auto& window) { field(window.bytes); }
 
 struct Put {
   std::string target;
@@ -245,14 +282,20 @@ struct Put {
   std::string owner;   ///< whom what is made belongs to, as Exec::user says it; empty: root
 };
 
+void layout(auto& field, Is<Put> auto& put) { field(put.target, put.name, put.exact, put.owner); }
+
 struct Get {
   std::string source;
   bool follow = false;  ///< follow a symbolic link at `source` itself
 };
 
+void layout(auto& field, Is<Get> auto& get) { field(get.source, get.follow); }
+
 struct Watch {
   std::string path;  ///< absolute; the file need not be there, but its folder must
 };
+
+void layout(auto& field, Is<Watch> auto& watch) { field(watch.path); }
 
 enum class EntryKind : std::uint8_t { File = 1, Folder = 2, Link = 3 };
 
@@ -267,17 +310,28 @@ struct Entry {
   std::string link;
 };
 
+void layout(auto& field, Is<Entry> auto& entry) {
+  field.one_of(entry.kind, EntryKind::File, EntryKind::Link)(entry.name, entry.mode, entry.mtime_s, entry.mtime_ns,
+                                                             entry.size, entry.allocated, entry.link);
+}
+
 struct Hole {
   std::uint64_t bytes = 0;
 };
+
+void layout(auto& field, Is<Hole> auto& hole) { field(hole.bytes); }
 
 struct Skipped {
   std::uint64_t count = 0;  ///< sockets, pipes and devices
 };
 
+void layout(auto& field, Is<Skipped> auto& skipped) { field(skipped.count); }
+
 struct Shutdown {
   std::uint32_t grace_ms = 0;
 };
+
+void layout(auto& field, Is<Shutdown> auto& shutdown) { field(shutdown.grace_ms); }
 
 /// A disk that is to be had under `target`. The same request again is answered without doing it twice.
 struct Mount {
@@ -288,74 +342,42 @@ struct Mount {
   std::string options;  ///< as mount -o takes them, with commas between
 };
 
+void layout(auto& field, Is<Mount> auto& mount) {
+  field(mount.device, mount.target, mount.type, mount.read_only, mount.options);
+}
+
 struct Unmount {
   std::string target;
 };
+
+void layout(auto& field, Is<Unmount> auto& unmount) { field(unmount.target); }
 
 struct Step {
   std::string name;
   std::uint64_t ns = 0;  ///< since the session's preamble came
 };
 
+void layout(auto& field, Is<Step> auto& step) { field(step.name, step.ns); }
+
 /// What a session has done so far, in order.
 struct StepTimes {
   std::vector<Step> list;
 };
 
-/// As many as are kept, and the longest name of one.
+void layout(auto& field, Is<StepTimes> auto& times) { field(times.list); }
+
+/// As many as are kept.
 inline constexpr std::size_t max_steps = 24;
-inline constexpr std::size_t max_step_name_bytes = 32;
 
 struct Done {
   std::int32_t error = 0;  ///< an errno value of Linux, 0: success
   std::string message;
 };
 
-std::string encode(const Hello& message);
-std::string encode(const Configure& message);
-std::string encode(const SetClock& message);
-std::string encode(const Exec& message);
-std::string encode(const ExecFailed& message);
-std::string encode(const Started& message);
-std::string encode(const Exit& message);
-std::string encode(const Signal& message);
-std::string encode(const Resize& message);
-std::string encode(const Window& message);
-std::string encode(const Put& message);
-std::string encode(const Get& message);
-std::string encode(const Watch& message);
-std::string encode(const Entry& message);
-std::string encode(const Hole& message);
-std::string encode(const Skipped& message);
-std::string encode(const Shutdown& message);
-std::string encode(const Mount& message);
-std::string encode(const Unmount& message);
-std::string encode(const StepTimes& message);
-std::string encode(const Done& message);
+void layout(auto& field, Is<Done> auto& done) { field(done.error, done.message); }
 
 /// A Hello of another version decodes as far as its version number, with the rest left empty.
 bool decode(std::string_view payload, Hello& message);
-bool decode(std::string_view payload, Configure& message);
-bool decode(std::string_view payload, SetClock& message);
-bool decode(std::string_view payload, Exec& message);
-bool decode(std::string_view payload, ExecFailed& message);
-bool decode(std::string_view payload, Started& message);
-bool decode(std::string_view payload, Exit& message);
-bool decode(std::string_view payload, Signal& message);
-bool decode(std::string_view payload, Resize& message);
-bool decode(std::string_view payload, Window& message);
-bool decode(std::string_view payload, Put& message);
-bool decode(std::string_view payload, Get& message);
-bool decode(std::string_view payload, Watch& message);
-bool decode(std::string_view payload, Entry& message);
-bool decode(std::string_view payload, Hole& message);
-bool decode(std::string_view payload, Skipped& message);
-bool decode(std::string_view payload, Shutdown& message);
-bool decode(std::string_view payload, Mount& message);
-bool decode(std::string_view payload, Unmount& message);
-/// False too for more or longer ones than there can be.
-bool decode(std::string_view payload, StepTimes& message);
-bool decode(std::string_view payload, Done& message);
 
 /// Whether a name received may become one directory entry: not empty, "." or "..", no slash or NUL, at most 255 bytes.
 bool is_plain_name(std::string_view name) noexcept;

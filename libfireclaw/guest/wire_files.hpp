@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "guest/wire_coding.hpp"
+
 /// The messages about single files. As wire.hpp, this is part of both ends.
 ///
 /// A call runs as a command does: FileCall opens the channel, Stdin carries what is to be written, Stdout what was
@@ -28,6 +30,12 @@ struct FileCall {
   std::uint64_t size = 0;    ///< Write: the content's
 };
 
+void layout(auto& field, Is<FileCall> auto& call) {
+  field.one_of(call.verb, FileVerb::Read, FileVerb::MakeDirectory)(call.path, call.user, call.has_mode, call.mode,
+                                                                   call.append, call.parents, call.recursive,
+                                                                   call.follow, call.offset, call.limit, call.size);
+}
+
 enum class FileKind : std::uint8_t { File = 1, Folder = 2, Link = 3, Other = 4 };
 
 struct FileStatus {
@@ -42,24 +50,23 @@ struct FileStatus {
   std::string link;  ///< what a link says
 };
 
+void layout(auto& field, Is<FileStatus> auto& status) {
+  field.one_of(status.kind, FileKind::File, FileKind::Other)(status.name, status.mode, status.uid, status.gid,
+                                                             status.size, status.mtime_s, status.mtime_ns, status.link);
+}
+
 struct FileAnswer {
   std::int32_t error = 0;  ///< an errno value of Linux, 0: success
   std::string message;
   FileStatus status;  ///< of what was read, written or looked at
 };
 
+void layout(auto& field, Is<FileAnswer> auto& answer) { field(answer.error, answer.message, answer.status); }
+
 /// What a listing has on Stdout: each entry's FileStatus, encoded, with its length as u32 before it.
 inline constexpr std::size_t max_file_status_bytes = 255 + 4096 + 64;
 /// Paths in messages are whole: two of them and what went wrong.
 inline constexpr std::size_t max_file_answer_bytes = std::size_t{16} << 10;
-
-std::string encode(const FileCall& message);
-std::string encode(const FileStatus& message);
-std::string encode(const FileAnswer& message);
-
-bool decode(std::string_view payload, FileCall& message);
-bool decode(std::string_view payload, FileStatus& message);
-bool decode(std::string_view payload, FileAnswer& message);
 
 /// Adds an entry to a listing.
 void append_listed(std::string& listing, const FileStatus& entry);

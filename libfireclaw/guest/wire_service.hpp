@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "guest/wire_coding.hpp"
+
 /// The messages about services: programs that guestd runs for the guest, not for a session. As wire.hpp, this is part
 /// of both ends.
 namespace fireclaw::guest::wire {
@@ -26,15 +28,24 @@ struct ServiceStart {
   std::uint32_t backoff_longest_ms = 0;
 };
 
+void layout(auto& field, Is<ServiceStart> auto& start) {
+  field(start.name).filled(start.argv)(start.env, start.cwd, start.user, start.log, start.log_limit);
+  field.one_of(start.restart, Restart::Never, Restart::Always)(start.backoff_first_ms, start.backoff_longest_ms);
+}
+
 struct ServiceSignal {
   std::string name;
   std::uint32_t number = 0;
 };
 
+void layout(auto& field, Is<ServiceSignal> auto& signal) { field(signal.name, signal.number); }
+
 struct ServiceStop {
   std::string name;
   std::uint32_t grace_ms = 0;
 };
+
+void layout(auto& field, Is<ServiceStop> auto& stop) { field(stop.name, stop.grace_ms); }
 
 enum class ServiceState : std::uint8_t { Running = 1, BackingOff = 2, Stopped = 3, Failed = 4 };
 
@@ -49,10 +60,18 @@ struct ServiceStatus {
   std::string problem;
 };
 
+void layout(auto& field, Is<ServiceStatus> auto& status) {
+  field(status.name)
+      .one_of(status.state, ServiceState::Running, ServiceState::Failed)(
+          status.pid, status.restarts, status.code, status.signal, status.started_ms, status.problem);
+}
+
 struct Services {
   std::uint64_t now_ms = 0;
   std::vector<ServiceStatus> list;
 };
+
+void layout(auto& field, Is<Services> auto& services) { field(services.now_ms, services.list); }
 
 /// How many a guest has at most, so that a list of them all fits one frame.
 inline constexpr std::size_t max_services = 64;
@@ -65,15 +84,5 @@ inline constexpr std::uint32_t max_backoff_ms = 24U * 3600 * 1000;
 
 /// Letters, digits, '.', '-', '_', not beginning with '.' or '-', within max_service_name_bytes.
 bool is_service_name(std::string_view name) noexcept;
-
-std::string encode(const ServiceStart& message);
-std::string encode(const ServiceSignal& message);
-std::string encode(const ServiceStop& message);
-std::string encode(const Services& message);
-
-bool decode(std::string_view payload, ServiceStart& message);
-bool decode(std::string_view payload, ServiceSignal& message);
-bool decode(std::string_view payload, ServiceStop& message);
-bool decode(std::string_view payload, Services& message);
 
 }  // namespace fireclaw::guest::wire

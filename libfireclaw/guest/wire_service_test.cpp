@@ -50,7 +50,7 @@ TEST_CASE("messages about services arrive as they were sent, and only whole") {
   CHECK(again.list[1].problem == "no such file");
 }
 
-TEST_CASE("a service without a program, or with a policy or state that is none, is no message") {
+TEST_CASE("a service without a program, or with an invalid policy or state, is not a message") {
   ServiceStart nothing = some_start();
   nothing.argv.clear();
   ServiceStart start;

@@ -118,18 +118,13 @@ TEST_CASE("every message comes back as it was sent") {
   CHECK_FALSE(decode(encode(hello) + '\0', said));
 }
 
-TEST_CASE("times of steps are told as they were, and no more or longer ones than there can be") {
+TEST_CASE("times of steps are told as they were") {
   StepTimes times;
   times.list = {{"greeting", 5}, {"start", 70000}};
   const StepTimes told = round_trip(times);
   REQUIRE(told.list.size() == 2);
   CHECK(told.list[1].name == "start");
   CHECK(told.list[1].ns == 70000);
-  StepTimes result;
-  times.list.resize(max_steps + 1);
-  CHECK_FALSE(decode(encode(times), result));
-  times.list = {{std::string(max_step_name_bytes + 1, 'a'), 1}};
-  CHECK_FALSE(decode(encode(times), result));
 }
 
 TEST_CASE("a hello without features, as the first guestd of this version says it, has none") {

@@ -86,7 +86,7 @@ class Part {
       }
       sys::throw_errno(fmt::format("lock '{}'", path.string()));
     }
-    // Whoever held the lock may have finished and renamed the file between our open and our lock.
+    // The holder of the lock may have finished and renamed the file between our open and our lock.
     struct stat opened {};
     struct stat named {};
     sys::check(::fstat(fd.get(), &opened), "fstat");

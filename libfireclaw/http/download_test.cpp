@@ -101,7 +101,7 @@ TEST_CASE_FIXTURE(Fixture, "a server that knows no ranges sends the whole file a
   CHECK(sys::read_file(target) == content);
 }
 
-TEST_CASE_FIXTURE(Fixture, "a part of another file is found out by the digest and fetched anew") {
+TEST_CASE_FIXTURE(Fixture, "a part of another file is found out by the digest and fetched again") {
   sys::write_file_atomic(part, std::string(100'000, 'z'));
   const auto server = ScriptedServer::on_loopback(
       Script{say(fmt::format("HTTP/1.1 206 Partial Content\r\nContent-Length: 200000\r\nConnection: close\r\n"

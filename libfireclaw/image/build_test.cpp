@@ -458,7 +458,7 @@ TEST_CASE("a builder killed at any step leaves nothing that counts, and its rema
 
 TEST_CASE("programs that a killed builder was running end with it") {
   Workshop shop;
-  // An archive that never comes: whoever reads it waits.
+  // An archive that never comes: its reader waits.
   const std::filesystem::path fifo = shop.folder.path() / "endless.tar.gz";
   REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
   Helper helper = Helper::start({"build", shop.root, "one", shop.kernel, "tar=" + fifo.string(), shop.guestd});

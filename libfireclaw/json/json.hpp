@@ -62,6 +62,12 @@ class Value {
   friend struct Builder;
 };
 
+/// The members of the object `text` whose names `wanted` picks. Nothing else is kept, so the memory and time that it
+/// takes are a small multiple of the text's length, whatever is in it. Of the other members only strings, brackets and
+/// UTF-8 are checked. Error(Corrupt) if `text` is not one object, or if a wanted member is not a string or comes twice.
+std::map<std::string, std::string> pick_strings(std::string_view text, std::string_view name,
+                                                const std::function<bool(std::string_view)>& wanted);
+
 /// Writes JSON text piece by piece. Misuse (a value without its key, unbalanced ends) throws Error(Internal).
 /// Strings are escaped; bytes that are not UTF-8 become U+FFFD.
 class Writer {

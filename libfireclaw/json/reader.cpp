@@ -204,6 +204,35 @@ struct Builder {
 
 Value Value::parse(std::string_view text, std::string_view name) { return Builder{text, name}.build(); }
 
+std::map<std::string, std::string> pick_strings(std::string_view text, std::string_view name,
+                                                const std::function<bool(std::string_view)>& wanted) {
+  const auto need = [&]<class T>(simdjson::simdjson_result<T> result) {
+    if (result.error() == simdjson::SUCCESS) return std::move(result).value_unsafe();
+    throw Error{ErrorCode::Corrupt, fmt::format("{}: not valid JSON: {}", name, describe(result.error()))};
+  };
+  const simdjson::padded_string padded{text};
+  simdjson::ondemand::parser parser;
+  auto document = need(parser.iterate(padded));
+  std::map<std::string, std::string> picked;
+  for (auto member : need(document.get_object())) {
+    auto field = need(std::move(member));
+    const std::string_view key = need(field.unescaped_key());
+    if (!wanted(key)) continue;
+    std::string kept{key};
+    const auto problem = [&](std::string_view what) {
+      return Error{ErrorCode::Corrupt, fmt::format("{}: {} {}", name, what, in_quotes(kept))};
+    };
+    std::string_view string;
+    if (field.value().get_string().get(string) != simdjson::SUCCESS) throw problem("expected a string as");
+    if (picked.contains(kept)) throw problem("duplicate key");
+    picked.emplace(std::move(kept), string);
+  }
+  const char* rest = nullptr;
+  if (document.current_location().get(rest) == simdjson::SUCCESS)
+    need(simdjson::simdjson_result<bool>{simdjson::TRAILING_CONTENT});
+  return picked;
+}
+
 Value Value::parse_file(const std::filesystem::path& path) { return parse(sys::read_file(path), path.string()); }
 
 Value::Type Value::type() const {

@@ -295,3 +295,18 @@ TEST_CASE("a file is parsed under its own name") {
   fireclaw::sys::write_file_atomic(path, R"({"a": )");
   CHECK(problem([&] { Value::parse_file(path); }).starts_with(path.string() + ": not valid JSON: "));
 }
+
+TEST_CASE("single members are picked out of an object without the others") {
+  const auto picked = [](std::string_view text) {
+    return fireclaw::json::pick_strings(text, "test", [](std::string_view key) { return key == "a" || key == "b"; });
+  };
+  CHECK(picked(R"({"x": [{"a": 1}, "]"], "\u0061": "o\u006ee", "y": {"b": {}}, "b": "two"})") ==
+        std::map<std::string, std::string>{{"a", "one"}, {"b", "two"}});
+  CHECK(picked("{}").empty());
+  CHECK(problem([&] { picked(R"({"a": 1})"); }) == "test: expected a string as \"a\"");
+  CHECK(problem([&] { picked(R"({"a": "1", "\u0061": "2"})"); }) == "test: duplicate key \"a\"");
+  for (const auto* text : {"", "[]", "1", R"({"a": "x")", R"({"a": "x"} {})", R"({"a" "x"})", "{\"x\": \"\xff\"}"}) {
+    CAPTURE(text);
+    CHECK(problem([&] { picked(text); }).starts_with("test: not valid JSON: "));
+  }
+}

@@ -190,7 +190,7 @@ TEST_CASE("misuse is an internal error") {
   check_misuse([] { Writer{}.value(std::numeric_limits<double>::infinity()); });
 }
 
-TEST_CASE("a writer starts anew after its text was taken") {
+TEST_CASE("a writer starts again after its text was taken") {
   Writer writer;
   CHECK(writer.value(1).take() == "1");
   CHECK(writer.begin_array().value(2).end_array().take() == "[2]");

@@ -58,8 +58,8 @@ class MacAddress {
   explicit constexpr MacAddress(std::array<std::uint8_t, 6> bytes) : bytes_{bytes} {}
   /// "02:fc:ac:10:00:02"; Error(InvalidArgument) for anything else.
   static MacAddress parse(std::string_view text);
-  /// The address that fireclaw gives to whoever has `address`: 02:fc and the four bytes. A guest that takes over a
-  /// lease takes over its MAC, so nobody's neighbour table ever goes stale.
+  /// The address that fireclaw gives to the machine that has `address`: 02:fc and the four bytes. A guest that takes
+  /// over a lease takes over its MAC, so nobody's neighbour table ever goes stale.
   static MacAddress for_address(Ipv4Address address);
 
   [[nodiscard]] const std::array<std::uint8_t, 6>& bytes() const { return bytes_; }

@@ -12,7 +12,7 @@
 #include <cstring>
 
 #include "fireclaw/error.hpp"
-#include "json/json.hpp"
+#include "json/record.hpp"
 #include "net/boot.hpp"
 #include "net/sysctl.hpp"
 #include "sys/digest.hpp"
@@ -25,13 +25,34 @@ constexpr std::chrono::seconds lock_patience{30};
 constexpr std::size_t max_alias_owner = 200;
 constexpr std::string_view ip_forward = "ipv4/ip_forward";
 
-/// What outlives the bridge, and where it was changed: after a reboot, or in another network namespace, it says
-/// nothing about the settings found there.
-struct ChangeRecord {
-  std::string boot_id;
+/// What outlives the bridge, and where it was changed: in another network namespace it says nothing about the settings
+/// found there.
+struct Change {
   std::uint64_t network_namespace = 0;
   std::string ip_forward_before;
 };
+
+void describe(auto& field, json::Is<Change> auto& change) {
+  field("network_namespace", change.network_namespace);
+  field("ip_forward_before", change.ip_forward_before);
+}
+
+/// The first change stands as earlier versions wrote the only one.
+struct ChangeRecord {
+  static constexpr unsigned schema = 1;
+
+  std::string boot_id;
+  Change first;
+  /// One home folder can be used from several namespaces.
+  std::vector<Change> others;
+};
+
+void describe(auto& field, json::Is<ChangeRecord> auto& record) {
+  field.schema(ChangeRecord::schema);
+  field("boot_id", record.boot_id);
+  describe(field, record.first);
+  field.later("others", record.others);
+}
 
 std::uint64_t current_network_namespace() {
   struct stat status {};
@@ -39,24 +60,28 @@ std::uint64_t current_network_namespace() {
   return status.st_ino;
 }
 
-std::optional<ChangeRecord> read_record(const std::filesystem::path& path) {
-  if (!std::filesystem::exists(path)) return std::nullopt;
-  const auto file = json::Value::parse_file(path);
-  if (const auto schema = file.at("schema").as_int(); schema != 1) {
-    file.at("schema").fail(fmt::format("written by another version of fireclaw ({}, not 1)", schema));
-  }
-  return ChangeRecord{file.at("boot_id").as_string(), file.at("network_namespace").as_uint(),
-                      file.at("ip_forward_before").as_string()};
+/// The changes since this boot: settings do not outlive it.
+std::vector<Change> read_changes(const std::filesystem::path& path) {
+  if (!std::filesystem::exists(path)) return {};
+  auto record = json::read_record<ChangeRecord>(json::Value::parse_file(path));
+  if (record.boot_id != current_boot_id()) return {};
+  record.others.insert(record.others.begin(), std::move(record.first));
+  return std::move(record.others);
 }
 
-bool is_current(const ChangeRecord& record) {
-  return record.boot_id == current_boot_id() && record.network_namespace == current_network_namespace();
+void write_changes(const std::filesystem::path& path, const std::vector<Change>& changes) {
+  if (changes.empty()) {
+    std::filesystem::remove(path);
+    return;
+  }
+  sys::write_file_atomic(
+      path, json::record_text(ChangeRecord{current_boot_id(), changes.front(), {changes.begin() + 1, changes.end()}}));
 }
 
 sys::FileLock take_turn(const std::filesystem::path& record) {
-  const auto lock = record.string() + ".lock";
+  const auto lock = bridge_lock(record);
   return sys::FileLock::acquire(lock, sys::FileLock::Mode::Exclusive, Deadline::after(lock_patience),
-                                fmt::format("the bridge ({})", lock));
+                                fmt::format("the bridge ({})", lock.native()));
 }
 
 /// The note on the bridge that says whose it is.
@@ -83,14 +108,11 @@ void refuse_foreign_bridge(const BridgeConfig& config, const Link& link) {
 void set_forwarding(const std::filesystem::path& record_path) {
   const auto before = read_sysctl(ip_forward).value_or("0");
   if (before != "0") return;
-  json::Writer writer{json::Writer::Style::Pretty};
-  writer.begin_object()
-      .field("schema", 1)
-      .field("boot_id", current_boot_id())
-      .field("network_namespace", current_network_namespace())
-      .field("ip_forward_before", before)
-      .end_object();
-  sys::write_file_atomic(record_path, writer.take());
+  auto changes = read_changes(record_path);
+  std::erase_if(
+      changes, [here = current_network_namespace()](const Change& change) { return change.network_namespace == here; });
+  changes.push_back({current_network_namespace(), before});
+  write_changes(record_path, changes);
   set_sysctl(ip_forward, "1");
 }
 
@@ -144,6 +166,8 @@ void settle(const InterfaceName& interface) {
 }
 
 }  // namespace
+
+std::filesystem::path bridge_lock(const std::filesystem::path& record) { return record.native() + ".lock"; }
 
 std::optional<std::string> find_bridge_obstacle(const BridgeConfig& config) {
   try {
@@ -249,12 +273,17 @@ bool remove_bridge(const BridgeConfig& config, const std::filesystem::path& reco
     }
     netlink.delete_link(config.name);
   }
-  const auto changes = read_record(record);
-  if (changes) {
-    if (is_current(*changes)) set_sysctl(ip_forward, changes->ip_forward_before);
-    std::filesystem::remove(record);
+  auto changes = read_changes(record);
+  bool restored = false;
+  for (const auto& change : changes) {
+    if (change.network_namespace != current_network_namespace()) continue;
+    set_sysctl(ip_forward, change.ip_forward_before);
+    restored = true;
   }
-  return link.has_value() || changes.has_value();
+  std::erase_if(
+      changes, [here = current_network_namespace()](const Change& change) { return change.network_namespace == here; });
+  write_changes(record, changes);
+  return link.has_value() || restored;
 }
 
 void attach_port(const BridgeConfig& config, const InterfaceName& port, Ipv4Address address) {

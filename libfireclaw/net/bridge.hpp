@@ -38,6 +38,9 @@ bool is_bridge_up(const BridgeConfig& config);
 /// Why a subnet cannot be used here: "172.16.0.0/24 overlaps the route to 172.16.0.0/12 on eth0".
 std::optional<std::string> find_subnet_conflict(Netlink& netlink, const BridgeConfig& config);
 
+/// The lock of who changes the bridge, beside `record`. It stays there from the first change on.
+std::filesystem::path bridge_lock(const std::filesystem::path& record);
+
 /// Makes sure that the bridge is there, up, and as configured; creates it if need be. Cheap when it is (no change is
 /// made then). Safe to call from several processes at once. Acts on the calling thread's network namespace. What it
 /// changes in settings that outlive the bridge (net.ipv4.ip_forward) is recorded in `record`, its own file, before it
@@ -51,8 +54,8 @@ bool remove_bridge(const BridgeConfig& config, const std::filesystem::path& reco
 
 /// Makes an existing interface a closed port for the machine with `address` and brings it up: isolated, nothing
 /// learned, nothing flooded; the bridge and the host are told once and for all where the address is, so that no
-/// broadcast is ever needed to find it. Idempotent. Returns once the port and the bridge carry packets, if whoever is
-/// at the port's other end is there already.
+/// broadcast is ever needed to find it. Idempotent. Returns once the port and the bridge carry packets, if the
+/// port's other end is there already.
 void attach_port(const BridgeConfig& config, const InterfaceName& port, Ipv4Address address);
 /// Has the kernel notice at once what is plugged in at the port, and that the bridge leads somewhere: left to itself it
 /// may take a second, and drop packets until then. For ports whose other end came after attach_port().

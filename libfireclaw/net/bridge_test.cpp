@@ -150,6 +150,31 @@ TEST_CASE("forwarding is put back by another process too, but not in another nam
   CHECK(f.sysctl("ipv4/ip_forward") == expected);
 }
 
+TEST_CASE("a home folder that is used from two namespaces leaves both as they were") {
+  const EmptyHost first;
+  EmptyHost second;
+  second.record = first.record;
+  first.ensure();
+  second.ensure();
+  CHECK(second.remove());
+  CHECK(second.sysctl("ipv4/ip_forward") == "0");
+  CHECK(first.sysctl("ipv4/ip_forward") == "1");
+  CHECK(first.remove());
+  CHECK(first.sysctl("ipv4/ip_forward") == "0");
+  CHECK_FALSE(std::filesystem::exists(first.record));
+}
+
+TEST_CASE("a record of a version that knew one namespace is read") {
+  const EmptyHost f;
+  f.ensure();
+  auto record = sys::read_file(f.record);
+  const auto others = record.find(",\n  \"others\"");
+  REQUIRE(others != std::string::npos);
+  sys::write_file_atomic(f.record, record.substr(0, others) + "\n}\n");
+  CHECK(f.remove());
+  CHECK(f.sysctl("ipv4/ip_forward") == "0");
+}
+
 TEST_CASE("a record that is torn or foreign is reported by its path and left alone") {
   const EmptyHost f;
   f.ensure();
@@ -220,7 +245,7 @@ TEST_CASE("the bridge's MTU is what the way out takes, and Ethernet's without on
   CHECK(host.in([] { return way_out_mtu(); }) == 1500);
 }
 
-TEST_CASE("default routes, also a VPN's in two halves, are no conflict") {
+TEST_CASE("default routes, also a VPN's in two halves, do not conflict") {
   const EmptyHost f;
   const Namespace other;
   connect(f.host, "eth7", other, "eth0");

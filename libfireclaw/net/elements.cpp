@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <map>
 #include <utility>
 
@@ -25,7 +26,7 @@ struct Shape {
 constexpr Shape shapes[] = {
     {"sources", 3, 0, 2},          {"egress", 1, 1, 0},        {"clients", 1, 0, 0},   {"name_clients", 1, 0, 0},
     {"allowed_networks", 2, 0, 0}, {"allowed_ports", 4, 0, 0}, {"published", 2, 2, 2}, {"published_at", 3, 2, 3},
-    {"named_addresses", 2, 0, 0},  {"named_ports", 4, 0, 0},
+    {"named_addresses", 2, 0, 0},  {"named_ports", 4, 0, 0},   {"rates", 1, 1, 0},
 };
 
 const Shape* shape_of(std::string_view set) {
@@ -52,6 +53,21 @@ std::vector<std::string> parts_of(const json::Value& value) {
   return parts;
 }
 
+/// A rate in MiB a second, as nftables lists it.
+std::string mib_of(const json::Value& limit) {
+  if (limit.at("rate_unit").as_string() != "mbytes") limit.fail("not a rate of fireclaw's");
+  return fmt::format("{}", limit.at("rate").as_uint());
+}
+
+unsigned parse_rate(std::string_view text) {
+  unsigned rate = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), rate);
+  if (error != std::errc{} || end != text.data() + text.size() || rate == 0) {
+    throw Error{ErrorCode::InvalidArgument, fmt::format("'{}' is not a rate", text)};
+  }
+  return rate;
+}
+
 /// Fills in what `element` says about its machine. Throws if it says nothing that makes sense.
 void apply(const Element& element, VmPolicy& vm) {
   const auto& key = element.key;
@@ -69,6 +85,8 @@ void apply(const Element& element, VmPolicy& vm) {
     vm.allow.push_back(Destination::parse(key[1]));
   } else if (element.set == "allowed_ports") {
     vm.allow.push_back(Destination::parse(fmt::format("{}:{}/{}", key[1], key[3], key[2])));
+  } else if (element.set == "rates") {
+    vm.mib_per_second = parse_rate(element.data[0]);
   } else if (const auto publication = publication_of(element)) {
     vm.publish.push_back(*publication);
   }
@@ -91,10 +109,12 @@ std::optional<Element> read_element(const json::Value& set, bool is_map, const j
       element.key = parts_of(pair[0]);
       element.data = parts_of(pair[1]);
     } else {
-      // An element that expires has more to it than its key.
-      const auto expiring = entry.is_object() ? entry.find("elem") : std::nullopt;
-      if (expiring.has_value() != expires(element)) return std::nullopt;
-      element.key = parts_of(expiring ? expiring->at("val") : entry);
+      // One that expires, or has a rate, has more to it than its key.
+      const auto more = entry.is_object() ? entry.find("elem") : std::nullopt;
+      const bool has_rate = element.set == "rates";
+      if (more.has_value() != (expires(element) || has_rate)) return std::nullopt;
+      element.key = parts_of(more ? more->at("val") : entry);
+      if (has_rate) element.data = {mib_of(more->at("limit"))};
     }
     if (element.key.size() != shape->key_parts || element.data.size() != shape->data_parts) return std::nullopt;
     element.owner = Ipv4Address::parse(shape->owner < shape->key_parts ? element.key[shape->owner]

@@ -70,8 +70,22 @@ TEST_CASE("what a name was answered with has an owner, and is not what a machine
   CHECK(vms_of(elements).front().allow.empty());
 }
 
+TEST_CASE("a machine's rate is read as it was given") {
+  const auto rate = [](const std::string& unit) {
+    return set("rates", R"({"elem": {"val": "172.16.0.2", "limit": {"rate": 5, "burst": 0, "per": "second",
+                                     "inv": true, "rate_unit": ")" +
+                            unit + R"("}}})");
+  };
+  const auto elements = read_elements(listing(source + "," + rate("mbytes")));
+  REQUIRE(elements.size() == 2);
+  CHECK(vms_of(elements).front().mib_per_second == 5);
+  CHECK(delete_command(InterfaceName{"fcbr0"}, elements[1]) == "delete element inet fireclaw rates { 172.16.0.2 }\n");
+  CHECK(read_elements(listing(source + "," + rate("kbytes"))).size() == 1);
+}
+
 TEST_CASE("what fireclaw did not put there is passed over") {
   for (const auto& object : {
+           set("rates", R"("172.16.0.2")"),
            set("services", R"({"concat": ["tcp", 53]})"),
            set("talkers", R"("172.16.0.2")"),
            set("unheard_of", R"("172.16.0.2")"),
@@ -94,7 +108,7 @@ TEST_CASE("what fireclaw did not put there is passed over") {
   }
 }
 
-TEST_CASE("a list that is no list is an error") {
+TEST_CASE("a text that is not a list is an error") {
   CHECK_THROWS_AS(read_elements("Error: syntax"), Error);
   CHECK_THROWS_AS(read_elements("{}"), Error);
 }

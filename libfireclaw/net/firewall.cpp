@@ -99,6 +99,11 @@ class Context {
 
 }  // namespace
 
+const NftLibrary& NftLibrary::get() {
+  static const NftLibrary library;
+  return library;
+}
+
 void preload_firewall() noexcept {
   try {
     static_cast<void>(NftLibrary::get());

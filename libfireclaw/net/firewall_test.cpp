@@ -114,6 +114,7 @@ TEST_CASE("machines are known to the kernel as they were given, and to every pro
   std::sort(first.publish.begin(), first.publish.end());
   auto second = machine(3, Egress::None);
   second.services = ServiceAccess::Names;
+  second.mib_per_second = 5;
   const auto third = machine(4);
   for (const auto& vm : {first, second, third}) firewall.add_vm(vm);
   CHECK(f.firewall().vms() == std::vector{first, second, third});
@@ -122,6 +123,10 @@ TEST_CASE("machines are known to the kernel as they were given, and to every pro
   CHECK_FALSE(firewall.remove_vm(second));
   CHECK(firewall.remove_vm(first.address));
   CHECK_FALSE(firewall.remove_vm(first.address));
+  CHECK(firewall.vms() == std::vector{third});
+  // By what the kernel lists, too.
+  firewall.add_vm(second);
+  CHECK(firewall.remove_vm(second.address));
   CHECK(firewall.vms() == std::vector{third});
 }
 

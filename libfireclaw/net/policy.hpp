@@ -92,6 +92,8 @@ struct VmPolicy {
   std::vector<Destination> allow;
   ServiceAccess services = ServiceAccess::Names;
   std::vector<Publication> publish;
+  /// The most MiB that it sends and receives together in a second; more is dropped. 0: no limit.
+  unsigned mib_per_second = 0;
 
   bool operator==(const VmPolicy&) const = default;
 };
@@ -112,6 +114,9 @@ struct NetworkPolicy {
   /// The port at the gateway's address where a program of the host answers what is sent to port 53, if 53 is among the
   /// services. So a name server that the host has at port 53 is in nobody's way. Without: it is 53 itself.
   std::optional<std::uint16_t> names_port;
+  /// The port at the gateway's address where a program of the host is an HTTP proxy, for machines that may use the name
+  /// server. Without: there is none.
+  std::optional<std::uint16_t> http_port;
   /// Addresses of the host that are not addresses of the bridge's network namespace; never reachable.
   std::vector<Ipv4Address> host_addresses;
   /// New connections that one machine may make in a second, and connections that it may have at once, those that the

@@ -18,7 +18,7 @@ struct Lease {
   Ipv4Address address;
   /// The machine's run id.
   std::string run;
-  /// The tap made for it, so that whoever reclaims the lease can delete what is left of it.
+  /// The tap made for it, so that the process that reclaims the lease can delete what is left of it.
   InterfaceName tap;
   /// The process whose end ends the lease.
   sys::ProcessId holder;

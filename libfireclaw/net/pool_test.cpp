@@ -273,7 +273,7 @@ TEST_CASE("leases end with the boot they were given in") {
   CHECK(pool.list().size() == 1);
 }
 
-TEST_CASE("a file torn by a power failure is set aside, with a warning, and the pool goes on") {
+TEST_CASE("a file torn by a power failure is set aside, with a warning, and the pool continues") {
   const Fixture f;
   const std::string torn = R"({"schema": 1, "boot_id": "b", "sub)";
   sys::write_file_atomic(f.file, torn);

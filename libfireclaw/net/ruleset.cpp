@@ -75,6 +75,12 @@ std::vector<Elements> elements_of(const VmPolicy& vm) {
   if (vm.services != ServiceAccess::None) all.push_back({"inet", "name_clients", {address}});
   if (vm.services == ServiceAccess::All) all.push_back({"inet", "clients", {address}});
 
+  if (vm.mib_per_second != 0) {
+    all.push_back({"inet",
+                   "rates",
+                   {fmt::format("{} limit rate over {} mbytes/second burst 64 kbytes", address, vm.mib_per_second)}});
+  }
+
   Elements networks{"inet", "allowed_networks", {}};
   for (const auto& entry : whole_networks(vm.allow)) {
     networks.entries.push_back(fmt::format("{} . {}", address, entry.network.to_string()));
@@ -190,6 +196,9 @@ std::string tables(const NetworkPolicy& policy, std::string_view policy_chain) {
   for (const auto address : policy.host_addresses) hosts.push_back(address.to_string());
   const auto host_addresses =
       hosts.empty() ? std::string{} : fmt::format("    ip daddr {{ {} }} drop\n", fmt::join(hosts, ", "));
+  const auto proxy = policy.http_port ? fmt::format("    ip saddr @name_clients ip daddr {} tcp dport {} accept\n",
+                                                    policy.gateway.to_string(), *policy.http_port)
+                                      : std::string{};
   const std::string_view ping = policy.ping ? "    icmp type echo-request limit rate 100/second accept\n" : "";
   return fmt::format(
       R"(table inet {table} {{
@@ -220,6 +229,10 @@ std::string tables(const NetworkPolicy& policy, std::string_view policy_chain) {
     type ipv4_addr . ipv4_addr . inet_proto . inet_service
     size 65536
     flags timeout
+  }}
+  set rates {{
+    type ipv4_addr
+    limit rate over 1 mbytes/second
   }}
   set talkers {{
     type ipv4_addr
@@ -277,6 +290,7 @@ std::string tables(const NetworkPolicy& policy, std::string_view policy_chain) {
     meta nfproto != ipv4 drop
     ip saddr != {subnet} drop
     ip saddr {gateway} drop
+    ip saddr @rates drop
     ip daddr {gateway} accept
     ip daddr {subnet} drop
     ip daddr {{ {never} }} drop
@@ -287,6 +301,10 @@ std::string tables(const NetworkPolicy& policy, std::string_view policy_chain) {
     iifname "{bridge}" goto raw_from_vm
     iifname != "lo" ip saddr {subnet} drop
   }}
+  chain paced {{
+    type filter hook postrouting priority filter; policy accept;
+    oifname "{bridge}" ip daddr @rates drop
+  }}
   chain redirected {{
 {accept_redirected}  }}
   chain to_gateway {{
@@ -295,7 +313,7 @@ std::string tables(const NetworkPolicy& policy, std::string_view policy_chain) {
     jump new_connection
     ip saddr @clients ip daddr {gateway} meta l4proto . th dport @services accept
     ip saddr @name_clients ip daddr {gateway} meta l4proto {{ tcp, udp }} th dport 53 meta l4proto . th dport @services accept
-    jump redirected
+{proxy}    jump redirected
 {ping}    goto refuse
   }}
   chain input {{
@@ -378,7 +396,7 @@ table bridge {table} {{
       fmt::arg("gateway", policy.gateway.to_string()),
       fmt::arg("gateway_mac", MacAddress::for_address(policy.gateway).to_string()),
       fmt::arg("bridge", policy.bridge.str()), fmt::arg("taps", tap_prefix(policy.bridge)), fmt::arg("ping", ping),
-      fmt::arg("host_addresses", host_addresses), fmt::arg("redirect", redirect),
+      fmt::arg("proxy", proxy), fmt::arg("host_addresses", host_addresses), fmt::arg("redirect", redirect),
       fmt::arg("accept_redirected", accept_redirected));
 }
 

@@ -35,6 +35,7 @@ std::string everything() {
   first.publish = {Publication::parse("0.0.0.0:8080:80"), Publication::parse("127.0.0.1:2222:22")};
   auto second = machine("172.16.0.3", Egress::None);
   second.services = ServiceAccess::Names;
+  second.mib_per_second = 5;
   return full_ruleset(policy, std::vector{first, second});
 }
 
@@ -49,14 +50,24 @@ TEST_CASE("the default policy is the ruleset on record") { check_golden(full_rul
 
 TEST_CASE("a policy that uses everything is the ruleset on record") { check_golden(everything(), "everything.nft"); }
 
+TEST_CASE("an HTTP proxy at the gateway is open to machines that may ask it for names") {
+  NetworkPolicy policy;
+  policy.http_port = 10080;
+  const auto rule = "    ip saddr @name_clients ip daddr 172.16.0.1 tcp dport 10080 accept\n";
+  CHECK(full_ruleset(policy, {}).find(rule) != std::string::npos);
+  CHECK(full_ruleset({}, {}).find("10080") == std::string::npos);
+}
+
 TEST_CASE("a machine is added and removed by the same elements") {
   auto vm = machine("172.16.0.9", Egress::Internet);
   vm.allow = {Destination::parse("10.0.0.0/8")};
+  vm.mib_per_second = 20;
   CHECK(add_vm_commands({}, vm) ==
         "add element bridge fireclaw sources { \"fcbr0-0a1b2c3d\" . 02:fc:ac:10:00:09 . 172.16.0.9 }\n"
         "add element inet fireclaw egress { 172.16.0.9 : goto egress_internet }\n"
         "add element inet fireclaw name_clients { 172.16.0.9 }\n"
         "add element inet fireclaw clients { 172.16.0.9 }\n"
+        "add element inet fireclaw rates { 172.16.0.9 limit rate over 20 mbytes/second burst 64 kbytes }\n"
         "add element inet fireclaw allowed_networks { 172.16.0.9 . 10.0.0.0/8 }\n");
   auto removal = remove_vm_commands({}, vm);
   std::string as_addition;

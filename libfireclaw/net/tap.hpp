@@ -9,7 +9,7 @@ namespace fireclaw::net {
 
 // A tap is an Ethernet interface whose other end is a file descriptor. It normally vanishes with its last descriptor,
 // so that not even SIGKILL leaves one behind. Only one descriptor can be attached at a time (EBUSY otherwise), which
-// makes two kinds of owner necessary: Tap for whoever uses the descriptor, NamedTap for an engine that opens the
+// makes two kinds of owner necessary: Tap for a process that uses the descriptor, NamedTap for an engine that opens the
 // interface by its name.
 
 /// What comes with each frame that is read or written.
@@ -44,8 +44,8 @@ class Tap {
 /// A tap that an engine opens by name (Firecracker's host_dev_name, QEMU's ifname=). For that it must exist with
 /// nothing attached, so it is made persistent; once the engine is attached, hand_over() takes the persistence away
 /// again and from then on the interface lives exactly as long as the engine does. Destruction before that deletes it.
-/// If this process is killed between the two, the interface stays: its name is in the address lease, and whoever
-/// reclaims the lease deletes it. Use from one thread at a time.
+/// If this process is killed between the two, the interface stays: its name is in the address lease, and the
+/// process that reclaims the lease deletes it. Use from one thread at a time.
 class NamedTap {
  public:
   /// `owner` (by default this process's user) may open it; others need CAP_NET_ADMIN.

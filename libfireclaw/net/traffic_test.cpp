@@ -696,6 +696,43 @@ TEST_CASE("a guest has no more connections at once than it may, others are not h
   CHECK(name_server.receive().text == "another's");
 }
 
+TEST_CASE("a guest sends and receives no more in a second than it may, others are not held to it") {
+  constexpr std::size_t mib = std::size_t{1} << 20;
+  constexpr std::uint16_t port = 4000;
+  const auto* const address = "203.0.113.7";
+  Lab lab;
+  Udp server{lab.internet, address, port};
+  const auto add = [&](unsigned number, unsigned mib_per_second) {
+    const auto limit = [&](VmPolicy& vm) { vm.mib_per_second = mib_per_second; };
+    auto& guest = lab.add_guest(number, Egress::Internet, limit);
+    return Udp{guest.inside, "0.0.0.0", 0};
+  };
+  auto sender = add(2, 1);
+  auto receiver = add(3, 1);
+  auto other = add(4, 0);
+  /// What comes through of 4 MiB, and in how many seconds.
+  const auto flood = [](Udp& from, Udp& to, const std::string& where, std::uint16_t to_port) {
+    const std::string kilobyte(1000, 'x');
+    std::size_t passed = 0;
+    const auto start = std::chrono::steady_clock::now();
+    for (std::size_t sent = 0; sent < 4 * mib; sent += kilobyte.size()) {
+      from.send(where, to_port, kilobyte);
+      while (const auto got = to.poll()) passed += got->text.size();
+    }
+    return std::pair{passed, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()};
+  };
+  // What has not been used of the last second comes on top.
+  const auto check_held = [](const std::pair<std::size_t, double>& result) {
+    CHECK(result.first > mib / 2);
+    CHECK(static_cast<double>(result.first) < (1.5 + result.second) * mib);
+  };
+  check_held(flood(sender, server, address, port));
+  CHECK(flood(other, server, address, port).first > 3 * mib);
+  receiver.send(address, port, "hello");
+  const auto met = server.receive();
+  check_held(flood(server, receiver, met.from, met.port));
+}
+
 TEST_CASE("the next holder of an address does not inherit connections, and a machine with fewer rights loses its own") {
   Lab lab;
   auto& guest = lab.add_guest(2, Egress::Internet);

@@ -16,7 +16,7 @@
 namespace fireclaw::state {
 
 /// Where an agent is between being told to start and having ended. Written before the step it names is taken, so that
-/// whoever finds it knows what may be left of it. Restarting: its machine ends, and a start follows.
+/// its reader knows what may be left of it. Restarting: its machine ends, and a start follows.
 enum class AgentPhase { Starting, Running, Restarting, Stopping, Stopped, Crashed };
 
 std::string_view to_string(AgentPhase phase) noexcept;

@@ -15,6 +15,7 @@ namespace {
 /// Beyond this a limit is none.
 constexpr std::uint64_t most = 1'000'000'000'000;
 constexpr std::uint16_t irc_tls_port = 6697;
+constexpr std::uint16_t dns_port = 53;
 
 std::uint64_t read_number(const json::Value& value, std::uint64_t low, std::uint64_t high) {
   const auto number = value.as_uint();
@@ -75,6 +76,15 @@ std::string read_ca_file(const json::Value& value) {
 
 std::uint16_t read_port(const json::Value& value) { return static_cast<std::uint16_t>(read_number(value, 1, 65'535)); }
 
+/// Where machines reach a service at the gateway.
+std::uint16_t read_own_port(const json::Value& value) {
+  const auto port = read_port(value);
+  if (port == dns_port || port == names_port)
+    value.fail(fmt::format("{} is the port where it answers for names", port));
+  if (port == http_port) value.fail(fmt::format("{} is the port of its HTTP proxy", port));
+  return port;
+}
+
 /// What `read` makes of each entry, at least one, each with a name of its own.
 template <class Upstream>
 std::vector<Upstream> read_upstreams(const json::Value& value, const char* what, Upstream (*read)(const json::Value&)) {
@@ -116,7 +126,7 @@ LlmUpstream read_llm_upstream(const json::Value& value) {
 LlmSettings read_llm(const json::Value& value) {
   value.only({"port", "upstreams", "limits", "agents"});
   LlmSettings settings;
-  if (const auto port = value.find("port")) settings.port = read_port(*port);
+  if (const auto port = value.find("port")) settings.port = read_own_port(*port);
   settings.upstreams = read_upstreams(value.at("upstreams"), "LLM", &read_llm_upstream);
   if (const auto limits = value.find("limits")) settings.limits = read_limits(*limits);
   if (const auto agents = value.find("agents")) {
@@ -158,7 +168,7 @@ IrcUpstream read_irc_upstream(const json::Value& value) {
 IrcSettings read_irc(const json::Value& value) {
   value.only({"port", "upstreams"});
   IrcSettings settings;
-  if (const auto port = value.find("port")) settings.port = read_port(*port);
+  if (const auto port = value.find("port")) settings.port = read_own_port(*port);
   settings.upstreams = read_upstreams(value.at("upstreams"), "IRC", &read_irc_upstream);
   return settings;
 }

@@ -64,6 +64,13 @@ TEST_CASE("what cannot be is refused with the field's name") {
               "limits.tokens_per_day"));
 }
 
+TEST_CASE("a service cannot have a port that the gateway has for something else") {
+  for (const auto* port : {"53", "10053", "10080"}) {
+    CHECK(names(complaint(std::string{R"({"port": )"} + port + R"(, "upstreams": [{"name": "a", "url": "http://x"}]})"),
+                "llm.port: "));
+  }
+}
+
 TEST_CASE("the first LLM server that fits agent, model and protocol is asked") {
   const auto settings = read(R"({"upstreams": [
     {"name": "own", "url": "http://a", "agents": ["ada"], "models": ["special"]},

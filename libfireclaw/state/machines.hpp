@@ -27,6 +27,7 @@ struct MachineRecord {
   std::string network;
   std::string egress;
   std::vector<std::string> allow;
+  std::vector<std::string> allow_http;
   std::vector<std::string> publish;
   std::string services;
   /// The snapshot that each start restores; empty: none that has a name.
@@ -38,6 +39,9 @@ struct MachineRecord {
   /// The size of its scratch disk, which is kept while it is stopped; 0: none.
   unsigned scratch_mib = 0;
   std::string scratch_target;
+  /// 0: as config.json has it at each start.
+  unsigned disk_mib_per_second = 0;
+  unsigned network_mib_per_second = 0;
   std::chrono::milliseconds ttl{0};
   std::chrono::milliseconds idle{0};
   /// The last start; the epoch: none yet.
@@ -59,6 +63,7 @@ void describe(auto& field, json::Is<MachineRecord> auto& record) {
   field("network", record.network);
   field("egress", record.egress);
   field("allow", record.allow);
+  field.rare("allow_http", record.allow_http, std::vector<std::string>{});
   field("publish", record.publish);
   field("services", record.services);
   field("snapshot", record.snapshot);
@@ -67,6 +72,8 @@ void describe(auto& field, json::Is<MachineRecord> auto& record) {
   field("workspace", record.workspace);
   field("scratch_mib", record.scratch_mib);
   field("scratch_target", record.scratch_target);
+  field.rare("disk_mib_per_second", record.disk_mib_per_second, 0U);
+  field.rare("network_mib_per_second", record.network_mib_per_second, 0U);
   field("ttl_ms", record.ttl);
   field("idle_ms", record.idle);
   field("started_ms", record.started);

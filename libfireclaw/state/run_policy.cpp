@@ -12,7 +12,8 @@ net::VmPolicy to_policy(const RunNetwork& record) {
                        record.services ? net::ServiceAccess::All
                        : record.names  ? net::ServiceAccess::Names
                                        : net::ServiceAccess::None,
-                       {}};
+                       {},
+                       record.mib_per_second};
   for (const auto& text : record.allow) policy.allow.push_back(net::Destination::parse(text));
   for (const auto& text : record.publish) policy.publish.push_back(net::Publication::parse(text));
   return policy;
@@ -27,7 +28,8 @@ RunNetwork to_record(const net::VmPolicy& policy) {
                     {},
                     policy.services == net::ServiceAccess::All,
                     policy.services != net::ServiceAccess::None,
-                    std::nullopt};
+                    std::nullopt,
+                    policy.mib_per_second};
   for (const auto& destination : policy.allow) record.allow.push_back(destination.to_string());
   for (const auto& port : policy.publish) record.publish.push_back(port.to_string());
   return record;

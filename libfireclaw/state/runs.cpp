@@ -25,10 +25,13 @@ void describe(auto& field, json::Is<RunNetwork> auto& nat) {
   field("egress", nat.egress);
   field("allow", nat.allow);
   field.rare("allow_names", nat.allow_names, std::vector<std::string>{});
+  field.rare("allow_http", nat.allow_http, std::vector<std::string>{});
+  field.rare("http_proxy", nat.http_proxy, std::string{});
   field("publish", nat.publish);
   field("services", nat.services);
   field.later("names", nat.names, nat.services);
   field("anchor", nat.anchor);
+  field.rare("mib_per_second", nat.mib_per_second, 0U);
 }
 
 /// A machine may still run that an earlier version has started: its record has none of what came later.

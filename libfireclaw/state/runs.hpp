@@ -29,6 +29,11 @@ struct RunNetwork {
   bool names = true;
   /// The process that keeps the network namespace that the tap is in; without: it is the host's own.
   std::optional<sys::ProcessId> anchor;
+  /// Of what it sends and receives together; 0: no limit.
+  unsigned mib_per_second = 0;
+  /// Web servers by name, that the gateway's HTTP proxy connects it to, and where that is, as a URL.
+  std::vector<std::string> allow_http = {};
+  std::string http_proxy = {};
 
   bool operator==(const RunNetwork&) const = default;
 };

@@ -57,6 +57,8 @@ TEST_CASE("a run's record is read back the same, also after an update") {
   record.nat = state::RunNetwork{"172.16.0.9",          "fcbr0-0a1b2c3d", "allowlist", {"192.0.2.0/24"},
                                  {"*.example.org"},     {"8080:80"},      false,       true,
                                  sys::ProcessId{77, 88}};
+  record.nat->allow_http = {"*.example.org"};
+  record.nat->http_proxy = "http://172.16.0.1:10080";
   record.configured = true;
   record.process = sys::current_process();
   record.paused = true;
@@ -79,7 +81,7 @@ TEST_CASE("runs are listed oldest first") {
   CHECK(store.list() == std::vector{old, young});
 }
 
-TEST_CASE("texts that are no id are refused and never become paths") {
+TEST_CASE("texts that are not an id are refused and never become paths") {
   const sys::TempDir folder{std::filesystem::temp_directory_path(), "runs-test-"};
   const state::RunStore store{folder.path(), {}};
   for (const auto& id : {std::string{}, std::string{"../x"}, std::string(300, 'a'), std::string{"0123456789ABCDEF"}}) {

@@ -1,6 +1,9 @@
 #include "state/sandbox_settings.hpp"
 
+#include <algorithm>
 #include <array>
+
+#include <fmt/format.h>
 
 #include "json/record.hpp"
 
@@ -35,6 +38,28 @@ std::uint64_t read_limit(const json::Value& value) {
   return limit;
 }
 
+unsigned read_rate(const json::Value& value) {
+  const auto rate = value.as_uint();
+  if (rate == 0 || rate > most_mib_per_second) value.fail(fmt::format("must be 1 to {}", most_mib_per_second));
+  return static_cast<unsigned>(rate);
+}
+
+/// A device and something of it; the kernel reads the rest.
+std::string read_io_max(const json::Value& value) {
+  const auto& line = value.as_string();
+  const auto after_digits = [&](std::size_t at) {
+    return std::min(line.find_first_not_of("0123456789", std::min(at, line.size())), line.size());
+  };
+  const auto colon = after_digits(0);
+  const auto space = after_digits(colon + 1);
+  const bool has_device =
+      colon != 0 && line.substr(colon, 1) == ":" && space > colon + 1 && line.substr(space, 1) == " ";
+  if (!has_device || line.find('=', space) == std::string::npos || line.find('\n') != std::string::npos) {
+    value.fail("must be a line of io.max, as in \"8:0 wbps=10485760\"");
+  }
+  return line;
+}
+
 }  // namespace
 
 SandboxSettings read_sandbox_settings(const json::Value& section) {
@@ -66,11 +91,16 @@ void write_sandbox_settings(json::Writer& out, const SandboxSettings& settings) 
 }
 
 LimitSettings read_limit_settings(const json::Value& section) {
-  section.only({"machines", "memory_mib", "disk_mib"});
+  section.only({"machines", "memory_mib", "disk_mib", "disk_mib_per_second", "network_mib_per_second", "io_max"});
   LimitSettings settings;
   if (const auto value = section.find("machines")) settings.machines = read_limit(*value);
   if (const auto value = section.find("memory_mib")) settings.memory_mib = read_limit(*value);
   if (const auto value = section.find("disk_mib")) settings.disk_mib = read_limit(*value);
+  if (const auto value = section.find("disk_mib_per_second")) settings.disk_mib_per_second = read_rate(*value);
+  if (const auto value = section.find("network_mib_per_second")) settings.network_mib_per_second = read_rate(*value);
+  if (const auto value = section.find("io_max")) {
+    for (const auto& line : value->as_array()) settings.io_max.push_back(read_io_max(line));
+  }
   return settings;
 }
 
@@ -80,6 +110,13 @@ void write_limit_settings(json::Writer& out, const LimitSettings& settings) {
   if (settings.machines) out.field("machines", *settings.machines);
   if (settings.memory_mib) out.field("memory_mib", *settings.memory_mib);
   if (settings.disk_mib) out.field("disk_mib", *settings.disk_mib);
+  if (settings.disk_mib_per_second) out.field("disk_mib_per_second", *settings.disk_mib_per_second);
+  if (settings.network_mib_per_second) out.field("network_mib_per_second", *settings.network_mib_per_second);
+  if (!settings.io_max.empty()) {
+    out.key("io_max").begin_array();
+    for (const auto& line : settings.io_max) out.value(line);
+    out.end_array();
+  }
   out.end_object();
 }
 

@@ -2,6 +2,8 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "json/json.hpp"
 #include "sys/sandbox/sandbox.hpp"
@@ -22,12 +24,23 @@ SandboxSettings read_sandbox_settings(const json::Value& section);
 /// Writes the section, unless all of it is as by default.
 void write_sandbox_settings(json::Writer& out, const SandboxSettings& settings);
 
-/// What all machines of a home folder may take together: "limits" in config.json. nullopt: no limit but the host's own.
+/// The fastest that a disk or a network can be limited to.
+inline constexpr unsigned most_mib_per_second = 1U << 20;
+
+/// "limits" in config.json: what all machines of a home folder may take together, and how fast each may be. nullopt: no
+/// limit but the host's own.
 struct LimitSettings {
   std::optional<std::uint64_t> machines;
   std::optional<std::uint64_t> memory_mib;
   std::optional<std::uint64_t> disk_mib;
+  /// Of each disk, and of the network, of a machine that does not say itself.
+  std::optional<unsigned> disk_mib_per_second;
+  std::optional<unsigned> network_mib_per_second;
+  /// Of each machine's cgroup: lines of io.max, "8:0 wbps=10485760".
+  std::vector<std::string> io_max;
 
+  /// Whether there is one for all machines together.
+  [[nodiscard]] bool any_total() const { return machines || memory_mib || disk_mib; }
   bool operator==(const LimitSettings&) const = default;
 };
 

@@ -56,7 +56,7 @@ TEST_CASE("users that there cannot be are refused") {
   CHECK(problem(R"({"user":1})") != "nothing");
 }
 
-TEST_CASE("limits are optional, each of them, and nothing is no limit") {
+TEST_CASE("limits are optional, each of them, and unset means no limit") {
   const auto limits = state::read_limit_settings(section(R"({"machines":3,"disk_mib":1024})"));
   CHECK(limits.machines == 3);
   CHECK_FALSE(limits.memory_mib);
@@ -83,4 +83,28 @@ TEST_CASE("what was found of a host is read as it was written") {
   CHECK(complaint([] {
           (void)state::read_confinable(section(R"({"level":"half","obstacle":"","users_obstacle":"","context":""})"));
         }).find("level of confinement") != std::string::npos);
+}
+
+TEST_CASE("rates and the lines of io.max are held to their form, and written back") {
+  const std::string text =
+      R"({"disk_mib_per_second":50,"network_mib_per_second":20,"io_max":["8:0 wbps=1048576 riops=max"]})";
+  const auto limits = state::read_limit_settings(section(text));
+  CHECK(limits.disk_mib_per_second == 50U);
+  CHECK(limits.network_mib_per_second == 20U);
+  CHECK(limits.io_max == std::vector<std::string>{"8:0 wbps=1048576 riops=max"});
+  CHECK_FALSE(limits.any_total());
+  CHECK(written([&](json::Writer& out) { state::write_limit_settings(out, limits); }) == R"({"limits":)" + text + "}");
+  const auto problem = [](const std::string& of) {
+    return complaint([&] { static_cast<void>(state::read_limit_settings(section(of))); });
+  };
+  for (const auto* rate : {"disk_mib_per_second", "network_mib_per_second"}) {
+    for (const auto* value : {"0", "1048577"}) {
+      CHECK(problem(fmt::format(R"({{"{}":{}}})", rate, value)).find("must be 1 to 1048576") != std::string::npos);
+    }
+  }
+  for (const auto* line :
+       {"", "8", "8:", ":0 wbps=1", "8:0", "8:0 ", "8:0 wbps", "sda wbps=1", R"(8:0 wbps=1\n9:0 wbps=1)"}) {
+    CAPTURE(line);
+    CHECK(problem(fmt::format(R"({{"io_max":["{}"]}})", line)).find("must be a line of io.max") != std::string::npos);
+  }
 }

@@ -15,36 +15,6 @@
 
 namespace fireclaw::state {
 
-void describe(auto& field, json::Is<SavedAgent> auto& saved) {
-  field("record", saved.agent);
-  field("scratch_bytes", saved.scratch_bytes);
-  field("workspace_bytes", saved.workspace_bytes);
-  field("workspace_uid", saved.workspace_uid);
-  field("workspace_gid", saved.workspace_gid);
-}
-
-void describe(auto& field, json::Is<SnapshotRecord> auto& record) {
-  field.schema(SnapshotRecord::schema);
-  field("name", record.name);
-  field("engine", record.engine);
-  field("engine_identity", record.key.engine_identity);
-  field("image", record.image);
-  field("image_digest", record.key.image_digest);
-  field("cpus", record.key.cpus);
-  field("memory_mib", record.key.memory_mib);
-  field("network", record.key.network);
-  // Manifests from before there were disks have neither.
-  field.later("drives", record.key.drives);
-  field.later("prepared", record.key.prepared);
-  field("automatic", record.automatic);
-  field.rare("booted", record.booted, false);
-  field("created_ms", record.created);
-  field("state_bytes", record.state_bytes);
-  field("state_sha256", record.state_sha256);
-  field("memory_bytes", record.memory_bytes);
-  field("agent", record.agent);
-}
-
 namespace {
 
 std::string lock_name(const std::string& name) { return "snapshot-" + name; }
@@ -77,7 +47,7 @@ std::string automatic_name(const SnapshotKey& key) {
       fmt::format("{}\n{}\n{}\n{}\n{}", key.engine_identity, key.image_digest, key.cpus, key.memory_mib, key.network));
   if (!key.drives.empty()) digest.update(fmt::format("\ndrives {}", key.drives));
   if (!key.prepared.empty()) digest.update(fmt::format("\nprepared {}", key.prepared));
-  return "auto-" + digest.hex().substr(0, 16);
+  return fmt::format("{}{}", automatic_prefix, digest.hex().substr(0, 16));
 }
 
 vmm::SnapshotFiles SnapshotDraft::files() const { return {folder_.path() / "state", folder_.path() / "memory"}; }
@@ -93,11 +63,15 @@ SnapshotDraft SnapshotStore::begin(const std::string& name, Deadline deadline) c
   return {std::move(lock), sys::TempDir{directory_, fmt::format("{}{}-", draft_prefix, name)}};
 }
 
-SnapshotRecord SnapshotStore::publish(SnapshotDraft draft, SnapshotRecord record, bool replace) const {
+void SnapshotStore::complete(const SnapshotDraft& draft, SnapshotRecord& record) {
   const auto files = draft.files();
   record.state_bytes = std::filesystem::file_size(files.state);
   record.state_sha256 = sys::sha256_file(files.state);
   record.memory_bytes = std::filesystem::file_size(files.memory);
+}
+
+SnapshotRecord SnapshotStore::publish(SnapshotDraft draft, SnapshotRecord record, bool replace) const {
+  complete(draft, record);
   sys::write_file_atomic(draft.folder_.path() / "manifest.json", json::record_text(record));
 
   const auto target = directory_ / record.name;

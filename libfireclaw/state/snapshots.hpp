@@ -5,9 +5,11 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/logger.hpp"
+#include "json/record.hpp"
 #include "state/agents.hpp"
 #include "sys/file.hpp"
 #include "vmm/spec.hpp"
@@ -30,7 +32,10 @@ struct SnapshotKey {
   bool operator==(const SnapshotKey&) const = default;
 };
 
-/// "auto-" and the first digits of the key's SHA-256.
+/// What names of snapshots begin with that are made and looked for without one.
+inline constexpr std::string_view automatic_prefix = "auto-";
+
+/// The prefix and the first digits of the key's SHA-256.
 std::string automatic_name(const SnapshotKey& key);
 
 /// What a snapshot of a running agent holds beside its machine's memory.
@@ -39,7 +44,7 @@ struct SavedAgent {
   AgentRecord agent;
   std::uint64_t scratch_bytes = 0;
   std::uint64_t workspace_bytes = 0;
-  /// Whom the workspace's content belongs to inside.
+  /// The owner of the workspace's content, by number in the guest.
   std::uint32_t workspace_uid = 0;
   std::uint32_t workspace_gid = 0;
 
@@ -68,6 +73,36 @@ struct SnapshotRecord {
   bool operator==(const SnapshotRecord&) const = default;
 };
 
+void describe(auto& field, json::Is<SavedAgent> auto& saved) {
+  field("record", saved.agent);
+  field("scratch_bytes", saved.scratch_bytes);
+  field("workspace_bytes", saved.workspace_bytes);
+  field("workspace_uid", saved.workspace_uid);
+  field("workspace_gid", saved.workspace_gid);
+}
+
+void describe(auto& field, json::Is<SnapshotRecord> auto& record) {
+  field.schema(SnapshotRecord::schema);
+  field("name", record.name);
+  field("engine", record.engine);
+  field("engine_identity", record.key.engine_identity);
+  field("image", record.image);
+  field("image_digest", record.key.image_digest);
+  field("cpus", record.key.cpus);
+  field("memory_mib", record.key.memory_mib);
+  field("network", record.key.network);
+  // Manifests from before there were disks have neither.
+  field.later("drives", record.key.drives);
+  field.later("prepared", record.key.prepared);
+  field("automatic", record.automatic);
+  field.rare("booted", record.booted, false);
+  field("created_ms", record.created);
+  field("state_bytes", record.state_bytes);
+  field("state_sha256", record.state_sha256);
+  field("memory_bytes", record.memory_bytes);
+  field("agent", record.agent);
+}
+
 /// What was on the disks of a machine when its memory was saved.
 struct SavedDisks {
   std::filesystem::path scratch;
@@ -94,7 +129,9 @@ class SnapshotStore {
 
   /// Takes the name's lock (waiting for another maker of the same) and a folder to write the files into.
   [[nodiscard]] SnapshotDraft begin(const std::string& name, Deadline deadline) const;
-  /// Completes the record with the files' sizes and digest and makes the snapshot visible. With `replace`, one of
+  /// Completes the record of what was written with the files' sizes and digest.
+  static void complete(const SnapshotDraft& draft, SnapshotRecord& record);
+  /// complete(), and makes the snapshot visible. With `replace`, one of
   /// that name is swapped out; otherwise Error(AlreadyExists).
   SnapshotRecord publish(SnapshotDraft draft, SnapshotRecord record, bool replace) const;
 

@@ -8,6 +8,7 @@
 #include "base/text.hpp"
 #include "fireclaw/error.hpp"
 #include "state/bot_fields.hpp"
+#include "state/sandbox_settings.hpp"
 #include "sys/file.hpp"
 
 namespace fireclaw::state {
@@ -65,6 +66,8 @@ void check_field(std::string_view name, const json::Value& value) {
     check_between(value, 16, 1'048'576);
   } else if (name == "scratch_mib") {
     check_between(value, 64, 1'048'576);
+  } else if (name == "disk_mib_per_second" || name == "network_mib_per_second") {
+    check_between(value, 1, most_mib_per_second);
   } else if (name == "network") {
     const auto& mode = value.as_string();
     if (mode != "nat" && mode != "user") value.fail("must be \"nat\" or \"user\"");
@@ -73,7 +76,7 @@ void check_field(std::string_view name, const json::Value& value) {
     if (egress != "none" && egress != "allowlist" && egress != "internet") {
       value.fail("must be \"none\", \"allowlist\" or \"internet\"");
     }
-  } else if (name == "allow" || name == "publish") {
+  } else if (name == "allow" || name == "allow_http" || name == "publish") {
     check_all_texts(value);
   } else {
     value.fail("unknown field");

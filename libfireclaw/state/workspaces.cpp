@@ -16,14 +16,6 @@
 
 namespace fireclaw::state {
 
-void describe(auto& field, json::Is<WorkspaceRecord> auto& record) {
-  field.schema(WorkspaceRecord::schema);
-  field("name", record.name);
-  field("created_ms", record.created);
-  field("uid", record.uid);
-  field("gid", record.gid);
-}
-
 namespace {
 
 constexpr std::string_view record_file = "workspace.json";

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "json/record.hpp"
 #include "sys/file.hpp"
 
 namespace fireclaw::state {
@@ -17,12 +18,20 @@ struct WorkspaceRecord {
 
   std::string name;
   std::chrono::system_clock::time_point created;
-  /// Whom its content belongs to inside.
+  /// The owner of its content, by number in the guest.
   std::uint32_t uid = 1000;
   std::uint32_t gid = 1000;
 
   bool operator==(const WorkspaceRecord&) const = default;
 };
+
+void describe(auto& field, json::Is<WorkspaceRecord> auto& record) {
+  field.schema(WorkspaceRecord::schema);
+  field("name", record.name);
+  field("created_ms", record.created);
+  field("uid", record.uid);
+  field("gid", record.gid);
+}
 
 /// The workspaces under one folder. Any number of processes may use it at once; who changes a workspace or uses its
 /// disk holds the lock of its name, which this class names but does not take.

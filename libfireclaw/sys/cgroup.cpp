@@ -120,20 +120,38 @@ std::vector<std::filesystem::path> own_cgroups(const std::filesystem::path& root
   return found;
 }
 
+/// The service for machines beside the one that this process is of. Taking a process from one to the other takes the
+/// right to do so in the slice.
+std::filesystem::path service_for_machines(const std::vector<std::filesystem::path>& around) {
+  const auto slice = std::ranges::find(around, services_slice, &std::filesystem::path::filename);
+  if (slice == around.end() || ::access((*slice / "cgroup.procs").c_str(), W_OK) != 0) return {};
+  auto service = *slice / machines_service;
+  return may_divide(service) ? service : std::filesystem::path{};
+}
+
 }  // namespace
 
 CgroupPlace find_cgroups(const std::filesystem::path& root) {
   if (::access((root / "sys/fs/cgroup/cgroup.controllers").c_str(), F_OK) != 0) {
-    return {{}, "there are no cgroups of version 2 in /sys/fs/cgroup; boot with systemd.unified_cgroup_hierarchy=1"};
+    return {
+        {}, "there are no cgroups of version 2 in /sys/fs/cgroup; boot with systemd.unified_cgroup_hierarchy=1", {}};
   }
   std::string obstacle;
-  for (const auto& folder : own_cgroups(root)) {
+  std::filesystem::path lasting;
+  const auto around = own_cgroups(root);
+  if (const auto service = service_for_machines(around); !service.empty()) {
+    obstacle = divide(service, true);
+    lasting = service / programs_name;
+    if (::mkdir(lasting.c_str(), 0755) != 0 && errno != EEXIST) lasting.clear();
+    if (obstacle.empty()) return {service / place_name, {}, lasting};
+  }
+  for (const auto& folder : around) {
     if (!may_divide(folder)) continue;
     obstacle = divide(folder, folder != root / "sys/fs/cgroup");
-    if (obstacle.empty()) return {folder / place_name, {}};
+    if (obstacle.empty()) return {folder / place_name, {}, lasting};
   }
   if (obstacle.empty()) obstacle = "no cgroup around this process is its user's to divide";
-  return {{}, fmt::format("{}; {}", obstacle, what_gives_it)};
+  return {{}, fmt::format("{}; {}", obstacle, what_gives_it), lasting};
 }
 
 std::filesystem::path make_cgroup(const std::filesystem::path& place, const std::string& name,
@@ -151,6 +169,10 @@ std::filesystem::path make_cgroup(const std::filesystem::path& place, const std:
   for (const auto& line : limits.io_max) set(folder, "io.max", line);
   undo.release();
   return folder;
+}
+
+bool join_cgroup(const std::filesystem::path& folder, pid_t process) {
+  return put(folder / "cgroup.procs", std::to_string(process)) == 0;
 }
 
 bool remove_cgroup(const std::filesystem::path& folder) {

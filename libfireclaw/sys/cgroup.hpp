@@ -4,7 +4,10 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
+
+#include <sys/types.h>
 
 namespace fireclaw::sys {
 
@@ -26,19 +29,28 @@ struct CgroupPlace {
   std::filesystem::path folder;
   /// Why, and what gives it; empty if there is one.
   std::string obstacle;
+  /// Where processes belong that are to outlive the service that this process is of; empty: where they are started.
+  std::filesystem::path lasting = {};
 
   bool operator==(const CgroupPlace&) const = default;
 };
 
-/// Looks for the highest cgroup around this process that it may divide, makes "fireclaw" in it, and hands on the
-/// controllers. Where the processes of a service stand in the way, they are moved to "programs" beside it. Needs
-/// version 2 with the controllers memory and pids. `root` is "/" but for tests.
+/// The slice that the services of an overseer are in, and the one of them that its machines are in.
+inline constexpr std::string_view services_slice = "fireclaw.slice";
+inline constexpr std::string_view machines_service = "fireclaw-agents.service";
+
+/// For a process in a service of that slice: the cgroup of the service for machines, if it runs and gives it away
+/// (Delegate=yes). Otherwise the highest cgroup around this process that it may divide. Makes "fireclaw" in it, and
+/// hands on the controllers. Where the processes of a service stand in the way, they are moved to "programs" beside it.
+/// Needs version 2 with the controllers memory and pids. `root` is "/" but for tests.
 CgroupPlace find_cgroups(const std::filesystem::path& root = "/");
 
 /// Makes the cgroup `name` in a place, with its limits. All of it is killed together if it runs out of memory. Throws
 /// and leaves nothing if a limit cannot be set. Returns its folder.
 std::filesystem::path make_cgroup(const std::filesystem::path& place, const std::string& name,
                                   const CgroupLimits& limits);
+/// Moves a process into a cgroup. False: it stays where it was.
+bool join_cgroup(const std::filesystem::path& folder, pid_t process);
 /// Removes a cgroup without processes; a missing one is fine. False: there are processes in it.
 bool remove_cgroup(const std::filesystem::path& folder);
 

@@ -51,6 +51,36 @@ TEST_CASE_FIXTURE(Tree, "the highest cgroup around a process is divided, and han
   CHECK(read_file(at("cgroup.subtree_control")).starts_with("+"));
 }
 
+TEST_CASE_FIXTURE(Tree,
+                  "machines of a service in fireclaw's slice live in the service for them, and helpers beside them") {
+  own("0::/fireclaw.slice/fireclaw-overseer.service/programs");
+  for (const auto* path : {"", "fireclaw", "fireclaw.slice", "fireclaw.slice/fireclaw-overseer.service"}) {
+    cgroup(path, "memory pids");
+  }
+  const auto highest = CgroupPlace{at("fireclaw"), "", {}};
+  CHECK(find_cgroups(folder.path()) == highest);
+  const auto service = std::string{"fireclaw.slice/fireclaw-agents.service"};
+  cgroup(service, "memory pids");
+  cgroup(service + "/fireclaw", "memory pids");
+  const CgroupPlace place{at(service + "/fireclaw"), "", at(service + "/programs")};
+  CHECK(find_cgroups(folder.path()) == place);
+  write(place.lasting / "cgroup.procs", "");
+  CHECK(join_cgroup(place.lasting, 7));
+  CHECK(read_file(place.lasting / "cgroup.procs") == "7");
+  CHECK_FALSE(join_cgroup(at("missing"), 7));
+  // Without the controllers there is no cgroup for each, but still the service.
+  cgroup(service, "");
+  cgroup("", "");
+  cgroup("fireclaw.slice", "");
+  cgroup("fireclaw.slice/fireclaw-overseer.service", "");
+  const auto shared = find_cgroups(folder.path());
+  CHECK(shared.folder.empty());
+  CHECK(shared.lasting == place.lasting);
+  // Who is not in that slice has nothing to do with it.
+  own("0::/user.slice/session-1.scope");
+  CHECK(find_cgroups(folder.path()).lasting.empty());
+}
+
 TEST_CASE_FIXTURE(Tree, "a cgroup without the controllers that are needed is not divided") {
   own("0::/");
   cgroup("", "cpu io");

@@ -31,7 +31,7 @@ TEST_CASE("the start time is field 22, whatever the program calls itself") {
   }
 }
 
-TEST_CASE("what is no stat line is refused") {
+TEST_CASE("what is not a stat line is refused") {
   for (const char* text : {"", "17", "17 (sh", "17 (sh)", "17 (sh) ", "17 (sh) S 1 2 3",
                            "17 (sh) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 x"}) {
     CAPTURE(text);
@@ -51,7 +51,7 @@ TEST_CASE("this process knows itself, under any name") {
   ::prctl(PR_SET_NAME, before);
 }
 
-TEST_CASE("numbers that are no process identify nothing") {
+TEST_CASE("numbers that are not a process identify nothing") {
   CHECK_FALSE(identify(0));
   CHECK_FALSE(identify(-1));
   CHECK_FALSE(identify(1 << 22));
@@ -85,7 +85,7 @@ TEST_CASE("a process that has ended counts as gone before anybody has waited for
   CHECK_FALSE(open_pidfd(id));
 }
 
-TEST_CASE("a pidfd tells the end of a process that is no child") {
+TEST_CASE("a pidfd tells the end of a process that is not a child") {
   Helper parent = Helper::start({"parent", "main-thread"});
   std::istringstream line{read_line(parent.output.get())};
   ProcessId id;

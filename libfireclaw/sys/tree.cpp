@@ -178,7 +178,7 @@ TempDir::~TempDir() {
   try {
     remove_tree(path_);
   } catch (...) {
-    // A destructor has nobody to tell; whoever cleans up `parent` finds what is left.
+    // A destructor has nobody to tell; what is left is found when `parent` is cleaned up.
   }
 }
 

@@ -10,8 +10,8 @@
 
 namespace fireclaw::vmm {
 
-/// What a machine may take to continue: whoever stopped it does not give up when its own time is over, and the engine
-/// may still be writing what it was asked for.
+/// What a machine may take to continue: the one who stopped it does not give up when its own time is over, and the
+/// engine may still be writing what it was asked for.
 inline constexpr std::chrono::minutes go_on_limit{2};
 
 /// A machine that was stopped for a moment could not be told to continue: it stands still, and its engine runs.

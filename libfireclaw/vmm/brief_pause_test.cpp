@@ -50,7 +50,7 @@ TEST_CASE_FIXTURE(Fixture, "a brief pause that is ended is over, whatever fails 
   CHECK(resumed == 2);
 }
 
-TEST_CASE_FIXTURE(Fixture, "whatever fails in a brief pause, the machine goes on and the failure is told") {
+TEST_CASE_FIXTURE(Fixture, "whatever fails in a brief pause, the machine continues and the failure is told") {
   CHECK_THROWS_WITH(during([](BriefPause& brief_pause) {
                       brief_pause.begin();
                       throw Error{no_space};
@@ -65,12 +65,12 @@ TEST_CASE_FIXTURE(Fixture, "whatever fails in a brief pause, the machine goes on
   CHECK(resumed == 2);
 }
 
-TEST_CASE_FIXTURE(Fixture, "a machine that was not stopped yet is not told to go on") {
+TEST_CASE_FIXTURE(Fixture, "a machine that was not stopped yet is not told to continue") {
   CHECK_THROWS_WITH(during([](BriefPause&) { throw Error{no_space}; }), "no space");
   CHECK(resumed == 0);
 }
 
-TEST_CASE_FIXTURE(Fixture, "a machine that cannot be told to go on stands still, and that is said") {
+TEST_CASE_FIXTURE(Fixture, "a machine that cannot be told to continue stands still, and that is said") {
   refusal = Error{ErrorCode::Timeout, "no answer"};
   CHECK_THROWS_AS(during([](BriefPause& brief_pause) {
                     brief_pause.begin();

@@ -35,6 +35,8 @@ struct Drive {
   std::string id;
   std::filesystem::path path;
   bool read_only = true;
+  /// The most that is read and written together in a second; 0: no limit.
+  std::uint64_t bytes_per_second = 0;
 
   bool operator==(const Drive&) const = default;
 };

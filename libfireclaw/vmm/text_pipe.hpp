@@ -14,7 +14,7 @@ namespace fireclaw::vmm {
 ///
 /// Not a file, because a guest can write to its console without end, and can have the engine log lines without end,
 /// and must not fill the host's disk. The engine has the pipe open for reading too and never waits for a reader: once
-/// some 64 KiB are unread, it drops what comes. Whoever wants the text takes it out, with tail() or with cat.
+/// some 64 KiB are unread, it drops what comes. A reader takes the text out, with tail() or with cat.
 class TextPipe {
  public:
   /// Makes it; a leftover of the same name is replaced.

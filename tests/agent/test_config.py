@@ -18,7 +18,7 @@ _FULL: Dict[str, Any] = {
     "persona": "You are\nkind.", "tools": {"enabled": True, "steps": 3, "timeout_s": 5, "output_bytes": 1000, "allow": ["op!*@*"],
                                            "containers": {"enabled": True, "network": True, "memory_mib": 100, "cpus": 0.5, "pids": 10}},
     "peers": {"bots": ["coder"], "realname": "x*", "cooldown_s": 1, "max_turns": 2}, "limits": {"queue": 2},
-    "workspace": "/ws", "status_file": "/run/s.json", "log_level": "debug",
+    "workspace": "/ws", "status_file": "/run/s.json", "http_proxy": "http://172.16.0.1:10080", "log_level": "debug",
 }
 
 

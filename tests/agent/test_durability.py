@@ -124,6 +124,16 @@ class Durability(FolderTest):
         self.assertEqual(calls.seen, saved("a/b"))
         self.assertEqual(self.read("a/b"), "content of the file")
 
+    def test_what_lies_beside_a_file_is_never_written_into(self) -> None:
+        with mock.patch.object(os, "urandom", lambda size: b"\0" * size):
+            aside = ".MEMORY.md.000000000000.tmp"
+            for make in (lambda: self.write(aside, "another's"), lambda: os.symlink("victim", self.path(aside))):
+                make()
+                with self.assertRaisesRegex(Exception, "file exists"):
+                    self.memory.save("likes tea")
+                os.unlink(self.path(aside))
+        self.assertFalse(os.path.exists(self.path("victim")))
+
     def test_the_status_is_whole_at_every_moment_but_not_worth_a_flush(self) -> None:
         with Calls(self.folder) as calls:
             StatusFile(self.path("status.json"), lambda: {"state": "online"}).write()

@@ -93,7 +93,7 @@ class Remembering(FolderTest):
         # An index that a note fills to the last byte, and to the byte after it.
         entry = len("- [2026-01-05] note\n")
         for room, full in ((0, False), (-1, True)):
-            self.write("MEMORY.md", "y" * (INDEX_BYTES - entry - 1 - room) + "\n")
+            self.write("MEMORY.md", "ä" + "y" * (INDEX_BYTES - entry - 3 - room) + "\n")
             if full:
                 with self.assertRaisesRegex(NotRemembered, "MEMORY.md is full"):
                     self.memory.save("note")
@@ -105,7 +105,7 @@ class Remembering(FolderTest):
         entry = len("\n## 2026-01-05\nnote\n")
         for room, full in ((0, False), (-1, True)):
             self.write("MEMORY.md", "[t](memory/full.md)\n")
-            self.write("memory/full.md", "y" * (TOPIC_BYTES - entry - 1 - room) + "\n")
+            self.write("memory/full.md", "ä" + "y" * (TOPIC_BYTES - entry - 3 - room) + "\n")
             if full:
                 with self.assertRaisesRegex(NotRemembered, "topic 'full' is full"):
                     self.memory.save("note", topic="full")

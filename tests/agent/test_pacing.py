@@ -51,6 +51,14 @@ class Bucket(unittest.TestCase):
             bucket.charge(0.0)
         self.assertEqual(bucket.ready_at(0.0), 2.0)
 
+    def test_the_moment_that_it_names_is_the_moment_that_it_allows(self) -> None:
+        # Intervals whose sums are no round numbers.
+        for interval in (0.1, 0.3, 0.7, 1 / 3):
+            bucket, now = TokenBucket(1, interval, 0.0), 1e6
+            for _ in range(2000):
+                now = bucket.ready_at(now)
+                self.assertTrue(bucket.take(now), (interval, now))
+
     def test_a_clock_that_steps_back_does_no_harm(self) -> None:
         bucket = TokenBucket(1, 1.0, 100.0)
         self.assertTrue(bucket.take(100.0))
@@ -88,6 +96,13 @@ class Sending(unittest.TestCase):
         self.assertEqual([outbox.take(float(second), False) for second in range(3)], [[b"WHOIS a\r\n"], [b"PRIVMSG #a :hello\r\n"], []])
         self.assertEqual(outbox.ready_at(2.0), float("inf"))
 
+    def test_of_text_each_target_has_its_turn(self) -> None:
+        outbox = self.outbox(burst=10)
+        for key, lines in (("#a", "123"), ("#b", "45"), ("c", "6")):
+            for line in lines:
+                outbox.text(key, key, line)
+        sent = [line.decode().split(":")[1].strip() for line in outbox.take(0.0, only_urgent=False)]
+        self.assertEqual(sent, ["1", "4", "6", "2", "5", "3"])
 
     def test_what_was_sent_makes_room_for_more(self) -> None:
         outbox = self.outbox(burst=10000)

@@ -3,6 +3,7 @@
 import random
 import unittest
 from typing import List, Tuple
+from unittest import mock
 
 from harness import make_config
 from bot.events import PeerInfo, Text
@@ -38,7 +39,8 @@ class Knowing(unittest.TestCase):
     def test_knowledge_ends_with_the_hour_the_nick_or_the_pattern(self) -> None:
         book = Book(make_config())
         book.learn(PeerInfo("a", True, False, "fireclaw agent x"), 0)
-        self.assertIsNone(book.is_bot(said("a!x@y"), 3601))
+        self.assertIs(book.is_bot(said("a!x@y"), 3599.9), True)
+        self.assertIsNone(book.is_bot(said("a!x@y"), 3600))
         book.learn(PeerInfo("a", True, False, "fireclaw agent x"), 0)
         book.forget("A")
         self.assertIsNone(book.is_bot(said("a!x@y"), 1))
@@ -73,6 +75,17 @@ class Breaking(unittest.TestCase):
         self.assertEqual(self.turns(0.85), 9)
         self.assertEqual(self.turns(7.5), 9)
         self.assertEqual(self.turns(7.5, private=True), 12)
+
+    def test_the_last_instant_of_each_limit_counts(self) -> None:
+        with mock.patch.object(LoopBreaker, "AT_ONCE_S", 0.5):
+            self.assertEqual((self.turns(0.5), self.turns(0.50001)), (4, 9))
+        self.assertEqual((self.turns(8.0), self.turns(8.00001)), (9, 60))
+        for between, found in ((3.0, True), (3.00001, False)):
+            breaker = LoopBreaker()
+            for turn in range(9):
+                breaker.spoke("#a", "eliza", 100.0 * turn)
+                stopped = [breaker.heard("#a", "eliza", f"{'x' * turn}{line}", False, 100.0 * turn + 1 + between * line) for line in (0, 1)]
+            self.assertIs(stopped[1], found)
 
     def test_who_takes_the_time_to_read_is_not_found(self) -> None:
         self.assertEqual(self.turns(8.5), 60)

@@ -134,7 +134,7 @@ class Waiting(ProcessTest):
         bot = self.bot("--wait-config", "--ready-file", self.path("ready"))
         bot.ready()
         self.assertEqual(self.read("ready"), f"{bot.process.pid}\n")
-        # A signal without a configuration, and with a wrong one, is no reason to start or to end.
+        # A signal without a configuration, and with a wrong one, causes neither a start nor an end.
         bot.process.send_signal(signal.SIGHUP)
         bot.write("{")
         bot.process.send_signal(signal.SIGHUP)
@@ -201,7 +201,7 @@ class Waiting(ProcessTest):
         self.online()
 
     def test_copies_of_one_waiting_process_do_not_share_their_randomness(self) -> None:
-        """Raw clones stand in for clones of a snapshot: the same memory goes on twice, under the same process id (each in a
+        """Raw clones stand in for clones of a snapshot: the same memory runs on twice, under the same process id (each in a
         namespace of its own), unseen by what Python and OpenSSL do at a fork. The first pair shows that this is so."""
         number = {"x86_64": 56, "aarch64": 220}.get(platform.machine())
         if number is None:

@@ -443,7 +443,9 @@ class Listening(SessionTest):
 
     def test_a_look_up_without_an_answer_ends_by_itself(self) -> None:
         self.session.look_up("ghost", self.now)
-        self.later(6)
+        self.later(4.75)
+        self.assertEqual(self.of(PeerInfo), [])
+        self.later(0.25)
         self.assertEqual(self.of(PeerInfo), [PeerInfo("ghost", False, False, "")])
 
     def test_somebody_who_quits_is_reported(self) -> None:

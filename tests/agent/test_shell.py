@@ -51,6 +51,16 @@ class Running(FolderTest):
     def test_there_is_no_input(self) -> None:
         self.assertEqual(self.run_command("cat; echo done").output, "done")
 
+    def test_commands_find_the_way_to_web_servers_where_there_is_one(self) -> None:
+        self.addCleanup(shell.use_proxy, "")
+        shell.use_proxy("http://172.16.0.1:10080")
+        found = self.run_command("echo $HTTPS_PROXY $http_proxy; echo $NO_PROXY").output.splitlines()
+        self.assertEqual(found[0], "http://172.16.0.1:10080 http://172.16.0.1:10080")
+        self.assertIn("172.16.0.1", found[1].split(","))
+        self.assertIn("gateway", found[1].split(","))
+        shell.use_proxy("")
+        self.assertEqual(self.run_command("echo x$HTTPS_PROXY$NO_PROXY").output, "x")
+
     def test_the_environment_is_small_and_without_surprises(self) -> None:
         os.environ["FIRECLAW_TEST_SECRET"] = "x"
         self.addCleanup(os.environ.pop, "FIRECLAW_TEST_SECRET")
@@ -105,7 +115,7 @@ class Running(FolderTest):
         outcome = self.run_command("sleep 60 & echo $! > pids; echo started")
         self.assertEqual((outcome.output, outcome.status), ("started", 0))
         self.assertLess(time.monotonic() - began, 5.0)
-        # It ended in time, so what it left in the background goes on.
+        # It ended in time, so what it left in the background continues.
         pid = self.pids(1)[0]
         self.assertTrue(alive(pid))
         os.kill(pid, 9)

@@ -77,6 +77,11 @@ class Wrapping(unittest.TestCase):
 
 
 class Cleaning(unittest.TestCase):
+    def test_every_mark_of_direction_goes(self) -> None:
+        for code in (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A), 0xFEFF):
+            text = f"a{chr(code)}b"
+            self.assertEqual((strip_controls(text), clean_block(text)), ("ab", "ab"), hex(code))
+
     def test_no_control_character_survives_whatever_comes(self) -> None:
         rng = random.Random(3)
         for _ in range(800):

@@ -5,6 +5,7 @@ import os
 import stat
 import unittest
 from typing import Any, Dict, List, Tuple
+from unittest import mock
 
 from harness import FolderTest, make_config
 from bot.audit import Audit
@@ -64,7 +65,7 @@ class Calling(ToolTest):
         content = "\n".join(f"line {number}" for number in range(1, 101))
         self.assertEqual(self.call("write_file", {"path": "d/f.txt", "content": content}, box), f"wrote {len(content)} bytes")
         first = self.call("read_file", {"path": "d/f.txt"}, box)
-        self.assertRegex(first, r"^line 1\n(.*\n)*\[lines 1 to (\d+) of 100; go on with first_line \d+\]$")
+        self.assertRegex(first, r"^line 1\n(.*\n)*\[lines 1 to (\d+) of 100; continue with first_line \d+\]$")
         at, parts = 1, []
         while True:
             part, _, note = self.call("read_file", {"path": "d/f.txt", "first_line": at}, box).partition("\n[lines ")
@@ -79,7 +80,7 @@ class Calling(ToolTest):
         box = self.box(tools={"output_bytes": 300})
         self.call("write_file", {"path": "f", "content": "é" * 5000}, box)
         result = self.call("read_file", {"path": "f"}, box)
-        self.assertEqual(result, "é" * 150 + "\n[the line goes on]")
+        self.assertEqual(result, "é" * 150 + "\n[the line continues]")
 
     def test_memory_is_saved_and_found(self) -> None:
         self.assertEqual(self.call("save_memory", {"note": "alice likes tea"}), "saved to MEMORY.md")
@@ -113,7 +114,7 @@ class Calling(ToolTest):
 
     def test_secrets_of_the_configuration_never_reach_the_model(self) -> None:
         box = self.box(llm={"api_key": "sk-verysecret"})
-        self.assertEqual(self.call("run_command", {"command": "echo sk-very''secret"}, box), "exit status 0\n***")
+        self.assertEqual(self.call("run_command", {"command": "echo sk-very''secret sk-very''secret"}, box), "exit status 0\n*** ***")
 
     def test_cancelling_passes_through(self) -> None:
         self.cancel.set()
@@ -194,6 +195,14 @@ class Auditing(ToolTest):
         os.rmdir(self.path("ws/audit.log"))
         os.symlink("/dev/null", self.path("ws/audit.log"))
         self.assertIn("so no tool may run", self.call("run_command", {"command": "touch ran"}))
+        os.unlink(self.path("ws/audit.log"))
+        # Whoever reads this pipe would be all that sees the record.
+        os.mkfifo(self.path("ws/audit.log"))
+        self.assertIn("so no tool may run", self.call("run_command", {"command": "touch ran"}))
+        os.unlink(self.path("ws/audit.log"))
+        real = os.write
+        with mock.patch.object(os, "write", lambda descriptor, data: real(descriptor, data[:9])):
+            self.assertIn("so no tool may run", self.call("run_command", {"command": "touch ran"}))
         self.assertFalse(os.path.exists(self.path("ws/ran")))
 
     def test_a_full_log_is_rotated_and_only_so_many_are_kept(self) -> None:

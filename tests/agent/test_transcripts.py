@@ -182,6 +182,15 @@ class OverASocket(Playing):
         self.assertEqual(len(self.server.requests), 3)
         self.assertLessEqual(sum(len(message["content"].encode()) for message in self.server.requests[-1]["messages"]), 2048 * 3)
 
+    def test_a_busy_server_is_asked_again_when_it_says_but_within_a_quarter_of_a_minute(self) -> None:
+        waited: List[float] = []
+        for said, expected in (("7", 7.0), ("3600", 15.0), ("-1", 0.0), ("Thu, 01 Jan 2037 00:00:00 GMT", 2.0)):
+            self.server.replies = [transcripts.failed(429, {"error": "slow down"}, transcripts.JSON, f"Retry-After: {said}"), transcripts.stream("hello")]
+            self.server.requests.clear()
+            with mock.patch.object(Cancel, "wait", lambda cancel, seconds: waited.append(seconds)):
+                self.assertEqual(self.play(transcripts.row("busy", *self.server.replies), self.server.url).text, "hello")
+            self.assertEqual(waited.pop(), expected)
+
     def test_errors(self) -> None:
         self.all_rows(transcripts.ERRORS)
 
@@ -339,6 +348,21 @@ class Hostile(unittest.TestCase):
         text = "\n".join([transcripts.TEXT_CALL] * (MOST_TOOL_CALLS + 1))
         with self.assertRaisesRegex(LlmError, f"more than {MOST_TOOL_CALLS} tools at once"):
             read_answer([transcripts.stream(text).body], self.known, lambda: "call00001")
+
+    def test_of_an_error_without_end_only_a_beginning_is_read(self) -> None:
+        taken: List[int] = []
+
+        def endless() -> Iterator[bytes]:
+            while len(taken) < 1000:
+                taken.append(1)
+                yield b"out of memory " * 100
+
+        with Cancel() as cancel:
+            exchange = Exchange(make_config().llm, "/", {}, cancel)
+            exchange.status, exchange._response = 500, mock.Mock()
+            with mock.patch.object(exchange, "chunks", endless), self.assertRaisesRegex(LlmError, "out of memory"):
+                exchange.raise_for_status()
+        self.assertLess(len(taken), 100)
 
     def test_an_endless_answer_is_stopped_where_it_stands(self) -> None:
         taken: List[int] = []

@@ -22,6 +22,11 @@ class Confined(FolderTest):
         self.assertEqual(self.workspace.read("./a//b/./c.txt", 2), (b"he", 5))
         self.assertEqual(self.workspace.read(self.path("ws/a/b/c.txt"), 100)[0], b"hello")
 
+    def test_a_path_from_the_root_is_said_to_be_outside(self) -> None:
+        for path in ("/etc/passwd", self.path("outside/secret"), self.path("ws/../outside"), self.path("wsx"), self.path()):
+            with self.assertRaisesRegex(WorkspaceError, "is outside the workspace"):
+                self.workspace.read(path, 100)
+
     def test_paths_that_lead_outside_are_refused(self) -> None:
         for path in ("../outside/secret", "a/../../outside/secret", "/etc/passwd", self.path("outside/secret"),
                      self.path("ws/../outside/secret"), self.path("wsx"), "..", ".", "", "/", "a\0b", "x/" * 600 + "y"):

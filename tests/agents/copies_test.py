@@ -103,7 +103,7 @@ class Forking(Copies):
         self.assertIn("worker: hi", self.llm.requests[-1]["body"]["messages"][1]["content"])
         self.assertFalse([line for line in alice.received if crew.matches(r"^:?worker!\S+ (QUIT|PART|NICK)", line)])
 
-        # What it was made from may go, and it starts anew like any other.
+        # What it was made from may go, and it starts again like any other.
         ok("agent", "stop", "worker")
         restarted = json.loads(ok("agent", "restart", "ada", "--json"))
         self.assertTrue(restarted["online"])
@@ -331,7 +331,7 @@ class Forking(Copies):
 
 
 class Interrupted(Copies):
-    """Whoever copies an agent is killed or told to stop while that stands still."""
+    """The process that copies an agent is killed or told to stop while that stands still."""
 
     MIB = 192
 

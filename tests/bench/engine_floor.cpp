@@ -4,7 +4,7 @@
 //
 // Alternates between two ways to the same end, from nothing running to nothing running:
 // - bare: QEMU is started on the snapshot that `fireclaw run` would use, with the same command line, told over QMP to
-//   load and go on, the same command (a shell that runs `true`) is asked of the guest in one round trip, and QEMU is
+//   load and continue, the same command (a shell that runs `true`) is asked of the guest in one round trip, and QEMU is
 //   killed. None of the library's bookkeeping: no home folder, no records, no checks, no identity for the guest, no
 //   program to start first.
 // - fireclaw: the program FIRECLAW runs `true`, in a machine without network as the bare one is.

@@ -32,11 +32,12 @@ class Home:
     def __init__(self, folder: Path) -> None:
         self.path = folder / "home"
         self.path.mkdir(mode=0o700)
+        self.env: "dict[str, str]" = dict(os.environ)
         shutil.copytree(PREPARED / "images", self.path / "images")
 
     def fireclaw(self, *words: str, engine: str = ENGINE) -> "subprocess.CompletedProcess[str]":
         return subprocess.run([FIRECLAW, "--home", str(self.path), "--engine", engine, *words], capture_output=True,
-                              text=True, timeout=LIMIT_SECONDS, stdin=subprocess.DEVNULL)
+                              text=True, timeout=LIMIT_SECONDS, stdin=subprocess.DEVNULL, env=self.env)
 
     def ok(self, *words: str) -> str:
         result = self.fireclaw(*words)
@@ -144,6 +145,8 @@ class Upgrades(unittest.TestCase):
         self.assertEqual((result.returncode, result.stdout), (0, "ready\n"), result.stderr)
         self.assertIn("making it again", result.stderr)
         self.assertTrue(self.home.snapshots()["base"]["usable"])
+        self.home.ok("snapshot", "create", "base", "--replace")
+        self.assertEqual(self.home.snapshots()["base"]["memory_mib"], 132)
         self.home.ok("snapshot", "remove", "base")
 
     def test_what_only_a_memory_held_is_refused_with_the_reason(self) -> None:
@@ -320,17 +323,35 @@ class FromTheLastVersion(unittest.TestCase):
             disk.truncate(16 << 20)
         subprocess.run(["mke2fs", "-q", "-t", "ext4", disk.name], check=True, stdin=subprocess.DEVNULL)
 
+    def add_unit(self) -> Path:
+        """The overseer's unit as 0.1.0 wrote it for this home folder and the user's own manager."""
+        unit = self.folder / "config" / "systemd" / "user" / "fireclaw-overseer.service"
+        unit.parent.mkdir(parents=True)
+        text = (EARLIER_HOME / "fireclaw-overseer.service").read_text()
+        unit.write_text(text.replace("@PROGRAM@", str(Path(FIRECLAW).with_name("fireclaw-overseer")))
+                        .replace("@HOME@", str(self.home.path)))
+        systemctl = self.folder / "systemctl"
+        systemctl.write_text("#!/bin/sh\n")
+        systemctl.chmod(0o755)
+        self.home.env = {**os.environ, "XDG_CONFIG_HOME": str(self.folder / "config"),
+                         "PATH": f"{self.folder}:{os.environ['PATH']}"}
+        return unit
+
     def test_its_records_are_read_and_what_is_old_is_made_again(self) -> None:
         self.assertEqual([agent["name"] for agent in self.home.answer("agent", "list")], ["ada"])
         self.assertEqual([space["name"] for space in self.home.answer("workspace", "list")], ["notes"])
         self.assertIn("dev", self.home.ok("vm", "list"))
         base = self.home.snapshots()["base"]
         self.assertEqual((base["memory_mib"], base["usable"], base["recoverable"]), (132, False, False))
+        unit = self.add_unit()
         old = {check["name"]: check["remedy"] for check in self.home.answer("doctor")["checks"]}
         self.assertEqual(old["image busybox"], "fireclaw upgrade")
+        self.assertEqual(old["service fireclaw-overseer"], "fireclaw upgrade")
 
         renewed = self.home.answer("upgrade")["renewed"]
         self.assertIn("image busybox", renewed)
+        self.assertIn(f"unit {unit}", renewed)
+        self.assertIn("Slice=fireclaw.slice\n", unit.read_text())
         self.assertEqual(self.home.answer("upgrade")["renewed"], [])
         self.assertEqual(self.home.ok("upgrade"), "nothing is old\n")
         after = {check["name"]: check["remedy"] for check in self.home.answer("doctor")["checks"]}

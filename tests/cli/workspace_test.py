@@ -4,6 +4,7 @@ import io
 import json
 import os
 import shutil
+import stat
 import subprocess
 import tarfile
 import tempfile
@@ -120,6 +121,22 @@ class Workspaces(unittest.TestCase):
         member = self.members("two")["\u65e5\u672c"]
         self.assertEqual((member.mode, member.uid, member.gid, member.mtime), (0o711, 70000, 7, 1234567890))
         self.assertEqual(self.members("two")["plain"].mtime, 5 << 30)
+
+    def test_an_export_to_a_pipe_or_a_device_leaves_it_what_it_is(self) -> None:
+        self.ok("create", "notes")
+        pipe = self.folder / "pipe"
+        os.mkfifo(pipe)
+        with subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE) as reader:
+            self.ok("export", "notes", str(pipe))
+            assert reader.stdout is not None
+            self.assertEqual(reader.stdout.read(), self.ok("export", "notes", "-"))
+        self.assertTrue(pipe.is_fifo())
+        if os.geteuid() == 0:
+            full = self.folder / "full"
+            os.mknod(full, 0o600 | stat.S_IFCHR, os.makedev(1, 7))
+            self.refused("export", "notes", str(full), text="no space left")
+            self.assertTrue(full.is_char_device())
+        self.assertEqual([path.name for path in self.folder.glob("*.part")], [])
 
     def test_resizing_keeps_what_is_there_and_says_what_it_needs(self) -> None:
         self.ok("create", "notes", "--size", "128")

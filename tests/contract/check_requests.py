@@ -83,7 +83,7 @@ class Checker:
         problems = list(self._check(value, schema, "body", version))
         for name, text in parameters.items():
             if not re.fullmatch(r"[A-Za-z0-9_]+", text):
-                problems.append(f"'{text}' is no resource id")
+                problems.append(f"'{text}' is not a resource id")
             if isinstance(value, dict) and value.get(name) != text:
                 problems.append(f"the id in the path is '{text}', in the body '{value.get(name)}'")
         if path == "/snapshot/load" and isinstance(value, dict):
@@ -106,7 +106,7 @@ class Checker:
         kinds = {"object": dict, "array": list, "string": str, "boolean": bool, "integer": int}
         kind = schema["type"]
         if not isinstance(value, kinds[kind]) or (kind == "integer" and isinstance(value, bool)):
-            yield f"{where} is no {kind}: {value!r}"
+            yield f"{where} is not of type {kind}: {value!r}"
             return
         if "enum" in schema and value not in [str(allowed) for allowed in schema["enum"]]:
             yield f"{where} is '{value}', none of {schema['enum']}"

@@ -224,7 +224,7 @@ TEST_CASE_FIXTURE(EngineFixture, "Firecracker's own words come through") {
   CHECK(what.find("/network-interfaces/eth0") != std::string::npos);
 }
 
-TEST_CASE_FIXTURE(EngineFixture, "an engine's death is noticed at once by whoever waits for its guest") {
+TEST_CASE_FIXTURE(EngineFixture, "an engine's death is noticed at once by those who wait for its guest") {
   set_knobs("no_guest=1\n");
   const auto instance = driver()->launch(spec("a"), soon());
   std::jthread killer{[id = instance->record().process] { sys::send_signal(id, SIGKILL); }};
@@ -256,7 +256,7 @@ TEST_CASE_FIXTURE(EngineFixture, "a guest that reboots ends its engine") {
   CHECK(instance->exit_reason() == "exited with status 0");
 }
 
-TEST_CASE_FIXTURE(EngineFixture, "what an earlier engine left in the folder is no obstacle") {
+TEST_CASE_FIXTURE(EngineFixture, "what an earlier engine left in the folder is not in the way") {
   const auto machine = spec("a");
   for (int round = 0; round < 2; ++round) {
     auto instance = driver()->launch(machine, soon());

@@ -129,7 +129,7 @@ TEST_CASE_FIXTURE(EngineFixture, "restoring tells its phases and asks no more th
   CHECK(phases == "spawn api configure load ");
 }
 
-TEST_CASE_FIXTURE(EngineFixture, "a saved machine stays paused and goes on when told to") {
+TEST_CASE_FIXTURE(EngineFixture, "a saved machine stays paused and continues when told to") {
   const auto instance = driver()->launch(spec("a"), soon());
   (void)instance->connect_guest(Deadline::after(10s), {});
   instance->snapshot(files(), Deadline::after(10s));
@@ -211,7 +211,7 @@ TEST_CASE_FIXTURE(EngineFixture, "an engine that dies or hangs while it saves le
 }
 
 TEST_CASE_FIXTURE(EngineFixture,
-                  "a machine that runs is stopped, saved and let go on, in this order, in every version") {
+                  "a machine that runs is stopped, saved and let continue, in this order, in every version") {
   std::string version;
   SUBCASE("1.15") { version = "1.15.2"; }
   SUBCASE("1.16.1") { version = "1.16.1"; }
@@ -234,7 +234,7 @@ TEST_CASE_FIXTURE(EngineFixture,
   CHECK(round_trip(clone->connect_guest(Deadline::after(5s), {}).stream.get(), "hi\n") == "hi\n");
 }
 
-TEST_CASE_FIXTURE(EngineFixture, "a machine that could not be saved while it ran goes on, in every version") {
+TEST_CASE_FIXTURE(EngineFixture, "a machine that could not be saved while it ran continues, in every version") {
   std::string knobs;
   auto limit = std::chrono::milliseconds{10s};
   ErrorCode expected = ErrorCode::Vmm;
@@ -274,7 +274,7 @@ TEST_CASE_FIXTURE(EngineFixture, "a machine that could not be saved while it ran
   }
 }
 
-TEST_CASE_FIXTURE(EngineFixture, "a machine whose drives are copied slowly goes on although the time is over") {
+TEST_CASE_FIXTURE(EngineFixture, "a machine whose drives are copied slowly continues although the time is over") {
   const auto instance = launch_recorded(*this, "", "1.17.0-dev");
   const auto deadline = Deadline::after(300ms);
   (void)instance->snapshot_running(
@@ -287,7 +287,7 @@ TEST_CASE_FIXTURE(EngineFixture, "a machine whose drives are copied slowly goes 
   CHECK(files_like(directory.path(), "snap") == 2);
 }
 
-TEST_CASE_FIXTURE(EngineFixture, "a machine whose copy is called off goes on") {
+TEST_CASE_FIXTURE(EngineFixture, "a machine whose copy is called off continues") {
   const auto instance = launch_recorded(*this, "hang_at=/snapshot/create\n", "1.17.0-dev");
   std::stop_source stop;
   std::jthread stopper{[&] {
@@ -326,7 +326,7 @@ TEST_CASE_FIXTURE(EngineFixture, "an engine that dies while its running machine 
   CHECK(files_like(directory.path(), "snap") == 0);
 }
 
-TEST_CASE_FIXTURE(EngineFixture, "a machine that runs may be told to go on, and goes on, in every version") {
+TEST_CASE_FIXTURE(EngineFixture, "a machine that runs may be told to continue, and continues, in every version") {
   std::string version;
   SUBCASE("1.15") { version = "1.15.2"; }
   SUBCASE("1.16.1") { version = "1.16.1"; }

@@ -54,7 +54,10 @@ class Gateway:
         self.restart()
 
     def restart(self) -> None:
-        self._process = subprocess.Popen([PROGRAM, str(self._file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        # One that is killed leaves its socket there.
+        environment = {**os.environ, "TMPDIR": str(self._file.parent)}
+        self._process = subprocess.Popen([PROGRAM, str(self._file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                         env=environment)
         assert self._process.stdout is not None
         assert self._process.stdout.readline() == "ready\n"
 

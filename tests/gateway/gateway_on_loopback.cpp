@@ -1,4 +1,4 @@
-// A gateway without machines, for tests: it serves whoever connects from 127.0.0.1 as agent "worker".
+// A gateway without machines, for tests: it serves clients from 127.0.0.1 as agent "worker".
 //
 //   gateway_on_loopback FILE
 //

@@ -50,7 +50,7 @@ def install(npm: str) -> Path:
         except subprocess.TimeoutExpired:
             skip(f"npm did not fetch the clients within {INSTALL_SECONDS} s")
         if result.returncode != 0:
-            # What was fetched but is not what the lock says is no matter of reach.
+            # What was fetched but is not what the lock says was reached.
             if "EINTEGRITY" in result.stdout or "can only install packages when" in result.stdout:
                 sys.exit(f"what npm fetched does not fit the lock:\n{result.stdout}")
             errors = [line for line in result.stdout.splitlines() if line.lower().startswith("npm err")]

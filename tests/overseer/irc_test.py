@@ -1,4 +1,4 @@
-"""The overseer on real IRC servers, with agents that are no machines."""
+"""The overseer on real IRC servers, with agents that have no machines."""
 
 from __future__ import annotations
 
@@ -321,6 +321,15 @@ class WhoMay(Office):
         client.expect("PRIVMSG #control :Overseer of fireclaw")
         Path(self.home, "agents", "gateway-killed").touch()
         client.expect("PRIVMSG #control :The gateway was gone and runs again")
+
+    def test_an_agent_that_has_reached_its_limit_is_named_once(self) -> None:
+        client = self.played("--operator", "alice!*@*")
+        client.expect("PRIVMSG #control :Overseer of fireclaw")
+        limits = Path(self.home, "agents", "gateway-limits")
+        limits.write_text("ada 'ada' has used its 100 requests a day\n")
+        client.expect("PRIVMSG #control :'ada' has used its 100 requests a day")
+        limits.write_text("ada 'ada' has used its 100 requests a day\nbob 'bob' has used its 9 tokens a minute\n")
+        client.expect("PRIVMSG #control :'bob' has used its 9 tokens a minute")
 
     def test_what_an_earlier_version_left_is_made_again_at_the_start_and_the_channel_told(self) -> None:
         old = Path(self.home, "agents", "old")

@@ -58,7 +58,7 @@ class Overseer:
 
 
 class Office(unittest.TestCase):
-    """A real ngIRCd, and an overseer with agents that are no machines."""
+    """A real ngIRCd, and an overseer with agents that have no machines."""
 
     irc: ngircd.Ngircd
 

@@ -16,7 +16,7 @@ import unittest
 from pathlib import Path
 from typing import Dict, List
 
-from office import PROGRAM, NotifySocket
+from office import PROGRAM, NotifySocket, Overseer, eventually
 
 # In tenths of systemd's points, of which fewer are better; none of this confinement would be 96.
 # The overseer's may change users and divide its cgroup, so that each machine's engine has a user and a cgroup of its own.
@@ -117,7 +117,7 @@ class Units(unittest.TestCase):
         self.assertEqual(done.returncode, 125)
         self.assertIn("'audit.log' means nothing to a service", done.stderr)
 
-    def test_one_that_runs_already_is_started_anew(self) -> None:
+    def test_one_that_runs_already_is_started_again(self) -> None:
         called = Path(self.folder, "called")
         systemctl = Path(self.folder, "systemctl")
         systemctl.write_text(f'#!/bin/sh\necho "$@" >>"{called}"\n')
@@ -178,6 +178,57 @@ class Units(unittest.TestCase):
         self.assertIn(f"stays: '{self.home}' with agents", done.stdout)
         self.assertIn("removed", self.ask("irc", "uninstall").stdout)
         self.assertIn("there is no unit to remove", self.ask("irc", "uninstall").stdout)
+
+    def units(self, *options: str) -> List[Dict[str, object]]:
+        done = subprocess.run([PROGRAM, "--home", self.home, "units", "--json", "--unit-folder", os.path.join(self.folder, "units"),
+                               *options], check=True, capture_output=True, text=True,
+                              env={**os.environ, "PATH": f"{self.folder}:{os.environ['PATH']}"})
+        units: List[Dict[str, object]] = json.loads(done.stdout)
+        return units
+
+    def test_those_of_an_earlier_version_are_found_and_written_again_as_they_were_asked_for(self) -> None:
+        called = self.systemctl()
+        settings = Path(self.folder, "settings.json")
+        settings.write_text(json.dumps({"metrics": f"{self.folder}/run/socket"}))
+        folder = os.path.join(self.folder, "units")
+        as_wanted = ["--user", "--no-enable", "--unit-folder", folder]
+        for words in (["--config", str(settings), "install"], ["irc", "--port", "6669", "--listen", "127.0.0.1", "install"]):
+            subprocess.run([PROGRAM, "--home", self.home, *words, *as_wanted], check=True, stdout=subprocess.DEVNULL)
+        files = sorted(Path(folder).glob("*.service"))
+        now = {file: file.read_text() for file in files}
+        self.assertEqual([(unit["old"], unit["remedy"]) for unit in self.units("--user")], 3 * [(False, "")])
+        self.assertIn("Slice=fireclaw.slice\n", now[files[2]])
+        for file in files:
+            file.write_text(now[file].replace("Slice=fireclaw.slice\n", ""))
+        # Other people's, and those of other home folders, are left alone.
+        other = Path(folder, "fireclaw-agents.service")
+        other.write_text(other.read_text().replace("my home", "your home"))
+        of_others = other.read_text()
+        self.assertEqual([(unit["unit"], unit["old"], unit["remedy"]) for unit in self.units("--user")],
+                         [(str(file), True, "fireclaw upgrade") for file in (files[1], files[2])])
+        self.assertEqual([unit["renewed"] for unit in self.units("--user", "--renew")], [True, True])
+        self.assertEqual({file: file.read_text() for file in files}, {**now, other: of_others})
+        self.assertEqual(called.read_text().splitlines(), 2 * ["--user daemon-reload"])
+        self.assertEqual([unit["old"] for unit in self.units("--user", "--renew")], [False, False])
+        files[1].write_text("[Service]\nExecStart=/usr/sbin/ngircd\n")
+        self.assertEqual([unit["unit"] for unit in self.units("--user")], [str(files[2])])
+
+    def test_an_overseer_that_starts_writes_its_own_again(self) -> None:
+        called = self.systemctl()
+        folder = Path(self.folder, "config", "systemd", "user")
+        subprocess.run([PROGRAM, "--home", self.home, "install", "--user", "--no-enable", "--unit-folder", str(folder)], check=True,
+                       stdout=subprocess.DEVNULL)
+        file = folder / "fireclaw-overseer.service"
+        now = file.read_text()
+        file.write_text(now.replace("OOMPolicy=continue\n", ""))
+        env = {"XDG_CONFIG_HOME": str(folder.parent.parent), "PATH": f"{self.folder}:{os.environ['PATH']}"}
+        overseer = Overseer(self.home, "--server", "127.0.0.1", "--port", "1", env=env)
+        try:
+            eventually(lambda: "of an earlier version" in overseer.log())
+        finally:
+            self.assertEqual(overseer.end(), 0)
+        self.assertEqual(file.read_text(), now)
+        self.assertEqual(called.read_text().splitlines(), ["--user daemon-reload"])
 
     def test_what_is_wrong_would_be_found(self) -> None:
         file = self.write()[0]

@@ -170,7 +170,7 @@ def make_clean_root(root: Path) -> None:
 
 
 def enter() -> None:
-    """Starts this anew in namespaces of its own, so that no mount and no packet gets out of them."""
+    """Starts this again in namespaces of its own, so that no mount and no packet gets out of them."""
     if os.geteuid() != 0:
         print("skipped: installing packages needs root")
         raise SystemExit(77)

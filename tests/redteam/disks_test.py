@@ -1,4 +1,4 @@
-"""What a guest leaves on its disk, in its log, or in an image, and what it does to whoever looks at that."""
+"""What a guest leaves on its disk, in its log, or in an image, and what it does to those who look at that."""
 
 from __future__ import annotations
 

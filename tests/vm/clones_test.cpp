@@ -65,7 +65,7 @@ TEST_CASE("a restored machine bears the host name it was given") {
   CHECK(shell(vm, "hostname; cat /etc/hostname") == "claw-7\nclaw-7");
 }
 
-TEST_CASE("a running machine is saved, goes on, and is restored as often as wanted with all it knew") {
+TEST_CASE("a running machine is saved, continues, and is restored as often as wanted with all it knew") {
   const auto host = test::open_host();
   const Removal removal{"clones-test"};
   auto original = test::fresh_vm();

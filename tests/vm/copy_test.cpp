@@ -77,7 +77,7 @@ TEST_CASE("what is missing on either side is named in the error") {
   CHECK(std::filesystem::is_empty(folder.path()));
 }
 
-TEST_CASE("a guest's disk that is full ends the copy with an error, and the machine goes on") {
+TEST_CASE("a guest's disk that is full ends the copy with an error, and the machine continues") {
   const test::TempFolder folder;
   const auto big = folder.path() / "big";
   std::ofstream{big} << std::string(8 << 20, 'x');

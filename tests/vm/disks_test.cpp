@@ -149,7 +149,7 @@ TEST_CASE("a workspace is one machine's at a time, for exactly as long as its en
   CHECK(error.code() == ErrorCode::InvalidState);
   CHECK(std::string{error.what()}.find(id) != std::string::npos);
   {
-    // Whoever comes later finds it mounted, once.
+    // Later commands find it mounted, once.
     auto vm = VM::attach(host, id);
     CHECK(vm.info().workspace == workspace.name());
     CHECK(mounts(vm) == "/dev/vdb /workspace ext4;");

@@ -228,6 +228,42 @@ TEST_CASE("an allowed name is resolved and reached, and what is not on the list 
   CHECK(Network::down(host));
 }
 
+TEST_CASE("a machine reaches web servers by name through the gateway's proxy, and nothing else") {
+  const test::Internet internet;
+  std::unique_ptr<Listener> server;
+  std::unique_ptr<test::NameServer> names;
+  internet.there().in([&] {
+    server = std::make_unique<Listener>("0.0.0.0", 80);
+    names = std::make_unique<test::NameServer>("203.0.113.8", "203.0.113.7");
+  });
+  const NetworkHome home{R"({"resolver": "203.0.113.8"})"};
+  const auto host = home.open();
+  {
+    const auto by_proxy = [](VM& vm, const std::string& request) {
+      const auto line = "printf '" + request + "\\r\\n\\r\\n' | nc -w 5 172.16.0.1 10080";
+      return shell(vm, line + " | head -n 1 | tr -d '\\r'");
+    };
+    NatOptions options{Egress::None, {}, {}, GatewayServices::Names};
+    auto without = VM::run(host, with_nat(options));
+    options.allow_http = {"*.allowed.example"};
+    auto vm = VM::run(host, with_nat(options));
+    CHECK(by_proxy(vm, "GET http://www.allowed.example/ HTTP/1.0") == "198.51.100.1");
+    CHECK(by_proxy(vm, "GET http://other.example/ HTTP/1.0") == "HTTP/1.1 403 Forbidden");
+    CHECK(by_proxy(vm, "GET http://203.0.113.7/ HTTP/1.0") == "HTTP/1.1 403 Forbidden");
+    CHECK(by_proxy(vm, "CONNECT www.allowed.example:22 HTTP/1.0") == "HTTP/1.1 403 Forbidden");
+    CHECK(by_proxy(vm, "GET http://www.allowed.example/ HTTP/1.1\\r\\nHost: other.example") ==
+          "HTTP/1.1 400 Bad Request");
+    CHECK(by_proxy(without, "GET http://www.allowed.example/ HTTP/1.0") == "HTTP/1.1 403 Forbidden");
+    CHECK(names->asked().size() == 1);
+    CHECK(guest_asks(vm, "203.0.113.7", 80) == "nothing");
+    CHECK(shell(vm, "echo $https_proxy $NO_PROXY") ==
+          "http://172.16.0.1:10080 localhost,127.0.0.1,::1,gateway,gateway.fireclaw.internal,172.16.0.1");
+    CHECK(shell(without, "echo \"$HTTP_PROXY\"").empty());
+    CHECK(Gateway::info(host).http.refused == 5);
+  }
+  CHECK(Network::down(host));
+}
+
 TEST_CASE_FIXTURE(Fixture, "eight clones of one snapshot at once each have an address of their own, and use it") {
   constexpr int count = 8;
   const Listener irc{"0.0.0.0", 6667};
@@ -332,7 +368,7 @@ TEST_CASE_FIXTURE(Fixture, "the next start takes back what a killed owner left")
   CHECK(traces().find(left.address + " ") == std::string::npos);
 }
 
-TEST_CASE_FIXTURE(Fixture, "a detached machine keeps its address until its engine ends, whoever ends it") {
+TEST_CASE_FIXTURE(Fixture, "a detached machine keeps its address until its engine ends, also when that is killed") {
   const Listener irc{"0.0.0.0", 6667};
   auto config = with_nat();
   config.detached = true;
@@ -357,7 +393,7 @@ TEST_CASE_FIXTURE(Fixture, "a detached machine keeps its address until its engin
   CHECK(Network::info(host).leases.empty());
   CHECK(traces() == idle);
 
-  // Ended by itself: the address is taken back by whoever collects.
+  // Ended by itself: the address is taken back by the next collection.
   auto vm = VM::run(host, config);
   const auto second = vm.info();
   ::kill(static_cast<pid_t>(second.engine_pid), SIGKILL);

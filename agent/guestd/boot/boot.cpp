@@ -147,7 +147,7 @@ void boot_environment() {
   share_controllers(cgroup_root);
   // What is mounted later also appears in containers that run already.
   if (mount(nullptr, "/", nullptr, MS_REC | MS_SHARED, nullptr) < 0) log({"cannot share mounts: ", error_text(errno)});
-  // As udev would: whoever opens these gets a file system or, in a network namespace of their own, an interface.
+  // As udev would: a process that opens these gets a file system or, in a network namespace of their own, an interface.
   for (const char* device : {"/dev/fuse", "/dev/net/tun"})
     if (chmod(device, 0666) < 0 && errno != ENOENT) log({"cannot open ", device, " to all: ", error_text(errno)});
   // ping without privileges.

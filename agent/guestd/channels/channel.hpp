@@ -39,7 +39,7 @@ class Channel {
   Channel(Outlet& outlet, std::uint32_t id) : outlet_{outlet}, id_{id} {}
   Channel(const Channel&) = delete;
   Channel& operator=(const Channel&) = delete;
-  /// Ends what is still going on.
+  /// Ends what still runs.
   virtual ~Channel() = default;
 
   /// A frame for it, already checked against the window if it is metered. False: a protocol error.

@@ -15,7 +15,7 @@ namespace {
 
 using wire::Type;
 
-/// How long something that the command left behind may stay silent, and may go on in all, before its output is given
+/// How long something that the command left behind may stay silent, and may continue in all, before its output is given
 /// up and the end of the command is reported.
 constexpr std::int64_t quiet_ms = 100;
 constexpr std::int64_t linger_ms = 1000;

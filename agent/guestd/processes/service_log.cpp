@@ -73,7 +73,7 @@ bool ServiceLog::rotate() {
   if (!folder.open()) return false;
   const std::string old = cat({name_, ".1"});
   if (renameat(folder.get(), name_.c_str(), folder.get(), old.c_str()) < 0 && errno != ENOENT) {
-    // Something that is no file bears the name: then the only bound left is to begin the file anew.
+    // Something else than a file bears the name: then the only bound left is to begin the file again.
     if (!file_.open() || ftruncate(file_.get(), 0) < 0) return false;
     return true;
   }

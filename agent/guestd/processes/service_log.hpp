@@ -22,7 +22,7 @@ class ServiceLog {
   /// What comes next is written to the file that has the name then: a disk may have been mounted over its folder.
   void reopen() { file_.reset(); }
   /// Adds to it, at the end of a line if possible beginning a new file. What cannot be written (the disk is full, say)
-  /// is dropped, and counted; the count is put where the output goes on.
+  /// is dropped, and counted; the count is put where the output continues.
   void write(std::string_view bytes);
 
  private:

@@ -24,7 +24,7 @@ struct Folder {
 
 }  // namespace
 
-TEST_CASE("a log is made with its folders, and goes on where an earlier one ended") {
+TEST_CASE("a log is made with its folders, and continues where an earlier one ended") {
   const Folder folder;
   const std::string path = folder.file("a/b/x.log");
   {
@@ -66,7 +66,7 @@ TEST_CASE("output that comes in one piece, or without line ends, is bounded too"
   CHECK(folder.text("x.log.1").size() == 100);
 }
 
-TEST_CASE("a log that somebody removes, or empties, is made anew") {
+TEST_CASE("a log that somebody removes, or empties, is made again") {
   const Folder folder;
   ServiceLog log{everywhere, folder.file("x.log"), 100};
   REQUIRE(log.open());
@@ -107,7 +107,7 @@ TEST_CASE("names are looked up below the root that was given") {
   CHECK(folder.text("var/x.log") == "here\n");
 }
 
-TEST_CASE("what a full disk did not take is counted where the output goes on") {
+TEST_CASE("what a full disk did not take is counted where the output continues") {
   const Folder folder;
   const std::string path = folder.file("x.log");
   ServiceLog log{everywhere, path, 4096};
@@ -131,7 +131,7 @@ TEST_CASE("an old log that cannot be replaced does not let the new one grow") {
   CHECK(folder.text("x.log").size() <= 100);
 }
 
-TEST_CASE("a log that was looked up anew goes on in what bears its name then") {
+TEST_CASE("a log that was looked up again continues in what bears its name then") {
   const Folder folder;
   ServiceLog log{everywhere, folder.file("logs/x.log"), 4096};
   REQUIRE(log.open());

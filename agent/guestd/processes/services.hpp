@@ -39,7 +39,7 @@ class Services {
   [[nodiscard]] bool is_stopping(const std::string& name) const;
   [[nodiscard]] wire::Services list() const;
 
-  /// Disks have come or gone: logs are looked up anew.
+  /// Disks have come or gone: logs are looked up again.
   void reopen_logs();
   /// True if `pid` was a service. To be called while the dead process still holds its number: then what is left of its
   /// process group can be killed without hitting another.

@@ -179,7 +179,7 @@ TEST_CASE("a service that cannot be started again is tried again, and says why m
   CHECK(sys::read_file(guest.folder.path() / "bot.log").starts_with("[guestd: cannot start again: 'bot' is gone]\n"));
 }
 
-TEST_CASE("a stop asks the group, insists after the grace, and is no reason to start again") {
+TEST_CASE("a stop asks the group, insists after the grace, and does not cause a new start") {
   Guest guest;
   auto request = guest.request();
   request.restart = wire::Restart::Always;

@@ -111,7 +111,7 @@ int run_child(void* argument) {
   int error = ENOENT;
   for (const std::string& candidate : plan.candidates) {
     execve(candidate.c_str(), plan.argv.data(), plan.envp.data());
-    // As a shell: go on past folders without it, remember that one had it but would not run it.
+    // As a shell: continue past folders without it, remember that one had it but would not run it.
     if (errno == EACCES) {
       error = EACCES;
     } else if (errno != ENOENT && errno != ENOTDIR) {

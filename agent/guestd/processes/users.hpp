@@ -11,7 +11,7 @@
 
 namespace fireclaw::guestd {
 
-/// Whom a command runs as.
+/// The user that a command runs as.
 struct User {
   std::string name;
   uid_t uid = 0;

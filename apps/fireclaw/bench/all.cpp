@@ -16,6 +16,7 @@
 #include <fmt/format.h>
 
 #include "bench/contestants.hpp"
+#include "bench/gateway.hpp"
 #include "bench/many.hpp"
 #include "bench/series.hpp"
 #include "command.hpp"
@@ -132,7 +133,7 @@ class Report {
   }
 
   [[nodiscard]] std::vector<Section> measure_all() const {
-    return {whole_programs(), one_machine(), many_machines(), copying(), memory()};
+    return {whole_programs(), one_machine(), many_machines(), copying(), memory(), gateway()};
   }
 
  private:
@@ -248,6 +249,12 @@ class Report {
             std::move(rows)};
   }
 
+  [[nodiscard]] Section gateway() const {
+    const auto cost = Gateway::measure(options_.runs, context_.stop);
+    return {"Gateway", "An LLM server that follows a script, on loopback; new connections.", gateway_headings,
+            gateway_rows(cost)};
+  }
+
   [[nodiscard]] std::vector<std::string> memory_row(unsigned size) const {
     auto config = machine_;
     config.memory_mib = size;
@@ -323,7 +330,7 @@ void add_all_bench(CLI::App& bench, Context& context, Action& action) {
       "The page is Markdown: `true` with fireclaw, podman, docker, bubblewrap and QEMU without a machine, as far as\n"
       "they are installed; machines one by one and at once, their memory and disk; copies; snapshots against the size "
       "of\n"
-      "memory. Containers are made from an image that must be there: nothing is fetched.\n\n"
+      "memory; the gateway. Containers are made from an image that must be there: nothing is fetched.\n\n"
       "Examples:\n"
       "  fireclaw bench all --report speed.md\n"
       "  fireclaw bench all --most 100 --most-memory 4096 --container-image docker.io/library/busybox");

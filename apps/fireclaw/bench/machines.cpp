@@ -131,6 +131,7 @@ void add_bench(CLI::App& app, Context& context, Action& action) {
   add_all_bench(*command, context, action);
   add_many_bench(*command, context, action);
   add_agent_bench(*command, context, action);
+  add_gateway_bench(*command, context, action);
   command->add_option("--runs", options->runs, "Runs of restore-run and warm-exec")
       ->type_name("NUMBER")
       ->capture_default_str();

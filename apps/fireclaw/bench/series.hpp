@@ -23,6 +23,8 @@ void print_series(const std::vector<Series>& series, bool json);
 void add_all_bench(CLI::App& bench, Context& context, Action& action);
 /// `bench many`.
 void add_many_bench(CLI::App& bench, Context& context, Action& action);
+/// `bench gateway`.
+void add_gateway_bench(CLI::App& bench, Context& context, Action& action);
 /// `bench agent`.
 void add_agent_bench(CLI::App& bench, Context& context, Action& action);
 

@@ -18,6 +18,7 @@ void print(const GatewayInfo& info) {
                               : "there is no gateway: config.json has no section \"gateway\"; see fireclaw-config(5)");
     return;
   }
+  for (const auto& problem : info.problems) std::puts(printable(problem).c_str());
   const auto both = info.address.empty() || info.irc_address.empty() ? "" : " and ";
   std::puts(fmt::format("serves {}{}{} (process {})", info.address, both, info.irc_address, info.pid).c_str());
   if (!info.irc_servers.empty()) {
@@ -27,6 +28,12 @@ void print(const GatewayInfo& info) {
                    std::to_string(server.open), std::to_string(server.errors), printable(server.last_error)});
     }
     servers.print();
+  }
+  if (info.http.connections != 0) {
+    Table http{{"WEB CONNECTIONS", "OPEN", "REFUSED", "ERRORS"}};
+    http.add({std::to_string(info.http.connections), std::to_string(info.http.open), std::to_string(info.http.refused),
+              std::to_string(info.http.errors)});
+    http.print();
   }
   if (info.upstreams.empty()) return;
   Table upstreams{{"LLM SERVER", "URL", "REQUESTS", "ERRORS", "RUNNING", "WAITING", "LAST ERROR"}};

@@ -107,7 +107,7 @@ class FakeMachine final : public Machine {
   void save(const std::string& snapshot) override {
     const std::scoped_lock lock{world_->mutex};
     require_running();
-    if (!is_snapshot_name(snapshot)) throw Error{ErrorCode::InvalidArgument, "'" + snapshot + "' is no name"};
+    if (!is_snapshot_name(snapshot)) throw Error{ErrorCode::InvalidArgument, "'" + snapshot + "' is not a name"};
     const FakeBackend::World::Saved saved{memory_, config_.network != NetworkMode::None, config_.image, config_.cpus,
                                           config_.memory_mib};
     if (!world_->saved.try_emplace(snapshot, saved).second) {

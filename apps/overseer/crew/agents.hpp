@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <map>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -52,6 +53,8 @@ class Agents {
   virtual std::optional<GatewayAgent> llm_use(const std::string& name) = 0;
   /// Starts the gateway again if it was killed: true then.
   virtual bool keep_gateway() = 0;
+  /// Agents whose last request to an LLM was refused by a limit, and what they were told.
+  virtual std::map<std::string, std::string> limits_reached() = 0;
   /// Machines with names that run or are paused.
   virtual std::vector<std::string> running_machines() = 0;
   virtual void stop_machine(const std::string& name) = 0;

@@ -55,7 +55,7 @@ TEST_CASE("other commands take what they need") {
   for (const auto* word : {"!list", "!templates", "!stopall", "!version"}) CHECK(to_text(command(word)) == word);
 }
 
-TEST_CASE("talk is no command") {
+TEST_CASE("talk is not a command") {
   for (const auto* line : {"", "hello", "!", "!!", "! list", "!?", "!1", "what about !list", "\xC3\xA9!list"}) {
     CAPTURE(line);
     CHECK_FALSE(parse_command(line));

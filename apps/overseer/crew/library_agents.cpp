@@ -65,6 +65,13 @@ class LibraryAgents final : public Agents {
     return found == gateway.agents.end() ? std::nullopt : std::optional{*found};
   }
   bool keep_gateway() override { return Gateway::ensure(host_); }
+  std::map<std::string, std::string> limits_reached() override {
+    std::map<std::string, std::string> reached;
+    for (const auto& agent : Gateway::info(host_).agents) {
+      if (!agent.limit.empty()) reached.emplace(agent.name, agent.limit);
+    }
+    return reached;
+  }
 
  private:
   Host host_;

@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 
 #include "common/private_folder.hpp"
+#include "common/replaced_file.hpp"
 #include "fireclaw/error.hpp"
 
 namespace fireclaw::overseer {
@@ -40,12 +41,7 @@ std::vector<std::string> read(const std::filesystem::path& file) {
 
 void write(const std::filesystem::path& folder, const std::vector<std::string>& names) {
   cli::make_private_folder(folder);
-  const auto beside = record_in(folder).native() + ".new";
-  std::ofstream out{beside, std::ios::trunc};
-  out << nlohmann::json(names).dump();
-  out.close();
-  if (!out) throw Error{ErrorCode::Io, fmt::format("'{}' cannot be written", beside)};
-  std::filesystem::rename(beside, record_in(folder));
+  cli::replace_file(record_in(folder), nlohmann::json(names).dump(), 0600);
 }
 
 bool is_up(AgentState state) {

@@ -40,7 +40,7 @@ std::optional<std::vector<AgentInfo>> Supervisor::list() {
   try {
     return agents_.list();
   } catch (const std::exception&) {
-    // The next look may see more; whoever asks by !list is told what is wrong.
+    // The next look may see more; !list says what is wrong.
     return std::nullopt;
   }
 }

@@ -31,7 +31,7 @@ TEST_CASE("odd but legal messages are read as servers mean them") {
   CHECK(parse_irc("@a=1;a=2 PING x")->tag("a") == "2");
 }
 
-TEST_CASE("what is no message is not taken for one") {
+TEST_CASE("what is not a message is not taken for one") {
   for (const auto* line : {"", ":", "@", ":source", "@tag=1", ":a b", "12 x", "1234 x", "PRIV-MSG x", "\x01 x"}) {
     CAPTURE(line);
     if (std::string_view{line} == ":a b") {

@@ -156,7 +156,7 @@ bool IrcRegistration::welcome() {
 }
 
 void IrcRegistration::refuse(const std::string& why) {
-  // Continuing without the account would leave the nick, and with it everybody's trust, to whoever comes first.
+  // Continuing without the account would leave the nick, and with it everybody's trust, to the one who comes first.
   failure_ = fmt::format("SASL login as '{}' failed: {}", identity_.sasl_user, why);
   unwelcome_ = true;
 }

@@ -284,7 +284,7 @@ void IrcSession::on_nick(const IrcMessage& message, TimePoint now) {
 
 void IrcSession::on_gone(std::string_view nick, TimePoint now) {
   members_.erase(fold(nick));
-  // What waits for them would reach whoever takes the nick next.
+  // What waits for them would reach the next one who takes the nick.
   outbox_.forget(fold(nick));
   events_.push_back(IrcLeft{std::string{nick}});
   freed(nick, now);

@@ -41,15 +41,6 @@ std::size_t colour_arguments(char kind, std::string_view rest) {
   return used;
 }
 
-/// Line and paragraph ends beyond ASCII, C1 controls, and characters that turn the direction of what follows.
-bool is_unwanted(std::string_view character) {
-  if (character.size() == 2 && character[0] == '\xC2') return static_cast<unsigned char>(character[1]) < 0xA0;
-  static constexpr std::string_view unwanted[] = {"\u061C", "\u200E", "\u200F", "\u2028", "\u2029",
-                                                  "\u202A", "\u202B", "\u202C", "\u202D", "\u202E",
-                                                  "\u2066", "\u2067", "\u2068", "\u2069", "\uFEFF"};
-  return std::ranges::find(unwanted, character) != std::end(unwanted);
-}
-
 /// The bytes of the characters that fit.
 std::size_t fitting(std::string_view line, std::size_t room) {
   std::size_t end = 0;
@@ -73,7 +64,8 @@ std::string clean_line(std::string_view text) {
       out += replacement;
       text.remove_prefix(1);
     } else if (length > 1) {
-      if (!is_unwanted(text.substr(0, length))) out += text.substr(0, length);
+      const auto character = text.substr(0, length);
+      if (!is_control(character) && !misleads(character)) out += character;
       text.remove_prefix(length);
     } else if (c == '\n' || c == '\r' || c == '\t') {
       out += ' ';

@@ -1,7 +1,6 @@
 #include "service/irc_server.hpp"
 
 #include <arpa/inet.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/prctl.h>
@@ -26,6 +25,7 @@
 
 #include "common/fd.hpp"
 #include "common/private_folder.hpp"
+#include "common/replaced_file.hpp"
 #include "event_loop.hpp"
 #include "fireclaw/error.hpp"
 #include "irc/pacing.hpp"
@@ -107,15 +107,6 @@ constexpr const char* default_services[] = {"6667", "6697", "11434", "53", "53/u
 constexpr std::chrono::milliseconds look_again{50};
 constexpr std::chrono::seconds good_life{60};
 constexpr std::chrono::seconds goodbye_limit{5};
-
-void write_private(const std::filesystem::path& path, std::string_view text) {
-  const auto beside = path.native() + ".new";
-  const cli::Fd file{::open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600)};
-  if (!file || ::write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
-    throw Error{ErrorCode::Io, fmt::format("'{}' cannot be written: {}", beside, std::strerror(errno))};
-  }
-  std::filesystem::rename(beside, path);
-}
 
 sockaddr_in place_of(const std::string& address, std::uint16_t port) {
   sockaddr_in place{};
@@ -345,8 +336,10 @@ IrcProgram find_irc_server() {
 int run_irc_server(const IrcServerOptions& options, Signals& signals, const Notifier& notifier, const Log& log) {
   cli::make_private_folder(options.folder);
   const bool as_root = ::geteuid() == 0;
-  write_private(config_of(options), options.software == IrcSoftware::Inspircd ? to_inspircd_conf(options, as_root)
-                                                                              : to_ngircd_conf(options, as_root));
+  cli::replace_file(
+      config_of(options),
+      options.software == IrcSoftware::Inspircd ? to_inspircd_conf(options, as_root) : to_ngircd_conf(options, as_root),
+      0600);
   EventLoop loop;
   Server server{loop, options, notifier, log};
   signals.attach(loop, [&](int) {

@@ -32,7 +32,7 @@ std::string to_inspircd_conf(const IrcServerOptions& options, bool as_root);
 std::string to_ngircd_conf(const IrcServerOptions& options, bool as_root);
 
 /// What the home folder's `config` (config.json) must say for agents to find a server on that port, in one line; empty:
-/// they find it. A file that cannot be read is whoever reads it first to complain of.
+/// they find it. A file that cannot be read is reported by its first reader.
 std::string advice_for_agents(const std::filesystem::path& config, std::uint16_t port);
 
 struct IrcProgram {

@@ -118,7 +118,7 @@ TEST_CASE("a line of the audit log that was changed, put in or taken out is foun
   CHECK_THROWS_WITH_AS(verify_audit(folder.path / "none"), doctest::Contains("no audit log"), Error);
 }
 
-TEST_CASE("an audit log of an earlier version goes on with a chain, and so does a full one in the next file") {
+TEST_CASE("an audit log of an earlier version continues with a chain, and so does a full one in the next file") {
   const TempFolder folder;
   const auto path = folder.path / "audit.log";
   std::ofstream{path} << "{\"who\":\"old\"}\n";
@@ -343,21 +343,24 @@ TEST_CASE("a unit file quotes what systemd would take for its own") {
   CHECK(has(text, "WatchdogSec=30\n"));
   CHECK(has(text, "KillMode=process\n"));
   CHECK(has(text, "Delegate=yes\nOOMPolicy=continue\n"));
+  CHECK(has(text, "Slice=fireclaw.slice\n"));
   CHECK(has(text, "ProtectControlGroups=no\n"));
   CHECK(has(text, "RuntimeDirectory=fireclaw\n"));
   CHECK(has(text, "DeviceAllow=/dev/kvm rw\n"));
   CHECK(has(text, "ReadWritePaths=\"/srv/100%%/x\" \"-/var/log/a b\" \"-/run/100%%\"\n"));
   CHECK(has(text, "After=network.target fireclaw-irc.service\n"));
   CHECK(has(text, "WantedBy=multi-user.target\n"));
-  unit.only_at_stop = true;
-  const auto at_stop = to_unit_file(unit, false);
-  CHECK(has(at_stop, R"(ExecStop="/opt/a b/program" "--home" "/srv/100%%/$$x\"y")"));
-  CHECK(has(at_stop, "Type=oneshot\nRemainAfterExit=yes\n"));
-  CHECK(has(at_stop, "TimeoutStopSec=180\n"));
-  for (const auto* line : {"ExecStart=", "Restart=", "WatchdogSec=", "KillMode=", "Delegate="}) {
-    CHECK_FALSE(has(at_stop, line));
-  }
-  unit.only_at_stop = false;
+  unit.holds_machines = true;
+  const auto holds = to_unit_file(unit, false);
+  CHECK(has(holds, R"(ExecStop="/opt/a b/program" "--home" "/srv/100%%/$$x\"y")"));
+  CHECK(has(holds, "ExecStart=/bin/sleep infinity\nRemainAfterExit=yes\n"));
+  CHECK(has(holds, "Slice=fireclaw.slice\nTimeoutStopSec=180\nTasksMax=infinity\nDelegate=yes\nOOMPolicy=continue\n"));
+  for (const auto* line : {"Restart=", "WatchdogSec=", "KillMode=", "ExecStartPre="}) CHECK_FALSE(has(holds, line));
+  unit.user = "anna";
+  CHECK(has(to_unit_file(unit, false),
+            "ExecStartPre=-+/bin/chown anna /sys/fs/cgroup/fireclaw.slice/cgroup.procs\nExecStart=/bin/sleep"));
+  unit.user.clear();
+  unit.holds_machines = false;
   const auto user = to_unit_file(unit, true);
   CHECK(has(user, "WantedBy=default.target\n"));
   CHECK_FALSE(has(user, "CapabilityBoundingSet"));

@@ -11,11 +11,11 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
 #include <system_error>
 
 #include <fmt/format.h>
 
+#include "common/replaced_file.hpp"
 #include "fireclaw/error.hpp"
 
 namespace fireclaw::overseer {
@@ -34,6 +34,19 @@ std::string quoted(const std::string& word, bool is_argument) {
   }
   return out + "\"";
 }
+
+/// A line of a unit file; empty: there is none.
+std::string_view value_of(std::string_view file, std::string_view name) {
+  while (!file.empty()) {
+    auto line = file.substr(0, file.find('\n'));
+    file.remove_prefix(std::min(file.size(), line.size() + 1));
+    if (line.starts_with(name)) return line.substr(name.size());
+  }
+  return {};
+}
+
+/// The library looks for machines' service in this slice (libfireclaw/sys/cgroup.hpp).
+constexpr std::string_view services_slice = "fireclaw.slice";
 
 constexpr std::string_view confinement = R"(NoNewPrivileges=yes
 LockPersonality=yes
@@ -135,7 +148,37 @@ void systemctl(const std::vector<std::string>& words, bool user) {
   }
 }
 
+std::filesystem::path write(const Unit& unit, const InstallOptions& options) {
+  require_manager(options, ::geteuid() == 0);
+  auto path = unit_file(unit.name, options);
+  std::error_code error;
+  std::filesystem::create_directories(path.parent_path(), error);
+  cli::replace_file(path, to_unit_file(unit, options.user), 0644);
+  return path;
+}
+
 }  // namespace
+
+std::vector<std::string> unit_command(std::string_view file) {
+  auto rest = value_of(file, "ExecStop=");
+  if (rest.empty()) rest = value_of(file, "ExecStart=");
+  std::vector<std::string> words;
+  while (rest.starts_with('"')) {
+    rest.remove_prefix(1);
+    std::string word;
+    while (!rest.empty() && rest.front() != '"') {
+      // Of what quoted() writes, each of these stands before the character that is meant.
+      if (rest.size() > 1 && std::string_view{"\\%$"}.find(rest.front()) != std::string_view::npos)
+        rest.remove_prefix(1);
+      word += rest.front();
+      rest.remove_prefix(1);
+    }
+    if (rest.empty()) return {};
+    words.push_back(std::move(word));
+    rest.remove_prefix(std::min<std::size_t>(rest.size(), 2));
+  }
+  return rest.empty() ? words : std::vector<std::string>{};
+}
 
 std::string to_unit_file(const Unit& unit, bool user_manager) {
   std::string command;
@@ -143,21 +186,25 @@ std::string to_unit_file(const Unit& unit, bool user_manager) {
   auto text = fmt::format("[Unit]\nDescription={}\nAfter=network.target{}{}\n", unit.description,
                           unit.after.empty() ? "" : " ", unit.after);
   if (!unit.after.empty()) text += fmt::format("Wants={}\n", unit.after);
-  if (unit.only_at_stop) {
-    text += fmt::format("\n[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStop={}\nTimeoutStopSec={}\n", command,
-                        machines_stop_limit.count());
+  if (unit.holds_machines) {
+    text += "\n[Service]\n";
+    // Another user than root moves machines from the overseer's service to this one by its right in the slice of both.
+    if (!unit.user.empty()) {
+      text += fmt::format("ExecStartPre=-+/bin/chown {} /sys/fs/cgroup/{}/cgroup.procs\n", unit.user, services_slice);
+    }
+    text += fmt::format("ExecStart=/bin/sleep infinity\nRemainAfterExit=yes\nExecStop={}\n", command);
   } else {
     text +=
         fmt::format("StartLimitIntervalSec=300\nStartLimitBurst=10\n\n[Service]\nType=notify\nExecStart={}\n", command);
     text += "Restart=on-failure\nRestartSec=2\nWatchdogSec=30\n";
   }
-  if (unit.only_at_stop) {
-    // The machines are not in its control group.
-  } else if (unit.runs_machines) {
-    // The machines are in the service's control group and must outlive it.
-    text += fmt::format("KillMode=process\nTimeoutStopSec={}\nTasksMax=infinity\n", machines_stop_limit.count());
-    // Each has a cgroup in the service's; one that runs out of memory ends alone.
-    text += "Delegate=yes\nOOMPolicy=continue\n";
+  text += fmt::format("Slice={}\n", services_slice);
+  if (unit.runs_machines) {
+    // Each machine has a cgroup; one that runs out of memory ends alone.
+    text += fmt::format("TimeoutStopSec={}\nTasksMax=infinity\nDelegate=yes\nOOMPolicy=continue\n",
+                        machines_stop_limit.count());
+    // Machines that are in its control group, for want of the other service, must outlive it.
+    if (!unit.holds_machines) text += "KillMode=process\n";
   } else {
     text += "TimeoutStopSec=20\n";
   }
@@ -201,27 +248,19 @@ void require_manager(const InstallOptions& options, bool as_root) {
 }
 
 std::filesystem::path install(const Unit& unit, const InstallOptions& options) {
-  require_manager(options, ::geteuid() == 0);
-  const auto folder = unit_folder(options);
-  auto path = unit_file(unit.name, options);
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  // Beside, then over it: systemd never reads half a file.
-  const auto beside = path.native() + ".new";
-  {
-    std::ofstream file{beside, std::ios::binary | std::ios::trunc};
-    file << to_unit_file(unit, options.user);
-    file.close();
-    if (!file) throw Error{ErrorCode::Io, fmt::format("'{}' cannot be written", path.native())};
-  }
-  std::filesystem::rename(beside, path);
+  auto path = write(unit, options);
   if (!options.enable) return path;
   const auto service = unit.name + ".service";
   systemctl({"daemon-reload"}, options.user);
   systemctl({"enable", service}, options.user);
-  // Starting one that runs would leave it as it was. One that acts when it is stopped is not to act now.
-  systemctl({unit.only_at_stop ? "start" : "restart", service}, options.user);
+  // Starting one that runs would leave it as it was. Machines are not to end now.
+  systemctl({unit.holds_machines ? "start" : "restart", service}, options.user);
   return path;
+}
+
+void rewrite(const Unit& unit, const InstallOptions& options) {
+  write(unit, options);
+  if (options.enable) systemctl({"daemon-reload"}, options.user);
 }
 
 std::filesystem::path unit_file(const std::string& name, const InstallOptions& options) {

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace fireclaw::overseer {
@@ -22,9 +23,10 @@ struct Unit {
   bool runs_machines = false;
   /// Units to start after, e.g. "fireclaw-irc.service". They are stopped after this one.
   std::string after;
-  /// Does nothing until it is stopped, and then runs the command: what is to be done when the system stops.
-  bool only_at_stop = false;
-  /// Whom the home folder belongs to, and so the service runs as; empty: root.
+  /// The service that machines are in, which outlive the one that starts them. It waits until it is stopped, and then
+  /// runs the command, which ends them.
+  bool holds_machines = false;
+  /// The owner of the home folder, as whom the service runs; empty: root.
   std::string user;
   /// Groups beside the user's own, e.g. "kvm".
   std::vector<std::string> groups;
@@ -33,6 +35,9 @@ struct Unit {
 /// Sets `unit.user`, and `unit.groups` to those that may use the devices of machines, by the home folder's owner.
 /// Error(NotFound) if the owner has no name.
 void run_as_owner(Unit& unit);
+
+/// The command of a unit file that to_unit_file() wrote, of this version or an earlier one; empty: it is none of these.
+std::vector<std::string> unit_command(std::string_view file);
 
 /// The unit file. `user_manager`: for systemd --user, which grants no capabilities and knows fewer ways to confine.
 std::string to_unit_file(const Unit& unit, bool user_manager);
@@ -55,6 +60,9 @@ void require_manager(const InstallOptions& options, bool as_root);
 /// Writes the unit file and, if wanted, enables the service and starts it, again if it runs; returns the file.
 /// Error(PermissionDenied) as above; Error(Io) if systemctl failed, which has then said why.
 std::filesystem::path install(const Unit& unit, const InstallOptions& options);
+
+/// Writes the unit file alone: what runs continues as it is. Errors as install().
+void rewrite(const Unit& unit, const InstallOptions& options);
 
 /// Where the unit file of that name (without ".service") is or would be.
 std::filesystem::path unit_file(const std::string& name, const InstallOptions& options);

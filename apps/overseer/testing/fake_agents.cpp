@@ -83,7 +83,7 @@ std::int64_t spawn_machine(const char* seconds) {
 
 }  // namespace
 
-/// While one lives, another change of the same agent is a bug of whoever asked for it.
+/// While one lives, another change of the same agent is a bug of the caller.
 struct FakeAgents::Change {
   Change(FakeAgents& agents, std::string name, const std::string& what) : agents_{agents}, name_{std::move(name)} {
     const std::scoped_lock lock{agents_.mutex_};
@@ -392,5 +392,13 @@ std::optional<GatewayAgent> FakeAgents::llm_use(const std::string& name) {
 }
 
 bool FakeAgents::keep_gateway() { return std::filesystem::remove(folder_ / "gateway-killed"); }
+
+std::map<std::string, std::string> FakeAgents::limits_reached() {
+  std::map<std::string, std::string> reached;
+  std::ifstream file{folder_ / "gateway-limits"};
+  std::string name;
+  for (std::string text; file >> name && std::getline(file >> std::ws, text);) reached.emplace(name, text);
+  return reached;
+}
 
 }  // namespace fireclaw::overseer

@@ -21,7 +21,7 @@ namespace fireclaw::overseer {
 /// short; broken never starts, and frail only once; sickly ends by itself as soon as it has started; shy does not get
 /// on IRC and writes nothing down; chatty says of itself all that a guest can, and is the one that asks an LLM. A file
 /// "slow-to-answer" in the folder makes reconcile() take as long; a file "gateway-killed" is a gateway to be started
-/// again; a file "old" is what an earlier version left.
+/// again; "gateway-limits" has agents that have reached a limit; a file "old" is what an earlier version left.
 class FakeAgents final : public Agents {
  public:
   explicit FakeAgents(std::filesystem::path folder, std::chrono::milliseconds slow = std::chrono::seconds{3});
@@ -49,6 +49,7 @@ class FakeAgents final : public Agents {
   std::string memory(const std::string& name) override;
   std::optional<GatewayAgent> llm_use(const std::string& name) override;
   bool keep_gateway() override;
+  std::map<std::string, std::string> limits_reached() override;
 
   /// Ends an agent's machine as a crash would.
   void crash(const std::string& name);

@@ -26,12 +26,13 @@ from ._errors import (
     UnsupportedError, VmmError,
 )
 from ._fireclaw import (
-    AgentManager, AgentShell, AgentWatch, Gateway, Host, Image, MachineManager, Network, Pool, Process, Secrets,
+    AgentManager, AgentShell, AgentWatch, Backup, Gateway, Host, Image, MachineManager, Network, Pool, Process, Secrets,
     Snapshot, StopSource, VM, Workspace, version,
 )
 from ._files import Files
 from ._stream import Stream
 from ._types.agent import *
+from ._types.backup import *
 from ._types.common import *
 from ._types.copy import *
 from ._types.engine import *
@@ -53,13 +54,13 @@ from ._types.vm import *
 from ._types.workspace import *
 
 __all__ = [
-    "Agent", "AgentConfig", "AgentInfo", "AgentManager", "AgentSettings", "AgentShell", "AgentState", "AgentTemplate",
-    "AgentWatch", "Agents", "AlreadyExistsError", "BusyboxRoot", "CancelledError", "Check", "CheckStatus", "Command",
+    "Agent", "AgentConfig", "AgentImport", "AgentImportOptions", "AgentInfo", "AgentManager", "AgentSettings", "AgentShell", "AgentState", "AgentTemplate",
+    "AgentWatch", "Agents", "AlreadyExistsError", "Backup", "BackupOptions", "BackupReport", "BusyboxRoot", "CancelledError", "Check", "CheckStatus", "Command",
     "CommandError", "CopyLinks", "CopyOptions", "CopyResult", "CorruptError", "DebianAgentRoot", "DebianRoot",
     "DirectoryRoot", "DistributionKernel", "Egress",
     "Engine", "EngineVerdict", "ErrorCode", "ExecOptions", "ExecResult", "FileDescriptor", "FileInfo", "FileOptions", "FileType", "Files",
     "FireclawError",
-    "ForkConfig", "GarbageReport", "Gateway", "GatewayAgent", "GatewayInfo", "GatewayIrcServer", "GatewayServices", "GatewayUpstream",
+    "ForkConfig", "GarbageReport", "Gateway", "GatewayAgent", "GatewayCost", "GatewayHttp", "GatewayInfo", "GatewayIrcServer", "GatewayServices", "GatewayUpstream",
     "GuestError", "Host", "HostNetwork", "HostOptions", "Image", "ImageConfig", "ImageInfo", "Images", "InternalError",
     "InvalidArgumentError", "InvalidStateError", "IoError", "KernelFile", "KernelOfImage", "KernelSource",
     "KernelUrl", "LogLevel", "LogSink", "MachineConfig", "MachineInfo", "MachineManager", "NatOptions", "Network", "NetworkChoice", "NetworkInfo", "NetworkLease",
@@ -130,7 +131,7 @@ async def to_thread(function: Callable[..., T], *arguments: Any, **keywords: Any
 
         result = await asyncio.wait_for(fireclaw.to_thread(vm.exec, "make"), timeout=60)
 
-    The thread's end is waited for, so that nothing of it goes on when asyncio.CancelledError is raised.
+    The thread's end is waited for, so that nothing of it runs when asyncio.CancelledError is raised.
     """
     source = StopSource(keywords.pop("stop", None))
     thread = asyncio.ensure_future(asyncio.to_thread(function, *arguments, stop=source, **keywords))

@@ -60,13 +60,13 @@ class UnsupportedError(FireclawError, NotImplementedError):
 
 
 class TimeoutError(FireclawError, builtins.TimeoutError):
-    """A deadline passed. (A command's own timeout is no error: see ExecResult.timed_out.)"""
+    """A deadline passed. (A command's own timeout is not an error: see ExecResult.timed_out.)"""
 
     code = ErrorCode.TIMEOUT
 
 
 class CancelledError(FireclawError):
-    """A StopSource was triggered. (For a command that is no error: see ExecResult.cancelled.)"""
+    """A StopSource was triggered. (For a command that is not an error: see ExecResult.cancelled.)"""
 
     code = ErrorCode.CANCELLED
 

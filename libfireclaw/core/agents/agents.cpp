@@ -41,7 +41,7 @@ AgentState to_state(const state::AgentRecord& record, const std::optional<state:
       return run->paused ? AgentState::Paused : AgentState::Running;
     case state::AgentPhase::Stopping:
     case state::AgentPhase::Running:
-      // Who was told to end has ended, also before whoever told it has written that down.
+      // Who was told to end has ended, also before the process that told it has written that down.
       if (!run) return record.phase == state::AgentPhase::Stopping ? AgentState::Stopped : AgentState::Crashed;
       return run->paused ? AgentState::Paused : AgentState::Running;
     case state::AgentPhase::Stopped: return AgentState::Stopped;
@@ -121,17 +121,6 @@ void core::apply(state::AgentRecord& record, const AgentSettings& settings) {
   if (settings.tools) record.tools = settings.tools;
 }
 
-std::string_view to_string(AgentState state) noexcept {
-  switch (state) {
-    case AgentState::Starting: return "starting";
-    case AgentState::Running: return "running";
-    case AgentState::Paused: return "paused";
-    case AgentState::Stopped: return "stopped";
-    case AgentState::Crashed: return "crashed";
-  }
-  return "unknown";
-}
-
 // The end of a machine.
 
 AgentWatch::AgentWatch(AgentWatch&& other) noexcept : fd_{std::exchange(other.fd_, -1)} {}
@@ -155,6 +144,13 @@ AgentManager::Impl::Impl(const Host& of)
       host{Access::impl(of)},
       agents{host->layout.agents(), host->logger},
       templates{host->layout.templates(), host->logger} {}
+
+AgentManager::Impl::Impl(const Impl& of, const core::SettledHost& settled)
+    : handle{Access::host(settled.host)},
+      host{settled.host},
+      agents{of.agents},
+      templates{of.templates},
+      held_{of.held_} {}
 
 sys::FileLock AgentManager::Impl::lock(const std::string& name) const {
   auto turn = sys::FileLock::acquire(host->layout.lock("agent-" + name), sys::FileLock::Mode::Exclusive,
@@ -204,7 +200,7 @@ std::shared_ptr<VM::Impl> AgentManager::Impl::machine(const state::AgentRecord& 
         ErrorCode::InvalidState,
         fmt::format("agent '{}' is not running; start it with: fireclaw agent restart {}", record.name, record.name)};
   }
-  auto own = held_.with([&](const auto& held) {
+  auto own = held_->with([&](const auto& held) {
     const auto found = held.find(record.name);
     return found != held.end() && found->second->record.id == run->id ? found->second : nullptr;
   });
@@ -213,11 +209,14 @@ std::shared_ptr<VM::Impl> AgentManager::Impl::machine(const state::AgentRecord& 
 
 core::ResolvedAgent AgentManager::Impl::resolve(state::AgentRecord record, state::Template from,
                                                 NetworkMode network) const {
-  const auto config = state::read_config(host->layout.config());
+  const auto config = host->config();
   state::GatewaySettings served;
   if (config.gateway && network == NetworkMode::Nat) served = state::read_gateway_settings(*config.gateway);
+  auto gateway = host_address(config, network);
+  const bool web = network == NetworkMode::Nat && !from.texts("allow_http").empty();
+  auto proxy = web ? fmt::format("http://{}:{}", gateway, state::http_port) : std::string{};
   auto text = core::to_bot_json({record.name, from, config.irc, config.llm, std::move(served), record.model,
-                                 record.persona, record.trigger, record.tools, host_address(config, network)});
+                                 record.persona, record.trigger, record.tools, std::move(gateway), std::move(proxy)});
   return {std::move(record), std::move(from), network, std::move(text)};
 }
 
@@ -276,7 +275,7 @@ AgentInfo AgentManager::Impl::ask(const state::AgentRecord& record, Deadline dea
 // Stopping and changing.
 
 void AgentManager::Impl::clean_up(const state::AgentRecord& record) {
-  held_.with([&](auto& held) { held.erase(record.name); });
+  held_->with([&](auto& held) { held.erase(record.name); });
   if (record.run.empty()) return;
   if (const auto run = host->runs.find(record.run)) core::end_run(*host, *run);
 }
@@ -343,8 +342,16 @@ AgentTemplate AgentManager::find_template(const std::string& name) const {
   return to_public(impl_->require_template(name));
 }
 
-AgentInfo AgentManager::start(AgentConfig config) { return impl_->start(config); }
-AgentInfo AgentManager::fork(const std::string& name, ForkConfig config) { return impl_->fork(name, config); }
+AgentInfo AgentManager::start(AgentConfig config) {
+  const core::SettledHost settled{*impl_->host};
+  return Impl{*impl_, settled}.start(config);
+}
+
+AgentInfo AgentManager::fork(const std::string& name, ForkConfig config) {
+  const core::SettledHost settled{*impl_->host};
+  return Impl{*impl_, settled}.fork(name, config);
+}
+
 SnapshotInfo AgentManager::snapshot(const std::string& name, const std::string& snapshot, bool replace,
                                     std::stop_token stop) {
   return impl_->snapshot(name, snapshot, replace, stop);
@@ -352,7 +359,8 @@ SnapshotInfo AgentManager::snapshot(const std::string& name, const std::string& 
 void AgentManager::stop(const std::string& name, std::chrono::milliseconds grace) { impl_->stop(name, grace); }
 
 AgentInfo AgentManager::restart(const std::string& name, std::stop_token stop) {
-  return impl_->restart(name, std::move(stop));
+  const core::SettledHost settled{*impl_->host};
+  return Impl{*impl_, settled}.restart(name, std::move(stop));
 }
 
 void AgentManager::remove(const std::string& name) {
@@ -381,7 +389,8 @@ AgentInfo AgentManager::status(const std::string& name, std::chrono::millisecond
 }
 
 AgentInfo AgentManager::reload(const std::string& name, const AgentSettings& settings) {
-  return impl_->reload(name, settings);
+  const core::SettledHost settled{*impl_->host};
+  return Impl{*impl_, settled}.reload(name, settings);
 }
 
 void AgentManager::pause(const std::string& name) {

@@ -129,6 +129,7 @@ std::string to_bot_json(const BotConfig& config) {
   for (const std::string_view field : {"channels", "operators", "invite_policy", "log_level", "peers", "limits"}) {
     if (const auto member = config.from.value.find(field)) out.key(field).value(*member);
   }
+  if (!config.http_proxy.empty()) out.field("http_proxy", config.http_proxy);
   write_server(out, config);
   write_llm(out, config);
   write_tools(out, config);

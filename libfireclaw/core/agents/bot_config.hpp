@@ -29,6 +29,8 @@ struct BotConfig {
   std::optional<bool> tools;
   /// What "gateway" means: the host's address as the guest sees it.
   std::string gateway;
+  /// The way to web servers by name; empty: there is none.
+  std::string http_proxy = {};
 };
 
 /// The JSON text for agent/bot. Error(InvalidArgument) for a setting that is not possible, naming it.

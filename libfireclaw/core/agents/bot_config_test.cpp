@@ -60,6 +60,13 @@ TEST_CASE("what the template says is above config.json, and what was asked for i
   CHECK(value.at("channels").as_array().size() == 1);
 }
 
+TEST_CASE("a bot is told the way to web servers where there is one") {
+  auto config = plain(a_template());
+  CHECK_FALSE(made(config).find("http_proxy"));
+  config.http_proxy = "http://172.16.0.1:10080";
+  CHECK(made(config).at("http_proxy").as_string() == "http://172.16.0.1:10080");
+}
+
 TEST_CASE("only a host that is exactly 'gateway' is replaced in a URL") {
   const auto from = a_template();
   auto config = plain(from);
@@ -105,7 +112,7 @@ TEST_CASE("a bot behind the gateway asks its LLM there, in the server's protocol
   CHECK(llm.at("api").as_string() == "openai");
   CHECK(llm.at("temperature").as_double() == 1);
   CHECK_FALSE(llm.find("api_key"));
-  // Whoever names a server means that one, with its key.
+  // A template that names a server means that one, with its key.
   config.llm = json::Value::parse(R"({"url": "http://gateway:9", "api_key": "hunter2"})", "llm");
   const auto own = made(config).at("llm");
   CHECK(own.at("url").as_string() == "http://172.16.0.1:9");
@@ -123,7 +130,7 @@ TEST_CASE("a bot behind the gateway finds IRC there, and has neither the server'
   CHECK(server.at("host").as_string() == "172.16.0.1");
   CHECK(server.at("port").as_int() == 7000);
   CHECK(server.as_object().size() == 2);
-  // Whoever names a server means that one.
+  // A template that names a server means that one.
   config.irc = json::Value::parse(R"({"host": "irc.example", "password": "hunter2"})", "irc");
   CHECK(made(config).at("server").at("host").as_string() == "irc.example");
   CHECK(made(config).at("server").at("password").as_string() == "hunter2");

@@ -20,15 +20,6 @@ constexpr std::uint64_t mib = std::uint64_t{1} << 20;
 
 void sync_file(const std::filesystem::path& file) { sys::sync_fd(sys::open_file(file, O_RDONLY).get(), file); }
 
-/// Of the agent's record, what it was told.
-state::AgentRecord settings_of(state::AgentRecord agent) {
-  agent.phase = state::AgentPhase::Stopped;
-  agent.worker.reset();
-  agent.run.clear();
-  agent.last_error.clear();
-  return agent;
-}
-
 /// How much is to be written at most, on a file system where `disks` share no blocks with their copies.
 void require_room(std::uint64_t memory_mib,
                   const std::vector<std::pair<std::filesystem::path, std::filesystem::path>>& disks,
@@ -47,6 +38,14 @@ void require_room(std::uint64_t memory_mib,
 
 Purpose::Continuation AgentCopy::continuation() const {
   return {record, files, disks.scratch, draft.has_value(), workspace};
+}
+
+state::AgentRecord settings_of(state::AgentRecord agent) {
+  agent.phase = state::AgentPhase::Stopped;
+  agent.worker.reset();
+  agent.run.clear();
+  agent.last_error.clear();
+  return agent;
 }
 
 AgentCopy copy_agent(VM::Impl& machine, const state::AgentRecord& agent, const std::string& name, Deadline deadline,
@@ -100,7 +99,7 @@ AgentCopy open_copy(const Host::Impl& host, const std::string& name) {
   }
   AgentCopy copy;
   copy.disks = host.snapshots.disks(*record);
-  copy.misfit = describe(host, *record).reason;
+  copy.misfit = core::describe(host, *record).reason;
   if (copy.misfit.empty()) copy.files = host.snapshots.files(*record);
   copy.record = std::move(*record);
   return copy;

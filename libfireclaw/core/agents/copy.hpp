@@ -33,6 +33,9 @@ struct AgentCopy {
   [[nodiscard]] Purpose::Continuation continuation() const;
 };
 
+/// Of an agent's record, what it was told.
+state::AgentRecord settings_of(state::AgentRecord agent);
+
 /// Copies the agent that runs in `machine`, which runs on, into a draft for the snapshot `name`. The caller holds the
 /// agent's lock. Error(Io) with both figures if there is too little room for it, before the machine is stopped.
 AgentCopy copy_agent(VM::Impl& machine, const state::AgentRecord& agent, const std::string& name, Deadline deadline,

@@ -69,6 +69,9 @@ BotStatus parse_status(const std::string& text) {
   return status;
 }
 
+/// A healthy agent is on IRC before that. Then it is said what is waited for.
+constexpr std::chrono::seconds quiet_limit{5};
+
 /// What the bot's service is doing if it is not running, in words; empty if it is.
 std::string service_trouble(guest::Session& session, Deadline deadline) {
   for (const auto& service : session.services(deadline)) {
@@ -170,16 +173,21 @@ BotStatus bot_status(VM::Impl& machine, Deadline deadline) {
 
 BotStatus await_online(VM::Impl& machine, Deadline deadline, const std::stop_token& stop) {
   const auto session = machine.session(deadline, stop);
+  auto until = Deadline::after(quiet_limit).sooner(deadline);
   for (;;) {
     // Armed before the file is read: no change in between is missed.
     auto changed = session->watch_file(std::string{bot_status_file}, deadline);
     auto status = bot_status(machine, deadline);
     if (status.online && !status.channels.empty()) return status;
     try {
-      changed.wait(deadline, stop);
+      changed.wait(until, stop);
     } catch (const Error& problem) {
       if (problem.code() != ErrorCode::Timeout) throw;
-      return status;
+      if (deadline.passed()) return status;
+      machine.host->logger.warning(
+          fmt::format("waiting for agent '{}' to be on IRC: {}", machine.record.agent,
+                      status.last_error.empty() ? "its server has not answered yet" : status.last_error));
+      until = deadline;
     }
   }
 }

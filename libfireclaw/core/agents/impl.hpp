@@ -26,8 +26,11 @@ void put(AgentInfo& info, const BotStatus& status);
 /// What is given replaces what is recorded.
 void apply(state::AgentRecord& record, const AgentSettings& settings);
 
-/// What an agent that starts is to be: its template, configuration and the bot's, each read once. Who edits one of them
-/// meanwhile finds it in the next start, whole.
+/// "worker-20261122-143007"
+std::string snapshot_name(const std::string& agent);
+
+/// What an agent that starts is to be: its template, network and the bot's configuration. Each file is read once,
+/// before anything is made; what is edited meanwhile counts for the next start, as a whole.
 struct ResolvedAgent {
   state::AgentRecord record;
   state::Template from;
@@ -41,10 +44,14 @@ struct ResolvedAgent {
 /// record says what is about to be done before it is done: whatever a killed process leaves behind, reconcile() finds.
 struct AgentManager::Impl {
   explicit Impl(const Host& of);
+  /// The same agents for one operation, which sees one configuration.
+  Impl(const Impl& of, const core::SettledHost& settled);
 
   AgentInfo start(const AgentConfig& config);
   AgentInfo fork(const std::string& name, const ForkConfig& fork);
   SnapshotInfo snapshot(const std::string& name, const std::string& wanted, bool replace, const std::stop_token& stop);
+  void export_archive(const std::string& name, int fd, bool memory, const std::stop_token& stop);
+  AgentImport import_archive(int fd, const AgentImportOptions& options);
   void stop(const std::string& name, std::chrono::milliseconds grace);
   AgentInfo restart(const std::string& name, std::stop_token stop);
   AgentInfo reload(const std::string& name, const AgentSettings& settings);
@@ -59,6 +66,8 @@ struct AgentManager::Impl {
   /// The record of the agent's machine, if its engine runs. One that stands still for somebody who was killed
   /// continues.
   [[nodiscard]] std::optional<state::RunRecord> running(const state::AgentRecord& record) const;
+  /// Error(AlreadyExists) if there is an agent or a workspace of that name.
+  void require_new(const std::string& name);
   /// A handle on the agent's machine. Error(InvalidState) unless it runs.
   std::shared_ptr<VM::Impl> machine(const state::AgentRecord& record);
   /// An agent on a network of this kind. Error(InvalidArgument) for settings that are impossible.
@@ -94,16 +103,16 @@ struct AgentManager::Impl {
              const Origin& origin, std::vector<Phase>& phases);
   void launch(core::ResolvedAgent& agent, const AgentConfig& config, const core::AgentCopy* copy,
               std::vector<Phase>& phases);
+  /// Says what does not answer of what the agent needs outside of its machine.
+  void warn_of_outside(const core::ResolvedAgent& agent) const;
   /// The part after it: waits for the agent to be on IRC.
   AgentInfo joined(const core::ResolvedAgent& agent, const AgentConfig& config, std::vector<Phase> phases);
-  /// Error(AlreadyExists) if there is an agent or a workspace of that name.
-  void require_new(const std::string& name);
   /// Error(AlreadyExists) if another agent has this name but for the case of its letters, which IRC does not tell
   /// apart.
   void require_own_nick(const std::string& name) const;
   /// Makes the agent's workspace unless it is there; true if it was made.
   bool ensure_workspace(const std::string& name, std::uint64_t size_mib) const;
-  /// Puts back the record as it was before a start that failed: whoever was to run is down then, not stopped.
+  /// Puts back the record as it was before a start that failed: an agent that was to run is down then, not stopped.
   void restore(const std::optional<state::AgentRecord>& before, const std::string& name,
                const std::string& failure) const;
   struct Asked;
@@ -113,8 +122,9 @@ struct AgentManager::Impl {
   /// Cleans up an agent that was found dead.
   void bury(state::AgentRecord record, ReconcileReport& report);
 
-  /// Machines that live no longer than this object.
-  Sync<std::map<std::string, std::shared_ptr<VM::Impl>>> held_;
+  /// Machines that live no longer than the AgentManager.
+  using Held = Sync<std::map<std::string, std::shared_ptr<VM::Impl>>>;
+  std::shared_ptr<Held> held_ = std::make_shared<Held>();
 };
 
 }  // namespace fireclaw

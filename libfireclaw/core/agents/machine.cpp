@@ -25,6 +25,7 @@ VMConfig agent_machine(const state::Template& from) {
   machine.memory_mib = static_cast<unsigned>(from.number("memory_mib", default_memory_mib));
   machine.scratch_mib = static_cast<unsigned>(from.number("scratch_mib", default_scratch_mib));
   machine.scratch_target = agent_home;
+  machine.disk_mib_per_second = static_cast<unsigned>(from.number("disk_mib_per_second", 0));
   machine.scratch_uid = machine.scratch_gid = agent_uid;
   return machine;
 }

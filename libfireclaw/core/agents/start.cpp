@@ -8,6 +8,7 @@
 #include "core/agents/guest.hpp"
 #include "core/agents/impl.hpp"
 #include "core/agents/machine.hpp"
+#include "core/agents/outside.hpp"
 #include "core/machines/snapshots.hpp"
 #include "fireclaw/error.hpp"
 #include "fireclaw/network.hpp"
@@ -27,7 +28,9 @@ NatOptions nat_options(const state::AgentRecord& record, const state::Template& 
   NatOptions options;
   options.egress = egress_from_string(from.text("egress", "internet"));
   options.allow = from.texts("allow");
+  options.allow_http = from.texts("allow_http");
   options.services = GatewayServices::All;
+  options.mib_per_second = static_cast<unsigned>(from.number("network_mib_per_second", 0));
   if (record.publishes) options.publish = from.texts("publish");
   return options;
 }
@@ -57,16 +60,15 @@ Error name_taken(const std::string& name) {
                            name)};
 }
 
-/// "worker-20261122-143007"
-std::string snapshot_name(const std::string& agent) {
+}  // namespace
+
+std::string core::snapshot_name(const std::string& agent) {
   const auto now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
   std::tm time{};
   ::gmtime_r(&now, &time);
   return fmt::format("{}-{:04}{:02}{:02}-{:02}{:02}{:02}", agent, time.tm_year + 1900, time.tm_mon + 1, time.tm_mday,
                      time.tm_hour, time.tm_min, time.tm_sec);
 }
-
-}  // namespace
 
 bool AgentManager::Impl::ensure_workspace(const std::string& name, std::uint64_t size_mib) const {
   try {
@@ -128,7 +130,7 @@ void AgentManager::Impl::launch(core::ResolvedAgent& agent, const AgentConfig& c
   agents.put(record);
   undo.release();
   if (!config.detached) {
-    held_.with([&](auto& held) { held.insert_or_assign(record.name, machine); });
+    held_->with([&](auto& held) { held.insert_or_assign(record.name, machine); });
   }
 }
 
@@ -182,6 +184,17 @@ void AgentManager::Impl::begin(core::ResolvedAgent& agent, const std::optional<s
   undo.commit();
 }
 
+void AgentManager::Impl::warn_of_outside(const core::ResolvedAgent& agent) const {
+  try {
+    const auto needs = core::read_needs(json::Value::parse(agent.bot_json, "the bot's configuration"));
+    for (const auto& trouble : core::find_outside_trouble(*host, needs, agent.record.name)) {
+      host->logger.warning(fmt::format("{}; mend it with: {}", trouble.problem, trouble.remedy));
+    }
+  } catch (const Error& problem) {
+    host->logger.debug(problem.what());
+  }
+}
+
 AgentInfo AgentManager::Impl::joined(const core::ResolvedAgent& agent, const AgentConfig& config,
                                      std::vector<Phase> phases) {
   auto info = describe(agent.record, &agent.from);
@@ -193,6 +206,7 @@ AgentInfo AgentManager::Impl::joined(const core::ResolvedAgent& agent, const Age
       info.last_error = problem.what();
     }
     phases.push_back({"join", std::chrono::steady_clock::now() - began});
+    warn_of_outside(agent);
   }
   info.phases = std::move(phases);
   return info;
@@ -375,7 +389,7 @@ AgentInfo AgentManager::Impl::fork(const std::string& name, const ForkConfig& fo
 
 SnapshotInfo AgentManager::Impl::snapshot(const std::string& name, const std::string& wanted, bool replace,
                                           const std::stop_token& stop) {
-  const auto snapshot = wanted.empty() ? snapshot_name(name) : wanted;
+  const auto snapshot = wanted.empty() ? core::snapshot_name(name) : wanted;
   image::check_name(snapshot, "a snapshot");
   const auto turn = lock(name);
   const auto record = require(name);

@@ -9,7 +9,6 @@
 #include <fmt/format.h>
 
 #include "fireclaw/error.hpp"
-#include "state/config.hpp"
 #include "state/machines.hpp"
 #include "sys/process.hpp"
 
@@ -60,8 +59,7 @@ std::string beyond(std::string_view what, std::uint64_t wanted, std::uint64_t ta
                    std::string_view unit, std::string_view setting) {
   return fmt::format(
       "it would take {} {} of {}, {} are taken, and this home folder's limit is {}; stop a machine, or change "
-      "limits.{} "
-      "in config.json",
+      "limits.{} in config.json",
       wanted, unit, what, taken, limit, setting);
 }
 
@@ -96,15 +94,15 @@ std::string refusal(const Resources& wanted, const Resources& taken, const Resou
   return {};
 }
 
-sys::FileLock admit(const Host::Impl& host, const Resources& wanted, std::uint64_t present_mib) {
+sys::FileLock admit(const Host::Impl& host, const state::LimitSettings& limits, const Resources& wanted,
+                    std::uint64_t present_mib) {
   auto turn = sys::FileLock::acquire(host.layout.lock("admission"), sys::FileLock::Mode::Exclusive,
                                      Deadline::after(std::chrono::nanoseconds{turn_limit}),
                                      "another machine's start in this home folder");
-  const auto limits = state::read_config(host.layout.config()).limits;
   Resources taken;
   std::uint64_t promised_mib = 0;
   // Without limits of its own, and without a disk, a machine is held against nothing that records tell.
-  if (limits != state::LimitSettings{} || wanted.disk_mib != 0) {
+  if (limits.any_total() || wanted.disk_mib != 0) {
     for (const auto& record : host.runs.list()) {
       if (!counts(record)) continue;
       const auto each = taken_by(record);

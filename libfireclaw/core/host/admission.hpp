@@ -28,6 +28,7 @@ std::string refusal(const Resources& wanted, const Resources& taken, const Resou
 /// Error(InvalidState), with the numbers, if a machine that takes `wanted` may not start. `present_mib` of its disk is
 /// on the host's disk already. While the result is held no other machine of this home folder is admitted: until the
 /// record says what it takes.
-sys::FileLock admit(const Host::Impl& host, const Resources& wanted, std::uint64_t present_mib = 0);
+sys::FileLock admit(const Host::Impl& host, const state::LimitSettings& limits, const Resources& wanted,
+                    std::uint64_t present_mib = 0);
 
 }  // namespace fireclaw::core

@@ -49,16 +49,14 @@ TEST_CASE("machines that run count, those that have ended do not") {
   options.home = folder.path();
   const Host::Impl host{options};
   for (const auto& each : {host.layout.runs(), host.layout.home() / "locks"}) sys::make_directories(each);
-  state::Config config;
-  config.limits.machines = 1;
-  state::write_config(host.layout.config(), config);
-  CHECK_NOTHROW(core::admit(host, {1, 16, 0}));
+  const state::LimitSettings limits{.machines = 1};
+  CHECK_NOTHROW(core::admit(host, limits, {1, 16, 0}));
 
   state::RunRecord record;
   record.owner = {sys::current_process().pid, 1};
   (void)host.runs.create(record);
-  CHECK_NOTHROW(core::admit(host, {1, 16, 0}));
+  CHECK_NOTHROW(core::admit(host, limits, {1, 16, 0}));
   record.owner = sys::current_process();
   (void)host.runs.create(record);
-  CHECK_THROWS_AS(core::admit(host, {1, 16, 0}), Error);
+  CHECK_THROWS_AS(core::admit(host, limits, {1, 16, 0}), Error);
 }

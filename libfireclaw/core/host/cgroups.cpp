@@ -27,8 +27,16 @@ std::filesystem::path make_machine_cgroup(const std::string& id, const sys::Cgro
   return place.folder.empty() ? std::filesystem::path{} : sys::make_cgroup(place.folder, id, limits);
 }
 
-void remove_machine_cgroup(const std::filesystem::path& folder) {
-  if (!folder.empty()) (void)sys::remove_cgroup(folder);
+void remove_machine_cgroup(const std::filesystem::path& folder, const Logger& logger) noexcept {
+  try {
+    if (!folder.empty()) (void)sys::remove_cgroup(folder);
+  } catch (const std::exception& problem) {
+    logger.warning(problem.what());
+  }
+}
+
+void outlive_service(const sys::ProcessId& helper) {
+  if (const auto place = sys::find_cgroups(); !place.lasting.empty()) (void)sys::join_cgroup(place.lasting, helper.pid);
 }
 
 }  // namespace fireclaw::core

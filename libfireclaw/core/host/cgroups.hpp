@@ -3,7 +3,9 @@
 #include <filesystem>
 #include <string>
 
+#include "base/logger.hpp"
 #include "sys/cgroup.hpp"
+#include "sys/process.hpp"
 
 namespace fireclaw::core {
 
@@ -14,7 +16,11 @@ sys::CgroupLimits machine_limits(const std::string& engine, unsigned memory_mib,
 /// A cgroup for machine `id`, with these limits; empty where there are none to be had, which doctor says.
 std::filesystem::path make_machine_cgroup(const std::string& id, const sys::CgroupLimits& limits);
 
-/// Removes a machine's cgroup, after its engine's end. An empty path is fine.
-void remove_machine_cgroup(const std::filesystem::path& folder);
+/// Removes a machine's cgroup, after its engine's end; what fails is said to the log. An empty path is fine.
+void remove_machine_cgroup(const std::filesystem::path& folder, const Logger& logger) noexcept;
+
+/// Takes a helper out of the service that it was started in, so that starting that again does not find it there. It
+/// stays where there is no other place.
+void outlive_service(const sys::ProcessId& helper);
 
 }  // namespace fireclaw::core

@@ -91,7 +91,7 @@ sys::Confinable find_confinement(const Host::Impl& host, const state::SandboxSet
 
 const sys::Confinable& confinement(const Host::Impl& host) {
   std::call_once(host.confinement_once, [&] {
-    auto config = state::read_config(host.layout.config());
+    auto config = host.config();
     host.confinement = config.confinement && is_current(*config.confinement, config.sandbox)
                            ? std::move(*config.confinement)
                            : find_confinement(host, config.sandbox);
@@ -101,7 +101,7 @@ const sys::Confinable& confinement(const Host::Impl& host) {
 
 void require_confinement(const Host::Impl& host) {
   const auto& found = confinement(host);
-  if (found.level == sys::Confinement::Full || !state::read_config(host.layout.config()).sandbox.required) return;
+  if (found.level == sys::Confinement::Full || !host.config().sandbox.required) return;
   throw Error{ErrorCode::Unsupported,
               fmt::format("engines cannot be shut in here ({}), and config.json requires it (sandbox.required)",
                           found.obstacle)};

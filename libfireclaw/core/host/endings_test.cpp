@@ -63,7 +63,7 @@ struct Ends {
 
 bool is_gone(const sys::ProcessId& id) { return sys::identify_even_ended(id.pid) != id; }
 
-/// Reaped, by whomever, within some seconds.
+/// Reaped, by any process, within some seconds.
 bool goes(const sys::ProcessId& id) {
   const auto limit = Deadline::after(std::chrono::seconds{20});
   while (!is_gone(id) && !limit.passed()) std::this_thread::yield();

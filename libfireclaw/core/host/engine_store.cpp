@@ -134,7 +134,7 @@ std::vector<fs::path> remove_unneeded_engines(const Host::Impl& host) {
   std::vector<fs::path> removed;
   const auto turn = sys::FileLock::try_acquire(host.layout.lock("engines"), sys::FileLock::Mode::Exclusive);
   if (!turn) return removed;
-  const auto config = state::read_config(host.layout.config());
+  const auto config = host.config();
   const auto runs = host.runs.list();
   std::vector<std::string> identities;
   for (const auto& run : runs) identities.push_back(run.engine_identity);

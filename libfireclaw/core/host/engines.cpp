@@ -68,7 +68,7 @@ constexpr std::string_view emulation_refused =
 
 /// The program that config.json names for an engine, if it is still there: one that has worked, or any.
 std::optional<std::filesystem::path> recorded_program(const Host::Impl& host, std::string_view prefix, bool worked) {
-  for (const auto& entry : state::read_config(host.layout.config()).engines) {
+  for (const auto& entry : host.config().engines) {
     const auto& verdict = entry.verdict;
     if (verdict.engine.starts_with(prefix) && (verdict.works || !worked) && !verdict.binary.empty() &&
         std::filesystem::exists(verdict.binary)) {
@@ -155,7 +155,7 @@ void add_qemu(const Host::Impl& host, const std::string& no_kvm, Candidates& fou
     }
   }
   verdict.engine = qemu_tcg_name;
-  if (refuses(state::read_config(host.layout.config()), host.options.engine, qemu_tcg_name)) {
+  if (refuses(host.config(), host.options.engine, qemu_tcg_name)) {
     found.hopeless.push_back(hopeless(qemu_tcg_name, std::string{emulation_refused}));
   } else if (allows(host.options.engine, qemu_tcg_name)) {
     found.to_try.push_back({verdict, vmm::qemu::candidate_cpu_models(vmm::Accelerator::Tcg), tcg_boot_limit});
@@ -218,7 +218,7 @@ auto try_engine(const Host::Impl& host, const EngineVerdict& verdict, const imag
   return use(*instance);
 }
 
-/// Looks at a machine that boots, and asks whoever waits for it to stop when it is no longer worth that.
+/// Looks at a machine that boots, and asks its caller to stop waiting when that is no longer worth it.
 class Patience {
  public:
   Patience(const vmm::Instance& instance, std::chrono::nanoseconds limit, const std::stop_token& stop)
@@ -376,7 +376,7 @@ std::string kvm_problem() {
 
 std::optional<EngineVerdict> find_engine(const Host::Impl& host, const image::Entry& image,
                                          std::string_view preferred) {
-  const auto config = state::read_config(host.layout.config());
+  const auto config = host.config();
   for (const auto engine : in_order(preferred)) {
     if (!may_be_used(host, config, engine)) continue;
     const auto* entry = entry_for(config, engine, image.manifest.kernel.sha256);
@@ -386,7 +386,7 @@ std::optional<EngineVerdict> find_engine(const Host::Impl& host, const image::En
 }
 
 std::vector<std::string> engines_to_try(const Host::Impl& host, const image::Entry& image, std::string_view preferred) {
-  const auto config = state::read_config(host.layout.config());
+  const auto config = host.config();
   const auto& kernel = image.manifest.kernel.sha256;
   std::vector<std::string> allowed;
   bool none_tried = true;
@@ -421,7 +421,7 @@ EngineVerdict as_it_is_now(EngineVerdict verdict) {
 }
 
 EngineVerdict engine_named(const Host::Impl& host, const std::string& name) {
-  const auto config = state::read_config(host.layout.config());
+  const auto config = host.config();
   // One that no longer works with its new program may still be running as it was.
   for (const bool must_work : {true, false}) {
     for (const auto& entry : config.engines) {
@@ -438,7 +438,7 @@ EngineVerdict choose_engine(const Host::Impl& host, const image::Entry& image, c
   if (!wanted().empty()) try_engines(host, image, wanted, stop);
   if (auto found = find_engine(host, image, preferred)) return *found;
   std::string tried;
-  const auto config = state::read_config(host.layout.config());
+  const auto config = host.config();
   for (const auto& entry : config.engines) {
     if (entry.verdict.kernel_sha256 != image.manifest.kernel.sha256 ||
         !allows(host.options.engine, entry.verdict.engine))

@@ -129,7 +129,7 @@ TEST_CASE_FIXTURE(Fixture, "an engine whose program is gone is not waited for") 
   CHECK(refusal().find("has changed since") != std::string::npos);
 }
 
-TEST_CASE_FIXTURE(Fixture, "a kernel that no engine was tried with is no reason to try before there was a setup") {
+TEST_CASE_FIXTURE(Fixture, "a kernel that no engine was tried with does not cause a trial before there was a setup") {
   config.set_up_by.clear();
   CHECK(core::engines_to_try(host(), image).empty());
 }

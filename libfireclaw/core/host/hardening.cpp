@@ -116,7 +116,7 @@ std::vector<Check> check_sandboxes(const Host::Impl& host) {
   std::vector<Check> checks;
   const auto image = host.images.find(std::string{built_in_image});
   if (!image) return checks;
-  for (const auto& entry : state::read_config(host.layout.config()).engines) {
+  for (const auto& entry : host.config().engines) {
     if (!entry.verdict.works || !state::is_current(entry)) continue;
     if (entry.verdict.kernel_sha256 != image->manifest.kernel.sha256) continue;
     checks.push_back(check_sandbox(host, entry.verdict, *image));
@@ -128,7 +128,7 @@ std::vector<Check> check_sandboxes(const Host::Impl& host) {
 std::vector<Check> check_holes(const Host::Impl& host) {
   std::vector<Check> checks;
   std::vector<std::filesystem::path> seen;
-  for (const auto& entry : state::read_config(host.layout.config()).engines) {
+  for (const auto& entry : host.config().engines) {
     const auto& verdict = entry.verdict;
     if (!verdict.works || std::ranges::find(seen, verdict.binary) != seen.end()) continue;
     seen.push_back(verdict.binary);

@@ -89,10 +89,34 @@ std::filesystem::path Host::Impl::agent() const {
 }
 
 void Host::Impl::require_setup() const {
-  if (state::read_config(layout.config()).set_up_by.empty()) {
+  if (config().set_up_by.empty()) {
     throw Error{ErrorCode::InvalidState,
                 fmt::format("{} has not been set up; run: fireclaw setup", layout.home().native())};
   }
+}
+
+state::Config Host::Impl::config() const {
+  if (const auto known = settled.with([](const auto& value) { return value; })) return *known;
+  return state::read_config(layout.config());
+}
+
+void Host::Impl::learn_engines(const state::Config& config) const {
+  settled.with([&](auto& known) {
+    if (!known) return;
+    auto now = *known;
+    now.engines = config.engines;
+    now.confinement = config.confinement;
+    known = std::make_shared<const state::Config>(std::move(now));
+  });
+}
+
+core::SettledHost::SettledHost(const Host::Impl& of) : host{std::make_shared<Host::Impl>(of.options)} {
+  host->endings = of.endings;
+  host->settled.with([&](auto& value) { value = std::make_shared<const state::Config>(of.config()); });
+}
+
+core::SettledHost::~SettledHost() {
+  host->settled.with([](auto& value) { value.reset(); });
 }
 
 Host::Host(std::shared_ptr<Impl> impl) : impl_{std::move(impl)} {}
@@ -117,11 +141,11 @@ Host Host::open(HostOptions options) {
 
 const std::filesystem::path& Host::home() const { return impl_->layout.home(); }
 
-bool Host::is_set_up() const { return !state::read_config(impl_->layout.config()).set_up_by.empty(); }
+bool Host::is_set_up() const { return !impl_->config().set_up_by.empty(); }
 
 std::vector<EngineVerdict> Host::engines() const {
   std::vector<EngineVerdict> verdicts;
-  for (auto& entry : state::read_config(impl_->layout.config()).engines) verdicts.push_back(std::move(entry.verdict));
+  for (auto& entry : impl_->config().engines) verdicts.push_back(std::move(entry.verdict));
   return verdicts;
 }
 

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/logger.hpp"
+#include "base/sync.hpp"
 #include "core/host/endings.hpp"
 #include "fireclaw/host.hpp"
 #include "fireclaw/snapshot.hpp"
@@ -19,6 +20,10 @@
 #include "sys/sandbox/sandbox.hpp"
 
 namespace fireclaw {
+
+namespace state {
+struct Config;
+}  // namespace state
 
 /// The image that setup builds and that machines run from unless they are told otherwise.
 inline constexpr std::string_view built_in_image = "busybox";
@@ -41,7 +46,13 @@ struct Host::Impl {
   /// core::confinement()
   mutable std::once_flag confinement_once;
   mutable sys::Confinable confinement;
+  /// What config() says while the host is settled.
+  mutable Sync<std::shared_ptr<const state::Config>> settled;
 
+  /// config.json as it is now, or as it was when the host was settled. Error(Corrupt) if it is torn.
+  [[nodiscard]] state::Config config() const;
+  /// What was found of engines has been written to config.json, as `config`: also a settled host is to know it.
+  void learn_engines(const state::Config& config) const;
   /// The guestd program for new images. Error(NotFound) with the remedy if there is none.
   [[nodiscard]] std::filesystem::path guestd() const;
   /// The program that keeps networks and leads ports. Error(NotFound) with the remedy if there is none.
@@ -52,9 +63,27 @@ struct Host::Impl {
   void require_setup() const;
 };
 
+namespace core {
+
+/// A host for one operation that asks for its configuration more than once: that stays what it is now for as long as
+/// this object lives, whatever becomes of the file, but for what is found of engines. What is made from its `host` may
+/// live longer, and reads the file from then on.
+class SettledHost {
+ public:
+  explicit SettledHost(const Host::Impl& of);
+  SettledHost(const SettledHost&) = delete;
+  SettledHost& operator=(const SettledHost&) = delete;
+  ~SettledHost();
+
+  const std::shared_ptr<Host::Impl> host;
+};
+
+}  // namespace core
+
 /// The way from a Host to its insides, for the other public classes, and to snapshots from what is known of them.
 struct Access {
   static const std::shared_ptr<Host::Impl>& impl(const Host& host) { return host.impl_; }
+  static Host host(std::shared_ptr<Host::Impl> impl) { return Host{std::move(impl)}; }
   static Snapshot snapshot(SnapshotInfo info) { return Snapshot{std::move(info)}; }
   static VM vm(std::shared_ptr<VM::Impl> impl) { return VM{std::move(impl)}; }
 };

@@ -31,12 +31,12 @@ vmm::Kernel kernel_for(const Host::Impl& host, const image::Entry& image, const 
 
 void check_shape(const Shape& shape, const vmm::Capabilities& capabilities, const std::string& engine) {
   if (shape.cpus < 1 || shape.cpus > capabilities.max_vcpus) {
-    throw Error{ErrorCode::InvalidArgument,
-                fmt::format("{} CPUs: {} takes 1 to {}", shape.cpus, engine, capabilities.max_vcpus)};
+    throw Error{ErrorCode::InvalidArgument, fmt::format("a machine must have 1 to {} CPUs with {}, not {}",
+                                                        capabilities.max_vcpus, engine, shape.cpus)};
   }
   if (shape.memory_mib < min_memory_mib || shape.memory_mib > max_memory_mib) {
-    throw Error{ErrorCode::InvalidArgument, fmt::format("{} MiB of memory: {} to {} are possible", shape.memory_mib,
-                                                        min_memory_mib, max_memory_mib)};
+    throw Error{ErrorCode::InvalidArgument, fmt::format("a machine's memory must be {} to {} MiB, not {}",
+                                                        min_memory_mib, max_memory_mib, shape.memory_mib)};
   }
 }
 

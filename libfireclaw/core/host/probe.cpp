@@ -30,6 +30,7 @@ void record(const Host::Impl& host, const std::vector<EngineVerdict>& verdicts) 
   for (const auto& verdict : verdicts) state::put_verdict(config, state::stamp(verdict));
   config.confinement = core::confinement(host);
   state::write_config(host.layout.config(), config);
+  host.learn_engines(config);
 }
 
 /// All that are `wanted`, side by side: one that hangs costs its whole limit.
@@ -118,7 +119,7 @@ bool refresh_engines(const Host::Impl& host, const image::Entry& image, bool all
     const auto& kernel = with.manifest.kernel.sha256;
     if (std::ranges::find(kernels, kernel) != kernels.end()) return;
     kernels.push_back(kernel);
-    const auto config = state::read_config(host.layout.config());
+    const auto config = host.config();
     const bool is_built_in = kernel == image.manifest.kernel.sha256;
     const bool is_known = std::ranges::any_of(
         config.engines, [&](const state::Config::Engine& entry) { return entry.verdict.kernel_sha256 == kernel; });

@@ -93,7 +93,7 @@ struct Fixture {
 
 }  // namespace
 
-TEST_CASE_FIXTURE(Fixture, "a machine that could not be told to go on is known to be paused, and can be resumed") {
+TEST_CASE_FIXTURE(Fixture, "a machine that could not be told to continue is known to be paused, and can be resumed") {
   const auto machine = start();
   machine->instance = std::make_unique<Stuck>(std::move(machine->instance));
   CHECK_THROWS_AS(machine->save_running(
@@ -113,7 +113,7 @@ TEST_CASE_FIXTURE(Fixture, "a machine that could not be told to go on is known t
 TEST_CASE_FIXTURE(Fixture, "a guest's clock is right again after a pause") {
   const auto machine = start();
   REQUIRE(lateness(*machine) <= 1);
-  SUBCASE("for whoever paused it") {
+  SUBCASE("for the one who paused it") {
     machine->pause(soon());
     let_time_pass(*machine);
     machine->resume(soon());

@@ -7,6 +7,7 @@
 #include "core/machines/impl.hpp"
 #include "core/machines/snapshots.hpp"
 #include "fireclaw/error.hpp"
+#include "state/config.hpp"
 #include "sys/file.hpp"
 #include "sys/process.hpp"
 
@@ -108,6 +109,12 @@ VM::Impl::Impl(std::shared_ptr<Host::Impl> host_impl, VMConfig with, core::Purpo
     }
   }
   core::check_shape(shape, driver->capabilities(), verdict.engine);
+  limits = host->config().limits;
+  if (config.disk_mib_per_second > state::most_mib_per_second) {
+    throw Error{ErrorCode::InvalidArgument, fmt::format("the rate of disks must be 1 to {} MiB a second, not {}",
+                                                        state::most_mib_per_second, config.disk_mib_per_second)};
+  }
+  if (config.nat.mib_per_second == 0) config.nat.mib_per_second = limits.network_mib_per_second.value_or(0);
   network.emplace(*host, shape.nic, config.network, config.nat, driver->capabilities(), verdict.engine);
 
   const auto key = snapshot_key();
@@ -148,7 +155,7 @@ VM::Impl::Impl(std::shared_ptr<Host::Impl> host_impl, VMConfig with, core::Purpo
   {
     const bool kept = !purpose.kept_scratch.empty() && std::filesystem::exists(purpose.kept_scratch);
     const auto present = kept ? sys::allocated_bytes(purpose.kept_scratch) >> 20 : 0;
-    const auto turn = core::admit(*host, {1, record.memory_mib, record.scratch_mib}, present);
+    const auto turn = core::admit(*host, limits, {1, record.memory_mib, record.scratch_mib}, present);
     record = host->runs.create(std::move(record));
   }
   if (record.hostname.empty()) record.hostname = default_hostname(record.id);

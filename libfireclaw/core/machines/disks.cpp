@@ -42,8 +42,8 @@ bool is_plain_target(std::string_view path) {
 void check_scratch(const VMConfig& config) {
   if (config.scratch_mib == 0) return;
   if (config.scratch_mib < min_scratch_mib || config.scratch_mib > max_scratch_mib) {
-    throw Error{ErrorCode::InvalidArgument, fmt::format("a scratch disk of {} MiB: {} to {} are possible",
-                                                        config.scratch_mib, min_scratch_mib, max_scratch_mib)};
+    throw Error{ErrorCode::InvalidArgument, fmt::format("a scratch disk must be {} to {} MiB, not {}", min_scratch_mib,
+                                                        max_scratch_mib, config.scratch_mib)};
   }
   if (config.scratch_target == "/") return;
   if (!is_plain_target(config.scratch_target)) {

@@ -31,11 +31,7 @@ bool end_run(const Host::Impl& host, const state::RunRecord& record) {
   for (const auto& process : sys::processes_in(host.runs.directory(record.id))) {
     any = end_engine(process, record.id) || any;
   }
-  try {
-    remove_machine_cgroup(record.cgroup);
-  } catch (const Error& problem) {
-    host.logger.warning(problem.what());
-  }
+  remove_machine_cgroup(record.cgroup, host.logger);
   disconnect_run(host, record);
   host.runs.remove(record.id);
   return any;

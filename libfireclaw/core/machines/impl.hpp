@@ -16,6 +16,7 @@
 #include "guest/session.hpp"
 #include "image/store/store.hpp"
 #include "state/runs.hpp"
+#include "state/sandbox_settings.hpp"
 #include "state/snapshots.hpp"
 #include "sys/made_here.hpp"
 #include "vmm/driver.hpp"
@@ -58,6 +59,9 @@ struct VM::Impl {
   /// ended. Returns how long it stood still for it.
   std::chrono::nanoseconds save_running(const vmm::SnapshotFiles& files, const std::function<void()>& copy_disks,
                                         Deadline deadline, const std::stop_token& stop = {});
+  /// Calls `copy` while it stands still, and lets it run on; one that is paused stays so. Its disks are then as after a
+  /// power cut.
+  void copy_paused(const std::function<void()>& copy, Deadline deadline);
   /// What a snapshot of it is found by.
   [[nodiscard]] state::SnapshotKey snapshot_key() const;
   /// Whether it has writable disks.
@@ -78,6 +82,8 @@ struct VM::Impl {
   /// What start() restores; nullopt: it boots.
   std::optional<state::SnapshotRecord> snapshot;
   std::optional<core::VmNetwork> network;
+  /// config.json's, for its start.
+  state::LimitSettings limits;
   /// While it is being started: the user that its engine is to have.
   std::optional<core::EngineUser> user;
   /// Of a machine that has a name, for as long as this holds it.
@@ -101,7 +107,6 @@ struct VM::Impl {
   /// Whether the engine's end need not be waited for: it holds nothing that others could want and get only then.
   [[nodiscard]] bool may_end_alone() const;
   void end_engine() noexcept;
-  void remove_cgroup() noexcept;
   void remove_folder() noexcept;
   vmm::LaunchSpec launch_spec();
   void note_configured();
@@ -111,6 +116,11 @@ struct VM::Impl {
   /// Whether the snapshot that it is looked for is one that is made by itself when it no longer fits.
   [[nodiscard]] bool renews() const;
   void require_running() const;
+  /// Others know from now on that the machine is to continue if this process is killed while it copies it.
+  void begin_copy();
+  void end_copy() noexcept;
+  /// It could not be told to continue: said to be paused it can be resumed, which is tried again.
+  void note_left_paused(const Error& problem);
   void note_state(VMState now);
   void set_clock(guest::Session& session, Deadline deadline);
   /// What the guest must be given first, unless it has it already.

@@ -66,16 +66,8 @@ void VM::Impl::abandon() noexcept {
 void VM::Impl::end_engine() noexcept {
   if (instance) instance->kill();
   if (network) network->disconnect();
-  remove_cgroup();
+  core::remove_machine_cgroup(record.cgroup, host->logger);
   state = VMState::Stopped;
-}
-
-void VM::Impl::remove_cgroup() noexcept {
-  try {
-    core::remove_machine_cgroup(record.cgroup);
-  } catch (const std::exception& problem) {
-    host->logger.warning(problem.what());
-  }
 }
 
 void VM::Impl::remove_folder() noexcept {
@@ -93,6 +85,12 @@ vmm::LaunchSpec VM::Impl::launch_spec() {
                                      user ? &*user : nullptr);
   network->add_device(spec);
   disks->attach(*host, host->runs.directory(record.id), spec);
+  // One that is only made to be saved runs at full speed: a snapshot can keep what its machine was limited to.
+  if (purpose.kind == core::Purpose::Kind::Use) {
+    const auto usual = limits.disk_mib_per_second.value_or(0);
+    const std::uint64_t rate = config.disk_mib_per_second != 0 ? config.disk_mib_per_second : usual;
+    for (auto& drive : spec.drives) drive.bytes_per_second = rate << 20;
+  }
   spec.cgroup = record.cgroup;
   return spec;
 }
@@ -153,11 +151,12 @@ void VM::Impl::start_engine(const vmm::StartOptions& options) {
     if (instance) instance->kill();
     network->disconnect();
     instance.reset();
-    remove_cgroup();
+    core::remove_machine_cgroup(record.cgroup, host->logger);
   }};
   user = core::claim_user(*host, record.engine);
-  record.cgroup =
-      core::make_machine_cgroup(record.id, core::machine_limits(record.engine, record.memory_mib, record.cpus));
+  auto cgroup_limits = core::machine_limits(record.engine, record.memory_mib, record.cpus);
+  cgroup_limits.io_max = limits.io_max;
+  record.cgroup = core::make_machine_cgroup(record.id, cgroup_limits);
   const auto owner = user ? std::optional{user->id} : std::nullopt;
   if (config.network == NetworkMode::Nat) {
     const auto began = std::chrono::steady_clock::now();
@@ -168,6 +167,7 @@ void VM::Impl::start_engine(const vmm::StartOptions& options) {
   }
   core::naming_full_disk(host->runs.directory(record.id), [&] { restore_or_boot(options); });
   record.process = instance->record().process;
+  if (config.detached && record.cgroup.empty()) core::outlive_service(*record.process);
   network->hand_over(*record.process, config.detached);
   host->runs.update(record);
   disks->hand_over();
@@ -307,6 +307,7 @@ void VM::Impl::resume(Deadline deadline) {
 guest::Process VM::Impl::start_command(ExecOptions options) {
   require_own_process();
   core::apply_defaults(options, image.manifest.defaults);
+  if (record.nat) core::apply_proxy(options, record.nat->http_proxy);
   if (options.argv.empty()) options.argv = image.manifest.defaults.command;
   if (options.argv.empty()) {
     throw Error{ErrorCode::InvalidArgument,

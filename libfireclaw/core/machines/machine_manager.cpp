@@ -58,6 +58,7 @@ state::MachineRecord to_record(const MachineConfig& config) {
   record.network = to_string(machine.network);
   record.egress = to_string(machine.nat.egress);
   record.allow = machine.nat.allow;
+  record.allow_http = machine.nat.allow_http;
   record.publish = machine.nat.publish;
   record.services = to_string(machine.nat.services);
   record.snapshot = machine.snapshot;
@@ -66,6 +67,8 @@ state::MachineRecord to_record(const MachineConfig& config) {
   record.workspace = machine.workspace;
   record.scratch_mib = machine.scratch_mib;
   record.scratch_target = machine.scratch_target;
+  record.disk_mib_per_second = machine.disk_mib_per_second;
+  record.network_mib_per_second = machine.nat.mib_per_second;
   record.ttl = config.ttl;
   record.idle = config.idle;
   return record;
@@ -79,6 +82,7 @@ VMConfig to_config(const state::MachineRecord& record) {
   config.network = network_mode_from_string(record.network);
   config.nat.egress = egress_from_string(record.egress);
   config.nat.allow = record.allow;
+  config.nat.allow_http = record.allow_http;
   config.nat.publish = record.publish;
   config.nat.services = gateway_services_from_string(record.services);
   config.snapshot = record.snapshot;
@@ -87,6 +91,8 @@ VMConfig to_config(const state::MachineRecord& record) {
   config.workspace = record.workspace;
   config.scratch_mib = record.scratch_mib;
   config.scratch_target = record.scratch_target;
+  config.disk_mib_per_second = record.disk_mib_per_second;
+  config.nat.mib_per_second = record.network_mib_per_second;
   config.detached = true;
   return config;
 }
@@ -106,7 +112,7 @@ struct MachineManager::Impl {
   state::MachineStore machines;
 
   [[nodiscard]] MachineInfo describe(const state::MachineRecord& record) const;
-  /// The machine, which runs. Whoever calls it holds its lock.
+  /// The machine, which runs. The caller holds its lock.
   [[nodiscard]] std::shared_ptr<VM::Impl> running(const std::string& name) const;
   /// Ends what a start that was interrupted, or a machine that ended by itself, has left.
   void clean_up(const std::string& name) const;
@@ -115,7 +121,7 @@ struct MachineManager::Impl {
   void pause(state::MachineRecord record, bool resumes_on_use) const;
   void resume(const std::string& name) const;
   [[nodiscard]] bool is_over(const state::MachineRecord& record) const;
-  /// Pauses it if nobody has used it for long enough. Whoever calls it holds its lock.
+  /// Pauses it if nobody has used it for long enough. The caller holds its lock.
   [[nodiscard]] bool pause_if_idle(const state::MachineRecord& record) const;
   [[nodiscard]] bool runs_commands(const std::string& name) const;
   void require_free(const std::string& name) const {

@@ -99,7 +99,7 @@ Pool::~Pool() {
 Pool Pool::create(const Host& host, PoolConfig config) {
   if (config.size < 1 || config.size > max_size) {
     throw Error{ErrorCode::InvalidArgument,
-                fmt::format("a pool of {} machines: 1 to {} are possible", config.size, max_size)};
+                fmt::format("a pool must have 1 to {} machines, not {}", max_size, config.size)};
   }
   // Made and dropped: whatever is wrong with the configuration is said here, not at the first take().
   static_cast<void>(VM::create(host, config.machine));
@@ -110,7 +110,7 @@ VM Pool::take(std::chrono::milliseconds timeout, std::stop_token stop) {
   impl_->made_here.require("the pool");
   std::unique_lock lock{impl_->mutex};
   if (impl_->machines.empty() && impl_->failure) {
-    // Whoever wants a machine now is reason enough to try again.
+    // A caller that wants a machine now is reason enough to try again.
     impl_->failure = nullptr;
     impl_->changed.notify_all();
   }

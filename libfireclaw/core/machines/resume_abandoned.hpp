@@ -7,7 +7,7 @@
 
 namespace fireclaw::core {
 
-/// Whether a machine may stand still because whoever was copying it was killed in the middle.
+/// Whether a machine may stand still because the process that copied it was killed in the middle.
 bool is_abandoned(const state::RunRecord& run);
 
 /// Lets it continue if so; nothing else is touched. The caller holds the lock of the agent or the name that the machine

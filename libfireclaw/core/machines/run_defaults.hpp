@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <string>
 
 #include "image/store/manifest.hpp"
 
@@ -17,6 +18,20 @@ void apply_defaults(Options& options, const image::RunDefaults& defaults) {
         std::ranges::any_of(options.env, [&](const auto& other) { return other.first == variable.first; });
     if (!given) options.env.push_back(variable);
   }
+}
+
+/// What programs are told of the machine's way to web servers by name (`proxy`, a URL; empty: there is none), unless
+/// the caller says something else. The gateway itself is not reached through it.
+template <typename Options>
+void apply_proxy(Options& options, const std::string& proxy) {
+  if (proxy.empty()) return;
+  const auto gateway = proxy.substr(proxy.find("//") + 2, proxy.rfind(':') - proxy.find("//") - 2);
+  const auto direct = "localhost,127.0.0.1,::1,gateway,gateway.fireclaw.internal," + gateway;
+  image::RunDefaults defaults;
+  for (const auto* name : {"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"})
+    defaults.env.emplace_back(name, proxy);
+  for (const auto* name : {"NO_PROXY", "no_proxy"}) defaults.env.emplace_back(name, direct);
+  apply_defaults(options, defaults);
 }
 
 }  // namespace fireclaw::core

@@ -32,31 +32,58 @@ std::chrono::nanoseconds VM::Impl::save_running(const vmm::SnapshotFiles& files,
   require_running();
   current->prepare_snapshot(deadline);
   open_session.reset();
-  // If this process is killed in the middle, others know that the machine is to continue.
-  record.copier = sys::current_process();
-  record.clock_late = true;
-  write_record();
-  const ScopeGuard done{[&] {
-    record.copier.reset();
-    try {
-      if (!instance->exit_reason().empty()) return;
-      write_record();
-      if (state == VMState::Running) catch_up();
-    } catch (const std::exception& problem) {
-      host->logger.warning(problem.what());
-    }
-  }};
+  begin_copy();
+  const ScopeGuard done{[&] { end_copy(); }};
   return core::naming_full_disk(files.state.parent_path(), [&] {
     try {
       return instance->snapshot_running(files, copy_disks, deadline, stop);
     } catch (const vmm::StandsStill& problem) {
-      // Said to be paused it can be resumed, which is tried again.
-      host->logger.error(fmt::format("VM {} is left paused: {}", record.id, problem.what()));
-      state = VMState::Paused;
-      record.paused = true;
+      note_left_paused(problem);
       throw;
     }
   });
+}
+
+void VM::Impl::begin_copy() {
+  record.copier = sys::current_process();
+  record.clock_late = true;
+  write_record();
+}
+
+void VM::Impl::end_copy() noexcept {
+  record.copier.reset();
+  try {
+    if (!instance->exit_reason().empty()) return;
+    write_record();
+    if (state == VMState::Running) catch_up();
+  } catch (const std::exception& problem) {
+    host->logger.warning(problem.what());
+  }
+}
+
+void VM::Impl::note_left_paused(const Error& problem) {
+  host->logger.error(fmt::format("VM {} is left paused: {}", record.id, problem.what()));
+  state = VMState::Paused;
+  record.paused = true;
+}
+
+void VM::Impl::copy_paused(const std::function<void()>& copy, Deadline deadline) {
+  require_own_process();
+  const std::scoped_lock lock{control};
+  if (state == VMState::Paused) return copy();
+  require_running();
+  begin_copy();
+  const ScopeGuard done{[&] { end_copy(); }};
+  const ScopeGuard resumed{[&] {
+    try {
+      instance->resume(Deadline::after(vmm::go_on_limit));
+      if (instance->resume_resets_streams()) open_session.reset();
+    } catch (const Error& problem) {
+      note_left_paused(problem);
+    }
+  }};
+  instance->pause(deadline);
+  copy();
 }
 
 void VM::Impl::save(const vmm::SnapshotFiles& files, Deadline deadline) {

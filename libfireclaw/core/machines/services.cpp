@@ -28,6 +28,7 @@ auto with_guest(VM::Impl& vm, std::chrono::milliseconds more, const Ask& ask) {
 
 void VM::start_service(ServiceOptions options) {
   core::apply_defaults(options, impl_->image.manifest.defaults);
+  if (impl_->record.nat) core::apply_proxy(options, impl_->record.nat->http_proxy);
   with_guest(*impl_, {}, [&](auto& guest, Deadline deadline) { guest.service_start(options, deadline); });
 }
 

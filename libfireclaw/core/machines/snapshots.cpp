@@ -24,7 +24,7 @@ constexpr std::string_view tcg_engine = "qemu-tcg";
 
 /// Why the engine that is there cannot restore what this one saved with the image's kernel, or empty.
 std::string engine_obstacle(const Host::Impl& host, const state::SnapshotRecord& record, const image::Entry& image) {
-  const auto config = state::read_config(host.layout.config());
+  const auto config = host.config();
   if (!may_be_used(host, config, record.engine)) return fmt::format("{} is not to be used here", record.engine);
   const auto known = std::ranges::find_if(config.engines, [&](const state::Config::Engine& entry) {
     return entry.verdict.engine == record.engine && entry.verdict.kernel_sha256 == image.manifest.kernel.sha256;
@@ -80,10 +80,14 @@ std::vector<std::string> outgrown(const Host::Impl& host, const state::SnapshotK
   return names;
 }
 
-Error name_taken(const std::string& name) {
+}  // namespace
+
+Error snapshot_exists(const std::string& name) {
   return Error{ErrorCode::AlreadyExists,
                fmt::format("there is a snapshot named '{}'; remove it with: fireclaw snapshot remove {}", name, name)};
 }
+
+namespace {
 
 /// Runs a command that does nothing. What each command's start reads from the image's disk is then in the guest's
 /// memory: machines that are restored from it read nothing, and share it. An image without a shell has nothing to read.
@@ -135,6 +139,12 @@ Snapshot save_snapshot(VM::Impl& vm, const std::string& name, bool replace, Afte
                                                      vm.record.image, vm.record.id)};
   }
   if (vm.purpose.kind == Purpose::Kind::Use && vm.has_disks()) {
+    if (!vm.record.agent.empty()) {
+      throw Error{ErrorCode::InvalidState,
+                  fmt::format("VM {} is agent '{}', whose disks belong to its state; save it with: fireclaw agent "
+                              "snapshot {} {}",
+                              vm.record.id, vm.record.agent, vm.record.agent, name)};
+    }
     throw Error{
         ErrorCode::InvalidState,
         fmt::format("VM {} has a workspace or a scratch disk, whose content a snapshot does not hold: it cannot "
@@ -153,8 +163,8 @@ Snapshot save_snapshot(VM::Impl& vm, const std::string& name, bool replace, Afte
 
   auto draft = vm.host->snapshots.begin(record.name, deadline);
   if (const auto existing = vm.host->snapshots.find(record.name); existing && !replace) {
-    if (record.automatic) return Access::snapshot(describe(*vm.host, *existing));
-    throw name_taken(name);
+    if (record.automatic) return Access::snapshot(core::describe(*vm.host, *existing));
+    throw snapshot_exists(name);
   }
   {
     const ScopeGuard go_on{[&] {
@@ -175,7 +185,7 @@ Snapshot save_snapshot(VM::Impl& vm, const std::string& name, bool replace, Afte
       vm.host->snapshots.remove(old);
     }
   }
-  return Access::snapshot(describe(*vm.host, published));
+  return Access::snapshot(core::describe(*vm.host, published));
 }
 
 Snapshot make_snapshot(const std::shared_ptr<Host::Impl>& host, const VMConfig& config, const std::string& name,
@@ -189,12 +199,12 @@ Snapshot make_snapshot(const std::shared_ptr<Host::Impl>& host, const VMConfig& 
   vm.network->unplug();
   if (name.empty() && !replace) {
     if (const auto existing = vm.host->snapshots.find(state::automatic_name(vm.snapshot_key()))) {
-      auto info = describe(*vm.host, *existing);
+      auto info = core::describe(*vm.host, *existing);
       if (info.usable) return Access::snapshot(std::move(info));
       replace = true;
     }
   }
-  if (!name.empty() && !replace && vm.host->snapshots.find(name)) throw name_taken(name);
+  if (!name.empty() && !replace && vm.host->snapshots.find(name)) throw snapshot_exists(name);
   vm.start();
   if (!vm.purpose.prepare) warm_up(vm);
   return save_snapshot(vm, name, replace, AfterSave::End);

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "core/machines/impl.hpp"
+#include "fireclaw/error.hpp"
 #include "fireclaw/snapshot.hpp"
 
 namespace fireclaw::core {
@@ -16,6 +17,9 @@ Snapshot save_snapshot(VM::Impl& vm, const std::string& name, bool replace, Afte
 /// Snapshot::create with a machine made for `purpose` (whose kind is Save).
 Snapshot make_snapshot(const std::shared_ptr<Host::Impl>& host, const VMConfig& config, const std::string& name,
                        bool replace, Purpose purpose);
+
+/// The error for a name that another snapshot has.
+Error snapshot_exists(const std::string& name);
 
 /// Makes the automatic snapshot for a machine as `config` and `key` have it, if there is one of the same kind of
 /// machine that no longer fits: its engine or its image has changed since. Returns whether one was made; if it cannot

@@ -12,6 +12,7 @@
 
 #include <fmt/format.h>
 
+#include "core/host/cgroups.hpp"
 #include "core/networks/gateway.hpp"
 #include "core/networks/nat.hpp"
 #include "fireclaw/error.hpp"
@@ -154,6 +155,8 @@ sys::ProcessId start(const Host::Impl& host, const NatNetwork& network, const st
   spec.die_with_parent = false;
   spec.new_session = true;
   auto child = sys::Child::spawn(spec);
+  // Before it starts others.
+  outlive_service(child.id());
   ready.write = sys::open_file("/dev/null", O_WRONLY);
   const auto answer = read_answer(ready.read.get());
   constexpr std::string_view ok = "ok ";
@@ -198,7 +201,7 @@ std::optional<Anchor> Anchor::find(const Host::Impl& host) {
 
 Anchor Anchor::ensure(const Host::Impl& host) {
   const NatNetwork network{host};
-  const auto services = services_text(network.policy(), gateway_ports(state::read_config(host.layout.config())));
+  const auto services = services_text(network.policy(), gateway_ports(host.config()));
   const auto path = host.layout.lock("network-anchor");
   const auto lock = [&](sys::FileLock::Mode mode) {
     return sys::FileLock::acquire(path, mode, Deadline::after(std::chrono::nanoseconds{lock_limit}),

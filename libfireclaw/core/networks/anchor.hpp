@@ -42,7 +42,7 @@ class Anchor {
   std::optional<sys::Fd> run(const std::function<std::optional<sys::Fd>(const Logger&)>& action) const;
   /// The same for text.
   [[nodiscard]] std::string ask(const std::function<std::string(const Logger&)>& question) const;
-  /// Ends it, whoever uses it.
+  /// Ends it, also while machines use it.
   void end() const;
 
  private:

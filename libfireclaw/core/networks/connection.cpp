@@ -17,6 +17,7 @@
 #include "fireclaw/error.hpp"
 #include "net/openings.hpp"
 #include "state/run_policy.hpp"
+#include "state/sandbox_settings.hpp"
 #include "sys/fd.hpp"
 #include "sys/random.hpp"
 
@@ -58,6 +59,20 @@ void check_options(const NatOptions& options) {
     throw Error{ErrorCode::InvalidArgument,
                 fmt::format("'{}' cannot be allowed with egress \"none\"; use \"allowlist\"", options.allow.front())};
   }
+  if (options.mib_per_second > state::most_mib_per_second) {
+    throw Error{ErrorCode::InvalidArgument, fmt::format("a network's rate must be 1 to {} MiB a second, not {}",
+                                                        state::most_mib_per_second, options.mib_per_second)};
+  }
+  for (const auto& text : options.allow_http) {
+    if (net::NamedDestination::parse(text).protocol == net::Protocol::Udp) {
+      throw Error{ErrorCode::InvalidArgument, fmt::format("'{}': web servers are reached by TCP", text)};
+    }
+  }
+  if (options.services == GatewayServices::None && !options.allow_http.empty()) {
+    throw Error{ErrorCode::InvalidArgument,
+                fmt::format("'{}' is reached through the gateway, and the machine may use none of its services",
+                            options.allow_http.front())};
+  }
   std::vector<net::Publication> ports;
   for (const auto& text : options.publish) {
     const auto port = net::Publication::parse(text);
@@ -70,7 +85,8 @@ void check_options(const NatOptions& options) {
   }
 }
 
-/// Packets for a published port never reach a program of the host that listens on it: whoever has it must keep it.
+/// Packets for a published port never reach a program of the host that listens on it: the program that has it must keep
+/// it.
 void refuse_used_port(const net::Publication& port) {
   const bool tcp = port.protocol == net::Protocol::Tcp;
   const sys::Fd socket{sys::check(::socket(AF_INET, (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC, 0), "socket")};
@@ -92,6 +108,13 @@ void refuse_used_port(const net::Publication& port) {
     case EACCES: return;  // a low port: others may not use it either
     default: sys::throw_errno(fmt::format("look whether port {} is free", port.host_port));
   }
+}
+
+/// Where machines find the gateway's HTTP proxy. Error(InvalidArgument) if there is none.
+std::string proxy_url(const net::NetworkPolicy& policy) {
+  if (policy.http_port) return fmt::format("http://{}:{}", policy.gateway.to_string(), *policy.http_port);
+  throw Error{ErrorCode::InvalidArgument,
+              "web servers are reached by name through the gateway, and none runs: port 53 must be among its services"};
 }
 
 bool leads_from_loopback(const net::Publication& port) {
@@ -217,10 +240,15 @@ void VmNetwork::connect_here(state::RunRecord& record, Wishes wishes, std::optio
                             to_net(options_.egress),
                             std::move(wishes.allow),
                             to_net(options_.services),
-                            std::move(wishes.publish)};
+                            std::move(wishes.publish),
+                            options_.mib_per_second};
     // Before the firewall knows the machine: who loads it again takes the machines from their records.
     record.nat = state::to_record(*policy_);
     for (const auto& named : wishes.names) record.nat->allow_names.push_back(named.to_string());
+    if (!options_.allow_http.empty()) {
+      record.nat->allow_http = options_.allow_http;
+      record.nat->http_proxy = proxy_url(network_->policy());
+    }
     record.nat->anchor = place_.anchor;
     host_.runs.update(record);
   }

@@ -40,7 +40,7 @@ TEST_CASE("a destination is an address or a name, with or without a port") {
   }
 }
 
-TEST_CASE("what is no destination is refused with its own words") {
+TEST_CASE("what is not a destination is refused with its own words") {
   for (const auto& text :
        {std::string{}, std::string{"-a.example"}, std::string{"a..b"}, std::string{"a_b.example"}, std::string{"1.2.3"},
         std::string{"example.org:"}, std::string{"example.org:0x1"}, std::string{"example.org:70000"},

@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "core/host/cgroups.hpp"
 #include "fireclaw/error.hpp"
 
 namespace fireclaw::core {
@@ -123,7 +124,10 @@ void Entrances::serve(const Host::Impl& host, net::Ipv4Address address, const sy
   spec.die_with_parent = !detached;
   spec.new_session = true;
   server_.emplace(sys::Child::spawn(spec));
-  if (detached) server_->detach();
+  if (detached) {
+    outlive_service(server_->id());
+    server_->detach();
+  }
   sockets_.clear();
 }
 

@@ -18,7 +18,9 @@
 
 #include <fmt/format.h>
 
+#include "core/host/cgroups.hpp"
 #include "core/networks/anchor.hpp"
+#include "core/networks/nat.hpp"
 #include "fireclaw/error.hpp"
 #include "gateway/files.hpp"
 #include "json/record.hpp"
@@ -34,6 +36,7 @@ void describe(auto& field, json::Is<GatewayRecord> auto& record) {
   field("address", record.address);
   field.later("irc_address", record.irc_address);
   field.rare("names", record.names, false);
+  field.rare("http", record.http, false);
   field("network", record.network);
 }
 
@@ -47,14 +50,22 @@ constexpr std::uint16_t dns_port = 53;
 constexpr std::chrono::seconds end_patience{5};
 constexpr off_t longest_log = 1 << 20;
 
+bool is_long(int log) {
+  struct stat about {};
+  return ::fstat(log, &about) == 0 && about.st_size > longest_log;
+}
+
+std::filesystem::path set_aside(const std::filesystem::path& log) { return log.native() + ".1"; }
+
 sys::Fd open_log(const std::filesystem::path& file) {
   auto log = sys::open_file(file, O_WRONLY | O_CREAT | O_APPEND);
-  struct stat about {};
-  if (::fstat(log.get(), &about) == 0 && about.st_size > longest_log) {
-    std::filesystem::rename(file, file.native() + ".1");
-    return open_log(file);
-  }
-  return log;
+  if (!is_long(log.get())) return log;
+  std::filesystem::rename(file, set_aside(file));
+  return sys::open_file(file, O_WRONLY | O_CREAT | O_APPEND);
+}
+
+gateway::Place place_of(const Anchor* anchor) {
+  return anchor != nullptr ? gateway::Place::Anchor : gateway::Place::Host;
 }
 
 /// It stands beside guestd.
@@ -85,13 +96,13 @@ void end(const sys::ProcessId& process) {
 }
 
 /// Waits for the lock of the one gateway there can be.
-sys::FileLock lock_gateway(const Host::Impl& host) {
+sys::FileLock lock_gateway(const Host::Impl& host, gateway::Place place) {
   try {
-    return sys::FileLock::acquire(host.layout.lock("gateway"), sys::FileLock::Mode::Exclusive,
+    return sys::FileLock::acquire(gateway::files_of(host.layout, place).lock, sys::FileLock::Mode::Exclusive,
                                   Deadline::after(end_patience), "the gateway");
   } catch (Error& problem) {
     if (problem.code() != ErrorCode::Timeout) throw;
-    const auto found = find_gateway(host);
+    const auto found = find_gateway(host, place);
     throw Error{ErrorCode::AlreadyExists,
                 found ? fmt::format("a gateway runs already at {} (process {})", found->address, found->process.pid)
                       : "a gateway runs already, and gateway.json does not say which process it is"};
@@ -131,10 +142,11 @@ std::string address_text(net::Ipv4Address address, std::optional<std::uint16_t> 
 
 GatewayRecord make_record(const sys::ProcessId& process, net::Ipv4Address address, const GatewayPorts& ports,
                           const Anchor* anchor) {
-  return {process, address_text(address, ports.llm), irc_address(address, ports), ports.names, network_of(anchor)};
+  return {process,           address_text(address, ports.llm), irc_address(address, ports), ports.names, ports.http,
+          network_of(anchor)};
 }
 
-/// Opens the ports of `services` to machines at the gateway instead of at whoever listened there.
+/// Opens the ports of `services` to machines at the gateway instead of at the program that listened there.
 void take_over(net::NetworkPolicy& policy, std::uint16_t port, std::span<const std::uint16_t> servers,
                bool services_are_named) {
   std::erase_if(policy.services, [&](const net::Service& service) {
@@ -148,8 +160,10 @@ void take_over(net::NetworkPolicy& policy, std::uint16_t port, std::span<const s
 
 void start(const Host::Impl& host, const net::NetworkPolicy& policy, const GatewayPorts& ports, const Anchor* anchor) {
   const auto program = find_program(host);
-  const auto parts = make_gateway_parts(host, policy.gateway, ports, anchor);
-  const auto log = open_log(gateway::log_file(host.layout));
+  const auto parts = GatewayParts::make(host, place_of(anchor));
+  const auto sockets = bind_ports(host, policy.gateway, ports, anchor);
+  for (const auto& problem : sockets.problems) host.logger.warning(problem);
+  const auto log = open_log(gateway::files_of(host.layout, place_of(anchor)).log);
   const auto nothing = sys::open_file("/dev/null", O_RDONLY);
   const auto or_nothing = [&](const std::optional<sys::Fd>& part) { return (part ? *part : nothing).get(); };
   sys::SpawnSpec spec;
@@ -161,21 +175,25 @@ void start(const Host::Impl& host, const net::NetworkPolicy& policy, const Gatew
               {log.get(), STDERR_FILENO},
               {parts.lock.get(), GatewayParts::lock_number},
               {parts.status.get(), GatewayParts::status_number},
-              {or_nothing(parts.llm), GatewayParts::llm_number},
-              {or_nothing(parts.irc), GatewayParts::irc_number},
-              {or_nothing(parts.names_udp), GatewayParts::names_udp_number},
-              {or_nothing(parts.names_tcp), GatewayParts::names_tcp_number}};
+              {or_nothing(sockets.llm), GatewayParts::llm_number},
+              {or_nothing(sockets.irc), GatewayParts::irc_number},
+              {or_nothing(sockets.names_udp), GatewayParts::names_udp_number},
+              {or_nothing(sockets.names_tcp), GatewayParts::names_tcp_number},
+              {or_nothing(sockets.http), GatewayParts::http_number}};
   spec.die_with_parent = false;
   spec.new_session = true;
   auto child = sys::Child::spawn(spec);
+  outlive_service(child.id());
   put_gateway(host, child.id(), policy.gateway, ports, anchor);
   child.detach();
 }
 
 }  // namespace
 
-std::optional<GatewayRecord> find_gateway(const Host::Impl& host) {
-  const auto file = gateway::record_file(host.layout);
+gateway::Place gateway_place() { return may_configure_network() ? gateway::Place::Host : gateway::Place::Anchor; }
+
+std::optional<GatewayRecord> find_gateway(const Host::Impl& host, gateway::Place place) {
+  const auto file = gateway::files_of(host.layout, place).record;
   if (!std::filesystem::exists(file)) return std::nullopt;
   auto record = json::read_record<GatewayRecord>(json::Value::parse_file(file));
   if (!sys::is_alive(record.process)) return std::nullopt;
@@ -184,7 +202,8 @@ std::optional<GatewayRecord> find_gateway(const Host::Impl& host) {
 
 void put_gateway(const Host::Impl& host, const sys::ProcessId& process, net::Ipv4Address address,
                  const GatewayPorts& ports, const Anchor* anchor) {
-  sys::replace_file(gateway::record_file(host.layout), json::record_text(make_record(process, address, ports, anchor)));
+  sys::replace_file(gateway::files_of(host.layout, place_of(anchor)).record,
+                    json::record_text(make_record(process, address, ports, anchor)));
 }
 
 bool GatewayPorts::have(const net::Service& service) const {
@@ -200,16 +219,18 @@ GatewayPorts gateway_ports(const state::Config& config) {
   GatewayPorts ports;
   const auto services = state::make_network_policy(config.network).services;
   ports.names = std::ranges::any_of(services, [](const net::Service& service) { return service.port == dns_port; });
-  if (!config.gateway) return ports;
-  const auto settings = state::read_gateway_settings(*config.gateway);
+  const auto settings = config.gateway ? state::read_gateway_settings(*config.gateway) : state::GatewaySettings{};
   if (settings.llm) ports.llm = settings.llm->port;
   if (settings.irc) ports.irc = settings.irc->port;
+  // Where there is a gateway at all.
+  ports.http = ports.any();
   return ports;
 }
 
 void open_gateway(net::NetworkPolicy& policy, const state::Config& config) {
   const auto ports = gateway_ports(config);
-  if (ports.names) policy.names_port = names_port;
+  if (ports.names) policy.names_port = state::names_port;
+  if (ports.http) policy.http_port = state::http_port;
   for (auto& service : policy.services) {
     if (service.port == dns_port) service.on_loopback = false;
   }
@@ -233,36 +254,56 @@ GatewayParts GatewayParts::inherited() {
     sys::check(::fstat(number, &about), "look at what was inherited");
     return S_ISSOCK(about.st_mode) ? std::optional{std::move(part)} : std::nullopt;
   };
-  return {sys::Fd{lock_number}, sys::Fd{status_number}, take(llm_number),
-          take(irc_number),     take(names_udp_number), take(names_tcp_number)};
+  return {sys::Fd{lock_number},
+          sys::Fd{status_number},
+          {take(llm_number), take(irc_number), take(names_udp_number), take(names_tcp_number), take(http_number), {}}};
 }
 
-GatewayParts make_gateway_parts(const Host::Impl& host, net::Ipv4Address address, const GatewayPorts& ports,
-                                const Anchor* anchor) {
-  auto lock = lock_gateway(host).into_fd();
-  const auto bind = [&](int type, std::optional<std::uint16_t> port,
+GatewayParts GatewayParts::make(const Host::Impl& host, gateway::Place place) {
+  auto lock = lock_gateway(host, place).into_fd();
+  const auto socket = gateway::files_of(host.layout, place).status_socket;
+  // Who holds the lock is the only one: what is there is a dead one's.
+  std::filesystem::remove(socket);
+  return {std::move(lock), sys::unix_listen(socket), {}};
+}
+
+GatewaySockets bind_ports(const Host::Impl& host, net::Ipv4Address address, const GatewayPorts& ports,
+                          const Anchor* anchor) {
+  GatewaySockets made;
+  const auto bind = [&](int type, std::optional<std::uint16_t> port, std::string_view what,
                         std::string_view mended_by) -> std::optional<sys::Fd> {
     if (!port) return std::nullopt;
-    const auto make = [&](const Logger&) { return std::optional{bind_for_machines(type, address, *port, mended_by)}; };
-    return anchor != nullptr ? anchor->run(make) : make(host.logger);
+    try {
+      const auto make = [&](const Logger&) {
+        return std::optional{bind_for_machines(type, address, *port, mended_by)};
+      };
+      return anchor != nullptr ? anchor->run(make) : make(host.logger);
+    } catch (const Error& problem) {
+      made.problems.push_back(fmt::format("machines get no {} from the gateway: {}", what, problem.what()));
+      return std::nullopt;
+    }
   };
-  const auto names = ports.names ? std::optional{names_port} : std::nullopt;
-  auto llm = bind(SOCK_STREAM, ports.llm, ", or set gateway.llm.port in config.json");
-  auto irc = bind(SOCK_STREAM, ports.irc, ", or set gateway.irc.port in config.json");
-  auto names_udp = bind(SOCK_DGRAM, names, {});
-  auto names_tcp = bind(SOCK_STREAM, names, {});
-  // Who holds the lock is the only one: what is there is a dead one's.
-  std::filesystem::remove(gateway::status_socket(host.layout));
-  return {std::move(lock),      sys::unix_listen(gateway::status_socket(host.layout)),
-          std::move(llm),       std::move(irc),
-          std::move(names_udp), std::move(names_tcp)};
+  made.llm = bind(SOCK_STREAM, ports.llm, "LLM", ", or set gateway.llm.port in config.json");
+  made.irc = bind(SOCK_STREAM, ports.irc, "IRC", ", or set gateway.irc.port in config.json");
+  const auto names = ports.names ? std::optional{state::names_port} : std::nullopt;
+  made.names_udp = bind(SOCK_DGRAM, names, "names", {});
+  if (made.names_udp) made.names_tcp = bind(SOCK_STREAM, names, "names", {});
+  if (!made.names_tcp) made.names_udp.reset();
+  made.http = bind(SOCK_STREAM, ports.http ? std::optional{state::http_port} : std::nullopt, "way to web servers", {});
+  return made;
 }
 
 void ensure_gateway(const Host::Impl& host, const net::NetworkPolicy& policy, const Anchor* anchor) noexcept {
   try {
-    const auto ports = gateway_ports(state::read_config(host.layout.config()));
-    if (const auto found = find_gateway(host)) {
-      if (ports.any() && *found == make_record(found->process, policy.gateway, ports, anchor)) return;
+    const auto ports = gateway_ports(host.config());
+    const auto place = place_of(anchor);
+    if (const auto found = find_gateway(host, place)) {
+      if (ports.any() && *found == make_record(found->process, policy.gateway, ports, anchor)) {
+        // The time of its last use.
+        std::filesystem::last_write_time(gateway::files_of(host.layout, place).record,
+                                         std::filesystem::file_time_type::clock::now());
+        return;
+      }
       end(found->process);
     }
     if (ports.any()) start(host, policy, ports, anchor);
@@ -272,10 +313,44 @@ void ensure_gateway(const Host::Impl& host, const net::NetworkPolicy& policy, co
   }
 }
 
-bool end_gateway(const Host::Impl& host) {
-  const auto found = find_gateway(host);
+bool has_machines(const Host::Impl& host) {
+  if (!std::filesystem::exists(host.layout.address_pool())) return false;
+  const auto leases = NatNetwork{host}.pool().list();
+  return std::ranges::any_of(leases, [](const net::Lease& lease) { return sys::is_alive(lease.holder); });
+}
+
+bool retire_gateway(const Host::Impl& host, gateway::Place place, std::chrono::seconds patience) {
+  const auto record = gateway::files_of(host.layout, place).record;
+  const auto is_needed = [&] {
+    const auto last_use = std::filesystem::last_write_time(record);
+    return std::filesystem::file_time_type::clock::now() - last_use < patience || has_machines(host);
+  };
+  if (is_needed()) return false;
+  // Who takes its turn after this finds no gateway.
+  const auto turn = sys::FileLock::try_acquire(host.layout.lock("network"), sys::FileLock::Mode::Exclusive);
+  if (!turn || is_needed()) return false;
+  std::filesystem::remove(record);
+  return true;
+}
+
+bool end_gateway(const Host::Impl& host, gateway::Place place) {
+  const auto found = find_gateway(host, place);
   if (found) end(found->process);
   return found.has_value();
+}
+
+void keep_log_short(const std::filesystem::path& file) {
+  struct stat ours {};
+  if (::fstat(STDERR_FILENO, &ours) != 0) return;
+  const auto is_ours = [&](const std::filesystem::path& other) {
+    struct stat about {};
+    return ::stat(other.c_str(), &about) == 0 && about.st_dev == ours.st_dev && about.st_ino == ours.st_ino;
+  };
+  const bool full = is_long(STDERR_FILENO) && is_ours(file);
+  // Another one that writes to it can have set it aside.
+  if (!full && !is_ours(set_aside(file))) return;
+  const auto log = open_log(file);
+  for (const int number : {STDOUT_FILENO, STDERR_FILENO}) sys::check(::dup2(log.get(), number), "dup2");
 }
 
 }  // namespace fireclaw::core

@@ -1,9 +1,14 @@
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <iterator>
 #include <memory>
+#include <optional>
 #include <span>
 #include <stop_token>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -13,11 +18,13 @@
 #include "core/networks/nat.hpp"
 #include "fireclaw/error.hpp"
 #include "fireclaw/gateway.hpp"
+#include "gateway/cost.hpp"
 #include "gateway/files.hpp"
+#include "gateway/http_rules.hpp"
 #include "gateway/llm.hpp"
 #include "gateway/name_sources.hpp"
 #include "gateway/names.hpp"
-#include "gateway/refusal_pace.hpp"
+#include "gateway/refusals.hpp"
 #include "gateway/server.hpp"
 #include "http/client.hpp"
 #include "json/record.hpp"
@@ -32,39 +39,32 @@ namespace {
 
 constexpr std::chrono::seconds answer_limit{5};
 
-http::Client ask(const Host::Impl& host) { return http::Client::over_unix_socket(gateway::status_socket(host.layout)); }
+/// Without machines for this long it ends.
+constexpr std::chrono::minutes idle_patience{10};
 
-std::string get(const Host::Impl& host, const std::string& target) {
+struct Found {
+  gateway::Place place;
+  core::GatewayRecord record;
+};
+
+/// That of the machines that this process starts; else the other.
+std::optional<Found> find_any(const Host::Impl& host) {
+  const auto own = core::gateway_place();
+  const auto other = own == gateway::Place::Host ? gateway::Place::Anchor : gateway::Place::Host;
+  for (const auto place : {own, other}) {
+    if (auto found = core::find_gateway(host, place)) return Found{place, *std::move(found)};
+  }
+  return std::nullopt;
+}
+
+std::string get(const Host::Impl& host, gateway::Place place, const std::string& target) {
   http::Limits limits;
   limits.deadline = Deadline::after(answer_limit);
   http::Request request;
   request.method = "GET";
   request.target = target;
-  return ask(host).send(request, limits).body;
-}
-
-GatewayAgent describe(const gateway::AgentCounts& counts) {
-  const auto milliseconds = [](std::uint64_t us) {
-    return std::chrono::round<std::chrono::milliseconds>(std::chrono::microseconds{us});
-  };
-  return {counts.name,
-          counts.requests,
-          counts.refused,
-          counts.errors,
-          counts.prompt_tokens,
-          counts.completion_tokens,
-          milliseconds(counts.answers == 0 ? 0 : counts.first_token_us / counts.answers),
-          milliseconds(counts.longest_first_token_us)};
-}
-
-GatewayUpstream describe(gateway::UpstreamCounts counts) {
-  return {std::move(counts.name), std::move(counts.url),       counts.requests, counts.errors, counts.running,
-          counts.waiting,         std::move(counts.last_error)};
-}
-
-GatewayIrcServer describe(gateway::IrcCounts counts) {
-  return {std::move(counts.name),      std::move(counts.server), counts.connections, counts.errors, counts.open,
-          std::move(counts.last_error)};
+  const auto socket = gateway::files_of(host.layout, place).status_socket;
+  return http::Client::over_unix_socket(socket).send(request, limits).body;
 }
 
 state::SecretStore secrets_of(const Host& host) {
@@ -73,15 +73,38 @@ state::SecretStore secrets_of(const Host& host) {
 }
 
 /// Whether gateway.json still names this process: otherwise the home folder is gone, or has another one.
-bool is_named(const Host::Impl& host) {
+bool is_named(const Host::Impl& host, gateway::Place place) {
   try {
-    const auto found = core::find_gateway(host);
+    const auto found = core::find_gateway(host, place);
     return found && found->process == sys::current_process();
   } catch (const Error& problem) {
     host.logger.error(problem.what());
     return false;
   }
 }
+
+/// Ends a gateway that has had no machines for some minutes.
+class IdleWatch {
+ public:
+  IdleWatch(const Host::Impl& host, gateway::Place place) : host_{host}, place_{place} {}
+
+  bool retires() {
+    const auto now = std::chrono::steady_clock::now();
+    try {
+      if (core::has_machines(host_)) needed_ = now;
+      return now - needed_ >= idle_patience && core::retire_gateway(host_, place_, idle_patience);
+    } catch (const std::exception& problem) {
+      host_.logger.error(problem.what());
+      needed_ = now;
+      return false;
+    }
+  }
+
+ private:
+  const Host::Impl& host_;
+  gateway::Place place_;
+  std::chrono::steady_clock::time_point needed_ = std::chrono::steady_clock::now();
+};
 
 /// What was used of the day's limits is kept across gateways.
 class KeptLedger {
@@ -116,19 +139,36 @@ class KeptLedger {
 };
 
 /// What the answers of the name server do to the firewall, which is the anchor's or this network namespace's.
-gateway::NameService::Actions name_actions(const Host::Impl& host, const net::NetworkPolicy& policy,
-                                           const core::Anchor* anchor, const Clock& clock) {
+gateway::NameService::Actions name_actions(const net::NetworkPolicy& policy, const core::Anchor* anchor,
+                                           gateway::Refusals& refusals) {
   auto socket = anchor != nullptr
                     ? anchor->run([](const Logger&) { return std::optional{net::Openings::open_socket()}; }).value()
                     : net::Openings::open_socket();
   const auto openings = std::make_shared<net::Openings>(policy.bridge, std::move(socket));
-  return {[openings](const net::VmPolicy& vm, std::span<const net::Destination> destinations,
-                     std::chrono::milliseconds lifetime) { return openings->open(vm, destinations, lifetime); },
-          [&host, pace = gateway::RefusalPace{clock}](const gateway::NameRefusal& refusal) mutable {
-            if (!pace.admit(refusal.client.machine)) return;
-            host.logger.info(fmt::format("refused '{}' the name '{}' ({}): {}", refusal.client.name, refusal.name,
-                                         refusal.rule, refusal.reason));
-          }};
+  return {
+      [openings](const net::VmPolicy& vm, std::span<const net::Destination> destinations,
+                 std::chrono::milliseconds lifetime) { return openings->open(vm, destinations, lifetime); },
+      [&refusals](const gateway::NameRefusal& refusal) {
+        refusals.add(
+            refusal.client,
+            {.by = gateway::RefusedBy::Names, .name = refusal.name, .rule = refusal.rule, .reason = refusal.reason});
+      }};
+}
+
+/// What the HTTP proxy works with.
+gateway::HttpRules http_rules(gateway::NameSources& names, gateway::Lookups& lookups) {
+  gateway::HttpRules rules;
+  rules.sources = &names;
+  // As with names that are allowed, those that this host alone knows are among them.
+  rules.find_addresses = [&lookups](const std::string& name, gateway::Lookups::Addresses done) {
+    lookups.find_addresses(name, true, std::move(done));
+  };
+  // Connections are made from this host: what its own addresses serve is not part of the outside.
+  rules.admits = [](net::Ipv4Address address) {
+    const auto own = core::host_addresses();
+    return net::is_public(address) && std::ranges::find(own, address) == own.end();
+  };
+  return rules;
 }
 
 }  // namespace
@@ -136,49 +176,59 @@ gateway::NameService::Actions name_actions(const Host::Impl& host, const net::Ne
 GatewayInfo Gateway::info(const Host& host) {
   const auto& impl = *Access::impl(host);
   GatewayInfo info;
-  const auto config = state::read_config(impl.layout.config());
+  const auto config = impl.config();
   info.configured = config.gateway.has_value();
   info.irc_address = core::irc_address(core::NatNetwork{impl}.policy().gateway, core::gateway_ports(config));
-  const auto found = core::find_gateway(impl);
+  const auto found = find_any(impl);
   if (!found) return info;
   info.running = true;
-  info.pid = found->process.pid;
-  info.address = found->address;
-  info.irc_address = found->irc_address;
-  auto status = json::read_record<gateway::Status>(json::Value::parse(get(impl, "/status"), "the gateway's status"));
-  for (const auto& counts : status.agents) info.agents.push_back(describe(counts));
-  for (auto& counts : status.upstreams) info.upstreams.push_back(describe(std::move(counts)));
-  for (auto& counts : status.irc) info.irc_servers.push_back(describe(std::move(counts)));
+  info.pid = found->record.process.pid;
+  info.address = found->record.address;
+  info.irc_address = found->record.irc_address;
+  const auto text = get(impl, found->place, "/status");
+  auto status = json::read_record<gateway::Status>(json::Value::parse(text, "the gateway's status"));
+  std::ranges::transform(status.agents, std::back_inserter(info.agents), gateway::to_agent);
+  info.problems = std::move(status.problems);
+  info.upstreams = std::move(status.upstreams);
+  info.irc_servers = std::move(status.irc);
+  info.http = status.http;
   return info;
 }
 
 std::string Gateway::metrics(const Host& host) {
   const auto& impl = *Access::impl(host);
-  if (!core::find_gateway(impl)) {
-    throw Error{ErrorCode::NotFound, "no gateway runs; the network brings it up: fireclaw network up"};
-  }
-  return get(impl, "/metrics");
+  const auto found = find_any(impl);
+  if (!found) throw Error{ErrorCode::NotFound, "no gateway runs; the network brings it up: fireclaw network up"};
+  return get(impl, found->place, "/metrics");
 }
 
 bool Gateway::ensure(const Host& host) {
   const auto& impl = *Access::impl(host);
-  if (!core::gateway_ports(state::read_config(impl.layout.config())).any() || core::find_gateway(impl)) return false;
+  const auto place = core::gateway_place();
+  if (!core::gateway_ports(impl.config()).any() || core::find_gateway(impl, place)) {
+    return false;
+  }
+  if (!core::has_machines(impl)) return false;
   core::NatNetwork network{impl};
-  const auto anchor = core::may_configure_network() ? std::nullopt : core::Anchor::find(impl);
-  if (!anchor && !net::is_bridge_up(network.bridge())) return false;
+  const auto anchor = place == gateway::Place::Host ? std::nullopt : core::Anchor::find(impl);
+  if (!anchor && (place == gateway::Place::Anchor || !net::is_bridge_up(network.bridge()))) return false;
   const auto turn = network.take_turn();
   core::ensure_gateway(impl, network.policy(), anchor ? &*anchor : nullptr);
-  return core::find_gateway(impl).has_value();
+  return core::find_gateway(impl, place).has_value();
 }
+
+GatewayCost Gateway::measure(unsigned rounds, std::stop_token stop) { return gateway::measure_cost(rounds, stop); }
 
 void Gateway::serve(const Host& host, bool inherited, std::stop_token stop) {
   const auto& impl = *Access::impl(host);
-  const auto config = state::read_config(impl.layout.config());
+  const auto config = impl.config();
   core::NatNetwork network{impl};
   const auto& policy = network.policy();
   const auto ports = core::gateway_ports(config);
+  const auto place = core::gateway_place();
+  const auto files = gateway::files_of(impl.layout, place);
   std::optional<core::Anchor> anchor;
-  if (!core::may_configure_network()) {
+  if (place == gateway::Place::Anchor) {
     if (inherited) {
       anchor = core::Anchor::find(impl);
     } else {
@@ -186,8 +236,7 @@ void Gateway::serve(const Host& host, bool inherited, std::stop_token stop) {
     }
   }
   const auto* const where = anchor ? &*anchor : nullptr;
-  auto parts =
-      inherited ? core::GatewayParts::inherited() : core::make_gateway_parts(impl, policy.gateway, ports, where);
+  auto parts = inherited ? core::GatewayParts::inherited() : core::GatewayParts::make(impl, place);
   // What has started it has written that down.
   if (!inherited) {
     core::put_gateway(impl, sys::current_process(), policy.gateway, ports, where);
@@ -198,32 +247,80 @@ void Gateway::serve(const Host& host, bool inherited, std::stop_token stop) {
   }
   const SystemClock clock;
   gateway::HomeSources sources{impl.layout, policy, impl.logger};
-  gateway::LlmService service{sources, clock, impl.logger};
-  KeptLedger kept{service.ledger(), gateway::usage_file(impl.layout), impl.logger};
-  gateway::Listeners listeners{std::move(parts.llm), std::move(parts.irc), std::move(parts.status), {}};
+  gateway::Refusals refusals{gateway::refusals_file(impl.layout), clock, impl.logger};
+  gateway::LlmService service{sources, refusals, clock, impl.logger};
+  KeptLedger kept{service.ledger(), files.usage, impl.logger};
   gateway::HomeNames names{impl.layout, sources, impl.logger};
   std::optional<gateway::NameService> name_service;
-  if (parts.names_udp && parts.names_tcp) {
+  std::optional<gateway::Lookups> lookups;
+
+  // What is not served yet, and why. What stands in the way may go.
+  auto missing = ports;
+  std::vector<std::string> problems;
+  std::vector<std::string> lasting;
+  const auto serve_at = [&](core::GatewaySockets sockets) {
+    if (sockets.llm) missing.llm.reset();
+    if (sockets.irc) missing.irc.reset();
+    gateway::Listeners listeners{std::move(sockets.llm), std::move(sockets.irc)};
+    if (sockets.http) {
+      missing.http = false;
+      try {
+        lookups.emplace(gateway::NameServer{core::name_server_of(config)});
+        listeners.http.emplace(gateway::HttpListener{*std::move(sockets.http), http_rules(names, *lookups)});
+        listeners.attendants.push_back({lookups->fd(), [&] { lookups->run(); }});
+      } catch (const Error& problem) {
+        lasting.push_back(fmt::format("machines get no way to web servers: {}", problem.what()));
+        impl.logger.error(lasting.back());
+      }
+    }
+    if (!sockets.names_udp || !sockets.names_tcp) return listeners;
+    missing.names = false;
     try {
       name_service.emplace(names, gateway::NameServer{core::name_server_of(config)},
-                           gateway::NameService::Sockets{*std::move(parts.names_udp), *std::move(parts.names_tcp)},
-                           policy.gateway, name_actions(impl, policy, where, clock), gateway::NameLimits{}, clock,
+                           gateway::NameService::Sockets{*std::move(sockets.names_udp), *std::move(sockets.names_tcp)},
+                           policy.gateway, name_actions(policy, where, refusals), gateway::NameLimits{}, clock,
                            impl.logger);
       listeners.attendants.push_back({name_service->fd(), [&] { name_service->run(); }});
     } catch (const Error& problem) {
       // Without c-ares, for instance: the others are served all the same.
-      impl.logger.error(fmt::format("machines get no names: {}", problem.what()));
+      lasting.push_back(fmt::format("machines get no names: {}", problem.what()));
+      impl.logger.error(lasting.back());
     }
-  }
+    return listeners;
+  };
+  const auto serve_missing = [&] {
+    auto sockets = core::bind_ports(impl, policy.gateway, missing, where);
+    for (const auto& problem : sockets.problems) {
+      if (std::ranges::find(problems, problem) == problems.end()) impl.logger.warning(problem);
+    }
+    problems = std::move(sockets.problems);
+    return serve_at(std::move(sockets));
+  };
+
   std::stop_source end;
   const std::stop_callback passed_on{stop, [&] { end.request_stop(); }};
-  const auto now_and_then = [&] {
-    kept.write();
-    const bool served = !anchor || sys::is_alive(anchor->holder());
-    if (!served || !is_named(impl)) end.request_stop();
+  IdleWatch idle{impl, place};
+  gateway::Upkeep upkeep;
+  // What has started it writes gateway.json meanwhile.
+  bool begun = false;
+  const auto is_wanted = [&] {
+    if (anchor && !sys::is_alive(anchor->holder())) return false;
+    return is_named(impl, place) && !(inherited && idle.retires());
   };
-  gateway::serve(sources, service, std::move(listeners), {}, impl.logger, now_and_then, end.get_token());
-  std::filesystem::remove(gateway::status_socket(impl.layout));
+  upkeep.work = [&] {
+    kept.write();
+    core::keep_log_short(files.log);
+    if (std::exchange(begun, true) && !is_wanted()) end.request_stop();
+    return end.stop_requested() ? gateway::Listeners{} : serve_missing();
+  };
+  upkeep.problems = [&] {
+    auto all = lasting;
+    all.insert(all.end(), problems.begin(), problems.end());
+    return all;
+  };
+  gateway::serve(sources, service, std::move(parts.status), serve_at(std::move(parts.sockets)), {}, impl.logger, upkeep,
+                 end.get_token());
+  std::filesystem::remove(files.status_socket);
 }
 
 void Secrets::set(const Host& host, const std::string& name, const std::string& value) {

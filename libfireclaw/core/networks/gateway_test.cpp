@@ -54,14 +54,14 @@ TEST_CASE("a gateway for IRC takes the place of the IRC servers that machines re
   config.gateway =
       json::Value::parse(R"({"irc": {"port": 7000, "upstreams": [{"name": "a", "host": "127.0.0.1"}]}})", "gateway");
   CHECK(services_of({}, config) == Services{"11434/tcp", "53/tcp", "53/udp", "7000/tcp"});
-  CHECK(core::gateway_ports(config) == core::GatewayPorts{std::nullopt, 7000, true});
+  CHECK(core::gateway_ports(config) == core::GatewayPorts{std::nullopt, 7000, true, true});
   net::NetworkPolicy policy;
   policy.services = {net::Service::parse("127.0.0.1:6667"), net::Service::parse("6697")};
   config.network.services = policy.services;
   CHECK(services_of(policy, config) == Services{"6697/tcp", "7000/tcp"});
 }
 
-TEST_CASE("where names are served at all, the gateway answers for them, whoever is asked then") {
+TEST_CASE("where names are served at all, the gateway answers them, also questions to other servers") {
   const auto with_services = [](std::vector<net::Service> services) {
     state::Config config;
     config.network.services = std::move(services);
@@ -73,7 +73,7 @@ TEST_CASE("where names are served at all, the gateway answers for them, whoever 
   CHECK_FALSE(core::gateway_ports(with_services({net::Service::parse("6667")})).any());
   net::NetworkPolicy policy = state::make_network_policy(served.network);
   core::open_gateway(policy, served);
-  CHECK(policy.names_port == core::names_port);
+  CHECK(policy.names_port == state::names_port);
   CHECK(std::ranges::none_of(policy.services, &net::Service::on_loopback));
 
   CHECK_FALSE(core::name_server_of({}));

@@ -42,7 +42,7 @@ bool has_loopback_service(const net::NetworkPolicy& policy) {
 NatNetwork::NatNetwork(const Host::Impl& host) : NatNetwork{host, {}, host.logger} {}
 
 NatNetwork::NatNetwork(const Host::Impl& host, NatPlace place, Logger logger)
-    : NatNetwork{host, std::move(place), std::move(logger), state::read_config(host.layout.config())} {}
+    : NatNetwork{host, std::move(place), std::move(logger), host.config()} {}
 
 NatNetwork::NatNetwork(const Host::Impl& host, NatPlace place, Logger logger, const state::Config& config)
     : host_{host},
@@ -70,7 +70,15 @@ sys::FileLock NatNetwork::take_turn() const {
 
 void NatNetwork::ensure() {
   bridge_.mtu = net::way_out_mtu();
+  // The lock's file stays when the network goes: it is there from the first change on.
+  const bool is_first = !std::filesystem::exists(net::bridge_lock(host_.layout.network_record()));
   net::ensure_bridge(bridge_, host_.layout.network_record());
+  if (is_first && place_.kind == NatPlace::Kind::Here) {
+    logger_.warning(fmt::format(
+        "this host now has bridge '{}' ({}), an nftables table and IPv4 forwarding for machines; fireclaw network down "
+        "takes them away",
+        bridge_.name.str(), bridge_.subnet.to_string()));
+  }
   // The gateway of an anchor's network runs outside of it.
   if (place_.kind != NatPlace::Kind::Anchored) ensure_gateway(host_, policy_);
   if (!firewall().ensure()) return;
@@ -117,7 +125,8 @@ bool NatNetwork::disconnect(const net::Lease& lease) noexcept {
 bool NatNetwork::remove() {
   // The bridge first: it refuses while machines are attached.
   const bool had_bridge = net::remove_bridge(bridge_, host_.layout.network_record());
-  const bool had_gateway = end_gateway(host_);
+  const bool anchored = place_.kind == NatPlace::Kind::Anchored;
+  const bool had_gateway = end_gateway(host_, anchored ? gateway::Place::Anchor : gateway::Place::Host);
   const bool had_rules = firewall().remove();
   return had_bridge || had_rules || had_gateway;
 }

@@ -2,16 +2,21 @@
 #include "core/networks/nat.hpp"
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <string>
 #include <vector>
 
 #include "core/networks/connection.hpp"
+#include "core/networks/gateway.hpp"
 #include "fireclaw/host.hpp"
 #include "state/run_policy.hpp"
+#include "sys/poll.hpp"
 #include "sys/process.hpp"
 #include "sys/testing/file_calls.hpp"
 
@@ -128,4 +133,81 @@ TEST_CASE_FIXTURE(Fixture,
   connection.disconnect();
   CHECK(let_in().empty());
   CHECK(core::NatNetwork{*impl}.pool().list().empty());
+}
+
+TEST_CASE("a port that another program has is missing among the gateway's, and the others are there") {
+  const Fixture f;
+  const core::GatewayPorts ports{11434, 6667, true};
+  const auto address = core::NatNetwork{*f.impl}.policy().gateway;
+  {
+    const auto taken = core::bind_ports(*f.impl, address, {11434, std::nullopt, false});
+    REQUIRE(taken.llm);
+    const auto rest = core::bind_ports(*f.impl, address, ports);
+    CHECK_FALSE(rest.llm);
+    CHECK(rest.irc);
+    CHECK((rest.names_udp && rest.names_tcp));
+    REQUIRE(rest.problems.size() == 1);
+    CHECK(rest.problems[0].find("no LLM from the gateway: port 11434 of 172.16.0.1 is taken") != std::string::npos);
+  }
+  const auto all = core::bind_ports(*f.impl, address, ports);
+  CHECK(all.llm);
+  CHECK(all.problems.empty());
+}
+
+TEST_CASE("a gateway without machines gives its place up, once nobody has asked for it for a while") {
+  const Fixture f;
+  constexpr auto place = gateway::Place::Host;
+  core::NatNetwork network{*f.impl};
+  core::put_gateway(*f.impl, sys::current_process(), network.policy().gateway, {11434, std::nullopt, false});
+  CHECK_FALSE(core::retire_gateway(*f.impl, place, std::chrono::hours{1}));
+  {
+    const auto lease = network.pool().allocate(sys::current_process(), "vm").lease;
+    CHECK(core::has_machines(*f.impl));
+    CHECK_FALSE(core::retire_gateway(*f.impl, place, std::chrono::seconds{0}));
+    network.pool().release(lease.address, "vm");
+  }
+  {
+    // Who has its turn may be about to need it.
+    const auto turn = network.take_turn();
+    CHECK_FALSE(core::retire_gateway(*f.impl, place, std::chrono::seconds{0}));
+  }
+  CHECK(core::find_gateway(*f.impl, place));
+  CHECK(core::retire_gateway(*f.impl, place, std::chrono::seconds{0}));
+  CHECK_FALSE(core::find_gateway(*f.impl, place));
+}
+
+TEST_CASE("the host's network and an anchor's have a gateway each") {
+  const Fixture f;
+  const auto other = sleeper();
+  const auto address = core::NatNetwork{*f.impl}.policy().gateway;
+  core::put_gateway(*f.impl, other.id(), address, {11434, std::nullopt, false});
+  CHECK_FALSE(core::find_gateway(*f.impl, gateway::Place::Anchor));
+  const auto here = core::GatewayParts::make(*f.impl, gateway::Place::Host);
+  const auto there = core::GatewayParts::make(*f.impl, gateway::Place::Anchor);
+  CHECK_FALSE(core::end_gateway(*f.impl, gateway::Place::Anchor));
+  CHECK(core::find_gateway(*f.impl, gateway::Place::Host));
+  CHECK(core::end_gateway(*f.impl, gateway::Place::Host));
+  CHECK_FALSE(core::find_gateway(*f.impl, gateway::Place::Host));
+}
+
+TEST_CASE("a log that is long is set aside, and what is written then begins another") {
+  const sys::TempDir folder{std::filesystem::temp_directory_path(), "nat-test-"};
+  const auto file = folder.path() / "log";
+  const auto before = sys::duplicate(STDERR_FILENO);
+  const auto output = sys::duplicate(STDOUT_FILENO);
+  {
+    const auto log = sys::open_file(file, O_WRONLY | O_CREAT | O_APPEND);
+    sys::check(::dup2(log.get(), STDERR_FILENO), "dup2");
+  }
+  sys::write_all(STDERR_FILENO, "short\n", Deadline::after(std::chrono::seconds{10}));
+  core::keep_log_short(file);
+  const bool kept = !std::filesystem::exists(file.native() + ".1");
+  sys::write_all(STDERR_FILENO, std::string(2 << 20, 'x'), Deadline::after(std::chrono::seconds{10}));
+  core::keep_log_short(file);
+  sys::write_all(STDERR_FILENO, "next\n", Deadline::after(std::chrono::seconds{10}));
+  sys::check(::dup2(before.get(), STDERR_FILENO), "dup2");
+  sys::check(::dup2(output.get(), STDOUT_FILENO), "dup2");
+  CHECK(kept);
+  CHECK(sys::read_file(file) == "next\n");
+  CHECK(std::filesystem::file_size(file.native() + ".1") > (2 << 20));
 }

@@ -77,7 +77,7 @@ bool Network::down(const Host& host) {
   const auto anchor = core::Anchor::find(impl);
   core::reclaim_leases(impl);
   // A gateway outlives the anchor whose machines it served.
-  if (!anchor) return core::end_gateway(impl);
+  if (!anchor) return core::end_gateway(impl, gateway::Place::Anchor);
   core::where_network_is(impl, [](core::NatNetwork& network) {
     const auto turn = network.take_turn();
     network.remove();

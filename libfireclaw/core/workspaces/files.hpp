@@ -35,7 +35,7 @@ class WorkspaceFiles {
 };
 
 /// Of the workspace that goes by that name: through the machine that has it, else through one that is started for it.
-/// `purpose` is what the lock's note says. Error(NotFound); Error(InvalidState) naming who has it, if that is no
+/// `purpose` is what the lock's note says. Error(NotFound); Error(InvalidState) naming who has it, if that is not a
 /// machine.
 std::unique_ptr<WorkspaceFiles> open_files(const std::shared_ptr<Host::Impl>& host, const std::string& name,
                                            std::string_view purpose, std::stop_token stop);

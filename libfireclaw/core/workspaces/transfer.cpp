@@ -139,7 +139,7 @@ CopyResult add_host_files(Tree& tree, const std::string& place, const fs::path& 
   return copied;
 }
 
-Tree read_archive(int fd, const fs::path& scratch, Owner owner, const image::Tools& tools) {
+std::shared_ptr<const sys::Fd> open_archive(int fd, const fs::path& scratch, const image::Tools& tools) {
   auto file = spool(fd, scratch, tools);
   if (const auto compression = image::sniff_compression(file); compression != image::Compression::None) {
     const auto packed = sys::open_file(file, O_RDONLY);
@@ -149,7 +149,11 @@ Tree read_archive(int fd, const fs::path& scratch, Owner owner, const image::Too
     image::decompress(compression, packed.get(), out.get(), "the archive", limit, tools);
     file = std::move(unpacked);
   }
-  auto entries = image::read_tar(std::make_shared<const sys::Fd>(sys::open_file(file, O_RDONLY)), "the archive");
+  return std::make_shared<const sys::Fd>(sys::open_file(file, O_RDONLY));
+}
+
+Tree read_archive(int fd, const fs::path& scratch, Owner owner, const image::Tools& tools) {
+  auto entries = image::read_tar(open_archive(fd, scratch, tools), "the archive");
   std::set<std::string> named;
   for (const auto& entry : entries) named.insert(normal_path(entry.path));
   Tree tree;

@@ -9,6 +9,7 @@
 #include "core/host/impl.hpp"
 #include "fireclaw/vm.hpp"
 #include "image/archives/file_tree.hpp"
+#include "image/archives/tar.hpp"
 #include "image/tools.hpp"
 
 /// Between a workspace and what people have on the host: folders and tar files.
@@ -30,6 +31,10 @@ CopyResult add_host_files(image::Tree& tree, const std::string& place, const std
                           const std::stop_token& stop);
 /// What cp would call a copy of `source`.
 std::string name_for_copy(const std::filesystem::path& source);
+
+/// A tar that is read from a descriptor to its end, unpacked if it is compressed. What cannot be read back and forth as
+/// it is, is kept in `scratch`.
+std::shared_ptr<const sys::Fd> open_archive(int fd, const std::filesystem::path& scratch, const image::Tools& tools);
 
 /// Reads a tar, plain or compressed, from a descriptor to its end. It is kept in `scratch`, where the tree's contents
 /// stay. Folders that the tar only implies belong to `owner`.

@@ -34,7 +34,7 @@ constexpr std::uint64_t most_mib = std::uint64_t{16} << 20;
 std::uint64_t to_bytes(std::uint64_t size_mib) {
   if (size_mib < least_mib || size_mib > most_mib) {
     throw Error{ErrorCode::InvalidArgument,
-                fmt::format("a workspace cannot have {} MiB; {} to {} are possible", size_mib, least_mib, most_mib)};
+                fmt::format("a workspace must be {} to {} MiB, not {}", least_mib, most_mib, size_mib)};
   }
   return size_mib << 20;
 }

@@ -74,20 +74,23 @@ FixedSources sources_for(const std::string& url) {
   return sources;
 }
 
-RunningGateway::RunningGateway(FixedSources sources, ServerLimits limits, std::uint16_t port, std::uint16_t irc_port)
+RunningGateway::RunningGateway(FixedSources sources, ServerLimits limits, std::uint16_t port, std::uint16_t irc_port,
+                               std::optional<HttpRules> rules)
     : folder_{std::filesystem::temp_directory_path(), "gateway-"},
       sources_{std::move(sources)},
-      service_{sources_, clock_, logger_},
+      service_{sources_, refusals_, clock_, logger_},
       limits_{limits},
       port_{port},
       irc_port_{irc_port} {
   auto llm = listen_on_loopback(port_);
   auto irc = listen_on_loopback(irc_port_);
-  Listeners listeners{std::move(llm), std::move(irc), sys::unix_listen(folder_.path() / "status")};
-  thread_ = std::jthread{[this, listeners = std::move(listeners)](const std::stop_token& stop) mutable {
-    serve(
-        sources_, service_, std::move(listeners), limits_, logger_, [] {}, stop);
-  }};
+  Listeners listeners{std::move(llm), std::move(irc)};
+  if (rules) listeners.http.emplace(HttpListener{listen_on_loopback(http_port_), *std::move(rules)});
+  auto status = sys::unix_listen(folder_.path() / "status");
+  thread_ = std::jthread{
+      [this, listeners = std::move(listeners), status = std::move(status)](const std::stop_token& stop) mutable {
+        serve(sources_, service_, std::move(status), std::move(listeners), limits_, logger_, {}, stop);
+      }};
 }
 
 std::string RunningGateway::status(std::string_view target) const {
@@ -107,7 +110,7 @@ void Caller::send(std::string_view bytes) {
   try {
     sys::write_all(socket_->get(), bytes, soon());
   } catch (const Error&) {
-    // Whoever is refused may find the connection closed; what was answered is what tests look at.
+    // A client that is refused may find the connection closed; what was answered is what tests look at.
   }
 }
 

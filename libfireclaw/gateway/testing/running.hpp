@@ -45,22 +45,34 @@ class RunningGateway {
   /// At ports that are free.
   explicit RunningGateway(FixedSources sources, ServerLimits limits = {})
       : RunningGateway{std::move(sources), limits, 0, 0} {}
-  RunningGateway(FixedSources sources, ServerLimits limits, std::uint16_t port, std::uint16_t irc_port);
+  RunningGateway(FixedSources sources, ServerLimits limits, std::uint16_t port, std::uint16_t irc_port)
+      : RunningGateway{std::move(sources), limits, port, irc_port, std::nullopt} {}
+  /// With the HTTP proxy.
+  RunningGateway(FixedSources sources, HttpRules rules)
+      : RunningGateway{std::move(sources), {}, 0, 0, std::move(rules)} {}
 
   [[nodiscard]] std::uint16_t port() const { return port_; }
   [[nodiscard]] std::uint16_t irc_port() const { return irc_port_; }
+  [[nodiscard]] std::uint16_t http_port() const { return http_port_; }
+  /// The log of what it refused.
+  [[nodiscard]] std::filesystem::path refusals() const { return folder_.path() / "refusals.jsonl"; }
   /// What it says at a path of the status socket, with the head.
   [[nodiscard]] std::string status(std::string_view target) const;
 
  private:
+  RunningGateway(FixedSources sources, ServerLimits limits, std::uint16_t port, std::uint16_t irc_port,
+                 std::optional<HttpRules> rules);
+
   sys::TempDir folder_;
   FixedSources sources_;
   SystemClock clock_;
   Logger logger_;
+  Refusals refusals_{refusals(), clock_, logger_};
   LlmService service_;
   ServerLimits limits_;
   std::uint16_t port_;
   std::uint16_t irc_port_;
+  std::uint16_t http_port_ = 0;
   /// Last: it uses all of the others.
   std::jthread thread_;
 };

@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,6 +14,13 @@
 
 namespace fireclaw::image {
 
+/// A piece of a file with holes.
+struct TarPiece {
+  /// In the file.
+  std::uint64_t at = 0;
+  std::uint64_t bytes = 0;
+};
+
 /// One member of a tar file, with what pax and GNU headers said of it applied.
 struct TarEntry {
   std::string path;
@@ -19,12 +28,21 @@ struct TarEntry {
   std::string hard_link;
   bool is_hard_link = false;
   Node node;
+  /// Of a file with holes: what is not one, in order. These pieces follow each other where the node's Extent begins.
+  std::optional<std::vector<TarPiece>> pieces;
 };
+
+/// What read_tar() does with members that have holes, in the format GNU.sparse 1.0. Others are always refused.
+enum class SparseMembers { Refuse, Read };
 
 /// All members of the plain (uncompressed) tar in `file`, in order; their contents stay in the file as Extents.
 /// ustar, pax and GNU formats. Error(InvalidArgument) "not a tar file", Error(Corrupt) if torn, Error(Unsupported)
 /// for sparse and multi-volume members; `name` is for errors.
-std::vector<TarEntry> read_tar(const std::shared_ptr<const sys::Fd>& file, std::string_view name);
+std::vector<TarEntry> read_tar(const std::shared_ptr<const sys::Fd>& file, std::string_view name,
+                               SparseMembers sparse = SparseMembers::Refuse);
+
+/// Writes a regular file's content to `target`, which is empty, with its holes.
+void extract_file(const TarEntry& entry, int target, const std::stop_token& stop);
 
 /// Unpacks all entries over what is in the tree. Sockets and unknown types are not in tars.
 void add_entries(Tree& tree, std::vector<TarEntry> entries);
@@ -43,6 +61,8 @@ struct TarOptions {
   /// Device nodes, set-id bits and extended attributes (capabilities among them) are left out: root can unpack it
   /// without giving rights away.
   bool harmless = false;
+  /// Holes of host files stay holes (GNU.sparse 1.0) instead of zeros.
+  bool keep_holes = false;
 };
 
 /// Streams what is below the tree's root as a tar: ustar, with a pax header before what does not fit. The same tree

@@ -9,6 +9,7 @@
 #include <limits>
 #include <map>
 #include <optional>
+#include <span>
 #include <utility>
 
 #include "fireclaw/error.hpp"
@@ -23,11 +24,22 @@ constexpr std::uint64_t block_bytes = 512;
 /// More than any path, link target or set of extended attributes takes.
 constexpr std::uint64_t max_header_data = std::uint64_t{4} << 20;
 
+constexpr std::string_view sparse_key = "GNU.sparse.";
+/// 16 TiB, as much as a file of ext4 can have.
+constexpr std::uint64_t most_file_bytes = std::uint64_t{16} << 40;
+constexpr std::size_t most_digits = 20;
+/// Archives with holes are fireclaw's own: a few large files. What claims to be one may not fill the memory with what
+/// it says of them, which compresses well.
+constexpr std::size_t most_members = 1000;
+constexpr std::size_t most_pieces = std::size_t{16} << 20;
+constexpr std::size_t copied_at_once = std::size_t{1} << 20;
+
 using Records = std::map<std::string, std::string>;
 
 class TarReader {
  public:
-  TarReader(std::shared_ptr<const sys::Fd> file, std::string_view name) : file_{std::move(file)}, name_{name} {
+  TarReader(std::shared_ptr<const sys::Fd> file, std::string_view name, SparseMembers sparse)
+      : file_{std::move(file)}, name_{name}, sparse_{sparse} {
     struct stat status {};
     sys::check(::fstat(file_->get(), &status), "fstat " + name_);
     size_ = static_cast<std::uint64_t>(status.st_size);
@@ -47,6 +59,7 @@ class TarReader {
       check_sum(header);
       position_ += block_bytes;
       if (auto entry = member(header)) entries.push_back(std::move(*entry));
+      if (sparse_ == SparseMembers::Read && entries.size() > most_members) torn("it has too many members");
     }
     // Some writers leave out the two zero blocks, but then end at a member's end.
     if (!ended && (entries.empty() || position_ != size_)) torn("it ends too early");
@@ -218,8 +231,10 @@ class TarReader {
     constexpr std::string_view xattr = "SCHILY.xattr.";
     for (const auto& [key, value] : records) {
       if (key.compare(0, xattr.size(), xattr) == 0) node.xattrs[key.substr(xattr.size())] = value;
-      if (key.compare(0, 11, "GNU.sparse.") == 0) sparse(entry.path);
+      if (key.compare(0, sparse_key.size(), sparse_key) == 0 && sparse_ == SparseMembers::Refuse) sparse(entry.path);
     }
+    const bool has_holes = records.contains("GNU.sparse.major");
+    if (has_holes) take_text(records, "GNU.sparse.name", entry.path);
 
     const std::uint64_t data = position_;
     switch (flag) {
@@ -253,11 +268,71 @@ class TarReader {
     if (node.type == NodeType::File && !entry.is_hard_link) {
       node.bytes = size;
       node.content = Extent{file_, data};
+      if (has_holes) read_holes(records, entry, size);
     }
     // Links may carry their file's size in the header, but no data follows (pax allows it; nobody writes it).
     const bool has_data = node.type == NodeType::File && !entry.is_hard_link;
     skip(has_data || node.type == NodeType::Directory ? size : 0);
     return entry;
+  }
+
+  static void take_text(const Records& records, const char* key, std::string& value) {
+    if (const auto found = records.find(key); found != records.end()) value = found->second;
+  }
+
+  /// The map at the beginning of a member with holes, which has `stored` bytes here.
+  void read_holes(const Records& records, TarEntry& entry, std::uint64_t stored) {
+    std::uint64_t major = 0;
+    std::uint64_t minor = 0;
+    take_number(records, "GNU.sparse.major", major);
+    take_number(records, "GNU.sparse.minor", minor);
+    if (major != 1 || minor != 0 || !records.contains("GNU.sparse.realsize")) sparse(entry.path);
+    std::uint64_t bytes = 0;
+    take_number(records, "GNU.sparse.realsize", bytes);
+    if (bytes > most_file_bytes) torn("a file is larger than any can be");
+
+    std::uint64_t at = position_;
+    const std::uint64_t end = position_ + std::min(stored, size_ - std::min(position_, size_));
+    std::string block;
+    std::size_t next = block_bytes;
+    const auto number = [&] {
+      std::string digits;
+      for (;;) {
+        if (next == block_bytes) {
+          if (end - at < block_bytes) torn("a map of holes is malformed");
+          block.resize(block_bytes);
+          read_at(at, block.data(), block_bytes);
+          at += block_bytes;
+          next = 0;
+        }
+        const char c = block[next++];
+        if (c == '\n') break;
+        digits += c;
+        if (digits.size() > most_digits) torn("a map of holes is malformed");
+      }
+      std::uint64_t value = 0;
+      const auto [stop, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+      if (error != std::errc{} || stop != digits.data() + digits.size()) torn("a map of holes is malformed");
+      return value;
+    };
+    auto& pieces = entry.pieces.emplace();
+    std::uint64_t data_bytes = 0;
+    std::uint64_t reached = 0;
+    for (auto left = number(); left > 0; --left) {
+      const auto place = number();
+      const auto length = number();
+      // GNU tar ends with an empty piece.
+      if (place < reached || !within(place, length, bytes) || (length == 0 && left > 1) ||
+          pieces.size() == most_pieces) {
+        torn("a map of holes is malformed");
+      }
+      pieces.push_back({place, length});
+      reached = place + length;
+      data_bytes += length;
+    }
+    if (data_bytes != stored - (at - position_)) torn("a map of holes is malformed");
+    entry.node.bytes = bytes;
+    entry.node.content = Extent{file_, at};
   }
 
   [[noreturn]] void sparse(const std::string& path) const {
@@ -267,6 +342,7 @@ class TarReader {
 
   std::shared_ptr<const sys::Fd> file_;
   std::string name_;
+  SparseMembers sparse_;
   std::uint64_t size_ = 0;
   std::uint64_t position_ = 0;
   std::optional<std::string> long_path_;
@@ -277,8 +353,31 @@ class TarReader {
 
 }  // namespace
 
-std::vector<TarEntry> read_tar(const std::shared_ptr<const sys::Fd>& file, std::string_view name) {
-  return TarReader{file, name}.read();
+std::vector<TarEntry> read_tar(const std::shared_ptr<const sys::Fd>& file, std::string_view name,
+                               SparseMembers sparse) {
+  return TarReader{file, name, sparse}.read();
+}
+
+void extract_file(const TarEntry& entry, int target, const std::stop_token& stop) {
+  const auto& extent = std::get<Extent>(entry.node.content);
+  const std::vector<TarPiece> whole{{0, entry.node.bytes}};
+  std::vector<std::byte> buffer(copied_at_once);
+  std::uint64_t from = extent.offset;
+  for (const auto& piece : entry.pieces ? *entry.pieces : whole) {
+    for (std::uint64_t done = 0; done < piece.bytes;) {
+      if (stop.stop_requested()) throw Error{ErrorCode::Cancelled, fmt::format("reading '{}' was stopped", entry.path)};
+      const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(piece.bytes - done, buffer.size()));
+      const auto got = sys::check(
+          sys::retry([&] { return ::pread(extent.file->get(), buffer.data(), wanted, static_cast<off_t>(from)); }),
+          "read " + entry.path);
+      if (got == 0) throw Error{ErrorCode::Corrupt, fmt::format("'{}' ends too early", entry.path)};
+      sys::check(::lseek(target, static_cast<off_t>(piece.at + done), SEEK_SET), "write " + entry.path);
+      sys::write_all(target, std::span{buffer}.first(static_cast<std::size_t>(got)));
+      done += static_cast<std::uint64_t>(got);
+      from += static_cast<std::uint64_t>(got);
+    }
+  }
+  sys::check(::ftruncate(target, static_cast<off_t>(entry.node.bytes)), "write " + entry.path);
 }
 
 void add_entries(Tree& tree, std::vector<TarEntry> entries) {

@@ -1,8 +1,10 @@
 #include "image/archives/tar.hpp"
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "image/testing/craft.hpp"
 #include "sys/file.hpp"
@@ -15,9 +17,12 @@ using image::testing::put;
 
 namespace {
 
-std::string to_tar(const Tree& tree) {
+std::string to_tar(const Tree& tree, bool keep_holes = false) {
   std::string bytes;
-  write_tar(tree, [&](std::string_view piece) { bytes += piece; });
+  TarOptions options;
+  options.keep_holes = keep_holes;
+  write_tar(
+      tree, [&](std::string_view piece) { bytes += piece; }, {}, options);
   return bytes;
 }
 
@@ -293,7 +298,7 @@ TEST_CASE("a tar that is cut off anywhere is an error that names it") {
   }
 }
 
-TEST_CASE("what is no tar is said to be none") {
+TEST_CASE("what is not a tar is refused") {
   const auto [code, text] = error_of([] { from_tar(std::string(2000, 'z')); });
   CHECK(code == ErrorCode::InvalidArgument);
   CHECK(text == "'test.tar' is not a tar file");
@@ -347,6 +352,92 @@ TEST_CASE("sparse members are refused with the remedy") {
     CHECK(code == ErrorCode::Unsupported);
     CHECK(text.find("without --sparse") != std::string::npos);
   }
+}
+
+namespace {
+
+/// 64 KiB: a hole, 4096 times 'a', a hole, 'z' as the last byte.
+void put_with_holes(const std::filesystem::path& path) {
+  const auto file = sys::open_file(path, O_RDWR | O_CREAT | O_EXCL);
+  const std::string data(4096, 'a');
+  CHECK(::pwrite(file.get(), data.data(), data.size(), 8192) == 4096);
+  CHECK(::pwrite(file.get(), "z", 1, 65535) == 1);
+}
+
+Tree tree_with_holes(const std::filesystem::path& path) {
+  Node node;
+  node.type = NodeType::File;
+  node.mode = 0600;
+  node.bytes = 65536;
+  node.content = HostFile{path};
+  Tree tree;
+  tree.add("disk", std::move(node));
+  return tree;
+}
+
+std::string extracted(const TarEntry& entry, const std::filesystem::path& target) {
+  extract_file(entry, sys::open_file(target, O_RDWR | O_CREAT | O_EXCL).get(), {});
+  return sys::read_file(target);
+}
+
+}  // namespace
+
+TEST_CASE("a file with holes is stored without them and comes back with them") {
+  const sys::TempDir folder = image::testing::temp_dir();
+  put_with_holes(folder.path() / "disk");
+  const auto tar = to_tar(tree_with_holes(folder.path() / "disk"), true);
+  CHECK(tar.size() < 16384);
+  const auto entries = read_tar(memory_file(tar), "test.tar", SparseMembers::Read);
+  REQUIRE(entries.size() == 1);
+  CHECK(entries[0].path == "disk");
+  CHECK(entries[0].node.bytes == 65536);
+  CHECK(extracted(entries[0], folder.path() / "again") == sys::read_file(folder.path() / "disk"));
+  CHECK(sys::allocated_bytes(folder.path() / "again") <= sys::allocated_bytes(folder.path() / "disk"));
+}
+
+TEST_CASE("GNU tar unpacks what has holes here, and what it packs with holes is read") {
+  const sys::TempDir folder = image::testing::temp_dir();
+  put_with_holes(folder.path() / "disk");
+  const auto expected = sys::read_file(folder.path() / "disk");
+  put(folder.path() / "ours.tar", to_tar(tree_with_holes(folder.path() / "disk"), true));
+  const auto options = image::testing::make_tools(folder.path()).options();
+  std::filesystem::create_directory(folder.path() / "out");
+  sys::check_tool({"tar", "-xf", folder.path() / "ours.tar", "-C", folder.path() / "out"}, options);
+  CHECK(sys::read_file(folder.path() / "out/disk") == expected);
+
+  const auto theirs = folder.path() / "theirs.tar";
+  sys::check_tool(
+      {"tar", "--format=pax", "--sparse", "--sparse-version=1.0", "-cf", theirs, "-C", folder.path(), "disk"}, options);
+  const auto entries = read_tar(memory_file(sys::read_file(theirs)), "theirs.tar", SparseMembers::Read);
+  REQUIRE(entries.size() == 1);
+  CHECK(extracted(entries[0], folder.path() / "theirs") == expected);
+}
+
+TEST_CASE("a map of holes that lies is refused") {
+  const sys::TempDir folder = image::testing::temp_dir();
+  put_with_holes(folder.path() / "disk");
+  const auto tar = to_tar(tree_with_holes(folder.path() / "disk"), true);
+  const auto map = tar.find("2\n8192\n4096\n");
+  REQUIRE(map != std::string::npos);
+  for (const std::string_view lie : {"3\n8192\n4096\n", "2\n8192\n4097\n", "2\n8192\n0000\n", "2\n8192\n-096\n",
+                                     "2\n8192\n4096x", "9999999999999"}) {
+    auto changed = tar;
+    changed.replace(map, lie.size(), lie);
+    CAPTURE(lie);
+    const auto [code, text] = error_of([&] { read_tar(memory_file(changed), "test.tar", SparseMembers::Read); });
+    CHECK(code == ErrorCode::Corrupt);
+    CHECK(text.find("a map of holes is malformed") != std::string::npos);
+  }
+}
+
+TEST_CASE("an archive with holes has few members") {
+  Tree tree;
+  for (int i = 0; i <= 1000; ++i) tree.file(fmt::format("{}", i), 0644, "");
+  const auto tar = to_tar(tree, true);
+  const auto [code, text] = error_of([&] { read_tar(memory_file(tar), "test.tar", SparseMembers::Read); });
+  CHECK(code == ErrorCode::Corrupt);
+  CHECK(text.find("it has too many members") != std::string::npos);
+  CHECK(read_tar(memory_file(tar), "test.tar").size() == 1001);
 }
 
 TEST_CASE("a file that shrinks or grows while it is streamed is an error, not a wrong archive") {

@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstddef>
 #include <cstring>
 #include <optional>
 #include <unordered_map>
 #include <unordered_set>
+#include <vector>
 
 #include "fireclaw/error.hpp"
 #include "image/archives/tar.hpp"
@@ -71,6 +73,38 @@ char type_flag(NodeType type) {
   throw Error{ErrorCode::Internal, "unknown node type"};
 }
 
+constexpr std::size_t most_pieces = std::size_t{8} << 20;
+
+/// What of a file is not a hole, as GNU.sparse 1.0 puts it before the data: how many pieces, then place and length of
+struct HoleMap {
+  std::vector<TarPiece> pieces;
+  std::string text;
+  std::uint64_t data_bytes = 0;
+
+  HoleMap(int file, std::uint64_t bytes, const std::string& name) {
+    std::uint64_t at = 0;
+    while (at < bytes) {
+      const auto data = sys::retry([&] { return ::lseek(file, static_cast<off_t>(at), SEEK_DATA); });
+      if (data < 0 && errno == ENXIO) break;
+      sys::check(data, "read " + name);
+      const auto hole = sys::check(sys::retry([&] { return ::lseek(file, data, SEEK_HOLE); }), "read " + name);
+      // Readers have a limit. What is beyond it is stored with its holes.
+      const auto end = pieces.size() < most_pieces ? std::min(static_cast<std::uint64_t>(hole), bytes) : bytes;
+      at = static_cast<std::uint64_t>(data);
+      if (at >= end) break;
+      pieces.push_back({at, end - at});
+      data_bytes += end - at;
+      at = end;
+    }
+    // GNU tar takes the end of the last piece for the end of the file.
+    if (pieces.empty() || pieces.back().at + pieces.back().bytes != bytes) pieces.push_back({bytes, 0});
+    text = fmt::format("{}\n", pieces.size());
+    for (const auto& piece : pieces) text += fmt::format("{}\n{}\n", piece.at, piece.bytes);
+    text.resize((text.size() + block_bytes - 1) / block_bytes * block_bytes, '\0');
+  }
+  [[nodiscard]] std::uint64_t stored_bytes() const { return text.size() + data_bytes; }
+};
+
 class TarWriter {
  public:
   TarWriter(const Sink& sink, const std::function<void(std::uint64_t)>& progress, const TarOptions& options)
@@ -81,6 +115,10 @@ class TarWriter {
     if (is_device && options_.harmless) return;
     const auto [first, fresh] = first_names_.try_emplace(node.get(), path);
     const bool is_link = !fresh && node->type != NodeType::Directory;
+    if (!is_link && node->type == NodeType::File) {
+      const auto* host = std::get_if<HostFile>(&node->content);
+      if (host != nullptr && options_.keep_holes) return add_sparse(path, *node, *host);
+    }
     header(path, *node, is_link ? std::optional{first->second} : std::nullopt);
     if (!is_link && node->type == NodeType::File) content(path, *node);
   }
@@ -94,6 +132,21 @@ class TarWriter {
   }
 
  private:
+  void add_sparse(const std::string& path, const Node& node, const HostFile& host) {
+    const auto name = host.path.string();
+    const sys::Fd file = sys::open_file(host.path, O_RDONLY | O_NOFOLLOW);
+    const HoleMap map{file.get(), node.bytes, name};
+    const std::string extended = pax_record("GNU.sparse.major", "1") + pax_record("GNU.sparse.minor", "0") +
+                                 pax_record("GNU.sparse.name", path) +
+                                 pax_record("GNU.sparse.realsize", std::to_string(node.bytes));
+    Node stored = node;
+    stored.bytes = map.stored_bytes();
+    header("GNUSparseFile.0/" + path, stored, std::nullopt, extended);
+    sink_(map.text);
+    for (const auto& piece : map.pieces) copy(file.get(), piece.at, piece.bytes, name);
+    pad(stored.bytes);
+  }
+
   [[nodiscard]] unsigned mode_of(const Node& node) const {
     if (!options_.harmless) return node.mode & 07777U;
     return node.mode & (node.type == NodeType::Directory ? 01777U : 0777U);
@@ -137,13 +190,13 @@ class TarWriter {
     sink_(header.bytes());
   }
 
-  void header(const std::string& path, const Node& node, const std::optional<std::string>& hard_link) {
+  void header(const std::string& path, const Node& node, const std::optional<std::string>& hard_link,
+              std::string pax = {}) {
     const std::string name = node.type == NodeType::Directory ? path + "/" : path;
     const std::string target = hard_link ? *hard_link : node.target;
     const std::uint64_t size = node.type == NodeType::File && !hard_link ? node.bytes : 0;
 
     if (options_.for_guest) return gnu_header(name, target, size, node, hard_link.has_value());
-    std::string pax;
     Header header;
     if (name.size() > name_bytes) pax += pax_record("path", name);
     if (target.size() > name_bytes) pax += pax_record("linkpath", target);

@@ -43,8 +43,8 @@ constexpr std::string_view features =
 void check_size(std::uint64_t bytes, std::uint64_t least) {
   if (bytes < least || bytes > most_bytes || bytes % block_bytes != 0) {
     throw Error{ErrorCode::InvalidArgument,
-                fmt::format("{} bytes cannot be a disk's size: {} MiB to {} TiB are possible, in steps of {} bytes",
-                            bytes, least >> 20, most_bytes >> 40, block_bytes)};
+                fmt::format("a disk's size must be {} MiB to {} TiB in steps of {} bytes, not {} bytes", least >> 20,
+                            most_bytes >> 40, block_bytes, bytes)};
   }
 }
 

@@ -45,7 +45,7 @@ Ext4Usage ext4_usage(const std::filesystem::path& image);
 
 enum class CheckDepth {
   Quick,  ///< replays the journal; looks further only where the file system says that it is not clean
-  Full,   ///< looks at everything: afterwards its structure can be relied upon, whoever wrote it
+  Full,   ///< looks at everything: afterwards its structure can be relied upon, also if a guest wrote it
 };
 struct Ext4Check {
   /// Something was wrong and has been repaired. A replayed journal is nothing wrong.

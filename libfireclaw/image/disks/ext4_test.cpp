@@ -145,7 +145,7 @@ TEST_CASE_FIXTURE(Fixture, "what the careful check cannot repair is repaired by 
   CHECK_FALSE(check_ext4(disk, CheckDepth::Full, tools, logger).repaired);
 }
 
-TEST_CASE_FIXTURE(Fixture, "what is no file system is reported as damaged beyond repair, and stays as it was") {
+TEST_CASE_FIXTURE(Fixture, "what is not a file system is reported as damaged beyond repair, and stays as it was") {
   for (const std::string& content : {std::string{}, std::string("text"), std::string(4 * mib, '\0')}) {
     std::ofstream{disk} << content;
     const auto [code, text] = error_of([&] { check_ext4(disk, CheckDepth::Quick, tools, logger); });

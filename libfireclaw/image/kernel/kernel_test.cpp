@@ -56,7 +56,7 @@ TEST_CASE("inspecting a file gives its digest too") {
   CHECK(error_of([&] { inspect_kernel(folder.path() / "none"); }).first == ErrorCode::NotFound);
 }
 
-TEST_CASE("what is no kernel is said to be none, and why") {
+TEST_CASE("what is not a kernel is refused, with the reason") {
   CHECK(refusal("").second.find("'k' is not a kernel: the file is empty") == 0);
   CHECK(refusal(std::string(4096, 'x')).second.find("neither an ELF file nor a bzImage") != std::string::npos);
   CHECK(refusal("\x1f\x8b\x08packed").second.find("a compressed file; unpack it first") != std::string::npos);

@@ -20,7 +20,7 @@ struct ModuleInfo {
   bool operator==(const ModuleInfo&) const = default;
 };
 
-/// Reads a module's (uncompressed) bytes. Error(Corrupt) if they are no module.
+/// Reads a module's (uncompressed) bytes. Error(Corrupt) if they are not a module.
 ModuleInfo read_module_info(std::string_view bytes, std::string_view name);
 
 /// Takes the signature off a module's end; a module that has none stays as it is.

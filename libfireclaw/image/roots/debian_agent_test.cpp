@@ -179,7 +179,7 @@ TEST_CASE("the module that containers take comes along, and a kernel without it 
   CHECK(stage.messages.empty());
 }
 
-TEST_CASE("a Debian root is kept where the user said, for a week, and then made anew") {
+TEST_CASE("a Debian root is kept where the user said, for a week, and then made again") {
   AgentStage stage;
   stage.options.cache = stage.folder.path() / "cache";
   stage.rebuild();

@@ -140,7 +140,7 @@ TEST_CASE("a kernel package is found behind its metapackage, downloaded once and
   CHECK(stage.build_with_kernel("second").manifest.kernel == first.manifest.kernel);
   CHECK(stage.downloads() == 1);
 
-  // A newer package is another file; the old one stays for whoever has it in an image.
+  // A newer package is another file; the old one stays for images that have it.
   stage.stand_in_for_apt("10");
   CHECK(stage.build_with_kernel("third").manifest.kernel.release == "6.1.0-10-test");
   CHECK(stage.downloads() == 2);

@@ -124,11 +124,11 @@ class FirecrackerDriver final : public Driver {
     }
     const LaunchSpec spec = anchored(given);
     const SnapshotFiles anchored_files{in_full(files.state), in_full(files.memory)};
-    const auto request = to_load_request(spec, anchored_files, version_);
+    const auto requests = to_restore_requests(spec, anchored_files, version_);
     prepare_folder(spec);
     lend_to_read(spec, anchored_files.state);
     lend_to_read(spec, anchored_files.memory);
-    return start(spec, &anchored_files, options, Origin::Restored, std::nullopt, {&request, 1});
+    return start(spec, &anchored_files, options, Origin::Restored, std::nullopt, {requests.data(), requests.size()});
   }
 
   std::unique_ptr<Instance> adopt(const RuntimeRecord& record) override {

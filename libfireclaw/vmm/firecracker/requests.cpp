@@ -76,6 +76,13 @@ http::Request boot_request(const LaunchSpec& spec) {
   return put("/boot-source", body);
 }
 
+/// The bucket holds a second's bytes.
+void write_rate(json::Writer& body, const Drive& drive) {
+  if (drive.bytes_per_second == 0) return;
+  body.key("rate_limiter").begin_object().key("bandwidth").begin_object();
+  body.field("size", drive.bytes_per_second).field("refill_time", 1000U).end_object().end_object();
+}
+
 http::Request drive_request(const Drive& drive) {
   json::Writer body;
   // Not the root device in Firecracker's sense, which would only add root=/dev/vda to the command line.
@@ -83,8 +90,9 @@ http::Request drive_request(const Drive& drive) {
       .field("drive_id", drive.id)
       .field("path_on_host", drive_link(drive))
       .field("is_root_device", false)
-      .field("is_read_only", drive.read_only)
-      .end_object();
+      .field("is_read_only", drive.read_only);
+  write_rate(body, drive);
+  body.end_object();
   return put(with_id("drives", drive.id), body);
 }
 
@@ -214,6 +222,20 @@ http::Request to_load_request(const LaunchSpec& spec, const SnapshotFiles& files
   // at once and its watchdogs see a stall. guestd sets the wall clock when it is configured, and that alone.
   body.end_object();
   return put("/snapshot/load", body);
+}
+
+std::vector<http::Request> to_restore_requests(const LaunchSpec& spec, const SnapshotFiles& files,
+                                               const Version& version) {
+  std::vector requests{to_load_request(spec, files, version)};
+  for (const Drive& drive : spec.drives) {
+    if (drive.bytes_per_second == 0) continue;
+    json::Writer body;
+    body.begin_object().field("drive_id", drive.id);
+    write_rate(body, drive);
+    body.end_object();
+    requests.push_back({"PATCH", with_id("drives", drive.id), body.take()});
+  }
+  return requests;
 }
 
 http::Request to_create_request(const SnapshotFiles& files) {

@@ -38,6 +38,9 @@ std::string to_boot_args(const LaunchSpec& spec);
 std::vector<http::Request> to_requests(const LaunchSpec& spec, const Version& version);
 /// The one request that makes a fresh process continue from a snapshot.
 http::Request to_load_request(const LaunchSpec& spec, const SnapshotFiles& files, const Version& version);
+/// That one, and those that limit its drives. A drive without a limit keeps what the saved machine had.
+std::vector<http::Request> to_restore_requests(const LaunchSpec& spec, const SnapshotFiles& files,
+                                               const Version& version);
 http::Request to_create_request(const SnapshotFiles& files);
 http::Request pause_request();
 http::Request resume_request();

@@ -105,6 +105,20 @@ TEST_CASE("a load names the clone's own taps, and fields only where the version 
   CHECK(to_load_request(small(), files, v1_15).body.find("network_overrides") == std::string::npos);
 }
 
+TEST_CASE("a drive's rate is asked for with the drive, and again after a load") {
+  const SnapshotFiles files{"/s/state", "/s/memory"};
+  LaunchSpec spec = full();
+  CHECK(to_restore_requests(spec, files, v1_17).size() == 1);
+  spec.drives[1].bytes_per_second = 5 << 20;
+  const std::string rate = R"("rate_limiter":{"bandwidth":{"size":5242880,"refill_time":1000}})";
+  CHECK(to_requests(spec, v1_17)[3].body ==
+        R"({"drive_id":"scratch","path_on_host":"drive_scratch","is_root_device":false,"is_read_only":false,)" + rate +
+            "}");
+  CHECK(to_restore_requests(spec, files, v1_17) ==
+        std::vector{to_load_request(spec, files, v1_17),
+                    http::Request{"PATCH", "/drives/scratch", R"({"drive_id":"scratch",)" + rate + "}"}});
+}
+
 TEST_CASE("saving, pausing and resuming are one request each") {
   CHECK(to_create_request({"/s/state", "/s/memory"}) ==
         http::Request{"PUT", "/snapshot/create",

@@ -11,6 +11,8 @@ namespace {
 
 using Argv = std::vector<std::string>;
 
+constexpr std::string_view throttle_group = "throttle-group,id=";
+
 // In an option's list of properties a comma ends the value unless it is doubled.
 std::string escaped(std::string_view value) {
   std::string text;
@@ -91,11 +93,20 @@ void add_guest_channels(Argv& argv, std::string_view suffix) {
 void add_drive(Argv& argv, const Drive& drive, std::string_view suffix) {
   // Read-only files are locked as shared, so any number of machines may use one; writable ones exclusively. Blocks that
   // the guest discards are given back to the host.
-  argv.insert(argv.end(), {"-blockdev",
-                           fmt::format("driver=raw,node-name=drive_{},read-only={},{}file.driver=file,file.filename={}",
-                                       drive.id, drive.read_only ? "on" : "off",
-                                       drive.read_only ? "" : "discard=unmap,", escaped(drive.path.string())),
-                           "-device", fmt::format("virtio-blk-{},drive=drive_{},werror=report", suffix, drive.id)});
+  const bool limited = drive.bytes_per_second != 0;
+  if (limited) {
+    argv.insert(argv.end(),
+                {"-object", fmt::format("{}rate_{},x-bps-total={}", throttle_group, drive.id, drive.bytes_per_second)});
+  }
+  // What is below a throttle has its access.
+  argv.insert(argv.end(),
+              {"-blockdev",
+               fmt::format("driver={},node-name=drive_{},read-only={},{}{}driver=file,{}filename={}",
+                           limited ? fmt::format("throttle,throttle-group=rate_{}", drive.id) : "raw", drive.id,
+                           drive.read_only ? "on" : "off", drive.read_only ? "" : "discard=unmap,",
+                           limited ? "file.driver=raw,file.file." : "file.", limited ? "file.file." : "file.",
+                           escaped(drive.path.string())),
+               "-device", fmt::format("virtio-blk-{},drive=drive_{},werror=report", suffix, drive.id)});
 }
 
 struct NetdevText {
@@ -225,8 +236,9 @@ std::vector<std::string> to_stand_in_argv(std::vector<std::string> argv) {
   Argv result;
   bool incoming = false;
   for (std::size_t i = 0; i < argv.size(); ++i) {
-    // What the machine was booted from is in its memory.
-    if (argv[i] == "-add-fd" || argv[i] == "-kernel" || argv[i] == "-initrd" || argv[i] == "-append") {
+    // What the machine was booted from is in its memory, and its disks lead nowhere.
+    if (argv[i] == "-add-fd" || argv[i] == "-kernel" || argv[i] == "-initrd" || argv[i] == "-append" ||
+        (argv[i] == "-object" && argv[i + 1].starts_with(throttle_group))) {
       ++i;
       continue;
     }

@@ -216,6 +216,28 @@ TEST_CASE("the stand-in of a machine that has booted waits for its state, too, a
   CHECK(text.ends_with("-incoming defer\n-S\n"));
 }
 
+TEST_CASE("a drive with a rate goes through a throttle, which its stand-in has no use for") {
+  auto spec = small(VirtioBus::Mmio);
+  spec.nics.clear();
+  spec.drives = {{"work", "/w.img", false, 5 << 20}};
+  const auto argv = to_argv(spec, tcg(), Start::Restore);
+  const auto from = [](const std::vector<std::string>& all, std::string_view begin) {
+    const auto text = as_text(all);
+    return text.substr(std::min(text.find(begin), text.size()));
+  };
+  CHECK(from(argv, "-object throttle-group") ==
+        R"(-object throttle-group,id=rate_work,x-bps-total=5242880
+-blockdev driver=throttle,throttle-group=rate_work,node-name=drive_work,read-only=off,discard=unmap,file.driver=raw,file.file.driver=file,file.file.filename=/w.img
+-device virtio-blk-device,drive=drive_work,werror=report
+)");
+  const auto stand_in = to_stand_in_argv(argv);
+  CHECK(from(stand_in, "-blockdev") == R"(-blockdev driver=null-co,node-name=drive_work,read-only=off,read-zeroes=on
+-device virtio-blk-device,drive=drive_work,werror=report
+-S
+)");
+  CHECK(from(stand_in, "throttle").empty());
+}
+
 TEST_CASE("a tap is inherited by its number, and a device may lead nowhere; a stand-in needs neither") {
   auto spec = small(VirtioBus::Mmio);
   spec.nics = {{"net0", "02:fc:00:00:00:01", NoBackend{}}, {"net1", "02:fc:00:00:00:02", TapBackend{"fc1", 77}}};

@@ -42,7 +42,7 @@ class FakeQemu {
     const std::scoped_lock lock{mutex_};
     return now();
   }
-  /// As if whoever had begun to send the machine's state had been killed.
+  /// As if the process that had begun to send the machine's state had been killed.
   void stop_in_the_middle(std::chrono::milliseconds lingers) {
     const std::scoped_lock lock{mutex_};
     lingers_ = lingers;
@@ -131,7 +131,7 @@ class FakeQemu {
 };
 
 /// As the machine's process it only holds the machine's memory; as the one that takes it over it accepts what it is
-/// asked to get ready with. Both end with whoever started them.
+/// asked to get ready with. Both end with the process that started them.
 constexpr std::string_view script = R"(#!/bin/sh
 [ $# = 0 ] && echo up >&4
 for word; do
@@ -183,25 +183,25 @@ struct Fixture {
 
 }  // namespace
 
-TEST_CASE_FIXTURE(Fixture, "a machine goes on whose state could not be sent, once QEMU lets it") {
+TEST_CASE_FIXTURE(Fixture, "a machine continues whose state could not be sent, once QEMU lets it") {
   qemu.plan(FakeQemu::Sending::Fails, 200ms);
   CHECK(save(20s) == ErrorCode::Vmm);
   CHECK(qemu.state() == "running");
 }
 
-TEST_CASE_FIXTURE(Fixture, "a machine goes on whose state took too long to send, once QEMU has given up") {
+TEST_CASE_FIXTURE(Fixture, "a machine continues whose state took too long to send, once QEMU has given up") {
   qemu.plan(FakeQemu::Sending::NeverEnds, 200ms);
   CHECK(save(300ms) == ErrorCode::Timeout);
   CHECK(qemu.state() == "running");
 }
 
-TEST_CASE_FIXTURE(Fixture, "a machine goes on when the time is over while QEMU is still busy with what was sent") {
+TEST_CASE_FIXTURE(Fixture, "a machine continues when the time is over while QEMU is still busy with what was sent") {
   qemu.plan(FakeQemu::Sending::Succeeds, 800ms);
   CHECK(save(300ms) == ErrorCode::Timeout);
   CHECK(qemu.state() == "running");
 }
 
-TEST_CASE_FIXTURE(Fixture, "a machine goes on whose drives could not be copied") {
+TEST_CASE_FIXTURE(Fixture, "a machine continues whose drives could not be copied") {
   qemu.plan(FakeQemu::Sending::Succeeds, 100ms);
   std::string meanwhile;
   CHECK(save(20s, [&] {
@@ -212,7 +212,7 @@ TEST_CASE_FIXTURE(Fixture, "a machine goes on whose drives could not be copied")
   CHECK(qemu.state() == "running");
 }
 
-TEST_CASE_FIXTURE(Fixture, "a machine goes on whose copy is called off, at once") {
+TEST_CASE_FIXTURE(Fixture, "a machine continues whose copy is called off, at once") {
   qemu.plan(FakeQemu::Sending::NeverEnds, 100ms);
   std::stop_source stop;
   std::jthread stopper{[&] {
@@ -226,7 +226,7 @@ TEST_CASE_FIXTURE(Fixture, "a machine goes on whose copy is called off, at once"
   CHECK(qemu.state() == "running");
 }
 
-TEST_CASE_FIXTURE(Fixture, "a machine goes on that was left by somebody in the middle of sending it") {
+TEST_CASE_FIXTURE(Fixture, "a machine continues that was left by somebody in the middle of sending it") {
   qemu.stop_in_the_middle(200ms);
   machine->resume(Deadline::after(10s));
   CHECK(qemu.state() == "running");

@@ -137,7 +137,7 @@ TEST_CASE_FIXTURE(Fixture, "a run folder holds one machine at a time") {
   CHECK(error.code() == ErrorCode::AlreadyExists);
 }
 
-TEST_CASE_FIXTURE(Fixture, "a version is asked for, and whatever answers otherwise is no QEMU") {
+TEST_CASE_FIXTURE(Fixture, "a version is asked for, and a program that answers otherwise is not a QEMU") {
   const auto version = [&](const std::string& body) { return qemu::binary_version(script(body), within(plenty)); };
   CHECK(version("echo 'QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7)'\n") == "7.2.22");
   CHECK(version("echo 'QEMU emulator version 10.0.2'\necho 'Copyright (c)'\n") == "10.0.2");

@@ -30,7 +30,9 @@ TEST_CASE("a distribution's package may have the remedy under an older number") 
   CHECK_FALSE(known_hole("8.2.2", "Debian 1:8.2.2+ds-1").empty());
 }
 
-TEST_CASE("what is no version is said, not taken for a safe one") { CHECK_THROWS_AS(known_hole("new", ""), Error); }
+TEST_CASE("what is not a version is refused, and not taken for a safe one") {
+  CHECK_THROWS_AS(known_hole("new", ""), Error);
+}
 
 }  // namespace
 }  // namespace fireclaw::vmm::qemu

@@ -133,7 +133,7 @@ TEST_CASE_FIXTURE(Fixture, "a snapshot's memory takes only what the guest has us
   CHECK(std::filesystem::file_size(from.state) < 200U << 10);
 }
 
-TEST_CASE_FIXTURE(Fixture, "a machine goes on after it was saved, and can be saved again before and after that") {
+TEST_CASE_FIXTURE(Fixture, "a machine continues after it was saved, and can be saved again before and after that") {
   const auto machine = launch("source");
   CHECK(ask(*machine, "count") == "1");
   machine->pause(soon());
@@ -148,7 +148,7 @@ TEST_CASE_FIXTURE(Fixture, "a machine goes on after it was saved, and can be sav
   CHECK(ask(*restore("of-c", files("c")), "count") == "3");
 }
 
-TEST_CASE_FIXTURE(Fixture, "a restored machine can be saved in turn, and goes on") {
+TEST_CASE_FIXTURE(Fixture, "a restored machine can be saved in turn, and continues") {
   auto clone = restore("clone", saved());
   CHECK(ask(*clone, "count") == "2");
   clone->pause(soon());
@@ -210,7 +210,7 @@ TEST_CASE_FIXTURE(Fixture, "a machine that could not be saved while it ran runs 
   CHECK(ask(*restore("copy", files("then")), "count") == "2");
 }
 
-TEST_CASE_FIXTURE(Fixture, "a machine runs on when whoever takes its memory over is killed, whenever that is") {
+TEST_CASE_FIXTURE(Fixture, "a machine runs on when the process that takes its memory over is killed, at any moment") {
   const auto machine = launch("source");
   int count = 0;
   const auto channel = machine->connect_guest(soon());
@@ -359,7 +359,7 @@ TEST_CASE_FIXTURE(Fixture, "a guest that restarts ends its machine") {
   CHECK(code_of([&] { machine->pause(soon()); }) == ErrorCode::Vmm);
 }
 
-TEST_CASE_FIXTURE(Fixture, "killing ends a machine at once, from any thread, and twice is no harm") {
+TEST_CASE_FIXTURE(Fixture, "killing ends a machine at once, from any thread, and twice does no harm") {
   const auto machine = launch("killed");
   std::thread killer{[&] { machine->kill(); }};
   CHECK(machine->wait_exit(soon()));

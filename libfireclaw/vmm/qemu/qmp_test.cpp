@@ -62,7 +62,7 @@ TEST_CASE("commands may be sent before the greeting, and replies are matched by 
   CHECK(talk.client.reply(stop, soon()).is_object());
 }
 
-TEST_CASE("events between replies are kept for whoever waits for them") {
+TEST_CASE("events between replies are kept for those who wait for them") {
   Talk talk;
   talk.say(greeting);
   const auto number = talk.client.send("migrate");

@@ -11,7 +11,7 @@ namespace fake {
 Version Knobs::api() const {
   Version parsed;
   if (std::sscanf(version.c_str(), "%d.%d.%d", &parsed.major, &parsed.minor, &parsed.patch) != 3) {
-    fmt::print(stderr, "knobs: '{}' is no version\n", version);
+    fmt::print(stderr, "knobs: '{}' is not a version\n", version);
     std::exit(2);
   }
   return parsed;

@@ -141,7 +141,7 @@ class Server {
 
   void say(std::string_view text) const {
     const std::string line = fmt::format("[{}] {}\n", "main:ERROR", text);
-    if (::write(log_, line.data(), line.size()) < 0) return;  // a full log is no reason to stop
+    if (::write(log_, line.data(), line.size()) < 0) return;  // a full log does not stop it
   }
 
   [[nodiscard]] int timeout() const {

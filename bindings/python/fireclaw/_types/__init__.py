@@ -9,6 +9,7 @@ All but common, helpers and methods is written from the C++ headers when the pac
 from __future__ import annotations
 
 from .agent import *
+from .backup import *
 from .common import *
 from .copy import *
 from .engine import *
