@@ -20,7 +20,7 @@ INNER_ROOMS: dict[str, list[str]] = {
     "libfireclaw/image": ["bytes", "tools", "namespaces", "archives", "store", "kernel", "disks", "roots"],
     "apps/overseer": ["event_loop", "signals", "irc", "log", "status", "service", "crew"],
     "apps/fireclaw": ["terminal", "command", "output", "json_of", "guest_text", "guest_command", "machine_options", "network_options", "copies", "bench", "vm", "network", "up", "upgrade"],
-    "agent/guestd": ["loop", "text", "machine", "processes", "boot", "channels"],
+    "agent/guestd": ["loop", "text", "steps", "machine", "processes", "boot", "channels"],
 }
 
 # More sources than this in one folder, tests not counted, want folders of their own. The fullest are the command line,
