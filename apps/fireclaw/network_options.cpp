@@ -28,7 +28,7 @@ void NetworkOptions::add_all_to(CLI::App& command) {
   add_mode_to(command);
   command
       .add_option("-p,--publish", publish_,
-                  "Lead a port of the host to one of the machine: [ADDRESS:]HOST:GUEST[/udp]; on "
+                  "Publish a machine's port on the host: [ADDRESS:]HOST:GUEST[/udp]; on "
                   "127.0.0.1 unless ADDRESS says otherwise (0.0.0.0: everywhere)")
       ->type_name("PORTS")
       ->allow_extra_args(false);

@@ -78,7 +78,7 @@ void bind_life(py::class_<AgentManager>& type) {
           },
           py::arg("file"), py::arg("options") = py::none(),
           "import_archive($self, file, options=None)\n--\n\n"
-          "Makes what such an archive holds. Import memory only of whom you trust. CorruptError, "
+          "Makes what such an archive holds. Import memory only from people you trust. CorruptError, "
           "InvalidArgumentError,\n"
           "AlreadyExistsError.")
       .def(

@@ -106,7 +106,7 @@ void add_gateway(CLI::App& app, Context& context, Action& action) {
                 "  fireclaw gateway metrics",
                 show_metrics),
            context);
-  add("serve", "Be the gateway, in the foreground, until Ctrl-C",
+  add("serve", "Run the gateway in the foreground until Ctrl-C",
       "The network starts it by itself. This is for looking at what it logs.\n\n"
       "Examples:\n"
       "  fireclaw network down && fireclaw gateway serve -v",

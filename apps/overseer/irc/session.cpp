@@ -386,8 +386,8 @@ std::vector<IrcEvent> IrcSession::tick(TimePoint now) {
   if (!registered_) {
     if (now >= register_by_) {
       const auto& complaint = registration_.complaint();
-      close(complaint.empty() ? std::string{"the server did not let us in in time"}
-                              : fmt::format("the server did not let us in in time: {}", complaint));
+      close(complaint.empty() ? std::string{"the server did not register us in time"}
+                              : fmt::format("the server did not register us in time: {}", complaint));
     }
     return drain();
   }
