@@ -159,7 +159,8 @@ void add_image(CLI::App& app, Context& context, Action& action) {
       "  fireclaw image remove alpine");
   remove_command->add_option("name", *names, "Image name")->required()->type_name("IMAGE");
   auto force = std::make_shared<bool>(false);
-  remove_command->add_flag("--force", *force, "Remove it although something needs it, with the snapshots that need it; says which");
+  remove_command->add_flag("--force", *force,
+                           "Remove it although something needs it, with the snapshots that need it; says which");
   add_json(*remove_command, context);
   remove_command->callback([names, force, &context, &action] {
     action = [names, force, &context] { return remove(*names, *force, context); };

@@ -329,9 +329,9 @@ void require_home(const Arguments& arguments) {
 std::vector<std::filesystem::path> folders_of(const Settings& settings) {
   for (const auto& path : {settings.audit_log, settings.server.tls_ca}) {
     if (path.is_relative() && !path.empty()) {
-      throw Error{ErrorCode::InvalidArgument,
-                  fmt::format("a service does not use '{}'; write the whole path into the file of --config",
-                              path.native())};
+      throw Error{
+          ErrorCode::InvalidArgument,
+          fmt::format("a service does not use '{}'; write the whole path into the file of --config", path.native())};
     }
   }
   std::vector<std::filesystem::path> folders;

@@ -58,8 +58,9 @@ void add_create(CLI::App& group, Context& context, Action& action) {
   auto options = std::make_shared<CreateOptions>();
   auto* command = group.add_subcommand("create", "Make a machine with a name and start it");
   command->footer(
-      "It runs until it is stopped or removed, also when fireclaw has ended. Its root file system is in memory and new at each start; "
-      "what is to stay belongs on a --scratch disk (mounted at /scratch) or a --workspace (at /workspace).\n\n"
+      "It runs until it is stopped or removed, also when fireclaw has ended. Its root file system is in memory and new "
+      "at each start; what is to stay belongs on a --scratch disk (mounted at /scratch) or a --workspace (at "
+      "/workspace).\n\n"
       "Examples:\n"
       "  fireclaw vm create dev\n"
       "  fireclaw vm create web --image py --memory 512 -p 8080:80 --scratch 2G\n"
