@@ -40,6 +40,7 @@ from ._types.error import *
 from ._types.exec import *
 from ._types.file import *
 from ._types.gateway import *
+from ._types.gateway_counts import *
 from ._types.helpers import *
 from ._types.host import *
 from ._types.image import *
