@@ -109,6 +109,7 @@ class BehindTheGateway(Crew):
 
         # The template's network is "services": the gateway's other ports are refused, and that is written down.
         self.assertEqual(ok("agent", "exec", "quick", "--", "python3", "-c", REACH, "172.16.0.1", "22"), "refused\n")
+        eventually(lambda: "172.16.0.1:22" in ok("network", "log", "quick"))
         refusals = json.loads(ok("network", "log", "quick", "--json"))
         self.assertIn(("llm", "path"), [(refusal["by"], refusal["rule"]) for refusal in refusals])
         [packet] = [refusal for refusal in refusals if refusal["by"] == "firewall" and refusal["port"] == 22]
