@@ -237,14 +237,14 @@ int oversee(const Arguments& arguments, const Backend& backend, Signals& signals
 int show_status(const Arguments& arguments) {
   const auto text = get_unix(own_folder(arguments) / "socket", "/status");
   if (arguments.json) {
-    std::fputs(text.c_str(), stdout);
+    std::fputs(cli::escape_controls(text).c_str(), stdout);
     return 0;
   }
   const auto status = nlohmann::json::parse(text, nullptr, false);
   if (status.is_discarded()) throw Error{ErrorCode::Corrupt, "the overseer's answer is not JSON"};
   const auto& irc = status.at("irc");
   const auto line = [](std::string_view name, const std::string& value) {
-    std::puts(fmt::format("{:<8} {}", name, value).c_str());
+    std::puts(fmt::format("{:<8} {}", name, printable(value)).c_str());
   };
   line("version", status.at("version").get<std::string>());
   line("process", fmt::format("{}, up {}", status.at("pid").get<int>(),

@@ -27,6 +27,9 @@ INNER_ROOMS: dict[str, list[str]] = {
 # one file a group of commands, and apps/mcp.
 MOST_SOURCES = 25
 
+# Where Python's count as well.
+PYTHON_FOLDERS = ["agent", "apps", "bindings", "cmake", "scripts"]
+
 # What the rooms below core may use of the public headers: values, not classes with insides.
 PUBLIC_FOR_ROOMS = {"copy.hpp", "error.hpp", "file.hpp", "log.hpp", "exec.hpp", "engine.hpp", "export.hpp", "gateway_counts.hpp", "service.hpp", "version.hpp"}
 
@@ -142,5 +145,6 @@ PATTERNS = [
 
 # (file, rule) -> why it is right there. An entry that is no longer needed is a finding.
 ALLOWED: dict[tuple[str, str], str] = {
+    ("agent/bot", "folder-size"): "its modules are in one order (tests/agent/test_source.py), not yet in folders",
     ("libfireclaw/vmm/qemu/host_cpu.cpp", "sleep"): "measures a clock's frequency, for which time must pass",
 }
