@@ -1,6 +1,6 @@
 #!/bin/bash
-# From a fresh clone to a command in a microVM: installs Debian's packages, builds, prepares ~/.fireclaw and runs
-# "uname -a". Safe to run again at any time; what is done already is not done twice.
+# From a fresh clone to a command in a microVM: installs Debian's packages, builds, prepares ~/.fireclaw, runs "uname -a",
+# and builds the programs for agents and LLM clients. Safe to run again at any time; what is done already is not done twice.
 . "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 
 install_packages "${build_packages[@]}" "${run_packages[@]}"
@@ -19,4 +19,5 @@ say "fireclaw setup"
 say "fireclaw run --net none \"uname -a\""
 # Without a network, so that nothing of this machine's own is changed by trying it.
 "$fireclaw" run --net none "uname -a" </dev/null
+build release all
 say "done; the program is build/release/bin/fireclaw, to install it: cmake --install build/release --prefix PREFIX"

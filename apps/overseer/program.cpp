@@ -566,7 +566,7 @@ int look_at_units(const Arguments& arguments, const Backend& backend, Signals& s
     }
     list.push_back({{"unit", one.file.native()}, {"old", one.is_old}, {"renewed", renews}, {"remedy", remedy}});
   }
-  if (arguments.json) std::puts(list.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace).c_str());
+  if (arguments.json) print_json(list);
   return 0;
 }
 

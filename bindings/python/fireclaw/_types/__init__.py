@@ -22,6 +22,7 @@ from .helpers import default_host_options as default_host_options
 from .helpers import exec_options as exec_options
 from .host import *
 from .image import *
+from .llm import *
 from .log import *
 from .machine import *
 from .network import *
