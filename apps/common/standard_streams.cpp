@@ -34,9 +34,6 @@ void open_standard_streams() {
     // The lowest free number is this one: those below it are open.
     if (::open("/dev/null", number == STDIN_FILENO ? O_RDONLY : O_WRONLY) != number) ::_exit(exit_unwritten);
   }
-  // What is longer than the usual buffer would fail on the way, where nobody hears why.
-  static char buffer[1 << 16];
-  if (::isatty(STDOUT_FILENO) == 0) std::setvbuf(stdout, buffer, _IOFBF, sizeof buffer);
 }
 
 int finish_output(std::string_view program, int status) {
