@@ -37,6 +37,8 @@ class JsonMembers {
       return;
     } else if constexpr (std::is_same_v<T, std::chrono::milliseconds>) {
       out_[std::string{name} + "_ms"] = value.count();
+    } else if constexpr (std::is_same_v<T, std::chrono::nanoseconds>) {
+      out_[std::string{name} + "_ms"] = to_ms(value);
     } else {
       // The member is called so because `template` is a word of C++.
       out_[std::string_view{name} == "template_name" ? "template" : name] = one(value);

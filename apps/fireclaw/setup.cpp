@@ -51,7 +51,7 @@ void print_report(const SetupReport& report) {
                             human_duration(verdict.boot_time))
                     .c_str());
     } else {
-      std::puts(fmt::format("{}: not usable: {}", verdict.engine, verdict.reason).c_str());
+      std::puts(fmt::format("{}: not usable: {}", verdict.engine, printable(verdict.reason)).c_str());
     }
   }
   std::puts(fmt::format("ready: image {}, engine {}, snapshot {}{}{}", report.image, report.engine, report.snapshot,

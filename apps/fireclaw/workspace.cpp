@@ -10,6 +10,7 @@
 #include "archive_file.hpp"
 #include "command.hpp"
 #include "common/quantities.hpp"
+#include "common/text.hpp"
 #include "copies.hpp"
 #include "json_of.hpp"
 #include "output.hpp"
@@ -117,7 +118,7 @@ int check(const Options& options, const Context& context) {
   if (context.json) {
     print_json(to_json(checked));
   } else if (checked.repaired) {
-    std::puts(fmt::format("repaired: {}", checked.report).c_str());
+    std::puts(fmt::format("repaired: {}", printable(checked.report)).c_str());
   } else {
     std::puts("sound");
   }

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <exception>
 #include <iterator>
+#include <limits>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -80,7 +81,8 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
   void start() {
     expire_after_patience();
     parser_.header_limit(longest_head);
-    parser_.body_limit(boost::none);
+    // What passes is not kept. Boost 1.74 takes no limit at all for one of nothing.
+    parser_.body_limit(std::numeric_limits<std::uint64_t>::max());
     http::async_read_header(machine_, received_, parser_, [self = shared_from_this()](error_code error, std::size_t) {
       self->guarded([&] { self->on_head(error); });
     });

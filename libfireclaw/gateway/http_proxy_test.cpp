@@ -49,7 +49,14 @@ class Proxy final : public gateway::NameSources {
 
   std::optional<gateway::NameClient> name_client(std::string_view address) override {
     if (address != "127.0.0.1") return std::nullopt;
-    gateway::NameClient client{{"ada", "vm1"}, {}};
+    const net::VmPolicy vm{net::InterfaceName{"tap0"},
+                           net::MacAddress::for_address(net::loopback_address),
+                           net::loopback_address,
+                           net::Egress::None,
+                           {},
+                           net::ServiceAccess::Names,
+                           {}};
+    gateway::NameClient client{{"ada", "vm1"}, {vm, {}}};
     for (const auto* name : {"ok.example", "inner.example", "gone.example", "*.wild.example"}) {
       client.rights.http.push_back(net::NamedDestination::parse(fmt::format("{}:{}", name, port_)));
     }

@@ -254,6 +254,32 @@ TEST_CASE("without input stdin is empty") {
   CHECK(session.exec(options).exit_code == 0);
 }
 
+TEST_CASE("the end of a terminal's input ends what reads it, in a line or not, with an editor of lines or without") {
+  GuestdProcess guestd;
+  Session session = guestd.open();
+  const auto shown = [&](std::vector<std::string> command, const std::string& input) {
+    ExecOptions options;
+    options.argv = std::move(command);
+    options.env = {{"PS1", "$ "}, {"TERM", "dumb"}};
+    options.tty = true;
+    CAPTURE(input);
+    options.input = input;
+    options.timeout = 20s;
+    const auto result = session.exec(options);
+    CAPTURE(result.out);
+    CHECK_FALSE(result.timed_out);
+    return result.out;
+  };
+  CHECK(shown({"cat"}, "abc") == "abcabc");
+  CHECK(shown({"wc", "-c"}, "a\nbc").find("4") != std::string::npos);
+  CHECK(shown({"sh", "-c", "cat; cat"}, "abc") == "abcabc");
+  // An editor takes the terminal's mode away while it starts, and a command within gives it back.
+  const std::vector<std::string> editor = {"bash", "--norc", "--noprofile", "-i"};
+  CHECK(shown(editor, "echo 1$((1 + 1))3").find("\n123\r\n") != std::string::npos);
+  CHECK(shown(editor, "echo 1\necho 1$((1 + 1))3\n").find("\n123\r\n") != std::string::npos);
+  CHECK(shown(editor, "cat; echo 1$((1 + 1))3").find("\n123\r\n") != std::string::npos);
+}
+
 TEST_CASE("a command that does not read its input is not held up, nor is the caller") {
   GuestdProcess guestd;
   Session session = guestd.open();

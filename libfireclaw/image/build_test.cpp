@@ -1,14 +1,18 @@
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 #include <algorithm>
+#include <utility>
 
 #include "image/archives/cpio.hpp"
 #include "image/archives/tar.hpp"
 #include "image/kernel/initramfs.hpp"
+#include "image/roots/rootfs.hpp"
 #include "image/testing/craft.hpp"
 #include "image/testing/workshop.hpp"
 #include "sys/socket.hpp"
@@ -36,6 +40,20 @@ bool has(const std::string& text, const std::string& part) {
   return false;
 }
 
+/// One that takes connections and says nothing, with its address.
+std::pair<sys::Fd, std::string> silent_server() {
+  sys::Fd socket{sys::check(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket")};
+  sockaddr_in place{};
+  place.sin_family = AF_INET;
+  place.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof place;
+  auto* const address = reinterpret_cast<sockaddr*>(&place);
+  sys::check(::bind(socket.get(), address, size), "bind");
+  sys::check(::listen(socket.get(), 8), "listen");
+  sys::check(::getsockname(socket.get(), address, &size), "getsockname");
+  return {std::move(socket), fmt::format("http://127.0.0.1:{}/", ntohs(place.sin_port))};
+}
+
 /// What setpriv needs to run something as an ordinary user; empty if the tests are not run by root.
 Lines as_nobody() {
   if (::geteuid() != 0) return {};
@@ -43,6 +61,34 @@ Lines as_nobody() {
 }
 
 }  // namespace
+
+TEST_CASE("wget of the built-in image knows its timeout") {
+  const Workshop shop;
+  const auto tree = make_busybox_root({}, shop.tools);
+  const auto wget = tree.find("usr/bin/wget");
+  REQUIRE(wget != nullptr);
+  if (wget->type == NodeType::Symlink) {
+    MESSAGE("left out: the host's busybox has a wget with a timeout");
+    return;
+  }
+  const sys::TempDir folder{"/tmp", "fireclaw-test-"};
+  const auto script = folder.path() / "wget";
+  sys::write_file_atomic(script, read_content(*wget, "wget"), 0755);
+  const auto silent = silent_server();
+  const auto run = [&](Lines arguments) {
+    arguments.insert(arguments.begin(), script.string());
+    return sys::run_tool(arguments, shop.tools.options());
+  };
+  for (const auto& timeout : {Lines{"-T", "1"}, Lines{"-qT1"}, Lines{"--timeout=1"}, Lines{"-q", "--timeout", "1"}}) {
+    auto arguments = timeout;
+    arguments.insert(arguments.end(), {"-O", "-", silent.second});
+    const auto result = run(arguments);
+    CHECK(result.status.code == 1);
+    CHECK(has(result.err, "download timed out"));
+  }
+  CHECK(run({"-T", "9", "-O", (folder.path() / "page").string(), "http://127.0.0.1:1/"}).status.code == 1);
+  CHECK(has(run({"-O", "-", "http://127.0.0.1:1/"}).err, "refused"));
+}
 
 TEST_CASE("the built-in image has a busybox, a shell, accounts and places to work") {
   Workshop shop;

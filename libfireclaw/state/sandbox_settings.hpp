@@ -30,14 +30,14 @@ inline constexpr unsigned most_mib_per_second = 1U << 20;
 /// "limits" in config.json: what all machines of a home folder may take together, and how fast each may be. nullopt: no
 /// limit but the host's own.
 struct LimitSettings {
-  std::optional<std::uint64_t> machines;
-  std::optional<std::uint64_t> memory_mib;
-  std::optional<std::uint64_t> disk_mib;
+  std::optional<std::uint64_t> machines = {};
+  std::optional<std::uint64_t> memory_mib = {};
+  std::optional<std::uint64_t> disk_mib = {};
   /// Of each disk, and of the network, of a machine that does not say itself.
-  std::optional<unsigned> disk_mib_per_second;
-  std::optional<unsigned> network_mib_per_second;
+  std::optional<unsigned> disk_mib_per_second = {};
+  std::optional<unsigned> network_mib_per_second = {};
   /// Of each machine's cgroup: lines of io.max, "8:0 wbps=10485760".
-  std::vector<std::string> io_max;
+  std::vector<std::string> io_max = {};
 
   /// Whether there is one for all machines together.
   [[nodiscard]] bool any_total() const { return machines || memory_mib || disk_mib; }

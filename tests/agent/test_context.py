@@ -58,11 +58,12 @@ class Remembering(unittest.TestCase):
     def test_only_so_many_conversations_are_kept(self) -> None:
         all_talks = Conversations(make_config(limits={"conversations": 3}).limits)
         first = all_talks.get("#a")
-        for key in ("#b", "#c"):
-            all_talks.get(key)
+        second, _ = (all_talks.get(key) for key in ("#b", "#c"))
         self.assertIs(all_talks.get("#a"), first)
-        all_talks.get("#d")
+        latest = all_talks.get("#d")
+        self.assertIs(all_talks.get("#d"), latest)
         self.assertIs(all_talks.get("#a"), first)
+        self.assertIsNot(all_talks.get("#b"), second)
         first.add(Line("x", "y"))
         all_talks.forget("#a")
         self.assertIsNot(all_talks.get("#a"), first)

@@ -664,7 +664,10 @@ class Watching(SessionTest):
         self.assertRegex(self.later(2)[0], "^PING :fireclaw-")
         self.later(28)
         self.assertEqual(self.session.closing, "")
-        self.later(2)
+        due = self.session.deadline(self.now)
+        self.assertAlmostEqual(due, self.now + 1, 3)
+        self.now = due
+        self.sent()
         self.assertIn("ping timeout", self.session.closing)
         self.assertEqual(len(self.of(Closing)), 1)
 

@@ -54,6 +54,15 @@ class Moving(Crew):
         first = int(ok("agent", "exec", "ada", "cat ~/count"))
         eventually(lambda: int(ok("agent", "exec", "ada", "cat ~/count")) > first)
 
+        # Where its image is not, it comes without.
+        elsewhere = self.archive("elsewhere")
+        os.mkdir(elsewhere, 0o700)
+        made = json.loads(ok("agent", "import", self.archive("worker.tar"), "--json", home=elsewhere))
+        self.assertEqual(made["snapshot"], "")
+        self.assertIn("is gone", made["memory_left_out"])
+        self.assertEqual([each["state"] for each in json.loads(ok("agent", "list", "--json", home=elsewhere))], ["stopped"])
+        self.assertEqual([each["name"] for each in json.loads(ok("workspace", "list", "--json", home=elsewhere))], ["worker"])
+
     def test_a_backup_of_a_home_with_an_agent_that_runs_has_what_it_wrote(self) -> None:
         self.start("worker")
         ok("agent", "exec", "worker", "echo kept > /workspace/note")

@@ -508,7 +508,7 @@ class Other(unittest.TestCase):
             page = Path(folder, "page.md").read_text()
         sections = {one["title"]: one["rows"] for one in seen["sections"]}
         self.assertEqual(list(sections), ["`true`, as a whole program", "One machine", "Machines at once", "Copies",
-                                          "Memory size"])
+                                          "Memory size", "Gateway"])
         self.assertEqual(sections["`true`, as a whole program"][0]["program"], "fireclaw run")
         self.assertEqual([row["machines"] for row in sections["Machines at once"]], ["1"])
         self.assertEqual([row["copied"] for row in sections["Copies"]], ["in", "out"])

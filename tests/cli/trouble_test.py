@@ -134,6 +134,19 @@ class Trouble(unittest.TestCase):
             agent.write_text(json.dumps({**record, "model": "qwen2.5:7b"}))
             self.assertEqual(self.doctor()["agents model"]["remedy"], "ollama pull qwen2.5:7b")
 
+    def test_the_first_network_says_once_what_it_changes_and_the_end_of_it_restores_that(self) -> None:
+        forwarding = Path("/proc/sys/net/ipv4/ip_forward")
+        before = forwarding.read_text()
+        said = self.fireclaw("network", "up").stderr
+        self.addCleanup(self.fireclaw, "network", "down")
+        self.assertIn("this host now has bridge 'fcbr0'", said)
+        self.assertIn("fireclaw network down takes them away", said)
+        self.assertEqual(forwarding.read_text(), "1\n")
+        self.ok("network", "down")
+        self.assertEqual(forwarding.read_text(), before)
+        self.assertFalse(Path("/sys/class/net/fcbr0").exists())
+        self.assertEqual(self.fireclaw("network", "up").stderr, "")
+
     def test_a_port_that_another_irc_server_has_is_not_made_a_service_of(self) -> None:
         if not any(Path("/usr/sbin", name).exists() for name in ("inspircd", "ngircd")):
             self.skipTest("no IRC server is installed")

@@ -190,6 +190,32 @@ class Upgrades(unittest.TestCase):
         (root / "made").write_text("again\n")
         self.home.ok("image", "build", "busybox", "--dir", str(root), "--kernel-of", "busybox", "--replace")
 
+    def test_a_snapshot_of_another_kernel_of_the_host_is_of_no_use_and_names_both(self) -> None:
+        if not os.access("/dev/kvm", os.W_OK):
+            self.skipTest("there is no /dev/kvm here")
+        # As far as config.json knows, this one boots.
+        program = self.folder / "firecracker"
+        program.write_text("#!/bin/sh\necho Firecracker v1.16.1\n")
+        program.chmod(0o755)
+        about = program.stat()
+        config = self.home.config()
+        before = json.loads(json.dumps(config))
+        self.addCleanup(self.home.write_config, before)
+        config["engines"].append({**self.home.engine(), "engine": "firecracker", "binary": str(program), "version": "1.16.1",
+                                  "binary_bytes": about.st_size, "binary_mtime_ns": about.st_mtime_ns})
+        self.home.write_config(config)
+        self.home.ok("snapshot", "create", "kernels", "--memory", "132")
+        self.addCleanup(self.home.ok, "snapshot", "remove", "kernels")
+        manifest = self.home.path / "snapshots" / "kernels" / "manifest.json"
+        record = json.loads(manifest.read_text())
+        record["engine"], record["engine_identity"] = "firecracker", "firecracker 1.16.1; kvm on Linux 5.10.0-1; some CPU"
+        manifest.write_text(json.dumps(record))
+        listed = json.loads(self.home.fireclaw("snapshot", "list", "--json", engine="auto").stdout)
+        reason = next(one["reason"] for one in listed if one["name"] == "kernels")
+        self.assertIn("kernel of the host", reason)
+        self.assertIn("kvm on Linux 5.10.0-1", reason)
+        self.assertIn(f"kvm on Linux {os.uname().release}", reason)
+
     def test_an_image_that_is_needed_goes_only_by_force_and_says_what_goes_along(self) -> None:
         self.home.ok("image", "build", "other", "--busybox", "--kernel-of", "busybox")
         self.home.ok("snapshot", "create", "of-other", "--image", "other", "--memory", "128")

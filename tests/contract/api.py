@@ -54,8 +54,13 @@ DESCRIPTION: Schema = {
             {"vcpu_count": number(1, 32), "mem_size_mib": number(1)}, {"smt": FLAG, "track_dirty_pages": FLAG}
         ),
         "BootSource": structure({"kernel_image_path": TEXT}, {"initrd_path": TEXT, "boot_args": TEXT}),
-        "Drive": structure({"drive_id": TEXT, "is_root_device": FLAG}, {"path_on_host": TEXT, "is_read_only": FLAG}),
-        "PartialDrive": structure({"drive_id": TEXT}, {"path_on_host": TEXT}),
+        "Drive": structure(
+            {"drive_id": TEXT, "is_root_device": FLAG},
+            {"path_on_host": TEXT, "is_read_only": FLAG, "rate_limiter": ref("RateLimiter")},
+        ),
+        "PartialDrive": structure({"drive_id": TEXT}, {"path_on_host": TEXT, "rate_limiter": ref("RateLimiter")}),
+        "RateLimiter": structure({}, {"bandwidth": ref("TokenBucket"), "ops": ref("TokenBucket")}),
+        "TokenBucket": structure({"size": number(0), "refill_time": number(0)}),
         "NetworkInterface": structure(
             {"iface_id": TEXT, "host_dev_name": TEXT}, {"guest_mac": TEXT, "mtu": number(68, 65535)}
         ),

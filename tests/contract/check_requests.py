@@ -45,6 +45,7 @@ WRONG = [
     ("1.17.0", "PUT", "/actions", '{"action_type": "Nope"}', "Nope"),
     ("1.17.0", "PUT", "/vsock", '{"guest_cid": 2, "uds_path": "v"}', "2"),
     ("1.17.0", "PUT", "/drives/a", '{"drive_id": "b", "is_root_device": false}', "id"),
+    ("1.17.0", "PATCH", "/drives/a", '{"drive_id": "a", "rate_limiter": {"bandwidth": {"size": 1}}}', "refill_time"),
     ("1.17.0", "PUT", "/drives/a.b", '{"drive_id": "a.b", "is_root_device": false}', "id"),
     ("1.17.0", "PUT", "/snapshot/load", '{"snapshot_path": "s", "mem_backend": {"backend_type": "File"}}',
      "backend_path"),

@@ -28,7 +28,8 @@ vmm::LaunchSpec machine(bool initramfs, int drives, int nics, KernelFormat forma
   if (initramfs) spec.initramfs = "/images/a/initramfs";
   spec.cmdline = "fireclaw.rootfs=squashfs";
   for (int i = 0; i < drives; ++i) {
-    spec.drives.push_back({"drive_" + std::to_string(i), "/d/" + std::to_string(i), i % 2 == 0});
+    spec.drives.push_back(
+        {"drive_" + std::to_string(i), "/d/" + std::to_string(i), i % 2 == 0, static_cast<std::uint64_t>(i) << 20});
   }
   for (int i = 0; i < nics; ++i) {
     spec.nics.push_back(
@@ -50,7 +51,7 @@ int main() {
           const auto format = fc::boots_bzimage(version) ? KernelFormat::BzImage : KernelFormat::Elf;
           const auto spec = machine(initramfs, drives, nics, format, VirtioBus::Mmio);
           for (const http::Request& request : fc::to_requests(spec, version)) print(version, request);
-          print(version, fc::to_load_request(spec, files, version));
+          for (const http::Request& request : fc::to_restore_requests(spec, files, version)) print(version, request);
         }
       }
     }

@@ -124,6 +124,21 @@ class Disks(unittest.TestCase):
         self.assertIn(b"\\x1b[8mc\n", shown)
         self.assertEqual(self.ok(*words), b"a\033]0;owned\007\xc2\x9bb\n")
 
+    def test_neither_does_json_nor_a_console(self) -> None:
+        line = r"printf 'a\302\233\177\342\200\256b\033]0;x\007\n'"
+        shown = on_a_terminal("run", "--net", "none", "--json", line).decode()
+        self.assertIn(r"a\u009b\u007f\u202eb\u001b]0;x\u0007", shown)
+        name = "redteam-console"
+        fireclaw("vm", "remove", "--force", name)
+        self.addCleanup(fireclaw, "vm", "remove", "--force", name)
+        self.ok("vm", "create", "--net", "none", name)
+        self.ok("vm", "exec", name, f"{line} >/dev/console")
+        shown = on_a_terminal("vm", "logs", name).decode()
+        self.assertIn(r"a\xc2\x9b\x7f\xe2\x80\xaeb\x1b]0;x\x07", shown)
+        for text in (shown, on_a_terminal("vm", "logs", "--json", name).decode()):
+            unseen = [c for c in text if c not in "\r\n\t" and (ord(c) < 0x20 or 0x7F <= ord(c) < 0xA0 or c == "\u202e")]
+            self.assertEqual(unseen, [], text)
+
     def test_an_error_that_quotes_a_name_holds_none_of_its_escapes(self) -> None:
         for name in ("\033]0;x\007", "\u009b31m"):
             said = fireclaw("workspace", "show", name, "--json")

@@ -12,6 +12,7 @@ import argparse
 import re
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -141,14 +142,17 @@ class Checker:
 
     def check_size(self) -> None:
         """A folder that holds too much shows no idea any more: sort it into folders."""
-        sources: dict[str, list[Source]] = {}
-        for source in self.sources:
-            if source.path.endswith((".cpp", ".c")) and not source.is_test:
-                sources.setdefault(source.folder, []).append(source)
-        for folder, found in sources.items():
-            if len(found) > rules.MOST_SOURCES:
-                self.report(found[0], 1, "folder-size", f"{folder} holds {len(found)} sources, more than "
-                            f"{rules.MOST_SOURCES}: sort them into folders, one idea each")
+        sources = [source.path for source in self.sources if source.path.endswith((".cpp", ".c")) and not source.is_test]
+        sources += [path.relative_to(self.root).as_posix() for folder in rules.PYTHON_FOLDERS
+                    for path in (self.root / folder).rglob("*.py")]
+        for folder, count in sorted(Counter(path.rpartition("/")[0] for path in sources).items()):
+            if count <= rules.MOST_SOURCES:
+                continue
+            if (folder, "folder-size") in self.allowed:
+                self.used.add((folder, "folder-size"))
+            else:
+                self.findings.append(Finding(folder, 1, "folder-size", f"holds {count} sources, more than "
+                                             f"{rules.MOST_SOURCES}: sort them into folders, one idea each"))
 
     @staticmethod
     def level(path: str, outer: str) -> int:

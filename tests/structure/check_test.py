@@ -110,7 +110,9 @@ class CheckerTest(unittest.TestCase):
         full = {f"libfireclaw/sys/{name}.cpp": "int a;\n" for name in names}
         also = {f"libfireclaw/net/{name}_test.cpp": "int a;\n" for name in names}
         fits = {f"apps/mcp/{name}.cpp": "int a;\n" for name in names[1:]}
-        self.expect({**full, **also, **fits}, ("libfireclaw/sys/file00.cpp", 1, "folder-size"))
+        python = {f"agent/robot/{name}.py": "a = 1\n" for name in names}
+        self.expect({**full, **also, **fits, **python},
+                    ("agent/robot", 1, "folder-size"), ("libfireclaw/sys", 1, "folder-size"))
 
     def test_rooms_below_core_use_only_the_public_value_types(self) -> None:
         self.expect({

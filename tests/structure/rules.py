@@ -19,13 +19,16 @@ INNER_ROOMS: dict[str, list[str]] = {
     "libfireclaw/core": ["host", "networks", "machines", "workspaces", "agents", "moving"],
     "libfireclaw/image": ["bytes", "tools", "namespaces", "archives", "store", "kernel", "disks", "roots"],
     "apps/overseer": ["event_loop", "signals", "irc", "log", "status", "service", "crew"],
-    "apps/fireclaw": ["terminal", "command", "output", "json_of", "guest_command", "machine_options", "network_options", "copies", "bench", "vm", "network", "upgrade"],
+    "apps/fireclaw": ["terminal", "command", "output", "json_of", "guest_text", "guest_command", "machine_options", "network_options", "copies", "bench", "vm", "network", "up", "upgrade"],
     "agent/guestd": ["loop", "text", "steps", "machine", "processes", "boot", "channels"],
 }
 
 # More sources than this in one folder, tests not counted, want folders of their own. The fullest are the command line,
 # one file a group of commands, and apps/mcp.
 MOST_SOURCES = 25
+
+# Where Python's count as well.
+PYTHON_FOLDERS = ["agent", "apps", "bindings", "cmake", "scripts"]
 
 # What the rooms below core may use of the public headers: values, not classes with insides.
 PUBLIC_FOR_ROOMS = {"copy.hpp", "error.hpp", "file.hpp", "log.hpp", "exec.hpp", "engine.hpp", "export.hpp", "gateway_counts.hpp", "service.hpp", "version.hpp"}
@@ -142,5 +145,6 @@ PATTERNS = [
 
 # (file, rule) -> why it is right there. An entry that is no longer needed is a finding.
 ALLOWED: dict[tuple[str, str], str] = {
+    ("agent/bot", "folder-size"): "its modules are in one order (tests/agent/test_source.py), not yet in folders",
     ("libfireclaw/vmm/qemu/host_cpu.cpp", "sleep"): "measures a clock's frequency, for which time must pass",
 }

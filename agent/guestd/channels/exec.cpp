@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <termios.h>
@@ -6,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
 #include <utility>
 
 #include "channels/channel.hpp"
@@ -20,6 +22,9 @@ using wire::Type;
 constexpr std::int64_t quiet_ms = 100;
 constexpr std::int64_t linger_ms = 1000;
 constexpr std::size_t piece_bytes = std::size_t{32} << 10;
+/// How often it is looked whether a terminal's program waits for input that has ended: at first, and at last.
+constexpr std::int64_t first_look_ms = 30;
+constexpr std::int64_t last_look_ms = 2000;
 
 /// One of our ends of the command's pipes, or of its terminal.
 struct Stream final : Watcher {
@@ -56,7 +61,10 @@ class ExecChannel final : public Channel {
   bool pump() override;
   bool child_ended(pid_t pid, int status) override;
   std::int64_t deadline() const override;
-  void tick() override { report_if_over(); }
+  void tick() override {
+    if (!ended_ && end_due_ >= 0 && now_ms() >= end_due_) end_terminal_input();
+    report_if_over();
+  }
 
  private:
   void close_stream(Stream& stream) {
@@ -68,7 +76,8 @@ class ExecChannel final : public Channel {
   Stream& input() { return tty_ ? out_ : in_; }
   void feed();
   void stop_input();
-  bool type_end(Stream& stream);
+  void end_terminal_input();
+  bool type_end(int terminal);
   bool forward(Stream& stream);
   void report_if_over();
   /// There is output that the window, or the room in the session's queue, does not allow to be read.
@@ -86,6 +95,10 @@ class ExecChannel final : public Channel {
   bool input_refused_ = false;
   /// The last byte of input was not the end of a line.
   bool in_line_ = false;
+  /// When a terminal's program is looked at again; -1: not at all. And how often it was seen to wait, in a row.
+  std::int64_t end_due_ = -1;
+  std::int64_t look_ms_ = first_look_ms;
+  int waits_ = 0;
 
   bool ended_ = false;
   bool reported_ = false;
@@ -136,25 +149,50 @@ void ExecChannel::stop_input() {
   send(Type::StdinClosed);
 }
 
-/// A terminal has no end of file of its own; this writes what a user would type. In the middle of a line the first one
-/// hands over the line, and only a second one ends the input. False if there is no room for it yet.
-bool ExecChannel::type_end(Stream& stream) {
+/// Whether the program that has the terminal sleeps, as one does that waits for input.
+bool foreground_sleeps(int terminal) {
+  const pid_t group = tcgetpgrp(terminal);
+  char path[32];
+  snprintf(path, sizeof path, "/proc/%d/stat", static_cast<int>(group));
+  const OwnedFd file{open(path, O_RDONLY | O_CLOEXEC)};
+  char text[256];
+  const ssize_t got = file.open() ? read(file.get(), text, sizeof text) : -1;
+  if (got <= 0) return true;
+  // The state follows the name, which is in brackets and can hold any others.
+  const std::string_view status{text, static_cast<std::size_t>(got)};
+  const auto end = status.rfind(')');
+  return end == std::string_view::npos || end + 2 >= status.size() || status[end + 2] == 'S';
+}
+
+/// A terminal has no end of file of its own; this writes what a user would type. A program that edits lines by itself
+/// takes the mode of the terminal away while it starts, so nothing is typed before it waits; and it is typed again for
+/// what waits after it, such as the shell that a command was run by.
+void ExecChannel::end_terminal_input() {
+  const int terminal = out_.fd.open() ? out_.fd.get() : -1;
+  end_due_ = -1;
+  if (terminal < 0) return;
+  waits_ = foreground_sleeps(terminal) ? waits_ + 1 : 0;
+  if (waits_ >= 2) {
+    waits_ = 0;
+    if (type_end(terminal)) look_ms_ = std::min(2 * look_ms_, last_look_ms);
+  }
+  end_due_ = now_ms() + look_ms_;
+}
+
+/// In the middle of a line the first one hands over the line, and only a second one ends the input; where a program
+/// edits lines, the line needs its own end, and the input's is typed after that. False if that is still to be done.
+bool ExecChannel::type_end(int terminal) {
   termios modes{};
   char end = 4;
   bool by_line = true;
-  if (tcgetattr(stream.fd.get(), &modes) == 0) {
+  if (tcgetattr(terminal, &modes) == 0) {
     end = static_cast<char>(modes.c_cc[VEOF]);
     by_line = (modes.c_lflag & ICANON) != 0;
   }
-  for (;;) {
-    const ssize_t written = write(stream.fd.get(), &end, 1);
-    if (written < 0 && errno == EINTR) continue;
-    if (written == 0 || (written < 0 && errno == EAGAIN)) {
-      stream.writable = false;
-      return false;
-    }
-    if (!std::exchange(in_line_, false) || !by_line || written < 0) return true;
-  }
+  const char ends[] = {in_line_ && !by_line ? '\n' : end, end};
+  const std::size_t count = in_line_ && by_line ? 2 : 1;
+  if (write(terminal, ends, count) != static_cast<ssize_t>(count)) return false;
+  return !std::exchange(in_line_, false) || by_line;
 }
 
 void ExecChannel::feed() {
@@ -177,10 +215,10 @@ void ExecChannel::feed() {
   if (pending_cost_ > 0) consumed(std::exchange(pending_cost_, 0));
   if (!input_ended_) return;
   if (tty_) {
-    if (!type_end(stream)) return;
-  } else {
-    close_stream(in_);
+    if (end_due_ < 0) end_due_ = now_ms() + look_ms_;
+    return;
   }
+  close_stream(in_);
   input_refused_ = true;
 }
 
@@ -242,7 +280,8 @@ bool ExecChannel::child_ended(pid_t pid, int status) {
 }
 
 std::int64_t ExecChannel::deadline() const {
-  if (!ended_ || reported_) return -1;
+  if (!ended_) return end_due_;
+  if (reported_) return -1;
   if (waits_for_host()) return out_.owed + err_.owed > 0 ? -1 : give_up_at_;
   return std::min(quiet_at_, give_up_at_);
 }

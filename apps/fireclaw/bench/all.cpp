@@ -21,6 +21,7 @@
 #include "bench/series.hpp"
 #include "command.hpp"
 #include "common/host_arguments.hpp"
+#include "fireclaw/gateway.hpp"
 #include "output.hpp"
 
 // fireclaw bench all: one page of tables about this machine.

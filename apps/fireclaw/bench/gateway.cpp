@@ -6,6 +6,7 @@
 
 #include "bench/series.hpp"
 #include "command.hpp"
+#include "fireclaw/gateway.hpp"
 #include "json_of.hpp"
 #include "output.hpp"
 

@@ -7,6 +7,7 @@
 
 #include "common/quantities.hpp"
 #include "guest_command.hpp"
+#include "guest_text.hpp"
 #include "json_of.hpp"
 #include "output.hpp"
 #include "vm/machines.hpp"
@@ -81,7 +82,7 @@ int logs(const JobOptions& options, const Context& context) {
     if (context.json) {
       print_json({{"name", options.machine}, {"console", text}});
     } else {
-      std::fwrite(text.data(), 1, text.size(), stdout);
+      GuestText{}.print(text);
     }
     return 0;
   }

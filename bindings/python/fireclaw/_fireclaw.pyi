@@ -1,6 +1,6 @@
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Optional, Sequence, Union
+from typing import Any, Callable, Optional, Sequence, Union
 
 from typing_extensions import Unpack
 
@@ -9,7 +9,7 @@ from ._files import Files
 from ._stream import Stream
 from ._types import (
     AgentConfig, AgentImport, AgentImportOptions, AgentInfo, AgentSettings, AgentTemplate, BackupOptions, BackupReport, Check, Command, CopyLinks, CopyResult, EngineVerdict, ExecResult,
-    FileDescriptor, FileInfo, FileOptions, ForkConfig, GarbageReport, GatewayCost, GatewayInfo, HostOptions, ImageConfig, ImageInfo, MachineConfig, MachineInfo, NetworkChoice, NetworkInfo,
+    FileDescriptor, FileInfo, FileOptions, ForkConfig, GarbageReport, GatewayCost, GatewayInfo, HostOptions, ImageConfig, ImageInfo, LlmServer, MachineConfig, MachineInfo, NetworkChoice, NetworkInfo, NetworkRefusal, NetworkMode,
     OutputCallback, Phase, PoolConfig, ReconcileReport, Seconds, ServiceInfo, ServiceOptions, SetupOptions, SetupReport, SnapshotInfo, StrPath, TendReport,
     UpgradeOptions, UpgradeReport,
     VMConfig, VMInfo, WindowSize, WorkspaceCheck, WorkspaceConfig, WorkspaceInfo,
@@ -66,6 +66,18 @@ class Network:
     @staticmethod
     def best_mode(host: Host) -> NetworkChoice: ...
 
+class NetworkRules:
+    @staticmethod
+    def refusals(host: Host, name: str = "", most: int = 1000) -> list[NetworkRefusal]: ...
+    @staticmethod
+    def follow_refusals(
+        host: Host, name: str, on_refusal: Callable[[NetworkRefusal], None], stop: Optional[StopSource] = None
+    ) -> None: ...
+    @staticmethod
+    def allow(host: Host, name: str, destination: str) -> list[str]: ...
+    @staticmethod
+    def deny(host: Host, name: str, destination: str) -> list[str]: ...
+
 class Gateway:
     @staticmethod
     def info(host: Host) -> GatewayInfo: ...
@@ -83,6 +95,13 @@ class Secrets:
     def list(host: Host) -> list[str]: ...
     @staticmethod
     def remove(host: Host, name: str) -> None: ...
+
+class LlmServers:
+    def __init__(self, host: Host) -> None: ...
+    def find(self) -> list[LlmServer]: ...
+    def ask(self, url: str) -> LlmServer: ...
+    def named(self) -> Optional[str]: ...
+    def use(self, server: LlmServer, network: Union[NetworkMode, str]) -> None: ...
 
 class Process:
     def wait(self) -> ExecResult: ...

@@ -43,8 +43,8 @@ std::string engine_obstacle(const Host::Impl& host, const state::SnapshotRecord&
   }
   const auto now = make_driver(host, verdict)->snapshot_identity();
   if (now == record.key.engine_identity || kept_engine(host, verdict, record.key.engine_identity)) return {};
-  return fmt::format("it was saved with another engine or processor ({}; here is: {})", record.key.engine_identity,
-                     now);
+  return fmt::format("it was saved with another engine, processor or kernel of the host ({}; here is: {})",
+                     record.key.engine_identity, now);
 }
 
 /// Why the snapshot cannot be restored here and now, or empty.

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "json/json.hpp"
+#include "state/gateway_settings.hpp"
 
 using namespace fireclaw;
 

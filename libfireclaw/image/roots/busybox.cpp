@@ -28,6 +28,47 @@ constexpr std::string_view profile =
     "export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
     "export PS1='\\u@\\h:\\w\\$ '\n";
 
+/// For a busybox that was built without wget's timeout, as Debian's is: it crashes when it is given one.
+constexpr std::string_view wget_path = "usr/bin/wget";
+constexpr std::string_view wget = R"(#!/bin/sh
+# This busybox's wget has no timeout and crashes when it is given one: this keeps the time.
+seconds=
+left=$#
+while [ "$left" -gt 0 ]; do
+  word=$1
+  shift
+  left=$((left - 1))
+  case $word in
+    --timeout=*) seconds=${word#*=}; continue ;;
+    --timeout) seconds=$1; shift; left=$((left - 1)); continue ;;
+    --*) ;;
+    -*T*)
+      flags=${word%%T*}
+      case $flags in
+        *[OoPUYt]*) ;;
+        *)
+          seconds=${word#"$flags"T}
+          [ -n "$seconds" ] || { seconds=$1; shift; left=$((left - 1)); }
+          [ "$flags" != - ] || continue
+          word=$flags
+          ;;
+      esac
+      ;;
+  esac
+  set -- "$@" "$word"
+done
+[ -n "$seconds" ] || exec /bin/busybox wget "$@"
+/bin/busybox timeout "$seconds" /bin/busybox wget "$@"
+status=$?
+[ "$status" -ne 143 ] && [ "$status" -ne 124 ] || { echo "wget: download timed out" >&2; status=1; }
+exit "$status"
+)";
+
+bool wget_has_timeout(const std::filesystem::path& busybox, const Tools& tools) {
+  const auto help = sys::run_tool({busybox.string(), "wget", "--help"}, tools.options());
+  return (help.out + help.err).find("-T ") != std::string::npos;
+}
+
 std::filesystem::path find_busybox(const std::filesystem::path& wanted, const Tools& tools) {
   return wanted.empty() ? tools.require("busybox", "busybox-static") : wanted;
 }
@@ -59,7 +100,11 @@ Tree make_busybox_root(const std::filesystem::path& busybox, const Tools& tools)
   while (!rest.empty()) {
     const std::size_t end = rest.find('\n');
     const std::string_view command = rest.substr(0, end);
-    if (!command.empty() && !tree.find(command)) tree.symlink(command, "/bin/busybox");
+    if (command == wget_path && !wget_has_timeout(program, tools)) {
+      tree.file(command, 0755, std::string{wget});
+    } else if (!command.empty() && !tree.find(command)) {
+      tree.symlink(command, "/bin/busybox");
+    }
     if (end == std::string_view::npos) break;
     rest.remove_prefix(end + 1);
   }
