@@ -245,7 +245,7 @@ class Reloading(ProcessTest):
         bot = self.bot()
         client = self.online()
         bot.reload(llm={"model": ""})
-        client.expect(r"PRIVMSG #agents :\[reload failed: llm\.model: must be a model's name, not \"\"; going on as before\]$")
+        client.expect(r"PRIVMSG #agents :\[reload failed: llm\.model: must be a model's name, not \"\"; continuing as before\]$")
         client.send(":alice!a@h PRIVMSG worker :hi")
         client.whois("alice")
         client.expect("PRIVMSG alice :Hello!")
