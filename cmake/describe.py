@@ -252,6 +252,7 @@ class PythonWriter:
 
     def default(self, member: Member) -> str:
         cpp, text = member.type, member.default.replace("'", "")
+        text = "" if text == "{}" else text
         if found := re.fullmatch(r"(\w+)::(\w+)", text):
             return f"{found[1]}.{upper(found[2])}"
         if re.fullmatch(r"std::chrono::(milli|nano)seconds", cpp):

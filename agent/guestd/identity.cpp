@@ -158,19 +158,20 @@ wire::Done set_clock(std::int64_t time_ns) {
   return clock_settime(CLOCK_REALTIME, &time) == 0 ? wire::Done{} : failure("set the clock");
 }
 
-wire::Done apply_identity(const wire::Configure& request) {
+wire::Done apply_identity(const wire::Configure& request, Steps& steps) {
   wire::Done outcome = check_identity(request);
   if (outcome.error != 0) return outcome;
-  const auto add = [&](wire::Done step) {
+  const auto add = [&](const char* name, wire::Done step) {
     if (outcome.error == 0) outcome = std::move(step);
+    steps.done(name);
   };
-  add(set_clock(request.time_ns));
-  add(add_entropy(request.entropy));
-  add(renew_boot_id());
-  add(set_hostname(request.hostname));
-  add(replace_file("/etc/machine-id", cat({request.machine_id, "\n"})));
-  if (!request.nameservers.empty()) add(write_nameservers(request.nameservers));
-  if (request.has_interface) add(configure_interface(request));
+  add("clock", set_clock(request.time_ns));
+  add("entropy", add_entropy(request.entropy));
+  add("boot id", renew_boot_id());
+  add("host name", set_hostname(request.hostname));
+  add("machine id", replace_file("/etc/machine-id", cat({request.machine_id, "\n"})));
+  if (!request.nameservers.empty()) add("name servers", write_nameservers(request.nameservers));
+  if (request.has_interface) add("network", configure_interface(request));
   return outcome;
 }
 

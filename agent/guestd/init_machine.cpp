@@ -50,10 +50,11 @@ void InitMachine::signal_group(pid_t leader, int number) { kill(-leader, number)
 
 void InitMachine::signal_process(pid_t pid, int number) { kill(pid, number); }
 
-wire::Done InitMachine::configure(const wire::Configure& request) {
-  wire::Done answer = apply_identity(request);
+wire::Done InitMachine::configure(const wire::Configure& request, Steps& steps) {
+  wire::Done answer = apply_identity(request, steps);
   host_time_.told();
   if (wire::Done renewed = renew_generation(); answer.error == 0) answer = std::move(renewed);
+  steps.done("generation");
   // A machine that is told who it is after it was saved is a clone.
   if (std::exchange(saved_, false)) start_restored_hooks(services_);
   return answer;

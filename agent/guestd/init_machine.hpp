@@ -22,7 +22,7 @@ class InitMachine final : public Machine {
   void signal_group(pid_t leader, int number) override;
   void signal_process(pid_t pid, int number) override;
   Services& services() override { return services_; }
-  wire::Done configure(const wire::Configure& request) override;
+  wire::Done configure(const wire::Configure& request, Steps& steps) override;
   wire::Done set_clock(std::int64_t time_ns) override;
   guest::Base files() override;
   std::optional<guest::Failure> find_owner(std::string_view user, guest::TreeWriter::Owner& owner) override;

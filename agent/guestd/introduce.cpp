@@ -9,7 +9,7 @@ namespace fireclaw::guestd {
 guest::wire::Hello introduce() {
   guest::wire::Hello hello;
   hello.guestd_version = GUESTD_VERSION;
-  hello.features = guest::wire::feature_files;
+  hello.features = guest::wire::feature_files | guest::wire::feature_steps;
   utsname names{};
   if (uname(&names) == 0) hello.kernel_release = names.release;
   timespec up{};

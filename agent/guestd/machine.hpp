@@ -10,6 +10,7 @@
 #include "guest/tree_writer.hpp"
 #include "guest/wire.hpp"
 #include "guest/wire_files.hpp"
+#include "steps.hpp"
 
 namespace fireclaw::guestd {
 
@@ -40,7 +41,7 @@ class Machine {
   virtual void signal_group(pid_t leader, int number) = 0;
   virtual void signal_process(pid_t pid, int number) = 0;
   virtual Services& services() = 0;
-  virtual wire::Done configure(const wire::Configure& request) = 0;
+  virtual wire::Done configure(const wire::Configure& request, Steps& steps) = 0;
   virtual wire::Done set_clock(std::int64_t time_ns) = 0;
   /// Where file copies look up names.
   virtual guest::Base files() = 0;

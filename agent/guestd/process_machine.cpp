@@ -30,7 +30,7 @@ void ProcessMachine::signal_group(pid_t leader, int number) { kill(-leader, numb
 
 void ProcessMachine::signal_process(pid_t pid, int number) { kill(pid, number); }
 
-wire::Done ProcessMachine::configure(const wire::Configure& request) { return check_identity(request); }
+wire::Done ProcessMachine::configure(const wire::Configure& request, Steps&) { return check_identity(request); }
 
 guest::Base ProcessMachine::files() { return {AT_FDCWD, false}; }
 

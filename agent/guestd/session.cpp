@@ -51,12 +51,14 @@ void Session::end() {
 }
 
 void Session::begin(const wire::Preamble& preamble) {
+  steps_.begin();
   end_channels();
   output_.clear();
   std::string greeting;
   wire::append_greeting(greeting, preamble.nonce);
   output_.append(greeting);
   send(Type::Hello, 0, wire::encode(machine_.hello()));
+  steps_.done("greeting");
   // A host of another version has learnt ours, and whatever it says next would be misunderstood.
   if (preamble.version != wire::protocol_version) reader_.skip_to_preamble();
 }
@@ -157,6 +159,7 @@ bool Session::open_channel(const wire::Frame& frame) {
       {Type::ServiceList, &Session::bare<&Session::list_services>},
       {Type::SetClock, &Session::decoded<wire::SetClock, &Session::set_clock>},
       {Type::Ping, &Session::bare<&Session::ping>},
+      {Type::Steps, &Session::bare<&Session::tell_steps>},
       {Type::PrepareSnapshot, &Session::bare<&Session::prepare_snapshot>},
       {Type::Shutdown, &Session::decoded<wire::Shutdown, &Session::shutdown>},
   };
@@ -192,6 +195,7 @@ void Session::run(std::uint32_t channel, bool tty, Spawn spawn) {
     Spawned spawned;
     std::optional<wire::ExecFailed> problem = spawn(spawned);
     if (!problem) {
+      steps_.done("start");
       wire::Started started;
       started.pid = static_cast<std::uint32_t>(spawned.pid);
       send(Type::Started, channel, wire::encode(started));
@@ -209,13 +213,14 @@ void Session::copy(std::uint32_t channel, Request& request) {
 }
 
 void Session::configure(std::uint32_t channel, wire::Configure& request) {
-  const wire::Done answer = machine_.configure(request);
+  const wire::Done answer = machine_.configure(request, steps_);
   configure_failed_ = answer.error != 0;
   done(channel, answer);
 }
 
 void Session::mount(std::uint32_t channel, wire::Mount& request) {
   const wire::Done answer = machine_.mount(request);
+  steps_.done("disks");
   // What comes with it in the same breath was meant to find the disk.
   configure_failed_ = configure_failed_ || answer.error != 0;
   done(channel, answer);
@@ -247,6 +252,8 @@ void Session::set_clock(std::uint32_t channel, wire::SetClock& request) {
 }
 
 void Session::ping(std::uint32_t channel) { done(channel, {}); }
+
+void Session::tell_steps(std::uint32_t channel) { send(Type::StepTimes, channel, wire::encode(steps_.times())); }
 
 void Session::prepare_snapshot(std::uint32_t channel) {
   const wire::Done answer = machine_.prepare_snapshot();

@@ -12,6 +12,7 @@
 #include "guest/wire_service.hpp"
 #include "loop.hpp"
 #include "machine.hpp"
+#include "steps.hpp"
 
 namespace fireclaw::guestd {
 
@@ -47,6 +48,7 @@ class Session final : private Outlet {
   void end_bulk(wire::Type type, std::uint32_t channel, std::size_t bytes) override;
   Loop& loop() override { return loop_; }
   Machine& machine() override { return machine_; }
+  Steps& steps() override { return steps_; }
 
   void begin(const wire::Preamble& preamble);
   /// False: a protocol error.
@@ -75,6 +77,7 @@ class Session final : private Outlet {
   void list_services(std::uint32_t channel);
   void set_clock(std::uint32_t channel, wire::SetClock& request);
   void ping(std::uint32_t channel);
+  void tell_steps(std::uint32_t channel);
   void prepare_snapshot(std::uint32_t channel);
   void shutdown(std::uint32_t channel, wire::Shutdown& request);
 
@@ -89,6 +92,7 @@ class Session final : private Outlet {
 
   Machine& machine_;
   Loop& loop_;
+  Steps steps_;
   wire::GuestReader reader_;
   wire::ByteQueue output_;
   std::map<std::uint32_t, std::unique_ptr<Channel>> channels_;

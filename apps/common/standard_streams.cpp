@@ -23,6 +23,9 @@ bool reader_is_gone() {
   return ::poll(&output, 1, 0) == 1 && (output.revents & (POLLERR | POLLHUP)) != 0;
 }
 
+/// Why an earlier write failed: what the next one says. The output has a hole already. 0 if that can be written.
+int error_of_next_write() { return ::write(STDOUT_FILENO, "\n", 1) < 0 ? errno : 0; }
+
 }  // namespace
 
 void open_standard_streams() {
@@ -36,11 +39,13 @@ void open_standard_streams() {
 int finish_output(std::string_view program, int status) {
   const bool failed_before = std::ferror(stdout) != 0;
   const bool flushed = std::fflush(stdout) == 0;
-  const int error = errno;
+  int error = errno;
   if (flushed && !failed_before) return status;
   if (reader_is_gone()) return status == 0 ? exit_reader_gone : status;
-  print_message(program, flushed ? std::string{"standard output could not be written in full"}
-                                 : fmt::format("write to standard output: {}", std::generic_category().message(error)));
+  if (flushed) error = error_of_next_write();
+  print_message(program, error == 0
+                             ? std::string{"standard output could not be written in full"}
+                             : fmt::format("write to standard output: {}", std::generic_category().message(error)));
   return status == 0 ? exit_unwritten : status;
 }
 

@@ -279,7 +279,7 @@ void add_start(CLI::App& group, Context& context, Action& action) {
   auto options = std::make_shared<StartOptions>();
   auto* sub = group.add_subcommand("start", "Start an agent");
   sub->footer(
-      "Without --foreground the agent lives on by itself. With it the command stays, ends when the agent ends (exit\n"
+      "Without --foreground the agent runs by itself. With it the command stays, ends when the agent ends (exit\n"
       "status 125), and stops the agent on SIGTERM or Ctrl-C: for systemd, Nomad, Kubernetes.\n\n"
       "Examples:\n"
       "  fireclaw agent start worker\n"
@@ -291,10 +291,10 @@ void add_start(CLI::App& group, Context& context, Action& action) {
       ->type_name("SNAPSHOT");
   sub->add_option("--name", options->config.name, "Its name, nick and workspace; default: the template's nick")
       ->type_name("NAME");
-  sub->add_option("--model", options->model, "LLM to use instead of the template's")->type_name("MODEL");
-  sub->add_option("--persona", options->persona, "Who it is to be, instead of the template's")->type_name("TEXT");
+  sub->add_option("--model", options->model, "LLM; default: the template's")->type_name("MODEL");
+  sub->add_option("--persona", options->persona, "Persona; default: the template's")->type_name("TEXT");
   sub->add_option("--trigger", options->trigger,
-                  "What it answers to: mention, all, or a word that lines for it begin with")
+                  "Lines that it answers: mention (of its nick), all, or a word that they begin with")
       ->type_name("TRIGGER");
   sub->add_option("--memory", options->memory, "Memory: MiB, or with a unit as in 512M, 2G")->type_name("SIZE");
   sub->add_option("--cpus", options->cpus, "Virtual CPUs, 1 to 32")->type_name("NUMBER");
@@ -321,10 +321,10 @@ void add_fork(CLI::App& group, Context& context, Action& action) {
   sub->add_option("new", options->config.name, "The new agent's name, nick and workspace")
       ->required()
       ->type_name("NAME");
-  sub->add_option("--model", options->model, "LLM to use instead of the first one's")->type_name("MODEL");
-  sub->add_option("--persona", options->persona, "Who it is to be, instead of the first one's")->type_name("TEXT");
+  sub->add_option("--model", options->model, "LLM; default: the first one's")->type_name("MODEL");
+  sub->add_option("--persona", options->persona, "Persona; default: the first one's")->type_name("TEXT");
   sub->add_option("--trigger", options->trigger,
-                  "What it answers to: mention, all, or a word that lines for it begin with")
+                  "Lines that it answers: mention (of its nick), all, or a word that they begin with")
       ->type_name("TRIGGER");
   sub->add_option("--join-timeout", options->join, "How long to wait for it to be on IRC; 0: not at all")
       ->type_name("TIME")
@@ -354,7 +354,7 @@ void add_reload(CLI::App& group, Context& context, Action& action) {
   auto options = std::make_shared<ReloadOptions>();
   auto* sub = group.add_subcommand("reload", "Change an agent without it leaving IRC");
   sub->footer(
-      "What is not given stays as it is. An agent that does not run takes it on when it is started.\n\n"
+      "Settings that are not given stay. A stopped agent takes the change when it starts.\n\n"
       "Examples:\n"
       "  fireclaw agent reload ada --model phi4-mini\n"
       "  fireclaw agent reload ada --trigger ada! --tools false");
@@ -362,7 +362,7 @@ void add_reload(CLI::App& group, Context& context, Action& action) {
   sub->add_option("--model", options->model, "LLM")->type_name("MODEL");
   sub->add_option("--persona", options->persona, "Who it is to be")->type_name("TEXT");
   sub->add_option("--trigger", options->trigger,
-                  "What it answers to: mention, all, or a word that lines for it begin with")
+                  "Lines that it answers: mention (of its nick), all, or a word that they begin with")
       ->type_name("TRIGGER");
   sub->add_option("--tools", options->tools, "Whether it may use tools")->type_name("true|false");
   add_json(*sub, context);
@@ -436,7 +436,7 @@ void add_named(CLI::App& group, Context& context, Action& action) {
       "Examples:\n"
       "  fireclaw agent stop ada",
       stop)
-      ->add_option("--grace", options->grace, "How long it may take before it is forced")
+      ->add_option("--grace", options->grace, "Time until it is ended by force")
       ->type_name("TIME")
       ->capture_default_str();
   add("restart", "Stop an agent if it runs, and start it with the settings it has",

@@ -58,6 +58,7 @@ void add_gc(CLI::App& app, Context& context, Action& action);
 void add_agent(CLI::App& app, Context& context, Action& action);
 /// Of agents: exec and ssh.
 void add_agent_shells(CLI::App& group, Context& context, Action& action);
+void add_up(CLI::App& app, Context& context, Action& action);
 void add_bench(CLI::App& app, Context& context, Action& action);
 /// Commands that are programs of their own: overseer, irc and mcp.
 void add_programs(CLI::App& app, Context& context, Action& action);

@@ -16,6 +16,7 @@ constexpr const char* footer =
     "Examples:\n"
     "  fireclaw setup\n"
     "  fireclaw run \"uname -a\"\n"
+    "  fireclaw up\n"
     "  fireclaw agent start worker\n"
     "  fireclaw doctor\n"
     "\n"
@@ -36,7 +37,7 @@ constexpr const char* footer =
     "\n"
     "Environment:\n"
     "  FIRECLAW_HOME  The folder for everything, instead of ~/.fireclaw.\n"
-    "  FIRECLAW_NET  What a missing --net means: none, user or nat.\n"
+    "  FIRECLAW_NET  What a missing --net means: none, user, nat or services.\n"
     "  FIRECLAW_CACHE  A folder that downloads are kept in.\n"
     "  NO_COLOR  If set and not empty: no colour, which else headings, doctor's words and errors have on terminals.\n"
     "  CLICOLOR_FORCE  If set and neither empty nor 0: colour also where there is no terminal.\n"
@@ -63,6 +64,7 @@ void add_commands(CLI::App& app, Context& context, Action& action) {
   add_doctor(app, context, action);
   add_snapshot(app, context, action);
   add_image(app, context, action);
+  add_up(app, context, action);
   add_agent(app, context, action);
   add_vm(app, context, action);
   add_ps(app, context, action);

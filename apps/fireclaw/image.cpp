@@ -153,13 +153,14 @@ void add_image(CLI::App& app, Context& context, Action& action) {
   auto* remove_command = group->add_subcommand("remove", "Remove images and their snapshots");
   remove_command->alias("rm");
   remove_command->footer(
-      "Machines that run from them live on. An image that a snapshot with a name, an agent or a machine with a name\n"
+      "Machines that run from it continue. An image that a snapshot with a name, an agent or a machine with a name\n"
       "needs is kept, unless --force is given.\n\n"
       "Examples:\n"
       "  fireclaw image remove alpine");
   remove_command->add_option("name", *names, "Image name")->required()->type_name("IMAGE");
   auto force = std::make_shared<bool>(false);
-  remove_command->add_flag("--force", *force, "Also what is needed, with its snapshots; says what goes along");
+  remove_command->add_flag("--force", *force,
+                           "Remove it although something needs it, with the snapshots that need it; says which");
   add_json(*remove_command, context);
   remove_command->callback([names, force, &context, &action] {
     action = [names, force, &context] { return remove(*names, *force, context); };

@@ -17,6 +17,22 @@ void add_machines(const Host& host, std::vector<Candidate>& names) {
   }
 }
 
+/// With those that have their id only.
+void add_all_machines(const Host& host, std::vector<Candidate>& names) {
+  add_machines(host, names);
+  const auto named = MachineManager{host}.list();
+  for (const auto& machine : VM::list(host)) {
+    if (std::ranges::find(named, machine.id, &MachineInfo::id) != named.end()) continue;
+    names.push_back({machine.id, machine.agent.empty() ? machine.image : "agent " + machine.agent});
+  }
+}
+
+void add_agents(const Host& host, std::vector<Candidate>& names) {
+  for (const auto& agent : AgentManager{host}.list()) {
+    names.push_back({agent.name, fmt::format("{}, {}", agent.template_name, to_string(agent.state))});
+  }
+}
+
 std::vector<Candidate> names_in(const Host& host, std::string_view type) {
   std::vector<Candidate> names;
   if (type == "IMAGE") {
@@ -26,20 +42,16 @@ std::vector<Candidate> names_in(const Host& host, std::string_view type) {
       names.push_back({one.name, fmt::format("{}, {}", one.image, one.engine)});
     }
   } else if (type == "VM") {
-    add_machines(host, names);
-    const auto named = MachineManager{host}.list();
-    for (const auto& machine : VM::list(host)) {
-      if (std::ranges::find(named, machine.id, &MachineInfo::id) != named.end()) continue;
-      names.push_back({machine.id, machine.agent.empty() ? machine.image : "agent " + machine.agent});
-    }
+    add_all_machines(host, names);
+  } else if (type == "AGENT|VM") {
+    add_agents(host, names);
+    add_all_machines(host, names);
   } else if (type == "MACHINE") {
     add_machines(host, names);
   } else if (type == "WORKSPACE") {
     for (const auto& one : Workspace::list(host)) names.push_back({one.name, {}});
   } else if (type == "AGENT") {
-    for (const auto& agent : AgentManager{host}.list()) {
-      names.push_back({agent.name, fmt::format("{}, {}", agent.template_name, to_string(agent.state))});
-    }
+    add_agents(host, names);
   } else if (type == "TEMPLATE") {
     for (const auto& from : AgentManager{host}.templates()) names.push_back({from.name, from.description});
   }

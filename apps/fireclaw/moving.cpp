@@ -135,7 +135,7 @@ void add_agent_moves(CLI::App& group, Context& context, Action& action) {
   in->add_option("--template", given->template_name, "What its template is called here")->type_name("NAME");
   in->footer(
       "The agent is stopped then. If the archive has memory that fits here, it is a snapshot that the agent starts\n"
-      "from. Import memory only of whom you trust.\n\n"
+      "from. Import memory only from people you trust.\n\n"
       "Examples:\n"
       "  fireclaw agent import ada.tar.zst --name bob");
   act(*in, context, action, given, import_agent);
@@ -159,7 +159,7 @@ void add_snapshot_moves(CLI::App& group, Context& context, Action& action) {
   in->add_flag("--replace", given->replace, "Replace a snapshot of that name");
   in->footer(
       "It can be restored with the same image, engine and CPU; 'fireclaw snapshot list' says whether. Import only\n"
-      "those of whom you trust.\n\n"
+      "those from people you trust.\n\n"
       "Examples:\n"
       "  fireclaw snapshot import before-upgrade.tar --name older");
   act(*in, context, action, given, import_snapshot);

@@ -7,20 +7,28 @@
 #include "common/quantities.hpp"
 
 namespace fireclaw::cli {
+namespace {
+
+/// A machine with NetworkMode::Nat that has nothing but the gateway's services.
+constexpr const char* services_only = "services";
+
+}  // namespace
 
 void NetworkOptions::add_mode_to(CLI::App& command) {
   command
-      .add_option("--net,--network", mode_,
-                  "Network: none, nat (an address on the host's bridge, policed by its firewall) or user (QEMU's own; "
-                  "reaches all that this host does); default: $FIRECLAW_NET, or nat where it is possible, else none")
-      ->type_name("none|user|nat");
+      .add_option(
+          "--net,--network", mode_,
+          "Network: none, nat (an address on the host's bridge, policed by its firewall), services (the same, and it "
+          "reaches the gateway's services alone) or user (QEMU's own; reaches all that this host does); default: "
+          "$FIRECLAW_NET, or nat where it is possible, else none")
+      ->type_name("none|user|nat|services");
 }
 
 void NetworkOptions::add_all_to(CLI::App& command) {
   add_mode_to(command);
   command
       .add_option("-p,--publish", publish_,
-                  "Lead a port of the host to one of the machine: [ADDRESS:]HOST:GUEST[/udp]; on "
+                  "Publish a machine's port on the host: [ADDRESS:]HOST:GUEST[/udp]; on "
                   "127.0.0.1 unless ADDRESS says otherwise (0.0.0.0: everywhere)")
       ->type_name("PORTS")
       ->allow_extra_args(false);
@@ -73,9 +81,9 @@ void NetworkOptions::apply(VMConfig& config, const Host& host, const Context& co
     config.network = best.mode;
     if (best.mode == NetworkMode::None) missing_ = best.reason;
   } else {
-    config.network = network_mode_from_string(asked);
+    config.network = asked == services_only ? NetworkMode::Nat : network_mode_from_string(asked);
   }
-  if (wants_nat() && config.network != NetworkMode::Nat) {
+  if (wants_nat() && (config.network != NetworkMode::Nat || asked == services_only)) {
     throw Error{ErrorCode::InvalidArgument,
                 fmt::format("-p, --egress, --allow, --allow-http, --net-rate, --services and --no-services go with "
                             "--net nat, not {}{}",
@@ -89,12 +97,13 @@ void NetworkOptions::apply(VMConfig& config, const Host& host, const Context& co
     config.nat.egress = Egress::None;
   }
   config.nat.allow = allow_;
+  if (asked == services_only) config.nat.egress = Egress::None;
   config.nat.allow_http = allow_http_;
   config.nat.publish = publish_;
   config.nat.mib_per_second = mib_per_second_;
-  config.nat.services = services_      ? GatewayServices::All
-                        : no_services_ ? GatewayServices::None
-                                       : GatewayServices::Names;
+  config.nat.services = services_ || asked == services_only ? GatewayServices::All
+                        : no_services_                      ? GatewayServices::None
+                                                            : GatewayServices::Names;
 }
 
 void NetworkOptions::tell_what_is_missing() const {

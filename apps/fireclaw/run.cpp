@@ -34,13 +34,27 @@ struct RunOptions {
   bool detach = false;
 };
 
-void print_phases(const VMInfo& info, std::chrono::nanoseconds opened, const ExecResult& result,
-                  std::chrono::nanoseconds total) {
+/// What the guest says of where its time went; empty if it cannot be asked any more.
+std::vector<Phase> guest_phases(VM& vm) {
+  try {
+    return vm.guest_phases();
+  } catch (const Error&) {
+    return {};
+  }
+}
+
+void print_phases(const VMInfo& info, const std::vector<Phase>& guest, std::chrono::nanoseconds opened,
+                  const ExecResult& result, std::chrono::nanoseconds total) {
   std::string text =
       fmt::format("fireclaw: VM {} ({}, {}); open {}", info.id, info.engine,
                   info.snapshot.empty() ? "cold boot" : "snapshot " + info.snapshot, human_duration(opened));
   for (const auto& phase : info.phases) text += fmt::format(", {} {}", phase.name, human_duration(phase.duration));
   text += fmt::format(", command {}, total {}\n", human_duration(result.duration), human_duration(total));
+  const char* before = "fireclaw: in the guest: ";
+  for (const auto& phase : guest) {
+    text += fmt::format("{}{} {}", std::exchange(before, ", "), phase.name, human_duration(phase.duration));
+  }
+  if (!guest.empty()) text += '\n';
   std::fputs(text.c_str(), stderr);
 }
 
@@ -83,13 +97,16 @@ int run(RunOptions options, const Context& context) {
   const auto result = wait_for(vm.spawn(exec), options.guest);
   options.copies.copy_out(vm);
   const auto info = vm.info();
+  const auto ended = std::chrono::steady_clock::now();
+  const auto guest = context.verbose ? guest_phases(vm) : std::vector<Phase>{};
+  const auto asked = std::chrono::steady_clock::now() - ended;
   // Not kill(): nobody needs to wait for the engine's end.
   vm_owner.reset();
 
-  const auto total = std::chrono::steady_clock::now() - began;
+  const auto total = std::chrono::steady_clock::now() - began - asked;
   const int status = options.copies.status_after(status_of(result, context));
   if (context.json) print_result(info, result, options.copies, status, total);
-  if (context.verbose) print_phases(info, opened, result, total);
+  if (context.verbose) print_phases(info, guest, opened, result, total);
   if (result.timed_out && !context.json) {
     std::fputs(fmt::format("fireclaw: the command was ended after {}; give it longer with --timeout\n",
                            human_duration(parse_duration(options.guest.timeout)))

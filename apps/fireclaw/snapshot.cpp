@@ -105,7 +105,7 @@ void add_snapshot(CLI::App& app, Context& context, Action& action) {
       "Examples:\n"
       "  fireclaw snapshot create --memory 512 --net nat\n"
       "  fireclaw snapshot create before-upgrade --of 0123456789abcdef");
-  create_command->add_option("name", options->name, "What it is to be called; default: made from what it is of")
+  create_command->add_option("name", options->name, "Snapshot name; default: made from the image or the machine")
       ->type_name("NAME");
   create_command->add_option("--of", options->of, "Save this running machine")->type_name("VM");
   add_machine_options(*create_command, options->machine);
@@ -127,7 +127,7 @@ void add_snapshot(CLI::App& app, Context& context, Action& action) {
   list_command->callback([&context, &action] { action = [&context] { return list(context); }; });
 
   auto names = std::make_shared<std::vector<std::string>>();
-  auto* remove_command = group->add_subcommand("remove", "Remove snapshots; machines restored from them live on");
+  auto* remove_command = group->add_subcommand("remove", "Remove snapshots; machines restored from them continue");
   remove_command->alias("rm");
   remove_command->footer(
       "Examples:\n"

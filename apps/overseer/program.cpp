@@ -68,14 +68,14 @@ constexpr const char* settings_help =
     "The command line overrides it.\n\n"
     "Settings:\n"
     "  server, port, tls, tls_verify, tls_ca, password  The IRC server (\"localhost\", 6667; with tls 6697).\n"
-    "  nick, user, realname, sasl_user, sasl_password  Who to be there.\n"
+    "  nick, user, realname, sasl_user, sasl_password  Its identity there.\n"
     "  channel, channel_key, operators  Where to listen, and whom to obey (a list).\n"
     "  message_burst, message_interval_s  How fast to speak (5, then one each 1.0; with fireclaw irc 100, 0.01).\n"
-    "  connect_timeout_s, reconnect_first_s, reconnect_longest_s  How patient to be in connecting.\n"
-    "  ping_after_s, ping_timeout_s, regain_s, rejoin_s  How patient to be once connected.\n"
+    "  connect_timeout_s, reconnect_first_s, reconnect_longest_s  Limits and waits for connecting.\n"
+    "  ping_after_s, ping_timeout_s, regain_s, rejoin_s  Limits and waits once connected.\n"
     "  workers, most_waiting  Changes to agents at once (4), and waiting (100).\n"
     "  restart_tries, restart_wait_s, restart_forgiven_s  For agents that die (3, 1.0, 300).\n"
-    "  audit_log, metrics, survey_s, log_level, stop_agents  What else it is to do.\n\n"
+    "  audit_log, metrics, survey_s, log_level, stop_agents  Logs, metrics, surveys, and the end.\n\n"
     "Exit status:\n"
     "  0    It was ended in order.\n"
     "  125  It could not start, or did not understand what was asked for.\n\n"
@@ -329,9 +329,9 @@ void require_home(const Arguments& arguments) {
 std::vector<std::filesystem::path> folders_of(const Settings& settings) {
   for (const auto& path : {settings.audit_log, settings.server.tls_ca}) {
     if (path.is_relative() && !path.empty()) {
-      throw Error{ErrorCode::InvalidArgument,
-                  fmt::format("'{}' means nothing to a service; write the whole path into the file of --config",
-                              path.native())};
+      throw Error{
+          ErrorCode::InvalidArgument,
+          fmt::format("a service does not use '{}'; write the whole path into the file of --config", path.native())};
     }
   }
   std::vector<std::filesystem::path> folders;
@@ -566,7 +566,7 @@ int look_at_units(const Arguments& arguments, const Backend& backend, Signals& s
     }
     list.push_back({{"unit", one.file.native()}, {"old", one.is_old}, {"renewed", renews}, {"remedy", remedy}});
   }
-  if (arguments.json) std::puts(list.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace).c_str());
+  if (arguments.json) print_json(list);
   return 0;
 }
 

@@ -1,6 +1,7 @@
 #include "signals.hpp"
 
 #include <poll.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 
 #include <cerrno>
@@ -25,6 +26,10 @@ void Signals::attach(EventLoop& loop, std::function<void(int)> on_signal) {
     signalfd_siginfo info{};
     if (::read(fd_.get(), &info, sizeof info) != sizeof info) return;
     const int number = static_cast<int>(info.ssi_signo);
+    // What tells of the parent's end comes once for each thread that it had.
+    int at_parents_end = 0;
+    ::prctl(PR_GET_PDEATHSIG, &at_parents_end);
+    if (seen_ != 0 && number == at_parents_end) return;
     if (std::exchange(seen_, number) != 0) ::_exit(128 + number);
     on_signal(number);
   });

@@ -1,4 +1,4 @@
-#include "bindings.hpp"
+#include "waits.hpp"
 
 namespace fireclaw::python {
 namespace {
@@ -13,14 +13,9 @@ void bind_watch(py::module_& module) {
       .def("ended", &AgentWatch::ended,
            "ended($self)\n--\n\n"
            "Whether the machine has ended; does not wait.")
-      .def(
-          "wait",
-          [](const AgentWatch& self, std::chrono::milliseconds timeout, const StopSource* stop) {
-            return blocking(token_of(stop), [&](const std::stop_token& token) { return self.wait(timeout, token); });
-          },
-          py::arg("timeout"), py::arg("stop") = nullptr,
-          "wait($self, timeout, stop=None)\n--\n\n"
-          "False if it had not ended after so many seconds or the stop.");
+      .def("wait", waits(&AgentWatch::wait), py::arg("timeout"), py::arg("stop") = nullptr,
+           "wait($self, timeout, stop=None)\n--\n\n"
+           "False if it had not ended after so many seconds or the stop.");
 }
 
 void bind_shell(py::module_& module) {
@@ -41,43 +36,21 @@ void bind_shell(py::module_& module) {
 }
 
 void bind_life(py::class_<AgentManager>& type) {
-  type.def(
-          "start",
-          [](AgentManager& self, AgentConfig config) {
-            return blocking(config.stop, [&](std::stop_token stop) {
-              config.stop = std::move(stop);
-              return self.start(config);
-            });
-          },
-          py::arg("config"),
-          "start($self, config)\n--\n\n"
-          "Starts an agent: workspace (made if missing), machine, bot. A failure undoes what was done.\n\n"
-          "AlreadyExistsError if it runs; NotFoundError for an unknown template or a missing image; TimeoutError,\n"
-          "VmmError, GuestError with what the machine said.")
+  type.def("start", waits(&AgentManager::start), py::arg("config"),
+           "start($self, config)\n--\n\n"
+           "Starts an agent: workspace (made if missing), machine, bot. A failure undoes what was done.\n\n"
+           "AlreadyExistsError if it runs; NotFoundError for an unknown template or a missing image; TimeoutError,\n"
+           "VmmError, GuestError with what the machine said.")
+      .def("fork", waits(&AgentManager::fork), py::arg("name"), py::arg("config"),
+           "fork($self, name, config)\n--\n\n"
+           "Starts a second agent from agent `name` as it is now: with its memory, processes, files and\n"
+           "settings, and its own name, address and workspace. The first one is paused for a moment (phase\n"
+           "\"pause\") and stays on IRC.\n\n"
+           "NotFoundError; InvalidStateError if the first does not run; AlreadyExistsError if there is an agent or a\n"
+           "workspace of the new name.")
       .def(
-          "fork",
-          [](AgentManager& self, const std::string& name, ForkConfig config) {
-            return blocking(config.stop, [&](std::stop_token stop) {
-              config.stop = std::move(stop);
-              return self.fork(name, config);
-            });
-          },
-          py::arg("name"), py::arg("config"),
-          "fork($self, name, config)\n--\n\n"
-          "Starts a second agent from agent `name` as it is now: with its memory, processes, files and\n"
-          "settings, and its own name, address and workspace. The first one is paused for a moment (phase\n"
-          "\"pause\") and stays on IRC.\n\n"
-          "NotFoundError; InvalidStateError if the first does not run; AlreadyExistsError if there is an agent or a\n"
-          "workspace of the new name.")
-      .def(
-          "snapshot",
-          [](AgentManager& self, const std::string& name, const std::string& snapshot, bool replace,
-             const StopSource* stop) {
-            return blocking(token_of(stop), [&](const std::stop_token& token) {
-              return self.snapshot(name, snapshot, replace, token);
-            });
-          },
-          py::arg("name"), py::arg("snapshot") = "", py::arg("replace") = false, py::arg("stop") = nullptr,
+          "snapshot", waits(&AgentManager::snapshot), py::arg("name"), py::arg("snapshot") = "",
+          py::arg("replace") = false, py::arg("stop") = nullptr,
           "snapshot($self, name, snapshot='', replace=False, stop=None)\n--\n\n"
           "Saves a running agent, as fork() copies it, as a snapshot that AgentConfig.snapshot takes. Without a name:\n"
           "the agent's and the time. Raises what fork() does; AlreadyExistsError if there is one, unless `replace`.")
@@ -105,95 +78,57 @@ void bind_life(py::class_<AgentManager>& type) {
           },
           py::arg("file"), py::arg("options") = py::none(),
           "import_archive($self, file, options=None)\n--\n\n"
-          "Makes what such an archive holds. Import memory only of whom you trust. CorruptError, "
+          "Makes what such an archive holds. Import memory only from people you trust. CorruptError, "
           "InvalidArgumentError,\n"
           "AlreadyExistsError.")
       .def(
-          "stop",
-          [](AgentManager& self, const std::string& name, std::chrono::milliseconds grace) {
-            blocking([&] { self.stop(name, grace); });
-          },
-          py::arg("name"), py::arg("grace") = std::chrono::milliseconds{5000},
+          "stop", waits(&AgentManager::stop), py::arg("name"), py::arg("grace") = std::chrono::milliseconds{5000},
           "stop($self, name, grace=5.0)\n--\n\n"
           "The bot says goodbye, the guest unmounts, the engine ends; by force after `grace` and ten seconds. No error "
           "if it\n"
           "does not run; NotFoundError if there is no such agent.")
-      .def(
-          "restart",
-          [](AgentManager& self, const std::string& name, const StopSource* stop) {
-            return blocking(token_of(stop), [&](const std::stop_token& token) { return self.restart(name, token); });
-          },
-          py::arg("name"), py::arg("stop") = nullptr,
-          "restart($self, name, stop=None)\n--\n\n"
-          "stop() if it runs, and start() with the settings it has; what those raise.")
-      .def(
-          "remove", [](AgentManager& self, const std::string& name) { blocking([&] { self.remove(name); }); },
-          py::arg("name"),
-          "remove($self, name)\n--\n\n"
-          "Forgets a stopped agent; its workspace stays. InvalidStateError while it runs.")
-      .def(
-          "pause", [](AgentManager& self, const std::string& name) { blocking([&] { self.pause(name); }); },
-          py::arg("name"),
-          "pause($self, name)\n--\n\n"
-          "Stops the CPUs of its machine. NotFoundError; InvalidStateError if it does not run.")
-      .def(
-          "resume", [](AgentManager& self, const std::string& name) { blocking([&] { self.resume(name); }); },
-          py::arg("name"),
-          "resume($self, name)\n--\n\n"
-          "Resumes a paused agent. NotFoundError; InvalidStateError if it does not run.")
-      .def(
-          "reload",
-          [](AgentManager& self, const std::string& name, const AgentSettings& settings) {
-            return blocking([&] { return self.reload(name, settings); });
-          },
-          py::arg("name"), py::arg("settings"),
-          "reload($self, name, settings)\n--\n\n"
-          "Gives a running agent other settings without it leaving IRC, or a stopped one for its next start.\n\n"
-          "NotFoundError; InvalidArgumentError for a setting that cannot be, and then nothing is changed.")
-      .def(
-          "reconcile", [](AgentManager& self) { return blocking([&] { return self.reconcile(); }); },
-          "reconcile($self)\n--\n\n"
-          "Compares what is recorded with what runs: adopts, cleans, ends orphans.");
+      .def("restart", waits(&AgentManager::restart), py::arg("name"), py::arg("stop") = nullptr,
+           "restart($self, name, stop=None)\n--\n\n"
+           "stop() if it runs, and start() with the settings it has; what those raise.")
+      .def("remove", waits(&AgentManager::remove), py::arg("name"),
+           "remove($self, name)\n--\n\n"
+           "Forgets a stopped agent; its workspace stays. InvalidStateError while it runs.")
+      .def("pause", waits(&AgentManager::pause), py::arg("name"),
+           "pause($self, name)\n--\n\n"
+           "Stops the CPUs of its machine. NotFoundError; InvalidStateError if it does not run.")
+      .def("resume", waits(&AgentManager::resume), py::arg("name"),
+           "resume($self, name)\n--\n\n"
+           "Resumes a paused agent. NotFoundError; InvalidStateError if it does not run.")
+      .def("reload", waits(&AgentManager::reload), py::arg("name"), py::arg("settings"),
+           "reload($self, name, settings)\n--\n\n"
+           "Gives a running agent other settings without it leaving IRC, or a stopped one for its next start.\n\n"
+           "NotFoundError; InvalidArgumentError for a setting that cannot be, and then nothing is changed.")
+      .def("reconcile", waits(&AgentManager::reconcile),
+           "reconcile($self)\n--\n\n"
+           "Compares what is recorded with what runs: adopts, cleans, ends orphans.");
 }
 
 void bind_questions(py::class_<AgentManager>& type) {
-  type.def(
-          "templates", [](const AgentManager& self) { return blocking([&] { return self.templates(); }); },
-          "templates($self)\n--\n\n"
-          "What agents are made from, by name: files of templates/ and the built-in ones.")
-      .def(
-          "find_template",
-          [](const AgentManager& self, const std::string& name) {
-            return blocking([&] { return self.find_template(name); });
-          },
-          py::arg("name"),
-          "find_template($self, name)\n--\n\n"
-          "What agents of that kind are made from. NotFoundError, or InvalidArgumentError naming file and field.")
-      .def(
-          "list", [](const AgentManager& self) { return blocking([&] { return self.list(); }); },
-          "list($self)\n--\n\n"
-          "All agents, also stopped ones, by name. Quick: asks no guest.")
-      .def(
-          "info",
-          [](const AgentManager& self, const std::string& name) { return blocking([&] { return self.info(name); }); },
-          py::arg("name"),
-          "info($self, name)\n--\n\n"
-          "One of list(). NotFoundError if there is no such agent.")
-      .def(
-          "status",
-          [](AgentManager& self, const std::string& name, std::chrono::milliseconds timeout) {
-            return blocking([&] { return self.status(name, timeout); });
-          },
-          py::arg("name"), py::arg("timeout") = std::chrono::milliseconds{5000},
-          "status($self, name, timeout=5.0)\n--\n\n"
-          "info(), with what the bot says of itself (online, channels, last_error) within `timeout` seconds. "
-          "NotFoundError.")
-      .def(
-          "watch",
-          [](const AgentManager& self, const std::string& name) { return blocking([&] { return self.watch(name); }); },
-          py::arg("name"),
-          "watch($self, name)\n--\n\n"
-          "What tells of its machine's end. NotFoundError; InvalidStateError if it does not run.")
+  type.def("templates", waits(&AgentManager::templates),
+           "templates($self)\n--\n\n"
+           "What agents are made from, by name: files of templates/ and the built-in ones.")
+      .def("find_template", waits(&AgentManager::find_template), py::arg("name"),
+           "find_template($self, name)\n--\n\n"
+           "What agents of that kind are made from. NotFoundError, or InvalidArgumentError naming file and field.")
+      .def("list", waits(&AgentManager::list),
+           "list($self)\n--\n\n"
+           "All agents, also stopped ones, by name. Quick: asks no guest.")
+      .def("info", waits(&AgentManager::info), py::arg("name"),
+           "info($self, name)\n--\n\n"
+           "One of list(). NotFoundError if there is no such agent.")
+      .def("status", waits(&AgentManager::status), py::arg("name"),
+           py::arg("timeout") = std::chrono::milliseconds{5000},
+           "status($self, name, timeout=5.0)\n--\n\n"
+           "info(), with what the bot says of itself (online, channels, last_error) within `timeout` seconds. "
+           "NotFoundError.")
+      .def("watch", waits(&AgentManager::watch), py::arg("name"),
+           "watch($self, name)\n--\n\n"
+           "What tells of its machine's end. NotFoundError; InvalidStateError if it does not run.")
       .def(
           "logs",
           [](AgentManager& self, const std::string& name, std::size_t lines) {
@@ -259,15 +194,10 @@ void bind_commands(py::class_<AgentManager>& type) {
           "ssh($self, name, command=None, **options)\n--\n\n"
           "Logs in by SSH as user `agent`; runs the command, or the login shell. UnsupportedError if the machine has\n"
           "no address.")
-      .def(
-          "machine",
-          [](const AgentManager& self, const std::string& name) {
-            return VMHandle{blocking([&] { return self.machine(name); })};
-          },
-          py::arg("name"),
-          "machine($self, name)\n--\n\n"
-          "A handle on its machine; letting go of it does not end it. NotFoundError; InvalidStateError if it does not "
-          "run.");
+      .def("machine", waits(&AgentManager::machine), py::arg("name"),
+           "machine($self, name)\n--\n\n"
+           "A handle on its machine; letting go of it does not end it. NotFoundError; InvalidStateError if it does not "
+           "run.");
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "bindings.hpp"
+#include "waits.hpp"
 
 namespace fireclaw::python {
 
@@ -20,12 +20,7 @@ void bind_backup(py::module_& module) {
           "Copies it to a new folder, with backup.json. A machine is paused while its disk is copied.\n"
           "AlreadyExistsError, IoError.")
       .def_static(
-          "restore",
-          [](const Host& host, const std::filesystem::path& folder, const StopSource* stop) {
-            return blocking(token_of(stop),
-                            [&](const std::stop_token& token) { return Backup::restore(host, folder, token); });
-          },
-          py::arg("host"), py::arg("folder"), py::arg("stop") = nullptr,
+          "restore", waits(&Backup::restore), py::arg("host"), py::arg("folder"), py::arg("stop") = nullptr,
           "restore(host, folder, stop=None)\n--\n\n"
           "Puts back what create() copied; agents and machines are stopped then. All is checked before the first file\n"
           "is written: CorruptError, InvalidArgumentError, AlreadyExistsError.");

@@ -1,4 +1,4 @@
-#include "bindings.hpp"
+#include "waits.hpp"
 
 namespace fireclaw::python {
 
@@ -17,22 +17,14 @@ void bind_image(py::module_& module) {
           "Builds an image; an interrupted build leaves none. AlreadyExistsError if the name is taken and `replace` is "
           "not\n"
           "set; NotFoundError for a source that is not there; IoError with what a tool said; CancelledError.")
+      .def_static("list", waits(&Image::list), py::arg("host"),
+                  "list(host)\n--\n\n"
+                  "All images, by name.")
+      .def_static("info", waits(&Image::info), py::arg("host"), py::arg("name"),
+                  "info(host, name)\n--\n\n"
+                  "One of list(). NotFoundError if there is none of that name; CorruptError if it is torn.")
       .def_static(
-          "list", [](const Host& host) { return blocking([&] { return Image::list(host); }); }, py::arg("host"),
-          "list(host)\n--\n\n"
-          "All images, by name.")
-      .def_static(
-          "info",
-          [](const Host& host, const std::string& name) { return blocking([&] { return Image::info(host, name); }); },
-          py::arg("host"), py::arg("name"),
-          "info(host, name)\n--\n\n"
-          "One of list(). NotFoundError if there is none of that name; CorruptError if it is torn.")
-      .def_static(
-          "remove",
-          [](const Host& host, const std::string& name, bool force) {
-            blocking([&] { Image::remove(host, name, force); });
-          },
-          py::arg("host"), py::arg("name"), py::arg("force") = false,
+          "remove", waits(&Image::remove), py::arg("host"), py::arg("name"), py::arg("force") = false,
           "remove(host, name, force=False)\n--\n\n"
           "Removes an image and its snapshots. Machines that run from it are not disturbed. InvalidStateError if "
           "snapshots that a person has named, agents or machines with names need it, unless `force`. NotFoundError.");

@@ -1,4 +1,4 @@
-#include "bindings.hpp"
+#include "waits.hpp"
 
 namespace fireclaw::python {
 namespace {
@@ -17,76 +17,41 @@ void bind_life(py::class_<MachineManager>& type) {
           "Makes a machine and starts it. AlreadyExistsError if there is one of that name; what VM.run raises. If it "
           "does not\n"
           "start there is none.")
-      .def(
-          "start",
-          [](MachineManager& self, const std::string& name, const StopSource* stop) {
-            return blocking(token_of(stop), [&](const std::stop_token& token) { return self.start(name, token); });
-          },
-          py::arg("name"), py::arg("stop") = nullptr,
-          "start($self, name, stop=None)\n--\n\n"
-          "Starts a machine that is stopped, and resumes one that is paused.")
-      .def(
-          "stop",
-          [](MachineManager& self, const std::string& name, std::chrono::milliseconds grace) {
-            blocking([&] { self.stop(name, grace); });
-          },
-          py::arg("name"), py::arg("grace") = std::chrono::milliseconds{2000},
-          "stop($self, name, grace=2.0)\n--\n\n"
-          "Ends it as VM.stop does; it can be started again. Nothing happens if it is stopped.")
-      .def(
-          "pause", [](MachineManager& self, const std::string& name) { blocking([&] { self.pause(name); }); },
-          py::arg("name"),
-          "pause($self, name)\n--\n\n"
-          "Stops its CPUs. InvalidStateError if it is stopped.")
-      .def(
-          "resume", [](MachineManager& self, const std::string& name) { blocking([&] { self.resume(name); }); },
-          py::arg("name"),
-          "resume($self, name)\n--\n\n"
-          "Resumes it. InvalidStateError if it is stopped.");
+      .def("start", waits(&MachineManager::start), py::arg("name"), py::arg("stop") = nullptr,
+           "start($self, name, stop=None)\n--\n\n"
+           "Starts a machine that is stopped, and resumes one that is paused.")
+      .def("stop", waits(&MachineManager::stop), py::arg("name"), py::arg("grace") = std::chrono::milliseconds{2000},
+           "stop($self, name, grace=2.0)\n--\n\n"
+           "Ends it as VM.stop does; it can be started again. Nothing happens if it is stopped.")
+      .def("pause", waits(&MachineManager::pause), py::arg("name"),
+           "pause($self, name)\n--\n\n"
+           "Stops its CPUs. InvalidStateError if it is stopped.")
+      .def("resume", waits(&MachineManager::resume), py::arg("name"),
+           "resume($self, name)\n--\n\n"
+           "Resumes it. InvalidStateError if it is stopped.");
 }
 
 void bind_names(py::class_<MachineManager>& type) {
-  type.def(
-          "remove",
-          [](MachineManager& self, const std::string& name, bool force) {
-            blocking([&] { self.remove(name, force); });
-          },
-          py::arg("name"), py::arg("force") = false,
-          "remove($self, name, force=False)\n--\n\n"
-          "Removes a machine and its scratch disk; a workspace stays. InvalidStateError if it runs, unless `force`.")
-      .def(
-          "rename",
-          [](MachineManager& self, const std::string& name, const std::string& new_name) {
-            blocking([&] { self.rename(name, new_name); });
-          },
-          py::arg("name"), py::arg("new_name"),
-          "rename($self, name, new_name)\n--\n\n"
-          "Gives it another name; its host name stays. AlreadyExistsError if that is taken.")
-      .def(
-          "fork",
-          [](MachineManager& self, const std::string& name, const std::string& new_name, const StopSource* stop) {
-            return blocking(token_of(stop),
-                            [&](const std::stop_token& token) { return self.fork(name, new_name, token); });
-          },
-          py::arg("name"), py::arg("new_name"), py::arg("stop") = nullptr,
-          "fork($self, name, new_name, stop=None)\n--\n\n"
-          "Starts another machine from the memory and the scratch disk of one that runs, which stands still for a\n"
-          "moment. AlreadyExistsError if the name is taken; InvalidStateError if the machine is stopped or has a "
-          "workspace.")
-      .def(
-          "list", [](const MachineManager& self) { return blocking([&] { return self.list(); }); },
-          "list($self)\n--\n\n"
-          "All machines with names, by name.")
-      .def(
-          "info",
-          [](const MachineManager& self, const std::string& name) { return blocking([&] { return self.info(name); }); },
-          py::arg("name"),
-          "info($self, name)\n--\n\n"
-          "What is known of one. NotFoundError if there is none of that name.")
-      .def(
-          "tend", [](MachineManager& self) { return blocking([&] { return self.tend(); }); },
-          "tend($self)\n--\n\n"
-          "Stops machines whose ttl has passed and pauses those that nobody has used for their idle time.");
+  type.def("remove", waits(&MachineManager::remove), py::arg("name"), py::arg("force") = false,
+           "remove($self, name, force=False)\n--\n\n"
+           "Removes a machine and its scratch disk; a workspace stays. InvalidStateError if it runs, unless `force`.")
+      .def("rename", waits(&MachineManager::rename), py::arg("name"), py::arg("new_name"),
+           "rename($self, name, new_name)\n--\n\n"
+           "Gives it another name; its host name stays. AlreadyExistsError if that is taken.")
+      .def("fork", waits(&MachineManager::fork), py::arg("name"), py::arg("new_name"), py::arg("stop") = nullptr,
+           "fork($self, name, new_name, stop=None)\n--\n\n"
+           "Starts another machine from the memory and the scratch disk of one that runs, which stands still for a\n"
+           "moment. AlreadyExistsError if the name is taken; InvalidStateError if the machine is stopped or has a "
+           "workspace.")
+      .def("list", waits(&MachineManager::list),
+           "list($self)\n--\n\n"
+           "All machines with names, by name.")
+      .def("info", waits(&MachineManager::info), py::arg("name"),
+           "info($self, name)\n--\n\n"
+           "What is known of one. NotFoundError if there is none of that name.")
+      .def("tend", waits(&MachineManager::tend),
+           "tend($self)\n--\n\n"
+           "Stops machines whose ttl has passed and pauses those that nobody has used for their idle time.");
 }
 
 }  // namespace

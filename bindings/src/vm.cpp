@@ -388,7 +388,16 @@ void bind_services(py::class_<VMHandle>& type) {
           },
           "services($self)\n--\n\n"
           "All services that were started, by name, also those that have ended. InvalidStateError if the machine does "
-          "not run.");
+          "not run.")
+      .def(
+          "guest_phases",
+          [](VMHandle& self) {
+            const auto vm = self.get();
+            return blocking([&] { return vm->guest_phases(); });
+          },
+          "guest_phases($self)\n--\n\n"
+          "What the guest has done since this process first spoke to it, by the guest's clock: who it is, the first "
+          "command's start, first output and end. Empty if its image is of an earlier build.");
 }
 
 }  // namespace

@@ -25,9 +25,7 @@ constexpr auto word_keeper = R"(
   while true; do echo "$word, says process $$" > /tmp/ask; done
 )";
 
-std::string output_of(fireclaw::VM& vm, const std::string& line) {
-  return vm.exec(fireclaw::ExecOptions::shell(line)).out;
-}
+std::string output_of(fireclaw::VM& vm, const std::string& line) { return vm.exec(line).out; }
 
 struct Clone {
   fireclaw::VM vm;
@@ -48,7 +46,7 @@ Clone make_clone(const fireclaw::Host& host, const fireclaw::Snapshot& snapshot)
 int main() {
   try {
     const auto host = open_host();
-    auto first = fireclaw::VM::run(host, {});
+    auto first = host.vms().run();
     output_of(first, "mkfifo /tmp/ask");
     fireclaw::ServiceOptions keeper;
     keeper.name = "word-keeper";
@@ -63,7 +61,7 @@ int main() {
     }
     std::vector<Clone> clones;  // All ten run until the end of this block.
     for (auto& clone : restoring) clones.push_back(clone.get());
-    fireclaw::Snapshot::remove(host, snapshot.name());  // Machines that were made of it live on.
+    host.snapshots().remove(snapshot.name());  // Machines that were made of it live on.
 
     for (const auto& clone : clones) std::cout << std::setw(5) << clone.took.count() << " ms: " << clone.said;
     return 0;

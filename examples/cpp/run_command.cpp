@@ -14,7 +14,7 @@ int main(int argc, char** argv) {
   try {
     fireclaw::VMConfig config;
     config.memory_mib = 128;
-    auto vm = fireclaw::VM::run(open_host(), config);  // Restored from the snapshot that `fireclaw setup` made.
+    auto vm = open_host().vms().run(config);  // Restored from the snapshot that `fireclaw setup` made.
 
     auto command = fireclaw::ExecOptions::shell(argc > 1 ? argv[1] : "uname -a");
     command.timeout = 30s;

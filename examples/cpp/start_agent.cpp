@@ -45,33 +45,34 @@ int main(int argc, char** argv) {
   }
   try {
     const auto host = open_host();
-    fireclaw::AgentManager agents{host};
+    auto agents = host.agents();
 
     fireclaw::AgentConfig config;
     config.template_name = install_template(host, argv[1]);
     config.detached = false;  // Should this program die, so does the agent.
-    const auto agent = agents.start(config);
-    std::cout << agent.nick << " runs " << agent.model << " in machine " << agent.vm
-              << (agent.online ? ", on IRC\n" : ", not on IRC yet\n") << std::flush;
+    auto agent = agents.start(config);
+    const auto info = agent.status();
+    std::cout << info.nick << " runs " << info.model << " in machine " << info.vm
+              << (info.online ? ", on IRC\n" : ", not on IRC yet\n") << std::flush;
 
-    const auto watch = agents.watch(agent.name);
+    const auto watch = agent.watch();
     std::stop_source enough;
     auto log = std::async(std::launch::async, [&] {
       const auto show = [](std::string_view text) { std::cout << text << std::flush; };
-      agents.follow_logs(agent.name, 10, show, enough.get_token());
+      agent.follow_logs(10, show, enough.get_token());
     });
     const bool asked_to_stop = wait_for_enter(watch);
     enough.request_stop();
 
     // What the log says of an agent that has ended is that its guest is gone.
     if (!asked_to_stop) {
-      std::cerr << agent.name << " ended by itself\n";
+      std::cerr << agent.name() << " ended by itself\n";
       agents.reconcile();  // Notes it, and clears up after its machine.
       return 1;
     }
     log.get();
-    agents.stop(agent.name);  // It says goodbye on IRC; its workspace stays for the next time.
-    std::cout << agent.name << " is stopped. What it wants to remember:\n" << agents.memory(agent.name);
+    agent.stop();  // It says goodbye on IRC; its workspace stays for the next time.
+    std::cout << agent.name() << " is stopped. What it wants to remember:\n" << agent.memory();
     return 0;
   } catch (const fireclaw::Error& error) {
     std::cerr << "start_agent: " << error.what() << '\n';

@@ -95,22 +95,24 @@ def main() -> int:
     server, _, port = given.irc.rpartition(":")
     names = given.names.split(",")
 
-    agents = fireclaw.AgentManager(fireclaw.Host.open())
+    agents = fireclaw.Host.open().agents()
 
-    def start(name: str) -> fireclaw.AgentInfo:
+    def start(name: str) -> tuple[fireclaw.Agent, float]:
+        began = time.monotonic()
         # Not detached: should this program be killed, so are they.
-        return agents.start(fireclaw.AgentConfig(given.template, name, detached=False))
+        agent = agents.start(fireclaw.AgentConfig(given.template, name, detached=False))
+        return agent, time.monotonic() - began
 
     def stop(name: str) -> None:
         try:
-            agents.stop(name)
+            agents.open(name).stop()
         except fireclaw.NotFoundError:
             pass  # It has never been started.
 
     with ThreadPoolExecutor(len(names)) as threads:
         try:
-            for info in threads.map(start, names):
-                print(f"{info.name} [{info.model}] started in {sum(phase.duration for phase in info.phases):.1f} s")
+            for agent, seconds in threads.map(start, names):
+                print(f"{agent.name} [{agent.info().model}] started in {seconds:.1f} s")
             with Irc((server, int(port))) as irc:
                 answers = irc.ask(names, given.task, given.seconds)
         finally:

@@ -35,6 +35,8 @@ struct GatewayInfo {
   GatewayHttp http;
   /// By name.
   std::vector<GatewayAgent> agents;
+  /// By name, refuser and rule.
+  std::vector<GatewayRefusals> refusals;
 };
 
 /// The program between machines and the outside: it answers for names by each machine's policy. Between agents and the

@@ -109,4 +109,19 @@ struct GatewayCost {
   bool operator==(const GatewayCost&) const = default;
 };
 
+/// What machines were refused since the gateway started.
+struct GatewayRefusals {
+  /// The agent's name, or the id of a machine that was not started for one.
+  std::string name;
+  /// What refused: "firewall", "names", "llm", "irc" or "proxy".
+  std::string by;
+  /// The rule in one word, as in "allowlist".
+  std::string rule;
+  /// How often. The firewall tells at most 5 a second of a machine, after the first 20.
+  std::uint64_t count = 0;
+
+  /// Equal in all members.
+  bool operator==(const GatewayRefusals&) const = default;
+};
+
 }  // namespace fireclaw

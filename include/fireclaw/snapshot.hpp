@@ -57,7 +57,7 @@ class FIRECLAW_API Snapshot {
   /// Makes the snapshot that an archive (export_archive()), plain or compressed, holds. `name` empty: as it was called;
   /// automatic ones need a name. info() says whether it can be restored here. Error(Corrupt) or Error(InvalidArgument)
   /// for an archive that is damaged or holds anything else; Error(AlreadyExists) unless `replace`. A snapshot is what
-  /// an engine runs: import only those of whom you trust.
+  /// an engine runs: import only those from people you trust.
   static Snapshot import_archive(const Host& host, int fd, const std::string& name = {}, bool replace = false,
                                  std::stop_token stop = {});
   /// Removes it. Machines restored from it are not disturbed.

@@ -233,6 +233,10 @@ class FIRECLAW_API VM {
   /// All that were started, by name, also those that have ended.
   [[nodiscard]] std::vector<ServiceInfo> services();
 
+  /// What the guest has done since this process first spoke to it, by the guest's clock: who it is, the first command's
+  /// start, first output and end. Asks the guest. Empty if its image is of an earlier build.
+  [[nodiscard]] std::vector<Phase> guest_phases();
+
   /// Pauses the machine: stops its CPUs. A paused one stays paused. Error(InvalidState) if it has not been started or
   /// has ended.
   void pause();

@@ -287,8 +287,8 @@ std::vector<Check> Host::doctor() const {
       check.status = CheckStatus::Warning;
       check.detail = snapshot.reason;
       if (snapshot.recoverable) {
-        check.detail +=
-            snapshot.agent.empty() ? "; who asks for it has it made again" : "; its agent starts again from its disks";
+        check.detail += snapshot.agent.empty() ? "; it is made again when it is next used"
+                                               : "; its agent starts again from its disks";
       } else {
         check.remedy = fmt::format("fireclaw snapshot remove {}", snapshot.name);
       }

@@ -65,6 +65,8 @@ struct NameService::Impl {
     Time counted;
     std::string machine;
     std::map<net::Destination, Time> openings;
+    /// What it was answered, for who wants to know what an address is.
+    std::map<net::Ipv4Address, std::string> names;
   };
 
   Impl(NameSources& who, NameServer server, Sockets own, net::Ipv4Address own_address, Actions does,
@@ -364,6 +366,9 @@ void NameService::Impl::answer_addresses(const Asker& asker, const NameClient& w
   if (who.rights.vm.egress == net::Egress::Allowlist && !open(asker, who, rule, found)) {
     return send(asker, dns::answer(question, dns::Code::ServerFailed));
   }
+  auto& names = use_of(asker.address).names;
+  if (names.size() + found.size() > limits.machine_openings) names.clear();
+  for (const auto& entry : found) names.insert_or_assign(entry.address, question.name);
   send(asker, dns::answer(question, found, most_bytes(asker)));
 }
 
@@ -375,6 +380,7 @@ bool NameService::Impl::open(const Asker& asker, const NameClient& who, const Na
   if (use.machine != who.client.machine) {
     use.machine = who.client.machine;
     use.openings.clear();
+    use.names.clear();
   }
   const auto fresh =
       std::ranges::count_if(opened, [&](const auto& destination) { return !use.openings.contains(destination); });
@@ -417,6 +423,13 @@ NameService::NameService(NameSources& sources, NameServer server, Sockets socket
 NameService::~NameService() = default;
 
 int NameService::fd() const noexcept { return impl_->epoll.get(); }
+
+std::string NameService::name_of(std::string_view asker, net::Ipv4Address address) const {
+  const auto use = impl_->uses.find(std::string{asker});
+  if (use == impl_->uses.end()) return {};
+  const auto found = use->second.names.find(address);
+  return found == use->second.names.end() ? std::string{} : found->second;
+}
 
 void NameService::run() {
   auto& impl = *impl_;

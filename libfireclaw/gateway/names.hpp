@@ -82,6 +82,8 @@ class NameService {
 
   [[nodiscard]] int fd() const noexcept;
   void run();
+  /// A name that the machine at `asker` was answered with `address` for, in the last while; empty if it was not.
+  [[nodiscard]] std::string name_of(std::string_view asker, net::Ipv4Address address) const;
 
  private:
   struct Impl;

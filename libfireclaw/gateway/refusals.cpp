@@ -35,10 +35,6 @@ std::string printable(std::string_view text) {
   return clean;
 }
 
-bool is_about(const RefusalLine& line, std::string_view name) {
-  return name.empty() || line.agent == name || line.machine_name == name || line.machine == name;
-}
-
 /// Takes the whole lines out of `text`.
 std::vector<RefusalLine> take_lines(std::string& text) {
   std::vector<RefusalLine> lines;
@@ -57,6 +53,10 @@ std::vector<RefusalLine> take_lines(std::string& text) {
 }
 
 }  // namespace
+
+bool is_about(const RefusalLine& line, std::string_view name) {
+  return name.empty() || line.agent == name || line.machine_name == name || line.machine == name;
+}
 
 std::string_view to_string(RefusedBy refuser) noexcept {
   switch (refuser) {

@@ -110,6 +110,9 @@ class Refusals {
   bool failed_ = false;
 };
 
+/// Whether it is about the agent or the machine of this name or id; every line is about "".
+bool is_about(const RefusalLine& line, std::string_view name);
+
 /// The last `most` lines of the log that are about the agent or machine of this name or id, oldest first; all if it is
 /// empty. What is not a whole line is passed over.
 std::vector<RefusalLine> read_refusals(const std::filesystem::path& file, std::string_view name, std::size_t most);

@@ -65,18 +65,31 @@ const state::SecretStore::Secrets& HomeSources::secrets() {
   return secrets_;
 }
 
-std::optional<Client> HomeSources::client(std::string_view address) {
+void HomeSources::read_leases() {
   refresh(pool_version_, layout_.address_pool(), [&] {
     decltype(machines_) machines;
+    decltype(taps_) taps;
     decltype(clients_) clients;
     for (const auto& lease : pool_.list()) {
+      taps.emplace(lease.tap.str(), lease.address.to_string());
       machines.emplace(lease.address.to_string(), lease.run);
       // A machine's agent stays the same.
       if (const auto known = clients_.find(lease.run); known != clients_.end()) clients.insert(*known);
     }
     machines_ = std::move(machines);
+    taps_ = std::move(taps);
     clients_ = std::move(clients);
   });
+}
+
+std::optional<std::string> HomeSources::address_of_tap(std::string_view tap) {
+  read_leases();
+  const auto found = taps_.find(tap);
+  return found == taps_.end() ? std::nullopt : std::optional{found->second};
+}
+
+std::optional<Client> HomeSources::client(std::string_view address) {
+  read_leases();
   const auto machine = machines_.find(address);
   if (machine == machines_.end()) return std::nullopt;
   if (const auto known = clients_.find(machine->second); known != clients_.end()) return known->second;

@@ -65,8 +65,11 @@ class HomeSources final : public Sources {
   const state::IrcSettings& irc() override;
   const state::SecretStore::Secrets& secrets() override;
   std::optional<Client> client(std::string_view address) override;
+  /// The address of the machine whose interface on the host this is.
+  std::optional<std::string> address_of_tap(std::string_view tap);
 
  private:
+  void read_leases();
   template <class Load>
   void refresh(FileVersion& known, const std::filesystem::path& file, Load load);
   void read_settings();
@@ -84,6 +87,8 @@ class HomeSources final : public Sources {
   state::SecretStore::Secrets secrets_;
   /// Addresses, and the machines that have them.
   std::map<std::string, std::string, std::less<>> machines_;
+  /// Interfaces, and the addresses that are behind them.
+  std::map<std::string, std::string, std::less<>> taps_;
   std::map<std::string, Client, std::less<>> clients_;
 };
 

@@ -49,6 +49,28 @@ struct Until {
   }
 };
 
+TEST_CASE("guestd says what it has done for a session, of several commands for the first") {
+  GuestdProcess guestd;
+  Session session = guestd.open();
+  const auto names = [&] {
+    std::vector<std::string> list;
+    for (const auto& [name, duration] : session.steps(soon())) {
+      CHECK(duration >= 0ns);
+      list.push_back(name);
+    }
+    return list;
+  };
+  CHECK(names() == std::vector<std::string>{"greeting"});
+  session.exec(sh("echo"));
+  session.exec(sh("echo"));
+  const auto steps = names();
+  REQUIRE(steps.size() == 5);
+  CHECK(steps[1] == "start");
+  CHECK(steps.back() == "report");
+  CHECK(std::ranges::count(steps, "first output") == 1);
+  CHECK(std::ranges::count(steps, "end") == 1);
+}
+
 TEST_CASE("a command's outputs, kept apart, and its exit status come back") {
   GuestdProcess guestd;
   Session session = guestd.open();

@@ -299,6 +299,32 @@ TEST_CASE("a host that goes away while it waits for a stop lets the stop continu
   CHECK(await(second, [](const ServiceInfo& now) { return now.state == ServiceState::Stopped; }).signal == SIGKILL);
 }
 
+TEST_CASE("steps that make no sense are the guest's fault, and a guest that does not tell them is not asked") {
+  const auto told = [](std::vector<wire::Step> list) {
+    wire::StepTimes times;
+    times.list = std::move(list);
+    return wire::encode(times);
+  };
+  for (const auto& payload :
+       {told({{"\x1b[2J", 1}}), told({{"b", 2}, {"a", 1}}), told({{"a", ~0ULL}}), told({{std::string(33, 'a'), 1}}),
+        told(std::vector<wire::Step>(wire::max_steps + 1)), std::string{"x"}}) {
+    FakeGuest guest{[&](FakeGuest& self) {
+      wire::Hello hello;
+      hello.features = wire::feature_steps;
+      self.greet(hello);
+      self.send(wire::Type::StepTimes, self.await_frame().channel, payload);
+      self.await_hang_up();
+    }};
+    Session session = Session::open(guest.take_stream(), {}, {}, soon());
+    CHECK(thrown_by([&] { session.steps(soon()); }).code() == ErrorCode::Guest);
+  }
+  FakeGuest guest{[&](FakeGuest& self) {
+    self.greet();
+    self.await_hang_up();
+  }};
+  CHECK(Session::open(guest.take_stream(), {}, {}, soon()).steps(soon()).empty());
+}
+
 TEST_CASE("a list of services that makes no sense is the guest's fault and ends the session") {
   wire::Services answer;
   answer.list.resize(1);

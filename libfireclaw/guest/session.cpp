@@ -18,6 +18,10 @@ using wire::Type;
 /// If guestd's first answer took longer than this, the time that it was told is told again.
 constexpr auto clock_tolerance = 50ms;
 
+constexpr std::size_t longest_step_name = 32;
+/// Of a year: what a guest says is not more than fits.
+constexpr std::uint64_t longest_session_ns = std::uint64_t{366} * 24 * 3600 * 1'000'000'000;
+
 std::int64_t nanoseconds_of(std::chrono::system_clock::time_point time) {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count();
 }
@@ -50,6 +54,18 @@ std::string make_request(const Mount& mount) {
 }
 
 std::string mounting(const Mount& mount) { return fmt::format("mounting the guest's {}", mount.target); }
+
+/// What the guest says is shown to users.
+bool is_sound(const wire::StepTimes& times) {
+  const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || c == ' '; };
+  std::uint64_t before = 0;
+  for (const wire::Step& step : times.list) {
+    const bool is_name = step.name.size() <= longest_step_name && std::ranges::all_of(step.name, is_letter);
+    if (!is_name || step.ns < before || step.ns > longest_session_ns) return false;
+    before = step.ns;
+  }
+  return times.list.size() <= wire::max_steps;
+}
 
 constexpr std::string_view configuring = "configuring the guest";
 constexpr std::string_view setting_clock = "setting the guest's clock";
@@ -182,5 +198,21 @@ void Session::set_clock(Deadline deadline) {
 }
 
 void Session::ping(Deadline deadline) { impl_->ask(Type::Ping, {}, deadline, "asking the guest for a sign of life"); }
+
+std::vector<std::pair<std::string, std::chrono::nanoseconds>> Session::steps(Deadline deadline) {
+  if ((info().features & wire::feature_steps) == 0) return {};
+  constexpr std::string_view what = "asking the guest where its time went";
+  const Link::ChannelPtr channel = impl_->link->open_channel(Type::Steps, {}, what);
+  ScopeGuard undo{[&] { impl_->link->abandon(channel); }};
+  const std::string payload = impl_->link->answer(channel, Type::StepTimes, deadline, what);
+  undo.release();
+  wire::StepTimes times;
+  if (!wire::decode(payload, times) || !is_sound(times)) impl_->link->break_off("its list of steps makes no sense");
+  std::vector<std::pair<std::string, std::chrono::nanoseconds>> steps;
+  std::uint64_t before = 0;
+  for (const wire::Step& step : times.list)
+    steps.emplace_back(step.name, std::chrono::nanoseconds{step.ns - std::exchange(before, step.ns)});
+  return steps;
+}
 
 }  // namespace fireclaw::guest

@@ -152,6 +152,8 @@ class Session {
   void set_clock(Deadline deadline);
   /// Round trip.
   void ping(Deadline deadline);
+  /// What guestd has done for this session since its greeting came, and how long each took. Empty if it does not say.
+  std::vector<std::pair<std::string, std::chrono::nanoseconds>> steps(Deadline deadline);
 
   struct Impl;
 

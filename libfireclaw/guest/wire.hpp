@@ -77,6 +77,7 @@ enum class Type : std::uint8_t {
   Unmount = 35,
   Watch = 36,     ///< answered by Started once changes are looked for, and by Done after the first
   FileCall = 37,  ///< wire_files.hpp; answered as Exec is, by a guestd that has feature_files
+  Steps = 38,     ///< answered by StepTimes, by a guestd that has feature_steps
 
   // Guest to host.
   Hello = 64,
@@ -89,6 +90,7 @@ enum class Type : std::uint8_t {
   Done = 71,         ///< the answer to everything else, and the last frame of its channel
   Services = 72,     ///< the answer to ServiceList, and the last frame of its channel
   Skipped = 73,      ///< copying: what was passed over, before Done
+  StepTimes = 74,    ///< the answer to Steps, and the last frame of its channel
 };
 
 /// Whether `value` is one of the enumerators above, which are numbered without gaps in each of their three groups.
@@ -96,8 +98,8 @@ constexpr bool is_type(std::uint8_t value) noexcept {
   const auto within = [&](Type first, Type last) {
     return value >= static_cast<std::uint8_t>(first) && value <= static_cast<std::uint8_t>(last);
   };
-  return within(Type::Window, Type::Hole) || within(Type::Configure, Type::FileCall) ||
-         within(Type::Hello, Type::Skipped);
+  return within(Type::Window, Type::Hole) || within(Type::Configure, Type::Steps) ||
+         within(Type::Hello, Type::StepTimes);
 }
 /// Whether frames of this type carry bulk data, over which no checksum is made.
 constexpr bool is_bulk(Type type) noexcept {
@@ -183,6 +185,8 @@ void layout(auto& field, Is<Hello> auto& hello) {
 
 /// It answers FileCall.
 inline constexpr std::uint32_t feature_files = 1;
+/// It answers Steps.
+inline constexpr std::uint32_t feature_steps = 2;
 
 struct Configure {
   std::string hostname;
@@ -347,6 +351,23 @@ struct Unmount {
 };
 
 void layout(auto& field, Is<Unmount> auto& unmount) { field(unmount.target); }
+
+struct Step {
+  std::string name;
+  std::uint64_t ns = 0;  ///< since the session's preamble came
+};
+
+void layout(auto& field, Is<Step> auto& step) { field(step.name, step.ns); }
+
+/// What a session has done so far, in order.
+struct StepTimes {
+  std::vector<Step> list;
+};
+
+void layout(auto& field, Is<StepTimes> auto& times) { field(times.list); }
+
+/// As many as are kept.
+inline constexpr std::size_t max_steps = 24;
 
 struct Done {
   std::int32_t error = 0;  ///< an errno value of Linux, 0: success

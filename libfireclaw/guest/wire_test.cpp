@@ -118,6 +118,15 @@ TEST_CASE("every message comes back as it was sent") {
   CHECK_FALSE(decode(encode(hello) + '\0', said));
 }
 
+TEST_CASE("times of steps are told as they were") {
+  StepTimes times;
+  times.list = {{"greeting", 5}, {"start", 70000}};
+  const StepTimes told = round_trip(times);
+  REQUIRE(told.list.size() == 2);
+  CHECK(told.list[1].name == "start");
+  CHECK(told.list[1].ns == 70000);
+}
+
 TEST_CASE("a hello without features, as the first guestd of this version says it, has none") {
   Hello hello;
   hello.uptime_ms = 1234;

@@ -8,24 +8,17 @@
 #include "http/scripted_server.hpp"
 #include "sys/file.hpp"
 #include "sys/socket.hpp"
+#include "sys/testing/outcome.hpp"
 
 namespace fireclaw::http {
 namespace {
 
 using namespace std::chrono_literals;
+using sys::testing::code_of;
 using test::Peer;
 using test::ScriptedServer;
 
 Limits limits() { return {Deadline::after(10s), {}, 1 << 20}; }
-
-ErrorCode code_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.code();
-  }
-  return ErrorCode::Internal;
-}
 
 std::string message_of(const std::function<void()>& action) {
   try {

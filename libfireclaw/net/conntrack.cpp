@@ -9,6 +9,7 @@
 #include <netlink/msg.h>
 #include <netlink/netlink.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -51,32 +52,42 @@ struct Connection {
   std::string id;
 };
 
-struct Search {
-  std::uint32_t address;  // network order
-  std::vector<Connection> found;
-};
-
-std::uint32_t source_of(nlattr* tuple) {
+/// CTA_IP_V4_SRC or CTA_IP_V4_DST of a direction, in network order; 0 if there is none.
+std::uint32_t end_of(nlattr* tuple, int which) {
   nlattr* parts[CTA_TUPLE_MAX + 1] = {};
   nlattr* addresses[CTA_IP_MAX + 1] = {};
   if (tuple == nullptr || nla_parse_nested(parts, CTA_TUPLE_MAX, tuple, nullptr) < 0 ||
       parts[CTA_TUPLE_IP] == nullptr || nla_parse_nested(addresses, CTA_IP_MAX, parts[CTA_TUPLE_IP], nullptr) < 0 ||
-      addresses[CTA_IP_V4_SRC] == nullptr) {
+      addresses[which] == nullptr) {
     return 0;
   }
-  return nla_get_u32(addresses[CTA_IP_V4_SRC]);
+  return nla_get_u32(addresses[which]);
 }
 
-int collect(nl_msg* message, void* argument) {
+}  // namespace
+
+struct Conntrack::Search {
+  std::uint32_t address;  // network order
+  /// To these alone; empty: to and from everywhere.
+  std::span<const Ipv4Network> networks;
+  std::vector<Connection> found;
+
+  [[nodiscard]] bool fits(nlattr* original, nlattr* reply) const {
+    const bool made_it = end_of(original, CTA_IP_V4_SRC) == address;
+    // Who answers is the source of the reply direction: a machine behind a published port is found by that.
+    if (networks.empty()) return made_it || end_of(reply, CTA_IP_V4_SRC) == address;
+    const auto to = Ipv4Address::from_bits(ntohl(end_of(original, CTA_IP_V4_DST)));
+    return made_it && std::ranges::any_of(networks, [&](const auto& network) { return network.contains(to); });
+  }
+  static int collect(nl_msg* message, void* argument);
+};
+
+int Conntrack::Search::collect(nl_msg* message, void* argument) {
   auto& search = *static_cast<Search*>(argument);
   nlattr* attributes[CTA_MAX + 1] = {};
   if (nlmsg_parse(nlmsg_hdr(message), sizeof(nfgenmsg), attributes, CTA_MAX, nullptr) < 0) return NL_SKIP;
   nlattr* const original = attributes[CTA_TUPLE_ORIG];
-  // Who answers is the source of the reply direction: a machine behind a published port is found by that.
-  if (original == nullptr ||
-      (source_of(original) != search.address && source_of(attributes[CTA_TUPLE_REPLY]) != search.address)) {
-    return NL_SKIP;
-  }
+  if (original == nullptr || !search.fits(original, attributes[CTA_TUPLE_REPLY])) return NL_SKIP;
   const auto bytes = [](nlattr* attribute) {
     return attribute == nullptr ? std::string{}
                                 : std::string{static_cast<const char*>(nla_data(attribute)),
@@ -85,8 +96,6 @@ int collect(nl_msg* message, void* argument) {
   search.found.push_back({bytes(original), bytes(attributes[CTA_ID])});
   return NL_OK;
 }
-
-}  // namespace
 
 void Conntrack::Closer::operator()(nl_sock* socket) const noexcept { nl_socket_free(socket); }
 
@@ -101,7 +110,17 @@ Conntrack& Conntrack::operator=(Conntrack&&) noexcept = default;
 Conntrack::~Conntrack() = default;
 
 std::size_t Conntrack::forget(Ipv4Address address) {
-  Search search{htonl(address.bits()), {}};
+  Search search{htonl(address.bits()), {}, {}};
+  return forget(search);
+}
+
+std::size_t Conntrack::forget(Ipv4Address address, std::span<const Ipv4Network> networks) {
+  if (networks.empty()) return 0;
+  Search search{htonl(address.bits()), networks, {}};
+  return forget(search);
+}
+
+std::size_t Conntrack::forget(Search& search) {
   for (int attempt = 1;; ++attempt) {
     search.found.clear();
     const auto request = new_request(IPCTNL_MSG_CT_GET, NLM_F_DUMP);
@@ -111,7 +130,7 @@ std::size_t Conntrack::forget(Ipv4Address address) {
     check(sent, "cannot ask for the table of connections");
     const std::unique_ptr<nl_cb, CallbacksDeleter> callbacks{nl_cb_alloc(NL_CB_DEFAULT)};
     if (!callbacks) throw std::bad_alloc{};
-    nl_cb_set(callbacks.get(), NL_CB_VALID, NL_CB_CUSTOM, collect, &search);
+    nl_cb_set(callbacks.get(), NL_CB_VALID, NL_CB_CUSTOM, Search::collect, &search);
     const int received = nl_recvmsgs(socket_.get(), callbacks.get());
     if (received == -NLE_DUMP_INTR && attempt < dump_attempts) continue;
     if (received == -NLE_INVAL || received == -NLE_OPNOTSUPP) return 0;  // a kernel without ctnetlink

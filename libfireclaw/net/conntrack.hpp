@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 
 #include "net/address.hpp"
 
@@ -22,8 +23,12 @@ class Conntrack {
   /// Forgets the connections that `address` made and those that were made to it. Returns how many. On a kernel that
   /// cannot show its table (no nf_conntrack_netlink) they stay until they time out.
   std::size_t forget(Ipv4Address address);
+  /// The same with those alone that `address` made to one of `networks`.
+  std::size_t forget(Ipv4Address address, std::span<const Ipv4Network> networks);
 
  private:
+  struct Search;
+  std::size_t forget(Search& search);
   struct Closer {
     void operator()(nl_sock* socket) const noexcept;
   };

@@ -26,7 +26,7 @@ struct Shape {
 constexpr Shape shapes[] = {
     {"sources", 3, 0, 2},          {"egress", 1, 1, 0},        {"clients", 1, 0, 0},   {"name_clients", 1, 0, 0},
     {"allowed_networks", 2, 0, 0}, {"allowed_ports", 4, 0, 0}, {"published", 2, 2, 2}, {"published_at", 3, 2, 3},
-    {"named_addresses", 2, 0, 0},  {"named_ports", 4, 0, 0},   {"rates", 1, 1, 0},
+    {"named_addresses", 2, 0, 0},  {"named_ports", 4, 0, 0},   {"rates", 1, 1, 0},     {"services_only", 1, 0, 0},
 };
 
 const Shape* shape_of(std::string_view set) {
@@ -90,7 +90,7 @@ void apply(const Element& element, VmPolicy& vm) {
   } else if (const auto publication = publication_of(element)) {
     vm.publish.push_back(*publication);
   }
-  // What a name was answered with is not what the machine was given.
+  // What a name was answered with is not what the machine was given; that it has services only follows from the rest.
 }
 
 VmPolicy unknown_machine(Ipv4Address address) {

@@ -19,6 +19,7 @@
 #include "net/foreign.hpp"
 #include "net/netlink.hpp"
 #include "net/nftables.hpp"
+#include "net/packet_log.hpp"
 #include "net/ruleset.hpp"
 #include "sys/fd.hpp"
 #include "sys/file.hpp"
@@ -115,7 +116,9 @@ void preload_firewall() noexcept {
 class Firewall::Impl {
  public:
   Impl(NetworkPolicy policy, std::filesystem::path lock_file)
-      : policy_{std::move(policy)}, lock_file_{std::move(lock_file)} {}
+      : policy_{std::move(policy)}, lock_file_{std::move(lock_file)} {
+    policy_.log_refusals = policy_.log_refusals && PacketLog::is_available();
+  }
 
   [[nodiscard]] const NetworkPolicy& policy() const { return policy_; }
 
@@ -150,6 +153,22 @@ class Firewall::Impl {
     context_.run(delete_commands(vm.address, elements) + commands);
     close_named(vm.address);
     forget_connections(vm.address);
+  }
+
+  void change_vm(const VmPolicy& before, const VmPolicy& after, std::span<const Ipv4Network> closed, bool names) {
+    const auto lock = take_turn();
+    try {
+      if (const auto commands = change_vm_commands(policy_, before, after); !commands.empty()) context_.run(commands);
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::NotFound && error.code() != ErrorCode::AlreadyExists) throw;
+      throw Error{ErrorCode::InvalidState,
+                  fmt::format("the firewall of {} does not know the machine at {} as it was (was it flushed?)",
+                              policy_.bridge.str(), after.address.to_string()),
+                  std::current_exception()};
+    }
+    std::vector<Ipv4Network> networks{closed.begin(), closed.end()};
+    if (names) std::ranges::copy(close_named(after.address), std::back_inserter(networks));
+    conntrack_.forget(after.address, networks);
   }
 
   bool remove_vm(Ipv4Address address) {
@@ -224,18 +243,22 @@ class Firewall::Impl {
     if (succeeds(remove_talker_command(policy_.bridge, address))) conntrack_.forget(address);
   }
 
-  /// Called with the turn taken, after the machine's sources have gone. An element may expire meanwhile.
-  void close_named(Ipv4Address address) {
+  /// Called with the turn taken. An element may expire meanwhile. Returns what was open.
+  std::vector<Ipv4Network> close_named(Ipv4Address address) {
+    std::vector<Ipv4Network> closed;
     for (const auto* set : {"named_addresses", "named_ports"}) {
       const auto listing = context_.run(fmt::format("list set inet {} {}", table_name(policy_.bridge), set));
       std::vector<std::string> commands;
       for (const auto& element : read_elements(listing)) {
-        if (element.owner == address) commands.push_back(delete_command(policy_.bridge, element));
+        if (element.owner != address) continue;
+        commands.push_back(delete_command(policy_.bridge, element));
+        closed.push_back(Ipv4Network::parse(element.key[1]));
       }
       // All at once, since each transaction takes milliseconds; one by one if some have expired meanwhile.
       if (commands.empty() || succeeds(fmt::format("{}", fmt::join(commands, "")))) continue;
       for (const auto& command : commands) succeeds(command);
     }
+    return closed;
   }
 
   /// False if what the commands speak of does not exist.
@@ -315,6 +338,10 @@ const NetworkPolicy& Firewall::policy() const { return impl_->policy(); }
 void Firewall::try_out() { impl_->try_out(); }
 bool Firewall::ensure() { return impl_->ensure(); }
 void Firewall::add_vm(const VmPolicy& vm) { impl_->add_vm(vm); }
+void Firewall::change_vm(const VmPolicy& before, const VmPolicy& after, std::span<const Ipv4Network> closed,
+                         bool names) {
+  impl_->change_vm(before, after, closed, names);
+}
 bool Firewall::remove_vm(Ipv4Address address) { return impl_->remove_vm(address); }
 bool Firewall::remove_vm(const VmPolicy& vm) { return impl_->remove_vm(vm); }
 std::vector<VmPolicy> Firewall::vms() { return impl_->vms(); }

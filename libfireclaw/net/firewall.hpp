@@ -38,6 +38,10 @@ class Firewall {
   /// same transaction, and that one's connections are ended.
   /// Error(AlreadyExists) naming the port if another machine has published it; Error(InvalidState) without ensure().
   void add_vm(const VmPolicy& vm);
+  /// Gives a machine that has the rights `before` those of `after`, and ends its connections to what is `closed`. With
+  /// `names`, what names had opened to it is closed too, with the connections to that. Its other connections stay.
+  /// Error(InvalidState) if the firewall does not know it so.
+  void change_vm(const VmPolicy& before, const VmPolicy& after, std::span<const Ipv4Network> closed, bool names);
   /// Shuts a machine out again, whatever is known of it, and ends its connections. False if nothing was known.
   bool remove_vm(Ipv4Address address);
   /// The same, faster, when what add_vm() was given is still at hand.

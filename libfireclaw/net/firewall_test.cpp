@@ -13,10 +13,12 @@
 #include "fireclaw/error.hpp"
 #include "net/ruleset.hpp"
 #include "net/testing/lab.hpp"
+#include "sys/testing/outcome.hpp"
 
 using namespace fireclaw;
 using namespace fireclaw::net;
 using namespace fireclaw::net::testing;
+using sys::testing::thrown_by;
 
 namespace {
 
@@ -39,16 +41,6 @@ VmPolicy machine(unsigned last, Egress egress = Egress::Internet) {
           {},
           ServiceAccess::All,
           {}};
-}
-
-Error error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error;
-  }
-  FAIL("nothing was thrown");
-  return {ErrorCode::Internal, ""};
 }
 
 bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
@@ -185,7 +177,7 @@ TEST_CASE("a port of the host can be published once, and a refused machine gets 
   const auto rules = f.rules();
   auto second = machine(3);
   second.publish = {Publication::parse("9090:80"), Publication::parse("8080:8080")};
-  const auto error = error_of([&] { firewall.add_vm(second); });
+  const auto error = thrown_by([&] { firewall.add_vm(second); });
   CHECK(error.code() == ErrorCode::AlreadyExists);
   CHECK(has(error.what(), "8080:8080/tcp"));
   CHECK(has(error.what(), "172.16.0.2"));
@@ -221,7 +213,7 @@ TEST_CASE("other tables are never touched, not even by a failure") {
   auto firewall = f.firewall();
   firewall.ensure();
   firewall.add_vm(machine(2));
-  error_of([&] {
+  thrown_by([&] {
     auto vm = machine(3);
     vm.tap = InterfaceName{"eth0"};
     firewall.add_vm(vm);
@@ -267,7 +259,7 @@ TEST_CASE("a machine cannot be added to a firewall that somebody has flushed") {
   auto firewall = f.firewall();
   firewall.ensure();
   nft(f.host, "flush ruleset");
-  CHECK(error_of([&] { firewall.add_vm(machine(2)); }).code() == ErrorCode::InvalidState);
+  CHECK(thrown_by([&] { firewall.add_vm(machine(2)); }).code() == ErrorCode::InvalidState);
   CHECK_FALSE(firewall.remove_vm(machine(2)));
   CHECK(f.rules().empty());
 }

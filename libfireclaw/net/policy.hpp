@@ -83,6 +83,29 @@ const std::vector<Ipv4Network>& never_reachable();
 /// Not part of the internet, and reachable only if they are allowed by address.
 const std::vector<Ipv4Network>& private_networks();
 
+/// A rule by which the firewall refuses packets.
+struct RefusalRule {
+  /// One word, for logs.
+  std::string_view name;
+  /// The machine is told at once. Otherwise it waits in vain.
+  bool answered;
+  /// For people.
+  std::string_view reason;
+};
+inline constexpr std::string_view spoofed_rule = "spoofed";
+inline constexpr RefusalRule refusal_rules[] = {
+    {"egress", true, "the machine reaches nothing outside"},
+    {"allowlist", true, "it is not on the machine's list"},
+    {"private", true, "private networks are reached only if they are allowed by address"},
+    {"service", true, "the gateway does not serve this to the machine"},
+    {"machine", false, "machines do not reach each other"},
+    {"reserved", false, "link-local, metadata and reserved addresses are never reached"},
+    {"host", false, "addresses of this host are not reached"},
+    {"rate", false, "too many new connections in a second"},
+    {"connections", false, "too many connections at once"},
+    {spoofed_rule, false, "the packet does not come from the machine's own address"},
+};
+
 /// What one machine may do, and how it is recognised.
 struct VmPolicy {
   InterfaceName tap;
@@ -123,6 +146,8 @@ struct NetworkPolicy {
   /// kernel still remembers included; more are dropped.
   unsigned new_connections_per_second = 200;
   unsigned connections = 4096;
+  /// The firewall tells what it refuses: see packet_log.hpp.
+  bool log_refusals = true;
 
   bool operator==(const NetworkPolicy&) const = default;
 };

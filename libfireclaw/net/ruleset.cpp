@@ -74,6 +74,9 @@ std::vector<Elements> elements_of(const VmPolicy& vm) {
   all.push_back({"inet", "egress", {fmt::format("{} : goto egress_{}", address, to_string(vm.egress))}});
   if (vm.services != ServiceAccess::None) all.push_back({"inet", "name_clients", {address}});
   if (vm.services == ServiceAccess::All) all.push_back({"inet", "clients", {address}});
+  if (vm.services == ServiceAccess::All && vm.egress == Egress::None) {
+    all.push_back({"inet", "services_only", {address}});
+  }
 
   if (vm.mib_per_second != 0) {
     all.push_back({"inet",
@@ -105,6 +108,26 @@ std::vector<Elements> elements_of(const VmPolicy& vm) {
     if (!elements->entries.empty()) all.push_back(std::move(*elements));
   }
   return all;
+}
+
+/// The commands for what `of` has and `beyond` has not.
+std::string difference_commands(std::string_view verb, const NetworkPolicy& policy, const VmPolicy& of,
+                                const VmPolicy& beyond) {
+  std::string text;
+  const auto others = elements_of(beyond);
+  for (auto& elements : elements_of(of)) {
+    const auto same = std::ranges::find_if(
+        others, [&](const Elements& other) { return other.family == elements.family && other.set == elements.set; });
+    if (same != others.end()) {
+      std::erase_if(elements.entries, [&](const std::string& entry) {
+        return std::ranges::find(same->entries, entry) != same->entries.end();
+      });
+    }
+    if (elements.entries.empty()) continue;
+    text += fmt::format("{} element {} {} {} {{ {} }}\n", verb, elements.family, table_name(policy.bridge),
+                        elements.set, fmt::join(elements.entries, ", "));
+  }
+  return text;
 }
 
 std::string element_commands(std::string_view verb, const NetworkPolicy& policy, const VmPolicy& vm) {
@@ -189,13 +212,43 @@ std::pair<std::string, std::string> redirection_rules(const NetworkPolicy& polic
   return {redirect, accept};
 }
 
+/// Says that a packet is refused, at a pace: `whose` names whose packets are counted together, in the set `seen`.
+std::string note(const NetworkPolicy& policy, std::string_view seen, std::string_view whose, std::string_view rule) {
+  if (!policy.log_refusals) return {};
+  return fmt::format("update @{} {{ {} limit rate 5/second burst 20 packets }} log prefix \"{}\" group {}", seen, whose,
+                     rule, log_group(policy.bridge));
+}
+
+/// A chain for each rule that refuses what is routed: "drop_<rule>" and "refuse_<rule>".
+std::string refusing_chains(const NetworkPolicy& policy) {
+  std::string text;
+  for (const auto& [rule, answered, reason] : refusal_rules) {
+    if (rule == spoofed_rule) continue;
+    const auto noted = note(policy, "refused", "ip saddr", rule);
+    text += fmt::format("  chain {}_{} {{\n{}    {}\n  }}\n", answered ? "refuse" : "drop", rule,
+                        noted.empty() ? "" : "    " + noted + "\n", answered ? "goto refuse" : "drop");
+  }
+  return text;
+}
+
+/// What of a machine's frames is worth a note: those to the gateway under another's address, and questions for another
+/// machine's hardware address, which come before the first packet to it.
+std::string refused_frames(const NetworkPolicy& policy) {
+  if (!policy.log_refusals) return {};
+  return fmt::format(
+      "    ether type {{ ip, arp }} ether daddr {} {}\n"
+      "    ether type arp arp operation request arp daddr ip != {} iifname . ether saddr . arp saddr ip @sources {}\n",
+      MacAddress::for_address(policy.gateway).to_string(), note(policy, "refused_frames", "iifname", spoofed_rule),
+      policy.gateway.to_string(), note(policy, "refused_frames", "iifname", "machine"));
+}
+
 /// Both tables but for their machines and the chain that names them.
 std::string tables(const NetworkPolicy& policy, std::string_view policy_chain) {
   const auto [redirect, accept_redirected] = redirection_rules(policy);
   std::vector<std::string> hosts;
   for (const auto address : policy.host_addresses) hosts.push_back(address.to_string());
   const auto host_addresses =
-      hosts.empty() ? std::string{} : fmt::format("    ip daddr {{ {} }} drop\n", fmt::join(hosts, ", "));
+      hosts.empty() ? std::string{} : fmt::format("    ip daddr {{ {} }} goto drop_host\n", fmt::join(hosts, ", "));
   const auto proxy = policy.http_port ? fmt::format("    ip saddr @name_clients ip daddr {} tcp dport {} accept\n",
                                                     policy.gateway.to_string(), *policy.http_port)
                                       : std::string{};
@@ -250,6 +303,15 @@ std::string tables(const NetworkPolicy& policy, std::string_view policy_chain) {
     size 65536
     flags dynamic
   }}
+  set refused {{
+    type ipv4_addr
+    size 65536
+    flags dynamic, timeout
+    timeout 1m
+  }}
+  set services_only {{
+    type ipv4_addr
+  }}
   map published {{
     type inet_proto . inet_service : ipv4_addr . inet_service
   }}
@@ -265,25 +327,25 @@ std::string tables(const NetworkPolicy& policy, std::string_view policy_chain) {
     meta l4proto tcp reject with tcp reset
     reject with icmpx admin-prohibited
   }}
-  chain new_connection {{
-    update @connection_rate {{ ip saddr limit rate over {rate}/second burst {rate} packets }} drop
-    add @connections {{ ip saddr ct count over {connections} }} drop
+{refusing_chains}  chain new_connection {{
+    update @connection_rate {{ ip saddr limit rate over {rate}/second burst {rate} packets }} goto drop_rate
+    add @connections {{ ip saddr ct count over {connections} }} goto drop_connections
     add @talkers {{ ip saddr }}
   }}
   chain egress_none {{
-    goto refuse
+    goto refuse_egress
   }}
   chain egress_allowlist {{
     ip saddr . ip daddr @allowed_networks accept
     meta l4proto {{ tcp, udp }} ip saddr . ip daddr . meta l4proto . th dport @allowed_ports accept
     ip saddr . ip daddr @named_addresses accept
     meta l4proto {{ tcp, udp }} ip saddr . ip daddr . meta l4proto . th dport @named_ports accept
-    goto refuse
+    goto refuse_allowlist
   }}
   chain egress_internet {{
     ip saddr . ip daddr @allowed_networks accept
     meta l4proto {{ tcp, udp }} ip saddr . ip daddr . meta l4proto . th dport @allowed_ports accept
-    ip daddr {{ {private_networks} }} goto refuse
+    ip daddr {{ {private_networks} }} goto refuse_private
     accept
   }}
   chain raw_from_vm {{
@@ -292,8 +354,8 @@ std::string tables(const NetworkPolicy& policy, std::string_view policy_chain) {
     ip saddr {gateway} drop
     ip saddr @rates drop
     ip daddr {gateway} accept
-    ip daddr {subnet} drop
-    ip daddr {{ {never} }} drop
+    ip daddr {subnet} goto drop_machine
+    ip daddr {{ {never} }} goto drop_reserved
 {host_addresses}  }}
   chain raw_prerouting {{
     type filter hook prerouting priority raw; policy accept;
@@ -314,7 +376,8 @@ std::string tables(const NetworkPolicy& policy, std::string_view policy_chain) {
     ip saddr @clients ip daddr {gateway} meta l4proto . th dport @services accept
     ip saddr @name_clients ip daddr {gateway} meta l4proto {{ tcp, udp }} th dport 53 meta l4proto . th dport @services accept
 {proxy}    jump redirected
-{ping}    goto refuse
+    ip saddr @services_only goto refuse_service
+{ping}    goto refuse_service
   }}
   chain input {{
     type filter hook input priority filter; policy accept;
@@ -369,10 +432,16 @@ table bridge {table} {{
   set sources {{
     type ifname . ether_addr . ipv4_addr
   }}
+  set refused_frames {{
+    type ifname
+    size 65536
+    flags dynamic, timeout
+    timeout 1m
+  }}
   chain from_tap {{
     ether type ip ether daddr {gateway_mac} iifname . ether saddr . ip saddr @sources accept
     ether type arp arp htype 1 arp ptype ip arp hlen 6 arp plen 4 arp operation {{ request, reply }} arp daddr ip {gateway} iifname . ether saddr . arp saddr ip @sources iifname . arp saddr ether . arp saddr ip @sources accept
-    drop
+{refused_frames}    drop
   }}
   chain prerouting {{
     type filter hook prerouting priority -300; policy accept;
@@ -396,6 +465,7 @@ table bridge {table} {{
       fmt::arg("gateway", policy.gateway.to_string()),
       fmt::arg("gateway_mac", MacAddress::for_address(policy.gateway).to_string()),
       fmt::arg("bridge", policy.bridge.str()), fmt::arg("taps", tap_prefix(policy.bridge)), fmt::arg("ping", ping),
+      fmt::arg("refusing_chains", refusing_chains(policy)), fmt::arg("refused_frames", refused_frames(policy)),
       fmt::arg("proxy", proxy), fmt::arg("host_addresses", host_addresses), fmt::arg("redirect", redirect),
       fmt::arg("accept_redirected", accept_redirected));
 }
@@ -404,6 +474,15 @@ table bridge {table} {{
 
 std::string table_name(const InterfaceName& bridge) {
   return bridge == NetworkPolicy{}.bridge ? "fireclaw" : "fireclaw_" + bridge.str();
+}
+
+std::uint16_t log_group(const InterfaceName& bridge) {
+  // The low ones are what other programs take.
+  constexpr unsigned lowest = 0x8000;
+  constexpr std::size_t digits = 4;
+  constexpr int hexadecimal = 16;
+  const auto hash = std::stoul(sys::sha256_hex(bridge.str()).substr(0, digits), nullptr, hexadecimal);
+  return static_cast<std::uint16_t>(lowest | hash);
 }
 
 std::string policy_chain(const NetworkPolicy& policy) {
@@ -429,6 +508,11 @@ std::string add_vm_commands(const NetworkPolicy& policy, const VmPolicy& vm) {
 
 std::string remove_vm_commands(const NetworkPolicy& policy, const VmPolicy& vm) {
   return element_commands("delete", policy, vm);
+}
+
+std::string change_vm_commands(const NetworkPolicy& policy, const VmPolicy& before, const VmPolicy& after) {
+  validate(policy, after);
+  return difference_commands("delete", policy, before, after) + difference_commands("add", policy, after, before);
 }
 
 std::string find_talker_command(const InterfaceName& bridge, Ipv4Address address) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string>
 
@@ -15,6 +16,9 @@ namespace fireclaw::net {
 /// "fireclaw" for fcbr0, "fireclaw_<bridge>" for other bridges.
 std::string table_name(const InterfaceName& bridge);
 
+/// The group of nfnetlink_log that the firewall of this bridge tells what it refuses: see packet_log.hpp.
+std::uint16_t log_group(const InterfaceName& bridge);
+
 /// The name of an empty chain that only exists to tell that this very policy is loaded ("policy_4be1…").
 std::string policy_chain(const NetworkPolicy& policy);
 
@@ -27,6 +31,10 @@ std::string add_vm_commands(const NetworkPolicy& policy, const VmPolicy& vm);
 
 /// Removes what add_vm_commands() added. Running it fails if something of it is missing.
 std::string remove_vm_commands(const NetworkPolicy& policy, const VmPolicy& vm);
+
+/// Gives a machine other rights: removes the elements of `before` that `after` does not have, and adds what is new.
+/// Running it fails if what is removed is missing. Empty if there is nothing to do.
+std::string change_vm_commands(const NetworkPolicy& policy, const VmPolicy& before, const VmPolicy& after);
 
 /// Finds a machine in the set of those that connections were made from or to, and removes it there. Running them fails
 /// if it is not there: then there is nothing to forget.

@@ -13,10 +13,12 @@
 #include "net/bridge.hpp"
 #include "net/pool.hpp"
 #include "net/testing/lab.hpp"
+#include "sys/testing/outcome.hpp"
 
 using namespace fireclaw;
 using namespace fireclaw::net;
 using namespace fireclaw::net::testing;
+using sys::testing::code_of;
 
 namespace {
 
@@ -34,16 +36,6 @@ sys::Fd open_by_name() {
   std::memcpy(request.ifr_name, name.str().c_str(), name.str().size());
   sys::check(::ioctl(fd.get(), TUNSETIFF, &request), "TUNSETIFF");
   return fd;
-}
-
-ErrorCode code_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.code();
-  }
-  FAIL("nothing was thrown");
-  return ErrorCode::Internal;
 }
 
 }  // namespace

@@ -40,8 +40,13 @@ struct AgentRecord {
   std::optional<bool> tools;
   std::optional<unsigned> cpus;
   std::optional<unsigned> memory_mib;
+  /// Destinations beyond the template's "allow", and those of it that are not for this agent.
+  std::vector<std::string> allowed;
+  std::vector<std::string> denied;
   /// "nat" or "user".
   std::optional<std::string> network;
+  /// With "nat": the template's "services", so that the machine reaches the gateway's ports and its servers alone.
+  bool services_only = false;
   bool detached = true;
   /// Has its template's ports of the host. A copy under another name leaves them to the first one.
   bool publishes = true;
@@ -72,7 +77,10 @@ void describe(auto& field, json::Is<AgentRecord> auto& record) {
   field("tools", record.tools);
   field("cpus", record.cpus);
   field("memory_mib", record.memory_mib);
+  field.rare("allowed", record.allowed, {});
+  field.rare("denied", record.denied, {});
   field("network", record.network);
+  field.rare("services_only", record.services_only, false);
   field("detached", record.detached);
   field.rare("publishes", record.publishes, true);
   field.choice("phase", record.phase, std::array{Starting, Running, Restarting, Stopping, Stopped, Crashed},

@@ -70,7 +70,9 @@ void check_field(std::string_view name, const json::Value& value) {
     check_between(value, 1, most_mib_per_second);
   } else if (name == "network") {
     const auto& mode = value.as_string();
-    if (mode != "nat" && mode != "user") value.fail("must be \"nat\" or \"user\"");
+    if (mode != "nat" && mode != "user" && mode != services_network) {
+      value.fail("must be \"services\", \"nat\" or \"user\"");
+    }
   } else if (name == "egress") {
     const auto& egress = value.as_string();
     if (egress != "none" && egress != "allowlist" && egress != "internet") {
@@ -117,6 +119,13 @@ Template parse_template(std::string name, std::string_view text, std::filesystem
     auto value = json::Value::parse(text, where);
     for (const auto& [field, member] : value.as_object()) {
       if (!member.is_null()) check_field(field, member);
+    }
+    const auto network = value.find("network");
+    if (network && network->is_string() && network->as_string() == services_network) {
+      for (const std::string_view field : {"egress", "allow", "publish"}) {
+        const auto member = value.find(field);
+        if (member && !member->is_null()) member->fail("does not go with the network \"services\"; use \"nat\"");
+      }
     }
     for (const std::string_view required : {"nick", "model", "persona"}) static_cast<void>(value.at(required));
     return {std::move(name), std::move(file), std::move(value)};

@@ -12,6 +12,9 @@
 
 namespace fireclaw::state {
 
+/// A template's network that leads to the gateway's ports alone.
+inline constexpr std::string_view services_network = "services";
+
 /// A checked template of agents. What fireclaw acts on is read out; the rest is passed on from `value`.
 struct Template {
   std::string name;

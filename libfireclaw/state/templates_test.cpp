@@ -47,6 +47,7 @@ TEST_CASE("the templates that come with the library are the promised ones") {
     CHECK(found->text("nick") == nick);
     CHECK(found->text("model") == model);
     CHECK(found->tools() == tools);
+    CHECK(found->text("network") == (tools ? "" : "services"));
     CHECK(found->text("persona").size() > 300);
     CHECK(found->texts("channels") == std::vector<std::string>{"#agents"});
   }
@@ -105,6 +106,8 @@ TEST_CASE("a template's mistake is named with file and field") {
            {R"("peers": {"max_turns": -1})", "/t.json: peers.max_turns"},
            {R"("limits": {"queue": 0})", "/t.json: limits.queue"},
            {R"("network": "none")", "/t.json: network"},
+           {R"("network": "services", "egress": "internet")", "/t.json: egress: does not go with the network"},
+           {R"("network": "services", "publish": ["80:80"])", "/t.json: publish: does not go with the network"},
            {R"("egress": "all")", "/t.json: egress"},
            {R"("trigger": "")", "/t.json: trigger"},
            {R"("persona": "")", "duplicate"},
@@ -117,5 +120,6 @@ TEST_CASE("a template's mistake is named with file and field") {
   }
   CHECK(problem_of(R"({"nick": "t", "model": "m"})").find("persona") != std::string::npos);
   CHECK(problem_of("[]") != "");
+  CHECK(problem_of(with(R"("network": "services", "allow": null)")).empty());
   CHECK(problem_of(with(R"("operators": ["a!b@c"], "invite_policy": "nobody", "memory_mib": 256)")).empty());
 }

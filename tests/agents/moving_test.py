@@ -56,6 +56,7 @@ class Moving(Crew):
 
         # Where its image is not, it comes without.
         elsewhere = self.archive("elsewhere")
+        os.mkdir(elsewhere, 0o700)
         made = json.loads(ok("agent", "import", self.archive("worker.tar"), "--json", home=elsewhere))
         self.assertEqual(made["snapshot"], "")
         self.assertIn("is gone", made["memory_left_out"])

@@ -507,9 +507,10 @@ class Other(unittest.TestCase):
             seen = json.loads(result.stdout)
             page = Path(folder, "page.md").read_text()
         sections = {one["title"]: one["rows"] for one in seen["sections"]}
-        self.assertEqual(list(sections), ["`true`, as a whole program", "One machine", "Machines at once", "Copies",
-                                          "Memory size"])
+        self.assertEqual(list(sections), ["`true`, as a whole program", "One machine", "Where the time of a run goes",
+                                          "Machines at once", "Copies", "Memory size", "Gateway"])
         self.assertEqual(sections["`true`, as a whole program"][0]["program"], "fireclaw run")
+        self.assertIn("in the guest: greeting", [row["step"] for row in sections["Where the time of a run goes"]])
         self.assertEqual([row["machines"] for row in sections["Machines at once"]], ["1"])
         self.assertEqual([row["copied"] for row in sections["Copies"]], ["in", "out"])
         self.assertEqual([row["memory"] for row in sections["Memory size"]], ["128 MiB"])

@@ -169,6 +169,32 @@ class Mistakes(Manners):
                 self.assertIn(error["message"], said.stderr)
 
 
+class Habits(Manners):
+    #: Would download.
+    NOT_TRIED = ("image build",)
+
+    def commands_of_table(self) -> list[str]:
+        """What docs/docker.md says to type; options alone are those of a run."""
+        page = (SOURCE / "docs/docker.md").read_text(encoding="utf-8")
+        rows = [line.strip("|").split("|")[2] for line in page.splitlines() if line.startswith("|")]
+        spans = [span.removeprefix("fireclaw ") for row in rows for span in re.findall("`([^`]+)`", row)]
+        return [span if not span.startswith("-") else f"run {span} true" for span in spans if span not in ("--rm", "--chown", "--mode")]
+
+    def test_what_users_of_docker_are_told_to_type_is_understood(self) -> None:
+        commands = self.commands_of_table()
+        self.assertGreater(len(commands), 35)
+        for command in commands:
+            if command.startswith(self.NOT_TRIED):
+                continue
+            with self.subTest(command=command):
+                words = command.replace("IMAGE", "busybox").split()
+                said = self.fireclaw("--home", str(self.folder / "habits"), *words, FIRECLAW_NET="")
+                # There is no home folder, or nothing in it; but never a word that is not understood.
+                if said.returncode != 0:
+                    self.assertRegex(said.stderr, "there is no folder|^fireclaw: no |setup")
+                    self.assertNotIn("--help", said.stderr)
+
+
 class Shown(Manners):
     """Tables and colour."""
 

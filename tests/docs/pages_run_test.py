@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Runs the blocks of the pages in docs/ that are marked `run`, and compares what they print with what the page says.
+"""Runs the blocks of the pages in docs/ and of README.md that are marked `run`, and compares what they print with what the page says.
 
 The blocks of one page run in order in one empty folder, those of Python as programs of their own. A block fails when one
 of its commands does. A block `output` after it says what is printed; in it "..." stands for anything, also for lines.
@@ -87,7 +87,8 @@ class PagesRun(unittest.TestCase):
 
     def test_what_pages_mark_as_run_runs_and_prints_what_they_say(self) -> None:
         before = {words: listed(*words) for words in (("image", "list"), ("workspace", "list"), ("vm", "list"))}
-        count = sum(self.run_page(path.relative_to(ROOT).as_posix()) for path in sorted((ROOT / "docs").glob("*.md")))
+        pages_with_commands = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+        count = sum(self.run_page(path.relative_to(ROOT).as_posix()) for path in pages_with_commands)
         self.assertGreater(count, 20, "the pages have fewer commands than they should")
         for words, names in before.items():
             left = listed(*words) - names

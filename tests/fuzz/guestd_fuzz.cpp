@@ -94,7 +94,7 @@ class HarmlessMachine final : public Machine {
   void signal_group(pid_t leader, int) override { fuzz::require(leader > 0 && leader <= last_pid_); }
   void signal_process(pid_t pid, int) override { fuzz::require(service_outputs_.count(pid) != 0); }
   Services& services() override { return services_; }
-  wire::Done configure(const wire::Configure& request) override {
+  wire::Done configure(const wire::Configure& request, Steps&) override {
     return request.hostname.empty() ? wire::Done{EINVAL, "no"} : wire::Done{};
   }
   wire::Done set_clock(std::int64_t) override { return {}; }

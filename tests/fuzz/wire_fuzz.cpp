@@ -53,6 +53,7 @@ void decode_all(std::string_view payload) {
   decode_and_encode<ServiceSignal>(payload);
   decode_and_encode<ServiceStop>(payload);
   decode_and_encode<Services>(payload);
+  decode_and_encode<StepTimes>(payload);
   decode_and_encode<Done>(payload);
 }
 

@@ -37,7 +37,7 @@ def structs_in(text: str) -> dict[str, list[str]]:
 
 class Records(unittest.TestCase):
     def test_every_member_is_written_and_read(self) -> None:
-        sources = {path: path.read_text() for path in sorted((ROOT / "libfireclaw").rglob("*.?pp"))
+        sources = {path: path.read_text() for folder in ("include", "libfireclaw") for path in (ROOT / folder).rglob("*.?pp")
                    if not path.name.endswith("_test.cpp")}
         everywhere: dict[str, list[str]] = {}
         for text in sources.values():

@@ -19,8 +19,8 @@ INNER_ROOMS: dict[str, list[str]] = {
     "libfireclaw/core": ["host", "networks", "machines", "workspaces", "agents", "moving"],
     "libfireclaw/image": ["bytes", "tools", "namespaces", "archives", "store", "kernel", "disks", "roots"],
     "apps/overseer": ["event_loop", "signals", "irc", "log", "status", "service", "crew"],
-    "apps/fireclaw": ["terminal", "command", "output", "json_of", "guest_command", "machine_options", "network_options", "copies", "bench", "vm", "network", "upgrade"],
-    "agent/guestd": ["loop", "text", "machine", "processes", "boot", "channels"],
+    "apps/fireclaw": ["terminal", "command", "output", "json_of", "guest_text", "guest_command", "machine_options", "network_options", "copies", "bench", "vm", "network", "up", "upgrade"],
+    "agent/guestd": ["loop", "text", "steps", "machine", "processes", "boot", "channels"],
 }
 
 # More sources than this in one folder, tests not counted, want folders of their own. The fullest are the command line,

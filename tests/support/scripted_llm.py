@@ -29,6 +29,8 @@ request the first rule that fits and is not used up answers:
     {"delay": 0.2}                            waits before it answers; with "gap": 0.1 also before every piece
 
 Without a rule that fits the answer is a 500 that says so.
+
+It lists `models` where each protocol has them, and answers /api/version unless `ollama` is false.
 """
 
 from __future__ import annotations
@@ -40,14 +42,16 @@ import socket
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Sequence
 
 
 class ScriptedLlm:
     """Owns the listening socket and its threads; `close` (or leaving the with block) ends them and every wait."""
 
     def __init__(self, rules: Optional[List[Dict[str, Any]]] = None, host: str = "127.0.0.1", port: int = 0,
-                 record: Optional[str] = None) -> None:
+                 record: Optional[str] = None, models: Sequence[str] = (), ollama: bool = True) -> None:
+        self.models = list(models)
+        self.ollama = ollama
         self._rules = [dict(rule) for rule in rules or []]
         self._record = record
         self._changed = threading.Condition()
@@ -140,6 +144,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         pass
+
+    def do_GET(self) -> None:  # noqa: N802 - the base class's name
+        self.close_connection = True
+        answers: Dict[str, Any] = {"/v1/models": {"object": "list", "data": [{"id": name} for name in self.llm.models]}}
+        if self.llm.ollama:
+            answers["/api/version"] = {"version": "0.9.0"}
+            answers["/api/tags"] = {"models": [{"name": name} for name in self.llm.models]}
+        answer = answers.get(self.path)
+        self._plain(404 if answer is None else 200, json.dumps(answer).encode(), {"Content-Type": "application/json"})
 
     def do_POST(self) -> None:  # noqa: N802 - the base class's name
         self.close_connection = True

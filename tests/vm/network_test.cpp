@@ -9,11 +9,14 @@
 #include <future>
 #include <memory>
 #include <set>
+#include <stop_token>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "fireclaw/gateway.hpp"
+#include "fireclaw/network_rules.hpp"
 #include "support.hpp"
 #include "world.hpp"
 
@@ -92,7 +95,7 @@ class Owner {
 std::string traces() {
   return test::host("ip -o link | grep -o 'fcbr0[^:@ ]*' || true") +
          // But for what the kernel remembers of connections for a while.
-         test::host("nft list ruleset | grep -F 172.16.0 | grep -vE 'limit rate over|ct count over' || true");
+         test::host("nft list ruleset | grep -F 172.16.0 | grep -vE 'limit rate|ct count over' || true");
 }
 
 /// The same with a network that is up and has no machines.
@@ -261,6 +264,69 @@ TEST_CASE("a machine reaches web servers by name through the gateway's proxy, an
     CHECK(shell(without, "echo \"$HTTP_PROXY\"").empty());
     CHECK(Gateway::info(host).http.refused == 5);
   }
+  CHECK(Network::down(host));
+}
+
+TEST_CASE("what a machine may reach is changed while it runs, and what it was refused is written down") {
+  const test::Internet internet;
+  std::unique_ptr<Listener> server;
+  std::unique_ptr<test::NameServer> names;
+  internet.there().in([&] {
+    server = std::make_unique<Listener>("0.0.0.0", 80);
+    names = std::make_unique<test::NameServer>("203.0.113.8", "203.0.113.7");
+  });
+  const NetworkHome home{R"({"resolver": "203.0.113.8"})"};
+  const auto host = home.open();
+  using List = std::vector<std::string>;
+  {
+    auto vm = VM::run(host, with_nat({Egress::None, {}, {}, GatewayServices::Names}));
+    const auto id = vm.info().id;
+    CHECK(guest_asks(vm, "203.0.113.7", 80) == "nothing");
+    CHECK(NetworkRules::allow(host, id, "203.0.113.7:80") == List{"203.0.113.7:80"});
+    CHECK(guest_asks(vm, "203.0.113.7", 80) == "198.51.100.1");
+    CHECK(guest_asks(vm, "203.0.113.9", 80) == "nothing");
+    CHECK(test::error_of([&] { NetworkRules::deny(host, id, "203.0.113.7"); }).code() == ErrorCode::NotFound);
+    CHECK(NetworkRules::deny(host, id, "203.0.113.7:80").empty());
+    CHECK(guest_asks(vm, "203.0.113.7", 80) == "nothing");
+
+    CHECK(guest_asks(vm, "www.allowed.example", 80) == "nothing");
+    CHECK(NetworkRules::allow(host, id, "*.allowed.example:80") == List{"*.allowed.example:80"});
+    CHECK(guest_asks(vm, "www.allowed.example", 80) == "198.51.100.1");
+    CHECK(guest_asks(vm, "203.0.113.7", 80) == "198.51.100.1");
+    CHECK(NetworkRules::deny(host, id, "*.Allowed.example:80").empty());
+    CHECK(guest_asks(vm, "www.allowed.example", 80) == "nothing");
+    CHECK(guest_asks(vm, "203.0.113.7", 80) == "nothing");
+
+    CHECK(NetworkRules::allow(host, id, "203.0.113.0/24").size() == 1);
+    CHECK(guest_asks(vm, "203.0.113.8", 80) == "198.51.100.1");
+
+    bool has_firewall = false;
+    bool has_names = false;
+    const auto look = [&](const NetworkRefusal& refusal) {
+      CHECK(refusal.vm == id);
+      has_firewall |= refusal.by == "firewall" && refusal.address == "203.0.113.7" && refusal.protocol == "tcp" &&
+                      refusal.port == 80 && refusal.rule == "egress";
+      has_names |= refusal.by == "names" && refusal.name == "www.allowed.example" && refusal.rule == "allowlist";
+    };
+    for (const auto& refusal : NetworkRules::refusals(host, id)) look(refusal);
+    CHECK(has_firewall);
+    CHECK(has_names);
+    CHECK(NetworkRules::refusals(host, "nobody").empty());
+    std::stop_source found;
+    const std::jthread asking{[&] {
+      for (int port = 8080; !found.stop_requested(); ++port) guest_asks(vm, "198.51.100.2", port);
+    }};
+    NetworkRules::follow_refusals(
+        host, id,
+        [&](const NetworkRefusal& refusal) {
+          if (refusal.port >= 8080) found.request_stop();
+        },
+        found.get_token());
+    const auto counted = Gateway::info(host).refusals;
+    CHECK_FALSE(counted.empty());
+  }
+  CHECK(test::host("nft list ruleset").find("203.0.113") == std::string::npos);
+  CHECK(test::error_of([&] { NetworkRules::allow(host, "nobody", "203.0.113.7"); }).code() == ErrorCode::NotFound);
   CHECK(Network::down(host));
 }
 

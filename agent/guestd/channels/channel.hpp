@@ -27,6 +27,7 @@ class Outlet {
   virtual void end_bulk(wire::Type type, std::uint32_t channel, std::size_t bytes) = 0;
   virtual Loop& loop() = 0;
   virtual Machine& machine() = 0;
+  virtual Steps& steps() = 0;
 
  protected:
   ~Outlet() = default;

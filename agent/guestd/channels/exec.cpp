@@ -230,6 +230,7 @@ bool ExecChannel::forward(Stream& stream) {
   const ssize_t got = read(stream.fd.get(), room, most);
   if (got > 0) {
     const auto bytes = static_cast<std::size_t>(got);
+    outlet_.steps().done("first output");
     outlet_.end_bulk(stream.type, id_, bytes);
     allowance_ -= wire::cost(bytes);
     stream.owed -= std::min(stream.owed, bytes);
@@ -259,6 +260,7 @@ bool ExecChannel::pump() {
 bool ExecChannel::child_ended(pid_t pid, int status) {
   if (pid != pid_ || ended_) return false;
   ended_ = true;
+  outlet_.steps().done("end");
   if (WIFSIGNALED(status)) {
     exit_.signal = WTERMSIG(status);
     exit_.code = 128 + exit_.signal;
@@ -292,6 +294,7 @@ void ExecChannel::report_if_over() {
     if (now < give_up_at_ && (waits_for_host() || now < quiet_at_)) return;
   }
   reported_ = true;
+  outlet_.steps().done("report");
   send(Type::Exit, wire::encode(exit_));
   finished_ = true;
 }

@@ -39,7 +39,7 @@ class FakeMachine final : public Machine {
   void signal_group(pid_t leader, int number) override { signals.emplace_back(-leader, number); }
   void signal_process(pid_t pid, int number) override { signals.emplace_back(pid, number); }
   Services& services() override { return services_; }
-  wire::Done configure(const wire::Configure&) override { return {}; }
+  wire::Done configure(const wire::Configure&, Steps&) override { return {}; }
   wire::Done set_clock(std::int64_t) override { return {}; }
   guest::Base files() override { return {AT_FDCWD, false}; }
   std::optional<guest::Failure> find_owner(std::string_view, guest::TreeWriter::Owner&) override { return {}; }

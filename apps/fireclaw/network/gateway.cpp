@@ -29,6 +29,11 @@ void print(const GatewayInfo& info) {
     }
     servers.print();
   }
+  if (!info.refusals.empty()) {
+    Table refusals{{"REFUSED", "BY", "RULE", "COUNT"}};
+    for (const auto& each : info.refusals) refusals.add({each.name, each.by, each.rule, std::to_string(each.count)});
+    refusals.print();
+  }
   if (info.http.connections != 0) {
     Table http{{"WEB CONNECTIONS", "OPEN", "REFUSED", "ERRORS"}};
     http.add({std::to_string(info.http.connections), std::to_string(info.http.open), std::to_string(info.http.refused),
@@ -101,7 +106,7 @@ void add_gateway(CLI::App& app, Context& context, Action& action) {
                 "  fireclaw gateway metrics",
                 show_metrics),
            context);
-  add("serve", "Be the gateway, in the foreground, until Ctrl-C",
+  add("serve", "Run the gateway in the foreground until Ctrl-C",
       "The network starts it by itself. This is for looking at what it logs.\n\n"
       "Examples:\n"
       "  fireclaw network down && fireclaw gateway serve -v",

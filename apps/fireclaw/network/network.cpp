@@ -5,6 +5,7 @@
 
 #include "command.hpp"
 #include "json_of.hpp"
+#include "network/rules.hpp"
 #include "output.hpp"
 
 namespace fireclaw::cli {
@@ -69,7 +70,7 @@ int down(const Context& context) {
 }  // namespace
 
 void add_network(CLI::App& app, Context& context, Action& action) {
-  auto* group = app.add_subcommand("network", "Show, make and remove what machines with --net nat share");
+  auto* group = app.add_subcommand("network", "Show and make what machines with --net nat share, and what they reach");
   group->require_subcommand(1);
 
   const auto add = [&](const char* word, const char* text, const char* footer, int (*act)(const Context&)) {
@@ -91,6 +92,7 @@ void add_network(CLI::App& app, Context& context, Action& action) {
       "Examples:\n"
       "  fireclaw network down",
       down);
+  add_network_rules(*group, context, action);
   group->footer(
       "Bridge, subnet, services and name server are set in config.json, section \"network\"; see fireclaw-config(5). "
       "Machines bring the network up when they start.\n\n"

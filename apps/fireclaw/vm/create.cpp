@@ -58,8 +58,9 @@ void add_create(CLI::App& group, Context& context, Action& action) {
   auto options = std::make_shared<CreateOptions>();
   auto* command = group.add_subcommand("create", "Make a machine with a name and start it");
   command->footer(
-      "It lives on by itself until it is stopped or removed. Its root file system is in memory and new at each start; "
-      "what is to stay belongs on a --scratch disk (mounted at /scratch) or a --workspace (at /workspace).\n\n"
+      "It runs until it is stopped or removed, also when fireclaw has ended. Its root file system is in memory and new "
+      "at each start; what is to stay belongs on a --scratch disk (mounted at /scratch) or a --workspace (at "
+      "/workspace).\n\n"
       "Examples:\n"
       "  fireclaw vm create dev\n"
       "  fireclaw vm create web --image py --memory 512 -p 8080:80 --scratch 2G\n"
@@ -124,7 +125,7 @@ void add_fork(CLI::App& group, Context& context, Action& action) {
   auto* command = group.add_subcommand("fork", "Start a second machine from where a running one is");
   command->footer(
       "It has the first one's memory, detached commands and scratch disk, and its own name and address. Ports are not "
-      "published for it. The first one stands still for a moment; commands that are attached to it end.\n\n"
+      "published for it. The first one is paused for a moment; commands that are attached to it end.\n\n"
       "Examples:\n"
       "  fireclaw vm fork dev dev2");
   command->add_option("name", options->name, "The machine that runs")->required()->type_name("MACHINE");

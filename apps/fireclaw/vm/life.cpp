@@ -162,7 +162,7 @@ void add_vm_life(CLI::App& group, Context& context, Action& action) {
         ->required()
         ->type_name("VM");
     if (verb.act == stop) {
-      command->add_option("--grace", options->grace, "How long it may take before it is forced")
+      command->add_option("--grace", options->grace, "Time until it is ended by force")
           ->type_name("TIME")
           ->capture_default_str();
     }

@@ -92,7 +92,7 @@ void add_vm(CLI::App& app, Context& context, Action& action) {
   auto* group = app.add_subcommand("vm", "Make, use and end machines");
   group->require_subcommand(1);
   group->footer(
-      "A machine with a name lives on by itself and can be stopped and started again. Machines that a program holds "
+      "A machine with a name runs by itself and can be stopped and started again. Machines that a program holds "
       "(fireclaw run, the library) have an id alone.\n\n"
       "Examples:\n"
       "  fireclaw vm create dev\n"

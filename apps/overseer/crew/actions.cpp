@@ -188,6 +188,38 @@ Outcome memory(Agents& agents, const Command& command, const std::stop_token& /*
   return {true, std::move(lines), std::nullopt};
 }
 
+/// "3 min ago, firewall: tcp example.org (203.0.113.7:443), allowlist"
+std::string refused(const NetworkRefusal& refusal) {
+  const auto ago = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now() - refusal.time);
+  auto text = fmt::format("{} ago, {}:", human_age(std::max(std::chrono::seconds{0}, ago)), refusal.by);
+  if (!refusal.protocol.empty()) text += " " + refusal.protocol;
+  auto address = refusal.address;
+  if (refusal.port != 0) address += fmt::format(":{}", refusal.port);
+  const auto name = part(refusal.name);
+  if (!name.empty()) text += " " + name;
+  if (!address.empty()) text += name.empty() ? " " + address : fmt::format(" ({})", address);
+  text += text.ends_with(':') ? " " + part(refusal.reason) : ", " + refusal.rule;
+  if (refusal.unwritten != 0) text += fmt::format(" (and {} before)", refusal.unwritten);
+  return text;
+}
+
+Outcome denied(Agents& agents, const Command& command, const std::stop_token& /*stop*/) {
+  const auto found = agents.refusals(command.agent, command.lines);
+  if (found.empty()) return answer(fmt::format("Agent \"{}\" was refused nothing", command.agent));
+  std::vector<std::string> parts;
+  for (const auto& refusal : found) parts.push_back(refused(refusal));
+  return {true, packed(parts), std::nullopt};
+}
+
+Outcome change_reach(Agents& agents, const Command& command, const std::stop_token& /*stop*/) {
+  const bool allows = command.verb == Verb::Allow;
+  const auto list = allows ? agents.allow(command.agent, command.text) : agents.deny(command.agent, command.text);
+  return answer(shorten(
+      clean_line(fmt::format("Agent \"{}\" {} reach {}; on its list: {}", command.agent, allows ? "may" : "may not",
+                             command.text, list.empty() ? "nothing" : fmt::format("{}", fmt::join(list, ", ")))),
+      longest_line));
+}
+
 Outcome templates(Agents& agents, const Command& /*command*/, const std::stop_token& /*stop*/) {
   std::vector<std::string> parts;
   const auto all = agents.templates();
@@ -230,6 +262,9 @@ constexpr CommandRow rows[] = {
     {Verb::Status, "!status", "<name>", "how an agent is", Kind::Question, status},
     {Verb::Logs, "!logs", "<name> [lines]", "the last lines of an agent's log", Kind::Question, logs},
     {Verb::Memory, "!memory", "<name>", "what an agent has written down", Kind::Question, memory},
+    {Verb::Denied, "!denied", "<name> [lines]", "what an agent was refused last", Kind::Question, denied},
+    {Verb::Allow, "!allow", "<name> <destination>", "let an agent reach a host or network", Kind::Change, change_reach},
+    {Verb::Deny, "!deny", "<name> <destination>", "take it back", Kind::Change, change_reach},
     {Verb::Templates, "!templates", "", "list what agents are made from", Kind::Question, templates},
     {Verb::Say, "!say", "<name> <text>", "say something to an agent; its answer comes here", Kind::Question, nullptr},
     {Verb::Snapshot, "!snapshot", "<name> [snapshot]", "save a running agent: memory, processes, files", Kind::Change,

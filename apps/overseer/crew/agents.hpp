@@ -11,6 +11,7 @@
 #include "fireclaw/agent.hpp"
 #include "fireclaw/gateway.hpp"
 #include "fireclaw/machine.hpp"
+#include "fireclaw/network_rules.hpp"
 
 namespace fireclaw::overseer {
 
@@ -49,6 +50,10 @@ class Agents {
   virtual std::unique_ptr<EndWatch> watch(const std::string& name) = 0;
   virtual std::string logs(const std::string& name, std::size_t lines) = 0;
   virtual std::string memory(const std::string& name) = 0;
+  /// NetworkRules, of an agent.
+  virtual std::vector<NetworkRefusal> refusals(const std::string& name, std::size_t most) = 0;
+  virtual std::vector<std::string> allow(const std::string& name, const std::string& destination) = 0;
+  virtual std::vector<std::string> deny(const std::string& name, const std::string& destination) = 0;
   /// What it has asked LLMs for; nullopt if there is no gateway that knows.
   virtual std::optional<GatewayAgent> llm_use(const std::string& name) = 0;
   /// Starts the gateway again if it was killed: true then.

@@ -84,6 +84,14 @@ std::string take_model(Words& words) {
   return std::string{word};
 }
 
+std::string take_destination(Words& words) {
+  if (words.empty()) throw Wrong{"the destination is missing (CIDR, address or host name, with or without :port)"};
+  const auto word = words.next();
+  constexpr std::size_t longest = 260;
+  if (word.size() > longest) throw Wrong{fmt::format("{} cannot be a destination: it is too long", quoted(word))};
+  return std::string{word};
+}
+
 std::string take_snapshot(Words& words) {
   const auto word = words.next();
   const auto fits = [](char c) {
@@ -143,6 +151,8 @@ void read_argument(std::string_view argument, Words& words, Command& command) {
     command.text = take_name(words, "the new agent's name");
   } else if (argument == "<model>") {
     command.text = take_model(words);
+  } else if (argument == "<destination>") {
+    command.text = take_destination(words);
   } else if (argument == "<text>") {
     command.text = take_text(words);
   } else if (argument == "[lines]") {

@@ -24,6 +24,9 @@ enum class Verb {
   Status,
   Logs,
   Memory,
+  Denied,
+  Allow,
+  Deny,
   Templates,
   Say,
   Snapshot,
@@ -41,8 +44,8 @@ struct Command {
   /// The agent; empty with Invoke: the template's own name.
   std::string agent;
   std::string template_name;
-  /// Model: the new one; Persona and Say: the text; Fork: the new agent; Snapshot: its name, or empty; Help: a
-  /// command's word, or empty.
+  /// Allow and Deny: the destination; Model: the new one; Persona and Say: the text; Fork: the new agent; Snapshot: its
+  /// name, or empty; Help: a command's word, or empty.
   std::string text;
   /// Invoke: instead of the template's.
   std::optional<std::string> model;

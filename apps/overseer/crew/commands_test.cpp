@@ -48,6 +48,10 @@ TEST_CASE("other commands take what they need") {
   CHECK(command("!logs worker").lines == default_log_lines);
   CHECK(command("!logs worker 7").lines == 7);
   CHECK(command("!fork worker twin").text == "twin");
+  CHECK(command("!denied worker 7").lines == 7);
+  CHECK(command("!allow worker *.example.org:443").text == "*.example.org:443");
+  CHECK(command("!deny worker 10.0.0.0/8").text == "10.0.0.0/8");
+  CHECK(problem("!allow worker").find("the destination is missing") != std::string::npos);
   CHECK(command("!snapshot worker").text.empty());
   CHECK(command("!snapshot worker before-1.2").text == "before-1.2");
   CHECK(command("!help").text.empty());

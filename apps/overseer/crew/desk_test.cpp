@@ -337,6 +337,33 @@ TEST_CASE("however much a guest says of itself, an answer is a line") {
         std::string::npos);
 }
 
+TEST_CASE("what an agent was refused is a line, whatever it called it") {
+  Office office;
+  office.take("!invoke chatty");
+  CHECK(office.says("Agent \"chatty\" started"));
+  office.said.clear();
+  office.take("!denied chatty");
+  CHECK(office.says("3 min"));
+  CHECK(office.said.front().find("ago, names: payload.example.org, allowlist · 3 min") != std::string::npos);
+  CHECK(office.said.front().find("ago, firewall: tcp 203.0.113.7:443, allowlist (and 7 before)") != std::string::npos);
+  office.take("!invoke worker");
+  CHECK(office.says("Agent \"worker\" started"));
+  office.take("!denied worker");
+  CHECK(office.says("Agent \"worker\" was refused nothing"));
+}
+
+TEST_CASE("an operator lets an agent reach something, and takes it back") {
+  Office office;
+  office.take("!invoke worker");
+  CHECK(office.says("Agent \"worker\" started"));
+  office.take("!allow worker example.org:443");
+  CHECK(office.says("Agent \"worker\" may reach example.org:443; on its list: example.org:443"));
+  office.take("!deny worker example.net");
+  CHECK(office.says("!deny worker example.net failed: 'example.net' is not on the list of agent 'worker'"));
+  office.take("!deny worker example.org:443");
+  CHECK(office.says("Agent \"worker\" may not reach example.org:443; on its list: nothing"));
+}
+
 TEST_CASE("looking around does not wait for guests that do not answer") {
   Office office;
   std::counting_semaphore<8> go{0};

@@ -59,6 +59,18 @@ class LibraryAgents final : public Agents {
   }
   std::string logs(const std::string& name, std::size_t lines) override { return manager_.logs(name, lines); }
   std::string memory(const std::string& name) override { return manager_.memory(name); }
+  std::vector<NetworkRefusal> refusals(const std::string& name, std::size_t most) override {
+    static_cast<void>(manager_.info(name));
+    return NetworkRules::refusals(host_, name, most);
+  }
+  std::vector<std::string> allow(const std::string& name, const std::string& destination) override {
+    static_cast<void>(manager_.info(name));
+    return NetworkRules::allow(host_, name, destination);
+  }
+  std::vector<std::string> deny(const std::string& name, const std::string& destination) override {
+    static_cast<void>(manager_.info(name));
+    return NetworkRules::deny(host_, name, destination);
+  }
   std::optional<GatewayAgent> llm_use(const std::string& name) override {
     const auto gateway = Gateway::info(host_);
     const auto found = std::ranges::find(gateway.agents, name, &GatewayAgent::name);

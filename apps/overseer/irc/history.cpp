@@ -78,6 +78,13 @@ bool IrcHistory::on_notice(std::string_view text, TimePoint now) {
   return true;
 }
 
+void IrcHistory::on_bouncer(std::string_view text, TimePoint now) {
+  const auto said = fold(text);
+  if (!mentions(said, {"playback"})) return;
+  repeats_until_.reset();
+  if (!mentions(said, {"complete", "finished"})) repeats_until_ = now + longest_repetition;
+}
+
 void IrcHistory::on_pong(std::string_view token) {
   if (token == mark()) repeats_until_.reset();
 }

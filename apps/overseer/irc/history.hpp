@@ -21,7 +21,8 @@ std::optional<WallTime> parse_server_time(std::string_view text);
 /// its old senders, and commands must not be obeyed twice.
 ///
 /// A message is old if it is in a batch of history, if its time tag is older than the server's own tag of our arrival,
-/// or if the server has said that it repeats something and has not answered our ping since. A server that tags its
+/// or if the server has said that it repeats something and has not answered our ping since (a bouncer says when it is
+/// done). A server that tags its
 /// messages but not our arrival is compared with our own clock.
 class IrcHistory {
  public:
@@ -35,6 +36,10 @@ class IrcHistory {
   void on_batch(const IrcMessage& message);
   /// A server's notice in the channel. True if it announces a repetition: the server is then to be asked with mark().
   bool on_notice(std::string_view text, TimePoint now);
+  /// Whether it comes from a part of a bouncer, which no person's nick can look like.
+  static bool is_bouncer(const IrcMessage& message) { return message.source.starts_with('*'); }
+  /// A bouncer's words before and after what it repeats.
+  void on_bouncer(std::string_view text, TimePoint now);
   /// The answer to a ping; the repetition is over if it was mark().
   void on_pong(std::string_view token);
   static constexpr std::string_view mark() { return "fireclaw-history"; }

@@ -228,9 +228,9 @@ void IrcSession::undelivered(std::string_view target, std::string why) {
 }
 
 void IrcSession::on_notice(const IrcMessage& message, TimePoint now) {
-  // Of a server, or of a bouncer's own.
-  if (message.source.find('!') != std::string::npos && message.nick() != "***") return;
-  if (!is_control(message.param(0)) || !history_.on_notice(message.last(), now)) return;
+  if (!is_control(message.param(0))) return;
+  if (IrcHistory::is_bouncer(message)) return history_.on_bouncer(message.last(), now);
+  if (message.source.find('!') != std::string::npos || !history_.on_notice(message.last(), now)) return;
   outbox_.urgent(build_irc("PING", {std::string{IrcHistory::mark()}}));
 }
 
@@ -332,6 +332,10 @@ void IrcSession::on_text(const IrcMessage& message, TimePoint now) {
   // "@#control" is for those alone who have a mark there.
   const auto marks = is_control(target) ? 0 : std::min(target.find_first_not_of("~&@%+!"), target.size());
   if (!in_private && !is_control(target.substr(marks))) return;
+  if (IrcHistory::is_bouncer(message)) {
+    if (!in_private) history_.on_bouncer(message.param(1), now);
+    return;
+  }
   if (history_.is_old(message, in_private, now)) return;
   std::string_view text = message.param(1);
   if (text.starts_with('\x01')) return on_ctcp(message.nick(), text.substr(1, text.find('\x01', 1) - 1), now);
@@ -382,8 +386,8 @@ std::vector<IrcEvent> IrcSession::tick(TimePoint now) {
   if (!registered_) {
     if (now >= register_by_) {
       const auto& complaint = registration_.complaint();
-      close(complaint.empty() ? std::string{"the server did not let us in in time"}
-                              : fmt::format("the server did not let us in in time: {}", complaint));
+      close(complaint.empty() ? std::string{"the server did not register us in time"}
+                              : fmt::format("the server did not register us in time: {}", complaint));
     }
     return drain();
   }

@@ -464,6 +464,15 @@ TEST_CASE("what was said before we came is not heard") {
             "@batch=a :alice!a@h PRIVMSG #control :!newer"});
     CHECK(texts(irc) == std::vector<std::string>{"!new", "!newer"});
   }
+  SUBCASE("between a bouncer's words, whose parts are nobody to talk with") {
+    Played irc;
+    join(irc, "");
+    irc.on({":***!znc@znc.in PRIVMSG #control :Buffer Playback...", ":alice!a@h PRIVMSG #control :!old",
+            ":*buffextras!znc@znc.in PRIVMSG #control :bob quit", ":alice!a@h PRIVMSG #control :!older",
+            ":***!znc@znc.in PRIVMSG #control :Playback Complete.", ":alice!a@h PRIVMSG #control :!new",
+            ":*status!znc@znc.in PRIVMSG overseer :!help"});
+    CHECK(texts(irc) == std::vector<std::string>{"!new"});
+  }
   SUBCASE("between a server's notice and its answer, where there is nothing else to go by") {
     Played irc;
     join(irc, "");

@@ -3,11 +3,8 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/time.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -17,12 +14,14 @@
 #include <cstring>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <random>
 #include <string_view>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "common/child.hpp"
 #include "common/fd.hpp"
 #include "common/private_folder.hpp"
 #include "common/replaced_file.hpp"
@@ -173,42 +172,25 @@ class Server {
   /// Error(AlreadyExists) if something else has the place, Error(Io).
   void start() {
     require_free(options_);
-    auto words = command_for(options_, config_);
-    std::vector<char*> argv;
-    for (auto& word : words) argv.push_back(word.data());
-    argv.push_back(nullptr);
-    const auto parent = ::getpid();
     began_ = EventLoop::Clock::now();
-    pid_ = ::fork();
-    if (pid_ < 0) throw Error{ErrorCode::Io, fmt::format("fork: {}", std::strerror(errno))};
-    if (pid_ == 0) {
-      sigset_t none;
-      sigemptyset(&none);
-      ::sigprocmask(SIG_SETMASK, &none, nullptr);
-      ::prctl(PR_SET_PDEATHSIG, SIGTERM);
-      if (::getppid() != parent) ::_exit(0);
-      ::execv(argv.front(), argv.data());
-      ::_exit(127);
-    }
-    ended_ = cli::Fd{static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0))};
-    if (!ended_) throw Error{ErrorCode::Io, fmt::format("pidfd_open: {}", std::strerror(errno))};
-    watching_ = loop_.watch(ended_.get(), POLLIN, [this](short) { on_end(); });
+    child_.emplace(cli::ChildOptions{command_for(options_, config_), {}, -1, false});
+    watching_ = loop_.watch(child_->fd(), POLLIN, [this](short) { on_end(); });
     look();
   }
 
   void stop() {
     stopping_ = true;
     loop_.cancel(std::exchange(timer_, 0));
-    if (pid_ <= 0) return loop_.quit();
-    ::kill(pid_, SIGTERM);
-    timer_ = loop_.after(goodbye_limit, [this] { ::kill(pid_, SIGKILL); });
+    if (!child_) return loop_.quit();
+    child_->signal(SIGTERM);
+    timer_ = loop_.after(goodbye_limit, [this] { child_->signal(SIGKILL); });
   }
 
  private:
   /// Says that the server is there once it is.
   void look() {
     timer_ = 0;
-    if (pid_ <= 0 || stopping_) return;
+    if (!child_ || stopping_) return;
     if (std::ranges::any_of(options_.addresses,
                             [&](const auto& address) { return answers(place_of(address, options_.port)); })) {
       log_(LogLevel::Info, fmt::format("IRC server on {} port {}", fmt::join(options_.addresses, ", "), options_.port));
@@ -219,16 +201,13 @@ class Server {
   }
 
   void on_end() {
-    int status = 0;
-    ::waitpid(pid_, &status, 0);
-    pid_ = 0;
+    const int status = child_->wait();
     loop_.cancel(std::exchange(watching_, 0));
     loop_.cancel(std::exchange(timer_, 0));
-    ended_.reset();
+    child_.reset();
     if (stopping_) return loop_.quit();
     if (EventLoop::Clock::now() - began_ >= good_life) backoff_.reset();
-    start_later(fmt::format("the IRC server ended with {} {}", WIFSIGNALED(status) ? "signal" : "status",
-                            WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status)));
+    start_later(fmt::format("the IRC server ended with {}", cli::describe_end(status)));
   }
 
   void start_later(const std::string& why) {
@@ -251,8 +230,7 @@ class Server {
   std::filesystem::path config_;
   Backoff backoff_;
   TimePoint began_;
-  pid_t pid_ = 0;
-  cli::Fd ended_;
+  std::optional<cli::Child> child_;
   EventLoop::Id watching_ = 0;
   EventLoop::Id timer_ = 0;
   bool stopping_ = false;

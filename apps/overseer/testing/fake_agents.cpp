@@ -385,6 +385,48 @@ std::vector<std::string> FakeAgents::calls() {
   return calls_;
 }
 
+std::vector<NetworkRefusal> FakeAgents::refusals(const std::string& name, std::size_t most) {
+  if (info(name).template_name != "chatty") return {};
+  NetworkRefusal asked;
+  asked.time = std::chrono::system_clock::now() - std::chrono::minutes{3};
+  asked.agent = name;
+  asked.by = "names";
+  asked.name =
+      "pay\x03"
+      "04load.example.org";
+  asked.rule = "allowlist";
+  asked.reason = "the name is not on the machine's list";
+  auto connected = asked;
+  connected.by = "firewall";
+  connected.protocol = "tcp";
+  connected.address = "203.0.113.7";
+  connected.port = 443;
+  connected.name.clear();
+  connected.unwritten = 7;
+  std::vector<NetworkRefusal> all{asked, connected};
+  if (all.size() > most) all.erase(all.begin(), all.end() - static_cast<std::ptrdiff_t>(most));
+  return all;
+}
+
+std::vector<std::string> FakeAgents::allow(const std::string& name, const std::string& destination) {
+  const Change change{*this, name, "allow"};
+  const std::scoped_lock lock{mutex_};
+  static_cast<void>(load(name));
+  auto& list = allowed_[name];
+  list.push_back(destination);
+  return list;
+}
+
+std::vector<std::string> FakeAgents::deny(const std::string& name, const std::string& destination) {
+  const Change change{*this, name, "deny"};
+  const std::scoped_lock lock{mutex_};
+  static_cast<void>(load(name));
+  if (std::erase(allowed_[name], destination) == 0) {
+    throw Error{ErrorCode::NotFound, fmt::format("'{}' is not on the list of agent '{}'", destination, name)};
+  }
+  return allowed_[name];
+}
+
 std::optional<GatewayAgent> FakeAgents::llm_use(const std::string& name) {
   const std::scoped_lock lock{mutex_};
   if (load(name).template_name != "chatty") return std::nullopt;

@@ -19,9 +19,10 @@ namespace fireclaw::overseer {
 ///
 /// Templates: worker, quick and muse start at once, muse under a nick of muse_; slow takes `slow`, which a stop cuts
 /// short; broken never starts, and frail only once; sickly ends by itself as soon as it has started; shy does not get
-/// on IRC and writes nothing down; chatty says of itself all that a guest can, and is the one that asks an LLM. A file
-/// "slow-to-answer" in the folder makes reconcile() take as long; a file "gateway-killed" is a gateway to be started
-/// again; "gateway-limits" has agents that have reached a limit; a file "old" is what an earlier version left.
+/// on IRC and writes nothing down; chatty says of itself all that a guest can, and is the one that asks an LLM and that
+/// was refused something. A file "slow-to-answer" in the folder makes reconcile() take as long; a file "gateway-killed"
+/// is a gateway to be started again; "gateway-limits" has agents that have reached a limit; a file "old" is what an
+/// earlier version left.
 class FakeAgents final : public Agents {
  public:
   explicit FakeAgents(std::filesystem::path folder, std::chrono::milliseconds slow = std::chrono::seconds{3});
@@ -47,6 +48,9 @@ class FakeAgents final : public Agents {
   std::unique_ptr<EndWatch> watch(const std::string& name) override;
   std::string logs(const std::string& name, std::size_t lines) override;
   std::string memory(const std::string& name) override;
+  std::vector<NetworkRefusal> refusals(const std::string& name, std::size_t most) override;
+  std::vector<std::string> allow(const std::string& name, const std::string& destination) override;
+  std::vector<std::string> deny(const std::string& name, const std::string& destination) override;
   std::optional<GatewayAgent> llm_use(const std::string& name) override;
   bool keep_gateway() override;
   std::map<std::string, std::string> limits_reached() override;
@@ -85,6 +89,8 @@ class FakeAgents final : public Agents {
   std::condition_variable_any changed_;
   std::vector<std::string> calls_;
   std::set<std::string> starting_;
+  /// What each may reach.
+  std::map<std::string, std::vector<std::string>> allowed_;
   /// Agents that somebody changes at the moment: two at once must not happen.
   std::map<std::string, int> changing_;
   struct Change;

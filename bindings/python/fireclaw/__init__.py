@@ -26,7 +26,7 @@ from ._errors import (
     UnsupportedError, VmmError,
 )
 from ._fireclaw import (
-    AgentManager, AgentShell, AgentWatch, Backup, Gateway, Host, Image, MachineManager, Network, Pool, Process, Secrets,
+    AgentManager, AgentShell, AgentWatch, Backup, Gateway, Host, Image, LlmServers, MachineManager, Network, NetworkRules, Pool, Process, Secrets,
     Snapshot, StopSource, VM, Workspace, version,
 )
 from ._files import Files
@@ -40,13 +40,16 @@ from ._types.error import *
 from ._types.exec import *
 from ._types.file import *
 from ._types.gateway import *
+from ._types.gateway_counts import *
 from ._types.helpers import *
 from ._types.host import *
 from ._types.image import *
+from ._types.llm import *
 from ._types.log import *
 from ._types.machine import *
 from ._types.methods import CommandError
 from ._types.network import *
+from ._types.network_rules import *
 from ._types.pool import *
 from ._types.service import *
 from ._types.snapshot import *
@@ -60,11 +63,11 @@ __all__ = [
     "DirectoryRoot", "DistributionKernel", "Egress",
     "Engine", "EngineVerdict", "ErrorCode", "ExecOptions", "ExecResult", "FileDescriptor", "FileInfo", "FileOptions", "FileType", "Files",
     "FireclawError",
-    "ForkConfig", "GarbageReport", "Gateway", "GatewayAgent", "GatewayCost", "GatewayHttp", "GatewayInfo", "GatewayIrcServer", "GatewayServices", "GatewayUpstream",
+    "ForkConfig", "GarbageReport", "Gateway", "GatewayAgent", "GatewayCost", "GatewayHttp", "GatewayInfo", "GatewayIrcServer", "GatewayRefusals", "GatewayServices", "GatewayUpstream",
     "GuestError", "Host", "HostNetwork", "HostOptions", "Image", "ImageConfig", "ImageInfo", "Images", "InternalError",
     "InvalidArgumentError", "InvalidStateError", "IoError", "KernelFile", "KernelOfImage", "KernelSource",
-    "KernelUrl", "LogLevel", "LogSink", "MachineConfig", "MachineInfo", "MachineManager", "NatOptions", "Network", "NetworkChoice", "NetworkInfo", "NetworkLease",
-    "NetworkMode", "NetworkObstacle", "NotFoundError", "OciRoot", "OutputCallback", "PermissionDeniedError",
+    "KernelUrl", "LlmServer", "LlmServers", "LogLevel", "LogSink", "MachineConfig", "MachineInfo", "MachineManager", "NatOptions", "Network", "NetworkChoice", "NetworkInfo", "NetworkLease",
+    "NetworkMode", "NetworkObstacle", "NetworkRefusal", "NetworkRules", "NotFoundError", "OciRoot", "OutputCallback", "PermissionDeniedError",
     "Phase", "Pool", "PoolConfig", "Process", "Progress", "ProgressCallback", "ReconcileReport", "RestartPolicy",
     "RootSource", "Seconds", "Secrets", "ServiceInfo", "ServiceOptions", "ServiceState", "SetupOptions", "SetupReport",
     "Snapshot", "SnapshotInfo", "Snapshots", "StartMode", "StopSource", "StrPath", "Stream", "TarRoot", "TendReport",

@@ -12,6 +12,7 @@
 #include "core/agents/bot_config.hpp"
 #include "core/agents/guest.hpp"
 #include "core/agents/machine.hpp"
+#include "core/agents/outside.hpp"
 #include "core/machines/end_run.hpp"
 #include "core/machines/resume_abandoned.hpp"
 #include "core/networks/connection.hpp"
@@ -212,12 +213,14 @@ core::ResolvedAgent AgentManager::Impl::resolve(state::AgentRecord record, state
   const auto config = host->config();
   state::GatewaySettings served;
   if (config.gateway && network == NetworkMode::Nat) served = state::read_gateway_settings(*config.gateway);
-  auto gateway = host_address(config, network);
+  const auto gateway = host_address(config, network);
   const bool web = network == NetworkMode::Nat && !from.texts("allow_http").empty();
   auto proxy = web ? fmt::format("http://{}:{}", gateway, state::http_port) : std::string{};
   auto text = core::to_bot_json({record.name, from, config.irc, config.llm, std::move(served), record.model,
-                                 record.persona, record.trigger, record.tools, std::move(gateway), std::move(proxy)});
-  return {std::move(record), std::move(from), network, std::move(text)};
+                                 record.persona, record.trigger, record.tools, gateway, std::move(proxy)});
+  auto elsewhere =
+      core::servers_elsewhere(core::read_needs(json::Value::parse(text, "the bot's configuration")), gateway);
+  return {std::move(record), std::move(from), network, std::move(elsewhere), std::move(text)};
 }
 
 AgentInfo AgentManager::Impl::describe(const state::AgentRecord& record, const state::Template* known) const {

@@ -29,12 +29,18 @@ void apply(state::AgentRecord& record, const AgentSettings& settings);
 /// "worker-20261122-143007"
 std::string snapshot_name(const std::string& agent);
 
+/// What an agent may reach outside: its template's list, with what was allowed and denied since. Entries that mean the
+/// same are the same.
+std::vector<std::string> allowed_list(const state::AgentRecord& record, const state::Template& from);
+
 /// What an agent that starts is to be: its template, network and the bot's configuration. Each file is read once,
 /// before anything is made; what is edited meanwhile counts for the next start, as a whole.
 struct ResolvedAgent {
   state::AgentRecord record;
   state::Template from;
   NetworkMode network = NetworkMode::User;
+  /// Its servers that are not at the gateway.
+  std::vector<std::string> elsewhere;
   std::string bot_json;
 };
 

@@ -43,16 +43,6 @@ Way way_to(const Host::Impl& host, const std::string& name) {
   return others.empty() ? Way{std::string{loopback}, false} : Way{others.front().to_string(), true};
 }
 
-bool answers(const std::string& address, std::uint16_t port, std::string& why) {
-  try {
-    static_cast<void>(sys::tcp_connect(address, port, Deadline::after(patience)));
-    return true;
-  } catch (const Error& problem) {
-    why = problem.what();
-    return false;
-  }
-}
-
 std::optional<OutsideTrouble> try_irc(const Host::Impl& host, const OutsideNeeds& needs) {
   auto way = way_to(host, needs.irc_host);
   // `fireclaw irc` listens on loopback and, once it is there, on the bridge.
@@ -67,19 +57,15 @@ std::optional<OutsideTrouble> try_irc(const Host::Impl& host, const OutsideNeeds
 
 std::optional<OutsideTrouble> try_model(const Host::Impl& host, const std::string& address, std::uint16_t port,
                                         const std::string& model) {
-  const sys::TempDir folder{host.layout.runs(), ".draft-models-"};
-  http::DownloadOptions options;
-  options.deadline = Deadline::after(patience);
-  options.max_bytes = most_answer_bytes;
+  std::optional<json::Value> tags;
   try {
-    http::download(fmt::format("http://{}:{}/api/tags", address, port), folder.path() / "tags", options);
+    tags = ask_llm_server(host, fmt::format("http://{}:{}/api/tags", address, port));
   } catch (const Error& problem) {
     // A server of another kind does not know that path.
     if (problem.code() == ErrorCode::NotFound) return std::nullopt;
     throw;
   }
-  const auto tags = json::Value::parse(sys::read_file(folder.path() / "tags"), "the LLM server's answer");
-  if (has_model(tags, model)) return std::nullopt;
+  if (has_model(*tags, model)) return std::nullopt;
   return OutsideTrouble{"model", fmt::format("the LLM server at {}:{} has no model '{}'", address, port, model),
                         fmt::format("ollama pull {}", model)};
 }
@@ -141,6 +127,25 @@ OutsideNeeds read_needs(const json::Value& bot) {
   return needs;
 }
 
+bool answers(const std::string& address, std::uint16_t port, std::string& why) {
+  try {
+    static_cast<void>(sys::tcp_connect(address, port, Deadline::after(patience)));
+    return true;
+  } catch (const Error& problem) {
+    why = problem.what();
+    return false;
+  }
+}
+
+json::Value ask_llm_server(const Host::Impl& host, const std::string& url) {
+  const sys::TempDir folder{host.layout.runs(), ".draft-models-"};
+  http::DownloadOptions options;
+  options.deadline = Deadline::after(patience);
+  options.max_bytes = most_answer_bytes;
+  http::download(url, folder.path() / "answer", options);
+  return json::Value::parse(sys::read_file(folder.path() / "answer"), "the LLM server's answer");
+}
+
 std::optional<ServerName> server_of(std::string_view url) {
   ServerName server;
   constexpr std::string_view plain = "http://";
@@ -164,6 +169,14 @@ std::optional<ServerName> server_of(std::string_view url) {
   }
   if (server.host.empty()) return std::nullopt;
   return server;
+}
+
+std::vector<std::string> servers_elsewhere(const OutsideNeeds& needs, std::string_view gateway) {
+  std::vector<std::string> found;
+  if (needs.irc_host != gateway) found.push_back(fmt::format("{}:{}", needs.irc_host, needs.irc_port));
+  const auto llm = server_of(needs.llm_url);
+  if (llm && llm->host != gateway) found.push_back(fmt::format("{}:{}", llm->host, llm->port));
+  return found;
 }
 
 bool has_model(const json::Value& tags, std::string_view model) {

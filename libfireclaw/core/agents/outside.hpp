@@ -45,6 +45,15 @@ struct ServerName {
 /// nullopt unless it is an http:// or https:// URL.
 std::optional<ServerName> server_of(std::string_view url);
 
+/// The servers that are not at the gateway's address: "192.0.2.7:6667".
+std::vector<std::string> servers_elsewhere(const OutsideNeeds& needs, std::string_view gateway);
+
+/// What an LLM server answers at `url` within some seconds, as JSON. Error(NotFound) for a path that it does not know.
+json::Value ask_llm_server(const Host::Impl& host, const std::string& url);
+
+/// Whether somebody listens there: asked for some seconds, `why` says what was wrong.
+bool answers(const std::string& address, std::uint16_t port, std::string& why);
+
 /// Whether one of an Ollama's models (the answer to /api/tags) is meant by `model`: without a tag "latest" is.
 bool has_model(const json::Value& tags, std::string_view model);
 

@@ -14,6 +14,15 @@ TEST_CASE("a URL names host and port, or the port of its scheme") {
   }
 }
 
+TEST_CASE("servers that are not at the gateway are told apart") {
+  using core::servers_elsewhere;
+  using List = std::vector<std::string>;
+  CHECK(servers_elsewhere({"172.16.0.1", 6667, "http://172.16.0.1:11434", "m"}, "172.16.0.1").empty());
+  CHECK(servers_elsewhere({"irc.example", 6697, "https://llm.example/v1", "m"}, "172.16.0.1") ==
+        List{"irc.example:6697", "llm.example:443"});
+  CHECK(servers_elsewhere({"172.16.0.1", 6667, "http://10.0.0.5:8080", "m"}, "172.16.0.1") == List{"10.0.0.5:8080"});
+}
+
 TEST_CASE("a model without a tag is the latest") {
   const auto tags = json::Value::parse(R"({"models": [{"name": "gemma3:4b"}, {"name": "phi4:latest"}]})", "tags");
   CHECK(has_model(tags, "gemma3:4b"));

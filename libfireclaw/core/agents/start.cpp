@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include <fmt/format.h>
@@ -10,6 +11,7 @@
 #include "core/agents/machine.hpp"
 #include "core/agents/outside.hpp"
 #include "core/machines/snapshots.hpp"
+#include "core/networks/destinations.hpp"
 #include "fireclaw/error.hpp"
 #include "fireclaw/network.hpp"
 #include "fireclaw/workspace.hpp"
@@ -24,25 +26,34 @@ constexpr std::chrono::minutes copy_limit{3};
 constexpr std::chrono::milliseconds quit_limit{2000};
 constexpr std::uint64_t mib = std::uint64_t{1} << 20;
 
-NatOptions nat_options(const state::AgentRecord& record, const state::Template& from) {
+NatOptions nat_options(const core::ResolvedAgent& agent) {
+  const auto& [record, from, network, elsewhere, bot_json] = agent;
   NatOptions options;
-  options.egress = egress_from_string(from.text("egress", "internet"));
-  options.allow = from.texts("allow");
-  options.allow_http = from.texts("allow_http");
   options.services = GatewayServices::All;
   options.mib_per_second = static_cast<unsigned>(from.number("network_mib_per_second", 0));
+  options.allow_http = from.texts("allow_http");
+  if (record.services_only) {
+    // What it talks to lies beyond the gateway where config.json says so.
+    std::ranges::copy_if(elsewhere, std::back_inserter(options.allow), core::is_destination);
+    for (const auto& entry : core::allowed_list(record, from)) options.allow.push_back(entry);
+    options.egress = options.allow.empty() ? Egress::None : Egress::Allowlist;
+    return options;
+  }
+  options.egress = egress_from_string(from.text("egress", "internet"));
+  options.allow = core::allowed_list(record, from);
+  if (options.egress == Egress::None && !options.allow.empty()) options.egress = Egress::Allowlist;
   if (record.publishes) options.publish = from.texts("publish");
   return options;
 }
 
 /// The machine of an agent: its kind's, with what was asked for beyond.
 VMConfig vm_config(const core::ResolvedAgent& agent, const AgentConfig& config) {
-  const auto& [record, from, network, bot_json] = agent;
+  const auto& [record, from, network, elsewhere, bot_json] = agent;
   auto vm = core::agent_machine(from);
   if (record.cpus) vm.cpus = *record.cpus;
   if (record.memory_mib) vm.memory_mib = *record.memory_mib;
   vm.network = network;
-  vm.nat = nat_options(record, from);
+  vm.nat = nat_options(agent);
   vm.hostname = record.name;
   std::ranges::replace(vm.hostname, '_', '-');
   vm.workspace = record.name;
@@ -226,7 +237,9 @@ core::ResolvedAgent AgentManager::Impl::plan(const std::string& name, const Agen
   core::apply(record, config.settings);
   if (config.cpus) record.cpus = config.cpus;
   if (config.memory_mib) record.memory_mib = config.memory_mib;
-  const auto wanted = from.text("network");
+  auto wanted = from.text("network");
+  record.services_only = wanted == state::services_network && !config.network;
+  if (wanted == state::services_network) wanted.clear();
   const bool chosen = config.network || !wanted.empty();
   const auto best = chosen ? NetworkChoice{} : Network::best_mode(handle);
   const auto network = config.network.value_or(wanted.empty() ? best.mode : network_mode_from_string(wanted));
@@ -282,7 +295,7 @@ AgentInfo AgentManager::Impl::restart(const std::string& name, std::stop_token s
                               name)};
     }
     config.template_name = before->template_name;
-    if (before->network) config.network = network_mode_from_string(*before->network);
+    if (before->network && !before->services_only) config.network = network_mode_from_string(*before->network);
     // What cannot be started is not ended either.
     agent = plan(name, config, require_template(before->template_name), before);
     end(*before, state::AgentPhase::Restarting, quit_limit);
@@ -332,7 +345,10 @@ AgentInfo AgentManager::Impl::start_saved(const AgentConfig& config) {
   }
   static_cast<void>(agents.find(record.name));  // refuses what cannot be a name
   core::apply(record, config.settings);
-  if (config.network) record.network = std::string{to_string(*config.network)};
+  if (config.network) {
+    record.network = std::string{to_string(*config.network)};
+    record.services_only = false;
+  }
   const auto network = network_mode_from_string(*record.network);
   if (network == NetworkMode::None) {
     throw Error{ErrorCode::InvalidArgument, "an agent needs a network to reach IRC and its LLM: use nat or user"};

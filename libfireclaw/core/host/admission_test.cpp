@@ -18,33 +18,24 @@ constexpr Resources plenty{0, 1 << 20, 1 << 20};
 
 bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
 
-state::LimitSettings limited(std::optional<std::uint64_t> machines, std::optional<std::uint64_t> memory_mib = {},
-                             std::optional<std::uint64_t> disk_mib = {}) {
-  state::LimitSettings limits;
-  limits.machines = machines;
-  limits.memory_mib = memory_mib;
-  limits.disk_mib = disk_mib;
-  return limits;
-}
-
 }  // namespace
 
 TEST_CASE("a machine that fits may start") {
   CHECK(refusal({1, 128, 0}, {}, plenty, {}).empty());
-  CHECK(refusal({1, 128, 64}, {2, 256, 0}, plenty, limited(3, 384, 64)).empty());
+  CHECK(refusal({1, 128, 64}, {2, 256, 0}, plenty, {3, 384, 64}).empty());
 }
 
 TEST_CASE("a machine beyond a home folder's limits is refused with the numbers") {
-  const auto machines = refusal({1, 128, 0}, {3, 384, 0}, plenty, limited(3));
+  const auto machines = refusal({1, 128, 0}, {3, 384, 0}, plenty, {.machines = 3, .memory_mib = {}, .disk_mib = {}});
   CHECK(has(machines, "3 machines run"));
   CHECK(has(machines, "limits.machines"));
-  const auto memory = refusal({1, 128, 0}, {3, 384, 0}, plenty, limited({}, 500));
+  const auto memory = refusal({1, 128, 0}, {3, 384, 0}, plenty, {.machines = {}, .memory_mib = 500, .disk_mib = {}});
   CHECK(has(memory, "128 MiB of memory, 384 are taken"));
   CHECK(has(memory, "limit is 500"));
-  const auto disk = refusal({1, 128, 100}, {1, 128, 50}, plenty, limited({}, {}, 149));
+  const auto disk = refusal({1, 128, 100}, {1, 128, 50}, plenty, {.machines = {}, .memory_mib = {}, .disk_mib = 149});
   CHECK(has(disk, "100 MiB of disk, 50 are taken"));
   // What was started under a higher limit is over a lower one.
-  CHECK_FALSE(refusal({1, 1, 0}, {9, 999, 0}, plenty, limited({}, 500)).empty());
+  CHECK_FALSE(refusal({1, 1, 0}, {9, 999, 0}, plenty, {.machines = {}, .memory_mib = 500, .disk_mib = {}}).empty());
 }
 
 TEST_CASE("a machine that the host has no room for is refused with the numbers") {
@@ -58,7 +49,7 @@ TEST_CASE("machines that run count, those that have ended do not") {
   options.home = folder.path();
   const Host::Impl host{options};
   for (const auto& each : {host.layout.runs(), host.layout.home() / "locks"}) sys::make_directories(each);
-  const auto limits = limited(1);
+  const state::LimitSettings limits{.machines = 1};
   CHECK_NOTHROW(core::admit(host, limits, {1, 16, 0}));
 
   state::RunRecord record;

@@ -103,7 +103,7 @@ void require_confinement(const Host::Impl& host) {
   const auto& found = confinement(host);
   if (found.level == sys::Confinement::Full || !host.config().sandbox.required) return;
   throw Error{ErrorCode::Unsupported,
-              fmt::format("engines cannot be shut in here ({}), and config.json requires it (sandbox.required)",
+              fmt::format("engines cannot be confined here ({}), and config.json requires it (sandbox.required)",
                           found.obstacle)};
 }
 

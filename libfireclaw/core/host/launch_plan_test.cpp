@@ -9,19 +9,12 @@
 
 #include "fireclaw/error.hpp"
 #include "state/snapshots.hpp"
+#include "sys/testing/outcome.hpp"
 
 using namespace fireclaw;
+using sys::testing::code_of;
 
 namespace {
-
-ErrorCode code_of(const auto& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.code();
-  }
-  return ErrorCode::Internal;
-}
 
 vmm::Capabilities capabilities() {
   vmm::Capabilities made;

@@ -256,8 +256,12 @@ void VM::Impl::note_state(VMState now) {
 }
 
 void VM::Impl::write_record() {
-  if (!record.machine.empty()) {
-    if (const auto now = host->runs.find(record.id)) record.machine = now->machine;
+  // Both are changed by others.
+  if (!record.machine.empty() || record.nat) {
+    if (const auto now = host->runs.find(record.id)) {
+      record.machine = now->machine;
+      record.nat = now->nat;
+    }
   }
   host->runs.update(record);
 }

@@ -11,9 +11,11 @@
 #include "fireclaw/host.hpp"
 #include "fireclaw/workspace.hpp"
 #include "sys/process.hpp"
+#include "sys/testing/outcome.hpp"
 
 using namespace fireclaw;
 using namespace std::chrono_literals;
+using sys::testing::code_of;
 
 namespace {
 
@@ -93,15 +95,6 @@ class TestWorkspace {
   const Host& host_;
   const std::string name_;
 };
-
-ErrorCode code_of(const auto& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.code();
-  }
-  return ErrorCode::Internal;
-}
 
 }  // namespace
 

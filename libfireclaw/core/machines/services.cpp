@@ -44,4 +44,12 @@ std::vector<ServiceInfo> VM::services() {
   return with_guest(*impl_, {}, [](auto& guest, Deadline deadline) { return guest.services(deadline); });
 }
 
+std::vector<Phase> VM::guest_phases() {
+  std::vector<Phase> phases;
+  for (auto& [name, duration] : with_guest(*impl_, {}, [](auto&guest, Deadline limit) { return guest.steps(limit); })) {
+    phases.push_back({std::move(name), duration});
+  }
+  return phases;
+}
+
 }  // namespace fireclaw

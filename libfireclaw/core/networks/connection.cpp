@@ -379,6 +379,10 @@ void VmNetwork::hand_over_tap(const sys::ProcessId& engine, bool detached) {
 
 /// While this process has the address on loan, nobody else touches what belongs to it: no turn is needed.
 void VmNetwork::undo_ours() {
+  // What it may reach can have been changed while it ran.
+  if (const auto record = host_.runs.find(lease_->run); record && record->nat && policy_) {
+    policy_ = state::to_policy(*record->nat);
+  }
   if (policy_) network_->firewall().remove_vm(*policy_);
   net::detach_port(network_->bridge(), lease_->tap, lease_->address);
   net::Netlink{}.delete_link(lease_->tap);

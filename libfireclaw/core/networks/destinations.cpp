@@ -44,6 +44,15 @@ AllowedDestination parse_allowed(std::string_view text) {
   return net::Destination::parse(text);
 }
 
+bool is_destination(std::string_view text) noexcept {
+  try {
+    static_cast<void>(parse_allowed(text));
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 std::vector<net::Destination> public_destinations(const NamedDestination& named,
                                                   const std::vector<net::Ipv4Address>& addresses) {
   std::vector<net::Destination> found;

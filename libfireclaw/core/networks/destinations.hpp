@@ -19,6 +19,9 @@ using AllowedDestination = std::variant<net::Destination, NamedDestination>;
 /// An entry of NatOptions::allow. Error(InvalidArgument) quoting it.
 AllowedDestination parse_allowed(std::string_view text);
 
+/// Whether it can be one.
+bool is_destination(std::string_view text) noexcept;
+
 /// `named` with those of its host's addresses that are public: who answers for a name opens no private network, and
 /// none of a cloud's metadata services. Error(PermissionDenied) if there are addresses, and none is public.
 std::vector<net::Destination> public_destinations(const NamedDestination& named,

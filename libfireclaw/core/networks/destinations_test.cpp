@@ -7,22 +7,11 @@
 
 #include "fireclaw/error.hpp"
 #include "sys/file.hpp"
+#include "sys/testing/outcome.hpp"
 
 using namespace fireclaw;
 using core::NamedDestination;
-
-namespace {
-
-ErrorCode code_of(const auto& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.code();
-  }
-  return ErrorCode::Internal;
-}
-
-}  // namespace
+using sys::testing::code_of;
 
 TEST_CASE("a destination is an address or a name, with or without a port") {
   const auto named = [](const std::string& text) { return std::get<NamedDestination>(core::parse_allowed(text)); };

@@ -29,6 +29,7 @@
 #include "http/client.hpp"
 #include "json/record.hpp"
 #include "net/openings.hpp"
+#include "net/packet_log.hpp"
 #include "state/config.hpp"
 #include "state/secrets.hpp"
 #include "sys/file.hpp"
@@ -155,6 +156,48 @@ gateway::NameService::Actions name_actions(const net::NetworkPolicy& policy, con
       }};
 }
 
+/// Writes down what the firewall refuses.
+class PacketRefusals {
+ public:
+  /// All outlive it. `names`: as soon as there is one.
+  PacketRefusals(const net::NetworkPolicy& policy, const core::Anchor* anchor, gateway::HomeSources& sources,
+                 const std::optional<gateway::NameService>& names, gateway::Refusals& refusals)
+      : log_{policy.bridge,
+             anchor != nullptr
+                 ? anchor->run([](const Logger&) { return std::optional{net::PacketLog::open_socket()}; }).value()
+                 : net::PacketLog::open_socket()},
+        sources_{sources},
+        names_{names},
+        refusals_{refusals} {}
+
+  [[nodiscard]] int fd() const noexcept { return log_.fd(); }
+  void run() {
+    for (const auto& packet : log_.read()) add(packet);
+  }
+
+ private:
+  void add(const net::RefusedPacket& packet) {
+    // Where the bridge saw it, its tap says who sent it; else its address does, which the bridge has checked.
+    const auto tap = log_.interface_name(packet.tap_index);
+    const auto sender = tap.empty() ? packet.source.to_string() : sources_.address_of_tap(tap).value_or("");
+    const auto client = sources_.client(sender);
+    const auto rule = std::ranges::find(net::refusal_rules, packet.rule, &net::RefusalRule::name);
+    if (!client || rule == std::ranges::end(net::refusal_rules)) return;
+    refusals_.add(*client, {.by = gateway::RefusedBy::Firewall,
+                            .protocol = packet.protocol,
+                            .address = packet.destination.to_string(),
+                            .port = packet.port,
+                            .name = names_ ? names_->name_of(sender, packet.destination) : std::string{},
+                            .rule = packet.rule,
+                            .reason = std::string{rule->reason}});
+  }
+
+  net::PacketLog log_;
+  gateway::HomeSources& sources_;
+  const std::optional<gateway::NameService>& names_;
+  gateway::Refusals& refusals_;
+};
+
 /// What the HTTP proxy works with.
 gateway::HttpRules http_rules(gateway::NameSources& names, gateway::Lookups& lookups) {
   gateway::HttpRules rules;
@@ -189,6 +232,9 @@ GatewayInfo Gateway::info(const Host& host) {
   auto status = json::read_record<gateway::Status>(json::Value::parse(text, "the gateway's status"));
   std::ranges::transform(status.agents, std::back_inserter(info.agents), gateway::to_agent);
   info.problems = std::move(status.problems);
+  for (auto& [name, by, rule, count] : status.refused) {
+    info.refusals.push_back({std::move(name), std::move(by), std::move(rule), count});
+  }
   info.upstreams = std::move(status.upstreams);
   info.irc_servers = std::move(status.irc);
   info.http = status.http;
@@ -297,6 +343,17 @@ void Gateway::serve(const Host& host, bool inherited, std::stop_token stop) {
     return serve_at(std::move(sockets));
   };
 
+  std::optional<PacketRefusals> packets;
+  auto first = serve_at(std::move(parts.sockets));
+  if (net::PacketLog::is_available() || where != nullptr) {
+    try {
+      packets.emplace(policy, where, sources, name_service, refusals);
+      first.attendants.push_back({packets->fd(), [&] { packets->run(); }});
+    } catch (const Error& problem) {
+      lasting.push_back(fmt::format("what the firewall refuses is not written down: {}", problem.what()));
+      impl.logger.error(lasting.back());
+    }
+  }
   std::stop_source end;
   const std::stop_callback passed_on{stop, [&] { end.request_stop(); }};
   IdleWatch idle{impl, place};
@@ -318,8 +375,7 @@ void Gateway::serve(const Host& host, bool inherited, std::stop_token stop) {
     all.insert(all.end(), problems.begin(), problems.end());
     return all;
   };
-  gateway::serve(sources, service, std::move(parts.status), serve_at(std::move(parts.sockets)), {}, impl.logger, upkeep,
-                 end.get_token());
+  gateway::serve(sources, service, std::move(parts.status), std::move(first), {}, impl.logger, upkeep, end.get_token());
   std::filesystem::remove(files.status_socket);
 }
 

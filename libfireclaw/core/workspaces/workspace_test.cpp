@@ -23,8 +23,10 @@
 #include "fireclaw/host.hpp"
 #include "sys/process.hpp"
 #include "sys/testing/file_calls.hpp"
+#include "sys/testing/outcome.hpp"
 
 using namespace fireclaw;
+using sys::testing::error_of;
 
 namespace {
 
@@ -60,16 +62,6 @@ struct Fixture {
     return made;
   }
 };
-
-std::pair<ErrorCode, std::string> error_of(const auto& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return {error.code(), error.what()};
-  }
-  FAIL("no error");
-  return {ErrorCode::Internal, ""};
-}
 
 }  // namespace
 

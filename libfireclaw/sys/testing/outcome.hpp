@@ -31,4 +31,6 @@ inline std::pair<ErrorCode, std::string> error_of(const std::function<void()>& a
   return {error.code(), error.what()};
 }
 
+inline ErrorCode code_of(const std::function<void()>& action) { return thrown_by(action).code(); }
+
 }  // namespace fireclaw::sys::testing

@@ -16,11 +16,13 @@
 #include "fireclaw/error.hpp"
 #include "sys/poll.hpp"
 #include "sys/process.hpp"
+#include "sys/testing/outcome.hpp"
 #include "vmm/qemu/testing_machine.hpp"
 
 using namespace fireclaw;
 using namespace fireclaw::vmm;
 using namespace fireclaw::vmm::qemu::testing;
+using sys::testing::code_of;
 
 namespace {
 
@@ -47,17 +49,6 @@ struct Fixture {
     return files("saved");
   }
 };
-
-ErrorCode code_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    MESSAGE(std::string{error.what()});
-    return error.code();
-  }
-  FAIL("nothing was thrown");
-  return ErrorCode::Internal;
-}
 
 }  // namespace
 

@@ -17,14 +17,17 @@ from .error import *
 from .exec import *
 from .file import *
 from .gateway import *
+from .gateway_counts import *
 from .helpers import *
 from .helpers import default_host_options as default_host_options
 from .helpers import exec_options as exec_options
 from .host import *
 from .image import *
+from .llm import *
 from .log import *
 from .machine import *
 from .network import *
+from .network_rules import *
 from .pool import *
 from .service import *
 from .snapshot import *

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "guest/wire.hpp"
+
+namespace fireclaw::guestd {
+
+/// What a session has done and when, since its host greeted. Of what is done more often, the first time.
+class Steps {
+ public:
+  /// Forgets all; the host has greeted.
+  void begin();
+  /// `name` is a literal.
+  void done(const char* name);
+  [[nodiscard]] guest::wire::StepTimes times() const;
+
+ private:
+  struct Step {
+    const char* name = nullptr;
+    std::uint64_t ns = 0;
+  };
+  std::array<Step, guest::wire::max_steps> steps_;
+  std::size_t count_ = 0;
+  std::uint64_t began_ns_ = 0;
+};
+
+}  // namespace fireclaw::guestd

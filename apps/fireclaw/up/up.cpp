@@ -1,0 +1,325 @@
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "command.hpp"
+#include "common/style.hpp"
+#include "fireclaw/gateway.hpp"
+#include "fireclaw/llm.hpp"
+#include "json_of.hpp"
+#include "output.hpp"
+#include "up/llm_choice.hpp"
+#include "up/part.hpp"
+
+namespace fireclaw::cli {
+namespace {
+
+constexpr std::uint16_t irc_port = 6667;
+constexpr std::chrono::seconds irc_limit{60};
+constexpr std::chrono::seconds overseer_limit{60};
+/// What an agent that does not answer takes to be ended, with room for several in a row.
+constexpr std::chrono::seconds agents_end_limit{150};
+constexpr std::chrono::seconds irc_end_limit{10};
+
+struct Options {
+  std::string agent_template = "worker";
+  std::string name;
+  std::string model;
+  std::string llm;
+  std::string network;
+};
+
+bool listens_on_loopback(std::uint16_t port) {
+  const Fd socket{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  return socket && ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+}
+
+/// The crew while it is made, runs and ends. Destruction ends what there is, in order.
+class Crew {
+ public:
+  Crew(const Options& options, const Context& context)
+      : options_{options}, context_{context}, host_{context.make_host()}, agents_{host_} {}
+  Crew(const Crew&) = delete;
+  Crew& operator=(const Crew&) = delete;
+  ~Crew() {
+    try {
+      end();
+    } catch (const std::exception& problem) {
+      print_message("fireclaw", problem.what());
+    }
+  }
+
+  void start() {
+    // What a newcomer has to do first is said before anything is made.
+    const auto from = agents_.find_template(options_.agent_template);
+    choose_network();
+    choose_llm(from);
+    set_up();
+    use_llm(from);
+    start_network();
+    start_irc();
+    start_overseer();
+    start_agent(from);
+    if (context_.json) print_json(report_);
+    std::fflush(stdout);
+  }
+
+  /// Until Ctrl-C (true), or a part ends by itself, which is told.
+  bool stay() {
+    say("ready", "Ctrl-C ends all of it");
+    std::optional<int> first;
+    try {
+      first = irc_ ? wait_readable({irc_->fd(), overseer_->fd()}, std::nullopt, context_.stop)
+                   : wait_readable({overseer_->fd()}, std::nullopt, context_.stop);
+    } catch (const Error& problem) {
+      if (problem.code() != ErrorCode::Cancelled) throw;
+      return true;
+    }
+    print_message("fireclaw", (*first == overseer_->fd() ? *overseer_ : *irc_).why_ended());
+    return false;
+  }
+
+  /// Agents, then the overseer, IRC and the network.
+  void end() {
+    if (overseer_) {
+      say("agents", "ending");
+      overseer_->end(agents_end_limit);
+    }
+    // Those that it did not end, or if there is none.
+    if (has_agents_) {
+      for (const auto& agent : agents_.list()) {
+        if (!agent.vm.empty() && agent.detached) agents_.stop(agent.name);
+      }
+      has_agents_ = false;
+      say("agents", "ended");
+    }
+    if (overseer_) {
+      overseer_.reset();
+      say("overseer", "ended");
+    }
+    if (irc_) {
+      irc_->end(irc_end_limit);
+      irc_.reset();
+      say("irc", "ended");
+    }
+    if (std::exchange(has_network_, false)) {
+      try {
+        if (Network::down(host_)) say("network", "removed");
+      } catch (const Error& problem) {
+        // Another machine uses it.
+        if (problem.code() != ErrorCode::InvalidState) throw;
+        say("network", "stays: " + std::string{problem.what()});
+      }
+    }
+  }
+
+ private:
+  void say(std::string_view what, const std::string& text) {
+    if (context_.json) return;
+    std::puts(fmt::format("{:<9} {}", what, printable(text)).c_str());
+    std::fflush(stdout);
+  }
+
+  void set_up() {
+    ProgressPrinter progress;
+    SetupOptions setup;
+    setup.agents = true;
+    setup.stop = context_.stop;
+    setup.progress = [&progress](const Progress& step) { progress(step); };
+    SetupReport made;
+    try {
+      made = host_.setup(setup);
+    } catch (...) {
+      progress.finish();
+      throw;
+    }
+    say("setup", fmt::format("agents run in image {}, on {}", made.agent_image, made.engine));
+  }
+
+  void choose_network() {
+    if (!options_.network.empty()) {
+      network_ = network_mode_from_string(options_.network);
+      if (network_ == NetworkMode::None)
+        throw Error{ErrorCode::InvalidArgument, "a crew needs --net nat or --net user"};
+      return;
+    }
+    const auto best = Network::best_mode(host_);
+    if (best.mode == NetworkMode::None) {
+      throw Error{ErrorCode::Unsupported,
+                  best.reason + "; or name QEMU's, which reaches this host's own network: --net user"};
+    }
+    network_ = best.mode;
+  }
+
+  void choose_llm(const AgentTemplate& from) {
+    const LlmServers servers{host_};
+    model_ = options_.model;
+    named_llm_ = servers.named();
+    if (options_.llm.empty() && named_llm_) return;
+    llm_ = find_server(servers, from.model);
+    if (!model_.empty()) {
+      require_model(*llm_, model_);
+    } else {
+      model_ = choose_model(*llm_, from.model);
+    }
+  }
+
+  void use_llm(const AgentTemplate& from) {
+    if (!llm_) {
+      say("llm", fmt::format("{}, as config.json says", *named_llm_));
+      report_["llm"] = {{"url", *named_llm_}};
+      return;
+    }
+    LlmServers{host_}.use(*llm_, network_);
+    say("llm", fmt::format("{} at {}, model {}", llm_->name, llm_->url, model_.empty() ? from.model : model_));
+    report_["llm"] = to_json(*llm_);
+  }
+
+  [[nodiscard]] LlmServer find_server(const LlmServers& servers, const std::string& model) const {
+    if (!options_.llm.empty()) return servers.ask(options_.llm);
+    auto found = servers.find();
+    if (found.empty())
+      throw Error{ErrorCode::NotFound, how_to_get_llm(options_.model.empty() ? model : options_.model)};
+    return std::move(found.front());
+  }
+
+  void start_network() {
+    if (network_ != NetworkMode::Nat) {
+      say("network", "the engine's, which reaches this host's own");
+      return;
+    }
+    const bool was_up = Network::info(host_).up;
+    // A gateway that runs keeps the ports that it began with.
+    if (was_up && llm_ && Gateway::info(host_).address.empty()) Network::down(host_);
+    Network::up(host_);
+    has_network_ = !was_up;
+    const auto gateway = Gateway::info(host_);
+    if (!gateway.address.empty()) say("gateway", gateway.address + " leads agents to the LLM server");
+    report_["gateway"] = gateway.address;
+  }
+
+  [[nodiscard]] std::vector<std::string> overseer_program() const {
+    std::vector<std::string> argv{
+        std::filesystem::read_symlink("/proc/self/exe").replace_filename("fireclaw-overseer").native()};
+    const auto host = to_argv(context_.host);
+    argv.insert(argv.end(), host.begin(), host.end());
+    return argv;
+  }
+
+  void start_irc() {
+    report_["irc"] = fmt::format("127.0.0.1:{}", irc_port);
+    if (listens_on_loopback(irc_port)) {
+      say("irc", fmt::format("a server is on 127.0.0.1 port {} already: irssi -c 127.0.0.1 -n me", irc_port));
+      return;
+    }
+    auto argv = overseer_program();
+    argv.emplace_back("irc");
+    irc_.emplace("irc", std::move(argv));
+    irc_->wait_ready(irc_limit, context_.stop);
+    say("irc", fmt::format("on 127.0.0.1 port {}: irssi -c 127.0.0.1 -n me", irc_port));
+  }
+
+  void start_overseer() {
+    auto argv = overseer_program();
+    argv.emplace_back("--stop-agents");
+    overseer_.emplace("overseer", std::move(argv));
+    overseer_->wait_ready(overseer_limit, context_.stop);
+    say("overseer", "listens in #control; say there: !help");
+  }
+
+  void start_agent(const AgentTemplate& from) {
+    AgentConfig config;
+    config.template_name = options_.agent_template;
+    config.name = options_.name.empty() ? from.nick : options_.name;
+    if (!model_.empty()) config.settings.model = model_;
+    config.network = network_;
+    config.stop = context_.stop;
+    has_agents_ = true;
+    AgentInfo agent;
+    try {
+      agent = agents_.start(config);
+    } catch (const Error& problem) {
+      if (problem.code() != ErrorCode::AlreadyExists) throw;
+      agent = agents_.status(config.name);
+    }
+    report_["agent"] = to_json(agent);
+    say(agent.name, agent.online ? fmt::format("is in {}; say there: {}: hello",
+                                               agent.channels.empty() ? "#agents" : agent.channels.front(), agent.nick)
+                                 : fmt::format("runs, but is not on IRC yet: {}", agent.last_error));
+  }
+
+  const Options& options_;
+  const Context& context_;
+  Host host_;
+  AgentManager agents_;
+  NetworkMode network_ = NetworkMode::None;
+  std::string model_;
+  std::optional<std::string> named_llm_;
+  /// The one that was found, or named on the command line.
+  std::optional<LlmServer> llm_;
+  bool has_network_ = false;
+  bool has_agents_ = false;
+  std::optional<Part> irc_;
+  std::optional<Part> overseer_;
+  Json report_;
+};
+
+int up(const Options& options, const Context& context) {
+  Crew crew{options, context};
+  crew.start();
+  const bool in_order = crew.stay();
+  crew.end();
+  return in_order ? 0 : exit_failure;
+}
+
+}  // namespace
+
+void add_up(CLI::App& app, Context& context, Action& action) {
+  auto options = std::make_shared<Options>();
+  auto* command = app.add_subcommand("up", "Run a crew: IRC server, gateway, overseer and a first agent");
+  command->footer(
+      "Makes what is missing (fireclaw setup --agents), finds an LLM server on this host and stays. Ctrl-C ends all\n"
+      "agents, the overseer, the IRC server and the network; workspaces stay. An IRC server that is on port 6667 of\n"
+      "127.0.0.1 already is used, and left alone.\n\n"
+      "The LLM server is the one that config.json names. Otherwise that of --llm, or an Ollama, llama.cpp or LM "
+      "Studio\n"
+      "that answers at its usual port of 127.0.0.1; it is written into config.json, as \"up\" in section gateway.\n\n"
+      "Exit status:\n"
+      "  0    It was ended by Ctrl-C or SIGTERM.\n"
+      "  125  It could not start, or a part of it ended by itself.\n\n"
+      "Examples:\n"
+      "  fireclaw up\n"
+      "  fireclaw up coder --name ada --model qwen2.5-coder:14b\n"
+      "  fireclaw up --llm http://192.0.2.7:8080/v1");
+  command
+      ->add_option("template", options->agent_template, "What to make the agent from (see: fireclaw agent templates)")
+      ->type_name("TEMPLATE")
+      ->capture_default_str();
+  command->add_option("--name", options->name, "Its name, nick and workspace; default: the template's nick")
+      ->type_name("NAME");
+  command
+      ->add_option("--model", options->model, "LLM to use; default: the template's, or the first that the server has")
+      ->type_name("MODEL");
+  command->add_option("--llm", options->llm, "The LLM server, instead of one that is named or found")->type_name("URL");
+  command->add_option("--net", options->network, "Network; default: nat where it can be used")->type_name("nat|user");
+  command->add_flag("-v,--verbose", context.verbose, "Show what is logged");
+  add_json(*command, context);
+  command->callback([options, &context, &action] { action = [options, &context] { return up(*options, context); }; });
+}
+
+}  // namespace fireclaw::cli

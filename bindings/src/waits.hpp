@@ -1,0 +1,106 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include "bindings.hpp"
+
+/// Methods and static functions of the library as Python calls them: without the GIL, until they return. What stops
+/// them is Ctrl-C and the stop token that they take or that their options have.
+namespace fireclaw::python {
+
+/// What Python's caller gives for a parameter of the type T.
+template <class T>
+struct GivenFor {
+  using type = T;
+};
+template <>
+struct GivenFor<std::stop_token> {
+  using type = const StopSource*;
+};
+template <>
+struct GivenFor<std::string_view> {
+  using type = std::string;
+};
+template <class T>
+using Given = typename GivenFor<std::remove_cvref_t<T>>::type;
+
+template <class T>
+concept Stoppable = requires(T& options, std::stop_token stop) {
+  options.stop = stop;
+};
+
+template <class T>
+std::stop_token stop_of(const T& given) {
+  if constexpr (std::is_same_v<T, const StopSource*>) {
+    return token_of(given);
+  } else if constexpr (Stoppable<T>) {
+    return given.stop;
+  } else {
+    return {};
+  }
+}
+
+template <class T>
+decltype(auto) with_stop(T& given, const std::stop_token& stop) {
+  if constexpr (std::is_same_v<T, const StopSource*>) {
+    return std::stop_token{stop};
+  } else {
+    if constexpr (Stoppable<T>) given.stop = stop;
+    return static_cast<const T&>(given);
+  }
+}
+
+template <class Call, class... T>
+auto call_waiting(const Call& call, T&... given) {
+  std::stop_token outer;
+  ((outer = stop_of(given).stop_possible() ? stop_of(given) : outer), ...);
+  const auto run = [&](const std::stop_token& stop) { return call(with_stop(given, stop)...); };
+  if constexpr (std::is_same_v<std::invoke_result_t<decltype(run), std::stop_token>, VM>) {
+    return VMHandle{blocking(outer, run)};
+  } else {
+    return blocking(outer, run);
+  }
+}
+
+/// What Python has of a T, and how a call gets at that.
+template <class T>
+struct Self {
+  using type = T;
+  static T* get(T& self) { return &self; }
+};
+template <>
+struct Self<VM> {
+  using type = VMHandle;
+  static std::shared_ptr<VM> get(const VMHandle& self) { return self.get(); }
+};
+
+template <class T, class... A, class Method>
+auto waits_for_method(Method method) {
+  return [method](typename Self<T>::type& self, Given<A>... given) {
+    const auto object = Self<T>::get(self);
+    return call_waiting([&](const auto&... with) { return std::invoke(method, *object, with...); }, given...);
+  };
+}
+
+template <class R, class T, class... A>
+auto waits(R (T::*method)(A...)) {
+  return waits_for_method<T, A...>(method);
+}
+template <class R, class T, class... A>
+auto waits(R (T::*method)(A...) const) {
+  return waits_for_method<T, A...>(method);
+}
+template <class R, class... A>
+auto waits(R (*function)(A...)) {
+  return [function](Given<A>... given) {
+    return call_waiting([&](const auto&... with) { return function(with...); }, given...);
+  };
+}
+
+}  // namespace fireclaw::python

@@ -1,0 +1,63 @@
+#include "core/agents/llm_servers.hpp"
+
+#include <doctest/doctest.h>
+
+#include "state/bot_fields.hpp"
+#include "state/gateway_settings.hpp"
+
+using namespace fireclaw;
+using namespace fireclaw::core;
+
+namespace {
+
+json::Value parse(std::string_view text) { return json::Value::parse(text, "test"); }
+
+const LlmServer studio{"LM Studio", "http://127.0.0.1:1234", "openai", {"m"}};
+const LlmServer ollama{"Ollama", "http://127.0.0.1:11434", "ollama", {"m"}};
+
+}  // namespace
+
+TEST_CASE("a server that is found becomes the gateway's first, and the next one replaces it") {
+  const auto first = with_llm_server(std::nullopt, studio, 11434);
+  CHECK(first == parse(R"({"llm": {"upstreams": [{"name": "up", "url": "http://127.0.0.1:1234", "api": "openai"}]}})"));
+  const auto second = with_llm_server(first, ollama, 11434);
+  const auto settings = state::read_gateway_settings(second);
+  REQUIRE(settings.llm);
+  REQUIRE(settings.llm->upstreams.size() == 1);
+  CHECK(settings.llm->upstreams.front().url == "http://127.0.0.1:11434");
+}
+
+TEST_CASE("what people wrote of the gateway stays, behind the server that is found") {
+  const auto theirs = parse(R"({
+    "irc": {"upstreams": [{"name": "office", "host": "irc.example.org"}]},
+    "llm": {"limits": {"requests_per_minute": 3}, "upstreams": [{"name": "far", "url": "https://llm.example.org"}]}})");
+  const auto settings = state::read_gateway_settings(with_llm_server(theirs, ollama, 11435));
+  REQUIRE(settings.irc);
+  REQUIRE(settings.llm);
+  CHECK(settings.llm->port == 11435);
+  CHECK(settings.llm->limits.requests_per_minute == 3);
+  REQUIRE(settings.llm->upstreams.size() == 2);
+  CHECK(settings.llm->upstreams[0].name == "up");
+  CHECK(settings.llm->upstreams[1].name == "far");
+  const auto with_port = parse(R"({"llm": {"port": 9000, "upstreams": [{"name": "far", "url": "https://x"}]}})");
+  CHECK(state::read_gateway_settings(with_llm_server(with_port, ollama, 11435)).llm->port == 9000);
+}
+
+TEST_CASE("an agent that reaches this host's loopback finds it under the gateway's name") {
+  const auto section = pointed_at(parse(R"({"temperature": 0.5, "url": "http://old"})"), studio);
+  CHECK(section == parse(R"({"api": "openai", "temperature": 0.5, "url": "http://gateway:1234"})"));
+  state::check_llm(section);
+  CHECK(pointed_at(std::nullopt, {"", "http://localhost/v1", "openai", {}}).at("url").as_string() ==
+        "http://gateway/v1");
+  CHECK(pointed_at(std::nullopt, {"", "http://localhost.example.org", "openai", {}}).at("url").as_string() ==
+        "http://localhost.example.org");
+}
+
+TEST_CASE("a server counts as named unless it was only found") {
+  CHECK_FALSE(named_llm_server(std::nullopt, std::nullopt));
+  CHECK_FALSE(named_llm_server(std::nullopt, with_llm_server(std::nullopt, ollama, 11434)));
+  CHECK_FALSE(named_llm_server(parse(R"({"temperature": 1})"), parse(R"({"irc": {"upstreams": []}})")));
+  CHECK(named_llm_server(parse(R"({"url": "http://a"})"), std::nullopt) == "http://a");
+  CHECK(named_llm_server(std::nullopt, parse(R"({"llm": {"upstreams": [{"name": "far", "url": "http://b"}]}})")) ==
+        "http://b");
+}
