@@ -294,8 +294,11 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
 
   void write_body() {
     auto& body = parser_.get().body();
-    body.size = from_machine_.buffer.size() - body.size;
-    body.data = from_machine_.buffer.data();
+    const auto bytes = from_machine_.buffer.size() - body.size;
+    // A chunk of nothing would be the last one.
+    if (bytes == 0 && !parser_.is_done()) return read_body();
+    body.data = bytes == 0 ? nullptr : from_machine_.buffer.data();
+    body.size = bytes;
     body.more = !parser_.is_done();
     last_ = std::chrono::steady_clock::now();
     http::async_write(server_, *serializer_, [self = shared_from_this()](error_code error, std::size_t) {
@@ -308,6 +311,8 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
 
   void begin_passing() {
     passing_ = true;
+    // Beast reads as much at once as there is room for.
+    received_.reserve(piece_bytes);
     for (auto* way : {&from_machine_, &from_server_}) way->buffer.resize(piece_bytes);
     last_ = std::chrono::steady_clock::now();
   }

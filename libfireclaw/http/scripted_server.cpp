@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdlib>
@@ -43,7 +44,9 @@ std::string Peer::request() {
 
 std::string Peer::until(std::string_view part) {
   std::size_t found = 0;
-  while ((found = rest_.find(part)) == std::string::npos) {
+  std::size_t searched = 0;
+  while ((found = rest_.find(part, searched)) == std::string::npos) {
+    searched = rest_.size() - std::min(rest_.size(), part.size());
     if (!more()) return {};
   }
   std::string said = rest_.substr(0, found + part.size());
