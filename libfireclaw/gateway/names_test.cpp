@@ -31,6 +31,9 @@ constexpr std::uint16_t type_txt = 16;
 
 sys::Fd bound(int type, std::uint16_t port = 0, const char* host = "127.0.0.1") {
   sys::Fd socket{sys::check(::socket(AF_INET, type | SOCK_CLOEXEC, 0), "socket")};
+  // Connections of other tests that linger are in nobody's way. By UDP it would let others in.
+  const int reuse = type == SOCK_STREAM ? 1 : 0;
+  sys::check(::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof reuse), "SO_REUSEADDR");
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(port);
