@@ -274,7 +274,7 @@ class Completion(Manners):
         self.assertEqual(words("fireclaw imag"), ["image"])
         self.assertEqual(words("fireclaw image "), ["build", "list", "remove"])
         self.assertEqual(words("fireclaw workspace show no"), ["notes", "novel"])
-        self.assertEqual(words("fireclaw run --net "), ["nat", "none", "user"])
+        self.assertEqual(words("fireclaw run --net "), ["nat", "none", "services", "user"])
         self.assertEqual(words("fireclaw run --copy-"), ["--copy-in", "--copy-limit", "--copy-out"])
         self.assertEqual(words("fireclaw workspace import novel n"), ["novel.tar", "nowhere"])
         self.assertEqual(words("fireclaw image build x --dir n"), ["nowhere"])
