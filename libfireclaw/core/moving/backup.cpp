@@ -39,7 +39,7 @@ constexpr const char* overseer_file = "overseer.json";
 constexpr std::string_view json_suffix = ".json";
 constexpr std::string_view disk_suffix = ".ext4";
 constexpr std::size_t most_text_bytes = std::size_t{64} << 20;
-const fs::path overseer_folder = "overseer";
+constexpr const char* overseer_folder = "overseer";
 
 /// Of the configuration, what people wrote: the rest is found out by setup.
 state::Config written_by_people(state::Config config) {
