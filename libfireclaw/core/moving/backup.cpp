@@ -80,7 +80,7 @@ class Writer {
     for (const auto& name : names_with(host_->layout.templates(), json_suffix)) configuration("templates/" + name);
     for (const auto& name : names_with(host_->layout.agents(), json_suffix)) copy("agents/" + name);
     for (const auto& name : names_with(home() / overseer_folder, "")) {
-      if (name.starts_with("audit.log")) copy(overseer_folder / name);
+      if (name.starts_with("audit.log")) copy(fs::path{overseer_folder} / name);
     }
     secrets();
     machines();
