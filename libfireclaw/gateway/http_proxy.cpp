@@ -14,6 +14,7 @@
 #include <iterator>
 #include <limits>
 #include <optional>
+#include <ranges>
 #include <string_view>
 #include <utility>
 #include <variant>
@@ -36,6 +37,10 @@ using Time = std::chrono::steady_clock::time_point;
 
 constexpr std::uint32_t longest_head = 16 * 1024;
 constexpr std::size_t piece_bytes = std::size_t{32} << 10;
+/// Of a server's addresses.
+constexpr std::size_t most_tried = 4;
+/// A hello is read from its beginning whenever more of it comes; this is the sum of all these readings.
+constexpr std::size_t most_hello_bytes_read = std::size_t{4} << 20;
 
 std::string_view view(beast::string_view text) { return {text.data(), text.size()}; }
 
@@ -54,6 +59,15 @@ void remove_hop_fields(http::fields& fields) {
                            http::field::keep_alive, http::field::te, http::field::upgrade}) {
     fields.erase(field);
   }
+}
+
+/// Whether all who read the request agree where it ends (RFC 9112, 6.1). Beast's parser does not tell of all it passes.
+bool is_framed_in_one_way(const http::request_header<>& head) {
+  const auto codings = head.count(http::field::transfer_encoding);
+  if (codings == 0) return true;
+  constexpr unsigned http_1_1 = 11;
+  return codings == 1 && beast::iequals(head[http::field::transfer_encoding], "chunked") &&
+         head.count(http::field::content_length) == 0 && head.version() >= http_1_1;
 }
 
 }  // namespace
@@ -126,9 +140,15 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
   }
 
   void expire_after_patience() {
-    timer_.expires_after(proxy_.rules_.limits.patience);
-    timer_.async_wait([self = shared_from_this()](error_code error) {
-      if (!error) self->close();
+    expire_after(proxy_.rules_.limits.patience, [this] { close(); });
+  }
+
+  template <class Late>
+  void expire_after(Time::duration patience, Late late) {
+    timer_.expires_after(patience);
+    timer_.async_wait([self = shared_from_this(), late](error_code error) {
+      // It can have been set again since this call was due.
+      if (!error && self->timer_.expiry() <= Time::clock::now()) late();
     });
   }
 
@@ -137,6 +157,9 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
     if (error == http::error::end_of_stream || error == asio::error::operation_aborted) return close();
     if (error) return answer({400, "request", "this is not a request of HTTP", {}});
     auto& head = parser_.get();
+    if (!is_framed_in_one_way(head)) {
+      return answer({400, "request", "the request's length can be read in two ways", {}});
+    }
     std::vector<std::string> hosts;
     const auto [first, last] = head.equal_range(http::field::host);
     for (auto host = first; host != last; ++host) hosts.emplace_back(view(host->value()));
@@ -165,17 +188,17 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
     if (outcome != Lookups::Outcome::Found || found.empty()) {
       return answer({502, "lookup", fmt::format("the gateway finds no address of '{}'", request_.target.name), {}});
     }
-    for (const auto& [address, ttl] : found) {
-      if (proxy_.rules_.admits(address)) addresses_.push_back(address);
-    }
-    if (addresses_.empty()) {
+    const auto admitted = proxy_.rules_.admitted(found);
+    if (admitted.empty()) {
       return answer({403,
                      "private",
                      fmt::format("'{}' is {} here, and a name stands for public addresses only", request_.target.name,
                                  found.front().address.to_string()),
                      {}});
     }
+    std::ranges::copy(admitted | std::views::take(most_tried), std::back_inserter(addresses_));
     std::ranges::reverse(addresses_);
+    connect_until_ = Time::clock::now() + proxy_.rules_.limits.patience;
     connect();
   }
 
@@ -183,7 +206,12 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
     if (addresses_.empty()) {
       return answer({502, "unreachable", fmt::format("the gateway cannot reach '{}'", request_.target.name), {}});
     }
-    expire_after_patience();
+    // One that is silent leaves the others their time.
+    const auto left = connect_until_ - Time::clock::now();
+    expire_after(left / static_cast<Time::rep>(addresses_.size()), [this] {
+      error_code ignored;
+      server_.close(ignored);
+    });
     const auto address = addresses_.back();
     addresses_.pop_back();
     error_code ignored;
@@ -220,6 +248,11 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
   }
 
   void read_hello() {
+    hello_bytes_read_ += hello_.size();
+    if (hello_bytes_read_ > most_hello_bytes_read) {
+      note({0, "tls", fmt::format("the TLS hello to '{}' comes in too many pieces", request_.target.name), {}});
+      return close();
+    }
     const auto hello = read_tls_hello(hello_);
     switch (hello.state) {
       case TlsHello::State::Partial: break;
@@ -235,7 +268,6 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
                 {}});
           return close();
         }
-        timer_.cancel();
         return write_all(server_, std::exchange(hello_, {}), [this] { pass_both_ways(); });
     }
     machine_.async_read_some(asio::buffer(rest_), [self = shared_from_this()](error_code error, std::size_t bytes) {
@@ -271,7 +303,6 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
     http::async_write_header(server_, *serializer_, [self = shared_from_this()](error_code error, std::size_t) {
       self->guarded([&] {
         if (error) return self->close();
-        self->timer_.cancel();
         self->begin_passing();
         self->pass(self->from_server_);
         self->read_body();
@@ -294,22 +325,23 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
 
   void write_body() {
     auto& body = parser_.get().body();
-    const auto bytes = from_machine_.buffer.size() - body.size;
-    // A chunk of nothing would be the last one.
-    if (bytes == 0 && !parser_.is_done()) return read_body();
-    body.data = bytes == 0 ? nullptr : from_machine_.buffer.data();
-    body.size = bytes;
+    body.size = from_machine_.buffer.size() - body.size;
     body.more = !parser_.is_done();
     last_ = std::chrono::steady_clock::now();
+    // An empty piece would be written as the chunk that ends the body.
+    if (body.size == 0 && body.more) return read_body();
+    body.data = body.size == 0 ? nullptr : from_machine_.buffer.data();
     http::async_write(server_, *serializer_, [self = shared_from_this()](error_code error, std::size_t) {
       self->guarded([&] {
-        if (error && error != http::error::need_buffer) return self->close();
+        // A server that takes no more can have answered already.
+        if (error && error != http::error::need_buffer) return self->drain();
         self->read_body();
       });
     });
   }
 
   void begin_passing() {
+    timer_.cancel();
     passing_ = true;
     // Beast reads as much at once as there is room for.
     received_.reserve(piece_bytes);
@@ -327,7 +359,10 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
     way.from.async_read_some(asio::buffer(way.buffer),
                              [self = shared_from_this(), &way](error_code error, std::size_t bytes) {
                                self->guarded([&] {
-                                 if (error == asio::error::eof) return self->end(way);
+                                 // A server that has not read the whole request ends by a reset.
+                                 if (error == asio::error::eof || (error && !self->request_.tunnel)) {
+                                   return self->end(way);
+                                 }
                                  if (error) return self->close();
                                  self->last_ = std::chrono::steady_clock::now();
                                  asio::async_write(way.to, asio::buffer(way.buffer.data(), bytes),
@@ -346,7 +381,14 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
     way.ended = true;
     error_code ignored;
     way.to.shutdown(tcp::socket::shutdown_send, ignored);
-    if (!request_.tunnel || (from_machine_.ended && from_server_.ended)) close();
+    if (request_.tunnel) {
+      if (from_machine_.ended && from_server_.ended) close();
+      return;
+    }
+    expire_after_patience();
+    // What is left of the body is not passed on, but read.
+    server_.close(ignored);
+    if (parser_.is_done()) drain();
   }
 
   void note(const Refusal& refusal) {
@@ -384,10 +426,14 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
 
   /// A connection that is closed while there is something to read is cut, and the answer may be lost with it.
   void drain() {
+    if (!std::exchange(draining_, true)) read_rest();
+  }
+
+  void read_rest() {
     machine_.async_read_some(asio::buffer(rest_), [self = shared_from_this()](error_code error, std::size_t) {
       self->guarded([&] {
         if (error) return self->close();
-        self->drain();
+        self->read_rest();
       });
     });
   }
@@ -407,12 +453,15 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
   HttpRequest request_;
   /// Those to try, the next one last.
   std::vector<net::Ipv4Address> addresses_;
+  Time connect_until_;
   std::string hello_;
+  std::size_t hello_bytes_read_ = 0;
   std::string writing_;
   std::array<char, 4096> rest_;
   Way from_machine_{machine_, server_};
   Way from_server_{server_, machine_};
   bool passing_ = false;
+  bool draining_ = false;
   bool closed_ = false;
   /// When something passed.
   Time last_;

@@ -65,8 +65,8 @@ struct HttpRules {
   NameSources* sources = nullptr;
   /// Lookups::find_addresses().
   std::function<void(const std::string& name, Lookups::Addresses done)> find_addresses;
-  /// Whether a machine may be connected to an address.
-  std::function<bool(net::Ipv4Address)> admits;
+  /// Those of a name's addresses that a machine may be connected to.
+  std::function<std::vector<net::Ipv4Address>(const std::vector<Lookups::Address>& found)> admitted;
   HttpLimits limits = {};
 };
 

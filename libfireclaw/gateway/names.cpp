@@ -353,6 +353,12 @@ void NameService::Impl::look_up(const Asker& asker, const NameClient& who, const
 
 void NameService::Impl::answer_addresses(const Asker& asker, const NameClient& who, const dns::Question& question,
                                          const NameRule& rule, std::vector<Lookups::Address> found) {
+  auto& use = use_of(asker.address);
+  if (use.machine != who.client.machine) {
+    use.machine = who.client.machine;
+    use.openings.clear();
+    use.names.clear();
+  }
   const auto denied =
       std::ranges::find_if(found, [&](const auto& entry) { return !may_be_answered(who.rights, entry.address); });
   if (denied != found.end()) {
@@ -366,7 +372,7 @@ void NameService::Impl::answer_addresses(const Asker& asker, const NameClient& w
   if (who.rights.vm.egress == net::Egress::Allowlist && !open(asker, who, rule, found)) {
     return send(asker, dns::answer(question, dns::Code::ServerFailed));
   }
-  auto& names = use_of(asker.address).names;
+  auto& names = use.names;
   if (names.size() + found.size() > limits.machine_openings) names.clear();
   for (const auto& entry : found) names.insert_or_assign(entry.address, question.name);
   send(asker, dns::answer(question, found, most_bytes(asker)));
@@ -377,11 +383,6 @@ bool NameService::Impl::open(const Asker& asker, const NameClient& who, const Na
                              const std::vector<Lookups::Address>& found) {
   const auto opened = opened_by(rule, found);
   auto& use = use_of(asker.address);
-  if (use.machine != who.client.machine) {
-    use.machine = who.client.machine;
-    use.openings.clear();
-    use.names.clear();
-  }
   const auto fresh =
       std::ranges::count_if(opened, [&](const auto& destination) { return !use.openings.contains(destination); });
   if (use.openings.size() + static_cast<std::size_t>(fresh) > limits.machine_openings) {
@@ -427,6 +428,9 @@ int NameService::fd() const noexcept { return impl_->epoll.get(); }
 std::string NameService::name_of(std::string_view asker, net::Ipv4Address address) const {
   const auto use = impl_->uses.find(std::string{asker});
   if (use == impl_->uses.end()) return {};
+  // Another machine can have had the address.
+  const auto who = impl_->sources.name_client(asker);
+  if (!who || who->client.machine != use->second.machine) return {};
   const auto found = use->second.names.find(address);
   return found == use->second.names.end() ? std::string{} : found->second;
 }

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <optional>
 #include <span>
 #include <utility>
 
@@ -33,6 +34,16 @@ std::string printable(std::string_view text) {
     if (c < ' ' || c > '~') c = '?';
   }
   return clean;
+}
+
+/// How many bytes `file` has, if it is what `fd` is open on: it is put aside when it is long, by any process.
+std::optional<std::size_t> size_of_current(int fd, const std::filesystem::path& file) {
+  struct stat mine {};
+  struct stat current {};
+  if (::fstat(fd, &mine) != 0 || ::stat(file.c_str(), &current) != 0 || mine.st_ino != current.st_ino) {
+    return std::nullopt;
+  }
+  return static_cast<std::size_t>(current.st_size);
 }
 
 /// Takes the whole lines out of `text`.
@@ -119,22 +130,18 @@ bool Refusals::deserves_line(Machine& machine, const Refused& what) {
 }
 
 void Refusals::write(const RefusalLine& line) {
-  if (out_ && bytes_ >= limits_.file_bytes) {
-    std::filesystem::rename(file_, earlier(file_));
-    out_.reset();
+  if (out_) {
+    const auto size = size_of_current(out_->get(), file_);
+    if (size && *size >= limits_.file_bytes) std::filesystem::rename(file_, earlier(file_));
+    if (!size || *size >= limits_.file_bytes) out_.reset();
   }
   if (!out_) {
     sys::make_directories(file_.parent_path());
     out_ = sys::open_file(file_, O_WRONLY | O_CREAT | O_APPEND);
-    struct stat about {};
-    sys::check(::fstat(out_->get(), &about), "look at the log of refusals");
-    bytes_ = static_cast<std::size_t>(about.st_size);
   }
   json::Writer text;
   json::write_record(text, line);
-  const auto bytes = text.take() + '\n';
-  sys::write_all(out_->get(), bytes);
-  bytes_ += bytes.size();
+  sys::write_all(out_->get(), text.take() + '\n');
 }
 
 std::vector<RefusalCounts> Refusals::counts() const {
@@ -182,12 +189,8 @@ std::vector<RefusalLine> RefusalTail::read() {
   while (sys::read_some(changes_.get(), events) > 0) continue;
   if (in_) {
     read_rest(partial_);
-    struct stat mine {};
-    struct stat current {};
-    if (::fstat(in_->get(), &mine) != 0 || ::stat(file_.c_str(), &current) != 0 || mine.st_ino != current.st_ino) {
-      // Put aside; all of it was read.
-      in_.reset();
-    }
+    // Of one that was put aside all was read.
+    if (!size_of_current(in_->get(), file_)) in_.reset();
   }
   if (!in_ && std::filesystem::exists(file_)) {
     in_ = sys::open_file(file_, O_RDONLY);

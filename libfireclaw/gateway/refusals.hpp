@@ -106,7 +106,6 @@ class Refusals {
   /// By machine or agent, refuser, rule.
   std::map<std::tuple<std::string, RefusedBy, std::string>, std::uint64_t> counts_;
   std::optional<sys::Fd> out_;
-  std::size_t bytes_ = 0;
   bool failed_ = false;
 };
 

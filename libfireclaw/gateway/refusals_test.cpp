@@ -124,6 +124,21 @@ TEST_CASE_FIXTURE(World, "the log does not outgrow two files") {
   CHECK(lines().size() > 5);
 }
 
+TEST_CASE_FIXTURE(World, "two that write one log keep it short together, and to the file that is current") {
+  const RefusalLimits limits{.machine_lines = 1e9, .file_bytes = 2000};
+  Refusals one{file, clock, logger, limits};
+  Refusals other{file, clock, logger, limits};
+  for (int i = 0; i < 1000; ++i) {
+    const auto text = std::to_string(i);
+    one.add(ada, name(text));
+    REQUIRE(lines().back().what.name == text);
+    other.add(web, packet("203.0.113.7", static_cast<std::uint16_t>(i + 1)));
+    REQUIRE(lines().back().what.port == i + 1);
+    REQUIRE(std::filesystem::file_size(file) < 2500);
+  }
+  CHECK(problems.empty());
+}
+
 TEST_CASE_FIXTURE(World, "what a guest wrote does nothing to the log but be in it") {
   Refusals refusals{file, clock, logger};
   refusals.add(ada, name("a\n{\"machine\":\"x\"}\x1b[2J\xff.example" + std::string(10000, 'a')));

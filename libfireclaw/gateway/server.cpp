@@ -529,9 +529,10 @@ void serve(Sources& sources, LlmService& service, sys::Fd status_socket, Listene
       timer.async_wait([&](error_code error) {
         if (error) return;
         tick();
-        adopt(upkeep.work());
+        // First: what is not allowed any more ends, even if the owner's work fails.
         irc.check();
         if (proxy) proxy->check();
+        adopt(upkeep.work());
       });
     };
     tick();

@@ -199,17 +199,22 @@ class PacketRefusals {
 };
 
 /// What the HTTP proxy works with.
-gateway::HttpRules http_rules(gateway::NameSources& names, gateway::Lookups& lookups) {
+gateway::HttpRules http_rules(gateway::NameSources& names, gateway::Lookups& lookups, net::Ipv4Network machines) {
   gateway::HttpRules rules;
   rules.sources = &names;
   // As with names that are allowed, those that this host alone knows are among them.
   rules.find_addresses = [&lookups](const std::string& name, gateway::Lookups::Addresses done) {
     lookups.find_addresses(name, true, std::move(done));
   };
-  // Connections are made from this host: what its own addresses serve is not part of the outside.
-  rules.admits = [](net::Ipv4Address address) {
+  // Connections are made from this host: neither its own addresses nor the machines' are part of the outside.
+  rules.admitted = [machines](const std::vector<gateway::Lookups::Address>& found) {
     const auto own = core::host_addresses();
-    return net::is_public(address) && std::ranges::find(own, address) == own.end();
+    std::vector<net::Ipv4Address> admitted;
+    for (const auto& [address, ttl] : found) {
+      const bool outside = net::is_public(address) && !machines.contains(address);
+      if (outside && std::ranges::find(own, address) == own.end()) admitted.push_back(address);
+    }
+    return admitted;
   };
   return rules;
 }
@@ -312,7 +317,8 @@ void Gateway::serve(const Host& host, bool inherited, std::stop_token stop) {
       missing.http = false;
       try {
         lookups.emplace(gateway::NameServer{core::name_server_of(config)});
-        listeners.http.emplace(gateway::HttpListener{*std::move(sockets.http), http_rules(names, *lookups)});
+        listeners.http.emplace(
+            gateway::HttpListener{*std::move(sockets.http), http_rules(names, *lookups, policy.subnet)});
         listeners.attendants.push_back({lookups->fd(), [&] { lookups->run(); }});
       } catch (const Error& problem) {
         lasting.push_back(fmt::format("machines get no way to web servers: {}", problem.what()));
@@ -366,7 +372,11 @@ void Gateway::serve(const Host& host, bool inherited, std::stop_token stop) {
   };
   upkeep.work = [&] {
     kept.write();
-    core::keep_log_short(files.log);
+    try {
+      core::keep_log_short(files.log);
+    } catch (const std::exception& problem) {
+      impl.logger.error(problem.what());
+    }
     if (std::exchange(begun, true) && !is_wanted()) end.request_stop();
     return end.stop_requested() ? gateway::Listeners{} : serve_missing();
   };
