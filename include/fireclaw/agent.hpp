@@ -120,7 +120,7 @@ struct ForkConfig {
 struct AgentImportOptions {
   /// The agent's name instead of the archive's, as AgentConfig::name. Ports of the host stay the first one's then.
   std::string name;
-  /// What its template is to be called here instead of in the archive.
+  /// The template's name here; empty: its name in the archive.
   std::string template_name;
   /// Cancels the import: Error(Cancelled), and nothing of it is left.
   std::stop_token stop;

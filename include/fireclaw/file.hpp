@@ -11,7 +11,7 @@
 
 namespace fireclaw {
 
-/// What a path in a guest leads to.
+/// What a path in a guest names.
 enum class FileType {
   File,
   Directory,

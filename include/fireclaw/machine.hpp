@@ -15,7 +15,7 @@ namespace fireclaw {
 
 class Host;
 
-/// A machine with a name, and what it is to be.
+/// The configuration of a machine with a name.
 struct MachineConfig {
   /// 1 to 63 letters, digits and inner hyphens; not 16 hexadecimal digits, which are an id.
   std::string name;
@@ -43,11 +43,11 @@ struct MachineInfo {
   unsigned cpus = 1;
   /// In MiB.
   unsigned memory_mib = 0;
-  /// What its network device leads to.
+  /// What its network device is connected to.
   NetworkMode network = NetworkMode::None;
   /// Its IPv4 address with NetworkMode::Nat; empty: it is stopped, or has none.
   std::string address;
-  /// Ports of the host that lead to it, as NatOptions::publish.
+  /// Ports to publish, as NatOptions::publish.
   std::vector<std::string> publish;
   /// Its host name.
   std::string hostname;

@@ -12,7 +12,7 @@ namespace fireclaw {
 
 class Host;
 
-/// What a machine's network device leads to.
+/// What a machine's network device is connected to.
 enum class NetworkMode {
   None,  ///< there is no network device
   User,  ///< the engine's user-mode network: outgoing connections, the host's own included, and no policy (QEMU)
@@ -59,7 +59,7 @@ struct NatOptions {
   /// the public addresses that the gateway answers when the machine asks for it. A machine that does not use the
   /// gateway's names gets those of its start. Refused with Egress::None.
   std::vector<std::string> allow;
-  /// Ports of the host that lead to ports of the machine: "8080:80", "0.0.0.0:8080:80", "5353:53/udp". Without an
+  /// Ports to publish, of the host and of the machine: "8080:80", "0.0.0.0:8080:80", "5353:53/udp". Without an
   /// address: on 127.0.0.1; with 0.0.0.0: on all of the host's. One that a program of the host listens on is
   /// refused.
   std::vector<std::string> publish;

@@ -24,7 +24,7 @@ struct SnapshotInfo {
   unsigned cpus = 1;
   /// Memory in MiB.
   unsigned memory_mib = 0;
-  /// The machine has a network device. What it leads to is decided at each restore.
+  /// The machine has a network device. What it is connected to is decided at each restore.
   bool network_device = false;
   /// What it takes on disk.
   std::uint64_t bytes = 0;

@@ -37,7 +37,7 @@ struct VMConfig {
   unsigned cpus = 1;
   /// 32–1048576.
   unsigned memory_mib = 128;
-  /// What the network device leads to. Network::best_mode() says what is possible here.
+  /// What the network device is connected to. Network::best_mode() says what is possible here.
   NetworkMode network = NetworkMode::None;
   /// What the machine can reach with NetworkMode::Nat.
   NatOptions nat;
@@ -103,7 +103,7 @@ struct VMInfo {
   unsigned cpus = 1;
   /// Memory in MiB.
   unsigned memory_mib = 0;
-  /// What its network device leads to.
+  /// What its network device is connected to.
   NetworkMode network = NetworkMode::None;
   /// The machine's IPv4 address with NetworkMode::Nat, from start() on; otherwise empty.
   std::string address;
