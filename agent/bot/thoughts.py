@@ -19,7 +19,8 @@ _BRACKETS = tuple((re.compile(r"[\s\ufeff\u200b]*" + opening, re.I), closing) fo
     (r"◁(think)▷", r"◁/{0}▷"),
     (r"<\|?(start_thinking)\|>", r"<\|?end_thinking\|>"),
     (r"<\|(think|thinking|thought)\|>", r"<\|/{0}\|>"),
-    (r"here(?: is|'s) my (thought) process:", r"here(?: is|'s) my response:"),
+    # An answer can begin with these words too: they are a bracket only with their closing.
+    (r"here(?: is|'s) my (thought) process:(?=(?s:.*)here(?: is|'s) my response:)", r"here(?: is|'s) my response:"),
     (r"<\|(begin_of_thought)\|>", r"<\|end_of_thought\|>"),
     (r"<\|(inner_prefix)\|>", r"<\|inner_suffix\|>"),
     (r"<\|channel>(thought)", r"<channel\|>"),

@@ -41,18 +41,21 @@ _ELEMENT_END = re.compile(r"</(?:\w{1,12}:)?(?:function|invoke)>")
 _PARAMETER = re.compile(rf'<(?:\w{{1,12}}:)?parameter(?:=|\s+name=["\'])({_WORD})["\']?[^<>]*>'
                         r'((?:[^<]|<(?!/?(?:\w{1,12}:)?parameter[\s=>]))*)</(?:\w{1,12}:)?parameter>')
 _GLM = re.compile(r"\s*<arg_key>([^<]*)</arg_key>\s*<arg_value>((?:[^<]|<(?!/?arg_(?:key|value)>))*)</arg_value>")
-_NAMED = re.compile(rf"(?:functions?\.)?({_WORD})(?::\d+)?\s*(?:\[CALL_ID\]\w+)?\s*"
-                    r"(?:\[ARGS\]|<\|tool_call_argument_begin\|>|<[|｜]tool▁sep[|｜]>)?\s*(?=\{|```json\s*\{)")
+# Only one part takes the space at each place, so that a lot of it is read once and no more.
+_NAMED = re.compile(rf"(?:functions?\.)?({_WORD})(?::\d+)?\s*(?:\[CALL_ID\]\w+\s*)?"
+                    r"(?:(?:\[ARGS\]|<\|tool_call_argument_begin\|>|<[|｜]tool▁sep[|｜]>)\s*)?(?=\{|```json\s*\{)")
 _DEEPSEEK = re.compile(r"function(?:<[|｜]tool[▁_]sep[|｜]>)")
 # Gemma's own notation: keys without quotes, texts between marks.
 _GEMMA = re.compile(rf"call:({_WORD})(?=\{{)")
 _GEMMA_TEXT = re.compile(r'<\|"\|>(.*?)<\|"\|>|([{,]\s*)([A-Za-z_]\w*)(?=\s*:)', re.S)
-_FENCE = re.compile(r"(```|~~~)([\w+-]*)[ \t]*\n?(.*?)\n?\s*\1", re.S)
+_FENCE = re.compile(r"(```|~~~)([\w+-]*)")
 _NAMES = ("name", "tool", "tool_name", "function_name", "function", "action")
 _ARGUMENTS = ("arguments", "parameters", "args", "input", "tool_input", "action_input", "function_args", "kwargs", "params")
 _LONGEST_PYTHON = 20000
 _BETWEEN = re.compile(r"[\s,;]+|```(?:json)?(?=[\s<]|$)")
 _CALL_LANGUAGES = ("tool_code", "tool_call", "tool_calls")
+# What models put before a tool's name in Python.
+_NAMESPACES = ("default_api", "functions", "tools")
 _BESIDE = {"id", "type", "index", "call_id", "tool_call_id", "thoughts", "thought"}
 
 
@@ -61,17 +64,21 @@ def written_calls(text: str, known: Known) -> Optional[List[Written]]:
     known. Marks around unknown or unreadable calls make them calls too: they are not for people, and the model has
     to be told."""
     text = text.replace("｜DSML｜", "").strip()
-    fence = _FENCE.fullmatch(text)
+    fence = _FENCE.match(text)
     language = ""
-    if fence is not None and "```" not in fence.group(3):
-        language, text = fence.group(2).lower(), fence.group(3).strip()
+    if fence is not None and not text[fence.end() :].endswith(fence.group(1)):
+        fence = None
+    if fence is not None and "```" not in text[fence.end() : -3]:
+        language, text = fence.group(2).lower(), text[fence.end() : -3].strip()
     marked = _MARK.match(text) is not None or _ELEMENT.match(text) is not None
     if fence is not None and not marked and not text.startswith(("{", "[")) and language not in _CALL_LANGUAGES:
         return None
-    if marked:
+    positional = marked or language in _CALL_LANGUAGES
+    calls = _Reader(text, known, marked, positional).read()
+    if calls is None and marked:
+        # Within a call that could not be read as it stands, what was made up begins at its mark.
         text = _MADE_UP.split(text, maxsplit=1)[0]
-    reader = _Reader(text, known, marked)
-    calls = reader.read()
+        calls = _Reader(text, known, marked, positional).read()
     if calls is None:
         if not marked:
             return None
@@ -90,10 +97,12 @@ def _prose_after(text: str) -> bool:
 
 
 class _Reader:
-    def __init__(self, text: str, known: Known, marked: bool) -> None:
+    def __init__(self, text: str, known: Known, marked: bool, positional: bool) -> None:
         self._text = text
         self._known = known
         self._marked = marked
+        # Whether Python's arguments count without their names: a line of code in an answer looks the same.
+        self._positional = positional
         self._at = 0
 
     def read(self) -> Optional[List[Written]]:
@@ -101,7 +110,7 @@ class _Reader:
         calls: List[Written] = []
         while True:
             self._skip()
-            if self._at >= len(self._text):
+            if self._at >= len(self._text) or (calls and self._marked and _MADE_UP.match(self._text, self._at)):
                 return calls
             found = self._json() or self._element() or self._named() or self._glm() or self._gemma() or self._python()
             if found is None:
@@ -233,25 +242,29 @@ class _Reader:
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             return None
         calls: List[Written] = []
+        listed = isinstance(tree, ast.List)
         for node in tree.elts if isinstance(tree, (ast.List, ast.Tuple)) else [tree]:
-            call = self._python_call(node)
+            call = self._python_call(node, self._positional or listed)
             if call is None:
                 return None
             calls.append(call)
         self._at += len(rest)
         return calls or None
 
-    def _python_call(self, node: ast.AST) -> Optional[Written]:
+    def _python_call(self, node: ast.AST, positional: bool) -> Optional[Written]:
         if not isinstance(node, ast.Call):
             return None
         function, name = node.func, ""
         if isinstance(function, ast.Name):
             name = function.id
             if name == "print" and len(node.args) == 1 and not node.keywords:
-                return self._python_call(node.args[0])
+                return self._python_call(node.args[0], positional)
         elif isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name):
             # Llama writes run_command.call(…), Gemma default_api.run_command(…).
-            name = function.value.id if function.attr == "call" else function.attr
+            if function.attr == "call":
+                name = function.value.id
+            elif function.value.id in _NAMESPACES:
+                name = function.attr
         kinds = self._known.get(name)
         if kinds is None or len(node.args) > len(kinds):
             return None
@@ -262,6 +275,8 @@ class _Reader:
             return None
         if len(values) == 1 and isinstance(values[0], dict):
             return Written(name, {**values[0], **given})
+        if values and not positional:
+            return None
         return Written(name, {**dict(zip(kinds, values)), **given})
 
 
