@@ -4,23 +4,30 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 
 #include <fmt/format.h>
 
+#include "common/fd.hpp"
 #include "common/replaced_file.hpp"
 #include "output.hpp"
 
 namespace fireclaw::cli {
+namespace {
+
+Error cannot_open(const std::string& file) {
+  return {errno == ENOENT ? ErrorCode::NotFound : ErrorCode::Io,
+          fmt::format("open '{}': {}", file, std::strerror(errno))};
+}
+
+}  // namespace
 
 Stream::Stream(const std::string& file, int flags, int standard) : fd_{standard}, own_{file != "-"} {
   if (!own_) return;
   fd_ = ::open(file.c_str(), flags | O_CLOEXEC, 0600);
-  if (fd_ < 0) {
-    throw Error{errno == ENOENT ? ErrorCode::NotFound : ErrorCode::Io,
-                fmt::format("open '{}': {}", file, std::strerror(errno))};
-  }
+  if (fd_ < 0) throw cannot_open(file);
 }
 
 Stream::~Stream() {
@@ -30,11 +37,13 @@ Stream::~Stream() {
 namespace {
 
 void write_whole(const std::string& file, const std::function<void(int fd)>& write) {
-  const auto partial = file + ".part";
-  const Stream out{partial, O_WRONLY | O_CREAT | O_TRUNC, STDOUT_FILENO};
+  // Each writer has its own: two may write the same archive.
+  auto partial = file + ".XXXXXX.part";
+  const Fd out{::mkostemps(partial.data(), 5, O_CLOEXEC)};
+  if (!out) throw cannot_open(file);
   try {
-    write(out.fd());
-    rename_synced(out.fd(), partial, file);
+    write(out.get());
+    rename_synced(out.get(), partial, file);
   } catch (...) {
     ::unlink(partial.c_str());
     throw;

@@ -104,6 +104,29 @@ class Moving(unittest.TestCase):
         self.assertEqual((info["state"], info["model"], info["vm"]), ("stopped", "qwen2.5:7b", ""))
         self.assertEqual(json.loads((self.other / "templates/tern.json").read_text())["persona"], "A bird.")
 
+    def test_rights_on_this_host_are_not_taken_from_an_archive(self) -> None:
+        self.make_agent()
+        for right, text in (({"publish": ["8080:80"]}, "takes ports of this host"),
+                            ({"network": "user"}, "reaches this host's own network")):
+            with self.subTest(text):
+                template = json.dumps({**TEMPLATE, **right})
+                (self.home / "templates/tern.json").write_text(template)
+                self.ok("agent", "export", "ada", "ada.tar")
+                self.refused("agent", "import", "ada.tar", home=self.other, text=text)
+        (self.other / "templates").mkdir(exist_ok=True)
+        (self.other / "templates/tern.json").write_text(template)
+        self.ok("agent", "import", "ada.tar", home=self.other)
+        record = json.loads((self.other / "agents/ada.json").read_text())
+        self.assertIsNone(record.get("network"), "the template's, when it starts")
+
+    def test_an_export_writes_through_no_link_that_lies_beside_it(self) -> None:
+        self.make_snapshot()
+        (self.folder / "elsewhere").write_text("kept\n")
+        (self.folder / "before.tar.part").symlink_to(self.folder / "elsewhere")
+        self.ok("snapshot", "export", "before", "before.tar")
+        self.assertEqual((self.folder / "elsewhere").read_text(), "kept\n")
+        self.assertEqual({path.name for path in self.folder.glob("before.tar*")}, {"before.tar", "before.tar.part"})
+
     def test_an_archive_is_read_from_a_pipe_and_compressed(self) -> None:
         self.make_agent()
         shell = ('set -o pipefail; "$0" --home home agent export ada - | gzip |'
@@ -207,6 +230,19 @@ class Moving(unittest.TestCase):
             (self.changed, manifest(lambda v: v.update(schema=99)), None, "this fireclaw reads schema 1"),
             (self.changed, manifest(lambda v: v["files"].append(v["files"][0])), None, "which is not there once"),
         ]
+
+        def vast(tar: tarfile.TarFile) -> None:
+            entry = tarfile.TarInfo("memory")
+            entry.size = tarfile.BLOCKSIZE
+            entry.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": "memory",
+                                 "GNU.sparse.realsize": str(2 << 40)}
+            tar.addfile(entry, io.BytesIO(b"0\n".ljust(tarfile.BLOCKSIZE, b"\0")))
+
+        def claim_vast(members: Dict[str, bytes]) -> None:
+            del members["memory"]
+            manifest(lambda v: [file.update(bytes=2 << 40) for file in v["files"] if file["name"] == "memory"])(members)
+
+        cases.append((self.changed, claim_vast, vast, "'memory' is larger than 1 TiB"))
         for make, change, add, text in cases:
             with self.subTest(text):
                 name = make(change, add) if add else make(change)
@@ -288,6 +324,13 @@ class Moving(unittest.TestCase):
         self.assertEqual((config["irc"], config["set_up_by"]), ({"host": "irc.example.org"}, ""))
         self.assertEqual((self.other / "overseer/audit.log").read_text(), "a line\n")
         self.refused("restore", "saved", home=self.other, text="already; restore into a new home folder")
+
+    def test_a_restore_says_whose_disks_are_missing(self) -> None:
+        self.make_home()
+        self.ok("backup", "saved", "--no-disks")
+        report = json.loads(self.ok("restore", "saved", "--json", home=self.other))
+        self.assertEqual(report["left_out"], ["workspaces/ada/disk.ext4: it is not in the backup; agent 'ada' begins "
+                                              "with an empty one"])
 
     def test_with_secrets_a_backup_has_them(self) -> None:
         self.make_home()

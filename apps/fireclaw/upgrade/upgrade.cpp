@@ -1,4 +1,6 @@
 #include <cstdio>
+#include <string>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -11,6 +13,22 @@
 
 namespace fireclaw::cli {
 namespace {
+
+/// Returns what is left to do, one line each. Everything else is renewed by then, so that no problem here is an error.
+std::vector<std::string> renew_units(const Context& context, UpgradeReport& report) {
+  std::vector<std::string> left;
+  try {
+    for (const auto& unit : service_units(context, true)) {
+      if (unit.renewed) report.renewed.push_back("unit " + unit.file);
+      if (unit.remedy.empty()) continue;
+      left.push_back(fmt::format("'{}' differs from what this version and its settings would write; run: {}", unit.file,
+                                 unit.remedy));
+    }
+  } catch (const Error& problem) {
+    left.push_back(fmt::format("unit files were left as they are: {}", problem.what()));
+  }
+  return left;
+}
 
 int upgrade(const Context& context) {
   auto host = context.open_host();
@@ -25,20 +43,14 @@ int upgrade(const Context& context) {
     progress.finish();
     throw;
   }
-  std::vector<std::string> for_others;
-  for (const auto& unit : service_units(context, true)) {
-    if (unit.renewed) report.renewed.push_back("unit " + unit.file);
-    if (!unit.remedy.empty()) {
-      for_others.push_back(fmt::format("'{}' is of an earlier version; run: {}", unit.file, unit.remedy));
-    }
-  }
-  for (const auto& line : for_others) print_message("fireclaw", line);
+  const auto left = renew_units(context, report);
   if (context.json) {
     print_json(to_json(report));
-    return 0;
+  } else {
+    for (const auto& what : report.renewed) std::puts(fmt::format("renewed: {}", printable(what)).c_str());
+    if (report.renewed.empty() && left.empty()) std::puts("nothing is old");
   }
-  for (const auto& what : report.renewed) std::puts(fmt::format("renewed: {}", printable(what)).c_str());
-  if (report.renewed.empty() && for_others.empty()) std::puts("nothing is old");
+  for (const auto& line : left) print_message("fireclaw", line);
   return 0;
 }
 

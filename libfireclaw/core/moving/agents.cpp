@@ -36,6 +36,19 @@ std::string template_text(const state::Template& from) {
   return state::without_secrets(from.value, out.take(), left_out);
 }
 
+/// A template gives rights on this host. Those that reach the host's own network or take its ports are not taken from
+/// an archive.
+void require_harmless(const state::Template& came) {
+  const auto refuse = [&](std::string_view what) {
+    return Error{
+        ErrorCode::InvalidArgument,
+        fmt::format("the archive's template '{}' {}; if it may, put the archive's template.json into '{}' first",
+                    came.name, what, came.file.native())};
+  };
+  if (came.text("network") == "user") throw refuse("reaches this host's own network (\"network\": \"user\")");
+  if (!came.texts("publish").empty()) throw refuse("takes ports of this host (\"publish\")");
+}
+
 /// Writes the template that came with an agent, unless there is the same one. Returns the file that was made, or an
 /// empty path.
 std::filesystem::path give_template(const AgentManager::Impl& agents, const core::Bundle& bundle,
@@ -52,6 +65,7 @@ std::filesystem::path give_template(const AgentManager::Impl& agents, const core
   const auto file = agents.host->layout.templates() / (name + ".json");
   auto came = state::parse_template(name, bundle.text(template_file), file);
   if (!here) {
+    require_harmless(came);
     sys::make_directories(file.parent_path());
     sys::write_file_atomic(file, bundle.text(template_file), 0644);
     return file;
@@ -134,7 +148,8 @@ AgentImport AgentManager::Impl::import_archive(int fd, const AgentImportOptions&
   if (!options.template_name.empty()) record.template_name = options.template_name;
   record.copy = state::CopyStage::Whole;
   static_cast<void>(agents.find(record.name));  // refuses what cannot be a name
-  if (record.network) static_cast<void>(network_mode_from_string(*record.network));
+  // The host's own network is for people here to give.
+  if (record.network && network_mode_from_string(*record.network) != NetworkMode::Nat) record.network.reset();
 
   const auto turn = lock(record.name);
   require_new(record.name);

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <chrono>
 #include <functional>
 #include <map>
 #include <set>
@@ -131,13 +132,19 @@ class Writer {
     report_.left_out.emplace_back(secrets_file);
   }
 
-  /// What cannot be copied is named, and the rest is copied.
+  /// What cannot be copied is named, with nothing of it in the backup, and the rest is copied.
   template <class Copy>
   void attempt(const fs::path& name, Copy&& copy) {
+    const auto whole = manifest_.files.size();
+    const auto bytes = report_.bytes;
     try {
       copy();
     } catch (const Error& problem) {
       if (problem.code() == ErrorCode::Cancelled || problem.code() == ErrorCode::Io) throw;
+      for (auto i = whole; i < manifest_.files.size(); ++i) fs::remove(to_ / manifest_.files[i].name);
+      manifest_.files.resize(whole);
+      report_.files.resize(whole);
+      report_.bytes = bytes;
       report_.left_out.push_back(fmt::format("{}: {}", name.native(), problem.what()));
     }
   }
@@ -229,13 +236,14 @@ class Restorer {
       read(file);
     }
     for (const auto& step : steps_) {
-      if (!step.is_free()) {
-        throw Error{ErrorCode::AlreadyExists,
-                    fmt::format("'{}' is in '{}' already; restore into a new home folder, or remove that first",
-                                step.name, host_->layout.home().native())};
-      }
+      if (!step.is_free()) throw taken(step.name);
     }
     BackupReport report;
+    for (const auto& [disk, whose] : wanted_disks_) {
+      if (!seen.contains(disk)) {
+        report.left_out.push_back(fmt::format("{}: it is not in the backup; {} begins with an empty one", disk, whose));
+      }
+    }
     Rollback undo;
     for (const auto& step : steps_) {
       step.put();
@@ -265,6 +273,12 @@ class Restorer {
   }
   static Error damaged(const std::string& name) {
     return Error{ErrorCode::Corrupt, fmt::format("'{}' of the backup is not the file that was saved", name)};
+  }
+
+  [[nodiscard]] Error taken(const std::string& name) const {
+    return Error{ErrorCode::AlreadyExists,
+                 fmt::format("'{}' is in '{}' already; restore into a new home folder, or remove that first", name,
+                             home().native())};
   }
 
   [[nodiscard]] const fs::path& home() const { return host_->layout.home(); }
@@ -337,21 +351,38 @@ class Restorer {
     const auto staged = staging_.files().state.parent_path() / config_file;
     sys::write_file_atomic(staged, text_of(file));
     const auto came = written_by_people(state::read_config(staged));
+    const auto here = [this] { return written_by_people(state::read_config(host_->layout.config())); };
+    const auto is_free = [came, here] {
+      const auto found = here();
+      return found == state::Config{} || found == came;
+    };
+    const auto before = here();
+    steps_.push_back({file.name, is_free,
+                      [this, came, is_free, name = file.name] {
+                        const auto lock = lock_config();
+                        if (!is_free()) throw taken(name);
+                        put_config(came);
+                      },
+                      [this, before] {
+                        const auto lock = lock_config();
+                        put_config(before);
+                      }});
+  }
+
+  [[nodiscard]] sys::FileLock lock_config() const {
+    constexpr std::chrono::seconds patience{30};
+    return sys::FileLock::acquire(host_->layout.lock("config"), sys::FileLock::Mode::Exclusive,
+                                  Deadline::after(patience), config_file);
+  }
+
+  /// What people wrote is as in `written`; what setup found out stays. The caller holds the lock.
+  void put_config(state::Config written) const {
     const auto target = host_->layout.config();
-    const auto before = state::read_config(target);
-    steps_.push_back({file.name,
-                      [before, came] {
-                        const auto here = written_by_people(before);
-                        return here == state::Config{} || here == came;
-                      },
-                      [target, before, came] {
-                        auto merged = came;
-                        merged.engines = before.engines;
-                        merged.set_up_by = before.set_up_by;
-                        merged.confinement = before.confinement;
-                        state::write_config(target, merged);
-                      },
-                      [target, before] { state::write_config(target, before); }});
+    auto found = state::read_config(target);
+    written.engines = std::move(found.engines);
+    written.set_up_by = std::move(found.set_up_by);
+    written.confinement = std::move(found.confinement);
+    state::write_config(target, written);
   }
 
   void templates(const core::BundledFile& file, const std::string& name) {
@@ -367,6 +398,7 @@ class Restorer {
     if (record.name != name) throw foreign(file.name);
     // One that was being made from another agent was not an agent yet.
     if (record.copy != state::CopyStage::Whole) return;
+    wanted_disks_.emplace(fmt::format("workspaces/{}/disk.ext4", name), fmt::format("agent '{}'", name));
     write_later(file.name, json::record_text(record), 0600);
   }
 
@@ -375,6 +407,9 @@ class Restorer {
     if (record.name != name || !is_key(record.key)) throw foreign(file.name);
     record.resumes_on_use = false;
     keys_.insert(record.key);
+    if (record.scratch_mib != 0) {
+      wanted_disks_.emplace(fmt::format("machines/{}.ext4", record.key), fmt::format("machine '{}'", name));
+    }
     write_later(file.name, json::record_text(record), 0600);
   }
 
@@ -427,6 +462,8 @@ class Restorer {
   std::vector<Step> steps_;
   std::set<std::string> keys_;
   std::map<std::string, fs::path> disks_;
+  /// Files, and whose they are.
+  std::map<std::string, std::string> wanted_disks_;
 };
 
 }  // namespace
@@ -440,8 +477,14 @@ BackupReport Backup::create(const Host& host, const fs::path& folder, const Back
   }
   sys::make_directories(place.parent_path());
   sys::TempDir draft{place.parent_path(), ".fireclaw-backup-"};
+  // An empty folder makes way before anything is copied: a mount point cannot, or one that others own.
+  std::error_code problem;
+  if (fs::remove(place, problem); problem) {
+    throw Error{ErrorCode::InvalidArgument,
+                fmt::format("'{}' cannot be replaced by a backup: {}; name a new folder in it", place.native(),
+                            problem.message())};
+  }
   auto report = Writer{Access::impl(host), draft.path(), options}.write();
-  if (fs::exists(place)) fs::remove(place);
   draft.publish(place);
   return report;
 }

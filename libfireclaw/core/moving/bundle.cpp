@@ -22,6 +22,8 @@ namespace {
 constexpr std::string_view manifest_name = "manifest.json";
 /// Far more than any record.
 constexpr std::uint64_t most_text_bytes = std::uint64_t{4} << 20;
+/// Holes cost nothing in an archive, but their digest costs hours.
+constexpr std::uint64_t most_file_bytes = std::uint64_t{1} << 40;
 constexpr std::size_t read_at_once = std::size_t{1} << 20;
 
 Error foreign(std::string_view why) {
@@ -70,6 +72,10 @@ void write_bundle(std::string kind, const std::map<std::string, BundleContent>& 
   image::Tree tree;
   auto manifest = new_manifest(std::move(kind));
   for (const auto& [name, content] : files) {
+    if (const auto* path = std::get_if<std::filesystem::path>(&content);
+        path != nullptr && std::filesystem::file_size(*path) > most_file_bytes) {
+      throw Error{ErrorCode::InvalidArgument, fmt::format("'{}' is larger than 1 TiB; no archive takes it", name)};
+    }
     manifest.files.push_back(describe_file(name, content, stop));
     image::Node node;
     node.type = image::NodeType::File;
@@ -116,6 +122,9 @@ Bundle::Bundle(int fd, const std::filesystem::path& scratch, std::string_view ki
     if (there->second.entry.node.bytes != file.bytes) {
       throw Error{ErrorCode::Corrupt, fmt::format("'{}' has {} bytes, where the archive's manifest says {}", file.name,
                                                   there->second.entry.node.bytes, file.bytes)};
+    }
+    if (file.bytes > most_file_bytes) {
+      throw Error{ErrorCode::Corrupt, fmt::format("the archive's '{}' is larger than 1 TiB", file.name)};
     }
     there->second.said = file;
   }

@@ -59,7 +59,8 @@ using BundleContent = std::variant<std::string, std::filesystem::path>;
 /// Size and digest as the manifest has them.
 BundledFile describe_file(std::string name, const BundleContent& content, const std::stop_token& stop);
 
-/// Writes the files and their manifest to a descriptor as a tar in which holes are holes.
+/// Writes the files and their manifest to a descriptor as a tar in which holes are holes. Error(InvalidArgument) if one
+/// of them is larger than 1 TiB.
 void write_bundle(std::string kind, const std::map<std::string, BundleContent>& files, int fd,
                   const std::stop_token& stop);
 
@@ -68,7 +69,8 @@ void write_bundle(std::string kind, const std::map<std::string, BundleContent>& 
 class Bundle {
  public:
   /// Reads the descriptor to its end; `scratch` is a folder for what cannot be read back and forth.
-  /// Error(InvalidArgument) if it is not such an archive or has files beyond `known`; Error(Corrupt) if it is torn.
+  /// Error(InvalidArgument) if it is not such an archive or has files beyond `known`; Error(Corrupt) if it is torn or
+  /// a file in it is larger than write_bundle() writes.
   Bundle(int fd, const std::filesystem::path& scratch, std::string_view kind,
          const std::vector<std::string_view>& known, const image::Tools& tools);
 
@@ -76,6 +78,8 @@ class Bundle {
   /// A small file's content. Error(Corrupt) if it is not there or not as the manifest says.
   [[nodiscard]] std::string text(const std::string& name) const;
   [[nodiscard]] json::Value json(const std::string& name) const;
+  /// A file's size, with its holes. Error(Corrupt) if it is not there.
+  [[nodiscard]] std::uint64_t bytes(const std::string& name) const { return member(name).said.bytes; }
   /// Writes a file to `target`, which must not exist. Errors likewise.
   void extract(const std::string& name, const std::filesystem::path& target, const std::stop_token& stop) const;
 

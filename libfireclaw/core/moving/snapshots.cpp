@@ -52,9 +52,10 @@ void extract_saved(const Bundle& bundle, const state::SnapshotRecord& record, co
   const auto files = draft.files();
   const auto disks = draft.disks();
   const auto extract = [&](const char* name, const std::filesystem::path& target, std::uint64_t bytes) {
+    if (bundle.bytes(name) != bytes) {
+      throw Error{ErrorCode::Corrupt, fmt::format("the archive's '{}' has another size than its record says", name)};
+    }
     bundle.extract(name, target, stop);
-    if (std::filesystem::file_size(target) == bytes) return;
-    throw Error{ErrorCode::Corrupt, fmt::format("the archive's '{}' has another size than its record says", name)};
   };
   extract("state", files.state, record.state_bytes);
   extract("memory", files.memory, record.memory_bytes);
