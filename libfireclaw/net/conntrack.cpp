@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
+#include <netinet/in.h>
 #include <netlink/attr.h>
 #include <netlink/errno.h>
 #include <netlink/msg.h>
@@ -64,16 +65,39 @@ std::uint32_t end_of(nlattr* tuple, int which) {
   return nla_get_u32(addresses[which]);
 }
 
+/// Whether a connection with this original direction leads to one of `destinations`.
+bool leads_to(nlattr* original, std::span<const Destination> destinations) {
+  nlattr* parts[CTA_TUPLE_MAX + 1] = {};
+  nlattr* protocol[CTA_PROTO_MAX + 1] = {};
+  if (nla_parse_nested(parts, CTA_TUPLE_MAX, original, nullptr) < 0 || parts[CTA_TUPLE_PROTO] == nullptr ||
+      nla_parse_nested(protocol, CTA_PROTO_MAX, parts[CTA_TUPLE_PROTO], nullptr) < 0) {
+    return false;
+  }
+  const int number = protocol[CTA_PROTO_NUM] == nullptr ? 0 : nla_get_u8(protocol[CTA_PROTO_NUM]);
+  const int port = protocol[CTA_PROTO_DST_PORT] == nullptr ? 0 : ntohs(nla_get_u16(protocol[CTA_PROTO_DST_PORT]));
+  const auto to = Ipv4Address::from_bits(ntohl(end_of(original, CTA_IP_V4_DST)));
+  return std::ranges::any_of(destinations, [&](const Destination& destination) {
+    if (!destination.network.contains(to)) return false;
+    if (!destination.port) return true;
+    const bool fits_tcp = number == IPPROTO_TCP && destination.protocol != Protocol::Udp;
+    const bool fits_udp = number == IPPROTO_UDP && destination.protocol != Protocol::Tcp;
+    return port == *destination.port && (fits_tcp || fits_udp);
+  });
+}
+
 }  // namespace
 
 struct Conntrack::Search {
   std::uint32_t address;  // network order
   /// To these alone; empty: to and from everywhere.
   std::span<const Ipv4Network> networks;
+  /// If there are any: those that the address made to none of them.
+  std::span<const Destination> kept;
   std::vector<Connection> found;
 
   [[nodiscard]] bool fits(nlattr* original, nlattr* reply) const {
     const bool made_it = end_of(original, CTA_IP_V4_SRC) == address;
+    if (!kept.empty()) return made_it && !leads_to(original, kept);
     // Who answers is the source of the reply direction: a machine behind a published port is found by that.
     if (networks.empty()) return made_it || end_of(reply, CTA_IP_V4_SRC) == address;
     const auto to = Ipv4Address::from_bits(ntohl(end_of(original, CTA_IP_V4_DST)));
@@ -110,13 +134,18 @@ Conntrack& Conntrack::operator=(Conntrack&&) noexcept = default;
 Conntrack::~Conntrack() = default;
 
 std::size_t Conntrack::forget(Ipv4Address address) {
-  Search search{htonl(address.bits()), {}, {}};
+  Search search{htonl(address.bits()), {}, {}, {}};
   return forget(search);
 }
 
 std::size_t Conntrack::forget(Ipv4Address address, std::span<const Ipv4Network> networks) {
   if (networks.empty()) return 0;
-  Search search{htonl(address.bits()), networks, {}};
+  Search search{htonl(address.bits()), networks, {}, {}};
+  return forget(search);
+}
+
+std::size_t Conntrack::forget_others(Ipv4Address address, std::span<const Destination> kept) {
+  Search search{htonl(address.bits()), {}, kept, {}};
   return forget(search);
 }
 

@@ -3,7 +3,7 @@
 #include <memory>
 #include <span>
 
-#include "net/address.hpp"
+#include "net/policy.hpp"
 
 struct nl_sock;
 
@@ -25,6 +25,8 @@ class Conntrack {
   std::size_t forget(Ipv4Address address);
   /// The same with those alone that `address` made to one of `networks`.
   std::size_t forget(Ipv4Address address, std::span<const Ipv4Network> networks);
+  /// The same with those alone that `address` made to none of `kept`.
+  std::size_t forget_others(Ipv4Address address, std::span<const Destination> kept);
 
  private:
   struct Search;

@@ -28,6 +28,7 @@ namespace fireclaw::net {
 namespace {
 
 constexpr std::chrono::seconds lock_patience{30};
+constexpr unsigned address_bits = 32;
 
 /// libnftables keeps parser state in globals, so contexts take turns too, not only the users of one.
 constinit std::mutex libnftables_mutex;
@@ -157,18 +158,29 @@ class Firewall::Impl {
 
   void change_vm(const VmPolicy& before, const VmPolicy& after, std::span<const Ipv4Network> closed, bool names) {
     const auto lock = take_turn();
+    const auto unknown = [&](std::exception_ptr cause) {
+      return Error{ErrorCode::InvalidState,
+                   fmt::format("the firewall of {} does not know the machine at {} as it was (was it flushed?)",
+                               policy_.bridge.str(), after.address.to_string()),
+                   std::move(cause)};
+    };
+    // What is added for a machine that is gone, the next holder of its address would have.
+    const auto known = known_vms();
+    if (std::ranges::find(known, after.address, &VmPolicy::address) == known.end()) throw unknown(nullptr);
     try {
       if (const auto commands = change_vm_commands(policy_, before, after); !commands.empty()) context_.run(commands);
     } catch (const Error& error) {
       if (error.code() != ErrorCode::NotFound && error.code() != ErrorCode::AlreadyExists) throw;
-      throw Error{ErrorCode::InvalidState,
-                  fmt::format("the firewall of {} does not know the machine at {} as it was (was it flushed?)",
-                              policy_.bridge.str(), after.address.to_string()),
-                  std::current_exception()};
+      throw unknown(std::current_exception());
     }
-    std::vector<Ipv4Network> networks{closed.begin(), closed.end()};
-    if (names) std::ranges::copy(close_named(after.address), std::back_inserter(networks));
-    conntrack_.forget(after.address, networks);
+    conntrack_.forget(after.address, closed);
+    if (!names) return;
+    close_named(after.address);
+    if (after.egress != Egress::Allowlist) return;
+    // Openings expire, and connections outlive them: what stays is what the machine may reach without names.
+    auto kept = after.allow;
+    kept.push_back({Ipv4Network{policy_.gateway, address_bits}, {}, {}});
+    conntrack_.forget_others(after.address, kept);
   }
 
   bool remove_vm(Ipv4Address address) {
@@ -243,22 +255,19 @@ class Firewall::Impl {
     if (succeeds(remove_talker_command(policy_.bridge, address))) conntrack_.forget(address);
   }
 
-  /// Called with the turn taken. An element may expire meanwhile. Returns what was open.
-  std::vector<Ipv4Network> close_named(Ipv4Address address) {
-    std::vector<Ipv4Network> closed;
+  /// Called with the turn taken. An element may expire meanwhile.
+  void close_named(Ipv4Address address) {
     for (const auto* set : {"named_addresses", "named_ports"}) {
       const auto listing = context_.run(fmt::format("list set inet {} {}", table_name(policy_.bridge), set));
       std::vector<std::string> commands;
       for (const auto& element : read_elements(listing)) {
         if (element.owner != address) continue;
         commands.push_back(delete_command(policy_.bridge, element));
-        closed.push_back(Ipv4Network::parse(element.key[1]));
       }
       // All at once, since each transaction takes milliseconds; one by one if some have expired meanwhile.
       if (commands.empty() || succeeds(fmt::format("{}", fmt::join(commands, "")))) continue;
       for (const auto& command : commands) succeeds(command);
     }
-    return closed;
   }
 
   /// False if what the commands speak of does not exist.

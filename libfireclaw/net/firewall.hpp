@@ -39,8 +39,9 @@ class Firewall {
   /// Error(AlreadyExists) naming the port if another machine has published it; Error(InvalidState) without ensure().
   void add_vm(const VmPolicy& vm);
   /// Gives a machine that has the rights `before` those of `after`, and ends its connections to what is `closed`. With
-  /// `names`, what names had opened to it is closed too, with the connections to that. Its other connections stay.
-  /// Error(InvalidState) if the firewall does not know it so.
+  /// `names`, what names had opened to it is closed too, and of one with an allowlist all connections end that it made
+  /// elsewhere than to the gateway and that list. Its other connections stay. Error(InvalidState) if the firewall does
+  /// not know it so.
   void change_vm(const VmPolicy& before, const VmPolicy& after, std::span<const Ipv4Network> closed, bool names);
   /// Shuts a machine out again, whatever is known of it, and ends its connections. False if nothing was known.
   bool remove_vm(Ipv4Address address);

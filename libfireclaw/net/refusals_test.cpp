@@ -140,6 +140,9 @@ TEST_CASE_FIXTURE(Fixture, "rights that are changed count at once, also for conn
   Openings openings{the_bridge, lab().host.in([] { return Openings::open_socket(); })};
   CHECK(openings.open(less, std::vector{Destination::parse("203.0.113.7:7/udp")}, std::chrono::hours{1}));
   exchange(denied, "203.0.113.7", "by name");
+  // The connection outlives its opening.
+  nft(lab().host, "flush set inet fireclaw named_ports");
+  exchange(denied, "203.0.113.7", "after the opening");
   firewall.change_vm(less, less, {}, true);
   client.send("203.0.113.7", 7, "too late again");
   exchange(kept, "203.0.113.53", "third");
@@ -148,6 +151,8 @@ TEST_CASE_FIXTURE(Fixture, "rights that are changed count at once, also for conn
   firewall.change_vm(less, guest.vm, {}, false);
   exchange(denied, "203.0.113.7", "again");
   CHECK(firewall.vms().front().allow.size() == 2);
+  REQUIRE(firewall.remove_vm(guest.vm.address));
+  CHECK_THROWS_WITH_AS(firewall.change_vm(less, guest.vm, {}, false), doctest::Contains("as it was"), Error);
 }
 
 TEST_CASE("one program hears a bridge's refusals, and the next one when it has ended") {

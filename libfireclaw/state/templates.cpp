@@ -105,6 +105,8 @@ std::vector<std::string> Template::texts(std::string_view field) const {
   return all;
 }
 
+std::string Template::egress() const { return text("egress", texts("allow_http").empty() ? "internet" : "none"); }
+
 bool Template::tools() const {
   const auto found = value.find("tools");
   if (!found) return false;
@@ -122,7 +124,7 @@ Template parse_template(std::string name, std::string_view text, std::filesystem
     }
     const auto network = value.find("network");
     if (network && network->is_string() && network->as_string() == services_network) {
-      for (const std::string_view field : {"egress", "allow", "publish"}) {
+      for (const std::string_view field : {"egress", "allow", "allow_http", "publish"}) {
         const auto member = value.find(field);
         if (member && !member->is_null()) member->fail("does not go with the network \"services\"; use \"nat\"");
       }

@@ -25,6 +25,9 @@ struct Template {
   [[nodiscard]] std::string text(std::string_view field, std::string fallback = {}) const;
   [[nodiscard]] std::uint64_t number(std::string_view field, std::uint64_t fallback) const;
   [[nodiscard]] std::vector<std::string> texts(std::string_view field) const;
+  /// What it may reach outside with the network "nat". Without a word of it: "internet", or "none" if it names web
+  /// servers (allow_http).
+  [[nodiscard]] std::string egress() const;
   /// "tools" is true, or an object that does not say {"enabled": false}.
   [[nodiscard]] bool tools() const;
 };

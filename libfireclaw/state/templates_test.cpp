@@ -108,6 +108,7 @@ TEST_CASE("a template's mistake is named with file and field") {
            {R"("network": "none")", "/t.json: network"},
            {R"("network": "services", "egress": "internet")", "/t.json: egress: does not go with the network"},
            {R"("network": "services", "publish": ["80:80"])", "/t.json: publish: does not go with the network"},
+           {R"("network": "services", "allow_http": ["a.org"])", "/t.json: allow_http: does not go with the network"},
            {R"("egress": "all")", "/t.json: egress"},
            {R"("trigger": "")", "/t.json: trigger"},
            {R"("persona": "")", "duplicate"},
@@ -122,4 +123,12 @@ TEST_CASE("a template's mistake is named with file and field") {
   CHECK(problem_of("[]") != "");
   CHECK(problem_of(with(R"("network": "services", "allow": null)")).empty());
   CHECK(problem_of(with(R"("operators": ["a!b@c"], "invite_policy": "nobody", "memory_mib": 256)")).empty());
+}
+
+TEST_CASE("web servers by name alone are all that a machine reaches outside") {
+  const auto egress = [](const std::string& member) { return parse_template("t", with(member), "/t.json").egress(); };
+  CHECK(egress(R"("cpus": 1)") == "internet");
+  CHECK(egress(R"("allow_http": [])") == "internet");
+  CHECK(egress(R"("allow_http": ["a.org"])") == "none");
+  CHECK(egress(R"("allow_http": ["a.org"], "egress": "internet")") == "internet");
 }

@@ -39,7 +39,7 @@ NatOptions nat_options(const core::ResolvedAgent& agent) {
     options.egress = options.allow.empty() ? Egress::None : Egress::Allowlist;
     return options;
   }
-  options.egress = egress_from_string(from.text("egress", "internet"));
+  options.egress = egress_from_string(from.egress());
   options.allow = core::allowed_list(record, from);
   if (options.egress == Egress::None && !options.allow.empty()) options.egress = Egress::Allowlist;
   if (record.publishes) options.publish = from.texts("publish");

@@ -377,13 +377,16 @@ void VmNetwork::hand_over_tap(const sys::ProcessId& engine, bool detached) {
   if (lease_ && !tap_by_descriptor_) net::settle_port(network_->bridge(), lease_->tap);
 }
 
-/// While this process has the address on loan, nobody else touches what belongs to it: no turn is needed.
+/// While this process has the address on loan, others change only what its machine may reach: the turn is needed until
+/// the firewall has shut it out.
 void VmNetwork::undo_ours() {
-  // What it may reach can have been changed while it ran.
-  if (const auto record = host_.runs.find(lease_->run); record && record->nat && policy_) {
-    policy_ = state::to_policy(*record->nat);
+  {
+    const auto turn = network_->take_turn();
+    if (const auto record = host_.runs.find(lease_->run); record && record->nat && policy_) {
+      policy_ = state::to_policy(*record->nat);
+    }
+    if (policy_) network_->firewall().remove_vm(*policy_);
   }
-  if (policy_) network_->firewall().remove_vm(*policy_);
   net::detach_port(network_->bridge(), lease_->tap, lease_->address);
   net::Netlink{}.delete_link(lease_->tap);
   network_->pool().release(lease_->address, lease_->run);

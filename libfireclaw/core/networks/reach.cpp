@@ -12,6 +12,7 @@
 #include "fireclaw/error.hpp"
 #include "net/openings.hpp"
 #include "state/run_policy.hpp"
+#include "sys/process.hpp"
 
 namespace fireclaw::core {
 namespace {
@@ -119,6 +120,12 @@ std::vector<std::string> change_reach(const Host::Impl& host, const std::string&
     const auto turn = network.take_turn();
     auto record = require();
     const auto before = *record.nat;
+    const auto leases = network.leases();
+    const bool has_address = std::ranges::any_of(leases, [&](const net::Lease& lease) {
+      return lease.run == run && lease.address.to_string() == before.address && sys::is_alive(lease.holder);
+    });
+    // Another machine may have the address by now.
+    if (!has_address) throw Error{ErrorCode::InvalidState, fmt::format("{} has ended", whose)};
     record.nat = changed(before, destination, change, whose);
     // First: who loads the firewall again takes the machines from their records.
     host.runs.update(record);
@@ -127,9 +134,11 @@ std::vector<std::string> change_reach(const Host::Impl& host, const std::string&
       record.nat = before;
       host.runs.update(record);
     });
+    const auto policy = state::to_policy(before);
     const auto after = state::to_policy(*record.nat);
-    network.firewall().change_vm(state::to_policy(before), after, closed,
-                                 named != nullptr && change == ReachChange::Deny);
+    // Does nothing, but fail, where the firewall is as it was.
+    undo.push([&] { network.firewall().change_vm(after, policy, {}, false); });
+    network.firewall().change_vm(policy, after, closed, named != nullptr && change == ReachChange::Deny);
     net::Openings{network.bridge().name, net::Openings::open_socket()}.open(after, found, first_opening);
     undo.commit();
   });
