@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string_view>
+
 #include "json/json.hpp"
 
 namespace fireclaw::state {
@@ -14,6 +16,8 @@ void check_host(const json::Value& value);
 void check_irc(const json::Value& value);
 /// "llm" without the model: url (its host may be "gateway"), api, limits.
 void check_llm(const json::Value& value);
+/// Of config.json's "llm" alone: who wrote its url, if no person did. The bot is not told.
+inline constexpr std::string_view llm_url_by = "by";
 /// "tools": true, false, or an object.
 void check_tools(const json::Value& value);
 /// "peers": how it deals with other bots.

@@ -39,6 +39,20 @@ bool read_emulation(const json::Value& value) {
   return text == refuse;
 }
 
+void check_llm_section(const json::Value& value) {
+  json::Writer told;
+  told.begin_object();
+  for (const auto& [name, member] : value.as_object()) {
+    if (name == llm_url_by) {
+      static_cast<void>(member.as_string());
+    } else {
+      told.key(name).value(member);
+    }
+  }
+  told.end_object();
+  check_llm(json::Value::parse(told.take(), value.where()));
+}
+
 struct Stamp {
   std::uint64_t bytes = 0;
   std::int64_t mtime_ns = 0;
@@ -71,7 +85,7 @@ Config read_config(const std::filesystem::path& file) {
   config.irc = value.find("irc");
   if (config.irc) check_irc(*config.irc);
   config.llm = value.find("llm");
-  if (config.llm) check_llm(*config.llm);
+  if (config.llm) check_llm_section(*config.llm);
   config.gateway = value.find("gateway");
   if (config.gateway) static_cast<void>(read_gateway_settings(*config.gateway));
   return config;

@@ -1,8 +1,10 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <exception>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -67,14 +69,17 @@ class Crew {
   void start() {
     // What a newcomer has to do first is said before anything is made.
     const auto from = agents_.find_template(options_.agent_template);
+    look_around(from);
     choose_network();
-    choose_llm(from);
+    choose_llm();
     set_up();
-    use_llm(from);
+    use_llm();
     start_network();
     start_irc();
     start_overseer();
-    start_agent(from);
+    start_agent();
+    // From now on all agents are the crew's.
+    others_.clear();
     if (context_.json) print_json(report_);
     std::fflush(stdout);
   }
@@ -94,41 +99,75 @@ class Crew {
     return false;
   }
 
-  /// Agents, then the overseer, IRC and the network.
+  /// Agents, then the overseer, IRC and the network. What cannot be ended does not keep the rest; the first problem is
+  /// thrown at the end.
   void end() {
-    if (overseer_) {
-      say("agents", "ending");
-      overseer_->end(agents_end_limit);
-    }
-    // Those that it did not end, or if there is none.
-    if (has_agents_) {
-      for (const auto& agent : agents_.list()) {
-        if (!agent.vm.empty() && agent.detached) agents_.stop(agent.name);
+    std::exception_ptr first;
+    const auto attempt = [&first](auto&& step) {
+      try {
+        step();
+      } catch (...) {
+        if (!first) first = std::current_exception();
       }
-      has_agents_ = false;
-      say("agents", "ended");
-    }
-    if (overseer_) {
+    };
+    if (std::exchange(has_agents_, false)) {
+      say("agents", "ending");
+      // The overseer ends all of them: one that may not is killed, and they are ended here.
+      if (overseer_ && others_.empty()) attempt([&] { overseer_->end(agents_end_limit); });
+      const bool has_overseer = overseer_.has_value();
       overseer_.reset();
-      say("overseer", "ended");
+      attempt([&] {
+        for (const auto& agent : agents_.list()) {
+          if (is_ours(agent)) attempt([&] { agents_.stop(agent.name); });
+        }
+      });
+      if (!first) say("agents", "ended");
+      if (has_overseer) say("overseer", "ended");
     }
     if (irc_) {
-      irc_->end(irc_end_limit);
+      attempt([&] { irc_->end(irc_end_limit); });
       irc_.reset();
       say("irc", "ended");
     }
-    if (std::exchange(has_network_, false)) {
-      try {
-        if (Network::down(host_)) say("network", "removed");
-      } catch (const Error& problem) {
-        // Another machine uses it.
-        if (problem.code() != ErrorCode::InvalidState) throw;
-        say("network", "stays: " + std::string{problem.what()});
-      }
-    }
+    if (std::exchange(has_network_, false)) attempt([&] { end_network(); });
+    if (first) std::rethrow_exception(first);
   }
 
  private:
+  /// To be ended with the crew.
+  [[nodiscard]] bool is_ours(const AgentInfo& agent) const {
+    return !agent.vm.empty() && agent.detached && std::ranges::find(others_, agent.name) == others_.end();
+  }
+
+  void end_network() {
+    try {
+      if (Network::down(host_)) say("network", "removed");
+    } catch (const Error& problem) {
+      // Another machine uses it.
+      if (problem.code() != ErrorCode::InvalidState) throw;
+      say("network", "stays: " + std::string{problem.what()});
+    }
+  }
+
+  /// The agent that the crew's first is now; nullopt: there is none. Error(InvalidArgument) for what cannot be a name.
+  [[nodiscard]] std::optional<AgentInfo> known() const {
+    try {
+      return agents_.info(name_);
+    } catch (const Error& problem) {
+      if (problem.code() != ErrorCode::NotFound) throw;
+      return std::nullopt;
+    }
+  }
+
+  void look_around(const AgentTemplate& from) {
+    name_ = options_.name.empty() ? from.nick : options_.name;
+    const auto before = known();
+    usual_model_ = before && before->template_name == from.name ? before->model : from.model;
+    for (const auto& agent : agents_.list()) {
+      if (!agent.vm.empty()) others_.push_back(agent.name);
+    }
+  }
+
   void say(std::string_view what, const std::string& text) {
     if (context_.json) return;
     std::puts(fmt::format("{:<9} {}", what, printable(text)).c_str());
@@ -166,35 +205,35 @@ class Crew {
     network_ = best.mode;
   }
 
-  void choose_llm(const AgentTemplate& from) {
+  void choose_llm() {
     const LlmServers servers{host_};
     model_ = options_.model;
     named_llm_ = servers.named();
     if (options_.llm.empty() && named_llm_) return;
-    llm_ = find_server(servers, from.model);
+    llm_ = find_server(servers);
     if (!model_.empty()) {
       require_model(*llm_, model_);
-    } else {
-      model_ = choose_model(*llm_, from.model);
+    } else if (auto found = choose_model(*llm_, usual_model_); found != usual_model_) {
+      model_ = std::move(found);
     }
   }
 
-  void use_llm(const AgentTemplate& from) {
+  void use_llm() {
     if (!llm_) {
       say("llm", fmt::format("{}, as config.json says", *named_llm_));
       report_["llm"] = {{"url", *named_llm_}};
       return;
     }
     LlmServers{host_}.use(*llm_, network_);
-    say("llm", fmt::format("{} at {}, model {}", llm_->name, llm_->url, model_.empty() ? from.model : model_));
+    say("llm", fmt::format("{} at {}, model {}", llm_->name, llm_->url, model_.empty() ? usual_model_ : model_));
     report_["llm"] = to_json(*llm_);
   }
 
-  [[nodiscard]] LlmServer find_server(const LlmServers& servers, const std::string& model) const {
+  [[nodiscard]] LlmServer find_server(const LlmServers& servers) const {
     if (!options_.llm.empty()) return servers.ask(options_.llm);
     auto found = servers.find();
     if (found.empty())
-      throw Error{ErrorCode::NotFound, how_to_get_llm(options_.model.empty() ? model : options_.model)};
+      throw Error{ErrorCode::NotFound, how_to_get_llm(options_.model.empty() ? usual_model_ : options_.model)};
     return std::move(found.front());
   }
 
@@ -237,24 +276,25 @@ class Crew {
   void start_overseer() {
     auto argv = overseer_program();
     argv.emplace_back("--stop-agents");
+    has_agents_ = true;
     overseer_.emplace("overseer", std::move(argv));
     overseer_->wait_ready(overseer_limit, context_.stop);
     say("overseer", "listens in #control; say there: !help");
   }
 
-  void start_agent(const AgentTemplate& from) {
+  void start_agent() {
     AgentConfig config;
     config.template_name = options_.agent_template;
-    config.name = options_.name.empty() ? from.nick : options_.name;
+    config.name = name_;
     if (!model_.empty()) config.settings.model = model_;
     config.network = network_;
     config.stop = context_.stop;
-    has_agents_ = true;
     AgentInfo agent;
     try {
       agent = agents_.start(config);
     } catch (const Error& problem) {
-      if (problem.code() != ErrorCode::AlreadyExists) throw;
+      // Another one's name can be the same on IRC.
+      if (problem.code() != ErrorCode::AlreadyExists || !known()) throw;
       agent = agents_.status(config.name);
     }
     report_["agent"] = to_json(agent);
@@ -268,7 +308,14 @@ class Crew {
   Host host_;
   AgentManager agents_;
   NetworkMode network_ = NetworkMode::None;
+  /// Of the crew's first agent.
+  std::string name_;
+  /// The model that it has if nothing is changed.
+  std::string usual_model_;
+  /// The one that it is given instead; empty: none.
   std::string model_;
+  /// Agents that ran before. They stay if the crew does not come to be.
+  std::vector<std::string> others_;
   std::optional<std::string> named_llm_;
   /// The one that was found, or named on the command line.
   std::optional<LlmServer> llm_;
@@ -296,9 +343,11 @@ void add_up(CLI::App& app, Context& context, Action& action) {
       "Makes what is missing (fireclaw setup --agents), finds an LLM server on this host and stays. Ctrl-C ends all\n"
       "agents, the overseer, the IRC server and the network; workspaces stay. An IRC server that is on port 6667 of\n"
       "127.0.0.1 already is used, and left alone.\n\n"
-      "The LLM server is the one that config.json names. Otherwise that of --llm, or an Ollama, llama.cpp or LM "
+      "The LLM server is that of --llm. Otherwise the one that config.json names, or an Ollama, llama.cpp or LM "
       "Studio\n"
-      "that answers at its usual port of 127.0.0.1; it is written into config.json, as \"up\" in section gateway.\n\n"
+      "that answers at its usual port of 127.0.0.1. It is written into config.json: as \"up\" in section gateway, "
+      "with\n"
+      "--net user as llm.url, which replaces none that you wrote.\n\n"
       "Exit status:\n"
       "  0    It was ended by Ctrl-C or SIGTERM.\n"
       "  125  It could not start, or a part of it ended by itself.\n\n"
@@ -313,7 +362,7 @@ void add_up(CLI::App& app, Context& context, Action& action) {
   command->add_option("--name", options->name, "Its name, nick and workspace; default: the template's nick")
       ->type_name("NAME");
   command
-      ->add_option("--model", options->model, "LLM to use; default: the template's, or the first that the server has")
+      ->add_option("--model", options->model, "LLM to use; default: the agent's own, or the first that the server has")
       ->type_name("MODEL");
   command->add_option("--llm", options->llm, "The LLM server, instead of one that is named or found")->type_name("URL");
   command->add_option("--net", options->network, "Network; default: nat where it can be used")->type_name("nat|user");

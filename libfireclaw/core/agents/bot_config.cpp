@@ -12,7 +12,6 @@ namespace fireclaw::core {
 namespace {
 
 constexpr std::string_view gateway_name = "gateway";
-constexpr std::string_view default_llm_url = "http://gateway:11434";
 
 using Members = std::map<std::string, json::Value, std::less<>>;
 
@@ -66,6 +65,7 @@ void write_server(json::Writer& out, const BotConfig& config) {
 
 void write_llm(json::Writer& out, const BotConfig& config) {
   auto members = merge(members_of(config.llm), members_of(config.from.value.find("llm")));
+  members.erase(std::string{state::llm_url_by});
   const auto model = config.model.value_or(config.from.text("model"));
   std::string url{default_llm_url};
   std::optional<std::string_view> api;

@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "json/json.hpp"
 #include "state/gateway_settings.hpp"
@@ -12,6 +13,9 @@ namespace fireclaw::core {
 /// Where in the guest the bot finds its configuration, and where it says how it is.
 inline constexpr std::string_view bot_config_file = "/run/fireclaw/agent.json";
 inline constexpr std::string_view bot_status_file = "/run/fireclaw/agent-status.json";
+
+/// Where agents look for their LLM unless something else is said.
+inline constexpr std::string_view default_llm_url = "http://gateway:11434";
 
 /// Everything that a bot's configuration is made from.
 struct BotConfig {

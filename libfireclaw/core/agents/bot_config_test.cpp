@@ -106,12 +106,13 @@ TEST_CASE("a bot behind the gateway asks its LLM there, in the server's protocol
   config.served = state::read_gateway_settings(json::Value::parse(
       R"({"llm": {"port": 8080, "upstreams": [{"name": "a", "url": "https://a/v1", "api": "openai", "key": "k"}]}})",
       "gateway"));
-  config.llm = json::Value::parse(R"({"api_key": "hunter2", "temperature": 1})", "llm");
+  config.llm = json::Value::parse(R"({"api_key": "hunter2", "temperature": 1, "by": "up"})", "llm");
   const auto llm = made(config).at("llm");
   CHECK(llm.at("url").as_string() == "http://172.16.0.1:8080");
   CHECK(llm.at("api").as_string() == "openai");
   CHECK(llm.at("temperature").as_double() == 1);
   CHECK_FALSE(llm.find("api_key"));
+  CHECK_FALSE(llm.find("by"));
   // A template that names a server means that one, with its key.
   config.llm = json::Value::parse(R"({"url": "http://gateway:9", "api_key": "hunter2"})", "llm");
   const auto own = made(config).at("llm");

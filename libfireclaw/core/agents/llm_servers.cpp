@@ -1,15 +1,19 @@
 #include "core/agents/llm_servers.hpp"
 
+#include <algorithm>
 #include <array>
 #include <chrono>
+#include <initializer_list>
 #include <string_view>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "core/agents/bot_config.hpp"
 #include "core/agents/outside.hpp"
 #include "core/host/impl.hpp"
 #include "fireclaw/error.hpp"
+#include "state/bot_fields.hpp"
 #include "state/config.hpp"
 #include "state/gateway_settings.hpp"
 #include "sys/file.hpp"
@@ -18,20 +22,21 @@ namespace fireclaw {
 namespace core {
 namespace {
 
-/// The name of the server that is put into section "gateway".
+/// The name of the server that is put into section "gateway", and the mark of a URL that is put into "llm".
 constexpr std::string_view own_name = "up";
 constexpr std::string_view ollama_name = "Ollama";
 constexpr std::string_view any_name = "LLM server";
 
-bool is_own(const json::Value& upstream) {
-  const auto name = upstream.find("name");
+bool is_own(const json::Value& entry, std::string_view field = "name") {
+  const auto name = entry.find(field);
   return name && name->is_string() && name->as_string() == own_name;
 }
 
-void write_members(json::Writer& out, const std::optional<json::Value>& object, std::string_view but) {
+void write_members(json::Writer& out, const std::optional<json::Value>& object,
+                   std::initializer_list<std::string_view> but) {
   if (!object) return;
   for (const auto& [name, member] : object->as_object()) {
-    if (name != but) out.key(name).value(member);
+    if (std::ranges::find(but, std::string_view{name}) == but.end()) out.key(name).value(member);
   }
 }
 
@@ -39,9 +44,7 @@ void write_members(json::Writer& out, const std::optional<json::Value>& object, 
 
 std::optional<std::string> named_llm_server(const std::optional<json::Value>& llm,
                                             const std::optional<json::Value>& gateway) {
-  if (llm) {
-    if (const auto url = llm->find("url")) return url->as_string();
-  }
+  if (auto url = persons_llm_url(llm)) return url;
   const auto served = gateway ? gateway->find("llm") : std::nullopt;
   if (!served) return std::nullopt;
   for (const auto& upstream : served->at("upstreams").as_array()) {
@@ -54,9 +57,9 @@ json::Value with_llm_server(const std::optional<json::Value>& gateway, const Llm
   const auto served = gateway ? gateway->find("llm") : std::nullopt;
   json::Writer out;
   out.begin_object();
-  write_members(out, gateway, "llm");
+  write_members(out, gateway, {"llm"});
   out.key("llm").begin_object();
-  write_members(out, served, "upstreams");
+  write_members(out, served, {"upstreams"});
   if (port != state::LlmSettings{}.port && !(served && served->find("port"))) {
     out.field("port", static_cast<unsigned>(port));
   }
@@ -71,6 +74,12 @@ json::Value with_llm_server(const std::optional<json::Value>& gateway, const Llm
   return json::Value::parse(out.take(), "gateway");
 }
 
+std::optional<std::string> persons_llm_url(const std::optional<json::Value>& llm) {
+  if (!llm || is_own(*llm, state::llm_url_by)) return std::nullopt;
+  const auto url = llm->find("url");
+  return url ? std::optional{url->as_string()} : std::nullopt;
+}
+
 json::Value pointed_at(const std::optional<json::Value>& llm, const LlmServer& server) {
   auto url = server.url;
   for (const std::string_view host : {"://127.0.0.1", "://localhost"}) {
@@ -82,12 +91,23 @@ json::Value pointed_at(const std::optional<json::Value>& llm, const LlmServer& s
   }
   json::Writer out;
   out.begin_object();
-  if (llm) {
-    for (const auto& [name, member] : llm->as_object()) {
-      if (name != "url" && name != "api") out.key(name).value(member);
-    }
+  const auto before = llm ? llm->find("url") : std::nullopt;
+  if (url == (before ? std::string_view{before->as_string()} : default_llm_url)) {
+    write_members(out, llm, {"url", "api", state::llm_url_by});
+  } else {
+    // They were meant for another server.
+    write_members(out, llm, {"url", "api", state::llm_url_by, "api_key", "ca_file"});
   }
-  out.field("url", url).field("api", server.api).end_object();
+  out.field("url", url).field("api", server.api).field(state::llm_url_by, own_name).end_object();
+  return json::Value::parse(out.take(), "llm");
+}
+
+std::optional<json::Value> without_pointer(const std::optional<json::Value>& llm) {
+  if (!llm || !is_own(*llm, state::llm_url_by)) return llm;
+  json::Writer out;
+  out.begin_object();
+  write_members(out, llm, {"url", "api", state::llm_url_by});
+  out.end_object();
   return json::Value::parse(out.take(), "llm");
 }
 
@@ -185,13 +205,18 @@ void LlmServers::use(const LlmServer& server, NetworkMode network) const {
   const auto lock = sys::FileLock::acquire(impl.layout.lock("config"), sys::FileLock::Mode::Exclusive,
                                            Deadline::after(lock_limit), "config.json");
   auto config = state::read_config(impl.layout.config());
-  if (network != NetworkMode::Nat) {
-    config.llm = core::pointed_at(config.llm, server);
-  } else if (config.llm && config.llm->find("url")) {
+  const auto theirs = core::persons_llm_url(config.llm);
+  auto pointed = core::pointed_at(config.llm, server);
+  if (network != NetworkMode::Nat && theirs == pointed.at("url").as_string()) return;
+  if (theirs) {
     throw Error{ErrorCode::InvalidState,
                 fmt::format("llm.url in '{}' names the LLM server already: change or remove it there",
                             impl.layout.config().native())};
+  }
+  if (network != NetworkMode::Nat) {
+    config.llm = std::move(pointed);
   } else {
+    config.llm = core::without_pointer(config.llm);
     config.gateway = core::with_llm_server(config.gateway, server, port_for_gateway());
   }
   state::write_config(impl.layout.config(), config);

@@ -10,7 +10,8 @@
 /// LLM servers, as config.json names them for agents.
 namespace fireclaw::core {
 
-/// The server that a section "gateway" or "llm" names; nullopt: none, or only what with_llm_server() put there.
+/// The server that a section "gateway" or "llm" names; nullopt: none, or only what with_llm_server() and
+/// pointed_at() put there.
 std::optional<std::string> named_llm_server(const std::optional<json::Value>& llm,
                                             const std::optional<json::Value>& gateway);
 
@@ -18,7 +19,14 @@ std::optional<std::string> named_llm_server(const std::optional<json::Value>& ll
 /// where agents reach it, unless the section says so.
 json::Value with_llm_server(const std::optional<json::Value>& gateway, const LlmServer& server, std::uint16_t port);
 
-/// The section "llm" for agents that reach this host's loopback themselves.
+/// The URL in section "llm", unless pointed_at() put it there.
+std::optional<std::string> persons_llm_url(const std::optional<json::Value>& llm);
+
+/// The section "llm" for agents that reach this host's loopback themselves. Key and certificates stay only if the URL
+/// does.
 json::Value pointed_at(const std::optional<json::Value>& llm, const LlmServer& server);
+
+/// The section "llm" without what pointed_at() put there.
+std::optional<json::Value> without_pointer(const std::optional<json::Value>& llm);
 
 }  // namespace fireclaw::core

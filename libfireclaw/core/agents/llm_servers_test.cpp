@@ -2,7 +2,6 @@
 
 #include <doctest/doctest.h>
 
-#include "state/bot_fields.hpp"
 #include "state/gateway_settings.hpp"
 
 using namespace fireclaw;
@@ -45,12 +44,34 @@ TEST_CASE("what people wrote of the gateway stays, behind the server that is fou
 
 TEST_CASE("an agent that reaches this host's loopback finds it under the gateway's name") {
   const auto section = pointed_at(parse(R"({"temperature": 0.5, "url": "http://old"})"), studio);
-  CHECK(section == parse(R"({"api": "openai", "temperature": 0.5, "url": "http://gateway:1234"})"));
-  state::check_llm(section);
+  CHECK(section == parse(R"({"api": "openai", "temperature": 0.5, "url": "http://gateway:1234", "by": "up"})"));
   CHECK(pointed_at(std::nullopt, {"", "http://localhost/v1", "openai", {}}).at("url").as_string() ==
         "http://gateway/v1");
   CHECK(pointed_at(std::nullopt, {"", "http://localhost.example.org", "openai", {}}).at("url").as_string() ==
         "http://localhost.example.org");
+}
+
+TEST_CASE("a key stays with the server that it is for") {
+  const auto theirs = parse(R"({"api_key": "k", "ca_file": "/ca", "num_ctx": 512})");
+  const auto elsewhere = pointed_at(theirs, studio);
+  CHECK_FALSE(elsewhere.find("api_key"));
+  CHECK_FALSE(elsewhere.find("ca_file"));
+  CHECK(elsewhere.at("num_ctx").as_int() == 512);
+  CHECK(pointed_at(theirs, ollama).at("api_key").as_string() == "k");
+  const auto again = parse(R"({"url": "http://gateway:1234", "api": "openai", "by": "up", "api_key": "k"})");
+  CHECK(pointed_at(again, studio) == again);
+  CHECK_FALSE(pointed_at(again, ollama).find("api_key"));
+}
+
+TEST_CASE("a URL that was found is passed over and taken back, a person's stays") {
+  const auto own = pointed_at(parse(R"({"temperature": 1})"), studio);
+  CHECK_FALSE(persons_llm_url(own));
+  CHECK_FALSE(named_llm_server(own, std::nullopt));
+  CHECK(without_pointer(own) == parse(R"({"temperature": 1})"));
+  const auto theirs = parse(R"({"url": "http://a", "api": "openai"})");
+  CHECK(persons_llm_url(theirs) == "http://a");
+  CHECK(without_pointer(theirs) == theirs);
+  CHECK_FALSE(without_pointer(std::nullopt));
 }
 
 TEST_CASE("a server counts as named unless it was only found") {
