@@ -108,10 +108,18 @@ TEST_CASE("a command reads back as it is written") {
 }
 
 TEST_CASE("every command's row says how it is read, what it means and who does it") {
-  const std::map<std::string, std::string, std::less<>> examples{
-      {"<template>", "worker"}, {"<name>", "ada"}, {"[name]", "ada"},      {"[--model", "--model"}, {"M]", "m"},
-      {"<model>", "m"},         {"<text>", "a b"}, {"[snapshot]", "good"}, {"[lines]", "3"},        {"<new>", "bea"},
-      {"[command]", "list"}};
+  const std::map<std::string, std::string, std::less<>> examples{{"<template>", "worker"},
+                                                                 {"<name>", "ada"},
+                                                                 {"[name]", "ada"},
+                                                                 {"[--model", "--model"},
+                                                                 {"M]", "m"},
+                                                                 {"<model>", "m"},
+                                                                 {"<text>", "a b"},
+                                                                 {"[snapshot]", "good"},
+                                                                 {"[lines]", "3"},
+                                                                 {"<new>", "bea"},
+                                                                 {"[command]", "list"},
+                                                                 {"<destination>", "example.org:443"}};
   for (const auto& row : command_rows()) {
     CAPTURE(row.word);
     CHECK(&row_of(row.verb) == &row);
