@@ -126,7 +126,9 @@ TEST_CASE("a template's mistake is named with file and field") {
 }
 
 TEST_CASE("web servers by name alone are all that a machine reaches outside") {
-  const auto egress = [](const std::string& member) { return parse_template("t", with(member), "/t.json").egress(); };
+  const auto egress = [](const std::string& member) {
+    return state::parse_template("t", with(member), "/t.json").egress();
+  };
   CHECK(egress(R"("cpus": 1)") == "internet");
   CHECK(egress(R"("allow_http": [])") == "internet");
   CHECK(egress(R"("allow_http": ["a.org"])") == "none");
