@@ -57,7 +57,8 @@ _CONTEXT_NUMBERS = tuple(re.compile(pattern) for pattern in (
     r"(?:maximum|\bmax|limit|at most)\D{0,32}?(\d+)"))
 _PROMPT_NUMBERS = tuple(re.compile(pattern) for pattern in (
     r"n_prompt_tokens\D{0,8}(\d+)", r"(?:request|count|length|n_keep) \(?(\d+)",
-    r"(?:requested|resulted in|contains|given:?|has|got|sent|keep the first)\D{0,16}(\d+)", r"(?<!\d)(\d+) (?:input |prompt )?tokens"))
+    r"(?:requested|resulted in|contains|given:?|has|got|sent|keep the first)\D{0,16}(\d+)",
+    r"(?<!\d)(\d+) (?:input |prompt )?tokens"))
 _MODEL_WORDS = re.compile(
     r"model_not_found|model\b.{0,120}(?:not found|not exist|not available|is not loaded|unknown)"
     r"|(?:no such|unknown|invalid|no) models?\b(?! output)|no models? (?:is |are )?loaded|not found.{0,20}\bmodel\b"

@@ -39,8 +39,10 @@ bool read_emulation(const json::Value& value) {
   return text == refuse;
 }
 
-void check_llm_section(const json::Value& value) {
+void check_llm_section(const json::Value& value, const std::filesystem::path& file) {
   json::Writer told;
+  told.begin_object();
+  told.key("llm");
   told.begin_object();
   for (const auto& [name, member] : value.as_object()) {
     if (name == llm_url_by) {
@@ -50,7 +52,8 @@ void check_llm_section(const json::Value& value) {
     }
   }
   told.end_object();
-  check_llm(json::Value::parse(told.take(), value.where()));
+  told.end_object();
+  check_llm(json::Value::parse(told.take(), file.native()).at("llm"));
 }
 
 struct Stamp {
@@ -85,7 +88,7 @@ Config read_config(const std::filesystem::path& file) {
   config.irc = value.find("irc");
   if (config.irc) check_irc(*config.irc);
   config.llm = value.find("llm");
-  if (config.llm) check_llm_section(*config.llm);
+  if (config.llm) check_llm_section(*config.llm, file);
   config.gateway = value.find("gateway");
   if (config.gateway) static_cast<void>(read_gateway_settings(*config.gateway));
   return config;

@@ -67,7 +67,6 @@ void describe(auto& field, json::Is<RunRecord> auto& record) {
 namespace {
 
 constexpr std::size_t id_digits = 16;
-constexpr std::size_t unfinished_digits = 16;
 constexpr std::string_view unfinished_prefix = ".new-";
 
 RunRecord read_file(const std::filesystem::path& file) {
@@ -142,8 +141,7 @@ RunRecord RunStore::create(RunRecord record) const {
 void RunStore::update(const RunRecord& record) const {
   const auto target = record_file(record.id);
   auto unfinished = target;
-  // Of its own, since others change the record too.
-  unfinished += fmt::format(".new-{}", sys::random_hex(unfinished_digits / 2));
+  unfinished += ".new";
   write_plain(unfinished, json::record_text(record));
   rename_path(unfinished, target);
 }

@@ -14,7 +14,7 @@ namespace {
 
 std::optional<StatLine> read_stat(pid_t pid) {
   const int fd = retry([&] { return ::open(fmt::format("/proc/{}/stat", pid).c_str(), O_RDONLY | O_CLOEXEC); });
-  if (fd < 0 && errno == ENOENT) return std::nullopt;
+  if (fd < 0 && (errno == ENOENT || errno == ESRCH)) return std::nullopt;
   const std::string what = fmt::format("read /proc/{}/stat", pid);
   const Fd file{check(fd, what)};
   char buffer[1024];

@@ -19,6 +19,10 @@ def where(descriptor: int) -> str:
     return os.readlink(f"/proc/self/fd/{descriptor}")
 
 
+def _zeros(size: int) -> bytes:
+    return b"\0" * size
+
+
 class Calls:
     """Every call that changes a file, in its order, with paths below the folder. Names written aside are shown as
     "aside NAME". Anything that writes to a file under its real name is an error."""
@@ -125,7 +129,7 @@ class Durability(FolderTest):
         self.assertEqual(self.read("a/b"), "content of the file")
 
     def test_what_lies_beside_a_file_is_never_written_into(self) -> None:
-        with mock.patch.object(os, "urandom", lambda size: b"\0" * size):
+        with mock.patch.object(os, "urandom", _zeros):
             aside = ".MEMORY.md.000000000000.tmp"
             for make in (lambda: self.write(aside, "another's"), lambda: os.symlink("victim", self.path(aside))):
                 make()

@@ -295,7 +295,8 @@ class Slow(LlmTest):
         self.both(lambda api: self.assertIn("went silent for 0.2 s", self.timed(reply, api, {"idle_s": 0.2})))
 
     def test_drip_by_drip_for_ever(self) -> None:
-        for reply in ({"content": "drip " * 200, "gap": 0.05}, {"content": "I was just about to", "hang": "middle"}):
+        replies: Tuple[Dict[str, Any], ...] = ({"content": "drip " * 200, "gap": 0.05}, {"content": "I was just about to", "hang": "middle"})
+        for reply in replies:
             self.both(lambda api: self.assertIn("took longer than 0.4 s", self.timed(reply, api, {"idle_s": 5, "total_s": 0.4})))
 
     def test_a_slow_answer_within_its_time_is_an_answer(self) -> None:

@@ -115,7 +115,7 @@ class Units(unittest.TestCase):
         done = subprocess.run([PROGRAM, "--home", self.home, "install", "--no-enable", "--unit-folder", self.folder],
                               capture_output=True, text=True)
         self.assertEqual(done.returncode, 125)
-        self.assertIn("'audit.log' means nothing to a service", done.stderr)
+        self.assertIn("a service does not use 'audit.log'", done.stderr)
 
     def test_one_that_runs_already_is_started_again(self) -> None:
         called = Path(self.folder, "called")
