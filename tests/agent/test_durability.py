@@ -3,7 +3,7 @@ order; and what points to something is there before it. The calls are counted an
 
 import os
 import unittest
-from typing import Any, List, Tuple
+from typing import Any, Callable, List, Tuple
 from unittest import mock
 
 from harness import FolderTest
@@ -131,7 +131,8 @@ class Durability(FolderTest):
     def test_what_lies_beside_a_file_is_never_written_into(self) -> None:
         with mock.patch.object(os, "urandom", _zeros):
             aside = ".MEMORY.md.000000000000.tmp"
-            for make in (lambda: self.write(aside, "another's"), lambda: os.symlink("victim", self.path(aside))):
+            ways: List[Callable[[], Any]] = [lambda: self.write(aside, "another's"), lambda: os.symlink("victim", self.path(aside))]
+            for make in ways:
                 make()
                 with self.assertRaisesRegex(Exception, "file exists"):
                     self.memory.save("likes tea")
