@@ -17,6 +17,7 @@ import sys
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Iterable
 
 LITERALS_AND_COMMENTS = re.compile(
     r'R"(?P<mark>\w*)\(.*?\)(?P=mark)"|"(?:\\.|[^"\\\n])*"|(?<!\w)\'(?:\\.|[^\'\\\n])+\'|/\*.*?\*/|//[^\n]*', re.DOTALL
@@ -44,8 +45,8 @@ class Source:
     own: set[str] = field(default_factory=set)
     """Names that only this source is to see."""
     used: set[str] = field(default_factory=set)
-    told: frozenset[str] = frozenset()
-    """Names that its headers declare."""
+    headers: frozenset[Path] = frozenset()
+    """Those of ours that it includes, also by others."""
     aliases: dict[str, str] = field(default_factory=dict)
     opened: frozenset[str] = frozenset()
     kernel_headers: frozenset[str] = frozenset()
@@ -60,10 +61,19 @@ class Source:
             self.opened != other.opened
             or self.brings_twice(other)
             or other.brings_twice(self)
-            or self.own & (other.used | (other.told - self.told))
-            or other.own & (self.used | (self.told - other.told))
-            or any(other.aliases.get(name, text) != text for name, text in self.aliases.items())
+            or self.hides_from(other)
+            or other.hides_from(self)
         )
+
+    def hides_from(self, other: Source) -> bool:
+        """Whether a name of this source would stand before one that the other means, or a header that it brings along."""
+        brought = other.headers - self.headers
+        if self.own & (other.used | union(declared_by(header) for header in brought)):
+            return True
+        if any(other.aliases.get(name, text) != text for name, text in self.aliases.items()):
+            return True
+        words = union(words_of(header) for header in brought) | (other.used - other.aliases.keys())
+        return not words.isdisjoint(self.aliases)
 
 
 def blank_braces(text: str, start: int) -> str:
@@ -98,22 +108,32 @@ def declared(statement: str) -> str | None:
     return found[1] if found else None
 
 
-def told_by(text: str, folder: Path) -> set[str]:
-    """The names that the headers that a text includes declare in namespaces."""
-    told: set[str] = set()
-    for name in INCLUDE.findall(text):
-        for root in (folder, *ROOTS):
+def union(sets: Iterable[frozenset[str]]) -> frozenset[str]:
+    return frozenset().union(*sets)
+
+
+@cache
+def included_by(file: Path) -> frozenset[Path]:
+    """The headers of ours that a file includes, also by others."""
+    found: set[Path] = set()
+    for name in INCLUDE.findall(file.read_text(encoding="utf-8")):
+        for root in (file.parent, *ROOTS):
             if (root / name).is_file():
-                told |= declared_by(root / name)
+                found |= {root / name, *included_by(root / name)}
                 break
-    return told
+    return frozenset(found)
+
+
+@cache
+def words_of(file: Path) -> frozenset[str]:
+    return frozenset(WORD.findall(LITERALS_AND_COMMENTS.sub('""', file.read_text(encoding="utf-8"))))
 
 
 @cache
 def declared_by(header: Path) -> frozenset[str]:
-    text = header.read_text(encoding="utf-8")
-    names = told_by(text, header.parent)
-    text = LITERALS_AND_COMMENTS.sub('""', text)
+    """The names that a header itself declares in namespaces."""
+    names: set[str] = set()
+    text = LITERALS_AND_COMMENTS.sub('""', header.read_text(encoding="utf-8"))
     for block in NAMESPACE.finditer(text):
         names.update(filter(None, map(declared, blank_braces(text, block.end()).split(";"))))
     return frozenset(names)
@@ -121,14 +141,13 @@ def declared_by(header: Path) -> frozenset[str]:
 
 def read(path: Path) -> Source:
     text = path.read_text(encoding="utf-8")
-    told = frozenset(told_by(text, path.parent))
     text = LITERALS_AND_COMMENTS.sub('""', text)
-    source = Source(used=set(WORD.findall(text)), told=told)
+    source = Source(used=set(words_of(path)), headers=included_by(path))
     source.kernel_headers = frozenset(KERNEL_HEADER.findall(text))
     source.libc_headers = frozenset(LIBC_HEADER.findall(text))
     source.own.update(DEFINE.findall(text), STATIC.findall(text))
     for block in UNNAMED.finditer(text):
-        # An alias is no clash with the same alias.
+        # The same alias twice is not a clash.
         inside = blank_braces(text, block.end())
         for statement in inside.split(";"):
             alias = re.match(r"\s*namespace (\w+) = (.*)", statement, re.DOTALL)

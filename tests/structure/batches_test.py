@@ -61,6 +61,22 @@ class Batches(unittest.TestCase):
         self.assertEqual(self.numbers("namespace fs = std::filesystem;\n", "namespace fs = std::filesystem;\n"), [0, 0])
         self.assertEqual(self.numbers("namespace fs = std::filesystem;\n", "namespace fs = other;\n"), [0, 1])
 
+    def test_an_alias_that_the_other_means_otherwise_parts_them(self):
+        self.assertEqual(self.numbers("namespace http = boost;\n", "http::Client x;\n"), [0, 1])
+
+    def test_an_alias_that_a_header_of_the_other_means_otherwise_parts_them(self):
+        alias = "namespace a {\nnamespace {\nnamespace http = boost;\n}\n}\n"
+        with tempfile.TemporaryDirectory() as folder:
+            for name, text in {
+                "both.hpp": "#pragma once\nnamespace a {\nstruct B {\n  http::X x;\n};\n}\n",
+                "one.cpp": alias,
+                "other.cpp": '#include "both.hpp"\n' + alias,
+                "same.cpp": '#include "both.hpp"\n' + alias,
+            }.items():
+                (Path(folder) / name).write_text(text)
+            paths = [Path(folder) / name for name in ("one.cpp", "other.cpp", "same.cpp")]
+            self.assertEqual(batches.sort(paths, 12), [0, 1, 1])
+
     def test_what_is_opened_by_one_is_opened_by_all_of_a_batch(self):
         opened = "using namespace a;\nusing namespace std::chrono_literals;\n"
         self.assertEqual(self.numbers(opened, "int x;\n", "using namespace a;\n"), [0, 1, 0])
