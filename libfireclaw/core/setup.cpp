@@ -182,8 +182,7 @@ bool is_old(const Host& handle, const Host::Impl& host) {
 }
 
 void finish_config(const Host::Impl& host) {
-  const auto lock = sys::FileLock::acquire(host.layout.lock("config"), sys::FileLock::Mode::Exclusive,
-                                           Deadline::after(std::chrono::nanoseconds{keygen_limit}), "config.json");
+  const auto lock = host.lock_config();
   auto config = state::read_config(host.layout.config());
   config.set_up_by = version();
   state::write_config(host.layout.config(), config);

@@ -202,8 +202,7 @@ std::optional<std::string> LlmServers::named() const {
 
 void LlmServers::use(const LlmServer& server, NetworkMode network) const {
   const auto& impl = *Access::impl(host_);
-  const auto lock = sys::FileLock::acquire(impl.layout.lock("config"), sys::FileLock::Mode::Exclusive,
-                                           Deadline::after(lock_limit), "config.json");
+  const auto lock = impl.lock_config(lock_limit);
   auto config = state::read_config(impl.layout.config());
   const auto theirs = core::persons_llm_url(config.llm);
   auto pointed = core::pointed_at(config.llm, server);

@@ -100,6 +100,11 @@ state::Config Host::Impl::config() const {
   return state::read_config(layout.config());
 }
 
+sys::FileLock Host::Impl::lock_config(std::chrono::seconds limit) const {
+  return sys::FileLock::acquire(layout.lock("config"), sys::FileLock::Mode::Exclusive, Deadline::after(limit),
+                                "config.json");
+}
+
 void Host::Impl::learn_engines(const state::Config& config) const {
   settled.with([&](auto& known) {
     if (!known) return;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <memory>
 #include <mutex>
@@ -17,6 +18,7 @@
 #include "state/runs.hpp"
 #include "state/snapshots.hpp"
 #include "state/workspaces.hpp"
+#include "sys/file.hpp"
 #include "sys/sandbox/sandbox.hpp"
 
 namespace fireclaw {
@@ -51,6 +53,8 @@ struct Host::Impl {
 
   /// config.json as it is now, or as it was when the host was settled. Error(Corrupt) if it is torn.
   [[nodiscard]] state::Config config() const;
+  /// Held from reading config.json to writing it. Error(Timeout) naming who has it after `limit`.
+  [[nodiscard]] sys::FileLock lock_config(std::chrono::seconds limit = std::chrono::seconds{30}) const;
   /// What was found of engines has been written to config.json, as `config`: also a settled host is to know it.
   void learn_engines(const state::Config& config) const;
   /// The guestd program for new images. Error(NotFound) with the remedy if there is none.

@@ -15,17 +15,11 @@ namespace fireclaw {
 namespace core {
 namespace {
 
-constexpr std::chrono::seconds config_lock_limit{30};
 /// Another process tries all engines: one after the other may hang for its whole limit.
 constexpr std::chrono::minutes turn_limit{10};
 
-sys::FileLock lock_config(const Host::Impl& host) {
-  return sys::FileLock::acquire(host.layout.lock("config"), sys::FileLock::Mode::Exclusive,
-                                Deadline::after(std::chrono::nanoseconds{config_lock_limit}), "config.json");
-}
-
 void record(const Host::Impl& host, const std::vector<EngineVerdict>& verdicts) {
-  const auto lock = lock_config(host);
+  const auto lock = host.lock_config();
   auto config = state::read_config(host.layout.config());
   for (const auto& verdict : verdicts) state::put_verdict(config, state::stamp(verdict));
   config.confinement = core::confinement(host);
@@ -85,7 +79,7 @@ std::vector<std::string> outdated(const Host::Impl& host, const state::Config& c
 
 /// Drops what is known of kernels that no image has.
 bool forget_kernels(const Host::Impl& host, const std::vector<image::Entry>& images) {
-  const auto lock = lock_config(host);
+  const auto lock = host.lock_config();
   auto config = state::read_config(host.layout.config());
   const auto dropped = std::erase_if(config.engines, [&](const state::Config::Engine& entry) {
     return std::ranges::none_of(

@@ -359,20 +359,14 @@ class Restorer {
     const auto before = here();
     steps_.push_back({file.name, is_free,
                       [this, came, is_free, name = file.name] {
-                        const auto lock = lock_config();
+                        const auto lock = host_->lock_config();
                         if (!is_free()) throw taken(name);
                         put_config(came);
                       },
                       [this, before] {
-                        const auto lock = lock_config();
+                        const auto lock = host_->lock_config();
                         put_config(before);
                       }});
-  }
-
-  [[nodiscard]] sys::FileLock lock_config() const {
-    constexpr std::chrono::seconds patience{30};
-    return sys::FileLock::acquire(host_->layout.lock("config"), sys::FileLock::Mode::Exclusive,
-                                  Deadline::after(patience), config_file);
   }
 
   /// What people wrote is as in `written`; what setup found out stays. The caller holds the lock.
@@ -404,17 +398,13 @@ class Restorer {
 
   void machine(const core::BundledFile& file, const std::string& name) {
     auto record = json::read_record<state::MachineRecord>(value_of(file));
-    if (record.name != name || !is_key(record.key)) throw foreign(file.name);
+    if (record.name != name || !state::is_run_id(record.key)) throw foreign(file.name);
     record.resumes_on_use = false;
     keys_.insert(record.key);
     if (record.scratch_mib != 0) {
       wanted_disks_.emplace(fmt::format("machines/{}.ext4", record.key), fmt::format("machine '{}'", name));
     }
     write_later(file.name, json::record_text(record), 0600);
-  }
-
-  static bool is_key(const std::string& text) {
-    return text.size() == 16 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
   }
 
   void scratch(const core::BundledFile& file, const std::string& key) {
