@@ -11,6 +11,13 @@ namespace fireclaw {
 
 constexpr bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 constexpr bool is_digit(char c) { return c >= '0' && c <= '9'; }
+/// Of ASCII's letters; all else stays, whatever the locale is.
+constexpr char to_lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+inline std::string to_lower(std::string_view text) {
+  std::string lower{text};
+  for (char& c : lower) c = to_lower(c);
+  return lower;
+}
 
 /// Whether `name` can be an agent's: an IRC nick, a host name and a workspace's name at once.
 inline bool is_agent_name(std::string_view name) {

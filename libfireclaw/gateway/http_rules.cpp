@@ -5,20 +5,14 @@
 
 #include <fmt/format.h>
 
+#include "base/text.hpp"
+
 namespace fireclaw::gateway {
 namespace {
 
 constexpr std::uint16_t http_port = 80;
 constexpr std::uint16_t https_port = 443;
 constexpr std::string_view scheme = "http://";
-
-std::string lower(std::string_view text) {
-  std::string made{text};
-  for (char& c : made) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return made;
-}
 
 Refusal refuse(int status, std::string rule, std::string reason) {
   return {status, std::move(rule), std::move(reason), std::nullopt};
@@ -31,12 +25,12 @@ std::optional<HttpTarget> read_authority(std::string_view text, std::optional<st
   auto name = text.substr(0, colon);
   if (name.ends_with('.')) name.remove_suffix(1);
   if (name.starts_with('*') || !net::NamedDestination::is_one(name)) return std::nullopt;
-  if (colon == std::string_view::npos) return usual ? std::optional{HttpTarget{lower(name), *usual}} : std::nullopt;
+  if (colon == std::string_view::npos) return usual ? std::optional{HttpTarget{to_lower(name), *usual}} : std::nullopt;
   const auto digits = text.substr(colon + 1);
   std::uint16_t port = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
   if (error != std::errc{} || end != digits.data() + digits.size() || port == 0) return std::nullopt;
-  return HttpTarget{lower(name), port};
+  return HttpTarget{to_lower(name), port};
 }
 
 std::variant<HttpRequest, Refusal> read_http_request(std::string_view method, std::string_view target,
@@ -45,7 +39,7 @@ std::variant<HttpRequest, Refusal> read_http_request(std::string_view method, st
   request.tunnel = method == "CONNECT";
   std::string_view authority = target;
   if (!request.tunnel) {
-    if (lower(target.substr(0, scheme.size())) != scheme) {
+    if (to_lower(target.substr(0, scheme.size())) != scheme) {
       return refuse(400, "request", "the proxy is asked with a whole URL, http://..., or with CONNECT");
     }
     const auto rest = target.substr(scheme.size());

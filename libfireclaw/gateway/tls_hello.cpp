@@ -3,6 +3,8 @@
 #include <cstddef>
 #include <optional>
 
+#include "base/text.hpp"
+
 namespace fireclaw::gateway {
 namespace {
 
@@ -82,9 +84,7 @@ TlsHello read_message(std::string_view message) {
     if (!name || !read.server_name.empty()) return unfit;
     read.server_name = *name;
   }
-  for (char& c : read.server_name) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
+  read.server_name = to_lower(read.server_name);
   return read;
 }
 

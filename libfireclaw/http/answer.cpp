@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "base/text.hpp"
 #include "fireclaw/error.hpp"
 
 namespace fireclaw::http {
@@ -40,7 +41,7 @@ std::string_view next_line(std::string_view& rest) {
 }
 
 bool is_same(std::string_view text, std::string_view lower_case) {
-  return std::ranges::equal(text, lower_case, [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a + 32 : a) == b; });
+  return std::ranges::equal(text, lower_case, [](char a, char b) { return to_lower(a) == b; });
 }
 
 std::string_view trimmed(std::string_view text) {

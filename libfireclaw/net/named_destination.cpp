@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/text.hpp"
 #include "fireclaw/error.hpp"
 
 namespace fireclaw::net {
@@ -12,10 +13,6 @@ namespace {
 constexpr std::size_t max_host_name = 253;
 constexpr std::size_t max_label = 63;
 constexpr std::string_view wildcard = "*.";
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-bool is_letter(char c) { return lower(c) >= 'a' && lower(c) <= 'z'; }
 
 std::string_view without_last_dot(std::string_view name) {
   if (name.ends_with('.')) name.remove_suffix(1);
@@ -39,7 +36,7 @@ bool is_host_name(std::string_view name) {
 }
 
 bool same(std::string_view a, std::string_view b) {
-  return std::ranges::equal(a, b, [](char x, char y) { return lower(x) == lower(y); });
+  return std::ranges::equal(a, b, [](char x, char y) { return to_lower(x) == to_lower(y); });
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "base/scope.hpp"
+#include "base/text.hpp"
 #include "core/agents/copy.hpp"
 #include "core/agents/guest.hpp"
 #include "core/agents/impl.hpp"
@@ -305,14 +306,8 @@ AgentInfo AgentManager::Impl::restart(const std::string& name, std::stop_token s
 }
 
 void AgentManager::Impl::require_own_nick(const std::string& name) const {
-  const auto fold = [](std::string text) {
-    for (auto& letter : text) {
-      if (letter >= 'A' && letter <= 'Z') letter = static_cast<char>(letter - 'A' + 'a');
-    }
-    return text;
-  };
   for (const auto& other : agents.list()) {
-    if (other.name == name || fold(other.name) != fold(name)) continue;
+    if (other.name == name || to_lower(other.name) != to_lower(name)) continue;
     throw Error{ErrorCode::AlreadyExists,
                 fmt::format("there is an agent '{}' already, and on IRC '{}' is the same name; choose another one",
                             other.name, name)};

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "base/scope.hpp"
+#include "base/text.hpp"
 #include "core/networks/nat.hpp"
 #include "fireclaw/error.hpp"
 #include "net/openings.hpp"
@@ -21,9 +22,7 @@ namespace {
 std::string text_of(const AllowedDestination& destination) {
   if (const auto* plain = std::get_if<net::Destination>(&destination)) return plain->to_string();
   auto named = std::get<NamedDestination>(destination);
-  for (char& c : named.host) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
+  named.host = to_lower(named.host);
   if (named.host.ends_with('.')) named.host.pop_back();
   return named.to_string();
 }
