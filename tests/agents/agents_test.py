@@ -416,8 +416,4 @@ class KeptNetwork(Crew):
 
 
 if __name__ == "__main__":
-    if crew.ngircd.PATH is None:
-        print("skipped: ngircd is not installed")
-        raise SystemExit(77)
-    crew.enter_private_network()
-    unittest.main(verbosity=2)
+    crew.main()

@@ -11,7 +11,6 @@ import signal
 import subprocess
 import tempfile
 import time
-import unittest
 import urllib.request
 from pathlib import Path
 from typing import Any, Dict, List
@@ -507,8 +506,4 @@ class Saving(Copies):
 
 
 if __name__ == "__main__":
-    if crew.ngircd.PATH is None:
-        print("skipped: ngircd is not installed")
-        raise SystemExit(77)
-    crew.enter_private_network()
-    unittest.main(verbosity=2)
+    crew.main()

@@ -191,3 +191,12 @@ def is_gone(pid: int) -> bool:
 
 def matches(pattern: str, text: str) -> bool:
     return re.search(pattern, text) is not None
+
+
+def main() -> None:
+    """Runs the tests of the script that was started. Exit status 77 (skipped) where there is no IRC server."""
+    if ngircd.PATH is None:
+        print("skipped: ngircd is not installed")
+        raise SystemExit(77)
+    enter_private_network()
+    unittest.main(verbosity=2)

@@ -8,7 +8,6 @@ import shutil
 import signal
 import tempfile
 import time
-import unittest
 from pathlib import Path
 from typing import Any, Dict
 
@@ -171,8 +170,4 @@ class BehindTheGateway(Crew):
 
 
 if __name__ == "__main__":
-    if crew.ngircd.PATH is None:
-        print("skipped: ngircd is not installed")
-        raise SystemExit(77)
-    crew.enter_private_network()
-    unittest.main(verbosity=2)
+    crew.main()

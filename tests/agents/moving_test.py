@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import unittest
 from typing import Any, Dict
 
 import crew
@@ -90,8 +89,4 @@ class Moving(Crew):
 
 
 if __name__ == "__main__":
-    if crew.ngircd.PATH is None:
-        print("skipped: ngircd is not installed")
-        raise SystemExit(77)
-    crew.enter_private_network()
-    unittest.main(verbosity=2)
+    crew.main()
