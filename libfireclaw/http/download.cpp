@@ -39,13 +39,36 @@ std::optional<std::uint64_t> number(std::string_view text) {
   return value;
 }
 
+/// Where the bytes go.
+class Sink {
+ public:
+  Sink() = default;
+  Sink(const Sink&) = delete;
+  Sink& operator=(const Sink&) = delete;
+  virtual ~Sink() = default;
+  [[nodiscard]] virtual std::uint64_t size() const = 0;
+  virtual void clear() = 0;
+  virtual void append(std::string_view bytes) = 0;
+};
+
+class Text final : public Sink {
+ public:
+  [[nodiscard]] std::uint64_t size() const override { return text_.size(); }
+  void clear() override { text_.clear(); }
+  void append(std::string_view bytes) override { text_ += bytes; }
+  std::string take() { return std::move(text_); }
+
+ private:
+  std::string text_;
+};
+
 /// The file being fetched, and its digest so far.
-class Part {
+class Part final : public Sink {
  public:
   explicit Part(std::filesystem::path path) : path_{std::move(path)}, fd_{open(path_)} {}
 
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-  [[nodiscard]] std::uint64_t size() const { return size_; }
+  [[nodiscard]] std::uint64_t size() const override { return size_; }
 
   /// Takes in what an earlier call left.
   void keep() {
@@ -57,13 +80,13 @@ class Part {
       size_ += static_cast<std::uint64_t>(got);
     }
   }
-  void clear() {
+  void clear() override {
     sys::check(::ftruncate(fd_.get(), 0), fmt::format("truncate '{}'", path_.string()));
     sys::check(::lseek(fd_.get(), 0, SEEK_SET), fmt::format("seek in '{}'", path_.string()));
     digest_ = sys::Sha256{};
     size_ = 0;
   }
-  void append(std::string_view bytes) {
+  void append(std::string_view bytes) override {
     try {
       sys::write_all(fd_.get(), bytes);
     } catch (Error& error) {
@@ -103,11 +126,11 @@ class Part {
   std::uint64_t size_ = 0;
 };
 
-/// One HTTP exchange that fills a Part. The callbacks run inside libcurl, so their errors are kept and thrown later.
+/// One HTTP exchange that fills a sink. The callbacks run inside libcurl, so their errors are kept and thrown later.
 class Fetch {
  public:
-  Fetch(const std::string& url, Part& part, const DownloadOptions& options)
-      : url_{url}, part_{part}, options_{options}, offset_{part.size()} {
+  Fetch(const std::string& url, Sink& sink, const DownloadOptions& options)
+      : url_{url}, sink_{sink}, options_{options}, offset_{sink.size()} {
     transfer_.set(CURLOPT_URL, url.c_str());
     transfer_.set(CURLOPT_PROTOCOLS_STR, "http,https");
     transfer_.set(CURLOPT_REDIR_PROTOCOLS_STR, redirect_protocols(url));
@@ -132,11 +155,11 @@ class Fetch {
     if (failure_) std::rethrow_exception(failure_);
     const int status = transfer_.status();
     if (code == CURLE_OK && (status == 200 || status == 206)) {
-      if (total_ != 0 && part_.size() != total_) {
-        throw Error{ErrorCode::Io, fmt::format("{}: got {} of {} bytes", what, part_.size(), total_)};
+      if (total_ != 0 && sink_.size() != total_) {
+        throw Error{ErrorCode::Io, fmt::format("{}: got {} of {} bytes", what, sink_.size(), total_)};
       }
       // An empty file has no body to call on_body() for.
-      if (status == 200 && !started_) part_.clear();
+      if (status == 200 && !started_) sink_.clear();
       return true;
     }
     if (code == CURLE_OK && status == 416 && offset_ > 0) return false;
@@ -183,19 +206,19 @@ class Fetch {
     const int status = transfer_.status();
     if (status != 200 && status != 206) return;
     if (!started_) start(status);
-    if (part_.size() + bytes.size() > options_.max_bytes) throw too_large(part_.size() + bytes.size());
-    part_.append(bytes);
-    if (options_.progress) options_.progress(part_.size(), total_);
+    if (sink_.size() + bytes.size() > options_.max_bytes) throw too_large(sink_.size() + bytes.size());
+    sink_.append(bytes);
+    if (options_.progress) options_.progress(sink_.size(), total_);
   }
 
   void start(int status) {
     if (status == 200) {  // the whole file, whether or not a range was asked for
-      part_.clear();
+      sink_.clear();
     } else if (range_start_ != offset_) {
       throw Error{ErrorCode::Io,
                   fmt::format("fetching '{}': asked for bytes from {} on and got others", url_, offset_)};
     }
-    if (length_ != 0) total_ = part_.size() + length_;
+    if (length_ != 0) total_ = sink_.size() + length_;
     if (total_ > options_.max_bytes) throw too_large(total_);
     started_ = true;
   }
@@ -212,7 +235,7 @@ class Fetch {
   }
 
   const std::string& url_;
-  Part& part_;
+  Sink& sink_;
   const DownloadOptions& options_;
   std::uint64_t offset_;
   Transfer transfer_;
@@ -223,16 +246,26 @@ class Fetch {
   std::exception_ptr failure_;
 };
 
+void require_web(const std::string& url) {
+  if (starts_with_ignoring_case(url, "http://") || starts_with_ignoring_case(url, "https://")) return;
+  throw Error{ErrorCode::InvalidArgument, fmt::format("'{}' is not an http or https URL", url)};
+}
+
 }  // namespace
 
 const char* redirect_protocols(std::string_view url) {
   return starts_with_ignoring_case(url, "https://") ? "https" : "http,https";
 }
 
+std::string fetch_text(const std::string& url, const DownloadOptions& options) {
+  require_web(url);
+  Text text;
+  (void)Fetch{url, text, options}.run();
+  return text.take();
+}
+
 Downloaded download(const std::string& url, const std::filesystem::path& target, const DownloadOptions& options) {
-  if (!starts_with_ignoring_case(url, "http://") && !starts_with_ignoring_case(url, "https://")) {
-    throw Error{ErrorCode::InvalidArgument, fmt::format("'{}' is not an http or https URL", url)};
-  }
+  require_web(url);
   Part part{target.string() + ".part"};
   // Without a digest nothing would tell whether the two halves belong to the same file.
   if (options.sha256.empty()) {

@@ -42,6 +42,10 @@ struct Downloaded {
 /// fetching the same file; Error(Io), Error(Timeout), Error(Cancelled).
 Downloaded download(const std::string& url, const std::filesystem::path& target, const DownloadOptions& options);
 
+/// A small answer to an http or https URL, in memory. Of the options, `sha256` and `progress` do not count. Errors as
+/// those of download() that do not concern files.
+std::string fetch_text(const std::string& url, const DownloadOptions& options);
+
 /// Where redirects from `url` may lead, as libcurl names protocols.
 const char* redirect_protocols(std::string_view url);
 

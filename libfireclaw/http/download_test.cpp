@@ -242,6 +242,18 @@ TEST_CASE_FIXTURE(Fixture, "two downloads of one file do not mix") {
   CHECK(sys::read_file(target) == content);
 }
 
+TEST_CASE_FIXTURE(Fixture, "a small answer stays in memory, and one that is not small is refused") {
+  const auto server =
+      ScriptedServer::on_loopback(Script{say(ok("[]")), say(ok(content)), say(status("404 Not Found")), say(ok(""))});
+  CHECK(fetch_text(server.url("/tags"), options) == "[]");
+  options.max_bytes = content.size() - 1;
+  CHECK_THROWS_WITH_AS((void)fetch_text(server.url("/tags"), options), doctest::Contains("at most"), Error);
+  CHECK_THROWS_WITH_AS((void)fetch_text(server.url("/tags"), options), doctest::Contains("answered 404"), Error);
+  CHECK(fetch_text(server.url("/tags"), options).empty());
+  CHECK_THROWS_WITH_AS((void)fetch_text("file:///etc/passwd", options), doctest::Contains("not an http"), Error);
+  CHECK(std::filesystem::is_empty(directory.path()));
+}
+
 TEST_CASE_FIXTURE(Fixture, "only http and https are fetched") {
   CHECK(failure("file:///etc/passwd") == ErrorCode::InvalidArgument);
   CHECK(failure("/etc/passwd") == ErrorCode::InvalidArgument);

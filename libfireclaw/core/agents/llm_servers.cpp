@@ -134,7 +134,7 @@ std::vector<std::string> names_of(const json::Value& list, std::string_view fiel
 
 std::optional<json::Value> answer_of(const Host::Impl& host, const std::string& url, std::string_view member) {
   try {
-    return core::ask_llm_server(host, url).at(member);
+    return core::ask_llm_server(url).at(member);
   } catch (const Error& problem) {
     host.logger.debug(fmt::format("{}: {}", url, problem.what()));
     return std::nullopt;

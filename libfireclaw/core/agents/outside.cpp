@@ -55,11 +55,10 @@ std::optional<OutsideTrouble> try_irc(const Host::Impl& host, const OutsideNeeds
                         "fireclaw irc install, or name another server in config.json: irc.host"};
 }
 
-std::optional<OutsideTrouble> try_model(const Host::Impl& host, const std::string& address, std::uint16_t port,
-                                        const std::string& model) {
+std::optional<OutsideTrouble> try_model(const std::string& address, std::uint16_t port, const std::string& model) {
   std::optional<json::Value> tags;
   try {
-    tags = ask_llm_server(host, fmt::format("http://{}:{}/api/tags", address, port));
+    tags = ask_llm_server(fmt::format("http://{}:{}/api/tags", address, port));
   } catch (const Error& problem) {
     // A server of another kind does not know that path.
     if (problem.code() == ErrorCode::NotFound) return std::nullopt;
@@ -106,7 +105,7 @@ std::vector<OutsideTrouble> try_llm(const Host::Impl& host, const OutsideNeeds& 
   // TLS is for those who ask in earnest.
   if (url.starts_with("https://")) return {};
   try {
-    if (auto trouble = try_model(host, way.address, server->port, needs.model)) return {std::move(*trouble)};
+    if (auto trouble = try_model(way.address, server->port, needs.model)) return {std::move(*trouble)};
   } catch (const Error& problem) {
     return {{"llm",
              fmt::format("what answers at {}:{} is not an LLM server: {}", server->host, server->port, problem.what()),
@@ -137,13 +136,11 @@ bool answers(const std::string& address, std::uint16_t port, std::string& why) {
   }
 }
 
-json::Value ask_llm_server(const Host::Impl& host, const std::string& url) {
-  const sys::TempDir folder{host.layout.runs(), ".draft-models-"};
+json::Value ask_llm_server(const std::string& url) {
   http::DownloadOptions options;
   options.deadline = Deadline::after(patience);
   options.max_bytes = most_answer_bytes;
-  http::download(url, folder.path() / "answer", options);
-  return json::Value::parse(sys::read_file(folder.path() / "answer"), "the LLM server's answer");
+  return json::Value::parse(http::fetch_text(url, options), "the LLM server's answer");
 }
 
 std::optional<ServerName> server_of(std::string_view url) {

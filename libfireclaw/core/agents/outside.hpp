@@ -49,7 +49,7 @@ std::optional<ServerName> server_of(std::string_view url);
 std::vector<std::string> servers_elsewhere(const OutsideNeeds& needs, std::string_view gateway);
 
 /// What an LLM server answers at `url` within some seconds, as JSON. Error(NotFound) for a path that it does not know.
-json::Value ask_llm_server(const Host::Impl& host, const std::string& url);
+json::Value ask_llm_server(const std::string& url);
 
 /// Whether somebody listens there: asked for some seconds, `why` says what was wrong.
 bool answers(const std::string& address, std::uint16_t port, std::string& why);
