@@ -119,7 +119,9 @@ class Registration:
 
     def on_sasl_failed(self, message: Message) -> None:
         if self._sasl is not None and not self._authenticated:
-            self._refuse(one_line(message.params[-1] if message.params else "") or "no reason given")
+            reason = one_line(message.params[-1] if message.params else "") or "no reason given"
+            # 908 says which mechanisms.
+            self._refuse(f"{one_line(message.param(1), 60)} {reason}" if message.command == "908" else reason)
 
     def _refuse(self, why: str) -> None:
         # Going on without the account could put the agent under another's name, so it does not.

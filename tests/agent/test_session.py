@@ -187,6 +187,11 @@ class Sasl(SessionTest):
         self.assertEqual(self.session.closing, "SASL login failed: SASL authentication failed")
         self.assertTrue(self.session.unwelcome)
 
+    def test_a_server_that_says_which_mechanisms_there_are_is_quoted_with_them(self) -> None:
+        self.login(caps="sasl")
+        self.server(":s CAP * ACK :sasl", ":s 908 * EXTERNAL,SCRAM-SHA-256 :are available SASL mechanisms", ":s 904 * :SASL authentication failed")
+        self.assertEqual(self.session.closing, "SASL login failed: EXTERNAL,SCRAM-SHA-256 are available SASL mechanisms")
+
     def test_it_does_not_go_on_without_the_login_it_was_told_to_make(self) -> None:
         for lines, reason in (
             ([":s CAP * LS :multi-prefix"], "offers no SASL"),
@@ -338,6 +343,19 @@ class Channels(SessionTest):
             Refused("#b", True, "the server forwards to ##b (Forwarding to another channel)"),
             Refused("#b", True, "You must log in first (ACCOUNT_REQUIRED)"), Refused("#a", False, "Not now (CANNOT)")])
         self.assertIn(Trouble("BOX failed: Too many boxes (FULL)"), self.of(Trouble))
+
+    def test_every_refusal_that_servers_know_is_told_of(self) -> None:
+        self.join()
+        self.session.join("#b", "", self.now)
+        refused = {"384": "Cannot join channel, CBANed (spam)", "479": "Illegal channel name", "480": "Cannot join channel (+j) - throttle exceeded, try again later",
+                   "485": "Cannot join channel (reserved)", "500": "Too many join requests. Please wait a while and try again.", "519": "Cannot join channel (Admin only)",
+                   "926": "Channel #b is forbidden"}
+        for numeric, reason in refused.items():
+            # The same numbers mean other things where it is not about a channel that we want.
+            self.server(f":s {numeric} worker #b :{reason}", f":s {numeric} worker port :6667")
+        self.assertEqual(self.of(Refused), [Refused("#b", True, reason) for reason in refused.values()])
+        self.server(":s 707 worker alice :Targets changing too fast, message dropped")
+        self.assertEqual(self.of(Refused)[-1], Refused("alice", False, "Targets changing too fast, message dropped"))
 
     def test_a_channel_that_the_server_put_us_into_is_not_come_back_to(self) -> None:
         self.join()
@@ -515,6 +533,13 @@ class OldLines(SessionTest):
                     ":*status!znc@znc.in PRIVMSG worker :You are connected")
         self.assertEqual(self.heard(), ["new"])
 
+    def test_what_a_bouncer_says_of_itself_is_no_question(self) -> None:
+        self.prepare(clock=False)
+        self.server(":-bip!bip@bip.bip.bip PRIVMSG worker :Backlog follows", ":BouncerServ!BouncerServ@BouncerServ PRIVMSG worker :disconnected from libera",
+                    ":-sBNC!bouncer@shroudbnc.info PRIVMSG worker :You were disconnected", ":*controlpanel!cp@elsewhere PRIVMSG worker :done",
+                    ":HistServ!HistServ@localhost PRIVMSG #a :alice joined the channel", ":bouncerserv_fan!a@h PRIVMSG worker :a person", ":Histserv2!a@h PRIVMSG #a :another")
+        self.assertEqual(self.heard(), ["a person", "another"])
+
     def test_parts_of_a_second_and_the_format_of_a_bouncer_are_times(self) -> None:
         self.prepare()
         self.server(tagged(self.SERVER + 100, ":worker!~agent@host JOIN #b").replace(".000Z", ".750Z"))
@@ -683,6 +708,12 @@ class Watching(SessionTest):
             ("Closing Link: worker[host] (Excess Flood)", True, False), ("Max SendQ exceeded", True, False),
             ("Closing Link: (K-lined: no bots)", False, True), ("Ping timeout: 120 seconds", False, False),
             ("Bad Password", False, True), ("Server going down", False, False),
+            ("Closing Link: [192.0.2.1] (Throttled: Reconnecting too fast) - Email a@b for more information.", False, True),
+            ("Trying to reconnect too fast.", False, True), ("Closing Link: 192.0.2.1 (SASL access only)", False, True),
+            ("Closing link: (agent@host) [Z:Lined (no bots)]", False, True), ("Closing link: (agent@host) [Access denied by configuration]", False, True),
+            ("Closing Link: host (Too many host connections (local))", False, True), ("You are not authorised to use this server", False, True),
+            ("No more connections allowed in your connection class", False, True), ("Too many clients online right now", False, False),
+            ("Closing Link: the off-line mode is declined", False, False), ("Closing Link: host (Client Quit)", False, False),
         ):
             self.registered()
             self.server(f"ERROR :{reason}")
