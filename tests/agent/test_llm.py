@@ -132,6 +132,11 @@ class Answering(LlmTest):
         for url in (self.llm.url, self.llm.url + "/", self.llm.url + "/v1", self.llm.url + "/v1/"):
             self.assertEqual(self.client("openai", url=url).chat(_QUESTION, (), self.cancel).content, "x")
 
+    def test_the_url_may_hold_the_version_in_the_middle_or_another_one(self) -> None:
+        for url, path in (("https://g.example/v1beta/openai", "/chat/completions"), ("https://z.example/api/paas/v4/", "/chat/completions"),
+                          ("https://v2.example/vast", "/v1/chat/completions"), ("http://v1", "/v1/chat/completions")):
+            self.assertEqual(self.client("openai", url=url).path(), path, url)
+
     def test_a_proxy_of_the_environment_is_ignored(self) -> None:
         os.environ["http_proxy"] = "http://127.0.0.1:9"
         self.addCleanup(os.environ.pop, "http_proxy")

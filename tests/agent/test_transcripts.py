@@ -191,6 +191,16 @@ class OverASocket(Playing):
                 self.assertEqual(self.play(transcripts.row("busy", *self.server.replies), self.server.url).text, "hello")
             self.assertEqual(waited.pop(), expected)
 
+    def test_a_busy_server_can_say_in_words_when_to_ask_again(self) -> None:
+        waited: List[float] = []
+        for error in ({"message": "Quota exceeded.", "details": [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "7s"}]},
+                      {"message": "Rate limit reached for model `x`. Please try again in 7.0s."}):
+            self.server.replies = [transcripts.failed(429, {"error": error}), transcripts.stream("hello")]
+            self.server.requests.clear()
+            with mock.patch.object(Cancel, "wait", lambda cancel, seconds: waited.append(seconds)):
+                self.assertEqual(self.play(transcripts.row("busy", *self.server.replies), self.server.url).text, "hello")
+            self.assertEqual(waited.pop(), 7.0)
+
     def test_errors(self) -> None:
         self.all_rows(transcripts.ERRORS)
 
