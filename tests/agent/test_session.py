@@ -10,6 +10,8 @@ from harness import make_config
 from bot.events import (
     Closing, Event, Invited, Joined, Left, NickChanged, PeerGone, PeerInfo, PeerRenamed, Refused, Registered, Text, Trouble,
 )
+from bot.irc_protocol import fold
+from bot.lookups import Lookups
 from bot.pacing import Pacer
 from bot.session import Session
 
@@ -115,6 +117,12 @@ class Registering(SessionTest):
         # When it comes after all, nothing is done twice.
         self.assertEqual(self.server(":s 376 worker :end"), [])
         self.assertEqual(self.of(Registered), [Registered("worker")])
+
+    def test_of_capabilities_without_end_the_first_ones_are_known(self) -> None:
+        self.start()
+        self.sent()
+        self.server(*[f":s CAP * LS * :{' '.join(f'a{line}-{number}' for number in range(10))}" for line in range(19)])
+        self.assertEqual(self.server(":s CAP * LS * :b1 b2 b3 b4 b5 b6 b7 b8 b9 batch server-time", ":s CAP * LS :chghost"), ["CAP REQ :batch"])
 
     def test_refused_capabilities_are_done_without(self) -> None:
         self.start()
@@ -323,11 +331,14 @@ class Channels(SessionTest):
         self.assertIn("JOIN #a", self.later(2))
 
     def test_a_refused_join_is_repeated_ever_more_rarely(self) -> None:
-        self.registered({"#a": ""}, limits={"ping_interval_s": 10000})
+        self.registered({"#a": ""}, limits={"ping_interval_s": 86400})
         self.server(":s 473 worker #a :Cannot join channel (+i)")
         self.assertEqual(self.of(Refused), [Refused("#a", True, "Cannot join channel (+i)")])
         joins = [line for line in self.later(3600) if line == "JOIN #a"]
         self.assertTrue(5 <= len(joins) <= 9, len(joins))
+        # But never more rarely than every quarter of an hour.
+        joins = [line for line in self.later(36000) if line == "JOIN #a"]
+        self.assertTrue(38 <= len(joins) <= 41, len(joins))
 
     def test_a_refusal_to_join_or_to_speak_says_where_and_why(self) -> None:
         self.join()
@@ -466,6 +477,13 @@ class Listening(SessionTest):
         self.later(0.25)
         self.assertEqual(self.of(PeerInfo), [PeerInfo("ghost", False, False, "")])
 
+    def test_a_look_up_is_over_in_its_last_instant(self) -> None:
+        lookups = Lookups(fold, lambda line: None)
+        lookups.ask("ghost", 10.0)
+        self.assertEqual((lookups.deadlines(), lookups.overdue(14.999)), ([15.0], []))
+        self.assertEqual(lookups.overdue(15.0), [PeerInfo("ghost", False, False, "")])
+        self.assertEqual((lookups.deadlines(), lookups.overdue(20.0), lookups.end("ghost")), ([], [], []))
+
     def test_somebody_who_quits_is_reported(self) -> None:
         self.server(":alice!a@h QUIT :split.one split.two")
         self.assertEqual(self.of(PeerGone), [PeerGone("alice")])
@@ -562,6 +580,10 @@ class OldLines(SessionTest):
                     *[f":s BATCH -{number}" for number in range(100)], ":s BATCH +7 chathistory #a", ":s BATCH 7",
                     "@batch=7 :alice!a@h PRIVMSG #a :older", ":s BATCH -7", "@batch=7 :alice!a@h PRIVMSG #a :new")
         self.assertEqual(self.heard(), ["new"])
+        # No server opens so many; the first ones are known.
+        self.server(*[f":s BATCH +{number} chathistory #a" for number in range(100)], "@batch=63 :alice!a@h PRIVMSG #a :the last that is known",
+                    "@batch=64 :alice!a@h PRIVMSG #a :beyond")
+        self.assertEqual(self.heard(), ["new", "beyond"])
 
     def test_words_about_a_history_that_is_being_played_ask_once(self) -> None:
         self.prepare(clock=False)
@@ -623,6 +645,15 @@ class Speaking(SessionTest):
         self.prepare(linelen="LINELEN=2048")
         self.session.say("#a", "x" * 1500)
         self.assertEqual(len(self.later(5)), 1)
+
+    def test_what_a_server_would_cut_is_not_sent(self) -> None:
+        self.prepare()
+        # A target so long that even the least of text fits only just, or not.
+        for length, fits in ((436, True), (437, False)):
+            target = "#" + "a" * (length - 1)
+            self.server(f":worker!~agent@host.example JOIN {target}")
+            self.assertTrue(self.session.say(target, "x" * 64))
+            self.assertEqual([len(line) + 2 for line in self.later(5)], [512] * fits)
 
     def test_text_can_never_become_a_command(self) -> None:
         self.prepare()
