@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "command.hpp"
+#include "common/network_word.hpp"
 #include "common/quantities.hpp"
 #include "common/style.hpp"
 #include "guest_text.hpp"
@@ -99,7 +100,8 @@ int start(StartOptions options, const Context& context) {
   options.config.settings = {if_given(options.model), if_given(options.persona), if_given(options.trigger), {}};
   if (!options.memory.empty()) options.config.memory_mib = parse_memory_mib(options.memory);
   if (options.cpus != 0) options.config.cpus = options.cpus;
-  if (!options.network.empty()) options.config.network = network_mode_from_string(options.network);
+  if (!options.network.empty()) options.config.network = network_mode_of(options.network);
+  options.config.services_only = options.network == services_only;
   options.config.join_timeout = parse_duration(options.join);
   if (options.no_snapshot) options.config.start = StartMode::Cold;
   options.config.detached = !options.foreground;
@@ -186,7 +188,8 @@ int status(const NameOptions& options, const Context& context) {
   line("tools", info.tools ? "yes" : "no");
   line("vm", info.vm);
   line("engine", info.engine);
-  line("network", info.network + (info.address.empty() ? "" : " " + info.address));
+  line("network", info.network + (info.address.empty() ? "" : " " + info.address) +
+                      (info.services_only && !info.vm.empty() ? ", the gateway's services alone" : ""));
   if (!info.vm.empty()) {
     line("started", iso_time(info.started));
     line("memory", fmt::format("{} of {} MiB resident", info.memory_bytes >> 20, info.memory_mib));
@@ -284,6 +287,7 @@ void add_start(CLI::App& group, Context& context, Action& action) {
       "Examples:\n"
       "  fireclaw agent start worker\n"
       "  fireclaw agent start coder --name ada --model qwen2.5-coder:14b --memory 1G\n"
+      "  fireclaw agent start worker --net services\n"
       "  fireclaw agent start --from before-the-big-change --name ada");
   sub->add_option("template", options->config.template_name, "What to make it from (see: fireclaw agent templates)")
       ->type_name("TEMPLATE");
@@ -298,7 +302,11 @@ void add_start(CLI::App& group, Context& context, Action& action) {
       ->type_name("TRIGGER");
   sub->add_option("--memory", options->memory, "Memory: MiB, or with a unit as in 512M, 2G")->type_name("SIZE");
   sub->add_option("--cpus", options->cpus, "Virtual CPUs, 1 to 32")->type_name("NUMBER");
-  sub->add_option("--net", options->network, "Network; default: nat where it can be used")->type_name("nat|user");
+  sub->add_option(
+         "--net", options->network,
+         "Network: nat, services (the same, and it reaches the gateway's services alone, not what the template "
+         "allows) or user; default: the template's, or nat")
+      ->type_name("nat|user|services");
   sub->add_option("--join-timeout", options->join, "How long to wait for it to be on IRC; 0: not at all")
       ->type_name("TIME")
       ->capture_default_str();

@@ -4,15 +4,10 @@
 
 #include <fmt/format.h>
 
+#include "common/network_word.hpp"
 #include "common/quantities.hpp"
 
 namespace fireclaw::cli {
-namespace {
-
-/// A machine with NetworkMode::Nat that has nothing but the gateway's services.
-constexpr const char* services_only = "services";
-
-}  // namespace
 
 void NetworkOptions::add_mode_to(CLI::App& command) {
   command
@@ -81,7 +76,7 @@ void NetworkOptions::apply(VMConfig& config, const Host& host, const Context& co
     config.network = best.mode;
     if (best.mode == NetworkMode::None) missing_ = best.reason;
   } else {
-    config.network = asked == services_only ? NetworkMode::Nat : network_mode_from_string(asked);
+    config.network = network_mode_of(asked);
   }
   if (wants_nat() && (config.network != NetworkMode::Nat || asked == services_only)) {
     throw Error{ErrorCode::InvalidArgument,
@@ -89,16 +84,9 @@ void NetworkOptions::apply(VMConfig& config, const Host& host, const Context& co
                             "--net nat, not {}{}",
                             asked, mode_.empty() && !snapshot_has_none ? " (FIRECLAW_NET)" : "")};
   }
-  if (!egress_.empty()) {
-    config.nat.egress = egress_from_string(egress_);
-  } else if (!allow_.empty()) {
-    config.nat.egress = Egress::Allowlist;
-  } else if (!allow_http_.empty()) {
-    config.nat.egress = Egress::None;
-  }
   config.nat.allow = allow_;
-  if (asked == services_only) config.nat.egress = Egress::None;
   config.nat.allow_http = allow_http_;
+  config.nat.egress = egress_of(egress_, asked, config.nat);
   config.nat.publish = publish_;
   config.nat.mib_per_second = mib_per_second_;
   config.nat.services = services_ || asked == services_only ? GatewayServices::All

@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 
 #include "common/mistakes.hpp"
+#include "common/network_word.hpp"
 #include "common/program.hpp"
 #include "common/quantities.hpp"
 #include "common/signals.hpp"
@@ -52,6 +53,7 @@ struct Arguments {
   std::string network = "none";
   std::string egress;
   std::vector<std::string> allow;
+  std::vector<std::string> allow_http;
   bool no_services = false;
   std::string memory;
   std::string max_memory;
@@ -69,18 +71,19 @@ void print_error(std::string_view text) {
 }
 
 void set_network(Policy& policy, const Arguments& arguments) {
-  policy.network = network_mode_from_string(arguments.network);
-  const bool nat = !arguments.egress.empty() || !arguments.allow.empty() || arguments.no_services;
-  if (nat && policy.network != NetworkMode::Nat) {
-    throw Error{ErrorCode::InvalidArgument,
-                fmt::format("--egress, --allow and --no-services go with --net nat, not {}", arguments.network)};
-  }
-  if (!arguments.egress.empty()) {
-    policy.nat.egress = egress_from_string(arguments.egress);
-  } else if (!arguments.allow.empty()) {
-    policy.nat.egress = Egress::Allowlist;
+  const bool services_only = arguments.network == cli::services_only;
+  policy.network = cli::network_mode_of(arguments.network);
+  const bool nat =
+      !arguments.egress.empty() || !arguments.allow.empty() || !arguments.allow_http.empty() || arguments.no_services;
+  if (nat && (policy.network != NetworkMode::Nat || services_only)) {
+    throw Error{
+        ErrorCode::InvalidArgument,
+        fmt::format("--egress, --allow, --allow-http and --no-services go with --net nat, not {}", arguments.network)};
   }
   policy.nat.allow = arguments.allow;
+  policy.nat.allow_http = arguments.allow_http;
+  policy.nat.egress = cli::egress_of(arguments.egress, arguments.network, policy.nat);
+  if (services_only) policy.nat.services = GatewayServices::All;
   if (arguments.no_services) policy.nat.services = GatewayServices::None;
 }
 
@@ -151,17 +154,24 @@ int serve(const Arguments& arguments, const MakeBackend& make_backend, const cli
 void add_network_options(CLI::App& app, Arguments& arguments) {
   constexpr const char* group = "What machines reach";
   app.add_option("--net", arguments.network,
-                 "Network: none, nat (an address on the host's bridge, policed by its firewall) or user (QEMU's own; "
-                 "reaches all that this host does)")
-      ->type_name("none|user|nat")
+                 "Network: none, nat (an address on the host's bridge, policed by its firewall), services (the same, "
+                 "and it reaches the gateway's services alone) or user (QEMU's own; reaches all that this host does)")
+      ->type_name("none|user|nat|services")
       ->capture_default_str()
       ->group(group);
-  app.add_option("--egress", arguments.egress,
-                 "With nat, what is reached outside; default: internet, with --allow allowlist")
+  app.add_option(
+         "--egress", arguments.egress,
+         "With nat, what is reached outside; default: internet, with --allow allowlist, with --allow-http alone none")
       ->type_name("internet|allowlist|none")
       ->group(group);
   app.add_option("--allow", arguments.allow, "A destination: CIDR, address or host name, each with or without :PORT")
       ->type_name("DESTINATION")
+      ->allow_extra_args(false)
+      ->group(group);
+  app.add_option("--allow-http", arguments.allow_http,
+                 "A web server that is reached through the gateway's proxy: NAME (*.example.org: all below), with or "
+                 "without :PORT")
+      ->type_name("NAME")
       ->allow_extra_args(false)
       ->group(group);
   app.add_flag("--no-services", arguments.no_services, "Keep the gateway's name server from machines")->group(group);

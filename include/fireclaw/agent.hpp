@@ -98,6 +98,10 @@ struct AgentConfig {
   /// processes, disks and settings, under its own name, address and machine id. Image, size and template are the
   /// snapshot's; `template_name` may then be empty. Empty: a new start.
   std::string snapshot;
+  /// Its machine reaches the gateway's services, and the servers of IRC and the LLM where they are elsewhere, and
+  /// nothing else: as with the network "services" of a template. What its template allows and publishes does not count.
+  /// Error(InvalidArgument) with a `network` that is not nat.
+  bool services_only = false;
 };
 
 /// Describes the second agent of a fork.
@@ -206,6 +210,8 @@ struct AgentInfo {
   std::chrono::milliseconds cpu_time{0};
   /// Lives on without the process that started it (AgentConfig::detached). Otherwise it is that process's to restart.
   bool detached = true;
+  /// Its machine reaches the gateway's services alone (AgentConfig::services_only, or its template).
+  bool services_only = false;
 };
 
 /// What AgentManager::reconcile() found and did.

@@ -12,6 +12,7 @@
 #include <span>
 #include <utility>
 
+#include "base/deadline.hpp"
 #include "sys/file.hpp"
 
 namespace fireclaw::gateway {
@@ -23,6 +24,8 @@ constexpr std::size_t most_same = 256;
 constexpr std::size_t most_counts = 4096;
 /// A host name is shorter.
 constexpr std::size_t longest_text = 256;
+/// For a line, which another process writes in microseconds.
+constexpr std::chrono::milliseconds turn_patience{500};
 constexpr std::size_t most_read = std::size_t{64} << 20;
 
 std::filesystem::path earlier(const std::filesystem::path& file) { return file.native() + ".1"; }
@@ -36,14 +39,17 @@ std::string printable(std::string_view text) {
   return clean;
 }
 
-/// How many bytes `file` has, if it is what `fd` is open on: it is put aside when it is long, by any process.
-std::optional<std::size_t> size_of_current(int fd, const std::filesystem::path& file) {
+/// Whether `file` is what `fd` is open on: it is put aside when it is long, by any process.
+bool is_current(int fd, const std::filesystem::path& file) {
   struct stat mine {};
   struct stat current {};
-  if (::fstat(fd, &mine) != 0 || ::stat(file.c_str(), &current) != 0 || mine.st_ino != current.st_ino) {
-    return std::nullopt;
-  }
-  return static_cast<std::size_t>(current.st_size);
+  return ::fstat(fd, &mine) == 0 && ::stat(file.c_str(), &current) == 0 && mine.st_ino == current.st_ino;
+}
+
+/// The file, for this process alone: it is neither written to nor put aside by another meanwhile.
+sys::FileLock take(const std::filesystem::path& file) {
+  return sys::FileLock::acquire(file, sys::FileLock::Mode::Exclusive, Deadline::after(turn_patience),
+                                "the log of refusals");
 }
 
 /// Takes the whole lines out of `text`.
@@ -100,7 +106,6 @@ void Refusals::add(const Client& client, const Refused& what) noexcept {
     write(line);
     failed_ = false;
   } catch (const std::exception& problem) {
-    out_.reset();
     if (!std::exchange(failed_, true)) logger_.error(problem.what());
   }
 }
@@ -130,18 +135,16 @@ bool Refusals::deserves_line(Machine& machine, const Refused& what) {
 }
 
 void Refusals::write(const RefusalLine& line) {
-  if (out_) {
-    const auto size = size_of_current(out_->get(), file_);
-    if (size && *size >= limits_.file_bytes) std::filesystem::rename(file_, earlier(file_));
-    if (!size || *size >= limits_.file_bytes) out_.reset();
-  }
-  if (!out_) {
-    sys::make_directories(file_.parent_path());
-    out_ = sys::open_file(file_, O_WRONLY | O_CREAT | O_APPEND);
-  }
   json::Writer text;
   json::write_record(text, line);
-  sys::write_all(out_->get(), text.take() + '\n');
+  sys::make_directories(file_.parent_path());
+  auto file = take(file_);
+  if (sys::check(::lseek(file.get(), 0, SEEK_END), "lseek") >= static_cast<off_t>(limits_.file_bytes)) {
+    std::filesystem::rename(file_, earlier(file_));
+    file = take(file_);
+    sys::check(::lseek(file.get(), 0, SEEK_END), "lseek");
+  }
+  sys::write_all(file.get(), text.take() + '\n');
 }
 
 std::vector<RefusalCounts> Refusals::counts() const {
@@ -188,9 +191,10 @@ std::vector<RefusalLine> RefusalTail::read() {
   std::array<std::byte, 4096> events;
   while (sys::read_some(changes_.get(), events) > 0) continue;
   if (in_) {
+    // Nothing is added to one that was put aside.
+    const bool is_last = !is_current(in_->get(), file_);
     read_rest(partial_);
-    // Of one that was put aside all was read.
-    if (!size_of_current(in_->get(), file_)) in_.reset();
+    if (is_last) in_.reset();
   }
   if (!in_ && std::filesystem::exists(file_)) {
     in_ = sys::open_file(file_, O_RDONLY);

@@ -72,7 +72,7 @@ struct RefusalLimits {
 };
 
 /// All that the home folder's machines are refused: counts it, and writes it down, one JSON object a line. Use from one
-/// thread.
+/// thread; several may write to one file, of any processes.
 class Refusals {
  public:
   /// Writes to `file`, whose folder is made; to no file if it is empty. The two others outlive it. What cannot be
@@ -105,7 +105,6 @@ class Refusals {
   std::map<std::string, Machine, std::less<>> machines_;
   /// By machine or agent, refuser, rule.
   std::map<std::tuple<std::string, RefusedBy, std::string>, std::uint64_t> counts_;
-  std::optional<sys::Fd> out_;
   bool failed_ = false;
 };
 

@@ -3,7 +3,9 @@
 #include <doctest/doctest.h>
 #include <poll.h>
 
+#include <latch>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "sys/file.hpp"
@@ -111,6 +113,32 @@ TEST_CASE_FIXTURE(World, "a machine that floods has few lines, leaves those of o
   status.refused = counts;
   CHECK(gateway::to_metrics(status).find(R"(fireclaw_refused_total{agent="ada",by="names",rule="allowlist"} 5000)") !=
         std::string::npos);
+}
+
+TEST_CASE_FIXTURE(World, "two gateways write to one log, and no line is lost when it is put aside") {
+  constexpr int rounds = 20;
+  constexpr int each = 100;
+  // Put aside once in a round: what is older than that may go.
+  const RefusalLimits limits{.machine_lines = 1e9, .file_bytes = 20'000};
+  for (int round = 0; round < rounds; ++round) {
+    std::filesystem::remove_all(file.parent_path());
+    sys::make_directories(file.parent_path());
+    gateway::RefusalTail tail{file};
+    std::latch together{2};
+    const auto write = [&](const Client& client) {
+      Refusals refusals{file, clock, logger, limits};
+      together.arrive_and_wait();
+      for (int i = 0; i < each; ++i) refusals.add(client, name(std::to_string(i) + ".example.org"));
+    };
+    std::thread other{write, web};
+    write(ada);
+    other.join();
+    CHECK(lines("ada").size() == each);
+    CHECK(lines("web").size() == each);
+    CHECK(std::filesystem::exists(file.native() + ".1"));
+    CHECK(tail.read().size() == 2 * each);
+  }
+  CHECK(problems.empty());
 }
 
 TEST_CASE_FIXTURE(World, "the log does not outgrow two files") {

@@ -8,6 +8,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/core/basic_stream.hpp>
@@ -122,7 +123,7 @@ class Session final : public std::enable_shared_from_this<Session>, public LlmSe
       return false;
     }
     pending_ += bytes;
-    pump();
+    pump_soon();
     return true;
   }
 
@@ -243,6 +244,15 @@ class Session final : public std::enable_shared_from_this<Session>, public LlmSe
     });
   }
 
+  /// What the LLM server has sent by now comes in several pieces, and is passed on in one.
+  void pump_soon() {
+    if (writing_ || std::exchange(pump_due_, true)) return;
+    asio::post(stream_.get_executor(), [self = shared_from_this()] {
+      self->pump_due_ = false;
+      if (self->answering_) self->pump();
+    });
+  }
+
   /// Writes what there is to write, one piece at a time.
   void pump() {
     if (writing_) return;
@@ -355,6 +365,7 @@ class Session final : public std::enable_shared_from_this<Session>, public LlmSe
   std::string pending_;
   std::string current_;
   bool writing_ = false;
+  bool pump_due_ = false;
   bool held_back_ = false;
   bool ended_ = false;
   bool whole_ = false;

@@ -29,23 +29,25 @@ void TokenReader::feed(std::string_view bytes) {
     const auto end = events_ ? bytes.find('\n') : std::string_view::npos;
     const auto part = bytes.substr(0, end);
     if (line_.size() + part.size() > longest_line) too_long_ = true;
-    if (!too_long_) line_ += part;
-    if (end == std::string_view::npos) return;
-    take_line();
+    const bool ends = end != std::string_view::npos;
+    // Most lines come whole.
+    const bool whole = ends && line_.empty();
+    if (!whole && !too_long_) line_ += part;
+    if (!ends) return;
+    take_line(whole ? part : line_);
+    line_.clear();
+    too_long_ = false;
     bytes.remove_prefix(end + 1);
   }
 }
 
-void TokenReader::take_line() {
+void TokenReader::take_line(std::string_view text) {
   constexpr std::string_view data = "data:";
-  std::string_view text = line_;
   if (text.starts_with(data)) text.remove_prefix(data.size());
   const bool blank = text.find_first_not_of(" \r\t") == std::string_view::npos;
   if (!blank || too_long_) ++lines_;
   // Most events have no numbers.
   if (!too_long_ && (text.find("eval_count") != text.npos || text.find("\"usage\"") != text.npos)) read(text);
-  line_.clear();
-  too_long_ = false;
 }
 
 void TokenReader::read(std::string_view text) {
@@ -65,7 +67,7 @@ void TokenReader::read(std::string_view text) {
 
 Tokens TokenReader::finish() {
   if (events_) {
-    if (!line_.empty()) take_line();
+    if (!line_.empty() || too_long_) take_line(line_);
   } else if (!too_long_ && !line_.empty()) {
     read(line_);
   }

@@ -31,7 +31,7 @@ class TokenReader {
   [[nodiscard]] Tokens finish();
 
  private:
-  void take_line();
+  void take_line(std::string_view text);
   void read(std::string_view text);
 
   bool events_;

@@ -10,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include "base/deadline.hpp"
 #include "fireclaw/error.hpp"
 #include "json/record.hpp"
 #include "sys/fd.hpp"
@@ -68,6 +69,8 @@ namespace {
 
 constexpr std::size_t id_digits = 16;
 constexpr std::string_view unfinished_prefix = ".new-";
+/// For a change, which takes well below a millisecond.
+constexpr std::chrono::seconds turn_patience{30};
 
 RunRecord read_file(const std::filesystem::path& file) {
   return json::read_record<RunRecord>(json::Value::parse_file(file));
@@ -138,12 +141,20 @@ RunRecord RunStore::create(RunRecord record) const {
   return record;
 }
 
-void RunStore::update(const RunRecord& record) const {
-  const auto target = record_file(record.id);
+RunRecord RunStore::change(const std::string& id, const std::function<void(RunRecord&)>& change) const {
+  const auto gone = [&] { return Error{ErrorCode::NotFound, fmt::format("VM {} has ended", id)}; };
+  if (!find(id)) throw gone();
+  const auto turn = sys::FileLock::acquire(directory(id) / "run.lock", sys::FileLock::Mode::Exclusive,
+                                           Deadline::after(turn_patience), fmt::format("the record of VM {}", id));
+  auto record = find(id);
+  if (!record) throw gone();
+  change(*record);
+  const auto target = record_file(id);
   auto unfinished = target;
   unfinished += ".new";
-  write_plain(unfinished, json::record_text(record));
+  write_plain(unfinished, json::record_text(*record));
   rename_path(unfinished, target);
+  return *std::move(record);
 }
 
 std::vector<RunRecord> RunStore::list() const {

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -105,7 +106,9 @@ class RunStore {
   /// Creates runs/<id> with its record in it: seen by others at once or not at all. The record's id may be empty: a
   /// fresh one is chosen. Returns the record with its id.
   RunRecord create(RunRecord record) const;
-  void update(const RunRecord& record) const;
+  /// Has `change` change what the record says now, and writes it; those who change a record take turns. Nothing is
+  /// written if `change` throws. Returns the record as it is then. Error(NotFound) if there is none any more.
+  RunRecord change(const std::string& id, const std::function<void(RunRecord&)>& change) const;
   [[nodiscard]] std::filesystem::path directory(const std::string& id) const { return directory_ / id; }
   /// Replaced by another at each change.
   [[nodiscard]] std::filesystem::path record_file(const std::string& id) const { return directory(id) / "run.json"; }

@@ -5,6 +5,9 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <thread>
+
+#include <fmt/format.h>
 
 #include "fireclaw/error.hpp"
 #include "sys/file.hpp"
@@ -64,11 +67,53 @@ TEST_CASE("a run's record is read back the same, also after an update") {
   record.paused = true;
   record.copier = gone();
   record.clock_late = true;
-  store.update(record);
+  CHECK(store.change(record.id, [&](state::RunRecord& now) { now = record; }) == record);
   CHECK(store.find(record.id) == record);
   CHECK(store.list() == std::vector{record});
   store.remove(record.id);
   CHECK_FALSE(store.find(record.id));
+}
+
+TEST_CASE("changes of one record by several processes at once are all kept") {
+  const sys::TempDir folder{std::filesystem::temp_directory_path(), "runs-test-"};
+  auto first = a_record();
+  first.nat.emplace();
+  const auto id = state::RunStore{folder.path(), {}}.create(first).id;
+  constexpr int times = 200;
+  const auto change = [&](auto what) {
+    const state::RunStore store{folder.path(), {}};
+    for (int i = 0; i < times; ++i) store.change(id, what);
+  };
+  // The owner that pauses and resumes, one who allows destinations, and one who renames.
+  std::thread owner{change, [](state::RunRecord& now) {
+                      now.paused = !now.paused;
+                      ++now.scratch_mib;
+                    }};
+  std::thread allows{change, [](state::RunRecord& now) { now.nat->allow.push_back("192.0.2.1"); }};
+  change([](state::RunRecord& now) { now.machine += 'x'; });
+  owner.join();
+  allows.join();
+  const auto last = state::RunStore{folder.path(), {}}.find(id).value();
+  CHECK(last.scratch_mib == first.scratch_mib + times);
+  CHECK(last.nat->allow.size() == times);
+  CHECK(last.machine == first.machine + std::string(times, 'x'));
+}
+
+TEST_CASE("a change that fails changes nothing, and a machine that has ended has nothing to change") {
+  const sys::TempDir folder{std::filesystem::temp_directory_path(), "runs-test-"};
+  const state::RunStore store{folder.path(), {}};
+  const auto record = store.create(a_record());
+  CHECK_THROWS_AS(store.change(record.id,
+                               [](state::RunRecord& now) {
+                                 now.paused = true;
+                                 throw Error{ErrorCode::Io, "no"};
+                               }),
+                  Error);
+  CHECK(store.find(record.id) == record);
+  store.remove(record.id);
+  CHECK_THROWS_WITH(store.change(record.id, [](state::RunRecord&) {}),
+                    fmt::format("VM {} has ended", record.id).c_str());
+  CHECK_FALSE(std::filesystem::exists(store.directory(record.id)));
 }
 
 TEST_CASE("runs are listed oldest first") {

@@ -158,6 +158,37 @@ class OrdinaryUser(unittest.TestCase):
         self.assertEqual(self.reached(["--allow", "*.allowed.example:80"], *names),
                          {**dict.fromkeys(names, "nothing"), names[2]: "outside"})
 
+    def test_what_a_machine_reaches_is_changed_while_it_runs_and_what_it_was_refused_is_written_down(self) -> None:
+        def ok(*words: str) -> str:
+            done = self.fireclaw(*words)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            return done.stdout
+
+        def box_hears(place: str) -> str:
+            return ok("vm", "exec", "box", f"nc -w 3 {place} 80 </dev/null 2>/dev/null || echo nothing").split()[0]
+
+        ok("vm", "create", "--net", "nat", "--egress", "none", "box")
+        self.addCleanup(self.fireclaw, "vm", "remove", "--force", "box")
+        places = {"203.0.113.7": "203.0.113.7:80", "www.allowed.example": "*.allowed.example:80"}
+        for place, destination in places.items():
+            self.assertEqual(box_hears(place), "nothing")
+            self.assertEqual(ok("network", "allow", "box", destination), f"box: {destination}\n")
+            self.assertEqual(box_hears(place), "outside")
+            self.assertEqual(ok("network", "deny", "box", destination), "box: nothing is on its list\n")
+            self.assertEqual(box_hears(place), "nothing")
+        def refused() -> set[tuple[str, str]]:
+            return {(line["by"], line["address"] or line["name"]) for line in json.loads(ok("network", "log", "box", "--json"))}
+        both = {("firewall", "203.0.113.7"), ("names", "www.allowed.example")}
+        self.assertTrue(wait_until(lambda: both <= refused()), refused())
+
+    def test_web_servers_are_reached_by_name_through_the_proxy(self) -> None:
+        ask = "printf 'GET http://{}/ HTTP/1.0\\r\\n\\r\\n' | nc -w 5 172.16.0.1 10080 | head -n 1"
+        lines = "; ".join(ask.format(name) for name in ("www.allowed.example", "other.example", "203.0.113.7"))
+        said = self.fireclaw("run", "--allow-http", "*.allowed.example", lines)
+        self.assertEqual(said.stdout.replace("\r", ""),
+                         "outside 198.51.100.1\nHTTP/1.1 403 Forbidden\nHTTP/1.1 403 Forbidden\n", said.stderr)
+        self.assertEqual(self.reached(["--allow-http", "*.allowed.example"], "203.0.113.7:80"), {"203.0.113.7:80": "nothing"})
+
     def test_a_published_port_is_on_this_host_s_loopback_and_nowhere_else(self) -> None:
         serve = "printf '#!/bin/sh\\necho hello\\n' > /tmp/h; chmod +x /tmp/h; nc -ll -p 80 -e /tmp/h & "
         machine = self.started("-p", "8080:80", "-p", "198.51.100.1:8081:80", serve + "sleep 1; echo up; wait")

@@ -60,6 +60,19 @@ def ip(*words: str, pid: Optional[int] = None) -> None:
     subprocess.run([*inside, "ip", *words], check=True)
 
 
+def lead_to(there: int) -> None:
+    """Makes the network namespace of that process what is beyond this one."""
+    ip("link", "set", "lo", "up")
+    ip("link", "add", "up0", "type", "veth", "peer", "name", "world0")
+    ip("link", "set", "world0", "netns", str(there))
+    ip("address", "add", "198.51.100.2/24", "dev", "up0")
+    ip("link", "set", "up0", "up")
+    ip("route", "add", "default", "via", "198.51.100.1")
+    ip("link", "set", "lo", "up", pid=there)
+    ip("address", "add", "198.51.100.1/24", "dev", "world0", pid=there)
+    ip("link", "set", "world0", "up", pid=there)
+
+
 def fireclaw(*words: str, before: tuple[str, ...] = ()) -> "subprocess.CompletedProcess[bytes]":
     return subprocess.run([*before, FIRECLAW, "--home", HOME, *words], stdin=subprocess.DEVNULL, capture_output=True,
                           timeout=LIMIT_SECONDS)
@@ -72,19 +85,11 @@ def ask(address: str, port: int = PORT) -> str:
 class NetworkTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls) -> None:
-        ip("link", "set", "lo", "up")
         cls.world = subprocess.Popen(["unshare", "--net", sys.executable, "-c", WORLD, str(PORT)],
                                      stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert cls.world.stdout is not None and cls.world.stdout.readline() == b"ready\n"
         there = cls.world.pid
-        ip("link", "add", "up0", "type", "veth", "peer", "name", "world0")
-        ip("link", "set", "world0", "netns", str(there))
-        ip("address", "add", "198.51.100.2/24", "dev", "up0")
-        ip("link", "set", "up0", "up")
-        ip("route", "add", "default", "via", "198.51.100.1")
-        ip("link", "set", "lo", "up", pid=there)
-        ip("address", "add", "198.51.100.1/24", "dev", "world0", pid=there)
-        ip("link", "set", "world0", "up", pid=there)
+        lead_to(there)
         for address in (PUBLIC, *NOT_PUBLIC.values()):
             if not address.startswith(("127.", "0.", "::", "2")) or address == PUBLIC:
                 ip("address", "add", f"{address}/32", "dev", "lo", pid=there)

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "common/network_word.hpp"
 #include "fireclaw/error.hpp"
 #include "irc/text.hpp"
 
@@ -67,6 +68,8 @@ Outcome invoke(Agents& agents, const Command& command, const std::stop_token& st
   config.template_name = command.template_name;
   config.name = command.agent;
   config.settings.model = command.model;
+  if (!command.network.empty()) config.network = cli::network_mode_of(command.network);
+  config.services_only = command.network == cli::services_only;
   config.stop = stop;
   return started(agents.start(config));
 }
@@ -250,7 +253,7 @@ Outcome fork(Agents& agents, const Command& command, const std::stop_token& stop
 }
 
 constexpr CommandRow rows[] = {
-    {Verb::Invoke, "!invoke", "<template> [name] [--model M]", "start an agent", Kind::Change, invoke},
+    {Verb::Invoke, "!invoke", "<template> [name] [--model M] [--net N]", "start an agent", Kind::Change, invoke},
     {Verb::Destroy, "!destroy", "<name>", "end an agent; its workspace stays", Kind::Change, destroy},
     {Verb::Restart, "!restart", "<name>", "stop and start an agent", Kind::Change, restart},
     {Verb::StopAll, "!stopall", "", "stop all agents; !restart starts them again", Kind::Change, nullptr},

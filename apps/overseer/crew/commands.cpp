@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "base/text.hpp"
+#include "common/network_word.hpp"
 #include "irc/text.hpp"
 
 namespace fireclaw::overseer {
@@ -121,24 +122,43 @@ std::size_t take_lines(Words& words) {
   return count;
 }
 
+std::string take_network(Words& words) {
+  if (words.empty()) throw Wrong{"the network is missing"};
+  const auto word = words.next();
+  if (word != "nat" && word != "user" && word != cli::services_only) {
+    throw Wrong{fmt::format("{} cannot be an agent's network (nat, services or user)", quoted(word))};
+  }
+  return std::string{word};
+}
+
+/// Has `take` read what "--flag VALUE" or "--flag=VALUE" says. False if the next word is another.
+template <typename Take>
+bool take_flag(std::string_view flag, Words& words, const Take& take) {
+  auto ahead = words;
+  const auto word = ahead.next();
+  if (word == flag) {
+    words = ahead;
+    take(words);
+    return true;
+  }
+  if (!word.starts_with(flag) || word[flag.size()] != '=') return false;
+  words = ahead;
+  Words value{word.substr(flag.size() + 1)};
+  take(value);
+  return true;
+}
+
 void read_invoke(Words& words, Command& command) {
+  const auto model = [&](Words& from) { command.model = take_model(from); };
+  const auto network = [&](Words& from) { command.network = take_network(from); };
   command.template_name = take_name(words, "a template's name");
   while (!words.empty()) {
+    if (!command.model && take_flag("--model", words, model)) continue;
+    if (command.network.empty() && take_flag("--net", words, network)) continue;
     auto ahead = words;
     const auto word = ahead.next();
-    constexpr std::string_view flag = "--model";
-    if (word == flag && !command.model) {
-      words = ahead;
-      command.model = take_model(words);
-    } else if (word.starts_with("--model=") && !command.model) {
-      words = ahead;
-      Words value{word.substr(flag.size() + 1)};
-      command.model = take_model(value);
-    } else if (command.agent.empty() && !word.starts_with('-')) {
-      command.agent = take_name(words);
-    } else {
-      throw Wrong{fmt::format("{} is too much", quoted(word))};
-    }
+    if (!command.agent.empty() || word.starts_with('-')) throw Wrong{fmt::format("{} is too much", quoted(word))};
+    command.agent = take_name(words);
   }
 }
 
@@ -203,6 +223,7 @@ std::string to_text(const Command& command) {
   // By its template's name unless another was given.
   if (!command.agent.empty() && command.agent != command.template_name) text += " " + command.agent;
   if (command.model) text += " --model " + *command.model;
+  if (!command.network.empty()) text += " --net " + command.network;
   if (!command.text.empty()) text += " " + command.text;
   if (command.lines != 0) text += fmt::format(" {}", command.lines);
   return text;

@@ -49,6 +49,8 @@ struct Command {
   std::string text;
   /// Invoke: instead of the template's.
   std::optional<std::string> model;
+  /// Invoke: "nat", "user" or "services"; empty: the template's.
+  std::string network;
   /// Logs: how many.
   std::size_t lines = 0;
 

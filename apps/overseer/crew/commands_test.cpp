@@ -38,6 +38,7 @@ TEST_CASE("an agent is invoked with a name and a model, or without") {
   CHECK(read.agent == "ann");
   CHECK(read.model == "qwen2.5:7b");
   CHECK(command("!invoke worker --model=m ann") == command("!invoke worker ann --model m"));
+  CHECK(command("!invoke worker --net=services ann").network == "services");
 }
 
 TEST_CASE("other commands take what they need") {
@@ -67,7 +68,8 @@ TEST_CASE("talk is not a command") {
 }
 
 TEST_CASE("what is wrong is said in one line with how it is done") {
-  CHECK(problem("!invoke") == "!invoke: a template's name is missing. Usage: !invoke <template> [name] [--model M]");
+  CHECK(problem("!invoke") ==
+        "!invoke: a template's name is missing. Usage: !invoke <template> [name] [--model M] [--net N]");
   CHECK(problem("!destroy") == "!destroy: an agent's name is missing. Usage: !destroy <name>");
   CHECK(problem("!destroy a b") == "!destroy: \"b\" is too much. Usage: !destroy <name>");
   CHECK(problem("!model worker") == "!model: the model is missing. Usage: !model <name> <model>");
@@ -78,6 +80,9 @@ TEST_CASE("what is wrong is said in one line with how it is done") {
   CHECK(problem("!destroy ../x").find("\"../x\" cannot be an agent's name") != std::string::npos);
   CHECK(problem("!invoke worker --model").find("the model is missing") != std::string::npos);
   CHECK(problem("!invoke worker --modell m").find("\"--modell\" is too much") != std::string::npos);
+  CHECK(problem("!invoke worker --net").find("the network is missing") != std::string::npos);
+  CHECK(problem("!invoke worker --net none").find("\"none\" cannot be an agent's network") != std::string::npos);
+  CHECK(problem("!invoke worker --net nat --net nat").find("\"--net\" is too much") != std::string::npos);
   CHECK(problem("!invoke worker a b").find("\"b\" is too much") != std::string::npos);
   CHECK(problem("!list all").find("\"all\" is too much") != std::string::npos);
 }
@@ -101,8 +106,9 @@ TEST_CASE("help names every command and explains each") {
 }
 
 TEST_CASE("a command reads back as it is written") {
-  for (const auto* line : {"!invoke worker", "!invoke worker ann --model m", "!destroy a", "!model a m",
-                           "!persona a b c", "!logs a 3", "!fork a b", "!stopall", "!help !list", "!say a b  c"}) {
+  for (const auto* line :
+       {"!invoke worker", "!invoke worker ann --model m", "!invoke worker ann --net services", "!destroy a",
+        "!model a m", "!persona a b c", "!logs a 3", "!fork a b", "!stopall", "!help !list", "!say a b  c"}) {
     CHECK(to_text(command(line)) == line);
   }
 }
@@ -113,6 +119,8 @@ TEST_CASE("every command's row says how it is read, what it means and who does i
                                                                  {"[name]", "ada"},
                                                                  {"[--model", "--model"},
                                                                  {"M]", "m"},
+                                                                 {"[--net", "--net"},
+                                                                 {"N]", "services"},
                                                                  {"<model>", "m"},
                                                                  {"<text>", "a b"},
                                                                  {"[snapshot]", "good"},

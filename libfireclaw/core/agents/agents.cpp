@@ -214,7 +214,7 @@ core::ResolvedAgent AgentManager::Impl::resolve(state::AgentRecord record, state
   state::GatewaySettings served;
   if (config.gateway && network == NetworkMode::Nat) served = state::read_gateway_settings(*config.gateway);
   const auto gateway = host_address(config, network);
-  const bool web = network == NetworkMode::Nat && !from.texts("allow_http").empty();
+  const bool web = network == NetworkMode::Nat && !record.services_only && !from.texts("allow_http").empty();
   auto proxy = web ? fmt::format("http://{}:{}", gateway, state::http_port) : std::string{};
   auto text = core::to_bot_json({record.name, from, config.irc, config.llm, std::move(served), record.model,
                                  record.persona, record.trigger, record.tools, gateway, std::move(proxy)});
@@ -231,6 +231,7 @@ AgentInfo AgentManager::Impl::describe(const state::AgentRecord& record, const s
   info.workspace = record.name;
   info.started = record.started;
   info.detached = record.detached;
+  info.services_only = record.services_only;
   info.notice = record.notice;
   const auto run = running(record);
   info.state = to_state(record, run);

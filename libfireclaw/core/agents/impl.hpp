@@ -29,6 +29,8 @@ void apply(state::AgentRecord& record, const AgentSettings& settings);
 /// "worker-20261122-143007"
 std::string snapshot_name(const std::string& agent);
 
+/// The template's list, which does not count where the network is "services".
+std::vector<std::string> template_list(const state::AgentRecord& record, const state::Template& from);
 /// What an agent may reach outside: its template's list, with what was allowed and denied since. Entries that mean the
 /// same are the same.
 std::vector<std::string> allowed_list(const state::AgentRecord& record, const state::Template& from);

@@ -60,7 +60,7 @@ std::vector<std::string> change_agent(const AgentManager::Impl& agents, const st
   }
   auto& here = change == ReachChange::Allow ? record.allowed : record.denied;
   take_out(change == ReachChange::Allow ? record.denied : record.allowed, destination);
-  const auto of_template = from.texts("allow");
+  const auto of_template = core::template_list(record, from);
   const auto with = core::changed_list(of_template, destination, ReachChange::Allow, whose);
   // What the template says already needs no word of its own.
   const bool template_has_it = with == of_template;
@@ -113,8 +113,12 @@ std::vector<std::string> change(const Host& host, const std::string& name, const
 
 }  // namespace
 
+std::vector<std::string> core::template_list(const state::AgentRecord& record, const state::Template& from) {
+  return record.services_only ? std::vector<std::string>{} : from.texts("allow");
+}
+
 std::vector<std::string> core::allowed_list(const state::AgentRecord& record, const state::Template& from) {
-  auto list = from.texts("allow");
+  auto list = template_list(record, from);
   for (const auto& entry : record.denied) take_out(list, entry);
   for (const auto& entry : record.allowed) list = changed_list(std::move(list), entry, ReachChange::Allow, {});
   return list;

@@ -32,7 +32,6 @@ NatOptions nat_options(const core::ResolvedAgent& agent) {
   NatOptions options;
   options.services = GatewayServices::All;
   options.mib_per_second = static_cast<unsigned>(from.number("network_mib_per_second", 0));
-  options.allow_http = from.texts("allow_http");
   if (record.services_only) {
     // What it talks to lies beyond the gateway where config.json says so.
     std::ranges::copy_if(elsewhere, std::back_inserter(options.allow), core::is_destination);
@@ -40,6 +39,7 @@ NatOptions nat_options(const core::ResolvedAgent& agent) {
     options.egress = options.allow.empty() ? Egress::None : Egress::Allowlist;
     return options;
   }
+  options.allow_http = from.texts("allow_http");
   options.egress = egress_from_string(from.egress());
   options.allow = core::allowed_list(record, from);
   if (options.egress == Egress::None && !options.allow.empty()) options.egress = Egress::Allowlist;
@@ -63,6 +63,15 @@ VMConfig vm_config(const core::ResolvedAgent& agent, const AgentConfig& config) 
   vm.start_timeout = config.start_timeout;
   vm.stop = config.stop;
   return vm;
+}
+
+/// Error(InvalidArgument) if they are to be had on another network than theirs.
+bool chooses_services(const AgentConfig& config) {
+  if (config.services_only && config.network.value_or(NetworkMode::Nat) != NetworkMode::Nat) {
+    throw Error{ErrorCode::InvalidArgument, fmt::format("the gateway's services are reached by the network nat, not {}",
+                                                        to_string(*config.network))};
+  }
+  return config.services_only;
 }
 
 Error name_taken(const std::string& name) {
@@ -239,8 +248,8 @@ core::ResolvedAgent AgentManager::Impl::plan(const std::string& name, const Agen
   if (config.cpus) record.cpus = config.cpus;
   if (config.memory_mib) record.memory_mib = config.memory_mib;
   auto wanted = from.text("network");
-  record.services_only = wanted == state::services_network && !config.network;
-  if (wanted == state::services_network) wanted.clear();
+  record.services_only = chooses_services(config) || (wanted == state::services_network && !config.network);
+  if (record.services_only || wanted == state::services_network) wanted.clear();
   const bool chosen = config.network || !wanted.empty();
   const auto best = chosen ? NetworkChoice{} : Network::best_mode(handle);
   const auto network = config.network.value_or(wanted.empty() ? best.mode : network_mode_from_string(wanted));
@@ -296,6 +305,7 @@ AgentInfo AgentManager::Impl::restart(const std::string& name, std::stop_token s
                               name)};
     }
     config.template_name = before->template_name;
+    config.services_only = before->services_only;
     if (before->network && !before->services_only) config.network = network_mode_from_string(*before->network);
     // What cannot be started is not ended either.
     agent = plan(name, config, require_template(before->template_name), before);
@@ -340,9 +350,10 @@ AgentInfo AgentManager::Impl::start_saved(const AgentConfig& config) {
   }
   static_cast<void>(agents.find(record.name));  // refuses what cannot be a name
   core::apply(record, config.settings);
-  if (config.network) {
-    record.network = std::string{to_string(*config.network)};
-    record.services_only = false;
+  const bool services_only = chooses_services(config);
+  if (config.network || services_only) {
+    record.network = std::string{to_string(config.network.value_or(NetworkMode::Nat))};
+    record.services_only = services_only;
   }
   const auto network = network_mode_from_string(*record.network);
   if (network == NetworkMode::None) {

@@ -152,8 +152,7 @@ TEST_CASE_FIXTURE(Fixture, "a guest's clock is right again after its machine was
 TEST_CASE_FIXTURE(Fixture, "a clock that could not be set is set when a session opens next, and then left alone") {
   const auto machine = start();
   CHECK(shell(*machine, "date -s @1000000000") != "");
-  machine->record.clock_late = true;
-  impl->runs.update(machine->record);
+  machine->note([](state::RunRecord& now) { now.clock_late = true; });
   {
     VM::Impl other{impl, *impl->runs.find(machine->record.id)};
     CHECK(lateness(other) <= 1);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -46,8 +47,8 @@ struct VM::Impl {
   void resume(Deadline deadline);
   /// After the machine stood still: sets its guest's clock. What cannot be set now is set when a session opens next.
   void catch_up() noexcept;
-  /// A machine may have been given another name meanwhile, which stays.
-  void write_record();
+  /// Changes the machine's record, here and on disk. What others have changed there meanwhile stays.
+  void note(const std::function<void(state::RunRecord&)>& change);
   /// `problem` with what is known of the machine: why the engine ended, the console's last lines.
   [[nodiscard]] Error explain(const Error& problem) const;
   void stop(std::chrono::milliseconds grace);

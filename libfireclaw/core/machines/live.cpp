@@ -166,10 +166,15 @@ void VM::Impl::start_engine(const vmm::StartOptions& options) {
     network->connect(record, owner);
   }
   core::naming_full_disk(host->runs.directory(record.id), [&] { restore_or_boot(options); });
-  record.process = instance->record().process;
-  if (config.detached && record.cgroup.empty()) core::outlive_service(*record.process);
-  network->hand_over(*record.process, config.detached);
-  host->runs.update(record);
+  const auto engine = instance->record().process;
+  if (config.detached && record.cgroup.empty()) core::outlive_service(engine);
+  network->hand_over(engine, config.detached);
+  note([&](state::RunRecord& now) {
+    now.process = engine;
+    now.hostname = record.hostname;
+    now.snapshot = record.snapshot;
+    now.cgroup = record.cgroup;
+  });
   disks->hand_over();
   user.reset();
   undo.release();
@@ -213,10 +218,16 @@ void VM::Impl::prepare_guest(guest::Session& session, Deadline deadline) const {
 
 void VM::Impl::note_configured() {
   if (std::exchange(configured, true)) return;
-  record.configured = true;
-  record.clock_late = false;
+  const auto change = [](state::RunRecord& now) {
+    now.configured = true;
+    now.clock_late = false;
+  };
   // Nobody else uses a machine that is this process's own, unless it is an agent's.
-  if (record.detached || !record.agent.empty()) write_record();
+  if (record.detached || !record.agent.empty()) {
+    note(change);
+  } else {
+    change(record);
+  }
 }
 
 std::shared_ptr<guest::Session> VM::Impl::open(Deadline deadline, const std::stop_token& stop) {
@@ -250,27 +261,24 @@ std::shared_ptr<guest::Session> VM::Impl::open_now(Deadline deadline, const std:
 
 void VM::Impl::note_state(VMState now) {
   state = now;
-  record.paused = now == VMState::Paused;
-  record.clock_late = record.clock_late || record.paused;
-  write_record();
+  note([paused = now == VMState::Paused](state::RunRecord& run) {
+    run.paused = paused;
+    run.clock_late = run.clock_late || paused;
+  });
 }
 
-void VM::Impl::write_record() {
-  // Both are changed by others.
-  if (!record.machine.empty() || record.nat) {
-    if (const auto now = host->runs.find(record.id)) {
-      record.machine = now->machine;
-      record.nat = now->nat;
-    }
-  }
-  host->runs.update(record);
+void VM::Impl::note(const std::function<void(state::RunRecord&)>& change) {
+  change(record);
+  auto now = host->runs.change(record.id, change);
+  // Its name and its place in the network are changed by others alone.
+  record.machine = std::move(now.machine);
+  record.nat = std::move(now.nat);
 }
 
 void VM::Impl::set_clock(guest::Session& session, Deadline deadline) {
   try {
     session.set_clock(Deadline::after(clock_limit).sooner(deadline));
-    record.clock_late = false;
-    write_record();
+    note([](state::RunRecord& now) { now.clock_late = false; });
   } catch (const Error& problem) {
     host->logger.info(fmt::format("VM {}: {}", record.id, problem.what()));
   }

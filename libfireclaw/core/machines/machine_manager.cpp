@@ -330,10 +330,9 @@ void MachineManager::rename(const std::string& name, const std::string& new_name
   impl_->require_free(new_name);
   const auto record = core::require_machine(*impl_->host, name);
   impl_->machines.rename(record, new_name);
-  for (auto run : impl_->host->runs.list()) {
+  for (const auto& run : impl_->host->runs.list()) {
     if (run.machine != name) continue;
-    run.machine = new_name;
-    impl_->host->runs.update(run);
+    impl_->host->runs.change(run.id, [&](state::RunRecord& now) { now.machine = new_name; });
   }
 }
 

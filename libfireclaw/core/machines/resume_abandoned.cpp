@@ -25,8 +25,7 @@ void resume_abandoned(const std::shared_ptr<Host::Impl>& host, const state::RunR
   try {
     VM::Impl machine{host, run};
     if (!run.paused) machine.instance->resume(Deadline::after(go_on_limit));
-    machine.record.copier.reset();
-    machine.write_record();
+    machine.note([](state::RunRecord& now) { now.copier.reset(); });
     if (!run.paused) machine.catch_up();
     host->logger.info(fmt::format("VM {} is resumed: the process that copied it has ended", run.id));
   } catch (const Error& problem) {

@@ -45,16 +45,21 @@ std::chrono::nanoseconds VM::Impl::save_running(const vmm::SnapshotFiles& files,
 }
 
 void VM::Impl::begin_copy() {
-  record.copier = sys::current_process();
-  record.clock_late = true;
-  write_record();
+  note([](state::RunRecord& now) {
+    now.copier = sys::current_process();
+    now.clock_late = true;
+  });
 }
 
 void VM::Impl::end_copy() noexcept {
   record.copier.reset();
   try {
     if (!instance->exit_reason().empty()) return;
-    write_record();
+    const bool left_paused = state == VMState::Paused;
+    note([&](state::RunRecord& now) {
+      now.copier.reset();
+      now.paused = now.paused || left_paused;
+    });
     if (state == VMState::Running) catch_up();
   } catch (const std::exception& problem) {
     host->logger.warning(problem.what());

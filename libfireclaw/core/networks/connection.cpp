@@ -250,7 +250,10 @@ void VmNetwork::connect_here(state::RunRecord& record, Wishes wishes, std::optio
       record.nat->http_proxy = proxy_url(network_->policy());
     }
     record.nat->anchor = place_.anchor;
-    host_.runs.update(record);
+    host_.runs.change(record.id, [&](state::RunRecord& now) {
+      now.nat = record.nat;
+      now.cgroup = record.cgroup;
+    });
   }
   make_tap(lease_->tap, engine_user);
   network_->firewall().add_vm(*policy_);

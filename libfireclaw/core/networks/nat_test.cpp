@@ -59,12 +59,11 @@ struct Fixture {
 
   /// A machine as its owner leaves it that has had its turn: with lease and record, and let in by the firewall.
   [[nodiscard]] net::Ipv4Address connect(core::NatNetwork& network, const sys::ProcessId& owner) const {
-    auto record = save_run(owner);
+    const auto record = save_run(owner);
     const auto lease = network.pool().allocate(owner, record.id).lease;
     const net::VmPolicy policy{
         lease.tap, lease.mac(), lease.address, net::Egress::Internet, {}, net::ServiceAccess::All, {}};
-    record.nat = state::to_record(policy);
-    impl->runs.update(record);
+    impl->runs.change(record.id, [&](state::RunRecord& now) { now.nat = state::to_record(policy); });
     network.firewall().add_vm(policy);
     return lease.address;
   }

@@ -117,24 +117,23 @@ std::vector<std::string> change_reach(const Host::Impl& host, const std::string&
   }
   where_network_is(host, [&](NatNetwork& network) {
     const auto turn = network.take_turn();
-    auto record = require();
-    const auto before = *record.nat;
+    const auto before = require().nat.value();
     const auto leases = network.leases();
     const bool has_address = std::ranges::any_of(leases, [&](const net::Lease& lease) {
       return lease.run == run && lease.address.to_string() == before.address && sys::is_alive(lease.holder);
     });
     // Another machine may have the address by now.
     if (!has_address) throw Error{ErrorCode::InvalidState, fmt::format("{} has ended", whose)};
-    record.nat = changed(before, destination, change, whose);
+    const auto then = changed(before, destination, change, whose);
+    const auto put = [&](const state::RunNetwork& nat) {
+      host.runs.change(run, [&](state::RunRecord& now) { now.nat = nat; });
+    };
     // First: who loads the firewall again takes the machines from their records.
-    host.runs.update(record);
+    put(then);
     Rollback undo;
-    undo.push([&] {
-      record.nat = before;
-      host.runs.update(record);
-    });
+    undo.push([&] { put(before); });
     const auto policy = state::to_policy(before);
-    const auto after = state::to_policy(*record.nat);
+    const auto after = state::to_policy(then);
     // Does nothing, but fail, where the firewall is as it was.
     undo.push([&] { network.firewall().change_vm(after, policy, {}, false); });
     network.firewall().change_vm(policy, after, closed, named != nullptr && change == ReachChange::Deny);
