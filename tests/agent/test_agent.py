@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import socket
 import ssl
 import threading
+import time
 import unittest
 from typing import Any, Dict, List, Optional, Tuple
 from unittest import mock
@@ -200,6 +202,18 @@ class Busy(AgentTest):
 
 
 class Refusing(AgentTest):
+    def test_of_those_who_were_answered_the_latest_are_known(self) -> None:
+        self.online()
+        agent = self.running.agent
+
+        def answer_many() -> List[str]:
+            for number in range(100):
+                agent._spoken(f"#a{number}", f"#a{number}", "alice")
+            agent._spoken("#a50", "#A50", "bob")
+            return list(agent._answering)
+
+        self.assertEqual(self.running.call(answer_many), [f"#a{number}" for number in range(36, 100) if number != 50] + ["#a50"])
+
     def test_an_error_is_said_to_each_asker(self) -> None:
         self.llm.rules({"reply": {"status": 500, "error": "out of memory"}})
         client = self.online()
@@ -301,6 +315,17 @@ class Loops(AgentTest):
 
 
 class OtherBots(AgentTest):
+    def test_who_takes_over_a_nick_is_looked_up_again(self) -> None:
+        client = self.online()
+        # alice left unseen; a bot takes her nick.
+        client.send(":robot!r@h NICK alice")
+        client.send(":alice!r@h PRIVMSG #agents :worker: hi")
+        client.whois("alice", bot=True)
+        client.expect("PRIVMSG #agents :alice: Hello!")
+        client.send(":alice!r@h PRIVMSG #agents :worker: hi again", ":bob!b@h PRIVMSG worker :help")
+        client.whois("bob")
+        client.expect_nothing("PRIVMSG #agents", until="PRIVMSG bob :ask me anything")
+
     def test_a_bot_is_answered_when_it_asks_but_not_again_at_once(self) -> None:
         client = self.online()
         client.send(":coder!c@h PRIVMSG #agents :worker: hello")
@@ -519,6 +544,29 @@ class Reloading(AgentTest):
 
 
 class Connections(AgentTest):
+    def delays(self, ends: List[str]) -> List[float]:
+        """How long it waits after each connection, of which each has such an end soon after the greeting."""
+        with self.assertLogs("link", "INFO") as logs:
+            running = self.start(limits={"reconnect_first_s": 0.02, "reconnect_max_s": 50})
+            for end in ends:
+                client = self.irc.accept()
+                client.welcome()
+                client.joined("#agents")
+                client.send(end)
+                client.close()
+            deadline = time.monotonic() + 10
+            while running.status()["state"] != "waiting" and time.monotonic() < deadline:
+                time.sleep(0.02)
+        return [float(found.group(1)) for found in (re.search("connecting again in ([0-9.]+) s", line) for line in logs.output) if found]
+
+    def test_a_server_that_does_not_want_it_is_not_asked_again_soon(self) -> None:
+        self.assertGreaterEqual(self.delays(["ERROR :Closing Link: (K-lined)"])[0], 25.0)
+
+    def test_connections_that_were_short_do_not_count_as_good_ones(self) -> None:
+        delays = self.delays(["ERROR :Server going down"] * 6)
+        self.assertLessEqual(delays[0], 0.1)
+        self.assertGreaterEqual(delays[5], 0.3)
+
     def test_a_nick_in_use_is_regained_and_the_conversation_works_under_both(self) -> None:
         self.start(limits={"regain_s": 0.2})
         client = self.irc.accept()

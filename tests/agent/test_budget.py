@@ -1,5 +1,6 @@
 """What the model is given fits what it can read, and the question and the rules are always in it."""
 
+import dataclasses
 import random
 import unittest
 from typing import Any, List
@@ -25,6 +26,13 @@ class Counting(unittest.TestCase):
         self.assertLessEqual(size_of(fitted), room)
         self.assertLess(sum(len(said.content.encode()) for said in fitted) // 3, 1024)
         self.assertIn("你好", fitted[-1].content)
+
+    def test_thoughts_and_what_is_sealed_beside_calls_count_as_well(self) -> None:
+        call = ToolCall("run_command", {"command": "ls"}, "call00001")
+        plain = size_of([Said("assistant", "", (call,))])
+        for said in (Said("assistant", "", (call,), thought="h" * 500, thought_field="reasoning"), Said("assistant", "", (call,), details=({"data": "h" * 500},)),
+                     Said("assistant", "", (dataclasses.replace(call, extra={"google": "h" * 500}),))):
+            self.assertGreaterEqual(size_of([said]), plain + 500)
 
     def test_what_a_server_counts_corrects_the_estimate_at_once_upwards_and_slowly_downwards(self) -> None:
         counted = meter(num_ctx=4096)

@@ -23,6 +23,13 @@ class Remembering(unittest.TestCase):
         text = "".join(item.content for item in talk.said(Line("bob", "?"), "q"))
         self.assertNotIn("line 9", text)
 
+    def test_what_gave_way_by_its_length_takes_no_room_any_more(self) -> None:
+        talk = conversation(context_messages=100, context_chars=25)
+        for number in range(10):
+            talk.add(Line("alice", f"line {number} ..."))
+            text = talk.said(Line("alice", "?"), "q")[0].content
+            self.assertEqual([old in text for old in (f"line {number - 2}", f"line {number - 1}", f"line {number}")], [False, number > 0, True])
+
     def test_even_a_line_longer_than_everything_is_kept_while_it_is_the_latest(self) -> None:
         talk = conversation(context_chars=10)
         question = Line("alice", "y" * 500)

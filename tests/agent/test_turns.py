@@ -1,5 +1,6 @@
 """One question: model, tools, model again; and every way in which that can end."""
 
+import asyncio
 import json
 import os
 import threading
@@ -12,6 +13,7 @@ from scripted_llm import ScriptedLlm
 from bot.audit import Audit
 from bot.cancel import Cancel
 from bot.conversation import Said
+from bot.desk import Desk, Question
 from bot.memory import Memory
 from bot.ollama import OllamaClient
 from bot.openai_api import OpenAiClient
@@ -145,6 +147,32 @@ class Thinking(TurnTest):
         self.turn()
         entry = json.loads(self.read("audit.log").splitlines()[0])
         self.assertEqual((entry["turn"], entry["place"], entry["asker"]), ("t1", "#agents", "alice"))
+
+
+class Desks(FolderTest):
+    def test_an_answer_that_was_ready_when_all_began_again_is_not_given(self) -> None:
+        """It came in the moment before: too late to be cancelled, too early to be said."""
+        answered: List[str] = []
+
+        async def play() -> None:
+            desk = Desk(make_config(workspace=self.folder), lambda question, result: answered.append(f"{question.key} {result.text}"))
+
+            def ask(key: str) -> None:
+                desk.ask(Question(key, key, "alice", False, False, False, list, "q"), "worker")
+
+            with mock.patch("bot.desk.run_turn", lambda *_: Result(text="hello")):
+                ask("old")
+                desk.join(10)
+                desk.start_over(make_config(workspace=self.folder, name="other"))
+                ask("new")
+                while not answered:
+                    await asyncio.sleep(0.01)
+                ask("next")
+                while len(answered) < 2:
+                    await asyncio.sleep(0.01)
+
+        asyncio.run(asyncio.wait_for(play(), 10))
+        self.assertEqual(answered, ["new hello", "next hello"])
 
 
 if __name__ == "__main__":
