@@ -113,15 +113,23 @@ class Trouble(unittest.TestCase):
             thread.join()
             server.server_close()
 
-    def test_what_agents_need_is_tried_from_where_their_machines_are(self) -> None:
-        (self.home / "images" / "debian-agent").mkdir(parents=True)
+    def make_agent(self, model: str) -> None:
+        """The record of one that is stopped."""
         (self.home / "templates").mkdir(exist_ok=True)
         (self.home / "agents").mkdir(exist_ok=True)
         (self.home / "templates" / "tern.json").write_text(json.dumps({"nick": "tern", "model": "phi4", "persona": "A bird."}))
-        record = {"schema": 1, "name": "ada", "template": "tern", "model": "phi4", "detached": True, "network": "nat",
+        record = {"schema": 1, "name": "ada", "template": "tern", "model": model, "detached": True, "network": "nat",
                   "phase": "stopped", "run": "", "started_ms": 5, "last_error": ""}
-        agent = self.home / "agents" / "ada.json"
-        agent.write_text(json.dumps(record))
+        (self.home / "agents" / "ada.json").write_text(json.dumps(record))
+
+    def test_an_agent_is_saved_by_a_command_of_its_own(self) -> None:
+        self.make_agent("phi4")
+        self.assertIn("'ada' is an agent; save it with: fireclaw agent snapshot ada good",
+                      self.refused("snapshot", "create", "good", "--net", "none", "--of", "ada"))
+
+    def test_what_agents_need_is_tried_from_where_their_machines_are(self) -> None:
+        (self.home / "images" / "debian-agent").mkdir(parents=True)
+        self.make_agent("phi4")
         checks = self.doctor()
         self.assertIn("no IRC server answers agents", checks["agents irc"]["detail"])
         self.assertIn("fireclaw irc install", checks["agents irc"]["remedy"])
@@ -133,7 +141,7 @@ class Trouble(unittest.TestCase):
             self.assertIn("OLLAMA_HOST", checks["agents llm"]["remedy"])
         with self.irc("127.0.0.1"), self.llm("0.0.0.0"):
             self.assertEqual(self.doctor()["agents outside"]["status"], "ok")
-            agent.write_text(json.dumps({**record, "model": "qwen2.5:7b"}))
+            self.make_agent("qwen2.5:7b")
             self.assertEqual(self.doctor()["agents model"]["remedy"], "ollama pull qwen2.5:7b")
 
     def test_the_first_network_says_once_what_it_changes_and_the_end_of_it_restores_that(self) -> None:
