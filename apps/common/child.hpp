@@ -43,6 +43,10 @@ class Child {
   Fd ended_;
 };
 
+/// Runs a program, found by PATH, and returns what it writes to its standard output. Error(Io) if it cannot be started
+/// or fails.
+std::string output_of(std::vector<std::string> argv);
+
 /// "status 1", "signal 9": of what Child::wait() returned.
 std::string describe_end(int status);
 

@@ -40,6 +40,17 @@ void keep_what_was(CreateOptions& options, const Host& host, const CLI::App& com
   if (command.count("--net") == 0 && !before->network_device) options.network.choose("none");
 }
 
+/// An agent's snapshot has its disks and settings as well.
+void refuse_agent(const CreateOptions& options, const Host& host) {
+  const auto agents = host.agents().list();
+  const auto agent = std::ranges::find_if(
+      agents, [&](const AgentInfo& info) { return info.name == options.of || info.vm == options.of; });
+  const auto machines = host.machines().list();
+  if (agent == agents.end() || std::ranges::find(machines, options.of, &MachineInfo::name) != machines.end()) return;
+  throw Error{ErrorCode::InvalidArgument, fmt::format("'{}' is an agent; save it with: fireclaw agent snapshot {} {}",
+                                                      options.of, agent->name, options.name)};
+}
+
 int create(CreateOptions options, const Context& context, const CLI::App& command) {
   const auto host = context.open_host();
   keep_what_was(options, host, command);
@@ -48,6 +59,7 @@ int create(CreateOptions options, const Context& context, const CLI::App& comman
   if (!options.of.empty() && options.name.empty()) {
     throw Error{ErrorCode::InvalidArgument, "--of needs a name for the snapshot"};
   }
+  if (!options.of.empty()) refuse_agent(options, host);
   const auto snapshot = options.of.empty() ? Snapshot::create(host, options.machine, options.name, options.replace)
                                            : VM::attach(host, options.of).snapshot(options.name);
   if (context.json) {

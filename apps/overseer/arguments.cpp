@@ -12,6 +12,7 @@
 
 #include "common/text.hpp"
 #include "fireclaw/error.hpp"
+#include "log.hpp"
 
 namespace fireclaw::overseer {
 namespace {

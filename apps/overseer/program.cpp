@@ -284,6 +284,7 @@ void add_commands(CLI::App& app, Arguments& arguments, std::function<int()>& act
       ->type_name("FILE");
   add_run_options(app, arguments);
   action = [&] { return oversee(arguments, backend, signals); };
+  const Parse parse = [&](const auto& command) { return arguments_of(command, backend, signals); };
 
   auto* status = app.add_subcommand("status", "Show how a running overseer is");
   status->footer(
@@ -316,11 +317,13 @@ void add_commands(CLI::App& app, Arguments& arguments, std::function<int()>& act
   install->callback([&] { action = [&] { return install_overseer(arguments); }; });
   auto* uninstall = app.add_subcommand("uninstall", "Remove the services, end agents, and say what stays");
   uninstall->footer(
-      "Also takes the agents' network away (fireclaw network down) once nothing uses it.\n\n"
+      "The services say which home folder they are for. The agents' network goes (fireclaw network down) once nothing\n"
+      "uses it.\n\n"
       "Examples:\n"
       "  fireclaw overseer uninstall");
   add_install_options(*uninstall, arguments);
-  uninstall->callback([&] { action = [&] { return uninstall_units(arguments, backend, overseer_services()); }; });
+  uninstall->callback(
+      [&, parse] { action = [&, parse] { return uninstall_units(arguments, backend, overseer_services(), parse); }; });
   auto* units =
       app.add_subcommand("units", "Show the services that are installed, and which are of an earlier version");
   units->add_flag("--renew", arguments.renew, "Write those again; what runs continues as it is");
@@ -330,11 +333,7 @@ void add_commands(CLI::App& app, Arguments& arguments, std::function<int()>& act
       "  fireclaw overseer units\n"
       "  sudo fireclaw --home ~/.fireclaw overseer units --renew");
   add_install_options(*units, arguments);
-  units->callback([&] {
-    action = [&] {
-      return look_at_units(arguments, [&](const auto& command) { return arguments_of(command, backend, signals); });
-    };
-  });
+  units->callback([&, parse] { action = [&, parse] { return look_at_units(arguments, parse); }; });
   auto* shutdown = app.add_subcommand("shutdown", "End agents and machines with names in order, side by side");
   shutdown->footer(
       "What the service does when the system stops. An overseer that is started later starts the agents again that\n"
@@ -371,7 +370,8 @@ void add_commands(CLI::App& app, Arguments& arguments, std::function<int()>& act
       "Examples:\n"
       "  fireclaw irc uninstall");
   add_install_options(*irc_uninstall, arguments);
-  irc_uninstall->callback([&] { action = [&] { return uninstall_units(arguments, backend, irc_services()); }; });
+  irc_uninstall->callback(
+      [&, parse] { action = [&, parse] { return uninstall_units(arguments, backend, irc_services(), parse); }; });
   irc->footer(
       "Runs InspIRCd, or ngIRCd where that is missing, with its own configuration\n"
       "and starts it again when it dies; channels #agents and #control.\n"

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -17,6 +18,7 @@
 
 #include <fmt/format.h>
 
+#include "common/child.hpp"
 #include "common/fd.hpp"
 #include "crew/shutdown.hpp"
 #include "fireclaw/error.hpp"
@@ -145,40 +147,106 @@ int end_machines(const Arguments& arguments, const Backend& backend) {
   return report.failed.empty() ? 0 : exit_failure;
 }
 
-int uninstall_units(const Arguments& arguments, const Backend& backend, const std::vector<std::string>& names) {
+namespace {
+
+std::string text_of(const std::filesystem::path& path) {
+  std::ifstream file{path, std::ios::binary};
+  return {std::istreambuf_iterator<char>{file}, {}};
+}
+
+/// The home folder that a unit is for, as its file says; that of the command where there is no such file.
+cli::HostArguments host_of(const std::string& name, const Arguments& arguments, const InstallOptions& options,
+                           const Parse& parse) {
+  const auto file = unit_file(name, options);
+  const auto command = unit_command(text_of(file));
+  if (command.empty()) return arguments.host;
+  auto host = arguments.host;
+  try {
+    host = parse(command).host;
+  } catch (const Error&) {
+    // Of a later version: its home folder is not known, but the unit can be removed.
+    return host;
+  }
+  if (!arguments.host.home.empty() && cli::home_of(host) != cli::home_of(arguments.host)) {
+    throw Error{ErrorCode::InvalidState, fmt::format("'{}' is for home folder '{}'; name that one with --home",
+                                                     file.native(), cli::home_of(host).native())};
+  }
+  return host;
+}
+
+/// Ends agents, if their unit was removed, and the network unless a unit needs it: nobody else would take it away.
+/// Returns what stays.
+std::vector<std::string> leave_home(const Arguments& arguments, const Backend& backend,
+                                    const std::vector<std::string>& names) {
+  const auto home = cli::home_of(arguments.host);
+  std::vector<std::string> stays;
+  if (!std::filesystem::is_directory(home)) return stays;
+  const Log log{LogLevel::Warning, writes_to_journal()};
+  const auto sink = [log](LogLevel level, std::string_view line) { log(level, line); };
+  if (std::ranges::find(names, agents_unit) != names.end()) {
+    stays = shut_down(*backend.agents(arguments.host, sink), own_folder(arguments), shutdown_limit).failed;
+    // They are not to be started again by an overseer that is installed later.
+    static_cast<void>(take_interrupted(own_folder(arguments)));
+  }
+  const bool is_needed = std::ranges::any_of(std::array{irc_unit, overseer_unit}, [&](const char* name) {
+    return std::filesystem::exists(unit_file(name, install_options(arguments)));
+  });
+  try {
+    if (!is_needed) backend.network_down(arguments.host, sink);
+  } catch (const Error& problem) {
+    stays.push_back(fmt::format("the network: {}", problem.what()));
+  }
+  stays.push_back(fmt::format("'{}' with agents, workspaces and images", home.native()));
+  return stays;
+}
+
+/// The same for root, who does not work in another user's folder: as that user, with the right to the network that its
+/// services had.
+std::vector<std::string> leave_home_as(const struct stat& owner, const Arguments& arguments,
+                                       const std::vector<std::string>& names) {
+  const auto folder = unit_file(names.front(), install_options(arguments)).parent_path();
+  const auto own = cli::to_argv(arguments.host);
+  std::vector<std::string> argv{"setpriv",
+                                fmt::format("--reuid={}", owner.st_uid),
+                                fmt::format("--regid={}", owner.st_gid),
+                                "--clear-groups",
+                                "--inh-caps=+net_admin",
+                                "--ambient-caps=+net_admin",
+                                own_program().native()};
+  argv.insert(argv.end(), own.begin(), own.end());
+  if (names == irc_services()) argv.emplace_back("irc");
+  argv.insert(argv.end(), {"uninstall", "--json", "--no-enable", "--unit-folder", folder.native()});
+  return nlohmann::json::parse(cli::output_of(argv)).at("stays").get<std::vector<std::string>>();
+}
+
+}  // namespace
+
+int uninstall_units(const Arguments& arguments, const Backend& backend, const std::vector<std::string>& names,
+                    const Parse& parse) {
   const auto options = install_options(arguments);
+  std::vector<Arguments> homes;
+  for (const auto& name : names) {
+    auto one = arguments;
+    one.host = host_of(name, arguments, options, parse);
+    one.host.home = cli::home_of(one.host).native();
+    const auto is_same = [&](const Arguments& other) { return other.host.home == one.host.home; };
+    if (std::ranges::none_of(homes, is_same)) homes.push_back(std::move(one));
+  }
   std::vector<std::string> removed;
   for (const auto& name : names) {
     if (uninstall(name, options)) removed.push_back(unit_file(name, options).native());
   }
-  const auto home = cli::home_of(arguments.host);
   std::vector<std::string> stays;
-  if (std::filesystem::is_directory(home)) {
-    const bool ends_agents = std::ranges::find(names, agents_unit) != names.end();
-    const Log log{LogLevel::Warning, writes_to_journal()};
-    const auto sink = [log](LogLevel level, std::string_view line) { log(level, line); };
-    if (ends_agents) {
-      try {
-        for (auto& problem :
-             shut_down(*backend.agents(arguments.host, sink), own_folder(arguments), shutdown_limit).failed) {
-          stays.push_back(std::move(problem));
-        }
-      } catch (const Error& problem) {
-        // Root does not work in another user's folder. The unit, which that user was, has ended them.
-        stays.push_back(fmt::format("agents that the unit did not end: {}", problem.what()));
-      }
-      // They are not to be started again by an overseer that is installed later.
-      static_cast<void>(take_interrupted(own_folder(arguments)));
-    }
-    const bool is_needed = std::ranges::any_of(std::array{irc_unit, overseer_unit}, [&](const char* name) {
-      return std::filesystem::exists(unit_file(name, options));
-    });
+  for (const auto& home : homes) {
     try {
-      if (!is_needed) backend.network_down(arguments.host, sink);
-    } catch (const Error& problem) {
-      stays.push_back(fmt::format("the network: {}", problem.what()));
+      struct stat owner {};
+      const bool others = ::geteuid() == 0 && ::stat(home.host.home.c_str(), &owner) == 0 && owner.st_uid != 0;
+      for (auto& what : others ? leave_home_as(owner, home, names) : leave_home(home, backend, names)) {
+        stays.push_back(std::move(what));
+      }
+    } catch (const std::exception& problem) {
+      stays.push_back(fmt::format("all in '{}': {}", home.host.home, problem.what()));
     }
-    stays.push_back(fmt::format("'{}' with agents, workspaces and images", home.native()));
   }
   if (arguments.json) {
     const nlohmann::ordered_json out{{"removed", removed}, {"stays", stays}};
@@ -250,11 +318,6 @@ struct Installed {
   /// Its place can be written to.
   bool is_ours = false;
 };
-
-std::string text_of(const std::filesystem::path& path) {
-  std::ifstream file{path, std::ios::binary};
-  return {std::istreambuf_iterator<char>{file}, {}};
-}
 
 /// Of both managers, unless one is named. A unit of another home folder is not this one's.
 std::vector<Installed> installed_units(const Arguments& arguments, const Parse& parse) {

@@ -22,8 +22,9 @@ int install_overseer(const Arguments& arguments);
 int install_irc(const Arguments& arguments);
 /// Ends agents and machines with names: what the unit does when the system stops, and people before they remove it.
 int end_machines(const Arguments& arguments, const Backend& backend);
-/// Removes units, and then the network, unless somebody uses it: nobody else would take it away.
-int uninstall_units(const Arguments& arguments, const Backend& backend, const std::vector<std::string>& names);
+/// Removes units, ends what they ran for the home folders that they name, and says what stays.
+int uninstall_units(const Arguments& arguments, const Backend& backend, const std::vector<std::string>& names,
+                    const Parse& parse);
 /// Shows which unit files are old, and writes these again.
 int look_at_units(const Arguments& arguments, const Parse& parse);
 /// What an overseer does about its own unit files when it starts. Confined as the system's service it cannot write

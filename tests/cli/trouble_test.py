@@ -16,7 +16,7 @@ import tempfile
 import threading
 import unittest
 from pathlib import Path
-from typing import Any, Dict, Iterator, Optional
+from typing import Any, Dict, Iterator, Optional, Sequence
 
 FIRECLAW = os.environ["FIRECLAW_PROGRAM"]
 LIMIT_SECONDS = 60
@@ -48,12 +48,14 @@ class Trouble(unittest.TestCase):
         self.home.mkdir(mode=0o700)
         self.ok("agent", "list")
 
-    def fireclaw(self, *words: str, env: Optional[Dict[str, str]] = None) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run([FIRECLAW, "--home", str(self.home), *words], capture_output=True, text=True,
+    def fireclaw(self, *words: str, env: Optional[Dict[str, str]] = None,
+                 inside: Sequence[str] = ()) -> "subprocess.CompletedProcess[str]":
+        """`inside`: a command that runs it somewhere else."""
+        return subprocess.run([*inside, FIRECLAW, "--home", str(self.home), *words], capture_output=True, text=True,
                               timeout=LIMIT_SECONDS, stdin=subprocess.DEVNULL, env={**os.environ, **(env or {})})
 
-    def ok(self, *words: str) -> str:
-        result = self.fireclaw(*words)
+    def ok(self, *words: str, inside: Sequence[str] = ()) -> str:
+        result = self.fireclaw(*words, inside=inside)
         self.assertEqual(result.returncode, 0, result.stderr)
         return result.stdout
 
@@ -111,15 +113,23 @@ class Trouble(unittest.TestCase):
             thread.join()
             server.server_close()
 
-    def test_what_agents_need_is_tried_from_where_their_machines_are(self) -> None:
-        (self.home / "images" / "debian-agent").mkdir(parents=True)
+    def make_agent(self, model: str) -> None:
+        """The record of one that is stopped."""
         (self.home / "templates").mkdir(exist_ok=True)
         (self.home / "agents").mkdir(exist_ok=True)
         (self.home / "templates" / "tern.json").write_text(json.dumps({"nick": "tern", "model": "phi4", "persona": "A bird."}))
-        record = {"schema": 1, "name": "ada", "template": "tern", "model": "phi4", "detached": True, "network": "nat",
+        record = {"schema": 1, "name": "ada", "template": "tern", "model": model, "detached": True, "network": "nat",
                   "phase": "stopped", "run": "", "started_ms": 5, "last_error": ""}
-        agent = self.home / "agents" / "ada.json"
-        agent.write_text(json.dumps(record))
+        (self.home / "agents" / "ada.json").write_text(json.dumps(record))
+
+    def test_an_agent_is_saved_by_a_command_of_its_own(self) -> None:
+        self.make_agent("phi4")
+        self.assertIn("'ada' is an agent; save it with: fireclaw agent snapshot ada good",
+                      self.refused("snapshot", "create", "good", "--net", "none", "--of", "ada"))
+
+    def test_what_agents_need_is_tried_from_where_their_machines_are(self) -> None:
+        (self.home / "images" / "debian-agent").mkdir(parents=True)
+        self.make_agent("phi4")
         checks = self.doctor()
         self.assertIn("no IRC server answers agents", checks["agents irc"]["detail"])
         self.assertIn("fireclaw irc install", checks["agents irc"]["remedy"])
@@ -131,7 +141,7 @@ class Trouble(unittest.TestCase):
             self.assertIn("OLLAMA_HOST", checks["agents llm"]["remedy"])
         with self.irc("127.0.0.1"), self.llm("0.0.0.0"):
             self.assertEqual(self.doctor()["agents outside"]["status"], "ok")
-            agent.write_text(json.dumps({**record, "model": "qwen2.5:7b"}))
+            self.make_agent("qwen2.5:7b")
             self.assertEqual(self.doctor()["agents model"]["remedy"], "ollama pull qwen2.5:7b")
 
     def test_the_first_network_says_once_what_it_changes_and_the_end_of_it_restores_that(self) -> None:
@@ -146,6 +156,41 @@ class Trouble(unittest.TestCase):
         self.assertEqual(forwarding.read_text(), before)
         self.assertFalse(Path("/sys/class/net/fcbr0").exists())
         self.assertEqual(self.fireclaw("network", "up").stderr, "")
+
+    def another_network(self) -> Sequence[str]:
+        """A command that runs others in one more network namespace."""
+        keeper = subprocess.Popen(["unshare", "--net", "sh", "-c", "ip link set lo up && echo ready && exec sleep 1000"],
+                                  stdout=subprocess.PIPE)
+        self.addCleanup(keeper.communicate)
+        self.addCleanup(keeper.kill)
+        assert keeper.stdout is not None
+        self.assertEqual(keeper.stdout.readline(), b"ready\n")
+        return ("nsenter", f"--net=/proc/{keeper.pid}/ns/net")
+
+    @staticmethod
+    def network(inside: Sequence[str]) -> str:
+        """What the namespace has, as others see it."""
+        look = "ip -o link && ip -o address && nft list ruleset && cat /proc/sys/net/ipv4/ip_forward"
+        return subprocess.run([*inside, "sh", "-c", look], check=True, capture_output=True, text=True).stdout
+
+    def test_a_home_that_is_used_in_two_network_namespaces_leaves_each_as_it_was(self) -> None:
+        here: Sequence[str] = ()
+        there = self.another_network()
+        before = {place: self.network(place) for place in (here, there)}
+        for place in (here, there):
+            self.ok("network", "up", inside=place)
+            self.addCleanup(self.fireclaw, "network", "down", inside=place)
+            self.assertIn("fcbr0", self.network(place))
+        # It serves where the network was brought up last.
+        gateway = json.loads(self.ok("gateway", "status", "--json"))["pid"]
+        self.assertEqual(os.readlink(f"/proc/{gateway}/ns/net"), os.readlink(there[1].partition("=")[2]))
+        self.ok("network", "down")
+        self.assertEqual(self.network(here), before[here])
+        self.assertIn("fcbr0", self.network(there))
+        self.assertEqual(json.loads(self.ok("gateway", "status", "--json"))["pid"], gateway)
+        self.ok("network", "down", inside=there)
+        self.assertEqual(self.network(there), before[there])
+        self.assertFalse(json.loads(self.ok("gateway", "status", "--json"))["running"])
 
     def test_a_port_that_another_irc_server_has_is_not_made_a_service_of(self) -> None:
         if not any(Path("/usr/sbin", name).exists() for name in ("inspircd", "ngircd")):

@@ -22,6 +22,9 @@ from office import PROGRAM, NotifySocket, Overseer, eventually
 # The overseer's may change users and divide its cgroup, so that each machine's engine has a user and a cgroup of its own.
 MOST_EXPOSED = {"fireclaw-agents": 64, "fireclaw-overseer": 64, "fireclaw-irc": 54}
 
+FIRECLAW = os.path.join(os.path.dirname(PROGRAM), "fireclaw")
+NOBODY = 65534
+
 # Whose processes end with the first of them.
 NAMESPACES = ["unshare", "--net", "--mount", "--propagation", "private", "--pid", "--mount-proc", "--fork", "--kill-child"]
 
@@ -178,6 +181,46 @@ class Units(unittest.TestCase):
         self.assertIn(f"stays: '{self.home}' with agents", done.stdout)
         self.assertIn("removed", self.ask("irc", "uninstall").stdout)
         self.assertIn("there is no unit to remove", self.ask("irc", "uninstall").stdout)
+
+    def test_the_home_folder_is_the_one_that_the_service_is_for(self) -> None:
+        self.systemctl()
+        self.assertEqual(self.ask("install").returncode, 0)
+        other = os.path.join(self.folder, "other")
+        os.mkdir(other, 0o700)
+        uninstall = ["unshare", "--net", PROGRAM, "uninstall", "--unit-folder", self.folder, "--user", "--no-enable"]
+        done = subprocess.run([*uninstall, "--home", other], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 125)
+        self.assertIn(f"is for home folder '{self.home}'; name that one with --home", done.stderr)
+        self.assertEqual(len(list(Path(self.folder).glob("*.service"))), 2)
+        wants = Path(self.folder, "default.target.wants", "fireclaw-overseer.service")
+        wants.parent.mkdir()
+        wants.symlink_to("../fireclaw-overseer.service")
+        done = subprocess.run(uninstall, capture_output=True, text=True, env={**os.environ, "FIRECLAW_HOME": other})
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(f"stays: '{self.home}' with agents", done.stdout)
+        self.assertNotIn(other, done.stdout)
+        self.assertEqual(list(Path(self.folder).glob("*.service")), [])
+        self.assertFalse(wants.is_symlink())
+
+    def test_root_ends_what_another_users_service_has_left(self) -> None:
+        if os.geteuid() != 0:
+            self.skipTest("needs root")
+        os.chmod(self.folder, 0o755)
+        os.chown(self.home, NOBODY, NOBODY)
+        folder = os.path.join(self.folder, "units")
+        in_order = f"""
+            ip link set lo up
+            before=$(ip -o link; nft list ruleset; cat /proc/sys/net/ipv4/ip_forward)
+            '{PROGRAM}' --home "$1" install --no-enable --unit-folder "$2" >/dev/null
+            setpriv --reuid={NOBODY} --regid={NOBODY} --clear-groups --inh-caps=+net_admin --ambient-caps=+net_admin \
+              '{FIRECLAW}' --home "$1" network up
+            ip link show fcbr0 >/dev/null
+            '{PROGRAM}' uninstall --no-enable --unit-folder "$2"
+            test "$before" = "$(ip -o link; nft list ruleset; cat /proc/sys/net/ipv4/ip_forward)"
+        """
+        done = subprocess.run([*NAMESPACES, "sh", "-euc", in_order, "sh", self.home, folder], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr + done.stdout)
+        self.assertEqual(done.stdout.splitlines()[-1], f"stays: '{self.home}' with agents, workspaces and images")
 
     def units(self, *options: str) -> List[Dict[str, object]]:
         done = subprocess.run([PROGRAM, "--home", self.home, "units", "--json", "--unit-folder", os.path.join(self.folder, "units"),

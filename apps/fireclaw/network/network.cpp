@@ -1,9 +1,15 @@
+#include <cstddef>
 #include <cstdio>
+#include <exception>
+#include <latch>
 #include <memory>
+#include <vector>
 
 #include <fmt/format.h>
 
 #include "command.hpp"
+#include "common/style.hpp"
+#include "common/worker_pool.hpp"
 #include "json_of.hpp"
 #include "network/rules.hpp"
 #include "output.hpp"
@@ -57,8 +63,36 @@ int up(const Context& context) {
   return 0;
 }
 
-int down(const Context& context) {
-  const bool removed = Network::down(context.open_host());
+/// Each waits for a guest and an engine.
+constexpr unsigned ended_at_once = 8;
+
+/// Ends the machines that have an address, in order. One that cannot be ended keeps the bridge.
+void end_machines(const Host& host) {
+  std::vector<VMInfo> attached = host.vms().list();
+  std::erase_if(attached, [](const VMInfo& vm) { return vm.address.empty(); });
+  std::latch ended{static_cast<std::ptrdiff_t>(attached.size())};
+  WorkerPool workers{ended_at_once};
+  for (const auto& vm : attached) {
+    workers.submit([&] {
+      try {
+        if (vm.agent.empty()) {
+          host.vms().attach(vm.id).stop();
+        } else {
+          host.agents().open(vm.agent).stop();
+        }
+      } catch (const std::exception& problem) {
+        print_message("fireclaw", fmt::format("VM {}: {}", vm.id, problem.what()));
+      }
+      ended.count_down();
+    });
+  }
+  ended.wait();
+}
+
+int down(bool force, const Context& context) {
+  const auto host = context.open_host();
+  if (force) end_machines(host);
+  const bool removed = host.network().down();
   if (context.json) {
     print_json({{"removed", removed}});
   } else if (!removed) {
@@ -88,10 +122,16 @@ void add_network(CLI::App& app, Context& context, Action& action) {
       "Examples:\n"
       "  fireclaw network up",
       up);
-  add("down", "Remove them; refused while machines are attached",
+  auto* removal = group->add_subcommand("down", "Remove them; refused while machines are attached");
+  removal->footer(
+      "IPv4 forwarding is then as it was before. All of it is of the network namespace that this is called in.\n\n"
       "Examples:\n"
-      "  fireclaw network down",
-      down);
+      "  fireclaw network down\n"
+      "  fireclaw network down --force");
+  const auto force = std::make_shared<bool>(false);
+  removal->add_flag("--force", *force, "End machines with such a network first, in order; agents too");
+  add_json(*removal, context);
+  removal->callback([force, &context, &action] { action = [force, &context] { return down(*force, context); }; });
   add_network_rules(*group, context, action);
   group->footer(
       "Bridge, subnet, services and name server are set in config.json, section \"network\"; see fireclaw-config(5). "

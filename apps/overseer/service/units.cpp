@@ -99,6 +99,9 @@ std::string rights(const Unit& unit) {
   return text + "AmbientCapabilities=CAP_NET_ADMIN\nCapabilityBoundingSet=CAP_NET_ADMIN\n";
 }
 
+/// What starts services that are enabled.
+constexpr const char* target(bool user_manager) { return user_manager ? "default.target" : "multi-user.target"; }
+
 /// Whether nothing that the service is known to use is in a user's home directory, so that it need see none.
 bool needs_no_homes(const Unit& unit) {
   std::vector<std::filesystem::path> used{unit.home};
@@ -222,7 +225,7 @@ std::string to_unit_file(const Unit& unit, bool user_manager) {
   } else {
     text += "NoNewPrivileges=yes\nUMask=0077\n";
   }
-  text += fmt::format("\n[Install]\nWantedBy={}\n", user_manager ? "default.target" : "multi-user.target");
+  text += fmt::format("\n[Install]\nWantedBy={}\n", target(user_manager));
   return text;
 }
 
@@ -271,7 +274,12 @@ bool uninstall(const std::string& name, const InstallOptions& options) {
   require_manager(options, ::geteuid() == 0);
   const auto path = unit_file(name, options);
   if (!std::filesystem::exists(path)) return false;
-  if (options.enable) systemctl({"disable", "--now", name + ".service"}, options.user);
+  if (options.enable) {
+    systemctl({"disable", "--now", name + ".service"}, options.user);
+  } else {
+    // What enabling it has left, if it was.
+    std::filesystem::remove(path.parent_path() / (std::string{target(options.user)} + ".wants") / path.filename());
+  }
   std::filesystem::remove(path);
   if (options.enable) systemctl({"daemon-reload"}, options.user);
   return true;

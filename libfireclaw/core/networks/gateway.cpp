@@ -335,8 +335,10 @@ bool retire_gateway(const Host::Impl& host, gateway::Place place, std::chrono::s
 
 bool end_gateway(const Host::Impl& host, gateway::Place place) {
   const auto found = find_gateway(host, place);
-  if (found) end(found->process);
-  return found.has_value();
+  // An anchor's is in a namespace that only its machines are in.
+  if (!found || (place == gateway::Place::Host && found->network != network_of(nullptr))) return false;
+  end(found->process);
+  return true;
 }
 
 void keep_log_short(const std::filesystem::path& file) {

@@ -118,7 +118,7 @@ bool has_machines(const Host::Impl& host);
 /// and ensure_gateway() has not found it for `patience`. Then gateway.json is gone, and the next machine starts
 /// another.
 bool retire_gateway(const Host::Impl& host, gateway::Place place, std::chrono::seconds patience);
-/// False if none ran.
+/// False if none ran. The host's is left alone where it serves another network namespace than the calling thread's.
 bool end_gateway(const Host::Impl& host, gateway::Place place);
 /// Sets a log aside, once it is long, that is this process's standard error.
 void keep_log_short(const std::filesystem::path& file);
