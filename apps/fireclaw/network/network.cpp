@@ -41,7 +41,7 @@ void print(const NetworkInfo& info) {
 }
 
 int show(const Context& context) {
-  const auto info = Network::info(context.open_host());
+  const auto info = context.open_host().network().info();
   if (context.json) {
     print_json(to_json(info));
   } else {
@@ -52,13 +52,13 @@ int show(const Context& context) {
 
 int up(const Context& context) {
   const auto host = context.open_host();
-  Network::up(host);
-  if (context.json) print_json(to_json(Network::info(host)));
+  host.network().up();
+  if (context.json) print_json(to_json(host.network().info()));
   return 0;
 }
 
 int down(const Context& context) {
-  const bool removed = Network::down(context.open_host());
+  const bool removed = context.open_host().network().down();
   if (context.json) {
     print_json({{"removed", removed}});
   } else if (!removed) {
