@@ -6,7 +6,8 @@ import re
 from typing import Optional, Tuple
 
 _NICK_CHARS = r"A-Za-z0-9\[\]\\`_^{|}-"
-_ADDRESS = re.compile(rf"(?:@[{_NICK_CHARS}]+[:,]?|[{_NICK_CHARS}]+:)(?=\s)")
+# Servers can allow letters of any script, and relays put the network behind a stroke.
+_ADDRESS = re.compile(rf"(?:@[\w/{_NICK_CHARS}]+[:,]?|[\w/{_NICK_CHARS}]+:)(?=\s)")
 _PUNCTUATION = " .!?"
 
 MORE = "more"

@@ -6,6 +6,7 @@ null or left out means the same everywhere. Nothing here knows which server it i
 
 from __future__ import annotations
 
+import re
 from typing import Any, Callable, Dict, Iterable, List, Optional
 
 from .conversation import Answer, ToolCall, read_arguments
@@ -21,6 +22,9 @@ LONGEST_ANSWER = 400_000
 MOST_TOOL_CALLS = 32
 _THOUGHTS = ("reasoning_content", "reasoning", "thinking", "thought")
 _OUT_OF_TOKENS = ("length", "max_tokens", "max_output_tokens", "model_length")
+# The answer was not allowed to be said, or the server gave up on it.
+_HELD_BACK = re.compile(r"content_?filter|safety|recitation|blocklist|prohibited|spii|sensitive", re.I)
+_GIVEN_UP = re.compile(r"error|abort|malformed|insufficient_system_resource", re.I)
 CALL_CUT = "the call was cut off, since an answer can only have so many tokens; do it in several shorter calls"
 
 
@@ -32,6 +36,7 @@ class _Call:
         self.id = ""
         self.name = ""
         self.arguments: Any = ""
+        self.extra: Any = None
 
     def complete(self) -> bool:
         if isinstance(self.arguments, str):
@@ -47,6 +52,9 @@ class Reader:
         self._text: List[str] = []
         self._thought: List[str] = []
         self._thought_field = ""
+        self._details: List[Dict[str, Any]] = []
+        # A value that holds nothing of an answer; if no answer comes, it may say why.
+        self._odd: Optional[Dict[str, Any]] = None
         self._calls: List[_Call] = []
         self._size = 0
         self._truncated = False
@@ -73,6 +81,8 @@ class Reader:
         message = self._message_of(value)
         if message is not None:
             self._take_message(message)
+        elif not value.get("choices"):
+            self._odd = value
         if value.get("done") is True:
             self.done = True
             self._take_reason(value.get("done_reason"))
@@ -91,11 +101,14 @@ class Reader:
             choice = choices[0] if isinstance(choices, list) else choices
             if not isinstance(choice, dict):
                 raise LlmError(NOT_ITS_PROTOCOL)
-            if choice.get("error") or choice.get("finish_reason") == "error":
+            if choice.get("error"):
                 raise _refused(choice, self._begun())
             self._take_reason(choice.get("finish_reason"))
-            found = choice.get("delta") or choice.get("message")
-            self._whole = self._whole or bool(choice.get("message"))
+            found = choice.get("delta")
+            if not found and choice.get("message") and not (found is not None and self._begun()):
+                # Beside a delta it repeats all that was said so far.
+                found = choice["message"]
+                self._whole = True
             if found is None and isinstance(choice.get("text"), str):
                 found = {"content": choice["text"]}
         else:
@@ -111,8 +124,10 @@ class Reader:
             return
         self.finished = True
         self._truncated = self._truncated or reason.lower() in _OUT_OF_TOKENS
-        if reason.lower() in ("content_filter", "safety", "recitation"):
+        if _HELD_BACK.search(reason):
             self._held_back = reason
+        elif _GIVEN_UP.search(reason):
+            raise _refused({"error": "" if reason.lower() == "error" else reason}, self._begun())
 
     def _take_usage(self, value: Dict[str, Any]) -> None:
         usage, timings = value.get("usage"), value.get("timings")
@@ -136,6 +151,9 @@ class Reader:
                     self._thought_field = name
                 if name == self._thought_field:
                     self._add(self._thought, thought if isinstance(thought, str) else _text_of(thought))
+        details = message.get("reasoning_details")
+        for detail in details if isinstance(details, list) else ():
+            self._take_detail(detail)
         calls = message.get("tool_calls")
         if calls is None and isinstance(message.get("function_call"), dict):
             calls = [{"function": message["function_call"], "index": 0}]
@@ -145,6 +163,19 @@ class Reader:
             raise LlmError(NOT_ITS_PROTOCOL)
         for number, piece in enumerate(calls or []):
             self._take_call(piece, number > 0 or self._whole)
+
+    def _take_detail(self, detail: Any) -> None:
+        """A part of a thought, or a piece that continues the last one."""
+        if not isinstance(detail, dict):
+            return
+        self._size += len(str(detail))
+        last = self._details[-1] if self._details else {}
+        if last and (last.get("type"), last.get("index")) == (detail.get("type"), detail.get("index")):
+            joined = {name: last[name] + detail[name] for name in ("text", "summary")
+                      if isinstance(last.get(name), str) and isinstance(detail.get(name), str)}
+            last.update({name: value for name, value in detail.items() if value is not None}, **joined)
+        else:
+            self._details.append(dict(detail))
 
     def _take_content(self, content: object) -> None:
         """Text, or a list of parts. Some of them can be thoughts."""
@@ -181,6 +212,9 @@ class Reader:
         number = index if isinstance(index, int) and not isinstance(index, bool) else None
         call = self._call_for(number, identity, name, another, bool(arguments) or isinstance(arguments, dict))
         call.id = call.id or identity
+        if piece.get("extra_content"):
+            self._size += len(str(piece["extra_content"]))
+            call.extra = piece["extra_content"]
         if name and not call.name.endswith(name):
             # A few servers send even the name in pieces.
             call.name += name
@@ -223,6 +257,8 @@ class Reader:
 
     def answer(self, new_id: Callable[[], str]) -> Answer:
         """What was said, once all has been taken. LlmError if the end is missing."""
+        if not (self._begun() or self._whole) and self._odd is not None and words_of(self._odd):
+            raise _refused(self._odd, False)
         if not (self.done or self.finished or self._whole):
             raise LlmError(CUT_OFF)
         text, thought = split_thoughts(_whole_characters("".join(self._text)))
@@ -230,21 +266,20 @@ class Reader:
             field, thought = self._thought_field, "".join(self._thought).strip() or thought
         else:
             field = ""
-        raw = [(call.name, call.arguments) for call in self._calls]
+        raw = [(call.name, call.arguments, call.extra) for call in self._calls]
         written = written_calls(text, self._known) if text else None
         if written is not None:
             # Marks beside real calls are the same calls once more.
             text = ""
-            raw = raw or [(call.name, call.arguments) for call in written]
+            raw = raw or [(call.name, call.arguments, None) for call in written]
         if len(raw) > MOST_TOOL_CALLS:
             raise LlmError(f"the LLM asked for more than {MOST_TOOL_CALLS} tools at once")
         if self._held_back and not text and not raw:
             raise LlmError(f"the LLM server held the answer back ({self._held_back})")
-        calls = tuple(self._made(name, arguments, new_id, last=number == len(raw) - 1)
-                      for number, (name, arguments) in enumerate(raw))
-        return Answer(text, calls, self._truncated, thought, field if thought else "", self._prompt_tokens)
+        calls = tuple(self._made(*item, new_id, last=number == len(raw) - 1) for number, item in enumerate(raw))
+        return Answer(text, calls, self._truncated, thought, field if thought else "", tuple(self._details), self._prompt_tokens)
 
-    def _made(self, name: str, raw: Any, new_id: Callable[[], str], last: bool) -> ToolCall:
+    def _made(self, name: str, raw: Any, extra: Any, new_id: Callable[[], str], last: bool) -> ToolCall:
         # Of harmony's marks some servers leave one at the name.
         name = name.partition("<|")[0].strip()
         plain = name.rpartition("functions.")[2]
@@ -256,7 +291,7 @@ class Reader:
         if last and self._truncated and (broken or not arguments):
             broken = CALL_CUT
         # Our own ids: servers give none, or such as their own templates refuse when they come back.
-        return ToolCall(name, arguments, new_id(), broken)
+        return ToolCall(name, arguments, new_id(), broken, extra)
 
 
 def _text_of(value: object) -> str:

@@ -75,7 +75,8 @@ def shorten_notes(notes: str, room: int) -> str:
 
 
 def _size(said: Said) -> int:
-    beside = sum(len(call.name) + len(str(call.arguments).encode("utf-8", "replace")) for call in said.calls)
+    beside = sum(len(call.name) + len(str(call.arguments).encode("utf-8", "replace")) + len(str(call.extra or ""))
+                 for call in said.calls) + len(str(said.details or "").encode("utf-8", "replace"))
     return len(said.content.encode("utf-8", "replace")) + len(said.thought.encode("utf-8", "replace")) + beside + _AROUND
 
 

@@ -14,6 +14,8 @@ class ToolCall:
     id: str = ""
     # Why the arguments could not be read; the model is told, so that it can do better.
     broken: str = ""
+    # What the server sent beside the call and wants back with it, as Gemini does.
+    extra: Any = None
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,8 @@ class Said:
     # What the model thought before its calls, and the field in which the server sent that and wants it back.
     thought: str = ""
     thought_field: str = ""
+    # The thought in parts, some of them sealed, as OpenRouter sends it and wants it back.
+    details: Tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class Answer:
     thought: str = ""
     # The field that the server sent the thought in; empty if it stood in the content.
     thought_field: str = ""
+    details: Tuple[Any, ...] = ()
     # How many tokens the server read; 0 if it did not say.
     prompt_tokens: int = 0
 

@@ -20,7 +20,8 @@ _LONGEST_PLAY_S = 60.0
 _MOST_BATCHES = 64
 _PLAYED = re.compile(r"history|playback|replay|backlog|scrollback", re.I)
 _TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(\.\d+)?Z?")
-_PLAYERS = re.compile(r"[^!]*!znc@znc\.in|\*\*\*![^!]*|\*(?:buffextras|status|playback)![^!]*", re.I)
+# No person's nick begins so; and what soju and ergo call themselves.
+_PLAYERS = re.compile(r"[^!]*!znc@znc\.in|[*-][^!]*![^!]*|BouncerServ!BouncerServ@BouncerServ|HistServ!HistServ@localhost", re.I)
 _PLAY_BEGINS = re.compile(r"buffer playback|replaying|playback of|begin(?:ning)? of (?:history|playback)|chat history", re.I)
 _PLAY_ENDS = re.compile(r"playback (?:is )?(?:complete|finished|over|done)|end of (?:history|playback|chat history)", re.I)
 

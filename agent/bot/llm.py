@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import re
 import time
 from abc import ABC, abstractmethod
 from typing import Any, Collection, Dict, List, Mapping, Sequence, Set
@@ -54,21 +55,27 @@ class Client(ABC):
         # What this server or model has refused once is not tried again.
         self._without_tools = False
         self._without_system = False
+        self._without_thoughts = False
         self._left_out: Set[str] = set()
         self._renamed: Dict[str, str] = {}
         self._sent: Collection[str] = ()
+        self._sent_thoughts: Set[str] = set()
         self._calls = 0
 
     def chat(self, said: Sequence[Said], tools: Sequence[Mapping[str, Any]], cancel: Cancel) -> Answer:
         """The model's next message. LlmError with one line for the user; Cancelled."""
         began = time.monotonic()
-        waited = False
+        waited = garbled = False
         while True:
             try:
                 return self._attempt(said, tools, cancel)
             except LlmError as error:
                 kind = error.refusal.kind
                 if self._adapt(error, bool(tools)):
+                    continue
+                if kind is Kind.GARBLED and not garbled:
+                    log.info("the LLM server could not read what its model wrote; asking again")
+                    garbled = True
                     continue
                 if kind is Kind.LOADING and time.monotonic() - began < self.llm.timeouts.first_token_s:
                     # Ollama keeps a request while it loads the model; others say so and want to be asked again.
@@ -78,7 +85,8 @@ class Client(ABC):
                 if kind is not Kind.BUSY or waited:
                     raise self._explained(error, time.monotonic() - began) from None
                 waited = True
-                delay = min(_BUSY_LONGEST_S, max(0.0, _BUSY_WAIT_S if error.retry_after is None else error.retry_after))
+                asked = error.refusal.wait_s if error.retry_after is None else error.retry_after
+                delay = min(_BUSY_LONGEST_S, max(0.0, _BUSY_WAIT_S if asked is None else asked))
                 log.info("the LLM server is busy; asking again in %g s", delay)
                 cancel.wait(delay)
 
@@ -108,12 +116,16 @@ class Client(ABC):
             messages = [_without_calls(item) for item in messages]
         if self._without_system and len(messages) > 1 and messages[0].role == "system":
             messages[0] = dataclasses.replace(messages[0], role="user")
+        if self._without_thoughts:
+            messages = [dataclasses.replace(item, thought="", thought_field="", details=()) for item in messages]
+        self._sent_thoughts = {item.thought_field for item in messages if item.thought_field and item.calls}
         return alternating(messages)
 
     def _adapt(self, error: LlmError, tools: bool) -> bool:
         """Whether to ask again at once, without what the server has refused."""
         kind, words = error.refusal.kind, error.refusal.words.lower()
-        if kind is Kind.NO_TOOLS and tools and not self._without_tools:
+        # A template that knows two roles only takes no tools' output either.
+        if (kind is Kind.NO_TOOLS or (kind is Kind.NO_SYSTEM and self._without_system)) and tools and not self._without_tools:
             log.warning("%s has no tools; continuing without them", self.llm.model)
             self._without_tools = True
             return True
@@ -121,13 +133,19 @@ class Client(ABC):
             log.warning("%s takes no system message; its text becomes part of the first question", self.llm.model)
             self._without_system = True
             return True
-        if "max_completion_tokens" in words and "max_tokens" in self._sent:
+        if kind is Kind.OTHER and "max_completion_tokens" in words and "max_tokens" in self._sent:
             self._renamed["max_tokens"] = "max_completion_tokens"
             return True
         if kind is Kind.OTHER and error.status in (400, 422) and any(hint in words for hint in _UNKNOWN_FIELD):
+            if any(name in words for name in self._sent_thoughts):
+                log.warning("the LLM server does not take thoughts back; continuing without")
+                self._without_thoughts = True
+                return True
             extra = [name for name in self.optional_fields() if name in self._sent]
-            named = [name for name in extra if name in words] or \
+            named = [name for name in extra if re.search(rf"\b{name}\b", words)] or \
                 [name for name in extra if "think" in words and name in _THINKING]
+            if "stream" in named:
+                named.append("stream_options")
             if named:
                 log.warning("the LLM server does not know %s; continuing without", " and ".join(named))
                 self._left_out.update(named)
@@ -141,6 +159,7 @@ class Client(ABC):
             Kind.BUSY: f"the LLM server is busy (status {error.status}); try again later",
             Kind.LOADING: f"the LLM server is still loading the model after {waited:.0f} s; try again later",
             Kind.MODEL: self.missing_model(),
+            Kind.GARBLED: "the LLM server could not read what its model wrote; ask again, or in other words",
         }.get(refusal.kind)
         if text is None:
             return error

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 import urllib.parse
 from typing import Any, Dict, Mapping, Sequence
 
 from .conversation import Said
 from .llm import Client
 
+# A URL can name a version, and more: /v1, /v1beta/openai, /api/paas/v4.
+_VERSION = re.compile(r"/v\d\w*(?:/|\Z)")
+
 
 class OpenAiClient(Client):
     def path(self) -> str:
-        versioned = urllib.parse.urlsplit(self.llm.url).path.rstrip("/").endswith("/v1")
+        versioned = _VERSION.search(urllib.parse.urlsplit(self.llm.url).path)
         return "/chat/completions" if versioned else "/v1/chat/completions"
 
     def missing_model(self) -> str:
@@ -37,7 +41,8 @@ class OpenAiClient(Client):
         return payload
 
     def optional_fields(self) -> Sequence[str]:
-        return ("chat_template_kwargs", "reasoning_effort", "stream_options", "temperature")
+        # Some models are streamed to known customers only.
+        return ("chat_template_kwargs", "reasoning_effort", "stream_options", "stream", "temperature")
 
 
 def _message(said: Said) -> Dict[str, Any]:
@@ -46,11 +51,14 @@ def _message(said: Said) -> Dict[str, Any]:
         # Arguments that were broken go back as {}: servers parse them again when they build the prompt.
         message["tool_calls"] = [
             {"id": call.id, "type": "function",
-             "function": {"name": call.name, "arguments": json.dumps(dict(call.arguments), ensure_ascii=False)}}
+             "function": {"name": call.name, "arguments": json.dumps(dict(call.arguments), ensure_ascii=False)},
+             **({"extra_content": call.extra} if call.extra else {})}
             for call in said.calls
         ]
         if said.thought_field:
             message[said.thought_field] = said.thought
+        if said.details:
+            message["reasoning_details"] = list(said.details)
     if said.role == "tool":
         message["tool_call_id"] = said.tool_call_id
     return message

@@ -6,13 +6,15 @@ import enum
 import json
 import re
 from dataclasses import dataclass
-from typing import Any, Iterator, Mapping, Tuple
+from typing import Any, Iterator, Mapping, Optional, Tuple
 
 from .text import one_line
 
 _LONGEST = 200
 # Where an error's words stand; what says most comes first.
-_WORDED = ("message", "error", "detail", "msg", "errors", "error_description", "description", "reason", "title", "type", "code")
+_WORDED = ("message", "error", "detail", "msg", "errors", "error_description", "description", "reason", "status_msg", "text", "title",
+           "type", "code")
+_DEEPEST = 8
 
 
 class Kind(enum.Enum):
@@ -28,6 +30,8 @@ class Kind(enum.Enum):
     NO_TOOLS = "no tools"
     # The model's template takes no system message.
     NO_SYSTEM = "no system"
+    # The server could not read what its model wrote; another try can do better.
+    GARBLED = "garbled"
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,8 @@ class Refusal:
     # For CONTEXT: how many tokens the server reads and how many it was sent; 0 if it did not say.
     context_tokens: int = 0
     prompt_tokens: int = 0
+    # For BUSY: after how many seconds to ask again, if the words say so.
+    wait_s: Optional[float] = None
 
 
 # What engines call the length of their context.
@@ -65,6 +71,12 @@ _MODEL_WORDS = re.compile(
     r"|try pulling it|(?:could not|cannot) find .{0,20}model|not a valid model|model.{0,80}decommissioned")
 _BUSY_STATUSES = (429, 503, 529)
 _BUSY_WORDS = re.compile(r"overloaded|at capacity|too many requests|rate limit")
+# An account without money left is not busy.
+_SPENT_WORDS = re.compile(r"insufficient_quota|insufficient balance|credit balance is too low")
+_WAIT = re.compile(r"(?:retrydelay\W{1,6}|(?:try again|retry) in )(\d{1,6}(?:\.\d{1,6})?) ?s")
+_GARBLED_WORDS = re.compile(
+    r"error parsing tool call|failed to parse (?:input|tool|function|output)|invalid diff: now finding|unexpected empty grammar stack"
+    r"|tool_use_failed|failed to call a function|malformed_function_call|unexpected tokens remaining in message header")
 _LOAD_FAILED = re.compile(r"error loading|(?:unable|fail\w*|not|cannot) (?:to )?(?:be )?load")
 _LOADING_WORDS = re.compile(
     r"loading (?:the )?model|model.{0,80}(?:loading|being loaded|warming|starting|initiali[sz]ing)"
@@ -72,28 +84,59 @@ _LOADING_WORDS = re.compile(
     r"|warming up|(?:model|server|service|engine).{0,40}(?:not (?:yet )?ready|starting up)")
 _NO_TOOLS_WORDS = re.compile(
     r"not support (?:the )?(?:use of )?(?:tools?|function)|enable-auto-tool-choice|requires --jinja|tools param requires"
-    r"|tools? (?:are|is|calling is|use is|calls are) not supported|no endpoints found that support tool")
+    r"|tools? (?:are|is|calling is|use is|calls are) not supported|no endpoints found that support tool"
+    r"|only user.{0,60}optional system message.{0,20}supported")
 _NO_SYSTEM_WORDS = re.compile(
-    r"system (?:role|messages?|prompts?).{0,20}(?:not supported|not allowed|unsupported)|not support (?:the )?system")
+    r"system (?:role|messages?|prompts?).{0,20}(?:not supported|not allowed|unsupported)|not support (?:the )?system"
+    r"|only user.{0,30} roles are supported|conversation roles must alternate")
 
 
-def words_of(value: object) -> str:
+def words_of(value: object, depth: int = 0) -> str:
     """What an error says, in any of its shapes: text, {"message"}, {"error"}, {"detail"}, lists of those."""
+    if depth > _DEEPEST:
+        return ""
     if isinstance(value, str):
         return one_line(value, _LONGEST)
     if isinstance(value, list):
-        return one_line("; ".join(filter(None, (words_of(item) for item in value[:5]))), _LONGEST)
+        return one_line("; ".join(filter(None, (words_of(item, depth + 1) for item in value[:5]))), _LONGEST)
     if isinstance(value, dict):
-        for name in _WORDED:
-            words = words_of(value.get(name))
-            if words:
-                return words
+        words = next(filter(None, (words_of(value.get(name), depth + 1) for name in _WORDED)), "")
+        if not words:
+            # {"error doing this": words}, or an object with the words among others.
+            said = (f"{name}: {words_of(item, depth + 1)}" for name, item in value.items() if _is_error(name, item))
+            inner = (words_of(item, depth + 1) for item in value.values() if isinstance(item, dict))
+            return one_line(next(said, "") or next(filter(None, inner), ""), _LONGEST)
+        return one_line(words + _where(value) + _behind(value, words, depth), _LONGEST)
     return "" if value is None or isinstance(value, (bool, dict)) else one_line(str(value), _LONGEST)
+
+
+def _is_error(name: str, value: object) -> bool:
+    return name.startswith("error") and bool(value)
+
+
+def _where(value: Mapping[str, Any]) -> str:
+    """The field that a check complains of."""
+    place = value.get("loc")
+    name = place[-1] if isinstance(place, list) and place else None
+    return f" ({name})" if isinstance(name, str) else ""
+
+
+def _behind(value: Mapping[str, Any], words: str, depth: int) -> str:
+    """What the server said that a router has asked."""
+    metadata = value.get("metadata")
+    raw = metadata.get("raw") if isinstance(metadata, dict) else None
+    if isinstance(raw, str):
+        try:
+            raw = json.loads(raw, strict=False)
+        except (ValueError, RecursionError):
+            pass
+    said = words_of(raw, depth + 1)
+    return f": {said}" if said and said not in words else ""
 
 
 def error_in(value: Mapping[str, Any]) -> bool:
     """Whether an object of a stream is an error and no part of an answer."""
-    if value.get("error") or value.get("errors") or value.get("object") == "error":
+    if value.get("object") == "error" or any(_is_error(name, item) for name, item in value.items()):
         return True
     if value.get("choices") or isinstance(value.get("message"), dict):
         return False
@@ -113,6 +156,8 @@ def read_refusal(status: int, value: object) -> Refusal:
     text = (value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)).lower().replace("\\n", " ")[:20000]
     # 4,096 is a number.
     text = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", text)
+    if _GARBLED_WORDS.search(text):
+        return Refusal(Kind.GARBLED, words)
     if status == 413 or _CONTEXT_WORDS.search(text):
         context = next(_numbers(text, _CONTEXT_NUMBERS), 0)
         sent = max((number for number in _numbers(text, _PROMPT_NUMBERS) if number > context), default=0)
@@ -124,7 +169,10 @@ def read_refusal(status: int, value: object) -> Refusal:
         return Refusal(Kind.LOADING, words)
     if _MODEL_WORDS.search(text) and status not in (401, 403):
         return Refusal(Kind.MODEL, words)
-    return Refusal(Kind.BUSY if status in _BUSY_STATUSES or _BUSY_WORDS.search(text) else Kind.OTHER, words)
+    if _SPENT_WORDS.search(text) or not (status in _BUSY_STATUSES or _BUSY_WORDS.search(text)):
+        return Refusal(Kind.OTHER, words)
+    wait = _WAIT.search(text)
+    return Refusal(Kind.BUSY, words, wait_s=float(wait.group(1)) if wait else None)
 
 
 def refusal_of_body(status: int, body: str) -> Refusal:

@@ -18,6 +18,7 @@ SASL_FAILED = ("902", "904", "905", "906", "907", "908")
 NICK_REFUSED = ("432", "433", "436", "437")
 _STANDARD_NICK = 9
 _ATTEMPTS = 20
+_MOST_OFFERED = 200
 
 
 class Registration:
@@ -57,9 +58,10 @@ class Registration:
         verb = message.param(1).upper()
         names = message.params[-1].split() if len(message.params) > 2 else []
         if verb == "LS":
-            for item in names[:100]:
+            for item in names:
                 name, _, value = item.partition("=")
-                self._offered[name] = value
+                if len(self._offered) < _MOST_OFFERED:
+                    self._offered[name] = value
             if message.param(2) != "*":
                 self._request()
         elif verb in ("ACK", "NAK"):
@@ -119,7 +121,9 @@ class Registration:
 
     def on_sasl_failed(self, message: Message) -> None:
         if self._sasl is not None and not self._authenticated:
-            self._refuse(one_line(message.params[-1] if message.params else "") or "no reason given")
+            reason = one_line(message.params[-1] if message.params else "") or "no reason given"
+            # 908 says which mechanisms.
+            self._refuse(f"{one_line(message.param(1), 60)} {reason}" if message.command == "908" else reason)
 
     def _refuse(self, why: str) -> None:
         # Going on without the account could put the agent under another's name, so it does not.

@@ -134,7 +134,7 @@ def run_turn(turn: Turn, client: Client, memory: Memory, audit: Audit, cancel: C
             # A thought goes back to where it came from, and only with its calls.
             thought = answer.thought if answer.thought_field else ""
             talk.after.append(Said("assistant", answer.content, answer.calls, thought=thought,
-                                   thought_field=answer.thought_field))
+                                   thought_field=answer.thought_field, details=answer.details))
             for call in answer.calls:
                 cancel.check()
                 if calls >= steps:

@@ -1,10 +1,7 @@
 #include "program.hpp"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <sys/file.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -25,6 +22,7 @@
 
 #include <fmt/format.h>
 
+#include "arguments.hpp"
 #include "common/failure.hpp"
 #include "common/fd.hpp"
 #include "common/mistakes.hpp"
@@ -41,7 +39,7 @@
 #include "overseer.hpp"
 #include "service/irc_server.hpp"
 #include "service/notifier.hpp"
-#include "service/units.hpp"
+#include "services.hpp"
 #include "settings.hpp"
 #include "signals.hpp"
 #include "status/server.hpp"
@@ -49,15 +47,7 @@
 namespace fireclaw::overseer {
 namespace {
 
-/// As the command line of fireclaw has it.
-constexpr int exit_failure = 125;
-
 constexpr const char* program = "fireclaw-overseer";
-
-void print_json(const nlohmann::ordered_json& value) {
-  const auto text = value.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
-  std::puts(cli::escape_controls(text).c_str());
-}
 
 constexpr const char* settings_help =
     "An operator is a mask as in alice!*@example.org, or account:alice for who is logged in to the network's services. "
@@ -85,100 +75,8 @@ constexpr const char* settings_help =
     "  fireclaw overseer install --config /etc/fireclaw/overseer.json\n"
     "  fireclaw overseer status";
 
-constexpr const char* overseer_unit = "fireclaw-overseer";
-constexpr const char* agents_unit = "fireclaw-agents";
-constexpr const char* irc_unit = "fireclaw-irc";
-/// After this no other agent's end is begun; what was begun takes 15 s at most. The unit has more.
-constexpr std::chrono::seconds shutdown_limit{150};
-static_assert(shutdown_limit + std::chrono::seconds{20} < machines_stop_limit);
-
 /// The options that only a running overseer has.
 constexpr const char* running = "Running";
-
-/// What the command line says; what it leaves out is as the file or the default has it.
-struct Arguments {
-  cli::HostArguments host;
-  std::string config;
-  std::optional<std::string> server;
-  std::optional<std::uint16_t> port;
-  std::optional<std::string> nick;
-  std::optional<std::string> channel;
-  bool tls = false;
-  std::optional<std::string> tls_ca;
-  std::optional<std::string> sasl_user;
-  std::string sasl_password_file;
-  std::vector<std::string> operators;
-  std::optional<unsigned> workers;
-  std::optional<std::string> metrics;
-  std::optional<std::string> log_level;
-  bool stop_agents = false;
-
-  bool json = false;
-  InstallOptions install;
-  std::string unit_folder;
-  bool no_enable = false;
-  bool renew = false;
-  std::uint16_t irc_port = 6667;
-  std::vector<std::string> listen;
-  std::uint16_t websocket_port = 0;
-};
-
-std::string environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? "" : value;
-}
-
-/// Whether standard error goes to the journal, as systemd says it does.
-bool writes_to_journal() {
-  struct stat about {};
-  return ::fstat(STDERR_FILENO, &about) == 0 &&
-         environment("JOURNAL_STREAM") == fmt::format("{}:{}", about.st_dev, about.st_ino);
-}
-
-std::filesystem::path own_program() { return std::filesystem::read_symlink("/proc/self/exe"); }
-
-std::string first_line_of(const std::string& path) {
-  std::ifstream file{path};
-  std::string line;
-  if (!file || !std::getline(file, line) || line.empty()) {
-    throw Error{ErrorCode::NotFound, fmt::format("'{}' holds no password on its first line", path)};
-  }
-  return line;
-}
-
-std::filesystem::path config_file(const Arguments& arguments) {
-  if (!arguments.config.empty()) return std::filesystem::absolute(arguments.config);
-  const auto usual = cli::home_of(arguments.host) / "overseer.json";
-  return std::filesystem::exists(usual) ? usual : std::filesystem::path{};
-}
-
-Settings settings_from(const Arguments& arguments) {
-  const auto file = config_file(arguments);
-  auto settings = file.empty() ? Settings{} : read_settings(file);
-  auto& server = settings.server;
-  if (arguments.server) server.host = *arguments.server;
-  if (arguments.tls && !server.tls) {
-    server.tls = true;
-    if (server.port == IrcServer{}.port) server.port = 6697;
-  }
-  if (arguments.port) server.port = *arguments.port;
-  if (arguments.tls_ca) server.tls_ca = *arguments.tls_ca;
-  if (arguments.nick) settings.identity.nick = *arguments.nick;
-  if (arguments.channel) settings.identity.channel = *arguments.channel;
-  if (arguments.sasl_user) settings.identity.sasl_user = *arguments.sasl_user;
-  if (!arguments.sasl_password_file.empty()) {
-    settings.identity.sasl_password = first_line_of(arguments.sasl_password_file);
-  }
-  if (!arguments.operators.empty()) settings.operators = arguments.operators;
-  if (arguments.workers) settings.crew.changes = *arguments.workers;
-  if (arguments.metrics) settings.metrics = *arguments.metrics;
-  if (arguments.log_level) settings.log_level = log_level_from_string(*arguments.log_level);
-  settings.stop_agents = settings.stop_agents || arguments.stop_agents;
-  check(settings);
-  return settings;
-}
-
-std::filesystem::path own_folder(const Arguments& arguments) { return cli::home_of(arguments.host) / "overseer"; }
 
 /// Held as long as this overseer lives. Error(AlreadyExists) if another one has the home folder.
 cli::Fd take_lock(const std::filesystem::path& folder) {
@@ -213,7 +111,24 @@ void warn_of_secrets(const Settings& settings, const std::filesystem::path& file
   }
 }
 
-void tend_units(const Arguments& arguments, const Backend& backend, Signals& signals, const Log& log);
+void add_commands(CLI::App& app, Arguments& arguments, std::function<int()>& action, const Backend& backend,
+                  Signals& signals);
+
+/// What was asked for when the unit of this command was installed.
+Arguments arguments_of(const std::vector<std::string>& command, const Backend& backend, Signals& signals) {
+  Arguments arguments;
+  std::function<int()> action;
+  CLI::App app;
+  add_commands(app, arguments, action, backend, signals);
+  try {
+    // From the last to the first.
+    app.parse(std::vector<std::string>{command.rbegin(), command.rend() - 1});
+  } catch (const CLI::ParseError& problem) {
+    throw Error{ErrorCode::InvalidState,
+                fmt::format("a unit's command, '{}', is not understood: {}", fmt::join(command, " "), problem.what())};
+  }
+  return arguments;
+}
 
 int oversee(const Arguments& arguments, const Backend& backend, Signals& signals) {
   const auto settings = settings_from(arguments);
@@ -225,7 +140,8 @@ int oversee(const Arguments& arguments, const Backend& backend, Signals& signals
   const auto agents =
       backend.agents(arguments.host, [log](LogLevel level, std::string_view line) { log(level, line); });
   const auto lock = take_lock(folder);
-  tend_units(arguments, backend, signals, log);
+  tend_units(
+      arguments, [&](const auto& command) { return arguments_of(command, backend, signals); }, log);
   EventLoop loop;
   Overseer overseer{loop, *agents, settings, folder, notifier, log};
   signals.attach(loop, [&](int) { overseer.shut_down(); });
@@ -281,313 +197,6 @@ int verify_log(const Arguments& arguments) {
     std::puts(fmt::format("{} lines are of a version that wrote no chain", report.unchained).c_str());
   if (!report.chain.empty()) std::puts(fmt::format("chain {}", report.chain).c_str());
   return 0;
-}
-
-/// A service has no environment to find its home folder by.
-void add_host(Unit& unit, const Arguments& arguments) {
-  auto host = arguments.host;
-  host.home = cli::home_of(host).native();
-  const auto words = cli::to_argv(host);
-  unit.command.insert(unit.command.end(), words.begin(), words.end());
-  unit.home = host.home;
-}
-
-InstallOptions install_options(const Arguments& arguments) {
-  auto options = arguments.install;
-  options.folder =
-      arguments.unit_folder.empty() ? std::filesystem::path{} : std::filesystem::absolute(arguments.unit_folder);
-  options.enable = !arguments.no_enable;
-  return options;
-}
-
-int install_unit(Unit unit, const Arguments& arguments) {
-  const auto options = install_options(arguments);
-  if (!options.user) run_as_owner(unit);
-  const auto path = install(unit, options);
-  if (arguments.json) {
-    const nlohmann::ordered_json out{{"unit", path.native()}, {"started", options.enable}};
-    print_json(out);
-    return 0;
-  }
-  std::puts(fmt::format("wrote {}", path.native()).c_str());
-  if (options.enable) {
-    std::puts(fmt::format("started {}; see: systemctl {}status {}", unit.name, options.user ? "--user " : "", unit.name)
-                  .c_str());
-    if (options.user) std::puts("it ends when you log out, unless you linger: loginctl enable-linger");
-  }
-  return 0;
-}
-
-/// A service may write to its home folder and nowhere else, so that has to be there before it starts.
-void require_home(const Arguments& arguments) {
-  const auto home = cli::home_of(arguments.host);
-  if (std::filesystem::is_directory(home)) return;
-  throw Error{ErrorCode::NotFound, fmt::format("there is no folder '{}' yet; run: fireclaw setup", home.native())};
-}
-
-/// The folders that the settings have it write to. A service is started in another folder than this program.
-std::vector<std::filesystem::path> folders_of(const Settings& settings) {
-  for (const auto& path : {settings.audit_log, settings.server.tls_ca}) {
-    if (path.is_relative() && !path.empty()) {
-      throw Error{
-          ErrorCode::InvalidArgument,
-          fmt::format("a service does not use '{}'; write the whole path into the file of --config", path.native())};
-    }
-  }
-  std::vector<std::filesystem::path> folders;
-  if (!settings.audit_log.empty()) folders.push_back(settings.audit_log.parent_path());
-  if (settings.metrics.starts_with('/')) folders.push_back(std::filesystem::path{settings.metrics}.parent_path());
-  return folders;
-}
-
-/// The overseer's service, and the one that machines are in.
-std::vector<Unit> overseer_units(const Arguments& arguments) {
-  // What would not do when it runs should not be installed.
-  const auto settings = settings_from(arguments);
-  // Stopped after the overseer, which must not start again what is being ended, and before network and IRC server.
-  Unit holder;
-  holder.name = agents_unit;
-  holder.description = "fireclaw's machines, ended in order when the system stops";
-  holder.command = {own_program().native()};
-  add_host(holder, arguments);
-  holder.command.emplace_back("shutdown");
-  holder.runs_machines = true;
-  holder.holds_machines = true;
-  holder.after = fmt::format("{}.service", irc_unit);
-  Unit unit;
-  unit.name = overseer_unit;
-  unit.description = "fireclaw's overseer";
-  unit.command = {own_program().native()};
-  add_host(unit, arguments);
-  if (const auto file = config_file(arguments); !file.empty()) {
-    unit.command.insert(unit.command.end(), {"--config", file.native()});
-  }
-  unit.runs_machines = true;
-  unit.writes_to = folders_of(settings);
-  unit.after = fmt::format("{}.service {}.service", irc_unit, agents_unit);
-  return {holder, unit};
-}
-
-int install_overseer(const Arguments& arguments) {
-  require_home(arguments);
-  auto units = overseer_units(arguments);
-  if (!arguments.install.user) run_as_owner(units.front());
-  install(units.front(), install_options(arguments));
-  return install_unit(std::move(units.back()), arguments);
-}
-
-/// Ends agents and machines with names: what the unit does when the system stops, and people before they remove it.
-int end_machines(const Arguments& arguments, const Backend& backend) {
-  const Log log{LogLevel::Info, writes_to_journal()};
-  const auto agents =
-      backend.agents(arguments.host, [log](LogLevel level, std::string_view line) { log(level, line); });
-  const auto report = shut_down(*agents, own_folder(arguments), shutdown_limit);
-  if (arguments.json) {
-    const nlohmann::ordered_json out{{"ended", report.ended}, {"failed", report.failed}};
-    print_json(out);
-  } else {
-    for (const auto& what : report.ended) std::puts(fmt::format("ended {}", what).c_str());
-  }
-  for (const auto& problem : report.failed) log(LogLevel::Error, problem);
-  return report.failed.empty() ? 0 : exit_failure;
-}
-
-/// Removes units, and then the network, unless somebody uses it: nobody else would take it away.
-int uninstall_units(const Arguments& arguments, const Backend& backend, const std::vector<std::string>& names) {
-  const auto options = install_options(arguments);
-  std::vector<std::string> removed;
-  for (const auto& name : names) {
-    if (uninstall(name, options)) removed.push_back(unit_file(name, options).native());
-  }
-  const auto home = cli::home_of(arguments.host);
-  std::vector<std::string> stays;
-  if (std::filesystem::is_directory(home)) {
-    const bool ends_agents = std::ranges::find(names, agents_unit) != names.end();
-    const Log log{LogLevel::Warning, writes_to_journal()};
-    const auto sink = [log](LogLevel level, std::string_view line) { log(level, line); };
-    if (ends_agents) {
-      try {
-        for (auto& problem :
-             shut_down(*backend.agents(arguments.host, sink), own_folder(arguments), shutdown_limit).failed) {
-          stays.push_back(std::move(problem));
-        }
-      } catch (const Error& problem) {
-        // Root does not work in another user's folder. The unit, which that user was, has ended them.
-        stays.push_back(fmt::format("agents that the unit did not end: {}", problem.what()));
-      }
-      // They are not to be started again by an overseer that is installed later.
-      static_cast<void>(take_interrupted(own_folder(arguments)));
-    }
-    const bool is_needed = std::ranges::any_of(std::array{irc_unit, overseer_unit}, [&](const char* name) {
-      return std::filesystem::exists(unit_file(name, options));
-    });
-    try {
-      if (!is_needed) backend.network_down(arguments.host, sink);
-    } catch (const Error& problem) {
-      stays.push_back(fmt::format("the network: {}", problem.what()));
-    }
-    stays.push_back(fmt::format("'{}' with agents, workspaces and images", home.native()));
-  }
-  if (arguments.json) {
-    const nlohmann::ordered_json out{{"removed", removed}, {"stays", stays}};
-    print_json(out);
-    return 0;
-  }
-  for (const auto& file : removed) std::puts(fmt::format("removed {}", file).c_str());
-  if (removed.empty()) std::puts("there is no unit to remove");
-  for (const auto& what : stays) std::puts(fmt::format("stays: {}", what).c_str());
-  return 0;
-}
-
-/// A distribution starts an IRC server's own service when it installs it, with a configuration that no agent can use.
-void require_free_port(const Arguments& arguments) {
-  // One that runs already is ours.
-  if (std::filesystem::exists(unit_file(irc_unit, install_options(arguments)))) return;
-  const cli::Fd socket{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(arguments.irc_port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  const int on = 1;
-  ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 || errno != EADDRINUSE) {
-    return;
-  }
-  throw Error{
-      ErrorCode::InvalidState,
-      fmt::format("another program has port {0} of 127.0.0.1. If it is the IRC server's own service, end it with: "
-                  "systemctl disable --now {1}; if not, see: ss -ltnp sport = :{0}; or choose another port "
-                  "with --port",
-                  arguments.irc_port, find_irc_server().program.filename().native())};
-}
-
-std::vector<Unit> irc_units(const Arguments& arguments) {
-  Unit unit;
-  unit.name = irc_unit;
-  unit.description = "fireclaw's private IRC server";
-  unit.command = {own_program().native()};
-  add_host(unit, arguments);
-  unit.command.insert(unit.command.end(), {"irc", "--port", std::to_string(arguments.irc_port)});
-  for (const auto& address : arguments.listen) unit.command.insert(unit.command.end(), {"--listen", address});
-  if (arguments.websocket_port != 0) {
-    unit.command.insert(unit.command.end(), {"--websocket", std::to_string(arguments.websocket_port)});
-  }
-  return {unit};
-}
-
-int install_irc(const Arguments& arguments) {
-  static_cast<void>(find_irc_server());
-  require_home(arguments);
-  require_free_port(arguments);
-  return install_unit(std::move(irc_units(arguments).front()), arguments);
-}
-
-/// A unit file that is installed for the home folder.
-struct Installed {
-  Unit unit;
-  InstallOptions options;
-  std::filesystem::path file;
-  /// This version writes it in another way.
-  bool is_old = false;
-  /// Its place can be written to.
-  bool is_ours = false;
-};
-
-void add_commands(CLI::App& app, Arguments& arguments, std::function<int()>& action, const Backend& backend,
-                  Signals& signals);
-
-/// What was asked for when the unit of this command was installed.
-Arguments arguments_of(const std::vector<std::string>& command, const Backend& backend, Signals& signals) {
-  Arguments arguments;
-  std::function<int()> action;
-  CLI::App app;
-  add_commands(app, arguments, action, backend, signals);
-  try {
-    // From the last to the first.
-    app.parse(std::vector<std::string>{command.rbegin(), command.rend() - 1});
-  } catch (const CLI::ParseError& problem) {
-    throw Error{ErrorCode::InvalidState,
-                fmt::format("a unit's command, '{}', is not understood: {}", fmt::join(command, " "), problem.what())};
-  }
-  return arguments;
-}
-
-std::string text_of(const std::filesystem::path& path) {
-  std::ifstream file{path, std::ios::binary};
-  return {std::istreambuf_iterator<char>{file}, {}};
-}
-
-/// Of both managers, unless one is named. A unit of another home folder is not this one's.
-std::vector<Installed> installed_units(const Arguments& arguments, const Backend& backend, Signals& signals) {
-  auto options = install_options(arguments);
-  std::vector<InstallOptions> managers{options};
-  if (options.folder.empty() && !options.user) {
-    options.user = true;
-    if (!environment("HOME").empty()) managers.push_back(options);
-  }
-  std::vector<Installed> found;
-  for (const auto& manager : managers) {
-    for (const auto* name : {irc_unit, agents_unit, overseer_unit}) {
-      Installed one;
-      one.options = manager;
-      one.file = unit_file(name, manager);
-      const auto text = text_of(one.file);
-      const auto command = unit_command(text);
-      if (command.empty()) continue;
-      auto given = arguments_of(command, backend, signals);
-      if (cli::home_of(given.host) != cli::home_of(arguments.host)) continue;
-      auto units = name == std::string_view{irc_unit} ? irc_units(given) : overseer_units(given);
-      one.unit = *std::ranges::find(units, name, &Unit::name);
-      one.unit.command.front() = command.front();
-      if (!manager.user) run_as_owner(one.unit);
-      one.is_old = to_unit_file(one.unit, manager.user) != text;
-      one.is_ours = ::access(one.file.parent_path().c_str(), W_OK) == 0 && (manager.user || ::geteuid() == 0);
-      found.push_back(std::move(one));
-    }
-  }
-  return found;
-}
-
-/// Shows which unit files are old, and writes these again.
-int look_at_units(const Arguments& arguments, const Backend& backend, Signals& signals) {
-  auto list = nlohmann::ordered_json::array();
-  for (const auto& one : installed_units(arguments, backend, signals)) {
-    const bool renews = arguments.renew && one.is_old && one.is_ours;
-    if (renews) rewrite(one.unit, one.options);
-    std::string remedy;
-    if (one.is_old && !renews) {
-      remedy = one.is_ours ? "fireclaw upgrade"
-                           : fmt::format("sudo fireclaw --home {} overseer units --renew",
-                                         cli::home_of(arguments.host).native());
-    }
-    if (!arguments.json) {
-      const auto state = renews ? ": written again" : one.is_old ? ": of an earlier version; " + remedy : "";
-      std::puts((one.file.native() + state).c_str());
-    }
-    list.push_back({{"unit", one.file.native()}, {"old", one.is_old}, {"renewed", renews}, {"remedy", remedy}});
-  }
-  if (arguments.json) print_json(list);
-  return 0;
-}
-
-/// What an overseer does about its own unit files when it starts. Confined as the system's service it cannot write
-/// them.
-void tend_units(const Arguments& arguments, const Backend& backend, Signals& signals, const Log& log) {
-  try {
-    for (const auto& one : installed_units(arguments, backend, signals)) {
-      if (!one.is_old) continue;
-      if (!one.is_ours) {
-        log(LogLevel::Warning, fmt::format("'{}' is of an earlier version; run, as root: fireclaw --home {} overseer "
-                                           "units --renew",
-                                           one.file.native(), cli::home_of(arguments.host).native()));
-        continue;
-      }
-      rewrite(one.unit, one.options);
-      log(LogLevel::Info, fmt::format("wrote '{}' again, which was of an earlier version", one.file.native()));
-    }
-  } catch (const std::exception& problem) {
-    log(LogLevel::Warning, fmt::format("cannot tell whether its unit files are old: {}", problem.what()));
-  }
 }
 
 int serve_irc(const Arguments& arguments, const Backend& backend, Signals& signals) {
@@ -711,9 +320,7 @@ void add_commands(CLI::App& app, Arguments& arguments, std::function<int()>& act
       "Examples:\n"
       "  fireclaw overseer uninstall");
   add_install_options(*uninstall, arguments);
-  uninstall->callback([&] {
-    action = [&] { return uninstall_units(arguments, backend, {overseer_unit, agents_unit}); };
-  });
+  uninstall->callback([&] { action = [&] { return uninstall_units(arguments, backend, overseer_services()); }; });
   auto* units =
       app.add_subcommand("units", "Show the services that are installed, and which are of an earlier version");
   units->add_flag("--renew", arguments.renew, "Write those again; what runs continues as it is");
@@ -723,7 +330,11 @@ void add_commands(CLI::App& app, Arguments& arguments, std::function<int()>& act
       "  fireclaw overseer units\n"
       "  sudo fireclaw --home ~/.fireclaw overseer units --renew");
   add_install_options(*units, arguments);
-  units->callback([&] { action = [&] { return look_at_units(arguments, backend, signals); }; });
+  units->callback([&] {
+    action = [&] {
+      return look_at_units(arguments, [&](const auto& command) { return arguments_of(command, backend, signals); });
+    };
+  });
   auto* shutdown = app.add_subcommand("shutdown", "End agents and machines with names in order, side by side");
   shutdown->footer(
       "What the service does when the system stops. An overseer that is started later starts the agents again that\n"
@@ -760,7 +371,7 @@ void add_commands(CLI::App& app, Arguments& arguments, std::function<int()>& act
       "Examples:\n"
       "  fireclaw irc uninstall");
   add_install_options(*irc_uninstall, arguments);
-  irc_uninstall->callback([&] { action = [&] { return uninstall_units(arguments, backend, {irc_unit}); }; });
+  irc_uninstall->callback([&] { action = [&] { return uninstall_units(arguments, backend, irc_services()); }; });
   irc->footer(
       "Runs InspIRCd, or ngIRCd where that is missing, with its own configuration\n"
       "and starts it again when it dies; channels #agents and #control.\n"

@@ -14,9 +14,11 @@
 #include <set>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/clock.hpp"
+#include "fireclaw/error.hpp"
 #include "sys/poll.hpp"
 
 using namespace fireclaw;
@@ -48,6 +50,19 @@ sockaddr_in address_of(const sys::Fd& socket) {
   socklen_t size = sizeof address;
   sys::check(::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &size), "getsockname");
   return address;
+}
+
+/// By UDP and TCP at one port that was free for both.
+std::pair<sys::Fd, sys::Fd> bound_to_one_port() {
+  for (int others = 10;; --others) {
+    auto tcp = bound(SOCK_STREAM);
+    try {
+      auto udp = bound(SOCK_DGRAM, ntohs(address_of(tcp).sin_port));
+      return {std::move(udp), std::move(tcp)};
+    } catch (const Error&) {
+      if (others == 0) throw;
+    }
+  }
 }
 
 std::string word(unsigned value) { return {static_cast<char>(value >> 8U), static_cast<char>(value & 0xFFU)}; }
@@ -86,8 +101,7 @@ std::string bytes_of(const char* address) {
 /// A server out in the world, that knows a few names.
 class World {
  public:
-  World()
-      : udp_{bound(SOCK_DGRAM)}, tcp_{bound(SOCK_STREAM, port())}, thread_{[this](const auto& stop) { serve(stop); }} {}
+  World() : World{bound_to_one_port()} {}
 
   [[nodiscard]] std::uint16_t port() const { return ntohs(address_of(udp_).sin_port); }
   /// Ids and source ports of what was asked so far.
@@ -102,6 +116,11 @@ class World {
   }
 
  private:
+  explicit World(std::pair<sys::Fd, sys::Fd> sockets)
+      : udp_{std::move(sockets.first)}, tcp_{std::move(sockets.second)}, thread_{[this](const auto& stop) {
+          serve(stop);
+        }} {}
+
   std::string answer(const std::string& message, bool by_tcp, unsigned from) {
     const auto section = message.substr(12);
     std::string name;

@@ -37,10 +37,18 @@ bool is_model_in_any_case(std::string_view name) {
                             [](unsigned char a, unsigned char b) { return std::tolower(a) == static_cast<int>(b); });
 }
 
+/// As usual for OpenAI's protocol, the URL may name the version, and more: /v1, /v1beta/openai, /api/paas/v4.
+bool names_version(std::string_view url) {
+  for (auto at = url.find("/v"); at != std::string_view::npos; at = url.find("/v", at + 2)) {
+    // The host begins behind a second slash.
+    if (at > 0 && url[at - 1] != '/' && at + 2 < url.size() && url[at + 2] >= '0' && url[at + 2] <= '9') return true;
+  }
+  return false;
+}
+
 std::string path_of(const state::LlmUpstream& upstream, const Route& route) {
   if (route.api == state::LlmApi::Ollama) return route.chat ? "/api/chat" : "/api/tags";
-  // As usual for OpenAI's protocol, the URL may name the version.
-  const std::string version = upstream.url.ends_with("/v1") ? "" : "/v1";
+  const std::string version = names_version(upstream.url) ? "" : "/v1";
   return version + (route.chat ? "/chat/completions" : "/models");
 }
 

@@ -112,6 +112,14 @@ TEST_CASE("an LLM server is sent the path, the body and its key, and nothing els
                                                  "Content-Type: application/json"});
   CHECK(gateway::make_request(upstream("http://a:1"), {LlmApi::OpenAi, true}, "", {}).url ==
         "http://a:1/v1/chat/completions");
+  for (const auto* versioned : {"https://g.example/v1beta/openai", "https://z.example/api/paas/v4"}) {
+    CHECK(gateway::make_request(upstream(versioned), {LlmApi::OpenAi, true}, "", {}).url ==
+          std::string{versioned} + "/chat/completions");
+  }
+  for (const auto* plain : {"http://v1", "http://v2.example", "http://a/vast"}) {
+    CHECK(gateway::make_request(upstream(plain), {LlmApi::OpenAi, false}, "", {}).url ==
+          std::string{plain} + "/v1/models");
+  }
   CHECK(gateway::make_request(upstream("http://a:1/v1"), {LlmApi::Ollama, true}, "", {}).url == "http://a:1/api/chat");
   const auto list = gateway::make_request(upstream("http://a:1"), {LlmApi::Ollama, false}, "", {});
   CHECK(list.url == "http://a:1/api/tags");

@@ -23,6 +23,8 @@ using wire::EntryKind;
 constexpr std::uint64_t largest_file = std::numeric_limits<off_t>::max();
 /// What an entry takes at least, on file systems that do not count inodes.
 constexpr std::uint64_t least_entry_bytes = 512;
+/// What file systems give out at once.
+constexpr std::uint64_t block_bytes = 4096;
 
 struct Times {
   timespec value[2];
@@ -182,14 +184,28 @@ std::optional<Failure> TreeWriter::admit(const wire::Entry& entry, std::string_v
                       options_.limits->entries > 0);
   ++entries_;
   const std::uint64_t announced = std::min(entry.size, entry.allocated);
-  if (entry.kind != EntryKind::File || announced <= most_bytes_ - written_) return {};
+  if (entry.kind != EntryKind::File)
+    return options_.limits && options_.limits->whole_blocks ? charge(block_bytes) : std::nullopt;
+  if (announced <= most_bytes_ - written_) return {};
   std::string message{"'"};
   message.append(where(name)).append("' has ").append(std::to_string(announced)).append(" bytes, and ");
   message.append(std::to_string(most_bytes_ - written_)).append(" of ").append(std::to_string(most_bytes_));
   return over_limit(message.append(" are left for this copy"), options_.limits->bytes > 0);
 }
 
-std::optional<Failure> TreeWriter::charge(std::size_t bytes) {
+std::optional<Failure> TreeWriter::charge_part(std::uint64_t from, std::uint64_t to) {
+  from = std::max(from, charged_to_);
+  if (to <= from) return {};
+  charged_to_ = to;
+  return charge(to - from);
+}
+
+std::optional<Failure> TreeWriter::charge_rest_of_block() {
+  const std::uint64_t begun = charged_to_ % block_bytes;
+  return begun == 0 ? std::nullopt : charge_part(charged_to_, charged_to_ - begun + block_bytes);
+}
+
+std::optional<Failure> TreeWriter::charge(std::uint64_t bytes) {
   if (bytes <= most_bytes_ - written_) {
     written_ += bytes;
     return {};
@@ -276,6 +292,7 @@ std::optional<Failure> TreeWriter::make_file(const std::string& name, const wire
   file_entry_.name = name;
   file_made_as_ = std::move(made_as);
   file_at_ = 0;
+  charged_to_ = 0;
   ends_in_hole_ = false;
   ++files_;
   return {};
@@ -327,7 +344,8 @@ std::optional<Failure> TreeWriter::make_link(const std::string& name, const wire
 
 std::optional<Failure> TreeWriter::data(std::string_view bytes) {
   if (!file_.open()) return Failure{EPROTO, "content without a file"};
-  if (std::optional<Failure> failed = charge(bytes.size())) return failed;
+  const std::uint64_t begin = ends_in_hole_ ? file_at_ - file_at_ % block_bytes : file_at_;
+  if (std::optional<Failure> failed = charge_part(begin, file_at_ + bytes.size())) return failed;
   bytes_ += bytes.size();
   while (!bytes.empty()) {
     const ssize_t written = pwrite(file_.get(), bytes.data(), bytes.size(), static_cast<off_t>(file_at_));
@@ -346,7 +364,7 @@ std::optional<Failure> TreeWriter::hole(std::uint64_t bytes) {
   file_at_ += bytes;
   bytes_ += bytes;
   ends_in_hole_ = true;
-  return {};
+  return charge_rest_of_block();
 }
 
 std::optional<Failure> TreeWriter::close_file() {
@@ -364,6 +382,8 @@ std::optional<Failure> TreeWriter::close_file() {
     return {};
   };
   // One that is not complete stays open: the destructor removes it.
+  if (options_.limits && options_.limits->whole_blocks)
+    if (std::optional<Failure> failed = charge_rest_of_block()) return failed;
   if (std::optional<Failure> failed = complete()) return failed;
   file_.reset();
   return put_in_place(file_made_as_, file_entry_.name, false);

@@ -25,10 +25,12 @@ class TreeWriter {
     uid_t uid = 0;
     gid_t gid = 0;
   };
-  /// 0: three quarters of what is free where the target is.
+  /// 0: three quarters of what is free where the target is. What stands between holes counts as the blocks that it
+  /// takes; `whole_blocks`: so does the end of a file, and a folder or link counts as one.
   struct Limits {
     std::uint64_t bytes = 0;
     std::uint64_t entries = 0;
+    bool whole_blocks = false;
   };
   struct Options {
     /// Permission bits that are kept.
@@ -82,7 +84,10 @@ class TreeWriter {
   std::optional<Failure> open_target_folder(bool& found);
   void set_limits();
   std::optional<Failure> admit(const wire::Entry& entry, std::string_view name);
-  std::optional<Failure> charge(std::size_t bytes);
+  std::optional<Failure> charge(std::uint64_t bytes);
+  /// What of this part of the file has not been charged for.
+  std::optional<Failure> charge_part(std::uint64_t from, std::uint64_t to);
+  std::optional<Failure> charge_rest_of_block();
   [[nodiscard]] Failure over_limit(std::string message, bool given) const;
   std::optional<Failure> make_file(const std::string& name, const wire::Entry& entry);
   std::optional<Failure> make_folder(const std::string& name, const wire::Entry& entry);
@@ -115,6 +120,7 @@ class TreeWriter {
   std::uint64_t file_at_ = 0;
   /// A hole was skipped, and nothing has been written behind it.
   bool ends_in_hole_ = false;
+  std::uint64_t charged_to_ = 0;
 
   std::uint64_t files_ = 0;
   std::uint64_t bytes_ = 0;

@@ -316,6 +316,52 @@ TEST_CASE_FIXTURE(Fixture, "a copy may write so many bytes, and its error says h
   CHECK(fs::file_size(path("job/y")) == std::uint64_t{1} << 40);
 }
 
+TEST_CASE_FIXTURE(Fixture, "what stands between holes counts as the blocks that it takes") {
+  const auto send = [](std::uint64_t pieces, std::size_t bytes, std::uint64_t hole) {
+    return [=](TreeWriter& writer) -> std::optional<Failure> {
+      if (auto failed = writer.entry(file("out"))) return failed;
+      for (std::uint64_t i = 0; i < pieces; ++i) {
+        if (auto failed =
+                in_turn([&] { return writer.data(std::string(bytes, 'x')); }, [&] { return writer.hole(hole); }))
+          return failed;
+      }
+      return std::nullopt;
+    };
+  };
+  const auto most = at_most(std::uint64_t{64} << 10, 0);
+  CHECK_FALSE(receive("job/sixteen", "out", send(16, 1, 4095), most));
+  CHECK(fs::file_size(path("job/sixteen")) == 64 << 10);
+  const auto failed = receive("job/more", "out", send(17, 1, 4095), most);
+  REQUIRE(failed);
+  CHECK(failed->error == EDQUOT);
+  // However it is cut, no block is charged for twice.
+  CHECK_FALSE(receive("job/small", "out", send(32, 1, 2047), most));
+  CHECK_FALSE(receive("job/none", "out", send(64 << 10, 1, 0), most));
+  CHECK(receive("job/apart", "out", send(17, 1, 1 << 20), most));
+  CHECK(names_in("job") == std::vector<std::string>{"none", "sixteen", "small"});
+}
+
+TEST_CASE_FIXTURE(Fixture, "a share of what is free is held against whole blocks") {
+  const auto receive_small = [&](const std::string& target, int files) {
+    auto how = untrusted(at_most(std::uint64_t{40} << 10, 0));
+    how.limits->whole_blocks = true;
+    TreeWriter writer{anywhere, path(target).string(), "out", false, how};
+    if (auto failed = writer.entry(folder("out"))) return failed;
+    for (int i = 0; i < files; ++i) {
+      if (auto failed =
+              in_turn([&] { return writer.entry(file(std::to_string(i))); }, [&] { return writer.data("x"); }))
+        return failed;
+    }
+    return in_turn([&] { return writer.entry(link("link", "0")); }, [&] { return writer.leave(); },
+                   [&] { return writer.finish(); });
+  };
+  CHECK_FALSE(receive_small("job/fits", 8));
+  CHECK(receive_small("job/more", 9));
+  CHECK(names_in("job") == std::vector<std::string>{"fits"});
+  CHECK(untrusted({}).limits->whole_blocks);
+  CHECK_FALSE(untrusted(at_most(1, 0)).limits->whole_blocks);
+}
+
 TEST_CASE_FIXTURE(Fixture, "a copy may make so many files") {
   const auto send = [](int count) {
     return [count](TreeWriter& writer) -> std::optional<Failure> {

@@ -13,7 +13,7 @@ inline TreeWriter::Options untrusted(const CopyOptions& options) {
   how.obey_umask = true;
   how.follow_target = false;
   how.drop_outward_links = options.links == CopyLinks::Inside;
-  how.limits = TreeWriter::Limits{options.max_bytes, options.max_files};
+  how.limits = TreeWriter::Limits{options.max_bytes, options.max_files, options.max_bytes == 0};
   return how;
 }
 

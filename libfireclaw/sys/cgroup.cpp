@@ -42,12 +42,6 @@ int put(const std::filesystem::path& path, const std::string& text) {
   return retry([&] { return ::write(file, text.data(), text.size()); }) < 0 ? errno : 0;
 }
 
-void set(const std::filesystem::path& folder, std::string_view name, const std::string& text) {
-  if (const int error = put(folder / name, text); error != 0) {
-    throw system_error(error, fmt::format("write '{}' to '{}'", text, (folder / name).string()));
-  }
-}
-
 bool has_word(std::string_view text, std::string_view word) {
   std::istringstream words{std::string{text}};
   for (std::string each; words >> each;) {
@@ -154,19 +148,28 @@ CgroupPlace find_cgroups(const std::filesystem::path& root) {
   return {{}, fmt::format("{}; {}", obstacle, what_gives_it), lasting};
 }
 
+std::vector<CgroupSetting> to_settings(const CgroupLimits& limits) {
+  std::vector<CgroupSetting> settings;
+  if (limits.memory_bytes != 0) {
+    settings.push_back({"memory.max", std::to_string(limits.memory_bytes)});
+    settings.push_back({"memory.oom.group", "1"});
+  }
+  if (limits.processes != 0) settings.push_back({"pids.max", std::to_string(limits.processes)});
+  if (limits.cpu_weight != 0) settings.push_back({"cpu.weight", std::to_string(limits.cpu_weight), true});
+  for (const auto& line : limits.io_max) settings.push_back({"io.max", line});
+  return settings;
+}
+
 std::filesystem::path make_cgroup(const std::filesystem::path& place, const std::string& name,
                                   const CgroupLimits& limits) {
   auto folder = place / name;
   check(::mkdir(folder.c_str(), 0755), fmt::format("make cgroup '{}'", folder.string()));
   ScopeGuard undo{[&] { ::rmdir(folder.c_str()); }};
-  if (limits.memory_bytes != 0) {
-    set(folder, "memory.max", std::to_string(limits.memory_bytes));
-    set(folder, "memory.oom.group", "1");
+  for (const auto& setting : to_settings(limits)) {
+    const int error = put(folder / setting.file, setting.text);
+    if (error == 0 || (setting.optional && error == ENOENT)) continue;
+    throw system_error(error, fmt::format("write '{}' to '{}'", setting.text, (folder / setting.file).string()));
   }
-  if (limits.processes != 0) set(folder, "pids.max", std::to_string(limits.processes));
-  // These two are not handed on everywhere.
-  if (limits.cpu_weight != 0) (void)put(folder / "cpu.weight", std::to_string(limits.cpu_weight));
-  for (const auto& line : limits.io_max) set(folder, "io.max", line);
   undo.release();
   return folder;
 }

@@ -23,6 +23,18 @@ struct CgroupLimits {
   bool operator==(const CgroupLimits&) const = default;
 };
 
+/// What is written to a file of a cgroup.
+struct CgroupSetting {
+  std::string_view file;
+  std::string text;
+  /// Left out where the file is not there: its controller is not handed on everywhere.
+  bool optional = false;
+
+  bool operator==(const CgroupSetting&) const = default;
+};
+/// What these limits are to the kernel, in order: one write for each line of io.max.
+std::vector<CgroupSetting> to_settings(const CgroupLimits& limits);
+
 /// Where this process can make cgroups, or why it cannot.
 struct CgroupPlace {
   /// The folder that they are made in; empty: there is none.

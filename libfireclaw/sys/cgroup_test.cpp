@@ -105,6 +105,17 @@ TEST_CASE_FIXTURE(Tree, "a machine's cgroup has its limits, and goes when it is 
   CHECK(cgroup_memory_peak(place) == 4096);
 }
 
+TEST_CASE("limits are lines for the kernel's files, and what is not limited is not written") {
+  const CgroupLimits all{16 << 20, 8, 50, {"8:0 rbps=1048576", "8:16 wiops=100"}};
+  CHECK(to_settings(all) == std::vector<CgroupSetting>{{"memory.max", "16777216"},
+                                                       {"memory.oom.group", "1"},
+                                                       {"pids.max", "8"},
+                                                       {"cpu.weight", "50", true},
+                                                       {"io.max", "8:0 rbps=1048576"},
+                                                       {"io.max", "8:16 wiops=100"}});
+  CHECK(to_settings({}).empty());
+}
+
 TEST_CASE("a cgroup of the kernel's holds its processes to its limits, and all of them end together") {
   // It divides the cgroups of the machine that it runs on: tests/redteam/cgroups_test.py gives it one.
   if (std::getenv("FIRECLAW_TEST_CGROUPS") == nullptr) {
@@ -118,22 +129,31 @@ TEST_CASE("a cgroup of the kernel's holds its processes to its limits, and all o
   const bool throttles = std::filesystem::exists(probe / "io.max");
   CHECK(remove_cgroup(probe));
   if (!throttles) MESSAGE("without io.max: this kernel has none");
-  for (const auto& disk : std::filesystem::directory_iterator{"/sys/block"}) {
-    auto device = read_file(disk.path() / "dev");
-    device.pop_back();
-    if (throttles) limits.io_max = {device + " wbps=1048576"};
-  }
+  const std::filesystem::path image{"/sys/block/vda"};
+  auto device = read_file(image / "dev");
+  device.pop_back();
+  if (throttles) limits.io_max = {device + " rbps=1048576", device + " wbps=2097152"};
   const auto folder = make_cgroup(found.folder, "limited", limits);
   CHECK(read_file(folder / "memory.max") == "16777216\n");
   CHECK(read_file(folder / "memory.oom.group") == "1\n");
   CHECK(read_file(folder / "pids.max") == "8\n");
   CHECK(read_file(folder / "cpu.weight") == "50\n");
-  if (throttles) CHECK(read_file(folder / "io.max").find(" rbps=max wbps=1048576 ") != std::string::npos);
+  if (throttles) CHECK(read_file(folder / "io.max").find(" rbps=1048576 wbps=2097152 ") != std::string::npos);
   CHECK_THROWS_AS(make_cgroup(found.folder, "wrong", {0, 0, 0, {"no device"}}), Error);
   CHECK_FALSE(std::filesystem::exists(found.folder / "wrong"));
 
-  // One that takes memory, and one that only waits.
   SpawnSpec spec;
+  if (throttles) {
+    spec.argv = {"/bin/dd", "if=/dev/vda", "of=/dev/null", "bs=65536", "count=48", "iflag=direct"};
+    spec.sandbox.emplace();
+    spec.sandbox->cgroup = folder;
+    const auto began = std::chrono::steady_clock::now();
+    CHECK(Child::spawn(spec).wait(patience()) == ExitStatus{.code = 0, .signal = 0});
+    // 3 MiB, of which the first part may pass at once.
+    CHECK(std::chrono::steady_clock::now() - began > std::chrono::milliseconds{1500});
+  }
+
+  // One that takes memory, and one that only waits.
   spec.argv = {"/bin/sh", "-c", "sleep 100 & exec tail /dev/zero"};
   spec.sandbox.emplace();
   spec.sandbox->cgroup = folder;

@@ -1,16 +1,20 @@
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <charconv>
 
+#include "sys/poll.hpp"
 #include "sys/process.hpp"
 #include "sys/stat_line.hpp"
 
 namespace fireclaw::sys {
 namespace {
+
+constexpr std::chrono::seconds dying_limit{1};
 
 std::optional<StatLine> read_stat(pid_t pid) {
   const int fd = retry([&] { return ::open(fmt::format("/proc/{}/stat", pid).c_str(), O_RDONLY | O_CLOEXEC); });
@@ -82,6 +86,11 @@ std::optional<Fd> open_pidfd(const ProcessId& id) {
   auto pidfd = open_pidfd_even_ended(id);
   if (!pidfd || !is_alive(id)) return std::nullopt;
   return pidfd;
+}
+
+bool is_ending(const ProcessId& id) {
+  const auto pidfd = open_pidfd(id);
+  return !pidfd || wait_fd(pidfd->get(), POLLIN, Deadline::after(dying_limit)) == WaitResult::Ready;
 }
 
 bool send_signal(const ProcessId& id, int signal) {

@@ -37,6 +37,9 @@ bool is_alive(const ProcessId& id);
 bool send_signal(const ProcessId& id, int signal);
 /// A pidfd for that very process: readable (POLLIN) once it has ended; nullopt if it is gone already.
 std::optional<Fd> open_pidfd(const ProcessId& id);
+/// Whether that very process has ended, or does within a second: one that was killed closes its sockets a moment before
+/// it is gone.
+bool is_ending(const ProcessId& id);
 
 /// How a process ended.
 struct ExitStatus {

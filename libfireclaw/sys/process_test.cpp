@@ -304,6 +304,15 @@ TEST_CASE("a detached child runs on") {
   ::waitpid(id->pid, nullptr, 0);
 }
 
+TEST_CASE("a process that was killed is ending, and one that runs is not") {
+  Child child = Child::spawn(Helper::spec({"idle"}));
+  CHECK_FALSE(is_ending(child.id()));
+  CHECK(send_signal(child.id(), SIGKILL));
+  CHECK(is_ending(child.id()));
+  child.kill();
+  CHECK(is_ending(child.id()));
+}
+
 TEST_CASE("a child whose status the host program took is still seen to end") {
   Child child = Child::spawn(shell("exit 4"));
   const pid_t pid = child.id().pid;

@@ -45,7 +45,7 @@ class Addressed(unittest.TestCase):
             self.assertEqual(addressing.command(text), ("", ""), text)
 
     def test_a_line_that_names_its_reader(self) -> None:
-        for text in ("bob: hi", "@bob hi", "@bob, hi"):
+        for text in ("bob: hi", "@bob hi", "@bob, hi", "josé: hi", "bob/discord: hi", "@Зоя, hi"):
             self.assertTrue(addressing.begins_with_address(text), text)
         for text in ("hi bob: x", "http://x y", "12:30 is late", "a:b", "plain", "bob:"):
             self.assertFalse(addressing.begins_with_address(text), text)

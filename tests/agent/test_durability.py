@@ -164,6 +164,23 @@ class Durability(FolderTest):
         self.assertEqual(self.read("MEMORY.md"), before)
         self.assertEqual(sorted(os.listdir(self.folder)), ["MEMORY.md", "memory"])
 
+    def test_what_a_kill_left_beside_the_channels_is_removed_when_they_are_read(self) -> None:
+        ChannelStore(self.folder).save(["#lab"])
+        self.write(".fireclaw/.channels.json.0123456789ab.tmp", '{"sch')
+        self.write(".fireclaw/.channels.json.tmp", "not ours")
+        self.assertEqual(ChannelStore(self.folder).load(), ["#lab"])
+        self.assertEqual(sorted(os.listdir(self.path(".fireclaw"))), [".channels.json.tmp", "channels.json"])
+
+    def test_channels_of_names_that_no_server_gives_are_set_aside(self) -> None:
+        longest = "#" + "x" * 63
+        ChannelStore(self.folder).save([longest])
+        self.assertEqual(ChannelStore(self.folder).load(), [longest])
+        for name in (longest + "x", "#a b", "alice", "#a,#b", "#"):
+            ChannelStore(self.folder).save(["#lab", name])
+            with self.assertLogs("status", "ERROR"):
+                self.assertEqual(ChannelStore(self.folder).load(), [], name)
+            self.assertEqual(os.listdir(self.path(".fireclaw")), ["channels.json.bad"])
+
 
 if __name__ == "__main__":
     unittest.main()

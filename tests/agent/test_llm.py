@@ -7,6 +7,7 @@ import threading
 import time
 import unittest
 from typing import Any, Callable, Dict, List, Optional, Tuple
+from unittest import mock
 
 from harness import make_config
 from scripted_llm import ScriptedLlm
@@ -131,6 +132,19 @@ class Answering(LlmTest):
         self.llm.rules({"reply": {"content": "x"}})
         for url in (self.llm.url, self.llm.url + "/", self.llm.url + "/v1", self.llm.url + "/v1/"):
             self.assertEqual(self.client("openai", url=url).chat(_QUESTION, (), self.cancel).content, "x")
+
+    def test_nothing_of_a_request_stays_with_the_cancellation_after_it(self) -> None:
+        forgotten: List[bool] = []
+        with mock.patch.object(Cancel, "on_set", lambda cancel, callback: lambda: forgotten.append(True)):
+            self.ask({"content": "x"}, "ollama")
+            self.assertEqual(forgotten, [True])
+            self.error({"status": 500, "error": "no"}, "ollama")
+        self.assertEqual(forgotten, [True, True])
+
+    def test_the_url_may_hold_the_version_in_the_middle_or_another_one(self) -> None:
+        for url, path in (("https://g.example/v1beta/openai", "/chat/completions"), ("https://z.example/api/paas/v4/", "/chat/completions"),
+                          ("https://v2.example/vast", "/v1/chat/completions"), ("http://v1", "/v1/chat/completions")):
+            self.assertEqual(self.client("openai", url=url).path(), path, url)
 
     def test_a_proxy_of_the_environment_is_ignored(self) -> None:
         os.environ["http_proxy"] = "http://127.0.0.1:9"

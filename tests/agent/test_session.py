@@ -10,6 +10,8 @@ from harness import make_config
 from bot.events import (
     Closing, Event, Invited, Joined, Left, NickChanged, PeerGone, PeerInfo, PeerRenamed, Refused, Registered, Text, Trouble,
 )
+from bot.irc_protocol import fold
+from bot.lookups import Lookups
 from bot.pacing import Pacer
 from bot.session import Session
 
@@ -116,6 +118,12 @@ class Registering(SessionTest):
         self.assertEqual(self.server(":s 376 worker :end"), [])
         self.assertEqual(self.of(Registered), [Registered("worker")])
 
+    def test_of_capabilities_without_end_the_first_ones_are_known(self) -> None:
+        self.start()
+        self.sent()
+        self.server(*[f":s CAP * LS * :{' '.join(f'a{line}-{number}' for number in range(10))}" for line in range(19)])
+        self.assertEqual(self.server(":s CAP * LS * :b1 b2 b3 b4 b5 b6 b7 b8 b9 batch server-time", ":s CAP * LS :chghost"), ["CAP REQ :batch"])
+
     def test_refused_capabilities_are_done_without(self) -> None:
         self.start()
         self.sent()
@@ -186,6 +194,11 @@ class Sasl(SessionTest):
         self.server(":s CAP * ACK :sasl", "AUTHENTICATE +", ":s 904 * :SASL authentication failed")
         self.assertEqual(self.session.closing, "SASL login failed: SASL authentication failed")
         self.assertTrue(self.session.unwelcome)
+
+    def test_a_server_that_says_which_mechanisms_there_are_is_quoted_with_them(self) -> None:
+        self.login(caps="sasl")
+        self.server(":s CAP * ACK :sasl", ":s 908 * EXTERNAL,SCRAM-SHA-256 :are available SASL mechanisms", ":s 904 * :SASL authentication failed")
+        self.assertEqual(self.session.closing, "SASL login failed: EXTERNAL,SCRAM-SHA-256 are available SASL mechanisms")
 
     def test_it_does_not_go_on_without_the_login_it_was_told_to_make(self) -> None:
         for lines, reason in (
@@ -318,11 +331,14 @@ class Channels(SessionTest):
         self.assertIn("JOIN #a", self.later(2))
 
     def test_a_refused_join_is_repeated_ever_more_rarely(self) -> None:
-        self.registered({"#a": ""}, limits={"ping_interval_s": 10000})
+        self.registered({"#a": ""}, limits={"ping_interval_s": 86400})
         self.server(":s 473 worker #a :Cannot join channel (+i)")
         self.assertEqual(self.of(Refused), [Refused("#a", True, "Cannot join channel (+i)")])
         joins = [line for line in self.later(3600) if line == "JOIN #a"]
         self.assertTrue(5 <= len(joins) <= 9, len(joins))
+        # But never more rarely than every quarter of an hour.
+        joins = [line for line in self.later(36000) if line == "JOIN #a"]
+        self.assertTrue(38 <= len(joins) <= 41, len(joins))
 
     def test_a_refusal_to_join_or_to_speak_says_where_and_why(self) -> None:
         self.join()
@@ -338,6 +354,19 @@ class Channels(SessionTest):
             Refused("#b", True, "the server forwards to ##b (Forwarding to another channel)"),
             Refused("#b", True, "You must log in first (ACCOUNT_REQUIRED)"), Refused("#a", False, "Not now (CANNOT)")])
         self.assertIn(Trouble("BOX failed: Too many boxes (FULL)"), self.of(Trouble))
+
+    def test_every_refusal_that_servers_know_is_told_of(self) -> None:
+        self.join()
+        self.session.join("#b", "", self.now)
+        refused = {"384": "Cannot join channel, CBANed (spam)", "479": "Illegal channel name", "480": "Cannot join channel (+j) - throttle exceeded, try again later",
+                   "485": "Cannot join channel (reserved)", "500": "Too many join requests. Please wait a while and try again.", "519": "Cannot join channel (Admin only)",
+                   "926": "Channel #b is forbidden"}
+        for numeric, reason in refused.items():
+            # The same numbers mean other things where it is not about a channel that we want.
+            self.server(f":s {numeric} worker #b :{reason}", f":s {numeric} worker port :6667")
+        self.assertEqual(self.of(Refused), [Refused("#b", True, reason) for reason in refused.values()])
+        self.server(":s 707 worker alice :Targets changing too fast, message dropped")
+        self.assertEqual(self.of(Refused)[-1], Refused("alice", False, "Targets changing too fast, message dropped"))
 
     def test_a_channel_that_the_server_put_us_into_is_not_come_back_to(self) -> None:
         self.join()
@@ -448,6 +477,13 @@ class Listening(SessionTest):
         self.later(0.25)
         self.assertEqual(self.of(PeerInfo), [PeerInfo("ghost", False, False, "")])
 
+    def test_a_look_up_is_over_in_its_last_instant(self) -> None:
+        lookups = Lookups(fold, lambda line: None)
+        lookups.ask("ghost", 10.0)
+        self.assertEqual((lookups.deadlines(), lookups.overdue(14.999)), ([15.0], []))
+        self.assertEqual(lookups.overdue(15.0), [PeerInfo("ghost", False, False, "")])
+        self.assertEqual((lookups.deadlines(), lookups.overdue(20.0), lookups.end("ghost")), ([], [], []))
+
     def test_somebody_who_quits_is_reported(self) -> None:
         self.server(":alice!a@h QUIT :split.one split.two")
         self.assertEqual(self.of(PeerGone), [PeerGone("alice")])
@@ -515,6 +551,13 @@ class OldLines(SessionTest):
                     ":*status!znc@znc.in PRIVMSG worker :You are connected")
         self.assertEqual(self.heard(), ["new"])
 
+    def test_what_a_bouncer_says_of_itself_is_no_question(self) -> None:
+        self.prepare(clock=False)
+        self.server(":-bip!bip@bip.bip.bip PRIVMSG worker :Backlog follows", ":BouncerServ!BouncerServ@BouncerServ PRIVMSG worker :disconnected from libera",
+                    ":-sBNC!bouncer@shroudbnc.info PRIVMSG worker :You were disconnected", ":*controlpanel!cp@elsewhere PRIVMSG worker :done",
+                    ":HistServ!HistServ@localhost PRIVMSG #a :alice joined the channel", ":bouncerserv_fan!a@h PRIVMSG worker :a person", ":Histserv2!a@h PRIVMSG #a :another")
+        self.assertEqual(self.heard(), ["a person", "another"])
+
     def test_parts_of_a_second_and_the_format_of_a_bouncer_are_times(self) -> None:
         self.prepare()
         self.server(tagged(self.SERVER + 100, ":worker!~agent@host JOIN #b").replace(".000Z", ".750Z"))
@@ -537,6 +580,10 @@ class OldLines(SessionTest):
                     *[f":s BATCH -{number}" for number in range(100)], ":s BATCH +7 chathistory #a", ":s BATCH 7",
                     "@batch=7 :alice!a@h PRIVMSG #a :older", ":s BATCH -7", "@batch=7 :alice!a@h PRIVMSG #a :new")
         self.assertEqual(self.heard(), ["new"])
+        # No server opens so many; the first ones are known.
+        self.server(*[f":s BATCH +{number} chathistory #a" for number in range(100)], "@batch=63 :alice!a@h PRIVMSG #a :the last that is known",
+                    "@batch=64 :alice!a@h PRIVMSG #a :beyond")
+        self.assertEqual(self.heard(), ["new", "beyond"])
 
     def test_words_about_a_history_that_is_being_played_ask_once(self) -> None:
         self.prepare(clock=False)
@@ -598,6 +645,15 @@ class Speaking(SessionTest):
         self.prepare(linelen="LINELEN=2048")
         self.session.say("#a", "x" * 1500)
         self.assertEqual(len(self.later(5)), 1)
+
+    def test_what_a_server_would_cut_is_not_sent(self) -> None:
+        self.prepare()
+        # A target so long that even the least of text fits only just, or not.
+        for length, fits in ((436, True), (437, False)):
+            target = "#" + "a" * (length - 1)
+            self.server(f":worker!~agent@host.example JOIN {target}")
+            self.assertTrue(self.session.say(target, "x" * 64))
+            self.assertEqual([len(line) + 2 for line in self.later(5)], [512] * fits)
 
     def test_text_can_never_become_a_command(self) -> None:
         self.prepare()
@@ -683,6 +739,12 @@ class Watching(SessionTest):
             ("Closing Link: worker[host] (Excess Flood)", True, False), ("Max SendQ exceeded", True, False),
             ("Closing Link: (K-lined: no bots)", False, True), ("Ping timeout: 120 seconds", False, False),
             ("Bad Password", False, True), ("Server going down", False, False),
+            ("Closing Link: [192.0.2.1] (Throttled: Reconnecting too fast) - Email a@b for more information.", False, True),
+            ("Trying to reconnect too fast.", False, True), ("Closing Link: 192.0.2.1 (SASL access only)", False, True),
+            ("Closing link: (agent@host) [Z:Lined (no bots)]", False, True), ("Closing link: (agent@host) [Access denied by configuration]", False, True),
+            ("Closing Link: host (Too many host connections (local))", False, True), ("You are not authorised to use this server", False, True),
+            ("No more connections allowed in your connection class", False, True), ("Too many clients online right now", False, False),
+            ("Closing Link: the off-line mode is declined", False, False), ("Closing Link: host (Client Quit)", False, False),
         ):
             self.registered()
             self.server(f"ERROR :{reason}")

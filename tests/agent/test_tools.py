@@ -76,6 +76,11 @@ class Calling(ToolTest):
         self.assertEqual("\n".join(parts), content)
         self.assertIn("first_line must be", self.call("read_file", {"path": "d/f.txt", "first_line": 101}, box))
 
+    def test_a_file_is_limited_by_its_bytes(self) -> None:
+        for content, said in (("é" * (1 << 19), "wrote 1048576 bytes"), ("é" * (1 << 19) + "x", "error: a file may have at most 1048576 bytes")):
+            self.assertEqual(self.call("write_file", {"path": "big", "content": content}), said)
+        self.assertEqual(os.path.getsize(self.path("ws", "big")), 1 << 20)
+
     def test_one_endless_line_is_cut(self) -> None:
         box = self.box(tools={"output_bytes": 300})
         self.call("write_file", {"path": "f", "content": "é" * 5000}, box)

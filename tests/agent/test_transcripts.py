@@ -191,6 +191,16 @@ class OverASocket(Playing):
                 self.assertEqual(self.play(transcripts.row("busy", *self.server.replies), self.server.url).text, "hello")
             self.assertEqual(waited.pop(), expected)
 
+    def test_a_busy_server_can_say_in_words_when_to_ask_again(self) -> None:
+        waited: List[float] = []
+        for error in ({"message": "Quota exceeded.", "details": [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "7s"}]},
+                      {"message": "Rate limit reached for model `x`. Please try again in 7.0s."}):
+            self.server.replies = [transcripts.failed(429, {"error": error}), transcripts.stream("hello")]
+            self.server.requests.clear()
+            with mock.patch.object(Cancel, "wait", lambda cancel, seconds: waited.append(seconds)):
+                self.assertEqual(self.play(transcripts.row("busy", *self.server.replies), self.server.url).text, "hello")
+            self.assertEqual(waited.pop(), 7.0)
+
     def test_errors(self) -> None:
         self.all_rows(transcripts.ERRORS)
 
@@ -226,6 +236,14 @@ class OverASocket(Playing):
                 began = time.monotonic()
                 self.check(transcripts.row("open", reply), self.play(transcripts.row("open", reply), self.server.url), self.server.requests)
                 self.assertLess(time.monotonic() - began, 4.0)
+
+    def test_of_an_error_that_does_not_end_the_beginning_is_enough(self) -> None:
+        self.server.framing = "open"
+        self.server.replies = [transcripts.failed(500, "out of memory " * 6000, "text/plain")]
+        row = transcripts.row("open", *self.server.replies, llm={"timeouts": {"first_token_s": 20, "idle_s": 20, "total_s": 20}}, error="status 500: out of memory out of memory")
+        began = time.monotonic()
+        self.check(row, self.play(row, self.server.url), self.server.requests)
+        self.assertLess(time.monotonic() - began, 15.0)
 
     def test_every_habit_is_there_once(self) -> None:
         habits = [row.habit for row in transcripts.ROWS]
@@ -285,6 +303,24 @@ class Cut(Playing):
 
 class Hostile(unittest.TestCase):
     known = {"run_command": {"command": "string", "timeout": "integer"}}
+
+    def test_a_line_or_a_value_without_end_is_given_up(self) -> None:
+        for piece, why in ((b"x" * 65536, "a line without end"), (b'"a": 1,\n' * 8192, "a value without end")):
+            taken: List[bytes] = [b"data: {"]
+
+            def endless() -> Iterator[bytes]:
+                while len(taken) < 300:
+                    yield taken[-1]
+                    taken.append(piece)
+
+            with self.assertRaisesRegex(LlmError, why):
+                read_answer(endless(), self.known, lambda: "call00001")
+            self.assertLess(len(taken), 100)
+
+    def test_what_a_server_counts_is_believed_if_it_can_be_true(self) -> None:
+        for counted, believed in ((9, 9), ((1 << 31) - 1, (1 << 31) - 1), (1 << 31, 0), (10**30, 0), (0, 0), (-9, 0), (True, 0), ("9", 0), (9.5, 0), (None, 0)):
+            body = transcripts.data(transcripts.delta("hello", "stop"), {"choices": [], "usage": {"prompt_tokens": counted}})
+            self.assertEqual(read_answer([body], self.known, lambda: "call00001").prompt_tokens, believed, counted)
 
     def read(self, body: bytes) -> None:
         """An answer, or an error that is fit to be said; nothing else ever."""

@@ -215,6 +215,30 @@ class Forking(Copies):
         ok("agent", "start", "--from", "open")
         self.assertEqual(asked(), "shop\n")
 
+    def test_the_rates_of_a_template_hold_for_the_agent_its_copy_and_after_a_restart(self) -> None:
+        path = os.path.join(HOME, "templates", "slow.json")
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump({"schema": 1, "nick": "slow", "model": "m", "persona": "p", "network": "nat",
+                       "disk_mib_per_second": 1, "network_mib_per_second": 3}, file)
+        self.addCleanup(os.unlink, path)
+
+        def check(name: str) -> None:
+            begin, end = (float(word) for word in ok(
+                "agent", "exec", name, "cut -d' ' -f1 /proc/uptime; dd if=/dev/zero of=/workspace/x bs=64k count=64 "
+                                       "oflag=direct status=none; cut -d' ' -f1 /proc/uptime").split())
+            # 4 MiB, of which the first part passes at once.
+            self.assertGreater(end - begin, 2, name)
+            self.assertLess(end - begin, 60, name)
+            rules = subprocess.run(["nft", "list", "ruleset"], check=True, capture_output=True, text=True).stdout
+            self.assertRegex(rules, rf"{agent_status(name)['address']} limit rate over 3 mbytes/second")
+
+        self.start("slow")
+        check("slow")
+        fork("slow", "ada")
+        check("ada")
+        ok("agent", "restart", "ada")
+        check("ada")
+
     def test_a_bot_that_is_down_at_the_moment_comes_up_as_the_other(self) -> None:
         self.start("quick")
         # guestd waits longer from one end to the next.

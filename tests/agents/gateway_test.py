@@ -148,8 +148,10 @@ class BehindTheGateway(Crew):
         eventually(lambda: "172.16.0.1:22" in ok("network", "log", "quick"))
         refusals = json.loads(ok("network", "log", "quick", "--json"))
         self.assertIn(("llm", "path"), [(refusal["by"], refusal["rule"]) for refusal in refusals])
-        [packet] = [refusal for refusal in refusals if refusal["by"] == "firewall" and refusal["port"] == 22]
-        self.assertEqual((packet["agent"], packet["address"], packet["rule"]), ("quick", "172.16.0.1", "service"))
+        # A slow guest may have sent it twice.
+        packets = {(packet["agent"], packet["address"], packet["rule"]) for packet in refusals
+                   if packet["by"] == "firewall" and packet["port"] == 22}
+        self.assertEqual(packets, {("quick", "172.16.0.1", "service")})
         self.assertIn("quick firewall tcp 172.16.0.1:22 (service)", ok("network", "log", "quick"))
 
         # What is allowed is kept for its next start.

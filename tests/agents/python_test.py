@@ -145,9 +145,9 @@ class Networks(Crew):
                 self.assertEqual((lease.address, lease.vm, lease.alive), (address, vm.info().id, True))
                 with self.assertRaises(fireclaw.InvalidStateError):
                     host.network().down()
-                # The LLM is one of the gateway's services; the other port is not.
+                # The gateway answers for the LLM, and passes on only what is asked of one; the other port is closed.
                 gateway = host.network().info().gateway
-                self.assertIn("501 Unsupported", vm.exec(f"wget -O- http://{gateway}:11434/", timeout=30).err_text)
+                self.assertIn("404 Not Found", vm.exec(f"wget -O- http://{gateway}:11434/", timeout=30).err_text)
                 self.assertFalse(vm.exec(f"nc -w 2 {gateway} 8081 < /dev/null").ok)
                 vm.exec("mkdir /srv; echo served > /srv/index.html; httpd -h /srv")
                 with socket.create_connection(("127.0.0.1", port), 10) as web:

@@ -253,6 +253,35 @@ class Moving(unittest.TestCase):
         (self.folder / "text").write_text("not an archive\n")
         self.refused("snapshot", "import", "text", home=self.other, text="tar")
 
+    @unittest.skipUnless(os.geteuid() == 0, "only root can mount")
+    def test_an_archive_of_little_between_holes_does_not_fill_the_disk(self) -> None:
+        self.make_snapshot()
+        self.ok("snapshot", "export", "before", "before.tar")
+        block, pieces = 4096, 20_000
+
+        def claim(members: Dict[str, bytes]) -> None:
+            value = json.loads(members["manifest.json"])
+            next(file for file in value["files"] if file["name"] == "memory")["bytes"] = pieces * block
+            members["manifest.json"] = json.dumps(value).encode()
+            del members["memory"]
+
+        def scattered(tar: tarfile.TarFile) -> None:
+            content = f"{pieces}\n".encode() + b"".join(b"%d\n1\n" % (number * block) for number in range(pieces))
+            content += bytes(-len(content) % tarfile.BLOCKSIZE) + b"x" * pieces
+            entry = tarfile.TarInfo("memory")
+            entry.size = len(content)
+            entry.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": "memory",
+                                 "GNU.sparse.realsize": str(pieces * block)}
+            tar.addfile(entry, io.BytesIO(content))
+
+        name = self.changed(claim, scattered)
+        script = 'mount -t tmpfs -o size=64m,mode=0700 none "$1" && exec "$2" --home "$1" snapshot import "$3"'
+        said = subprocess.run(["unshare", "--mount", "sh", "-c", script, "sh", str(self.other), FIRECLAW, name],
+                              cwd=self.folder, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=LIMIT_SECONDS)
+        self.assertEqual(said.returncode, 125, said.stderr)
+        self.assertRegex(said.stderr, "the archive takes [0-9]+ MiB, and [0-9]+ MiB are free")
+
     def test_an_archive_of_nothing_but_names_does_not_fill_the_memory(self) -> None:
         with tarfile.open(self.folder / "many.tar.gz", "w:gz", compresslevel=1) as tar:
             for number in range(1500):

@@ -105,7 +105,7 @@ void run(std::string_view input) {
   fuzz::Script script{input};
   CopyOptions options;
   options.links = script.byte() % 2 == 0 ? CopyLinks::Inside : CopyLinks::Keep;
-  options.max_bytes = 1000;
+  options.max_bytes = 10000;
   options.max_files = 100;
   while (!script.done()) copy(script, job, victim, options);
 

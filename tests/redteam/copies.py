@@ -94,6 +94,26 @@ class Escapes(Attempt):
         self.assertEqual(stat.S_IMODE(self.job.stat().st_mode), 0o700)
 
 
+class OtherWaysOut(Attempt):
+    def test_vm_cp_and_workspace_pull_follow_no_link_either(self) -> None:
+        name = "redteam-copies"
+        for group, *force in (("vm", "--force"), ("workspace",)):
+            fireclaw(group, "remove", *force, name)
+            self.addCleanup(fireclaw, group, "remove", *force, name)
+        self.addCleanup(fireclaw, "vm", "remove", "--force", name)
+        for words in (("workspace", "create", name, "--size", "16M"), ("vm", "create", "--net", "none", "--workspace", name, name)):
+            made = fireclaw(*words)
+            self.assertEqual(made.returncode, 0, made.stderr)
+        door, folder = f"ln -s {self.victim} out", f"mkdir out; {OWNED} >out/.bashrc; {OWNED} >out/file"
+        for way, target in ((("vm", "cp", f"{name}:/workspace/out"), "copied"), (("workspace", "pull", name, "out"), "pulled")):
+            for line in (door, folder, folder, door, folder):
+                self.assertEqual(fireclaw("vm", "exec", name, f"cd /workspace && rm -rf out && {line}").returncode, 0)
+                result = fireclaw(*way, target, cwd=self.job)
+                self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertEqual((self.job / target / "file").read_text(), "owned\n")
+            self.assertEqual((self.job / target / "out" / "file").read_text(), "owned\n")
+
+
 class Exhaustion(Attempt):
     def test_a_tebibyte_of_nothing_costs_nothing(self) -> None:
         began = time.monotonic()

@@ -104,6 +104,27 @@ class Disks(unittest.TestCase):
                               if "SCHILY.xattr.security.capability" in m.pax_headers}, capabilities)
         self.assertEqual((members["disk"].type, members["disk"].devmajor), (tarfile.BLKTYPE, 8))
 
+    def test_a_guest_that_makes_up_a_tar_fills_no_memory(self) -> None:
+        workspace, name = self.workspace("redteam-liar", tar_of((member("x"), b""))), "redteam-liar"
+        fireclaw("vm", "remove", "--force", name)
+        self.addCleanup(fireclaw, "vm", "remove", "--force", name)
+        self.ok("vm", "create", "--net", "none", "--workspace", workspace, name)
+        deep = self.folder / "deep.tar"
+        # A file below two million folders: a list of these takes terabytes.
+        deep.write_bytes(member("a/" * ((2 << 20) - 8) + "f").tobuf(tarfile.GNU_FORMAT) + bytes(1024))
+        self.ok("vm", "cp", str(deep), f"{name}:/deep.tar")
+        self.ok("vm", "exec", name, "rm -f $(which tar); printf '#!/bin/sh\ncat /deep.tar\n' >/bin/tar; chmod 755 /bin/tar")
+        command = subprocess.Popen([FIRECLAW, "--home", str(HOME), "workspace", "export", workspace, "-"],
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                   preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30)))
+        assert command.stderr is not None
+        said = command.stderr.read().decode(errors="replace")
+        command.stderr.close()
+        _, status, used = os.wait4(command.pid, 0)
+        self.assertEqual(os.waitstatus_to_exitcode(status), 125, said)
+        self.assertIn("longer than 4095 bytes", said)
+        self.assertLess(used.ru_maxrss, 256 << 10)
+
     def test_what_an_agent_wrote_moves_no_terminal(self) -> None:
         log = member(".fireclaw/agent.log", mode=0o644)
         self.workspace("redteam-agent", tar_of((log, ESCAPES), (member("MEMORY.md", mode=0o644), ESCAPES)))
@@ -135,7 +156,13 @@ class Disks(unittest.TestCase):
         self.ok("vm", "exec", name, f"{line} >/dev/console")
         shown = on_a_terminal("vm", "logs", name).decode()
         self.assertIn(r"a\xc2\x9b\x7f\xe2\x80\xaeb\x1b]0;x\x07", shown)
-        for text in (shown, on_a_terminal("vm", "logs", "--json", name).decode()):
+        # Of the names of its files errors speak.
+        self.ok("vm", "exec", name, r"mkdir /tmp/t; head -c 3000000 /dev/zero >/tmp/t/$(printf 'f\302\233\033]0;x\007')")
+        copied = on_a_terminal("vm", "cp", "--copy-limit", "1M", f"{name}:/tmp/t", str(self.folder / "t")).decode()
+        self.assertIn(r"f\xc2\x9b\x1b]0;x\x07' has 3000000 bytes", copied)
+        executed = on_a_terminal("vm", "exec", name, line).decode()
+        self.assertIn(r"a\xc2\x9b\x7f\xe2\x80\xaeb\x1b]0;x\x07", executed)
+        for text in (shown, copied, executed, on_a_terminal("vm", "logs", "--json", name).decode()):
             unseen = [c for c in text if c not in "\r\n\t" and (ord(c) < 0x20 or 0x7F <= ord(c) < 0xA0 or c == "\u202e")]
             self.assertEqual(unseen, [], text)
 

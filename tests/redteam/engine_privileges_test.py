@@ -78,10 +78,13 @@ class EnginePrivileges(unittest.TestCase):
             self.assertNotEqual(its, os.readlink(f"/proc/self/ns/{name}"), name)
         users = found().get("users")
         uids = set(machine.status("Uid").split())
-        if users and "kvm" not in Path(f"/proc/{machine.engine}/cmdline").read_text():
+        if users:
             self.assertEqual(len(uids), 1)
             self.assertIn(int(uids.pop()), range(users["first"], users["first"] + users["count"]))
-            self.assertEqual(machine.status("Groups").strip(), "")
+            # At most the group that /dev/kvm was given to.
+            kvm = Path("/dev/kvm")
+            lent = {str(kvm.stat().st_gid)} - {str(os.getegid())} if kvm.exists() else set()
+            self.assertLessEqual(set(machine.status("Groups").split()), lent)
         else:
             self.assertEqual(uids, {str(os.geteuid())})
 
@@ -120,6 +123,22 @@ class EnginePrivileges(unittest.TestCase):
             self.skipTest(f"engines run as the caller: {found()['users_obstacle']}")
         with Machine() as first, Machine() as second:
             self.assertNotEqual(first.status("Uid"), second.status("Uid"))
+
+    def test_a_machines_engine_is_in_its_own_cgroup_with_limits(self) -> None:
+        said = subprocess.run([PROGRAM, "--home", HOME, "doctor", "--json"], stdin=subprocess.DEVNULL, capture_output=True)
+        cgroups = next(check for check in json.loads(said.stdout)["checks"] if check["name"] == "cgroups of machines")
+        if cgroups["status"] != "ok":
+            self.skipTest(cgroups["detail"])
+        with Machine() as first, Machine() as second:
+            folders = {Path(f"/proc/{machine.engine}/cgroup").read_text().rpartition("0::")[2].strip() for machine in (first, second)}
+            self.assertEqual(len(folders), 2)
+            for folder in folders:
+                files = Path("/sys/fs/cgroup" + folder)
+                self.assertEqual(files.parent, Path(cgroups["detail"].removeprefix("in ")))
+                self.assertLess(int((files / "memory.max").read_text()), 4 << 30)
+                self.assertEqual((files / "memory.oom.group").read_text(), "1\n")
+                self.assertLess(int((files / "pids.max").read_text()), 200)
+        self.assertEqual([folder for folder in folders if Path("/sys/fs/cgroup" + folder).exists()], [])
 
     def test_an_image_cannot_be_written_through_the_engines_root(self) -> None:
         with Machine() as machine:

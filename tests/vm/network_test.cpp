@@ -219,7 +219,9 @@ TEST_CASE("an allowed name is resolved and reached, and what is not on the list 
     auto everywhere = host.vms().run(with_nat({Egress::Internet, {}, {}, GatewayServices::Names}));
     CHECK(guest_asks(everywhere, "anything.example", 80) == "198.51.100.1");
     // The gateway is started again by the next machine.
-    ::kill(static_cast<pid_t>(host.gateway().info().pid), SIGKILL);
+    const auto gateway = host.gateway().info().pid;
+    ::kill(static_cast<pid_t>(gateway), SIGKILL);
+    while (host.gateway().info().pid == gateway) std::this_thread::sleep_for(std::chrono::milliseconds{10});
     auto next = host.vms().run(with_nat({Egress::Internet, {}, {}, GatewayServices::Names}));
     CHECK(guest_asks(next, "anything.example", 80) == "198.51.100.1");
   }

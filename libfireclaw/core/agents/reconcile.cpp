@@ -1,5 +1,3 @@
-#include <poll.h>
-
 #include <algorithm>
 #include <thread>
 #include <utility>
@@ -15,7 +13,6 @@
 #include "core/networks/anchor.hpp"
 #include "fireclaw/error.hpp"
 #include "guest/session.hpp"
-#include "sys/poll.hpp"
 #include "sys/process.hpp"
 
 namespace fireclaw {
@@ -23,15 +20,6 @@ namespace {
 
 /// What a machine may take to answer that is emulated on a host with much else to do. All are asked at once.
 constexpr std::chrono::seconds answer_limit{30};
-
-/// An engine that was killed closes its sockets a moment before its process is gone.
-constexpr std::chrono::seconds dying_limit{1};
-
-bool ends_now(const state::RunRecord& run) {
-  if (!run.process) return true;
-  const auto ended = sys::open_pidfd(*run.process);
-  return !ended || sys::wait_fd(ended->get(), POLLIN, Deadline::after(dying_limit)) == sys::WaitResult::Ready;
-}
 
 }  // namespace
 
@@ -110,7 +98,7 @@ ReconcileReport AgentManager::Impl::reconcile() {
     }
     if (one.answers) {
       report.adopted.push_back(one.record.name);
-    } else if (const auto run = running(one.record); run && !ends_now(*run)) {
+    } else if (const auto run = running(one.record); run && run->process && !sys::is_ending(*run->process)) {
       report.silent.push_back(one.record.name);
     } else {
       bury(one.record, report);

@@ -1,6 +1,5 @@
 #include "core/host/confinement.hpp"
 
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <mutex>
@@ -10,6 +9,7 @@
 #include "fireclaw/error.hpp"
 #include "state/config.hpp"
 #include "sys/process.hpp"
+#include "sys/sandbox/devices.hpp"
 
 namespace fireclaw::core {
 namespace {
@@ -50,17 +50,6 @@ std::string problem_with_home(const Host::Impl& host, sys::Confinement level) {
   } catch (const Error& problem) {
     return problem.what();
   }
-}
-
-/// Why another user in the caller's group cannot open the device, and `remedy`; empty if it can, or if there is none.
-std::string device_obstacle(const char* device, std::string_view remedy) {
-  struct stat status {};
-  if (::stat(device, &status) != 0) return {};
-  constexpr mode_t others = S_IROTH | S_IWOTH;
-  constexpr mode_t group = S_IRGRP | S_IWGRP;
-  if ((status.st_mode & others) == others) return {};
-  if ((status.st_mode & group) == group && status.st_gid != ::getegid()) return {};
-  return fmt::format("{} is for its owner alone; {}", device, remedy);
 }
 
 /// Whether a found confinement still holds.
@@ -107,19 +96,20 @@ void require_confinement(const Host::Impl& host) {
                           found.obstacle)};
 }
 
-std::string user_obstacle(const std::string& engine) {
+std::string user_obstacle(const sys::IdRange& ids, const std::string& engine) {
   if (needs_kvm(engine)) {
-    const auto obstacle = device_obstacle("/dev/kvm", "give it to a group: chgrp kvm /dev/kvm && chmod 660 /dev/kvm");
-    if (!obstacle.empty()) return obstacle;
+    const auto obstacle = sys::device_obstacle("/dev/kvm", ids.first);
+    if (!obstacle.empty()) return obstacle + "; give it to a group: chgrp kvm /dev/kvm && chmod 660 /dev/kvm";
   }
   // Firecracker opens its tap by name; QEMU is given a descriptor.
-  return engine == "firecracker" ? device_obstacle("/dev/net/tun", "let all open it: chmod 666 /dev/net/tun")
-                                 : std::string{};
+  if (engine != "firecracker") return {};
+  const auto obstacle = sys::device_obstacle("/dev/net/tun", ids.first);
+  return obstacle.empty() ? obstacle : obstacle + "; let all open it: chmod 666 /dev/net/tun";
 }
 
 std::optional<EngineUser> claim_user(const Host::Impl& host, const std::string& engine) {
   const auto& found = confinement(host);
-  if (!found.ids || !user_obstacle(engine).empty()) return std::nullopt;
+  if (!found.ids || !user_obstacle(*found.ids, engine).empty()) return std::nullopt;
   const auto folder = lock_folder(host);
   // The lowest first, so that there are as many locks as there were machines at once.
   for (std::uint32_t i = 0; i < found.ids->count; ++i) {

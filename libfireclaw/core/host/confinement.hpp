@@ -29,7 +29,7 @@ struct EngineUser {
 /// users of the range are taken.
 std::optional<EngineUser> claim_user(const Host::Impl& host, const std::string& engine);
 
-/// Why machines of `engine` run as the caller, though others need not; empty if they do not.
-std::string user_obstacle(const std::string& engine);
+/// Why machines of `engine` run as the caller, though there are users for them; empty if they do not.
+std::string user_obstacle(const sys::IdRange& ids, const std::string& engine);
 
 }  // namespace fireclaw::core

@@ -51,7 +51,7 @@ Check check_sandbox(const Host::Impl& host, const EngineVerdict& verdict, const 
     check.detail = in_words(seen, ::geteuid());
     if (seen.user == ::geteuid() && ::geteuid() == 0) {
       check.status = CheckStatus::Warning;
-      check.remedy = found.ids ? user_obstacle(verdict.engine) : found.ids_obstacle;
+      check.remedy = found.ids ? user_obstacle(*found.ids, verdict.engine) : found.ids_obstacle;
     }
   } catch (const Error& problem) {
     check.status = CheckStatus::Warning;

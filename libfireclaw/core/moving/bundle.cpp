@@ -128,8 +128,15 @@ Bundle::Bundle(int fd, const std::filesystem::path& scratch, std::string_view ki
     }
     there->second.said = file;
   }
+  std::uint64_t needed = 0;
   for (const auto& [name, member] : members_) {
     if (member.said.name.empty()) throw foreign(fmt::format("its manifest does not name '{}'", name));
+    needed += image::allocated_bytes(member.entry);
+  }
+  // A byte between two holes is a few in an archive, and a block on the disk.
+  if (const auto free = sys::free_bytes(scratch); needed > free) {
+    throw Error{ErrorCode::Io, fmt::format("the archive takes {} MiB, and {} MiB are free below '{}'", needed >> 20,
+                                           free >> 20, scratch.parent_path().string())};
   }
 }
 

@@ -229,11 +229,17 @@ GatewayInfo Gateway::info() const {
   info.irc_address = core::irc_address(core::NatNetwork{impl}.policy().gateway, core::gateway_ports(config));
   const auto found = find_any(impl);
   if (!found) return info;
+  std::string text;
+  try {
+    text = get(impl, found->place, "/status");
+  } catch (const Error&) {
+    if (!sys::is_ending(found->record.process)) throw;
+    return info;
+  }
   info.running = true;
   info.pid = found->record.process.pid;
   info.address = found->record.address;
   info.irc_address = found->record.irc_address;
-  const auto text = get(impl, found->place, "/status");
   auto status = json::read_record<gateway::Status>(json::Value::parse(text, "the gateway's status"));
   std::ranges::transform(status.agents, std::back_inserter(info.agents), gateway::to_agent);
   info.problems = std::move(status.problems);

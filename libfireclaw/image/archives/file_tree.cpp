@@ -14,8 +14,20 @@ namespace fireclaw::image {
 namespace {
 
 constexpr unsigned max_links_followed = 40;
+/// PATH_MAX, without the zero.
+constexpr std::size_t longest_path = 4095;
+constexpr std::size_t shown_of_long_path = 40;
+/// What an entry of a map takes beside what it holds.
+constexpr std::uint64_t entry_bytes = 96;
+
+void check_length(std::string_view path) {
+  if (path.size() <= longest_path) return;
+  throw Error{ErrorCode::InvalidArgument, fmt::format("a path in the root file system is longer than {} bytes: '{}…'",
+                                                      longest_path, path.substr(0, shown_of_long_path))};
+}
 
 std::vector<std::string> components(std::string_view path) {
+  check_length(path);
   std::vector<std::string> parts;
   while (!path.empty()) {
     const std::size_t end = path.find('/');
@@ -38,7 +50,20 @@ std::string parent_of(const std::string& path) {
 
 }  // namespace
 
-Tree::Tree() { nodes_.emplace("", std::make_shared<const Node>()); }
+std::uint64_t described_bytes(const Node& node) {
+  std::uint64_t bytes = sizeof node + node.target.size();
+  for (const auto& [name, value] : node.xattrs) bytes += entry_bytes + name.size() + value.size();
+  return bytes;
+}
+
+Tree::Tree(std::uint64_t most_bytes) : left_{most_bytes} { nodes_.emplace("", std::make_shared<const Node>()); }
+
+void Tree::count(std::uint64_t bytes) {
+  if (bytes > left_) {
+    throw Error{ErrorCode::InvalidArgument, "the root file system has more files, or longer names, than memory is for"};
+  }
+  left_ -= bytes;
+}
 
 std::string Tree::normalize(std::string_view path) const {
   if (path.find('\0') != std::string_view::npos) {
@@ -68,6 +93,7 @@ std::string Tree::resolve(std::string_view path, bool last) const {
       continue;
     }
     const std::string next = join(place, part);
+    check_length(next);
     const auto found = nodes_.find(next);
     if (found == nodes_.end() || found->second->type != NodeType::Symlink || (todo.empty() && !last)) {
       place = next;
@@ -94,6 +120,7 @@ std::string Tree::prepare(std::string_view path) {
     const auto [it, fresh] = nodes_.try_emplace(parent, nullptr);
     if (fresh) {
       it->second = std::make_shared<const Node>();
+      count(entry_bytes + sizeof(Node) + parent.size());
     } else if (it->second->type != NodeType::Directory) {
       throw Error{ErrorCode::InvalidArgument,
                   fmt::format("'{}' cannot be in the root file system: '{}' is not a folder there", path, parent)};
@@ -103,6 +130,7 @@ std::string Tree::prepare(std::string_view path) {
 }
 
 void Tree::put(std::string place, std::shared_ptr<const Node> node) {
+  count(entry_bytes + place.size() + described_bytes(*node));
   const auto found = nodes_.find(place);
   if (found != nodes_.end()) {
     if (found->second->type == NodeType::Directory && node->type != NodeType::Directory) clear(place);

@@ -28,6 +28,10 @@ using Content = std::variant<std::string, HostFile, Extent>;
 
 enum class NodeType { File, Directory, Symlink, CharDevice, BlockDevice, Fifo };
 
+/// What names, link targets and attributes of a file system or of an archive may take in memory: enough for two million
+/// files. Archives that were made for it say far more in a few bytes.
+inline constexpr std::uint64_t most_described_bytes = std::uint64_t{1} << 30;
+
 /// A file of any type as a root file system will have it. Two paths with the same Node are hard links.
 struct Node {
   NodeType type = NodeType::Directory;
@@ -46,6 +50,9 @@ struct Node {
   std::map<std::string, std::string> xattrs;
 };
 
+/// What the node takes in memory, content of files aside.
+std::uint64_t described_bytes(const Node& node);
+
 /// A root file system to be, by path: what tar files, image layers, folders and the built-in root are turned into
 /// before a file system image is made of it. Owners, modes and devices are only recorded, so nothing here needs
 /// root. Paths are relative and normal ("usr/bin/env"); the root itself is "".
@@ -53,7 +60,9 @@ class Tree {
  public:
   using Map = std::map<std::string, std::shared_ptr<const Node>>;
 
-  Tree();
+  /// Error(InvalidArgument) from add() and link() once what is there takes more than `most_bytes` in memory, or for a
+  /// path that is longer than Linux takes, with links followed.
+  explicit Tree(std::uint64_t most_bytes = most_described_bytes);
 
   /// Puts `node` at `path` ("./usr/bin/", "/usr/bin" and "usr/bin" are the same place), as unpacking would: missing
   /// parents appear, parents that are symbolic links are followed within the tree, what was there is replaced, but a
@@ -83,8 +92,11 @@ class Tree {
   [[nodiscard]] std::string resolve(std::string_view path, bool last) const;
   std::string prepare(std::string_view path);
   void put(std::string place, std::shared_ptr<const Node> node);
+  void count(std::uint64_t bytes);
 
   Map nodes_;
+  /// What may still be added; what was removed or replaced since is not given back.
+  std::uint64_t left_;
 };
 
 /// A file's content. `name` is for errors.

@@ -37,9 +37,14 @@ enum class SparseMembers { Refuse, Read };
 
 /// All members of the plain (uncompressed) tar in `file`, in order; their contents stay in the file as Extents.
 /// ustar, pax and GNU formats. Error(InvalidArgument) "not a tar file", Error(Corrupt) if torn, Error(Unsupported)
-/// for sparse and multi-volume members; `name` is for errors.
+/// for sparse and multi-volume members, Error(InvalidArgument) if the members would take more than `most_bytes` in
+/// memory; `name` is for errors.
 std::vector<TarEntry> read_tar(const std::shared_ptr<const sys::Fd>& file, std::string_view name,
-                               SparseMembers sparse = SparseMembers::Refuse);
+                               SparseMembers sparse = SparseMembers::Refuse,
+                               std::uint64_t most_bytes = most_described_bytes);
+
+/// What the regular file takes on a disk, in blocks of 4 KiB.
+std::uint64_t allocated_bytes(const TarEntry& entry);
 
 /// Writes a regular file's content to `target`, which is empty, with its holes.
 void extract_file(const TarEntry& entry, int target, const std::stop_token& stop);

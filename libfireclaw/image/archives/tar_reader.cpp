@@ -25,21 +25,20 @@ constexpr std::uint64_t block_bytes = 512;
 constexpr std::uint64_t max_header_data = std::uint64_t{4} << 20;
 
 constexpr std::string_view sparse_key = "GNU.sparse.";
+constexpr std::string_view xattr_key = "SCHILY.xattr.";
 /// 16 TiB, as much as a file of ext4 can have.
 constexpr std::uint64_t most_file_bytes = std::uint64_t{16} << 40;
 constexpr std::size_t most_digits = 20;
-/// Archives with holes are fireclaw's own: a few large files. What claims to be one may not fill the memory with what
-/// it says of them, which compresses well.
+/// Archives with holes are fireclaw's own: a few large files.
 constexpr std::size_t most_members = 1000;
-constexpr std::size_t most_pieces = std::size_t{16} << 20;
 constexpr std::size_t copied_at_once = std::size_t{1} << 20;
 
 using Records = std::map<std::string, std::string>;
 
 class TarReader {
  public:
-  TarReader(std::shared_ptr<const sys::Fd> file, std::string_view name, SparseMembers sparse)
-      : file_{std::move(file)}, name_{name}, sparse_{sparse} {
+  TarReader(std::shared_ptr<const sys::Fd> file, std::string_view name, SparseMembers sparse, std::uint64_t most_bytes)
+      : file_{std::move(file)}, name_{name}, sparse_{sparse}, left_{most_bytes} {
     struct stat status {};
     sys::check(::fstat(file_->get(), &status), "fstat " + name_);
     size_ = static_cast<std::uint64_t>(status.st_size);
@@ -58,7 +57,11 @@ class TarReader {
       }
       check_sum(header);
       position_ += block_bytes;
-      if (auto entry = member(header)) entries.push_back(std::move(*entry));
+      if (auto entry = member(header)) {
+        count(sizeof *entry - sizeof entry->node + entry->path.size() + entry->hard_link.size() +
+              described_bytes(entry->node));
+        entries.push_back(std::move(*entry));
+      }
       if (sparse_ == SparseMembers::Read && entries.size() > most_members) torn("it has too many members");
     }
     // Some writers leave out the two zero blocks, but then end at a member's end.
@@ -69,6 +72,14 @@ class TarReader {
  private:
   [[noreturn]] void torn(std::string_view why) const {
     throw Error{ErrorCode::Corrupt, fmt::format("tar file '{}' is torn at byte {}: {}", name_, position_, why)};
+  }
+
+  void count(std::uint64_t bytes) {
+    if (bytes > left_) {
+      throw Error{ErrorCode::InvalidArgument,
+                  fmt::format("tar file '{}' has more members, or says more of them, than memory is for", name_)};
+    }
+    left_ -= bytes;
   }
 
   void read_at(std::uint64_t offset, char* target, std::uint64_t length) const {
@@ -150,6 +161,12 @@ class TarReader {
     position_ += size + padding;
   }
 
+  /// What is said for all members is kept with each of them, so nothing is kept that nobody reads.
+  static bool matters(std::string_view key) {
+    constexpr std::string_view keys[] = {"path", "linkpath", "uid", "gid", "mtime", "size"};
+    return key.starts_with(xattr_key) || key.starts_with(sparse_key) || std::ranges::find(keys, key) != std::end(keys);
+  }
+
   Records pax_records(std::string_view data) const {
     Records records;
     while (!data.empty() && data.front() != '\0') {
@@ -163,7 +180,9 @@ class TarReader {
       const std::string_view record = data.substr(digits + 1, length - digits - 2);
       const std::size_t equals = record.find('=');
       if (equals == std::string_view::npos) torn("a pax header is malformed");
-      records[std::string{record.substr(0, equals)}] = std::string{record.substr(equals + 1)};
+      if (matters(record.substr(0, equals))) {
+        records[std::string{record.substr(0, equals)}] = std::string{record.substr(equals + 1)};
+      }
       data.remove_prefix(length);
     }
     return records;
@@ -228,10 +247,9 @@ class TarReader {
     take_number(records, "size", size);
     node.uid = id(uid);
     node.gid = id(gid);
-    constexpr std::string_view xattr = "SCHILY.xattr.";
     for (const auto& [key, value] : records) {
-      if (key.compare(0, xattr.size(), xattr) == 0) node.xattrs[key.substr(xattr.size())] = value;
-      if (key.compare(0, sparse_key.size(), sparse_key) == 0 && sparse_ == SparseMembers::Refuse) sparse(entry.path);
+      if (key.starts_with(xattr_key)) node.xattrs[key.substr(xattr_key.size())] = value;
+      if (key.starts_with(sparse_key) && sparse_ == SparseMembers::Refuse) sparse(entry.path);
     }
     const bool has_holes = records.contains("GNU.sparse.major");
     if (has_holes) take_text(records, "GNU.sparse.name", entry.path);
@@ -322,10 +340,10 @@ class TarReader {
       const auto place = number();
       const auto length = number();
       // GNU tar ends with an empty piece.
-      if (place < reached || !within(place, length, bytes) || (length == 0 && left > 1) ||
-          pieces.size() == most_pieces) {
+      if (place < reached || !within(place, length, bytes) || (length == 0 && left > 1)) {
         torn("a map of holes is malformed");
       }
+      count(sizeof(TarPiece));
       pieces.push_back({place, length});
       reached = place + length;
       data_bytes += length;
@@ -345,6 +363,8 @@ class TarReader {
   SparseMembers sparse_;
   std::uint64_t size_ = 0;
   std::uint64_t position_ = 0;
+  /// What members may still take in memory.
+  std::uint64_t left_;
   std::optional<std::string> long_path_;
   std::optional<std::string> long_target_;
   Records local_;
@@ -353,9 +373,21 @@ class TarReader {
 
 }  // namespace
 
-std::vector<TarEntry> read_tar(const std::shared_ptr<const sys::Fd>& file, std::string_view name,
-                               SparseMembers sparse) {
-  return TarReader{file, name, sparse}.read();
+std::vector<TarEntry> read_tar(const std::shared_ptr<const sys::Fd>& file, std::string_view name, SparseMembers sparse,
+                               std::uint64_t most_bytes) {
+  return TarReader{file, name, sparse, most_bytes}.read();
+}
+
+std::uint64_t allocated_bytes(const TarEntry& entry) {
+  constexpr std::uint64_t disk_block = 4096;
+  std::uint64_t blocks = 0;
+  std::uint64_t reached = 0;
+  for (const auto& piece : entry.pieces ? *entry.pieces : std::vector<TarPiece>{{0, entry.node.bytes}}) {
+    const auto begin = std::max(piece.at / disk_block, reached);
+    reached = std::max(reached, (piece.at + piece.bytes + disk_block - 1) / disk_block);
+    if (piece.bytes > 0 && reached > begin) blocks += reached - begin;
+  }
+  return blocks * disk_block;
 }
 
 void extract_file(const TarEntry& entry, int target, const std::stop_token& stop) {

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "image/testing/craft.hpp"
+#include "support/peak_memory.hpp"
 #include "sys/file.hpp"
 
 using namespace fireclaw;
@@ -104,6 +105,11 @@ std::string header_of(std::string_view path, char flag, std::uint64_t size) {
   set(257, "ustar");
   set(263, "00");
   return with_checksum(std::move(header));
+}
+
+/// Such a header with what it says of the members after it.
+std::string described(char flag, const std::string& data) {
+  return header_of("h", flag, data.size()) + data + std::string((512 - data.size() % 512) % 512, '\0');
 }
 
 void check_same(const Tree& a, const Tree& b) {
@@ -339,6 +345,54 @@ TEST_CASE("sizes that no archive can have are refused before anything is kept fo
   }
 }
 
+TEST_CASE("a path that no file system has is refused before its folders are listed") {
+  std::string deep;
+  for (int i = 0; i < (2 << 20) - 8; ++i) deep += "a/";
+  const auto before = test::peak_memory_kib(::getpid());
+  const auto tar = described('L', deep + "f") + header_of("short", '0', 0) + std::string(1024, '\0');
+  const auto [code, text] = error_of([&] { from_tar(tar); });
+  CHECK(code == ErrorCode::InvalidArgument);
+  CHECK_MESSAGE(text.find("longer than 4095 bytes: 'a/a/") != std::string::npos, text.substr(0, 400));
+  CHECK(text.size() < 200);
+  CHECK(test::peak_memory_kib(::getpid()) - before < 64 * 1024 + test::sanitizer_kib);
+
+  // The same by links, each of which is short.
+  Tree tree;
+  std::string part;
+  for (int i = 0; i < 1000; ++i) part += "a/";
+  CHECK(error_of([&] {
+          for (std::string at; at.size() < (1 << 20); at += part) tree.symlink(at + "l", part + "l");
+        }).second.find("longer than 4095 bytes") != std::string::npos);
+}
+
+TEST_CASE("what a tar says of all its members, or of each, fills no memory") {
+  const std::string value(60000, 'v');
+  const auto tar_with = [&](std::string_view key) {
+    const auto record = fmt::format("{} {}={}\n", 6 + key.size() + 1 + value.size() + 1, key, value);
+    auto tar = described('g', record);
+    for (int i = 0; i < 1000; ++i) tar += header_of(fmt::format("f{}", i), '0', 0);
+    return tar + std::string(1024, '\0');
+  };
+  const auto read = [](const std::string& tar, std::uint64_t most) {
+    return read_tar(memory_file(tar), "test.tar", SparseMembers::Refuse, most);
+  };
+  const auto kept = tar_with("SCHILY.xattr.user.x");
+  const auto [code, text] = error_of([&] { read(kept, 8 << 20); });
+  CHECK(code == ErrorCode::InvalidArgument);
+  CHECK(text.find("than memory is for") != std::string::npos);
+  const auto entries = read(kept, 80 << 20);
+  CHECK(entries.size() == 1000);
+  CHECK(entries.back().node.xattrs.at("user.x") == value);
+  // What nobody reads is not kept.
+  CHECK(read(tar_with("comment"), 1 << 20).size() == 1000);
+  // Nor is there room for members without end, or for what they make of a root.
+  CHECK(error_of([&] { read(tar_with("comment"), 1 << 16); }).first == ErrorCode::InvalidArgument);
+  Tree small{1 << 16};
+  const auto full = error_of([&] { add_entries(small, read(tar_with("comment"), 1 << 20)); });
+  CHECK(full.first == ErrorCode::InvalidArgument);
+  CHECK(full.second.find("than memory is for") != std::string::npos);
+}
+
 TEST_CASE("sparse members are refused with the remedy") {
   const sys::TempDir folder = image::testing::temp_dir();
   put(folder.path() / "in" / "holes", "x");
@@ -428,6 +482,27 @@ TEST_CASE("a map of holes that lies is refused") {
     CHECK(code == ErrorCode::Corrupt);
     CHECK(text.find("a map of holes is malformed") != std::string::npos);
   }
+}
+
+TEST_CASE("what is between holes takes whole blocks, and none twice") {
+  TarEntry entry;
+  entry.node.bytes = 4097;
+  CHECK(allocated_bytes(entry) == 8192);
+  entry.pieces.emplace();
+  CHECK(allocated_bytes(entry) == 0);
+  *entry.pieces = {{0, 1}, {2048, 1}, {4096, 1}, {9000, 4000}, {1 << 30, 0}};
+  CHECK(allocated_bytes(entry) == 4096 * 4);
+}
+
+TEST_CASE("a map of holes without end fills no memory") {
+  const sys::TempDir folder = image::testing::temp_dir();
+  put_with_holes(folder.path() / "disk");
+  const auto tar = to_tar(tree_with_holes(folder.path() / "disk"), true);
+  const auto read = [&](std::uint64_t most) {
+    return read_tar(memory_file(tar), "test.tar", SparseMembers::Read, most).size();
+  };
+  CHECK(read(1 << 20) == 1);
+  CHECK(error_of([&] { read(16); }).first == ErrorCode::InvalidArgument);
 }
 
 TEST_CASE("an archive with holes has few members") {

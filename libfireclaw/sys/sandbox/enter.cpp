@@ -81,7 +81,10 @@ FIRECLAW_UNSANITIZED int make_root(Entry* entry) {
   long result = call(SYS_mount, word("none"), word("/"), 0, ms_rec | ms_private);
   if (result < 0) return failed(entry, "make mounts private", nullptr, result);
   if (const int error = open_sources(entry); error != 0) return error;
-  result = call(SYS_mount, word("none"), word(staging), word("tmpfs"), ms_nosuid | ms_nodev, word("mode=0755,size=1m"));
+  result = entry->root >= 0
+               ? call(SYS_move_mount, entry->root, word(""), AT_FDCWD, word(staging), MOVE_MOUNT_F_EMPTY_PATH)
+               : call(SYS_mount, word("none"), word(staging), word("tmpfs"), ms_nosuid | ms_nodev,
+                      word("mode=0755,size=1m"));
   if (result < 0) return failed(entry, "make a root", nullptr, result);
   const long root = call(SYS_openat, AT_FDCWD, word(staging), O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (root < 0) return failed(entry, "make a root", nullptr, root);

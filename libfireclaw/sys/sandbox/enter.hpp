@@ -42,6 +42,8 @@ struct Limit {
 struct Entry {
   /// Full: namespaces were made by clone.
   bool namespaces;
+  /// A file system to make the root on, which is mounted nowhere yet; negative: an empty one.
+  int root;
   Operation* operations;
   std::size_t operation_count;
   /// The user and group to become within the user namespace; negative: stay.

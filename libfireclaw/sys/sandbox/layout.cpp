@@ -68,11 +68,13 @@ SandboxLayout::SandboxLayout(const Sandbox& plan) : plan_{plan} {
     case Confinement::Full:
       for (const auto& entry : plan.entries) add(entry);
       add_groups();
+      if (!nodes_.empty()) root_ = make_root_with(nodes_, *plan.user);
       break;
   }
   if (!plan.cgroup.empty()) cgroup_ = open_file(plan.cgroup / "cgroup.procs", O_WRONLY);
   const bool changes_user = plan.level == Confinement::Full && plan.user.has_value();
   entry_ = {.namespaces = plan.level == Confinement::Full,
+            .root = root_ ? root_->get() : -1,
             .operations = operations_.data(),
             .operation_count = operations_.size(),
             .user = changes_user ? static_cast<long>(inner_user) : -1,
@@ -84,6 +86,23 @@ SandboxLayout::SandboxLayout(const Sandbox& plan) : plan_{plan} {
             .ruleset = ruleset_ ? ruleset_->get() : -1,
             .step = nullptr,
             .step_path = nullptr};
+}
+
+bool SandboxLayout::add_device(const std::filesystem::path& path, const struct stat& status) {
+  if (!plan_.user) return true;
+  switch (device_access(status.st_mode, status.st_gid, ::getegid())) {
+    case DeviceAccess::Everybody: return true;
+    case DeviceAccess::Group:
+      if (std::ranges::find(device_groups_, status.st_gid) == device_groups_.end()) {
+        device_groups_.push_back(status.st_gid);
+      }
+      return true;
+    case DeviceAccess::OwnNode: break;
+  }
+  // Only root can make nodes.
+  if (::geteuid() != 0) return true;
+  nodes_.push_back({path, status.st_rdev});
+  return false;
 }
 
 void SandboxLayout::add_groups() {
@@ -129,11 +148,7 @@ void SandboxLayout::add(const SandboxEntry& entry) {
           {Operation::Kind::MakeLink, path, keep(std::filesystem::read_symlink(entry.path).string()), 0, -1});
       return;
     case Kind::Device:
-      // The caller's own group is not given away.
-      if ((status.st_mode & (S_IROTH | S_IWOTH)) != (S_IROTH | S_IWOTH) && plan_.user && status.st_gid != ::getegid() &&
-          std::ranges::find(device_groups_, status.st_gid) == device_groups_.end()) {
-        device_groups_.push_back(status.st_gid);
-      }
+      if (!add_device(entry.path, status)) return;
       break;
     case Kind::ReadOnly:
     case Kind::ReadWrite: break;

@@ -1,10 +1,13 @@
 #pragma once
 
+#include <sys/stat.h>
+
 #include <deque>
 #include <string>
 #include <vector>
 
 #include "sys/fd.hpp"
+#include "sys/sandbox/devices.hpp"
 #include "sys/sandbox/enter.hpp"
 #include "sys/sandbox/sandbox.hpp"
 
@@ -33,6 +36,8 @@ class SandboxLayout {
   void add(const SandboxEntry& entry);
   void add_parents(const std::filesystem::path& path);
   const char* keep(std::string text) { return texts_.emplace_back(std::move(text)).c_str(); }
+  /// False: the device has a node of its own now, and is not to be bound.
+  bool add_device(const std::filesystem::path& path, const struct stat& status);
   void add_groups();
 
   const Sandbox& plan_;
@@ -43,6 +48,8 @@ class SandboxLayout {
   /// Of the devices that not everybody may open; numbers outside.
   std::vector<gid_t> device_groups_;
   std::vector<gid_t> inner_groups_;
+  std::vector<DeviceNode> nodes_;
+  std::optional<Fd> root_;
   std::optional<Fd> ruleset_;
   std::optional<Fd> cgroup_;
   child::Entry entry_{};

@@ -7,12 +7,14 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <optional>
 #include <thread>
 
+#include "sys/sandbox/devices.hpp"
 #include "sys/testing/support.hpp"
 
 using namespace fireclaw;
@@ -165,6 +167,52 @@ TEST_CASE("what is shown to be read cannot be written, also as the caller's own 
     CHECK_FALSE(std::filesystem::exists(folder.path() / "other"));
     CHECK_FALSE(std::filesystem::exists("/usr/lib/fireclaw-no"));
   }
+}
+
+TEST_CASE("a device is reached as it is, by its group, or by a node of the user's own") {
+  CHECK(device_access(0666, 0, 0) == DeviceAccess::Everybody);
+  CHECK(device_access(0660, 104, 0) == DeviceAccess::Group);
+  // The caller's own group is not given away.
+  CHECK(device_access(0660, 0, 0) == DeviceAccess::OwnNode);
+  CHECK(device_access(0600, 104, 0) == DeviceAccess::OwnNode);
+  CHECK(device_access(0640, 104, 0) == DeviceAccess::OwnNode);
+  CHECK(device_access(0664, 104, 0) == DeviceAccess::Group);
+}
+
+TEST_CASE("a device that is root's alone is opened by the user of a confined program") {
+  const TempDir folder{"/tmp", "sandbox"};
+  const auto device = folder.path() / "devices" / "zero";
+  make_directories(device.parent_path(), 0755);
+  REQUIRE(::chmod(folder.path().c_str(), 0755) == 0);
+  if (::geteuid() != 0 || !confinable().ids || ::mknod(device.c_str(), S_IFCHR | 0600, makedev(1, 5)) != 0 ||
+      !device_obstacle(device, root_ids.first).empty()) {
+    MESSAGE("skipped: no nodes of devices can be made here");
+    return;
+  }
+  const auto mask = ::umask(0077);
+  for (const mode_t mode : {0600, 0660}) {
+    REQUIRE(::chmod(device.c_str(), mode) == 0);
+    auto spec =
+        shell(fmt::format("head -c 2 {0} | od -An -tx1; echo x > {0} && echo written; stat -c '%a %u %t:%T' {0}; "
+                          "id -G; echo x > {1}/made; mknod {1}/other c 1 5",
+                          device.string(), device.parent_path().string()),
+              Confinement::Full);
+    spec.sandbox->entries.push_back({SandboxEntry::Kind::Device, device});
+    spec.sandbox->user = root_ids.first + 5;
+    const auto text = output_of(spec);
+    INFO(text);
+    CHECK(text.starts_with(" 00 00\nwritten\n600 1 1:5\n1\n"));
+    CHECK(text.find("Read-only file system") != std::string::npos);
+    CHECK(text.find("made: ") != std::string::npos);
+    CHECK(text.find("other: ") != std::string::npos);
+  }
+  ::umask(mask);
+  // The device itself stays what it was.
+  struct stat status {};
+  REQUIRE(::stat(device.c_str(), &status) == 0);
+  CHECK(status.st_uid == 0);
+  CHECK((status.st_mode & 0777) == 0660);
+  CHECK(device_obstacle(folder.path() / "none", root_ids.first) == "");
 }
 
 TEST_CASE("a confined program has no capabilities, namespaces of its own and limits") {
