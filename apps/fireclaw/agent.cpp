@@ -81,14 +81,14 @@ void print_started(const AgentInfo& info, bool waited, const Context& context) {
 }
 
 /// Waits for the agent's end or a signal, and then for it to be stopped in order.
-int stay(AgentManager& agents, const std::string& name, const Context& context) {
-  const auto watch = agents.watch(name);
+int stay(const AgentManager& agents, const Agent& agent, const Context& context) {
+  const auto watch = agent.watch();
   const bool ended = watch.wait(std::chrono::milliseconds::max(), context.stop);
   if (ended) agents.reconcile();
-  if (!ended) agents.stop(name);
+  if (!ended) agent.stop();
   if (!ended) return 0;
   // Its start has been told, so this is not a failure to start; with --json the one document is out.
-  print_message("fireclaw", fmt::format("agent '{}' ended: {}", name, agents.info(name).last_error));
+  print_message("fireclaw", fmt::format("agent '{}' ended: {}", agent.name(), agent.info().last_error));
   return exit_failure;
 }
 
@@ -106,11 +106,11 @@ int start(StartOptions options, const Context& context) {
   if (options.no_snapshot) options.config.start = StartMode::Cold;
   options.config.detached = !options.foreground;
   options.config.stop = context.stop;
-  AgentManager agents{context.open_host()};
-  const auto info = agents.start(options.config);
-  print_started(info, options.config.join_timeout.count() != 0, context);
+  const auto agents = context.open_host().agents();
+  const auto agent = agents.start(options.config);
+  print_started(agent.start_info(), options.config.join_timeout.count() != 0, context);
   std::fflush(stdout);
-  return options.foreground ? stay(agents, info.name, context) : 0;
+  return options.foreground ? stay(agents, agent, context) : 0;
 }
 
 struct ForkOptions {
@@ -126,7 +126,7 @@ int fork(ForkOptions options, const Context& context) {
   options.config.settings = {if_given(options.model), if_given(options.persona), if_given(options.trigger), {}};
   options.config.join_timeout = parse_duration(options.join);
   options.config.stop = context.stop;
-  print_started(AgentManager{context.open_host()}.fork(options.first, options.config),
+  print_started(context.open_host().agents().open(options.first).fork(options.config).start_info(),
                 options.config.join_timeout.count() != 0, context);
   return 0;
 }
@@ -139,7 +139,7 @@ struct SnapshotOptions {
 
 int snapshot(const SnapshotOptions& options, const Context& context) {
   const auto made =
-      AgentManager{context.open_host()}.snapshot(options.agent, options.name, options.replace, context.stop);
+      context.open_host().agents().open(options.agent).snapshot(options.name, options.replace, context.stop);
   if (context.json) {
     print_json(cli::to_json(made));
   } else {
@@ -149,7 +149,7 @@ int snapshot(const SnapshotOptions& options, const Context& context) {
 }
 
 int list(const Context& context) {
-  const auto all = AgentManager{context.open_host()}.list();
+  const auto all = context.open_host().agents().list();
   if (context.json) {
     Json out = Json::array();
     for (const auto& info : all) out.push_back(to_json(info));
@@ -168,8 +168,7 @@ int list(const Context& context) {
 }
 
 int status(const NameOptions& options, const Context& context) {
-  AgentManager agents{context.open_host()};
-  const auto info = agents.status(options.name);
+  const auto info = context.open_host().agents().open(options.name).status();
   if (context.json) {
     print_json(to_json(info));
     return 0;
@@ -201,7 +200,7 @@ int status(const NameOptions& options, const Context& context) {
 }
 
 int templates(const Context& context) {
-  const auto all = AgentManager{context.open_host()}.templates();
+  const auto all = context.open_host().agents().templates();
   if (context.json) {
     Json out = Json::array();
     for (const auto& from : all) out.push_back(cli::to_json(from));
@@ -222,7 +221,7 @@ int reload(const ReloadOptions& options, const Context& context) {
     throw Error{ErrorCode::InvalidArgument,
                 "nothing to change was given; use --model, --persona, --trigger or --tools"};
   }
-  const auto info = AgentManager{context.open_host()}.reload(options.name, settings);
+  const auto info = context.open_host().agents().open(options.name).reload(settings);
   if (context.json) {
     print_json(to_json(info));
   } else {
@@ -237,24 +236,23 @@ int logs(const NameOptions& options, const Context& context) {
     throw Error{ErrorCode::InvalidArgument,
                 "--follow has no end, so it cannot be a JSON document; leave out one of them"};
   }
-  AgentManager agents{context.open_host()};
+  const auto agent = context.open_host().agents().open(options.name);
   if (context.json) {
-    print_json({{"name", options.name}, {"log", agents.logs(options.name, options.lines)}});
+    print_json({{"name", options.name}, {"log", agent.logs(options.lines)}});
     return 0;
   }
   GuestText out;
   if (options.follow) {
-    agents.follow_logs(
-        options.name, options.lines == 0 ? 10 : options.lines, [&](std::string_view text) { out.print(text); },
-        context.stop);
+    agent.follow_logs(
+        options.lines == 0 ? 10 : options.lines, [&](std::string_view text) { out.print(text); }, context.stop);
   } else {
-    out.print(agents.logs(options.name, options.lines));
+    out.print(agent.logs(options.lines));
   }
   return 0;
 }
 
 int reconcile(const Context& context) {
-  const auto report = AgentManager{context.open_host()}.reconcile();
+  const auto report = context.open_host().agents().reconcile();
   if (context.json) {
     print_json(cli::to_json(report));
     return 0;
@@ -388,39 +386,39 @@ CLI::App* add_listing(CLI::App& group, const std::string& command, const std::st
 }
 
 int stop(const NameOptions& options, const Context& context) {
-  AgentManager agents{context.open_host()};
-  agents.stop(options.name, parse_duration(options.grace));
-  if (context.json) print_json(to_json(agents.info(options.name)));
+  const auto agent = context.open_host().agents().open(options.name);
+  agent.stop(parse_duration(options.grace));
+  if (context.json) print_json(to_json(agent.info()));
   return 0;
 }
 
 int restart(const NameOptions& options, const Context& context) {
-  print_started(AgentManager{context.open_host()}.restart(options.name, context.stop), true, context);
+  print_started(context.open_host().agents().open(options.name).restart(context.stop), true, context);
   return 0;
 }
 
 int remove(const NameOptions& options, const Context& context) {
-  AgentManager{context.open_host()}.remove(options.name);
+  context.open_host().agents().open(options.name).remove();
   if (context.json) print_json({{"removed", Json::array({options.name})}});
   return 0;
 }
 
 int pause(const NameOptions& options, const Context& context) {
-  AgentManager agents{context.open_host()};
-  agents.pause(options.name);
-  if (context.json) print_json(to_json(agents.info(options.name)));
+  const auto agent = context.open_host().agents().open(options.name);
+  agent.pause();
+  if (context.json) print_json(to_json(agent.info()));
   return 0;
 }
 
 int resume(const NameOptions& options, const Context& context) {
-  AgentManager agents{context.open_host()};
-  agents.resume(options.name);
-  if (context.json) print_json(to_json(agents.info(options.name)));
+  const auto agent = context.open_host().agents().open(options.name);
+  agent.resume();
+  if (context.json) print_json(to_json(agent.info()));
   return 0;
 }
 
 int memory(const NameOptions& options, const Context& context) {
-  const auto text = AgentManager{context.open_host()}.memory(options.name);
+  const auto text = context.open_host().agents().open(options.name).memory();
   if (context.json) {
     print_json({{"name", options.name}, {"memory", text}});
   } else {

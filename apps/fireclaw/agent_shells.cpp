@@ -27,8 +27,8 @@ int execute(const ExecCommand& options, const Context& context) {
     throw Error{ErrorCode::InvalidArgument, "no command was given; try for example \"uname -a\""};
   }
   const auto exec = make_exec(options.guest, context);
-  AgentManager agents{context.open_host()};
-  return print_ended(wait_for(agents.spawn(options.name, exec), options.guest), context);
+  const auto agent = context.open_host().agents().open(options.name);
+  return print_ended(wait_for(agent.spawn(exec), options.guest), context);
 }
 
 int ssh(const ExecCommand& given, const Context& context) {
@@ -36,8 +36,8 @@ int ssh(const ExecCommand& given, const Context& context) {
   // Without a command, as ssh does: a terminal if we have one.
   if (options.guest.command.empty()) options.guest.tty = options.guest.tty || ::isatty(STDIN_FILENO) == 1;
   const auto exec = make_exec(options.guest, context);
-  AgentManager agents{context.open_host()};
-  return print_ended(wait_for(agents.ssh(options.name, exec), options.guest), context);
+  const auto agent = context.open_host().agents().open(options.name);
+  return print_ended(wait_for(agent.ssh(exec), options.guest), context);
 }
 
 /// A command that runs something in an agent's machine; `words` says what.

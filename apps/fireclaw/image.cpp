@@ -58,7 +58,7 @@ int build(const BuildOptions& options, const Context& context) {
   config.progress = [&progress](const Progress& step) { progress(step); };
   ImageInfo info;
   try {
-    info = Image::build(host, config);
+    info = host.images().build(config);
   } catch (...) {
     progress.finish();
     throw;
@@ -74,7 +74,7 @@ int build(const BuildOptions& options, const Context& context) {
 }
 
 int list(const Context& context) {
-  const auto images = Image::list(context.open_host());
+  const auto images = context.open_host().images().list();
   if (context.json) {
     Json out = Json::array();
     for (const auto& image : images) out.push_back(to_json(image));
@@ -91,7 +91,7 @@ int list(const Context& context) {
 
 int remove(const std::vector<std::string>& names, bool force, const Context& context) {
   const auto host = context.open_host();
-  for (const auto& name : names) Image::remove(host, name, force);
+  for (const auto& name : names) host.images().remove(name, force);
   if (context.json) print_json({{"removed", names}});
   return 0;
 }

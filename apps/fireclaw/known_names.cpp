@@ -12,7 +12,7 @@ namespace fireclaw::cli {
 namespace {
 
 void add_machines(const Host& host, std::vector<Candidate>& names) {
-  for (const auto& machine : MachineManager{host}.list()) {
+  for (const auto& machine : host.machines().list()) {
     names.push_back({machine.name, fmt::format("{}, {}", machine.image, to_string(machine.state))});
   }
 }
@@ -20,15 +20,15 @@ void add_machines(const Host& host, std::vector<Candidate>& names) {
 /// With those that have their id only.
 void add_all_machines(const Host& host, std::vector<Candidate>& names) {
   add_machines(host, names);
-  const auto named = MachineManager{host}.list();
-  for (const auto& machine : VM::list(host)) {
+  const auto named = host.machines().list();
+  for (const auto& machine : host.vms().list()) {
     if (std::ranges::find(named, machine.id, &MachineInfo::id) != named.end()) continue;
     names.push_back({machine.id, machine.agent.empty() ? machine.image : "agent " + machine.agent});
   }
 }
 
 void add_agents(const Host& host, std::vector<Candidate>& names) {
-  for (const auto& agent : AgentManager{host}.list()) {
+  for (const auto& agent : host.agents().list()) {
     names.push_back({agent.name, fmt::format("{}, {}", agent.template_name, to_string(agent.state))});
   }
 }
@@ -36,9 +36,9 @@ void add_agents(const Host& host, std::vector<Candidate>& names) {
 std::vector<Candidate> names_in(const Host& host, std::string_view type) {
   std::vector<Candidate> names;
   if (type == "IMAGE") {
-    for (const auto& image : Image::list(host)) names.push_back({image.name, image.source});
+    for (const auto& image : host.images().list()) names.push_back({image.name, image.source});
   } else if (type == "SNAPSHOT") {
-    for (const auto& one : Snapshot::list(host)) {
+    for (const auto& one : host.snapshots().list()) {
       names.push_back({one.name, fmt::format("{}, {}", one.image, one.engine)});
     }
   } else if (type == "VM") {
@@ -49,11 +49,11 @@ std::vector<Candidate> names_in(const Host& host, std::string_view type) {
   } else if (type == "MACHINE") {
     add_machines(host, names);
   } else if (type == "WORKSPACE") {
-    for (const auto& one : Workspace::list(host)) names.push_back({one.name, {}});
+    for (const auto& one : host.workspaces().list()) names.push_back({one.name, {}});
   } else if (type == "AGENT") {
     add_agents(host, names);
   } else if (type == "TEMPLATE") {
-    for (const auto& from : AgentManager{host}.templates()) names.push_back({from.name, from.description});
+    for (const auto& from : host.agents().templates()) names.push_back({from.name, from.description});
   }
   return names;
 }

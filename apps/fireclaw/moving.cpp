@@ -33,15 +33,15 @@ struct FolderOptions {
 };
 
 int export_agent(const Options& options, const Context& context) {
-  AgentManager agents{context.open_host()};
+  const auto agent = context.open_host().agents().open(options.name);
   return write_archive_file(options.file, "agent", options.name, context,
-                            [&](int fd) { agents.export_archive(options.name, fd, options.memory, context.stop); });
+                            [&](int fd) { agent.export_archive(fd, options.memory, context.stop); });
 }
 
 int import_agent(const Options& options, const Context& context) {
   const Stream in{options.file, O_RDONLY, STDIN_FILENO};
   const auto made =
-      AgentManager{context.open_host()}.import_archive(in.fd(), {options.as, options.template_name, context.stop});
+      context.open_host().agents().import_archive(in.fd(), {options.as, options.template_name, context.stop});
   if (context.json) {
     print_json(to_json(made));
     return 0;
@@ -56,16 +56,15 @@ int import_agent(const Options& options, const Context& context) {
 }
 
 int export_snapshot(const Options& options, const Context& context) {
-  const auto host = context.open_host();
-  const auto snapshot = Snapshot::open(host, options.name);
+  const auto snapshot = context.open_host().snapshots().open(options.name);
   return write_archive_file(options.file, "snapshot", options.name, context,
-                            [&](int fd) { snapshot.export_archive(host, fd, context.stop); });
+                            [&](int fd) { snapshot.export_archive(fd, context.stop); });
 }
 
 int import_snapshot(const Options& options, const Context& context) {
   const Stream in{options.file, O_RDONLY, STDIN_FILENO};
   const auto made =
-      Snapshot::import_archive(context.open_host(), in.fd(), options.as, options.replace, context.stop).info();
+      context.open_host().snapshots().import_archive(in.fd(), options.as, options.replace, context.stop).info();
   if (context.json) {
     print_json(to_json(made));
     return 0;
@@ -88,14 +87,12 @@ int print_report(const BackupReport& report, std::string_view what, const std::s
 }
 
 int backup(const FolderOptions& options, const Context& context) {
-  const auto report =
-      Backup::create(context.open_host(), options.folder, {options.secrets, !options.no_disks, context.stop});
+  const auto report = context.open_host().back_up(options.folder, {options.secrets, !options.no_disks, context.stop});
   return print_report(report, "saved", options.folder, context);
 }
 
 int restore(const FolderOptions& options, const Context& context) {
-  return print_report(Backup::restore(context.make_host(), options.folder, context.stop), "restored", options.folder,
-                      context);
+  return print_report(context.make_host().restore(options.folder, context.stop), "restored", options.folder, context);
 }
 
 template <class Given>

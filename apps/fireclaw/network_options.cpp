@@ -68,11 +68,11 @@ void NetworkOptions::apply(VMConfig& config, const Host& host, const Context& co
   if (asked.empty() && wants_nat() && context.default_network.empty()) asked = "nat";
   // A snapshot decides whether there can be a network at all.
   const bool snapshot_has_none =
-      !config.snapshot.empty() && asked.empty() && !Snapshot::open(host, config.snapshot).info().network_device;
+      !config.snapshot.empty() && asked.empty() && !host.snapshots().open(config.snapshot).info().network_device;
   if (snapshot_has_none) asked = "none";
   if (asked.empty()) asked = context.default_network;
   if (asked.empty()) {
-    const auto best = Network::best_mode(host);
+    const auto best = host.network().best_mode();
     config.network = best.mode;
     if (best.mode == NetworkMode::None) missing_ = best.reason;
   } else {

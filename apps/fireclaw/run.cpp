@@ -83,7 +83,7 @@ int run(RunOptions options, const Context& context) {
   options.image.complete(host, options.machine, options.guest, context, exec);
   options.network.apply(options.machine, host, context);
   const auto opened = std::chrono::steady_clock::now() - began;
-  std::optional vm_owner{VM::create(host, options.machine)};
+  std::optional vm_owner{host.vms().create(options.machine)};
   auto& vm = *vm_owner;
   options.network.tell_what_is_missing();
   vm.start();
@@ -126,7 +126,7 @@ int run_detached(RunOptions options, const Context& context) {
   require_detachable(exec);
   options.copies.prepare(exec.user, exec.timeout, context.stop);
   const auto host = context.open_host();
-  MachineManager machines{host};
+  auto machines = host.machines();
   options.image.pull(host, options.machine, context);
   options.image.complete(host, options.machine, options.guest, context, exec);
   options.network.apply(options.machine, host, context);
@@ -139,7 +139,7 @@ int run_detached(RunOptions options, const Context& context) {
   options.network.tell_what_is_missing();
   std::string job;
   try {
-    auto vm = VM::attach(host, config.name);
+    auto vm = host.vms().attach(config.name);
     options.copies.copy_in(vm);
     job = start_detached(vm, exec);
   } catch (...) {

@@ -26,7 +26,7 @@ struct CreateOptions {
 /// What was not said again is as in the snapshot that is replaced.
 void keep_what_was(CreateOptions& options, const Host& host, const CLI::App& command) {
   if (!options.replace || options.name.empty() || !options.of.empty()) return;
-  const auto known = Snapshot::list(host);
+  const auto known = host.snapshots().list();
   const auto before = std::ranges::find(known, options.name, &SnapshotInfo::name);
   if (before == known.end() || before->image.empty()) return;
   if (!before->agent.empty()) {
@@ -60,8 +60,8 @@ int create(CreateOptions options, const Context& context, const CLI::App& comman
     throw Error{ErrorCode::InvalidArgument, "--of needs a name for the snapshot"};
   }
   if (!options.of.empty()) refuse_agent(options, host);
-  const auto snapshot = options.of.empty() ? Snapshot::create(host, options.machine, options.name, options.replace)
-                                           : VM::attach(host, options.of).snapshot(options.name);
+  const auto snapshot = options.of.empty() ? host.snapshots().create(options.machine, options.name, options.replace)
+                                           : host.vms().attach(options.of).snapshot(options.name);
   if (context.json) {
     print_json(to_json(snapshot.info()));
   } else {
@@ -73,7 +73,7 @@ int create(CreateOptions options, const Context& context, const CLI::App& comman
 }
 
 int list(const Context& context) {
-  const auto snapshots = Snapshot::list(context.open_host());
+  const auto snapshots = context.open_host().snapshots().list();
   if (context.json) {
     Json out = Json::array();
     for (const auto& snapshot : snapshots) out.push_back(to_json(snapshot));
@@ -92,7 +92,7 @@ int list(const Context& context) {
 
 int remove(const std::vector<std::string>& names, const Context& context) {
   const auto host = context.open_host();
-  for (const auto& name : names) Snapshot::remove(host, name);
+  for (const auto& name : names) host.snapshots().remove(name);
   if (context.json) print_json({{"removed", names}});
   return 0;
 }

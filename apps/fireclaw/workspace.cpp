@@ -36,7 +36,7 @@ std::string state_of(const WorkspaceInfo& info) {
 }
 
 int list(const Options& /*options*/, const Context& context) {
-  const auto workspaces = Workspace::list(context.open_host());
+  const auto workspaces = context.open_host().workspaces().list();
   if (context.json) {
     Json out = Json::array();
     for (const auto& workspace : workspaces) out.push_back(to_json(workspace));
@@ -55,7 +55,7 @@ int list(const Options& /*options*/, const Context& context) {
 void print_line(std::string_view what, std::string_view text) { std::puts(fmt::format("{:<9}{}", what, text).c_str()); }
 
 int show(const Options& options, const Context& context) {
-  const auto info = Workspace::open(context.open_host(), options.name).info();
+  const auto info = context.open_host().workspaces().open(options.name).info();
   if (context.json) {
     print_json(to_json(info));
     return 0;
@@ -83,11 +83,11 @@ int create(const Options& options, const Context& context) {
   WorkspaceConfig config;
   config.name = options.name;
   config.size_mib = parse_size_mib(options.size);
-  return print_made(Workspace::create(context.make_host(), config), context);
+  return print_made(context.make_host().workspaces().create(config), context);
 }
 
 int export_to(const Options& options, const Context& context) {
-  const auto workspace = Workspace::open(context.open_host(), options.name);
+  const auto workspace = context.open_host().workspaces().open(options.name);
   return write_archive_file(options.file, "workspace", options.name, context, [&](int fd) {
     options.raw ? workspace.export_raw_tar(fd, context.stop) : workspace.export_tar(fd, context.stop);
   });
@@ -98,7 +98,7 @@ int import_from(const Options& options, const Context& context) {
   const Stream in{options.file, O_RDONLY, STDIN_FILENO};
   std::optional<Workspace> existing;
   try {
-    existing = Workspace::open(host, options.name);
+    existing = host.workspaces().open(options.name);
   } catch (const Error& problem) {
     if (problem.code() != ErrorCode::NotFound) throw;
   }
@@ -110,11 +110,11 @@ int import_from(const Options& options, const Context& context) {
   WorkspaceConfig config;
   config.name = options.name;
   config.size_mib = parse_size_mib(options.size);
-  return print_made(Workspace::create_from_tar(host, config, in.fd(), context.stop), context);
+  return print_made(host.workspaces().create_from_tar(config, in.fd(), context.stop), context);
 }
 
 int check(const Options& options, const Context& context) {
-  const auto checked = Workspace::open(context.open_host(), options.name).check();
+  const auto checked = context.open_host().workspaces().open(options.name).check();
   if (context.json) {
     print_json(to_json(checked));
   } else if (checked.repaired) {
@@ -126,14 +126,14 @@ int check(const Options& options, const Context& context) {
 }
 
 int resize(const Options& options, const Context& context) {
-  auto workspace = Workspace::open(context.open_host(), options.name);
+  auto workspace = context.open_host().workspaces().open(options.name);
   workspace.resize(parse_size_mib(options.size));
   return print_made(workspace, context);
 }
 
 int remove(const Options& options, const Context& context) {
   const auto host = context.open_host();
-  for (const auto& name : options.names) Workspace::remove(host, name);
+  for (const auto& name : options.names) host.workspaces().remove(name);
   if (context.json) print_json({{"removed", options.names}});
   return 0;
 }
@@ -150,12 +150,12 @@ int print_copied(const std::string& source, const CopyResult& copied, const Cont
 }
 
 int push(const Options& options, const Context& context) {
-  auto workspace = Workspace::open(context.open_host(), options.name);
+  auto workspace = context.open_host().workspaces().open(options.name);
   return print_copied(options.from, workspace.push(options.from, options.to, context.stop), context);
 }
 
 int pull(const Options& options, const Context& context) {
-  auto workspace = Workspace::open(context.open_host(), options.name);
+  auto workspace = context.open_host().workspaces().open(options.name);
   return print_copied(options.from, workspace.pull(options.from, options.to.empty() ? "." : options.to, context.stop),
                       context);
 }

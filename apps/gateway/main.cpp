@@ -65,7 +65,7 @@ int main(int argc, char** argv) {
     options.log = [](LogLevel level, std::string_view message) {
       if (level >= LogLevel::Info) write_line(message);
     };
-    Gateway::serve(Host::open(std::move(options)), true, signals.token());
+    Host::open(std::move(options)).gateway().serve(true, signals.token());
     return 0;
   } catch (const std::exception& problem) {
     write_line(problem.what());

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "fireclaw/collections.hpp"
+
 namespace fireclaw::mcp {
 namespace {
 
@@ -34,11 +36,11 @@ class LibraryBackend final : public Backend {
   explicit LibraryBackend(const Host& host) : host_{host} {}
 
   std::unique_ptr<Machine> start(const VMConfig& config) override {
-    return std::make_unique<LibraryMachine>(VM::run(host_, config));
+    return std::make_unique<LibraryMachine>(host_.vms().run(config));
   }
-  std::vector<SnapshotInfo> snapshots() override { return Snapshot::list(host_); }
-  void remove_snapshot(const std::string& name) override { Snapshot::remove(host_, name); }
-  std::vector<ImageInfo> images() override { return Image::list(host_); }
+  std::vector<SnapshotInfo> snapshots() override { return host_.snapshots().list(); }
+  void remove_snapshot(const std::string& name) override { host_.snapshots().remove(name); }
+  std::vector<ImageInfo> images() override { return host_.images().list(); }
 
  private:
   Host host_;

@@ -1,8 +1,7 @@
 #include "common/standard_streams.hpp"
 #include "crew/library_agents.hpp"
+#include "fireclaw/collections.hpp"
 #include "fireclaw/gateway.hpp"
-#include "fireclaw/host.hpp"
-#include "fireclaw/network.hpp"
 #include "program.hpp"
 
 int main(int argc, char** argv) {
@@ -15,12 +14,12 @@ int main(int argc, char** argv) {
   backend.addresses = [](const cli::HostArguments& arguments, LogSink log) {
     const auto host = Host::open(cli::host_options(arguments, std::move(log)));
     // Agents get there through the gateway's program, which reaches loopback.
-    if (!Gateway::info(host).irc_address.empty()) return std::vector<std::string>{};
-    Network::up(host);
-    return std::vector<std::string>{Network::info(host).gateway};
+    if (!host.gateway().info().irc_address.empty()) return std::vector<std::string>{};
+    host.network().up();
+    return std::vector<std::string>{host.network().info().gateway};
   };
   backend.network_down = [](const cli::HostArguments& arguments, LogSink log) {
-    return Network::down(Host::open(cli::host_options(arguments, std::move(log))));
+    return Host::open(cli::host_options(arguments, std::move(log))).network().down();
   };
   return cli::finish_output("fireclaw-overseer", overseer::run_program(argc, argv, backend));
 }

@@ -79,7 +79,6 @@ void bind_process(py::module_& module);
 void bind_snapshot(py::module_& module);
 void bind_workspace(py::module_& module);
 void bind_agents(py::module_& module);
-void bind_backup(py::module_& module);
 void bind_pool(py::module_& module);
 void bind_machines(py::module_& module);
 

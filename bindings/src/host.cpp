@@ -1,14 +1,15 @@
-#include "bindings.hpp"
+#include <fireclaw/gateway.hpp>
+#include <fireclaw/llm.hpp>
+
+#include "waits.hpp"
 
 namespace fireclaw::python {
 namespace {
 
-/// host.NAME(), which is the package's class `kind` of this host.
-template <class Type>
-void bind_collection(Type& type, const char* name, const char* kind, const char* meaning) {
-  type.def(
-      name, [kind](const py::object& self) { return py::module_::import("fireclaw").attr(kind)(self); },
-      (std::string{name} + "($self)\n--\n\n" + meaning).c_str());
+/// host.NAME()
+template <class Type, class Get>
+void bind_collection(Type& type, const char* name, Get get, const char* meaning) {
+  type.def(name, get, (std::string{name} + "($self)\n--\n\n" + meaning).c_str());
 }
 
 }  // namespace
@@ -79,17 +80,40 @@ void bind_host(py::module_& module) {
           "Boots `image` with every engine there is and records what was seen.\n\n"
           "Takes up to 15 s for each engine that hangs, 90 s for emulation. NotFoundError, CancelledError.")
       .def(
+          "back_up",
+          [](const Host& self, const std::filesystem::path& folder, const std::optional<BackupOptions>& given) {
+            auto options = given.value_or(BackupOptions{});
+            return blocking(options.stop, [&](std::stop_token stop) {
+              options.stop = std::move(stop);
+              return self.back_up(folder, options);
+            });
+          },
+          py::arg("folder"), py::arg("options") = py::none(),
+          "back_up($self, folder, options=None)\n--\n\n"
+          "Copies what of the home folder cannot be built again to a new folder: configuration, templates, agents,\n"
+          "machines with names, workspaces, the overseer's settings and audit log. A machine is paused while its disk\n"
+          "is copied. AlreadyExistsError, IoError.")
+      .def("restore", waits(&Host::restore), py::arg("folder"), py::arg("stop") = nullptr,
+           "restore($self, folder, stop=None)\n--\n\n"
+           "Puts back what back_up() copied; agents and machines are stopped then. All is checked before the first "
+           "file\n"
+           "is written: CorruptError, InvalidArgumentError, AlreadyExistsError.")
+      .def(
           "collect_garbage", [](Host& self) { return blocking([&] { return self.collect_garbage(); }); },
           "collect_garbage($self)\n--\n\n"
           "Ends machines whose owner is gone and removes what interrupted work left behind.")
       .def("__repr__", [](const Host& self) { return "Host(home=" + self.home().string() + ")"; });
-  bind_collection(type, "vms", "VMs", "Its machines.");
-  bind_collection(type, "machines", "MachineManager", "Its machines with names, which outlive their starter.");
-  bind_collection(type, "images", "Images", "What machines are made from.");
-  bind_collection(type, "snapshots", "Snapshots", "Saved machines.");
-  bind_collection(type, "workspaces", "Workspaces", "Disks that outlive machines.");
-  bind_collection(type, "agents", "Agents", "Its agents.");
-  bind_collection(type, "network", "HostNetwork", "The network that machines share.");
+  bind_collection(type, "vms", &Host::vms, "Its machines.");
+  bind_collection(type, "machines", &Host::machines, "Its machines with names, which outlive their starter.");
+  bind_collection(type, "images", &Host::images, "What machines are made from.");
+  bind_collection(type, "snapshots", &Host::snapshots, "Saved machines.");
+  bind_collection(type, "workspaces", &Host::workspaces, "Disks that outlive machines.");
+  bind_collection(
+      type, "agents", [](const Host& self) { return hold(self.agents()); }, "Its agents.");
+  bind_collection(type, "network", &Host::network, "The network that machines share.");
+  bind_collection(type, "gateway", &Host::gateway, "The program between machines and the outside.");
+  bind_collection(type, "secrets", &Host::secrets, "Keys and passwords that the gateway uses.");
+  bind_collection(type, "llm_servers", &Host::llm_servers, "The servers of language models that its agents can ask.");
 }
 
 }  // namespace fireclaw::python

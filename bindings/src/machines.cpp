@@ -14,7 +14,7 @@ void bind_life(py::class_<MachineManager>& type) {
           },
           py::arg("config"),
           "create($self, config)\n--\n\n"
-          "Makes a machine and starts it. AlreadyExistsError if there is one of that name; what VM.run raises. If it "
+          "Makes a machine and starts it. AlreadyExistsError if there is one of that name; what VMs.run raises. If it "
           "does not\n"
           "start there is none.")
       .def("start", waits(&MachineManager::start), py::arg("name"), py::arg("stop") = nullptr,
@@ -57,10 +57,10 @@ void bind_names(py::class_<MachineManager>& type) {
 }  // namespace
 
 void bind_machines(py::module_& module) {
-  py::class_<MachineManager> type{module, "MachineManager",
-                                  "Machines with names, which outlive the process that starts them and can be stopped\n"
-                                  "and started again. VM.attach(host, name) takes hold of one."};
-  type.def(py::init<const Host&>(), py::arg("host"));
+  py::class_<MachineManager> type{
+      module, "MachineManager",
+      "Host.machines(): machines with names, which outlive the process that starts them and can be stopped\n"
+      "and started again. VMs.attach() takes hold of one."};
   bind_life(type);
   bind_names(type);
 }

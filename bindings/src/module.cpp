@@ -54,7 +54,6 @@ PYBIND11_MODULE(_fireclaw, module) {
   bind_vm(module);
   bind_workspace(module);
   bind_agents(module);
-  bind_backup(module);
   bind_pool(module);
   bind_machines(module);
 

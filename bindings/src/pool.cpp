@@ -14,20 +14,10 @@ void close(PoolHandle& self) {
 }  // namespace
 
 void bind_pool(py::module_& module) {
-  py::class_<PoolHandle>(module, "Pool",
-                         "Machines that are started ahead. Each is given out once; another is started in its place in\n"
-                         "the background. The end of `with`, or close(), ends those that were not taken.")
-      .def_static(
-          "create",
-          [](const Host& host, const std::optional<PoolConfig>& config) {
-            const auto given = config.value_or(PoolConfig{});
-            return PoolHandle{blocking([&] { return Pool::create(host, given); })};
-          },
-          py::arg("host"), py::arg("config") = py::none(),
-          "create(host, config=None)\n--\n\n"
-          "A pool whose machines are being started; returns at once. InvalidArgumentError for a size that cannot be, "
-          "and what\n"
-          "VM.create raises.")
+  py::class_<PoolHandle>(
+      module, "Pool",
+      "Host.vms().pool(): machines that are started ahead. Each is given out once; another is started in its place in\n"
+      "the background. The end of `with`, or close(), ends those that were not taken.")
       .def(
           "take",
           [](PoolHandle& self, std::chrono::milliseconds timeout, const StopSource* stop) {

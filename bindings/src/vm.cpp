@@ -1,4 +1,4 @@
-#include "bindings.hpp"
+#include "waits.hpp"
 
 namespace fireclaw::python {
 namespace {
@@ -26,54 +26,61 @@ VMHandle run_with(const py::object& host, const py::kwargs& fields) {
   const auto& of = root.cast<const Host&>();
   return VMHandle{blocking(config.stop, [&](std::stop_token stop) {
     config.stop = std::move(stop);
-    return VM::run(of, config);
+    return of.vms().run(config);
   })};
 }
 
 void bind_factories(py::class_<VMHandle>& type) {
   type.def(py::init(&run_with), py::kw_only(), py::arg("host") = py::none(),
            "VM(*, host=None, **fields)\n--\n\n"
-           "A machine that runs: VM.run() with VMConfig's fields as keywords. Without `host`: the home folder\n"
+           "A machine that runs: VMs.run() with VMConfig's fields as keywords. Without `host`: the home folder\n"
            "$FIRECLAW_HOME, else ~/.fireclaw.");
-  type.def_static(
+}
+
+void bind_collection(py::module_& module) {
+  py::class_<VMs>(module, "VMs", "Host.vms(): a host's machines.")
+      .def(
           "create",
-          [](const Host& host, const std::optional<VMConfig>& config) {
+          [](const VMs& self, const std::optional<VMConfig>& config) {
             const auto given = config.value_or(VMConfig{});
-            return VMHandle{blocking([&] { return VM::create(host, given); })};
+            return VMHandle{blocking([&] { return self.create(given); })};
           },
-          py::arg("host"), py::arg("config") = py::none(),
-          "create(host, config=None)\n--\n\n"
+          py::arg("config") = py::none(),
+          "create($self, config=None)\n--\n\n"
           "Checks the configuration and prepares the machine's folder; nothing runs yet.\n\n"
           "NotFoundError for an unknown image or snapshot; InvalidStateError before setup.")
-      .def_static(
+      .def(
           "run",
-          [](const Host& host, const std::optional<VMConfig>& config) {
+          [](const VMs& self, const std::optional<VMConfig>& config) {
             auto given = config.value_or(VMConfig{});
             return VMHandle{blocking(given.stop, [&](std::stop_token stop) {
               given.stop = std::move(stop);
-              return VM::run(host, given);
+              return self.run(given);
             })};
           },
-          py::arg("host"), py::arg("config") = py::none(),
-          "run(host, config=None)\n--\n\n"
+          py::arg("config") = py::none(),
+          "run($self, config=None)\n--\n\n"
           "A machine that runs: create() and start(), with what those raise. CancelledError after a stop.")
-      .def_static(
-          "attach",
-          [](const Host& host, const std::string& id) {
-            return VMHandle{blocking([&] { return VM::attach(host, id); })};
+      .def("attach", waits(&VMs::attach), py::arg("id"),
+           "attach($self, id)\n--\n\n"
+           "Takes hold of a detached machine by its id or name. NotFoundError if there is none or it has ended.")
+      .def("list", waits(&VMs::list),
+           "list($self)\n--\n\n"
+           "All machines of the home folder whose engine runs, oldest first.")
+      .def("kill", waits(&VMs::kill), py::arg("id"),
+           "kill($self, id)\n--\n\n"
+           "Ends the machine with this id, also one that another process owns. NotFoundError.")
+      .def(
+          "pool",
+          [](const VMs& self, const std::optional<PoolConfig>& config) {
+            const auto given = config.value_or(PoolConfig{});
+            return Handle<Pool>{blocking([&] { return self.pool(given); })};
           },
-          py::arg("host"), py::arg("id"),
-          "attach(host, id)\n--\n\n"
-          "Takes hold of a detached machine. NotFoundError if there is none or it has ended.")
-      .def_static(
-          "list", [](const Host& host) { return blocking([&] { return VM::list(host); }); }, py::arg("host"),
-          "list(host)\n--\n\n"
-          "All machines of the home folder whose engine runs, oldest first.")
-      .def_static(
-          "kill_by_id", [](const Host& host, const std::string& id) { blocking([&] { VM::kill(host, id); }); },
-          py::arg("host"), py::arg("id"),
-          "kill_by_id(host, id)\n--\n\n"
-          "Ends the machine with this id, also one that another process owns. NotFoundError.");
+          py::arg("config") = py::none(),
+          "pool($self, config=None)\n--\n\n"
+          "A pool whose machines are being started; returns at once. InvalidArgumentError for a size that cannot be, "
+          "and what\n"
+          "create() raises.");
 }
 
 void bind_life(py::class_<VMHandle>& type) {
@@ -403,6 +410,7 @@ void bind_services(py::class_<VMHandle>& type) {
 }  // namespace
 
 void bind_vm(py::module_& module) {
+  bind_collection(module);
   py::class_<VMHandle> type{
       module, "VM",
       "A microVM. Ends with `with`, close(), or its last reference, unless it is detached; one that\n"

@@ -63,6 +63,8 @@ auto call_waiting(const Call& call, T&... given) {
   const auto run = [&](const std::stop_token& stop) { return call(with_stop(given, stop)...); };
   if constexpr (std::is_same_v<std::invoke_result_t<decltype(run), std::stop_token>, VM>) {
     return VMHandle{blocking(outer, run)};
+  } else if constexpr (std::is_same_v<std::invoke_result_t<decltype(run), std::stop_token>, Agent>) {
+    return hold(blocking(outer, run));
   } else {
     return blocking(outer, run);
   }

@@ -1,48 +1,35 @@
-#include "bindings.hpp"
+#include "waits.hpp"
 
 namespace fireclaw::python {
 namespace {
 
-void bind_factories(py::class_<Workspace>& type) {
-  type.def_static(
-          "create",
-          [](const Host& host, const WorkspaceConfig& config) {
-            return blocking([&] { return Workspace::create(host, config); });
-          },
-          py::arg("host"), py::arg("config"),
-          "create(host, config)\n--\n\n"
-          "A new one, which holds MEMORY.md and an empty folder memory. AlreadyExistsError if the name is taken;\n"
-          "InvalidArgumentError for a name or size that cannot be.")
-      .def_static(
+void bind_collection(py::module_& module) {
+  py::class_<Workspaces>(module, "Workspaces", "Host.workspaces(): a host's disks that outlive machines.")
+      .def("create", waits(&Workspaces::create), py::arg("config"),
+           "create($self, config)\n--\n\n"
+           "A new one, which holds MEMORY.md and an empty folder memory. AlreadyExistsError if the name is taken;\n"
+           "InvalidArgumentError for a name or size that cannot be.")
+      .def(
           "create_from_tar",
-          [](const Host& host, const WorkspaceConfig& config, const py::object& tar, const StopSource* stop) {
+          [](const Workspaces& self, const WorkspaceConfig& config, const py::object& tar, const StopSource* stop) {
             const int fd = descriptor(tar);
-            return blocking(token_of(stop), [&](const std::stop_token& token) {
-              return Workspace::create_from_tar(host, config, fd, token);
-            });
+            return blocking(token_of(stop),
+                            [&](const std::stop_token& token) { return self.create_from_tar(config, fd, token); });
           },
-          py::arg("host"), py::arg("config"), py::arg("tar"), py::arg("stop") = nullptr,
-          "create_from_tar(host, config, tar, stop=None)\n--\n\n"
+          py::arg("config"), py::arg("tar"), py::arg("stop") = nullptr,
+          "create_from_tar($self, config, tar, stop=None)\n--\n\n"
           "A new one that holds what is in the tar (plain or compressed) read from an open file, from where its\n"
           "descriptor stands. On failure there is none.")
-      .def_static(
-          "open",
-          [](const Host& host, const std::string& name) {
-            return blocking([&] { return Workspace::open(host, name); });
-          },
-          py::arg("host"), py::arg("name"),
-          "open(host, name)\n--\n\n"
-          "The workspace of that name. NotFoundError if there is none; CorruptError if its record is torn.")
-      .def_static(
-          "list", [](const Host& host) { return blocking([&] { return Workspace::list(host); }); }, py::arg("host"),
-          "list(host)\n--\n\n"
-          "All, by name; of broken ones `problem` says what is wrong.")
-      .def_static(
-          "remove", [](const Host& host, const std::string& name) { blocking([&] { Workspace::remove(host, name); }); },
-          py::arg("host"), py::arg("name"),
-          "remove(host, name)\n--\n\n"
-          "Removes a workspace and all in it, also a broken one. NotFoundError; InvalidStateError while somebody has "
-          "it.");
+      .def("open", waits(&Workspaces::open), py::arg("name"),
+           "open($self, name)\n--\n\n"
+           "The workspace of that name. NotFoundError if there is none; CorruptError if its record is torn.")
+      .def("list", waits(&Workspaces::list),
+           "list($self)\n--\n\n"
+           "All, by name; of broken ones `problem` says what is wrong.")
+      .def("remove", waits(&Workspaces::remove), py::arg("name"),
+           "remove($self, name)\n--\n\n"
+           "Removes a workspace and all in it, also a broken one. NotFoundError; InvalidStateError while somebody has "
+           "it.");
 }
 
 void bind_files(py::class_<Workspace>& type) {
@@ -124,12 +111,12 @@ void bind_files(py::class_<Workspace>& type) {
 }  // namespace
 
 void bind_workspace(py::module_& module) {
+  bind_collection(module);
   py::class_<Workspace> type{
       module, "Workspace",
       "A disk that outlives machines, with a name. One machine at a time has it, at /workspace.\n\n"
       "Files go in and out whether a machine has it or not. While another process has the disk, and\n"
       "not for a running machine, calls throw InvalidStateError naming the holder."};
-  bind_factories(type);
   bind_files(type);
   type.def_property_readonly("name", &Workspace::name, "Its name.")
       .def(

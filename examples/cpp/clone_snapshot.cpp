@@ -33,9 +33,9 @@ struct Clone {
   std::chrono::milliseconds took;
 };
 
-Clone make_clone(const fireclaw::Host& host, const fireclaw::Snapshot& snapshot) {
+Clone make_clone(const fireclaw::Snapshot& snapshot) {
   const auto began = std::chrono::steady_clock::now();
-  auto vm = snapshot.restore(host);
+  auto vm = snapshot.restore();
   auto said = output_of(vm, "echo $(hostname) $(cut -c1-8 /etc/machine-id): $(head -n 1 /tmp/ask)");
   const auto took = std::chrono::steady_clock::now() - began;
   return {std::move(vm), std::move(said), std::chrono::duration_cast<std::chrono::milliseconds>(took)};
@@ -57,7 +57,7 @@ int main() {
 
     std::vector<std::future<Clone>> restoring;
     for (int number = 0; number < 10; ++number) {
-      restoring.push_back(std::async(std::launch::async, [&] { return make_clone(host, snapshot); }));
+      restoring.push_back(std::async(std::launch::async, [&] { return make_clone(snapshot); }));
     }
     std::vector<Clone> clones;  // All ten run until the end of this block.
     for (auto& clone : restoring) clones.push_back(clone.get());

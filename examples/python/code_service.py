@@ -137,7 +137,7 @@ def main() -> None:
     given = parser.parse_args()
     host, _, port = given.listen.rpartition(":")
     config = fireclaw.PoolConfig(fireclaw.VMConfig(image=given.image, network="none"), size=given.machines)
-    with fireclaw.Pool.create(fireclaw.Host.open(), config) as pool:
+    with fireclaw.Host.open().vms().pool(config) as pool:
         with Service((host, int(port)), pool, given.machines) as service:  # Its end waits for the requests that run.
 
             def end(number: int, frame: object) -> None:

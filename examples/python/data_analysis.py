@@ -123,7 +123,7 @@ def main() -> int:
     if given.out.exists():
         parser.error(f"{given.out} exists; name another folder with --out")
     machine = fireclaw.VMConfig(image=given.image, memory_mib=MEMORY_MIB, network="none")
-    with fireclaw.VM.run(fireclaw.Host.open(), machine) as vm:
+    with fireclaw.Host.open().vms().run(machine) as vm:
         modules = prepare(vm, given.data)
         model = Model(given.llm, given.model, INSTRUCTIONS.format(path=f"/data/{given.data.name}", modules=modules))
         answer = analyse(vm, model, given.data, given.question)

@@ -22,7 +22,7 @@ def factor(pool: fireclaw.Pool, number: str) -> str:
 
 def main(numbers: list[str]) -> None:
     host = fireclaw.Host.open()
-    with fireclaw.Pool.create(host, fireclaw.PoolConfig(size=2)) as pool, ThreadPoolExecutor(2) as threads:
+    with host.vms().pool(fireclaw.PoolConfig(size=2)) as pool, ThreadPoolExecutor(2) as threads:
         for line in threads.map(lambda number: factor(pool, number), numbers):
             print(line)
 

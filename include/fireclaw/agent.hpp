@@ -18,6 +18,7 @@
 
 namespace fireclaw {
 
+class Agent;
 class Host;
 
 /// What agents are made from: a file templates/NAME.json of the home folder, or one that comes with the library.
@@ -85,7 +86,8 @@ struct AgentConfig {
   /// Restoring starts agents of this image, size and network from the point where their bot waits to be told who it is;
   /// the first start makes that snapshot.
   StartMode start = StartMode::PreferSnapshot;
-  /// Lives on when this process ends. Otherwise it ends with it, or with the manager if that goes first.
+  /// Lives on when this process ends. Otherwise it ends with it, or with the last of its
+  /// handles and of the managers they are from if those go first.
   bool detached = true;
   /// From the call to the guest's configuration.
   std::chrono::milliseconds start_timeout{120'000};
@@ -94,7 +96,7 @@ struct AgentConfig {
   std::chrono::milliseconds join_timeout{60'000};
   /// Cancels the start: Error(Cancelled), and what was done is undone.
   std::stop_token stop;
-  /// The name of a snapshot of an agent (AgentManager::snapshot): this one continues from it, with its memory,
+  /// The name of a snapshot of an agent (Agent::snapshot()): this one continues from it, with its memory,
   /// processes, disks and settings, under its own name, address and machine id. Image, size and template are the
   /// snapshot's; `template_name` may then be empty. Empty: a new start.
   std::string snapshot;
@@ -191,9 +193,11 @@ struct AgentInfo {
   std::int64_t engine_pid = 0;
   /// When it was started the last time; the epoch if never.
   std::chrono::system_clock::time_point started;
-  /// How long each part of the start took; only in what start() returns.
+  /// How long each part of the start took; only in what Agent::start_info() and
+  /// Agent::restart() return.
   std::vector<Phase> phases;
-  /// Whether the bot said, when it was last asked, that it is on IRC. Asked by start() and status().
+  /// Whether the bot said, when it was last asked, that it is on IRC. Asked by a start and by
+  /// Agent::status().
   bool online = false;
   /// The IRC channels it is in, asked likewise.
   std::vector<std::string> channels;
@@ -248,7 +252,7 @@ class FIRECLAW_API AgentWatch {
  private:
   explicit AgentWatch(int fd) noexcept : fd_{fd} {}
   int fd_;
-  friend class AgentManager;
+  friend class Agent;
 };
 
 /// A shell in an agent's machine, by SSH. Destruction ends it. resize() may be called while another thread waits.
@@ -271,17 +275,15 @@ class FIRECLAW_API AgentShell {
  private:
   explicit AgentShell(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
-  friend class AgentManager;
+  friend class Agent;
 };
 
-/// The agents of a home folder. All members may be called from any thread and from any number of processes at once:
-/// operations on one agent take turns, those on different agents run side by side. Holds nothing but the host. An agent
-/// that is paused because the process that copied it was killed is resumed by the next call that looks at it.
+/// Host::agents(): the agents of a home folder. Holds nothing but the host, and agents that are not detached. All
+/// members of this class and of Agent may be called from any thread and from any number of processes at once:
+/// operations on one agent take turns, those on different agents run side by side. An agent that is paused because the
+/// process that copied it was killed is resumed by the next call that looks at it.
 class FIRECLAW_API AgentManager {
  public:
-  /// Reads nothing yet.
-  explicit AgentManager(const Host& host);
-
   /// By name: the files of templates/ and the built-in ones that no file replaces. A broken file is reported to the log
   /// and left out.
   [[nodiscard]] std::vector<AgentTemplate> templates() const;
@@ -291,86 +293,111 @@ class FIRECLAW_API AgentManager {
   /// Starts an agent: workspace (made if missing), machine, bot. A failure undoes all that was done.
   /// Error(AlreadyExists) if it runs; NotFound for an unknown template or a missing image; Error(Timeout), Vmm, Guest
   /// with what the machine said. A stopped agent of that name and template keeps the settings that it had.
-  AgentInfo start(AgentConfig config);
-  /// Starts a second agent from the first as it is now: with its memory and processes, a copy of its disks and
+  /// Agent::start_info() says how the start went.
+  [[nodiscard]] Agent start(AgentConfig config) const;
+  /// The agent of that name. Error(NotFound) if there is none.
+  [[nodiscard]] Agent open(const std::string& name) const;
+  /// All agents, also stopped ones, by name. Quick: asks no guest.
+  [[nodiscard]] std::vector<AgentInfo> list() const;
+  /// Compares what is recorded with what runs: adopts, cleans, ends orphans. Asks all machines at once; one that does
+  /// not answer is never ended for that.
+  ReconcileReport reconcile() const;
+  /// Makes what an archive (Agent::export_archive()), plain or compressed, holds. Error(Corrupt) or
+  /// Error(InvalidArgument) for one that is damaged or holds anything else; Error(AlreadyExists) if there is an agent
+  /// or a workspace of the name, or another template of its template's. A failure leaves nothing behind. Memory is what
+  /// an engine runs: import only that of whom you trust.
+  AgentImport import_archive(int fd, const AgentImportOptions& options = {}) const;
+
+  struct Impl;
+
+ private:
+  explicit AgentManager(const Host& host);
+  std::shared_ptr<Impl> impl_;
+  friend class Host;
+};
+
+/// One agent: its name and the AgentManager that it is from. Copies are the same agent. Destruction changes nothing,
+/// unless the agent is not detached and this is the last of its handles and managers: then it ends. Every member throws
+/// Error(NotFound) if the agent is no longer there.
+class FIRECLAW_API Agent {
+ public:
+  /// Its name.
+  [[nodiscard]] const std::string& name() const { return name_; }
+  /// What is known of it, quick as AgentManager::list().
+  [[nodiscard]] AgentInfo info() const;
+  /// What AgentManager::start() or fork() found when it returned this handle: info() with phases, and what the bot then
+  /// said of itself (online, channels, last_error). Of an agent that open() returned: info().
+  [[nodiscard]] AgentInfo start_info() const;
+  /// info(), with what the bot says of itself now (online, channels, last_error).
+  [[nodiscard]] AgentInfo status(std::chrono::milliseconds timeout = std::chrono::seconds{5}) const;
+
+  /// The bot says goodbye, the guest unmounts, the engine ends; by force once `grace` and ten seconds have passed. No
+  /// error if it does not run.
+  void stop(std::chrono::milliseconds grace = std::chrono::seconds{5}) const;
+  /// stop() if it runs, and a start with the settings it has, which is told as by start_info(). An agent that was to
+  /// run and could not be started again is Crashed, with the reason in last_error; one whose template or settings
+  /// cannot be used is not stopped at all.
+  AgentInfo restart(std::stop_token stop = {}) const;
+  /// Forgets it; its workspace stays. Error(InvalidState) while it runs.
+  void remove() const;
+  /// Gives it other settings without it leaving IRC, or, if it is stopped, for its next start. Error(InvalidArgument)
+  /// for a setting that cannot be, and then nothing is changed.
+  AgentInfo reload(const AgentSettings& settings) const;
+  /// Pauses its machine, as VM::pause(). Error(InvalidState) if it does not run.
+  void pause() const;
+  /// Resumes it. Errors as for pause().
+  void resume() const;
+
+  /// Starts a second agent from this one as it is now: with its memory and processes, a copy of its disks and
   /// workspace, its template and settings; and with its own name, address, host name, machine id and random numbers. It
   /// connects to IRC again, knows what was said, and answers what it is asked from then on. What the first one was
   /// asked stays with the first, and so do the ports of the host that the template publishes. The first one is paused
-  /// for a moment (phase "pause" of the result), and stays on IRC. Error(NotFound) if there is no agent `name`,
-  /// Error(InvalidState) if it does not run or its image was built again since it was started; Error(AlreadyExists) if
-  /// there is an agent or a workspace of the new name; Error(Io) if there is too little room for the copy. A failure
-  /// undoes all that was done, and leaves the first one as it was. Commands that this process runs in the first one are
-  /// ended (with Firecracker, those of every process).
-  AgentInfo fork(const std::string& name, ForkConfig config);
+  /// for a moment (phase "pause" of the new one's start_info()), and stays on IRC. Error(InvalidState) if this one does
+  /// not run or its image was built again since it was started; Error(AlreadyExists) if there is an agent or a
+  /// workspace of the new name; Error(Io) if there is too little room for the copy. A failure undoes all that was done,
+  /// and leaves the first one as it was. Commands that this process runs in the first one are ended (with Firecracker,
+  /// those of every process).
+  [[nodiscard]] Agent fork(ForkConfig config) const;
   /// Saves a running agent, as fork() copies it, under a name that AgentConfig::snapshot takes; it is one of
-  /// Snapshot::list(), and removed by Snapshot::remove(). Empty: the agent's name and the time. Throws as fork();
+  /// Snapshots::list(), and removed by Snapshots::remove(). Empty: the agent's name and the time. Throws as fork();
   /// Error(AlreadyExists) if there is a snapshot of that name, unless `replace`. `stop` cancels it: Error(Cancelled),
   /// and the agent continues.
-  SnapshotInfo snapshot(const std::string& name, const std::string& snapshot = {}, bool replace = false,
-                        std::stop_token stop = {});
+  SnapshotInfo snapshot(const std::string& snapshot = {}, bool replace = false, std::stop_token stop = {}) const;
   /// Writes the agent as an archive to a descriptor (it can be a pipe): settings, template, workspace, each with its
   /// SHA-256. The tar has holes where the workspace has them. The machine of an agent that runs is paused while its
   /// workspace is copied, after its guest has written everything to it; the agent stays on IRC. With `memory` its state
   /// is saved too, as by snapshot(): Error(InvalidState) if it does not run. Passwords and keys of its template are
   /// left out. Error(Io) if there is too little room for the copy in the home folder.
-  void export_archive(const std::string& name, int fd, bool memory = false, std::stop_token stop = {});
-  /// Makes what such an archive, plain or compressed, holds. Error(Corrupt) or Error(InvalidArgument) for one that is
-  /// damaged or holds anything else; Error(AlreadyExists) if there is an agent or a workspace of the name, or another
-  /// template of its template's. A failure leaves nothing behind. Memory is what an engine runs: import only that of
-  /// whom you trust.
-  AgentImport import_archive(int fd, const AgentImportOptions& options = {});
-  /// The bot says goodbye, the guest unmounts, the engine ends; by force once `grace` and ten seconds have passed. No
-  /// error if it does not run. Error(NotFound) if there is no such agent.
-  void stop(const std::string& name, std::chrono::milliseconds grace = std::chrono::seconds{5});
-  /// stop() if it runs, and start() with the settings it has. An agent that was to run and could not be started again
-  /// is Crashed, with the reason in last_error; one whose template or settings cannot be used is not stopped at all.
-  AgentInfo restart(const std::string& name, std::stop_token stop = {});
-  /// Forgets a stopped agent; its workspace stays. Error(InvalidState) while it runs.
-  void remove(const std::string& name);
+  void export_archive(int fd, bool memory = false, std::stop_token stop = {}) const;
 
-  /// All agents, also stopped ones, by name. Quick: asks no guest.
-  [[nodiscard]] std::vector<AgentInfo> list() const;
-  /// Of one agent, quick as list(). Error(NotFound) if there is no such agent.
-  [[nodiscard]] AgentInfo info(const std::string& name) const;
-  /// info(), with what the bot says of itself (online, channels, last_error).
-  AgentInfo status(const std::string& name, std::chrono::milliseconds timeout = std::chrono::seconds{5});
-
-  /// Gives a running agent other settings without it leaving IRC, or a stopped one for its next start.
-  AgentInfo reload(const std::string& name, const AgentSettings& settings);
-  /// Pauses the agent's machine, as VM::pause(). Error(NotFound) if there is no such agent, Error(InvalidState) if it
-  /// does not run.
-  void pause(const std::string& name);
-  /// Resumes it. Errors as for pause().
-  void resume(const std::string& name);
-
-  /// Compares what is recorded with what runs: adopts, cleans, ends orphans. Asks all machines at once; one that does
-  /// not answer is never ended for that.
-  ReconcileReport reconcile();
-  /// Error(InvalidState) if it does not run.
-  [[nodiscard]] AgentWatch watch(const std::string& name) const;
-
+  /// What tells of its machine's end. Error(InvalidState) if it does not run.
+  [[nodiscard]] AgentWatch watch() const;
   /// The last lines of what the bot wrote, also of a stopped agent. 0: all that is kept (two files of 256 KiB).
-  std::string logs(const std::string& name, std::size_t lines = 0);
+  [[nodiscard]] std::string logs(std::size_t lines = 0) const;
   /// Delivers what the bot writes from now on, after the last `lines`, until the stop or the machine's end.
-  void follow_logs(const std::string& name, std::size_t lines, const OutputCallback& on_output, std::stop_token stop);
+  void follow_logs(std::size_t lines, const OutputCallback& on_output, std::stop_token stop) const;
   /// MEMORY.md of its workspace.
-  std::string memory(const std::string& name);
+  [[nodiscard]] std::string memory() const;
   /// Runs a command in its machine; as `agent` in /workspace unless the options say otherwise.
-  ExecResult exec(const std::string& name, ExecOptions options);
+  ExecResult exec(ExecOptions options) const;
+  /// Runs a shell line, likewise.
+  ExecResult exec(std::string line) const;
   /// Starts a command in its machine, likewise. Error(InvalidState) if the agent does not run.
-  [[nodiscard]] Process spawn(const std::string& name, ExecOptions options);
+  [[nodiscard]] Process spawn(ExecOptions options) const;
   /// Logs in by SSH as user `agent`, with the home folder's key and the host key that the guest itself named: starts
   /// the guest's SSH server if it does not run. Runs `options.argv`, or the login shell if that is empty. The machine
   /// must have an address (NetworkMode::Nat): Error(Unsupported) otherwise.
-  [[nodiscard]] AgentShell ssh(const std::string& name, ExecOptions options);
+  [[nodiscard]] AgentShell ssh(ExecOptions options = {}) const;
   /// A handle on its machine, also when another process owns it; destruction does not end it. Error(InvalidState) if it
   /// does not run.
-  [[nodiscard]] VM machine(const std::string& name) const;
-
-  struct Impl;
+  [[nodiscard]] VM machine() const;
 
  private:
-  std::shared_ptr<Impl> impl_;
+  Agent(std::shared_ptr<AgentManager::Impl> agents, std::string name, std::shared_ptr<const AgentInfo> started = {});
+  std::shared_ptr<AgentManager::Impl> agents_;
+  std::string name_;
+  std::shared_ptr<const AgentInfo> started_;
+  friend class AgentManager;
 };
 
 }  // namespace fireclaw

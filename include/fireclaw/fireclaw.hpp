@@ -17,9 +17,10 @@
 /// std::cout << vm.exec("wc -l /tmp/list").out;
 /// @endcode
 ///
-/// Everything is made from a fireclaw::Host: machines (host.vms(), host.machines(), fireclaw::Pool), their images and
-/// saved states (host.images(), host.snapshots()), disks that outlive them (host.workspaces()), the network that they
-/// share (host.network()), and agents (host.agents()).
+/// Everything is made from a fireclaw::Host: machines (host.vms(), host.machines()), their images and saved states
+/// (host.images(), host.snapshots()), disks that outlive them (host.workspaces()), the network that they share
+/// (host.network(), host.gateway(), host.secrets()), agents (host.agents()) and the LLMs that they can ask
+/// (host.llm_servers()).
 ///
 /// **Ownership.** Handles are move-only, unless they are said to be names, and share the host's insides: they can be
 /// destroyed in any order. A machine ends with its handle unless it is detached. Configurations and infos are plain
@@ -46,8 +47,10 @@ namespace fireclaw {}
 #include "fireclaw/error.hpp"
 #include "fireclaw/exec.hpp"
 #include "fireclaw/file.hpp"
+#include "fireclaw/gateway.hpp"
 #include "fireclaw/host.hpp"
 #include "fireclaw/image.hpp"
+#include "fireclaw/llm.hpp"
 #include "fireclaw/log.hpp"
 #include "fireclaw/machine.hpp"
 #include "fireclaw/network.hpp"

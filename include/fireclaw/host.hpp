@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "fireclaw/backup.hpp"
 #include "fireclaw/engine.hpp"
 #include "fireclaw/export.hpp"
 #include "fireclaw/image.hpp"
@@ -18,10 +19,13 @@
 
 namespace fireclaw {
 
-class Agents;
-class HostNetwork;
+class AgentManager;
+class Gateway;
 class Images;
+class LlmServers;
 class MachineManager;
+class Network;
+class Secrets;
 class Snapshots;
 class VMs;
 class Workspaces;
@@ -166,11 +170,11 @@ class FIRECLAW_API Host {
   /// hangs, 90 s for emulation.
   std::vector<EngineVerdict> probe(const std::string& image, std::stop_token stop = {});
 
-  // What is made from it; collections.hpp has their members.
+  // What is made from it. collections.hpp has the members of those that no header is named after.
 
   /// Its machines.
   [[nodiscard]] VMs vms() const;
-  /// Its machines with names, which outlive the process that starts them.
+  /// Its machines with names, which outlive the process that starts them (machine.hpp).
   [[nodiscard]] MachineManager machines() const;
   /// What machines are made from.
   [[nodiscard]] Images images() const;
@@ -178,10 +182,27 @@ class FIRECLAW_API Host {
   [[nodiscard]] Snapshots snapshots() const;
   /// Disks that outlive machines.
   [[nodiscard]] Workspaces workspaces() const;
-  /// Its agents.
-  [[nodiscard]] Agents agents() const;
+  /// Its agents (agent.hpp).
+  [[nodiscard]] AgentManager agents() const;
   /// The network that machines share.
-  [[nodiscard]] HostNetwork network() const;
+  [[nodiscard]] Network network() const;
+  /// The program between machines and the outside (gateway.hpp).
+  [[nodiscard]] Gateway gateway() const;
+  /// Keys and passwords that the gateway uses (gateway.hpp).
+  [[nodiscard]] Secrets secrets() const;
+  /// The servers of language models that its agents can ask (llm.hpp).
+  [[nodiscard]] LlmServers llm_servers() const;
+
+  /// Copies what of the home folder cannot be built again to `folder`, which must not exist or be empty: configuration,
+  /// templates, agents, machines with names, workspaces, the overseer's settings and audit log. Files are copied as
+  /// they are, with backup.json that has their SHA-256. Disks are copied as they are at one moment each; a machine that
+  /// uses one is paused meanwhile. Images are built again by setup(); snapshots are saved by
+  /// Snapshot::export_archive(). Error(AlreadyExists); Error(Io) if there is too little room.
+  BackupReport back_up(const std::filesystem::path& folder, const BackupOptions& options = {}) const;
+  /// Puts back what back_up() copied. All files are checked before the first one is written: Error(Corrupt) names one
+  /// that is damaged, Error(InvalidArgument) what does not belong there, Error(AlreadyExists) what is in the home
+  /// folder already. Agents and machines are stopped then; what setup() found out is not restored.
+  BackupReport restore(const std::filesystem::path& folder, std::stop_token stop = {}) const;
 
   /// Ends machines whose owner is gone and removes what interrupted work left behind.
   GarbageReport collect_garbage();

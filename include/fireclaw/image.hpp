@@ -10,11 +10,7 @@
 #include <variant>
 #include <vector>
 
-#include "fireclaw/export.hpp"
-
 namespace fireclaw {
-
-class Host;
 
 /// How far a long step is. `total` is 0 where it is not known; the unit (bytes, items) is the step's own.
 struct Progress {
@@ -131,21 +127,6 @@ struct ImageInfo {
   std::uint64_t bytes = 0;
   /// When it was built.
   std::chrono::system_clock::time_point created;
-};
-
-/// The images of a host: kernel + initramfs + a read-only root file system that all machines share.
-class FIRECLAW_API Image {
- public:
-  /// Error(AlreadyExists) if the name is taken and `replace` is not set. An interrupted build leaves no image.
-  static ImageInfo build(const Host& host, const ImageConfig& config);
-  /// By name.
-  static std::vector<ImageInfo> list(const Host& host);
-  /// Error(NotFound) if there is none of that name; Error(Corrupt) if it is torn.
-  static ImageInfo info(const Host& host, const std::string& name);
-  /// Machines that run from it are not disturbed. Its snapshots can no longer be restored and are removed too.
-  /// Error(InvalidState) if snapshots that a person has named, agents or machines with names need it, unless `force`:
-  /// then the log says what went along and what can no longer start.
-  static void remove(const Host& host, const std::string& name, bool force = false);
 };
 
 }  // namespace fireclaw

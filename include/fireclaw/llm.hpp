@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "fireclaw/export.hpp"
@@ -25,12 +26,10 @@ struct LlmServer {
   bool operator==(const LlmServer&) const = default;
 };
 
-/// The servers of language models that a host's agents can ask. Safe from several threads and processes.
+/// Host::llm_servers(): the servers of language models that a host's agents can ask. Safe from several threads and
+/// processes.
 class FIRECLAW_API LlmServers {
  public:
-  /// Of this host; reads nothing yet.
-  explicit LlmServers(Host host);
-
   /// Those that answer on this host's loopback at the ports that Ollama (11434), llama.cpp (8080) and LM Studio (1234)
   /// have by default. Takes some seconds at most.
   [[nodiscard]] std::vector<LlmServer> find() const;
@@ -46,7 +45,9 @@ class FIRECLAW_API LlmServers {
   void use(const LlmServer& server, NetworkMode network) const;
 
  private:
+  explicit LlmServers(Host host) : host_{std::move(host)} {}
   Host host_;
+  friend class Host;
 };
 
 }  // namespace fireclaw

@@ -93,18 +93,15 @@ struct TendReport {
   std::vector<std::string> paused;
 };
 
-/// Machines with names, which outlive the process that starts them and can be stopped and started again. VM::attach
-/// takes hold of one by its name, for commands and copies; its methods change the machine as these here do. Members may
-/// be called from several threads; several processes may use one home folder at once.
+/// Host::machines(): machines with names, which outlive the process that starts them and can be stopped and started
+/// again. VMs::attach() takes hold of one by its name, for commands and copies; its methods change the machine as these
+/// here do. Members may be called from several threads; several processes may use one home folder at once.
 ///
 /// A name that cannot be one is Error(InvalidArgument), one that no machine has is Error(NotFound).
 class FIRECLAW_API MachineManager {
  public:
-  /// Changes nothing.
-  explicit MachineManager(const Host& host);
-
-  /// Makes a machine and starts it. Error(AlreadyExists) if there is one of that name; what VM::run throws. If it does
-  /// not start there is none.
+  /// Makes a machine and starts it. Error(AlreadyExists) if there is one of that name; what VMs::run() throws. If it
+  /// does not start there is none.
   MachineInfo create(const MachineConfig& config);
   /// Starts a machine that is stopped, and resumes one that is paused.
   MachineInfo start(const std::string& name, std::stop_token stop = {});
@@ -133,7 +130,9 @@ class FIRECLAW_API MachineManager {
   struct Impl;
 
  private:
+  explicit MachineManager(const Host& host);
   std::shared_ptr<Impl> impl_;
+  friend class Host;
 };
 
 }  // namespace fireclaw

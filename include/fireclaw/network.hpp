@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -9,8 +10,6 @@
 #include "fireclaw/export.hpp"
 
 namespace fireclaw {
-
-class Host;
 
 /// What a machine's network device is connected to.
 enum class NetworkMode {
@@ -140,24 +139,36 @@ struct NetworkChoice {
   std::string reason;
 };
 
-/// The host's side of NetworkMode::Nat: a bridge, one table of firewall rules, a pool of addresses. Machines bring it
-/// up when they start, so nobody needs to call up() first. Everything acts on the network namespace of the calling
-/// thread; without CAP_NET_ADMIN there, on one that is made for the home folder and that leads out through it.
-/// Safe from several threads and processes.
-class FIRECLAW_API Network {
- public:
-  /// Changes nothing. Error(Corrupt) if config.json or the pool of addresses is torn.
-  static NetworkInfo info(const Host& host);
-  /// Makes bridge and firewall, if they are not there as they should be; mends them if somebody has flushed the rules.
-  /// Error(InvalidState) if something is in the way of the bridge or of
-  /// its subnet; Error(Unsupported) if the kernel, or the way without CAP_NET_ADMIN, lacks something.
-  static void up(const Host& host);
-  /// Removes both, and puts back what was changed for them (IP forwarding). False if there was nothing.
-  /// Error(InvalidState) while machines are attached.
-  static bool down(const Host& host);
-  /// Nat where it can be used, else None: User reaches the host's own network, and is used only by name. Changes
-  /// nothing.
-  static NetworkChoice best_mode(const Host& host);
+/// Something that a machine with NetworkMode::Nat wanted and was refused.
+struct NetworkRefusal {
+  /// When.
+  std::chrono::system_clock::time_point time;
+  /// The machine's id.
+  std::string vm;
+  /// The machine's name; empty if it has only its id.
+  std::string vm_name;
+  /// The agent that the machine was started for; empty: for none.
+  std::string agent;
+  /// What refused: "firewall", "names", "llm", "irc" or "proxy".
+  std::string by;
+  /// "tcp", "udp", "icmp", "arp"; empty where it means nothing; likewise the next three.
+  std::string protocol;
+  /// IPv4, as in "203.0.113.7".
+  std::string address;
+  /// 0: none.
+  std::uint16_t port = 0;
+  /// The host name, as far as it is known.
+  std::string name;
+  /// The rule in one word, as in "allowlist".
+  std::string rule;
+  /// The same for people, one line.
+  std::string reason;
+  /// Refusals of this machine before this one that are not in the log: the same again within a minute, or too many of
+  /// them.
+  std::uint64_t unwritten = 0;
+
+  /// Equal in all members.
+  bool operator==(const NetworkRefusal&) const = default;
 };
 
 }  // namespace fireclaw

@@ -10,8 +10,6 @@
 
 namespace fireclaw {
 
-class Host;
-
 /// What a Pool keeps ready.
 struct PoolConfig {
   /// What the machines are like. They are never detached: they end with the pool, or with the handle that take()
@@ -21,15 +19,11 @@ struct PoolConfig {
   std::size_t size = 2;
 };
 
-/// Machines that are started ahead, so that a command does not wait for one. Each is given out once; another is started
-/// in its place in the background. Destruction ends those that were not taken. Members can be called from several
-/// threads.
+/// Machines that are started ahead (VMs::pool()), so that a command does not wait for one. Each is given out once;
+/// another is started in its place in the background. Destruction ends those that were not taken. Members can be called
+/// from several threads.
 class FIRECLAW_API Pool {
  public:
-  /// Returns at once; the machines start in the background. Error(InvalidArgument) for a size out of range; what
-  /// VM::create throws for the machine.
-  static Pool create(const Host& host, PoolConfig config);
-
   /// Takes the pool over. The moved-from object may only be destroyed or assigned to.
   Pool(Pool&&) noexcept;
   /// The same, after ending the machines that were ready here.
@@ -48,6 +42,7 @@ class FIRECLAW_API Pool {
  private:
   explicit Pool(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
+  friend class VMs;
 };
 
 }  // namespace fireclaw

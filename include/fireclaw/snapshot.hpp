@@ -2,10 +2,9 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <stop_token>
 #include <string>
-#include <utility>
-#include <vector>
 
 #include "fireclaw/export.hpp"
 #include "fireclaw/vm.hpp"
@@ -30,9 +29,9 @@ struct SnapshotInfo {
   std::uint64_t bytes = 0;
   /// When it was saved.
   std::chrono::system_clock::time_point created;
-  /// Made by Snapshot::create without a name: found by image, engine and machine.
+  /// Made by Snapshots::create() without a name: found by image, engine and machine.
   bool automatic = false;
-  /// The agent that was saved, with its disks (AgentManager::snapshot); empty: a machine was saved.
+  /// The agent that was saved, with its disks (Agent::snapshot()); empty: a machine was saved.
   std::string agent;
   /// Whether it can be restored here and now.
   bool usable = true;
@@ -44,39 +43,26 @@ struct SnapshotInfo {
 };
 
 /// A saved machine. Any number of machines can be restored from it at once; each gets its own identity (host
-/// name, machine id, random numbers, clock).
+/// name, machine id, random numbers, clock). An object is the snapshot's name, what was known of it, and the host:
+/// copies are the same snapshot, and destruction leaves it as it is.
 class FIRECLAW_API Snapshot {
  public:
-  /// Boots a machine as `config` says, waits until it is ready, saves it and ends it. With an empty `name` it
-  /// becomes the one that VMConfig::snapshot = "" finds; one that exists already is kept unless `replace`.
-  static Snapshot create(const Host& host, const VMConfig& config, const std::string& name = {}, bool replace = false);
-  /// Error(NotFound) if there is none.
-  static Snapshot open(const Host& host, const std::string& name);
-  /// All snapshots, by name; torn ones are listed as unusable.
-  static std::vector<SnapshotInfo> list(const Host& host);
-  /// Makes the snapshot that an archive (export_archive()), plain or compressed, holds. `name` empty: as it was called;
-  /// automatic ones need a name. info() says whether it can be restored here. Error(Corrupt) or Error(InvalidArgument)
-  /// for an archive that is damaged or holds anything else; Error(AlreadyExists) unless `replace`. A snapshot is what
-  /// an engine runs: import only those from people you trust.
-  static Snapshot import_archive(const Host& host, int fd, const std::string& name = {}, bool replace = false,
-                                 std::stop_token stop = {});
-  /// Removes it. Machines restored from it are not disturbed.
-  static void remove(const Host& host, const std::string& name);
-
   /// Its name.
-  [[nodiscard]] const std::string& name() const { return info_.name; }
+  [[nodiscard]] const std::string& name() const;
   /// What was known of it when this object was made.
-  [[nodiscard]] const SnapshotInfo& info() const { return info_; }
+  [[nodiscard]] const SnapshotInfo& info() const;
   /// Writes it as an archive to a descriptor (it can be a pipe): a tar of its record and files, each with its SHA-256,
   /// with holes where they have them. Error(NotFound), Error(Corrupt) if they are not what was saved.
-  void export_archive(const Host& host, int fd, std::stop_token stop = {}) const;
+  void export_archive(int fd, std::stop_token stop = {}) const;
   /// A started machine. Of `config`, the image, CPUs and memory are the snapshot's; a network is possible only if it
   /// has a device: Error(InvalidArgument).
-  [[nodiscard]] VM restore(const Host& host, VMConfig config = {}) const;
+  [[nodiscard]] VM restore(VMConfig config = {}) const;
+
+  struct Impl;
 
  private:
-  explicit Snapshot(SnapshotInfo info) : info_{std::move(info)} {}
-  SnapshotInfo info_;
+  explicit Snapshot(std::shared_ptr<const Impl> impl);
+  std::shared_ptr<const Impl> impl_;
   friend struct Access;
 };
 

@@ -19,7 +19,6 @@
 
 namespace fireclaw {
 
-class Host;
 class Snapshot;
 
 /// Whether a machine is restored or boots.
@@ -49,8 +48,8 @@ struct VMConfig {
   std::string snapshot;
   /// The guest's host name (RFC 1123 label); empty: "fc-" and the first digits of the id.
   std::string hostname;
-  /// Leaves the machine running when the handle or this process goes away; VM::attach finds it again. start() then
-  /// waits for the guest, so that VM::attach finds no machine without identity or disks.
+  /// Leaves the machine running when the handle or this process goes away; VMs::attach() finds it again. start()
+  /// then waits for the guest, so that VMs::attach() finds no machine without identity or disks.
   bool detached = false;
   /// The workspace whose disk is mounted at /workspace. Until the machine ends, no other machine can have it. Empty:
   /// none.
@@ -159,18 +158,6 @@ class FIRECLAW_API Process {
 /// waits for the engine's end only if others could want what it holds: a workspace, an address, a name.
 class FIRECLAW_API VM {
  public:
-  /// Checks the configuration and prepares the machine's folder; nothing runs yet.
-  /// Error(NotFound) for an unknown image or snapshot, Error(InvalidState) before setup.
-  static VM create(const Host& host, VMConfig config);
-  /// create() and start().
-  static VM run(const Host& host, VMConfig config);
-  /// Attaches to a detached machine by its id. Error(NotFound) if there is none or it has ended.
-  static VM attach(const Host& host, const std::string& id);
-  /// All machines of the home folder whose engine runs, oldest first.
-  static std::vector<VMInfo> list(const Host& host);
-  /// Ends the machine with this id, also one that another process owns. Error(NotFound) if there is none.
-  static void kill(const Host& host, const std::string& id);
-
   /// Takes the machine over. The moved-from object may only be destroyed or assigned to.
   VM(VM&&) noexcept;
   /// The same, after ending the machine that was here unless it is detached.

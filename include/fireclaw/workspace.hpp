@@ -8,14 +8,11 @@
 #include <stop_token>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "fireclaw/export.hpp"
 #include "fireclaw/vm.hpp"
 
 namespace fireclaw {
-
-class Host;
 
 /// Describes the workspace to create.
 struct WorkspaceConfig {
@@ -77,18 +74,6 @@ struct WorkspaceCheck {
 /// may use it.
 class FIRECLAW_API Workspace {
  public:
-  /// Error(AlreadyExists) if the name is taken.
-  static Workspace create(const Host& host, const WorkspaceConfig& config);
-  /// A new one that holds what is in the tar (plain or compressed) read from descriptor `tar` to its end, and nothing
-  /// else. On failure there is none.
-  static Workspace create_from_tar(const Host& host, const WorkspaceConfig& config, int tar, std::stop_token stop = {});
-  /// Error(NotFound) if there is none, Error(Corrupt) naming the file if its record is torn.
-  static Workspace open(const Host& host, const std::string& name);
-  /// All workspaces, by name; of broken ones `problem` says what is wrong.
-  static std::vector<WorkspaceInfo> list(const Host& host);
-  /// Removes it, also a broken one. Error(InvalidState) while somebody has it.
-  static void remove(const Host& host, const std::string& name);
-
   /// The same workspace.
   Workspace(const Workspace&);
   /// Takes it over. The moved-from object may only be destroyed or assigned to.
@@ -138,6 +123,7 @@ class FIRECLAW_API Workspace {
  private:
   explicit Workspace(std::shared_ptr<const Impl> impl);
   std::shared_ptr<const Impl> impl_;
+  friend class Workspaces;
 };
 
 }  // namespace fireclaw

@@ -14,11 +14,9 @@
 #include "core/host/engines.hpp"
 #include "core/host/hardening.hpp"
 #include "core/host/image_build.hpp"
+#include "fireclaw/collections.hpp"
 #include "fireclaw/error.hpp"
 #include "fireclaw/gateway.hpp"
-#include "fireclaw/host.hpp"
-#include "fireclaw/network.hpp"
-#include "fireclaw/snapshot.hpp"
 #include "image/roots/debian_agent.hpp"
 #include "state/config.hpp"
 #include "sys/fd.hpp"
@@ -185,7 +183,7 @@ void check_outside(const Host& handle, const Host::Impl& host, std::vector<Check
   std::set<std::string> said;
   for (const auto& record : records) {
     try {
-      const auto mode = record.network ? network_mode_from_string(*record.network) : Network::best_mode(handle).mode;
+      const auto mode = record.network ? network_mode_from_string(*record.network) : handle.network().best_mode().mode;
       const auto agent = agents.resolve(record, agents.require_template(record.template_name), mode);
       const auto needs = core::read_needs(json::Value::parse(agent.bot_json, "the bot's configuration"));
       if (std::ranges::find(tried, needs) != tried.end()) continue;
@@ -211,7 +209,7 @@ void check_outside(const Host& handle, const Host::Impl& host, std::vector<Check
 /// Machines run without it, so nothing of it is "missing".
 void check_network(const Host& host, const Logger& logger, std::vector<Check>& checks) {
   try {
-    const auto info = Network::info(host);
+    const auto info = host.network().info();
     for (const auto& obstacle : info.obstacles) {
       checks.push_back({"network nat", CheckStatus::Warning, obstacle.problem, obstacle.remedy});
     }
@@ -224,7 +222,7 @@ void check_network(const Host& host, const Logger& logger, std::vector<Check>& c
     for (const auto& rule : info.foreign_rules) {
       checks.push_back({"network firewall", CheckStatus::Warning, rule.problem, rule.remedy});
     }
-    for (const auto& problem : Gateway::info(host).problems) {
+    for (const auto& problem : host.gateway().info().problems) {
       checks.push_back({"network gateway", CheckStatus::Warning, problem,
                         "free what it needs; the gateway tries again every ten seconds"});
     }
@@ -277,7 +275,7 @@ std::vector<Check> Host::doctor() const {
       checks.push_back({"engine " + verdict.engine, CheckStatus::Warning, std::move(verdict.reason), {}});
     }
   }
-  for (const auto& snapshot : Snapshot::list(*this)) {
+  for (const auto& snapshot : snapshots().list()) {
     Check check{"snapshot " + snapshot.name,
                 CheckStatus::Ok,
                 fmt::format("image {}, {}, {} CPU(s), {} MiB{}", snapshot.image, snapshot.engine, snapshot.cpus,

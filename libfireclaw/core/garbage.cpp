@@ -38,7 +38,7 @@ std::vector<std::filesystem::path> remove_orphaned_snapshots(const Host::Impl& h
 GarbageReport Host::collect_garbage() {
   GarbageReport report;
   core::resume_all_abandoned(impl_);
-  MachineManager{*this}.tend();
+  machines().tend();
   for (const auto& record : impl_->runs.list()) {
     if (!state::is_garbage(record)) continue;
     if (core::end_run(*impl_, record)) report.ended.push_back(record.id);

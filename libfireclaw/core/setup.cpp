@@ -10,10 +10,8 @@
 #include "core/host/engines.hpp"
 #include "core/host/image_build.hpp"
 #include "core/machines/snapshots.hpp"
+#include "fireclaw/collections.hpp"
 #include "fireclaw/error.hpp"
-#include "fireclaw/host.hpp"
-#include "fireclaw/network.hpp"
-#include "fireclaw/snapshot.hpp"
 #include "fireclaw/version.hpp"
 #include "image/roots/debian_agent.hpp"
 #include "state/config.hpp"
@@ -182,7 +180,7 @@ bool is_old(const Host& handle, const Host::Impl& host) {
              return image.manifest.kernel.sha256 == entry.verdict.kernel_sha256;
            });
   });
-  return has_changed || std::ranges::any_of(Snapshot::list(handle), renews_by_name);
+  return has_changed || std::ranges::any_of(handle.snapshots().list(), renews_by_name);
 }
 
 void finish_config(const Host::Impl& host) {
@@ -246,11 +244,11 @@ SetupReport Host::setup(const SetupOptions& options) {
   config.start_timeout = std::max({config.start_timeout, options.boot_timeout, busy_factor * chosen.boot_time});
   if (options.force) changed = true;
   const auto before = impl_->snapshots.names();
-  report.snapshot = Snapshot::create(*this, config, {}, options.force).name();
+  report.snapshot = snapshots().create(config, {}, options.force).name();
   // And the one for machines with a network, which is what the program starts where there can be one.
-  config.network = Network::best_mode(*this).mode;
+  config.network = network().best_mode().mode;
   if (config.network != NetworkMode::None) {
-    report.network_snapshot = Snapshot::create(*this, config, {}, options.force).name();
+    report.network_snapshot = snapshots().create(config, {}, options.force).name();
   }
   if (impl_->snapshots.names() != before) changed = true;
   snapshot_step.done();
@@ -264,8 +262,8 @@ SetupReport Host::setup(const SetupOptions& options) {
 
     // So that the first agent need not wait for it.
     const Step warm_step{options.progress, "snapshot for agents"};
-    const auto network = Network::best_mode(*this).mode;
-    if (network != NetworkMode::None && core::ensure_agent_snapshots(impl_, network, options.stop)) changed = true;
+    const auto mode = network().best_mode().mode;
+    if (mode != NetworkMode::None && core::ensure_agent_snapshots(impl_, mode, options.stop)) changed = true;
     warm_step.done();
   }
 
@@ -285,14 +283,14 @@ UpgradeReport Host::upgrade(const UpgradeOptions& options) {
   all.progress = options.progress;
   all.stop = options.stop;
   setup(all);
-  for (const auto& snapshot : Snapshot::list(*this)) {
+  for (const auto& snapshot : snapshots().list()) {
     if (!renews_by_name(snapshot)) continue;
     check_stop(options.stop);
     const Step step{options.progress, "snapshot " + snapshot.name};
     if (const auto record = impl_->snapshots.find(snapshot.name); record && record->key.drives.empty()) {
       VMConfig config;
       config.stop = options.stop;
-      config.network = snapshot.network_device ? Network::best_mode(*this).mode : NetworkMode::None;
+      config.network = snapshot.network_device ? network().best_mode().mode : NetworkMode::None;
       core::make_again(impl_, config, *record, snapshot.reason);
     }
     step.done();

@@ -20,98 +20,107 @@ def open_host() -> fireclaw.Host:
 
 class Agents(Crew):
     def test_an_agent_is_started_asked_changed_and_stopped(self) -> None:
-        agents = fireclaw.AgentManager(open_host())
+        agents = open_host().agents()
         alice = self.human()
-        info = agents.start(fireclaw.AgentConfig("quick", "ann", fireclaw.AgentSettings(persona="You are Ann.")))
+        ann = agents.start(fireclaw.AgentConfig("quick", "ann", fireclaw.AgentSettings(persona="You are Ann.")))
+        info = ann.start_info()
         self.assertEqual((info.name, info.state, info.online), ("ann", fireclaw.AgentState.RUNNING, True))
         self.assertIn("guest", [phase.name for phase in info.phases])
         with self.assertRaises(fireclaw.AlreadyExistsError):
             agents.start(fireclaw.AgentConfig("quick", "ann"))
         self.assertEqual([(one.name, one.vm) for one in agents.list()], [("ann", info.vm)])
-        self.assertEqual(agents.info("ann").network, "nat")
-        self.assertEqual(agents.status("ann").channels, ["#agents"])
+        self.assertEqual(agents.open("ann").start_info().network, "nat")
+        self.assertEqual(ann.status().channels, ["#agents"])
 
-        reloaded = agents.reload("ann", fireclaw.AgentSettings(model="gemma3:4b", trigger="hey"))
+        reloaded = ann.reload(fireclaw.AgentSettings(model="gemma3:4b", trigger="hey"))
         self.assertEqual((reloaded.model, reloaded.trigger), ("gemma3:4b", "hey"))
         with self.assertRaises(ValueError):
-            agents.reload("ann", fireclaw.AgentSettings(model="no model"))
+            ann.reload(fireclaw.AgentSettings(model="no model"))
         alice.hears("ann", "#agents", r"\[reloaded")
         alice.say("#agents", "hey you")
         self.assertTrue(alice.hears("ann", "#agents", "", ANSWER_SECONDS))
         self.assertEqual(self.llm.requests[-1]["body"]["model"], "gemma3:4b")
         self.assertIn("You are Ann.", self.system_prompt(self.llm.requests[-1]))
 
-        self.assertIn("joined #agents", agents.logs("ann"))
-        self.assertEqual(len(agents.logs("ann", lines=1).splitlines()), 1)
-        self.assertIn("# Agent Memory", agents.memory("ann"))
-        self.assertEqual(agents.exec("ann", "id -un; pwd").text, "agent\n/workspace\n")
-        self.assertEqual(agents.ssh("ann", ["id", "-un"]).wait().text, "agent\n")
-        process = agents.spawn("ann", "exec sleep 1000")
+        self.assertIn("joined #agents", ann.logs())
+        self.assertEqual(len(ann.logs(lines=1).splitlines()), 1)
+        self.assertIn("# Agent Memory", ann.memory())
+        self.assertEqual(ann.exec("id -un; pwd").text, "agent\n/workspace\n")
+        self.assertEqual(ann.ssh(["id", "-un"]).wait().text, "agent\n")
+        process = ann.spawn("exec sleep 1000")
         process.send_signal(signal.SIGTERM)
         self.assertEqual(process.wait().signal, signal.SIGTERM)
-        with agents.machine("ann") as machine:
+        with ann.machine() as machine:
             self.assertEqual(machine.info().agent, "ann")
             self.assertEqual(machine.exec("hostname").text, "ann\n")
 
-        second = agents.fork("ann", fireclaw.ForkConfig("bea"))
+        bea = ann.fork(fireclaw.ForkConfig("bea"))
+        second = bea.start_info()
         self.assertEqual((second.name, second.model, second.online), ("bea", "gemma3:4b", True))
         self.assertIn("pause", [phase.name for phase in second.phases])
-        saved = agents.snapshot("bea", "from-python")
-        self.addCleanup(fireclaw.Snapshot.remove, open_host(), "from-python")
+        saved = bea.snapshot("from-python")
+        self.addCleanup(open_host().snapshots().remove, "from-python")
         self.assertEqual((saved.agent, saved.usable), ("bea", True))
-        agents.stop("bea")
+        bea.stop()
 
-        watch = agents.watch("ann")
+        watch = ann.watch()
         self.assertFalse(watch.ended() or watch.wait(0.1))
-        agents.stop("ann")
+        ann.stop()
         self.assertTrue(watch.wait(10) and watch.ended())
         alice.expect("ann!.* QUIT ")
         self.assertTrue(is_gone(info.engine_pid))
-        self.assertEqual(agents.info("ann").state, fireclaw.AgentState.STOPPED)
-        for call in (agents.watch, agents.pause, agents.machine):
+        self.assertEqual(ann.info().state, fireclaw.AgentState.STOPPED)
+        for call in (ann.watch, ann.pause, ann.machine):
             with self.assertRaises(fireclaw.InvalidStateError):
-                call("ann")
-        self.assertIn("ending", agents.logs("ann"))
-        agents.remove("ann")
+                call()
+        self.assertIn("ending", ann.logs())
+        ann.remove()
+        for gone in (ann.stop, ann.info):
+            with self.assertRaises(LookupError):
+                gone()
         with self.assertRaises(LookupError):
-            agents.stop("ann")
+            agents.open("ann")
 
     def test_it_is_paused_restarted_and_followed(self) -> None:
-        agents = fireclaw.AgentManager(open_host())
-        first = agents.start(fireclaw.AgentConfig("quick", "ben"))
-        agents.pause("ben")
-        self.assertEqual(agents.info("ben").state, fireclaw.AgentState.PAUSED)
-        agents.resume("ben")
-        self.assertEqual(agents.info("ben").state, fireclaw.AgentState.RUNNING)
+        agents = open_host().agents()
+        ben = agents.start(fireclaw.AgentConfig("quick", "ben"))
+        first = ben.start_info()
+        ben.pause()
+        self.assertEqual(ben.info().state, fireclaw.AgentState.PAUSED)
+        ben.resume()
+        self.assertEqual(ben.info().state, fireclaw.AgentState.RUNNING)
 
         stop, seen = fireclaw.StopSource(), bytearray()
-        follower = threading.Thread(target=agents.follow_logs, args=("ben", 5, seen.extend, stop))
+        follower = threading.Thread(target=ben.follow_logs, args=(5, seen.extend, stop))
         follower.start()
         try:
             eventually(lambda: b"joined #agents" in seen)
-            agents.reload("ben", fireclaw.AgentSettings(persona="You are Ben."))
+            ben.reload(fireclaw.AgentSettings(persona="You are Ben."))
             eventually(lambda: b"reloaded" in seen)
         finally:
             stop.request_stop()
             follower.join()
 
-        second = agents.restart("ben")
+        second = ben.restart()
         self.assertNotEqual(first.vm, second.vm)
         self.assertTrue(second.online and is_gone(first.engine_pid))
         self.assertEqual(agents.reconcile(), fireclaw.ReconcileReport(["ben"], [], [], [], []))
         with self.assertRaises(fireclaw.InvalidStateError):
-            agents.remove("ben")
+            ben.remove()
 
-    def test_one_that_is_not_detached_ends_with_the_manager(self) -> None:
-        agents = fireclaw.AgentManager(open_host())
-        info = agents.start(fireclaw.AgentConfig("quick", "cleo", detached=False, join_timeout=0))
+    def test_one_that_is_not_detached_ends_with_its_last_handle(self) -> None:
+        agents = open_host().agents()
+        cleo = agents.start(fireclaw.AgentConfig("quick", "cleo", detached=False, join_timeout=0))
+        info = cleo.start_info()
         del agents
+        self.assertEqual(cleo.exec("hostname").text, "cleo\n")
+        del cleo
         eventually(lambda: is_gone(info.engine_pid))
 
     def test_a_start_that_is_told_to_stop_leaves_nothing(self) -> None:
         stop = fireclaw.StopSource()
         stop.request_stop()
-        agents = fireclaw.AgentManager(open_host())
+        agents = open_host().agents()
         with self.assertRaises(fireclaw.CancelledError):
             agents.start(fireclaw.AgentConfig("quick", "dora", stop=stop))
         self.assertEqual([info.vm for info in agents.list()], [""] * len(agents.list()))
@@ -120,33 +129,33 @@ class Agents(Crew):
 class Networks(Crew):
     def test_the_network_is_made_used_described_and_removed(self) -> None:
         host = open_host()
-        fireclaw.Network.down(host)
-        self.assertFalse(fireclaw.Network.down(host))
-        self.assertEqual(fireclaw.Network.best_mode(host).mode, fireclaw.NetworkMode.NAT)
-        fireclaw.Network.up(host)
-        self.assertTrue(fireclaw.Network.info(host).up)
+        host.network().down()
+        self.assertFalse(host.network().down())
+        self.assertEqual(host.network().best_mode().mode, fireclaw.NetworkMode.NAT)
+        host.network().up()
+        self.assertTrue(host.network().info().up)
         with socket.create_server(("0.0.0.0", 8081)), socket.create_server(("127.0.0.1", 0)) as probe:
             port = probe.getsockname()[1]
             probe.close()
             nat = fireclaw.NatOptions(egress="none", publish=[f"{port}:80"], services="all")
-            with fireclaw.VM.run(host, fireclaw.VMConfig(network="nat", nat=nat)) as vm:
+            with host.vms().run(fireclaw.VMConfig(network="nat", nat=nat)) as vm:
                 address = vm.info().address
                 self.assertRegex(vm.exec("ip -4 -o addr show eth0").text, rf" {address}/24 ")
-                [lease] = fireclaw.Network.info(host).leases
+                [lease] = host.network().info().leases
                 self.assertEqual((lease.address, lease.vm, lease.alive), (address, vm.info().id, True))
                 with self.assertRaises(fireclaw.InvalidStateError):
-                    fireclaw.Network.down(host)
+                    host.network().down()
                 # The gateway answers for the LLM, and passes on only what is asked of one; the other port is closed.
-                gateway = fireclaw.Network.info(host).gateway
+                gateway = host.network().info().gateway
                 self.assertIn("404 Not Found", vm.exec(f"wget -O- http://{gateway}:11434/", timeout=30).err_text)
                 self.assertFalse(vm.exec(f"nc -w 2 {gateway} 8081 < /dev/null").ok)
                 vm.exec("mkdir /srv; echo served > /srv/index.html; httpd -h /srv")
                 with socket.create_connection(("127.0.0.1", port), 10) as web:
                     web.sendall(b"GET / HTTP/1.0\r\n\r\n")
                     self.assertIn(b"served", web.makefile("rb").read())
-        self.assertEqual(fireclaw.Network.info(host).leases, [])
-        self.assertTrue(fireclaw.Network.down(host))
-        self.assertFalse(fireclaw.Network.info(host).up)
+        self.assertEqual(host.network().info().leases, [])
+        self.assertTrue(host.network().down())
+        self.assertFalse(host.network().info().up)
 
 
 if __name__ == "__main__":

@@ -94,7 +94,7 @@ void run_library(const HostOptions& options, Steps& steps) {
   VMConfig config;
   config.network = NetworkMode::None;
   {
-    auto vm = VM::create(host, config);
+    auto vm = host.vms().create(config);
     mark("create");
     vm.start();
     mark("start");

@@ -102,7 +102,7 @@ class Counterparts(unittest.TestCase):
 
     def test_the_headers_are_understood(self) -> None:
         self.assertIn("copy_out", self.headers.classes["VM"])
-        self.assertIn("follow_logs", self.headers.classes["AgentManager"])
+        self.assertIn("follow_logs", self.headers.classes["Agent"])
         self.assertEqual(self.headers.structs["WindowSize"], ["rows", "columns"])
         self.assertIn("backoff_longest", self.headers.structs["ServiceOptions"])
         self.assertIn("version", self.headers.functions)

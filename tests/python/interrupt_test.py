@@ -17,7 +17,7 @@ sys.path.insert(0, {str(Path(__file__).parent)!r})
 import fireclaw
 from support import open_host
 host = open_host()
-vm = fireclaw.VM.run(host)
+vm = host.vms().run()
 vm.exec("true")
 def say(*words):
     # A signal's handler may say something while something is being said, which print() does not allow.
@@ -91,7 +91,7 @@ vm.close()
 
     def test_it_interrupts_waiting_for_a_pool(self) -> None:
         said = self.interrupt("""
-pool = fireclaw.Pool.create(host, fireclaw.PoolConfig(size=1))
+pool = host.vms().pool(fireclaw.PoolConfig(size=1))
 first = pool.take()
 pid = vm.info().engine_pid
 try:

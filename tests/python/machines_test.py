@@ -29,7 +29,7 @@ class OneMachine(unittest.TestCase):
     @classmethod
     def setUpClass(cls) -> None:
         cls.host = open_host()
-        cls.vm = fireclaw.VM.run(cls.host)
+        cls.vm = cls.host.vms().run()
         cls.addClassCleanup(cls.vm.close)
 
     def test_outputs_status_and_duration_are_in_the_result(self) -> None:
@@ -258,11 +258,11 @@ class Machines(unittest.TestCase):
         cls.host = open_host()
 
     def test_run_makes_a_machine_for_one_command(self) -> None:
-        before = {vm.id for vm in fireclaw.VM.list(self.host)}
+        before = {vm.id for vm in self.host.vms().list()}
         result = fireclaw.run("uname -r", host=self.host, timeout=60)
         self.assertTrue(result.ok)
-        self.assertEqual(result.text.strip(), fireclaw.Image.info(self.host, "busybox").kernel_release)
-        self.assertEqual({vm.id for vm in fireclaw.VM.list(self.host)}, before)
+        self.assertEqual(result.text.strip(), self.host.images().info("busybox").kernel_release)
+        self.assertEqual({vm.id for vm in self.host.vms().list()}, before)
 
     def test_a_machine_is_made_from_keywords_in_the_default_home(self) -> None:
         before, os.environ["FIRECLAW_HOME"] = os.environ.get("FIRECLAW_HOME"), str(HOME)
@@ -283,22 +283,22 @@ class Machines(unittest.TestCase):
             fireclaw.VM(colour="red")
 
     def test_a_machine_with_a_name_outlives_its_handle_and_its_stop(self) -> None:
-        machines = fireclaw.MachineManager(self.host)
+        machines = self.host.machines()
         made = machines.create(fireclaw.MachineConfig(name="py", machine=fireclaw.VMConfig(scratch_mib=16)))
         self.addCleanup(machines.remove, "py", force=True)
         self.assertEqual((made.state, made.name), (fireclaw.VMState.RUNNING, "py"))
-        with fireclaw.VM.attach(self.host, "py") as vm:
+        with self.host.vms().attach("py") as vm:
             vm.exec("echo kept > /scratch/f").check()
         machines.stop("py")
         self.assertEqual(machines.info("py").state, fireclaw.VMState.STOPPED)
         machines.start("py")
-        with fireclaw.VM.attach(self.host, "py") as vm:
+        with self.host.vms().attach("py") as vm:
             self.assertEqual(vm.exec("cat /scratch/f").stdout, "kept\n")
         report = machines.tend()
         self.assertEqual((list(report.stopped), list(report.paused)), ([], []))
 
     def test_cancelling_the_task_of_a_run_ends_its_machine(self) -> None:
-        before = {vm.id for vm in fireclaw.VM.list(self.host)}
+        before = {vm.id for vm in self.host.vms().list()}
 
         async def main() -> None:
             up, loop = asyncio.Event(), asyncio.get_running_loop()
@@ -306,38 +306,38 @@ class Machines(unittest.TestCase):
                 fireclaw.run, "echo up; sleep 1000", host=self.host,
                 on_stdout=lambda data: loop.call_soon_threadsafe(up.set)))
             await asyncio.wait_for(up.wait(), 60)
-            self.assertEqual(len({vm.id for vm in fireclaw.VM.list(self.host)} - before), 1)
+            self.assertEqual(len({vm.id for vm in self.host.vms().list()} - before), 1)
             task.cancel()
             with self.assertRaises(asyncio.CancelledError):
                 await task
 
         asyncio.run(main())
-        self.assertEqual({vm.id for vm in fireclaw.VM.list(self.host)}, before)
+        self.assertEqual({vm.id for vm in self.host.vms().list()}, before)
 
     def test_the_end_of_with_ends_the_machine(self) -> None:
-        with self.assertRaises(KeyError), fireclaw.VM.run(self.host) as vm:
+        with self.assertRaises(KeyError), self.host.vms().run() as vm:
             info = vm.info()
             self.assertEqual(info.state, fireclaw.VMState.RUNNING)
             self.assertTrue(running(info.engine_pid))
-            self.assertIn(info.id, [other.id for other in fireclaw.VM.list(self.host)])
+            self.assertIn(info.id, [other.id for other in self.host.vms().list()])
             raise KeyError
         self.assertFalse(running(info.engine_pid))
-        self.assertNotIn(info.id, [other.id for other in fireclaw.VM.list(self.host)])
+        self.assertNotIn(info.id, [other.id for other in self.host.vms().list()])
         self.assertFalse((Path(HOME) / "runs" / info.id).exists())
         with self.assertRaises(fireclaw.InvalidStateError):
             vm.exec("true")
         self.assertEqual(repr(vm), "<VM, closed>")
 
     def test_the_last_reference_ends_the_machine(self) -> None:
-        vm = fireclaw.VM.run(self.host)
+        vm = self.host.vms().run()
         pid = vm.info().engine_pid
         del vm
         self.assertTrue(wait_until(lambda: not running(pid)))
 
     def test_a_forked_child_leaves_its_parents_machines_alone(self) -> None:
-        vm = fireclaw.VM.run(self.host, fireclaw.VMConfig(network="none"))
+        vm = self.host.vms().run(fireclaw.VMConfig(network="none"))
         vm.exec("true")
-        pool = fireclaw.Pool.create(self.host, fireclaw.PoolConfig(machine=fireclaw.VMConfig(network="none"), size=1))
+        pool = self.host.vms().pool(fireclaw.PoolConfig(machine=fireclaw.VMConfig(network="none"), size=1))
         busy = threading.Thread(target=lambda: vm.exec("sleep 1"))
         busy.start()
 
@@ -366,52 +366,52 @@ class Machines(unittest.TestCase):
         pool.take(timeout=60).kill()
 
     def test_a_detached_machine_outlives_its_handle(self) -> None:
-        with fireclaw.VM.run(self.host, fireclaw.VMConfig(detached=True)) as vm:
+        with self.host.vms().run(fireclaw.VMConfig(detached=True)) as vm:
             identity = vm.info().id
         try:
-            with fireclaw.VM.attach(self.host, identity) as again:
+            with self.host.vms().attach(identity) as again:
                 self.assertEqual(again.exec("echo there").text, "there\n")
         finally:
-            fireclaw.VM.kill_by_id(self.host, identity)
+            self.host.vms().kill(identity)
         with self.assertRaises(fireclaw.NotFoundError):
-            fireclaw.VM.attach(self.host, identity)
+            self.host.vms().attach(identity)
 
     def test_a_snapshot_is_taken_restored_and_removed(self) -> None:
         name = f"python-{os.getpid()}"
-        with fireclaw.VM.run(self.host) as vm:
+        with self.host.vms().run() as vm:
             vm.exec("echo kept > /root/file")
             snapshot = vm.snapshot(name)
         try:
             self.assertEqual((snapshot.name, snapshot.info.image), (name, "busybox"))
-            with fireclaw.Snapshot.open(self.host, name).restore(self.host) as restored:
+            with self.host.snapshots().open(name).restore() as restored:
                 self.assertEqual(restored.exec("cat /root/file").text, "kept\n")
                 self.assertEqual(restored.info().snapshot, name)
         finally:
-            fireclaw.Snapshot.remove(self.host, name)
-        self.assertNotIn(name, [info.name for info in fireclaw.Snapshot.list(self.host)])
+            self.host.snapshots().remove(name)
+        self.assertNotIn(name, [info.name for info in self.host.snapshots().list()])
 
     def test_a_workspace_is_shared_between_machines_and_the_host(self) -> None:
         name = f"python-{os.getpid()}"
-        disk = fireclaw.Workspace.create(self.host, fireclaw.WorkspaceConfig(name, size_mib=16))
+        disk = self.host.workspaces().create(fireclaw.WorkspaceConfig(name, size_mib=16))
         try:
-            with fireclaw.VM.run(self.host, fireclaw.VMConfig(workspace=name)) as vm:
+            with self.host.vms().run(fireclaw.VMConfig(workspace=name)) as vm:
                 self.assertTrue(vm.exec("echo from-guest > /workspace/file; sync").ok)
                 self.assertEqual(disk.info().vm, vm.info().id)
                 with self.assertRaises(fireclaw.InvalidStateError):
-                    fireclaw.Workspace.remove(self.host, name)
+                    self.host.workspaces().remove(name)
                 vm.stop()
             self.assertEqual(disk.read_file("file"), b"from-guest\n")
         finally:
-            fireclaw.Workspace.remove(self.host, name)
+            self.host.workspaces().remove(name)
 
     def test_a_workspace_is_filled_exported_and_made_again(self) -> None:
         name, other = f"python-notes-{os.getpid()}", f"python-again-{os.getpid()}"
         for workspace in (name, other):
-            self.addCleanup(fireclaw.Workspace.remove, self.host, workspace)
+            self.addCleanup(self.host.workspaces().remove, workspace)
         folder = tempfile.TemporaryDirectory(prefix="fireclaw-python-")
         self.addCleanup(folder.cleanup)
         scratch = Path(folder.name)
-        notes = fireclaw.Workspace.create(self.host, fireclaw.WorkspaceConfig(name, size_mib=16))
+        notes = self.host.workspaces().create(fireclaw.WorkspaceConfig(name, size_mib=16))
         data = os.urandom(5000)
         notes.write_file("data", data)
         notes.write_file(Path("text"), "häh", mode=0o600)
@@ -429,12 +429,11 @@ class Machines(unittest.TestCase):
         with (scratch / "notes.tar").open("wb") as tar:
             notes.export_tar(tar)
         with (scratch / "notes.tar").open("rb") as tar:
-            again = fireclaw.Workspace.create_from_tar(
-                self.host, fireclaw.WorkspaceConfig(other, size_mib=16), tar)
+            again = self.host.workspaces().create_from_tar(fireclaw.WorkspaceConfig(other, size_mib=16), tar)
         self.assertEqual(again.read_file("data"), data)
 
     def test_a_pool_gives_each_machine_once(self) -> None:
-        with fireclaw.Pool.create(self.host, fireclaw.PoolConfig(size=1)) as pool:
+        with self.host.vms().pool(fireclaw.PoolConfig(size=1)) as pool:
             with pool.take() as first, pool.take(timeout=120) as second:
                 self.assertNotEqual(first.info().id, second.info().id)
                 self.assertEqual(first.exec("echo 1").text + second.exec("echo 2").text, "1\n2\n")
@@ -442,10 +441,10 @@ class Machines(unittest.TestCase):
         with self.assertRaises(fireclaw.InvalidStateError):
             pool.take()
         with self.assertRaises(ValueError):
-            fireclaw.Pool.create(self.host, fireclaw.PoolConfig(size=0))
+            self.host.vms().pool(fireclaw.PoolConfig(size=0))
 
     def test_images_and_engines_are_listed(self) -> None:
-        self.assertIn("busybox", [image.name for image in fireclaw.Image.list(self.host)])
+        self.assertIn("busybox", [image.name for image in self.host.images().list()])
         self.assertTrue(any(verdict.works and verdict.boot_time > 0 for verdict in self.host.engines()))
         self.assertTrue(self.host.is_set_up)
 
@@ -454,7 +453,7 @@ class Machines(unittest.TestCase):
         host = fireclaw.Host.open(fireclaw.HostOptions(
             home=HOME, engine=self.host_engine(), log=lambda level, message: lines.append((level, message))))
         # No snapshot is of that size, which the library says before it boots the machine.
-        with fireclaw.VM.run(host, fireclaw.VMConfig(memory_mib=101)):
+        with host.vms().run(fireclaw.VMConfig(memory_mib=101)):
             pass
         self.assertTrue(any("snapshot" in message for _, message in lines), lines)
         self.assertTrue(all(isinstance(level, fireclaw.LogLevel) for level, _ in lines))
@@ -469,9 +468,9 @@ class Images(unittest.TestCase):
 
         def use(root: fireclaw.RootSource, **more: Any) -> str:
             config = fireclaw.ImageConfig(name, root, fireclaw.KernelOfImage("busybox"), **more)
-            built = fireclaw.Image.build(host, config)
-            self.assertEqual(fireclaw.Image.info(host, name), built)
-            with fireclaw.VM.run(host, fireclaw.VMConfig(image=name)) as vm:
+            built = host.images().build(config)
+            self.assertEqual(host.images().info(name), built)
+            with host.vms().run(fireclaw.VMConfig(image=name)) as vm:
                 return vm.exec("read word < /word; echo $word").text
 
         with tempfile.TemporaryDirectory() as folder:
@@ -479,7 +478,7 @@ class Images(unittest.TestCase):
             (root / "bin").mkdir(parents=True)
             shutil.copy("/bin/busybox", root / "bin/sh")
             (root / "word").write_text("folder\n")
-            self.addCleanup(fireclaw.Image.remove, host, name)
+            self.addCleanup(host.images().remove, name)
             self.assertEqual(use(fireclaw.DirectoryRoot(root), progress=lambda progress: steps.add(progress.step)),
                              "folder\n")
             self.assertTrue(steps)
@@ -492,12 +491,12 @@ class Images(unittest.TestCase):
 
     def test_a_build_that_is_told_to_stop_leaves_no_image(self) -> None:
         host, stop = open_host(), fireclaw.StopSource()
-        before = fireclaw.Image.list(host)
+        before = host.images().list()
         config = fireclaw.ImageConfig("never", kernel=fireclaw.KernelOfImage("busybox"), stop=stop,
                                       progress=lambda progress: stop.request_stop())
         with self.assertRaises(fireclaw.CancelledError):
-            fireclaw.Image.build(host, config)
-        self.assertEqual(fireclaw.Image.list(host), before)
+            host.images().build(config)
+        self.assertEqual(host.images().list(), before)
 
 
 if __name__ == "__main__":

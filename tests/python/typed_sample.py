@@ -35,16 +35,16 @@ def images(host: fireclaw.Host) -> datetime:
         fireclaw.DirectoryRoot("/srv/root"), fireclaw.TarRoot(Path("root.tar")), fireclaw.OciRoot("oci:folder:tag"),
     ]
     for number, root in enumerate(roots):
-        fireclaw.Image.build(host, fireclaw.ImageConfig(f"image-{number}", root, kernel, replace=True))
-    fireclaw.Image.remove(host, fireclaw.Image.list(host)[0].name)
-    return fireclaw.Image.info(host, "busybox").created
+        host.images().build(fireclaw.ImageConfig(f"image-{number}", root, kernel, replace=True))
+    host.images().remove(host.images().list()[0].name)
+    return host.images().info("busybox").created
 
 
 def machines(host: fireclaw.Host, stop: fireclaw.StopSource) -> Optional[str]:
     config = fireclaw.VMConfig(
         memory_mib=256, network=fireclaw.NetworkMode.NAT, nat=fireclaw.NatOptions(egress=fireclaw.Egress.ALLOWLIST),
         start=fireclaw.StartMode.COLD, start_timeout=timedelta(minutes=1), stop=stop)
-    with fireclaw.VM.run(host, config) as vm:
+    with host.vms().run(config) as vm:
         vm.wait_ready(30)
         options = fireclaw.ExecOptions.shell("make")
         options.timeout = timedelta(seconds=3)
@@ -66,7 +66,7 @@ def machines(host: fireclaw.Host, stop: fireclaw.StopSource) -> Optional[str]:
         vm.pause()
         vm.resume()
         snapshot: fireclaw.Snapshot = vm.snapshot("made")
-        snapshot.restore(host).stop(grace=1)
+        snapshot.restore().stop(grace=1)
         print(vm.console_log(), vm.info().state is fireclaw.VMState.RUNNING, snapshot.info.bytes)
     host.vms().attach(host.vms().list()[0].id).kill()
     print(host.images().info("busybox").bytes, host.network().best_mode().mode, host.agents().open("a").status().online)
@@ -74,7 +74,7 @@ def machines(host: fireclaw.Host, stop: fireclaw.StopSource) -> Optional[str]:
 
 
 def disks(host: fireclaw.Host) -> bytes:
-    workspace = fireclaw.Workspace.create(host, fireclaw.WorkspaceConfig("notes", size_mib=32))
+    workspace = host.workspaces().create(fireclaw.WorkspaceConfig("notes", size_mib=32))
     workspace.write_file("a/b", "text", mode=0o600)
     with open("notes.tar", "wb") as tar:
         workspace.export_tar(tar)
@@ -85,17 +85,18 @@ def disks(host: fireclaw.Host) -> bytes:
 
 
 def agents(host: fireclaw.Host) -> None:
-    manager = fireclaw.AgentManager(host)
-    info: fireclaw.AgentInfo = manager.start(fireclaw.AgentConfig("worker", "ada", join_timeout=5))
-    manager.reload(info.name, fireclaw.AgentSettings(model="phi4-mini"))
-    watch: fireclaw.AgentWatch = manager.watch("ada")
+    manager = host.agents()
+    ada: fireclaw.Agent = manager.start(fireclaw.AgentConfig("worker", "ada", join_timeout=5))
+    info: fireclaw.AgentInfo = ada.start_info()
+    print(info.phases, ada.reload(fireclaw.AgentSettings(model="phi4-mini")).model)
+    watch: fireclaw.AgentWatch = manager.open(ada.name).watch()
     print(watch.fileno(), watch.ended(), watch.wait(timedelta(seconds=1)))
-    print(manager.exec("ada", "ls").text, manager.logs("ada", 5), manager.status("ada").online)
-    print(manager.ssh("ada").wait().exit_code, manager.templates()[0].file, manager.reconcile().orphans)
-    bea: fireclaw.AgentInfo = manager.fork("ada", fireclaw.ForkConfig("bea", fireclaw.AgentSettings(model="phi4-mini")))
-    saved: fireclaw.SnapshotInfo = manager.snapshot(bea.name, "good", replace=True)
+    print(ada.exec("ls").text, ada.logs(5), ada.status().online)
+    print(ada.ssh().wait().exit_code, manager.templates()[0].file, manager.reconcile().orphans)
+    bea: fireclaw.Agent = ada.fork(fireclaw.ForkConfig("bea", fireclaw.AgentSettings(model="phi4-mini")))
+    saved: fireclaw.SnapshotInfo = bea.snapshot("good", replace=True)
     manager.start(fireclaw.AgentConfig(name="cleo", snapshot=saved.name))
-    manager.stop("ada", timedelta(seconds=1))
+    ada.stop(timedelta(seconds=1))
 
 
 async def tasks(vm: fireclaw.VM) -> int:

@@ -143,10 +143,10 @@ class Values(unittest.TestCase):
         given: list[fireclaw.Seconds] = [1, 0.5, timedelta(seconds=1)]
         for timeout in given:
             with self.assertRaises(fireclaw.InvalidStateError):
-                fireclaw.VM.create(host, fireclaw.VMConfig(start_timeout=timeout))
+                host.vms().create(fireclaw.VMConfig(start_timeout=timeout))
         for seconds in (float("nan"), float("inf"), 1e30):
             with self.assertRaisesRegex(ValueError, "finite number of seconds"):
-                fireclaw.VM.create(host, fireclaw.VMConfig(start_timeout=seconds))
+                host.vms().create(fireclaw.VMConfig(start_timeout=seconds))
 
     def test_a_stop_source_follows_its_parent(self) -> None:
         parent = fireclaw.StopSource()
@@ -177,7 +177,7 @@ class Errors(unittest.TestCase):
 
     def test_something_missing_is_a_not_found_error_with_code_and_message(self) -> None:
         with self.assertRaises(LookupError) as caught:
-            fireclaw.Snapshot.open(self.host, "no-such")
+            self.host.snapshots().open("no-such")
         error = caught.exception
         self.assertIsInstance(error, fireclaw.NotFoundError)
         assert isinstance(error, fireclaw.FireclawError)
@@ -198,16 +198,16 @@ class Errors(unittest.TestCase):
 
     def test_a_workspace_that_exists_is_a_file_exists_error(self) -> None:
         config = fireclaw.WorkspaceConfig("twice", size_mib=16)
-        fireclaw.Workspace.create(self.host, config)
+        self.host.workspaces().create(config)
         with self.assertRaises(FileExistsError) as caught:
-            fireclaw.Workspace.create(self.host, config)
+            self.host.workspaces().create(config)
         self.assertIn("twice", str(caught.exception))
 
     def test_before_setup_there_are_no_machines(self) -> None:
         with self.assertRaises(fireclaw.InvalidStateError):
             fireclaw.run("true", host=self.host)
-        self.assertEqual(fireclaw.VM.list(self.host), [])
-        self.assertEqual(fireclaw.Image.list(self.host), [])
+        self.assertEqual(self.host.vms().list(), [])
+        self.assertEqual(self.host.images().list(), [])
         self.assertFalse(self.host.is_set_up)
 
     def test_an_unknown_keyword_is_a_type_error(self) -> None:
@@ -223,24 +223,24 @@ class Folders(unittest.TestCase):
         self.host = fireclaw.Host.open(fireclaw.HostOptions(home=self.scratch / "home"))
 
     def test_a_workspace_is_made_listed_and_removed(self) -> None:
-        notes = fireclaw.Workspace.create(self.host, fireclaw.WorkspaceConfig("notes", size_mib=16))
-        self.assertEqual([info.name for info in fireclaw.Workspace.list(self.host)], ["notes"])
+        notes = self.host.workspaces().create(fireclaw.WorkspaceConfig("notes", size_mib=16))
+        self.assertEqual([info.name for info in self.host.workspaces().list()], ["notes"])
         self.assertEqual(notes.info().size_bytes, 16 << 20)
         self.assertFalse(notes.check().repaired)
         # Machines look into it.
         with self.assertRaises(fireclaw.InvalidStateError):
             notes.read_file("MEMORY.md")
-        fireclaw.Workspace.remove(self.host, "notes")
-        self.assertEqual(fireclaw.Workspace.list(self.host), [])
+        self.host.workspaces().remove("notes")
+        self.assertEqual(self.host.workspaces().list(), [])
 
     def test_the_network_is_described_without_being_made(self) -> None:
-        info = fireclaw.Network.info(self.host)
+        info = self.host.network().info()
         self.assertFalse(info.leases)
         self.assertIn("/", info.subnet)
         self.assertGreater(info.capacity, 0)
 
     def test_agents_templates_are_listed_and_found(self) -> None:
-        manager = fireclaw.AgentManager(self.host)
+        manager = self.host.agents()
         templates = manager.templates()
         self.assertIn("worker", [template.name for template in templates])
         self.assertEqual(manager.find_template("worker").name, "worker")
@@ -248,7 +248,7 @@ class Folders(unittest.TestCase):
             manager.find_template("nobody")
         self.assertEqual(manager.list(), [])
         with self.assertRaises(LookupError):
-            manager.info("nobody")
+            manager.open("nobody")
         self.assertEqual(manager.reconcile(), fireclaw.ReconcileReport([], [], [], [], []))
 
     def test_doctor_says_what_mends_a_fresh_folder(self) -> None:

@@ -28,7 +28,7 @@ VM& vm() {
     config.scratch_uid = 1000;
     config.scratch_gid = 1000;
     config.start = StartMode::Cold;
-    return VM::run(test::open_host(), config);
+    return test::open_host().vms().run(config);
   }();
   return machine;
 }

@@ -32,7 +32,7 @@ TEST_CASE("twenty machines restored from one snapshot at once all work, and none
     runs.push_back(std::async(std::launch::async, [&host] {
       VMConfig config;
       config.start = StartMode::RequireSnapshot;
-      auto vm = VM::run(host, config);
+      auto vm = host.vms().run(config);
       return shell(vm,
                    "hostname; cat /etc/machine-id /proc/sys/kernel/random/uuid /proc/sys/kernel/random/boot_id; "
                    "head -c 16 /dev/urandom | od -An -tx1");
@@ -61,7 +61,7 @@ TEST_CASE("a restored machine has the host's time, however old its snapshot is")
 TEST_CASE("a restored machine bears the host name it was given") {
   VMConfig config;
   config.hostname = "claw-7";
-  auto vm = VM::run(test::open_host(), config);
+  auto vm = test::open_host().vms().run(config);
   CHECK(shell(vm, "hostname; cat /etc/hostname") == "claw-7\nclaw-7");
 }
 
@@ -75,8 +75,8 @@ TEST_CASE("a running machine is saved, continues, and is restored as often as wa
   CHECK(shell(original, "cat /tmp/note") == "secret");
   shell(original, "echo changed > /tmp/note");
 
-  auto first = snapshot.restore(host);
-  auto second = Snapshot::open(host, "clones-test").restore(host);
+  auto first = snapshot.restore();
+  auto second = host.snapshots().open("clones-test").restore();
   CHECK(shell(first, "cat /tmp/note") == "secret");
   CHECK(shell(second, "cat /tmp/note") == "secret");
   CHECK(shell(first, "ps | grep -c '[s]leep 500'") == "1");
@@ -87,9 +87,9 @@ TEST_CASE("a running machine is saved, continues, and is restored as often as wa
   // A clone can be saved again, and lives on when its snapshot is removed.
   const Removal again{"clones-test-2"};
   first.snapshot("clones-test-2");
-  Snapshot::remove(host, "clones-test");
+  host.snapshots().remove("clones-test");
   CHECK(shell(second, "cat /tmp/note") == "secret");
-  auto third = Snapshot::open(host, "clones-test-2").restore(host);
+  auto third = host.snapshots().open("clones-test-2").restore();
   CHECK(shell(third, "cat /tmp/note") == "first");
   CHECK(shell(first, "cat /tmp/note") == "first");
 }
@@ -105,7 +105,7 @@ TEST_CASE("a restored machine can be told from the saved one, and its hooks run"
   CHECK(before.size() == 32);
   vm.snapshot("hooked");
   CHECK(shell(vm, "cat /run/fireclaw-generation; ls /tmp/hook 2>&1 | grep -c 'No such'") == before + "\n1");
-  auto clone = Snapshot::open(host, "hooked").restore(host);
+  auto clone = host.snapshots().open("hooked").restore();
   CHECK(shell(clone, "cat /run/fireclaw-generation") != before);
   CHECK(shell(clone, "while [ ! -s /tmp/hook ]; do sleep 0.1; done; cat /tmp/hook") == "ran as 0");
   CHECK(clone.services().size() == 1);
@@ -118,10 +118,10 @@ TEST_CASE("a snapshot's name is taken until it is removed") {
   vm.snapshot("taken");
   CHECK(test::error_of([&] { vm.snapshot("taken"); }).code() == ErrorCode::AlreadyExists);
   CHECK(shell(vm, "echo on") == "on");
-  Snapshot::remove(host, "taken");
-  CHECK(test::error_of([&] { Snapshot::open(host, "taken"); }).code() == ErrorCode::NotFound);
-  CHECK(test::error_of([&] { Snapshot::remove(host, "taken"); }).code() == ErrorCode::NotFound);
-  CHECK(test::error_of([&] { Snapshot::remove(host, "../x"); }).code() == ErrorCode::InvalidArgument);
+  host.snapshots().remove("taken");
+  CHECK(test::error_of([&] { return host.snapshots().open("taken"); }).code() == ErrorCode::NotFound);
+  CHECK(test::error_of([&] { host.snapshots().remove("taken"); }).code() == ErrorCode::NotFound);
+  CHECK(test::error_of([&] { host.snapshots().remove("../x"); }).code() == ErrorCode::InvalidArgument);
 }
 
 TEST_CASE("a damaged snapshot is found out: by name an error, else a cold boot that says so") {
@@ -132,27 +132,27 @@ TEST_CASE("a damaged snapshot is found out: by name an error, else a cold boot t
     vm.snapshot("damaged");
   }
   std::ofstream{test::home() / "snapshots/damaged/state", std::ios::in | std::ios::out}.put('!');
-  const auto infos = Snapshot::list(host);
+  const auto infos = host.snapshots().list();
   for (const auto& info : infos) {
     if (info.name == "damaged") CHECK_FALSE(info.usable);
   }
   VMConfig config;
   config.snapshot = "damaged";
-  CHECK(test::error_of([&] { VM::run(host, config); }).code() == ErrorCode::Corrupt);
+  CHECK(test::error_of([&] { return host.vms().run(config); }).code() == ErrorCode::Corrupt);
   std::filesystem::resize_file(test::home() / "snapshots/damaged/memory", 4096);
-  CHECK(test::error_of([&] { VM::run(host, config); }).code() == ErrorCode::Corrupt);
+  CHECK(test::error_of([&] { return host.vms().run(config); }).code() == ErrorCode::Corrupt);
 }
 
 TEST_CASE("the automatic snapshot is made once for each kind of machine") {
   const auto host = test::open_host();
   VMConfig config;
   config.memory_mib = 96;
-  const auto first = Snapshot::create(host, config);
+  const auto first = host.snapshots().create(config);
   const Removal removal{first.name()};
   CHECK(first.info().automatic);
-  CHECK(Snapshot::create(host, config).name() == first.name());
+  CHECK(host.snapshots().create(config).name() == first.name());
   config.start = StartMode::RequireSnapshot;
-  auto vm = VM::run(host, config);
+  auto vm = host.vms().run(config);
   CHECK(vm.info().snapshot == first.name());
   CHECK(shell(vm, "echo restored") == "restored");
 }

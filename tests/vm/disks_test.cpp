@@ -25,7 +25,7 @@ class TestWorkspace {
     WorkspaceConfig config;
     config.name = name_;
     config.size_mib = 32;
-    Workspace::create(test::open_host(), config);
+    test::open_host().workspaces().create(config);
   }
   TestWorkspace(const TestWorkspace&) = delete;
   TestWorkspace& operator=(const TestWorkspace&) = delete;
@@ -36,7 +36,7 @@ class TestWorkspace {
  private:
   void remove() noexcept {
     try {
-      Workspace::remove(test::open_host(), name_);
+      test::open_host().workspaces().remove(name_);
     } catch (const std::exception&) {
       // There is none.
     }
@@ -80,7 +80,7 @@ TEST_CASE("a machine that boots has its workspace and its scratch disk, and leav
   auto config = with_disks(workspace.name());
   config.start = StartMode::Cold;
   {
-    auto vm = VM::run(test::open_host(), config);
+    auto vm = test::open_host().vms().run(config);
     CHECK(vm.info().workspace == workspace.name());
     CHECK(mounts(vm) == expected_mounts);
     CHECK(shell(vm, "stat -c '%u %g' /home/agent") == "1000 1000");
@@ -92,7 +92,7 @@ TEST_CASE("a machine that boots has its workspace and its scratch disk, and leav
     vm.stop();
   }
   CHECK(is_clean(workspace.disk()));
-  auto vm = VM::run(test::open_host(), config);
+  auto vm = test::open_host().vms().run(config);
   CHECK(shell(vm, "cat /workspace/note; ls /home/agent | grep -v lost+found | wc -l") == "kept\n0");
 }
 
@@ -100,14 +100,14 @@ TEST_CASE("machines with different disks are restored from one snapshot, all at 
   const auto host = test::open_host();
   const TestWorkspace first{"disks-first"};
   const TestWorkspace second{"disks-second"};
-  const auto snapshot = Snapshot::create(host, with_disks(first.name()));
+  const auto snapshot = host.snapshots().create(with_disks(first.name()));
   CHECK(snapshot.info().automatic);
   {
     auto config = with_disks(first.name());
     config.start = StartMode::RequireSnapshot;
-    auto one = VM::run(host, config);
+    auto one = host.vms().run(config);
     config.workspace = second.name();
-    auto two = VM::run(host, config);
+    auto two = host.vms().run(config);
     for (auto* vm : {&one, &two}) {
       CHECK(vm->info().snapshot == snapshot.name());
       CHECK(mounts(*vm) == expected_mounts);
@@ -126,10 +126,10 @@ TEST_CASE("machines with different disks are restored from one snapshot, all at 
   // The other way round: nothing of what the disk was that the snapshot or an earlier machine had.
   auto config = with_disks(second.name());
   config.start = StartMode::RequireSnapshot;
-  auto again = VM::run(host, config);
+  auto again = host.vms().run(config);
   CHECK(shell(again, "cat /workspace/who; ls /home/agent | grep -v lost+found | wc -l") == "two\n0");
   again.kill();
-  Snapshot::remove(host, snapshot.name());
+  host.snapshots().remove(snapshot.name());
 }
 
 TEST_CASE("a workspace is one machine's at a time, for exactly as long as its engine lives") {
@@ -141,25 +141,25 @@ TEST_CASE("a workspace is one machine's at a time, for exactly as long as its en
   config.detached = true;
   std::string id;
   {
-    auto vm = VM::run(host, config);
+    auto vm = host.vms().run(config);
     id = vm.info().id;
     shell(vm, "echo first > /workspace/note");
   }
-  const auto error = test::error_of([&] { VM::create(host, config); });
+  const auto error = test::error_of([&] { return host.vms().create(config); });
   CHECK(error.code() == ErrorCode::InvalidState);
   CHECK(std::string{error.what()}.find(id) != std::string::npos);
   {
     // Later commands find it mounted, once.
-    auto vm = VM::attach(host, id);
+    auto vm = host.vms().attach(id);
     CHECK(vm.info().workspace == workspace.name());
     CHECK(mounts(vm) == "/dev/vdb /workspace ext4;");
     shell(vm, "echo second >> /workspace/note; sync");
   }
-  VM::kill(host, id);
+  host.vms().kill(id);
   CHECK(check_with("e2fsck -p", workspace.disk()) <= 1);
   CHECK(is_clean(workspace.disk()));
   config.detached = false;
-  auto vm = VM::run(host, config);
+  auto vm = host.vms().run(config);
   CHECK(shell(vm, "cat /workspace/note") == "first\nsecond");
 }
 
@@ -169,7 +169,7 @@ TEST_CASE("a service's last words reach the workspace before it is unmounted") {
   config.workspace = workspace.name();
   config.start = StartMode::Cold;
   {
-    auto vm = VM::run(test::open_host(), config);
+    auto vm = test::open_host().vms().run(config);
     ServiceOptions service;
     service.name = "keeper";
     service.argv = {"/bin/sh", "-c",
@@ -181,7 +181,7 @@ TEST_CASE("a service's last words reach the workspace before it is unmounted") {
     vm.stop(5s);
   }
   CHECK(is_clean(workspace.disk()));
-  auto vm = VM::run(test::open_host(), config);
+  auto vm = test::open_host().vms().run(config);
   CHECK(shell(vm, "cat /workspace/last; head -n 1 /workspace/keeper.log") == "saved\nup");
 }
 
@@ -189,7 +189,7 @@ TEST_CASE("a scratch disk takes next to no room on the host until it is written 
   VMConfig config;
   config.scratch_mib = 4096;
   config.start = StartMode::Cold;
-  auto vm = VM::run(test::open_host(), config);
+  auto vm = test::open_host().vms().run(config);
   CHECK(shell(vm, "grep ' /scratch ' /proc/mounts | cut -d' ' -f1,3") == "/dev/vdb ext4");
   std::uintmax_t bytes = 0;
   for (const auto& entry : std::filesystem::recursive_directory_iterator{test::home() / "runs" / vm.info().id}) {
@@ -207,21 +207,21 @@ TEST_CASE("what a snapshot would not hold is not saved, and disks of other sizes
   config.scratch_mib = 16;
   config.start = StartMode::Cold;
   {
-    auto vm = VM::run(host, config);
+    auto vm = host.vms().run(config);
     shell(vm, "echo up");
     CHECK(test::error_of([&] { vm.snapshot("disks-refused"); }).code() == ErrorCode::InvalidState);
     CHECK(shell(vm, "echo on") == "on");
   }
-  Snapshot::create(host, config, "disks-named", true);
+  host.snapshots().create(config, "disks-named", true);
   VMConfig other;
   other.snapshot = "disks-named";
-  const auto without = test::error_of([&] { VM::create(host, other); });
+  const auto without = test::error_of([&] { return host.vms().create(other); });
   CHECK(without.code() == ErrorCode::InvalidArgument);
   CHECK(std::string{without.what()}.find("scratch=16777216") != std::string::npos);
   other.scratch_mib = 16;
-  auto vm = VM::run(host, other);
+  auto vm = host.vms().run(other);
   CHECK(shell(vm, "grep -c ' /scratch ' /proc/mounts") == "1");
-  Snapshot::remove(host, "disks-named");
+  host.snapshots().remove("disks-named");
 }
 
 TEST_CASE("disks that cannot be are refused before anything starts") {
@@ -230,7 +230,7 @@ TEST_CASE("disks that cannot be are refused before anything starts") {
     VMConfig config;
     config.scratch_mib = 16;
     change(config);
-    return test::error_of([&] { VM::create(host, config); }).code();
+    return test::error_of([&] { return host.vms().create(config); }).code();
   };
   CHECK(code([](VMConfig& c) { c.scratch_mib = 1; }) == ErrorCode::InvalidArgument);
   CHECK(code([](VMConfig& c) { c.scratch_mib = ~0U; }) == ErrorCode::InvalidArgument);

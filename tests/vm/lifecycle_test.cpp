@@ -17,7 +17,7 @@ using test::shell;
 namespace {
 
 bool is_listed(const std::string& id) {
-  const auto machines = VM::list(test::open_host());
+  const auto machines = test::open_host().vms().list();
   return std::ranges::any_of(machines, [&](const VMInfo& info) { return info.id == id; });
 }
 
@@ -45,7 +45,7 @@ TEST_CASE("a machine is listed while it runs and gone with its handle") {
 
 TEST_CASE("the library's own objects may be destroyed in any order") {
   std::optional<Host> host{test::open_host()};
-  auto vm = VM::run(*host, {});
+  auto vm = host->vms().run({});
   host.reset();
   CHECK(shell(vm, "echo alive") == "alive");
 }
@@ -53,7 +53,7 @@ TEST_CASE("the library's own objects may be destroyed in any order") {
 TEST_CASE("a machine boots cold when told to, and says how long each part took") {
   VMConfig config;
   config.start = StartMode::Cold;
-  auto vm = VM::run(test::open_host(), config);
+  auto vm = test::open_host().vms().run(config);
   CHECK(shell(vm, "echo cold") == "cold");
   const auto info = vm.info();
   CHECK(info.snapshot.empty());
@@ -65,18 +65,18 @@ TEST_CASE("where no snapshot fits, the machine boots cold and says so once, with
   test::LogLines log;
   VMConfig config;
   config.memory_mib = 144;
-  auto vm = VM::run(test::open_host(log.sink()), config);
+  auto vm = test::open_host(log.sink()).vms().run(config);
   CHECK(shell(vm, "echo cold") == "cold");
   CHECK(log.contain("booting cold"));
   CHECK(log.contain("fireclaw snapshot create --image busybox --cpus 1 --memory 144"));
   config.start = StartMode::RequireSnapshot;
-  CHECK(test::error_of([&] { VM::run(test::open_host(), config); }).code() == ErrorCode::NotFound);
+  CHECK(test::error_of([&] { return test::open_host().vms().run(config); }).code() == ErrorCode::NotFound);
 }
 
 TEST_CASE("a guest has the memory that was asked for") {
   VMConfig config;
   config.memory_mib = 200;
-  auto vm = VM::run(test::open_host(), config);
+  auto vm = test::open_host().vms().run(config);
   const auto kib = std::stol(shell(vm, "awk '/MemTotal/ { print $2 }' /proc/meminfo"));
   CHECK(kib < 200 * 1024);
   CHECK(kib > 140 * 1024);
@@ -112,27 +112,27 @@ TEST_CASE("a detached machine outlives its handle and is found again by its id")
   config.detached = true;
   std::string id;
   {
-    auto vm = VM::run(host, config);
+    auto vm = host.vms().run(config);
     shell(vm, "echo memory > /tmp/note");
     id = vm.info().id;
   }
   CHECK(is_listed(id));
   {
-    auto again = VM::attach(host, id);
+    auto again = host.vms().attach(id);
     CHECK(shell(again, "cat /tmp/note") == "memory");
     again.pause();
   }
   {
-    auto paused = VM::attach(host, id);
+    auto paused = host.vms().attach(id);
     CHECK(paused.info().state == VMState::Paused);
     paused.resume();
     CHECK(shell(paused, "cat /tmp/note") == "memory");
   }
-  VM::kill(host, id);
+  host.vms().kill(id);
   CHECK_FALSE(is_listed(id));
   CHECK_FALSE(folder_exists(id));
-  CHECK(test::error_of([&] { VM::attach(host, id); }).code() == ErrorCode::NotFound);
-  CHECK(test::error_of([&] { VM::kill(host, id); }).code() == ErrorCode::NotFound);
+  CHECK(test::error_of([&] { return host.vms().attach(id); }).code() == ErrorCode::NotFound);
+  CHECK(test::error_of([&] { host.vms().kill(id); }).code() == ErrorCode::NotFound);
 }
 
 TEST_CASE("a guest that ends in mid-command is an error that says what happened") {
@@ -196,7 +196,7 @@ TEST_CASE("what can never work is refused before anything starts") {
   const auto code = [&](auto change) {
     VMConfig config;
     change(config);
-    return test::error_of([&] { VM::create(host, config); }).code();
+    return test::error_of([&] { return host.vms().create(config); }).code();
   };
   CHECK(code([](VMConfig& c) { c.cpus = 0; }) == ErrorCode::InvalidArgument);
   CHECK(code([](VMConfig& c) { c.cpus = 1000; }) == ErrorCode::InvalidArgument);
@@ -219,7 +219,7 @@ TEST_CASE("without setup a machine is refused with the remedy") {
   options.home = folder.path() / "home";
   const auto host = Host::open(options);
   CHECK_FALSE(host.is_set_up());
-  const auto error = test::error_of([&] { VM::run(host, {}); });
+  const auto error = test::error_of([&] { return host.vms().run({}); });
   CHECK(error.code() == ErrorCode::InvalidState);
   CHECK(std::string{error.what()}.find("fireclaw setup") != std::string::npos);
 }

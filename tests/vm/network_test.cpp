@@ -16,7 +16,6 @@
 #include <vector>
 
 #include "fireclaw/gateway.hpp"
-#include "fireclaw/network_rules.hpp"
 #include "support.hpp"
 #include "world.hpp"
 
@@ -100,7 +99,7 @@ std::string traces() {
 
 /// The same with a network that is up and has no machines.
 std::string idle_traces(const Host& host) {
-  Network::up(host);
+  host.network().up();
   return traces();
 }
 
@@ -108,7 +107,7 @@ struct Fixture {
   Fixture() { idle = idle_traces(host); }
   ~Fixture() {
     try {
-      Network::down(host);
+      host.network().down();
     } catch (const Error& problem) {
       FAIL_CHECK(problem.what());
     }
@@ -124,7 +123,7 @@ struct Fixture {
 TEST_CASE_FIXTURE(Fixture, "a machine reaches the gateway's services, and nothing else of the host") {
   const Listener irc{"0.0.0.0", 6667};
   const Listener other{"0.0.0.0", 7777};
-  auto vm = VM::run(host, with_nat());
+  auto vm = host.vms().run(with_nat());
   const auto address = vm.info().address;
   CHECK(shell(vm, "ip -4 -o address show dev eth0").find(address + "/24") != std::string::npos);
   CHECK(guest_asks(vm, "172.16.0.1", 6667) == address);
@@ -133,10 +132,10 @@ TEST_CASE_FIXTURE(Fixture, "a machine reaches the gateway's services, and nothin
   CHECK(guest_asks(vm, "198.51.100.1", 7777) == "nothing");
   CHECK(shell(vm, "cat /etc/resolv.conf").find("172.16.0.1") != std::string::npos);
 
-  auto without = VM::run(host, with_nat({Egress::Internet, {}, {}, GatewayServices::None}));
+  auto without = host.vms().run(with_nat({Egress::Internet, {}, {}, GatewayServices::None}));
   CHECK(guest_asks(without, "172.16.0.1", 6667) == "nothing");
   CHECK(shell(without, "cat /etc/resolv.conf").find("172.16.0.1") == std::string::npos);
-  auto by_default = VM::run(host, with_nat(NatOptions{}));
+  auto by_default = host.vms().run(with_nat(NatOptions{}));
   CHECK(guest_asks(by_default, "172.16.0.1", 6667) == "nothing");
   CHECK(shell(by_default, "cat /etc/resolv.conf").find("172.16.0.1") != std::string::npos);
 }
@@ -145,14 +144,14 @@ TEST_CASE_FIXTURE(Fixture, "a machine that boots cold is connected like one that
   const Listener irc{"0.0.0.0", 6667};
   auto config = with_nat();
   config.start = StartMode::Cold;
-  auto vm = VM::run(host, config);
+  auto vm = host.vms().run(config);
   CHECK(guest_asks(vm, "172.16.0.1", 6667) == vm.info().address);
 }
 
 TEST_CASE_FIXTURE(Fixture, "machines do not reach each other, also when they lie about who they are") {
   const Listener irc{"0.0.0.0", 6667};
-  auto a = VM::run(host, with_nat());
-  auto b = VM::run(host, with_nat());
+  auto a = host.vms().run(with_nat());
+  auto b = host.vms().run(with_nat());
   const auto address = b.info().address;
   REQUIRE(a.info().address != address);
   serve_hello(b, 9000);
@@ -176,18 +175,18 @@ TEST_CASE_FIXTURE(Fixture, "egress decides what of the outside is reached") {
       servers.push_back(std::make_unique<Listener>("0.0.0.0", static_cast<std::uint16_t>(port)));
     }
   });
-  auto everywhere = VM::run(host, with_nat());
+  auto everywhere = host.vms().run(with_nat());
   CHECK(guest_asks(everywhere, "203.0.113.7", 80) == "198.51.100.1");
   CHECK(guest_asks(everywhere, "203.0.113.8", 81) == "198.51.100.1");
   CHECK(guest_asks(everywhere, "10.20.30.40", 80) == "nothing");
   everywhere.kill();
 
-  auto nowhere = VM::run(host, with_nat({Egress::None, {}, {}, GatewayServices::All}));
+  auto nowhere = host.vms().run(with_nat({Egress::None, {}, {}, GatewayServices::All}));
   CHECK(guest_asks(nowhere, "203.0.113.7", 80) == "nothing");
   nowhere.kill();
 
-  auto some = VM::run(
-      host, with_nat({Egress::Allowlist, {"203.0.113.7:80", "10.20.30.0/24:81/tcp"}, {}, GatewayServices::All}));
+  auto some = host.vms().run(
+      with_nat({Egress::Allowlist, {"203.0.113.7:80", "10.20.30.0/24:81/tcp"}, {}, GatewayServices::All}));
   CHECK(guest_asks(some, "203.0.113.7", 80) == "198.51.100.1");
   CHECK(guest_asks(some, "203.0.113.7", 81) == "nothing");
   CHECK(guest_asks(some, "203.0.113.8", 80) == "nothing");
@@ -206,7 +205,7 @@ TEST_CASE("an allowed name is resolved and reached, and what is not on the list 
   const NetworkHome home{R"({"resolver": "203.0.113.8"})"};
   const auto host = home.open();
   {
-    auto vm = VM::run(host, with_nat({Egress::Allowlist, {"*.allowed.example:80"}, {}, GatewayServices::Names}));
+    auto vm = host.vms().run(with_nat({Egress::Allowlist, {"*.allowed.example:80"}, {}, GatewayServices::Names}));
     CHECK(guest_asks(vm, "203.0.113.7", 80) == "nothing");
     CHECK(guest_asks(vm, "secret.other.example", 80) == "nothing");
     CHECK(names->asked().empty());
@@ -214,23 +213,23 @@ TEST_CASE("an allowed name is resolved and reached, and what is not on the list 
     CHECK(names->asked().size() == 1);
     CHECK(guest_asks(vm, "203.0.113.7", 80) == "198.51.100.1");
 
-    auto nowhere = VM::run(host, with_nat({Egress::None, {}, {}, GatewayServices::Names}));
+    auto nowhere = host.vms().run(with_nat({Egress::None, {}, {}, GatewayServices::Names}));
     CHECK(guest_asks(nowhere, "www.allowed.example", 80) == "nothing");
     CHECK(names->asked().size() == 1);
-    auto everywhere = VM::run(host, with_nat({Egress::Internet, {}, {}, GatewayServices::Names}));
+    auto everywhere = host.vms().run(with_nat({Egress::Internet, {}, {}, GatewayServices::Names}));
     CHECK(guest_asks(everywhere, "anything.example", 80) == "198.51.100.1");
     // The gateway is started again by the next machine.
-    const auto gateway = Gateway::info(host).pid;
+    const auto gateway = host.gateway().info().pid;
     ::kill(static_cast<pid_t>(gateway), SIGKILL);
-    while (Gateway::info(host).pid == gateway) std::this_thread::sleep_for(std::chrono::milliseconds{10});
-    auto next = VM::run(host, with_nat({Egress::Internet, {}, {}, GatewayServices::Names}));
+    while (host.gateway().info().pid == gateway) std::this_thread::sleep_for(std::chrono::milliseconds{10});
+    auto next = host.vms().run(with_nat({Egress::Internet, {}, {}, GatewayServices::Names}));
     CHECK(guest_asks(next, "anything.example", 80) == "198.51.100.1");
   }
   const auto refused = test::error_of([&] {
-    VM::run(host, with_nat({Egress::Allowlist, {"*.allowed.example"}, {}, GatewayServices::None}));
+    host.vms().run(with_nat({Egress::Allowlist, {"*.allowed.example"}, {}, GatewayServices::None}));
   });
   CHECK(refused.code() == ErrorCode::InvalidArgument);
-  CHECK(Network::down(host));
+  CHECK(host.network().down());
 }
 
 TEST_CASE("a machine reaches web servers by name through the gateway's proxy, and nothing else") {
@@ -249,9 +248,9 @@ TEST_CASE("a machine reaches web servers by name through the gateway's proxy, an
       return shell(vm, line + " | head -n 1 | tr -d '\\r'");
     };
     NatOptions options{Egress::None, {}, {}, GatewayServices::Names};
-    auto without = VM::run(host, with_nat(options));
+    auto without = host.vms().run(with_nat(options));
     options.allow_http = {"*.allowed.example"};
-    auto vm = VM::run(host, with_nat(options));
+    auto vm = host.vms().run(with_nat(options));
     CHECK(by_proxy(vm, "GET http://www.allowed.example/ HTTP/1.0") == "198.51.100.1");
     CHECK(by_proxy(vm, "GET http://other.example/ HTTP/1.0") == "HTTP/1.1 403 Forbidden");
     CHECK(by_proxy(vm, "GET http://203.0.113.7/ HTTP/1.0") == "HTTP/1.1 403 Forbidden");
@@ -264,9 +263,9 @@ TEST_CASE("a machine reaches web servers by name through the gateway's proxy, an
     CHECK(shell(vm, "echo $https_proxy $NO_PROXY") ==
           "http://172.16.0.1:10080 localhost,127.0.0.1,::1,gateway,gateway.fireclaw.internal,172.16.0.1");
     CHECK(shell(without, "echo \"$HTTP_PROXY\"").empty());
-    CHECK(Gateway::info(host).http.refused == 5);
+    CHECK(host.gateway().info().http.refused == 5);
   }
-  CHECK(Network::down(host));
+  CHECK(host.network().down());
 }
 
 TEST_CASE("what a machine may reach is changed while it runs, and what it was refused is written down") {
@@ -281,25 +280,25 @@ TEST_CASE("what a machine may reach is changed while it runs, and what it was re
   const auto host = home.open();
   using List = std::vector<std::string>;
   {
-    auto vm = VM::run(host, with_nat({Egress::None, {}, {}, GatewayServices::Names}));
+    auto vm = host.vms().run(with_nat({Egress::None, {}, {}, GatewayServices::Names}));
     const auto id = vm.info().id;
     CHECK(guest_asks(vm, "203.0.113.7", 80) == "nothing");
-    CHECK(NetworkRules::allow(host, id, "203.0.113.7:80") == List{"203.0.113.7:80"});
+    CHECK(host.network().allow(id, "203.0.113.7:80") == List{"203.0.113.7:80"});
     CHECK(guest_asks(vm, "203.0.113.7", 80) == "198.51.100.1");
     CHECK(guest_asks(vm, "203.0.113.9", 80) == "nothing");
-    CHECK(test::error_of([&] { NetworkRules::deny(host, id, "203.0.113.7"); }).code() == ErrorCode::NotFound);
-    CHECK(NetworkRules::deny(host, id, "203.0.113.7:80").empty());
+    CHECK(test::error_of([&] { host.network().deny(id, "203.0.113.7"); }).code() == ErrorCode::NotFound);
+    CHECK(host.network().deny(id, "203.0.113.7:80").empty());
     CHECK(guest_asks(vm, "203.0.113.7", 80) == "nothing");
 
     CHECK(guest_asks(vm, "www.allowed.example", 80) == "nothing");
-    CHECK(NetworkRules::allow(host, id, "*.allowed.example:80") == List{"*.allowed.example:80"});
+    CHECK(host.network().allow(id, "*.allowed.example:80") == List{"*.allowed.example:80"});
     CHECK(guest_asks(vm, "www.allowed.example", 80) == "198.51.100.1");
     CHECK(guest_asks(vm, "203.0.113.7", 80) == "198.51.100.1");
-    CHECK(NetworkRules::deny(host, id, "*.Allowed.example:80").empty());
+    CHECK(host.network().deny(id, "*.Allowed.example:80").empty());
     CHECK(guest_asks(vm, "www.allowed.example", 80) == "nothing");
     CHECK(guest_asks(vm, "203.0.113.7", 80) == "nothing");
 
-    CHECK(NetworkRules::allow(host, id, "203.0.113.0/24").size() == 1);
+    CHECK(host.network().allow(id, "203.0.113.0/24").size() == 1);
     CHECK(guest_asks(vm, "203.0.113.8", 80) == "198.51.100.1");
 
     bool has_firewall = false;
@@ -310,26 +309,26 @@ TEST_CASE("what a machine may reach is changed while it runs, and what it was re
                       refusal.port == 80 && refusal.rule == "egress";
       has_names |= refusal.by == "names" && refusal.name == "www.allowed.example" && refusal.rule == "allowlist";
     };
-    for (const auto& refusal : NetworkRules::refusals(host, id)) look(refusal);
+    for (const auto& refusal : host.network().refusals(id)) look(refusal);
     CHECK(has_firewall);
     CHECK(has_names);
-    CHECK(NetworkRules::refusals(host, "nobody").empty());
+    CHECK(host.network().refusals("nobody").empty());
     std::stop_source found;
     const std::jthread asking{[&] {
       for (int port = 8080; !found.stop_requested(); ++port) guest_asks(vm, "198.51.100.2", port);
     }};
-    NetworkRules::follow_refusals(
-        host, id,
+    host.network().follow_refusals(
+        id,
         [&](const NetworkRefusal& refusal) {
           if (refusal.port >= 8080) found.request_stop();
         },
         found.get_token());
-    const auto counted = Gateway::info(host).refusals;
+    const auto counted = host.gateway().info().refusals;
     CHECK_FALSE(counted.empty());
   }
   CHECK(test::host("nft list ruleset").find("203.0.113") == std::string::npos);
-  CHECK(test::error_of([&] { NetworkRules::allow(host, "nobody", "203.0.113.7"); }).code() == ErrorCode::NotFound);
-  CHECK(Network::down(host));
+  CHECK(test::error_of([&] { host.network().allow("nobody", "203.0.113.7"); }).code() == ErrorCode::NotFound);
+  CHECK(host.network().down());
 }
 
 TEST_CASE_FIXTURE(Fixture, "eight clones of one snapshot at once each have an address of their own, and use it") {
@@ -338,7 +337,7 @@ TEST_CASE_FIXTURE(Fixture, "eight clones of one snapshot at once each have an ad
   std::vector<std::future<std::pair<std::string, std::string>>> runs;
   for (int i = 0; i < count; ++i) {
     runs.push_back(std::async(std::launch::async, [this] {
-      auto vm = VM::run(host, with_nat());
+      auto vm = host.vms().run(with_nat());
       return std::pair{vm.info().address, guest_asks(vm, "172.16.0.1", 6667)};
     }));
   }
@@ -349,25 +348,25 @@ TEST_CASE_FIXTURE(Fixture, "eight clones of one snapshot at once each have an ad
     addresses.insert(address);
   }
   CHECK(addresses.size() == count);
-  CHECK(Network::info(host).leases.empty());
+  CHECK(host.network().info().leases.empty());
   CHECK(traces() == idle);
 }
 
 TEST_CASE_FIXTURE(Fixture, "a machine's snapshot is restored under another address, or without any network") {
   const Listener irc{"0.0.0.0", 6667};
-  auto original = VM::run(host, with_nat());
+  auto original = host.vms().run(with_nat());
   const auto snapshot = original.snapshot("network-test");
   const struct Removal {
     const Host& host;
-    ~Removal() { Snapshot::remove(host, "network-test"); }
+    ~Removal() { host.snapshots().remove("network-test"); }
   } removal{host};
   CHECK(snapshot.info().network_device);
-  auto clone = snapshot.restore(host, with_nat());
+  auto clone = snapshot.restore(with_nat());
   CHECK(clone.info().address != original.info().address);
   CHECK(guest_asks(clone, "172.16.0.1", 6667) == clone.info().address);
   CHECK(guest_asks(original, "172.16.0.1", 6667) == original.info().address);
 
-  auto alone = snapshot.restore(host);
+  auto alone = snapshot.restore();
   CHECK(alone.info().address.empty());
   CHECK(shell(alone, "ls /sys/class/net").find("eth0") != std::string::npos);
   CHECK(shell(alone, "ip route").empty());
@@ -375,7 +374,7 @@ TEST_CASE_FIXTURE(Fixture, "a machine's snapshot is restored under another addre
 }
 
 TEST_CASE_FIXTURE(Fixture, "published ports lead into the machine from this host and from outside") {
-  auto vm = VM::run(host, with_nat({Egress::None, {}, {"0.0.0.0:8080:80", "8081:80"}, GatewayServices::None}));
+  auto vm = host.vms().run(with_nat({Egress::None, {}, {"0.0.0.0:8080:80", "8081:80"}, GatewayServices::None}));
   serve_hello(vm, 80);
   CHECK(ask("127.0.0.1", 8080) == "hello\n");
   CHECK(ask("127.0.0.1", 8081) == "hello\n");
@@ -387,18 +386,18 @@ TEST_CASE_FIXTURE(Fixture, "published ports lead into the machine from this host
   });
 
   const auto taken = test::error_of([&] {
-    VM::run(host, with_nat({Egress::None, {}, {"0.0.0.0:8080:8080"}, GatewayServices::All}));
+    host.vms().run(with_nat({Egress::None, {}, {"0.0.0.0:8080:8080"}, GatewayServices::All}));
   });
   CHECK(taken.code() == ErrorCode::AlreadyExists);
   CHECK(std::string{taken.what()}.find("8080") != std::string::npos);
   const Listener busy{"0.0.0.0", 9090};
   const auto used = test::error_of([&] {
-    VM::run(host, with_nat({Egress::None, {}, {"9090:80"}, GatewayServices::All}));
+    host.vms().run(with_nat({Egress::None, {}, {"9090:80"}, GatewayServices::All}));
   });
   CHECK(used.code() == ErrorCode::AlreadyExists);
   CHECK(std::string{used.what()}.find("a program on this host uses port 9090") != std::string::npos);
   // Neither has left anything.
-  CHECK(Network::info(host).leases.size() == 1);
+  CHECK(host.network().info().leases.size() == 1);
   vm.kill();
   CHECK(ask("127.0.0.1", 8080) == "refused");
   CHECK(traces() == idle);
@@ -406,10 +405,10 @@ TEST_CASE_FIXTURE(Fixture, "published ports lead into the machine from this host
 
 TEST_CASE_FIXTURE(Fixture, "what a killed owner leaves is collected") {
   Owner owner{home, {"--net", "nat", "-p", "8080:80"}};
-  REQUIRE(VM::list(host).size() == 1);
-  const auto machine = VM::list(host).front();
-  REQUIRE(Network::info(host).leases.size() == 1);
-  const auto lease = Network::info(host).leases.front();
+  REQUIRE(host.vms().list().size() == 1);
+  const auto machine = host.vms().list().front();
+  REQUIRE(host.network().info().leases.size() == 1);
+  const auto lease = host.network().info().leases.front();
   CHECK(lease.alive);
   CHECK(lease.vm == machine.id);
   CHECK(lease.address == machine.address);
@@ -417,20 +416,20 @@ TEST_CASE_FIXTURE(Fixture, "what a killed owner leaves is collected") {
 
   owner.kill();
   CHECK(test::wait_gone(machine.engine_pid, std::chrono::seconds{10}));
-  CHECK_FALSE(Network::info(host).leases.front().alive);
+  CHECK_FALSE(host.network().info().leases.front().alive);
   CHECK(host.collect_garbage().addresses == std::vector{lease.address});
-  CHECK(Network::info(host).leases.empty());
+  CHECK(host.network().info().leases.empty());
   CHECK(traces() == idle);
 }
 
 TEST_CASE_FIXTURE(Fixture, "the next start takes back what a killed owner left") {
   Owner owner{home, {"--net", "nat"}};
-  REQUIRE(Network::info(host).leases.size() == 1);
-  const auto left = Network::info(host).leases.front();
+  REQUIRE(host.network().info().leases.size() == 1);
+  const auto left = host.network().info().leases.front();
   owner.kill();
   CHECK(traces().find(left.address + " ") != std::string::npos);
-  auto vm = VM::run(host, with_nat());
-  const auto leases = Network::info(host).leases;
+  auto vm = host.vms().run(with_nat());
+  const auto leases = host.network().info().leases;
   REQUIRE(leases.size() == 1);
   CHECK(leases.front().vm == vm.info().id);
   CHECK(traces().find(left.address + " ") == std::string::npos);
@@ -444,25 +443,25 @@ TEST_CASE_FIXTURE(Fixture, "a detached machine keeps its address until its engin
   std::string address;
   std::int64_t engine = 0;
   {
-    auto vm = VM::run(host, config);
+    auto vm = host.vms().run(config);
     id = vm.info().id;
     address = vm.info().address;
     engine = vm.info().engine_pid;
   }
-  REQUIRE(Network::info(host).leases.size() == 1);
-  CHECK(Network::info(host).leases.front().holder_pid == engine);
-  CHECK(test::error_of([&] { Network::down(host); }).code() == ErrorCode::InvalidState);
+  REQUIRE(host.network().info().leases.size() == 1);
+  CHECK(host.network().info().leases.front().holder_pid == engine);
+  CHECK(test::error_of([&] { host.network().down(); }).code() == ErrorCode::InvalidState);
   {
-    auto again = VM::attach(host, id);
+    auto again = host.vms().attach(id);
     CHECK(again.info().address == address);
     CHECK(guest_asks(again, "172.16.0.1", 6667) == address);
   }
-  VM::kill(host, id);
-  CHECK(Network::info(host).leases.empty());
+  host.vms().kill(id);
+  CHECK(host.network().info().leases.empty());
   CHECK(traces() == idle);
 
   // Ended by itself: the address is taken back by the next collection.
-  auto vm = VM::run(host, config);
+  auto vm = host.vms().run(config);
   const auto second = vm.info();
   ::kill(static_cast<pid_t>(second.engine_pid), SIGKILL);
   CHECK(test::wait_gone(second.engine_pid, std::chrono::seconds{10}));
@@ -472,74 +471,74 @@ TEST_CASE_FIXTURE(Fixture, "a detached machine keeps its address until its engin
 
 TEST_CASE_FIXTURE(Fixture, "rules that somebody has flushed come back with the machines that run") {
   const Listener irc{"0.0.0.0", 6667};
-  auto vm = VM::run(host, with_nat({Egress::None, {}, {"0.0.0.0:8080:80"}, GatewayServices::All}));
+  auto vm = host.vms().run(with_nat({Egress::None, {}, {"0.0.0.0:8080:80"}, GatewayServices::All}));
   const auto before = test::host("nft list map inet fireclaw published");
   CHECK(guest_asks(vm, "172.16.0.1", 6667) == vm.info().address);
   test::host("nft flush ruleset");
-  Network::up(host);
+  host.network().up();
   CHECK(test::host("nft list map inet fireclaw published") == before);
   CHECK(guest_asks(vm, "172.16.0.1", 6667) == vm.info().address);
 }
 
 TEST_CASE_FIXTURE(Fixture, "down puts everything back, and the next machine brings it up again") {
-  Network::down(host);
+  host.network().down();
   const auto all = [] {
     return test::host("ip -o link; ip -4 -o address; nft list ruleset; sysctl net.ipv4.ip_forward");
   };
   const auto before = all();
-  CHECK_FALSE(Network::info(host).up);
-  CHECK(Network::best_mode(host).mode == NetworkMode::Nat);
+  CHECK_FALSE(host.network().info().up);
+  CHECK(host.network().best_mode().mode == NetworkMode::Nat);
   static_cast<void>(host.doctor());
   CHECK(all() == before);  // looking changes nothing
   {
-    auto vm = VM::run(host, with_nat());
-    CHECK(Network::info(host).up);
+    auto vm = host.vms().run(with_nat());
+    CHECK(host.network().info().up);
     CHECK(shell(vm, "ping -c 1 -W 5 172.16.0.1 > /dev/null && echo pong") == "pong");
   }
-  CHECK(Network::down(host));
-  CHECK_FALSE(Network::down(host));
+  CHECK(host.network().down());
+  CHECK_FALSE(host.network().down());
   CHECK(all() == before);
 }
 
 TEST_CASE("a subnet that is full is an error that says what to do") {
   const NetworkHome home{R"({"bridge": "fctiny", "subnet": "10.99.0.0/30"})"};
   const auto host = home.open();
-  CHECK(Network::info(host).capacity == 1);
+  CHECK(host.network().info().capacity == 1);
   {
-    auto only = VM::run(host, with_nat());
+    auto only = host.vms().run(with_nat());
     CHECK(only.info().address == "10.99.0.2");
-    const auto full = test::error_of([&] { VM::run(host, with_nat()); });
+    const auto full = test::error_of([&] { return host.vms().run(with_nat()); });
     CHECK(full.code() == ErrorCode::InvalidState);
     CHECK(std::string{full.what()}.find("stop some") != std::string::npos);
     CHECK(std::string{full.what()}.find("network.subnet") != std::string::npos);
   }
-  CHECK(VM::run(host, with_nat()).info().address == "10.99.0.2");
-  CHECK(Network::down(host));
+  CHECK(host.vms().run(with_nat()).info().address == "10.99.0.2");
+  CHECK(host.network().down());
 }
 
 TEST_CASE_FIXTURE(Fixture, "a subnet that is in use elsewhere is found out before anything is made") {
   test::host("ip address add 10.98.0.1/16 dev uplink");
   const NetworkHome other{R"({"bridge": "fcother", "subnet": "10.98.7.0/24"})"};
   const auto there = other.open();
-  const auto info = Network::info(there);
+  const auto info = there.network().info();
   REQUIRE(info.obstacles.size() == 1);
   CHECK(info.obstacles.front().problem.find("10.98.7.0/24 overlaps") != std::string::npos);
-  CHECK(Network::best_mode(there).mode != NetworkMode::Nat);
-  CHECK(test::error_of([&] { VM::run(there, with_nat()); }).code() == ErrorCode::InvalidState);
-  CHECK(Network::info(there).leases.empty());
+  CHECK(there.network().best_mode().mode != NetworkMode::Nat);
+  CHECK(test::error_of([&] { there.vms().run(with_nat()); }).code() == ErrorCode::InvalidState);
+  CHECK(there.network().info().leases.empty());
   // And so is a bridge that belongs to another home folder.
   const NetworkHome second;
-  CHECK(Network::best_mode(second.open()).mode != NetworkMode::Nat);
-  CHECK(Network::best_mode(host).mode == NetworkMode::Nat);
+  CHECK(second.open().network().best_mode().mode != NetworkMode::Nat);
+  CHECK(host.network().best_mode().mode == NetworkMode::Nat);
 }
 
 TEST_CASE_FIXTURE(Fixture, "options that cannot be are refused before anything runs") {
   const auto code = [&](NatOptions options) {
-    return test::error_of([&] { VM::create(host, with_nat(std::move(options))); }).code();
+    return test::error_of([&] { return host.vms().create(with_nat(std::move(options))); }).code();
   };
   CHECK(code({Egress::Allowlist, {"10.0.0.0/33"}, {}, GatewayServices::All}) == ErrorCode::InvalidArgument);
   CHECK(code({Egress::None, {"10.0.0.0/8"}, {}, GatewayServices::All}) == ErrorCode::InvalidArgument);
   CHECK(code({Egress::Internet, {}, {"80"}, GatewayServices::All}) == ErrorCode::InvalidArgument);
   CHECK(code({Egress::Internet, {}, {"80:80", "80:81"}, GatewayServices::All}) == ErrorCode::InvalidArgument);
-  CHECK(Network::info(host).leases.empty());
+  CHECK(host.network().info().leases.empty());
 }

@@ -26,7 +26,7 @@ PoolConfig three() {
 
 TEST_CASE("a pool gives each machine to one taker, and has others made in their place") {
   const auto host = test::open_host();
-  auto pool = Pool::create(host, three());
+  auto pool = host.vms().pool(three());
   std::vector<std::future<std::string>> takers;
   for (int i = 0; i < 8; ++i) {
     takers.push_back(std::async(std::launch::async, [&pool] {
@@ -43,9 +43,9 @@ TEST_CASE("what is ready is given out at once, and outlives the pool") {
   const auto host = test::open_host();
   std::vector<VM> taken;
   {
-    auto pool = Pool::create(host, three());
+    auto pool = host.vms().pool(three());
     taken.push_back(pool.take());
-    const auto first = VM::list(host).size();
+    const auto first = host.vms().list().size();
     CHECK(first >= 1);
   }
   CHECK(shell(taken.front(), "echo still here") == "still here");
@@ -53,24 +53,24 @@ TEST_CASE("what is ready is given out at once, and outlives the pool") {
   const auto pid = taken.front().info().engine_pid;
   taken.clear();
   CHECK(test::wait_gone(pid, 5s));
-  for (const auto& vm : VM::list(host)) CHECK(vm.engine_pid != pid);
+  for (const auto& vm : host.vms().list()) CHECK(vm.engine_pid != pid);
 }
 
 TEST_CASE("a pool that cannot be is refused at once") {
   const auto host = test::open_host();
   auto config = three();
   config.size = 0;
-  CHECK(test::error_of([&] { Pool::create(host, config); }).code() == ErrorCode::InvalidArgument);
+  CHECK(test::error_of([&] { return host.vms().pool(config); }).code() == ErrorCode::InvalidArgument);
   config = three();
   config.machine.image = "no-such-image";
-  CHECK(test::error_of([&] { Pool::create(host, config); }).code() == ErrorCode::NotFound);
+  CHECK(test::error_of([&] { return host.vms().pool(config); }).code() == ErrorCode::NotFound);
 }
 
 TEST_CASE("a wait for a machine ends when it is stopped") {
   const auto host = test::open_host();
   auto config = three();
   config.size = 1;
-  auto pool = Pool::create(host, config);
+  auto pool = host.vms().pool(config);
   auto only = pool.take();
   std::stop_source source;
   source.request_stop();

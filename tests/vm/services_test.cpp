@@ -60,14 +60,14 @@ TEST_CASE("a service outlives the handle that started it, and is found by the ne
   std::string id;
   std::uint32_t pid = 0;
   {
-    auto vm = VM::run(host, config);
+    auto vm = host.vms().run(config);
     id = vm.info().id;
     CHECK(vm.services().empty());
     vm.start_service(service("echo up; exec sleep 1000"));
     pid = find(vm).pid;
     CHECK(test::error_of([&] { vm.start_service(service("true")); }).code() == ErrorCode::AlreadyExists);
   }
-  auto again = VM::attach(host, id);
+  auto again = host.vms().attach(id);
   CHECK(find(again).state == ServiceState::Running);
   CHECK(find(again).pid == pid);
   CHECK(await_line(again, "/var/log/fireclaw/worker.log", "up") == "up\n");
@@ -104,9 +104,9 @@ TEST_CASE("services run on in every machine restored from a snapshot, each on it
 
   VMConfig config;
   config.hostname = "one";
-  auto one = snapshot.restore(host, config);
+  auto one = snapshot.restore(config);
   config.hostname = "two";
-  auto two = snapshot.restore(host, config);
+  auto two = snapshot.restore(config);
   for (auto* vm : {&one, &two}) {
     CHECK(find(*vm).state == ServiceState::Running);
     CHECK(find(*vm).pid == pid);

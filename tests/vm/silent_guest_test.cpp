@@ -22,19 +22,19 @@ TEST_CASE("a guest that never greets the host is given up in time, with what its
   image.name = name;
   image.kernel = KernelOfImage{"busybox"};
   image.replace = true;
-  Image::build(host, image);
+  host.images().build(image);
   {
     VMConfig config;
     config.image = name;
     config.start = StartMode::Cold;
     config.start_timeout = std::chrono::seconds{20};
-    auto vm = VM::run(host, config);
+    auto vm = host.vms().run(config);
     const auto began = std::chrono::steady_clock::now();
     const auto error = test::error_of([&] { vm.exec(ExecOptions::shell("true")); });
     CHECK(error.code() == ErrorCode::Timeout);
     CHECK(std::string{error.what()}.find("nothing to say") != std::string::npos);
     CHECK(std::chrono::steady_clock::now() - began < std::chrono::seconds{30});
   }
-  Image::remove(host, name);
-  CHECK(test::error_of([&] { Image::info(host, name); }).code() == ErrorCode::NotFound);
+  host.images().remove(name);
+  CHECK(test::error_of([&] { return host.images().info(name); }).code() == ErrorCode::NotFound);
 }

@@ -33,7 +33,7 @@ Host open_host(LogSink log) {
 VM fresh_vm() {
   VMConfig config;
   config.start = StartMode::RequireSnapshot;
-  return VM::run(open_host(), config);
+  return open_host().vms().run(config);
 }
 
 std::string shell(VM& vm, const std::string& line) {
@@ -73,7 +73,7 @@ TempFolder::~TempFolder() {
 
 Removal::~Removal() {
   try {
-    Snapshot::remove(open_host(), name);
+    open_host().snapshots().remove(name);
   } catch (const Error&) {
     // It was never made, or is gone.
   }

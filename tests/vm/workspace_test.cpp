@@ -29,7 +29,7 @@ struct Fixture {
   Fixture& operator=(const Fixture&) = delete;
   ~Fixture() {
     try {
-      Workspace::remove(host, name);
+      host.workspaces().remove(name);
     } catch (const Error& error) {
       MESSAGE(error.what());
     }
@@ -38,12 +38,12 @@ struct Fixture {
   [[nodiscard]] Workspace create() const {
     WorkspaceConfig config;
     config.name = name;
-    return Workspace::create(host, config);
+    return host.workspaces().create(config);
   }
   [[nodiscard]] VM machine() const {
     VMConfig config;
     config.workspace = name;
-    return VM::run(host, config);
+    return host.vms().run(config);
   }
   /// A file of the host's, in the test's folder.
   void put(const std::filesystem::path& path, std::string_view text) const {
@@ -186,7 +186,7 @@ TEST_CASE_FIXTURE(Fixture, "while a machine has a workspace, nobody else gets it
   auto vm = machine();
   const auto expected = "workspace '" + name + "' is in use by VM " + vm.info().id;
   for (const auto& error : {error_of([&] { static_cast<void>(machine()); }), error_of([&] { workspace.resize(128); }),
-                            error_of([&] { workspace.check(); }), error_of([&] { Workspace::remove(host, name); })}) {
+                            error_of([&] { workspace.check(); }), error_of([&] { host.workspaces().remove(name); })}) {
     CHECK(error.code() == ErrorCode::InvalidState);
     CHECK(std::string{error.what()}.find(expected) != std::string::npos);
   }

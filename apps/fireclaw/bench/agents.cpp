@@ -19,7 +19,7 @@ struct AgentBenchOptions {
 /// Starts and stops the agent `runs` times.
 class AgentBench {
  public:
-  AgentBench(AgentManager& agents, AgentConfig config) : agents_{agents}, config_{std::move(config)} {}
+  AgentBench(const AgentManager& agents, AgentConfig config) : agents_{agents}, config_{std::move(config)} {}
 
   void measure(std::string_view how, StartMode mode, unsigned runs) {
     if (runs == 0) return;
@@ -29,9 +29,10 @@ class AgentBench {
     Series stop{fmt::format("{}: stopped", how), {}};
     for (unsigned i = 0; i < runs; ++i) {
       const auto began = Clock::now();
-      const auto info = agents_.start(config_);
+      const auto agent = agents_.start(config_);
       const auto joined = Clock::now();
-      agents_.stop(config_.name);
+      agent.stop();
+      const auto info = agent.start_info();
       if (!info.online) {
         throw Error{ErrorCode::Timeout,
                     fmt::format("the agent did not get on IRC: {}; is there a server? see: fireclaw "
@@ -51,7 +52,7 @@ class AgentBench {
 
  private:
   using Clock = std::chrono::steady_clock;
-  AgentManager& agents_;
+  const AgentManager& agents_;
   AgentConfig config_;
   std::vector<Series> series_;
 };
@@ -59,13 +60,13 @@ class AgentBench {
 int bench_agent(AgentBenchOptions options, const Context& context) {
   if (!options.network.empty()) options.agent.network = network_mode_from_string(options.network);
   options.agent.stop = context.stop;
-  AgentManager agents{context.open_host()};
+  const auto agents = context.open_host().agents();
   AgentBench bench{agents, options.agent};
   // The first start may have to make the snapshot that the others are restored from.
   AgentBench{agents, options.agent}.measure("first", StartMode::PreferSnapshot, 1);
   bench.measure("restored", StartMode::PreferSnapshot, options.runs);
   bench.measure("cold", StartMode::Cold, options.cold_runs);
-  agents.remove(options.agent.name);
+  agents.open(options.agent.name).remove();
   print_series(bench.series(), context.json);
   return 0;
 }

@@ -122,7 +122,7 @@ class Report {
   [[nodiscard]] std::string describe_host() const {
     utsname system{};
     ::uname(&system);
-    auto engine = VM::run(host_, machine_).info().engine;
+    auto engine = host_.vms().run(machine_).info().engine;
     for (const auto& verdict : host_.engines()) {
       if (verdict.engine == engine) {
         engine += " " + verdict.version;
@@ -177,7 +177,7 @@ class Report {
       check_stop();
       cold.samples.push_back(measure([&] { run_true(cold_machine); }));
     }
-    auto vm = VM::run(host_, machine_);
+    auto vm = host_.vms().run(machine_);
     exec_true(vm);
     for (unsigned i = 0; i < options_.runs; ++i) warm.samples.push_back(measure([&] { exec_true(vm); }));
     std::vector<std::vector<std::string>> rows;
@@ -194,7 +194,7 @@ class Report {
     };
     for (unsigned i = 0; i < options_.runs; ++i) {
       check_stop();
-      auto vm = VM::run(host_, machine_);
+      auto vm = host_.vms().run(machine_);
       const auto command = measure([&] { exec_true(vm); });
       for (const auto& phase : vm.info().phases) add(phase.name, phase.duration);
       add("command, with the guest's greeting", command);
@@ -242,7 +242,7 @@ class Report {
     // Files in memory take half of it at most, and a file is replaced only once the new one is whole.
     config.memory_mib = 256;
     config.start = StartMode::Cold;
-    auto vm = VM::run(host_, config);
+    auto vm = host_.vms().run(config);
     Series in{"in", {}};
     Series out{"out", {}};
     for (unsigned i = 0; i < copies; ++i) {
@@ -289,7 +289,7 @@ class Report {
     nanoseconds saved{0};
     std::uint64_t bytes = 0;
     {
-      auto vm = VM::run(host_, config);
+      auto vm = host_.vms().run(config);
       exec_true(vm);
       saved = measure([&] { bytes = vm.snapshot(name).info().bytes; });
     }
@@ -298,10 +298,10 @@ class Report {
       config.snapshot = name;
       for (unsigned i = 0; i < options_.runs; ++i) restored.samples.push_back(measure([&] { run_true(config); }));
     } catch (...) {
-      Snapshot::remove(host_, name);
+      host_.snapshots().remove(name);
       throw;
     }
-    Snapshot::remove(host_, name);
+    host_.snapshots().remove(name);
     return {fmt::format("{} MiB", size), ms(saved), human_bytes(bytes), ms(restored.percentile(0.5))};
   }
 
@@ -313,7 +313,7 @@ class Report {
     }
   }
   void run_true(const VMConfig& config) const {
-    auto vm = VM::run(host_, config);
+    auto vm = host_.vms().run(config);
     exec_true(vm);
   }
 

@@ -43,7 +43,7 @@ ExecOptions true_command() {
 /// From nothing to nothing: machine started, `true` run in it, machine ended.
 nanoseconds run_once(const Host& host, const VMConfig& machine) {
   return measure([&] {
-    auto vm = VM::run(host, machine);
+    auto vm = host.vms().run(machine);
     require_success(vm.exec(true_command()));
     vm.kill();
   });
@@ -82,7 +82,7 @@ class Bench {
 
   void warm_exec(const VMConfig& machine) {
     if (options_.runs == 0) return;
-    auto vm = VM::run(host_, machine);
+    auto vm = host_.vms().run(machine);
     require_success(vm.exec(true_command()));
     repeat("warm-exec", options_.runs, [&] { return measure([&] { require_success(vm.exec(true_command())); }); });
   }

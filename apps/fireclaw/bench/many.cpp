@@ -163,7 +163,7 @@ Crowd start_crowd(const Host& host, const VMConfig& machine, unsigned count, uns
   side_by_side(count, at_once, [&](unsigned i) {
     if (stop.stop_requested()) return;
     try {
-      members[i].vm.emplace(VM::run(host, machine));
+      members[i].vm.emplace(host.vms().run(machine));
       ExecOptions command;
       command.argv = {"true"};
       const auto status = members[i].vm->exec(std::move(command)).exit_code;

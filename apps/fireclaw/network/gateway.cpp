@@ -59,7 +59,7 @@ void print(const GatewayInfo& info) {
 }
 
 int show(const Context& context) {
-  const auto info = Gateway::info(context.open_host());
+  const auto info = context.open_host().gateway().info();
   if (context.json) {
     print_json(to_json(info));
   } else {
@@ -69,7 +69,7 @@ int show(const Context& context) {
 }
 
 int show_metrics(const Context& context) {
-  const auto text = Gateway::metrics(context.open_host());
+  const auto text = context.open_host().gateway().metrics();
   if (context.json) {
     print_json({{"metrics", text}});
     return 0;
@@ -81,7 +81,7 @@ int show_metrics(const Context& context) {
 int serve(const Context& context) {
   // Writing to a connection that is gone is an error like others, also within TLS.
   std::signal(SIGPIPE, SIG_IGN);
-  Gateway::serve(context.open_host(), false, context.stop);
+  context.open_host().gateway().serve(false, context.stop);
   return 0;
 }
 

@@ -47,7 +47,7 @@ void print(const NetworkInfo& info) {
 }
 
 int show(const Context& context) {
-  const auto info = Network::info(context.open_host());
+  const auto info = context.open_host().network().info();
   if (context.json) {
     print_json(to_json(info));
   } else {
@@ -58,8 +58,8 @@ int show(const Context& context) {
 
 int up(const Context& context) {
   const auto host = context.open_host();
-  Network::up(host);
-  if (context.json) print_json(to_json(Network::info(host)));
+  host.network().up();
+  if (context.json) print_json(to_json(host.network().info()));
   return 0;
 }
 

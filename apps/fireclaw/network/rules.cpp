@@ -8,7 +8,6 @@
 
 #include <fmt/format.h>
 
-#include "fireclaw/network_rules.hpp"
 #include "json_of.hpp"
 #include "output.hpp"
 
@@ -42,7 +41,7 @@ std::string line_of(const NetworkRefusal& refusal) {
 
 int show_log(const Context& context, const LogOptions& options) {
   const auto host = context.open_host();
-  const auto found = NetworkRules::refusals(host, options.name, options.lines);
+  const auto found = host.network().refusals(options.name, options.lines);
   if (context.json && !options.follow) {
     Json all = Json::array();
     for (const auto& refusal : found) all.push_back(to_json(refusal));
@@ -54,14 +53,14 @@ int show_log(const Context& context, const LogOptions& options) {
     std::fflush(stdout);
   };
   for (const auto& refusal : found) print(refusal);
-  if (options.follow) NetworkRules::follow_refusals(host, options.name, print, context.stop);
+  if (options.follow) host.network().follow_refusals(options.name, print, context.stop);
   return 0;
 }
 
-using Change = std::vector<std::string> (*)(const Host&, const std::string&, const std::string&);
+using Change = std::vector<std::string> (Network::*)(const std::string&, const std::string&) const;
 
 int change(const Context& context, Change act, const std::string& name, const std::string& destination) {
-  const auto list = act(context.open_host(), name, destination);
+  const auto list = (context.open_host().network().*act)(name, destination);
   if (context.json) {
     print_json({{"name", name}, {"allow", list}});
   } else if (list.empty()) {
@@ -107,12 +106,12 @@ void add_network_rules(CLI::App& group, Context& context, Action& action) {
       "Examples:\n"
       "  fireclaw network allow worker example.org:443\n"
       "  fireclaw network allow worker '*.example.org'",
-      NetworkRules::allow);
+      &Network::allow);
   add("deny", "Take a destination off a machine's list, while it runs",
       "It is closed at once, with the connections to it.\n\n"
       "Examples:\n"
       "  fireclaw network deny worker example.org:443",
-      NetworkRules::deny);
+      &Network::deny);
 }
 
 }  // namespace fireclaw::cli

@@ -77,7 +77,7 @@ void add_secret(CLI::App& app, Context& context, Action& action) {
       "  fireclaw secret set openai --from /run/keys/openai");
   set->callback([&, name, file] {
     action = [&, name, file] {
-      Secrets::set(context.open_host(), *name, read_secret(*name, *file));
+      context.open_host().secrets().set(*name, read_secret(*name, *file));
       if (context.json) print_json({{"set", *name}});
       return 0;
     };
@@ -90,7 +90,7 @@ void add_secret(CLI::App& app, Context& context, Action& action) {
       "  fireclaw secret list");
   list->callback([&] {
     action = [&] {
-      const auto names = Secrets::list(context.open_host());
+      const auto names = context.open_host().secrets().list();
       if (context.json) {
         print_json(Json(names));
       } else {
@@ -108,7 +108,7 @@ void add_secret(CLI::App& app, Context& context, Action& action) {
       "  fireclaw secret remove openai");
   remove->callback([&, name] {
     action = [&, name] {
-      Secrets::remove(context.open_host(), *name);
+      context.open_host().secrets().remove(*name);
       if (context.json) print_json({{"removed", *name}});
       return 0;
     };

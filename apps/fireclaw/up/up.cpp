@@ -55,7 +55,7 @@ bool listens_on_loopback(std::uint16_t port) {
 class Crew {
  public:
   Crew(const Options& options, const Context& context)
-      : options_{options}, context_{context}, host_{context.make_host()}, agents_{host_} {}
+      : options_{options}, context_{context}, host_{context.make_host()}, agents_{host_.agents()} {}
   Crew(const Crew&) = delete;
   Crew& operator=(const Crew&) = delete;
   ~Crew() {
@@ -118,7 +118,7 @@ class Crew {
       overseer_.reset();
       attempt([&] {
         for (const auto& agent : agents_.list()) {
-          if (is_ours(agent)) attempt([&] { agents_.stop(agent.name); });
+          if (is_ours(agent)) attempt([&] { agents_.open(agent.name).stop(); });
         }
       });
       if (!first) say("agents", "ended");
@@ -141,7 +141,7 @@ class Crew {
 
   void end_network() {
     try {
-      if (Network::down(host_)) say("network", "removed");
+      if (host_.network().down()) say("network", "removed");
     } catch (const Error& problem) {
       // Another machine uses it.
       if (problem.code() != ErrorCode::InvalidState) throw;
@@ -152,7 +152,7 @@ class Crew {
   /// The agent that the crew's first is now; nullopt: there is none. Error(InvalidArgument) for what cannot be a name.
   [[nodiscard]] std::optional<AgentInfo> known() const {
     try {
-      return agents_.info(name_);
+      return agents_.open(name_).info();
     } catch (const Error& problem) {
       if (problem.code() != ErrorCode::NotFound) throw;
       return std::nullopt;
@@ -197,7 +197,7 @@ class Crew {
         throw Error{ErrorCode::InvalidArgument, "a crew needs --net nat or --net user"};
       return;
     }
-    const auto best = Network::best_mode(host_);
+    const auto best = host_.network().best_mode();
     if (best.mode == NetworkMode::None) {
       throw Error{ErrorCode::Unsupported,
                   best.reason + "; or name QEMU's, which reaches this host's own network: --net user"};
@@ -206,7 +206,7 @@ class Crew {
   }
 
   void choose_llm() {
-    const LlmServers servers{host_};
+    const auto servers = host_.llm_servers();
     model_ = options_.model;
     named_llm_ = servers.named();
     if (options_.llm.empty() && named_llm_) return;
@@ -224,7 +224,7 @@ class Crew {
       report_["llm"] = {{"url", *named_llm_}};
       return;
     }
-    LlmServers{host_}.use(*llm_, network_);
+    host_.llm_servers().use(*llm_, network_);
     say("llm", fmt::format("{} at {}, model {}", llm_->name, llm_->url, model_.empty() ? usual_model_ : model_));
     report_["llm"] = to_json(*llm_);
   }
@@ -242,12 +242,12 @@ class Crew {
       say("network", "the engine's, which reaches this host's own");
       return;
     }
-    const bool was_up = Network::info(host_).up;
+    const bool was_up = host_.network().info().up;
     // A gateway that runs keeps the ports that it began with.
-    if (was_up && llm_ && Gateway::info(host_).address.empty()) Network::down(host_);
-    Network::up(host_);
+    if (was_up && llm_ && host_.gateway().info().address.empty()) host_.network().down();
+    host_.network().up();
     has_network_ = !was_up;
-    const auto gateway = Gateway::info(host_);
+    const auto gateway = host_.gateway().info();
     if (!gateway.address.empty()) say("gateway", gateway.address + " leads agents to the LLM server");
     report_["gateway"] = gateway.address;
   }
@@ -291,11 +291,11 @@ class Crew {
     config.stop = context_.stop;
     AgentInfo agent;
     try {
-      agent = agents_.start(config);
+      agent = agents_.start(config).start_info();
     } catch (const Error& problem) {
       // Another one's name can be the same on IRC.
       if (problem.code() != ErrorCode::AlreadyExists || !known()) throw;
-      agent = agents_.status(config.name);
+      agent = agents_.open(config.name).status();
     }
     report_["agent"] = to_json(agent);
     say(agent.name, agent.online ? fmt::format("is in {}; say there: {}: hello",

@@ -61,7 +61,7 @@ int copy(const CopyCommand& command, const Context& context) {
                 "its name"};
   }
   const Machines machines{context};
-  auto vm = VM::attach(machines.host(), from ? from->machine : to->machine);
+  auto vm = machines.host().vms().attach(from ? from->machine : to->machine);
   auto options = command.choices.options();
   options.owner = command.owner;
   options.mode = parse_mode(command.mode);

@@ -42,7 +42,7 @@ std::string ending_of(const ServiceInfo& job) {
 
 int list_jobs(const JobOptions& options, const Context& context) {
   const Machines machines{context};
-  const auto jobs = VM::attach(machines.host(), options.machine).services();
+  const auto jobs = machines.host().vms().attach(options.machine).services();
   if (context.json) {
     Json out = Json::array();
     for (const auto& job : jobs) out.push_back(to_json(job));
@@ -76,7 +76,7 @@ int logs(const JobOptions& options, const Context& context) {
     throw Error{ErrorCode::InvalidArgument, "--follow goes with a detached command, and not with --json"};
   }
   const Machines machines{context};
-  auto vm = VM::attach(machines.host(), options.machine);
+  auto vm = machines.host().vms().attach(options.machine);
   if (options.job.empty()) {
     const auto text = vm.console_log();
     if (context.json) {
@@ -104,7 +104,7 @@ kill "$shown"
 
 int attach(const JobOptions& options, const Context& context) {
   const Machines machines{context};
-  auto vm = VM::attach(machines.host(), options.machine);
+  auto vm = machines.host().vms().attach(options.machine);
   auto job = find_job(vm, options);
   const auto shown = job.state == ServiceState::Running
                          ? run_on_log(vm, options.job, follow_to_the_end, std::to_string(job.pid), context)

@@ -22,25 +22,25 @@ struct WhichOptions {
 void stop(Machines& machines, const std::string& which, const WhichOptions& options) {
   const auto grace = parse_duration(options.grace);
   const auto name = machines.name_of(which);
-  if (name.empty()) return VM::attach(machines.host(), which).stop(grace);
+  if (name.empty()) return machines.host().vms().attach(which).stop(grace);
   machines.manager().stop(name, grace);
 }
 
 void pause(Machines& machines, const std::string& which, const WhichOptions&) {
   const auto name = machines.name_of(which);
-  if (name.empty()) return VM::attach(machines.host(), which).pause();
+  if (name.empty()) return machines.host().vms().attach(which).pause();
   machines.manager().pause(name);
 }
 
 void resume(Machines& machines, const std::string& which, const WhichOptions&) {
   const auto name = machines.name_of(which);
-  if (name.empty()) return VM::attach(machines.host(), which).resume();
+  if (name.empty()) return machines.host().vms().attach(which).resume();
   machines.manager().resume(name);
 }
 
 void kill(Machines& machines, const std::string& which, const WhichOptions& options) {
-  if (options.job.empty()) return VM::kill(machines.host(), which);
-  VM::attach(machines.host(), which).stop_service(options.job);
+  if (options.job.empty()) return machines.host().vms().kill(which);
+  machines.host().vms().attach(which).stop_service(options.job);
 }
 
 void remove(Machines& machines, const std::string& which, const WhichOptions& options) {
@@ -50,7 +50,7 @@ void remove(Machines& machines, const std::string& which, const WhichOptions& op
     throw Error{ErrorCode::InvalidState,
                 "VM " + which + " runs; stop it with: fireclaw vm stop " + which + ", or use --force"};
   }
-  VM::kill(machines.host(), which);
+  machines.host().vms().kill(which);
 }
 
 struct Verb {
@@ -131,7 +131,7 @@ void add_rename(CLI::App& group, Context& context, Action& action) {
 
 int snapshot(const RenameOptions& options, const Context& context) {
   Machines machines{context};
-  const auto saved = VM::attach(machines.host(), options.name).snapshot(options.new_name);
+  const auto saved = machines.host().vms().attach(options.name).snapshot(options.new_name);
   if (context.json) print_json(to_json(saved.info()));
   return 0;
 }

@@ -31,13 +31,13 @@ std::string Machines::name_of(const std::string& word) const {
   for (const auto& machine : manager_.list()) {
     if (machine.name == word || machine.id == word) return machine.name;
   }
-  const auto running = VM::list(host_);
+  const auto running = host_.vms().list();
   if (std::ranges::find(running, word, &VMInfo::id) != running.end()) return {};
   return manager_.info(word).name;  // says what is wrong with it
 }
 
 std::vector<NamedVM> Machines::all() const {
-  auto running = VM::list(host_);
+  auto running = host_.vms().list();
   std::vector<NamedVM> machines;
   for (const auto& machine : manager_.list()) {
     const auto runs = std::ranges::find(running, machine.id, &VMInfo::id);

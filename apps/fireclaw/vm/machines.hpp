@@ -18,7 +18,9 @@ struct NamedVM {
 /// uses are paused.
 class Machines {
  public:
-  explicit Machines(const Context& context) : host_{context.open_host()}, manager_{host_} { manager_.tend(); }
+  explicit Machines(const Context& context) : host_{context.open_host()}, manager_{host_.machines()} {
+    manager_.tend();
+  }
 
   [[nodiscard]] const Host& host() const { return host_; }
   [[nodiscard]] MachineManager& manager() { return manager_; }

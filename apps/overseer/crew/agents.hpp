@@ -11,7 +11,6 @@
 #include "fireclaw/agent.hpp"
 #include "fireclaw/gateway.hpp"
 #include "fireclaw/machine.hpp"
-#include "fireclaw/network_rules.hpp"
 
 namespace fireclaw::overseer {
 
@@ -23,8 +22,8 @@ class EndWatch {
   [[nodiscard]] virtual int fd() const = 0;
 };
 
-/// What the overseer needs of fireclaw::AgentManager, in the same terms. Called from several threads at once; throws
-/// fireclaw::Error.
+/// What the overseer needs of fireclaw::AgentManager and fireclaw::Agent, in the same terms. Called from several
+/// threads at once; throws fireclaw::Error.
 class Agents {
  public:
   virtual ~Agents() = default;
@@ -50,7 +49,7 @@ class Agents {
   virtual std::unique_ptr<EndWatch> watch(const std::string& name) = 0;
   virtual std::string logs(const std::string& name, std::size_t lines) = 0;
   virtual std::string memory(const std::string& name) = 0;
-  /// NetworkRules, of an agent.
+  /// What fireclaw::Network says of an agent, and changes for it.
   virtual std::vector<NetworkRefusal> refusals(const std::string& name, std::size_t most) = 0;
   virtual std::vector<std::string> allow(const std::string& name, const std::string& destination) = 0;
   virtual std::vector<std::string> deny(const std::string& name, const std::string& destination) = 0;

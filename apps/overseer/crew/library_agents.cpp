@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "fireclaw/collections.hpp"
+
 namespace fireclaw::overseer {
 namespace {
 
@@ -17,28 +19,30 @@ class LibraryWatch final : public EndWatch {
 
 class LibraryAgents final : public Agents {
  public:
-  explicit LibraryAgents(const Host& host) : host_{host}, manager_{host}, machines_{host} {}
+  explicit LibraryAgents(const Host& host) : host_{host}, agents_{host.agents()}, machines_{host.machines()} {}
 
-  std::vector<AgentTemplate> templates() override { return manager_.templates(); }
-  std::vector<AgentInfo> list() override { return manager_.list(); }
-  AgentInfo info(const std::string& name) override { return manager_.info(name); }
-  AgentInfo status(const std::string& name) override { return manager_.status(name); }
-  AgentInfo start(const AgentConfig& config) override { return manager_.start(config); }
-  AgentInfo fork(const std::string& name, const ForkConfig& config) override { return manager_.fork(name, config); }
+  std::vector<AgentTemplate> templates() override { return agents_.templates(); }
+  std::vector<AgentInfo> list() override { return agents_.list(); }
+  AgentInfo info(const std::string& name) override { return agents_.open(name).info(); }
+  AgentInfo status(const std::string& name) override { return agents_.open(name).status(); }
+  AgentInfo start(const AgentConfig& config) override { return agents_.start(config).start_info(); }
+  AgentInfo fork(const std::string& name, const ForkConfig& config) override {
+    return agents_.open(name).fork(config).start_info();
+  }
   SnapshotInfo snapshot(const std::string& name, const std::string& snapshot, std::stop_token stop) override {
-    return manager_.snapshot(name, snapshot, false, std::move(stop));
+    return agents_.open(name).snapshot(snapshot, false, std::move(stop));
   }
-  void stop(const std::string& name) override { manager_.stop(name); }
+  void stop(const std::string& name) override { agents_.open(name).stop(); }
   AgentInfo restart(const std::string& name, std::stop_token stop) override {
-    return manager_.restart(name, std::move(stop));
+    return agents_.open(name).restart(std::move(stop));
   }
-  void remove(const std::string& name) override { manager_.remove(name); }
+  void remove(const std::string& name) override { agents_.open(name).remove(); }
   AgentInfo reload(const std::string& name, const AgentSettings& settings) override {
-    return manager_.reload(name, settings);
+    return agents_.open(name).reload(settings);
   }
-  void pause(const std::string& name) override { manager_.pause(name); }
-  void resume(const std::string& name) override { manager_.resume(name); }
-  ReconcileReport reconcile() override { return manager_.reconcile(); }
+  void pause(const std::string& name) override { agents_.open(name).pause(); }
+  void resume(const std::string& name) override { agents_.open(name).resume(); }
+  ReconcileReport reconcile() override { return agents_.reconcile(); }
   TendReport tend_machines() override { return machines_.tend(); }
   std::vector<std::string> upgrade(std::stop_token stop) override {
     if (!host_.is_set_up()) return {};
@@ -55,31 +59,31 @@ class LibraryAgents final : public Agents {
   }
   void stop_machine(const std::string& name) override { machines_.stop(name); }
   std::unique_ptr<EndWatch> watch(const std::string& name) override {
-    return std::make_unique<LibraryWatch>(manager_.watch(name));
+    return std::make_unique<LibraryWatch>(agents_.open(name).watch());
   }
-  std::string logs(const std::string& name, std::size_t lines) override { return manager_.logs(name, lines); }
-  std::string memory(const std::string& name) override { return manager_.memory(name); }
+  std::string logs(const std::string& name, std::size_t lines) override { return agents_.open(name).logs(lines); }
+  std::string memory(const std::string& name) override { return agents_.open(name).memory(); }
   std::vector<NetworkRefusal> refusals(const std::string& name, std::size_t most) override {
-    static_cast<void>(manager_.info(name));
-    return NetworkRules::refusals(host_, name, most);
+    static_cast<void>(agents_.open(name));
+    return host_.network().refusals(name, most);
   }
   std::vector<std::string> allow(const std::string& name, const std::string& destination) override {
-    static_cast<void>(manager_.info(name));
-    return NetworkRules::allow(host_, name, destination);
+    static_cast<void>(agents_.open(name));
+    return host_.network().allow(name, destination);
   }
   std::vector<std::string> deny(const std::string& name, const std::string& destination) override {
-    static_cast<void>(manager_.info(name));
-    return NetworkRules::deny(host_, name, destination);
+    static_cast<void>(agents_.open(name));
+    return host_.network().deny(name, destination);
   }
   std::optional<GatewayAgent> llm_use(const std::string& name) override {
-    const auto gateway = Gateway::info(host_);
+    const auto gateway = host_.gateway().info();
     const auto found = std::ranges::find(gateway.agents, name, &GatewayAgent::name);
     return found == gateway.agents.end() ? std::nullopt : std::optional{*found};
   }
-  bool keep_gateway() override { return Gateway::ensure(host_); }
+  bool keep_gateway() override { return host_.gateway().ensure(); }
   std::map<std::string, std::string> limits_reached() override {
     std::map<std::string, std::string> reached;
-    for (const auto& agent : Gateway::info(host_).agents) {
+    for (const auto& agent : host_.gateway().info().agents) {
       if (!agent.limit.empty()) reached.emplace(agent.name, agent.limit);
     }
     return reached;
@@ -87,7 +91,7 @@ class LibraryAgents final : public Agents {
 
  private:
   Host host_;
-  AgentManager manager_;
+  AgentManager agents_;
   MachineManager machines_;
 };
 

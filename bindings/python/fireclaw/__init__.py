@@ -19,15 +19,14 @@ import threading
 from typing import Any, Callable, Mapping, Optional, TypeVar, Union
 
 from . import _errors, _fireclaw, _types
-from ._collections import Agent, Agents, HostNetwork, Images, Snapshots, VMs, Workspaces
 from ._errors import (
     AlreadyExistsError, CancelledError, CorruptError, FireclawError, GuestError, InternalError,
     InvalidArgumentError, InvalidStateError, IoError, NotFoundError, PermissionDeniedError, TimeoutError,
     UnsupportedError, VmmError,
 )
 from ._fireclaw import (
-    AgentManager, AgentShell, AgentWatch, Backup, Gateway, Host, Image, LlmServers, MachineManager, Network, NetworkRules, Pool, Process, Secrets,
-    Snapshot, StopSource, VM, Workspace, version,
+    Agent, AgentManager, AgentShell, AgentWatch, Gateway, Host, Images, LlmServers, MachineManager, Network, Pool, Process,
+    Secrets, Snapshot, Snapshots, StopSource, VM, VMs, Workspace, Workspaces, version,
 )
 from ._files import Files
 from ._stream import Stream
@@ -49,7 +48,6 @@ from ._types.log import *
 from ._types.machine import *
 from ._types.methods import CommandError
 from ._types.network import *
-from ._types.network_rules import *
 from ._types.pool import *
 from ._types.service import *
 from ._types.snapshot import *
@@ -58,16 +56,16 @@ from ._types.workspace import *
 
 __all__ = [
     "Agent", "AgentConfig", "AgentImport", "AgentImportOptions", "AgentInfo", "AgentManager", "AgentSettings", "AgentShell", "AgentState", "AgentTemplate",
-    "AgentWatch", "Agents", "AlreadyExistsError", "Backup", "BackupOptions", "BackupReport", "BusyboxRoot", "CancelledError", "Check", "CheckStatus", "Command",
+    "AgentWatch", "AlreadyExistsError", "BackupOptions", "BackupReport", "BusyboxRoot", "CancelledError", "Check", "CheckStatus", "Command",
     "CommandError", "CopyLinks", "CopyOptions", "CopyResult", "CorruptError", "DebianAgentRoot", "DebianRoot",
     "DirectoryRoot", "DistributionKernel", "Egress",
     "Engine", "EngineVerdict", "ErrorCode", "ExecOptions", "ExecResult", "FileDescriptor", "FileInfo", "FileOptions", "FileType", "Files",
     "FireclawError",
     "ForkConfig", "GarbageReport", "Gateway", "GatewayAgent", "GatewayCost", "GatewayHttp", "GatewayInfo", "GatewayIrcServer", "GatewayRefusals", "GatewayServices", "GatewayUpstream",
-    "GuestError", "Host", "HostNetwork", "HostOptions", "Image", "ImageConfig", "ImageInfo", "Images", "InternalError",
+    "GuestError", "Host", "HostOptions", "ImageConfig", "ImageInfo", "Images", "InternalError",
     "InvalidArgumentError", "InvalidStateError", "IoError", "KernelFile", "KernelOfImage", "KernelSource",
     "KernelUrl", "LlmServer", "LlmServers", "LogLevel", "LogSink", "MachineConfig", "MachineInfo", "MachineManager", "NatOptions", "Network", "NetworkChoice", "NetworkInfo", "NetworkLease",
-    "NetworkMode", "NetworkObstacle", "NetworkRefusal", "NetworkRules", "NotFoundError", "OciRoot", "OutputCallback", "PermissionDeniedError",
+    "NetworkMode", "NetworkObstacle", "NetworkRefusal", "NotFoundError", "OciRoot", "OutputCallback", "PermissionDeniedError",
     "Phase", "Pool", "PoolConfig", "Process", "Progress", "ProgressCallback", "ReconcileReport", "RestartPolicy",
     "RootSource", "Seconds", "Secrets", "ServiceInfo", "ServiceOptions", "ServiceState", "SetupOptions", "SetupReport",
     "Snapshot", "SnapshotInfo", "Snapshots", "StartMode", "StopSource", "StrPath", "Stream", "TarRoot", "TendReport",
@@ -118,14 +116,14 @@ def run(
     command; `machine` likewise says all about the machine. Without `host`: the home folder $FIRECLAW_HOME, else
     ~/.fireclaw. `timeout` is the command's, in seconds; when it has passed, the result's timed_out is set.
 
-    InvalidStateError before setup, NotFoundError for an unknown image, and what VM.run and VM.exec raise.
+    InvalidStateError before setup, NotFoundError for an unknown image, and what VMs.run and VM.exec raise.
     """
     config = machine or VMConfig(image=image, cpus=cpus, memory_mib=memory_mib, network=network, workspace=workspace,
                                  stop=stop)
     if not isinstance(command, ExecOptions):
         command = _types.exec_options(command, env=env or {}, cwd=cwd, user=user, input=input, input_fd=input_fd,
                                       timeout=timeout, stop=stop, on_stdout=on_stdout, on_stderr=on_stderr)
-    with VM.run(host or _host(), config) as vm:
+    with (host or _host()).vms().run(config) as vm:
         return vm.exec(command)
 
 

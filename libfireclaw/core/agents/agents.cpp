@@ -17,9 +17,8 @@
 #include "core/machines/resume_abandoned.hpp"
 #include "core/networks/connection.hpp"
 #include "core/workspaces/files.hpp"
+#include "fireclaw/collections.hpp"
 #include "fireclaw/error.hpp"
-#include "fireclaw/host.hpp"
-#include "fireclaw/workspace.hpp"
 #include "state/config.hpp"
 #include "sys/poll.hpp"
 #include "sys/process.hpp"
@@ -288,7 +287,7 @@ void AgentManager::Impl::undo_copy(const state::AgentRecord& record) {
   clean_up(record);
   if (record.copy == state::CopyStage::HasWorkspace &&
       std::filesystem::exists(host->workspaces.directory(record.name))) {
-    Workspace::remove(handle, record.name);
+    handle.workspaces().remove(record.name);
   }
   agents.remove(record.name);
   host->logger.warning(
@@ -332,7 +331,7 @@ AgentInfo AgentManager::Impl::reload(const std::string& name, const AgentSetting
   return describe(agent.record, &agent.from);
 }
 
-// The public class.
+// The public classes.
 
 AgentManager::AgentManager(const Host& host) : impl_{std::make_shared<Impl>(host)} {}
 
@@ -346,39 +345,13 @@ AgentTemplate AgentManager::find_template(const std::string& name) const {
   return to_public(impl_->require_template(name));
 }
 
-AgentInfo AgentManager::start(AgentConfig config) {
+Agent AgentManager::start(AgentConfig config) const {
   const core::SettledHost settled{*impl_->host};
-  return Impl{*impl_, settled}.start(config);
+  auto started = std::make_shared<const AgentInfo>(Impl{*impl_, settled}.start(config));
+  return {impl_, started->name, started};
 }
 
-AgentInfo AgentManager::fork(const std::string& name, ForkConfig config) {
-  const core::SettledHost settled{*impl_->host};
-  return Impl{*impl_, settled}.fork(name, config);
-}
-
-SnapshotInfo AgentManager::snapshot(const std::string& name, const std::string& snapshot, bool replace,
-                                    std::stop_token stop) {
-  return impl_->snapshot(name, snapshot, replace, stop);
-}
-void AgentManager::stop(const std::string& name, std::chrono::milliseconds grace) { impl_->stop(name, grace); }
-
-AgentInfo AgentManager::restart(const std::string& name, std::stop_token stop) {
-  const core::SettledHost settled{*impl_->host};
-  return Impl{*impl_, settled}.restart(name, std::move(stop));
-}
-
-void AgentManager::remove(const std::string& name) {
-  const auto turn = impl_->lock(name);
-  static_cast<void>(impl_->require(name));
-  const auto record = impl_->find_whole(name);
-  if (!record) return;
-  if (impl_->running(*record)) {
-    throw Error{ErrorCode::InvalidState,
-                fmt::format("agent '{}' runs; stop it first: fireclaw agent stop {}", name, name)};
-  }
-  impl_->clean_up(*record);
-  impl_->agents.remove(name);
-}
+Agent AgentManager::open(const std::string& name) const { return {impl_, impl_->require(name).name}; }
 
 std::vector<AgentInfo> AgentManager::list() const {
   std::vector<AgentInfo> all;
@@ -386,39 +359,74 @@ std::vector<AgentInfo> AgentManager::list() const {
   return all;
 }
 
-AgentInfo AgentManager::info(const std::string& name) const { return impl_->describe(impl_->require(name)); }
+ReconcileReport AgentManager::reconcile() const { return impl_->reconcile(); }
 
-AgentInfo AgentManager::status(const std::string& name, std::chrono::milliseconds timeout) {
-  return impl_->ask(impl_->require(name), Deadline::after(timeout));
+Agent::Agent(std::shared_ptr<AgentManager::Impl> agents, std::string name, std::shared_ptr<const AgentInfo> started)
+    : agents_{std::move(agents)}, name_{std::move(name)}, started_{std::move(started)} {}
+
+AgentInfo Agent::info() const { return agents_->describe(agents_->require(name_)); }
+
+AgentInfo Agent::start_info() const { return started_ ? *started_ : info(); }
+
+AgentInfo Agent::status(std::chrono::milliseconds timeout) const {
+  return agents_->ask(agents_->require(name_), Deadline::after(timeout));
 }
 
-AgentInfo AgentManager::reload(const std::string& name, const AgentSettings& settings) {
-  const core::SettledHost settled{*impl_->host};
-  return Impl{*impl_, settled}.reload(name, settings);
+void Agent::stop(std::chrono::milliseconds grace) const { agents_->stop(name_, grace); }
+
+AgentInfo Agent::restart(std::stop_token stop) const {
+  const core::SettledHost settled{*agents_->host};
+  return AgentManager::Impl{*agents_, settled}.restart(name_, std::move(stop));
 }
 
-void AgentManager::pause(const std::string& name) {
-  const auto turn = impl_->lock(name);
-  impl_->machine(impl_->require(name))->pause(Deadline::after(reload_limit));
+void Agent::remove() const {
+  const auto turn = agents_->lock(name_);
+  static_cast<void>(agents_->require(name_));
+  const auto record = agents_->find_whole(name_);
+  if (!record) return;
+  if (agents_->running(*record)) {
+    throw Error{ErrorCode::InvalidState,
+                fmt::format("agent '{}' runs; stop it first: fireclaw agent stop {}", name_, name_)};
+  }
+  agents_->clean_up(*record);
+  agents_->agents.remove(name_);
 }
 
-void AgentManager::resume(const std::string& name) {
-  const auto turn = impl_->lock(name);
-  impl_->machine(impl_->require(name))->resume(Deadline::after(reload_limit));
+AgentInfo Agent::reload(const AgentSettings& settings) const {
+  const core::SettledHost settled{*agents_->host};
+  return AgentManager::Impl{*agents_, settled}.reload(name_, settings);
 }
 
-ReconcileReport AgentManager::reconcile() { return impl_->reconcile(); }
+void Agent::pause() const {
+  const auto turn = agents_->lock(name_);
+  agents_->machine(agents_->require(name_))->pause(Deadline::after(reload_limit));
+}
 
-AgentWatch AgentManager::watch(const std::string& name) const {
-  const auto run = impl_->running(impl_->require(name));
+void Agent::resume() const {
+  const auto turn = agents_->lock(name_);
+  agents_->machine(agents_->require(name_))->resume(Deadline::after(reload_limit));
+}
+
+Agent Agent::fork(ForkConfig config) const {
+  const core::SettledHost settled{*agents_->host};
+  auto started = std::make_shared<const AgentInfo>(AgentManager::Impl{*agents_, settled}.fork(name_, config));
+  return {agents_, started->name, started};
+}
+
+SnapshotInfo Agent::snapshot(const std::string& snapshot, bool replace, std::stop_token stop) const {
+  return agents_->snapshot(name_, snapshot, replace, stop);
+}
+
+AgentWatch Agent::watch() const {
+  const auto run = agents_->running(agents_->require(name_));
   auto ended = run ? sys::open_pidfd(*run->process) : std::nullopt;
-  if (!ended) throw Error{ErrorCode::InvalidState, fmt::format("agent '{}' is not running", name)};
+  if (!ended) throw Error{ErrorCode::InvalidState, fmt::format("agent '{}' is not running", name_)};
   return AgentWatch{ended->release()};
 }
 
-std::string AgentManager::logs(const std::string& name, std::size_t lines) {
+std::string Agent::logs(std::size_t lines) const {
   // For both parts of the log.
-  const auto files = core::open_files(impl_->host, impl_->require(name).name, "reading the log", {});
+  const auto files = core::open_files(agents_->host, agents_->require(name_).name, "reading the log", {});
   std::string text;
   // The older part first; it is there once the log has been rotated.
   for (const std::string_view part : {".1", ""}) {
@@ -431,8 +439,7 @@ std::string AgentManager::logs(const std::string& name, std::size_t lines) {
   return last_lines(std::move(text), lines);
 }
 
-void AgentManager::follow_logs(const std::string& name, std::size_t lines, const OutputCallback& on_output,
-                               std::stop_token stop) {
+void Agent::follow_logs(std::size_t lines, const OutputCallback& on_output, std::stop_token stop) const {
   ExecOptions tail;
   tail.argv = {"tail", "-n", std::to_string(lines), "-F", fmt::format("{}/{}", core::agent_workspace, core::agent_log)};
   tail.user = "root";
@@ -440,27 +447,27 @@ void AgentManager::follow_logs(const std::string& name, std::size_t lines, const
   tail.on_stdout = on_output;
   tail.on_stderr = [](std::string_view) {};
   try {
-    impl_->machine(impl_->require(name))->start_command(std::move(tail)).wait();
+    agents_->machine(agents_->require(name_))->start_command(std::move(tail)).wait();
   } catch (const Error& problem) {
     // The machine's end is the end of what can be followed.
-    if (problem.code() != ErrorCode::Guest || impl_->running(impl_->require(name))) throw;
+    if (problem.code() != ErrorCode::Guest || agents_->running(agents_->require(name_))) throw;
   }
 }
 
-std::string AgentManager::memory(const std::string& name) {
-  return Workspace::open(impl_->handle, impl_->require(name).name).read_file("MEMORY.md");
+std::string Agent::memory() const {
+  return agents_->handle.workspaces().open(agents_->require(name_).name).read_file("MEMORY.md");
 }
 
-ExecResult AgentManager::exec(const std::string& name, ExecOptions options) {
-  return spawn(name, std::move(options)).wait();
-}
+ExecResult Agent::exec(ExecOptions options) const { return spawn(std::move(options)).wait(); }
 
-Process AgentManager::spawn(const std::string& name, ExecOptions options) {
+ExecResult Agent::exec(std::string line) const { return exec(ExecOptions::shell(std::move(line))); }
+
+Process Agent::spawn(ExecOptions options) const {
   if (options.user.empty()) options.user = core::agent_user;
   if (options.cwd.empty()) options.cwd = core::agent_workspace;
-  return machine(name).spawn(std::move(options));
+  return machine().spawn(std::move(options));
 }
 
-VM AgentManager::machine(const std::string& name) const { return Access::vm(impl_->machine(impl_->require(name))); }
+VM Agent::machine() const { return Access::vm(agents_->machine(agents_->require(name_))); }
 
 }  // namespace fireclaw

@@ -130,7 +130,7 @@ struct AgentManager::Impl {
   /// Cleans up an agent that was found dead.
   void bury(state::AgentRecord record, ReconcileReport& report);
 
-  /// Machines that live no longer than the AgentManager.
+  /// Machines that live no longer than what shares this.
   using Held = Sync<std::map<std::string, std::shared_ptr<VM::Impl>>>;
   std::shared_ptr<Held> held_ = std::make_shared<Held>();
 };

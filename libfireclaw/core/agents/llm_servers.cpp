@@ -154,8 +154,6 @@ std::uint16_t port_for_gateway() {
 
 }  // namespace
 
-LlmServers::LlmServers(Host host) : host_{std::move(host)} {}
-
 std::vector<LlmServer> LlmServers::find() const {
   std::vector<LlmServer> found;
   for (const auto& [name, port] : usual_servers) {

@@ -1,5 +1,3 @@
-#include "fireclaw/network_rules.hpp"
-
 #include <poll.h>
 
 #include <algorithm>
@@ -11,8 +9,8 @@
 #include "core/agents/impl.hpp"
 #include "core/machines/named.hpp"
 #include "core/networks/reach.hpp"
+#include "fireclaw/collections.hpp"
 #include "fireclaw/error.hpp"
-#include "fireclaw/host.hpp"
 #include "gateway/files.hpp"
 #include "gateway/refusals.hpp"
 #include "sys/file.hpp"
@@ -124,17 +122,17 @@ std::vector<std::string> core::allowed_list(const state::AgentRecord& record, co
   return list;
 }
 
-std::vector<NetworkRefusal> NetworkRules::refusals(const Host& host, const std::string& name, std::size_t most) {
+std::vector<NetworkRefusal> Network::refusals(const std::string& name, std::size_t most) const {
   std::vector<NetworkRefusal> all;
-  for (auto& line : gateway::read_refusals(gateway::refusals_file(Access::impl(host)->layout), name, most)) {
+  for (auto& line : gateway::read_refusals(gateway::refusals_file(Access::impl(host_)->layout), name, most)) {
     all.push_back(describe(std::move(line)));
   }
   return all;
 }
 
-void NetworkRules::follow_refusals(const Host& host, const std::string& name,
-                                   const std::function<void(const NetworkRefusal&)>& on_refusal, std::stop_token stop) {
-  const auto file = gateway::refusals_file(Access::impl(host)->layout);
+void Network::follow_refusals(const std::string& name, const std::function<void(const NetworkRefusal&)>& on_refusal,
+                              std::stop_token stop) const {
+  const auto file = gateway::refusals_file(Access::impl(host_)->layout);
   sys::make_directories(file.parent_path());
   gateway::RefusalTail tail{file};
   while (sys::wait_fd(tail.fd(), POLLIN, Deadline::never(), stop) == sys::WaitResult::Ready) {
@@ -144,13 +142,12 @@ void NetworkRules::follow_refusals(const Host& host, const std::string& name,
   }
 }
 
-std::vector<std::string> NetworkRules::allow(const Host& host, const std::string& name,
-                                             const std::string& destination) {
-  return change(host, name, destination, ReachChange::Allow);
+std::vector<std::string> Network::allow(const std::string& name, const std::string& destination) const {
+  return change(host_, name, destination, ReachChange::Allow);
 }
 
-std::vector<std::string> NetworkRules::deny(const Host& host, const std::string& name, const std::string& destination) {
-  return change(host, name, destination, ReachChange::Deny);
+std::vector<std::string> Network::deny(const std::string& name, const std::string& destination) const {
+  return change(host_, name, destination, ReachChange::Deny);
 }
 
 }  // namespace fireclaw

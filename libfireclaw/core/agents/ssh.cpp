@@ -60,23 +60,24 @@ ExecResult AgentShell::wait() {
 
 void AgentShell::resize(WindowSize size) { impl_->session.resize(size); }
 
-AgentShell AgentManager::ssh(const std::string& name, ExecOptions options) {
-  const auto record = impl_->require(name);
-  auto machine = impl_->machine(record);
-  const auto address = impl_->describe(record).address;
+AgentShell Agent::ssh(ExecOptions options) const {
+  const auto record = agents_->require(name_);
+  auto machine = agents_->machine(record);
+  const auto address = agents_->describe(record).address;
   if (address.empty()) {
     throw Error{ErrorCode::Unsupported,
                 fmt::format("agent '{}' has no address to log in to (network {}); use: fireclaw "
                             "agent exec -i --tty {} bash",
-                            name, machine->record.network, name)};
+                            name_, machine->record.network, name_)};
   }
   const auto deadline = Deadline::after(server_limit);
-  const auto key = impl_->host->layout.keys() / "id_ed25519";
+  const auto key = agents_->host->layout.keys() / "id_ed25519";
   guest::SshLogin login{std::string{core::agent_user}, key, {}};
   login.host_key = ensure_server(*machine->session(deadline, options.stop),
                                  sys::read_file(key.native() + ".pub", max_key_bytes), deadline);
-  auto session = guest::SshSession::open(
-      core::connect_to_machine(*impl_->host, address, ssh_port, deadline, options.stop), login, deadline, options.stop);
+  auto session =
+      guest::SshSession::open(core::connect_to_machine(*agents_->host, address, ssh_port, deadline, options.stop),
+                              login, deadline, options.stop);
   return AgentShell{
       std::make_unique<AgentShell::Impl>(AgentShell::Impl{std::move(machine), std::move(session), std::move(options)})};
 }

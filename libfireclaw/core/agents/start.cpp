@@ -12,10 +12,10 @@
 #include "core/agents/machine.hpp"
 #include "core/agents/outside.hpp"
 #include "core/machines/snapshots.hpp"
+#include "core/machines/workspace_disk.hpp"
 #include "core/networks/destinations.hpp"
+#include "fireclaw/collections.hpp"
 #include "fireclaw/error.hpp"
-#include "fireclaw/network.hpp"
-#include "fireclaw/workspace.hpp"
 #include "sys/process.hpp"
 
 namespace fireclaw {
@@ -93,7 +93,7 @@ std::string core::snapshot_name(const std::string& agent) {
 
 bool AgentManager::Impl::ensure_workspace(const std::string& name, std::uint64_t size_mib) const {
   try {
-    static_cast<void>(Workspace::open(handle, name));
+    static_cast<void>(core::require_workspace(*host, name));
     return false;
   } catch (const Error& problem) {
     if (problem.code() != ErrorCode::NotFound) throw;
@@ -101,7 +101,7 @@ bool AgentManager::Impl::ensure_workspace(const std::string& name, std::uint64_t
   WorkspaceConfig config;
   config.name = name;
   config.size_mib = size_mib;
-  Workspace::create(handle, config);
+  handle.workspaces().create(config);
   return true;
 }
 
@@ -194,7 +194,7 @@ void AgentManager::Impl::begin(core::ResolvedAgent& agent, const std::optional<s
     } else {
       made = ensure_workspace(record.name, agent.from.number("workspace_mib", core::default_workspace_mib));
     }
-    if (made) undo.push([&] { Workspace::remove(handle, record.name); });
+    if (made) undo.push([&] { handle.workspaces().remove(record.name); });
     if (copy) agents.put(record);
     launch(agent, config, copy ? &*copy : nullptr, phases);
   } catch (Error& problem) {
@@ -251,7 +251,7 @@ core::ResolvedAgent AgentManager::Impl::plan(const std::string& name, const Agen
   record.services_only = chooses_services(config) || (wanted == state::services_network && !config.network);
   if (record.services_only || wanted == state::services_network) wanted.clear();
   const bool chosen = config.network || !wanted.empty();
-  const auto best = chosen ? NetworkChoice{} : Network::best_mode(handle);
+  const auto best = chosen ? NetworkChoice{} : handle.network().best_mode();
   const auto network = config.network.value_or(wanted.empty() ? best.mode : network_mode_from_string(wanted));
   if (network == NetworkMode::None) {
     throw Error{ErrorCode::InvalidArgument,

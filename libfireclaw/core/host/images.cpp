@@ -1,4 +1,4 @@
-#include "fireclaw/image.hpp"
+#include "fireclaw/collections.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -9,7 +9,6 @@
 #include "core/host/image_build.hpp"
 #include "core/host/impl.hpp"
 #include "fireclaw/error.hpp"
-#include "fireclaw/host.hpp"
 #include "fireclaw/version.hpp"
 #include "image/roots/rootfs.hpp"
 #include "state/agents.hpp"
@@ -167,22 +166,20 @@ image::Entry build_image(Host::Impl& host, const ImageConfig& config) {
 
 }  // namespace core
 
-ImageInfo Image::build(const Host& host, const ImageConfig& config) {
-  return core::to_info(core::build_image(*Access::impl(host), config));
+ImageInfo Images::build(const ImageConfig& config) const {
+  return core::to_info(core::build_image(*Access::impl(host_), config));
 }
 
-std::vector<ImageInfo> Image::list(const Host& host) {
+std::vector<ImageInfo> Images::list() const {
   std::vector<ImageInfo> infos;
-  for (const auto& entry : Access::impl(host)->images.list()) infos.push_back(core::to_info(entry));
+  for (const auto& entry : Access::impl(host_)->images.list()) infos.push_back(core::to_info(entry));
   return infos;
 }
 
-ImageInfo Image::info(const Host& host, const std::string& name) {
-  return core::to_info(Access::impl(host)->images.open(name));
-}
+ImageInfo Images::info(const std::string& name) const { return core::to_info(Access::impl(host_)->images.open(name)); }
 
-void Image::remove(const Host& host, const std::string& name, bool force) {
-  const auto& impl = Access::impl(host);
+void Images::remove(const std::string& name, bool force) const {
+  const auto& impl = Access::impl(host_);
   // Asked for first: what is needed by nobody else can still be one that is not there.
   if (!std::filesystem::exists(impl->layout.images() / name)) return impl->images.remove(name);
   const auto saved = core::snapshots_of(*impl, name);

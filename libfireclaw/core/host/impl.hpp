@@ -84,11 +84,11 @@ class SettledHost {
 
 }  // namespace core
 
-/// The way from a Host to its insides, for the other public classes, and to snapshots from what is known of them.
+/// The way from a Host to its insides, for the other public classes, and from insides to handles.
 struct Access {
   static const std::shared_ptr<Host::Impl>& impl(const Host& host) { return host.impl_; }
   static Host host(std::shared_ptr<Host::Impl> impl) { return Host{std::move(impl)}; }
-  static Snapshot snapshot(SnapshotInfo info) { return Snapshot{std::move(info)}; }
+  static Snapshot snapshot(std::shared_ptr<Host::Impl> host, SnapshotInfo info);
   static VM vm(std::shared_ptr<VM::Impl> impl) { return VM{std::move(impl)}; }
 };
 

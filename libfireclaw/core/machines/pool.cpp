@@ -11,8 +11,8 @@
 
 #include "core/host/impl.hpp"
 #include "core/machines/impl.hpp"
+#include "fireclaw/collections.hpp"
 #include "fireclaw/error.hpp"
-#include "fireclaw/host.hpp"
 #include "guest/session.hpp"
 #include "sys/made_here.hpp"
 
@@ -26,7 +26,8 @@ constexpr std::size_t max_size = 1024;
 /// One thread starts machines while fewer are ready than there should be. It rests after a failure until somebody wants
 /// a machine: a start that cannot work is not tried for ever.
 struct Pool::Impl {
-  Impl(Host the_host, PoolConfig the_config) : host{std::move(the_host)}, config{std::move(the_config)} {
+  Impl(std::shared_ptr<Host::Impl> the_host, PoolConfig the_config)
+      : host{std::move(the_host)}, config{std::move(the_config)} {
     config.machine.detached = false;
     config.machine.stop = filler_stop.get_token();
     filler = std::thread{[this] { fill(); }};
@@ -64,7 +65,7 @@ struct Pool::Impl {
   }
 
   [[nodiscard]] std::shared_ptr<VM::Impl> start_one() const {
-    auto machine = std::make_shared<VM::Impl>(Access::impl(host), config.machine);
+    auto machine = std::make_shared<VM::Impl>(host, config.machine);
     machine->start();
     const auto deadline = Deadline::after(config.machine.start_timeout);
     machine->session(deadline, config.machine.stop)->ping(deadline);
@@ -74,7 +75,7 @@ struct Pool::Impl {
   }
 
   const sys::MadeHere made_here;
-  Host host;
+  std::shared_ptr<Host::Impl> host;
   PoolConfig config;
   std::stop_source filler_stop;
   mutable std::mutex mutex;
@@ -96,14 +97,15 @@ Pool::~Pool() {
   if (impl_ && !impl_->made_here.holds()) static_cast<void>(impl_.release());
 }
 
-Pool Pool::create(const Host& host, PoolConfig config) {
+Pool VMs::pool(PoolConfig config) const {
   if (config.size < 1 || config.size > max_size) {
     throw Error{ErrorCode::InvalidArgument,
                 fmt::format("a pool must have 1 to {} machines, not {}", max_size, config.size)};
   }
   // Made and dropped: whatever is wrong with the configuration is said here, not at the first take().
-  static_cast<void>(VM::create(host, config.machine));
-  return Pool{std::make_unique<Impl>(host, std::move(config))};
+  const auto& host = Access::impl(host_);
+  static_cast<void>(VM::Impl{host, config.machine});
+  return Pool{std::make_unique<Pool::Impl>(host, std::move(config))};
 }
 
 VM Pool::take(std::chrono::milliseconds timeout, std::stop_token stop) {

@@ -7,9 +7,8 @@
 #include <filesystem>
 #include <string>
 
+#include "fireclaw/collections.hpp"
 #include "fireclaw/error.hpp"
-#include "fireclaw/host.hpp"
-#include "fireclaw/workspace.hpp"
 #include "sys/process.hpp"
 #include "sys/testing/outcome.hpp"
 
@@ -78,7 +77,7 @@ class TestWorkspace {
     WorkspaceConfig config;
     config.name = name_;
     config.size_mib = 32;
-    Workspace::create(host_, config);
+    host_.workspaces().create(config);
   }
   TestWorkspace(const TestWorkspace&) = delete;
   TestWorkspace& operator=(const TestWorkspace&) = delete;
@@ -87,7 +86,7 @@ class TestWorkspace {
  private:
   void remove() noexcept {
     try {
-      Workspace::remove(host_, name_);
+      host_.workspaces().remove(name_);
     } catch (const std::exception&) {
       // There is none.
     }
@@ -138,7 +137,7 @@ TEST_CASE_FIXTURE(Fixture,
   auto other = purpose();
   other.prepared = "test-2";
   CHECK(code_of([&] { core::start_prepared(impl, warm, other); }) == ErrorCode::NotFound);
-  Snapshot::remove(host, saved.name());
+  host.snapshots().remove(saved.name());
 }
 
 TEST_CASE_FIXTURE(Fixture, "a machine of a process that lives is taken hold of by the library alone, and lives on") {
@@ -148,7 +147,7 @@ TEST_CASE_FIXTURE(Fixture, "a machine of a process that lives is taken hold of b
   agent.agent = "bob";
   const auto owned = core::start_prepared(impl, plain, agent);
   const auto id = owned->record.id;
-  CHECK(code_of([&] { VM::attach(host, id); }) == ErrorCode::InvalidState);
+  CHECK(code_of([&] { return host.vms().attach(id); }) == ErrorCode::InvalidState);
   {
     auto other = Access::vm(core::attach_machine(impl, id, core::Owned::Attach));
     CHECK(other.exec(ExecOptions::shell("hostname")).out == owned->record.hostname + "\n");

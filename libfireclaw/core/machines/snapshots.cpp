@@ -8,8 +8,8 @@
 
 #include "base/scope.hpp"
 #include "core/host/engines.hpp"
+#include "fireclaw/collections.hpp"
 #include "fireclaw/error.hpp"
-#include "fireclaw/host.hpp"
 #include "state/config.hpp"
 #include "vmm/brief_pause.hpp"
 
@@ -163,7 +163,7 @@ Snapshot save_snapshot(VM::Impl& vm, const std::string& name, bool replace, Afte
 
   auto draft = vm.host->snapshots.begin(record.name, deadline);
   if (const auto existing = vm.host->snapshots.find(record.name); existing && !replace) {
-    if (record.automatic) return Access::snapshot(core::describe(*vm.host, *existing));
+    if (record.automatic) return Access::snapshot(vm.host, core::describe(*vm.host, *existing));
     throw snapshot_exists(name);
   }
   {
@@ -185,7 +185,7 @@ Snapshot save_snapshot(VM::Impl& vm, const std::string& name, bool replace, Afte
       vm.host->snapshots.remove(old);
     }
   }
-  return Access::snapshot(core::describe(*vm.host, published));
+  return Access::snapshot(vm.host, core::describe(*vm.host, published));
 }
 
 Snapshot make_snapshot(const std::shared_ptr<Host::Impl>& host, const VMConfig& config, const std::string& name,
@@ -200,7 +200,7 @@ Snapshot make_snapshot(const std::shared_ptr<Host::Impl>& host, const VMConfig& 
   if (name.empty() && !replace) {
     if (const auto existing = vm.host->snapshots.find(state::automatic_name(vm.snapshot_key()))) {
       auto info = core::describe(*vm.host, *existing);
-      if (info.usable) return Access::snapshot(std::move(info));
+      if (info.usable) return Access::snapshot(vm.host, std::move(info));
       replace = true;
     }
   }
@@ -248,24 +248,30 @@ bool renew_automatic(const std::shared_ptr<Host::Impl>& host, const VMConfig& co
 
 }  // namespace core
 
-Snapshot Snapshot::create(const Host& host, const VMConfig& config, const std::string& name, bool replace) {
-  core::Purpose purpose;
-  purpose.kind = core::Purpose::Kind::Save;
-  return core::make_snapshot(Access::impl(host), config, name, replace, std::move(purpose));
+Snapshot::Snapshot(std::shared_ptr<const Impl> impl) : impl_{std::move(impl)} {}
+
+Snapshot Access::snapshot(std::shared_ptr<Host::Impl> host, SnapshotInfo info) {
+  return Snapshot{std::make_shared<const Snapshot::Impl>(Snapshot::Impl{std::move(host), std::move(info)})};
 }
 
-Snapshot Snapshot::open(const Host& host, const std::string& name) {
+Snapshot Snapshots::create(const VMConfig& config, const std::string& name, bool replace) const {
+  core::Purpose purpose;
+  purpose.kind = core::Purpose::Kind::Save;
+  return core::make_snapshot(Access::impl(host_), config, name, replace, std::move(purpose));
+}
+
+Snapshot Snapshots::open(const std::string& name) const {
   image::check_name(name, "a snapshot");
-  const auto& impl = Access::impl(host);
+  const auto& impl = Access::impl(host_);
   const auto record = impl->snapshots.find(name);
   if (!record) {
     throw Error{ErrorCode::NotFound, fmt::format("no snapshot named '{}'; see: fireclaw snapshot list", name)};
   }
-  return Access::snapshot(core::describe(*impl, *record));
+  return Access::snapshot(impl, core::describe(*impl, *record));
 }
 
-std::vector<SnapshotInfo> Snapshot::list(const Host& host) {
-  const auto& impl = Access::impl(host);
+std::vector<SnapshotInfo> Snapshots::list() const {
+  const auto& impl = Access::impl(host_);
   std::vector<SnapshotInfo> infos;
   for (const auto& name : impl->snapshots.names()) {
     try {
@@ -282,15 +288,18 @@ std::vector<SnapshotInfo> Snapshot::list(const Host& host) {
   return infos;
 }
 
-void Snapshot::remove(const Host& host, const std::string& name) {
+void Snapshots::remove(const std::string& name) const {
   image::check_name(name, "a snapshot");
-  Access::impl(host)->snapshots.remove(name);
+  Access::impl(host_)->snapshots.remove(name);
 }
 
-VM Snapshot::restore(const Host& host, VMConfig config) const {
+const std::string& Snapshot::name() const { return impl_->info.name; }
+const SnapshotInfo& Snapshot::info() const { return impl_->info; }
+
+VM Snapshot::restore(VMConfig config) const {
   config.snapshot = name();
   config.start = StartMode::RequireSnapshot;
-  return VM::run(host, std::move(config));
+  return Access::host(impl_->host).vms().run(std::move(config));
 }
 
 }  // namespace fireclaw

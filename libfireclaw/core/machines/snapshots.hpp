@@ -6,6 +6,16 @@
 #include "fireclaw/error.hpp"
 #include "fireclaw/snapshot.hpp"
 
+namespace fireclaw {
+
+/// What a Snapshot shares with its copies.
+struct Snapshot::Impl {
+  std::shared_ptr<Host::Impl> host;
+  SnapshotInfo info;
+};
+
+}  // namespace fireclaw
+
 namespace fireclaw::core {
 
 enum class AfterSave { Resume, End };
@@ -14,7 +24,7 @@ enum class AfterSave { Resume, End };
 /// it continue, or ends it. If saving fails, the machine continues and no snapshot is left.
 Snapshot save_snapshot(VM::Impl& vm, const std::string& name, bool replace, AfterSave after);
 
-/// Snapshot::create with a machine made for `purpose` (whose kind is Save).
+/// Snapshots::create() with a machine made for `purpose` (whose kind is Save).
 Snapshot make_snapshot(const std::shared_ptr<Host::Impl>& host, const VMConfig& config, const std::string& name,
                        bool replace, Purpose purpose);
 

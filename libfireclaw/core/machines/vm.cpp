@@ -1,4 +1,4 @@
-#include "fireclaw/vm.hpp"
+#include "fireclaw/collections.hpp"
 
 #include <utility>
 
@@ -12,8 +12,6 @@
 #include "core/machines/resume_abandoned.hpp"
 #include "core/machines/snapshots.hpp"
 #include "fireclaw/error.hpp"
-#include "fireclaw/host.hpp"
-#include "fireclaw/snapshot.hpp"
 #include "sys/process.hpp"
 
 namespace fireclaw {
@@ -105,30 +103,30 @@ VM::VM(VM&&) noexcept = default;
 VM& VM::operator=(VM&&) noexcept = default;
 VM::~VM() = default;
 
-VM VM::create(const Host& host, VMConfig config) {
-  return VM{std::make_shared<Impl>(Access::impl(host), std::move(config))};
+VM VMs::create(VMConfig config) const {
+  return Access::vm(std::make_shared<VM::Impl>(Access::impl(host_), std::move(config)));
 }
 
-VM VM::run(const Host& host, VMConfig config) {
-  auto vm = create(host, std::move(config));
+VM VMs::run(VMConfig config) const {
+  auto vm = create(std::move(config));
   vm.start();
   return vm;
 }
 
-VM VM::attach(const Host& host, const std::string& id) {
-  return VM{core::attach_machine(Access::impl(host), id, core::Owned::Refuse)};
+VM VMs::attach(const std::string& id) const {
+  return Access::vm(core::attach_machine(Access::impl(host_), id, core::Owned::Refuse));
 }
 
-std::vector<VMInfo> VM::list(const Host& host) {
+std::vector<VMInfo> VMs::list() const {
   std::vector<VMInfo> infos;
-  for (const auto& record : Access::impl(host)->runs.list()) {
+  for (const auto& record : Access::impl(host_)->runs.list()) {
     if (state::is_running(record)) infos.push_back(to_info(record, record.paused ? VMState::Paused : VMState::Running));
   }
   return infos;
 }
 
-void VM::kill(const Host& host, const std::string& id) {
-  const auto& impl = Access::impl(host);
+void VMs::kill(const std::string& id) const {
+  const auto& impl = Access::impl(host_);
   const auto record = core::require_run(*impl, id);
   core::end_engine(*record.process, id);
   // A machine that belongs to a living process is tidied up by that process.

@@ -12,8 +12,8 @@
 #include "core/moving/bundle.hpp"
 #include "core/moving/disks.hpp"
 #include "core/moving/saved.hpp"
+#include "fireclaw/collections.hpp"
 #include "fireclaw/error.hpp"
-#include "fireclaw/workspace.hpp"
 #include "image/disks/ext4.hpp"
 #include "json/record.hpp"
 #include "state/secret_fields.hpp"
@@ -94,11 +94,11 @@ void give_workspace(const Host::Impl& host, const core::Bundle& bundle, const st
 
 }  // namespace
 
-void AgentManager::export_archive(const std::string& name, int fd, bool memory, std::stop_token stop) {
-  impl_->export_archive(name, fd, memory, stop);
+void Agent::export_archive(int fd, bool memory, std::stop_token stop) const {
+  agents_->export_archive(name_, fd, memory, stop);
 }
 
-AgentImport AgentManager::import_archive(int fd, const AgentImportOptions& options) {
+AgentImport AgentManager::import_archive(int fd, const AgentImportOptions& options) const {
   return impl_->import_archive(fd, options);
 }
 
@@ -176,7 +176,7 @@ AgentImport AgentManager::Impl::import_archive(int fd, const AgentImportOptions&
     host->snapshots.publish(std::move(draft), std::move(*saved), false);
   } else {
     give_workspace(*host, bundle, record.name, options.stop);
-    undo.push([&] { Workspace::remove(handle, record.name); });
+    undo.push([&] { handle.workspaces().remove(record.name); });
     agents.put(record);
   }
   undo.commit();

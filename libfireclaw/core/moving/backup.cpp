@@ -18,9 +18,8 @@
 #include "core/moving/bundle.hpp"
 #include "core/moving/disks.hpp"
 #include "core/moving/saved.hpp"
+#include "fireclaw/collections.hpp"
 #include "fireclaw/error.hpp"
-#include "fireclaw/host.hpp"
-#include "fireclaw/workspace.hpp"
 #include "image/disks/ext4.hpp"
 #include "state/config.hpp"
 #include "state/machines.hpp"
@@ -441,7 +440,7 @@ class Restorer {
              sys::move_file(disk, draft.path() / "disk.ext4");
              host->workspaces.publish(std::move(draft), record);
            },
-           [handle = handle_, name] { Workspace::remove(handle, name); }});
+           [handle = handle_, name] { handle.workspaces().remove(name); }});
   }
 
   Host handle_;
@@ -458,7 +457,7 @@ class Restorer {
 
 }  // namespace
 
-BackupReport Backup::create(const Host& host, const fs::path& folder, const BackupOptions& options) {
+BackupReport Host::back_up(const fs::path& folder, const BackupOptions& options) const {
   const auto target = fs::absolute(folder).lexically_normal();
   const auto place = target.has_filename() ? target : target.parent_path();
   if (fs::exists(place) && !(fs::is_directory(place) && fs::is_empty(place))) {
@@ -474,16 +473,16 @@ BackupReport Backup::create(const Host& host, const fs::path& folder, const Back
                 fmt::format("'{}' cannot be replaced by a backup: {}; name a new folder in it", place.native(),
                             problem.message())};
   }
-  auto report = Writer{Access::impl(host), draft.path(), options}.write();
+  auto report = Writer{impl_, draft.path(), options}.write();
   draft.publish(place);
   return report;
 }
 
-BackupReport Backup::restore(const Host& host, const fs::path& folder, std::stop_token stop) {
+BackupReport Host::restore(const fs::path& folder, std::stop_token stop) const {
   if (!fs::exists(folder / manifest_file)) {
     throw Error{ErrorCode::NotFound, fmt::format("'{}' is not a backup: it has no {}", folder.native(), manifest_file)};
   }
-  return Restorer{host, folder, std::move(stop)}.restore();
+  return Restorer{*this, folder, std::move(stop)}.restore();
 }
 
 }  // namespace fireclaw

@@ -10,8 +10,8 @@
 #include "core/machines/workspace_disk.hpp"
 #include "core/moving/bundle.hpp"
 #include "core/moving/saved.hpp"
+#include "fireclaw/collections.hpp"
 #include "fireclaw/error.hpp"
-#include "fireclaw/host.hpp"
 
 namespace fireclaw {
 namespace core {
@@ -76,8 +76,8 @@ void add_saved(std::map<std::string, BundleContent>& to, const state::SnapshotRe
 
 }  // namespace core
 
-void Snapshot::export_archive(const Host& host, int fd, std::stop_token stop) const {
-  const auto& impl = Access::impl(host);
+void Snapshot::export_archive(int fd, std::stop_token stop) const {
+  const auto& impl = impl_->host;
   const auto record = impl->snapshots.find(name());
   if (!record) {
     throw Error{ErrorCode::NotFound, fmt::format("no snapshot named '{}'; see: fireclaw snapshot list", name())};
@@ -88,9 +88,8 @@ void Snapshot::export_archive(const Host& host, int fd, std::stop_token stop) co
   core::write_bundle("snapshot", files, fd, stop);
 }
 
-Snapshot Snapshot::import_archive(const Host& host, int fd, const std::string& name, bool replace,
-                                  std::stop_token stop) {
-  const auto& impl = Access::impl(host);
+Snapshot Snapshots::import_archive(int fd, const std::string& name, bool replace, std::stop_token stop) const {
+  const auto& impl = Access::impl(host_);
   auto draft = core::import_draft(*impl);
   state::SnapshotRecord record;
   {
@@ -111,7 +110,8 @@ Snapshot Snapshot::import_archive(const Host& host, int fd, const std::string& n
     if (!replace && impl->snapshots.find(record.name)) throw core::snapshot_exists(record.name);
     core::extract_saved(bundle, record, draft, stop);
   }
-  return Access::snapshot(core::describe(*impl, impl->snapshots.publish(std::move(draft), std::move(record), replace)));
+  return Access::snapshot(impl,
+                          core::describe(*impl, impl->snapshots.publish(std::move(draft), std::move(record), replace)));
 }
 
 }  // namespace fireclaw

@@ -221,8 +221,8 @@ gateway::HttpRules http_rules(gateway::NameSources& names, gateway::Lookups& loo
 
 }  // namespace
 
-GatewayInfo Gateway::info(const Host& host) {
-  const auto& impl = *Access::impl(host);
+GatewayInfo Gateway::info() const {
+  const auto& impl = *Access::impl(host_);
   GatewayInfo info;
   const auto config = impl.config();
   info.configured = config.gateway.has_value();
@@ -252,15 +252,15 @@ GatewayInfo Gateway::info(const Host& host) {
   return info;
 }
 
-std::string Gateway::metrics(const Host& host) {
-  const auto& impl = *Access::impl(host);
+std::string Gateway::metrics() const {
+  const auto& impl = *Access::impl(host_);
   const auto found = find_any(impl);
   if (!found) throw Error{ErrorCode::NotFound, "no gateway runs; the network brings it up: fireclaw network up"};
   return get(impl, found->place, "/metrics");
 }
 
-bool Gateway::ensure(const Host& host) {
-  const auto& impl = *Access::impl(host);
+bool Gateway::ensure() const {
+  const auto& impl = *Access::impl(host_);
   const auto place = core::gateway_place();
   if (!core::gateway_ports(impl.config()).any() || core::find_gateway(impl, place)) {
     return false;
@@ -276,8 +276,8 @@ bool Gateway::ensure(const Host& host) {
 
 GatewayCost Gateway::measure(unsigned rounds, std::stop_token stop) { return gateway::measure_cost(rounds, stop); }
 
-void Gateway::serve(const Host& host, bool inherited, std::stop_token stop) {
-  const auto& impl = *Access::impl(host);
+void Gateway::serve(bool inherited, std::stop_token stop) const {
+  const auto& impl = *Access::impl(host_);
   const auto config = impl.config();
   core::NatNetwork network{impl};
   const auto& policy = network.policy();
@@ -395,18 +395,16 @@ void Gateway::serve(const Host& host, bool inherited, std::stop_token stop) {
   std::filesystem::remove(files.status_socket);
 }
 
-void Secrets::set(const Host& host, const std::string& name, const std::string& value) {
-  secrets_of(host).set(name, value);
-}
+void Secrets::set(const std::string& name, const std::string& value) const { secrets_of(host_).set(name, value); }
 
-std::vector<std::string> Secrets::list(const Host& host) {
+std::vector<std::string> Secrets::list() const {
   std::vector<std::string> names;
-  for (const auto& [name, value] : secrets_of(host).read()) names.push_back(name);
+  for (const auto& [name, value] : secrets_of(host_).read()) names.push_back(name);
   return names;
 }
 
-void Secrets::remove(const Host& host, const std::string& name) {
-  if (!secrets_of(host).remove(name)) {
+void Secrets::remove(const std::string& name) const {
+  if (!secrets_of(host_).remove(name)) {
     throw Error{ErrorCode::NotFound, fmt::format("no secret '{}'; see: fireclaw secret list", name)};
   }
 }

@@ -9,8 +9,8 @@
 #include "core/networks/anchor.hpp"
 #include "core/networks/gateway.hpp"
 #include "core/networks/nat.hpp"
+#include "fireclaw/collections.hpp"
 #include "fireclaw/error.hpp"
-#include "fireclaw/host.hpp"
 #include "sys/process.hpp"
 
 namespace fireclaw {
@@ -23,8 +23,8 @@ NetworkLease describe(const net::Lease& lease) {
 
 }  // namespace
 
-NetworkInfo Network::info(const Host& host) {
-  const auto& impl = *Access::impl(host);
+NetworkInfo Network::info() const {
+  const auto& impl = *Access::impl(host_);
   core::NatNetwork network{impl};
   const auto& policy = network.policy();
   NetworkInfo info;
@@ -51,8 +51,8 @@ NetworkInfo Network::info(const Host& host) {
   return info;
 }
 
-void Network::up(const Host& host) {
-  const auto& impl = *Access::impl(host);
+void Network::up() const {
+  const auto& impl = *Access::impl(host_);
   std::optional<core::Anchor> anchor;
   if (!core::may_configure_network()) anchor.emplace(core::Anchor::ensure(impl));
   core::where_network_is(impl, [](core::NatNetwork& network) {
@@ -66,8 +66,8 @@ void Network::up(const Host& host) {
   core::ensure_gateway(impl, network.policy(), &*anchor);
 }
 
-bool Network::down(const Host& host) {
-  const auto& impl = *Access::impl(host);
+bool Network::down() const {
+  const auto& impl = *Access::impl(host_);
   if (core::may_configure_network()) {
     core::NatNetwork network{impl};
     const auto turn = network.take_turn();
@@ -86,8 +86,8 @@ bool Network::down(const Host& host) {
   return true;
 }
 
-NetworkChoice Network::best_mode(const Host& host) {
-  const auto& impl = *Access::impl(host);
+NetworkChoice Network::best_mode() const {
+  const auto& impl = *Access::impl(host_);
   std::vector<NetworkObstacle> obstacles;
   if (core::may_configure_network()) {
     core::NatNetwork network{impl};

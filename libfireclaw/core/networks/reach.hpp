@@ -20,7 +20,7 @@ std::vector<std::string> changed_list(std::vector<std::string> list, std::string
                                       std::string_view whose);
 
 /// Changes a machine that runs: its record, which the gateway goes by, and the firewall. Returns the list that it has
-/// then. Throws what NetworkRules::allow() does; nothing is changed then.
+/// then. Throws what Network::allow() does; nothing is changed then.
 std::vector<std::string> change_reach(const Host::Impl& host, const std::string& run, std::string_view destination,
                                       ReachChange change, std::string_view whose);
 

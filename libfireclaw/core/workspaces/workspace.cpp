@@ -10,8 +10,8 @@
 #include "core/machines/workspace_disk.hpp"
 #include "core/workspaces/files.hpp"
 #include "core/workspaces/transfer.hpp"
+#include "fireclaw/collections.hpp"
 #include "fireclaw/error.hpp"
-#include "fireclaw/host.hpp"
 #include "image/disks/ext4.hpp"
 #include "image/store/store.hpp"
 
@@ -112,37 +112,37 @@ Workspace& Workspace::operator=(const Workspace&) = default;
 Workspace& Workspace::operator=(Workspace&&) noexcept = default;
 Workspace::~Workspace() = default;
 
-Workspace Workspace::create(const Host& host, const WorkspaceConfig& config) {
-  const auto& impl = Access::impl(host);
+Workspace Workspaces::create(const WorkspaceConfig& config) const {
+  const auto& impl = Access::impl(host_);
   make(*impl, config, [&](const auto& disk, const auto& record, std::uint64_t bytes, const auto& scratch) {
     core::make_workspace_disk(impl, disk, record, bytes, scratch);
   });
-  return Workspace{std::make_shared<const Impl>(Impl{impl, config.name})};
+  return Workspace{std::make_shared<const Workspace::Impl>(Workspace::Impl{impl, config.name})};
 }
 
-Workspace Workspace::create_from_tar(const Host& host, const WorkspaceConfig& config, int tar, std::stop_token stop) {
-  const auto& impl = Access::impl(host);
+Workspace Workspaces::create_from_tar(const WorkspaceConfig& config, int tar, std::stop_token stop) const {
+  const auto& impl = Access::impl(host_);
   make(*impl, config, [&](const auto& disk, const auto& record, std::uint64_t bytes, const auto& /*scratch*/) {
     core::make_workspace_disk_of_tar(impl, disk, record, bytes, tar, stop);
   });
-  return Workspace{std::make_shared<const Impl>(Impl{impl, config.name})};
+  return Workspace{std::make_shared<const Workspace::Impl>(Workspace::Impl{impl, config.name})};
 }
 
-Workspace Workspace::open(const Host& host, const std::string& name) {
-  const auto& impl = Access::impl(host);
+Workspace Workspaces::open(const std::string& name) const {
+  const auto& impl = Access::impl(host_);
   static_cast<void>(core::require_workspace(*impl, name));
-  return Workspace{std::make_shared<const Impl>(Impl{impl, name})};
+  return Workspace{std::make_shared<const Workspace::Impl>(Workspace::Impl{impl, name})};
 }
 
-std::vector<WorkspaceInfo> Workspace::list(const Host& host) {
-  const auto& impl = Access::impl(host);
+std::vector<WorkspaceInfo> Workspaces::list() const {
+  const auto& impl = Access::impl(host_);
   std::vector<WorkspaceInfo> infos;
   for (const auto& name : impl->workspaces.names()) infos.push_back(describe(*impl, name));
   return infos;
 }
 
-void Workspace::remove(const Host& host, const std::string& name) {
-  const auto& impl = Access::impl(host);
+void Workspaces::remove(const std::string& name) const {
+  const auto& impl = Access::impl(host_);
   image::check_name(name, "a workspace");
   const auto require = [&] {
     if (!std::filesystem::exists(impl->workspaces.directory(name))) core::require_workspace(*impl, name);

@@ -19,8 +19,8 @@
 #include "core/host/impl.hpp"
 #include "core/machines/workspace_disk.hpp"
 #include "core/workspaces/transfer.hpp"
+#include "fireclaw/collections.hpp"
 #include "fireclaw/error.hpp"
-#include "fireclaw/host.hpp"
 #include "sys/process.hpp"
 #include "sys/testing/file_calls.hpp"
 #include "sys/testing/outcome.hpp"
@@ -47,7 +47,7 @@ struct Fixture {
   Workspace create(const std::string& name) {
     WorkspaceConfig config;
     config.name = name;
-    return Workspace::create(host, config);
+    return host.workspaces().create(config);
   }
   /// What debugfs prints.
   [[nodiscard]] std::string seen(const std::string& name, const std::string& command) const {
@@ -89,15 +89,15 @@ TEST_CASE_FIXTURE(Fixture, "names, sizes and paths that can never work are refus
   WorkspaceConfig config;
   config.name = "small";
   config.size_mib = 15;
-  CHECK(error_of([&] { Workspace::create(host, config); }).first == ErrorCode::InvalidArgument);
-  CHECK(error_of([&] { Workspace::open(host, "missing"); }).second.find("fireclaw workspace create missing") !=
+  CHECK(error_of([&] { host.workspaces().create(config); }).first == ErrorCode::InvalidArgument);
+  CHECK(error_of([&] { return host.workspaces().open("missing"); }).second.find("fireclaw workspace create missing") !=
         std::string::npos);
-  CHECK(error_of([&] { Workspace::remove(host, "missing"); }).first == ErrorCode::NotFound);
+  CHECK(error_of([&] { host.workspaces().remove("missing"); }).first == ErrorCode::NotFound);
   auto workspace = create("one");
   CHECK(error_of([&] { workspace.write_file("../x", ""); }).first == ErrorCode::InvalidArgument);
   CHECK(error_of([&] { workspace.remove_path("/"); }).first == ErrorCode::InvalidArgument);
   CHECK(error_of([&] { workspace.push(folder.path() / "nothing", ""); }).first == ErrorCode::NotFound);
-  CHECK(Workspace::list(host).size() == 1);
+  CHECK(host.workspaces().list().size() == 1);
 }
 
 TEST_CASE_FIXTURE(Fixture, "a claimed disk is taken for as long as a process keeps the lock's descriptor") {
@@ -120,7 +120,7 @@ TEST_CASE_FIXTURE(Fixture, "a claimed disk is taken for as long as a process kee
   };
   attempt([&] { core::claim_workspace(*impl, "one"); });
   attempt([&] { workspace.resize(128); });
-  attempt([&] { Workspace::remove(host, "one"); });
+  attempt([&] { host.workspaces().remove("one"); });
   for (auto& each : attempts) {
     const auto [code, text] = each.get();
     CHECK(code == ErrorCode::InvalidState);
@@ -188,9 +188,9 @@ TEST_CASE_FIXTURE(Fixture, "of many processes that claim a disk at once, one get
 TEST_CASE_FIXTURE(Fixture, "a disk that a crash left behind is mended before it is used, and the log says so") {
   create("one");
   debugfs("one", "set_super_value state 0");
-  CHECK_FALSE(Workspace::open(host, "one").info().clean);
+  CHECK_FALSE(host.workspaces().open("one").info().clean);
   core::claim_workspace(*impl, "one");
-  CHECK(Workspace::open(host, "one").info().clean);
+  CHECK(host.workspaces().open("one").info().clean);
   CHECK(messages.empty());
 
   debugfs("one", "set_inode_field <2> links_count 9");
@@ -198,7 +198,7 @@ TEST_CASE_FIXTURE(Fixture, "a disk that a crash left behind is mended before it 
   core::claim_workspace(*impl, "one");
   REQUIRE(messages.size() == 1);
   CHECK(messages[0].find("workspace 'one' was damaged and has been repaired") != std::string::npos);
-  CHECK_FALSE(Workspace::open(host, "one").check().repaired);
+  CHECK_FALSE(host.workspaces().open("one").check().repaired);
 
   std::ofstream{impl->workspaces.disk("one")} << "no disk at all";
   CHECK(error_of([&] { core::claim_workspace(*impl, "one"); }).first == ErrorCode::Corrupt);
@@ -257,15 +257,15 @@ TEST_CASE_FIXTURE(Fixture, "broken workspaces are listed with what is wrong, and
   create("whole");
   fs::remove(impl->workspaces.disk("disk-gone"));
   std::ofstream{impl->workspaces.directory("record-torn") / "workspace.json"} << "{\"schema\":";
-  const auto all = Workspace::list(host);
+  const auto all = host.workspaces().list();
   REQUIRE(all.size() == 3);
   CHECK(all[0].problem.find("disk.ext4") != std::string::npos);
   CHECK(all[1].problem.find("workspace.json") != std::string::npos);
   CHECK(all[2].problem.empty());
-  CHECK(error_of([&] { Workspace::open(host, "record-torn"); }).first == ErrorCode::Corrupt);
-  Workspace::remove(host, "disk-gone");
-  Workspace::remove(host, "record-torn");
-  CHECK(Workspace::list(host).size() == 1);
+  CHECK(error_of([&] { return host.workspaces().open("record-torn"); }).first == ErrorCode::Corrupt);
+  host.workspaces().remove("disk-gone");
+  host.workspaces().remove("record-torn");
+  CHECK(host.workspaces().list().size() == 1);
 }
 
 TEST_CASE_FIXTURE(Fixture, "what a killed maker left is collected, what a living one makes is not") {

@@ -19,11 +19,11 @@ int main(int argc, char** argv) {
     fireclaw::HostOptions options;
     options.home = argv[1];
     const auto host = fireclaw::Host::open(options);
-    std::cout << "images: " << fireclaw::Image::list(host).size() << '\n';
+    std::cout << "images: " << host.images().list().size() << '\n';
     fireclaw::VMConfig config;
     config.image = "no-such-image";
     // The exception type crosses the library's border.
-    fireclaw::VM::create(host, config);
+    host.vms().create(config);
     std::cerr << "a machine was made of nothing\n";
     return 1;
   } catch (const fireclaw::Error& error) {

@@ -27,7 +27,6 @@ from .llm import *
 from .log import *
 from .machine import *
 from .network import *
-from .network_rules import *
 from .pool import *
 from .service import *
 from .snapshot import *
