@@ -15,6 +15,7 @@ from harness import FolderTest, RunningAgent, settings
 from certificate import make_certificate, server_context
 from fake_irc import FakeClient, FakeIrc
 from scripted_llm import ScriptedLlm
+from bot import config
 
 ALICE = ":alice!a@host"
 
@@ -494,6 +495,22 @@ class Channels(AgentTest):
 
 
 class Reloading(AgentTest):
+    def test_a_copy_does_not_share_its_chances_with_the_first(self) -> None:
+        self.online()
+        agent = self.running.agent
+
+        def chances() -> List[object]:
+            before = agent._rng.getstate()
+            agent.become(config.parse(self.settings(name="other", nick="other")))
+            return [before, agent._rng.getstate()]
+
+        before, after = self.running.call(chances)
+        self.assertNotEqual(before, after)
+        client = self.irc.accept()
+        client.welcome()
+        client.joined("#agents")
+        self.assertEqual(client.expect("PRIVMSG"), "PRIVMSG #agents :[forked from worker]")
+
     def test_model_persona_and_trigger_change_in_mid_conversation_without_leaving(self) -> None:
         client = self.online(persona="You are old.")
         self.ask(client, "hi", "PRIVMSG #agents :alice: Hello!")

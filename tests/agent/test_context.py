@@ -3,6 +3,7 @@
 import unittest
 
 from harness import make_config
+from bot.conversation import Said, ToolCall, alternating
 from bot.context import Conversation, Conversations, Line, Pager
 from bot.prompt import as_tool_output, clean_answer, system_prompt
 
@@ -61,6 +62,16 @@ class Remembering(unittest.TestCase):
         for line in (Line("alice", "old"), Line("worker", "answer", mine=True), question):
             talk.add(line)
         self.assertEqual([item.role for item in talk.said(question, "q")], ["user"])
+
+    def test_neighbours_are_joined_but_never_across_a_call(self) -> None:
+        call = ToolCall("run_command", {}, "call00001")
+        with_call, plain = Said("assistant", "a", (call,)), Said("assistant", "b")
+        output = Said("tool", "out", tool_call_id="call00001")
+        question = Said("user", "q")
+        for said in ([question, with_call, plain], [question, plain, with_call], [question, with_call, output, output, plain]):
+            self.assertEqual(alternating(said), said)
+        self.assertEqual(alternating([Said("system", "s"), plain, question, question, plain, plain]),
+                         [Said("system", "s"), Said("user", "q\nq"), Said("assistant", "b\nb")])
 
     def test_only_so_many_conversations_are_kept(self) -> None:
         all_talks = Conversations(make_config(limits={"conversations": 3}).limits)

@@ -74,7 +74,7 @@ class Ending(ProcessTest):
         self.irc.__exit__()
         bot = self.bot(limits={"reconnect_first_s": 500, "reconnect_max_s": 500})
         bot.wait_log("connecting again")
-        self.assertLess(bot.stop(signal.SIGINT), 1.0)
+        self.assertLess(bot.stop(signal.SIGINT), 2.0)
         self.assertEqual(bot.process.returncode, 0)
 
     def test_it_ends_while_the_server_keeps_it_waiting(self) -> None:

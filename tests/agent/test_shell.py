@@ -5,6 +5,7 @@ import threading
 import time
 import unittest
 from typing import Any, List
+from unittest import mock
 
 from harness import FolderTest
 from bot import shell
@@ -67,6 +68,12 @@ class Running(FolderTest):
         output = self.run_command("env").output
         self.assertNotIn("FIRECLAW_TEST_SECRET", output)
         self.assertIn("TERM=dumb", output)
+
+    def test_what_a_command_cannot_do_without_is_there_where_we_have_it_not(self) -> None:
+        with mock.patch.dict(os.environ, {"HOME": "/home/agent", "LD_PRELOAD": "x.so"}, clear=True):
+            self.assertEqual(shell.environment(), {"HOME": "/home/agent", "PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "TERM": "dumb"})
+        with mock.patch.dict(os.environ, {"PATH": "/bin", "LANG": "de_DE.UTF-8", "TERM": "xterm"}, clear=True):
+            self.assertEqual(shell.environment(), {"PATH": "/bin", "LANG": "de_DE.UTF-8", "TERM": "dumb"})
 
     def test_no_descriptor_of_ours_is_inherited(self) -> None:
         with open(self.path("held"), "w", encoding="utf-8") as file:

@@ -1,9 +1,12 @@
 """Text for IRC: nothing harmful passes, nothing gets lost, every line fits."""
 
+import logging
 import random
 import unittest
+from unittest import mock
 
 import harness  # noqa: F401 - sets the module path
+from bot import logs
 from bot.text import clean_block, cut, lines_for_irc, one_line, strip_controls, wrap
 
 _ALPHABET = ["a", "b", " ", " ", "é", "ß", "漢", "字", "😀", "\u0301", "👍\U0001f3fd", "\u200d", "-", ":", "!"]
@@ -109,6 +112,18 @@ class Cleaning(unittest.TestCase):
     def test_an_error_fits_one_line(self) -> None:
         self.assertEqual(one_line("first\nsecond\r\n  third"), "first second third")
         self.assertEqual(len(one_line("x" * 500, 100)), 100)
+
+
+class Logs(unittest.TestCase):
+    def test_a_secret_that_holds_another_one_is_hidden_whole(self) -> None:
+        formatter = logs._OneLine()
+        root = logging.getLogger()
+        self.addCleanup(root.setLevel, root.level)
+        with mock.patch.object(logs, "_formatter", formatter):
+            for secrets in (["key", "key-of-bob"], ["key-of-bob", "key"]):
+                logs.start("info", secrets)
+                record = logging.LogRecord("link", logging.INFO, "", 0, "sent key-of-bob\nand key", (), None)
+                self.assertRegex(formatter.format(record), r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z INFO link: sent \*\*\* and \*\*\*$")
 
 
 if __name__ == "__main__":

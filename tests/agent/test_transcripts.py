@@ -23,7 +23,7 @@ from bot.llm import Client, LlmError
 from bot.memory import Memory
 from bot.ollama import OllamaClient
 from bot.openai_api import OpenAiClient
-from bot.refusals import refusal_of_body
+from bot.refusals import Kind, read_refusal, refusal_of_body
 from bot.tools import ToolBox
 from bot.transport import Exchange
 from bot.turns import Result, Turn, run_turn
@@ -316,6 +316,12 @@ class Hostile(unittest.TestCase):
             with self.assertRaisesRegex(LlmError, why):
                 read_answer(endless(), self.known, lambda: "call00001")
             self.assertLess(len(taken), 100)
+
+    def test_numbers_that_cannot_be_of_tokens_are_not_taken_for_them(self) -> None:
+        for context, sent, expected in (("999999999", "999999999", (999999999, 0)), ("2048", "3000", (2048, 3000)), ("2048", "99999999999", (2048, 0)),
+                                        ("9999999999", "99999999999", (0, 0)), ("1" * 5000, "1" * 4000, (0, 0))):
+            refusal = read_refusal(400, {"error": {"message": "the request exceeds the available context size", "n_prompt_tokens": int(sent[:4000]), "n_ctx": context}})
+            self.assertEqual((refusal.kind, refusal.context_tokens, refusal.prompt_tokens), (Kind.CONTEXT, *expected), (context[:20], sent[:20]))
 
     def test_what_a_server_counts_is_believed_if_it_can_be_true(self) -> None:
         for counted, believed in ((9, 9), ((1 << 31) - 1, (1 << 31) - 1), (1 << 31, 0), (10**30, 0), (0, 0), (-9, 0), (True, 0), ("9", 0), (9.5, 0), (None, 0)):

@@ -465,6 +465,7 @@ TEXT_CALLS = [
     row("a marked call where no tools were offered is never said", stream(f"<tool_call>{TEXT_CALL}</tool_call>"), tools=False, error="gave up after 0 tool calls"),
     row("JSON that is an answer", stream('{"name": "Alice", "age": 30}'), said='{"name": "Alice", "age": 30}'),
     row("JSON of no tool that was offered", stream(TEXT_CALL), tools=False, said=TEXT_CALL),
+    row("JSON that tells of a tool", stream('{"name": "run_command", "about": {"command": "a"}}'), said='{"name": "run_command", "about": {"command": "a"}}'),
     row("a call that is quoted in an answer", stream(f"Write it so: <tool_call>{TEXT_CALL}</tool_call>"), said=f"Write it so: <tool_call>{TEXT_CALL}</tool_call>"),
     row("a call in code in an answer", stream(f"For example:\n```json\n{TEXT_CALL}\n```"), said=f"For example:\n```json\n{TEXT_CALL}\n```"),
     row("a call with an explanation after it", stream(f"<tool_call>{TEXT_CALL}</tool_call> is how it looks."), said=f"<tool_call>{TEXT_CALL}</tool_call> is how it looks."),
