@@ -8,6 +8,8 @@ import socket
 import subprocess
 from typing import Optional
 
+from children import bound
+
 PATH = shutil.which("ngircd", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
 
 _CONFIG = """[Global]
@@ -70,7 +72,7 @@ class Ngircd:
     def start(self) -> None:
         assert PATH is not None
         with open(self._log, "ab") as log:
-            self._process = subprocess.Popen([PATH, "--nodaemon", "--config", self._path], stdin=subprocess.DEVNULL,
+            self._process = subprocess.Popen(bound([PATH, "--nodaemon", "--config", self._path]), stdin=subprocess.DEVNULL,
                                              stdout=log, stderr=log)
 
     def stop(self, kill: bool = False) -> None:
