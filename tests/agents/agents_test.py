@@ -244,6 +244,18 @@ class Handling(Crew):
         self.assertEqual(agents(), {})
         self.assertEqual(json.loads(ok("workspace", "list", "--json")), [])
 
+    def test_a_start_says_whom_it_waits_for_where_nobody_answers(self) -> None:
+        template = Path(crew.HOME, "templates", "alone.json")
+        template.write_text(json.dumps({"nick": "alone", "model": "m", "persona": "p", "irc": {"port": 6998},
+                                        "llm": {"url": "http://gateway:11998"}}))
+        self.addCleanup(template.unlink)
+        done = fireclaw("agent", "start", "alone", "--join-timeout", "2")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn('Agent "alone" started', done.stdout)
+        self.assertIn("it is not on IRC yet", done.stderr)
+        self.assertRegex(done.stderr, r"no IRC server answers agents at 172\.16\.0\.1:6998: .*; mend it with: fireclaw irc install")
+        self.assertRegex(done.stderr, r"no LLM server answers at 172\.16\.0\.1:11998: .*; mend it with: ollama serve")
+
     def test_in_the_foreground_it_lives_as_long_as_the_command(self) -> None:
         alice = self.human()
         process = subprocess.Popen(arguments("agent", "start", "quick", "--foreground"), stdout=subprocess.PIPE, text=True)

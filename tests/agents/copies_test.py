@@ -475,6 +475,8 @@ class Saving(Copies):
         self.assertIn("there is a snapshot named 'good'", done.stderr)
         done = fireclaw("run", "--snapshot", "good", "true")
         self.assertIn("make an agent of it with: fireclaw agent start --from good", done.stderr)
+        done = fireclaw("snapshot", "create", "good", "--replace")
+        self.assertIn("save it again with: fireclaw agent snapshot quick good --replace", done.stderr)
         ok("agent", "exec", "quick", "echo now > /workspace/file; sync")
         ok("agent", "snapshot", "quick", "good", "--replace")
 

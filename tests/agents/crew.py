@@ -134,6 +134,27 @@ def taps() -> List[str]:
     return sorted(name for name in (line.split(":")[0].strip() for line in lines) if name.startswith("fc") and name != "fcbr0")
 
 
+def forget_agents() -> None:
+    for name, agent in agents().items():
+        if agent["vm"]:
+            ok("agent", "stop", name)
+        ok("agent", "remove", name)
+        fireclaw("workspace", "remove", name)
+
+
+def clear_leftovers() -> None:
+    """What an earlier test or suite has left in the home must not make this one fail."""
+    found = {kind: sorted(os.listdir(folder)) for kind in ("agents", "runs") if os.path.isdir(folder := os.path.join(HOME, kind))}
+    if not any(found.values()):
+        return
+    print(f"warning: {HOME} is not as it should be found; what an earlier test has left is ended and removed: {found}",
+          file=sys.stderr)
+    forget_agents()
+    for machine in json.loads(ok("vm", "list", "--json")):
+        fireclaw("vm", "kill", machine["id"])
+    ok("gc")
+
+
 class Crew(unittest.TestCase):
     """An IRC server and an LLM on the addresses that agents look for them by default."""
 
@@ -151,16 +172,13 @@ class Crew(unittest.TestCase):
         cls.addClassCleanup(cls.irc.stop)
 
     def setUp(self) -> None:
+        clear_leftovers()
         self.llm.rules({"reply": {"content": "Hello!"}})
         self.addCleanup(self.nothing_is_left)
 
     def nothing_is_left(self) -> None:
         """Ends and forgets every agent, and checks that nothing of their machines stays."""
-        for name, agent in agents().items():
-            if agent["vm"]:
-                ok("agent", "stop", name)
-            ok("agent", "remove", name)
-            fireclaw("workspace", "remove", name)
+        forget_agents()
         ok("gc")
         self.assertEqual([command_line(pid) for pid in engines_of()], [])
         self.assertEqual(os.listdir(os.path.join(HOME, "runs")), [])

@@ -66,6 +66,13 @@ class Machines(unittest.TestCase):
     def listed(self) -> dict[str, dict[str, Any]]:
         return {machine["name"]: machine for machine in json.loads(self.done("vm", "ls", "--json"))}
 
+    def wait_for_log(self, name: str, text: str) -> None:
+        """Of its only detached command."""
+        for _ in range(100):
+            if (seen := self.done("vm", "logs", name, "job-1")) == text:
+                return
+        self.fail(f"the command has written {seen!r}")
+
     def run_in(self, name: str, *words: str, stdin: Optional[str] = None) -> str:
         return self.done("vm", "exec", name, *words, stdin=stdin)
 
@@ -260,6 +267,13 @@ class Use(Machines):
         self.assertIn(text, seen)
         return seen
 
+    def test_a_terminal_whose_input_has_ended_ends_a_shell_and_what_it_starts(self) -> None:
+        for words in (("run", "-it", "sh"), ("vm", "exec", "-it", "shared", "sh"), ("run", "-it", "cat; cat; sh"),
+                      ("run", "-it", "sh -c 'sleep 1; cat'; sh")):
+            with self.subTest(words=words):
+                self.assertEqual(fireclaw(*words).returncode, 0)
+                self.assertEqual(fireclaw(*words, stdin="").returncode, 0)
+
     def test_a_detached_command_runs_by_itself_and_is_listed_shown_and_ended(self) -> None:
         job = self.done("vm", "exec", "-d", "shared", "sh", "-c", "echo begun; sleep 1000").strip()
         self.assertRegex(job, r"^job-\d+$")
@@ -281,6 +295,13 @@ class Use(Machines):
         self.assertRegex(self.done("vm", "stats", "shared"), r"NAME .*CPU .*MEMORY.*\nshared +running +[\d.]+% +")
         seen = json.loads(self.done("vm", "stats", "--json"))
         self.assertGreater([one for one in seen if one["name"] == "shared"][0]["memory_bytes"], 0)
+
+    def test_how_busy_it_is_is_measured_also_right_after_its_start(self) -> None:
+        self.create("busy")
+        self.run_in("busy", "for i in 1 2 3 4; do while :; do :; done & done; exit 0")
+        share = float(self.done("vm", "stats", "busy").splitlines()[1].split()[2].rstrip("%"))
+        # One virtual CPU and what the engine does beside it; a start counts for none of it.
+        self.assertTrue(5 < share < 200, share)
 
     def test_files_are_copied_both_ways(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
@@ -320,7 +341,48 @@ class Use(Machines):
         self.assertEqual(slow.returncode, 0)
 
 
+class Several(Machines):
+    def test_what_fails_for_one_of_several_is_done_with_the_others(self) -> None:
+        for name in ("one", "two"):
+            self.create(name)
+        result = fireclaw("vm", "stop", "one", "nobody", "two")
+        self.assertEqual((result.returncode, result.stderr.count("\n")), (125, 1), result.stderr)
+        self.assertIn("nobody", result.stderr)
+        self.assertEqual({self.state("one"), self.state("two")}, {"stopped"})
+        self.assertEqual([one["state"] for one in json.loads(self.done("vm", "start", "one", "two", "--json"))], 2 * ["running"])
+        names = self.done("ps", "-aq").split()
+        self.assertLessEqual({"one", "two"}, set(names))
+        result = fireclaw("vm", "rm", "-f", "one", "nobody", "two", "--json")
+        self.assertEqual((result.returncode, json.loads(result.stdout)), (125, {"removed": ["one", "two"]}))
+        self.assertFalse({"one", "two"} & set(self.listed()))
+
+    def test_an_id_is_known_by_its_beginning(self) -> None:
+        made = self.create("dev")["id"]
+        self.assertEqual(self.run_in(made[:6], "hostname"), "dev\n")
+        self.assertEqual(json.loads(self.done("vm", "inspect", made[:6]))["name"], "dev")
+        self.assertIn(made[:3], self.refused("vm", "exec", made[:3], "true"))
+        self.done("vm", "rm", "-f", made[:6])
+        self.assertNotIn("dev", self.listed())
+
+    def test_the_log_of_the_only_command_needs_no_name(self) -> None:
+        self.made.append("web")
+        self.done("run", "-d", "--name", "web", "echo one; echo two; sleep 1000")
+        self.wait_for_log("web", "one\ntwo\n")
+        self.assertEqual(self.done("vm", "logs", "--tail", "1", "web"), "two\n")
+        following = subprocess.Popen(arguments("vm", "logs", "-f", "web"), stdout=subprocess.PIPE, text=True)
+        assert following.stdout
+        self.assertEqual([following.stdout.readline(), following.stdout.readline()], ["one\n", "two\n"])
+        following.terminate()
+        following.communicate(timeout=LIMIT_SECONDS)
+        self.assertIn("what job-1 has written: fireclaw vm logs web job-1", fireclaw("vm", "logs", "web").stderr)
+        self.done("vm", "exec", "-d", "web", "sleep 1000")
+        self.assertIn("'web' has 2 detached commands", self.refused("vm", "logs", "-f", "web"))
+
+
 class Habits(Machines):
+    def test_a_copy_to_or_from_a_pipe_says_what_does_it(self) -> None:
+        self.assertIn("tar -c . | fireclaw vm exec", self.refused("vm", "cp", "-", "dev:/tmp"))
+
     def test_minus_t_is_a_time_and_says_what_a_terminal_is(self) -> None:
         for words in (("run", "-t", "sh"), ("vm", "exec", "-i", "-t", "sh", "nobody", "true")):
             self.assertIn("-it", self.refused(*words))
@@ -332,11 +394,7 @@ class Habits(Machines):
         self.made.append("kept")
         self.assertEqual(self.done("run", "--detach", "--name", "kept", "echo begun; sleep 1000"), "kept\n")
         self.assertEqual(self.listed()["kept"]["state"], "running")
-        for _ in range(100):
-            if self.done("vm", "logs", "kept", "job-1") == "begun\n":
-                break
-        else:
-            self.fail("the command has written nothing")
+        self.wait_for_log("kept", "begun\n")
         self.assertIn("--detach", self.refused("run", "--name", "kept", "true"))
         self.assertIn("--copy-out", self.refused("run", "-d", "--copy-out", "/a:b", "true"))
 

@@ -125,6 +125,15 @@ class Setup(unittest.TestCase):
         self.assertLess(time.monotonic() - began, 20)
         self.refused(result, "qemu-kvm")
 
+    def test_one_that_makes_no_progress_is_given_up_after_the_time_that_was_asked_for(self) -> None:
+        self.borrow_images()
+        fake = self.fake_engine("exec sleep 1000\n")
+        began = time.monotonic()
+        result = self.fireclaw("--qemu", fake, *self.setup_words("--boot-timeout", "2"), engine="qemu-tcg")
+        # Without the option it would be 90 s.
+        self.assertLess(time.monotonic() - began, 45)
+        self.refused(result, "qemu-tcg")
+
     def test_a_file_that_is_no_kernel_is_refused(self) -> None:
         self.refused(self.fireclaw("setup", "--kernel", "/etc/passwd"), "/etc/passwd", "kernel")
         self.refused(self.fireclaw("setup", "--kernel", "/no/such/kernel"), "/no/such/kernel")

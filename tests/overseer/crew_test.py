@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "agents"))
 
 import crew  # noqa: E402
 import ngircd  # noqa: E402  (crew has set the path to these)
+from children import bound  # noqa: E402
 from crew import Crew, agents, arguments, eventually, is_gone, ok  # noqa: E402
 from irc_client import Human  # noqa: E402
 
@@ -46,7 +47,7 @@ class Channel(Crew):
         """Returns its greeting."""
         self.log = open(os.path.join(self.folder, "overseer.log"), "ab")
         self.addCleanup(self.log.close)
-        self.overseer = subprocess.Popen(arguments("overseer", *OPERATORS, *words), stdin=subprocess.DEVNULL, stdout=self.log,
+        self.overseer = subprocess.Popen(bound(arguments("overseer", *OPERATORS, *words)), stdin=subprocess.DEVNULL, stdout=self.log,
                                          stderr=self.log)
         return self.hears("Overseer of fireclaw", START_SECONDS)
 
@@ -202,7 +203,7 @@ class Servers(Channel):
     def test_the_private_server_serves_people_and_agents(self) -> None:
         type(self).irc.stop()
         self.addCleanup(type(self).irc.start)
-        served = subprocess.Popen(arguments("irc"), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        served = subprocess.Popen(bound(arguments("irc")), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                   stderr=subprocess.DEVNULL)
         self.addCleanup(served.wait, 20)
         self.addCleanup(served.terminate)

@@ -24,6 +24,7 @@ from office import PROGRAM, NotifySocket, Office, Overseer, eventually, run
 import atheme  # noqa: E402
 import inspircd  # noqa: E402
 import ngircd  # noqa: E402
+from children import bound  # noqa: E402
 from fake_irc import FakeClient, FakeIrc  # noqa: E402
 
 STARTED = r'Agent "worker" started: worker \[qwen2\.5:7b\] \(172\.16\.0\.2\)$'
@@ -869,7 +870,7 @@ class PrivateServer(Office):
         path = os.path.join(self.folder, "notify")
         systemd = NotifySocket(path)
         self.addCleanup(systemd.close)
-        server = subprocess.Popen([PROGRAM, "--home", self.home, "irc", "--port", str(self.port), *words],
+        server = subprocess.Popen(bound([PROGRAM, "--home", self.home, "irc", "--port", str(self.port), *words]),
                                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                   env={**os.environ, "NOTIFY_SOCKET": path})
         self.addCleanup(server.wait, 10)

@@ -18,6 +18,7 @@ from typing import Any, Callable, Dict, List, Optional
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "support"))
 
 import ngircd  # noqa: E402
+from children import bound  # noqa: E402
 from irc_client import Human  # noqa: E402
 
 PROGRAM = os.environ["FIRECLAW_OVERSEER"]
@@ -45,7 +46,7 @@ class Overseer:
         self.home = home
         self.log_path = home + ".log"
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen([PROGRAM, "--home", home, *words], stdin=subprocess.DEVNULL, stdout=log,
+            self.process = subprocess.Popen(bound([PROGRAM, "--home", home, *words]), stdin=subprocess.DEVNULL, stdout=log,
                                             stderr=log, env={**os.environ, **(env or {})})
 
     def log(self) -> str:

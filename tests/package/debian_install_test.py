@@ -10,6 +10,7 @@ FIRECLAW_TEST_HOME, or FIRECLAW_BUILD_HOME, names a home folder that has been se
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -18,6 +19,7 @@ import sys
 import tempfile
 import unittest
 from pathlib import Path
+from typing import Any, Dict
 
 from packages import CONSUMER, debian_packages, output, run
 
@@ -27,9 +29,20 @@ CLEAN = bool(os.environ.get("FIRECLAW_TEST_DEBIAN"))
 HOME = os.environ.get("FIRECLAW_TEST_HOME") or os.environ.get("FIRECLAW_BUILD_HOME") or ""
 
 # What dpkg, its triggers and Python's cache of the system's own modules write anyhow.
-BOOKKEEPING = re.compile(r"(var/lib/dpkg|var/cache|var/log|var/lib/apt|etc/ld\.so\.cache|root|tmp|mnt|run)(/|$)")
+BOOKKEEPING = re.compile(r"(var/lib/dpkg|var/cache|var/log|var/lib/apt|etc/ld\.so\.cache|root|tmp|mnt|run|proc|sys|dev)(/|$)")
 
 PACKAGES = Path()
+
+# In the changed root, before all other programs.
+SYSTEMCTL = "/mnt/bin"
+# No systemd runs there. This writes down what one is asked for, and ends what a service holds as one would.
+RECORDER = """#!/bin/sh
+echo "$*" >>/mnt/systemctl.log
+if [ "$1 $2" = "disable --now" ]; then
+  sed -n 's/^ExecStop=//p' "/etc/systemd/system/$3" | sh
+fi
+"""
+NOBODY = 65534
 
 
 def make_system(scratch: Path) -> Path:
@@ -66,7 +79,7 @@ class Installed(unittest.TestCase):
 
     @classmethod
     def inside(cls, *command: str) -> subprocess.CompletedProcess[str]:
-        return run("chroot", cls.root, "/usr/bin/env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root",
+        return run("chroot", cls.root, "/usr/bin/env", "-i", f"PATH={SYSTEMCTL}:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root",
                    "LC_ALL=C.UTF-8", "FIRECLAW_HOME=/tmp/home", *command)
 
     def output(self, *command: str) -> str:
@@ -140,15 +153,79 @@ class Installed(unittest.TestCase):
         # A library and what goes into machines belong together.
         alone = self.inside("dpkg", "--install", "/mnt/fireclaw.deb")
         self.assertRegex(alone.stderr, r"fireclaw depends on libfireclaw\d+ \(=")
-        self.install(upgrades)
+        self.assertIn("in each home folder, 'fireclaw upgrade' makes again what version", self.install(upgrades))
         self.output("fireclaw", "--version")
         self.output("python3", "-c", "import fireclaw")
 
-    def test_4_nothing_is_left_when_they_are_removed(self) -> None:
-        done = self.inside("dpkg", "--purge", *self.packages)
-        self.assertEqual(done.returncode, 0, done.stderr)
+    def make_home(self, name: str, owner: int, network: Dict[str, str]) -> str:
+        """A home folder with the image and the engines of the one that is prepared; without that it has neither."""
+        home = self.root / "tmp" / name
+        config: Dict[str, Any] = {"schema": 1}
+        if HOME and not CLEAN:
+            shutil.copytree(Path(HOME, "images/busybox"), home / "images/busybox")
+            config = json.loads(Path(HOME, "config.json").read_text())
+        home.mkdir(exist_ok=True)
+        (home / "config.json").write_text(json.dumps({**config, "network": network}))
+        home.chmod(0o700)
+        for path in (home, *home.rglob("*")):
+            os.chown(path, owner, owner)
+        return f"/tmp/{name}"
+
+    @staticmethod
+    def network() -> str:
+        """What this network namespace has, as others see it."""
+        return "".join((output("ip", "-o", "link"), output("nft", "list", "ruleset"),
+                        Path("/proc/sys/net/ipv4/ip_forward").read_text()))
+
+    def test_4_their_removal_ends_what_they_have_made_and_says_what_stays(self) -> None:
+        output("ip", "link", "set", "lo", "up")
+        Path("/proc/sys/net/ipv4/ip_forward").write_text("0")
+        output("mount", "-t", "sysfs", "sysfs", self.root / "sys")
+        self.addCleanup(output, "umount", self.root / "sys")
+        (self.root / "run/systemd/system").mkdir(parents=True, exist_ok=True)
+        recorder = self.root / SYSTEMCTL[1:] / "systemctl"
+        recorder.parent.mkdir()
+        recorder.write_text(RECORDER)
+        recorder.chmod(0o755)
+        before = self.network()
+
+        # One home has services, machines and the host's own bridge; the other is an ordinary user's, with rights to
+        # the network as a service of his has them.
+        home = self.make_home("home-of-root", 0, {})
+        other = self.make_home("home-of-nobody", NOBODY, {"bridge": "fcbr1", "subnet": "172.16.1.0/24"})
+        self.output("fireclaw-overseer", "--home", home, "install")
+        if shutil.which("ngircd", path=f"{self.root}/usr/sbin"):
+            self.output("fireclaw-overseer", "--home", home, "irc", "install")
+        self.output("fireclaw", "--home", home, "network", "up")
+        engines = []
+        if HOME and not CLEAN:
+            self.output("fireclaw", "--home", home, "vm", "create", "--net", "nat", "box")
+            self.output("fireclaw", "--home", home, "run", "--detach", "--net", "nat", "sleep 1000")
+            engines = [vm["engine_pid"] for vm in json.loads(self.output("fireclaw", "--home", home, "vm", "list", "--json"))]
+            self.assertEqual(len(engines), 2)
+        self.output("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--inh-caps=+net_admin",
+                    "--ambient-caps=+net_admin", "fireclaw", "--home", other, "network", "up")
+        self.assertIn("fcbr0", self.network())
+        self.assertIn("fcbr1", self.network())
+        services = sorted(path.stem for path in (self.root / "etc/systemd/system").glob("fireclaw-*.service"))
+        self.assertIn("fireclaw-agents", services)
+
+        removal = self.inside("dpkg", "--purge", *self.packages)
+        self.assertEqual(removal.returncode, 0, removal.stderr)
+        asked = (self.root / "mnt/systemctl.log").read_text().splitlines()
+        self.assertEqual(sorted(line.split()[2] for line in asked if line.startswith("disable --now")),
+                         [f"{service}.service" for service in services])
+        self.assertEqual(list((self.root / "etc/systemd/system").glob("fireclaw-*")), [])
+        self.assertEqual([pid for pid in engines if Path(f"/proc/{pid}").exists()], [])
+        self.assertEqual(self.network(), before)
+        for folder in (home, other):
+            self.assertRegex(removal.stdout, f"stays: '{folder}'|'{folder}' stays")
+            self.assertTrue((self.root / folder[1:] / "config.json").exists())
+        type(self).removal = removal
+
+    def test_5_nothing_else_is_left(self) -> None:
         # dpkg tells of folders that it could not remove.
-        self.assertNotIn("warning", done.stderr)
+        self.assertNotIn("warning", self.removal.stderr)
         self.assertEqual(self.files(), self.before)
         for name in ("usr/lib/python3/dist-packages/fireclaw", "usr/libexec/fireclaw", "usr/share/fireclaw"):
             self.assertFalse((self.root / name).exists(), name)

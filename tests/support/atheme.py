@@ -9,6 +9,7 @@ import subprocess
 import time
 from typing import Any, Dict, Optional
 
+from children import bound
 from inspircd import SERVICES, SERVICES_PASSWORD, Inspircd
 
 PATH = shutil.which("atheme-services")
@@ -46,7 +47,7 @@ class Atheme:
             os.chmod(folder, 0o711)
         with open(os.path.join(own, "output"), "ab") as output:
             self._process: Optional[subprocess.Popen[bytes]] = subprocess.Popen(
-                [PATH, "-n", "-c", path, "-l", os.path.join(own, "log"), "-p", os.path.join(own, "pid"), "-D", own],
+                bound([PATH, "-n", "-c", path, "-l", os.path.join(own, "log"), "-p", os.path.join(own, "pid"), "-D", own]),
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, **as_nobody)
         self._output = os.path.join(own, "output")
         self._wait()

@@ -8,6 +8,8 @@ import socket
 import subprocess
 from typing import Optional
 
+from children import bound
+
 # The server that services say they are, and what both sides of the link say first.
 SERVICES = "services.test"
 SERVICES_PASSWORD = "link"
@@ -64,7 +66,7 @@ class Inspircd:
                 file.write(_SERVICES.format(port=self.services_port, name=SERVICES, password=SERVICES_PASSWORD))
         with open(os.path.join(folder, "output"), "ab") as output:
             self._process: Optional[subprocess.Popen[bytes]] = subprocess.Popen(
-                [PATH, "--nofork", "--config", path, "--runasroot"], stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+                bound([PATH, "--nofork", "--config", path, "--runasroot"]), stdin=subprocess.DEVNULL, stdout=output, stderr=output)
 
     def __enter__(self) -> Inspircd:
         return self

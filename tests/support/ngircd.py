@@ -8,6 +8,8 @@ import socket
 import subprocess
 from typing import Optional
 
+from children import NOBODY, bound
+
 PATH = shutil.which("ngircd", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
 
 _CONFIG = """[Global]
@@ -17,7 +19,6 @@ Listen = {listen}
 Ports = {port}
 MotdPhrase = welcome
 {password}
-{identity}
 {tls}
 [Options]
 DNS = no
@@ -52,10 +53,14 @@ class Ngircd:
             tls_section = f"[SSL]\nCertFile = {tls}.pem\nKeyFile = {tls}.key\nPorts = {self.tls_port}\n"
         self._path = os.path.join(folder, "ngircd.conf")
         self._log = os.path.join(folder, "ngircd.log")
-        # Started as root it would change to nobody and into an empty root, which a test cannot give it.
-        identity = "ServerUID = root\nServerGID = root" if os.getuid() == 0 else ""
+        # Started as root it would change to nobody, and outlive a test that is killed.
+        self._as_nobody = os.getuid() == 0
+        if self._as_nobody:
+            os.chmod(folder, 0o711)
+            if tls:
+                os.chown(f"{tls}.key", NOBODY, NOBODY)
         with open(self._path, "w", encoding="ascii") as file:
-            file.write(_CONFIG.format(listen=listen, port=self.port, ping=ping_timeout, identity=identity, tls=tls_section,
+            file.write(_CONFIG.format(listen=listen, port=self.port, ping=ping_timeout, tls=tls_section,
                                       password=f"Password = {password}" if password else "",
                                       penalty="" if penalties else "MaxPenaltyTime = 0"))
         self._process: Optional[subprocess.Popen[bytes]] = None
@@ -70,7 +75,7 @@ class Ngircd:
     def start(self) -> None:
         assert PATH is not None
         with open(self._log, "ab") as log:
-            self._process = subprocess.Popen([PATH, "--nodaemon", "--config", self._path], stdin=subprocess.DEVNULL,
+            self._process = subprocess.Popen(bound([PATH, "--nodaemon", "--config", self._path], self._as_nobody), stdin=subprocess.DEVNULL,
                                              stdout=log, stderr=log)
 
     def stop(self, kill: bool = False) -> None:

@@ -181,16 +181,26 @@ void ExecChannel::end_terminal_input() {
 
 /// In the middle of a line the first one hands over the line, and only a second one ends the input; where a program
 /// edits lines, the line needs its own end, and the input's is typed after that. False if that is still to be done.
+/// Ends that nobody had read when such a program began are characters of its line, which is taken back.
 bool ExecChannel::type_end(int terminal) {
   termios modes{};
   char end = 4;
+  char kill_line = 21;
   bool by_line = true;
   if (tcgetattr(terminal, &modes) == 0) {
     end = static_cast<char>(modes.c_cc[VEOF]);
+    kill_line = static_cast<char>(modes.c_cc[VKILL]);
     by_line = (modes.c_lflag & ICANON) != 0;
   }
-  const char ends[] = {in_line_ && !by_line ? '\n' : end, end};
-  const std::size_t count = in_line_ && by_line ? 2 : 1;
+  const bool typed_before = look_ms_ > first_look_ms;
+  char ends[] = {end, end};
+  std::size_t count = in_line_ && by_line ? 2 : 1;
+  if (in_line_ && !by_line) {
+    ends[0] = '\n';
+  } else if (typed_before && !by_line) {
+    ends[0] = kill_line;
+    count = 2;
+  }
   if (write(terminal, ends, count) != static_cast<ssize_t>(count)) return false;
   return !std::exchange(in_line_, false) || by_line;
 }

@@ -53,6 +53,11 @@ std::optional<std::uint32_t> parse_mode(const std::string& text) {
 }
 
 int copy(const CopyCommand& command, const Context& context) {
+  if (command.source == "-" || command.target == "-") {
+    throw Error{ErrorCode::InvalidArgument,
+                "a pipe goes by way of tar: tar -c . | fireclaw vm exec NAME tar -x -C /tmp; for a file of this name "
+                "write ./-"};
+  }
   const auto from = guest_path(command.source);
   const auto to = guest_path(command.target);
   if (from.has_value() == to.has_value()) {
@@ -61,7 +66,7 @@ int copy(const CopyCommand& command, const Context& context) {
                 "its name"};
   }
   const Machines machines{context};
-  auto vm = machines.host().vms().attach(from ? from->machine : to->machine);
+  auto vm = machines.attach(from ? from->machine : to->machine);
   auto options = command.choices.options();
   options.owner = command.owner;
   options.mode = parse_mode(command.mode);

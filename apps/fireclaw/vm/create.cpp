@@ -24,13 +24,14 @@ struct CreateOptions {
   bool no_snapshot = false;
 };
 
+Json started(const MachineInfo& info) {
+  auto out = to_json(info);
+  out["timings_ms"] = timings(info.phases);
+  return out;
+}
+
 void print_started(const MachineInfo& info, const Context& context) {
-  if (context.json) {
-    auto out = to_json(info);
-    out["timings_ms"] = timings(info.phases);
-    print_json(out);
-    return;
-  }
+  if (context.json) return print_json(started(info));
   auto text = fmt::format("{}: {}, VM {}", info.name, to_string(info.state), info.id);
   if (!info.address.empty()) text += fmt::format(", {}", info.address);
   std::puts(printable(text).c_str());
@@ -90,23 +91,33 @@ void add_create(CLI::App& group, Context& context, Action& action) {
       [options, &context, &action] { action = [options, &context] { return create(*options, context); }; });
 }
 
-int start(const std::string& name, const Context& context) {
+int start(const std::vector<std::string>& names, const Context& context) {
   Machines machines{context};
-  print_started(machines.manager().start(name, context.stop), context);
-  return 0;
+  const bool as_list = context.json && names.size() > 1;
+  Json list = Json::array();
+  const int status = for_each_of(names, [&](const std::string& name) {
+    const auto info = machines.manager().start(name, context.stop);
+    if (as_list) {
+      list.push_back(started(info));
+    } else {
+      print_started(info, context);
+    }
+  });
+  if (as_list) print_json(list);
+  return status;
 }
 
 void add_start(CLI::App& group, Context& context, Action& action) {
-  auto name = std::make_shared<std::string>();
-  auto* command = group.add_subcommand("start", "Start a machine that was stopped, or resume one that is paused");
+  auto names = std::make_shared<std::vector<std::string>>();
+  auto* command = group.add_subcommand("start", "Start machines that were stopped, or resume those that are paused");
   command->footer(
-      "It comes back with its scratch disk and its workspace; what was in memory is gone.\n\n"
+      "They come back with their scratch disks and workspaces; what was in memory is gone.\n\n"
       "Examples:\n"
       "  fireclaw vm start dev");
-  command->add_option("name", *name, "Machine name")->required()->type_name("MACHINE");
+  command->add_option("name", *names, "Machine names")->required()->type_name("MACHINE");
   command->add_flag("-v,--verbose", context.verbose, "Show how long each part took, and what is logged");
   add_json(*command, context);
-  command->callback([name, &context, &action] { action = [name, &context] { return start(*name, context); }; });
+  command->callback([names, &context, &action] { action = [names, &context] { return start(*names, context); }; });
 }
 
 struct ForkOptions {

@@ -34,7 +34,7 @@ int detach(VM& vm, const ExecCommand& options, const Context& context) {
 int execute(const ExecCommand& options, const Context& context) {
   const auto exec = make_exec(options.guest, context);
   const Machines machines{context};
-  auto vm = machines.host().vms().attach(options.name);
+  auto vm = machines.attach(options.name);
   if (options.detach) return detach(vm, options, context);
   const auto result = wait_for(vm.spawn(exec), options.guest);
   const int status = status_of(result, context);

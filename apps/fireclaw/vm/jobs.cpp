@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "common/quantities.hpp"
+#include "common/style.hpp"
 #include "guest_command.hpp"
 #include "guest_text.hpp"
 #include "json_of.hpp"
@@ -33,6 +34,31 @@ ServiceInfo find_job(VM& vm, const JobOptions& options) {
                                                options.machine, options.machine)};
 }
 
+/// The one that is meant where there is only one. Error(NotFound), Error(InvalidArgument).
+std::string only_job(VM& vm, const std::string& machine) {
+  const auto jobs = vm.services();
+  if (jobs.size() == 1) return jobs.front().name;
+  if (jobs.empty()) {
+    throw Error{ErrorCode::NotFound,
+                fmt::format("no detached command in '{}'; its console: fireclaw vm logs {}", machine, machine)};
+  }
+  throw Error{ErrorCode::InvalidArgument, fmt::format("'{}' has {} detached commands; name one as well, see: fireclaw "
+                                                      "vm ps {}",
+                                                      machine, jobs.size(), machine)};
+}
+
+/// For those who look for what a command has written.
+void tell_of_jobs(VM& vm, const std::string& machine) {
+  try {
+    for (const auto& job : vm.services()) {
+      print_message("fireclaw", fmt::format("this is the console; what {} has written: fireclaw vm logs {} {}",
+                                            job.name, machine, job.name));
+    }
+  } catch (const Error&) {
+    // The console can be read of a guest that does not answer.
+  }
+}
+
 std::string log_of(const std::string& job) { return fmt::format("/var/log/fireclaw/{}.log", job); }
 
 std::string ending_of(const ServiceInfo& job) {
@@ -40,9 +66,9 @@ std::string ending_of(const ServiceInfo& job) {
   return job.signal != 0 ? fmt::format("signal {}", job.signal) : std::to_string(job.exit_code);
 }
 
-int list_jobs(const JobOptions& options, const Context& context) {
+int list_jobs(JobOptions options, const Context& context) {
   const Machines machines{context};
-  const auto jobs = machines.host().vms().attach(options.machine).services();
+  const auto jobs = machines.attach(options.machine).services();
   if (context.json) {
     Json out = Json::array();
     for (const auto& job : jobs) out.push_back(to_json(job));
@@ -71,18 +97,19 @@ ExecResult run_on_log(VM& vm, const std::string& job, const char* script, std::s
   return vm.exec(std::move(exec));
 }
 
-int logs(const JobOptions& options, const Context& context) {
-  if (options.follow && (context.json || options.job.empty())) {
-    throw Error{ErrorCode::InvalidArgument, "--follow goes with a detached command, and not with --json"};
-  }
+int logs(JobOptions options, const Context& context) {
+  if (options.follow && context.json) throw Error{ErrorCode::InvalidArgument, "--follow does not go with --json"};
   const Machines machines{context};
-  auto vm = machines.host().vms().attach(options.machine);
+  auto vm = machines.attach(options.machine);
+  if (options.job.empty() && (options.follow || options.lines != 0)) options.job = only_job(vm, options.machine);
   if (options.job.empty()) {
     const auto text = vm.console_log();
     if (context.json) {
       print_json({{"name", options.machine}, {"console", text}});
     } else {
       GuestText{}.print(text);
+      std::fflush(stdout);
+      tell_of_jobs(vm, options.machine);
     }
     return 0;
   }
@@ -102,9 +129,9 @@ sleep 0.3
 kill "$shown"
 )";
 
-int attach(const JobOptions& options, const Context& context) {
+int attach(JobOptions options, const Context& context) {
   const Machines machines{context};
-  auto vm = machines.host().vms().attach(options.machine);
+  auto vm = machines.attach(options.machine);
   auto job = find_job(vm, options);
   const auto shown = job.state == ServiceState::Running
                          ? run_on_log(vm, options.job, follow_to_the_end, std::to_string(job.pid), context)
@@ -117,8 +144,8 @@ int attach(const JobOptions& options, const Context& context) {
 }
 
 CLI::App* add_one(CLI::App& group, const char* word, const char* help, const char* footer,
-                  int (*act)(const JobOptions&, const Context&), const std::shared_ptr<JobOptions>& options,
-                  Context& context, Action& action) {
+                  int (*act)(JobOptions, const Context&), const std::shared_ptr<JobOptions>& options, Context& context,
+                  Action& action) {
   auto* command = group.add_subcommand(word, help);
   command->footer(footer);
   command->add_option("name", options->machine, "Machine name or id")->required()->type_name("VM");
@@ -138,13 +165,14 @@ void add_vm_jobs(CLI::App& group, Context& context, Action& action) {
           "  fireclaw vm ps dev",
           list_jobs, options, context, action);
   auto* log = add_one(group, "logs", "Show what a detached command has written, or a machine's console",
+                      "With --lines or --follow JOB can be left out where there is only one.\n\n"
                       "Examples:\n"
                       "  fireclaw vm logs dev\n"
                       "  fireclaw vm logs dev job-1 -n 100\n"
                       "  fireclaw vm logs -f dev job-1",
                       logs, options, context, action);
   log->add_option("job", options->job, "Command name (see: fireclaw vm ps); default: the console")->type_name("JOB");
-  log->add_option("-n,--lines", options->lines, "Only the last lines")->type_name("NUMBER");
+  log->add_option("-n,--lines,--tail", options->lines, "Only the last lines")->type_name("NUMBER");
   log->add_flag("-f,--follow", options->follow, "Continue as it writes more");
   add_one(group, "attach", "Show what a detached command writes until it ends",
           "Ctrl-C leaves it running. The exit status is the command's.\n\n"

@@ -94,9 +94,13 @@ constexpr Verb verbs[] = {
 
 int act_on_all(const Verb& verb, const WhichOptions& options, const Context& context) {
   Machines machines{context};
-  for (const auto& name : options.names) verb.act(machines, name, options);
-  if (context.json) print_json({{verb.done, options.names}});
-  return 0;
+  Json done = Json::array();
+  const int status = for_each_of(options.names, [&](const std::string& name) {
+    verb.act(machines, machines.meant_by(name), options);
+    done.push_back(name);
+  });
+  if (context.json) print_json({{verb.done, done}});
+  return status;
 }
 
 struct RenameOptions {

@@ -13,7 +13,13 @@
 namespace fireclaw::cli {
 namespace {
 
-int list(const Context& context) {
+struct ListOptions {
+  bool quiet = false;
+  /// As elsewhere; without it they are listed as well.
+  bool all = false;
+};
+
+int list(bool quiet, const Context& context) {
   const auto machines = Machines{context}.all();
   if (context.json) {
     Json out = Json::array();
@@ -23,6 +29,10 @@ int list(const Context& context) {
       out.push_back(std::move(one));
     }
     print_json(out);
+    return 0;
+  }
+  if (quiet) {
+    for (const auto& [name, vm] : machines) std::puts((name.empty() ? vm.id : name).c_str());
     return 0;
   }
   Table table{{"NAME", "ID", "STATE", "IMAGE", "ENGINE", "CPUS", "MEMORY", "NET", "ADDRESS", "PID", "CREATED",
@@ -37,8 +47,9 @@ int list(const Context& context) {
   return 0;
 }
 
-int inspect(const std::string& which, const Context& context) {
+int inspect(const std::string& word, const Context& context) {
   Machines machines{context};
+  const auto which = machines.meant_by(word);
   const auto name = machines.name_of(which);
   if (!name.empty()) {
     print_json(to_json(machines.manager().info(name)));
@@ -63,6 +74,15 @@ int collect(const Context& context) {
   return 0;
 }
 
+void add_list(CLI::App& command, Context& context, Action& action) {
+  const auto options = std::make_shared<ListOptions>();
+  command.add_flag("-q,--quiet", options->quiet, "Only names, or ids of those without one");
+  command.add_flag("-a,--all", options->all, "Those that are stopped too, as always");
+  add_json(command, context);
+  command.callback(
+      [options, &context, &action] { action = [options, &context] { return list(options->quiet, context); }; });
+}
+
 }  // namespace
 
 void add_vm_list(CLI::App& group, Context& context, Action& action) {
@@ -73,9 +93,9 @@ void add_vm_list(CLI::App& group, Context& context, Action& action) {
       "out.\n\n"
       "Examples:\n"
       "  fireclaw vm list\n"
-      "  fireclaw vm list --json");
-  add_json(*list_command, context);
-  list_command->callback([&context, &action] { action = [&context] { return list(context); }; });
+      "  fireclaw vm list --json\n"
+      "  fireclaw vm list -q | xargs -r fireclaw vm rm -f");
+  add_list(*list_command, context, action);
 
   auto name = std::make_shared<std::string>();
   auto* inspect_command = group.add_subcommand("inspect", "Show all that is known of a machine, as JSON");
@@ -112,9 +132,9 @@ void add_ps(CLI::App& app, Context& context, Action& action) {
   auto* command = app.add_subcommand("ps", "List machines: fireclaw vm list");
   command->footer(
       "Examples:\n"
-      "  fireclaw ps");
-  add_json(*command, context);
-  command->callback([&context, &action] { action = [&context] { return list(context); }; });
+      "  fireclaw ps\n"
+      "  fireclaw ps -q");
+  add_list(*command, context, action);
 }
 
 void add_gc(CLI::App& app, Context& context, Action& action) {

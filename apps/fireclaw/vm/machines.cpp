@@ -1,10 +1,18 @@
 #include "vm/machines.hpp"
 
 #include <algorithm>
+#include <cstddef>
 #include <utility>
+
+#include <fmt/format.h>
+
+#include "common/style.hpp"
 
 namespace fireclaw::cli {
 namespace {
+
+/// Less of an id is more likely a name with a mistake in it.
+constexpr std::size_t least_of_id = 4;
 
 VMInfo to_vm(const MachineInfo& machine) {
   VMInfo info;
@@ -27,6 +35,21 @@ VMInfo to_vm(const MachineInfo& machine) {
 
 }  // namespace
 
+std::string Machines::meant_by(const std::string& word) const {
+  if (word.size() < least_of_id) return word;
+  std::string found;
+  for (const auto& [name, vm] : all()) {
+    if (name == word || vm.id == word) return word;
+    if (!vm.id.starts_with(word)) continue;
+    if (!found.empty()) {
+      throw Error{ErrorCode::InvalidArgument,
+                  fmt::format("'{}' begins the ids of several machines: {}, {}", word, found, vm.id)};
+    }
+    found = vm.id;
+  }
+  return found.empty() ? word : found;
+}
+
 std::string Machines::name_of(const std::string& word) const {
   for (const auto& machine : manager_.list()) {
     if (machine.name == word || machine.id == word) return machine.name;
@@ -34,6 +57,20 @@ std::string Machines::name_of(const std::string& word) const {
   const auto running = host_.vms().list();
   if (std::ranges::find(running, word, &VMInfo::id) != running.end()) return {};
   return manager_.info(word).name;  // says what is wrong with it
+}
+
+int for_each_of(const std::vector<std::string>& names, const std::function<void(const std::string&)>& action) {
+  int status = 0;
+  for (const auto& name : names) {
+    try {
+      action(name);
+    } catch (const Error& problem) {
+      if (names.size() == 1) throw;
+      print_message("fireclaw", problem.what());
+      status = exit_failure;
+    }
+  }
+  return status;
 }
 
 std::vector<NamedVM> Machines::all() const {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,11 @@ class Machines {
   [[nodiscard]] const Host& host() const { return host_; }
   [[nodiscard]] MachineManager& manager() { return manager_; }
 
+  /// The name or the id that `word` means: itself, or the one id that begins with it. Error(InvalidArgument) if several
+  /// do.
+  [[nodiscard]] std::string meant_by(const std::string& word) const;
+  /// A machine that runs, by what means it.
+  [[nodiscard]] VM attach(const std::string& word) const { return host_.vms().attach(meant_by(word)); }
   /// The name of the machine that `word`, a name or an id, means; empty for an id of one without a name.
   [[nodiscard]] std::string name_of(const std::string& word) const;
   /// All: those with names first, by name, also those that are stopped; then the others, oldest first.
@@ -34,6 +40,10 @@ class Machines {
   Host host_;
   MachineManager manager_;
 };
+
+/// Acts on each and returns the exit status. One that fails does not keep the others from it, and is said; if it is the
+/// only one, its error is thrown.
+int for_each_of(const std::vector<std::string>& names, const std::function<void(const std::string&)>& action);
 
 /// Each adds commands to the group vm.
 void add_vm_create(CLI::App& group, Context& context, Action& action);

@@ -1,6 +1,5 @@
 #include <unistd.h>
 
-#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <cstdio>
@@ -8,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -23,6 +23,8 @@ namespace fireclaw::cli {
 namespace {
 
 constexpr std::chrono::seconds between{2};
+/// What CPU is measured over where it is shown once.
+constexpr std::chrono::milliseconds sample{500};
 
 struct StatsOptions {
   std::vector<std::string> names;
@@ -37,44 +39,46 @@ std::vector<MachineInfo> look(Machines& machines, const StatsOptions& options) {
   return wanted;
 }
 
-/// How much of one CPU it has used: since the last look, or since its start.
+/// How much of one CPU it has used since the last look.
 std::string cpu_share(const MachineInfo& now, const MachineInfo* before, std::chrono::duration<double> passed) {
   if (now.id.empty()) return {};
-  auto used = now.cpu_time;
-  if (before != nullptr && before->id == now.id) {
-    used -= before->cpu_time;
-  } else {
-    passed = std::chrono::system_clock::now() - now.started;
-  }
-  if (passed.count() <= 0) return {};
-  return fmt::format("{:.1f}%", 100 * std::chrono::duration<double>{used} / passed);
+  if (before == nullptr || before->id != now.id || passed.count() <= 0) return "-";
+  return fmt::format("{:.1f}%", 100 * std::chrono::duration<double>{now.cpu_time - before->cpu_time} / passed);
 }
 
-class Screen {
+/// What was seen of machines, the last time and now.
+class Looks {
  public:
-  void show(const std::vector<MachineInfo>& machines) {
-    const auto now = std::chrono::steady_clock::now();
+  void see(std::vector<MachineInfo> machines) {
+    before_.clear();
+    for (auto& machine : now_) before_.emplace(machine.name, std::move(machine));
+    now_ = std::move(machines);
+    const auto at = std::chrono::steady_clock::now();
+    passed_ = at - at_;
+    at_ = at;
+  }
+
+  void show() const {
     Table table{{"NAME", "STATE", "CPU", "MEMORY", "OF", "DISK", "RECEIVED", "SENT"}};
-    for (const auto& machine : machines) {
+    for (const auto& machine : now_) {
       const auto before = before_.find(machine.name);
       const bool runs = !machine.id.empty();
       const bool counted = !machine.address.empty();
       table.add({machine.name, std::string{to_string(machine.state)},
-                 cpu_share(machine, before == before_.end() ? nullptr : &before->second, now - at_),
+                 cpu_share(machine, before == before_.end() ? nullptr : &before->second, passed_),
                  runs ? human_bytes(machine.memory_bytes) : "", fmt::format("{} MiB", machine.memory_mib),
                  machine.scratch_mib == 0 ? "" : human_bytes(machine.scratch_bytes),
                  counted ? human_bytes(machine.received_bytes) : "", counted ? human_bytes(machine.sent_bytes) : ""});
     }
     table.print();
     std::fflush(stdout);
-    before_.clear();
-    for (const auto& machine : machines) before_.emplace(machine.name, machine);
-    at_ = now;
   }
 
  private:
   std::map<std::string, MachineInfo> before_;
-  std::chrono::steady_clock::time_point at_ = std::chrono::steady_clock::now();
+  std::vector<MachineInfo> now_;
+  std::chrono::steady_clock::time_point at_;
+  std::chrono::duration<double> passed_{0};
 };
 
 int stats(const StatsOptions& options, const Context& context) {
@@ -85,21 +89,27 @@ int stats(const StatsOptions& options, const Context& context) {
     print_json(out);
     return 0;
   }
-  Screen screen;
-  if (options.once || ::isatty(STDOUT_FILENO) != 1) {
-    screen.show(look(machines, options));
-    return 0;
-  }
   std::mutex mutex;
   std::condition_variable_any never;
   std::unique_lock lock{mutex};
-  do {
-    const auto seen = look(machines, options);
+  const auto wait = [&](std::chrono::milliseconds time) {
+    never.wait_for(lock, context.stop, time, [] { return false; });
+    return !context.stop.stop_requested();
+  };
+  Looks looks;
+  looks.see(look(machines, options));
+  if (options.once || ::isatty(STDOUT_FILENO) != 1) {
+    if (!wait(sample)) return 0;
+    looks.see(look(machines, options));
+    looks.show();
+    return 0;
+  }
+  for (;;) {
     std::fputs("\033[H\033[J", stdout);
-    screen.show(seen);
-    never.wait_for(lock, context.stop, between, [] { return false; });
-  } while (!context.stop.stop_requested());
-  return 0;
+    looks.show();
+    if (!wait(between)) return 0;
+    looks.see(look(machines, options));
+  }
 }
 
 }  // namespace
@@ -108,9 +118,9 @@ void add_vm_stats(CLI::App& group, Context& context, Action& action) {
   auto options = std::make_shared<StatsOptions>();
   auto* command = group.add_subcommand("stats", "Show what machines use: CPU, memory, disk, network");
   command->footer(
-      "CPU is the share of one CPU since the last look, at first since the start; memory what the engine has in RAM; "
-      "disk what the scratch disk takes; the network is counted on the bridge (--net nat). On a terminal it is shown "
-      "again and again until Ctrl-C.\n\n"
+      "CPU is the share of one CPU since the last look, or in half a second where it is shown once; memory what the "
+      "engine has in RAM; disk what the scratch disk takes; the network is counted on the bridge (--net nat). On a "
+      "terminal it is shown again and again until Ctrl-C.\n\n"
       "Examples:\n"
       "  fireclaw vm stats\n"
       "  fireclaw vm stats dev --once");
