@@ -9,7 +9,7 @@ import time
 import unittest
 from pathlib import Path
 
-from redteam import Attempt
+from redteam import Attempt, fireclaw
 
 OWNED = "echo owned"
 
