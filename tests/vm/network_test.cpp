@@ -12,7 +12,6 @@
 #include <stop_token>
 #include <string>
 #include <thread>
-#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -227,7 +226,7 @@ TEST_CASE("an allowed name is resolved and reached, and what is not on the list 
     CHECK(guest_asks(next, "anything.example", 80) == "198.51.100.1");
   }
   const auto refused = test::error_of([&] {
-    std::ignore = host.vms().run(with_nat({Egress::Allowlist, {"*.allowed.example"}, {}, GatewayServices::None}));
+    return host.vms().run(with_nat({Egress::Allowlist, {"*.allowed.example"}, {}, GatewayServices::None}));
   });
   CHECK(refused.code() == ErrorCode::InvalidArgument);
   CHECK(host.network().down());
@@ -387,13 +386,13 @@ TEST_CASE_FIXTURE(Fixture, "published ports lead into the machine from this host
   });
 
   const auto taken = test::error_of([&] {
-    std::ignore = host.vms().run(with_nat({Egress::None, {}, {"0.0.0.0:8080:8080"}, GatewayServices::All}));
+    return host.vms().run(with_nat({Egress::None, {}, {"0.0.0.0:8080:8080"}, GatewayServices::All}));
   });
   CHECK(taken.code() == ErrorCode::AlreadyExists);
   CHECK(std::string{taken.what()}.find("8080") != std::string::npos);
   const Listener busy{"0.0.0.0", 9090};
   const auto used = test::error_of([&] {
-    std::ignore = host.vms().run(with_nat({Egress::None, {}, {"9090:80"}, GatewayServices::All}));
+    return host.vms().run(with_nat({Egress::None, {}, {"9090:80"}, GatewayServices::All}));
   });
   CHECK(used.code() == ErrorCode::AlreadyExists);
   CHECK(std::string{used.what()}.find("a program on this host uses port 9090") != std::string::npos);
@@ -525,7 +524,7 @@ TEST_CASE_FIXTURE(Fixture, "a subnet that is in use elsewhere is found out befor
   REQUIRE(info.obstacles.size() == 1);
   CHECK(info.obstacles.front().problem.find("10.98.7.0/24 overlaps") != std::string::npos);
   CHECK(there.network().best_mode().mode != NetworkMode::Nat);
-  CHECK(test::error_of([&] { std::ignore = there.vms().run(with_nat()); }).code() == ErrorCode::InvalidState);
+  CHECK(test::error_of([&] { return there.vms().run(with_nat()); }).code() == ErrorCode::InvalidState);
   CHECK(there.network().info().leases.empty());
   // And so is a bridge that belongs to another home folder.
   const NetworkHome second;
