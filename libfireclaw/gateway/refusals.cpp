@@ -24,8 +24,6 @@ constexpr std::size_t most_same = 256;
 constexpr std::size_t most_counts = 4096;
 /// A host name is shorter.
 constexpr std::size_t longest_text = 256;
-/// For a line, which another process writes in microseconds.
-constexpr std::chrono::milliseconds turn_patience{500};
 constexpr std::size_t most_read = std::size_t{64} << 20;
 
 std::filesystem::path earlier(const std::filesystem::path& file) { return file.native() + ".1"; }
@@ -46,10 +44,10 @@ bool is_current(int fd, const std::filesystem::path& file) {
   return ::fstat(fd, &mine) == 0 && ::stat(file.c_str(), &current) == 0 && mine.st_ino == current.st_ino;
 }
 
-/// The file, for this process alone: it is neither written to nor put aside by another meanwhile.
+/// The file, for this process alone: it is neither written to nor put aside by another meanwhile. Without a time limit,
+/// so that nobody is passed over: a line is written in microseconds.
 sys::FileLock take(const std::filesystem::path& file) {
-  return sys::FileLock::acquire(file, sys::FileLock::Mode::Exclusive, Deadline::after(turn_patience),
-                                "the log of refusals");
+  return sys::FileLock::acquire(file, sys::FileLock::Mode::Exclusive, Deadline::never(), "the log of refusals");
 }
 
 /// Takes the whole lines out of `text`.
