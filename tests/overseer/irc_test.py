@@ -75,7 +75,7 @@ class Commands(Office):
                              ("!destroy ann", 'Agent "ann" destroyed; its workspace stays$'),
                              ("!destroy ann", 'There is no agent "ann"; !list shows those there are$'),
                              ("!stopall", "Stopped worker$"),
-                             ("!help !invoke", r"!invoke <template> \[name\] \[--model M\]: start an agent$"),
+                             ("!help !invoke", r"!invoke <template> \[name\] \[--model M\] \[--net N\]: start an agent$"),
                              ("overseer: !version", r"fireclaw \d+\.\d+\.\d+$"),
                              ("!invok worker", 'There is no command "!invok"; did you mean !invoke\\?'),
                              ("!destroy", "!destroy: an agent's name is missing. Usage: !destroy <name>$")):
