@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "sys/file.hpp"
+#include "sys/folder.hpp"
 #include "sys/testing/file_calls.hpp"
 #include "sys/testing/support.hpp"
 
@@ -50,6 +51,30 @@ TEST_CASE("a folder appears under its name in one step, which is synced") {
   const FileCalls calls{top.path()};
   draft.publish(top.path() / "target");
   CHECK(calls.lines() == Lines{"rename draft-* -> target", "sync ."});
+}
+
+TEST_CASE(
+    "where renames have no flags a folder appears under a name that was free too, and nothing is left if it cannot") {
+  const TempDir top = temp_dir();
+  const auto target = top.path() / "target";
+  FileCalls calls{top.path()};
+  calls.forget_rename_flags();
+  {
+    TempDir draft{top.path(), "draft-"};
+    write_file_atomic(draft.path() / "file", "first");
+    draft.publish(target);
+    CHECK(calls.lines_with({"target", "sync ."}) == Lines{"rename draft-* -> target", "sync ."});
+  }
+  {
+    TempDir draft{top.path(), "draft-"};
+    CHECK_FALSE(draft.exchange(target));
+    CHECK(error_of([&] { draft.publish(target); }).first == ErrorCode::AlreadyExists);
+  }
+  CHECK(read_file(target / "file") == "first");
+  TempDir gone{top.path(), "draft-"};
+  remove_tree(gone.path());
+  CHECK(error_of([&] { gone.publish(top.path() / "other"); }).first == ErrorCode::NotFound);
+  CHECK_FALSE(std::filesystem::exists(top.path() / "other"));
 }
 
 TEST_CASE("folders change places in one step, which is synced before the old one goes") {

@@ -124,6 +124,11 @@ class Registering(SessionTest):
         self.server(*[f":s CAP * LS * :{' '.join(f'a{line}-{number}' for number in range(10))}" for line in range(19)])
         self.assertEqual(self.server(":s CAP * LS * :b1 b2 b3 b4 b5 b6 b7 b8 b9 batch server-time", ":s CAP * LS :chghost"), ["CAP REQ :batch"])
 
+    def test_a_second_greeting_of_a_bouncer_changes_nothing(self) -> None:
+        self.registered()
+        self.server(":worker!u@h NICK other", ":s 001 worker :hi again")
+        self.assertEqual((self.session.nick, self.session.deadline(self.now) <= self.now + 5), ("other", False))
+
     def test_refused_capabilities_are_done_without(self) -> None:
         self.start()
         self.sent()
@@ -707,6 +712,15 @@ class Speaking(SessionTest):
         self.prepare()
         for number in range(20):
             self.session.say("#a", f"line {number}")
+        self.sent()
+        self.server(":op!o@h KICK #a worker")
+        self.assertEqual([line for line in self.later(20) if line.startswith("PRIVMSG")], [])
+
+
+    def test_leaving_a_channel_drops_what_waited_for_a_part_of_it(self) -> None:
+        self.prepare(linelen="STATUSMSG=@+")
+        for number in range(20):
+            self.session.say("@#a", f"line {number}")
         self.sent()
         self.server(":op!o@h KICK #a worker")
         self.assertEqual([line for line in self.later(20) if line.startswith("PRIVMSG")], [])

@@ -68,6 +68,10 @@ int open_at(int folder, const char* path, int flags, mode_t mode) {
 }
 
 int rename_at(int from_folder, const char* from, int to_folder, const char* to, unsigned flags) {
+  if (flags != 0 && recording != nullptr && !recording->knows_rename_flags()) {
+    errno = EINVAL;
+    return -1;
+  }
   const auto status = static_cast<int>(::syscall(SYS_renameat2, from_folder, from, to_folder, to, flags));
   return noted(status, [&](FileCalls& calls) {
     const bool exchange = (flags & RENAME_EXCHANGE) != 0;

@@ -27,6 +27,10 @@ class FileCalls {
   /// Only the lines that contain one of `words`.
   [[nodiscard]] std::vector<std::string> lines_with(const std::vector<std::string_view>& words) const;
 
+  /// From now on renames are as on a file system that knows none of their flags.
+  void forget_rename_flags() { knows_rename_flags_ = false; }
+  [[nodiscard]] bool knows_rename_flags() const { return knows_rename_flags_; }
+
   /// Of the functions in file_calls.cpp. `first` and `second` are absolute.
   void note(std::string_view verb, const std::filesystem::path& first, std::string_view arrow = {},
             const std::filesystem::path& second = {});
@@ -37,6 +41,7 @@ class FileCalls {
   std::filesystem::path folder_;
   std::function<void()> look_;
   std::vector<std::string> lines_;
+  bool knows_rename_flags_ = true;
 };
 
 }  // namespace fireclaw::sys::testing
