@@ -41,7 +41,7 @@ void bind_life(AgentClass& type) {
            "fork($self, config)\n--\n\n"
            "Starts a second agent from this one as it is now: with its memory, processes, files and\n"
            "settings, and its own name, address and workspace. The first one is paused for a moment (phase\n"
-           "\"pause\") and stays on IRC.\n\n"
+           "\"pause\" of the new one's start_info()) and stays on IRC.\n\n"
            "InvalidStateError if this one does not run; AlreadyExistsError if there is an agent or a\n"
            "workspace of the new name.")
       .def(
@@ -69,7 +69,9 @@ void bind_life(AgentClass& type) {
           "does not run; NotFoundError if there is no such agent.")
       .def("restart", waits(&Agent::restart), py::arg("stop") = nullptr,
            "restart($self, stop=None)\n--\n\n"
-           "stop() if it runs, and a start with the settings it has, which is told as by start_info().")
+           "Stops it if it runs, and starts it with the settings it has; it is detached then. Returns what "
+           "start_info()\n"
+           "of a new object would; raises what AgentManager.start() does.")
       .def("remove", waits(&Agent::remove),
            "remove($self)\n--\n\n"
            "Forgets a stopped agent; its workspace stays. InvalidStateError while it runs.")
@@ -187,7 +189,8 @@ void bind_manager(py::module_& module) {
            "start($self, config)\n--\n\n"
            "Starts an agent: workspace (made if missing), machine, bot. A failure undoes what was done.\n\n"
            "AlreadyExistsError if it runs; NotFoundError for an unknown template or a missing image; TimeoutError,\n"
-           "VmmError, GuestError with what the machine said. Agent.start_info() says how it went.")
+           "VmmError, GuestError with what the machine said. Agent.start_info() says how it went.\n"
+           "Keep the result, or this object, for as long as an agent that is not detached is to run.")
       .def(
           "import_archive",
           [](const AgentManager& self, const py::object& file, const std::optional<AgentImportOptions>& given) {

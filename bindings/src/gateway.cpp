@@ -1,6 +1,3 @@
-#include <fireclaw/gateway.hpp>
-#include <fireclaw/llm.hpp>
-
 #include "waits.hpp"
 
 namespace fireclaw::python {

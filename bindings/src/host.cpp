@@ -1,6 +1,3 @@
-#include <fireclaw/gateway.hpp>
-#include <fireclaw/llm.hpp>
-
 #include "waits.hpp"
 
 namespace fireclaw::python {
@@ -92,19 +89,21 @@ void bind_host(py::module_& module) {
           "back_up($self, folder, options=None)\n--\n\n"
           "Copies what of the home folder cannot be built again to a new folder: configuration, templates, agents,\n"
           "machines with names, workspaces, the overseer's settings and audit log. A machine is paused while its disk\n"
-          "is copied. AlreadyExistsError, IoError.")
+          "is copied. AlreadyExistsError, InvalidArgumentError, IoError, CancelledError.")
       .def("restore", waits(&Host::restore), py::arg("folder"), py::arg("stop") = nullptr,
            "restore($self, folder, stop=None)\n--\n\n"
            "Puts back what back_up() copied; agents and machines are stopped then. All is checked before the first "
            "file\n"
-           "is written: CorruptError, InvalidArgumentError, AlreadyExistsError.")
+           "is written: NotFoundError if it is not a backup, CorruptError, InvalidArgumentError, AlreadyExistsError,\n"
+           "CancelledError.")
       .def(
           "collect_garbage", [](Host& self) { return blocking([&] { return self.collect_garbage(); }); },
           "collect_garbage($self)\n--\n\n"
           "Ends machines whose owner is gone and removes what interrupted work left behind.")
       .def("__repr__", [](const Host& self) { return "Host(home=" + self.home().string() + ")"; });
   bind_collection(type, "vms", &Host::vms, "Its machines.");
-  bind_collection(type, "machines", &Host::machines, "Its machines with names, which outlive their starter.");
+  bind_collection(type, "machines", &Host::machines,
+                  "Its machines with names, which outlive the process that starts them.");
   bind_collection(type, "images", &Host::images, "What machines are made from.");
   bind_collection(type, "snapshots", &Host::snapshots, "Saved machines.");
   bind_collection(type, "workspaces", &Host::workspaces, "Disks that outlive machines.");

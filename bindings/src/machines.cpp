@@ -6,7 +6,7 @@ namespace {
 void bind_life(py::class_<MachineManager>& type) {
   type.def(
           "create",
-          [](MachineManager& self, MachineConfig config) {
+          [](const MachineManager& self, MachineConfig config) {
             return blocking(config.machine.stop, [&](std::stop_token stop) {
               config.machine.stop = std::move(stop);
               return self.create(config);

@@ -40,8 +40,8 @@ void bind_collection(py::module_& module) {
           },
           py::arg("file"), py::arg("name") = "", py::arg("replace") = false, py::arg("stop") = nullptr,
           "import_archive($self, file, name='', replace=False, stop=None)\n--\n\n"
-          "Makes the snapshot that an archive holds, read from an open file or pipe. Import only those of whom you\n"
-          "trust. CorruptError, InvalidArgumentError, AlreadyExistsError.");
+          "Makes the snapshot that an archive holds, read from an open file or pipe. Import only those from people\n"
+          "you trust. CorruptError, InvalidArgumentError, AlreadyExistsError.");
 }
 
 }  // namespace

@@ -63,13 +63,16 @@ void bind_collection(py::module_& module) {
           "A machine that runs: create() and start(), with what those raise. CancelledError after a stop.")
       .def("attach", waits(&VMs::attach), py::arg("id"),
            "attach($self, id)\n--\n\n"
-           "Takes hold of a detached machine by its id or name. NotFoundError if there is none or it has ended.")
+           "Takes hold of a detached machine by its id or name. NotFoundError if there is none or it has ended;\n"
+           "InvalidStateError if it is stopped, belongs to a process or is still being started.")
       .def("list", waits(&VMs::list),
            "list($self)\n--\n\n"
-           "All machines of the home folder whose engine runs, oldest first.")
+           "All machines of the home folder whose engine runs, oldest first, also those of agents.")
       .def("kill", waits(&VMs::kill), py::arg("id"),
            "kill($self, id)\n--\n\n"
-           "Ends the machine with this id, also one that another process owns. NotFoundError.")
+           "Ends the machine with this id or name, also one that another process owns. NotFoundError; "
+           "InvalidStateError\n"
+           "if it is stopped.")
       .def(
           "pool",
           [](const VMs& self, const std::optional<PoolConfig>& config) {

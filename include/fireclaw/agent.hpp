@@ -86,8 +86,8 @@ struct AgentConfig {
   /// Restoring starts agents of this image, size and network from the point where their bot waits to be told who it is;
   /// the first start makes that snapshot.
   StartMode start = StartMode::PreferSnapshot;
-  /// Lives on when this process ends. Otherwise it ends with it, or with the last of its
-  /// handles and of the managers they are from if those go first.
+  /// Lives on when this process ends. Otherwise it ends with this process, or sooner: with the last copy of the
+  /// AgentManager that started it and of the Agent handles from that manager.
   bool detached = true;
   /// From the call to the guest's configuration.
   std::chrono::milliseconds start_timeout{120'000};
@@ -212,7 +212,7 @@ struct AgentInfo {
   std::uint64_t memory_bytes = 0;
   /// CPU time of the engine's process.
   std::chrono::milliseconds cpu_time{0};
-  /// Lives on without the process that started it (AgentConfig::detached). Otherwise it is that process's to restart.
+  /// Lives on without the process that started it (AgentConfig::detached). Otherwise it ends with that process.
   bool detached = true;
   /// Its machine reaches the gateway's services alone (AgentConfig::services_only, or its template).
   bool services_only = false;
@@ -305,7 +305,7 @@ class FIRECLAW_API AgentManager {
   /// Makes what an archive (Agent::export_archive()), plain or compressed, holds. Error(Corrupt) or
   /// Error(InvalidArgument) for one that is damaged or holds anything else; Error(AlreadyExists) if there is an agent
   /// or a workspace of the name, or another template of its template's. A failure leaves nothing behind. Memory is what
-  /// an engine runs: import only that of whom you trust.
+  /// an engine runs: import it only from people you trust.
   AgentImport import_archive(int fd, const AgentImportOptions& options = {}) const;
 
   struct Impl;
@@ -317,8 +317,10 @@ class FIRECLAW_API AgentManager {
 };
 
 /// One agent: its name and the AgentManager that it is from. Copies are the same agent. Destruction changes nothing,
-/// unless the agent is not detached and this is the last of its handles and managers: then it ends. Every member throws
-/// Error(NotFound) if the agent is no longer there.
+/// unless it lets the last copy of that manager go: agents that it started and that are not detached end then. Another
+/// manager, as each Host::agents() gives, does not keep them. Members throw Error(NotFound) if the agent is no longer
+/// there, but for name(), and start_info() of an agent that was started or forked. A moved-from object can only be
+/// destroyed or assigned to.
 class FIRECLAW_API Agent {
  public:
   /// Its name.
@@ -334,9 +336,9 @@ class FIRECLAW_API Agent {
   /// The bot says goodbye, the guest unmounts, the engine ends; by force once `grace` and ten seconds have passed. No
   /// error if it does not run.
   void stop(std::chrono::milliseconds grace = std::chrono::seconds{5}) const;
-  /// stop() if it runs, and a start with the settings it has, which is told as by start_info(). An agent that was to
-  /// run and could not be started again is Crashed, with the reason in last_error; one whose template or settings
-  /// cannot be used is not stopped at all.
+  /// Stops it if it runs, and starts it with the settings it has. Returns what start_info() of a new handle would. It
+  /// is detached then, also if it was not. An agent that was to run and could not be started again is Crashed, with the
+  /// reason in last_error; one whose template or settings cannot be used is not stopped at all.
   AgentInfo restart(std::stop_token stop = {}) const;
   /// Forgets it; its workspace stays. Error(InvalidState) while it runs.
   void remove() const;

@@ -20,8 +20,8 @@
 #include "fireclaw/workspace.hpp"
 
 /// @file
-/// What a Host has: host.vms(), host.images() and so on. Each is the host under another name: it holds nothing else,
-/// can be copied and kept, and reads nothing until it is asked. Safe from several threads and processes.
+/// What a Host has: vms(), images(), snapshots(), workspaces() and network(). Each holds the host and nothing else, can
+/// be copied and kept, and reads nothing until it is asked. Safe from several threads and processes.
 
 namespace fireclaw {
 
@@ -33,12 +33,15 @@ class FIRECLAW_API VMs {
   [[nodiscard]] VM create(VMConfig config = {}) const;
   /// A machine that runs: create() and VM::start().
   [[nodiscard]] VM run(VMConfig config = {}) const;
-  /// Attaches to a detached machine by its id or name. Error(NotFound) if there is none or it has ended,
-  /// Error(InvalidState) if it belongs to a process or is still being started.
+  /// Attaches to a detached machine by its id or name. Error(NotFound) if there is none or the one of that id has
+  /// ended, Error(InvalidState) if the one of that name is stopped, or it belongs to a process or is still being
+  /// started.
   [[nodiscard]] VM attach(const std::string& id) const;
-  /// All whose engine runs, oldest first.
+  /// All whose engine runs, oldest first, also those of agents and of other processes. Machines with names that are
+  /// stopped are in Host::machines().
   [[nodiscard]] std::vector<VMInfo> list() const;
-  /// Ends the machine with this id or name, also one that another process owns. Error(NotFound) if there is none.
+  /// Ends the machine with this id or name, also one that another process owns. Error(NotFound) if there is none,
+  /// Error(InvalidState) if the one of that name is stopped.
   void kill(const std::string& id) const;
   /// Machines that are started ahead. Returns at once; they start in the background. Error(InvalidArgument) for a size
   /// out of range; what create() throws for the machine.
@@ -53,16 +56,16 @@ class FIRECLAW_API VMs {
 /// Host::images(): kernels, each with an initramfs and a read-only root file system that all machines share.
 class FIRECLAW_API Images {
  public:
-  /// Error(AlreadyExists) if the name is taken and ImageConfig::replace is not set. An interrupted build leaves no
-  /// image.
+  /// Error(AlreadyExists) if the name is taken and ImageConfig::replace is not set; Error(NotFound) for a source that
+  /// is not there; Error(Io) with what a tool said; Error(Cancelled). An interrupted build leaves no image.
   ImageInfo build(const ImageConfig& config) const;
   /// By name.
   [[nodiscard]] std::vector<ImageInfo> list() const;
   /// Error(NotFound) if there is none of that name; Error(Corrupt) if it is torn.
   [[nodiscard]] ImageInfo info(const std::string& name) const;
-  /// Machines that run from it are not disturbed. Its snapshots can no longer be restored and are removed too.
-  /// Error(InvalidState) if snapshots that a person has named, agents or machines with names need it, unless `force`:
-  /// then the log says what went along and what can no longer start.
+  /// Removes an image. Error(NotFound) if there is none. Machines that run from it are not disturbed. Its snapshots can
+  /// no longer be restored and are removed too. Error(InvalidState) if snapshots that a person has named, agents or
+  /// machines with names need it, unless `force`: then the log says what went along and what can no longer start.
   void remove(const std::string& name, bool force = false) const;
 
  private:
@@ -99,16 +102,16 @@ class FIRECLAW_API Snapshots {
 /// Host::workspaces(): a host's disks that outlive machines.
 class FIRECLAW_API Workspaces {
  public:
-  /// Error(AlreadyExists) if the name is taken.
+  /// Error(AlreadyExists) if the name is taken; Error(InvalidArgument) for a name or size that is impossible.
   Workspace create(const WorkspaceConfig& config) const;
   /// A new one that holds what is in the tar (plain or compressed) read from descriptor `tar` to its end, and nothing
-  /// else. On failure there is none.
+  /// else. On failure there is none. Throws as create(); Error(Cancelled).
   Workspace create_from_tar(const WorkspaceConfig& config, int tar, std::stop_token stop = {}) const;
   /// Error(NotFound) if there is none, Error(Corrupt) naming the file if its record is torn.
   [[nodiscard]] Workspace open(const std::string& name) const;
   /// By name; of broken ones WorkspaceInfo::problem says what is wrong.
   [[nodiscard]] std::vector<WorkspaceInfo> list() const;
-  /// Removes it, also a broken one. Error(InvalidState) while somebody has it.
+  /// Removes it, also a broken one. Error(NotFound) if there is none, Error(InvalidState) while somebody has it.
   void remove(const std::string& name) const;
 
  private:

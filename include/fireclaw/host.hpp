@@ -170,7 +170,7 @@ class FIRECLAW_API Host {
   /// hangs, 90 s for emulation.
   std::vector<EngineVerdict> probe(const std::string& image, std::stop_token stop = {});
 
-  // What is made from it. collections.hpp has the members of those that no header is named after.
+  // What is made from it. Their classes are in collections.hpp, unless another header is named here.
 
   /// Its machines.
   [[nodiscard]] VMs vms() const;
@@ -193,15 +193,17 @@ class FIRECLAW_API Host {
   /// The servers of language models that its agents can ask (llm.hpp).
   [[nodiscard]] LlmServers llm_servers() const;
 
-  /// Copies what of the home folder cannot be built again to `folder`, which must not exist or be empty: configuration,
+  /// Copies what of the home folder cannot be built again to `folder`, which is a new or an empty one: configuration,
   /// templates, agents, machines with names, workspaces, the overseer's settings and audit log. Files are copied as
   /// they are, with backup.json that has their SHA-256. Disks are copied as they are at one moment each; a machine that
   /// uses one is paused meanwhile. Images are built again by setup(); snapshots are saved by
-  /// Snapshot::export_archive(). Error(AlreadyExists); Error(Io) if there is too little room.
+  /// Snapshot::export_archive(). Error(AlreadyExists) if `folder` has something in it; Error(InvalidArgument) if it is
+  /// empty but cannot be replaced, as a mount point; Error(Io) if there is too little room; Error(Cancelled).
   BackupReport back_up(const std::filesystem::path& folder, const BackupOptions& options = {}) const;
-  /// Puts back what back_up() copied. All files are checked before the first one is written: Error(Corrupt) names one
-  /// that is damaged, Error(InvalidArgument) what does not belong there, Error(AlreadyExists) what is in the home
-  /// folder already. Agents and machines are stopped then; what setup() found out is not restored.
+  /// Puts back what back_up() copied. Error(NotFound) if `folder` is not a backup. All files are checked before the
+  /// first one is written: Error(Corrupt) names one that is damaged, Error(InvalidArgument) what does not belong there,
+  /// Error(AlreadyExists) what is in the home folder already. Agents and machines are stopped then; what setup() found
+  /// out is not restored. Error(Cancelled) after the stop.
   BackupReport restore(const std::filesystem::path& folder, std::stop_token stop = {}) const;
 
   /// Ends machines whose owner is gone and removes what interrupted work left behind.

@@ -95,37 +95,37 @@ struct TendReport {
 
 /// Host::machines(): machines with names, which outlive the process that starts them and can be stopped and started
 /// again. VMs::attach() takes hold of one by its name, for commands and copies; its methods change the machine as these
-/// here do. Members may be called from several threads; several processes may use one home folder at once.
+/// here do. Members can be called from several threads, and several processes can use one home folder at once.
 ///
 /// A name that cannot be one is Error(InvalidArgument), one that no machine has is Error(NotFound).
 class FIRECLAW_API MachineManager {
  public:
   /// Makes a machine and starts it. Error(AlreadyExists) if there is one of that name; what VMs::run() throws. If it
   /// does not start there is none.
-  MachineInfo create(const MachineConfig& config);
+  MachineInfo create(const MachineConfig& config) const;
   /// Starts a machine that is stopped, and resumes one that is paused.
-  MachineInfo start(const std::string& name, std::stop_token stop = {});
+  MachineInfo start(const std::string& name, std::stop_token stop = {}) const;
   /// Ends it as VM::stop does; it can be started again. Nothing happens if it is stopped.
-  void stop(const std::string& name, std::chrono::milliseconds grace = std::chrono::seconds{2});
+  void stop(const std::string& name, std::chrono::milliseconds grace = std::chrono::seconds{2}) const;
   /// Stops its CPUs. Error(InvalidState) if it is stopped.
-  void pause(const std::string& name);
+  void pause(const std::string& name) const;
   /// Resumes it. Error(InvalidState) if it is stopped.
-  void resume(const std::string& name);
+  void resume(const std::string& name) const;
   /// Removes a machine and its scratch disk; a workspace stays. Error(InvalidState) if it runs, unless `force`.
-  void remove(const std::string& name, bool force = false);
+  void remove(const std::string& name, bool force = false) const;
   /// Gives it another name; its host name stays. Error(AlreadyExists) if that is taken.
-  void rename(const std::string& name, const std::string& new_name);
+  void rename(const std::string& name, const std::string& new_name) const;
   /// Starts another machine from the memory and the scratch disk of one that runs, which stands still for a moment; its
   /// commands are ended, services run on in both. The new one publishes no ports. Error(AlreadyExists) if the name is
   /// taken, Error(InvalidState) if the machine is stopped or has a workspace.
-  MachineInfo fork(const std::string& name, const std::string& new_name, std::stop_token stop = {});
+  MachineInfo fork(const std::string& name, const std::string& new_name, std::stop_token stop = {}) const;
   /// All, by name.
   [[nodiscard]] std::vector<MachineInfo> list() const;
   /// One of them.
   [[nodiscard]] MachineInfo info(const std::string& name) const;
   /// Stops machines whose time has passed and pauses those that nobody uses. A program that looks after machines calls
   /// it now and then; each command of the command line does.
-  TendReport tend();
+  TendReport tend() const;
 
   struct Impl;
 

@@ -44,7 +44,8 @@ struct SnapshotInfo {
 
 /// A saved machine. Any number of machines can be restored from it at once; each gets its own identity (host
 /// name, machine id, random numbers, clock). An object is the snapshot's name, what was known of it, and the host:
-/// copies are the same snapshot, and destruction leaves it as it is.
+/// copies are the same snapshot, and destruction leaves it as it is. A moved-from object can only be destroyed or
+/// assigned to.
 class FIRECLAW_API Snapshot {
  public:
   /// Its name.

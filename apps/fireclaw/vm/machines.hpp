@@ -24,7 +24,7 @@ class Machines {
   }
 
   [[nodiscard]] const Host& host() const { return host_; }
-  [[nodiscard]] MachineManager& manager() { return manager_; }
+  [[nodiscard]] const MachineManager& manager() const { return manager_; }
 
   /// The name or the id that `word` means: itself, or the one id that begins with it. Error(InvalidArgument) if several
   /// do.

@@ -110,7 +110,7 @@ def run(
     on_stdout: Optional[OutputCallback] = None,
     on_stderr: Optional[OutputCallback] = None,
 ) -> ExecResult:
-    """Runs a command in a machine of its own, which is gone afterwards.
+    """Runs a command in its own machine, which is gone afterwards.
 
     `command` is a shell line (str), a program with its arguments (list), or ExecOptions, which then say all about the
     command; `machine` likewise says all about the machine. Without `host`: the home folder $FIRECLAW_HOME, else

@@ -254,7 +254,7 @@ bool MachineManager::Impl::pause_if_idle(const state::MachineRecord& record) con
 
 MachineManager::MachineManager(const Host& host) : impl_{std::make_shared<Impl>(Access::impl(host))} {}
 
-MachineInfo MachineManager::create(const MachineConfig& config) {
+MachineInfo MachineManager::create(const MachineConfig& config) const {
   impl_->require_free(config.name);
   check_times(config);
   const auto turn = core::lock_machine(*impl_->host, config.name);
@@ -278,7 +278,7 @@ MachineInfo MachineManager::create(const MachineConfig& config) {
   return info;
 }
 
-MachineInfo MachineManager::start(const std::string& name, std::stop_token stop) {
+MachineInfo MachineManager::start(const std::string& name, std::stop_token stop) const {
   static_cast<void>(core::require_machine(*impl_->host, name));
   const auto turn = core::lock_machine(*impl_->host, name);
   if (const auto run = core::run_of_machine(*impl_->host, name); run && run->configured) {
@@ -290,25 +290,25 @@ MachineInfo MachineManager::start(const std::string& name, std::stop_token stop)
   return impl_->launch(core::require_machine(*impl_->host, name), std::move(config), {});
 }
 
-void MachineManager::stop(const std::string& name, std::chrono::milliseconds grace) {
+void MachineManager::stop(const std::string& name, std::chrono::milliseconds grace) const {
   static_cast<void>(core::require_machine(*impl_->host, name));
   const auto turn = core::lock_machine(*impl_->host, name);
   impl_->stop(name, grace);
 }
 
-void MachineManager::pause(const std::string& name) {
+void MachineManager::pause(const std::string& name) const {
   static_cast<void>(core::require_machine(*impl_->host, name));
   const auto turn = core::lock_machine(*impl_->host, name);
   impl_->pause(core::require_machine(*impl_->host, name), false);
 }
 
-void MachineManager::resume(const std::string& name) {
+void MachineManager::resume(const std::string& name) const {
   static_cast<void>(core::require_machine(*impl_->host, name));
   const auto turn = core::lock_machine(*impl_->host, name);
   impl_->resume(name);
 }
 
-void MachineManager::remove(const std::string& name, bool force) {
+void MachineManager::remove(const std::string& name, bool force) const {
   static_cast<void>(core::require_machine(*impl_->host, name));
   const auto turn = core::lock_machine(*impl_->host, name);
   const auto record = core::require_machine(*impl_->host, name);
@@ -321,7 +321,7 @@ void MachineManager::remove(const std::string& name, bool force) {
   core::forget_use(*impl_->host, record.key);
 }
 
-void MachineManager::rename(const std::string& name, const std::string& new_name) {
+void MachineManager::rename(const std::string& name, const std::string& new_name) const {
   static_cast<void>(core::require_machine(*impl_->host, name));
   impl_->require_free(new_name);
   // Always in the same order: two renames the other way round must not wait for each other.
@@ -336,7 +336,7 @@ void MachineManager::rename(const std::string& name, const std::string& new_name
   }
 }
 
-MachineInfo MachineManager::fork(const std::string& name, const std::string& new_name, std::stop_token stop) {
+MachineInfo MachineManager::fork(const std::string& name, const std::string& new_name, std::stop_token stop) const {
   static_cast<void>(core::require_machine(*impl_->host, name));
   impl_->require_free(new_name);
   const auto one = core::lock_machine(*impl_->host, std::min(name, new_name));
@@ -401,7 +401,7 @@ MachineInfo MachineManager::info(const std::string& name) const {
   return impl_->describe(core::require_machine(*impl_->host, name));
 }
 
-TendReport MachineManager::tend() {
+TendReport MachineManager::tend() const {
   TendReport report;
   for (const auto& seen : impl_->machines.list()) {
     if (seen.ttl.count() == 0 && seen.idle.count() == 0) continue;

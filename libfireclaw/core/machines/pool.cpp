@@ -102,7 +102,7 @@ Pool VMs::pool(PoolConfig config) const {
     throw Error{ErrorCode::InvalidArgument,
                 fmt::format("a pool must have 1 to {} machines, not {}", max_size, config.size)};
   }
-  // Made and dropped: whatever is wrong with the configuration is said here, not at the first take().
+  // Made and dropped: a fault in the configuration is reported here, not at the first take().
   const auto& host = Access::impl(host_);
   static_cast<void>(VM::Impl{host, config.machine});
   return Pool{std::make_unique<Pool::Impl>(host, std::move(config))};
