@@ -119,6 +119,8 @@ class Client(ABC):
         if self._without_thoughts:
             messages = [dataclasses.replace(item, thought="", thought_field="", details=()) for item in messages]
         self._sent_thoughts = {item.thought_field for item in messages if item.thought_field and item.calls}
+        if any(item.details and item.calls for item in messages):
+            self._sent_thoughts.add("reasoning_details")
         return alternating(messages)
 
     def _adapt(self, error: LlmError, tools: bool) -> bool:
@@ -137,7 +139,7 @@ class Client(ABC):
             self._renamed["max_tokens"] = "max_completion_tokens"
             return True
         if kind is Kind.OTHER and error.status in (400, 422) and any(hint in words for hint in _UNKNOWN_FIELD):
-            if any(name in words for name in self._sent_thoughts):
+            if any(re.search(rf"\b{re.escape(name)}\b", words) for name in self._sent_thoughts):
                 log.warning("the LLM server does not take thoughts back; continuing without")
                 self._without_thoughts = True
                 return True

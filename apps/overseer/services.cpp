@@ -1,7 +1,9 @@
 #include "services.hpp"
 
 #include <arpa/inet.h>
+#include <linux/capability.h>
 #include <netinet/in.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -206,13 +208,13 @@ std::vector<std::string> leave_home_as(const struct stat& owner, const Arguments
                                        const std::vector<std::string>& names) {
   const auto folder = unit_file(names.front(), install_options(arguments)).parent_path();
   const auto own = cli::to_argv(arguments.host);
-  std::vector<std::string> argv{"setpriv",
-                                fmt::format("--reuid={}", owner.st_uid),
-                                fmt::format("--regid={}", owner.st_gid),
-                                "--clear-groups",
-                                "--inh-caps=+net_admin",
-                                "--ambient-caps=+net_admin",
-                                own_program().native()};
+  std::vector<std::string> argv{"setpriv", fmt::format("--reuid={}", owner.st_uid),
+                                fmt::format("--regid={}", owner.st_gid), "--clear-groups"};
+  // Root of a container may not have it; then its machines do without as well.
+  if (::prctl(PR_CAPBSET_READ, CAP_NET_ADMIN) == 1) {
+    argv.insert(argv.end(), {"--inh-caps=+net_admin", "--ambient-caps=+net_admin"});
+  }
+  argv.push_back(own_program().native());
   argv.insert(argv.end(), own.begin(), own.end());
   if (names == irc_services()) argv.emplace_back("irc");
   argv.insert(argv.end(), {"uninstall", "--json", "--no-enable", "--unit-folder", folder.native()});
@@ -233,10 +235,15 @@ int uninstall_units(const Arguments& arguments, const Backend& backend, const st
     if (std::ranges::none_of(homes, is_same)) homes.push_back(std::move(one));
   }
   std::vector<std::string> removed;
-  for (const auto& name : names) {
-    if (uninstall(name, options)) removed.push_back(unit_file(name, options).native());
-  }
   std::vector<std::string> stays;
+  for (const auto& name : names) {
+    try {
+      if (uninstall(name, options)) removed.push_back(unit_file(name, options).native());
+    } catch (const Error& problem) {
+      if (problem.code() == ErrorCode::PermissionDenied) throw;
+      stays.push_back(fmt::format("'{}': {}", unit_file(name, options).native(), problem.what()));
+    }
+  }
   for (const auto& home : homes) {
     try {
       struct stat owner {};

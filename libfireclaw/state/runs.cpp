@@ -143,8 +143,16 @@ RunRecord RunStore::change(const std::string& id, const std::function<void(RunRe
   const auto gone = [&] { return Error{ErrorCode::NotFound, fmt::format("VM {} has ended", id)}; };
   if (!find(id)) throw gone();
   // Without a time limit, so that nobody is passed over: those who have it read and write a small file.
-  const auto turn = sys::FileLock::acquire(directory(id) / "run.lock", sys::FileLock::Mode::Exclusive,
-                                           Deadline::never(), fmt::format("the record of VM {}", id));
+  const auto turn = [&] {
+    try {
+      return sys::FileLock::acquire(directory(id) / "run.lock", sys::FileLock::Mode::Exclusive, Deadline::never(),
+                                    fmt::format("the record of VM {}", id));
+    } catch (const Error&) {
+      // Its folder was removed meanwhile.
+      if (!find(id)) throw gone();
+      throw;
+    }
+  }();
   auto record = find(id);
   if (!record) throw gone();
   change(*record);

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 import unittest
 from pathlib import Path
@@ -68,9 +69,11 @@ class Machines(unittest.TestCase):
 
     def wait_for_log(self, name: str, text: str) -> None:
         """Of its only detached command."""
-        for _ in range(100):
+        end, seen = time.monotonic() + LIMIT_SECONDS, ""
+        while time.monotonic() < end:
             if (seen := self.done("vm", "logs", name, "job-1")) == text:
                 return
+            time.sleep(0.1)
         self.fail(f"the command has written {seen!r}")
 
     def run_in(self, name: str, *words: str, stdin: Optional[str] = None) -> str:
@@ -370,6 +373,11 @@ class Several(Machines):
         self.wait_for_log("web", "one\ntwo\n")
         self.assertEqual(self.done("vm", "logs", "--tail", "1", "web"), "two\n")
         following = subprocess.Popen(arguments("vm", "logs", "-f", "web"), stdout=subprocess.PIPE, text=True)
+        self.addCleanup(following.wait)
+        self.addCleanup(following.kill)
+        patience = threading.Timer(LIMIT_SECONDS, following.kill)
+        patience.start()
+        self.addCleanup(patience.cancel)
         assert following.stdout
         self.assertEqual([following.stdout.readline(), following.stdout.readline()], ["one\n", "two\n"])
         following.terminate()

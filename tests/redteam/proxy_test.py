@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 from pathlib import Path
 from typing import Any, Dict, List
@@ -57,7 +58,9 @@ def take(peer, port):
                 said += more
                 if port == 80 and b"\\r\\n\\r\\n" in said: peer.settimeout(0.5)
         except OSError: pass
-        print(json.dumps([place, port, said.decode("latin-1")]), flush=True)
+        # In one write: several threads do it.
+        sys.stdout.write(json.dumps([place, port, said.decode("latin-1")]) + "\\n")
+        sys.stdout.flush()
         try: peer.sendall(b"HTTP/1.0 200 OK\\r\\n\\r\\nreached " + place.encode())
         except OSError: pass
 if names: threading.Thread(target=answer_names, daemon=True).start()
@@ -91,11 +94,13 @@ class Servers:
 
     def __init__(self, names: Dict[str, str], *before: str) -> None:
         self.log = tempfile.NamedTemporaryFile("r", suffix=".log")
-        self.process = subprocess.Popen([*before, sys.executable, "-c", SERVERS, json.dumps(names)], stdin=subprocess.PIPE,
-                                        stdout=open(self.log.name, "w"))
+        with open(self.log.name, "w") as out:
+            self.process = subprocess.Popen([*before, sys.executable, "-c", SERVERS, json.dumps(names)],
+                                            stdin=subprocess.PIPE, stdout=out)
         while not Path(self.log.name).read_text().startswith("ready\n"):
             if self.process.poll() is not None:
                 raise RuntimeError("the servers have ended")
+            time.sleep(0.02)
 
     def sent(self) -> List[List[Any]]:
         """[address, port, what it was sent], since the last call."""

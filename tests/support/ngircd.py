@@ -63,6 +63,9 @@ class Ngircd:
             file.write(_CONFIG.format(listen=listen, port=self.port, ping=ping_timeout, tls=tls_section,
                                       password=f"Password = {password}" if password else "",
                                       penalty="" if penalties else "MaxPenaltyTime = 0"))
+        if self._as_nobody:
+            for path in (self._path, f"{tls}.pem" if tls else self._path):
+                os.chmod(path, 0o644)
         self._process: Optional[subprocess.Popen[bytes]] = None
         self.start()
 

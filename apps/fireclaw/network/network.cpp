@@ -129,7 +129,10 @@ void add_network(CLI::App& app, Context& context, Action& action) {
       "  fireclaw network down\n"
       "  fireclaw network down --force");
   const auto force = std::make_shared<bool>(false);
-  removal->add_flag("--force", *force, "End machines with such a network first, in order; agents too");
+  removal->add_flag(
+      "--force", *force,
+      "End the home folder's machines with such a network first, in order, agents and those in other network "
+      "namespaces too");
   add_json(*removal, context);
   removal->callback([force, &context, &action] { action = [force, &context] { return down(*force, context); }; });
   add_network_rules(*group, context, action);

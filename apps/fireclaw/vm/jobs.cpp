@@ -47,9 +47,13 @@ std::string only_job(VM& vm, const std::string& machine) {
                                                       machine, jobs.size(), machine)};
 }
 
+/// A guest that answers at all does so at once; the console is for those that do not.
+constexpr std::chrono::seconds hint_patience{2};
+
 /// For those who look for what a command has written.
 void tell_of_jobs(VM& vm, const std::string& machine) {
   try {
+    vm.wait_ready(hint_patience);
     for (const auto& job : vm.services()) {
       print_message("fireclaw", fmt::format("this is the console; what {} has written: fireclaw vm logs {} {}",
                                             job.name, machine, job.name));

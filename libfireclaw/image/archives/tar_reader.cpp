@@ -382,7 +382,8 @@ std::uint64_t allocated_bytes(const TarEntry& entry) {
   constexpr std::uint64_t disk_block = 4096;
   std::uint64_t blocks = 0;
   std::uint64_t reached = 0;
-  for (const auto& piece : entry.pieces ? *entry.pieces : std::vector<TarPiece>{{0, entry.node.bytes}}) {
+  const std::vector<TarPiece> whole{{0, entry.node.bytes}};
+  for (const auto& piece : entry.pieces ? *entry.pieces : whole) {
     const auto begin = std::max(piece.at / disk_block, reached);
     reached = std::max(reached, (piece.at + piece.bytes + disk_block - 1) / disk_block);
     if (piece.bytes > 0 && reached > begin) blocks += reached - begin;
