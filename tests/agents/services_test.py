@@ -14,6 +14,8 @@ from crew import HOME, Crew, eventually, ok, taps
 
 GATEWAY = "172.16.0.1"
 SERVICES = {("tcp", GATEWAY, 6667), ("tcp", GATEWAY, 11434), ("udp", GATEWAY, 53), ("arp", GATEWAY, 0)}
+# A guest asks for routers by itself; the bridge takes nothing of IPv6 from it.
+IPV6 = "ethertype 86dd"
 # A host outside, and a port of the host that is not a service.
 OUTSIDE, PORT = "198.51.100.7", 9999
 ANSWER_SECONDS = 60.0
@@ -90,8 +92,9 @@ class Services(Crew):
     def test_no_packet_of_its_machine_reaches_anything_but_the_gateways_ports(self) -> None:
         ok("network", "up")
         # A way out that a firewall without rules would lead to.
-        for words in (("link", "add", "world0", "type", "dummy"), ("addr", "add", "198.51.100.1/24", "dev", "world0"),
-                      ("link", "set", "world0", "up"), ("neigh", "add", OUTSIDE, "lladdr", "02:00:00:00:00:07", "dev", "world0")):
+        for words in (("link", "add", "world0", "type", "veth", "peer", "name", "world1"), ("link", "set", "world1", "up"),
+                      ("addr", "add", "198.51.100.1/24", "dev", "world0"), ("link", "set", "world0", "up"),
+                      ("neigh", "add", OUTSIDE, "lladdr", "02:00:00:00:00:07", "dev", "world0")):
             subprocess.run([*in_the_network(), "ip", *words], check=True)
         self.addCleanup(lambda: subprocess.run([*in_the_network(), "ip", "link", "delete", "world0"], check=True))
 
@@ -106,7 +109,7 @@ class Services(Crew):
         self.llm.rules({"when": {"role": "user"}, "reply": {"calls": [{"name": "run_command", "arguments": {"command": "echo $((6*7))"}}]}},
                        {"when": {"role": "tool", "text": "42"}, "reply": {"content": "It is 42."}})
         alice.say("worker", "what is six times seven?")
-        self.assertIn("42", alice.hears("worker", "alice", "42", ANSWER_SECONDS))
+        alice.hears("worker", "alice", "It is 42", ANSWER_SECONDS)
         # and with other settings, while it stays on IRC.
         self.llm.rules({"reply": {"content": "Now in brief."}})
         ok("agent", "reload", "worker", "--persona", "You are brief.")
@@ -117,8 +120,11 @@ class Services(Crew):
         ok("agent", "restart", "worker")
         self.assertTrue(json.loads(ok("agent", "status", "worker", "--json"))["services_only"])
         eventually(lambda: json.loads(ok("agent", "status", "worker", "--json"))["online"], ANSWER_SECONDS)
-        in_its_life = sent_by(tap, watch.end())
-        self.assertEqual(in_its_life - SERVICES, set())
+        seen = watch.end()
+        in_its_life = sent_by(tap, seen)
+        self.assertEqual(in_its_life - SERVICES - {(IPV6, "", 0)}, set())
+        self.assertEqual([packet for packet in seen if packet.get("interface") == "fcbr0" and packet["protocol"] == IPV6 and
+                          not packet["leaves"]], [])
         self.assertIn(("tcp", GATEWAY, 6667), in_its_life)
         self.assertIn(("tcp", GATEWAY, 11434), in_its_life)
 
