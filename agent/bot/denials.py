@@ -10,8 +10,8 @@ from .irc_protocol import Message
 from .text import one_line
 
 # 470 is a forward: we land in another channel than we asked for.
-JOIN_REFUSED = ("384", "403", "405", "407", "437", "448", "470", "471", "473", "474", "475", "476", "477", "479", "480", "485", "489",
-                "495", "500", "519", "520", "926")
+JOIN_REFUSED = ("384", "403", "405", "407", "437", "448", "470", "471", "473", "474", "475", "476", "477", "479", "480", "485",
+                "489", "495", "500", "519", "520", "926")
 # 477 and 489 can mean either: in a channel that we are in they are about speaking.
 SPEECH_REFUSED = ("404", "408", "415", "439", "477", "486", "489", "492", "531", "707", "716")
 

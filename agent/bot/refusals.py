@@ -12,8 +12,8 @@ from .text import one_line
 
 _LONGEST = 200
 # Where an error's words stand; what says most comes first.
-_WORDED = ("message", "error", "detail", "msg", "errors", "error_description", "description", "reason", "status_msg", "text", "title",
-           "type", "code")
+_WORDED = ("message", "error", "detail", "msg", "errors", "error_description", "description", "reason", "status_msg", "text",
+           "title", "type", "code")
 _DEEPEST = 8
 
 
@@ -75,8 +75,9 @@ _BUSY_WORDS = re.compile(r"overloaded|at capacity|too many requests|rate limit")
 _SPENT_WORDS = re.compile(r"insufficient_quota|insufficient balance|credit balance is too low")
 _WAIT = re.compile(r"(?:retrydelay\W{1,6}|(?:try again|retry) in )(\d{1,6}(?:\.\d{1,6})?) ?s")
 _GARBLED_WORDS = re.compile(
-    r"error parsing tool call|failed to parse (?:input|tool|function|output)|invalid diff: now finding|unexpected empty grammar stack"
-    r"|tool_use_failed|failed to call a function|malformed_function_call|unexpected tokens remaining in message header")
+    r"error parsing tool call|failed to parse (?:input|tool|function|output)|invalid diff: now finding"
+    r"|unexpected empty grammar stack|tool_use_failed|failed to call a function|malformed_function_call"
+    r"|unexpected tokens remaining in message header")
 _LOAD_FAILED = re.compile(r"error loading|(?:unable|fail\w*|not|cannot) (?:to )?(?:be )?load")
 _LOADING_WORDS = re.compile(
     r"loading (?:the )?model|model.{0,80}(?:loading|being loaded|warming|starting|initiali[sz]ing)"
