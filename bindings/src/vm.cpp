@@ -30,11 +30,24 @@ VMHandle run_with(const py::object& host, const py::kwargs& fields) {
   })};
 }
 
+VMHandle run(const VMs& machines, const std::optional<VMConfig>& config) {
+  auto given = config.value_or(VMConfig{});
+  return VMHandle{blocking(given.stop, [&](std::stop_token stop) {
+    given.stop = std::move(stop);
+    return machines.run(given);
+  })};
+}
+
 void bind_factories(py::class_<VMHandle>& type) {
   type.def(py::init(&run_with), py::kw_only(), py::arg("host") = py::none(),
            "VM(*, host=None, **fields)\n--\n\n"
            "A machine that runs: VMs.run() with VMConfig's fields as keywords. Without `host`: the home folder\n"
            "$FIRECLAW_HOME, else ~/.fireclaw.");
+  type.def_static(
+      "run", [](const Host& host, const std::optional<VMConfig>& config) { return run(host.vms(), config); },
+      py::arg("host"), py::arg("config") = py::none(),
+      "run(host, config=None)\n--\n\n"
+      "The same as host.vms().run(config).");
 }
 
 void bind_collection(py::module_& module) {
@@ -49,18 +62,9 @@ void bind_collection(py::module_& module) {
           "create($self, config=None)\n--\n\n"
           "Checks the configuration and prepares the machine's folder; nothing runs yet.\n\n"
           "NotFoundError for an unknown image or snapshot; InvalidStateError before setup.")
-      .def(
-          "run",
-          [](const VMs& self, const std::optional<VMConfig>& config) {
-            auto given = config.value_or(VMConfig{});
-            return VMHandle{blocking(given.stop, [&](std::stop_token stop) {
-              given.stop = std::move(stop);
-              return self.run(given);
-            })};
-          },
-          py::arg("config") = py::none(),
-          "run($self, config=None)\n--\n\n"
-          "A machine that runs: create() and start(), with what those raise. CancelledError after a stop.")
+      .def("run", &run, py::arg("config") = py::none(),
+           "run($self, config=None)\n--\n\n"
+           "A machine that runs: create() and start(), with what those raise. CancelledError after a stop.")
       .def("attach", waits(&VMs::attach), py::arg("id"),
            "attach($self, id)\n--\n\n"
            "Takes hold of a detached machine by its id or name. NotFoundError if there is none or it has ended;\n"

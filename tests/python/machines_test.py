@@ -378,7 +378,7 @@ class Machines(unittest.TestCase):
 
     def test_a_snapshot_is_taken_restored_and_removed(self) -> None:
         name = f"python-{os.getpid()}"
-        with self.host.vms().run() as vm:
+        with fireclaw.VM.run(self.host) as vm:
             vm.exec("echo kept > /root/file")
             snapshot = vm.snapshot(name)
         try:
