@@ -31,9 +31,9 @@ log = logging.getLogger("irc")
 
 _COLLISION = re.compile(r"collision|collided|nick(?:name)? (?:is )?(?:in use|regained|released|recovered)|overridden"
                         r"|\b(?:ghost|regain|recover|release|enforce)", re.I)
-# Bans of every letter, and what coming back soon does not mend: limits on connections, logins that are wanted.
+# Bans of every letter, and what coming back soon does not mend: limits on connections, logins that are wanted. A server
+# that throttles is none of them: the pauses between tries grow by themselves.
 _UNWELCOME = re.compile(r"banned|\b[a-z][:-]?lined?\b|password|not (?:authori[sz]ed|welcome)|access denied|sasl access only"
-                        r"|throttle|(?:reconnect|connect)\w* too (?:fast|many)"
                         r"|too many (?:\w+ ){0,2}connections|no more connections")
 # Small servers and bouncers send no word about the message of the day, which otherwise ends the greeting.
 _NO_MOTD_S = 5.0
