@@ -96,6 +96,27 @@ class Trouble(unittest.TestCase):
         self.assertIn("cannot be written to", check["detail"])
         self.assertIn("mount it for writing", check["remedy"])
 
+    def test_where_kvm_works_the_way_to_a_firecracker_is_named(self) -> None:
+        if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+            self.skipTest("nobody can use /dev/kvm here")
+
+        def seen(engine: str, works: bool) -> Dict[str, Any]:
+            return {"engine": engine, "binary": "/usr/bin/true", "version": "7.2.22", "cpu_model": "host", "kernel_release": "6.1",
+                    "kernel_sha256": "0" * 64, "works": works, "reason": "" if works else "no", "boot_time_ms": 1,
+                    "binary_bytes": 1, "binary_mtime_ns": 1}
+
+        def named(*engines: Dict[str, Any]) -> Optional[str]:
+            config = {"schema": 1, "set_up_by": "0.1.0", "engines": list(engines)}
+            (self.home / "config.json").write_text(json.dumps(config))
+            check = self.doctor().get("firecracker")
+            return check and check["remedy"]
+
+        remedy = named(seen("qemu-kvm", True))
+        self.assertIsNotNone(remedy)
+        self.assertIn("fireclaw setup --firecracker URL --firecracker-sha256 HEX", str(remedy))
+        self.assertIsNone(named(seen("qemu-kvm", False)))
+        self.assertIsNone(named(seen("qemu-kvm", True), seen("firecracker", False)))
+
     @contextlib.contextmanager
     def irc(self, address: str) -> Iterator[None]:
         with socket.create_server((address, IRC_PORT)):
