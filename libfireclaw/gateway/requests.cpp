@@ -1,10 +1,10 @@
 #include "gateway/requests.hpp"
 
 #include <algorithm>
-#include <cctype>
 
 #include <fmt/format.h>
 
+#include "base/text.hpp"
 #include "fireclaw/error.hpp"
 #include "json/json.hpp"
 
@@ -33,8 +33,7 @@ constexpr Known known[] = {
 constexpr std::string_view model_member = "model";
 
 bool is_model_in_any_case(std::string_view name) {
-  return std::ranges::equal(name, model_member,
-                            [](unsigned char a, unsigned char b) { return std::tolower(a) == static_cast<int>(b); });
+  return std::ranges::equal(name, model_member, [](char a, char b) { return to_lower(a) == b; });
 }
 
 /// As usual for OpenAI's protocol, the URL may name the version, and more: /v1, /v1beta/openai, /api/paas/v4.

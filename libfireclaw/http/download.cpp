@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
@@ -16,6 +15,7 @@
 #include <optional>
 #include <string_view>
 
+#include "base/text.hpp"
 #include "fireclaw/error.hpp"
 #include "http/curl.hpp"
 #include "sys/digest.hpp"
@@ -273,9 +273,7 @@ Downloaded download(const std::string& url, const std::filesystem::path& target,
   } else {
     part.keep();
   }
-  std::string expected = options.sha256;
-  std::transform(expected.begin(), expected.end(), expected.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  const auto expected = to_lower(options.sha256);
 
   const auto publish = [&](std::string digest, std::uint64_t resumed) {
     part.sync();

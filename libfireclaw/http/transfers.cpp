@@ -1,12 +1,12 @@
 #include "http/transfers.hpp"
 
 #include <algorithm>
-#include <cctype>
 #include <new>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "base/text.hpp"
 #include "fireclaw/error.hpp"
 #include "http/multi_loop.hpp"
 
@@ -74,8 +74,7 @@ std::size_t Transfers::Impl::on_header(char* bytes, std::size_t size, std::size_
       return line.size();
     }
     if (const auto colon = line.find(':'); colon != std::string_view::npos && transfer.status == 0) {
-      std::string name{line.substr(0, colon)};
-      std::ranges::transform(name, name.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+      const auto name = to_lower(line.substr(0, colon));
       auto value = line.substr(colon + 1);
       const auto first = value.find_first_not_of(" \t");
       value = first == std::string_view::npos ? std::string_view{} : value.substr(first);

@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "base/text.hpp"
 #include "fireclaw/error.hpp"
 #include "http/download.hpp"
 #include "image/archives/compression.hpp"
@@ -36,15 +37,14 @@ constexpr std::uint64_t largest_unpacked = std::uint64_t{2} << 30;
 
 fs::path engines_folder(const Host::Impl& host) { return host.layout.home() / "engines"; }
 
-std::string checked_digest(std::string digest) {
+std::string checked_digest(const std::string& digest) {
   const auto is_hex = [](unsigned char c) { return std::isxdigit(c) != 0; };
   if (digest.size() != 64 || !std::ranges::all_of(digest, is_hex)) {
     throw Error{
         ErrorCode::InvalidArgument,
         fmt::format("Firecracker from a URL needs its archive's SHA-256, 64 hexadecimal digits; got '{}'", digest)};
   }
-  std::ranges::transform(digest, digest.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return digest;
+  return to_lower(digest);
 }
 
 /// "release-v1.16.1-x86_64/firecracker-v1.16.1-x86_64"; its debug symbols are beside it.

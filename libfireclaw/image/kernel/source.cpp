@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include "base/text.hpp"
 #include "fireclaw/error.hpp"
 #include "http/download.hpp"
 #include "image/kernel/kernel.hpp"
@@ -104,9 +105,7 @@ FetchedKernel take_url(const KernelUrl& source, const KernelContext& context) {
     throw Error{ErrorCode::InvalidArgument,
                 fmt::format("a kernel from a URL needs its SHA-256, 64 hexadecimal digits; got '{}'", source.sha256)};
   }
-  std::string digest = source.sha256;
-  std::transform(digest.begin(), digest.end(), digest.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  const auto digest = to_lower(source.sha256);
   const fs::path file = context.cache / (digest + ".kernel");
   if (!fs::exists(file)) {
     http::DownloadOptions options;
