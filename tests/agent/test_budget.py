@@ -6,8 +6,8 @@ import unittest
 from typing import Any, List
 
 from harness import make_config
-from bot.budget import Meter, fit, shorten_notes, size_of
-from bot.conversation import Said, ToolCall
+from bot.llm.budget import Meter, fit, shorten_notes, size_of
+from bot.llm.conversation import Said, ToolCall
 
 
 def total(messages: List[Said]) -> int:

@@ -3,9 +3,9 @@
 import unittest
 
 from harness import make_config
-from bot.conversation import Said, ToolCall, alternating
-from bot.context import Conversation, Conversations, Line, Pager
-from bot.prompt import as_tool_output, clean_answer, system_prompt
+from bot.llm.conversation import Said, ToolCall, alternating
+from bot.questions.context import Conversation, Conversations, Line, Pager
+from bot.questions.prompt import as_tool_output, clean_answer, system_prompt
 
 
 def conversation(**limits: int) -> Conversation:

@@ -8,11 +8,11 @@ from typing import Any, Dict, List, Tuple
 from unittest import mock
 
 from harness import FolderTest, make_config
-from bot.audit import Audit
-from bot.cancel import Cancel, Cancelled
-from bot.llm import ToolCall
-from bot.memory import Memory
-from bot.tools import ToolBox
+from bot.base.cancel import Cancel, Cancelled
+from bot.llm.client import ToolCall
+from bot.tools.audit import Audit
+from bot.tools.memory import Memory
+from bot.tools.toolbox import ToolBox
 
 
 class ToolTest(FolderTest):
