@@ -178,7 +178,7 @@ class Desks(FolderTest):
         async def play() -> None:
             desk = Desk(make_config(workspace=self.folder), lambda question, result: None)
             desk.close()
-            with mock.patch("bot.desk.run_turn", lambda *_: Result(text="hello")):
+            with mock.patch("bot.questions.desk.run_turn", lambda *_: Result(text="hello")):
                 self.assertFalse(desk.ask(Question("#a", "#a", "alice", False, False, False, list, "q"), "worker"))
             self.assertFalse(desk.busy)
 
