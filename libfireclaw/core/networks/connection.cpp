@@ -382,7 +382,7 @@ void VmNetwork::hand_over_tap(const sys::ProcessId& engine, bool detached) {
 
 /// While this process has the address on loan, others change only what its machine may reach: the turn is needed until
 /// the firewall has shut it out.
-void VmNetwork::undo_ours() {
+void VmNetwork::undo_ours(bool tap_stays) {
   {
     const auto turn = network_->take_turn();
     if (const auto record = host_.runs.find(lease_->run); record && record->nat && policy_) {
@@ -390,8 +390,12 @@ void VmNetwork::undo_ours() {
     }
     if (policy_) network_->firewall().remove_vm(*policy_);
   }
-  net::detach_port(network_->bridge(), lease_->tap, lease_->address);
-  net::Netlink{}.delete_link(lease_->tap);
+  if (tap_stays) {
+    net::forget_neighbour(network_->bridge(), lease_->address);
+  } else {
+    net::detach_port(network_->bridge(), lease_->tap, lease_->address);
+    net::Netlink{}.delete_link(lease_->tap);
+  }
   network_->pool().release(lease_->address, lease_->run);
 }
 
@@ -418,16 +422,21 @@ void VmNetwork::remove_spare_tap() noexcept {
   spare_tap_.reset();
 }
 
-void VmNetwork::undo_here(bool ours) {
+void VmNetwork::undo_here(bool ours, bool tap_stays) {
   if (!network_) network_.emplace(host_, place_, logger_);
   if (ours) {
-    undo_ours();
+    undo_ours(tap_stays);
   } else {
     undo_others();
   }
 }
 
-void VmNetwork::disconnect() noexcept {
+void VmNetwork::disconnect() noexcept { undo(false); }
+
+/// The kernel takes 15 to 30 ms to remove an interface, in which it lets nobody change another.
+void VmNetwork::leave() noexcept { undo(true); }
+
+void VmNetwork::undo(bool tap_stays) noexcept {
   tap_.reset();
   named_tap_.reset();
   entrances_ = Entrances{};
@@ -436,14 +445,14 @@ void VmNetwork::disconnect() noexcept {
   try {
     const bool ours = lease_->holder == sys::current_process();
     if (!anchor_) {
-      undo_here(ours);
+      undo_here(ours, tap_stays);
     } else if (const auto anchor = Anchor::find(host_); anchor && anchor->holder() == *anchor_) {
       const NatPlace place{NatPlace::Kind::Anchored, anchor_, host_addresses()};
       anchor->run([&](const Logger& logger) -> std::optional<sys::Fd> {
         place_ = place;
         logger_ = logger;
         network_.reset();
-        undo_here(ours);
+        undo_here(ours, tap_stays);
         return std::nullopt;
       });
     } else {

@@ -48,6 +48,10 @@ class VmNetwork {
   void hand_over(const sys::ProcessId& engine, bool detached);
   /// After the engine's end. Nothing if there is nothing to undo.
   void disconnect() noexcept;
+  /// Whether its tap goes with the engine, so that leave() can take disconnect()'s place.
+  [[nodiscard]] bool tap_ends_with_engine() const noexcept { return !tap_ && !named_tap_ && !spare_tap_; }
+  /// Before the engine is killed, whose end is not waited for then: shuts the machine out and gives its address back.
+  void leave() noexcept;
 
  private:
   /// What the options make of the machine's rights.
@@ -70,8 +74,9 @@ class VmNetwork {
   void connect_here(state::RunRecord& record, Wishes wishes, std::optional<uid_t> engine_user);
   void connect_in_anchor(state::RunRecord& record, Wishes wishes);
   void hand_over_tap(const sys::ProcessId& engine, bool detached);
-  void undo_here(bool ours);
-  void undo_ours();
+  void undo_here(bool ours, bool tap_stays);
+  void undo_ours(bool tap_stays);
+  void undo(bool tap_stays) noexcept;
   void undo_others();
 
   const Host::Impl& host_;
