@@ -49,7 +49,7 @@ class VmNetwork {
   /// After the engine's end. Nothing if there is nothing to undo.
   void disconnect() noexcept;
   /// Whether its tap goes with the engine, so that leave() can take disconnect()'s place.
-  [[nodiscard]] bool tap_ends_with_engine() const noexcept { return !tap_ && !named_tap_ && !spare_tap_; }
+  [[nodiscard]] bool tap_ends_with_engine() const noexcept { return !tap_stays_; }
   /// Before the engine is killed, whose end is not waited for then: shuts the machine out and gives its address back.
   void leave() noexcept;
 
@@ -73,7 +73,7 @@ class VmNetwork {
   void remove_spare_tap() noexcept;
   void connect_here(state::RunRecord& record, Wishes wishes, std::optional<uid_t> engine_user);
   void connect_in_anchor(state::RunRecord& record, Wishes wishes);
-  void hand_over_tap(const sys::ProcessId& engine, bool detached);
+  std::string hand_over_tap(const sys::ProcessId& engine, bool detached);
   void undo_here(bool ours, bool tap_stays);
   void undo_ours(bool tap_stays);
   void undo(bool tap_stays) noexcept;
@@ -93,6 +93,8 @@ class VmNetwork {
   std::optional<sys::NetworkNamespace> namespaces_;
   /// There: a tap that leads nowhere.
   std::optional<net::InterfaceName> spare_tap_;
+  /// The engine's end leaves the tap in place.
+  bool tap_stays_ = true;
   Entrances entrances_;
 
   /// What connect() has made so far. The taps last until the engine has them.
