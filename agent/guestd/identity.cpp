@@ -134,10 +134,12 @@ wire::Done set_hostname(const std::string& hostname) {
   return written.error != 0 ? written : write_hosts(hostname);
 }
 
+constexpr const char* resolver_path = "/etc/resolv.conf";
+
 wire::Done write_nameservers(const std::vector<std::string>& servers) {
   std::string content;
   for (const std::string& server : servers) content += cat({"nameserver ", server, "\n"});
-  return replace_file("/etc/resolv.conf", content);
+  return replace_file(resolver_path, content);
 }
 
 }  // namespace
@@ -148,6 +150,12 @@ wire::Done check_identity(const wire::Configure& request) {
   for (const std::string& server : request.nameservers)
     if (!is_ip(server)) return invalid("address of a name server", server);
   return request.has_interface ? check_interface(request) : wire::Done{};
+}
+
+void rehearse_identity() {
+  struct stat status {};
+  if (lstat(resolver_path, &status) != 0 && errno == ENOENT) replace_file(resolver_path, "");
+  rehearse_interfaces();
 }
 
 wire::Done set_clock(std::int64_t time_ns) {

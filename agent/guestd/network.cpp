@@ -12,6 +12,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <memory>
 
 #include "text.hpp"
 
@@ -96,6 +97,10 @@ class Interface {
     request.ifr_flags = static_cast<short>(up ? flags | IFF_UP : flags & ~IFF_UP);
     if (request.ifr_flags != flags) call(SIOCSIFFLAGS, &request, up ? "start it" : "stop it");
   }
+  [[nodiscard]] bool is_up() {
+    ifreq request = make_request();
+    return call(SIOCGIFFLAGS, &request, "find it") && (request.ifr_flags & IFF_UP) != 0;
+  }
   void set_mac(const std::array<unsigned char, 6>& mac) {
     ifreq request = make_request();
     request.ifr_hwaddr.sa_family = ARPHRD_ETHER;
@@ -148,6 +153,16 @@ class Interface {
 };
 
 }  // namespace
+
+void rehearse_interfaces() {
+  const std::unique_ptr<struct if_nameindex, void (*)(struct if_nameindex*)> all{if_nameindex(), if_freenameindex};
+  for (const auto* entry = all.get(); entry != nullptr && entry->if_index != 0; ++entry) {
+    Interface interface { entry->if_name };
+    if (interface.is_up()) continue;
+    interface.set_up(true);
+    interface.set_up(false);
+  }
+}
 
 wire::Done check_interface(const wire::Configure& request) {
   Settings settings;

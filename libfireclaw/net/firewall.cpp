@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <exception>
 #include <iterator>
@@ -145,18 +146,7 @@ class Firewall::Impl {
   void add_vm(const VmPolicy& vm) {
     const auto commands = add_vm_commands(policy_, vm);
     const auto lock = take_turn();
-    if (is_plain(vm) && add_plain(vm)) return;
-    try {
-      context().run(commands);
-      return;
-    } catch (Error& error) {
-      if (error.code() == ErrorCode::NotFound) {
-        throw Error{ErrorCode::InvalidState,
-                    fmt::format("the firewall of {} is not loaded (was it flushed?)", policy_.bridge.str()),
-                    std::current_exception()};
-      }
-      if (error.code() != ErrorCode::AlreadyExists) throw;
-    }
+    if (is_plain(vm) ? add_plain(vm) : add_by_text(commands)) return;
     const auto elements = read_all();
     refuse_taken_ports(vm, elements);
     context().run(delete_commands(vm.address, elements) + commands);
@@ -266,15 +256,32 @@ class Firewall::Impl {
     if (batch.run(socket_.get()) == 0) conntrack_.forget(address);
   }
 
-  /// These two are called with the turn taken. False: libnftables is to do it, or says why it cannot be.
+  /// These are called with the turn taken. The first two return false if something of the machine, or of another at its
+  /// address, is there.
+  bool add_by_text(const std::string& commands) {
+    try {
+      context().run(commands);
+      return true;
+    } catch (Error& error) {
+      if (error.code() == ErrorCode::AlreadyExists) return false;
+      if (error.code() != ErrorCode::NotFound) throw;
+      throw Error{ErrorCode::InvalidState,
+                  fmt::format("the firewall of {} is not loaded (was it flushed?)", policy_.bridge.str()),
+                  std::current_exception()};
+    }
+  }
   bool add_plain(const VmPolicy& vm) {
     const auto key = ElementKey{}.address(vm.address);
     ElementBatch batch{policy_.bridge};
     batch.add(NFPROTO_BRIDGE, "sources", source_key(vm));
     batch.add_goto(NFPROTO_INET, "egress", key, egress_chain(vm.egress));
     for (const auto* set : address_sets(vm)) batch.add(NFPROTO_INET, set, key);
-    return batch.run(socket_.get()) == 0;
+    const int refused = batch.run(socket_.get());
+    if (refused == EEXIST) return false;
+    // libnftables says why it cannot be.
+    return refused == 0 || add_by_text(add_vm_commands(policy_, vm));
   }
+  /// False if something of it is missing.
   bool remove_plain(const VmPolicy& vm) {
     const auto key = ElementKey{}.address(vm.address);
     ElementBatch batch{policy_.bridge};

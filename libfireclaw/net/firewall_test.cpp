@@ -171,6 +171,23 @@ TEST_CASE("what a crashed machine left at an address is gone when the next one g
   CHECK_FALSE(has(f.rules(), "8080"));
 }
 
+TEST_CASE("a machine that was left at an address goes, also if the next one has the same rights") {
+  const Fixture f;
+  auto firewall = f.firewall();
+  firewall.ensure();
+  const auto rules = f.rules();
+  auto crashed = machine(2);
+  crashed.tap = tap_name(InterfaceName{"fcbr0"}, "crashed");
+  firewall.add_vm(crashed);
+  CHECK(firewall.vms() == std::vector{crashed});
+  const auto next = machine(2);
+  firewall.add_vm(next);
+  CHECK(firewall.vms() == std::vector{next});
+  CHECK_FALSE(has(f.rules(), "crashed"));
+  CHECK(firewall.remove_vm(next));
+  CHECK(f.rules() == rules);
+}
+
 TEST_CASE("a port of the host can be published once, and a refused machine gets nothing") {
   const Fixture f;
   auto firewall = f.firewall();

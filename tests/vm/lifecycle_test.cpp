@@ -186,7 +186,8 @@ TEST_CASE("a machine takes no more than a mebibyte of disk") {
   shell(vm, "dd if=/dev/zero of=/tmp/data bs=1M count=8 2>/dev/null; sync");
   std::uintmax_t bytes = 0;
   for (const auto& entry : std::filesystem::recursive_directory_iterator{test::home() / "runs" / vm.info().id}) {
-    if (entry.is_regular_file()) bytes += entry.file_size();
+    // Firecracker finds its disks by links.
+    if (entry.is_regular_file() && !entry.is_symlink()) bytes += entry.file_size();
   }
   CHECK(bytes < (1 << 20));
 }
