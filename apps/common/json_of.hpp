@@ -9,6 +9,7 @@
 
 #include "common/quantities.hpp"
 #include "fireclaw/fields.hpp"
+#include "fireclaw/vm.hpp"
 
 namespace fireclaw::cli {
 

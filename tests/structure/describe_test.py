@@ -54,7 +54,7 @@ NEW_MEMBER = "  /// What it weighs, in grams.\n  std::uint64_t weight_g = 7;\n"
 
 PROGRAM = """
 #include <fireclaw/pear.hpp>
-#include "fireclaw/json_of.hpp"
+#include "common/json_of.hpp"
 int main() {
   const fireclaw::PearInfo pear{"Alice", fireclaw::Ripeness::NearlyRipe, "/tree", std::chrono::seconds{2}@MORE@};
   std::puts(fireclaw::cli::to_json(pear).dump().c_str());

@@ -12,8 +12,11 @@
 
 #include <array>
 #include <cctype>
+#include <chrono>
 #include <stdexcept>
+#include <utility>
 
+#include "fireclaw/error.hpp"
 #include "sys/poll.hpp"
 
 namespace fireclaw::net::testing {
@@ -119,21 +122,42 @@ void Wire::send(const Frame& frame) {
   sys::check(::send(socket_.get(), frame.data(), frame.size(), 0), "send a frame");
 }
 
+std::optional<Frame> Wire::take() {
+  std::array<char, 4096> buffer{};
+  sockaddr_ll from{};
+  socklen_t size = sizeof(from);
+  const auto got =
+      sys::check(::recvfrom(socket_.get(), buffer.data(), buffer.size(), 0, reinterpret_cast<sockaddr*>(&from), &size),
+                 "recvfrom");
+  if (from.sll_pkttype == PACKET_OUTGOING) return std::nullopt;
+  return Frame{buffer.data(), static_cast<std::size_t>(got)};
+}
+
 std::vector<Frame> Wire::until(std::string_view marker) {
   std::vector<Frame> frames;
   for (;;) {
     await(socket_.get(), POLLIN, fmt::format("the frame '{}'", marker));
-    std::array<char, 4096> buffer{};
-    sockaddr_ll from{};
-    socklen_t size = sizeof(from);
-    const auto got = sys::check(
-        ::recvfrom(socket_.get(), buffer.data(), buffer.size(), 0, reinterpret_cast<sockaddr*>(&from), &size),
-        "recvfrom");
-    if (from.sll_pkttype == PACKET_OUTGOING) continue;
-    Frame frame{buffer.data(), static_cast<std::size_t>(got)};
-    if (frame.find(marker) != Frame::npos) return frames;
-    frames.push_back(std::move(frame));
+    auto frame = take();
+    if (!frame) continue;
+    if (frame->find(marker) != Frame::npos) return frames;
+    frames.push_back(*std::move(frame));
   }
+}
+
+std::vector<Frame> Wire::ask(const Frame& request, std::string_view marker) {
+  constexpr std::chrono::milliseconds pause{100};
+  std::vector<Frame> frames;
+  for (auto left = patience / pause; left > 0; --left) {
+    send(request);
+    const auto again = Deadline::after(std::chrono::nanoseconds{pause});
+    while (sys::wait_fd(socket_.get(), POLLIN, again) == sys::WaitResult::Ready) {
+      auto frame = take();
+      if (!frame) continue;
+      if (frame->find(marker) != Frame::npos) return frames;
+      frames.push_back(*std::move(frame));
+    }
+  }
+  throw Error{ErrorCode::Timeout, fmt::format("no frame '{}' came", marker)};
 }
 
 Udp::Udp(const Namespace& where, const std::string& address, std::uint16_t port)

@@ -42,8 +42,14 @@ class Wire {
   void send(const Frame& frame);
   /// The frames received up to and without the first that contains `marker`. Throws if it does not come.
   std::vector<Frame> until(std::string_view marker);
+  /// The same for what answers `request`, which is sent again and again, as guests do: a port that has just come up can
+  /// lose frames.
+  std::vector<Frame> ask(const Frame& request, std::string_view marker);
 
  private:
+  /// The next frame that somebody else has sent, if one is there.
+  std::optional<Frame> take();
+
   sys::Fd socket_;
 };
 
