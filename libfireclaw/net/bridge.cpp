@@ -307,6 +307,22 @@ void settle_port(const BridgeConfig& config, const InterfaceName& port) {
   settle(config.name);
 }
 
+void remove_ports(const BridgeConfig& config, std::span<const InterfaceName> but) {
+  Netlink netlink;
+  const auto bridge = netlink.find_link(config.name);
+  if (!bridge || bridge->alias != alias_of(config)) return;
+  for (const auto& link : netlink.links()) {
+    const bool ours = link.master == bridge->index && link.name.starts_with(config.name.str() + "-");
+    const auto is_named = [&](const InterfaceName& name) { return name.str() == link.name; };
+    if (ours && std::ranges::none_of(but, is_named)) netlink.delete_link(InterfaceName{link.name});
+  }
+}
+
+void forget_neighbour(const BridgeConfig& config, Ipv4Address address) {
+  Netlink netlink;
+  if (const auto bridge = netlink.find_link(config.name)) netlink.unpin_neighbour(bridge->index, address);
+}
+
 void detach_port(const BridgeConfig& config, const InterfaceName& port, Ipv4Address address) {
   Netlink netlink;
   const auto bridge = netlink.find_link(config.name);

@@ -1,6 +1,7 @@
 #include "net/firewall.hpp"
 
 #include <fmt/format.h>
+#include <linux/netfilter.h>
 #include <linux/netlink.h>
 #include <sys/socket.h>
 
@@ -9,16 +10,19 @@
 #include <exception>
 #include <iterator>
 #include <mutex>
+#include <optional>
 #include <string_view>
 #include <utility>
 
 #include "fireclaw/error.hpp"
 #include "json/json.hpp"
 #include "net/conntrack.hpp"
+#include "net/element_batch.hpp"
 #include "net/elements.hpp"
 #include "net/foreign.hpp"
 #include "net/netlink.hpp"
 #include "net/nftables.hpp"
+#include "net/openings.hpp"
 #include "net/packet_log.hpp"
 #include "net/ruleset.hpp"
 #include "sys/fd.hpp"
@@ -29,6 +33,9 @@ namespace {
 
 constexpr std::chrono::seconds lock_patience{30};
 constexpr unsigned address_bits = 32;
+
+/// Whether a machine is in no set but those that hold each machine: it can come and go without libnftables.
+bool is_plain(const VmPolicy& vm) { return vm.allow.empty() && vm.publish.empty() && vm.mib_per_second == 0; }
 
 /// libnftables keeps parser state in globals, so contexts take turns too, not only the users of one.
 constinit std::mutex libnftables_mutex;
@@ -125,21 +132,22 @@ class Firewall::Impl {
 
   void try_out() {
     const auto lock = take_turn();
-    context_.try_out(full_ruleset(policy_, {}));
+    context().try_out(full_ruleset(policy_, {}));
   }
 
   bool ensure() {
     const auto lock = take_turn();
     if (is_loaded()) return false;
-    context_.run(full_ruleset(policy_, known_vms()));
+    context().run(full_ruleset(policy_, known_vms()));
     return true;
   }
 
   void add_vm(const VmPolicy& vm) {
     const auto commands = add_vm_commands(policy_, vm);
     const auto lock = take_turn();
+    if (is_plain(vm) && add_plain(vm)) return;
     try {
-      context_.run(commands);
+      context().run(commands);
       return;
     } catch (Error& error) {
       if (error.code() == ErrorCode::NotFound) {
@@ -151,7 +159,7 @@ class Firewall::Impl {
     }
     const auto elements = read_all();
     refuse_taken_ports(vm, elements);
-    context_.run(delete_commands(vm.address, elements) + commands);
+    context().run(delete_commands(vm.address, elements) + commands);
     close_named(vm.address);
     forget_connections(vm.address);
   }
@@ -168,7 +176,7 @@ class Firewall::Impl {
     const auto known = known_vms();
     if (std::ranges::find(known, after.address, &VmPolicy::address) == known.end()) throw unknown(nullptr);
     try {
-      if (const auto commands = change_vm_commands(policy_, before, after); !commands.empty()) context_.run(commands);
+      if (const auto commands = change_vm_commands(policy_, before, after); !commands.empty()) context().run(commands);
     } catch (const Error& error) {
       if (error.code() != ErrorCode::NotFound && error.code() != ErrorCode::AlreadyExists) throw;
       throw unknown(std::current_exception());
@@ -188,7 +196,7 @@ class Firewall::Impl {
     const auto elements = read_all();
     const bool known = std::ranges::any_of(elements, [&](const Element& element) { return element.owner == address; });
     if (!known) return false;
-    if (const auto commands = delete_commands(address, elements); !commands.empty()) context_.run(commands);
+    if (const auto commands = delete_commands(address, elements); !commands.empty()) context().run(commands);
     close_named(address);
     forget_connections(address);
     return true;
@@ -198,7 +206,7 @@ class Firewall::Impl {
     {
       const auto lock = take_turn();
       try {
-        context_.run(remove_vm_commands(policy_, vm));
+        if (!is_plain(vm) || !remove_plain(vm)) context().run(remove_vm_commands(policy_, vm));
         // From here on no name opens anything to it.
         if (vm.egress == Egress::Allowlist) close_named(vm.address);
         forget_connections(vm.address);
@@ -219,7 +227,7 @@ class Firewall::Impl {
     const auto commands = full_ruleset(policy_, vms);
     const auto lock = take_turn();
     const auto before = known_vms();
-    context_.run(commands);
+    context().run(commands);
     for (const auto& vm : before) {
       if (std::find(vms.begin(), vms.end(), vm) == vms.end()) forget_connections(vm.address);
     }
@@ -228,14 +236,14 @@ class Firewall::Impl {
   bool remove() {
     const auto lock = take_turn();
     const bool existed = table_exists("inet") || table_exists("bridge");
-    if (existed) context_.run(removal_commands(policy_.bridge));
+    if (existed) context().run(removal_commands(policy_.bridge));
     return existed;
   }
 
   std::vector<Obstacle> foreign_drops() {
     std::vector<Obstacle> found;
-    for (const auto& chain : read_foreign_chains(context_.run("list chains"), table_name(policy_.bridge))) {
-      const auto listing = context_.run(fmt::format("list chain {}", chain.path()));
+    for (const auto& chain : read_foreign_chains(context().run("list chains"), table_name(policy_.bridge))) {
+      const auto listing = context().run(fmt::format("list chain {}", chain.path()));
       if (auto obstacle = judge_foreign_chain(chain, listing, policy_.bridge)) found.push_back(*std::move(obstacle));
     }
     return found;
@@ -250,15 +258,36 @@ class Firewall::Impl {
   /// Called with the turn taken. The rules note who has connections: looking through the kernel's table of them takes
   /// milliseconds, and most short-lived machines never made one.
   void forget_connections(Ipv4Address address) {
+    const auto key = ElementKey{}.address(address);
     // A transaction that fails takes the kernel 6 to 25 ms.
-    if (!succeeds(find_talker_command(policy_.bridge, address))) return;
-    if (succeeds(remove_talker_command(policy_.bridge, address))) conntrack_.forget(address);
+    if (find_element(socket_.get(), policy_.bridge, NFPROTO_INET, "talkers", key) != 0) return;
+    ElementBatch batch{policy_.bridge};
+    batch.remove(NFPROTO_INET, "talkers", key);
+    if (batch.run(socket_.get()) == 0) conntrack_.forget(address);
+  }
+
+  /// These two are called with the turn taken. False: libnftables is to do it, or says why it cannot be.
+  bool add_plain(const VmPolicy& vm) {
+    const auto key = ElementKey{}.address(vm.address);
+    ElementBatch batch{policy_.bridge};
+    batch.add(NFPROTO_BRIDGE, "sources", source_key(vm));
+    batch.add_goto(NFPROTO_INET, "egress", key, egress_chain(vm.egress));
+    for (const auto* set : address_sets(vm)) batch.add(NFPROTO_INET, set, key);
+    return batch.run(socket_.get()) == 0;
+  }
+  bool remove_plain(const VmPolicy& vm) {
+    const auto key = ElementKey{}.address(vm.address);
+    ElementBatch batch{policy_.bridge};
+    batch.remove(NFPROTO_BRIDGE, "sources", source_key(vm));
+    batch.remove(NFPROTO_INET, "egress", key);
+    for (const auto* set : address_sets(vm)) batch.remove(NFPROTO_INET, set, key);
+    return batch.run(socket_.get()) == 0;
   }
 
   /// Called with the turn taken. An element may expire meanwhile.
   void close_named(Ipv4Address address) {
     for (const auto* set : {"named_addresses", "named_ports"}) {
-      const auto listing = context_.run(fmt::format("list set inet {} {}", table_name(policy_.bridge), set));
+      const auto listing = context().run(fmt::format("list set inet {} {}", table_name(policy_.bridge), set));
       std::vector<std::string> commands;
       for (const auto& element : read_elements(listing)) {
         if (element.owner != address) continue;
@@ -273,7 +302,7 @@ class Firewall::Impl {
   /// False if what the commands speak of does not exist.
   bool succeeds(const std::string& commands) {
     try {
-      context_.run(commands);
+      context().run(commands);
       return true;
     } catch (const Error& error) {
       if (error.code() == ErrorCode::NotFound) return false;
@@ -281,12 +310,11 @@ class Firewall::Impl {
     }
   }
   bool is_loaded() {
-    const auto table = table_name(policy_.bridge);
-    return succeeds(fmt::format("list chain inet {} {}", table, policy_chain(policy_))) &&
-           succeeds(fmt::format("list chain bridge {} from_tap", table));
+    return find_chain(socket_.get(), policy_.bridge, NFPROTO_INET, policy_chain(policy_)) == 0 &&
+           find_chain(socket_.get(), policy_.bridge, NFPROTO_BRIDGE, "from_tap") == 0;
   }
   bool table_exists(std::string_view family) {
-    const auto document = json::Value::parse(context_.run(fmt::format("list tables {}", family)), "nftables' list");
+    const auto document = json::Value::parse(context().run(fmt::format("list tables {}", family)), "nftables' list");
     for (const auto& object : document.at("nftables").as_array()) {
       const auto table = object.find("table");
       if (table && table->at("name").as_string() == table_name(policy_.bridge)) return true;
@@ -298,7 +326,7 @@ class Firewall::Impl {
     std::vector<Element> all;
     for (const auto* family : {"bridge", "inet"}) {
       if (!table_exists(family)) continue;
-      auto elements = read_elements(context_.run(fmt::format("list table {} {}", family, table_name(policy_.bridge))));
+      auto elements = read_elements(context().run(fmt::format("list table {} {}", family, table_name(policy_.bridge))));
       std::move(elements.begin(), elements.end(), std::back_inserter(all));
     }
     return all;
@@ -330,9 +358,16 @@ class Firewall::Impl {
     }
   }
 
+  Context& context() {
+    if (!context_) context_.emplace();
+    return *context_;
+  }
+
   NetworkPolicy policy_;
   std::filesystem::path lock_file_;
-  Context context_;
+  /// Like the context, of the network namespace that the object was made in.
+  sys::Fd socket_ = Openings::open_socket();
+  std::optional<Context> context_;
   /// Guarded by the turn that every caller takes, like the sequence of list and change.
   Conntrack conntrack_;
 };

@@ -27,7 +27,11 @@ struct Fixture {
   Namespace host;
 
   [[nodiscard]] Firewall firewall(NetworkPolicy policy = {}) const {
-    return host.in([&] { return Firewall{std::move(policy), folder.path() / "lock"}; });
+    return host.in([&] {
+      Firewall made{std::move(policy), folder.path() / "lock"};
+      made.try_out();
+      return made;
+    });
   }
   [[nodiscard]] std::string rules() const { return nft(host, "list ruleset"); }
 };

@@ -71,12 +71,8 @@ std::vector<Elements> elements_of(const VmPolicy& vm) {
   const auto address = vm.address.to_string();
   std::vector<Elements> all;
   all.push_back({"bridge", "sources", {fmt::format("\"{}\" . {} . {}", vm.tap.str(), vm.mac.to_string(), address)}});
-  all.push_back({"inet", "egress", {fmt::format("{} : goto egress_{}", address, to_string(vm.egress))}});
-  if (vm.services != ServiceAccess::None) all.push_back({"inet", "name_clients", {address}});
-  if (vm.services == ServiceAccess::All) all.push_back({"inet", "clients", {address}});
-  if (vm.services == ServiceAccess::All && vm.egress == Egress::None) {
-    all.push_back({"inet", "services_only", {address}});
-  }
+  all.push_back({"inet", "egress", {fmt::format("{} : goto {}", address, egress_chain(vm.egress))}});
+  for (const auto* set : address_sets(vm)) all.push_back({"inet", set, {address}});
 
   if (vm.mib_per_second != 0) {
     all.push_back({"inet",
@@ -501,6 +497,16 @@ std::string full_ruleset(const NetworkPolicy& policy, std::span<const VmPolicy> 
   return text;
 }
 
+std::string egress_chain(Egress egress) { return fmt::format("egress_{}", to_string(egress)); }
+
+std::vector<const char*> address_sets(const VmPolicy& vm) {
+  std::vector<const char*> sets;
+  if (vm.services != ServiceAccess::None) sets.push_back("name_clients");
+  if (vm.services == ServiceAccess::All) sets.push_back("clients");
+  if (vm.services == ServiceAccess::All && vm.egress == Egress::None) sets.push_back("services_only");
+  return sets;
+}
+
 std::string add_vm_commands(const NetworkPolicy& policy, const VmPolicy& vm) {
   validate(policy, vm);
   return element_commands("add", policy, vm);
@@ -513,14 +519,6 @@ std::string remove_vm_commands(const NetworkPolicy& policy, const VmPolicy& vm) 
 std::string change_vm_commands(const NetworkPolicy& policy, const VmPolicy& before, const VmPolicy& after) {
   validate(policy, after);
   return difference_commands("delete", policy, before, after) + difference_commands("add", policy, after, before);
-}
-
-std::string find_talker_command(const InterfaceName& bridge, Ipv4Address address) {
-  return fmt::format("get element inet {} talkers {{ {} }}\n", table_name(bridge), address.to_string());
-}
-
-std::string remove_talker_command(const InterfaceName& bridge, Ipv4Address address) {
-  return fmt::format("delete element inet {} talkers {{ {} }}\n", table_name(bridge), address.to_string());
 }
 
 std::string removal_commands(const InterfaceName& bridge) {

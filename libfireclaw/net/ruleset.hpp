@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "net/policy.hpp"
 
@@ -26,6 +27,11 @@ std::string policy_chain(const NetworkPolicy& policy);
 /// machine's address lies outside the subnet.
 std::string full_ruleset(const NetworkPolicy& policy, std::span<const VmPolicy> vms);
 
+/// The chain of `inet` that decides about a machine with this egress, and the sets that hold such a machine's address
+/// alone. The map `egress` leads to the chain; source_key() is in the set `sources`.
+std::string egress_chain(Egress egress);
+std::vector<const char*> address_sets(const VmPolicy& vm);
+
 /// Adds the elements of one machine. Running it fails if its address or a published port is taken.
 std::string add_vm_commands(const NetworkPolicy& policy, const VmPolicy& vm);
 
@@ -35,11 +41,6 @@ std::string remove_vm_commands(const NetworkPolicy& policy, const VmPolicy& vm);
 /// Gives a machine other rights: removes the elements of `before` that `after` does not have, and adds what is new.
 /// Running it fails if what is removed is missing. Empty if there is nothing to do.
 std::string change_vm_commands(const NetworkPolicy& policy, const VmPolicy& before, const VmPolicy& after);
-
-/// Finds a machine in the set of those that connections were made from or to, and removes it there. Running them fails
-/// if it is not there: then there is nothing to forget.
-std::string find_talker_command(const InterfaceName& bridge, Ipv4Address address);
-std::string remove_talker_command(const InterfaceName& bridge, Ipv4Address address);
 
 /// Removes both tables, whether they exist or not.
 std::string removal_commands(const InterfaceName& bridge);

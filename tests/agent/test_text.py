@@ -112,6 +112,8 @@ class Cleaning(unittest.TestCase):
     def test_an_error_fits_one_line(self) -> None:
         self.assertEqual(one_line("first\nsecond\r\n  third"), "first second third")
         self.assertEqual(len(one_line("x" * 500, 100)), 100)
+        self.assertEqual(one_line("x" * 100, 100), "x" * 100)
+        self.assertEqual(one_line("x" * 101, 100), "x" * 99 + "…")
 
 
 class Logs(unittest.TestCase):

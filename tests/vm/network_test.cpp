@@ -334,21 +334,25 @@ TEST_CASE("what a machine may reach is changed while it runs, and what it was re
 TEST_CASE_FIXTURE(Fixture, "eight clones of one snapshot at once each have an address of their own, and use it") {
   constexpr int count = 8;
   const Listener irc{"0.0.0.0", 6667};
-  std::vector<std::future<std::pair<std::string, std::string>>> runs;
+  std::vector<std::future<std::pair<VMInfo, std::string>>> runs;
   for (int i = 0; i < count; ++i) {
     runs.push_back(std::async(std::launch::async, [this] {
       auto vm = host.vms().run(with_nat());
-      return std::pair{vm.info().address, guest_asks(vm, "172.16.0.1", 6667)};
+      return std::pair{vm.info(), guest_asks(vm, "172.16.0.1", 6667)};
     }));
   }
   std::set<std::string> addresses;
+  std::vector<std::int64_t> engines;
   for (auto& run : runs) {
-    const auto [address, seen] = run.get();
-    CHECK(seen == address);
-    addresses.insert(address);
+    const auto [info, seen] = run.get();
+    CHECK(seen == info.address);
+    addresses.insert(info.address);
+    engines.push_back(info.engine_pid);
   }
   CHECK(addresses.size() == count);
   CHECK(host.network().info().leases.empty());
+  // Their taps go with them.
+  for (const auto engine : engines) CHECK(test::wait_gone(engine, std::chrono::seconds{10}));
   CHECK(traces() == idle);
 }
 

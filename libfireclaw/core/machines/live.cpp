@@ -38,14 +38,14 @@ VM::Impl::~Impl() {
     remove_folder();
     return;
   }
+  network->leave();
   instance->send_kill();
-  network->disconnect();
   remove_folder();
   host->endings.add(std::move(instance));
 }
 
 bool VM::Impl::may_end_alone() const {
-  return instance && state != VMState::Stopped && !config.detached && config.network != NetworkMode::Nat &&
+  return instance && state != VMState::Stopped && !config.detached && network->tap_ends_with_engine() &&
          record.workspace.empty() && !purpose.disk && record.machine.empty() && record.agent.empty() &&
          record.cgroup.empty();
 }

@@ -340,23 +340,24 @@ void VmNetwork::describe(guest::Identity& identity) const {
 void VmNetwork::hand_over(const sys::ProcessId& engine, bool detached) {
   tap_.reset();
   namespaces_.reset();
+  tap_stays_ = false;
   if (anchor_) {
     const auto anchor = Anchor::find(host_);
     if (!anchor || anchor->holder() != *anchor_) {
       throw Error{ErrorCode::InvalidState, "the process that kept the machine's network has ended"};
     }
     if (!tap_by_descriptor_) {
-      anchor->run([&](const Logger& logger) -> std::optional<sys::Fd> {
+      const auto refusal = anchor->ask([&](const Logger& logger) {
         logger_ = logger;
         named_tap_.emplace(net::NamedTap::adopt(spare_tap_ ? *spare_tap_ : lease_->tap));
-        hand_over_tap(engine, true);
-        return std::nullopt;
+        return hand_over_tap(engine, true);
       });
+      tap_stays_ = !refusal.empty();
       spare_tap_.reset();
     }
     if (lease_) entrances_.serve(host_, lease_->address, engine, &*anchor, detached);
   } else {
-    hand_over_tap(engine, detached);
+    tap_stays_ = !hand_over_tap(engine, detached).empty();
     if (lease_) entrances_.serve(host_, lease_->address, engine, nullptr, detached);
   }
   if (!lease_ || !detached) return;
@@ -364,25 +365,29 @@ void VmNetwork::hand_over(const sys::ProcessId& engine, bool detached) {
   lease_->holder = engine;
 }
 
-void VmNetwork::hand_over_tap(const sys::ProcessId& engine, bool detached) {
+/// Returns why the tap stays until disconnect(), no matter who calls that: its name is in the record. Empty: it goes
+/// with the engine.
+std::string VmNetwork::hand_over_tap(const sys::ProcessId& engine, bool detached) {
+  std::string refusal;
   if (named_tap_) {
     try {
       named_tap_->hand_over(engine);
       named_tap_.reset();
     } catch (const Error& problem) {
       if (problem.code() != ErrorCode::PermissionDenied) throw;
-      // It stays until disconnect(), no matter who calls that: its name is in the record.
-      logger_.debug(problem.what());
+      refusal = problem.what();
+      logger_.debug(refusal);
       if (detached) named_tap_->keep();
     }
   }
   // An engine that opens its tap by name has plugged it in only now.
   if (lease_ && !tap_by_descriptor_) net::settle_port(network_->bridge(), lease_->tap);
+  return refusal;
 }
 
 /// While this process has the address on loan, others change only what its machine may reach: the turn is needed until
 /// the firewall has shut it out.
-void VmNetwork::undo_ours() {
+void VmNetwork::undo_ours(bool tap_stays) {
   {
     const auto turn = network_->take_turn();
     if (const auto record = host_.runs.find(lease_->run); record && record->nat && policy_) {
@@ -390,8 +395,12 @@ void VmNetwork::undo_ours() {
     }
     if (policy_) network_->firewall().remove_vm(*policy_);
   }
-  net::detach_port(network_->bridge(), lease_->tap, lease_->address);
-  net::Netlink{}.delete_link(lease_->tap);
+  if (tap_stays) {
+    net::forget_neighbour(network_->bridge(), lease_->address);
+  } else {
+    net::detach_port(network_->bridge(), lease_->tap, lease_->address);
+    net::Netlink{}.delete_link(lease_->tap);
+  }
   network_->pool().release(lease_->address, lease_->run);
 }
 
@@ -418,16 +427,21 @@ void VmNetwork::remove_spare_tap() noexcept {
   spare_tap_.reset();
 }
 
-void VmNetwork::undo_here(bool ours) {
+void VmNetwork::undo_here(bool ours, bool tap_stays) {
   if (!network_) network_.emplace(host_, place_, logger_);
   if (ours) {
-    undo_ours();
+    undo_ours(tap_stays);
   } else {
     undo_others();
   }
 }
 
-void VmNetwork::disconnect() noexcept {
+void VmNetwork::disconnect() noexcept { undo(false); }
+
+/// The kernel takes 15 to 30 ms to remove an interface, in which it lets nobody change another.
+void VmNetwork::leave() noexcept { undo(true); }
+
+void VmNetwork::undo(bool tap_stays) noexcept {
   tap_.reset();
   named_tap_.reset();
   entrances_ = Entrances{};
@@ -436,14 +450,14 @@ void VmNetwork::disconnect() noexcept {
   try {
     const bool ours = lease_->holder == sys::current_process();
     if (!anchor_) {
-      undo_here(ours);
+      undo_here(ours, tap_stays);
     } else if (const auto anchor = Anchor::find(host_); anchor && anchor->holder() == *anchor_) {
       const NatPlace place{NatPlace::Kind::Anchored, anchor_, host_addresses()};
       anchor->run([&](const Logger& logger) -> std::optional<sys::Fd> {
         place_ = place;
         logger_ = logger;
         network_.reset();
-        undo_here(ours);
+        undo_here(ours, tap_stays);
         return std::nullopt;
       });
     } else {

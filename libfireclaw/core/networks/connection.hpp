@@ -48,6 +48,10 @@ class VmNetwork {
   void hand_over(const sys::ProcessId& engine, bool detached);
   /// After the engine's end. Nothing if there is nothing to undo.
   void disconnect() noexcept;
+  /// Whether its tap goes with the engine, so that leave() can take disconnect()'s place.
+  [[nodiscard]] bool tap_ends_with_engine() const noexcept { return !tap_stays_; }
+  /// Before the engine is killed, whose end is not waited for then: shuts the machine out and gives its address back.
+  void leave() noexcept;
 
  private:
   /// What the options make of the machine's rights.
@@ -69,9 +73,10 @@ class VmNetwork {
   void remove_spare_tap() noexcept;
   void connect_here(state::RunRecord& record, Wishes wishes, std::optional<uid_t> engine_user);
   void connect_in_anchor(state::RunRecord& record, Wishes wishes);
-  void hand_over_tap(const sys::ProcessId& engine, bool detached);
-  void undo_here(bool ours);
-  void undo_ours();
+  std::string hand_over_tap(const sys::ProcessId& engine, bool detached);
+  void undo_here(bool ours, bool tap_stays);
+  void undo_ours(bool tap_stays);
+  void undo(bool tap_stays) noexcept;
   void undo_others();
 
   const Host::Impl& host_;
@@ -88,6 +93,8 @@ class VmNetwork {
   std::optional<sys::NetworkNamespace> namespaces_;
   /// There: a tap that leads nowhere.
   std::optional<net::InterfaceName> spare_tap_;
+  /// The engine's end leaves the tap in place.
+  bool tap_stays_ = true;
   Entrances entrances_;
 
   /// What connect() has made so far. The taps last until the engine has them.

@@ -123,6 +123,9 @@ bool NatNetwork::disconnect(const net::Lease& lease) noexcept {
 }
 
 bool NatNetwork::remove() {
+  std::vector<net::InterfaceName> on_loan;
+  for (const auto& lease : pool_.list()) on_loan.push_back(lease.tap);
+  net::remove_ports(bridge_, on_loan);
   // The bridge first: it refuses while machines are attached.
   const bool had_bridge = net::remove_bridge(bridge_, host_.layout.network_record());
   const bool anchored = place_.kind == NatPlace::Kind::Anchored;

@@ -48,7 +48,7 @@ class NatNetwork {
   [[nodiscard]] const std::optional<net::Ipv4Address>& resolver() const { return resolver_; }
   [[nodiscard]] net::AddressPool& pool() { return pool_; }
   [[nodiscard]] std::vector<net::Lease> leases() const { return pool_.list(); }
-  /// Opened on first use, which takes about a millisecond.
+  /// Opened on first use.
   net::Firewall& firewall();
 
   /// Waits for other processes and threads.
