@@ -1,11 +1,11 @@
 #include "copies.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "base/number.hpp"
 #include "common/json_of.hpp"
 #include "common/quantities.hpp"
 #include "common/style.hpp"
@@ -17,9 +17,8 @@ namespace {
 constexpr std::chrono::milliseconds least_time{5000};
 
 std::uint64_t parse_count(const std::string& text) {
-  std::uint64_t number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc{} || end != text.data() + text.size() || number == 0) {
+  const auto number = parse_number<std::uint64_t>(text).value_or(0);
+  if (number == 0) {
     throw Error{ErrorCode::InvalidArgument, fmt::format("--copy-limit: '{}' is not a number of files", text)};
   }
   return number;

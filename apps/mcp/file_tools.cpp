@@ -1,4 +1,3 @@
-#include <charconv>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -8,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "base/number.hpp"
 #include "common/quantities.hpp"
 #include "common/text.hpp"
 #include "fireclaw/error.hpp"
@@ -46,9 +46,8 @@ std::string content_of(const Json& arguments, const Policy& policy) {
 
 std::optional<std::uint32_t> mode_of(const std::string& text) {
   if (text.empty()) return std::nullopt;
-  std::uint32_t mode = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), mode, 8);
-  if (error != std::errc{} || end != text.data() + text.size() || mode > 07777) {
+  const auto mode = parse_number<std::uint32_t>(text, 8);
+  if (!mode || *mode > 07777) {
     throw Error{ErrorCode::InvalidArgument,
                 fmt::format("'mode' '{}' is not octal, as in 0755", cli::shorten(text, 200))};
   }

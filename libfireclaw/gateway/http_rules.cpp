@@ -1,10 +1,10 @@
 #include "gateway/http_rules.hpp"
 
 #include <algorithm>
-#include <charconv>
 
 #include <fmt/format.h>
 
+#include "base/number.hpp"
 #include "base/text.hpp"
 
 namespace fireclaw::gateway {
@@ -26,11 +26,8 @@ std::optional<HttpTarget> read_authority(std::string_view text, std::optional<st
   if (name.ends_with('.')) name.remove_suffix(1);
   if (name.starts_with('*') || !net::NamedDestination::is_one(name)) return std::nullopt;
   if (colon == std::string_view::npos) return usual ? std::optional{HttpTarget{to_lower(name), *usual}} : std::nullopt;
-  const auto digits = text.substr(colon + 1);
-  std::uint16_t port = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
-  if (error != std::errc{} || end != digits.data() + digits.size() || port == 0) return std::nullopt;
-  return HttpTarget{to_lower(name), port};
+  const auto port = parse_number<std::uint16_t>(text.substr(colon + 1)).value_or(0);
+  return port == 0 ? std::nullopt : std::optional{HttpTarget{to_lower(name), port}};
 }
 
 std::variant<HttpRequest, Refusal> read_http_request(std::string_view method, std::string_view target,

@@ -2,21 +2,19 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
 #include <optional>
 
+#include "base/number.hpp"
 #include "fireclaw/error.hpp"
 
 namespace fireclaw::net {
 namespace {
 
 /// A decimal number of at most `max`, without sign, space or leading zero: "010" is octal to some programs.
-std::optional<unsigned> parse_number(std::string_view text, unsigned max) {
+std::optional<unsigned> number_up_to(std::string_view text, unsigned max) {
   if (text.empty() || (text.size() > 1 && text.front() == '0')) return std::nullopt;
-  unsigned value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size() || value > max) return std::nullopt;
-  return value;
+  const auto value = parse_number<unsigned>(text);
+  return value > max ? std::nullopt : value;
 }
 
 /// Cuts the part before the next `separator` off `text`.
@@ -31,7 +29,7 @@ std::optional<Ipv4Address> try_parse_address(std::string_view text) {
   std::uint32_t bits = 0;
   if (!text.empty() && text.back() == '.') return std::nullopt;
   for (int i = 0; i < 4; ++i) {
-    const auto byte = parse_number(take_part(text, '.'), 255);
+    const auto byte = number_up_to(take_part(text, '.'), 255);
     if (!byte) return std::nullopt;
     bits = bits << 8 | *byte;
   }
@@ -66,7 +64,7 @@ Ipv4Network Ipv4Network::parse(std::string_view text) {
   auto rest = text;
   const auto address = try_parse_address(take_part(rest, '/'));
   if (address && text.find('/') == std::string_view::npos) return {*address, 32};
-  const auto prefix = parse_number(rest, 32);
+  const auto prefix = number_up_to(rest, 32);
   if (!address || !prefix) {
     throw Error{ErrorCode::InvalidArgument, fmt::format("'{}' is not an IPv4 network such as 172.16.0.0/24", text)};
   }
@@ -93,8 +91,9 @@ MacAddress MacAddress::parse(std::string_view text) {
   bool good = text.size() == 17;
   for (auto& byte : bytes) {
     const auto part = take_part(rest, ':');
-    const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), byte, 16);
-    good = good && part.size() == 2 && error == std::errc{} && end == part.data() + part.size();
+    const auto number = parse_number<std::uint8_t>(part, 16);
+    good = good && part.size() == 2 && number;
+    byte = number.value_or(0);
   }
   if (!good) {
     throw Error{ErrorCode::InvalidArgument, fmt::format("'{}' is not a MAC address such as 02:fc:ac:10:00:02", text)};

@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <map>
 #include <utility>
 
+#include "base/number.hpp"
 #include "fireclaw/error.hpp"
 #include "json/json.hpp"
 #include "net/ruleset.hpp"
@@ -60,11 +60,8 @@ std::string mib_of(const json::Value& limit) {
 }
 
 unsigned parse_rate(std::string_view text) {
-  unsigned rate = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), rate);
-  if (error != std::errc{} || end != text.data() + text.size() || rate == 0) {
-    throw Error{ErrorCode::InvalidArgument, fmt::format("'{}' is not a rate", text)};
-  }
+  const auto rate = parse_number<unsigned>(text).value_or(0);
+  if (rate == 0) throw Error{ErrorCode::InvalidArgument, fmt::format("'{}' is not a rate", text)};
   return rate;
 }
 

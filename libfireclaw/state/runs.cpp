@@ -4,13 +4,13 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstdio>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "base/deadline.hpp"
+#include "base/number.hpp"
 #include "fireclaw/error.hpp"
 #include "json/record.hpp"
 #include "sys/fd.hpp"
@@ -82,14 +82,6 @@ void write_plain(const std::filesystem::path& file, std::string_view content) {
 
 void rename_path(const std::filesystem::path& from, const std::filesystem::path& to) {
   if (std::rename(from.c_str(), to.c_str()) != 0) sys::throw_errno(fmt::format("rename to {}", to.native()));
-}
-
-template <typename Number>
-std::optional<Number> parse_number(std::string_view text) {
-  Number number{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return number;
 }
 
 /// The process that was creating ".new-<pid>-<start time>-<id>".

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/number.hpp"
 #include "fireclaw/error.hpp"
 #include "sys/file.hpp"
 
@@ -27,13 +28,6 @@ std::uint64_t field(std::string_view fields, int number) {
   std::uint64_t value = 0;
   std::from_chars(fields.data(), fields.data() + fields.size(), value);
   return value;
-}
-
-std::optional<pid_t> as_pid(std::string_view text) {
-  pid_t pid = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), pid);
-  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return pid;
 }
 
 bool is_in(const std::filesystem::path& path, const std::filesystem::path& folder) {
@@ -70,7 +64,7 @@ std::vector<ProcessId> processes_in(const std::filesystem::path& folder) {
   const auto real = std::filesystem::weakly_canonical(folder, error);
   if (error) return found;
   for (const auto& entry : std::filesystem::directory_iterator{"/proc", error}) {
-    const auto pid = as_pid(entry.path().filename().native());
+    const auto pid = parse_number<pid_t>(entry.path().filename().native());
     if (!pid) continue;
     const auto id = identify(*pid);
     std::error_code hidden;

@@ -46,7 +46,7 @@ SHARED_WITH_GUESTD = {
 }
 
 # What the programs may use of the library beside its public headers: inline, and nothing of ours behind it.
-SHARED_WITH_PROGRAMS = {"base/text.hpp", "sys/base64.hpp"}
+SHARED_WITH_PROGRAMS = {"base/number.hpp", "base/text.hpp", "sys/base64.hpp"}
 
 # What all programs may use; otherwise each one's folder is its own.
 SHARED_BY_APPS = "apps/common"

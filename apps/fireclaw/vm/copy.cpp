@@ -1,4 +1,3 @@
-#include <charconv>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -6,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "base/number.hpp"
 #include "common/json_of.hpp"
 #include "copies.hpp"
 #include "output.hpp"
@@ -44,9 +44,8 @@ std::optional<GuestPath> guest_path(const std::string& word) {
 
 std::optional<std::uint32_t> parse_mode(const std::string& text) {
   if (text.empty()) return std::nullopt;
-  std::uint32_t mode = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), mode, 8);
-  if (error != std::errc{} || end != text.data() + text.size() || mode > 07777) {
+  const auto mode = parse_number<std::uint32_t>(text, 8);
+  if (!mode || *mode > 07777) {
     throw Error{ErrorCode::InvalidArgument, fmt::format("--mode '{}' is not octal, as in 0644", text)};
   }
   return mode;

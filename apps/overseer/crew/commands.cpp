@@ -1,12 +1,12 @@
 #include "crew/commands.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <stdexcept>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "base/number.hpp"
 #include "base/text.hpp"
 #include "common/network_word.hpp"
 #include "irc/text.hpp"
@@ -114,9 +114,8 @@ std::string take_text(Words& words) {
 std::size_t take_lines(Words& words) {
   if (words.empty()) return default_log_lines;
   const auto word = words.next();
-  std::size_t count = 0;
-  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), count);
-  if (error != std::errc{} || end != word.data() + word.size() || count == 0 || count > most_log_lines) {
+  const auto count = parse_number<std::size_t>(word).value_or(0);
+  if (count == 0 || count > most_log_lines) {
     throw Wrong{fmt::format("{} is not a number of lines from 1 to {}", quoted(word), most_log_lines)};
   }
   return count;

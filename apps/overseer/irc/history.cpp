@@ -1,10 +1,10 @@
 #include "irc/history.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <cstddef>
 #include <initializer_list>
 
+#include "base/number.hpp"
 #include "irc/text.hpp"
 
 namespace fireclaw::overseer {
@@ -18,12 +18,9 @@ constexpr std::chrono::seconds longest_repetition{10};
 
 /// The digits at `at`; none if something else is there.
 std::optional<int> number_at(std::string_view text, std::size_t at, std::size_t digits) {
-  int value = 0;
   if (text.size() < at + digits) return std::nullopt;
-  const auto* end = text.data() + at + digits;
-  const auto [stop, error] = std::from_chars(text.data() + at, end, value);
-  if (error != std::errc{} || stop != end || value < 0) return std::nullopt;
-  return value;
+  const auto value = parse_number<int>(text.substr(at, digits));
+  return value < 0 ? std::nullopt : value;
 }
 
 bool mentions(const std::string& text, std::initializer_list<std::string_view> words) {

@@ -15,6 +15,8 @@
 
 #include <fmt/format.h>
 
+#include "base/number.hpp"
+
 namespace fireclaw::overseer {
 namespace {
 
@@ -29,11 +31,7 @@ std::string read_all(const std::filesystem::path& path) {
 std::optional<std::uint16_t> port_of(std::string_view address) {
   const auto colon = address.rfind(':');
   if (colon == std::string_view::npos) return std::nullopt;
-  std::uint16_t port = 0;
-  const auto* const end = address.data() + address.size();
-  const auto [stop, error] = std::from_chars(address.data() + colon + 1, end, port, 16);
-  if (error != std::errc{} || stop != end) return std::nullopt;
-  return port;
+  return parse_number<std::uint16_t>(address.substr(colon + 1), 16);
 }
 
 /// An IPv4 address as the other table has it: a socket of either kind can be at either end.
@@ -54,11 +52,8 @@ template <typename Use>
 void each_process(Use use) {
   std::error_code ignored;  // a process may be gone by the time it is looked at
   for (const auto& entry : std::filesystem::directory_iterator{"/proc", ignored}) {
-    pid_t pid = 0;
-    const auto name = entry.path().filename().native();
-    const auto [stop, error] = std::from_chars(name.data(), name.data() + name.size(), pid);
-    if (error != std::errc{} || stop != name.data() + name.size()) continue;
-    if (!use(pid, entry.path())) return;
+    const auto pid = parse_number<pid_t>(entry.path().filename().native());
+    if (pid && !use(*pid, entry.path())) return;
   }
 }
 

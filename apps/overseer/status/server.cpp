@@ -10,13 +10,13 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <cstring>
 #include <initializer_list>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "base/number.hpp"
 #include "fireclaw/error.hpp"
 
 namespace fireclaw::overseer {
@@ -101,10 +101,8 @@ cli::Fd listen_loopback(const std::string& address) {
   };
   const auto colon = address.rfind(':');
   if (colon == std::string::npos) throw bad();
-  std::uint16_t port = 0;
-  const auto* end = address.data() + address.size();
-  const auto [stop, error] = std::from_chars(address.data() + colon + 1, end, port);
-  if (error != std::errc{} || stop != end) throw bad();
+  const auto port = parse_number<std::uint16_t>(std::string_view{address}.substr(colon + 1));
+  if (!port) throw bad();
   auto host = address.substr(0, colon);
   sockaddr_storage storage{};
   socklen_t size = 0;
@@ -113,13 +111,13 @@ cli::Fd listen_loopback(const std::string& address) {
     host = host.substr(1, host.size() - 2);
     if (::inet_pton(AF_INET6, host.c_str(), &v6.sin6_addr) != 1 || !IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr)) throw bad();
     v6.sin6_family = AF_INET6;
-    v6.sin6_port = htons(port);
+    v6.sin6_port = htons(*port);
     size = sizeof v6;
   } else {
     auto& v4 = reinterpret_cast<sockaddr_in&>(storage);
     if (::inet_pton(AF_INET, host.c_str(), &v4.sin_addr) != 1 || (ntohl(v4.sin_addr.s_addr) >> 24) != 127) throw bad();
     v4.sin_family = AF_INET;
-    v4.sin_port = htons(port);
+    v4.sin_port = htons(*port);
     size = sizeof v4;
   }
   cli::Fd socket{::socket(storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};

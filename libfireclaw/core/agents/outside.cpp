@@ -1,11 +1,11 @@
 #include "core/agents/outside.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 
 #include <fmt/format.h>
 
+#include "base/number.hpp"
 #include "core/networks/anchor.hpp"
 #include "core/networks/connection.hpp"
 #include "core/networks/nat.hpp"
@@ -160,9 +160,9 @@ std::optional<ServerName> server_of(std::string_view url) {
   const auto colon = place.rfind(':');
   server.host = place.substr(0, colon);
   if (colon != std::string_view::npos) {
-    const auto digits = place.substr(colon + 1);
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), server.port);
-    if (error != std::errc{} || end != digits.data() + digits.size()) return std::nullopt;
+    const auto port = parse_number<decltype(server.port)>(place.substr(colon + 1));
+    if (!port) return std::nullopt;
+    server.port = *port;
   }
   if (server.host.empty()) return std::nullopt;
   return server;

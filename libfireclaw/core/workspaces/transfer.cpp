@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <map>
 #include <memory>
 #include <optional>
@@ -15,6 +14,7 @@
 
 #include <fmt/format.h>
 
+#include "base/number.hpp"
 #include "fireclaw/error.hpp"
 #include "guest/untrusted.hpp"
 #include "image/archives/compression.hpp"
@@ -74,11 +74,9 @@ void add_host_file(Tree& tree, const std::string& place, const fs::path& source,
 std::optional<std::string> from_hex(std::string_view digits) {
   std::string bytes;
   for (; digits.size() >= 2; digits.remove_prefix(2)) {
-    unsigned char byte = 0;
-    const auto* const end = digits.data() + 2;
-    const auto read = std::from_chars(digits.data(), end, byte, 16);
-    if (read.ec != std::errc{} || read.ptr != end) return std::nullopt;
-    bytes += static_cast<char>(byte);
+    const auto byte = parse_number<unsigned char>(digits.substr(0, 2), 16);
+    if (!byte) return std::nullopt;
+    bytes += static_cast<char>(*byte);
   }
   return digits.empty() ? std::optional{std::move(bytes)} : std::nullopt;
 }

@@ -3,11 +3,11 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
-#include <charconv>
 #include <iterator>
 #include <limits>
 #include <utility>
 
+#include "base/number.hpp"
 #include "fireclaw/error.hpp"
 #include "image/bytes.hpp"
 
@@ -69,11 +69,9 @@ std::vector<CpioEntry> read_cpio(std::string_view bytes, std::string_view name) 
     const std::string_view header = bytes.substr(static_cast<std::size_t>(at), header_bytes);
     if (header.substr(0, magic.size()) != magic) throw torn(at);
     const auto field = [&](std::size_t index) {
-      std::uint32_t value = 0;
-      const std::string_view digits = header.substr(magic.size() + 8 * index, 8);
-      const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value, 16);
-      if (error != std::errc{} || end != digits.data() + digits.size()) throw torn(at);
-      return value;
+      const auto value = parse_number<std::uint32_t>(header.substr(magic.size() + 8 * index, 8), 16);
+      if (!value) throw torn(at);
+      return *value;
     };
     const std::uint64_t content_bytes = field(6);
     const std::uint64_t name_bytes = field(11);

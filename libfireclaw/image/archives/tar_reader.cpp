@@ -12,6 +12,7 @@
 #include <span>
 #include <utility>
 
+#include "base/number.hpp"
 #include "fireclaw/error.hpp"
 #include "image/archives/tar.hpp"
 #include "image/bytes.hpp"
@@ -129,10 +130,7 @@ class TarReader {
     while (!field.empty() && field.front() == ' ') field.remove_prefix(1);
     while (!field.empty() && field.back() == ' ') field.remove_suffix(1);
     if (field.empty()) return 0;
-    std::uint64_t value = 0;
-    const auto [end, error] = std::from_chars(field.data(), field.data() + field.size(), value, 8);
-    if (error != std::errc{} || end != field.data() + field.size()) return std::nullopt;
-    return value;
+    return parse_number<std::uint64_t>(field, 8);
   }
 
   std::uint64_t field(std::string_view header, std::size_t at, std::size_t width, std::string_view what) const {
@@ -193,13 +191,9 @@ class TarReader {
     const auto found = records.find(key);
     if (found == records.end() || found->second.empty()) return;
     // Times may have a fraction; whole seconds are kept.
-    const std::string digits = found->second.substr(0, found->second.find('.'));
-    T parsed{};
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), parsed);
-    if (error != std::errc{} || end != digits.data() + digits.size()) {
-      torn(fmt::format("pax header '{}' is not a number", key));
-    }
-    value = parsed;
+    const auto parsed = parse_number<T>(found->second.substr(0, found->second.find('.')));
+    if (!parsed) torn(fmt::format("pax header '{}' is not a number", key));
+    value = *parsed;
   }
 
   std::uint32_t id(std::uint64_t value) const {
@@ -328,10 +322,9 @@ class TarReader {
         digits += c;
         if (digits.size() > most_digits) torn("a map of holes is malformed");
       }
-      std::uint64_t value = 0;
-      const auto [stop, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-      if (error != std::errc{} || stop != digits.data() + digits.size()) torn("a map of holes is malformed");
-      return value;
+      const auto value = parse_number<std::uint64_t>(digits);
+      if (!value) torn("a map of holes is malformed");
+      return *value;
     };
     auto& pieces = entry.pieces.emplace();
     std::uint64_t data_bytes = 0;

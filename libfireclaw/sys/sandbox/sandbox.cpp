@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
+#include "base/number.hpp"
 
 namespace fireclaw::sys {
 namespace {
@@ -16,14 +16,6 @@ std::string_view to_string(SandboxEntry::Kind kind) {
     case SandboxEntry::Kind::Link: return "link";
   }
   return {};
-}
-
-template <typename Number>
-std::optional<Number> parse_number(std::string_view text) {
-  Number number{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return number;
 }
 
 }  // namespace
