@@ -11,19 +11,20 @@ import secrets
 from dataclasses import dataclass
 from typing import Any, Dict, List, Optional, Tuple
 
-from . import __version__, addressing
-from .config import Config
-from .context import Conversations, Line, Pager
-from .desk import Desk, Question
-from .events import (
+from . import __version__
+from .base.config import Config
+from .base.names import fold, matches
+from .base.text import lines_for_irc, one_line
+from .irc.events import (
     Closing, Event, Invited, Joined, Left, NickChanged, PeerGone, PeerInfo, PeerRenamed, Refused, Registered, Text, Trouble,
 )
-from .irc_protocol import fold, matches
-from .link import Link
-from .peers import Book, Guard, Verdict
+from .irc.link import Link
+from .people import addressing
+from .people.peers import Book, Guard, Verdict
+from .questions.context import Conversations, Line, Pager
+from .questions.desk import Desk, Question
+from .questions.turns import Result
 from .status import ChannelStore, StatusFile
-from .text import lines_for_irc, one_line
-from .turns import Result
 
 log = logging.getLogger("agent")
 

@@ -13,12 +13,13 @@ import sys
 import threading
 from typing import List, Optional
 
-from . import __version__, logs
+from . import __version__
 from .agent import Agent, default_status_path
-from .config import DEFAULT_PATH, Config, ConfigError, load
-from .files import atomic_write
+from .base import logs
+from .base.config import DEFAULT_PATH, Config, ConfigError, load
+from .base.files import atomic_write
 from .reload import merge
-from .shell import use_proxy
+from .tools.shell import use_proxy
 
 log = logging.getLogger("main")
 

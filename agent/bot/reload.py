@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import List, Tuple
 
-from .config import Config
-from .text import one_line
+from .base.config import Config
+from .base.text import one_line
 
 # Read once, when the agent starts.
 _FIXED = ("workspace", "status_file")

@@ -10,9 +10,9 @@ import os
 import time
 from typing import Any, Callable, Dict, List, Optional
 
-from .files import atomic_write, atomic_write_at, open_folder, read_at, remove_leftovers
-from .irc_protocol import Features
-from .workspace import PRIVATE
+from .base.files import atomic_write, atomic_write_at, open_folder, read_at, remove_leftovers
+from .irc.protocol import Features
+from .tools.workspace import PRIVATE
 
 log = logging.getLogger("status")
 

@@ -18,6 +18,7 @@ namespace {
 
 struct StartOptions {
   AgentConfig config;
+  AgentStartOptions start;
   std::string model;
   std::string persona;
   std::string trigger;
@@ -102,19 +103,20 @@ int start(StartOptions options, const Context& context) {
   if (options.cpus != 0) options.config.cpus = options.cpus;
   if (!options.network.empty()) options.config.network = network_mode_of(options.network);
   options.config.services_only = options.network == services_only;
-  options.config.join_timeout = parse_duration(options.join);
+  options.start.join_timeout = parse_duration(options.join);
   if (options.no_snapshot) options.config.start = StartMode::Cold;
   options.config.detached = !options.foreground;
-  options.config.stop = context.stop;
+  options.start.stop = context.stop;
   const auto agents = context.open_host().agents();
-  const auto agent = agents.start(options.config);
-  print_started(agent.start_info(), options.config.join_timeout.count() != 0, context);
+  const auto agent = agents.start(options.config, options.start);
+  print_started(agent.start_info(), options.start.join_timeout.count() != 0, context);
   std::fflush(stdout);
   return options.foreground ? stay(agents, agent, context) : 0;
 }
 
 struct ForkOptions {
   ForkConfig config;
+  AgentStartOptions start;
   std::string first;
   std::string model;
   std::string persona;
@@ -124,10 +126,10 @@ struct ForkOptions {
 
 int fork(ForkOptions options, const Context& context) {
   options.config.settings = {if_given(options.model), if_given(options.persona), if_given(options.trigger), {}};
-  options.config.join_timeout = parse_duration(options.join);
-  options.config.stop = context.stop;
-  print_started(context.open_host().agents().open(options.first).fork(options.config).start_info(),
-                options.config.join_timeout.count() != 0, context);
+  options.start.join_timeout = parse_duration(options.join);
+  options.start.stop = context.stop;
+  print_started(context.open_host().agents().open(options.first).fork(options.config, options.start).start_info(),
+                options.start.join_timeout.count() != 0, context);
   return 0;
 }
 
@@ -187,9 +189,9 @@ int status(const NameOptions& options, const Context& context) {
   line("tools", info.tools ? "yes" : "no");
   line("vm", info.vm);
   line("engine", info.engine);
-  line("network", info.network + (info.address.empty() ? "" : " " + info.address) +
-                      (info.services_only && !info.vm.empty() ? ", the gateway's services alone" : ""));
   if (!info.vm.empty()) {
+    line("network", std::string{to_string(info.network)} + (info.address.empty() ? "" : " " + info.address) +
+                        (info.services_only ? ", the gateway's services alone" : ""));
     line("started", iso_time(info.started));
     line("memory", fmt::format("{} of {} MiB resident", info.memory_bytes >> 20, info.memory_mib));
     line("cpu time", human_duration(info.cpu_time));
@@ -393,7 +395,7 @@ int stop(const NameOptions& options, const Context& context) {
 }
 
 int restart(const NameOptions& options, const Context& context) {
-  print_started(context.open_host().agents().open(options.name).restart(context.stop), true, context);
+  print_started(context.open_host().agents().open(options.name).restart({.stop = context.stop}), true, context);
   return 0;
 }
 

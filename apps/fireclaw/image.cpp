@@ -54,11 +54,9 @@ int build(const BuildOptions& options, const Context& context) {
   config.root = root_source(options);
   config.kernel = options.kernel_of.empty() ? options.kernel.source() : KernelOfImage{options.kernel_of};
   config.replace = options.replace;
-  config.stop = context.stop;
-  config.progress = [&progress](const Progress& step) { progress(step); };
   ImageInfo info;
   try {
-    info = host.images().build(config);
+    info = host.images().build(config, {[&progress](const Progress& step) { progress(step); }, context.stop});
   } catch (...) {
     progress.finish();
     throw;

@@ -104,10 +104,9 @@ void ImageChoice::pull(const Host& host, VMConfig& machine, const Context& conte
   config.name = machine.image;
   config.root = OciRoot{reference};
   if (find_image(host, VMConfig{}.image)) config.kernel = KernelOfImage{VMConfig{}.image};
-  config.stop = context.stop;
-  config.progress = [&progress](const Progress& step) { progress(step); };
   try {
-    static_cast<void>(host.images().build(config));
+    static_cast<void>(
+        host.images().build(config, {[&progress](const Progress& step) { progress(step); }, context.stop}));
   } catch (const Error& problem) {
     progress.finish();
     // Somebody else was faster.

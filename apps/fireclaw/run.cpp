@@ -74,7 +74,6 @@ int run(RunOptions options, const Context& context) {
   const auto began = std::chrono::steady_clock::now();
   options.image.take_reference(options.guest, context);
   auto exec = make_exec(options.guest, context);
-  options.machine.stop = context.stop;
   if (options.no_snapshot) options.machine.start = StartMode::Cold;
   options.copies.prepare(exec.user, exec.timeout, context.stop);
 
@@ -83,7 +82,7 @@ int run(RunOptions options, const Context& context) {
   options.image.complete(host, options.machine, options.guest, context, exec);
   options.network.apply(options.machine, host, context);
   const auto opened = std::chrono::steady_clock::now() - began;
-  std::optional vm_owner{host.vms().create(options.machine)};
+  std::optional vm_owner{host.vms().create(options.machine, {.stop = context.stop})};
   auto& vm = *vm_owner;
   options.network.tell_what_is_missing();
   vm.start();
@@ -132,10 +131,9 @@ int run_detached(RunOptions options, const Context& context) {
   options.network.apply(options.machine, host, context);
   MachineConfig config;
   config.machine = options.machine;
-  config.machine.stop = context.stop;
   if (options.no_snapshot) config.machine.start = StartMode::Cold;
   config.name = options.name.empty() ? fmt::format("run-{}", std::random_device{}()) : options.name;
-  static_cast<void>(machines.create(config));
+  static_cast<void>(machines.create(config, {.stop = context.stop}));
   options.network.tell_what_is_missing();
   std::string job;
   try {

@@ -55,12 +55,12 @@ int create(CreateOptions options, const Context& context, const CLI::App& comman
   const auto host = context.open_host();
   keep_what_was(options, host, command);
   options.network.apply(options.machine, host, context);
-  options.machine.stop = context.stop;
   if (!options.of.empty() && options.name.empty()) {
     throw Error{ErrorCode::InvalidArgument, "--of needs a name for the snapshot"};
   }
   if (!options.of.empty()) refuse_agent(options, host);
-  const auto snapshot = options.of.empty() ? host.snapshots().create(options.machine, options.name, options.replace)
+  const auto snapshot = options.of.empty() ? host.snapshots().create(options.machine, options.name, options.replace,
+                                                                     {.stop = context.stop})
                                            : host.vms().attach(options.of).snapshot(options.name);
   if (context.json) {
     print_json(to_json(snapshot.info()));

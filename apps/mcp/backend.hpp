@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -34,7 +35,7 @@ class Machine {
 class Backend {
  public:
   virtual ~Backend() = default;
-  virtual std::unique_ptr<Machine> start(const VMConfig& config) = 0;
+  virtual std::unique_ptr<Machine> start(const VMConfig& config, const std::stop_token& stop) = 0;
   virtual std::vector<SnapshotInfo> snapshots() = 0;
   virtual void remove_snapshot(const std::string& name) = 0;
   virtual std::vector<ImageInfo> images() = 0;

@@ -35,8 +35,8 @@ class LibraryBackend final : public Backend {
  public:
   explicit LibraryBackend(const Host& host) : host_{host} {}
 
-  std::unique_ptr<Machine> start(const VMConfig& config) override {
-    return std::make_unique<LibraryMachine>(host_.vms().run(config));
+  std::unique_ptr<Machine> start(const VMConfig& config, const std::stop_token& stop) override {
+    return std::make_unique<LibraryMachine>(host_.vms().run(config, {.stop = stop}));
   }
   std::vector<SnapshotInfo> snapshots() override { return host_.snapshots().list(); }
   void remove_snapshot(const std::string& name) override { host_.snapshots().remove(name); }

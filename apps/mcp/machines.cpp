@@ -45,7 +45,7 @@ class Machines::Place {
   Machines& machines_;
 };
 
-VMConfig Machines::config_for(const Wish& wish, const std::stop_token& stop) const {
+VMConfig Machines::config_for(const Wish& wish) const {
   VMConfig config;
   config.image = wish.image.empty() ? policy_.default_image() : wish.image;
   const bool allowed =
@@ -60,14 +60,13 @@ VMConfig Machines::config_for(const Wish& wish, const std::stop_token& stop) con
   config.nat = policy_.nat;
   config.hostname = wish.name;
   config.snapshot = wish.snapshot;
-  config.stop = stop;
   return config;
 }
 
 std::shared_ptr<ExplainedMachine> Machines::start(const Wish& wish, const std::stop_token& stop) {
-  const auto config = config_for(wish, stop);
+  const auto config = config_for(wish);
   const auto place = std::make_shared<Place>(*this);
-  place->machine = std::make_unique<ExplainedMachine>(backend_.start(config));
+  place->machine = std::make_unique<ExplainedMachine>(backend_.start(config, stop));
   std::shared_ptr<ExplainedMachine> machine{place, place->machine.get()};
 
   const std::scoped_lock lock{mutex_};

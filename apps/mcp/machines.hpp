@@ -62,7 +62,7 @@ class Machines {
   class Place;
 
   std::shared_ptr<ExplainedMachine> find_explained(const std::string& name);
-  [[nodiscard]] VMConfig config_for(const Wish& wish, const std::stop_token& stop) const;
+  [[nodiscard]] VMConfig config_for(const Wish& wish) const;
   std::string reserve(const std::string& wished);
   std::shared_ptr<ExplainedMachine> start(const Wish& wish, const std::stop_token& stop);
   [[nodiscard]] std::string unused_name() const;

@@ -37,8 +37,8 @@ void bind_shell(py::module_& module) {
 }
 
 void bind_life(AgentClass& type) {
-  type.def("fork", waits(&Agent::fork), py::arg("config"),
-           "fork($self, config)\n--\n\n"
+  type.def("fork", waits(&Agent::fork), py::arg("config"), py::arg("options") = py::none(),
+           "fork($self, config, options=None)\n--\n\n"
            "Starts a second agent from this one as it is now: with its memory, processes, files and\n"
            "settings, and its own name, address and workspace. The first one is paused for a moment (phase\n"
            "\"pause\" of the new one's start_info()) and stays on IRC.\n\n"
@@ -67,8 +67,8 @@ void bind_life(AgentClass& type) {
           "The bot says goodbye, the guest unmounts, the engine ends; by force after `grace` and ten seconds. No error "
           "if it\n"
           "does not run; NotFoundError if there is no such agent.")
-      .def("restart", waits(&Agent::restart), py::arg("stop") = nullptr,
-           "restart($self, stop=None)\n--\n\n"
+      .def("restart", waits(&Agent::restart), py::arg("options") = py::none(),
+           "restart($self, options=None)\n--\n\n"
            "Stops it if it runs, and starts it with the settings it has; it is detached then. Returns what "
            "start_info()\n"
            "of a new object would; raises what AgentManager.start() does.")
@@ -185,8 +185,8 @@ void bind_manager(py::module_& module) {
       .def("open", waits(&AgentManager::open), py::arg("name"),
            "open($self, name)\n--\n\n"
            "The agent of that name. NotFoundError if there is none.")
-      .def("start", waits(&AgentManager::start), py::arg("config"),
-           "start($self, config)\n--\n\n"
+      .def("start", waits(&AgentManager::start), py::arg("config"), py::arg("options") = py::none(),
+           "start($self, config, options=None)\n--\n\n"
            "Starts an agent: workspace (made if missing), machine, bot. A failure undoes what was done.\n\n"
            "AlreadyExistsError if it runs; NotFoundError for an unknown template or a missing image; TimeoutError,\n"
            "VmmError, GuestError with what the machine said. Agent.start_info() says how it went.\n"

@@ -31,33 +31,15 @@ void bind_host(py::module_& module) {
       .def_property_readonly(
           "is_set_up", [](const Host& self) { return blocking([&] { return self.is_set_up(); }); },
           "Whether setup has been completed here.")
-      .def(
-          "setup",
-          [](Host& self, const std::optional<SetupOptions>& given) {
-            auto options = given.value_or(SetupOptions{});
-            return blocking(options.stop, [&](std::stop_token stop) {
-              options.stop = std::move(stop);
-              return self.setup(options);
-            });
-          },
-          py::arg("options") = py::none(),
-          "setup($self, options=None)\n--\n\n"
-          "Prepares the home folder: kernel, built-in image, engines, first snapshot.\n\n"
-          "Steps that are done are skipped, so it can be called again after an interruption. CancelledError after a\n"
-          "stop.")
-      .def(
-          "upgrade",
-          [](Host& self, const std::optional<UpgradeOptions>& given) {
-            auto options = given.value_or(UpgradeOptions{});
-            return blocking(options.stop, [&](std::stop_token stop) {
-              options.stop = std::move(stop);
-              return self.upgrade(options);
-            });
-          },
-          py::arg("options") = py::none(),
-          "upgrade($self, options=None)\n--\n\n"
-          "Makes again what is old in the home folder: images, snapshots, what is known of engines.\n\n"
-          "Agents and machines that run are left alone. InvalidStateError before the first setup.")
+      .def("setup", waits(&Host::setup), py::arg("options") = py::none(),
+           "setup($self, options=None)\n--\n\n"
+           "Prepares the home folder: kernel, built-in image, engines, first snapshot.\n\n"
+           "Steps that are done are skipped, so it can be called again after an interruption. CancelledError after a\n"
+           "stop.")
+      .def("upgrade", waits(&Host::upgrade), py::arg("options") = py::none(),
+           "upgrade($self, options=None)\n--\n\n"
+           "Makes again what is old in the home folder: images, snapshots, what is known of engines.\n\n"
+           "Agents and machines that run are left alone. InvalidStateError before the first setup.")
       .def(
           "doctor", [](const Host& self) { return blocking([&] { return self.doctor(); }); },
           "doctor($self)\n--\n\n"
@@ -77,15 +59,7 @@ void bind_host(py::module_& module) {
           "Boots `image` with every engine there is and records what was seen.\n\n"
           "Takes up to 15 s for each engine that hangs, 90 s for emulation. NotFoundError, CancelledError.")
       .def(
-          "back_up",
-          [](const Host& self, const std::filesystem::path& folder, const std::optional<BackupOptions>& given) {
-            auto options = given.value_or(BackupOptions{});
-            return blocking(options.stop, [&](std::stop_token stop) {
-              options.stop = std::move(stop);
-              return self.back_up(folder, options);
-            });
-          },
-          py::arg("folder"), py::arg("options") = py::none(),
+          "back_up", waits(&Host::back_up), py::arg("folder"), py::arg("options") = py::none(),
           "back_up($self, folder, options=None)\n--\n\n"
           "Copies what of the home folder cannot be built again to a new folder: configuration, templates, agents,\n"
           "machines with names, workspaces, the overseer's settings and audit log. A machine is paused while its disk\n"

@@ -7,8 +7,8 @@ void bind_image(py::module_& module) {
       module, "Images",
       "Host.images(): kernels, each with an initramfs and a read-only root file system that machines share.")
       .def(
-          "build", waits(&Images::build), py::arg("config"),
-          "build($self, config)\n--\n\n"
+          "build", waits(&Images::build), py::arg("config"), py::arg("options") = py::none(),
+          "build($self, config, options=None)\n--\n\n"
           "Builds an image; an interrupted build leaves none. AlreadyExistsError if the name is taken and `replace` is "
           "not\n"
           "set; NotFoundError for a source that is not there; IoError with what a tool said; CancelledError.")

@@ -4,21 +4,13 @@ namespace fireclaw::python {
 namespace {
 
 void bind_life(py::class_<MachineManager>& type) {
-  type.def(
-          "create",
-          [](const MachineManager& self, MachineConfig config) {
-            return blocking(config.machine.stop, [&](std::stop_token stop) {
-              config.machine.stop = std::move(stop);
-              return self.create(config);
-            });
-          },
-          py::arg("config"),
-          "create($self, config)\n--\n\n"
-          "Makes a machine and starts it. AlreadyExistsError if there is one of that name; what VMs.run raises. If it "
-          "does not\n"
-          "start there is none.")
-      .def("start", waits(&MachineManager::start), py::arg("name"), py::arg("stop") = nullptr,
-           "start($self, name, stop=None)\n--\n\n"
+  type.def("create", waits(&MachineManager::create), py::arg("config"), py::arg("options") = py::none(),
+           "create($self, config, options=None)\n--\n\n"
+           "Makes a machine and starts it. AlreadyExistsError if there is one of that name; what VMs.run raises. If it "
+           "does not\n"
+           "start there is none.")
+      .def("start", waits(&MachineManager::start), py::arg("name"), py::arg("options") = py::none(),
+           "start($self, name, options=None)\n--\n\n"
            "Starts a machine that is stopped, and resumes one that is paused.")
       .def("stop", waits(&MachineManager::stop), py::arg("name"), py::arg("grace") = std::chrono::milliseconds{2000},
            "stop($self, name, grace=2.0)\n--\n\n"
@@ -38,8 +30,8 @@ void bind_names(py::class_<MachineManager>& type) {
       .def("rename", waits(&MachineManager::rename), py::arg("name"), py::arg("new_name"),
            "rename($self, name, new_name)\n--\n\n"
            "Gives it another name; its host name stays. AlreadyExistsError if that is taken.")
-      .def("fork", waits(&MachineManager::fork), py::arg("name"), py::arg("new_name"), py::arg("stop") = nullptr,
-           "fork($self, name, new_name, stop=None)\n--\n\n"
+      .def("fork", waits(&MachineManager::fork), py::arg("name"), py::arg("new_name"), py::arg("options") = py::none(),
+           "fork($self, name, new_name, options=None)\n--\n\n"
            "Starts another machine from the memory and the scratch disk of one that runs, which stands still for a\n"
            "moment. AlreadyExistsError if the name is taken; InvalidStateError if the machine is stopped or has a "
            "workspace.")

@@ -68,7 +68,7 @@ PYBIND11_MODULE(_fireclaw, module) {
                                KernelFile, KernelUrl, KernelOfImage, BusyboxRoot, DebianRoot, DebianAgentRoot,
                                DirectoryRoot, TarRoot, OciRoot, SetupOptions, UpgradeOptions, ImageConfig, NatOptions,
                                VMConfig, ServiceOptions, WorkspaceConfig, PoolConfig, MachineConfig, AgentSettings,
-                               AgentConfig, ForkConfig>();
+                               AgentConfig, ForkConfig, StartOptions, AgentStartOptions, BuildOptions>();
       },
       "_defaults()\n--\n\n"
       "What C++ makes of each struct when nothing is said; the tests compare it with the dataclasses.");

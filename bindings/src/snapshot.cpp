@@ -6,20 +6,12 @@ namespace {
 
 void bind_collection(py::module_& module) {
   py::class_<Snapshots>(module, "Snapshots", "Host.snapshots(): a host's saved machines.")
-      .def(
-          "create",
-          [](const Snapshots& self, const std::optional<VMConfig>& given, const std::string& name, bool replace) {
-            auto config = given.value_or(VMConfig{});
-            return blocking(config.stop, [&](std::stop_token stop) {
-              config.stop = std::move(stop);
-              return self.create(config, name, replace);
-            });
-          },
-          py::arg("config") = py::none(), py::arg("name") = "", py::arg("replace") = false,
-          "create($self, config=None, name='', replace=False)\n--\n\n"
-          "Boots a machine, waits until it is ready, saves it and ends it.\n\n"
-          "Without a name it becomes the one that VMConfig(snapshot=\"\") finds. AlreadyExistsError, VmmError,\n"
-          "TimeoutError, CancelledError.")
+      .def("create", waits(&Snapshots::create), py::arg("config") = py::none(), py::arg("name") = "",
+           py::arg("replace") = false, py::arg("options") = py::none(),
+           "create($self, config=None, name='', replace=False, options=None)\n--\n\n"
+           "Boots a machine, waits until it is ready, saves it and ends it.\n\n"
+           "Without a name it becomes the one that VMConfig(snapshot=\"\") finds. AlreadyExistsError, VmmError,\n"
+           "TimeoutError, CancelledError.")
       .def("open", waits(&Snapshots::open), py::arg("name"),
            "open($self, name)\n--\n\n"
            "The snapshot of that name. NotFoundError if there is none.")
@@ -62,19 +54,10 @@ void bind_snapshot(py::module_& module) {
           "Writes it as an archive to an open file or pipe (through its descriptor: flush it before).")
       .def_property_readonly("name", &Snapshot::name, "Its name.")
       .def_property_readonly("info", &Snapshot::info, "What was known of it when this object was made.")
-      .def(
-          "restore",
-          [](const Snapshot& self, const std::optional<VMConfig>& given) {
-            auto config = given.value_or(VMConfig{});
-            return VMHandle{blocking(config.stop, [&](std::stop_token stop) {
-              config.stop = std::move(stop);
-              return self.restore(config);
-            })};
-          },
-          py::arg("config") = py::none(),
-          "restore($self, config=None)\n--\n\n"
-          "A started machine. Image, CPUs and memory are the snapshot's. InvalidArgumentError for a network if the\n"
-          "snapshot has no network device.")
+      .def("restore", waits(&Snapshot::restore), py::arg("config") = py::none(), py::arg("options") = py::none(),
+           "restore($self, config=None, options=None)\n--\n\n"
+           "A started machine. Image, CPUs and memory are the snapshot's. InvalidArgumentError for a network if the\n"
+           "snapshot has no network device.")
       .def("__repr__", [](const Snapshot& self) { return "<Snapshot " + self.name() + ">"; });
 }
 

@@ -20,50 +20,40 @@ void close(VMHandle& self) {
 }
 
 /// VMConfig's fields as keywords, in the home folder that run() uses unless `host` is given.
-VMHandle run_with(const py::object& host, const py::kwargs& fields) {
+VMHandle run_with(const py::object& host, std::chrono::milliseconds start_timeout, const StopSource* stop,
+                  const py::kwargs& fields) {
   const auto root = host.is_none() ? py::module_::import("fireclaw").attr("_host")() : host;
-  auto config = type_named("VMConfig")(**fields).cast<VMConfig>();
-  const auto& of = root.cast<const Host&>();
-  return VMHandle{blocking(config.stop, [&](std::stop_token stop) {
-    config.stop = std::move(stop);
-    return of.vms().run(config);
+  const auto config = type_named("VMConfig")(**fields).cast<VMConfig>();
+  const auto machines = root.cast<const Host&>().vms();
+  return VMHandle{blocking(token_of(stop), [&](std::stop_token token) {
+    return machines.run(config, {start_timeout, std::move(token)});
   })};
 }
 
-VMHandle run(const VMs& machines, const std::optional<VMConfig>& config) {
-  auto given = config.value_or(VMConfig{});
-  return VMHandle{blocking(given.stop, [&](std::stop_token stop) {
-    given.stop = std::move(stop);
-    return machines.run(given);
-  })};
+VM run_in(const Host& host, const VMConfig& config, const StartOptions& options) {
+  return host.vms().run(config, options);
 }
 
 void bind_factories(py::class_<VMHandle>& type) {
   type.def(py::init(&run_with), py::kw_only(), py::arg("host") = py::none(),
-           "VM(*, host=None, **fields)\n--\n\n"
+           py::arg("start_timeout") = std::chrono::milliseconds{60'000}, py::arg("stop") = nullptr,
+           "VM(*, host=None, start_timeout=60.0, stop=None, **fields)\n--\n\n"
            "A machine that runs: VMs.run() with VMConfig's fields as keywords. Without `host`: the home folder\n"
            "$FIRECLAW_HOME, else ~/.fireclaw.");
-  type.def_static(
-      "run", [](const Host& host, const std::optional<VMConfig>& config) { return run(host.vms(), config); },
-      py::arg("host"), py::arg("config") = py::none(),
-      "run(host, config=None)\n--\n\n"
-      "The same as host.vms().run(config).");
+  type.def_static("run", waits(&run_in), py::arg("host"), py::arg("config") = py::none(),
+                  py::arg("options") = py::none(),
+                  "run(host, config=None, options=None)\n--\n\n"
+                  "The same as host.vms().run(config, options).");
 }
 
 void bind_collection(py::module_& module) {
   py::class_<VMs>(module, "VMs", "Host.vms(): a host's machines.")
-      .def(
-          "create",
-          [](const VMs& self, const std::optional<VMConfig>& config) {
-            const auto given = config.value_or(VMConfig{});
-            return VMHandle{blocking([&] { return self.create(given); })};
-          },
-          py::arg("config") = py::none(),
-          "create($self, config=None)\n--\n\n"
-          "Checks the configuration and prepares the machine's folder; nothing runs yet.\n\n"
-          "NotFoundError for an unknown image or snapshot; InvalidStateError before setup.")
-      .def("run", &run, py::arg("config") = py::none(),
-           "run($self, config=None)\n--\n\n"
+      .def("create", waits(&VMs::create), py::arg("config") = py::none(), py::arg("options") = py::none(),
+           "create($self, config=None, options=None)\n--\n\n"
+           "Checks the configuration and prepares the machine's folder; nothing runs yet.\n\n"
+           "NotFoundError for an unknown image or snapshot; InvalidStateError before setup.")
+      .def("run", waits(&VMs::run), py::arg("config") = py::none(), py::arg("options") = py::none(),
+           "run($self, config=None, options=None)\n--\n\n"
            "A machine that runs: create() and start(), with what those raise. CancelledError after a stop.")
       .def("attach", waits(&VMs::attach), py::arg("id"),
            "attach($self, id)\n--\n\n"
@@ -77,84 +67,41 @@ void bind_collection(py::module_& module) {
            "Ends the machine with this id or name, also one that another process owns. NotFoundError; "
            "InvalidStateError\n"
            "if it is stopped.")
-      .def(
-          "pool",
-          [](const VMs& self, const std::optional<PoolConfig>& config) {
-            const auto given = config.value_or(PoolConfig{});
-            return Handle<Pool>{blocking([&] { return self.pool(given); })};
-          },
-          py::arg("config") = py::none(),
-          "pool($self, config=None)\n--\n\n"
-          "A pool whose machines are being started; returns at once. InvalidArgumentError for a size that cannot be, "
-          "and what\n"
-          "create() raises.");
+      .def("pool", waits(&VMs::pool), py::arg("config") = py::none(),
+           py::arg("start_timeout") = std::chrono::milliseconds{60'000},
+           "pool($self, config=None, start_timeout=60.0)\n--\n\n"
+           "A pool whose machines are being started; returns at once. InvalidArgumentError for a size that cannot be, "
+           "and what\n"
+           "create() raises.");
 }
 
 void bind_life(py::class_<VMHandle>& type) {
-  type.def(
-          "start",
-          [](VMHandle& self) {
-            const auto vm = self.get();
-            blocking([&] { vm->start(); });
-          },
-          "start($self)\n--\n\n"
-          "Restores or boots; returns once the machine's CPUs run, and the first command waits for the guest.\n\n"
-          "VmmError; TimeoutError after VMConfig.start_timeout; NotFoundError if a snapshot is required and none "
-          "fits;\n"
-          "CancelledError after VMConfig.stop.")
-      .def(
-          "wait_ready",
-          [](VMHandle& self, std::chrono::milliseconds timeout) {
-            const auto vm = self.get();
-            blocking([&] { vm->wait_ready(timeout); });
-          },
-          py::arg("timeout"),
-          "wait_ready($self, timeout)\n--\n\n"
-          "Waits, so many seconds at most, for the guest. TimeoutError with the console's last lines.")
-      .def(
-          "pause",
-          [](VMHandle& self) {
-            const auto vm = self.get();
-            blocking([&] { vm->pause(); });
-          },
-          "pause($self)\n--\n\n"
-          "Stops the machine's CPUs. InvalidStateError if it does not run.")
-      .def(
-          "resume",
-          [](VMHandle& self) {
-            const auto vm = self.get();
-            blocking([&] { vm->resume(); });
-          },
-          "resume($self)\n--\n\n"
-          "Resumes a paused machine. InvalidStateError if it does not run.")
-      .def(
-          "stop",
-          [](VMHandle& self, std::chrono::milliseconds grace) {
-            const auto vm = self.get();
-            blocking([&] { vm->stop(grace); });
-          },
-          py::arg("grace") = std::chrono::milliseconds{2000},
-          "stop($self, grace=2.0)\n--\n\n"
-          "Orderly end: SIGTERM, after `grace` seconds SIGKILL, file systems are synced, the engine ends.")
-      .def(
-          "kill",
-          [](VMHandle& self) {
-            const auto vm = self.get();
-            blocking([&] { vm->kill(); });
-          },
-          "kill($self)\n--\n\n"
-          "Ends the engine at once. No error if it has ended.")
-      .def(
-          "snapshot",
-          [](VMHandle& self, const std::string& name) {
-            const auto vm = self.get();
-            return blocking([&] { return vm->snapshot(name); });
-          },
-          py::arg("name"),
-          "snapshot($self, name)\n--\n\n"
-          "Saves the machine as snapshot `name`; it continues. Commands that run are ended first; services "
-          "continue.\n\n"
-          "AlreadyExistsError; InvalidStateError if the machine has a workspace or a scratch disk.")
+  type.def("start", waits(&VM::start),
+           "start($self)\n--\n\n"
+           "Restores or boots; returns once the machine's CPUs run, and the first command waits for the guest.\n\n"
+           "VmmError; TimeoutError after StartOptions.timeout; NotFoundError if a snapshot is required and none "
+           "fits;\n"
+           "CancelledError after StartOptions.stop.")
+      .def("wait_ready", waits(&VM::wait_ready), py::arg("timeout"),
+           "wait_ready($self, timeout)\n--\n\n"
+           "Waits, so many seconds at most, for the guest. TimeoutError with the console's last lines.")
+      .def("pause", waits(&VM::pause),
+           "pause($self)\n--\n\n"
+           "Stops the machine's CPUs. InvalidStateError if it does not run.")
+      .def("resume", waits(&VM::resume),
+           "resume($self)\n--\n\n"
+           "Resumes a paused machine. InvalidStateError if it does not run.")
+      .def("stop", waits(&VM::stop), py::arg("grace") = std::chrono::milliseconds{2000},
+           "stop($self, grace=2.0)\n--\n\n"
+           "Orderly end: SIGTERM, after `grace` seconds SIGKILL, file systems are synced, the engine ends.")
+      .def("kill", waits(&VM::kill),
+           "kill($self)\n--\n\n"
+           "Ends the engine at once. No error if it has ended.")
+      .def("snapshot", waits(&VM::snapshot), py::arg("name"),
+           "snapshot($self, name)\n--\n\n"
+           "Saves the machine as snapshot `name`; it continues. Commands that run are ended first; services "
+           "continue.\n\n"
+           "AlreadyExistsError; InvalidStateError if the machine has a workspace or a scratch disk.")
       .def(
           "console_log",
           [](VMHandle& self, std::size_t max_bytes) {
@@ -164,14 +111,9 @@ void bind_life(py::class_<VMHandle>& type) {
           py::arg("max_bytes") = 65536,
           "console_log($self, max_bytes=65536)\n--\n\n"
           "The last part of what the guest wrote to its console, at most `max_bytes`; what is not UTF-8 is replaced.")
-      .def(
-          "info",
-          [](VMHandle& self) {
-            const auto vm = self.get();
-            return blocking([&] { return vm->info(); });
-          },
-          "info($self)\n--\n\n"
-          "What the machine is and how it is. Quick: asks no guest.")
+      .def("info", waits(&VM::info),
+           "info($self)\n--\n\n"
+           "What the machine is and how it is. Quick: asks no guest.")
       .def("close", &close,
            "close($self)\n--\n\n"
            "Ends the machine, unless it is detached, and lets go of it. `with` does this.")

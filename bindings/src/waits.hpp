@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -28,32 +29,39 @@ struct GivenFor<std::string_view> {
   using type = std::string;
 };
 template <class T>
-using Given = typename GivenFor<std::remove_cvref_t<T>>::type;
-
-template <class T>
 concept Stoppable = requires(T& options, std::stop_token stop) {
   options.stop = stop;
 };
 
+/// None stands for what C++ has by default.
 template <class T>
-std::stop_token stop_of(const T& given) {
-  if constexpr (std::is_same_v<T, const StopSource*>) {
-    return token_of(given);
-  } else if constexpr (Stoppable<T>) {
-    return given.stop;
-  } else {
-    return {};
-  }
+requires Stoppable<T> || std::is_same_v<T, VMConfig> || std::is_same_v<T, PoolConfig>
+struct GivenFor<T> {
+  using type = std::optional<T>;
+};
+template <class T>
+using Given = typename GivenFor<std::remove_cvref_t<T>>::type;
+
+inline std::stop_token stop_of(const StopSource* given) { return token_of(given); }
+template <Stoppable T>
+std::stop_token stop_of(const std::optional<T>& given) {
+  return given ? given->stop : std::stop_token{};
+}
+template <class T>
+std::stop_token stop_of(const T& /*given*/) {
+  return {};
 }
 
+inline std::stop_token with_stop(const StopSource* /*given*/, const std::stop_token& stop) { return stop; }
 template <class T>
-decltype(auto) with_stop(T& given, const std::stop_token& stop) {
-  if constexpr (std::is_same_v<T, const StopSource*>) {
-    return std::stop_token{stop};
-  } else {
-    if constexpr (Stoppable<T>) given.stop = stop;
-    return static_cast<const T&>(given);
-  }
+T with_stop(const std::optional<T>& given, const std::stop_token& stop) {
+  auto options = given.value_or(T{});
+  if constexpr (Stoppable<T>) options.stop = stop;
+  return options;
+}
+template <class T>
+const T& with_stop(const T& given, const std::stop_token& /*stop*/) {
+  return given;
 }
 
 template <class Call, class... T>
@@ -61,9 +69,10 @@ auto call_waiting(const Call& call, T&... given) {
   std::stop_token outer;
   ((outer = stop_of(given).stop_possible() ? stop_of(given) : outer), ...);
   const auto run = [&](const std::stop_token& stop) { return call(with_stop(given, stop)...); };
-  if constexpr (std::is_same_v<std::invoke_result_t<decltype(run), std::stop_token>, VM>) {
-    return VMHandle{blocking(outer, run)};
-  } else if constexpr (std::is_same_v<std::invoke_result_t<decltype(run), std::stop_token>, Agent>) {
+  using Result = std::invoke_result_t<decltype(run), std::stop_token>;
+  if constexpr (std::is_same_v<Result, VM> || std::is_same_v<Result, Pool>) {
+    return Handle<Result>{blocking(outer, run)};
+  } else if constexpr (std::is_same_v<Result, Agent>) {
     return hold(blocking(outer, run));
   } else {
     return blocking(outer, run);

@@ -89,13 +89,6 @@ struct AgentConfig {
   /// Lives on when this process ends. Otherwise it ends with this process, or sooner: with the last copy of the
   /// AgentManager that started it and of the Agent handles from that manager.
   bool detached = true;
-  /// From the call to the guest's configuration.
-  std::chrono::milliseconds start_timeout{120'000};
-  /// How long to wait for the agent to be on IRC after that. If it is not, the agent keeps running and trying, and
-  /// AgentInfo::online is false. 0: do not wait.
-  std::chrono::milliseconds join_timeout{60'000};
-  /// Cancels the start: Error(Cancelled), and what was done is undone.
-  std::stop_token stop;
   /// The name of a snapshot of an agent (Agent::snapshot()): this one continues from it, with its memory,
   /// processes, disks and settings, under its own name, address and machine id. Image, size and template are the
   /// snapshot's; `template_name` may then be empty. Empty: a new start.
@@ -104,6 +97,9 @@ struct AgentConfig {
   /// nothing else: as with the network "services" of a template. What its template allows and publishes does not count.
   /// Error(InvalidArgument) with a `network` that is not nat.
   bool services_only = false;
+
+  /// Equal in all members.
+  bool operator==(const AgentConfig&) const = default;
 };
 
 /// Describes the second agent of a fork.
@@ -114,12 +110,20 @@ struct ForkConfig {
   AgentSettings settings;
   /// As AgentConfig::detached.
   bool detached = true;
-  /// From the copy to the guest's new identity.
-  std::chrono::milliseconds start_timeout{120'000};
-  /// As AgentConfig::join_timeout.
+
+  /// Equal in all members.
+  bool operator==(const ForkConfig&) const = default;
+};
+
+/// How an agent's start is waited for.
+struct AgentStartOptions {
+  /// From the call, or from the copy of a fork, to the guest's configuration, then Error(Timeout).
+  std::chrono::milliseconds timeout{120'000};
+  /// How long to wait for the agent to be on IRC after that. If it is not, the agent keeps running and trying, and
+  /// AgentInfo::online is false. 0: do not wait.
   std::chrono::milliseconds join_timeout{60'000};
-  /// Cancels the copy or the start of the new one: Error(Cancelled), and what was done is undone.
-  std::stop_token stop;
+  /// Cancels the start, and the copy before it: Error(Cancelled), and what was done is undone.
+  std::stop_token stop{};
 };
 
 /// What AgentManager::import_archive() makes of an archive.
@@ -129,7 +133,7 @@ struct AgentImportOptions {
   /// The template's name here; empty: its name in the archive.
   std::string template_name;
   /// Cancels the import: Error(Cancelled), and nothing of it is left.
-  std::stop_token stop;
+  std::stop_token stop{};
 };
 
 /// What AgentManager::import_archive() made.
@@ -181,8 +185,8 @@ struct AgentInfo {
   std::string image;
   /// "firecracker", "qemu-kvm" or "qemu-tcg"; empty while there is no machine.
   std::string engine;
-  /// "none", "user" or "nat" while there is a machine.
-  std::string network;
+  /// What its machine's network device is connected to; None while there is no machine.
+  NetworkMode network = NetworkMode::None;
   /// IPv4 address; empty if it has none.
   std::string address;
   /// Virtual CPUs of its machine.
@@ -294,7 +298,7 @@ class FIRECLAW_API AgentManager {
   /// Error(AlreadyExists) if it runs; NotFound for an unknown template or a missing image; Error(Timeout), Vmm, Guest
   /// with what the machine said. A stopped agent of that name and template keeps the settings that it had.
   /// Agent::start_info() says how the start went.
-  [[nodiscard]] Agent start(AgentConfig config) const;
+  [[nodiscard]] Agent start(const AgentConfig& config, const AgentStartOptions& options = {}) const;
   /// The agent of that name. Error(NotFound) if there is none.
   [[nodiscard]] Agent open(const std::string& name) const;
   /// All agents, also stopped ones, by name. Quick: asks no guest.
@@ -339,7 +343,7 @@ class FIRECLAW_API Agent {
   /// Stops it if it runs, and starts it with the settings it has. Returns what start_info() of a new handle would. It
   /// is detached then, also if it was not. An agent that was to run and could not be started again is Crashed, with the
   /// reason in last_error; one whose template or settings cannot be used is not stopped at all.
-  AgentInfo restart(std::stop_token stop = {}) const;
+  AgentInfo restart(const AgentStartOptions& options = {}) const;
   /// Forgets it; its workspace stays. Error(InvalidState) while it runs.
   void remove() const;
   /// Gives it other settings without it leaving IRC, or, if it is stopped, for its next start. Error(InvalidArgument)
@@ -359,7 +363,7 @@ class FIRECLAW_API Agent {
   /// workspace of the new name; Error(Io) if there is too little room for the copy. A failure undoes all that was done,
   /// and leaves the first one as it was. Commands that this process runs in the first one are ended (with Firecracker,
   /// those of every process).
-  [[nodiscard]] Agent fork(ForkConfig config) const;
+  [[nodiscard]] Agent fork(const ForkConfig& config, const AgentStartOptions& options = {}) const;
   /// Saves a running agent, as fork() copies it, under a name that AgentConfig::snapshot takes; it is one of
   /// Snapshots::list(), and removed by Snapshots::remove(). Empty: the agent's name and the time. Throws as fork();
   /// Error(AlreadyExists) if there is a snapshot of that name, unless `replace`. `stop` cancels it: Error(Cancelled),

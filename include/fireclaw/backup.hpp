@@ -14,7 +14,7 @@ struct BackupOptions {
   /// Also workspaces, and the scratch disks of machines with names.
   bool disks = true;
   /// Cancels it: Error(Cancelled). A backup that was begun is not left behind.
-  std::stop_token stop;
+  std::stop_token stop{};
 };
 
 /// What Host::back_up() or Host::restore() did.

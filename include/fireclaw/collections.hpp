@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <stop_token>
@@ -30,9 +31,9 @@ class FIRECLAW_API VMs {
  public:
   /// Checks the configuration and prepares the machine's folder; nothing runs yet. Error(NotFound) for an unknown image
   /// or snapshot, Error(InvalidArgument) for settings that are impossible, Error(InvalidState) before setup.
-  [[nodiscard]] VM create(VMConfig config = {}) const;
+  [[nodiscard]] VM create(VMConfig config = {}, StartOptions options = {}) const;
   /// A machine that runs: create() and VM::start().
-  [[nodiscard]] VM run(VMConfig config = {}) const;
+  [[nodiscard]] VM run(VMConfig config = {}, StartOptions options = {}) const;
   /// Attaches to a detached machine by its id or name. Error(NotFound) if there is none or the one of that id has
   /// ended, Error(InvalidState) if the one of that name is stopped, or it belongs to a process or is still being
   /// started.
@@ -43,9 +44,10 @@ class FIRECLAW_API VMs {
   /// Ends the machine with this id or name, also one that another process owns. Error(NotFound) if there is none,
   /// Error(InvalidState) if the one of that name is stopped.
   void kill(const std::string& id) const;
-  /// Machines that are started ahead. Returns at once; they start in the background. Error(InvalidArgument) for a size
-  /// out of range; what create() throws for the machine.
-  [[nodiscard]] Pool pool(PoolConfig config = {}) const;
+  /// Machines that are started ahead, each within `start_timeout`. Returns at once; they start in the background.
+  /// Error(InvalidArgument) for a size out of range; what create() throws for the machine.
+  [[nodiscard]] Pool pool(PoolConfig config = {},
+                          std::chrono::milliseconds start_timeout = std::chrono::seconds{60}) const;
 
  private:
   explicit VMs(Host host) : host_{std::move(host)} {}
@@ -58,7 +60,7 @@ class FIRECLAW_API Images {
  public:
   /// Error(AlreadyExists) if the name is taken and ImageConfig::replace is not set; Error(NotFound) for a source that
   /// is not there; Error(Io) with what a tool said; Error(Cancelled). An interrupted build leaves no image.
-  ImageInfo build(const ImageConfig& config) const;
+  ImageInfo build(const ImageConfig& config, const BuildOptions& options = {}) const;
   /// By name.
   [[nodiscard]] std::vector<ImageInfo> list() const;
   /// Error(NotFound) if there is none of that name; Error(Corrupt) if it is torn.
@@ -80,7 +82,8 @@ class FIRECLAW_API Snapshots {
   /// Boots a machine as `config` says, waits until it is ready, saves it and ends it. With an empty `name` it
   /// becomes the one that VMConfig::snapshot = "" finds; one that exists already is kept unless `replace`. With a name
   /// that is taken: Error(AlreadyExists) unless `replace`.
-  Snapshot create(const VMConfig& config, const std::string& name = {}, bool replace = false) const;
+  Snapshot create(const VMConfig& config, const std::string& name = {}, bool replace = false,
+                  StartOptions options = {}) const;
   /// Error(NotFound) if there is none.
   [[nodiscard]] Snapshot open(const std::string& name) const;
   /// By name; torn ones are listed as unusable.

@@ -32,7 +32,7 @@ struct CopyOptions {
   /// How long it may take, then Error(Timeout). None: no limit.
   std::optional<std::chrono::milliseconds> timeout;
   /// When triggered, the copy ends with Error(Cancelled).
-  std::stop_token stop;
+  std::stop_token stop{};
 };
 
 /// What a copy moved.

@@ -54,7 +54,7 @@ struct ExecOptions {
   /// Once passed, the command's process group gets SIGKILL and ExecResult::timed_out is set. None: no limit.
   std::optional<std::chrono::milliseconds> timeout;
   /// When triggered, the command gets SIGTERM, two seconds later SIGKILL, and ExecResult::cancelled is set.
-  std::stop_token stop;
+  std::stop_token stop{};
 
   /// Where output goes as it appears. Without a callback it is collected in ExecResult::out / err.
   OutputCallback on_stdout;

@@ -66,7 +66,7 @@ struct FileOptions {
   /// Once passed: Error(Timeout). None: no limit.
   std::optional<std::chrono::milliseconds> timeout;
   /// When triggered: Error(Cancelled).
-  std::stop_token stop;
+  std::stop_token stop{};
 };
 
 }  // namespace fireclaw

@@ -24,7 +24,7 @@
 ///
 /// **Ownership.** Handles are move-only, unless they are said to be names, and share the host's insides: they can be
 /// destroyed in any order. A machine ends with its handle unless it is detached. Configurations and infos are plain
-/// structs.
+/// structs. Configurations compare; what belongs to one call (timeouts, a stop token) is in options beside them.
 ///
 /// **Threads.** Every call that takes time blocks. Several threads can call at once, and several processes can use one
 /// home folder. Callbacks run on the thread that made the call. A std::stop_token cancels the call that it was passed

@@ -77,7 +77,7 @@ struct SetupOptions {
   /// Progress: called when a step starts (done = 0), moves and ends (finished = true).
   ProgressCallback progress;
   /// Cancels the work: Error(Cancelled). Finished steps stay done.
-  std::stop_token stop;
+  std::stop_token stop{};
 };
 
 /// What Host::setup() found and made.
@@ -118,7 +118,7 @@ struct UpgradeOptions {
   /// As in SetupOptions.
   ProgressCallback progress;
   /// Cancels the work: Error(Cancelled). What is done stays done.
-  std::stop_token stop;
+  std::stop_token stop{};
 };
 
 /// What Host::upgrade() made again.

@@ -27,13 +27,19 @@ struct Progress {
 using ProgressCallback = std::function<void(const Progress&)>;
 
 /// Debian's cloud kernel, through apt's own download (needs no root, only up-to-date package lists).
-struct DistributionKernel {};
+struct DistributionKernel {
+  /// All are equal.
+  bool operator==(const DistributionKernel&) const = default;
+};
 /// A vmlinux or bzImage file. `modules`: the /lib/modules/RELEASE folder that belongs to it, if it needs modules.
 struct KernelFile {
   /// The kernel.
   std::filesystem::path path;
   /// Empty: it needs none.
   std::filesystem::path modules;
+
+  /// Equal in all members.
+  bool operator==(const KernelFile&) const = default;
 };
 /// A kernel to download; `sha256` (64 hexadecimal digits) is required.
 struct KernelUrl {
@@ -41,17 +47,26 @@ struct KernelUrl {
   std::string url;
   /// What the file must have, as 64 hexadecimal digits.
   std::string sha256;
+
+  /// Equal in all members.
+  bool operator==(const KernelUrl&) const = default;
 };
 /// The kernel of an image that exists.
 struct KernelOfImage {
   /// That image's name.
   std::string image;
+
+  /// Equal in all members.
+  bool operator==(const KernelOfImage&) const = default;
 };
 /// Where an image's kernel comes from.
 using KernelSource = std::variant<DistributionKernel, KernelFile, KernelUrl, KernelOfImage>;
 
 /// The small built-in root file system: a static busybox from the host.
-struct BusyboxRoot {};
+struct BusyboxRoot {
+  /// All are equal.
+  bool operator==(const BusyboxRoot&) const = default;
+};
 /// Debian through mmdebstrap; no root needed.
 struct DebianRoot {
   /// Which Debian.
@@ -60,6 +75,9 @@ struct DebianRoot {
   std::vector<std::string> packages;
   /// Empty: the host's own sources.
   std::string mirror;
+
+  /// Equal in all members.
+  bool operator==(const DebianRoot&) const = default;
 };
 /// Debian with what agents need: Python 3, the usual tools of a shell, git, rootless podman, the user "agent" (uid and
 /// gid 1000, home /home/agent), and the bot in /usr/lib/fireclaw/agent. No root needed.
@@ -70,21 +88,33 @@ struct DebianAgentRoot {
   std::vector<std::string> packages;
   /// Empty: the host's own sources.
   std::string mirror;
+
+  /// Equal in all members.
+  bool operator==(const DebianAgentRoot&) const = default;
 };
 /// A folder's content.
 struct DirectoryRoot {
   /// The folder.
   std::filesystem::path path;
+
+  /// Equal in all members.
+  bool operator==(const DirectoryRoot&) const = default;
 };
 /// A tar file, plain or compressed.
 struct TarRoot {
   /// The file.
   std::filesystem::path path;
+
+  /// Equal in all members.
+  bool operator==(const TarRoot&) const = default;
 };
 /// An OCI image as skopeo names it: "oci:DIR:TAG", "oci-archive:FILE", "docker://registry/name:tag".
 struct OciRoot {
   /// As skopeo takes it.
   std::string reference;
+
+  /// Equal in all members.
+  bool operator==(const OciRoot&) const = default;
 };
 /// Where an image's file system comes from.
 using RootSource = std::variant<BusyboxRoot, DebianRoot, DebianAgentRoot, DirectoryRoot, TarRoot, OciRoot>;
@@ -99,10 +129,17 @@ struct ImageConfig {
   KernelSource kernel;
   /// Replace an image of that name; machines that run from the old one keep it.
   bool replace = false;
+
+  /// Equal in all members.
+  bool operator==(const ImageConfig&) const = default;
+};
+
+/// How an image's build is followed and stopped.
+struct BuildOptions {
   /// Called as the build progresses; empty: not at all.
   ProgressCallback progress;
   /// Cancels the build: Error(Cancelled), and there is no image.
-  std::stop_token stop;
+  std::stop_token stop{};
 };
 
 /// What is known of an image.

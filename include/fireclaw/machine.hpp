@@ -27,6 +27,9 @@ struct MachineConfig {
   std::chrono::milliseconds ttl{0};
   /// It is paused when nobody has used it this long and no command runs in it; the next use resumes it. 0: never.
   std::chrono::milliseconds idle{0};
+
+  /// Equal in all members.
+  bool operator==(const MachineConfig&) const = default;
 };
 
 /// What is known of a machine with a name.
@@ -102,9 +105,9 @@ class FIRECLAW_API MachineManager {
  public:
   /// Makes a machine and starts it. Error(AlreadyExists) if there is one of that name; what VMs::run() throws. If it
   /// does not start there is none.
-  MachineInfo create(const MachineConfig& config) const;
+  MachineInfo create(const MachineConfig& config, const StartOptions& options = {}) const;
   /// Starts a machine that is stopped, and resumes one that is paused.
-  MachineInfo start(const std::string& name, std::stop_token stop = {}) const;
+  MachineInfo start(const std::string& name, const StartOptions& options = {}) const;
   /// Ends it as VM::stop does; it can be started again. Nothing happens if it is stopped.
   void stop(const std::string& name, std::chrono::milliseconds grace = std::chrono::seconds{2}) const;
   /// Stops its CPUs. Error(InvalidState) if it is stopped.
@@ -118,7 +121,7 @@ class FIRECLAW_API MachineManager {
   /// Starts another machine from the memory and the scratch disk of one that runs, which stands still for a moment; its
   /// commands are ended, services run on in both. The new one publishes no ports. Error(AlreadyExists) if the name is
   /// taken, Error(InvalidState) if the machine is stopped or has a workspace.
-  MachineInfo fork(const std::string& name, const std::string& new_name, std::stop_token stop = {}) const;
+  MachineInfo fork(const std::string& name, const std::string& new_name, const StartOptions& options = {}) const;
   /// All, by name.
   [[nodiscard]] std::vector<MachineInfo> list() const;
   /// One of them.

@@ -17,6 +17,9 @@ struct PoolConfig {
   VMConfig machine;
   /// How many are kept ready, 1 to 1024.
   std::size_t size = 2;
+
+  /// Equal in all members.
+  bool operator==(const PoolConfig&) const = default;
 };
 
 /// Machines that are started ahead (VMs::pool()), so that a command does not wait for one. Each is given out once;

@@ -57,7 +57,7 @@ class FIRECLAW_API Snapshot {
   void export_archive(int fd, std::stop_token stop = {}) const;
   /// A started machine. Of `config`, the image, CPUs and memory are the snapshot's; a network is possible only if it
   /// has a device: Error(InvalidArgument).
-  [[nodiscard]] VM restore(VMConfig config = {}) const;
+  [[nodiscard]] VM restore(VMConfig config = {}, StartOptions options = {}) const;
 
   struct Impl;
 

@@ -68,10 +68,17 @@ struct VMConfig {
   /// The most MiB that each of its disks, the image included, reads and writes together in a second, up to 1048576; 0:
   /// limits.disk_mib_per_second of config.json; without it, unlimited.
   unsigned disk_mib_per_second = 0;
-  /// The longest time from start() to the guest's greeting.
-  std::chrono::milliseconds start_timeout{60'000};
-  /// Cancels the call that waits: Error(Cancelled).
-  std::stop_token stop;
+
+  /// Equal in all members.
+  bool operator==(const VMConfig&) const = default;
+};
+
+/// How a machine's start is waited for.
+struct StartOptions {
+  /// The longest time from VM::start() to the guest's greeting, then Error(Timeout).
+  std::chrono::milliseconds timeout{60'000};
+  /// Cancels calls that wait for the machine: Error(Cancelled).
+  std::stop_token stop{};
 };
 
 /// What a machine is doing.

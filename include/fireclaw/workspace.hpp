@@ -24,6 +24,9 @@ struct WorkspaceConfig {
   std::uint32_t uid = 1000;
   /// Group id in machines that its files belong to.
   std::uint32_t gid = 1000;
+
+  /// Equal in all members.
+  bool operator==(const WorkspaceConfig&) const = default;
 };
 
 /// What is known of a workspace.

@@ -104,9 +104,7 @@ image::Entry ensure_image(Host::Impl& host, const SetupOptions& options, std::st
   config.root = root;
   config.kernel = kernel_for(host, config.name, options);
   config.replace = true;
-  config.progress = options.progress;
-  config.stop = options.stop;
-  return core::build_image(host, config);
+  return core::build_image(host, config, {options.progress, options.stop});
 }
 
 /// The key pair that fireclaw logs in to guests with, by SSH.
@@ -239,16 +237,16 @@ SetupReport Host::setup(const SetupOptions& options) {
   const Step snapshot_step{options.progress, "snapshot"};
   VMConfig config;
   config.image = image.manifest.name;
-  config.stop = options.stop;
   // A host on which the first boot took long is busy.
-  config.start_timeout = std::max({config.start_timeout, options.boot_timeout, busy_factor * chosen.boot_time});
+  StartOptions waiting{.stop = options.stop};
+  waiting.timeout = std::max({waiting.timeout, options.boot_timeout, busy_factor * chosen.boot_time});
   if (options.force) changed = true;
   const auto before = impl_->snapshots.names();
-  report.snapshot = snapshots().create(config, {}, options.force).name();
+  report.snapshot = snapshots().create(config, {}, options.force, waiting).name();
   // And the one for machines with a network, which is what the program starts where there can be one.
   config.network = network().best_mode().mode;
   if (config.network != NetworkMode::None) {
-    report.network_snapshot = snapshots().create(config, {}, options.force).name();
+    report.network_snapshot = snapshots().create(config, {}, options.force, waiting).name();
   }
   if (impl_->snapshots.names() != before) changed = true;
   snapshot_step.done();
@@ -289,9 +287,8 @@ UpgradeReport Host::upgrade(const UpgradeOptions& options) {
     const Step step{options.progress, "snapshot " + snapshot.name};
     if (const auto record = impl_->snapshots.find(snapshot.name); record && record->key.drives.empty()) {
       VMConfig config;
-      config.stop = options.stop;
       config.network = snapshot.network_device ? network().best_mode().mode : NetworkMode::None;
-      core::make_again(impl_, config, *record, snapshot.reason);
+      core::make_again(impl_, config, *record, snapshot.reason, {.stop = options.stop});
     }
     step.done();
   }

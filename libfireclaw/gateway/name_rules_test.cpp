@@ -86,3 +86,19 @@ TEST_CASE("an answer opens each public address at the ports of the entries that 
   CHECK(opened_by(rule, addresses({"203.0.113.8", "10.0.0.1", "203.0.113.8"})) ==
         std::vector{net::Destination::parse("203.0.113.8:80/tcp"), net::Destination::parse("203.0.113.8:443")});
 }
+
+TEST_CASE("an answer from outside is passed on with the machine's id as long as it fits, and else said to be cut") {
+  const auto asked = question("example.org", type_txt);
+  const std::string head{"\xab\xcd\x81\x80", 4};
+  const auto longest = head + std::string(dns::most_udp_bytes - head.size(), 'x');
+  const auto whole = dns::pass_on(asked, longest, dns::most_udp_bytes);
+  CHECK(whole.substr(0, 2) == std::string_view{"\0\7", 2});
+  CHECK(whole.substr(2) == longest.substr(2));
+  const auto cut = dns::pass_on(asked, longest + 'x', dns::most_udp_bytes);
+  constexpr std::size_t head_bytes = 12;
+  CHECK(cut.size() == head_bytes);
+  CHECK((cut.at(2) & 0x02) != 0);
+  // Less than a message is a failure of who sent it.
+  CHECK(dns::pass_on(asked, longest.substr(0, head_bytes - 1), dns::most_udp_bytes) ==
+        dns::answer(asked, dns::Code::ServerFailed));
+}

@@ -87,10 +87,13 @@ TEST_CASE_FIXTURE(World, "the same refusal has one line a minute, and the next l
   Refusals refusals{file, clock, logger};
   for (int i = 0; i < 100; ++i) refusals.add(ada, packet("203.0.113.7"));
   CHECK(lines().size() == 1);
-  clock.since = 61s;
+  clock.since = 60s - 1ms;
+  refusals.add(ada, packet("203.0.113.7"));
+  CHECK(lines().size() == 1);
+  clock.since = 60s;
   refusals.add(ada, packet("203.0.113.7"));
   REQUIRE(lines().size() == 2);
-  CHECK(lines().back().unwritten == 99);
+  CHECK(lines().back().unwritten == 100);
   refusals.add(ada, packet("203.0.113.7", 80));
   CHECK(lines().back().unwritten == 0);
 }
@@ -174,6 +177,12 @@ TEST_CASE_FIXTURE(World, "what a guest wrote does nothing to the log but be in i
   REQUIRE(lines().size() == 1);
   CHECK(lines().front().what.name.starts_with("a?{\"machine\":\"x\"}?[2J?.example"));
   CHECK(lines().front().what.name.size() < 300);
+  auto torn = packet("203.0.113.7");
+  torn.reason = "is not \x1b]0;x\a\n" + std::string(10000, 'b');
+  refusals.add(ada, torn);
+  REQUIRE(lines().size() == 2);
+  CHECK(lines().back().what.reason.starts_with("is not ?]0;x??bbb"));
+  CHECK(lines().back().what.reason.size() < 300);
 }
 
 TEST_CASE_FIXTURE(World, "a log that cannot be written is said once, and things are still counted") {

@@ -85,6 +85,9 @@ TEST_CASE("a question is one JSON object that names its model once") {
     CAPTURE(body);
     CHECK(rule_for(body) == "body");
   }
+  const std::string longest(256, 'm');
+  CHECK(rule_for(R"({"model": ")" + longest + R"("})") == "passed");
+  CHECK(rule_for(R"({"model": ")" + longest + R"(m"})") == "body");
 }
 
 TEST_CASE("a question of millions of small values costs little more than its length") {
@@ -132,7 +135,14 @@ TEST_CASE("what an LLM server says of the key, or of other places, does not reac
   CHECK_FALSE(gateway::unfit_answer(one, 200));
   CHECK_FALSE(gateway::unfit_answer(one, 404));
   CHECK(gateway::unfit_answer(one, 401)->status == 502);
-  CHECK(gateway::unfit_answer(one, 302)->status == 502);
+  for (const int redirect : {300, 302, 399}) {
+    CAPTURE(redirect);
+    const auto unfit = gateway::unfit_answer(one, redirect);
+    REQUIRE(unfit);
+    CHECK(unfit->rule == "redirect");
+  }
+  CHECK_FALSE(gateway::unfit_answer(one, 299));
+  CHECK_FALSE(gateway::unfit_answer(one, 400));
 }
 
 TEST_CASE("refusals are errors of the protocol that was asked in, also within an answer") {

@@ -61,6 +61,19 @@ TEST_CASE("a limit of requests is reached, and there is room again when the firs
   CHECK_FALSE(ledger.admit("ada", limits));
 }
 
+TEST_CASE("what is counted in the last second of a minute does not push out what was in its first") {
+  HandClock clock;
+  gateway::Ledger ledger{clock};
+  state::LlmLimits limits;
+  limits.requests_per_minute = 2;
+  CHECK_FALSE(ledger.admit("ada", limits));
+  clock.pass(59s);
+  CHECK_FALSE(ledger.admit("ada", limits));
+  const auto refusal = ledger.admit("ada", limits);
+  REQUIRE(refusal);
+  CHECK(refusal->retry_after == 1s);
+}
+
 TEST_CASE("tokens of a day count, also in the next gateway") {
   HandClock clock;
   gateway::Ledger ledger{clock};

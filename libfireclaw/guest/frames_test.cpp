@@ -150,6 +150,10 @@ TEST_CASE("after its stream was cut a reader begins again") {
   CHECK(read_all(reader, opening('a') + data_frame('a', "x").substr(0, 10)) == "Sa ");
   reader.reset();
   CHECK(read_all(reader, opening('a', 1)) == "Sa F1 ");
+  // The cut took away what a repeated greeting has announced.
+  CHECK(read_all(reader, opening('a', 3).substr(0, preamble_bytes)).empty());
+  reader.reset();
+  CHECK(read_all(reader, opening('b', 1)) == "Sb F1 ");
 }
 
 TEST_CASE("the host skips everything up to the greeting with its own nonce") {

@@ -137,6 +137,7 @@ TEST_CASE_FIXTURE(Fixture, "bytes from another offset than asked for are refused
   const auto server = ScriptedServer::on_loopback(
       Script{say("HTTP/1.1 206 Partial Content\r\nContent-Length: 4\r\nContent-Range: bytes 0-3/300000\r\n\r\nkkkk")});
   CHECK(failure(server.url("/k")) == ErrorCode::Io);
+  CHECK(sys::read_file(part) == content.substr(0, 777));
 }
 
 TEST_CASE_FIXTURE(Fixture, "a wrong digest leaves neither file nor part") {
@@ -202,9 +203,12 @@ TEST_CASE_FIXTURE(Fixture, "a download is on disk before it has its name, and it
 }
 
 TEST_CASE_FIXTURE(Fixture, "a file larger than allowed is refused as soon as its size is known") {
-  options.max_bytes = 1000;
-  const auto server = ScriptedServer::on_loopback(Script{say(ok(content))});
+  options.max_bytes = content.size() - 1;
+  const auto server = ScriptedServer::on_loopback(Script{say(ok(content)), say(ok(content))});
   CHECK(failure(server.url("/k")) == ErrorCode::InvalidArgument);
+  CHECK(std::filesystem::is_empty(part));
+  options.max_bytes = content.size();
+  CHECK(download(server.url("/k"), target, options).bytes == content.size());
 }
 
 TEST_CASE_FIXTURE(Fixture, "a stalled download can be cancelled and ends at the deadline") {

@@ -64,8 +64,8 @@ TEST_CASE("requests side by side get their own answers, piece by piece") {
       [&](Peer& peer) {
         asked = peer.request();
         peer.send(
-            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nX-One: a\r\nTransfer-Encoding: "
-            "chunked\r\n\r\n2\r\nab\r\n");
+            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nX-Early: b\r\n\r\n"
+            "HTTP/1.1 200 OK\r\nX-One: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n");
         peer.send("3\r\ncde\r\n0\r\n\r\n");
       },
       [](Peer& peer) {
@@ -85,6 +85,8 @@ TEST_CASE("requests side by side get their own answers, piece by piece") {
   CHECK(asked.find("Expect") == std::string::npos);
   CHECK(first.status == 200);
   CHECK(first.headers.at("x-one") == "a");
+  // What was only announced is not in the answer.
+  CHECK_FALSE(first.headers.contains("x-early"));
   CHECK(first.body == "abcde");
   CHECK_FALSE(first.end->failure);
   CHECK(second.status == 404);

@@ -71,16 +71,17 @@ TEST_CASE("what a name was answered with has an owner, and is not what a machine
 }
 
 TEST_CASE("a machine's rate is read as it was given") {
-  const auto rate = [](const std::string& unit) {
-    return set("rates", R"({"elem": {"val": "172.16.0.2", "limit": {"rate": 5, "burst": 0, "per": "second",
-                                     "inv": true, "rate_unit": ")" +
-                            unit + R"("}}})");
+  const auto rate = [](const std::string& unit, const std::string& number = "5") {
+    return set("rates", R"({"elem": {"val": "172.16.0.2", "limit": {"rate": )" + number +
+                            R"(, "burst": 0, "per": "second", "inv": true, "rate_unit": ")" + unit + R"("}}})");
   };
   const auto elements = read_elements(listing(source + "," + rate("mbytes")));
   REQUIRE(elements.size() == 2);
   CHECK(vms_of(elements).front().mib_per_second == 5);
   CHECK(delete_command(InterfaceName{"fcbr0"}, elements[1]) == "delete element inet fireclaw rates { 172.16.0.2 }\n");
   CHECK(read_elements(listing(source + "," + rate("kbytes"))).size() == 1);
+  // 0 would be no limit at all.
+  CHECK(read_elements(listing(source + "," + rate("mbytes", "0"))).size() == 1);
 }
 
 TEST_CASE("what fireclaw did not put there is passed over") {

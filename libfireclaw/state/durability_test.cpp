@@ -11,6 +11,7 @@
 #include "fireclaw/error.hpp"
 #include "state/agents.hpp"
 #include "state/config.hpp"
+#include "state/machines.hpp"
 #include "state/runs.hpp"
 #include "state/snapshots.hpp"
 #include "state/workspaces.hpp"
@@ -195,4 +196,24 @@ TEST_CASE_FIXTURE(Home, "a machine's record is there whole when its folder is, a
   CHECK(calls.lines() == Lines{"create runs/*/run.lock", "create runs/*/run.json.new", "write runs/*/run.json.new",
                                "rename runs/*/run.json.new -> runs/*/run.json"});
   CHECK(paused == std::vector{false, false, false, true});
+}
+
+TEST_CASE_FIXTURE(
+    Home, "a machine with a name has a record at every moment of a renaming, and at least while it has a disk") {
+  const state::MachineStore store{folder.path() / "machines", {}};
+  state::MachineRecord record;
+  record.name = "dev";
+  record.key = "0123456789abcdef";
+  store.put(record);
+  const auto disk = store.scratch_disk(record.key);
+  sys::replace_file(disk, "the disk");
+  {
+    const FileCalls calls{folder.path(), [&] { CHECK_FALSE(store.list().empty()); }};
+    store.rename(record, "prod");
+    CHECK(calls.lines() == atomic_write("machines", "prod.json") + Lines{"remove machines/dev.json", "sync machines"});
+  }
+  record.name = "prod";
+  const FileCalls calls{folder.path()};
+  store.remove(record);
+  CHECK(calls.lines() == Lines{"remove machines/prod.json", "sync machines", "remove machines/*.ext4"});
 }

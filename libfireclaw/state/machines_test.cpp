@@ -92,3 +92,18 @@ TEST_CASE("only disks of no machine are removed, and none while a record cannot 
   CHECK(store.remove_unused_disks() == std::vector{unused});
   CHECK(std::filesystem::exists(used));
 }
+
+TEST_CASE("a record whose key or name is another's than its file's is not read") {
+  const sys::TempDir folder{std::filesystem::temp_directory_path(), "machines-test-"};
+  const state::MachineStore store{folder.path(), {}};
+  // A key is a part of file names.
+  for (const auto* key : {"", "../../etc/passwd", "0123456789ABCDEF", "0123456789abcdef0"}) {
+    store.put(a_machine("dev", key));
+    CAPTURE(key);
+    CHECK_THROWS_AS(static_cast<void>(store.find("dev")), Error);
+  }
+  store.put(a_machine("dev", "0123456789abcdef"));
+  std::filesystem::rename(folder.path() / "dev.json", folder.path() / "prod.json");
+  CHECK_THROWS_AS(static_cast<void>(store.find("prod")), Error);
+  CHECK(store.list().empty());
+}

@@ -57,3 +57,14 @@ TEST_CASE("a file that others can read is refused, and so are names and values t
   CHECK(code_of([&] { home.store.set("a", "hunter2\nHost: evil"); }) == ErrorCode::InvalidArgument);
   CHECK(code_of([&] { home.store.set("a", ""); }) == ErrorCode::InvalidArgument);
 }
+
+TEST_CASE("the longest name and the longest value are taken, and nothing longer") {
+  const Home home;
+  const std::string name(64, 'n');
+  const std::string value(8192, '~');
+  home.store.set(name, value);
+  CHECK(home.store.read() == state::SecretStore::Secrets{{name, value}});
+  CHECK(code_of([&] { home.store.set(name + "n", value); }) == ErrorCode::InvalidArgument);
+  CHECK(code_of([&] { home.store.set(name, value + "~"); }) == ErrorCode::InvalidArgument);
+  CHECK(code_of([&] { home.store.set(name, "hunter2\x7f"); }) == ErrorCode::InvalidArgument);
+}

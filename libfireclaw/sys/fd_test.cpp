@@ -112,6 +112,21 @@ TEST_CASE("writing to nobody is an error and no signal, for sockets and pipes") 
   }
 }
 
+TEST_CASE("a SIGPIPE that waited before is still there after a write to nobody") {
+  sigset_t sigpipe;
+  sigset_t before;
+  sigemptyset(&sigpipe);
+  sigaddset(&sigpipe, SIGPIPE);
+  pthread_sigmask(SIG_BLOCK, &sigpipe, &before);
+  pthread_kill(pthread_self(), SIGPIPE);
+  Pipe pipe = make_pipe();
+  { const Fd closed = std::move(pipe.read); }
+  CHECK_THROWS_AS(write_all(pipe.write.get(), "x"), Error);
+  const timespec at_once{};
+  CHECK(::sigtimedwait(&sigpipe, nullptr, &at_once) == SIGPIPE);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
 TEST_CASE("a full non-blocking descriptor is waited for, until the deadline") {
   auto [ours, theirs] = socket_pair();
   set_nonblocking(ours.get(), true);

@@ -1,13 +1,16 @@
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <signal.h>
 
 #include <sstream>
 #include <thread>
 
 #include "sys/confined_tool.hpp"
+#include "sys/poll.hpp"
 #include "sys/process.hpp"
+#include "sys/stat_line.hpp"
 #include "sys/testing/support.hpp"
 
 using namespace fireclaw;
@@ -46,6 +49,22 @@ TEST_CASE("output beyond the limit is dropped and the tool still ends") {
   const ToolResult result = run_tool(shell("head -c 20000000 /dev/zero; echo end >&2"), options());
   CHECK(result.out.size() == std::size_t{16} << 20);
   CHECK(result.err == "end\n");
+  CHECK(result.status.success());
+}
+
+TEST_CASE("a tool that has ended in time is not late because its output was read late") {
+  Pipe input = make_pipe();
+  ToolOptions late = options();
+  late.input_fd = input.read.get();
+  late.on_line = [&](std::string_view pid) {
+    // It ends once its line is read, and then the time is over.
+    { const Fd closed = std::move(input.write); }
+    const auto process = identify_even_ended(std::stoi(std::string{pid}));
+    const auto ended = process ? open_pidfd_even_ended(*process) : std::nullopt;
+    if (ended) require_fd(ended->get(), POLLIN, patience(), "the tool");
+    late.deadline = Deadline::after(0ns);
+  };
+  const ToolResult result = run_tool(shell("echo $$; exec cat"), late);
   CHECK(result.status.success());
 }
 

@@ -22,8 +22,8 @@ for folder in (os.path.join(TOP, "agent"), os.path.join(TOP, "tests", "support")
     if folder not in sys.path:
         sys.path.insert(0, folder)
 
-from bot import config as bot_config  # noqa: E402
 from bot.agent import Agent  # noqa: E402
+from bot.base import config as bot_config  # noqa: E402
 from bot.reload import merge  # noqa: E402
 
 # What the agent logs is of interest to the tests that ask for it only.

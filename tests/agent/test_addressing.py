@@ -3,7 +3,7 @@
 import unittest
 
 import harness  # noqa: F401
-from bot import addressing
+from bot.people import addressing
 
 
 class Addressed(unittest.TestCase):

@@ -15,7 +15,7 @@ from harness import FolderTest, RunningAgent, settings
 from certificate import make_certificate, server_context
 from fake_irc import FakeClient, FakeIrc
 from scripted_llm import ScriptedLlm
-from bot import config
+from bot.base import config
 
 ALICE = ":alice!a@host"
 

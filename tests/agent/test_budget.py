@@ -6,8 +6,8 @@ import unittest
 from typing import Any, List
 
 from harness import make_config
-from bot.budget import Meter, fit, shorten_notes, size_of
-from bot.conversation import Said, ToolCall
+from bot.llm.budget import Meter, fit, shorten_notes, size_of
+from bot.llm.conversation import Said, ToolCall
 
 
 def total(messages: List[Said]) -> int:
@@ -53,6 +53,15 @@ class Counting(unittest.TestCase):
         refused = meter(num_ctx=8192)
         refused.refused(9000, 1024, 0)
         self.assertEqual(refused.context_tokens, 1024)
+        # However often a server refuses, there is room for a question.
+        small = meter(num_ctx=1024)
+        for _ in range(20):
+            small.refused(1000, 0, 0)
+        self.assertEqual(small.context_tokens, 256)
+        # A count that cannot be, as of what a server put before the prompt, leaves room too.
+        wild = meter(num_ctx=8192)
+        wild.learn(3, 1000)
+        self.assertEqual(wild.scale, 6.0)
         # The context is as large as was thought, so the text has more tokens than was thought.
         denser = meter(num_ctx=2048)
         denser.refused(4000, 2048, 4000)
@@ -120,6 +129,9 @@ class Fitting(unittest.TestCase):
         self.assertRegex(lines[-2], r"^- note \d+$")
         self.assertEqual(lines[0], "- note 0")
         self.assertEqual(shorten_notes("- one", 4000), "- one")
+        # A quarter of the room, to the byte.
+        self.assertEqual(shorten_notes("- ä", 16), "- ä")
+        self.assertNotEqual(shorten_notes("- ä", 15), "- ä")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import unittest
 from typing import Any, Dict, List, Tuple
 
 from harness import FolderTest, make_config, settings
-from bot.config import Config, ConfigError, load, parse
+from bot.base.config import Config, ConfigError, load, parse
 from bot.reload import merge
 
 _FULL: Dict[str, Any] = {

@@ -3,9 +3,9 @@
 import unittest
 
 from harness import make_config
-from bot.conversation import Said, ToolCall, alternating
-from bot.context import Conversation, Conversations, Line, Pager
-from bot.prompt import as_tool_output, clean_answer, system_prompt
+from bot.llm.conversation import Said, ToolCall, alternating
+from bot.questions.context import Conversation, Conversations, Line, Pager
+from bot.questions.prompt import as_tool_output, clean_answer, system_prompt
 
 
 def conversation(**limits: int) -> Conversation:
@@ -30,6 +30,16 @@ class Remembering(unittest.TestCase):
             talk.add(Line("alice", f"line {number} ..."))
             text = talk.said(Line("alice", "?"), "q")[0].content
             self.assertEqual([old in text for old in (f"line {number - 2}", f"line {number - 1}", f"line {number}")], [False, number > 0, True])
+
+    def test_a_conversation_that_fills_its_room_to_the_last_character_keeps_all(self) -> None:
+        talk = conversation(context_messages=3, context_chars=20)
+        for text in ("a" * 10, "b" * 4, "c" * 6):
+            talk.add(Line("alice", text))
+        self.assertIn("a" * 10, talk.said(Line("alice", "?"), "q")[0].content)
+        talk.add(Line("alice", "d"))
+        text = talk.said(Line("alice", "?"), "q")[0].content
+        self.assertNotIn("a" * 10, text)
+        self.assertIn("b" * 4, text)
 
     def test_even_a_line_longer_than_everything_is_kept_while_it_is_the_latest(self) -> None:
         talk = conversation(context_chars=10)
@@ -111,6 +121,12 @@ class Paging(unittest.TestCase):
         self.assertIsNone(pager.next_page("#a", 1, 400, 1.0))
         self.assertEqual(pager.next_page("#b", 1, 400, 1.0), ["2"])
         self.assertIsNone(pager.next_page("#c", 1, 400, 1000.0))
+
+    def test_the_rest_is_there_in_the_last_instant_that_it_is_kept(self) -> None:
+        for late, page in ((0.0, ["2"]), (0.001, None)):
+            pager = Pager()
+            pager.first_page("#a", ["1", "2"], 1, 400, 0.0)
+            self.assertEqual(pager.next_page("#a", 1, 400, Pager.KEPT_S + late), page)
 
     def test_a_new_answer_replaces_the_rest(self) -> None:
         pager = Pager()

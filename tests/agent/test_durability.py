@@ -7,10 +7,10 @@ from typing import Any, Callable, List, Tuple
 from unittest import mock
 
 from harness import FolderTest
-from bot import files
-from bot.memory import Memory
+from bot.base import files
 from bot.status import ChannelStore, StatusFile
-from bot.workspace import Workspace
+from bot.tools.memory import Memory
+from bot.tools.workspace import Workspace
 
 Call = Tuple[str, str]
 

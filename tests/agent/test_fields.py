@@ -12,7 +12,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import harness  # noqa: F401 - finds the bot
 
-from bot import config
+from bot.base import config
 
 ROOT = Path(__file__).resolve().parents[2]
 MANUAL = ROOT / "apps/manual/fireclaw-config.5.in"

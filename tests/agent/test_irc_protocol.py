@@ -5,9 +5,8 @@ import re
 import unittest
 
 import harness  # noqa: F401
-from bot.irc_protocol import (
-    LONGEST_LINE, Features, LineBuffer, Message, build, decode, fold, matches, nick_candidate, parse,
-)
+from bot.base.names import fold, matches
+from bot.irc.protocol import LONGEST_LINE, Features, LineBuffer, Message, build, decode, nick_candidate, parse
 
 
 class Parsing(unittest.TestCase):

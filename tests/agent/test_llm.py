@@ -11,12 +11,12 @@ from unittest import mock
 
 from harness import make_config
 from scripted_llm import ScriptedLlm
-from bot.cancel import Cancel, Cancelled
-from bot.answers import read_answer
-from bot.llm import Answer, Client, LlmError, Said, ToolCall, read_arguments
-from bot.ollama import OllamaClient
-from bot.openai_api import OpenAiClient
-from bot.thoughts import split_thoughts
+from bot.base.cancel import Cancel, Cancelled
+from bot.llm.answers import read_answer
+from bot.llm.client import Answer, Client, LlmError, Said, ToolCall, read_arguments
+from bot.llm.ollama import OllamaClient
+from bot.llm.openai_api import OpenAiClient
+from bot.llm.thoughts import split_thoughts
 
 _TOOLS = [{"type": "function", "function": {"name": "run_command", "parameters": {"type": "object", "properties": {}}}}]
 _QUESTION = [Said("system", "be brief"), Said("user", "hello")]

@@ -9,8 +9,8 @@ import threading
 import time
 
 from harness import TOP, FolderTest
-from bot import files
-from bot.memory import INDEX_BYTES, INDEX_LINES, LONGEST_NOTE, TOPIC_BYTES, TOPICS, Memory, NotRemembered, slug
+from bot.base import files
+from bot.tools.memory import INDEX_BYTES, INDEX_LINES, LONGEST_NOTE, TOPIC_BYTES, TOPICS, Memory, NotRemembered, slug
 
 
 class Remembering(FolderTest):
@@ -164,7 +164,7 @@ class Surviving(FolderTest):
     def test_a_kill_at_any_moment_leaves_the_memory_whole(self) -> None:
         script = (
             f"import sys; sys.path.insert(0, {os.path.join(TOP, 'agent')!r})\n"
-            "from bot.memory import Memory\n"
+            "from bot.tools.memory import Memory\n"
             "memory = Memory(sys.argv[1]); memory.prepare(); print('go', flush=True)\n"
             "number = 0\n"
             "while True:\n"

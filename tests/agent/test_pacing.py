@@ -4,8 +4,8 @@ import random
 import unittest
 
 import harness  # noqa: F401
-from bot.outbox import Outbox
-from bot.pacing import Backoff, Pacer, TokenBucket
+from bot.base.pacing import Backoff, Pacer, TokenBucket
+from bot.irc.outbox import Outbox
 
 
 class Bucket(unittest.TestCase):

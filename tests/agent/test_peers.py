@@ -6,9 +6,9 @@ from typing import List, Tuple
 from unittest import mock
 
 from harness import make_config
-from bot.events import PeerInfo, Text
-from bot.loops import LoopBreaker
-from bot.peers import Book, Guard, Verdict
+from bot.irc.events import PeerInfo, Text
+from bot.people.loops import LoopBreaker
+from bot.people.peers import Book, Guard, Verdict
 
 
 def said(source: str = "bob!b@h", bot: bool = False) -> Text:

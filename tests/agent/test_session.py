@@ -7,13 +7,13 @@ import unittest
 from typing import Any, Dict, List, Optional, Type, TypeVar
 
 from harness import make_config
-from bot.events import (
+from bot.base.names import fold
+from bot.base.pacing import Pacer
+from bot.irc.events import (
     Closing, Event, Invited, Joined, Left, NickChanged, PeerGone, PeerInfo, PeerRenamed, Refused, Registered, Text, Trouble,
 )
-from bot.irc_protocol import fold
-from bot.lookups import Lookups
-from bot.pacing import Pacer
-from bot.session import Session
+from bot.irc.lookups import Lookups
+from bot.irc.session import Session
 
 E = TypeVar("E")
 

@@ -8,8 +8,8 @@ from typing import Any, List
 from unittest import mock
 
 from harness import FolderTest
-from bot import shell
-from bot.cancel import Cancel, Cancelled
+from bot.base.cancel import Cancel, Cancelled
+from bot.tools import shell
 
 
 def alive(pid: int) -> bool:

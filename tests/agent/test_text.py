@@ -6,8 +6,8 @@ import unittest
 from unittest import mock
 
 import harness  # noqa: F401 - sets the module path
-from bot import logs
-from bot.text import clean_block, cut, lines_for_irc, one_line, strip_controls, wrap
+from bot.base import logs
+from bot.base.text import clean_block, cut, lines_for_irc, one_line, strip_controls, wrap
 
 _ALPHABET = ["a", "b", " ", " ", "é", "ß", "漢", "字", "😀", "\u0301", "👍\U0001f3fd", "\u200d", "-", ":", "!"]
 _NASTY = ["\r", "\n", "\0", "\x01", "\x03", "04,05", "\x1b[31m", "\x7f", "\x85", "\u2028", "\u202e", "\ud800", "\t"]
@@ -112,6 +112,8 @@ class Cleaning(unittest.TestCase):
     def test_an_error_fits_one_line(self) -> None:
         self.assertEqual(one_line("first\nsecond\r\n  third"), "first second third")
         self.assertEqual(len(one_line("x" * 500, 100)), 100)
+        self.assertEqual(one_line("x" * 100, 100), "x" * 100)
+        self.assertEqual(one_line("x" * 101, 100), "x" * 99 + "…")
 
 
 class Logs(unittest.TestCase):

@@ -8,11 +8,11 @@ from typing import Any, Dict, List, Tuple
 from unittest import mock
 
 from harness import FolderTest, make_config
-from bot.audit import Audit
-from bot.cancel import Cancel, Cancelled
-from bot.llm import ToolCall
-from bot.memory import Memory
-from bot.tools import ToolBox
+from bot.base.cancel import Cancel, Cancelled
+from bot.llm.client import ToolCall
+from bot.tools.audit import Audit
+from bot.tools.memory import Memory
+from bot.tools.toolbox import ToolBox
 
 
 class ToolTest(FolderTest):
@@ -220,6 +220,14 @@ class Auditing(ToolTest):
                    for line in self.read(f"ws/{name}").splitlines()]
         self.assertEqual(numbers, list(range(numbers[0], 40)))
         self.assertTrue(all(os.path.getsize(self.path("ws", name)) <= 500 for name in names))
+
+    def test_a_log_is_rotated_when_a_line_does_not_fit_and_no_earlier(self) -> None:
+        audit = Audit(self.path("ws"), max_bytes=1000, clock=lambda: 0.0)
+        audit.record("call")
+        size = os.path.getsize(self.path("ws/audit.log"))
+        for max_bytes, files in ((2 * size, ["audit.log"]), (3 * size - 1, ["audit.log", "audit.log.1"])):
+            Audit(self.path("ws"), max_bytes=max_bytes, clock=lambda: 0.0).record("call")
+            self.assertEqual(sorted(name for name in os.listdir(self.path("ws")) if name.startswith("audit")), files)
 
     def test_a_line_that_a_kill_has_cut_does_not_spoil_the_next(self) -> None:
         self.write("ws/audit.log", '{"event": "ca')

@@ -15,18 +15,18 @@ from unittest import mock
 import transcripts
 from harness import FolderTest, make_config
 from transcripts import Reply, Row
-from bot.answers import LONGEST_ANSWER, MOST_TOOL_CALLS, read_answer
-from bot.audit import Audit
-from bot.cancel import Cancel
-from bot.conversation import Said, ToolCall
-from bot.llm import Client, LlmError
-from bot.memory import Memory
-from bot.ollama import OllamaClient
-from bot.openai_api import OpenAiClient
-from bot.refusals import Kind, read_refusal, refusal_of_body
-from bot.tools import ToolBox
-from bot.transport import Exchange
-from bot.turns import Result, Turn, run_turn
+from bot.base.cancel import Cancel
+from bot.llm.answers import LONGEST_ANSWER, MOST_TOOL_CALLS, read_answer
+from bot.llm.client import Client, LlmError
+from bot.llm.conversation import Said, ToolCall
+from bot.llm.ollama import OllamaClient
+from bot.llm.openai_api import OpenAiClient
+from bot.llm.refusals import Kind, read_refusal, refusal_of_body
+from bot.llm.transport import Exchange
+from bot.questions.turns import Result, Turn, run_turn
+from bot.tools.audit import Audit
+from bot.tools.memory import Memory
+from bot.tools.toolbox import ToolBox
 
 FRAMINGS = ("length", "chunks", "closing")
 
@@ -117,7 +117,7 @@ class Playing(FolderTest):
         # Long enough that something can be left out where the context turns out to be small.
         said = [Said("user", "[irc q]\n" + "<bob> long ago\n" * 400 + "[/irc q]"), Said("assistant", "well"), Said("user", "[irc q]\n<alice> what?\n[/irc q]")]
         turn = Turn(config, "worker", "alice", "#agents", said, row.tools, "q", "t1")
-        with mock.patch("bot.llm._LOADING_WAIT_S", 0.6 if "never is" in row.habit else 0.01):
+        with mock.patch("bot.llm.client._LOADING_WAIT_S", 0.6 if "never is" in row.habit else 0.01):
             for _ in range(times - 1):
                 run_turn(turn, client, self.memory, Audit(self.folder), self.cancel)
             return run_turn(turn, client, self.memory, Audit(self.folder), self.cancel)
@@ -232,7 +232,7 @@ class OverASocket(Playing):
         for reply in (transcripts.stream("hello", done=False), Reply(transcripts.whole("hello").body + b"\n", transcripts.JSON)):
             self.server.replies = [reply]
             self.server.requests.clear()
-            with mock.patch("bot.transport._LINGER_S", 0.1):
+            with mock.patch("bot.llm.transport._LINGER_S", 0.1):
                 began = time.monotonic()
                 self.check(transcripts.row("open", reply), self.play(transcripts.row("open", reply), self.server.url), self.server.requests)
                 self.assertLess(time.monotonic() - began, 4.0)
@@ -291,7 +291,7 @@ class Cut(Playing):
             def retry_after(self) -> float:
                 return 0.0
 
-        with mock.patch("bot.llm.Exchange", CutExchange):
+        with mock.patch("bot.llm.client.Exchange", CutExchange):
             self.check(row, self.play(row), requests)
 
     def test_every_row_is_understood_wherever_its_bytes_are_cut(self) -> None:

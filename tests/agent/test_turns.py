@@ -10,14 +10,14 @@ from unittest import mock
 
 from harness import FolderTest, make_config
 from scripted_llm import ScriptedLlm
-from bot.audit import Audit
-from bot.cancel import Cancel
-from bot.conversation import Said
-from bot.desk import Desk, Question
-from bot.memory import Memory
-from bot.ollama import OllamaClient
-from bot.openai_api import OpenAiClient
-from bot.turns import Result, Turn, run_turn
+from bot.base.cancel import Cancel
+from bot.llm.conversation import Said
+from bot.llm.ollama import OllamaClient
+from bot.llm.openai_api import OpenAiClient
+from bot.questions.desk import Desk, Question
+from bot.questions.turns import Result, Turn, run_turn
+from bot.tools.audit import Audit
+from bot.tools.memory import Memory
 
 
 class TurnTest(FolderTest):
@@ -160,7 +160,7 @@ class Desks(FolderTest):
             def ask(key: str) -> None:
                 desk.ask(Question(key, key, "alice", False, False, False, list, "q"), "worker")
 
-            with mock.patch("bot.desk.run_turn", lambda *_: Result(text="hello")):
+            with mock.patch("bot.questions.desk.run_turn", lambda *_: Result(text="hello")):
                 ask("old")
                 desk.join(10)
                 desk.start_over(make_config(workspace=self.folder, name="other"))

@@ -6,7 +6,7 @@ import time
 import unittest
 
 from harness import FolderTest
-from bot.workspace import Workspace, WorkspaceError
+from bot.tools.workspace import Workspace, WorkspaceError
 
 
 class Confined(FolderTest):

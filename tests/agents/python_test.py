@@ -110,7 +110,7 @@ class Agents(Crew):
 
     def test_one_that_is_not_detached_ends_with_its_last_handle(self) -> None:
         agents = open_host().agents()
-        cleo = agents.start(fireclaw.AgentConfig("quick", "cleo", detached=False, join_timeout=0))
+        cleo = agents.start(fireclaw.AgentConfig("quick", "cleo", detached=False), fireclaw.AgentStartOptions(join_timeout=0))
         info = cleo.start_info()
         del agents
         self.assertEqual(cleo.exec("hostname").text, "cleo\n")
@@ -122,7 +122,7 @@ class Agents(Crew):
         stop.request_stop()
         agents = open_host().agents()
         with self.assertRaises(fireclaw.CancelledError):
-            agents.start(fireclaw.AgentConfig("quick", "dora", stop=stop))
+            agents.start(fireclaw.AgentConfig("quick", "dora"), fireclaw.AgentStartOptions(stop=stop))
         self.assertEqual([info.vm for info in agents.list()], [""] * len(agents.list()))
 
 

@@ -14,7 +14,7 @@ import time
 import unittest
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Callable
+from typing import Callable
 
 import fireclaw
 from support import HOME, open_host, running, wait_until
@@ -466,9 +466,10 @@ class Images(unittest.TestCase):
     def test_an_image_is_built_from_a_folder_and_from_a_tar_used_and_removed(self) -> None:
         host, name, steps = open_host(), f"python-{os.getpid()}", set[str]()
 
-        def use(root: fireclaw.RootSource, **more: Any) -> str:
-            config = fireclaw.ImageConfig(name, root, fireclaw.KernelOfImage("busybox"), **more)
-            built = host.images().build(config)
+        def use(root: fireclaw.RootSource, replace: bool = False) -> str:
+            config = fireclaw.ImageConfig(name, root, fireclaw.KernelOfImage("busybox"), replace=replace)
+            options = fireclaw.BuildOptions(progress=lambda progress: steps.add(progress.step))
+            built = host.images().build(config, options)
             self.assertEqual(host.images().info(name), built)
             with host.vms().run(fireclaw.VMConfig(image=name)) as vm:
                 return vm.exec("read word < /word; echo $word").text
@@ -479,8 +480,7 @@ class Images(unittest.TestCase):
             shutil.copy("/bin/busybox", root / "bin/sh")
             (root / "word").write_text("folder\n")
             self.addCleanup(host.images().remove, name)
-            self.assertEqual(use(fireclaw.DirectoryRoot(root), progress=lambda progress: steps.add(progress.step)),
-                             "folder\n")
+            self.assertEqual(use(fireclaw.DirectoryRoot(root)), "folder\n")
             self.assertTrue(steps)
             with self.assertRaises(fireclaw.AlreadyExistsError):
                 use(fireclaw.DirectoryRoot(root))
@@ -492,10 +492,10 @@ class Images(unittest.TestCase):
     def test_a_build_that_is_told_to_stop_leaves_no_image(self) -> None:
         host, stop = open_host(), fireclaw.StopSource()
         before = host.images().list()
-        config = fireclaw.ImageConfig("never", kernel=fireclaw.KernelOfImage("busybox"), stop=stop,
-                                      progress=lambda progress: stop.request_stop())
+        config = fireclaw.ImageConfig("never", kernel=fireclaw.KernelOfImage("busybox"))
+        options = fireclaw.BuildOptions(progress=lambda progress: stop.request_stop(), stop=stop)
         with self.assertRaises(fireclaw.CancelledError):
-            host.images().build(config)
+            host.images().build(config, options)
         self.assertEqual(host.images().list(), before)
 
 

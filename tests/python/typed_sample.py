@@ -43,8 +43,8 @@ def images(host: fireclaw.Host) -> datetime:
 def machines(host: fireclaw.Host, stop: fireclaw.StopSource) -> Optional[str]:
     config = fireclaw.VMConfig(
         memory_mib=256, network=fireclaw.NetworkMode.NAT, nat=fireclaw.NatOptions(egress=fireclaw.Egress.ALLOWLIST),
-        start=fireclaw.StartMode.COLD, start_timeout=timedelta(minutes=1), stop=stop)
-    with host.vms().run(config) as vm:
+        start=fireclaw.StartMode.COLD)
+    with host.vms().run(config, fireclaw.StartOptions(timedelta(minutes=1), stop)) as vm:
         vm.wait_ready(30)
         options = fireclaw.ExecOptions.shell("make")
         options.timeout = timedelta(seconds=3)
@@ -86,7 +86,7 @@ def disks(host: fireclaw.Host) -> bytes:
 
 def agents(host: fireclaw.Host) -> None:
     manager = host.agents()
-    ada: fireclaw.Agent = manager.start(fireclaw.AgentConfig("worker", "ada", join_timeout=5))
+    ada: fireclaw.Agent = manager.start(fireclaw.AgentConfig("worker", "ada"), fireclaw.AgentStartOptions(join_timeout=5))
     info: fireclaw.AgentInfo = ada.start_info()
     print(info.phases, ada.reload(fireclaw.AgentSettings(model="phi4-mini")).model)
     watch: fireclaw.AgentWatch = manager.open(ada.name).watch()

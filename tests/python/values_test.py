@@ -143,10 +143,10 @@ class Values(unittest.TestCase):
         given: list[fireclaw.Seconds] = [1, 0.5, timedelta(seconds=1)]
         for timeout in given:
             with self.assertRaises(fireclaw.InvalidStateError):
-                host.vms().create(fireclaw.VMConfig(start_timeout=timeout))
+                host.vms().create(options=fireclaw.StartOptions(timeout))
         for seconds in (float("nan"), float("inf"), 1e30):
             with self.assertRaisesRegex(ValueError, "finite number of seconds"):
-                host.vms().create(fireclaw.VMConfig(start_timeout=seconds))
+                host.vms().create(options=fireclaw.StartOptions(seconds))
 
     def test_a_stop_source_follows_its_parent(self) -> None:
         parent = fireclaw.StopSource()

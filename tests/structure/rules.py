@@ -145,6 +145,5 @@ PATTERNS = [
 
 # (file, rule) -> why it is right there. An entry that is no longer needed is a finding.
 ALLOWED: dict[tuple[str, str], str] = {
-    ("agent/bot", "folder-size"): "its modules are in one order (tests/agent/test_source.py), not yet in folders",
     ("libfireclaw/vmm/qemu/host_cpu.cpp", "sleep"): "measures a clock's frequency, for which time must pass",
 }

@@ -122,7 +122,7 @@ TEST_CASE("the bot is there, compiled, and checks configurations") {
   constexpr const char* python = "PYTHONPATH=/usr/lib/fireclaw/agent python3";
   put("/tmp/compiled.py", R"(
 import glob, importlib.util, marshal
-sources = glob.glob("/usr/lib/fireclaw/agent/bot/*.py")
+sources = glob.glob("/usr/lib/fireclaw/agent/bot/**/*.py", recursive=True)
 assert len(sources) > 20, sources
 for source in sources:
     with open(importlib.util.cache_from_source(source), "rb") as file:
@@ -190,11 +190,12 @@ TEST_CASE("the bot's container_run works with this podman, and a container that 
   require_box();
   put("/tmp/tool.py", R"(
 import os, subprocess, time
-from bot import config, tools
-from bot.audit import Audit
-from bot.cancel import Cancel
-from bot.llm import ToolCall
-from bot.memory import Memory
+from bot.base import config
+from bot.base.cancel import Cancel
+from bot.llm.conversation import ToolCall
+from bot.tools.audit import Audit
+from bot.tools.memory import Memory
+from bot.tools.toolbox import ToolBox
 
 def run(command, timeout_s):
     settings = config.parse({"name": "mender", "server": {"host": "irc.example"},
@@ -203,7 +204,7 @@ def run(command, timeout_s):
     memory = Memory(settings.workspace)
     memory.prepare()
     with Cancel() as cancel:
-        box = tools.ToolBox(settings, memory, Audit(settings.workspace))
+        box = ToolBox(settings, memory, Audit(settings.workspace))
         return box.call(ToolCall("container_run", {"image": "box", "command": command}, "1", ""), cancel)
 
 began = time.monotonic()

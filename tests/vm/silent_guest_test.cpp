@@ -27,8 +27,7 @@ TEST_CASE("a guest that never greets the host is given up in time, with what its
     VMConfig config;
     config.image = name;
     config.start = StartMode::Cold;
-    config.start_timeout = std::chrono::seconds{20};
-    auto vm = host.vms().run(config);
+    auto vm = host.vms().run(config, {.timeout = std::chrono::seconds{20}});
     const auto began = std::chrono::steady_clock::now();
     const auto error = test::error_of([&] { vm.exec(ExecOptions::shell("true")); });
     CHECK(error.code() == ErrorCode::Timeout);

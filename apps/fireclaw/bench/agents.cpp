@@ -19,7 +19,8 @@ struct AgentBenchOptions {
 /// Starts and stops the agent `runs` times.
 class AgentBench {
  public:
-  AgentBench(const AgentManager& agents, AgentConfig config) : agents_{agents}, config_{std::move(config)} {}
+  AgentBench(const AgentManager& agents, AgentConfig config, std::stop_token stop)
+      : agents_{agents}, config_{std::move(config)}, start_{.stop = std::move(stop)} {}
 
   void measure(std::string_view how, StartMode mode, unsigned runs) {
     if (runs == 0) return;
@@ -29,7 +30,7 @@ class AgentBench {
     Series stop{fmt::format("{}: stopped", how), {}};
     for (unsigned i = 0; i < runs; ++i) {
       const auto began = Clock::now();
-      const auto agent = agents_.start(config_);
+      const auto agent = agents_.start(config_, start_);
       const auto joined = Clock::now();
       agent.stop();
       const auto info = agent.start_info();
@@ -54,16 +55,16 @@ class AgentBench {
   using Clock = std::chrono::steady_clock;
   const AgentManager& agents_;
   AgentConfig config_;
+  AgentStartOptions start_;
   std::vector<Series> series_;
 };
 
 int bench_agent(AgentBenchOptions options, const Context& context) {
   if (!options.network.empty()) options.agent.network = network_mode_from_string(options.network);
-  options.agent.stop = context.stop;
   const auto agents = context.open_host().agents();
-  AgentBench bench{agents, options.agent};
+  AgentBench bench{agents, options.agent, context.stop};
   // The first start may have to make the snapshot that the others are restored from.
-  AgentBench{agents, options.agent}.measure("first", StartMode::PreferSnapshot, 1);
+  AgentBench{agents, options.agent, context.stop}.measure("first", StartMode::PreferSnapshot, 1);
   bench.measure("restored", StartMode::PreferSnapshot, options.runs);
   bench.measure("cold", StartMode::Cold, options.cold_runs);
   agents.open(options.agent.name).remove();

@@ -116,13 +116,12 @@ class Report {
   Report(const Host& host, const AllOptions& options, const Context& context)
       : host_{host}, options_{options}, context_{context} {
     machine_.start = StartMode::RequireSnapshot;
-    machine_.stop = context.stop;
   }
 
   [[nodiscard]] std::string describe_host() const {
     utsname system{};
     ::uname(&system);
-    auto engine = host_.vms().run(machine_).info().engine;
+    auto engine = host_.vms().run(machine_, {.stop = context_.stop}).info().engine;
     for (const auto& verdict : host_.engines()) {
       if (verdict.engine == engine) {
         engine += " " + verdict.version;
@@ -177,7 +176,7 @@ class Report {
       check_stop();
       cold.samples.push_back(measure([&] { run_true(cold_machine); }));
     }
-    auto vm = host_.vms().run(machine_);
+    auto vm = host_.vms().run(machine_, {.stop = context_.stop});
     exec_true(vm);
     for (unsigned i = 0; i < options_.runs; ++i) warm.samples.push_back(measure([&] { exec_true(vm); }));
     std::vector<std::vector<std::string>> rows;
@@ -194,7 +193,7 @@ class Report {
     };
     for (unsigned i = 0; i < options_.runs; ++i) {
       check_stop();
-      auto vm = host_.vms().run(machine_);
+      auto vm = host_.vms().run(machine_, {.stop = context_.stop});
       const auto command = measure([&] { exec_true(vm); });
       for (const auto& phase : vm.info().phases) add(phase.name, phase.duration);
       add("command, with the guest's greeting", command);
@@ -242,7 +241,7 @@ class Report {
     // Files in memory take half of it at most, and a file is replaced only once the new one is whole.
     config.memory_mib = 256;
     config.start = StartMode::Cold;
-    auto vm = host_.vms().run(config);
+    auto vm = host_.vms().run(config, {.stop = context_.stop});
     Series in{"in", {}};
     Series out{"out", {}};
     for (unsigned i = 0; i < copies; ++i) {
@@ -289,7 +288,7 @@ class Report {
     nanoseconds saved{0};
     std::uint64_t bytes = 0;
     {
-      auto vm = host_.vms().run(config);
+      auto vm = host_.vms().run(config, {.stop = context_.stop});
       exec_true(vm);
       saved = measure([&] { bytes = vm.snapshot(name).info().bytes; });
     }
@@ -313,7 +312,7 @@ class Report {
     }
   }
   void run_true(const VMConfig& config) const {
-    auto vm = host_.vms().run(config);
+    auto vm = host_.vms().run(config, {.stop = context_.stop});
     exec_true(vm);
   }
 

@@ -41,9 +41,9 @@ ExecOptions true_command() {
 }
 
 /// From nothing to nothing: machine started, `true` run in it, machine ended.
-nanoseconds run_once(const Host& host, const VMConfig& machine) {
+nanoseconds run_once(const Host& host, const VMConfig& machine, const std::stop_token& stop) {
   return measure([&] {
-    auto vm = host.vms().run(machine);
+    auto vm = host.vms().run(machine, {.stop = stop});
     require_success(vm.exec(true_command()));
     vm.kill();
   });
@@ -60,9 +60,9 @@ class Bench {
     auto cold = options_.machine;
     cold.start = StartMode::Cold;
     // Whatever the first run alone pays (files that are not in memory yet) is not what is measured.
-    run_once(host_, restored);
-    repeat("restore-run", options_.runs, [&] { return run_once(host_, restored); });
-    repeat("cold-run", options_.cold_runs, [&] { return run_once(host_, cold); });
+    run_once(host_, restored, stop_);
+    repeat("restore-run", options_.runs, [&] { return run_once(host_, restored, stop_); });
+    repeat("cold-run", options_.cold_runs, [&] { return run_once(host_, cold, stop_); });
     warm_exec(restored);
     concurrent(restored);
     return std::move(series_);
@@ -82,7 +82,7 @@ class Bench {
 
   void warm_exec(const VMConfig& machine) {
     if (options_.runs == 0) return;
-    auto vm = host_.vms().run(machine);
+    auto vm = host_.vms().run(machine, {.stop = stop_});
     require_success(vm.exec(true_command()));
     repeat("warm-exec", options_.runs, [&] { return measure([&] { require_success(vm.exec(true_command())); }); });
   }
@@ -94,7 +94,7 @@ class Bench {
     const auto all = measure([&] {
       std::vector<std::future<nanoseconds>> runs;
       for (unsigned i = 0; i < options_.concurrent; ++i) {
-        runs.push_back(std::async(std::launch::async, [&] { return run_once(host_, machine); }));
+        runs.push_back(std::async(std::launch::async, [&] { return run_once(host_, machine, stop_); }));
       }
       for (auto& run : runs) each.samples.push_back(run.get());
     });
@@ -111,7 +111,6 @@ class Bench {
 int bench(BenchOptions options, const Context& context) {
   const auto host = context.open_host();
   options.machine.network = network_mode_from_string(options.network);
-  options.machine.stop = context.stop;
   const auto series = Bench{host, options, context.stop}.run();
   print_series(series, context.json);
   return 0;

@@ -105,7 +105,6 @@ int bench_many(ManyOptions options, const Context& context) {
   const auto host = context.open_host();
   options.machine.network = network_mode_from_string(options.network);
   options.machine.start = StartMode::RequireSnapshot;
-  options.machine.stop = context.stop;
   // What the first run alone pays (files that are not in memory yet) is not what is measured.
   static_cast<void>(start_crowd(host, options.machine, 1, 1, context.stop));
   const auto crowd = start_crowd(host, options.machine, options.count, options.at_once, context.stop);
@@ -163,7 +162,7 @@ Crowd start_crowd(const Host& host, const VMConfig& machine, unsigned count, uns
   side_by_side(count, at_once, [&](unsigned i) {
     if (stop.stop_requested()) return;
     try {
-      members[i].vm.emplace(host.vms().run(machine));
+      members[i].vm.emplace(host.vms().run(machine, {.stop = stop}));
       ExecOptions command;
       command.argv = {"true"};
       const auto status = members[i].vm->exec(std::move(command)).exit_code;

@@ -288,10 +288,9 @@ class Crew {
     config.name = name_;
     if (!model_.empty()) config.settings.model = model_;
     config.network = network_;
-    config.stop = context_.stop;
     AgentInfo agent;
     try {
-      agent = agents_.start(config).start_info();
+      agent = agents_.start(config, {.stop = context_.stop}).start_info();
     } catch (const Error& problem) {
       // Another one's name can be the same on IRC.
       if (problem.code() != ErrorCode::AlreadyExists || !known()) throw;

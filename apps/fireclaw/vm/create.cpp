@@ -46,10 +46,9 @@ int create(CreateOptions options, const Context& context) {
   options.config.ttl = parse_duration(options.ttl);
   options.config.idle = parse_duration(options.idle);
   if (options.no_snapshot) machine.start = StartMode::Cold;
-  machine.stop = context.stop;
   Machines machines{context};
   options.network.apply(machine, machines.host(), context);
-  const auto info = machines.manager().create(options.config);
+  const auto info = machines.manager().create(options.config, {.stop = context.stop});
   options.network.tell_what_is_missing();
   print_started(info, context);
   return 0;
@@ -96,7 +95,7 @@ int start(const std::vector<std::string>& names, const Context& context) {
   const bool as_list = context.json && names.size() > 1;
   Json list = Json::array();
   const int status = for_each_of(names, [&](const std::string& name) {
-    const auto info = machines.manager().start(name, context.stop);
+    const auto info = machines.manager().start(name, {.stop = context.stop});
     if (as_list) {
       list.push_back(started(info));
     } else {
@@ -127,7 +126,7 @@ struct ForkOptions {
 
 int fork(const ForkOptions& options, const Context& context) {
   Machines machines{context};
-  print_started(machines.manager().fork(options.name, options.new_name, context.stop), context);
+  print_started(machines.manager().fork(options.name, options.new_name, {.stop = context.stop}), context);
   return 0;
 }
 

@@ -183,7 +183,7 @@ class FakeMachine final : public Machine {
 FakeBackend::FakeBackend() : world_{std::make_shared<World>()} {}
 FakeBackend::~FakeBackend() = default;
 
-std::unique_ptr<Machine> FakeBackend::start(const VMConfig& config) {
+std::unique_ptr<Machine> FakeBackend::start(const VMConfig& config, const std::stop_token& /*stop*/) {
   const std::scoped_lock lock{world_->mutex};
   world_->last = config;
   if (!is_hostname(config.hostname)) {

@@ -25,7 +25,7 @@ class FakeBackend final : public Backend {
   FakeBackend();
   ~FakeBackend() override;
 
-  std::unique_ptr<Machine> start(const VMConfig& config) override;
+  std::unique_ptr<Machine> start(const VMConfig& config, const std::stop_token& stop) override;
   std::vector<SnapshotInfo> snapshots() override;
   void remove_snapshot(const std::string& name) override;
   std::vector<ImageInfo> images() override;

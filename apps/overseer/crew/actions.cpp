@@ -70,8 +70,7 @@ Outcome invoke(Agents& agents, const Command& command, const std::stop_token& st
   config.settings.model = command.model;
   if (!command.network.empty()) config.network = cli::network_mode_of(command.network);
   config.services_only = command.network == cli::services_only;
-  config.stop = stop;
-  return started(agents.start(config));
+  return started(agents.start(config, stop));
 }
 
 Outcome destroy(Agents& agents, const Command& command, const std::stop_token& /*stop*/) {
@@ -248,8 +247,7 @@ Outcome save(Agents& agents, const Command& command, const std::stop_token& stop
 Outcome fork(Agents& agents, const Command& command, const std::stop_token& stop) {
   ForkConfig config;
   config.name = command.text;
-  config.stop = stop;
-  return started(agents.fork(command.agent, config));
+  return started(agents.fork(command.agent, config, stop));
 }
 
 constexpr CommandRow rows[] = {

@@ -32,8 +32,8 @@ class Agents {
   virtual std::vector<AgentInfo> list() = 0;
   virtual AgentInfo info(const std::string& name) = 0;
   virtual AgentInfo status(const std::string& name) = 0;
-  virtual AgentInfo start(const AgentConfig& config) = 0;
-  virtual AgentInfo fork(const std::string& name, const ForkConfig& config) = 0;
+  virtual AgentInfo start(const AgentConfig& config, std::stop_token stop) = 0;
+  virtual AgentInfo fork(const std::string& name, const ForkConfig& config, std::stop_token stop) = 0;
   virtual SnapshotInfo snapshot(const std::string& name, const std::string& snapshot, std::stop_token stop) = 0;
   virtual void stop(const std::string& name) = 0;
   virtual AgentInfo restart(const std::string& name, std::stop_token stop) = 0;

@@ -295,7 +295,7 @@ TEST_CASE("many agents are listed on few lines") {
     fireclaw::AgentConfig config;
     config.template_name = "quick";
     config.name = "q" + std::to_string(i);
-    office.agents.start(config);
+    office.agents.start(config, {});
   }
   office.take("!list");
   CHECK(office.says("q0 [phi4-mini] (172.16.0."));
@@ -491,7 +491,7 @@ TEST_CASE("an agent that somebody else is starting is looked at again soon") {
   Office office{{3, Seconds{0.02}, seconds{300}, seconds{60}, milliseconds{0}}};
   fireclaw::AgentConfig config;
   config.template_name = "worker";
-  office.agents.start(config);
+  office.agents.start(config, {});
   office.agents.show_starting("worker", true);
   office.supervisor.begin();
   CHECK(office.until([&] { return !office.supervisor.known().empty(); }));
@@ -533,7 +533,7 @@ TEST_CASE("the end of an agent that another process holds is told of once, and l
   fireclaw::AgentConfig config;
   config.template_name = "worker";
   config.detached = false;
-  office.agents.start(config);
+  office.agents.start(config, {});
   office.supervisor.refresh();
   REQUIRE(office.until([&] { return office.supervisor.watches("worker"); }));
   office.agents.crash("worker");
@@ -543,7 +543,7 @@ TEST_CASE("the end of an agent that another process holds is told of once, and l
   CHECK(office.count("Agent \"worker\" died") == 1);
   CHECK(office.agents.info("worker").state == fireclaw::AgentState::Crashed);
   // That process has started it again.
-  office.agents.start(config);
+  office.agents.start(config, {});
   office.supervisor.refresh();
   CHECK(office.until([&] { return office.supervisor.watches("worker"); }));
   office.agents.crash("worker");
@@ -558,7 +558,7 @@ TEST_CASE("an agent that somebody else stops stays stopped, and one that somebod
   office.agents.stop("worker");
   fireclaw::AgentConfig config;
   config.template_name = "quick";
-  office.agents.start(config);
+  office.agents.start(config, {});
   CHECK(office.until([&] {
     const auto known = office.supervisor.known();
     return std::ranges::any_of(known, [](const auto& info) { return info.name == "quick"; });

@@ -25,16 +25,18 @@ class LibraryAgents final : public Agents {
   std::vector<AgentInfo> list() override { return agents_.list(); }
   AgentInfo info(const std::string& name) override { return agents_.open(name).info(); }
   AgentInfo status(const std::string& name) override { return agents_.open(name).status(); }
-  AgentInfo start(const AgentConfig& config) override { return agents_.start(config).start_info(); }
-  AgentInfo fork(const std::string& name, const ForkConfig& config) override {
-    return agents_.open(name).fork(config).start_info();
+  AgentInfo start(const AgentConfig& config, std::stop_token stop) override {
+    return agents_.start(config, {.stop = std::move(stop)}).start_info();
+  }
+  AgentInfo fork(const std::string& name, const ForkConfig& config, std::stop_token stop) override {
+    return agents_.open(name).fork(config, {.stop = std::move(stop)}).start_info();
   }
   SnapshotInfo snapshot(const std::string& name, const std::string& snapshot, std::stop_token stop) override {
     return agents_.open(name).snapshot(snapshot, false, std::move(stop));
   }
   void stop(const std::string& name) override { agents_.open(name).stop(); }
   AgentInfo restart(const std::string& name, std::stop_token stop) override {
-    return agents_.open(name).restart(std::move(stop));
+    return agents_.open(name).restart({.stop = std::move(stop)});
   }
   void remove(const std::string& name) override { agents_.open(name).remove(); }
   AgentInfo reload(const std::string& name, const AgentSettings& settings) override {

@@ -25,11 +25,11 @@ AgentConfig of(const std::string& template_name, const std::string& name, bool d
 TEST_CASE("a shutdown ends what runs, and says once who is to be started again") {
   const TempFolder folder;
   FakeAgents agents{folder.path};
-  agents.start(of("worker", "ada"));
-  agents.start(of("worker", "bob"));
-  agents.start(of("worker", "eve"));
+  agents.start(of("worker", "ada"), {});
+  agents.start(of("worker", "bob"), {});
+  agents.start(of("worker", "eve"), {});
   agents.stop("eve");
-  agents.start(of("worker", "mine", false));
+  agents.start(of("worker", "mine", false), {});
   const auto report = shut_down(agents, folder.path / "overseer", std::chrono::seconds{60});
   CHECK(report.ended == std::vector<std::string>{"agent ada", "agent bob"});
   CHECK(report.failed.empty());
@@ -45,7 +45,7 @@ TEST_CASE("a shutdown ends what runs, and says once who is to be started again")
 TEST_CASE("a shutdown begins nothing after its time") {
   const TempFolder folder;
   FakeAgents agents{folder.path};
-  agents.start(of("worker", "ada"));
+  agents.start(of("worker", "ada"), {});
   const auto report = shut_down(agents, folder.path / "overseer", std::chrono::milliseconds{-1});
   CHECK(report.ended.empty());
   REQUIRE(report.failed.size() == 1);

@@ -203,7 +203,7 @@ AgentInfo FakeAgents::status(const std::string& name) {
   return found;
 }
 
-AgentInfo FakeAgents::start(const AgentConfig& config) {
+AgentInfo FakeAgents::start(const AgentConfig& config, std::stop_token stop) {
   const auto* from = &find_template(config.template_name);
   const auto name = config.name.empty() ? from->nick : config.name;
   const Change change{*this, name, "start"};
@@ -217,8 +217,8 @@ AgentInfo FakeAgents::start(const AgentConfig& config) {
     throw Error{ErrorCode::Vmm, fmt::format("start agent '{}': the engine refused", name)};
   }
   if (from->name == "slow") {
-    changed_.wait_for(lock, config.stop, slow_, [] { return false; });
-    if (config.stop.stop_requested()) throw Error{ErrorCode::Cancelled, "stopped"};
+    changed_.wait_for(lock, stop, slow_, [] { return false; });
+    if (stop.stop_requested()) throw Error{ErrorCode::Cancelled, "stopped"};
   }
   if (!known || record.template_name != from->name) record = {from->name, from->model, {}, {}, 0, 0, true, {}};
   if (config.settings.model) record.model = *config.settings.model;
@@ -236,7 +236,7 @@ AgentInfo FakeAgents::start(const AgentConfig& config) {
   return info;
 }
 
-AgentInfo FakeAgents::fork(const std::string& name, const ForkConfig& config) {
+AgentInfo FakeAgents::fork(const std::string& name, const ForkConfig& config, std::stop_token stop) {
   const auto first = info(name);
   if (first.vm.empty()) throw Error{ErrorCode::InvalidState, fmt::format("agent '{}' is not running", name)};
   if (std::filesystem::exists(path_of(config.name))) {
@@ -246,8 +246,7 @@ AgentInfo FakeAgents::fork(const std::string& name, const ForkConfig& config) {
   second.template_name = first.template_name;
   second.name = config.name;
   second.settings.model = first.model;
-  second.stop = config.stop;
-  return start(second);
+  return start(second, std::move(stop));
 }
 
 SnapshotInfo FakeAgents::snapshot(const std::string& name, const std::string& snapshot, std::stop_token) {
@@ -277,11 +276,10 @@ AgentInfo FakeAgents::restart(const std::string& name, std::stop_token stop) {
   AgentConfig config;
   config.name = name;
   config.template_name = before.template_name;
-  config.stop = std::move(stop);
   static_cast<void>(find_template(config.template_name));
   FakeAgents::stop(name);
   try {
-    return start(config);
+    return start(config, std::move(stop));
   } catch (const Error& problem) {
     // Who was to run is down now, not stopped.
     const std::scoped_lock lock{mutex_};

@@ -31,8 +31,8 @@ class FakeAgents final : public Agents {
   std::vector<AgentInfo> list() override;
   AgentInfo info(const std::string& name) override;
   AgentInfo status(const std::string& name) override;
-  AgentInfo start(const AgentConfig& config) override;
-  AgentInfo fork(const std::string& name, const ForkConfig& config) override;
+  AgentInfo start(const AgentConfig& config, std::stop_token stop) override;
+  AgentInfo fork(const std::string& name, const ForkConfig& config, std::stop_token stop) override;
   SnapshotInfo snapshot(const std::string& name, const std::string& snapshot, std::stop_token stop) override;
   void stop(const std::string& name) override;
   AgentInfo restart(const std::string& name, std::stop_token stop) override;

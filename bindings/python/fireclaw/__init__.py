@@ -55,8 +55,8 @@ from ._types.vm import *
 from ._types.workspace import *
 
 __all__ = [
-    "Agent", "AgentConfig", "AgentImport", "AgentImportOptions", "AgentInfo", "AgentManager", "AgentSettings", "AgentShell", "AgentState", "AgentTemplate",
-    "AgentWatch", "AlreadyExistsError", "BackupOptions", "BackupReport", "BusyboxRoot", "CancelledError", "Check", "CheckStatus", "Command",
+    "Agent", "AgentConfig", "AgentImport", "AgentImportOptions", "AgentInfo", "AgentManager", "AgentSettings", "AgentStartOptions", "AgentShell", "AgentState", "AgentTemplate",
+    "AgentWatch", "AlreadyExistsError", "BackupOptions", "BackupReport", "BuildOptions", "BusyboxRoot", "CancelledError", "Check", "CheckStatus", "Command",
     "CommandError", "CopyLinks", "CopyOptions", "CopyResult", "CorruptError", "DebianAgentRoot", "DebianRoot",
     "DirectoryRoot", "DistributionKernel", "Egress",
     "Engine", "EngineVerdict", "ErrorCode", "ExecOptions", "ExecResult", "FileDescriptor", "FileInfo", "FileOptions", "FileType", "Files",
@@ -68,7 +68,7 @@ __all__ = [
     "NetworkMode", "NetworkObstacle", "NetworkRefusal", "NotFoundError", "OciRoot", "OutputCallback", "PermissionDeniedError",
     "Phase", "Pool", "PoolConfig", "Process", "Progress", "ProgressCallback", "ReconcileReport", "RestartPolicy",
     "RootSource", "Seconds", "Secrets", "ServiceInfo", "ServiceOptions", "ServiceState", "SetupOptions", "SetupReport",
-    "Snapshot", "SnapshotInfo", "Snapshots", "StartMode", "StopSource", "StrPath", "Stream", "TarRoot", "TendReport",
+    "Snapshot", "SnapshotInfo", "Snapshots", "StartMode", "StartOptions", "StopSource", "StrPath", "Stream", "TarRoot", "TendReport",
     "TimeoutError",
     "UnsupportedError", "UpgradeOptions", "UpgradeReport", "VM", "VMConfig", "VMInfo", "VMState", "VMs", "VmmError", "WindowSize", "Workspace",
     "WorkspaceCheck", "WorkspaceConfig", "WorkspaceInfo", "Workspaces", "run", "to_thread", "version",
@@ -118,12 +118,11 @@ def run(
 
     InvalidStateError before setup, NotFoundError for an unknown image, and what VMs.run and VM.exec raise.
     """
-    config = machine or VMConfig(image=image, cpus=cpus, memory_mib=memory_mib, network=network, workspace=workspace,
-                                 stop=stop)
+    config = machine or VMConfig(image=image, cpus=cpus, memory_mib=memory_mib, network=network, workspace=workspace)
     if not isinstance(command, ExecOptions):
         command = _types.exec_options(command, env=env or {}, cwd=cwd, user=user, input=input, input_fd=input_fd,
                                       timeout=timeout, stop=stop, on_stdout=on_stdout, on_stderr=on_stderr)
-    with (host or _host()).vms().run(config) as vm:
+    with (host or _host()).vms().run(config, StartOptions(stop=stop)) as vm:
         return vm.exec(command)
 
 

@@ -252,7 +252,7 @@ AgentInfo AgentManager::Impl::describe(const state::AgentRecord& record, const s
   info.vm = run->id;
   info.image = run->image;
   info.engine = run->engine;
-  info.network = run->network;
+  info.network = network_mode_from_string(run->network);
   if (run->nat) info.address = run->nat->address;
   info.cpus = run->cpus;
   info.memory_mib = run->memory_mib;
@@ -345,9 +345,9 @@ AgentTemplate AgentManager::find_template(const std::string& name) const {
   return to_public(impl_->require_template(name));
 }
 
-Agent AgentManager::start(AgentConfig config) const {
+Agent AgentManager::start(const AgentConfig& config, const AgentStartOptions& options) const {
   const core::SettledHost settled{*impl_->host};
-  auto started = std::make_shared<const AgentInfo>(Impl{*impl_, settled}.start(config));
+  auto started = std::make_shared<const AgentInfo>(Impl{*impl_, settled}.start(config, options));
   return {impl_, started->name, started};
 }
 
@@ -374,9 +374,9 @@ AgentInfo Agent::status(std::chrono::milliseconds timeout) const {
 
 void Agent::stop(std::chrono::milliseconds grace) const { agents_->stop(name_, grace); }
 
-AgentInfo Agent::restart(std::stop_token stop) const {
+AgentInfo Agent::restart(const AgentStartOptions& options) const {
   const core::SettledHost settled{*agents_->host};
-  return AgentManager::Impl{*agents_, settled}.restart(name_, std::move(stop));
+  return AgentManager::Impl{*agents_, settled}.restart(name_, options);
 }
 
 void Agent::remove() const {
@@ -407,9 +407,9 @@ void Agent::resume() const {
   agents_->machine(agents_->require(name_))->resume(Deadline::after(reload_limit));
 }
 
-Agent Agent::fork(ForkConfig config) const {
+Agent Agent::fork(const ForkConfig& config, const AgentStartOptions& options) const {
   const core::SettledHost settled{*agents_->host};
-  auto started = std::make_shared<const AgentInfo>(AgentManager::Impl{*agents_, settled}.fork(name_, config));
+  auto started = std::make_shared<const AgentInfo>(AgentManager::Impl{*agents_, settled}.fork(name_, config, options));
   return {agents_, started->name, started};
 }
 

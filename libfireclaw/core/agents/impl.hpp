@@ -55,13 +55,13 @@ struct AgentManager::Impl {
   /// The same agents for one operation, which sees one configuration.
   Impl(const Impl& of, const core::SettledHost& settled);
 
-  AgentInfo start(const AgentConfig& config);
-  AgentInfo fork(const std::string& name, const ForkConfig& fork);
+  AgentInfo start(const AgentConfig& config, const AgentStartOptions& options);
+  AgentInfo fork(const std::string& name, const ForkConfig& fork, const AgentStartOptions& options);
   SnapshotInfo snapshot(const std::string& name, const std::string& wanted, bool replace, const std::stop_token& stop);
   void export_archive(const std::string& name, int fd, bool memory, const std::stop_token& stop);
   AgentImport import_archive(int fd, const AgentImportOptions& options);
   void stop(const std::string& name, std::chrono::milliseconds grace);
-  AgentInfo restart(const std::string& name, std::stop_token stop);
+  AgentInfo restart(const std::string& name, const AgentStartOptions& options);
   AgentInfo reload(const std::string& name, const AgentSettings& settings);
 
   /// The agent's lock. Who has it finds no machine that stands still for somebody who was killed.
@@ -102,19 +102,19 @@ struct AgentManager::Impl {
   /// Gives the copy that an agent continues from; none: it begins with nothing but its workspace.
   using Origin = std::function<core::AgentCopy()>;
   /// start(), of what was saved.
-  AgentInfo start_saved(const AgentConfig& config);
+  AgentInfo start_saved(const AgentConfig& config, const AgentStartOptions& options);
   /// What the agent is to be for a start; Error for what cannot be started. Changes nothing.
   core::ResolvedAgent plan(const std::string& name, const AgentConfig& config, state::Template from,
                            const std::optional<state::AgentRecord>& before) const;
   /// The part of a start that is undone if it fails. The caller holds the agent's lock.
   void begin(core::ResolvedAgent& agent, const std::optional<state::AgentRecord>& before, const AgentConfig& config,
-             const Origin& origin, std::vector<Phase>& phases);
-  void launch(core::ResolvedAgent& agent, const AgentConfig& config, const core::AgentCopy* copy,
-              std::vector<Phase>& phases);
+             const AgentStartOptions& options, const Origin& origin, std::vector<Phase>& phases);
+  void launch(core::ResolvedAgent& agent, const AgentConfig& config, const AgentStartOptions& options,
+              const core::AgentCopy* copy, std::vector<Phase>& phases);
   /// Says what does not answer of what the agent needs outside of its machine.
   void warn_of_outside(const core::ResolvedAgent& agent) const;
   /// The part after it: waits for the agent to be on IRC.
-  AgentInfo joined(const core::ResolvedAgent& agent, const AgentConfig& config, std::vector<Phase> phases);
+  AgentInfo joined(const core::ResolvedAgent& agent, const AgentStartOptions& options, std::vector<Phase> phases);
   /// Error(AlreadyExists) if another agent has this name but for the case of its letters, which IRC does not tell
   /// apart.
   void require_own_nick(const std::string& name) const;

@@ -39,9 +39,10 @@ Purpose agent_purpose(Deadline deadline, std::stop_token stop) {
   return purpose;
 }
 
-void ensure_agent_snapshot(const std::shared_ptr<Host::Impl>& host, const VMConfig& machine, const Purpose& purpose) {
+void ensure_agent_snapshot(const std::shared_ptr<Host::Impl>& host, const VMConfig& machine, const Purpose& purpose,
+                           const StartOptions& waiting) {
   try {
-    save_prepared(host, machine, purpose);
+    save_prepared(host, machine, purpose, waiting);
   } catch (const Error& problem) {
     if (problem.code() == ErrorCode::Cancelled) throw;
     host->logger.warning(
@@ -55,11 +56,9 @@ bool ensure_agent_snapshots(const std::shared_ptr<Host::Impl>& host, NetworkMode
     auto machine = agent_machine(from);
     if (machine.image != default_image) continue;
     machine.network = network;
-    machine.start_timeout = prepare_limit;
-    machine.stop = stop;
     auto purpose = agent_purpose(Deadline::after(prepare_limit), stop);
     purpose.workspace_bytes = from.number("workspace_mib", default_workspace_mib) * mib;
-    ensure_agent_snapshot(host, machine, purpose);
+    ensure_agent_snapshot(host, machine, purpose, {prepare_limit, stop});
   }
   return host->snapshots.names() != before;
 }

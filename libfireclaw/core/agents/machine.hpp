@@ -28,7 +28,8 @@ Purpose agent_purpose(Deadline deadline, std::stop_token stop);
 
 /// Makes the snapshot that agents with such a machine are restored from, unless it is there. If it cannot be made, the
 /// reason is logged: they boot then. Error(Cancelled) after a stop.
-void ensure_agent_snapshot(const std::shared_ptr<Host::Impl>& host, const VMConfig& machine, const Purpose& purpose);
+void ensure_agent_snapshot(const std::shared_ptr<Host::Impl>& host, const VMConfig& machine, const Purpose& purpose,
+                           const StartOptions& waiting);
 
 /// ensure_agent_snapshot() for every template that uses the default image. Returns whether one was made.
 bool ensure_agent_snapshots(const std::shared_ptr<Host::Impl>& host, NetworkMode network, const std::stop_token& stop);

@@ -60,8 +60,6 @@ VMConfig vm_config(const core::ResolvedAgent& agent, const AgentConfig& config) 
   vm.workspace = record.name;
   vm.start = config.start;
   vm.detached = config.detached;
-  vm.start_timeout = config.start_timeout;
-  vm.stop = config.stop;
   return vm;
 }
 
@@ -105,9 +103,10 @@ bool AgentManager::Impl::ensure_workspace(const std::string& name, std::uint64_t
   return true;
 }
 
-void AgentManager::Impl::launch(core::ResolvedAgent& agent, const AgentConfig& config, const core::AgentCopy* copy,
-                                std::vector<Phase>& phases) {
-  const auto deadline = Deadline::after(config.start_timeout);
+void AgentManager::Impl::launch(core::ResolvedAgent& agent, const AgentConfig& config, const AgentStartOptions& options,
+                                const core::AgentCopy* copy, std::vector<Phase>& phases) {
+  const auto deadline = Deadline::after(options.timeout);
+  const StartOptions waiting{options.timeout, options.stop};
   auto& record = agent.record;
   auto vm = vm_config(agent, config);
   core::Purpose purpose;
@@ -125,20 +124,20 @@ void AgentManager::Impl::launch(core::ResolvedAgent& agent, const AgentConfig& c
           fmt::format("it has lost the memory that was saved, and started again from its disks: {}", copy->misfit);
       host->logger.warning(fmt::format("agent '{}': {}", record.name, record.notice));
     }
-    purpose = core::agent_purpose(deadline, config.stop);
-    if (vm.start == StartMode::PreferSnapshot) core::ensure_agent_snapshot(host, vm, purpose);
+    purpose = core::agent_purpose(deadline, options.stop);
+    if (vm.start == StartMode::PreferSnapshot) core::ensure_agent_snapshot(host, vm, purpose, waiting);
     if (copy != nullptr && vm.scratch_mib != 0) purpose.scratch_from = copy->disks.scratch;
   }
   purpose.agent = record.name;
 
   const auto began = std::chrono::steady_clock::now();
-  auto machine = std::make_shared<VM::Impl>(host, vm, purpose);
+  auto machine = std::make_shared<VM::Impl>(host, vm, purpose, waiting);
   record.run = machine->record.id;
   agents.put(record);
   ScopeGuard undo{[&] { machine->kill(); }};
   machine->start();
   if (continues) {
-    core::rename_agent(*machine, agent.bot_json, deadline, config.stop);
+    core::rename_agent(*machine, agent.bot_json, deadline, options.stop);
   } else {
     core::configure_agent(*machine, agent.bot_json, deadline);
   }
@@ -168,7 +167,8 @@ void AgentManager::Impl::restore(const std::optional<state::AgentRecord>& before
 }
 
 void AgentManager::Impl::begin(core::ResolvedAgent& agent, const std::optional<state::AgentRecord>& before,
-                               const AgentConfig& config, const Origin& origin, std::vector<Phase>& phases) {
+                               const AgentConfig& config, const AgentStartOptions& options, const Origin& origin,
+                               std::vector<Phase>& phases) {
   auto& record = agent.record;
   record.detached = config.detached;
   record.run.clear();
@@ -196,7 +196,7 @@ void AgentManager::Impl::begin(core::ResolvedAgent& agent, const std::optional<s
     }
     if (made) undo.push([&] { handle.workspaces().remove(record.name); });
     if (copy) agents.put(record);
-    launch(agent, config, copy ? &*copy : nullptr, phases);
+    launch(agent, config, options, copy ? &*copy : nullptr, phases);
   } catch (Error& problem) {
     problem.add_context(fmt::format("start agent '{}'", record.name));
     failure = problem.what();
@@ -216,13 +216,13 @@ void AgentManager::Impl::warn_of_outside(const core::ResolvedAgent& agent) const
   }
 }
 
-AgentInfo AgentManager::Impl::joined(const core::ResolvedAgent& agent, const AgentConfig& config,
+AgentInfo AgentManager::Impl::joined(const core::ResolvedAgent& agent, const AgentStartOptions& options,
                                      std::vector<Phase> phases) {
   auto info = describe(agent.record, &agent.from);
-  if (config.join_timeout.count() != 0) {
+  if (options.join_timeout.count() != 0) {
     const auto began = std::chrono::steady_clock::now();
     try {
-      core::put(info, core::await_online(*machine(agent.record), Deadline::after(config.join_timeout), config.stop));
+      core::put(info, core::await_online(*machine(agent.record), Deadline::after(options.join_timeout), options.stop));
     } catch (const Error& problem) {
       info.last_error = problem.what();
     }
@@ -264,8 +264,8 @@ core::ResolvedAgent AgentManager::Impl::plan(const std::string& name, const Agen
   return resolve(std::move(record), std::move(from), network);
 }
 
-AgentInfo AgentManager::Impl::start(const AgentConfig& config) {
-  if (!config.snapshot.empty()) return start_saved(config);
+AgentInfo AgentManager::Impl::start(const AgentConfig& config, const AgentStartOptions& options) {
+  if (!config.snapshot.empty()) return start_saved(config, options);
   const auto from = require_template(config.template_name);
   const auto name = config.name.empty() ? from.text("nick") : config.name;
   static_cast<void>(agents.find(name));  // refuses what cannot be a name
@@ -282,15 +282,14 @@ AgentInfo AgentManager::Impl::start(const AgentConfig& config) {
     }
     before ? clean_up(*before) : require_own_nick(name);
     agent = plan(name, config, from, before);
-    begin(*agent, before, config, {}, phases);
+    begin(*agent, before, config, options, {}, phases);
   }
-  return joined(*agent, config, std::move(phases));
+  return joined(*agent, options, std::move(phases));
 }
 
-AgentInfo AgentManager::Impl::restart(const std::string& name, std::stop_token stop) {
+AgentInfo AgentManager::Impl::restart(const std::string& name, const AgentStartOptions& options) {
   AgentConfig config;
   config.name = name;
-  config.stop = std::move(stop);
   std::optional<core::ResolvedAgent> agent;
   std::vector<Phase> phases;
   {
@@ -310,9 +309,9 @@ AgentInfo AgentManager::Impl::restart(const std::string& name, std::stop_token s
     // What cannot be started is not ended either.
     agent = plan(name, config, require_template(before->template_name), before);
     end(*before, state::AgentPhase::Restarting, quit_limit);
-    begin(*agent, before, config, {}, phases);
+    begin(*agent, before, config, options, {}, phases);
   }
-  return joined(*agent, config, std::move(phases));
+  return joined(*agent, options, std::move(phases));
 }
 
 void AgentManager::Impl::require_own_nick(const std::string& name) const {
@@ -330,7 +329,7 @@ void AgentManager::Impl::require_new(const std::string& name) {
   core::require_no_workspace(*host, name);
 }
 
-AgentInfo AgentManager::Impl::start_saved(const AgentConfig& config) {
+AgentInfo AgentManager::Impl::start_saved(const AgentConfig& config, const AgentStartOptions& options) {
   auto copy = core::open_copy(*host, config.snapshot);
   auto record = copy.record.agent->agent;
   if (!config.template_name.empty() && config.template_name != record.template_name) {
@@ -366,19 +365,16 @@ AgentInfo AgentManager::Impl::start_saved(const AgentConfig& config) {
     require_new(record.name);
     agent = resolve(record, require_template(record.template_name), network);
     begin(
-        *agent, std::nullopt, config, [&] { return std::move(copy); }, phases);
+        *agent, std::nullopt, config, options, [&] { return std::move(copy); }, phases);
   }
-  return joined(*agent, config, std::move(phases));
+  return joined(*agent, options, std::move(phases));
 }
 
-AgentInfo AgentManager::Impl::fork(const std::string& name, const ForkConfig& fork) {
+AgentInfo AgentManager::Impl::fork(const std::string& name, const ForkConfig& fork, const AgentStartOptions& options) {
   static_cast<void>(agents.find(fork.name));  // refuses what cannot be a name
   if (fork.name == name) throw name_taken(name);
   AgentConfig config;
   config.detached = fork.detached;
-  config.start_timeout = fork.start_timeout;
-  config.join_timeout = fork.join_timeout;
-  config.stop = fork.stop;
   std::optional<core::ResolvedAgent> agent;
   std::vector<Phase> phases;
   {
@@ -397,16 +393,16 @@ AgentInfo AgentManager::Impl::fork(const std::string& name, const ForkConfig& fo
     agent = resolve(record, require_template(record.template_name), network_mode_from_string(*record.network));
     const auto copied = [&] {
       const auto began = std::chrono::steady_clock::now();
-      auto copy = core::copy_agent(*source, first, "fork-" + fork.name, Deadline::after(copy_limit), fork.stop);
+      auto copy = core::copy_agent(*source, first, "fork-" + fork.name, Deadline::after(copy_limit), options.stop);
       lock_of_first.reset();
       source.reset();
       phases.push_back({"copy", std::chrono::steady_clock::now() - began});
       phases.push_back({"pause", copy.stood_still});
       return copy;
     };
-    begin(*agent, std::nullopt, config, copied, phases);
+    begin(*agent, std::nullopt, config, options, copied, phases);
   }
-  return joined(*agent, config, std::move(phases));
+  return joined(*agent, options, std::move(phases));
 }
 
 SnapshotInfo AgentManager::Impl::snapshot(const std::string& name, const std::string& wanted, bool replace,

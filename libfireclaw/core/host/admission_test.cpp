@@ -60,3 +60,21 @@ TEST_CASE("machines that run count, those that have ended do not") {
   (void)host.runs.create(record);
   CHECK_THROWS_AS(core::admit(host, limits, {1, 16, 0}), Error);
 }
+
+TEST_CASE("a disk is not promised what the disks of machines that run may still take") {
+  const sys::TempDir folder{std::filesystem::temp_directory_path(), "admission-test-"};
+  HostOptions options;
+  options.home = folder.path();
+  const Host::Impl host{options};
+  for (const auto& each : {host.layout.runs(), host.layout.home() / "locks"}) sys::make_directories(each);
+  CHECK_NOTHROW(core::admit(host, {}, {1, 16, 1}));
+  state::RunRecord record;
+  record.owner = sys::current_process();
+  // More than any file system has left.
+  record.scratch_mib = ~0U;
+  record = host.runs.create(record);
+  CHECK_THROWS_AS(core::admit(host, {}, {1, 16, 1}), Error);
+  CHECK_NOTHROW(core::admit(host, {}, {1, 16, 0}));
+  host.runs.remove(record.id);
+  CHECK_NOTHROW(core::admit(host, {}, {1, 16, 1}));
+}

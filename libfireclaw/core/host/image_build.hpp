@@ -30,6 +30,6 @@ bool needs_build(const Host::Impl& host, const std::string& digest);
 image::BuildOptions build_options(const Host::Impl& host);
 
 /// Builds an image with this installation's guestd.
-image::Entry build_image(Host::Impl& host, const ImageConfig& config);
+image::Entry build_image(Host::Impl& host, const ImageConfig& config, const BuildOptions& options);
 
 }  // namespace fireclaw::core

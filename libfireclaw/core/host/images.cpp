@@ -151,14 +151,14 @@ image::BuildOptions build_options(const Host::Impl& host) {
   return options;
 }
 
-image::Entry build_image(Host::Impl& host, const ImageConfig& config) {
+image::Entry build_image(Host::Impl& host, const ImageConfig& config, const BuildOptions& with) {
   auto options = build_options(host);
   if (std::holds_alternative<DebianAgentRoot>(config.root)) options.agent = host.agent();
-  options.stop = config.stop;
+  options.stop = with.stop;
   options.keep = [&host](const image::Manifest& replaced) { return needs_build(host, replaced.digest); };
-  if (config.progress) {
-    options.progress = [&config](std::string_view step, std::uint64_t done, std::uint64_t total) {
-      config.progress({step, done, total, total != 0 && done == total});
+  if (with.progress) {
+    options.progress = [&with](std::string_view step, std::uint64_t done, std::uint64_t total) {
+      with.progress({step, done, total, total != 0 && done == total});
     };
   }
   return host.images.build({config.name, to_room(config.kernel), to_room(config.root), config.replace}, options);
@@ -166,8 +166,8 @@ image::Entry build_image(Host::Impl& host, const ImageConfig& config) {
 
 }  // namespace core
 
-ImageInfo Images::build(const ImageConfig& config) const {
-  return core::to_info(core::build_image(*Access::impl(host_), config));
+ImageInfo Images::build(const ImageConfig& config, const BuildOptions& options) const {
+  return core::to_info(core::build_image(*Access::impl(host_), config, options));
 }
 
 std::vector<ImageInfo> Images::list() const {

@@ -60,8 +60,11 @@ void require_fit(const state::SnapshotRecord& snapshot, const state::SnapshotKey
 
 }  // namespace
 
-VM::Impl::Impl(std::shared_ptr<Host::Impl> host_impl, VMConfig with, core::Purpose the_purpose)
-    : host{std::move(host_impl)}, config{std::move(with)}, purpose{std::move(the_purpose)} {
+VM::Impl::Impl(std::shared_ptr<Host::Impl> host_impl, VMConfig with, core::Purpose the_purpose, StartOptions options)
+    : host{std::move(host_impl)},
+      config{std::move(with)},
+      waiting{std::move(options)},
+      purpose{std::move(the_purpose)} {
   if (!config.hostname.empty()) core::check_hostname(config.hostname);
   std::optional<state::SnapshotRecord> named;
   if (purpose.continues || !config.snapshot.empty()) {
@@ -84,7 +87,7 @@ VM::Impl::Impl(std::shared_ptr<Host::Impl> host_impl, VMConfig with, core::Purpo
     with_disks.drives = core::to_text(disks->sizes());
     core::check_disks(named->key, with_disks, named->name);
     if (const auto reason = core::misfit(*host, *named); !reason.empty()) {
-      named = core::make_again(host, config, *named, reason);
+      named = core::make_again(host, config, *named, reason, waiting);
     }
   }
   if (disks->scratch_is_root() && !purpose.continues) {
@@ -99,7 +102,7 @@ VM::Impl::Impl(std::shared_ptr<Host::Impl> host_impl, VMConfig with, core::Purpo
   std::optional<image::Entry> build;
   if (named) build = host->images.find_build(config.image, named->key.image_digest);
   image = build ? std::move(*build) : host->images.open(config.image);
-  auto verdict = core::choose_engine(*host, image, config.stop, named ? named->engine : std::string{});
+  auto verdict = core::choose_engine(*host, image, waiting.stop, named ? named->engine : std::string{});
   core::require_confinement(*host);
   driver = core::make_driver(*host, verdict);
   if (named && driver->snapshot_identity() != named->key.engine_identity) {
@@ -120,7 +123,7 @@ VM::Impl::Impl(std::shared_ptr<Host::Impl> host_impl, VMConfig with, core::Purpo
   const auto key = snapshot_key();
   try {
     auto found = purpose.continues ? purpose.continues->record : find_snapshot(*host, config, key);
-    if (!found && renews() && core::renew_automatic(host, config, key, verdict.engine)) {
+    if (!found && renews() && core::renew_automatic(host, config, key, verdict.engine, waiting)) {
       found = find_snapshot(*host, config, key);
     }
     if (found) require_fit(*found, key);

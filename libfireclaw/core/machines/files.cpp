@@ -12,7 +12,7 @@ template <typename Ask>
 auto with_files(VM::Impl& vm, const FileOptions& options, const Ask& ask) {
   auto completed = options;
   if (completed.user.empty()) completed.user = vm.image.manifest.defaults.user;
-  const auto deadline = Deadline::after(std::chrono::nanoseconds{vm.config.start_timeout});
+  const auto deadline = Deadline::after(std::chrono::nanoseconds{vm.waiting.timeout});
   const auto session = vm.session(deadline, options.stop);
   try {
     return ask(*session, std::as_const(completed));

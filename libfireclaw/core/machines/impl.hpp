@@ -30,7 +30,7 @@ namespace fireclaw {
 /// `control` serialises what changes the machine (start, pause, snapshot, ...). Commands do not take it: they hold
 /// the session alive by a shared pointer while they run.
 struct VM::Impl {
-  Impl(std::shared_ptr<Host::Impl> host, VMConfig config, core::Purpose purpose = {});
+  Impl(std::shared_ptr<Host::Impl> host, VMConfig config, core::Purpose purpose = {}, StartOptions waiting = {});
   /// Takes hold of a machine that runs, no matter who started it, and leaves it running. Error(NotFound) if it has
   /// ended meanwhile.
   Impl(std::shared_ptr<Host::Impl> host, state::RunRecord record);
@@ -74,6 +74,7 @@ struct VM::Impl {
   const sys::MadeHere made_here;
   std::shared_ptr<Host::Impl> host;
   VMConfig config;
+  StartOptions waiting;
   image::Entry image;
   core::Shape shape;
   core::Purpose purpose;

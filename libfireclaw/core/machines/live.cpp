@@ -140,9 +140,9 @@ void VM::Impl::start() {
   const auto note_phase = [this](std::string_view name, std::chrono::nanoseconds duration) {
     phases.push_back({std::string{name}, duration});
   };
-  start_engine({Deadline::after(std::chrono::nanoseconds{config.start_timeout}), config.stop, note_phase});
+  start_engine({Deadline::after(std::chrono::nanoseconds{waiting.timeout}), waiting.stop, note_phase});
   state = VMState::Running;
-  if (config.detached) open_now(Deadline::after(std::chrono::nanoseconds{config.start_timeout}), config.stop);
+  if (config.detached) open_now(Deadline::after(std::chrono::nanoseconds{waiting.timeout}), waiting.stop);
 }
 
 void VM::Impl::start_engine(const vmm::StartOptions& options) {
@@ -325,7 +325,7 @@ guest::Process VM::Impl::start_command(ExecOptions options) {
     throw Error{ErrorCode::InvalidArgument,
                 fmt::format("no command was given, and the image '{}' has none", image.manifest.name)};
   }
-  const auto deadline = Deadline::after(std::chrono::nanoseconds{config.start_timeout});
+  const auto deadline = Deadline::after(std::chrono::nanoseconds{waiting.timeout});
   const auto stop = options.stop;
   {
     const std::scoped_lock lock{control};

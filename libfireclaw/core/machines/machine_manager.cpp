@@ -116,7 +116,8 @@ struct MachineManager::Impl {
   [[nodiscard]] std::shared_ptr<VM::Impl> running(const std::string& name) const;
   /// Ends what a start that was interrupted, or a machine that ended by itself, has left.
   void clean_up(const std::string& name) const;
-  MachineInfo launch(state::MachineRecord record, VMConfig config, core::Purpose purpose) const;
+  MachineInfo launch(state::MachineRecord record, VMConfig config, core::Purpose purpose,
+                     const StartOptions& options) const;
   void stop(const std::string& name, std::chrono::milliseconds grace) const;
   void pause(state::MachineRecord record, bool resumes_on_use) const;
   void resume(const std::string& name) const;
@@ -183,11 +184,12 @@ void MachineManager::Impl::clean_up(const std::string& name) const {
   }
 }
 
-MachineInfo MachineManager::Impl::launch(state::MachineRecord record, VMConfig config, core::Purpose purpose) const {
+MachineInfo MachineManager::Impl::launch(state::MachineRecord record, VMConfig config, core::Purpose purpose,
+                                         const StartOptions& options) const {
   clean_up(record.name);
   purpose.machine = record.name;
   if (record.scratch_mib != 0) purpose.kept_scratch = machines.scratch_disk(record.key);
-  auto machine = std::make_shared<VM::Impl>(host, std::move(config), std::move(purpose));
+  auto machine = std::make_shared<VM::Impl>(host, std::move(config), std::move(purpose), options);
   ScopeGuard undo{[&] { machine->kill(); }};
   machine->start();
   record.started = std::chrono::system_clock::now();
@@ -254,7 +256,7 @@ bool MachineManager::Impl::pause_if_idle(const state::MachineRecord& record) con
 
 MachineManager::MachineManager(const Host& host) : impl_{std::make_shared<Impl>(Access::impl(host))} {}
 
-MachineInfo MachineManager::create(const MachineConfig& config) const {
+MachineInfo MachineManager::create(const MachineConfig& config, const StartOptions& options) const {
   impl_->require_free(config.name);
   check_times(config);
   const auto turn = core::lock_machine(*impl_->host, config.name);
@@ -269,25 +271,22 @@ MachineInfo MachineManager::create(const MachineConfig& config) const {
   }};
   auto machine = to_config(record);
   machine.start = config.machine.start;
-  machine.start_timeout = config.machine.start_timeout;
   machine.scratch_uid = config.machine.scratch_uid;
   machine.scratch_gid = config.machine.scratch_gid;
-  machine.stop = config.machine.stop;
-  auto info = impl_->launch(record, std::move(machine), {});
+  auto info = impl_->launch(record, std::move(machine), {}, options);
   undo.release();
   return info;
 }
 
-MachineInfo MachineManager::start(const std::string& name, std::stop_token stop) const {
+MachineInfo MachineManager::start(const std::string& name, const StartOptions& options) const {
   static_cast<void>(core::require_machine(*impl_->host, name));
   const auto turn = core::lock_machine(*impl_->host, name);
   if (const auto run = core::run_of_machine(*impl_->host, name); run && run->configured) {
     impl_->resume(name);
     return impl_->describe(core::require_machine(*impl_->host, name));
   }
-  auto config = to_config(core::require_machine(*impl_->host, name));
-  config.stop = std::move(stop);
-  return impl_->launch(core::require_machine(*impl_->host, name), std::move(config), {});
+  const auto record = core::require_machine(*impl_->host, name);
+  return impl_->launch(record, to_config(record), {}, options);
 }
 
 void MachineManager::stop(const std::string& name, std::chrono::milliseconds grace) const {
@@ -336,7 +335,8 @@ void MachineManager::rename(const std::string& name, const std::string& new_name
   }
 }
 
-MachineInfo MachineManager::fork(const std::string& name, const std::string& new_name, std::stop_token stop) const {
+MachineInfo MachineManager::fork(const std::string& name, const std::string& new_name,
+                                 const StartOptions& options) const {
   static_cast<void>(core::require_machine(*impl_->host, name));
   impl_->require_free(new_name);
   const auto one = core::lock_machine(*impl_->host, std::min(name, new_name));
@@ -375,17 +375,16 @@ MachineInfo MachineManager::fork(const std::string& name, const std::string& new
   const auto stood_still = source->save_running(
       from.files,
       [&] {
-        if (record.scratch_mib != 0) sys::clone_file(disk, copy, 0600, {deadline, stop});
+        if (record.scratch_mib != 0) sys::clone_file(disk, copy, 0600, {deadline, options.stop});
       },
-      deadline, stop);
+      deadline, options.stop);
   if (record.scratch_mib != 0) from.scratch = copy;
   auto config = to_config(record);
   config.snapshot.clear();
-  config.stop = std::move(stop);
   core::Purpose purpose;
   purpose.continues = std::move(from);
   const auto copied = std::chrono::steady_clock::now() - began;
-  auto info = impl_->launch(record, std::move(config), std::move(purpose));
+  auto info = impl_->launch(record, std::move(config), std::move(purpose), options);
   undo.release();
   info.phases.insert(info.phases.begin(), {{"copy", copied}, {"pause", stood_still}});
   return info;

@@ -26,10 +26,9 @@ constexpr std::size_t max_size = 1024;
 /// One thread starts machines while fewer are ready than there should be. It rests after a failure until somebody wants
 /// a machine: a start that cannot work is not tried for ever.
 struct Pool::Impl {
-  Impl(std::shared_ptr<Host::Impl> the_host, PoolConfig the_config)
-      : host{std::move(the_host)}, config{std::move(the_config)} {
+  Impl(std::shared_ptr<Host::Impl> the_host, PoolConfig the_config, std::chrono::milliseconds start_timeout)
+      : host{std::move(the_host)}, config{std::move(the_config)}, timeout{start_timeout} {
     config.machine.detached = false;
-    config.machine.stop = filler_stop.get_token();
     filler = std::thread{[this] { fill(); }};
   }
   Impl(const Impl&) = delete;
@@ -65,18 +64,20 @@ struct Pool::Impl {
   }
 
   [[nodiscard]] std::shared_ptr<VM::Impl> start_one() const {
-    auto machine = std::make_shared<VM::Impl>(host, config.machine);
+    auto machine = std::make_shared<VM::Impl>(host, config.machine, core::Purpose{},
+                                              StartOptions{timeout, filler_stop.get_token()});
     machine->start();
-    const auto deadline = Deadline::after(config.machine.start_timeout);
-    machine->session(deadline, config.machine.stop)->ping(deadline);
+    const auto deadline = Deadline::after(timeout);
+    machine->session(deadline, machine->waiting.stop)->ping(deadline);
     // The pool's end is not to stop what its taker does.
-    machine->config.stop = {};
+    machine->waiting.stop = {};
     return machine;
   }
 
   const sys::MadeHere made_here;
   std::shared_ptr<Host::Impl> host;
   PoolConfig config;
+  std::chrono::milliseconds timeout;
   std::stop_source filler_stop;
   mutable std::mutex mutex;
   std::condition_variable_any changed;
@@ -97,7 +98,7 @@ Pool::~Pool() {
   if (impl_ && !impl_->made_here.holds()) static_cast<void>(impl_.release());
 }
 
-Pool VMs::pool(PoolConfig config) const {
+Pool VMs::pool(PoolConfig config, std::chrono::milliseconds start_timeout) const {
   if (config.size < 1 || config.size > max_size) {
     throw Error{ErrorCode::InvalidArgument,
                 fmt::format("a pool must have 1 to {} machines, not {}", max_size, config.size)};
@@ -105,7 +106,7 @@ Pool VMs::pool(PoolConfig config) const {
   // Made and dropped: a fault in the configuration is reported here, not at the first take().
   const auto& host = Access::impl(host_);
   static_cast<void>(VM::Impl{host, config.machine});
-  return Pool{std::make_unique<Pool::Impl>(host, std::move(config))};
+  return Pool{std::make_unique<Pool::Impl>(host, std::move(config), start_timeout)};
 }
 
 VM Pool::take(std::chrono::milliseconds timeout, std::stop_token stop) {

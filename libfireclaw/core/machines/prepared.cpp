@@ -11,14 +11,15 @@ std::shared_ptr<VM::Impl> start_prepared(const std::shared_ptr<Host::Impl>& host
   purpose.kind = Purpose::Kind::Use;
   auto machine = std::make_shared<VM::Impl>(host, std::move(config), std::move(purpose));
   machine->start();
-  machine->session(Deadline::after(std::chrono::nanoseconds{machine->config.start_timeout}), machine->config.stop);
+  machine->session(Deadline::after(std::chrono::nanoseconds{machine->waiting.timeout}), machine->waiting.stop);
   return machine;
 }
 
-Snapshot save_prepared(const std::shared_ptr<Host::Impl>& host, const VMConfig& config, Purpose purpose, bool replace) {
+Snapshot save_prepared(const std::shared_ptr<Host::Impl>& host, const VMConfig& config, Purpose purpose,
+                       StartOptions waiting) {
   purpose.kind = Purpose::Kind::Save;
   purpose.agent.clear();
-  return make_snapshot(host, config, {}, replace, std::move(purpose));
+  return make_snapshot(host, config, {}, false, std::move(purpose), std::move(waiting));
 }
 
 }  // namespace fireclaw::core

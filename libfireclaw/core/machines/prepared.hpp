@@ -15,10 +15,10 @@ namespace fireclaw::core {
 /// so, or booted and prepared now if there is none. VMConfig::start decides as always whether either will do.
 std::shared_ptr<VM::Impl> start_prepared(const std::shared_ptr<Host::Impl>& host, VMConfig config, Purpose purpose);
 
-/// Boots such a machine with blank disks, prepares it, saves it and ends it. One that exists is kept unless `replace`.
+/// Boots such a machine with blank disks, prepares it, saves it and ends it. One that exists is kept.
 /// Of the purpose, `prepared` and `prepare` count, and `workspace_bytes` where `config` names no workspace.
 Snapshot save_prepared(const std::shared_ptr<Host::Impl>& host, const VMConfig& config, Purpose purpose,
-                       bool replace = false);
+                       StartOptions waiting = {});
 
 /// What to do about a machine that belongs to another process, which lives.
 enum class Owned { Refuse, Attach };

@@ -92,14 +92,14 @@ void VM::Impl::copy_paused(const std::function<void()>& copy, Deadline deadline)
 }
 
 void VM::Impl::save(const vmm::SnapshotFiles& files, Deadline deadline) {
-  const auto current = session(deadline, config.stop);
+  const auto current = session(deadline, waiting.stop);
   const std::scoped_lock lock{control};
   require_running();
   current->prepare_snapshot(deadline);
   open_session.reset();
   instance->pause(deadline);
   note_state(VMState::Paused);
-  core::naming_full_disk(files.state.parent_path(), [&] { instance->snapshot(files, deadline, config.stop); });
+  core::naming_full_disk(files.state.parent_path(), [&] { instance->snapshot(files, deadline, waiting.stop); });
 }
 
 }  // namespace fireclaw

@@ -15,7 +15,7 @@ constexpr std::chrono::seconds answer_limit{20};
 /// Asks the guest, over the session that is open or a new one.
 template <typename Ask>
 auto with_guest(VM::Impl& vm, std::chrono::milliseconds more, const Ask& ask) {
-  const auto deadline = Deadline::after(std::chrono::nanoseconds{vm.config.start_timeout});
+  const auto deadline = Deadline::after(std::chrono::nanoseconds{vm.waiting.timeout});
   const auto session = vm.session(deadline, {});
   try {
     return ask(*session, Deadline::after(std::chrono::nanoseconds{answer_limit} + more));

@@ -94,7 +94,7 @@ namespace {
 void warm_up(VM::Impl& vm) {
   auto command = ExecOptions::shell("/bin/true");
   command.timeout = warm_up_limit;
-  command.stop = vm.config.stop;
+  command.stop = vm.waiting.stop;
   try {
     static_cast<void>(vm.start_command(std::move(command)).wait());
   } catch (const Error& problem) {
@@ -189,13 +189,13 @@ Snapshot save_snapshot(VM::Impl& vm, const std::string& name, bool replace, Afte
 }
 
 Snapshot make_snapshot(const std::shared_ptr<Host::Impl>& host, const VMConfig& config, const std::string& name,
-                       bool replace, Purpose purpose) {
+                       bool replace, Purpose purpose, StartOptions waiting) {
   if (!name.empty()) image::check_name(name, "a snapshot");
   auto cold = config;
   cold.start = StartMode::Cold;
   cold.snapshot.clear();
   cold.detached = false;
-  VM::Impl vm{host, cold, std::move(purpose)};
+  VM::Impl vm{host, cold, std::move(purpose), std::move(waiting)};
   vm.network->unplug();
   if (name.empty() && !replace) {
     if (const auto existing = vm.host->snapshots.find(state::automatic_name(vm.snapshot_key()))) {
@@ -211,7 +211,7 @@ Snapshot make_snapshot(const std::shared_ptr<Host::Impl>& host, const VMConfig& 
 }
 
 state::SnapshotRecord make_again(const std::shared_ptr<Host::Impl>& host, const VMConfig& config,
-                                 const state::SnapshotRecord& record, const std::string& reason) {
+                                 const state::SnapshotRecord& record, const std::string& reason, StartOptions waiting) {
   if (!record.booted) {
     throw Error{ErrorCode::InvalidState,
                 fmt::format("snapshot '{0}' cannot be restored: {1}; what it holds is a machine's memory, which cannot "
@@ -227,17 +227,18 @@ state::SnapshotRecord make_again(const std::shared_ptr<Host::Impl>& host, const 
   Purpose purpose;
   purpose.kind = Purpose::Kind::Save;
   purpose.with_device = record.key.network == "nic";
-  return *host->snapshots.find(make_snapshot(host, same, record.name, true, std::move(purpose)).name());
+  return *host->snapshots.find(
+      make_snapshot(host, same, record.name, true, std::move(purpose), std::move(waiting)).name());
 }
 
 bool renew_automatic(const std::shared_ptr<Host::Impl>& host, const VMConfig& config, const state::SnapshotKey& key,
-                     const std::string& engine) {
+                     const std::string& engine, StartOptions waiting) {
   if (outgrown(*host, key, config.image, engine).empty()) return false;
   host->logger.info(fmt::format("the engine or image '{}' has changed: making its snapshot again", config.image));
   try {
     Purpose purpose;
     purpose.kind = Purpose::Kind::Save;
-    make_snapshot(host, config, {}, false, std::move(purpose));
+    make_snapshot(host, config, {}, false, std::move(purpose), std::move(waiting));
     return true;
   } catch (const Error& problem) {
     if (problem.code() == ErrorCode::Cancelled) throw;
@@ -254,10 +255,10 @@ Snapshot Access::snapshot(std::shared_ptr<Host::Impl> host, SnapshotInfo info) {
   return Snapshot{std::make_shared<const Snapshot::Impl>(Snapshot::Impl{std::move(host), std::move(info)})};
 }
 
-Snapshot Snapshots::create(const VMConfig& config, const std::string& name, bool replace) const {
+Snapshot Snapshots::create(const VMConfig& config, const std::string& name, bool replace, StartOptions options) const {
   core::Purpose purpose;
   purpose.kind = core::Purpose::Kind::Save;
-  return core::make_snapshot(Access::impl(host_), config, name, replace, std::move(purpose));
+  return core::make_snapshot(Access::impl(host_), config, name, replace, std::move(purpose), std::move(options));
 }
 
 Snapshot Snapshots::open(const std::string& name) const {
@@ -296,10 +297,10 @@ void Snapshots::remove(const std::string& name) const {
 const std::string& Snapshot::name() const { return impl_->info.name; }
 const SnapshotInfo& Snapshot::info() const { return impl_->info; }
 
-VM Snapshot::restore(VMConfig config) const {
+VM Snapshot::restore(VMConfig config, StartOptions options) const {
   config.snapshot = name();
   config.start = StartMode::RequireSnapshot;
-  return Access::host(impl_->host).vms().run(std::move(config));
+  return Access::host(impl_->host).vms().run(std::move(config), std::move(options));
 }
 
 }  // namespace fireclaw

@@ -26,7 +26,7 @@ Snapshot save_snapshot(VM::Impl& vm, const std::string& name, bool replace, Afte
 
 /// Snapshots::create() with a machine made for `purpose` (whose kind is Save).
 Snapshot make_snapshot(const std::shared_ptr<Host::Impl>& host, const VMConfig& config, const std::string& name,
-                       bool replace, Purpose purpose);
+                       bool replace, Purpose purpose, StartOptions waiting = {});
 
 /// The error for a name that another snapshot has.
 Error snapshot_exists(const std::string& name);
@@ -35,7 +35,7 @@ Error snapshot_exists(const std::string& name);
 /// machine that no longer fits: its engine or its image has changed since. Returns whether one was made; if it cannot
 /// be made, the reason is logged. Error(Cancelled) after a stop.
 bool renew_automatic(const std::shared_ptr<Host::Impl>& host, const VMConfig& config, const state::SnapshotKey& key,
-                     const std::string& engine);
+                     const std::string& engine, StartOptions waiting);
 
 /// Why the engine and the image that are there cannot restore what was saved so, or empty. Says nothing of its files.
 std::string misfit(const Host::Impl& host, const state::SnapshotRecord& record);
@@ -43,7 +43,7 @@ std::string misfit(const Host::Impl& host, const state::SnapshotRecord& record);
 /// What `config`'s machine is to be restored from instead of `record`, a snapshot with a name, which no longer fits:
 /// the same, made again, if a boot has made it. Error(InvalidState) with the reason otherwise.
 state::SnapshotRecord make_again(const std::shared_ptr<Host::Impl>& host, const VMConfig& config,
-                                 const state::SnapshotRecord& record, const std::string& reason);
+                                 const state::SnapshotRecord& record, const std::string& reason, StartOptions waiting);
 
 SnapshotInfo describe(const Host::Impl& host, const state::SnapshotRecord& record);
 

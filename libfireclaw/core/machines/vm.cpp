@@ -103,12 +103,13 @@ VM::VM(VM&&) noexcept = default;
 VM& VM::operator=(VM&&) noexcept = default;
 VM::~VM() = default;
 
-VM VMs::create(VMConfig config) const {
-  return Access::vm(std::make_shared<VM::Impl>(Access::impl(host_), std::move(config)));
+VM VMs::create(VMConfig config, StartOptions options) const {
+  return Access::vm(
+      std::make_shared<VM::Impl>(Access::impl(host_), std::move(config), core::Purpose{}, std::move(options)));
 }
 
-VM VMs::run(VMConfig config) const {
-  auto vm = create(std::move(config));
+VM VMs::run(VMConfig config, StartOptions options) const {
+  auto vm = create(std::move(config), std::move(options));
   vm.start();
   return vm;
 }
@@ -136,7 +137,7 @@ void VMs::kill(const std::string& id) const {
 void VM::start() { impl_->start(); }
 
 void VM::wait_ready(std::chrono::milliseconds timeout) {
-  impl_->session(Deadline::after(std::chrono::nanoseconds{timeout}), impl_->config.stop)
+  impl_->session(Deadline::after(std::chrono::nanoseconds{timeout}), impl_->waiting.stop)
       ->ping(Deadline::after(std::chrono::nanoseconds{timeout}));
 }
 

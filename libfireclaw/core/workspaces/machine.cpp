@@ -19,30 +19,30 @@ namespace {
 constexpr std::uint64_t usual_room = std::uint64_t{1} << 40;
 constexpr std::chrono::minutes unmount_limit{2};
 
-VMConfig plain_machine(const std::stop_token& stop) {
+VMConfig plain_machine() {
   VMConfig config;
   config.image = built_in_image;
   config.network = NetworkMode::None;
   config.hostname = "workspace";
-  config.stop = stop;
   return config;
 }
 
 std::shared_ptr<VM::Impl> prepare(const std::shared_ptr<Host::Impl>& host, const Purpose& purpose,
                                   const std::stop_token& stop) {
-  auto machine = std::make_shared<VM::Impl>(host, plain_machine(stop), purpose);
+  const StartOptions waiting{.stop = stop};
+  auto machine = std::make_shared<VM::Impl>(host, plain_machine(), purpose, waiting);
   if (machine->snapshot) return machine;
   try {
     Purpose save;
     save.kind = Purpose::Kind::Save;
     save.workspace_bytes = purpose.disk->room;
-    make_snapshot(host, plain_machine(stop), {}, false, std::move(save));
+    make_snapshot(host, plain_machine(), {}, false, std::move(save), waiting);
   } catch (const Error& problem) {
     if (problem.code() == ErrorCode::Cancelled) throw;
     host->logger.info(fmt::format("no snapshot could be made for work on workspaces: {}", problem.what()));
     return machine;
   }
-  return std::make_shared<VM::Impl>(host, plain_machine(stop), purpose);
+  return std::make_shared<VM::Impl>(host, plain_machine(), purpose, waiting);
 }
 
 }  // namespace

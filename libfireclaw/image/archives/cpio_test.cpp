@@ -99,5 +99,7 @@ TEST_CASE("a cpio entry whose name has no room for its NUL, or reaches beyond th
 TEST_CASE("cpio content that claims more than there is, is torn") {
   std::string archive = sample();
   archive.replace(6 + 8 * 6, 8, "ffffffff");
-  CHECK(error_of([&] { read_cpio(archive, "old/initramfs"); }).first == ErrorCode::Corrupt);
+  const auto [code, text] = error_of([&] { read_cpio(archive, "old/initramfs"); });
+  CHECK(code == ErrorCode::Corrupt);
+  CHECK(text.find("torn at byte 0") != std::string::npos);
 }

@@ -75,6 +75,14 @@ TEST_CASE("links that go in circles are an error, not a hang") {
   CHECK(text.find("symbolic links") != std::string::npos);
 }
 
+TEST_CASE("as many links are followed as Linux follows, and no more") {
+  Tree tree;
+  tree.file("0", 0644, "x");
+  for (int i = 1; i <= 41; ++i) tree.symlink(std::to_string(i), std::to_string(i - 1));
+  CHECK(content(tree, "40") == "x");
+  CHECK(error_of([&] { (void)tree.find("41"); }).first == ErrorCode::InvalidArgument);
+}
+
 TEST_CASE("a path with .. is refused") {
   Tree tree;
   for (const char* path : {"../x", "a/../../x", ".."}) {

@@ -449,6 +449,20 @@ TEST_CASE("a file with holes is stored without them and comes back with them") {
   CHECK(sys::allocated_bytes(folder.path() / "again") <= sys::allocated_bytes(folder.path() / "disk"));
 }
 
+TEST_CASE("a file that ends in a hole, or is one, comes back as long as it was") {
+  const sys::TempDir folder = image::testing::temp_dir();
+  const auto path = folder.path() / "disk";
+  const auto file = sys::open_file(path, O_RDWR | O_CREAT | O_EXCL);
+  sys::check(::ftruncate(file.get(), 65536), "ftruncate");
+  for (const auto* target : {"hole", "ending"}) {
+    const auto tar = to_tar(tree_with_holes(path), true);
+    const auto entries = read_tar(memory_file(tar), "test.tar", SparseMembers::Read);
+    REQUIRE(entries.size() == 1);
+    CHECK(extracted(entries[0], folder.path() / target) == sys::read_file(path));
+    CHECK(::pwrite(file.get(), "a", 1, 0) == 1);
+  }
+}
+
 TEST_CASE("GNU tar unpacks what has holes here, and what it packs with holes is read") {
   const sys::TempDir folder = image::testing::temp_dir();
   put_with_holes(folder.path() / "disk");
@@ -473,8 +487,10 @@ TEST_CASE("a map of holes that lies is refused") {
   const auto tar = to_tar(tree_with_holes(folder.path() / "disk"), true);
   const auto map = tar.find("2\n8192\n4096\n");
   REQUIRE(map != std::string::npos);
-  for (const std::string_view lie : {"3\n8192\n4096\n", "2\n8192\n4097\n", "2\n8192\n0000\n", "2\n8192\n-096\n",
-                                     "2\n8192\n4096x", "9999999999999"}) {
+  for (const std::string_view lie :
+       {"3\n8192\n4096\n", "2\n8192\n4097\n", "2\n8192\n0000\n", "2\n8192\n-096\n", "2\n8192\n4096x", "9999999999999",
+        // The second piece begins in the first one, or before it.
+        "2\n8192\n4096\n12287\n", "2\n8192\n4096\n00000\n"}) {
     auto changed = tar;
     changed.replace(map, lie.size(), lie);
     CAPTURE(lie);
@@ -507,7 +523,9 @@ TEST_CASE("a map of holes without end fills no memory") {
 
 TEST_CASE("an archive with holes has few members") {
   Tree tree;
-  for (int i = 0; i <= 1000; ++i) tree.file(fmt::format("{}", i), 0644, "");
+  for (int i = 0; i < 1000; ++i) tree.file(fmt::format("{}", i), 0644, "");
+  CHECK(read_tar(memory_file(to_tar(tree, true)), "test.tar", SparseMembers::Read).size() == 1000);
+  tree.file("one more", 0644, "");
   const auto tar = to_tar(tree, true);
   const auto [code, text] = error_of([&] { read_tar(memory_file(tar), "test.tar", SparseMembers::Read); });
   CHECK(code == ErrorCode::Corrupt);

@@ -78,9 +78,9 @@ std::map<std::string, fs::path> additions(const fs::path& agent) {
     throw Error{ErrorCode::NotFound,
                 fmt::format("no agent at '{}'; build or install fireclaw completely", agent.string())};
   }
-  for (const fs::directory_entry& entry : fs::directory_iterator{agent / "bot"}) {
+  for (const fs::directory_entry& entry : fs::recursive_directory_iterator{agent / "bot"}) {
     if (entry.path().extension() != ".py") continue;
-    files.emplace(fmt::format("{}/bot/{}", program_folder, entry.path().filename().string()), entry.path());
+    files.emplace(fmt::format("{}/{}", program_folder, entry.path().lexically_relative(agent).string()), entry.path());
   }
   for (const fs::directory_entry& entry : fs::recursive_directory_iterator{agent / "root"}) {
     if (entry.is_regular_file()) files.emplace(entry.path().lexically_relative(agent / "root").string(), entry.path());

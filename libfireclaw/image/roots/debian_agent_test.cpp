@@ -186,9 +186,11 @@ TEST_CASE("a Debian root is kept where the user said, for a week, and then made 
   REQUIRE(stage.kept().size() == 1);
   // A new bot costs no new Debian.
   put(stage.agent / "bot" / "more.py", "x = 1\n");
+  put(stage.agent / "bot" / "room" / "inside.py", "y = 2\n");
   const Entry second = stage.rebuild();
   CHECK(stage.runs() == 1);
   CHECK(stage.content(second, "usr/lib/fireclaw/agent/bot/more.py") == "x = 1\n");
+  CHECK(stage.content(second, "usr/lib/fireclaw/agent/bot/room/inside.py") == "y = 2\n");
   // Other packages are another root.
   stage.rebuild({"bookworm", {"nano"}, ""});
   CHECK(stage.runs() == 2);

@@ -108,6 +108,8 @@ TEST_CASE("every field is checked, and the error names it") {
 TEST_CASE("a digest that does not belong to the files is found out") {
   OnDisk disk;
   CHECK(disk.refusal_with(std::string(64, 'c'), std::string(64, 'd')).find("digest") != std::string::npos);
+  // Of the two that are the kernel's, the first.
+  CHECK(disk.refusal_with(std::string(64, 'a'), std::string(64, 'd')).find("digest") != std::string::npos);
 }
 
 TEST_CASE("an image's digest depends on its files alone") {

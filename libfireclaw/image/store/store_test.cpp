@@ -20,11 +20,12 @@ struct Shelf {
               Logger{[this](LogLevel, std::string_view message) { messages.emplace_back(message); }}};
   std::filesystem::path root = folder.path() / "images";
 
-  /// An image whose files are made up.
-  void add(const std::string& name) {
+  /// An image whose files are made up; returns its digest.
+  std::string add(const std::string& name, const std::string& version = {}) {
     const auto file = [&](const char* what) {
-      put(root / name / what, name + what);
-      return FileInfo{sys::sha256_hex(name + what), name.size() + std::string_view{what}.size()};
+      const auto text = name + version + what;
+      put(root / name / what, text);
+      return FileInfo{sys::sha256_hex(text), text.size()};
     };
     Manifest manifest;
     manifest.name = name;
@@ -35,6 +36,7 @@ struct Shelf {
     manifest.rootfs_type = "squashfs";
     manifest.digest = combined_digest(manifest.kernel_file, manifest.initramfs, manifest.rootfs);
     put(root / name / "manifest.json", to_json(manifest));
+    return manifest.digest;
   }
   [[nodiscard]] std::vector<std::string> names() const {
     std::vector<std::string> result;
@@ -111,11 +113,35 @@ TEST_CASE("verify finds a byte that changed, which opening does not") {
   shelf.add("one");
   const Entry entry = shelf.store.open("one");
   shelf.store.verify(entry);
-  put(entry.rootfs(), "oneROOTFS");
-  const Entry same_size = shelf.store.open("one");
-  const auto [code, text] = error_of([&] { shelf.store.verify(same_size); });
-  CHECK(code == ErrorCode::Corrupt);
-  CHECK(text.find("one/rootfs' is damaged") != std::string::npos);
+  for (const auto& file : {entry.kernel(), entry.initramfs(), entry.rootfs()}) {
+    const auto whole = sys::read_file(file);
+    auto changed = whole;
+    changed.back() ^= 1;
+    put(file, changed);
+    const Entry same_size = shelf.store.open("one");
+    const auto [code, text] = error_of([&] { shelf.store.verify(same_size); });
+    CHECK(code == ErrorCode::Corrupt);
+    CHECK(text.find(file.native() + "' is damaged") != std::string::npos);
+    put(file, whole);
+  }
+}
+
+TEST_CASE("a build is found by its digest, also after another one took its name") {
+  Shelf shelf;
+  const auto first = shelf.add("one");
+  const auto kept = shelf.root / kept_folder / first;
+  std::filesystem::create_directories(kept.parent_path());
+  std::filesystem::rename(shelf.root / "one", kept);
+  const auto second = shelf.add("one", "2");
+  REQUIRE(first != second);
+  const auto folder_of = [&](const std::string& digest) {
+    const auto found = shelf.store.find_build("one", digest);
+    return found ? found->directory : std::filesystem::path{};
+  };
+  CHECK(folder_of(first) == kept);
+  CHECK(folder_of(second) == shelf.root / "one");
+  CHECK(folder_of(std::string(64, 'd')).empty());
+  CHECK(folder_of({}).empty());
 }
 
 TEST_CASE("removing takes an image away whole, and what is open stays readable") {

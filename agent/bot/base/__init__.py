@@ -1,0 +1,1 @@
+"""What all rooms use: text, names, files, time, configuration and log."""

@@ -1,0 +1,1 @@
+"""Who is meant, who is answered, and what keeps two programs from talking for ever."""

@@ -1,0 +1,1 @@
+"""What the model can do in its machine, and the record of what it did."""
