@@ -88,6 +88,17 @@ TEST_CASE("a host's clock that is known exactly is followed exactly") {
   CHECK(guest.wrong_by() == 0);
 }
 
+TEST_CASE("a tenth of a second is left alone, and a nanosecond more is not") {
+  Guest guest;
+  guest.resolution = 0;
+  guest.look_for(2);
+  guest.stand_still(second / 10);
+  CHECK_FALSE(guest.look());
+  guest.stand_still(1);
+  CHECK(guest.look());
+  CHECK(guest.wrong_by() == 0);
+}
+
 TEST_CASE("a clock that was set in the guest stays as it is until the host sets it") {
   Guest guest;
   guest.look_for(3);

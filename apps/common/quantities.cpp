@@ -96,8 +96,10 @@ std::string human_bytes(std::uint64_t bytes) {
                                 : fmt::format("{:.0f} {}", value, units[unit]);
 }
 
+double to_ms(std::chrono::nanoseconds duration) { return std::chrono::duration<double, std::milli>(duration).count(); }
+
 std::string human_duration(std::chrono::nanoseconds duration) {
-  const auto ms = std::chrono::duration<double, std::milli>(duration).count();
+  const auto ms = to_ms(duration);
   return ms < 1000 ? fmt::format("{:.1f} ms", ms) : fmt::format("{:.2f} s", ms / 1000);
 }
 

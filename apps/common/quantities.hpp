@@ -17,6 +17,8 @@ std::chrono::milliseconds parse_duration(const std::string& text);
 
 /// "512 B", "17 MiB", "4.2 GiB".
 std::string human_bytes(std::uint64_t bytes);
+/// With fractions.
+double to_ms(std::chrono::nanoseconds duration);
 /// "3.4 ms", "1.20 s": how long something took.
 std::string human_duration(std::chrono::nanoseconds duration);
 /// "42 s", "3 min 5 s", "2 h 10 min", "4 d 3 h": how long something has been there.

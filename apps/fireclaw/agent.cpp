@@ -5,23 +5,36 @@
 #include <fmt/format.h>
 
 #include "command.hpp"
+#include "common/json_of.hpp"
 #include "common/network_word.hpp"
 #include "common/quantities.hpp"
 #include "common/style.hpp"
 #include "guest_text.hpp"
-#include "json_of.hpp"
 #include "moving.hpp"
 #include "output.hpp"
 
 namespace fireclaw::cli {
 namespace {
 
-struct StartOptions {
-  AgentConfig config;
-  AgentStartOptions start;
+/// What an agent can be told when it is made and later.
+struct SettingOptions {
   std::string model;
   std::string persona;
   std::string trigger;
+
+  void add_to(CLI::App& command, const std::string& otherwise) {
+    command.add_option("--model", model, "LLM" + otherwise)->type_name("MODEL");
+    command.add_option("--persona", persona, "Persona" + otherwise)->type_name("TEXT");
+    command
+        .add_option("--trigger", trigger,
+                    "Lines that it answers: mention (of its nick), all, or a word that they begin with")
+        ->type_name("TRIGGER");
+  }
+};
+
+struct StartOptions : SettingOptions {
+  AgentConfig config;
+  AgentStartOptions start;
   std::string memory;
   std::string network;
   std::string join = "60";
@@ -37,11 +50,8 @@ struct NameOptions {
   bool follow = false;
 };
 
-struct ReloadOptions {
+struct ReloadOptions : SettingOptions {
   std::string name;
-  std::string model;
-  std::string persona;
-  std::string trigger;
   std::optional<bool> tools;
 };
 
@@ -114,13 +124,10 @@ int start(StartOptions options, const Context& context) {
   return options.foreground ? stay(agents, agent, context) : 0;
 }
 
-struct ForkOptions {
+struct ForkOptions : SettingOptions {
   ForkConfig config;
   AgentStartOptions start;
   std::string first;
-  std::string model;
-  std::string persona;
-  std::string trigger;
   std::string join = "60";
 };
 
@@ -142,11 +149,8 @@ struct SnapshotOptions {
 int snapshot(const SnapshotOptions& options, const Context& context) {
   const auto made =
       context.open_host().agents().open(options.agent).snapshot(options.name, options.replace, context.stop);
-  if (context.json) {
-    print_json(cli::to_json(made));
-  } else {
-    std::puts(fmt::format("snapshot {}: agent {}, {}", made.name, made.agent, human_bytes(made.bytes)).c_str());
-  }
+  if (context.json) return print_json(cli::to_json(made));
+  std::puts(fmt::format("snapshot {}: agent {}, {}", made.name, made.agent, human_bytes(made.bytes)).c_str());
   return 0;
 }
 
@@ -155,8 +159,7 @@ int list(const Context& context) {
   if (context.json) {
     Json out = Json::array();
     for (const auto& info : all) out.push_back(to_json(info));
-    print_json(out);
-    return 0;
+    return print_json(out);
   }
   Table table{{"NAME", "TEMPLATE", "STATE", "MODEL", "ADDRESS", "VM", "CPUS", "MEMORY", "STARTED"}};
   for (const auto& info : all) {
@@ -171,10 +174,7 @@ int list(const Context& context) {
 
 int status(const NameOptions& options, const Context& context) {
   const auto info = context.open_host().agents().open(options.name).status();
-  if (context.json) {
-    print_json(to_json(info));
-    return 0;
-  }
+  if (context.json) return print_json(to_json(info));
   std::string channels;
   for (const auto& channel : info.channels) channels += (channels.empty() ? "" : " ") + channel;
   const auto line = [](std::string_view name, const std::string& value) {
@@ -203,12 +203,7 @@ int status(const NameOptions& options, const Context& context) {
 
 int templates(const Context& context) {
   const auto all = context.open_host().agents().templates();
-  if (context.json) {
-    Json out = Json::array();
-    for (const auto& from : all) out.push_back(cli::to_json(from));
-    print_json(out);
-    return 0;
-  }
+  if (context.json) return print_json(cli::to_json(all));
   Table table{{"TEMPLATE", "NICK", "MODEL", "TOOLS", "DESCRIPTION"}};
   for (const auto& from : all) {
     table.add({from.name, from.nick, from.model, from.tools ? "yes" : "no", from.description});
@@ -224,12 +219,9 @@ int reload(const ReloadOptions& options, const Context& context) {
                 "nothing to change was given; use --model, --persona, --trigger or --tools"};
   }
   const auto info = context.open_host().agents().open(options.name).reload(settings);
-  if (context.json) {
-    print_json(to_json(info));
-  } else {
-    const auto* when = info.vm.empty() ? "takes effect when it is started" : "reloaded";
-    std::puts(fmt::format("Agent \"{}\": {}", info.name, when).c_str());
-  }
+  if (context.json) return print_json(to_json(info));
+  const auto* when = info.vm.empty() ? "takes effect when it is started" : "reloaded";
+  std::puts(fmt::format("Agent \"{}\": {}", info.name, when).c_str());
   return 0;
 }
 
@@ -239,10 +231,7 @@ int logs(const NameOptions& options, const Context& context) {
                 "--follow has no end, so it cannot be a JSON document; leave out one of them"};
   }
   const auto agent = context.open_host().agents().open(options.name);
-  if (context.json) {
-    print_json({{"name", options.name}, {"log", agent.logs(options.lines)}});
-    return 0;
-  }
+  if (context.json) return print_json({{"name", options.name}, {"log", agent.logs(options.lines)}});
   GuestText out;
   if (options.follow) {
     agent.follow_logs(
@@ -255,10 +244,7 @@ int logs(const NameOptions& options, const Context& context) {
 
 int reconcile(const Context& context) {
   const auto report = context.open_host().agents().reconcile();
-  if (context.json) {
-    print_json(cli::to_json(report));
-    return 0;
-  }
+  if (context.json) return print_json(cli::to_json(report));
   const auto line = [](const std::vector<std::string>& names, std::string_view what) {
     for (const auto& name : names) std::puts(fmt::format("{}: {}", name, what).c_str());
   };
@@ -295,11 +281,7 @@ void add_start(CLI::App& group, Context& context, Action& action) {
       ->type_name("SNAPSHOT");
   sub->add_option("--name", options->config.name, "Its name, nick and workspace; default: the template's nick")
       ->type_name("NAME");
-  sub->add_option("--model", options->model, "LLM; default: the template's")->type_name("MODEL");
-  sub->add_option("--persona", options->persona, "Persona; default: the template's")->type_name("TEXT");
-  sub->add_option("--trigger", options->trigger,
-                  "Lines that it answers: mention (of its nick), all, or a word that they begin with")
-      ->type_name("TRIGGER");
+  options->add_to(*sub, "; default: the template's");
   sub->add_option("--memory", options->memory, "Memory: MiB, or with a unit as in 512M, 2G")->type_name("SIZE");
   sub->add_option("--cpus", options->cpus, "Virtual CPUs, 1 to 32")->type_name("NUMBER");
   sub->add_option(
@@ -314,7 +296,7 @@ void add_start(CLI::App& group, Context& context, Action& action) {
   sub->add_flag("--foreground", options->foreground, "Stay, and end with it");
   sub->add_flag("-v,--verbose", context.verbose, "Show how long each part took, and what is logged");
   add_json(*sub, context);
-  sub->callback([options, &context, &action] { action = [options, &context] { return start(*options, context); }; });
+  set_action(*sub, context, action, start, options);
 }
 
 void add_fork(CLI::App& group, Context& context, Action& action) {
@@ -329,17 +311,13 @@ void add_fork(CLI::App& group, Context& context, Action& action) {
   sub->add_option("new", options->config.name, "The new agent's name, nick and workspace")
       ->required()
       ->type_name("NAME");
-  sub->add_option("--model", options->model, "LLM; default: the first one's")->type_name("MODEL");
-  sub->add_option("--persona", options->persona, "Persona; default: the first one's")->type_name("TEXT");
-  sub->add_option("--trigger", options->trigger,
-                  "Lines that it answers: mention (of its nick), all, or a word that they begin with")
-      ->type_name("TRIGGER");
+  options->add_to(*sub, "; default: the first one's");
   sub->add_option("--join-timeout", options->join, "How long to wait for it to be on IRC; 0: not at all")
       ->type_name("TIME")
       ->capture_default_str();
   sub->add_flag("-v,--verbose", context.verbose, "Show how long each part took, and what is logged");
   add_json(*sub, context);
-  sub->callback([options, &context, &action] { action = [options, &context] { return fork(*options, context); }; });
+  set_action(*sub, context, action, fork, options);
 }
 
 void add_snapshot_of(CLI::App& group, Context& context, Action& action) {
@@ -355,7 +333,7 @@ void add_snapshot_of(CLI::App& group, Context& context, Action& action) {
       ->type_name("NAME");
   sub->add_flag("--replace", options->replace, "Replace a snapshot of that name");
   add_json(*sub, context);
-  sub->callback([options, &context, &action] { action = [options, &context] { return snapshot(*options, context); }; });
+  set_action(*sub, context, action, snapshot, options);
 }
 
 void add_reload(CLI::App& group, Context& context, Action& action) {
@@ -367,14 +345,10 @@ void add_reload(CLI::App& group, Context& context, Action& action) {
       "  fireclaw agent reload ada --model phi4-mini\n"
       "  fireclaw agent reload ada --trigger ada! --tools false");
   sub->add_option("name", options->name, "Agent name")->required()->type_name("AGENT");
-  sub->add_option("--model", options->model, "LLM")->type_name("MODEL");
-  sub->add_option("--persona", options->persona, "Who it is to be")->type_name("TEXT");
-  sub->add_option("--trigger", options->trigger,
-                  "Lines that it answers: mention (of its nick), all, or a word that they begin with")
-      ->type_name("TRIGGER");
+  options->add_to(*sub, "");
   sub->add_option("--tools", options->tools, "Whether it may use tools")->type_name("true|false");
   add_json(*sub, context);
-  sub->callback([options, &context, &action] { action = [options, &context] { return reload(*options, context); }; });
+  set_action(*sub, context, action, reload, options);
 }
 
 /// Commands that have no options but --json.
@@ -383,7 +357,7 @@ CLI::App* add_listing(CLI::App& group, const std::string& command, const std::st
   auto* sub = group.add_subcommand(command, help);
   sub->footer(fmt::format("Examples:\n  fireclaw agent {}", command));
   add_json(*sub, context);
-  sub->callback([=, &context, &action] { action = [=, &context] { return run(context); }; });
+  set_action(*sub, context, action, run);
   return sub;
 }
 
@@ -435,8 +409,7 @@ void add_named(CLI::App& group, Context& context, Action& action) {
                        int (*act)(const NameOptions&, const Context&)) {
     auto* sub = named(group, word, help, *options, context);
     sub->footer(footer);
-    sub->callback(
-        [options, &context, &action, act] { action = [options, &context, act] { return act(*options, context); }; });
+    set_action(*sub, context, action, act, options);
     return sub;
   };
   add("stop", "Let an agent say goodbye and end its machine",

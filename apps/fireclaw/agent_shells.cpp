@@ -49,7 +49,7 @@ CLI::App* add(CLI::App& group, const char* name, const char* help, const char* w
   add_json(*sub, context);
   sub->add_option("name", options->name, "Agent name")->required()->type_name("AGENT");
   sub->add_option("command", options->guest.command, words)->type_name("COMMAND");
-  sub->callback([=, &context, &action] { action = [=, &context] { return run(*options, context); }; });
+  set_action(*sub, context, action, run, options);
   return sub;
 }
 

@@ -63,6 +63,13 @@ void add_bench(CLI::App& app, Context& context, Action& action);
 /// Commands that are programs of their own: overseer, irc and mcp.
 void add_programs(CLI::App& app, Context& context, Action& action);
 
+/// Makes `run` the action that the command stands for, with its options if it has some.
+template <class Run, class... Options>
+void set_action(CLI::App& command, Context& context, Action& action, Run run,
+                const std::shared_ptr<Options>&... options) {
+  command.callback([=, &context, &action] { action = [=, &context] { return run(*options..., context); }; });
+}
+
 /// All of them, and what they have in common.
 void add_commands(CLI::App& app, Context& context, Action& action);
 /// Becomes the program that a command stands for, which then says how `words` can continue.

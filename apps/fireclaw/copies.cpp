@@ -6,9 +6,9 @@
 
 #include <fmt/format.h>
 
+#include "common/json_of.hpp"
 #include "common/quantities.hpp"
 #include "common/style.hpp"
-#include "json_of.hpp"
 
 namespace fireclaw::cli {
 namespace {

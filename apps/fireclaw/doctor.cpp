@@ -8,9 +8,9 @@
 #include <fmt/format.h>
 
 #include "command.hpp"
+#include "common/json_of.hpp"
 #include "common/style.hpp"
 #include "common/text.hpp"
-#include "json_of.hpp"
 #include "output.hpp"
 #include "upgrade/service_units.hpp"
 
@@ -54,9 +54,7 @@ int doctor(const Context& context) {
   const bool broken =
       std::ranges::any_of(checks, [](const Check& check) { return check.status == CheckStatus::Missing; });
   if (context.json) {
-    Json list = Json::array();
-    for (const auto& check : checks) list.push_back(to_json(check));
-    print_json({{"ok", !broken}, {"checks", list}});
+    print_json({{"ok", !broken}, {"checks", to_json(checks)}});
     return broken ? 1 : 0;
   }
   const auto style = Style::of(STDOUT_FILENO);
@@ -80,7 +78,7 @@ void add_doctor(CLI::App& app, Context& context, Action& action) {
       "  fireclaw doctor\n"
       "  fireclaw doctor --json");
   add_json(*command, context);
-  command->callback([&context, &action] { action = [&context] { return doctor(context); }; });
+  set_action(*command, context, action, doctor);
 }
 
 }  // namespace fireclaw::cli

@@ -4,8 +4,8 @@
 #include <fmt/format.h>
 
 #include "command.hpp"
+#include "common/json_of.hpp"
 #include "common/quantities.hpp"
-#include "json_of.hpp"
 #include "kernel_options.hpp"
 #include "output.hpp"
 
@@ -61,10 +61,7 @@ int build(const BuildOptions& options, const Context& context) {
     progress.finish();
     throw;
   }
-  if (context.json) {
-    print_json(to_json(info));
-    return 0;
-  }
+  if (context.json) return print_json(to_json(info));
   std::puts(
       fmt::format("image {}: {}, kernel {}, {}", info.name, info.source, info.kernel_release, human_bytes(info.bytes))
           .c_str());
@@ -73,12 +70,7 @@ int build(const BuildOptions& options, const Context& context) {
 
 int list(const Context& context) {
   const auto images = context.open_host().images().list();
-  if (context.json) {
-    Json out = Json::array();
-    for (const auto& image : images) out.push_back(to_json(image));
-    print_json(out);
-    return 0;
-  }
+  if (context.json) return print_json(to_json(images));
   Table table{{"NAME", "SIZE", "CREATED", "KERNEL", "SOURCE"}};
   for (const auto& image : images) {
     table.add({image.name, human_bytes(image.bytes), iso_time(image.created), image.kernel_release, image.source});
@@ -135,8 +127,7 @@ void add_image(CLI::App& app, Context& context, Action& action) {
   build_command->add_option("--kernel-of", options->kernel_of, "The kernel of another image")->type_name("IMAGE");
   build_command->add_flag("--replace", options->replace, "Replace an image of that name");
   add_json(*build_command, context);
-  build_command->callback(
-      [options, &context, &action] { action = [options, &context] { return build(*options, context); }; });
+  set_action(*build_command, context, action, build, options);
 
   auto* list_command = group->add_subcommand("list", "List images");
   list_command->alias("ls");
@@ -145,7 +136,7 @@ void add_image(CLI::App& app, Context& context, Action& action) {
       "  fireclaw image list\n"
       "  fireclaw image list --json");
   add_json(*list_command, context);
-  list_command->callback([&context, &action] { action = [&context] { return list(context); }; });
+  set_action(*list_command, context, action, list);
 
   auto names = std::make_shared<std::vector<std::string>>();
   auto* remove_command = group->add_subcommand("remove", "Remove images and their snapshots");
@@ -160,9 +151,7 @@ void add_image(CLI::App& app, Context& context, Action& action) {
   remove_command->add_flag("--force", *force,
                            "Remove it although something needs it, with the snapshots that need it; says which");
   add_json(*remove_command, context);
-  remove_command->callback([names, force, &context, &action] {
-    action = [names, force, &context] { return remove(*names, *force, context); };
-  });
+  set_action(*remove_command, context, action, remove, names, force);
 }
 
 }  // namespace fireclaw::cli

@@ -9,9 +9,9 @@
 #include <fmt/format.h>
 
 #include "archive_file.hpp"
+#include "common/json_of.hpp"
 #include "common/style.hpp"
 #include "common/text.hpp"
-#include "json_of.hpp"
 #include "output.hpp"
 
 namespace fireclaw::cli {
@@ -42,10 +42,7 @@ int import_agent(const Options& options, const Context& context) {
   const Stream in{options.file, O_RDONLY, STDIN_FILENO};
   const auto made =
       context.open_host().agents().import_archive(in.fd(), {options.as, options.template_name, context.stop});
-  if (context.json) {
-    print_json(to_json(made));
-    return 0;
-  }
+  if (context.json) return print_json(to_json(made));
   if (!made.memory_left_out.empty()) {
     print_message("fireclaw", fmt::format("its memory was left out: {}", made.memory_left_out));
   }
@@ -65,10 +62,7 @@ int import_snapshot(const Options& options, const Context& context) {
   const Stream in{options.file, O_RDONLY, STDIN_FILENO};
   const auto made =
       context.open_host().snapshots().import_archive(in.fd(), options.as, options.replace, context.stop).info();
-  if (context.json) {
-    print_json(to_json(made));
-    return 0;
-  }
+  if (context.json) return print_json(to_json(made));
   std::puts(fmt::format("snapshot {}: image {}, {}, {}", made.name, printable(made.image), printable(made.engine),
                         human_bytes(made.bytes))
                 .c_str());
@@ -77,10 +71,7 @@ int import_snapshot(const Options& options, const Context& context) {
 }
 
 int print_report(const BackupReport& report, std::string_view what, const std::string& folder, const Context& context) {
-  if (context.json) {
-    print_json(to_json(report));
-    return 0;
-  }
+  if (context.json) return print_json(to_json(report));
   std::puts(fmt::format("{} {} files, {}: {}", what, report.files.size(), human_bytes(report.bytes), folder).c_str());
   for (const auto& left_out : report.left_out) std::puts(printable("left out: " + left_out).c_str());
   return 0;
@@ -99,8 +90,7 @@ template <class Given>
 void act(CLI::App& command, Context& context, Action& action, const std::shared_ptr<Given>& options,
          int (*run)(const Given&, const Context&)) {
   add_json(command, context);
-  command.callback(
-      [options, &context, &action, run] { action = [options, &context, run] { return run(*options, context); }; });
+  set_action(command, context, action, run, options);
 }
 
 CLI::App* add_file(CLI::App* command, Options& options, const char* help) {

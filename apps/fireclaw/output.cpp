@@ -68,8 +68,9 @@ std::string to_line(const std::vector<std::string>& row, const std::vector<std::
 
 }  // namespace
 
-void print_json(const Json& value) {
+int print_json(const Json& value) {
   std::puts(escape_controls(value.dump(2, ' ', false, Json::error_handler_t::replace)).c_str());
+  return 0;
 }
 
 void Table::print() const {
@@ -87,8 +88,6 @@ void Table::print() const {
     std::puts((i == 0 ? style.heading(text) : text).c_str());
   }
 }
-
-double to_ms(std::chrono::nanoseconds duration) { return std::chrono::duration<double, std::milli>(duration).count(); }
 
 Json to_json(const ExecResult& result, int status) {
   Json out{{"status", status},

@@ -4,21 +4,19 @@
 #include <cstdint>
 #include <functional>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+#include "common/json_of.hpp"
 #include "common/quantities.hpp"
 #include "common/text.hpp"
 #include "fireclaw/fireclaw.hpp"
 
 namespace fireclaw::cli {
 
-/// Keys stay in the order they are written in.
-using Json = nlohmann::ordered_json;
-
-/// Prints `value` indented, on standard output. Bytes that are not UTF-8 become U+FFFD.
-void print_json(const Json& value);
+/// Prints `value` indented, on standard output. Bytes that are not UTF-8 become U+FFFD. Returns 0, the exit status of a
+/// command that has nothing more to say.
+int print_json(const Json& value);
 
 /// Rows under headings, columns aligned. On a terminal columns that hold nothing are left out, and long ones cut with
 /// "…" so that lines fit; in a pipe all is there.
@@ -33,8 +31,6 @@ class Table {
   std::vector<std::string> headings_;
   std::vector<std::vector<std::string>> rows_;
 };
-
-double to_ms(std::chrono::nanoseconds duration);
 
 /// What came of a command; `status` is the exit status that stands for it.
 Json to_json(const ExecResult& result, int status);

@@ -8,11 +8,11 @@
 
 #include "command.hpp"
 #include "common/failure.hpp"
+#include "common/json_of.hpp"
 #include "common/quantities.hpp"
 #include "copies.hpp"
 #include "guest_command.hpp"
 #include "image_choice.hpp"
-#include "json_of.hpp"
 #include "machine_options.hpp"
 #include "network_options.hpp"
 #include "output.hpp"

@@ -6,9 +6,9 @@
 #include <fmt/format.h>
 
 #include "command.hpp"
+#include "common/json_of.hpp"
 #include "common/quantities.hpp"
 #include "common/text.hpp"
-#include "json_of.hpp"
 #include "kernel_options.hpp"
 #include "output.hpp"
 
@@ -78,12 +78,9 @@ int setup(const Options& options, Context context) {
     progress.finish();
     throw;
   }
-  if (!context.json) {
-    print_sandboxes(host);
-    print_report(report);
-    return 0;
-  }
-  print_json(to_json(report));
+  if (context.json) return print_json(to_json(report));
+  print_sandboxes(host);
+  print_report(report);
   return 0;
 }
 
@@ -111,8 +108,7 @@ void add_setup(CLI::App& app, Context& context, Action& action) {
   command->add_flag("--agents", options->agents, "Also build the image that agents run in");
   command->add_flag("--force", options->force, "Do every step again");
   add_json(*command, context);
-  command->callback(
-      [options, &context, &action] { action = [options, &context] { return setup(*options, context); }; });
+  set_action(*command, context, action, setup, options);
 }
 
 }  // namespace fireclaw::cli

@@ -5,8 +5,8 @@
 #include <fmt/format.h>
 
 #include "command.hpp"
+#include "common/json_of.hpp"
 #include "common/quantities.hpp"
-#include "json_of.hpp"
 #include "machine_options.hpp"
 #include "moving.hpp"
 #include "network_options.hpp"
@@ -62,24 +62,16 @@ int create(CreateOptions options, const Context& context, const CLI::App& comman
   const auto snapshot = options.of.empty() ? host.snapshots().create(options.machine, options.name, options.replace,
                                                                      {.stop = context.stop})
                                            : host.vms().attach(options.of).snapshot(options.name);
-  if (context.json) {
-    print_json(to_json(snapshot.info()));
-  } else {
-    std::puts(fmt::format("snapshot {}: image {}, {}, {}", snapshot.name(), snapshot.info().image,
-                          snapshot.info().engine, human_bytes(snapshot.info().bytes))
-                  .c_str());
-  }
+  if (context.json) return print_json(to_json(snapshot.info()));
+  std::puts(fmt::format("snapshot {}: image {}, {}, {}", snapshot.name(), snapshot.info().image, snapshot.info().engine,
+                        human_bytes(snapshot.info().bytes))
+                .c_str());
   return 0;
 }
 
 int list(const Context& context) {
   const auto snapshots = context.open_host().snapshots().list();
-  if (context.json) {
-    Json out = Json::array();
-    for (const auto& snapshot : snapshots) out.push_back(to_json(snapshot));
-    print_json(out);
-    return 0;
-  }
+  if (context.json) return print_json(to_json(snapshots));
   Table table{{"NAME", "IMAGE", "ENGINE", "CPUS", "MEMORY", "NET", "AGENT", "SIZE", "CREATED", "USABLE"}};
   for (const auto& s : snapshots) {
     table.add({s.name, s.image, s.engine, std::to_string(s.cpus), fmt::format("{} MiB", s.memory_mib),
@@ -136,7 +128,7 @@ void add_snapshot(CLI::App& app, Context& context, Action& action) {
       "  fireclaw snapshot list\n"
       "  fireclaw snapshot list --json");
   add_json(*list_command, context);
-  list_command->callback([&context, &action] { action = [&context] { return list(context); }; });
+  set_action(*list_command, context, action, list);
 
   auto names = std::make_shared<std::vector<std::string>>();
   auto* remove_command = group->add_subcommand("remove", "Remove snapshots; machines restored from them continue");
@@ -146,8 +138,7 @@ void add_snapshot(CLI::App& app, Context& context, Action& action) {
       "  fireclaw snapshot remove before-upgrade");
   remove_command->add_option("name", *names, "Snapshot name")->required()->type_name("SNAPSHOT");
   add_json(*remove_command, context);
-  remove_command->callback(
-      [names, &context, &action] { action = [names, &context] { return remove(*names, context); }; });
+  set_action(*remove_command, context, action, remove, names);
   add_snapshot_moves(*group, context, action);
 }
 

@@ -9,10 +9,10 @@
 
 #include "archive_file.hpp"
 #include "command.hpp"
+#include "common/json_of.hpp"
 #include "common/quantities.hpp"
 #include "common/text.hpp"
 #include "copies.hpp"
-#include "json_of.hpp"
 #include "output.hpp"
 
 namespace fireclaw::cli {
@@ -37,12 +37,7 @@ std::string state_of(const WorkspaceInfo& info) {
 
 int list(const Options& /*options*/, const Context& context) {
   const auto workspaces = context.open_host().workspaces().list();
-  if (context.json) {
-    Json out = Json::array();
-    for (const auto& workspace : workspaces) out.push_back(to_json(workspace));
-    print_json(out);
-    return 0;
-  }
+  if (context.json) return print_json(to_json(workspaces));
   Table table{{"NAME", "SIZE", "USED", "ON DISK", "CREATED", "STATE"}};
   for (const auto& w : workspaces) {
     table.add({w.name, human_bytes(w.size_bytes), human_bytes(w.used_bytes), human_bytes(w.disk_bytes),
@@ -56,10 +51,7 @@ void print_line(std::string_view what, std::string_view text) { std::puts(fmt::f
 
 int show(const Options& options, const Context& context) {
   const auto info = context.open_host().workspaces().open(options.name).info();
-  if (context.json) {
-    print_json(to_json(info));
-    return 0;
-  }
+  if (context.json) return print_json(to_json(info));
   print_line("name", info.name);
   print_line("size", human_bytes(info.size_bytes));
   print_line("used", human_bytes(info.used_bytes));
@@ -71,11 +63,8 @@ int show(const Options& options, const Context& context) {
 }
 
 int print_made(const Workspace& workspace, const Context& context) {
-  if (context.json) {
-    print_json(to_json(workspace.info()));
-  } else {
-    std::puts(fmt::format("workspace {}: {}", workspace.name(), human_bytes(workspace.info().size_bytes)).c_str());
-  }
+  if (context.json) return print_json(to_json(workspace.info()));
+  std::puts(fmt::format("workspace {}: {}", workspace.name(), human_bytes(workspace.info().size_bytes)).c_str());
   return 0;
 }
 
@@ -140,10 +129,7 @@ int remove(const Options& options, const Context& context) {
 
 int print_copied(const std::string& source, const CopyResult& copied, const Context& context) {
   tell_left_out(source, copied);
-  if (context.json) {
-    print_json(to_json(copied));
-    return 0;
-  }
+  if (context.json) return print_json(to_json(copied));
   std::puts(
       fmt::format("{} file{}, {}", copied.files, copied.files == 1 ? "" : "s", human_bytes(copied.bytes)).c_str());
   return 0;
@@ -170,8 +156,7 @@ void add_workspace(CLI::App& app, Context& context, Action& action) {
   const auto add = [&](const char* word, const char* text, int (*act)(const Options&, const Context&)) {
     auto* command = group->add_subcommand(word, text);
     add_json(*command, context);
-    command->callback(
-        [options, &context, &action, act] { action = [options, &context, act] { return act(*options, context); }; });
+    set_action(*command, context, action, act, options);
     return command;
   };
   const auto add_name = [&](CLI::App* command) {

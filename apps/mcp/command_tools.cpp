@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "bounded_output.hpp"
+#include "common/quantities.hpp"
 #include "common/text.hpp"
 #include "fireclaw/error.hpp"
 #include "schema.hpp"
@@ -54,11 +55,7 @@ std::shared_ptr<Machine> machine_for(const ToolContext& context, const Json& arg
     }
     return context.machines.find(arguments["machine"]);
   }
-  Wish wish;
-  wish.image = arguments.value("image", "");
-  if (arguments.contains("cpus")) wish.cpus = arguments["cpus"].get<unsigned>();
-  if (arguments.contains("memory_mib")) wish.memory_mib = arguments["memory_mib"].get<unsigned>();
-  return context.machines.borrow(wish, stop);
+  return context.machines.borrow(wish_from(arguments), stop);
 }
 
 Json run_command(const ToolContext& context, const Json& arguments, const CallContext& call) {
@@ -83,7 +80,7 @@ Json run_command(const ToolContext& context, const Json& arguments, const CallCo
                  {"stdout_bytes", out.total()},
                  {"stderr_bytes", err.total()},
                  {"truncated", out.cut() || err.cut()},
-                 {"duration_ms", std::chrono::duration<double, std::milli>{result.duration}.count()}};
+                 {"duration_ms", cli::to_ms(result.duration)}};
   for (const auto* name : {"stdout", "stderr"}) {
     const auto& text = answer[name].get_ref<const std::string&>();
     if (!cli::is_utf8(text)) answer[fmt::format("{}_base64", name)] = sys::to_base64(text);
@@ -126,8 +123,8 @@ Json output_schema(const Policy& policy) {
                     name, policy.output_bytes, name == "output" ? "stdout" : "stderr"));
   };
   return object_schema(
-      {{"exit_code", {{"type", "integer"}, {"description", "128 + the signal if one ended it."}}},
-       {"signal", {{"type", "integer"}, {"description", "The signal that ended it, or 0."}}},
+      {{"exit_code", integer_schema("128 + the signal if one ended it.")},
+       {"signal", integer_schema("The signal that ended it, or 0.")},
        {"timed_out", flag_schema("It was ended because it took too long.")},
        {"stdout", stream("output")},
        {"stderr", stream("error")},

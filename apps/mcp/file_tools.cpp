@@ -128,15 +128,12 @@ Json encoding_schema(const char* what) {
 
 Json user_schema() { return text_schema("As whom: user name or uid[:gid]; default: the image's user, else root."); }
 
-Json whole(const char* description) { return {{"type", "integer"}, {"description", description}}; }
-
 Json entry_schema() {
   return object_schema({{"name", text_schema("Bytes that are not UTF-8 are replaced.")},
                         {"type", text_schema("file, directory, link or other.")},
-                        {"size", whole("In bytes.")},
+                        {"size", integer_schema("In bytes.")},
                         {"mode", text_schema("Octal, as in 0755.")},
-                        {"modified", text_schema("When, in UTC.")}},
-                       {"name", "type", "size", "mode", "modified"});
+                        {"modified", text_schema("When, in UTC.")}});
 }
 
 void add_write_file(Toolbox& tools, const ToolContext& context) {
@@ -155,9 +152,9 @@ void add_write_file(Toolbox& tools, const ToolContext& context) {
                                {"mode", text_schema("Octal, as in 0755; default: as the machine has it.")},
                                {"user", user_schema()}},
                               {"machine", "path", "content"}),
-       .output = object_schema(
-           {{"path", path_schema()}, {"written_bytes", whole("Of this call.")}, {"size", whole("Of the file.")}},
-           {"path", "written_bytes", "size"}),
+       .output = object_schema({{"path", path_schema()},
+                                {"written_bytes", integer_schema("Of this call.")},
+                                {"size", integer_schema("Of the file.")}}),
        .annotations = {.destructive = true},
        .run = [context](const Json& arguments, const CallContext& call) {
          return write_file(context, arguments, call);
@@ -180,11 +177,10 @@ void add_read_file(Toolbox& tools, const ToolContext& context) {
        .output = object_schema({{"path", path_schema()},
                                 {"encoding", text_schema("text or base64.")},
                                 {"content", text_schema("What was read.")},
-                                {"offset", whole("Where it begins.")},
-                                {"read_bytes", whole("How much it is.")},
-                                {"size", whole("Of the whole file.")},
-                                {"truncated", flag_schema("There is more behind it.")}},
-                               {"path", "encoding", "content", "offset", "read_bytes", "size", "truncated"}),
+                                {"offset", integer_schema("Where it begins.")},
+                                {"read_bytes", integer_schema("How much it is.")},
+                                {"size", integer_schema("Of the whole file.")},
+                                {"truncated", flag_schema("There is more behind it.")}}),
        .annotations = {.read_only = true, .idempotent = true},
        .run = [context](const Json& arguments, const CallContext& call) {
          return read_file(context, arguments, call);
@@ -201,8 +197,7 @@ void add_list_directory(Toolbox& tools, const ToolContext& context) {
                               {"machine", "path"}),
        .output = object_schema({{"path", path_schema()},
                                 {"entries", list_schema("By name.", entry_schema())},
-                                {"truncated", flag_schema("There are more.")}},
-                               {"path", "entries", "truncated"}),
+                                {"truncated", flag_schema("There are more.")}}),
        .annotations = {.read_only = true, .idempotent = true},
        .run = [context](const Json& arguments, const CallContext& call) {
          return list_directory(context, arguments, call);

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "common/json_of.hpp"
 #include "schema.hpp"
 #include "tools.hpp"
 
@@ -11,15 +12,6 @@ namespace fireclaw::mcp {
 namespace {
 
 constexpr std::size_t most_console_bytes = 65536;
-
-Json create_machine(const ToolContext& context, const Json& arguments, const CallContext& call) {
-  Wish wish;
-  wish.name = arguments.value("name", "");
-  wish.image = arguments.value("image", "");
-  if (arguments.contains("cpus")) wish.cpus = arguments["cpus"].get<unsigned>();
-  if (arguments.contains("memory_mib")) wish.memory_mib = arguments["memory_mib"].get<unsigned>();
-  return describe(context.machines.create(wish, call.stop));
-}
 
 Json list_machines(const ToolContext& context) {
   Json machines = Json::array();
@@ -32,15 +24,21 @@ Json read_console(const ToolContext& context, const Json& arguments) {
   return {{"console", machine->console(most_console_bytes)}};
 }
 
+Json image_schema() {
+  return object_schema({{"name", text_schema("For the argument `image`.")},
+                        {"source", text_schema("What the image was built from.")},
+                        {"bytes", {{"type", "integer"}}},
+                        {"default", flag_schema("Used unless another is asked for.")}});
+}
+
 Json list_images(const ToolContext& context) {
   Json images = Json::array();
   const auto& allowed = context.policy.images;
   for (const auto& image : context.backend.images()) {
     if (!allowed.empty() && std::find(allowed.begin(), allowed.end(), image.name) == allowed.end()) continue;
-    images.push_back({{"name", image.name},
-                      {"source", image.source},
-                      {"bytes", image.bytes},
-                      {"default", image.name == context.policy.default_image()}});
+    auto all = cli::to_json(image);
+    all["default"] = image.name == context.policy.default_image();
+    images.push_back(members_in(image_schema(), all));
   }
   return {{"images", std::move(images)}};
 }
@@ -67,20 +65,20 @@ void add_machine_tools(Toolbox& tools, const ToolContext& context) {
        .output = machine_schema(),
        .annotations = {},
        .run = [context](const Json& arguments, const CallContext& call) {
-         return create_machine(context, arguments, call);
+         return describe(context.machines.create(wish_from(arguments), call.stop));
        }});
   tools.push_back({.name = "list_machines",
                    .title = "List machines",
                    .description = "The machines that create_machine, restore_snapshot and fork_machine have made.",
-                   .input = object_schema(Json::object(), {}),
-                   .output = object_schema({{"machines", list_schema("By name.", machine_schema())}}, {"machines"}),
+                   .input = object_schema(Json::object()),
+                   .output = object_schema({{"machines", list_schema("By name.", machine_schema())}}),
                    .annotations = {.read_only = true, .idempotent = true},
                    .run = [context](const Json&, const CallContext&) { return list_machines(context); }});
   tools.push_back({.name = "remove_machine",
                    .title = "Remove a machine",
                    .description = "Ends a machine at once. What runs and what is stored in it is lost.",
-                   .input = object_schema({{"machine", machine_name_schema()}}, {"machine"}),
-                   .output = object_schema({{"removed", text_schema("The machine's name.")}}, {"removed"}),
+                   .input = object_schema({{"machine", machine_name_schema()}}),
+                   .output = object_schema({{"removed", text_schema("The machine's name.")}}),
                    .annotations = {.destructive = true},
                    .run = [context](const Json& arguments, const CallContext&) -> Json {
                      context.machines.remove(arguments["machine"]);
@@ -91,25 +89,17 @@ void add_machine_tools(Toolbox& tools, const ToolContext& context) {
        .title = "Read a machine's console",
        .description = "The last 64 KiB of what a machine's kernel and first process have written, to find out "
                       "why it misbehaves.",
-       .input = object_schema({{"machine", machine_name_schema()}}, {"machine"}),
-       .output = object_schema({{"console", text_schema("Text.")}}, {"console"}),
+       .input = object_schema({{"machine", machine_name_schema()}}),
+       .output = object_schema({{"console", text_schema("Text.")}}),
        .annotations = {.read_only = true, .idempotent = true},
        .run = [context](const Json& arguments, const CallContext&) { return read_console(context, arguments); }});
-  tools.push_back(
-      {.name = "list_images",
-       .title = "List images",
-       .description = "What machines can be made from.",
-       .input = object_schema(Json::object(), {}),
-       .output = object_schema(
-           {{"images",
-             list_schema("By name.", object_schema({{"name", text_schema("For the argument `image`.")},
-                                                    {"source", text_schema("What the image was built from.")},
-                                                    {"bytes", {{"type", "integer"}}},
-                                                    {"default", flag_schema("Used unless another is asked for.")}},
-                                                   {"name", "source", "bytes", "default"}))}},
-           {"images"}),
-       .annotations = {.read_only = true, .idempotent = true},
-       .run = [context](const Json&, const CallContext&) { return list_images(context); }});
+  tools.push_back({.name = "list_images",
+                   .title = "List images",
+                   .description = "What machines can be made from.",
+                   .input = object_schema(Json::object()),
+                   .output = object_schema({{"images", list_schema("By name.", image_schema())}}),
+                   .annotations = {.read_only = true, .idempotent = true},
+                   .run = [context](const Json&, const CallContext&) { return list_images(context); }});
 }
 
 }  // namespace fireclaw::mcp

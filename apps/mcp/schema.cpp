@@ -144,13 +144,15 @@ void refuse_nul(const Json& arguments, std::string_view except) {
 Json text_schema(std::string description) { return typed("string", std::move(description)); }
 
 Json whole_schema(std::string description, std::int64_t least, std::int64_t most) {
-  auto schema = typed("integer", std::move(description));
+  auto schema = integer_schema(std::move(description));
   schema["minimum"] = least;
   schema["maximum"] = most;
   return schema;
 }
 
 Json number_schema(std::string description) { return typed("number", std::move(description)); }
+
+Json integer_schema(std::string description) { return typed("integer", std::move(description)); }
 
 Json flag_schema(std::string description) { return typed("boolean", std::move(description)); }
 
@@ -167,12 +169,24 @@ Json object_schema(Json properties, std::vector<std::string> required) {
   return schema;
 }
 
+Json object_schema(Json properties) {
+  std::vector<std::string> all;
+  for (const auto& property : properties.items()) all.push_back(property.key());
+  return object_schema(std::move(properties), std::move(all));
+}
+
 Json texts_schema(std::string description) {
   auto schema = typed("object", std::move(description));
   // Some models' servers refuse an object without.
   schema["properties"] = Json::object();
   schema["additionalProperties"] = {{"type", "string"}};
   return schema;
+}
+
+Json members_in(const Json& schema, const Json& object) {
+  Json members = Json::object();
+  for (const auto& property : schema["properties"].items()) members[property.key()] = object.at(property.key());
+  return members;
 }
 
 Json as_shown(Json schema) {

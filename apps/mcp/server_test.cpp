@@ -283,6 +283,31 @@ TEST_CASE("calls together hold no more than they may, however many they are") {
   connection.backend.wait_blocked(0);
 }
 
+TEST_CASE("two calls may hold all that calls may, also after others that have ended") {
+  const auto call = [](const char* id, const char* command, std::size_t bytes) {
+    const Json arguments{{"command", command}, {"stdin", std::string(bytes, 'x')}};
+    return Json{{"jsonrpc", "2.0"},
+                {"id", id},
+                {"method", "tools/call"},
+                {"params", {{"name", "run_command"}, {"arguments", arguments}}}};
+  };
+  const auto first = call("a", "block", 1000);
+  const auto second = call("b", "block", 2000);
+  Policy policy;
+  policy.calls_bytes = to_line(first).size() + to_line(second).size();
+  Connection connection{policy};
+  connection.shake_hands();
+  connection.send(call("ended", "echo hi", 2500));
+  CHECK(connection.receive()["id"] == "ended");
+  connection.send(first);
+  connection.send(second);
+  connection.backend.wait_blocked(2);
+  connection.send(call("c", "echo hi", 0));
+  CHECK(connection.receive()["result"]["isError"] == true);
+  for (const auto* id : {"a", "b"}) connection.notify("notifications/cancelled", {{"requestId", id}});
+  connection.backend.wait_blocked(0);
+}
+
 TEST_CASE("what is quoted in an answer is short, and an id is, too") {
   Connection connection;
   connection.shake_hands();
@@ -462,5 +487,8 @@ TEST_CASE("log messages go to clients that asked, from the level that they asked
   const auto message = connection.receive();
   CHECK(message["method"] == "notifications/message");
   CHECK(message["params"] == Json{{"level", "warning"}, {"logger", "fireclaw"}, {"data", "heard"}});
+  CHECK(connection.ask("logging/setLevel", {{"level", "warning"}})["result"] == Json::object());
+  connection.server.log(LogLevel::Warning, "heard again");
+  CHECK(connection.receive()["params"]["data"] == "heard again");
   CHECK(connection.silent());
 }

@@ -2,7 +2,7 @@
 #include <utility>
 #include <vector>
 
-#include "common/quantities.hpp"
+#include "common/json_of.hpp"
 #include "schema.hpp"
 #include "tools.hpp"
 
@@ -11,24 +11,18 @@ namespace {
 
 constexpr int most_copies = 16;
 
-Json describe(const SnapshotInfo& info) {
-  return {{"name", info.name},     {"image", info.image},
-          {"cpus", info.cpus},     {"memory_mib", info.memory_mib},
-          {"bytes", info.bytes},   {"created", cli::iso_time(info.created)},
-          {"usable", info.usable}, {"reason", info.reason}};
-}
-
 Json snapshot_schema() {
   return object_schema({{"name", text_schema("For restore_snapshot and delete_snapshot.")},
                         {"image", text_schema("What the machine was made from.")},
                         {"cpus", {{"type", "integer"}}},
                         {"memory_mib", {{"type", "integer"}}},
-                        {"bytes", {{"type", "integer"}, {"description", "What it takes on disk."}}},
+                        {"bytes", integer_schema("What it takes on disk.")},
                         {"created", text_schema("When, in UTC.")},
                         {"usable", flag_schema("It can be restored here and now.")},
-                        {"reason", text_schema("Why not; empty if it can.")}},
-                       {"name", "image", "cpus", "memory_mib", "bytes", "created", "usable", "reason"});
+                        {"reason", text_schema("Why not; empty if it can.")}});
 }
+
+Json describe(const SnapshotInfo& info) { return members_in(snapshot_schema(), cli::to_json(info)); }
 
 Json snapshot_name_schema() {
   auto schema = text_schema("1 to 60 letters, digits, dots, underscores and hyphens.");
@@ -37,9 +31,7 @@ Json snapshot_name_schema() {
   return schema;
 }
 
-Json machines_schema() {
-  return object_schema({{"machines", list_schema("The new ones.", machine_schema())}}, {"machines"});
-}
+Json machines_schema() { return object_schema({{"machines", list_schema("The new ones.", machine_schema())}}); }
 
 Json list_snapshots(const ToolContext& context) {
   Json snapshots = Json::array();
@@ -66,8 +58,7 @@ void add_snapshot_tools(Toolbox& tools, const ToolContext& context) {
        .description =
            "Saves a machine's memory and files under a name and lets it continue. Commands that run in it are "
            "ended first. Snapshots outlive machines and the connection.",
-       .input =
-           object_schema({{"machine", machine_name_schema()}, {"name", snapshot_name_schema()}}, {"machine", "name"}),
+       .input = object_schema({{"machine", machine_name_schema()}, {"name", snapshot_name_schema()}}),
        .output = snapshot_schema(),
        .annotations = {},
        .run = [context](const Json& arguments, const CallContext&) {
@@ -92,15 +83,15 @@ void add_snapshot_tools(Toolbox& tools, const ToolContext& context) {
   tools.push_back({.name = "list_snapshots",
                    .title = "List snapshots",
                    .description = "The states of machines that save_snapshot has saved.",
-                   .input = object_schema(Json::object(), {}),
-                   .output = object_schema({{"snapshots", list_schema("By name.", snapshot_schema())}}, {"snapshots"}),
+                   .input = object_schema(Json::object()),
+                   .output = object_schema({{"snapshots", list_schema("By name.", snapshot_schema())}}),
                    .annotations = {.read_only = true, .idempotent = true},
                    .run = [context](const Json&, const CallContext&) { return list_snapshots(context); }});
   tools.push_back({.name = "delete_snapshot",
                    .title = "Delete a snapshot",
                    .description = "Removes a snapshot. Machines that were started from it continue.",
-                   .input = object_schema({{"name", snapshot_name_schema()}}, {"name"}),
-                   .output = object_schema({{"deleted", text_schema("The snapshot's name.")}}, {"deleted"}),
+                   .input = object_schema({{"name", snapshot_name_schema()}}),
+                   .output = object_schema({{"deleted", text_schema("The snapshot's name.")}}),
                    .annotations = {.destructive = true},
                    .run = [context](const Json& arguments, const CallContext&) -> Json {
                      context.snapshots.remove(arguments["name"]);

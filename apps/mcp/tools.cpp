@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "common/quantities.hpp"
+#include "common/json_of.hpp"
 #include "schema.hpp"
 
 namespace fireclaw::mcp {
@@ -13,12 +13,19 @@ Json machine_name_schema() {
   return schema;
 }
 
+Wish wish_from(const Json& arguments) {
+  Wish wish;
+  wish.name = arguments.value("name", "");
+  wish.image = arguments.value("image", "");
+  if (arguments.contains("cpus")) wish.cpus = arguments["cpus"].get<unsigned>();
+  if (arguments.contains("memory_mib")) wish.memory_mib = arguments["memory_mib"].get<unsigned>();
+  return wish;
+}
+
 Json describe(const NamedMachine& machine) {
-  const auto info = machine.machine->info();
-  return {{"name", machine.name},          {"state", std::string{to_string(info.state)}},
-          {"image", info.image},           {"cpus", info.cpus},
-          {"memory_mib", info.memory_mib}, {"network", std::string{to_string(info.network)}},
-          {"address", info.address},       {"created", cli::iso_time(info.created)}};
+  auto all = cli::to_json(machine.machine->info());
+  all["name"] = machine.name;
+  return members_in(machine_schema(), all);
 }
 
 Json machine_schema() {
@@ -29,8 +36,7 @@ Json machine_schema() {
                         {"memory_mib", {{"type", "integer"}}},
                         {"network", text_schema("none, user or nat.")},
                         {"address", text_schema("Its IPv4 address with network nat, else empty.")},
-                        {"created", text_schema("When, in UTC.")}},
-                       {"name", "state", "image", "cpus", "memory_mib", "network", "address", "created"});
+                        {"created", text_schema("When, in UTC.")}});
 }
 
 Toolbox make_tools(const ToolContext& context) {

@@ -25,6 +25,8 @@ Toolbox make_tools(const ToolContext& context);
 
 /// A machine's name, as an argument.
 Json machine_name_schema();
+/// What a machine is made of: the arguments name, image, cpus and memory_mib, as far as they are there.
+Wish wish_from(const Json& arguments);
 /// What a tool tells of a machine, and its schema.
 Json describe(const NamedMachine& machine);
 Json machine_schema();

@@ -11,6 +11,7 @@
 #include "guest/testing/fake_guest.hpp"
 #include "guest/testing/guestd_process.hpp"
 #include "sys/file.hpp"
+#include "sys/testing/outcome.hpp"
 
 namespace fireclaw::guest {
 namespace {
@@ -338,6 +339,38 @@ TEST_CASE_FIXTURE(Fixture, "what is copied in belongs to whom it was said to") {
     CHECK(status.st_uid == uid);
     CHECK(status.st_gid == gid);
   }
+}
+
+TEST_CASE("what is sent for a file is one file") {
+  const auto read = [](const std::function<void(FakeGuest&)>& send) {
+    FakeGuest fake{[&](FakeGuest& guest) {
+      guest.greet();
+      guest.await_frame();
+      send(guest);
+      guest.send_done(1);
+      guest.await_hang_up();
+    }};
+    Session session = Session::open(fake.take_stream(), {}, {}, soon());
+    return session.read_file("/note", 100, soon());
+  };
+  const auto send_file = [](FakeGuest& guest) {
+    send_entry(guest, EntryKind::File, "note");
+    guest.send(Type::Data, 1, "text");
+  };
+  CHECK(read(send_file) == "text");
+  const auto refused = [&](const std::function<void(FakeGuest&)>& send) {
+    CHECK(sys::testing::thrown_by([&] { read(send); }).code() == ErrorCode::Guest);
+  };
+  refused([](FakeGuest&) {});
+  refused([](FakeGuest& guest) { guest.send(Type::Data, 1, "content of nothing"); });
+  refused([&](FakeGuest& guest) {
+    send_file(guest);
+    send_file(guest);
+  });
+  refused([&](FakeGuest& guest) {
+    send_file(guest);
+    guest.send(Type::Leave, 1);
+  });
 }
 
 TEST_CASE_FIXTURE(Fixture, "answers that are not a tree are refused") {

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -60,9 +61,9 @@ FileOptions as(std::string user) {
   return options;
 }
 
-/// What `call` makes of a guest that answers a file call with these frames.
+/// Makes `call` to a guest that answers a file call with these frames.
 template <typename Send, typename Call>
-Error lied_to(Send send, Call call) {
+void ask(Send send, Call call) {
   FakeGuest fake{[&](FakeGuest& guest) {
     wire::Hello hello;
     hello.features = wire::feature_files;
@@ -74,7 +75,13 @@ Error lied_to(Send send, Call call) {
     guest.await_hang_up();
   }};
   Session session = Session::open(fake.take_stream(), {}, {}, soon());
-  return thrown_by([&] { call(session); });
+  call(session);
+}
+
+/// What `call` throws at such a guest.
+template <typename Send, typename Call>
+Error lied_to(Send send, Call call) {
+  return thrown_by([&] { ask(send, call); });
 }
 
 TEST_CASE_FIXTURE(Fixture, "any bytes are written and read back, whole and in parts") {
@@ -270,6 +277,35 @@ TEST_CASE("a guest that sends more than was asked for, or nonsense, is refused")
     guest.send(Type::Stderr, channel, wire::encode(wire::FileAnswer{}));
   };
   CHECK(lied_to(climbs, [](Session& session) { session.list_directory("/x", {}); }).code() == ErrorCode::Guest);
+  const auto lists_three = [](FakeGuest& guest, std::uint32_t channel) {
+    std::string listing;
+    for (const auto* name : {"a", "b", "c"}) {
+      wire::FileStatus entry;
+      entry.name = name;
+      wire::append_listed(listing, entry);
+    }
+    guest.send(Type::Stdout, channel, listing);
+    guest.send(Type::Stderr, channel, wire::encode(wire::FileAnswer{}));
+  };
+  CHECK_NOTHROW(ask(lists_three, [](Session& session) { session.list_directory("/x", with_limit(3)); }));
+  CHECK(lied_to(lists_three, [](Session& session) { session.list_directory("/x", with_limit(2)); }).code() ==
+        ErrorCode::Guest);
+}
+
+TEST_CASE("a time that no clock here has is the nearest that one has") {
+  for (const bool past : {false, true}) {
+    FileInfo info;
+    const auto makes_up = [&](FakeGuest& guest, std::uint32_t channel) {
+      wire::FileAnswer answer;
+      answer.status.mtime_s =
+          past ? std::numeric_limits<std::int64_t>::min() : std::numeric_limits<std::int64_t>::max();
+      answer.status.mtime_ns = ~0U;
+      guest.send(Type::Stderr, channel, wire::encode(answer));
+    };
+    ask(makes_up, [&](Session& session) { info = session.stat("/x", {}); });
+    const std::chrono::seconds most{9'000'000'000};
+    CHECK(info.modified.time_since_epoch() == (past ? -most : most) + 999'999'999ns);
+  }
 }
 
 TEST_CASE("a guestd that is too old for file calls is not asked") {

@@ -314,6 +314,10 @@ TEST_CASE("a guest that breaks the protocol ends the session, and its commands s
   refused([](FakeGuest& guest) {
     for (int i = 0; i < 1000; ++i) guest.send(Type::Started, 1, wire::encode(wire::Started{}));
   });
+  refused([](FakeGuest& guest) {
+    for (int i = 0; i < 2; ++i) guest.send(Type::Started, 1, wire::encode(wire::Started{}));
+    guest.send(Type::Exit, 1, wire::encode(wire::Exit{}));
+  });
 }
 
 TEST_CASE("a guest that sends more than its window is cut off") {

@@ -149,6 +149,13 @@ TEST_CASE("images share a kernel's file instead of copying it") {
   CHECK(std::filesystem::hard_link_count(a.kernel()) == 2);
   // The user's own file is not among them: changing it must not change images.
   CHECK_FALSE(std::filesystem::equivalent(a.kernel(), shop.kernel));
+  // Nor is one that is not any more what its image says of it.
+  const auto whole = sys::read_file(a.kernel());
+  auto damaged = whole;
+  damaged.back() ^= 1;
+  put(a.kernel(), damaged);
+  const Entry c = shop.build("c", Busybox{});
+  CHECK(sys::read_file(c.kernel()) == whole);
 }
 
 TEST_CASE("owners, modes, links, devices and attributes of a tar are kept, also when an ordinary user builds") {

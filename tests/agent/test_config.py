@@ -73,6 +73,8 @@ class Reading(FolderTest):
             ("llm.url", "http://:80", 'llm.url: must be an http:// or https:// URL, not "http://:80"'),
             ("llm.url", "http://h:99999", 'llm.url: must be an http:// or https:// URL, not "http://h:99999"'),
             ("llm.url", "http://u:p@h", "llm.url: must not hold a user, a query or a fragment; keys go to llm.api_key"),
+            ("llm.url", "http://h/v1?key=k", "llm.url: must not hold a user, a query or a fragment; keys go to llm.api_key"),
+            ("llm.url", "http://h/v1#k", "llm.url: must not hold a user, a query or a fragment; keys go to llm.api_key"),
             ("llm.model", "", 'llm.model: must be a model\'s name, not ""'),
             ("llm.api", "x", 'llm.api: must be "ollama" or "openai", not "x"'),
             ("llm.temperature", 9, "llm.temperature: must be a number from 0 to 2, not 9"),

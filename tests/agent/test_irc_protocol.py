@@ -82,6 +82,7 @@ class Lines(unittest.TestCase):
         lines += buffer.feed(b"tail\r\nPING :next\r\n")
         self.assertEqual(lines, ["PING :next"])
         self.assertEqual(LineBuffer().feed(b"y" * (LONGEST_LINE + 1) + b"\nPING\n"), ["PING"])
+        self.assertEqual(LineBuffer().feed(b"y" * LONGEST_LINE + b"\nPING\n"), ["y" * LONGEST_LINE, "PING"])
 
     def test_zero_bytes_and_empty_lines_are_dropped(self) -> None:
         self.assertEqual(LineBuffer().feed(b"\r\n\n\r\nPI\0NG\r\n\0\r\n"), ["PING"])

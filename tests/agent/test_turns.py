@@ -174,6 +174,16 @@ class Desks(FolderTest):
         asyncio.run(asyncio.wait_for(play(), 10))
         self.assertEqual(answered, ["new hello", "next hello"])
 
+    def test_a_closed_desk_takes_no_question(self) -> None:
+        async def play() -> None:
+            desk = Desk(make_config(workspace=self.folder), lambda question, result: None)
+            desk.close()
+            with mock.patch("bot.questions.desk.run_turn", lambda *_: Result(text="hello")):
+                self.assertFalse(desk.ask(Question("#a", "#a", "alice", False, False, False, list, "q"), "worker"))
+            self.assertFalse(desk.busy)
+
+        asyncio.run(asyncio.wait_for(play(), 10))
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -73,6 +73,10 @@ class Confined(FolderTest):
         os.chmod(self.path("ws/run.sh"), 0o750)
         self.workspace.write("run.sh", b"2")
         self.assertEqual(os.stat(self.path("ws/run.sh")).st_mode & 0o777, 0o750)
+        # But what it does with others' rights was meant for what it was.
+        os.chmod(self.path("ws/run.sh"), 0o6755)
+        self.workspace.write("run.sh", b"3")
+        self.assertEqual(os.stat(self.path("ws/run.sh")).st_mode & 0o7777, 0o755)
 
     def test_a_folder_swapped_for_a_link_during_the_walk_does_not_help(self) -> None:
         os.mkdir(self.path("ws/d"))

@@ -34,6 +34,15 @@ TEST_CASE("all settings are read, wherever they stand") {
   CHECK(options.mounts[1].read_only);
 }
 
+TEST_CASE("the largest overlay there can be is read, and no larger one") {
+  const auto largest = parse_boot_options("fireclaw.overlay_mib=16777216");
+  CHECK(largest.problems.empty());
+  CHECK(largest.overlay_mib == 16777216);
+  for (const std::string_view larger : {"16777217", "18446744073709551616", "99999999999999999999999"}) {
+    CHECK(parse_boot_options("fireclaw.overlay_mib=" + std::string{larger}).problems.size() == 1);
+  }
+}
+
 TEST_CASE("what makes no sense is reported and the rest still counts") {
   for (const std::string_view word :
        {"fireclaw.rootfs=", "fireclaw.root=vda", "fireclaw.overlay_mib=lots", "fireclaw.overlay_mib=-1",

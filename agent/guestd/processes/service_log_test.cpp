@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <cerrno>
@@ -66,6 +68,18 @@ TEST_CASE("output that comes in one piece, or without line ends, is bounded too"
   CHECK(folder.text("x.log.1").size() == 100);
 }
 
+TEST_CASE("what fills a log to its last byte is still in it") {
+  const Folder folder;
+  ServiceLog log{everywhere, folder.file("x.log"), 100};
+  REQUIRE(log.open());
+  log.write(std::string(50, 'a'));
+  log.write(std::string(50, 'b'));
+  CHECK(folder.text("x.log") == std::string(50, 'a') + std::string(50, 'b'));
+  log.write("c");
+  CHECK(folder.text("x.log") == "c");
+  CHECK(folder.text("x.log.1").size() == 100);
+}
+
 TEST_CASE("a log that somebody removes, or empties, is made again") {
   const Folder folder;
   ServiceLog log{everywhere, folder.file("x.log"), 100};
@@ -120,6 +134,28 @@ TEST_CASE("what a full disk did not take is counted where the output continues")
   std::filesystem::remove(path);
   log.write("kept\n");
   CHECK(folder.text("x.log") == "[guestd: 14 bytes of output were lost here: is a directory]\nkept\n");
+}
+
+TEST_CASE("what was lost is counted until it can be said") {
+  const Folder folder;
+  const std::string path = folder.file("x.log");
+  ServiceLog log{everywhere, path, 4096};
+  REQUIRE(log.open());
+  std::filesystem::remove(path);
+  std::filesystem::create_directory(path);
+  log.write("lost\n");
+  std::filesystem::remove(path);
+  // Now it can be opened, and takes nothing.
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_FSIZE, &before) == 0);
+  auto* const handler = ::signal(SIGXFSZ, SIG_IGN);
+  const rlimit nothing{0, before.rlim_max};
+  REQUIRE(::setrlimit(RLIMIT_FSIZE, &nothing) == 0);
+  log.write("lost too\n");
+  REQUIRE(::setrlimit(RLIMIT_FSIZE, &before) == 0);
+  ::signal(SIGXFSZ, handler);
+  log.write("kept\n");
+  CHECK(folder.text("x.log") == "[guestd: 14 bytes of output were lost here: file too large]\nkept\n");
 }
 
 TEST_CASE("an old log that cannot be replaced does not let the new one grow") {

@@ -155,6 +155,7 @@ TEST_CASE("each start waits twice as long as the one before, up to the longest, 
     guest.services.child_ended(before, SIGSEGV);
     CHECK(guest.status().signal == SIGSEGV);
     CHECK(guest.status().code == 128 + SIGSEGV);
+    CHECK(guest.services.deadline() - now_ms() <= least);
     guest.run_until([&] { return guest.machine.last_pid != before; });
     CHECK(now_ms() - ended >= least);
   }
@@ -197,6 +198,17 @@ TEST_CASE("a stop asks the group, insists after the grace, and does not cause a 
   CHECK(guest.services.deadline() == -1);
   CHECK(guest.services.stop({"bot", 5}).error == 0);
   CHECK(guest.services.stop({"other", 5}).error == ENOENT);
+}
+
+TEST_CASE("a second stop can shorten the grace of the first, and not lengthen it") {
+  Guest guest;
+  guest.services.start(guest.request());
+  CHECK(guest.services.stop({"bot", 60'000}).error == 0);
+  const auto first = guest.services.deadline();
+  CHECK(guest.services.stop({"bot", 600'000}).error == 0);
+  CHECK(guest.services.deadline() == first);
+  CHECK(guest.services.stop({"bot", 0}).error == 0);
+  CHECK(guest.services.deadline() <= now_ms());
 }
 
 TEST_CASE("a stop ends the waiting for the next start") {

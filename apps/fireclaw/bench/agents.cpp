@@ -95,8 +95,7 @@ void add_agent_bench(CLI::App& bench, Context& context, Action& action) {
       ->type_name("NUMBER")
       ->capture_default_str();
   add_json(*command, context);
-  command->callback(
-      [options, &context, &action] { action = [options, &context] { return bench_agent(*options, context); }; });
+  set_action(*command, context, action, bench_agent, options);
 }
 
 }  // namespace fireclaw::cli

@@ -374,8 +374,7 @@ void add_all_bench(CLI::App& bench, Context& context, Action& action) {
       ->type_name("NAME")
       ->capture_default_str();
   add_json(*command, context);
-  command->callback(
-      [options, &context, &action] { action = [options, &context] { return bench_all(*options, context); }; });
+  set_action(*command, context, action, bench_all, options);
 }
 
 }  // namespace fireclaw::cli

@@ -6,8 +6,8 @@
 
 #include "bench/series.hpp"
 #include "command.hpp"
+#include "common/json_of.hpp"
 #include "fireclaw/gateway.hpp"
-#include "json_of.hpp"
 #include "output.hpp"
 
 namespace fireclaw::cli {
@@ -23,10 +23,7 @@ std::string ms(std::chrono::nanoseconds duration) { return fmt::format("{:.2f} m
 
 int bench_gateway(unsigned rounds, const Context& context) {
   const auto cost = Gateway::measure(rounds, context.stop);
-  if (context.json) {
-    print_json(to_json(cost));
-    return 0;
-  }
+  if (context.json) return print_json(to_json(cost));
   Table table{{"WHAT", "DIRECTLY", "THROUGH THE GATEWAY"}};
   for (const auto& row : gateway_rows(cost)) table.add(row);
   table.print();
@@ -54,8 +51,7 @@ void add_gateway_bench(CLI::App& bench, Context& context, Action& action) {
       "  fireclaw bench gateway --runs 1000 --json");
   command->add_option("--runs", *rounds, "Answers of each kind")->type_name("NUMBER")->capture_default_str();
   add_json(*command, context);
-  command->callback(
-      [rounds, &context, &action] { action = [rounds, &context] { return bench_gateway(*rounds, context); }; });
+  set_action(*command, context, action, bench_gateway, rounds);
 }
 
 }  // namespace fireclaw::cli

@@ -209,8 +209,7 @@ void add_many_bench(CLI::App& bench, Context& context, Action& action) {
   add_machine_options(*command, options->machine);
   command->add_option("--net", options->network, "Network")->type_name("none|user|nat")->capture_default_str();
   add_json(*command, context);
-  command->callback(
-      [options, &context, &action] { action = [options, &context] { return bench_many(*options, context); }; });
+  set_action(*command, context, action, bench_many, options);
 }
 
 }  // namespace fireclaw::cli

@@ -4,8 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "common/json_of.hpp"
 #include "fireclaw/gateway.hpp"
-#include "json_of.hpp"
 #include "network/gateway_commands.hpp"
 #include "output.hpp"
 
@@ -60,20 +60,14 @@ void print(const GatewayInfo& info) {
 
 int show(const Context& context) {
   const auto info = context.open_host().gateway().info();
-  if (context.json) {
-    print_json(to_json(info));
-  } else {
-    print(info);
-  }
+  if (context.json) return print_json(to_json(info));
+  print(info);
   return 0;
 }
 
 int show_metrics(const Context& context) {
   const auto text = context.open_host().gateway().metrics();
-  if (context.json) {
-    print_json({{"metrics", text}});
-    return 0;
-  }
+  if (context.json) return print_json({{"metrics", text}});
   std::fwrite(text.data(), 1, text.size(), stdout);
   return 0;
 }
@@ -93,7 +87,7 @@ void add_gateway(CLI::App& app, Context& context, Action& action) {
   const auto add = [&](const char* word, const char* text, const char* footer, int (*act)(const Context&)) {
     auto* command = group->add_subcommand(word, text);
     command->footer(footer);
-    command->callback([&context, &action, act] { action = [&context, act] { return act(context); }; });
+    set_action(*command, context, action, act);
     return command;
   };
   add_json(*add("status", "Show LLM and IRC servers, and what each agent has used",

@@ -8,9 +8,9 @@
 #include <fmt/format.h>
 
 #include "command.hpp"
+#include "common/json_of.hpp"
 #include "common/style.hpp"
 #include "common/worker_pool.hpp"
-#include "json_of.hpp"
 #include "network/rules.hpp"
 #include "output.hpp"
 
@@ -48,11 +48,8 @@ void print(const NetworkInfo& info) {
 
 int show(const Context& context) {
   const auto info = context.open_host().network().info();
-  if (context.json) {
-    print_json(to_json(info));
-  } else {
-    print(info);
-  }
+  if (context.json) return print_json(to_json(info));
+  print(info);
   return 0;
 }
 
@@ -111,7 +108,7 @@ void add_network(CLI::App& app, Context& context, Action& action) {
     auto* command = group->add_subcommand(word, text);
     command->footer(footer);
     add_json(*command, context);
-    command->callback([&context, &action, act] { action = [&context, act] { return act(context); }; });
+    set_action(*command, context, action, act);
   };
   add("show", "Show bridge, subnet, services and who has which address",
       "Examples:\n"
@@ -134,7 +131,7 @@ void add_network(CLI::App& app, Context& context, Action& action) {
       "End the home folder's machines with such a network first, in order, agents and those in other network "
       "namespaces too");
   add_json(*removal, context);
-  removal->callback([force, &context, &action] { action = [force, &context] { return down(*force, context); }; });
+  set_action(*removal, context, action, down, force);
   add_network_rules(*group, context, action);
   group->footer(
       "Bridge, subnet, services and name server are set in config.json, section \"network\"; see fireclaw-config(5). "

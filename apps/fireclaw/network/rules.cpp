@@ -8,7 +8,7 @@
 
 #include <fmt/format.h>
 
-#include "json_of.hpp"
+#include "common/json_of.hpp"
 #include "output.hpp"
 
 namespace fireclaw::cli {
@@ -42,12 +42,7 @@ std::string line_of(const NetworkRefusal& refusal) {
 int show_log(const Context& context, const LogOptions& options) {
   const auto host = context.open_host();
   const auto found = host.network().refusals(options.name, options.lines);
-  if (context.json && !options.follow) {
-    Json all = Json::array();
-    for (const auto& refusal : found) all.push_back(to_json(refusal));
-    print_json(all);
-    return 0;
-  }
+  if (context.json && !options.follow) return print_json(to_json(found));
   const auto print = [&](const NetworkRefusal& refusal) {
     std::puts((context.json ? to_json(refusal).dump() : line_of(refusal)).c_str());
     std::fflush(stdout);

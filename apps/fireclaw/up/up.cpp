@@ -16,10 +16,10 @@
 #include <fmt/format.h>
 
 #include "command.hpp"
+#include "common/json_of.hpp"
 #include "common/style.hpp"
 #include "fireclaw/gateway.hpp"
 #include "fireclaw/llm.hpp"
-#include "json_of.hpp"
 #include "output.hpp"
 #include "up/llm_choice.hpp"
 #include "up/part.hpp"
@@ -367,7 +367,7 @@ void add_up(CLI::App& app, Context& context, Action& action) {
   command->add_option("--net", options->network, "Network; default: nat where it can be used")->type_name("nat|user");
   command->add_flag("-v,--verbose", context.verbose, "Show what is logged");
   add_json(*command, context);
-  command->callback([options, &context, &action] { action = [options, &context] { return up(*options, context); }; });
+  set_action(*command, context, action, up, options);
 }
 
 }  // namespace fireclaw::cli

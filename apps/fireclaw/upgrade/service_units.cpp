@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "common/child.hpp"
-#include "json_of.hpp"
+#include "common/json_of.hpp"
 
 namespace fireclaw::cli {
 

@@ -5,9 +5,9 @@
 #include <fmt/format.h>
 
 #include "command.hpp"
+#include "common/json_of.hpp"
 #include "common/style.hpp"
 #include "common/text.hpp"
-#include "json_of.hpp"
 #include "output.hpp"
 #include "upgrade/service_units.hpp"
 
@@ -66,7 +66,7 @@ void add_upgrade(CLI::App& app, Context& context, Action& action) {
       "  fireclaw upgrade\n"
       "  fireclaw upgrade --json");
   add_json(*command, context);
-  command->callback([&context, &action] { action = [&context] { return upgrade(context); }; });
+  set_action(*command, context, action, upgrade);
 }
 
 }  // namespace fireclaw::cli

@@ -6,8 +6,8 @@
 
 #include <fmt/format.h>
 
+#include "common/json_of.hpp"
 #include "copies.hpp"
-#include "json_of.hpp"
 #include "output.hpp"
 #include "vm/machines.hpp"
 
@@ -104,7 +104,7 @@ void add_vm_copy(CLI::App& group, Context& context, Action& action) {
       ->type_name("MODE");
   options->choices.add_to(*command);
   add_json(*command, context);
-  command->callback([options, &context, &action] { action = [options, &context] { return copy(*options, context); }; });
+  set_action(*command, context, action, copy, options);
 }
 
 }  // namespace fireclaw::cli

@@ -3,9 +3,9 @@
 
 #include <fmt/format.h>
 
+#include "common/json_of.hpp"
 #include "common/quantities.hpp"
 #include "common/style.hpp"
-#include "json_of.hpp"
 #include "machine_options.hpp"
 #include "network_options.hpp"
 #include "output.hpp"
@@ -30,15 +30,16 @@ Json started(const MachineInfo& info) {
   return out;
 }
 
-void print_started(const MachineInfo& info, const Context& context) {
+int print_started(const MachineInfo& info, const Context& context) {
   if (context.json) return print_json(started(info));
   auto text = fmt::format("{}: {}, VM {}", info.name, to_string(info.state), info.id);
   if (!info.address.empty()) text += fmt::format(", {}", info.address);
   std::puts(printable(text).c_str());
-  if (!context.verbose) return;
+  if (!context.verbose) return 0;
   std::string times = "fireclaw:";
   for (const auto& phase : info.phases) times += fmt::format(" {} {}", phase.name, human_duration(phase.duration));
   std::fputs((times + "\n").c_str(), stderr);
+  return 0;
 }
 
 int create(CreateOptions options, const Context& context) {
@@ -50,8 +51,7 @@ int create(CreateOptions options, const Context& context) {
   options.network.apply(machine, machines.host(), context);
   const auto info = machines.manager().create(options.config, {.stop = context.stop});
   options.network.tell_what_is_missing();
-  print_started(info, context);
-  return 0;
+  return print_started(info, context);
 }
 
 void add_create(CLI::App& group, Context& context, Action& action) {
@@ -86,8 +86,7 @@ void add_create(CLI::App& group, Context& context, Action& action) {
       ->capture_default_str();
   command->add_flag("-v,--verbose", context.verbose, "Show how long each part took, and what is logged");
   add_json(*command, context);
-  command->callback(
-      [options, &context, &action] { action = [options, &context] { return create(*options, context); }; });
+  set_action(*command, context, action, create, options);
 }
 
 int start(const std::vector<std::string>& names, const Context& context) {
@@ -116,7 +115,7 @@ void add_start(CLI::App& group, Context& context, Action& action) {
   command->add_option("name", *names, "Machine names")->required()->type_name("MACHINE");
   command->add_flag("-v,--verbose", context.verbose, "Show how long each part took, and what is logged");
   add_json(*command, context);
-  command->callback([names, &context, &action] { action = [names, &context] { return start(*names, context); }; });
+  set_action(*command, context, action, start, names);
 }
 
 struct ForkOptions {
@@ -126,8 +125,7 @@ struct ForkOptions {
 
 int fork(const ForkOptions& options, const Context& context) {
   Machines machines{context};
-  print_started(machines.manager().fork(options.name, options.new_name, {.stop = context.stop}), context);
-  return 0;
+  return print_started(machines.manager().fork(options.name, options.new_name, {.stop = context.stop}), context);
 }
 
 void add_fork(CLI::App& group, Context& context, Action& action) {
@@ -142,7 +140,7 @@ void add_fork(CLI::App& group, Context& context, Action& action) {
   command->add_option("new", options->new_name, "The new machine's name")->required()->type_name("NAME");
   command->add_flag("-v,--verbose", context.verbose, "Show how long each part took, and what is logged");
   add_json(*command, context);
-  command->callback([options, &context, &action] { action = [options, &context] { return fork(*options, context); }; });
+  set_action(*command, context, action, fork, options);
 }
 
 }  // namespace

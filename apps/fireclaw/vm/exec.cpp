@@ -72,8 +72,7 @@ void add_exec(CLI::App& group, Context& context, Action& action) {
   command->add_flag("-d,--detach", options->detach,
                     "Let it run by itself, and print the name that 'vm ps', 'logs' and 'attach' know it by");
   add_json(*command, context);
-  command->callback(
-      [options, &context, &action] { action = [options, &context] { return execute(*options, context); }; });
+  set_action(*command, context, action, execute, options);
 }
 
 int shell(ExecCommand options, Context& context) {
@@ -97,8 +96,7 @@ void add_shell(CLI::App& group, Context& context, Action& action) {
   command->add_option("-u,--user", options->guest.user, "User name or uid[:gid] in the guest")->type_name("USER");
   command->add_option("-w,--workdir", options->guest.cwd, "Working directory in the guest")->type_name("DIR");
   add_json(*command, context);
-  command->callback(
-      [options, &context, &action] { action = [options, &context] { return shell(*options, context); }; });
+  set_action(*command, context, action, shell, options);
 }
 
 }  // namespace

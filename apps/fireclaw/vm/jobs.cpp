@@ -5,11 +5,11 @@
 
 #include <fmt/format.h>
 
+#include "common/json_of.hpp"
 #include "common/quantities.hpp"
 #include "common/style.hpp"
 #include "guest_command.hpp"
 #include "guest_text.hpp"
-#include "json_of.hpp"
 #include "output.hpp"
 #include "vm/machines.hpp"
 
@@ -73,12 +73,7 @@ std::string ending_of(const ServiceInfo& job) {
 int list_jobs(JobOptions options, const Context& context) {
   const Machines machines{context};
   const auto jobs = machines.attach(options.machine).services();
-  if (context.json) {
-    Json out = Json::array();
-    for (const auto& job : jobs) out.push_back(to_json(job));
-    print_json(out);
-    return 0;
-  }
+  if (context.json) return print_json(to_json(jobs));
   Table table{{"JOB", "STATE", "PID", "STATUS", "RUNS FOR"}};
   for (const auto& job : jobs) {
     const bool runs = job.state == ServiceState::Running;
@@ -154,8 +149,7 @@ CLI::App* add_one(CLI::App& group, const char* word, const char* help, const cha
   command->footer(footer);
   command->add_option("name", options->machine, "Machine name or id")->required()->type_name("VM");
   add_json(*command, context);
-  command->callback(
-      [options, act, &context, &action] { action = [options, act, &context] { return act(*options, context); }; });
+  set_action(*command, context, action, act, options);
   return command;
 }
 

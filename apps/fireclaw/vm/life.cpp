@@ -2,8 +2,8 @@
 #include <string>
 #include <vector>
 
+#include "common/json_of.hpp"
 #include "common/quantities.hpp"
-#include "json_of.hpp"
 #include "output.hpp"
 #include "vm/machines.hpp"
 
@@ -129,8 +129,7 @@ void add_rename(CLI::App& group, Context& context, Action& action) {
   command->add_option("name", options->name, "Machine name or id")->required()->type_name("MACHINE");
   command->add_option("new", options->new_name, "The name that it is to have")->required()->type_name("NAME");
   add_json(*command, context);
-  command->callback(
-      [options, &context, &action] { action = [options, &context] { return rename(*options, context); }; });
+  set_action(*command, context, action, rename, options);
 }
 
 int snapshot(const RenameOptions& options, const Context& context) {
@@ -151,8 +150,7 @@ void add_snapshot_of(CLI::App& group, Context& context, Action& action) {
   command->add_option("name", options->name, "Machine name or id")->required()->type_name("VM");
   command->add_option("snapshot", options->new_name, "The snapshot's name")->required()->type_name("NAME");
   add_json(*command, context);
-  command->callback(
-      [options, &context, &action] { action = [options, &context] { return snapshot(*options, context); }; });
+  set_action(*command, context, action, snapshot, options);
 }
 
 }  // namespace

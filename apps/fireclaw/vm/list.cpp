@@ -5,8 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "common/json_of.hpp"
 #include "common/quantities.hpp"
-#include "json_of.hpp"
 #include "output.hpp"
 #include "vm/machines.hpp"
 
@@ -28,8 +28,7 @@ int list(bool quiet, const Context& context) {
       one["name"] = name;
       out.push_back(std::move(one));
     }
-    print_json(out);
-    return 0;
+    return print_json(out);
   }
   if (quiet) {
     for (const auto& [name, vm] : machines) std::puts((name.empty() ? vm.id : name).c_str());
@@ -63,10 +62,7 @@ int inspect(const std::string& word, const Context& context) {
 
 int collect(const Context& context) {
   const auto report = context.open_host().collect_garbage();
-  if (context.json) {
-    print_json(to_json(report));
-    return 0;
-  }
+  if (context.json) return print_json(to_json(report));
   for (const auto& id : report.ended) std::puts(fmt::format("ended VM {}", id).c_str());
   for (const auto& path : report.removed) std::puts(fmt::format("removed {}", path.native()).c_str());
   for (const auto& address : report.addresses) std::puts(fmt::format("took back {}", address).c_str());
@@ -104,8 +100,7 @@ void add_vm_list(CLI::App& group, Context& context, Action& action) {
       "  fireclaw vm inspect dev");
   inspect_command->add_option("name", *name, "Machine name or id")->required()->type_name("VM");
   add_json(*inspect_command, context);
-  inspect_command->callback(
-      [name, &context, &action] { action = [name, &context] { return inspect(*name, context); }; });
+  set_action(*inspect_command, context, action, inspect, name);
 }
 
 void add_vm(CLI::App& app, Context& context, Action& action) {
@@ -145,7 +140,7 @@ void add_gc(CLI::App& app, Context& context, Action& action) {
       "Examples:\n"
       "  fireclaw gc");
   add_json(*command, context);
-  command->callback([&context, &action] { action = [&context] { return collect(context); }; });
+  set_action(*command, context, action, collect);
 }
 
 }  // namespace fireclaw::cli

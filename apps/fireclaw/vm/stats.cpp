@@ -12,8 +12,8 @@
 
 #include <fmt/format.h>
 
+#include "common/json_of.hpp"
 #include "common/quantities.hpp"
-#include "json_of.hpp"
 #include "output.hpp"
 #include "vm/machines.hpp"
 
@@ -83,12 +83,7 @@ class Looks {
 
 int stats(const StatsOptions& options, const Context& context) {
   Machines machines{context};
-  if (context.json) {
-    Json out = Json::array();
-    for (const auto& machine : look(machines, options)) out.push_back(to_json(machine));
-    print_json(out);
-    return 0;
-  }
+  if (context.json) return print_json(to_json(look(machines, options)));
   std::mutex mutex;
   std::condition_variable_any never;
   std::unique_lock lock{mutex};
@@ -127,8 +122,7 @@ void add_vm_stats(CLI::App& group, Context& context, Action& action) {
   command->add_option("name", options->names, "Machine names; default: all that have names")->type_name("MACHINE");
   command->add_flag("--once", options->once, "Show it once");
   add_json(*command, context);
-  command->callback(
-      [options, &context, &action] { action = [options, &context] { return stats(*options, context); }; });
+  set_action(*command, context, action, stats, options);
 }
 
 }  // namespace fireclaw::cli

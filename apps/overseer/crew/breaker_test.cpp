@@ -14,6 +14,7 @@ TEST_CASE("who says the same mistake again and again is soon not answered, until
   for (int i = 0; i < 100; ++i) CHECK_FALSE(breaker.allows("bot", "!hm", true, now += seconds{1}));
   CHECK_FALSE(breaker.allows("bot", "!list", false, now += seconds{1}));
   CHECK(breaker.allows("alice", "!hm", true, now));
+  CHECK_FALSE(breaker.allows("bot", "!list", false, now += seconds{60}));
   CHECK(breaker.allows("bot", "!list", false, now += seconds{61}));
 }
 

@@ -42,6 +42,10 @@ TEST_CASE("what is not a message is not taken for one") {
   }
   CHECK(parse_irc("PING a\rQUIT") == std::nullopt);
   CHECK(parse_irc(std::string(20'000, 'A')) == std::nullopt);
+  std::string many = "JOIN";
+  for (int i = 0; i < 64; ++i) many += " a";
+  CHECK(parse_irc(many).value().params.size() == 64);
+  CHECK(parse_irc(many + " a") == std::nullopt);
 }
 
 TEST_CASE("what is built can be read again, and nothing else can be built") {

@@ -128,6 +128,12 @@ TEST_CASE_FIXTURE(Fixture, "a claimed disk is taken for as long as a process kee
   }
   engine.kill();
   CHECK_FALSE(workspace.info().in_use);
+  {
+    // Another who asks at this moment.
+    const auto asks = sys::FileLock::try_acquire(impl->workspaces.lock_file("one"), sys::FileLock::Mode::Shared);
+    REQUIRE(asks);
+    CHECK_FALSE(workspace.info().in_use);
+  }
   CHECK_NOTHROW(core::claim_workspace(*impl, "one"));
   CHECK(error_of([&] { core::claim_workspace(*impl, "two"); }).first == ErrorCode::NotFound);
 }

@@ -2,14 +2,18 @@
 
 #include <chrono>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <type_traits>
 #include <vector>
 
+#include "common/quantities.hpp"
 #include "fireclaw/fields.hpp"
-#include "output.hpp"
 
 namespace fireclaw::cli {
+
+/// Keys stay in the order they are written in.
+using Json = nlohmann::ordered_json;
 
 template <class T>
 concept Described = requires {
@@ -21,6 +25,8 @@ concept Described = requires {
 /// are left out: see timings().
 template <Described T>
 Json to_json(const T& object);
+template <Described T>
+Json to_json(const std::vector<T>& objects);
 
 /// {"spawn": 1.5, ...} in milliseconds.
 inline Json timings(const std::vector<Phase>& phases) {
@@ -79,6 +85,13 @@ Json to_json(const T& object) {
   JsonMembers members;
   Fields<T>::visit(members, object);
   return members.take();
+}
+
+template <Described T>
+Json to_json(const std::vector<T>& objects) {
+  Json list = Json::array();
+  for (const auto& object : objects) list.push_back(to_json(object));
+  return list;
 }
 
 }  // namespace fireclaw::cli
