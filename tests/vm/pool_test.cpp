@@ -56,6 +56,15 @@ TEST_CASE("what is ready is given out at once, and outlives the pool") {
   for (const auto& vm : host.vms().list()) CHECK(vm.engine_pid != pid);
 }
 
+TEST_CASE("a machine of a pool has run a command before it is given out") {
+  const auto host = test::open_host();
+  auto restored = host.vms().run(three().machine);
+  auto pool = host.vms().pool(three());
+  auto pooled = pool.take();
+  const auto first_process = [](VM& vm) { return std::stoi(shell(vm, "echo $$")); };
+  CHECK(first_process(pooled) > first_process(restored));
+}
+
 TEST_CASE("a pool that cannot be is refused at once") {
   const auto host = test::open_host();
   auto config = three();

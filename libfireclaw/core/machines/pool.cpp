@@ -11,6 +11,7 @@
 
 #include "core/host/impl.hpp"
 #include "core/machines/impl.hpp"
+#include "core/machines/snapshots.hpp"
 #include "fireclaw/collections.hpp"
 #include "fireclaw/error.hpp"
 #include "guest/session.hpp"
@@ -67,6 +68,7 @@ struct Pool::Impl {
     auto machine = std::make_shared<VM::Impl>(host, config.machine, core::Purpose{},
                                               StartOptions{timeout, filler_stop.get_token()});
     machine->start();
+    core::warm_up(*machine);
     const auto deadline = Deadline::after(timeout);
     machine->session(deadline, machine->waiting.stop)->ping(deadline);
     // The pool's end is not to stop what its taker does.

@@ -87,10 +87,6 @@ Error snapshot_exists(const std::string& name) {
                fmt::format("there is a snapshot named '{}'; remove it with: fireclaw snapshot remove {}", name, name)};
 }
 
-namespace {
-
-/// Runs a command that does nothing. What each command's start reads from the image's disk is then in the guest's
-/// memory: machines that are restored from it read nothing, and share it. An image without a shell has nothing to read.
 void warm_up(VM::Impl& vm) {
   auto command = ExecOptions::shell("/bin/true");
   command.timeout = warm_up_limit;
@@ -101,8 +97,6 @@ void warm_up(VM::Impl& vm) {
     vm.host->logger.debug(problem.what());
   }
 }
-
-}  // namespace
 
 std::string misfit(const Host::Impl& host, const state::SnapshotRecord& record) {
   try {

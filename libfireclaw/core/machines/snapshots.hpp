@@ -28,6 +28,11 @@ Snapshot save_snapshot(VM::Impl& vm, const std::string& name, bool replace, Afte
 Snapshot make_snapshot(const std::shared_ptr<Host::Impl>& host, const VMConfig& config, const std::string& name,
                        bool replace, Purpose purpose, StartOptions waiting = {});
 
+/// Runs a command that does nothing. What each command's start reads from the image's disk is then in the guest's
+/// memory: machines that are restored from it read nothing, and share it; in a machine that was restored it is mapped.
+/// An image without a shell has nothing to read.
+void warm_up(VM::Impl& vm);
+
 /// The error for a name that another snapshot has.
 Error snapshot_exists(const std::string& name);
 
