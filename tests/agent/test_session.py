@@ -13,6 +13,7 @@ from bot.irc.events import (
     Closing, Event, Invited, Joined, Left, NickChanged, PeerGone, PeerInfo, PeerRenamed, Refused, Registered, Text, Trouble,
 )
 from bot.irc.lookups import Lookups
+from bot.irc.protocol import parse
 from bot.irc.session import Session
 
 E = TypeVar("E")
@@ -488,6 +489,17 @@ class Listening(SessionTest):
         self.assertEqual((lookups.deadlines(), lookups.overdue(14.999)), ([15.0], []))
         self.assertEqual(lookups.overdue(15.0), [PeerInfo("ghost", False, False, "")])
         self.assertEqual((lookups.deadlines(), lookups.overdue(20.0), lookups.end("ghost")), ([], [], []))
+
+    def test_what_a_look_up_has_learnt_it_keeps_whatever_comes_first(self) -> None:
+        lines = (":s 335 worker bob :is a bot", ":s 311 worker bob u h * :Bob")
+        for order in (lines, lines[::-1]):
+            lookups = Lookups(fold, lambda line: None)
+            lookups.ask("bob", 10.0)
+            for line in order:
+                message = parse(line)
+                assert message is not None
+                lookups.learn(message)
+            self.assertEqual(lookups.end("Bob"), [PeerInfo("bob", True, True, "Bob")])
 
     def test_somebody_who_quits_is_reported(self) -> None:
         self.server(":alice!a@h QUIT :split.one split.two")

@@ -12,6 +12,7 @@ from bot.base.cancel import Cancel, Cancelled
 from bot.llm.client import ToolCall
 from bot.tools.audit import Audit
 from bot.tools.memory import Memory
+from bot.tools.shell import Outcome
 from bot.tools.toolbox import ToolBox
 
 
@@ -80,6 +81,28 @@ class Calling(ToolTest):
         for content, said in (("é" * (1 << 19), "wrote 1048576 bytes"), ("é" * (1 << 19) + "x", "error: a file may have at most 1048576 bytes")):
             self.assertEqual(self.call("write_file", {"path": "big", "content": content}), said)
         self.assertEqual(os.path.getsize(self.path("ws", "big")), 1 << 20)
+
+    def test_a_line_that_fills_the_output_to_its_last_byte_is_whole(self) -> None:
+        box = self.box(tools={"output_bytes": 300})
+        self.call("write_file", {"path": "f", "content": "x" * 299 + "\nmore"}, box)
+        self.assertEqual(self.call("read_file", {"path": "f"}, box), "x" * 299 + "\n[lines 1 to 1 of 2; continue with first_line 2]")
+
+    def test_the_longest_command_is_run_and_no_longer_one(self) -> None:
+        longest = "true #".ljust(32768, "x")
+        self.assertEqual(self.call("run_command", {"command": longest}), "exit status 0\n(no output)")
+        self.assertIn("1 to 32768 characters", self.call("run_command", {"command": longest + "x"}))
+
+    def test_a_command_has_a_second_at_least_and_what_is_configured_at_most(self) -> None:
+        given: List[float] = []
+
+        def run(argv: Any, folder: str, timeout: float, *rest: Any) -> Outcome:
+            given.append(timeout)
+            return Outcome("", 0)
+
+        with mock.patch("bot.tools.shell.run", run):
+            for timeout in (-5, 0, 1, 20, 21):
+                self.call("run_command", {"command": "true", "timeout": timeout}, self.box(tools={"timeout_s": 20}))
+        self.assertEqual(given, [1.0, 1.0, 1.0, 20.0, 20.0])
 
     def test_one_endless_line_is_cut(self) -> None:
         box = self.box(tools={"output_bytes": 300})

@@ -115,6 +115,7 @@ class Thinking(TurnTest):
 
     def test_an_answer_that_is_too_long_is_marked_as_cut(self) -> None:
         self.llm.rules({"reply": {"content": "word " * 100}})
+        self.assertEqual(self.turn(limits={"answer_chars": 499}).text, ("word " * 100).strip())
         text = self.turn(limits={"answer_chars": 50}).text
         self.assertTrue(text.endswith("[…]"))
         self.assertLess(len(text), 60)
