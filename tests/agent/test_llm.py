@@ -264,7 +264,8 @@ class Misbehaving(LlmTest):
         def check(api: str) -> None:
             self.assertIn("status 500: out of memory", self.error({"status": 500, "error": "out of memory"}, api))
             self.assertIn("refused the API key", self.error({"status": 401, "error": "bad key"}, api))
-            self.assertIn("redirects to http://elsewhere/", self.error({"status": 302, "headers": {"Location": "http://elsewhere/"}}, api))
+            for status in (300, 302, 399):
+                self.assertIn("redirects to http://elsewhere/", self.error({"status": status, "headers": {"Location": "http://elsewhere/"}}, api))
 
         self.both(check)
 

@@ -23,6 +23,7 @@ from bot.llm.ollama import OllamaClient
 from bot.llm.openai_api import OpenAiClient
 from bot.llm.refusals import Kind, read_refusal, refusal_of_body
 from bot.llm.transport import Exchange
+from bot.llm.values import values_of
 from bot.questions.turns import Result, Turn, run_turn
 from bot.tools.audit import Audit
 from bot.tools.memory import Memory
@@ -316,6 +317,11 @@ class Hostile(unittest.TestCase):
             with self.assertRaisesRegex(LlmError, why):
                 read_answer(endless(), self.known, lambda: "call00001")
             self.assertLess(len(taken), 100)
+
+    def test_a_line_end_that_is_cut_in_two_is_one(self) -> None:
+        body = b'event: error\r\ndata: {"message": "boom"}\r\n\r\n'
+        for cut in range(len(body) + 1):
+            self.assertEqual(list(values_of([body[:cut], body[cut:]])), [{"error": {"message": "boom"}}], cut)
 
     def test_numbers_that_cannot_be_of_tokens_are_not_taken_for_them(self) -> None:
         for context, sent, expected in (("999999999", "999999999", (999999999, 0)), ("2048", "3000", (2048, 3000)), ("2048", "99999999999", (2048, 0)),
