@@ -146,10 +146,11 @@ TEST_CASE("whether a service is started again is its policy's matter") {
 TEST_CASE("each start waits twice as long as the one before, up to the longest, and a good run forgives") {
   Guest guest;
   auto request = guest.request();
-  request.backoff_first_ms = 2;
-  request.backoff_longest_ms = 16;
+  // Long enough that a busy host does not make a good run of a short one.
+  request.backoff_first_ms = 20;
+  request.backoff_longest_ms = 160;
   guest.services.start(request);
-  for (const std::int64_t least : {2, 4, 8, 16, 16}) {
+  for (const std::int64_t least : {20, 40, 80, 160, 160}) {
     const pid_t before = guest.machine.last_pid;
     const std::int64_t ended = now_ms();
     guest.services.child_ended(before, SIGSEGV);
@@ -161,9 +162,9 @@ TEST_CASE("each start waits twice as long as the one before, up to the longest, 
   }
   CHECK(guest.status().restarts == 5);
   const std::int64_t started = now_ms();
-  guest.run_until([&] { return now_ms() - started > 16; });
+  guest.run_until([&] { return now_ms() - started > 160; });
   guest.exit_with(1);
-  CHECK(guest.services.deadline() - now_ms() <= 2);
+  CHECK(guest.services.deadline() - now_ms() <= 20);
 }
 
 TEST_CASE("a service that cannot be started again is tried again, and says why meanwhile") {
