@@ -1,7 +1,7 @@
 """The fireclaw agent: an IRC bot that thinks with a local LLM and works with tools inside its own microVM.
 
 Only the standard library is used, and nothing newer than Python 3.9 has. `python3 -m bot --help` says how to run it;
-the configuration file is described in `base/config`. From the bottom up, each using only those above it:
+the configuration file is described in `base/config`. Lowest first; each uses only those listed before it:
 
     base        text, names, atomic files, pace, configuration, log; one way to stop a piece of work
     irc         one connection as a state machine without socket or clock; link keeps it alive on the event loop

@@ -152,10 +152,10 @@ wire::Done check_identity(const wire::Configure& request) {
   return request.has_interface ? check_interface(request) : wire::Done{};
 }
 
-void rehearse_identity() {
+void warm_up_identity() {
   struct stat status {};
   if (lstat(resolver_path, &status) != 0 && errno == ENOENT) replace_file(resolver_path, "");
-  rehearse_interfaces();
+  warm_up_interfaces();
 }
 
 wire::Done set_clock(std::int64_t time_ns) {

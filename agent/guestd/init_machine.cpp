@@ -84,7 +84,7 @@ wire::Done InitMachine::unmount(const wire::Unmount& request) {
 }
 
 wire::Done InitMachine::prepare_snapshot() {
-  rehearse_identity();
+  warm_up_identity();
   sync();
   malloc_trim(0);
   saved_ = true;

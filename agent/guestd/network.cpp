@@ -154,7 +154,7 @@ class Interface {
 
 }  // namespace
 
-void rehearse_interfaces() {
+void warm_up_interfaces() {
   const std::unique_ptr<struct if_nameindex, void (*)(struct if_nameindex*)> all{if_nameindex(), if_freenameindex};
   for (const auto* entry = all.get(); entry != nullptr && entry->if_index != 0; ++entry) {
     Interface interface { entry->if_name };

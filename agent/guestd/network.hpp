@@ -11,7 +11,7 @@ wire::Done check_interface(const wire::Configure& request);
 /// Gives the interface its address, route and hardware address, and forgets what it had before.
 wire::Done configure_interface(const wire::Configure& request);
 
-/// Starts and stops those that are down: what a driver gets for its first start is there from then on.
-void rehearse_interfaces();
+/// Brings interfaces that are down up and down again, so that their drivers have allocated their buffers.
+void warm_up_interfaces();
 
 }  // namespace fireclaw::guestd

@@ -10,6 +10,8 @@
 
 #include <fmt/format.h>
 
+#include "base/number.hpp"
+#include "common/text.hpp"
 #include "fireclaw/error.hpp"
 
 namespace fireclaw::cli {
@@ -82,6 +84,14 @@ std::chrono::milliseconds parse_duration(const std::string& text) {
   // Rounded up: what is not nothing never becomes 0, which means "never" in some places.
   constexpr std::uint64_t billion = 1'000'000'000;
   return std::chrono::milliseconds{scale(number, factor, year_ms, text) + (fraction * factor + billion - 1) / billion};
+}
+
+std::optional<std::uint32_t> parse_mode(const std::string& text, std::string_view option) {
+  constexpr std::uint32_t most = 07777;
+  if (text.empty()) return std::nullopt;
+  const auto mode = parse_number<std::uint32_t>(text, 8);
+  if (mode && *mode <= most) return mode;
+  throw Error{ErrorCode::InvalidArgument, fmt::format("{} '{}' is not octal, as in 0644", option, shorten(text, 200))};
 }
 
 std::string human_bytes(std::uint64_t bytes) {

@@ -2,7 +2,9 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 
 namespace fireclaw::cli {
 
@@ -14,6 +16,8 @@ unsigned parse_rate_mib(const std::string& text);
 std::uint64_t parse_size_mib(const std::string& text);
 /// "90", "0.5", "90s", "1500ms", "5m", "1.5h". Error(InvalidArgument) for anything else.
 std::chrono::milliseconds parse_duration(const std::string& text);
+/// "0644" as permission bits; "": none. Error(InvalidArgument) with the option's name for anything else.
+std::optional<std::uint32_t> parse_mode(const std::string& text, std::string_view option);
 
 /// "512 B", "17 MiB", "4.2 GiB".
 std::string human_bytes(std::uint64_t bytes);

@@ -1,5 +1,7 @@
 #include "common/quantities.hpp"
 
+#include <string>
+
 #include <doctest/doctest.h>
 
 #include "fireclaw/error.hpp"
@@ -30,6 +32,17 @@ TEST_CASE("what is not a duration is refused with what to write") {
     CHECK_THROWS_AS(parse_duration(text), Error);
   }
   CHECK_THROWS_WITH(parse_duration("999999999h"), "'999999999h' is too much");
+}
+
+TEST_CASE("permission bits are octal, at most four digits' worth") {
+  CHECK(parse_mode("0644", "--mode") == 0644U);
+  CHECK(parse_mode("7777", "--mode") == 07777U);
+  CHECK_FALSE(parse_mode("", "--mode"));
+  for (const char* text : {"10000", "8", "u+x", "0x1ff", "-1", "644 "}) {
+    CAPTURE(text);
+    CHECK_THROWS_WITH(parse_mode(text, "--mode"),
+                      ("--mode '" + std::string{text} + "' is not octal, as in 0644").c_str());
+  }
 }
 
 }  // namespace

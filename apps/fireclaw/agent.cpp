@@ -16,15 +16,15 @@
 namespace fireclaw::cli {
 namespace {
 
-/// What an agent can be told when it is made and later.
+/// Settings that can be given at the start and changed later.
 struct SettingOptions {
   std::string model;
   std::string persona;
   std::string trigger;
 
-  void add_to(CLI::App& command, const std::string& otherwise) {
-    command.add_option("--model", model, "LLM" + otherwise)->type_name("MODEL");
-    command.add_option("--persona", persona, "Persona" + otherwise)->type_name("TEXT");
+  void add_to(CLI::App& command, const std::string& default_text) {
+    command.add_option("--model", model, "LLM" + default_text)->type_name("MODEL");
+    command.add_option("--persona", persona, "Persona" + default_text)->type_name("TEXT");
     command
         .add_option("--trigger", trigger,
                     "Lines that it answers: mention (of its nick), all, or a word that they begin with")

@@ -7,7 +7,6 @@
 
 #include <fmt/format.h>
 
-#include "base/number.hpp"
 #include "common/quantities.hpp"
 #include "common/text.hpp"
 #include "fireclaw/error.hpp"
@@ -44,21 +43,11 @@ std::string content_of(const Json& arguments, const Policy& policy) {
   return content;
 }
 
-std::optional<std::uint32_t> mode_of(const std::string& text) {
-  if (text.empty()) return std::nullopt;
-  const auto mode = parse_number<std::uint32_t>(text, 8);
-  if (!mode || *mode > 07777) {
-    throw Error{ErrorCode::InvalidArgument,
-                fmt::format("'mode' '{}' is not octal, as in 0755", cli::shorten(text, 200))};
-  }
-  return mode;
-}
-
 Json write_file(const ToolContext& context, const Json& arguments, const CallContext& call) {
   const auto content = content_of(arguments, context.policy);
   auto options = options_for(context, arguments, call);
   options.append = arguments.value("append", false);
-  options.mode = mode_of(arguments.value("mode", ""));
+  options.mode = cli::parse_mode(arguments.value("mode", ""), "'mode'");
   options.parents = true;
   const auto written = context.machines.find(arguments["machine"])->write_file(arguments["path"], content, options);
   return {{"path", arguments["path"]}, {"written_bytes", content.size()}, {"size", written.size}};

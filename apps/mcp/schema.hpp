@@ -32,7 +32,7 @@ Json object_schema(Json properties);
 /// An object whose members have any names, and texts as values.
 Json texts_schema(std::string description);
 
-/// Of an object's members those that the schema has, in its order.
+/// The object's members that the schema names, in the schema's order.
 Json members_in(const Json& schema, const Json& object);
 
 /// A schema as clients are shown it: without "additionalProperties", which some of them and some models' servers

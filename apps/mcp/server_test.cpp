@@ -283,7 +283,7 @@ TEST_CASE("calls together hold no more than they may, however many they are") {
   connection.backend.wait_blocked(0);
 }
 
-TEST_CASE("two calls may hold all that calls may, also after others that have ended") {
+TEST_CASE("two calls can use the whole limit, also after other calls have ended") {
   const auto call = [](const char* id, const char* command, std::size_t bytes) {
     const Json arguments{{"command", command}, {"stdin", std::string(bytes, 'x')}};
     return Json{{"jsonrpc", "2.0"},

@@ -25,7 +25,7 @@ Toolbox make_tools(const ToolContext& context);
 
 /// A machine's name, as an argument.
 Json machine_name_schema();
-/// What a machine is made of: the arguments name, image, cpus and memory_mib, as far as they are there.
+/// What a machine is made of, from the arguments name, image, cpus and memory_mib that are given.
 Wish wish_from(const Json& arguments);
 /// What a tool tells of a machine, and its schema.
 Json describe(const NamedMachine& machine);

@@ -27,8 +27,8 @@ void bind_pool(py::module_& module) {
           },
           py::arg("timeout") = std::chrono::milliseconds{60'000}, py::arg("stop") = nullptr,
           "take($self, timeout=60.0, stop=None)\n--\n\n"
-          "A machine that has answered and runs nothing yet. TimeoutError after so many seconds; CancelledError; what\n"
-          "the start of a machine raised, if none is ready.")
+          "A machine that has answered and has run one command that does nothing. TimeoutError after so many seconds;\n"
+          "CancelledError; what the start of a machine raised, if none is ready.")
       .def(
           "ready", [](const PoolHandle& self) { return self.get()->ready(); },
           "ready($self)\n--\n\n"

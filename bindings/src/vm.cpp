@@ -48,10 +48,18 @@ void bind_factories(py::class_<VMHandle>& type) {
 
 void bind_collection(py::module_& module) {
   py::class_<VMs>(module, "VMs", "Host.vms(): a host's machines.")
-      .def("create", waits(&VMs::create), py::arg("config") = py::none(), py::arg("options") = py::none(),
-           "create($self, config=None, options=None)\n--\n\n"
-           "Checks the configuration and prepares the machine's folder; nothing runs yet.\n\n"
-           "NotFoundError for an unknown image or snapshot; InvalidStateError before setup.")
+      // The machine keeps the caller's stop for its start.
+      .def(
+          "create",
+          [](const VMs& self, const std::optional<VMConfig>& config, const std::optional<StartOptions>& options) {
+            const auto given = config.value_or(VMConfig{});
+            const auto start = options.value_or(StartOptions{});
+            return VMHandle{blocking([&] { return self.create(given, start); })};
+          },
+          py::arg("config") = py::none(), py::arg("options") = py::none(),
+          "create($self, config=None, options=None)\n--\n\n"
+          "Checks the configuration and prepares the machine's folder; nothing runs yet.\n\n"
+          "NotFoundError for an unknown image or snapshot; InvalidStateError before setup.")
       .def("run", waits(&VMs::run), py::arg("config") = py::none(), py::arg("options") = py::none(),
            "run($self, config=None, options=None)\n--\n\n"
            "A machine that runs: create() and start(), with what those raise. CancelledError after a stop.")

@@ -33,7 +33,7 @@ concept Stoppable = requires(T& options, std::stop_token stop) {
   options.stop = stop;
 };
 
-/// None stands for what C++ has by default.
+/// None stands for C++'s default.
 template <class T>
 requires Stoppable<T> || std::is_same_v<T, VMConfig> || std::is_same_v<T, PoolConfig>
 struct GivenFor<T> {

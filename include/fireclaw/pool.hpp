@@ -34,8 +34,9 @@ class FIRECLAW_API Pool {
   /// Ends the machines that were not taken.
   ~Pool();
 
-  /// A machine that has answered and runs nothing yet: one that is ready, or the next to be. Error(Timeout);
-  /// Error(Cancelled); what the start threw, if none is ready and starting one has failed since the last take().
+  /// A machine that has answered and has run one command that does nothing: one that is ready, or the next to be.
+  /// Error(Timeout); Error(Cancelled); what the start threw, if none is ready and starting one has failed since the
+  /// last take().
   VM take(std::chrono::milliseconds timeout = std::chrono::seconds{60}, std::stop_token stop = {});
   /// How many are ready.
   [[nodiscard]] std::size_t ready() const;

@@ -7,7 +7,8 @@
 
 namespace fireclaw {
 
-/// The number that all of `text` is. None if there is anything else in it, a plus as well, or more than the type holds.
+/// The number that `text` is. None if `text` has anything else in it, even a plus, or if the number does not fit the
+/// type.
 template <class Number>
 std::optional<Number> parse_number(std::string_view text, int base = 10) {
   Number number{};

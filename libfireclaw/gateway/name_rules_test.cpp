@@ -87,7 +87,8 @@ TEST_CASE("an answer opens each public address at the ports of the entries that 
         std::vector{net::Destination::parse("203.0.113.8:80/tcp"), net::Destination::parse("203.0.113.8:443")});
 }
 
-TEST_CASE("an answer from outside is passed on with the machine's id as long as it fits, and else said to be cut") {
+TEST_CASE(
+    "an answer from outside gets the machine's id and is passed on if it fits, otherwise it is marked as truncated") {
   const auto asked = question("example.org", type_txt);
   const std::string head{"\xab\xcd\x81\x80", 4};
   const auto longest = head + std::string(dns::most_udp_bytes - head.size(), 'x');
@@ -98,7 +99,7 @@ TEST_CASE("an answer from outside is passed on with the machine's id as long as 
   constexpr std::size_t head_bytes = 12;
   CHECK(cut.size() == head_bytes);
   CHECK((cut.at(2) & 0x02) != 0);
-  // Less than a message is a failure of who sent it.
+  // An answer shorter than a header is the server's failure.
   CHECK(dns::pass_on(asked, longest.substr(0, head_bytes - 1), dns::most_udp_bytes) ==
         dns::answer(asked, dns::Code::ServerFailed));
 }

@@ -292,7 +292,7 @@ TEST_CASE("a guest that sends more than was asked for, or nonsense, is refused")
         ErrorCode::Guest);
 }
 
-TEST_CASE("a time that no clock here has is the nearest that one has") {
+TEST_CASE("a time that clocks here cannot hold becomes the nearest one that they can") {
   for (const bool past : {false, true}) {
     FileInfo info;
     const auto makes_up = [&](FakeGuest& guest, std::uint32_t channel) {

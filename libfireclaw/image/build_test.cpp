@@ -149,7 +149,7 @@ TEST_CASE("images share a kernel's file instead of copying it") {
   CHECK(std::filesystem::hard_link_count(a.kernel()) == 2);
   // The user's own file is not among them: changing it must not change images.
   CHECK_FALSE(std::filesystem::equivalent(a.kernel(), shop.kernel));
-  // Nor is one that is not any more what its image says of it.
+  // A kernel that no longer fits its manifest is not shared either.
   const auto whole = sys::read_file(a.kernel());
   auto damaged = whole;
   damaged.back() ^= 1;

@@ -307,14 +307,14 @@ void settle_port(const BridgeConfig& config, const InterfaceName& port) {
   settle(config.name);
 }
 
-void remove_ports(const BridgeConfig& config, std::span<const InterfaceName> but) {
+void remove_ports(const BridgeConfig& config, std::span<const InterfaceName> keep) {
   Netlink netlink;
   const auto bridge = netlink.find_link(config.name);
   if (!bridge || bridge->alias != alias_of(config)) return;
   for (const auto& link : netlink.links()) {
     const bool ours = link.master == bridge->index && link.name.starts_with(config.name.str() + "-");
     const auto is_named = [&](const InterfaceName& name) { return name.str() == link.name; };
-    if (ours && std::ranges::none_of(but, is_named)) netlink.delete_link(InterfaceName{link.name});
+    if (ours && std::ranges::none_of(keep, is_named)) netlink.delete_link(InterfaceName{link.name});
   }
 }
 

@@ -61,8 +61,8 @@ void attach_port(const BridgeConfig& config, const InterfaceName& port, Ipv4Addr
 /// Has the kernel notice at once what is plugged in at the port, and that the bridge leads somewhere: left to itself it
 /// may take a second, and drop packets until then. For ports whose other end came after attach_port().
 void settle_port(const BridgeConfig& config, const InterfaceName& port);
-/// Removes the bridge's taps but those that are named: a machine that has ended can have one until its engine is gone.
-void remove_ports(const BridgeConfig& config, std::span<const InterfaceName> but);
+/// Removes the bridge's taps except those in `keep`: a machine that has ended can have a tap until its engine is gone.
+void remove_ports(const BridgeConfig& config, std::span<const InterfaceName> keep);
 /// Undoes what attach_port() did for the address. The rest goes with the port.
 void forget_neighbour(const BridgeConfig& config, Ipv4Address address);
 /// Undoes what attach_port() did to the bridge, also when the interface is gone already.

@@ -28,7 +28,7 @@ struct MessageDeleter {
 };
 using Message = std::unique_ptr<nl_msg, MessageDeleter>;
 
-void fit(int result) {
+void require_room(int result) {
   if (result < 0) throw std::bad_alloc{};
 }
 
@@ -39,7 +39,7 @@ Message make_message(int type, int flags, std::uint8_t family, std::uint16_t res
   header.version = NFNETLINK_V0;
   header.res_id = htons(resource);
   if (!made) throw std::bad_alloc{};
-  fit(nlmsg_append(made.get(), &header, sizeof header, NLMSG_ALIGNTO));
+  require_room(nlmsg_append(made.get(), &header, sizeof header, NLMSG_ALIGNTO));
   return made;
 }
 
@@ -59,19 +59,19 @@ std::string_view text_of(const Message& message) {
 
 void put_data(nl_msg* message, int attribute, const std::string& bytes) {
   nest(message, attribute,
-       [&] { fit(nla_put(message, NFTA_DATA_VALUE, static_cast<int>(bytes.size()), bytes.data())); });
+       [&] { require_room(nla_put(message, NFTA_DATA_VALUE, static_cast<int>(bytes.size()), bytes.data())); });
 }
 
 void put_goto(nl_msg* message, const std::string& chain) {
   nest(message, NFTA_SET_ELEM_DATA, [&] {
     nest(message, NFTA_DATA_VERDICT, [&] {
-      fit(nla_put_u32(message, NFTA_VERDICT_CODE, htonl(static_cast<std::uint32_t>(NFT_GOTO))));
-      fit(nla_put_string(message, NFTA_VERDICT_CHAIN, chain.c_str()));
+      require_room(nla_put_u32(message, NFTA_VERDICT_CODE, htonl(static_cast<std::uint32_t>(NFT_GOTO))));
+      require_room(nla_put_string(message, NFTA_VERDICT_CHAIN, chain.c_str()));
     });
   });
 }
 
-/// 0, or the first error that is answered. The kernel has answered when the messages are sent.
+/// 0, or the first error in the answers, which the kernel has given when send() returns.
 int ask(int socket, std::string_view messages) {
   constexpr std::size_t most_answers = std::size_t{64} << 10;
   if (::send(socket, messages.data(), messages.size(), 0) < 0) return errno;
@@ -147,15 +147,15 @@ void ElementBatch::element(int verb, int flags, std::uint8_t family, const char*
                            const Value& value) {
   const auto made = make_message(table_message(verb), flags, family);
   auto* const raw = made.get();
-  fit(nla_put_string(raw, NFTA_SET_ELEM_LIST_TABLE, table_.c_str()));
-  fit(nla_put_string(raw, NFTA_SET_ELEM_LIST_SET, set));
+  require_room(nla_put_string(raw, NFTA_SET_ELEM_LIST_TABLE, table_.c_str()));
+  require_room(nla_put_string(raw, NFTA_SET_ELEM_LIST_SET, set));
   nest(raw, NFTA_SET_ELEM_LIST_ELEMENTS, [&] {
     nest(raw, NFTA_LIST_ELEM, [&] {
       put_data(raw, NFTA_SET_ELEM_KEY, key.text());
       if (value.chain != nullptr) put_goto(raw, *value.chain);
       if (!value.timeout) return;
       const auto ms = htobe64(static_cast<std::uint64_t>(value.timeout->count()));
-      fit(nla_put(raw, NFTA_SET_ELEM_TIMEOUT, sizeof ms, &ms));
+      require_room(nla_put(raw, NFTA_SET_ELEM_TIMEOUT, sizeof ms, &ms));
     });
   });
   bytes_ += text_of(made);
@@ -171,8 +171,8 @@ int ElementBatch::run(int socket) {
 int find_element(int socket, const InterfaceName& bridge, std::uint8_t family, const char* set, const ElementKey& key) {
   const auto made = make_message(table_message(NFT_MSG_GETSETELEM), NLM_F_ACK, family);
   auto* const raw = made.get();
-  fit(nla_put_string(raw, NFTA_SET_ELEM_LIST_TABLE, table_name(bridge).c_str()));
-  fit(nla_put_string(raw, NFTA_SET_ELEM_LIST_SET, set));
+  require_room(nla_put_string(raw, NFTA_SET_ELEM_LIST_TABLE, table_name(bridge).c_str()));
+  require_room(nla_put_string(raw, NFTA_SET_ELEM_LIST_SET, set));
   nest(raw, NFTA_SET_ELEM_LIST_ELEMENTS,
        [&] { nest(raw, NFTA_LIST_ELEM, [&] { put_data(raw, NFTA_SET_ELEM_KEY, key.text()); }); });
   return ask(socket, text_of(made));
@@ -180,8 +180,8 @@ int find_element(int socket, const InterfaceName& bridge, std::uint8_t family, c
 
 int find_chain(int socket, const InterfaceName& bridge, std::uint8_t family, const std::string& chain) {
   const auto made = make_message(table_message(NFT_MSG_GETCHAIN), NLM_F_ACK, family);
-  fit(nla_put_string(made.get(), NFTA_CHAIN_TABLE, table_name(bridge).c_str()));
-  fit(nla_put_string(made.get(), NFTA_CHAIN_NAME, chain.c_str()));
+  require_room(nla_put_string(made.get(), NFTA_CHAIN_TABLE, table_name(bridge).c_str()));
+  require_room(nla_put_string(made.get(), NFTA_CHAIN_NAME, chain.c_str()));
   return ask(socket, text_of(made));
 }
 

@@ -12,10 +12,10 @@
 
 namespace fireclaw::net {
 
-// What is done to a loaded firewall for each machine, over a netfilter socket alone: libnftables takes longer to load
-// and to read the tables than the kernel takes for the change.
+// Changes to a loaded firewall that each machine needs, made through a netfilter socket alone: libnftables takes longer
+// to load and to read the tables than the kernel takes for the change.
 
-/// A key of several fields, each filled up to whole words, as nftables has it.
+/// A key of several fields, each padded to four bytes, as nftables has it.
 class ElementKey {
  public:
   ElementKey& bytes(const void* data, std::size_t size);
@@ -29,10 +29,10 @@ class ElementKey {
   std::string text_;
 };
 
-/// The machine as the set `sources` of its bridge's frames has it.
+/// The machine's key in the set `sources`.
 ElementKey source_key(const VmPolicy& vm);
 
-/// Changes of the elements of one bridge's tables, which the kernel makes all or none. `family` is NFPROTO_INET or
+/// Changes to the elements of one bridge's tables. The kernel makes all or none. `family` is NFPROTO_INET or
 /// NFPROTO_BRIDGE, the table's.
 class ElementBatch {
  public:
@@ -41,7 +41,7 @@ class ElementBatch {
   /// An element that is there stays as it is.
   void add(std::uint8_t family, const char* set, const ElementKey& key,
            std::optional<std::chrono::milliseconds> timeout = {});
-  /// Leads the key to a chain. With an element that is there, run() returns EEXIST.
+  /// Maps the key to a chain. run() returns EEXIST if the map has the key.
   void add_goto(std::uint8_t family, const char* map, const ElementKey& key, const std::string& chain);
   void remove(std::uint8_t family, const char* set, const ElementKey& key);
   /// 0, or the error number of the first change that was refused. Empties the batch.
@@ -59,7 +59,7 @@ class ElementBatch {
   std::string bytes_;
 };
 
-/// 0 if the element is there, else an error number: ENOENT.
+/// 0 if the element is there, ENOENT if not, or another error number.
 int find_element(int socket, const InterfaceName& bridge, std::uint8_t family, const char* set, const ElementKey& key);
 /// The same for a chain.
 int find_chain(int socket, const InterfaceName& bridge, std::uint8_t family, const std::string& chain);

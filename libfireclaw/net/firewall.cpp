@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 #include <linux/netfilter.h>
-#include <linux/netlink.h>
-#include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -58,11 +56,8 @@ Error to_error(std::string text) {
 class Context {
  public:
   Context() {
-    // libnftables ends the process if the kernel has no netfilter netlink; find out before it does.
-    const sys::Fd probe{::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER)};
-    if (probe.get() < 0) {
-      throw Error{ErrorCode::Unsupported, "this kernel has no nftables: load the nf_tables module, or use --net user"};
-    }
+    // libnftables ends the process if the kernel has no netfilter netlink; this throws.
+    static_cast<void>(Openings::open_socket());
     // Nor does it keep to its error buffer when it lacks permission.
     if (!Netlink{}.may_configure()) {
       throw Error{ErrorCode::PermissionDenied,
@@ -232,6 +227,7 @@ class Firewall::Impl {
 
   std::vector<Obstacle> foreign_drops() {
     std::vector<Obstacle> found;
+    const auto lock = take_turn();
     for (const auto& chain : read_foreign_chains(context().run("list chains"), table_name(policy_.bridge))) {
       const auto listing = context().run(fmt::format("list chain {}", chain.path()));
       if (auto obstacle = judge_foreign_chain(chain, listing, policy_.bridge)) found.push_back(*std::move(obstacle));
@@ -250,10 +246,12 @@ class Firewall::Impl {
   void forget_connections(Ipv4Address address) {
     const auto key = ElementKey{}.address(address);
     // A transaction that fails takes the kernel 6 to 25 ms.
-    if (find_element(socket_.get(), policy_.bridge, NFPROTO_INET, "talkers", key) != 0) return;
+    if (find_element(socket_.get(), policy_.bridge, NFPROTO_INET, "talkers", key) == ENOENT) return;
     ElementBatch batch{policy_.bridge};
     batch.remove(NFPROTO_INET, "talkers", key);
-    if (batch.run(socket_.get()) == 0) conntrack_.forget(address);
+    // If that fails the machine is looked for among the connections all the same.
+    static_cast<void>(batch.run(socket_.get()));
+    conntrack_.forget(address);
   }
 
   /// These are called with the turn taken. The first two return false if something of the machine, or of another at its
@@ -278,7 +276,7 @@ class Firewall::Impl {
     for (const auto* set : address_sets(vm)) batch.add(NFPROTO_INET, set, key);
     const int refused = batch.run(socket_.get());
     if (refused == EEXIST) return false;
-    // libnftables says why it cannot be.
+    // Tried again by libnftables, whose error says why.
     return refused == 0 || add_by_text(add_vm_commands(policy_, vm));
   }
   /// False if something of it is missing.
@@ -372,7 +370,8 @@ class Firewall::Impl {
 
   NetworkPolicy policy_;
   std::filesystem::path lock_file_;
-  /// Like the context, of the network namespace that the object was made in.
+  /// Of the network namespace that the object was made in. The context is of the one in which it is first needed, which
+  /// must be the same.
   sys::Fd socket_ = Openings::open_socket();
   std::optional<Context> context_;
   /// Guarded by the turn that every caller takes, like the sequence of list and change.

@@ -12,19 +12,19 @@
 
 namespace fireclaw::net {
 
-/// Loads libnftables, which takes a millisecond, if it is there; otherwise a Firewall does when it needs it. For
-/// processes whose children use one: with threads, a child should not load libraries.
+/// Loads libnftables (a millisecond) if it is installed. Otherwise a Firewall loads it when it needs it. Call it before
+/// forking from a process with threads: a child should not load libraries.
 void preload_firewall() noexcept;
 
 /// The loaded firewall of one bridge: the tables of ruleset.hpp, in the network namespace of the thread that made the
-/// object and first calls it. Every change is one transaction: it is in force as a whole or not at all. Other tables
-/// are never touched. Processes take turns by `lock_file`; the object may be used from several threads. Does not own
-/// the tables: they stay until remove(). A machine without an allowlist, published ports or a rate comes and goes
-/// without libnftables, which takes a millisecond to load and more to read the tables.
+/// object, which must also be that of the first call. Every change is one transaction: it is in force as a whole or not
+/// at all. Other tables are never touched. Processes take turns by `lock_file`; the object may be used from several
+/// threads. Does not own the tables: they stay until remove(). A machine without an allowlist, published ports or a
+/// rate comes and goes without libnftables, which takes a millisecond to load and more to read the tables.
 class Firewall {
  public:
-  /// Error(Unsupported) if the kernel has no nftables. All others: Error(PermissionDenied) without CAP_NET_ADMIN,
-  /// Error(Unsupported) without libnftables where it is needed.
+  /// Error(Unsupported) if the kernel has no nftables. All other members: Error(PermissionDenied) without
+  /// CAP_NET_ADMIN, Error(Unsupported) without libnftables where it is needed.
   Firewall(NetworkPolicy policy, std::filesystem::path lock_file);
   Firewall(Firewall&&) noexcept;
   Firewall& operator=(Firewall&&) noexcept;

@@ -188,6 +188,23 @@ TEST_CASE("a machine that was left at an address goes, also if the next one has 
   CHECK(f.rules() == rules);
 }
 
+TEST_CASE(
+    "what a machine that was left at an address was allowed is not allowed to the next one, with the same egress") {
+  const Fixture f;
+  auto firewall = f.firewall();
+  firewall.ensure();
+  auto crashed = machine(2, Egress::Allowlist);
+  crashed.tap = tap_name(InterfaceName{"fcbr0"}, "crashed");
+  crashed.allow = {Destination::parse("192.0.2.7:443")};
+  firewall.add_vm(crashed);
+  auto next = machine(2, Egress::Allowlist);
+  next.allow = {Destination::parse("192.0.2.8:443")};
+  firewall.add_vm(next);
+  CHECK(firewall.vms() == std::vector{next});
+  CHECK_FALSE(has(f.rules(), "192.0.2.7"));
+  CHECK(has(f.rules(), "192.0.2.8"));
+}
+
 TEST_CASE("a port of the host can be published once, and a refused machine gets nothing") {
   const Fixture f;
   auto firewall = f.firewall();

@@ -16,7 +16,7 @@ namespace fireclaw::net {
 sys::Fd Openings::open_socket() {
   sys::Fd socket{::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER)};
   if (socket.get() < 0) {
-    throw Error{ErrorCode::Unsupported, fmt::format("cannot open a netfilter socket: {}", std::strerror(errno))};
+    throw Error{ErrorCode::Unsupported, "this kernel has no nftables: load the nf_tables module, or use --net user"};
   }
   return socket;
 }

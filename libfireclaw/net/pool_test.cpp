@@ -113,7 +113,7 @@ TEST_CASE("a wanted address is given if it is free, and refused with its holder'
   auto pool = f.pool();
   const auto wanted = Ipv4Address::parse("172.16.0.77");
   CHECK(pool.allocate(sys::current_process(), "agent", wanted).lease.address == wanted);
-  // Who wants none gets the next one in turn all the same.
+  // A machine that asks for no address still gets the next one.
   CHECK(pool.allocate(sys::current_process(), "a").lease.address == Ipv4Address::parse("172.16.0.2"));
   CHECK(message_of([&] { pool.allocate(sys::current_process(), "b", wanted); }, ErrorCode::AlreadyExists)
             .find("'agent'") != std::string::npos);

@@ -509,7 +509,8 @@ std::vector<const char*> address_sets(const VmPolicy& vm) {
 
 std::string add_vm_commands(const NetworkPolicy& policy, const VmPolicy& vm) {
   validate(policy, vm);
-  return element_commands("add", policy, vm);
+  // "create" fails where "add" would keep what an earlier machine has left there.
+  return element_commands("create", policy, vm);
 }
 
 std::string remove_vm_commands(const NetworkPolicy& policy, const VmPolicy& vm) {

@@ -27,9 +27,9 @@ std::string policy_chain(const NetworkPolicy& policy);
 /// machine's address lies outside the subnet.
 std::string full_ruleset(const NetworkPolicy& policy, std::span<const VmPolicy> vms);
 
-/// The chain of `inet` that decides about a machine with this egress, and the sets that hold such a machine's address
-/// alone. The map `egress` leads to the chain; source_key() is in the set `sources`.
+/// The chain of `inet` that judges machines with this egress. The map `egress` leads to it.
 std::string egress_chain(Egress egress);
+/// The sets of `inet` that hold this machine's address alone.
 std::vector<const char*> address_sets(const VmPolicy& vm);
 
 /// Adds the elements of one machine. Running it fails if its address or a published port is taken.

@@ -63,18 +63,18 @@ TEST_CASE("a machine is added and removed by the same elements") {
   vm.allow = {Destination::parse("10.0.0.0/8")};
   vm.mib_per_second = 20;
   CHECK(add_vm_commands({}, vm) ==
-        "add element bridge fireclaw sources { \"fcbr0-0a1b2c3d\" . 02:fc:ac:10:00:09 . 172.16.0.9 }\n"
-        "add element inet fireclaw egress { 172.16.0.9 : goto egress_internet }\n"
-        "add element inet fireclaw name_clients { 172.16.0.9 }\n"
-        "add element inet fireclaw clients { 172.16.0.9 }\n"
-        "add element inet fireclaw rates { 172.16.0.9 limit rate over 20 mbytes/second burst 64 kbytes }\n"
-        "add element inet fireclaw allowed_networks { 172.16.0.9 . 10.0.0.0/8 }\n");
+        "create element bridge fireclaw sources { \"fcbr0-0a1b2c3d\" . 02:fc:ac:10:00:09 . 172.16.0.9 }\n"
+        "create element inet fireclaw egress { 172.16.0.9 : goto egress_internet }\n"
+        "create element inet fireclaw name_clients { 172.16.0.9 }\n"
+        "create element inet fireclaw clients { 172.16.0.9 }\n"
+        "create element inet fireclaw rates { 172.16.0.9 limit rate over 20 mbytes/second burst 64 kbytes }\n"
+        "create element inet fireclaw allowed_networks { 172.16.0.9 . 10.0.0.0/8 }\n");
   auto removal = remove_vm_commands({}, vm);
   std::string as_addition;
   for (std::size_t at = 0; at < removal.size();) {
     const auto end = removal.find('\n', at) + 1;
     CHECK(removal.substr(at, 7) == "delete ");
-    as_addition += "add " + removal.substr(at + 7, end - at - 7);
+    as_addition += "create " + removal.substr(at + 7, end - at - 7);
     at = end;
   }
   CHECK(as_addition == add_vm_commands({}, vm));

@@ -7,8 +7,8 @@
 namespace fireclaw::state {
 
 // What may be said of an agent in templates and in config.json, beyond what fireclaw itself acts on: it is passed on
-// to the bot. The bot (agent/bot/config.py) judges it by the same rules when it starts; here mistakes are found before
-// a machine is. All throw Error(Corrupt) with the field's path.
+// to the bot. The bot (agent/bot/base/config.py) judges it by the same rules when it starts; here mistakes are found
+// before a machine is. All throw Error(Corrupt) with the field's path.
 
 /// A name or an address, of IPv6 without brackets.
 void check_host(const json::Value& value);

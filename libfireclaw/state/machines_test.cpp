@@ -93,7 +93,7 @@ TEST_CASE("only disks of no machine are removed, and none while a record cannot 
   CHECK(std::filesystem::exists(used));
 }
 
-TEST_CASE("a record whose key or name is another's than its file's is not read") {
+TEST_CASE("a record whose key or name does not fit its file is not read") {
   const sys::TempDir folder{std::filesystem::temp_directory_path(), "machines-test-"};
   const state::MachineStore store{folder.path(), {}};
   // A key is a part of file names.

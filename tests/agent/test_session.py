@@ -490,7 +490,7 @@ class Listening(SessionTest):
         self.assertEqual(lookups.overdue(15.0), [PeerInfo("ghost", False, False, "")])
         self.assertEqual((lookups.deadlines(), lookups.overdue(20.0), lookups.end("ghost")), ([], [], []))
 
-    def test_what_a_look_up_has_learnt_it_keeps_whatever_comes_first(self) -> None:
+    def test_a_look_up_keeps_what_it_learns_in_any_order(self) -> None:
         lines = (":s 335 worker bob :is a bot", ":s 311 worker bob u h * :Bob")
         for order in (lines, lines[::-1]):
             lookups = Lookups(fold, lambda line: None)

@@ -73,7 +73,7 @@ class Confined(FolderTest):
         os.chmod(self.path("ws/run.sh"), 0o750)
         self.workspace.write("run.sh", b"2")
         self.assertEqual(os.stat(self.path("ws/run.sh")).st_mode & 0o777, 0o750)
-        # But what it does with others' rights was meant for what it was.
+        # Setuid and setgid bits go: they were meant for the old content.
         os.chmod(self.path("ws/run.sh"), 0o6755)
         self.workspace.write("run.sh", b"3")
         self.assertEqual(os.stat(self.path("ws/run.sh")).st_mode & 0o7777, 0o755)

@@ -314,6 +314,26 @@ class Machines(unittest.TestCase):
         asyncio.run(main())
         self.assertEqual({vm.id for vm in self.host.vms().list()}, before)
 
+    def test_a_machine_keeps_the_stop_of_its_creation_for_its_start(self) -> None:
+        stop = fireclaw.StopSource()
+        with self.host.vms().create(options=fireclaw.StartOptions(stop=stop)) as vm:
+            stop.request_stop()
+            with self.assertRaises(fireclaw.CancelledError):
+                vm.start()
+
+    def test_a_call_that_takes_options_is_cancelled_with_its_task(self) -> None:
+        async def main() -> None:
+            task = asyncio.create_task(fireclaw.to_thread(
+                self.host.machines().create, fireclaw.MachineConfig("never", fireclaw.VMConfig(start=fireclaw.StartMode.COLD)),
+                options=fireclaw.StartOptions()))
+            await asyncio.sleep(0)
+            task.cancel()
+            with self.assertRaises(asyncio.CancelledError):
+                await task
+
+        asyncio.run(main())
+        self.assertNotIn("never", [machine.name for machine in self.host.machines().list()])
+
     def test_the_end_of_with_ends_the_machine(self) -> None:
         with self.assertRaises(KeyError), self.host.vms().run() as vm:
             info = vm.info()

@@ -19,7 +19,7 @@ INNER_ROOMS: dict[str, list[str]] = {
     "libfireclaw/core": ["host", "networks", "machines", "workspaces", "agents", "moving"],
     "libfireclaw/image": ["bytes", "tools", "namespaces", "archives", "store", "kernel", "disks", "roots"],
     "apps/overseer": ["event_loop", "signals", "irc", "log", "status", "service", "crew"],
-    "apps/fireclaw": ["terminal", "command", "output", "json_of", "guest_text", "guest_command", "machine_options", "network_options", "copies", "bench", "vm", "network", "up", "upgrade"],
+    "apps/fireclaw": ["terminal", "command", "output", "guest_text", "guest_command", "machine_options", "network_options", "copies", "bench", "vm", "network", "up", "upgrade"],
     "agent/guestd": ["loop", "text", "steps", "machine", "processes", "boot", "channels"],
 }
 

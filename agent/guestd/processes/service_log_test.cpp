@@ -136,7 +136,7 @@ TEST_CASE("what a full disk did not take is counted where the output continues")
   CHECK(folder.text("x.log") == "[guestd: 14 bytes of output were lost here: is a directory]\nkept\n");
 }
 
-TEST_CASE("what was lost is counted until it can be said") {
+TEST_CASE("lost output is counted until it can be reported") {
   const Folder folder;
   const std::string path = folder.file("x.log");
   ServiceLog log{everywhere, path, 4096};

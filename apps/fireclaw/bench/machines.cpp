@@ -59,7 +59,7 @@ class Bench {
     restored.start = StartMode::RequireSnapshot;
     auto cold = options_.machine;
     cold.start = StartMode::Cold;
-    // Whatever the first run alone pays (files that are not in memory yet) is not what is measured.
+    // What only the first run pays (files that are not in memory yet) is not measured.
     run_once(host_, restored, stop_);
     repeat("restore-run", options_.runs, [&] { return run_once(host_, restored, stop_); });
     repeat("cold-run", options_.cold_runs, [&] { return run_once(host_, cold, stop_); });

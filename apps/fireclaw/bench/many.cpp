@@ -105,7 +105,7 @@ int bench_many(ManyOptions options, const Context& context) {
   const auto host = context.open_host();
   options.machine.network = network_mode_from_string(options.network);
   options.machine.start = StartMode::RequireSnapshot;
-  // What the first run alone pays (files that are not in memory yet) is not what is measured.
+  // What only the first run pays (files that are not in memory yet) is not measured.
   static_cast<void>(start_crowd(host, options.machine, 1, 1, context.stop));
   const auto crowd = start_crowd(host, options.machine, options.count, options.at_once, context.stop);
   if (crowd.ready.empty()) throw Error{ErrorCode::Guest, fmt::format("all have failed: {}", crowd.first_failure)};

@@ -1,12 +1,11 @@
-#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 
 #include <fmt/format.h>
 
-#include "base/number.hpp"
 #include "common/json_of.hpp"
+#include "common/quantities.hpp"
 #include "copies.hpp"
 #include "output.hpp"
 #include "vm/machines.hpp"
@@ -42,15 +41,6 @@ std::optional<GuestPath> guest_path(const std::string& word) {
   return GuestPath{word.substr(0, colon), path};
 }
 
-std::optional<std::uint32_t> parse_mode(const std::string& text) {
-  if (text.empty()) return std::nullopt;
-  const auto mode = parse_number<std::uint32_t>(text, 8);
-  if (!mode || *mode > 07777) {
-    throw Error{ErrorCode::InvalidArgument, fmt::format("--mode '{}' is not octal, as in 0644", text)};
-  }
-  return mode;
-}
-
 int copy(const CopyCommand& command, const Context& context) {
   if (command.source == "-" || command.target == "-") {
     throw Error{ErrorCode::InvalidArgument,
@@ -68,7 +58,7 @@ int copy(const CopyCommand& command, const Context& context) {
   auto vm = machines.attach(from ? from->machine : to->machine);
   auto options = command.choices.options();
   options.owner = command.owner;
-  options.mode = parse_mode(command.mode);
+  options.mode = parse_mode(command.mode, "--mode");
   if (from && (options.mode || !options.owner.empty())) {
     throw Error{ErrorCode::InvalidArgument, "--chown and --mode are for what is copied into a machine"};
   }

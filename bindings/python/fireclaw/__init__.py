@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from dataclasses import replace
 from typing import Any, Callable, Mapping, Optional, TypeVar, Union
 
 from . import _errors, _fireclaw, _types
@@ -55,7 +56,7 @@ from ._types.vm import *
 from ._types.workspace import *
 
 __all__ = [
-    "Agent", "AgentConfig", "AgentImport", "AgentImportOptions", "AgentInfo", "AgentManager", "AgentSettings", "AgentStartOptions", "AgentShell", "AgentState", "AgentTemplate",
+    "Agent", "AgentConfig", "AgentImport", "AgentImportOptions", "AgentInfo", "AgentManager", "AgentSettings", "AgentShell", "AgentStartOptions", "AgentState", "AgentTemplate",
     "AgentWatch", "AlreadyExistsError", "BackupOptions", "BackupReport", "BuildOptions", "BusyboxRoot", "CancelledError", "Check", "CheckStatus", "Command",
     "CommandError", "CopyLinks", "CopyOptions", "CopyResult", "CorruptError", "DebianAgentRoot", "DebianRoot",
     "DirectoryRoot", "DistributionKernel", "Egress",
@@ -127,14 +128,18 @@ def run(
 
 
 async def to_thread(function: Callable[..., T], *arguments: Any, **keywords: Any) -> T:
-    """asyncio.to_thread for functions that take `stop`: cancelling the task ends what they do.
+    """asyncio.to_thread for functions that take `stop`, alone or in `options`: cancelling the task ends what they do.
+
+    What takes `options` with a stop must be given some.
 
         result = await asyncio.wait_for(fireclaw.to_thread(vm.exec, "make"), timeout=60)
 
     The thread's end is waited for, so that nothing of it runs when asyncio.CancelledError is raised.
     """
-    source = StopSource(keywords.pop("stop", None))
-    thread = asyncio.ensure_future(asyncio.to_thread(function, *arguments, stop=source, **keywords))
+    options = keywords.get("options")
+    source = StopSource(keywords.pop("stop", None) if options is None else options.stop)
+    given = {"stop": source} if options is None else {"options": replace(options, stop=source)}
+    thread = asyncio.ensure_future(asyncio.to_thread(function, *arguments, **{**keywords, **given}))
     try:
         return await asyncio.shield(thread)
     except asyncio.CancelledError:

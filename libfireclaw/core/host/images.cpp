@@ -151,14 +151,14 @@ image::BuildOptions build_options(const Host::Impl& host) {
   return options;
 }
 
-image::Entry build_image(Host::Impl& host, const ImageConfig& config, const BuildOptions& with) {
+image::Entry build_image(Host::Impl& host, const ImageConfig& config, const BuildOptions& given) {
   auto options = build_options(host);
   if (std::holds_alternative<DebianAgentRoot>(config.root)) options.agent = host.agent();
-  options.stop = with.stop;
+  options.stop = given.stop;
   options.keep = [&host](const image::Manifest& replaced) { return needs_build(host, replaced.digest); };
-  if (with.progress) {
-    options.progress = [&with](std::string_view step, std::uint64_t done, std::uint64_t total) {
-      with.progress({step, done, total, total != 0 && done == total});
+  if (given.progress) {
+    options.progress = [&given](std::string_view step, std::uint64_t done, std::uint64_t total) {
+      given.progress({step, done, total, total != 0 && done == total});
     };
   }
   return host.images.build({config.name, to_room(config.kernel), to_room(config.root), config.replace}, options);

@@ -107,7 +107,7 @@ Pool VMs::pool(PoolConfig config, std::chrono::milliseconds start_timeout) const
   }
   // Made and dropped: a fault in the configuration is reported here, not at the first take().
   const auto& host = Access::impl(host_);
-  static_cast<void>(VM::Impl{host, config.machine});
+  static_cast<void>(VM::Impl{host, config.machine, core::Purpose{}, {start_timeout, {}}});
   return Pool{std::make_unique<Pool::Impl>(host, std::move(config), start_timeout)};
 }
 

@@ -29,8 +29,8 @@ Snapshot make_snapshot(const std::shared_ptr<Host::Impl>& host, const VMConfig& 
                        bool replace, Purpose purpose, StartOptions waiting = {});
 
 /// Runs a command that does nothing. What each command's start reads from the image's disk is then in the guest's
-/// memory: machines that are restored from it read nothing, and share it; in a machine that was restored it is mapped.
-/// An image without a shell has nothing to read.
+/// memory: machines that are restored from it read nothing, and share it. In a restored machine it is mapped. An image
+/// without a shell has nothing to read.
 void warm_up(VM::Impl& vm);
 
 /// The error for a name that another snapshot has.

@@ -438,7 +438,7 @@ void VmNetwork::undo_here(bool ours, bool tap_stays) {
 
 void VmNetwork::disconnect() noexcept { undo(false); }
 
-/// The kernel takes 15 to 30 ms to remove an interface, in which it lets nobody change another.
+/// The kernel takes 15 to 30 ms to remove an interface. Nobody can change another one meanwhile.
 void VmNetwork::leave() noexcept { undo(true); }
 
 void VmNetwork::undo(bool tap_stays) noexcept {

@@ -50,7 +50,8 @@ class VmNetwork {
   void disconnect() noexcept;
   /// Whether its tap goes with the engine, so that leave() can take disconnect()'s place.
   [[nodiscard]] bool tap_ends_with_engine() const noexcept { return !tap_stays_; }
-  /// Before the engine is killed, whose end is not waited for then: shuts the machine out and gives its address back.
+  /// Call it before the engine is killed, if nobody waits for its end: shuts the machine out and gives its address
+  /// back.
   void leave() noexcept;
 
  private:

@@ -129,7 +129,7 @@ TEST_CASE_FIXTURE(Fixture, "a claimed disk is taken for as long as a process kee
   engine.kill();
   CHECK_FALSE(workspace.info().in_use);
   {
-    // Another who asks at this moment.
+    // Somebody else asks at this moment.
     const auto asks = sys::FileLock::try_acquire(impl->workspaces.lock_file("one"), sys::FileLock::Mode::Shared);
     REQUIRE(asks);
     CHECK_FALSE(workspace.info().in_use);
