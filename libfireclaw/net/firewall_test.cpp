@@ -200,7 +200,9 @@ TEST_CASE(
   auto next = machine(2, Egress::Allowlist);
   next.allow = {Destination::parse("192.0.2.8:443")};
   firewall.add_vm(next);
-  CHECK(firewall.vms() == std::vector{next});
+  const auto known = firewall.vms();
+  REQUIRE(known.size() == 1);
+  CHECK(known.front().tap == next.tap);
   CHECK_FALSE(has(f.rules(), "192.0.2.7"));
   CHECK(has(f.rules(), "192.0.2.8"));
 }
