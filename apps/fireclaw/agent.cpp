@@ -16,6 +16,10 @@
 namespace fireclaw::cli {
 namespace {
 
+std::optional<std::string> if_given(const std::string& text) {
+  return text.empty() ? std::nullopt : std::optional{text};
+}
+
 /// Settings that can be given at the start and changed later.
 struct SettingOptions {
   std::string model;
@@ -29,6 +33,9 @@ struct SettingOptions {
         .add_option("--trigger", trigger,
                     "Lines that it answers: mention (of its nick), all, or a word that they begin with")
         ->type_name("TRIGGER");
+  }
+  [[nodiscard]] AgentSettings settings(std::optional<bool> tools = {}) const {
+    return {if_given(model), if_given(persona), if_given(trigger), tools};
   }
 };
 
@@ -54,10 +61,6 @@ struct ReloadOptions : SettingOptions {
   std::string name;
   std::optional<bool> tools;
 };
-
-std::optional<std::string> if_given(const std::string& text) {
-  return text.empty() ? std::nullopt : std::optional{text};
-}
 
 Json to_json(const AgentInfo& info) {
   auto out = cli::to_json<AgentInfo>(info);
@@ -108,7 +111,7 @@ int start(StartOptions options, const Context& context) {
     throw Error{ErrorCode::InvalidArgument,
                 "an agent needs TEMPLATE (see: fireclaw agent templates) or --from SNAPSHOT to be made from"};
   }
-  options.config.settings = {if_given(options.model), if_given(options.persona), if_given(options.trigger), {}};
+  options.config.settings = options.settings();
   if (!options.memory.empty()) options.config.memory_mib = parse_memory_mib(options.memory);
   if (options.cpus != 0) options.config.cpus = options.cpus;
   if (!options.network.empty()) options.config.network = network_mode_of(options.network);
@@ -132,7 +135,7 @@ struct ForkOptions : SettingOptions {
 };
 
 int fork(ForkOptions options, const Context& context) {
-  options.config.settings = {if_given(options.model), if_given(options.persona), if_given(options.trigger), {}};
+  options.config.settings = options.settings();
   options.start.join_timeout = parse_duration(options.join);
   options.start.stop = context.stop;
   print_started(context.open_host().agents().open(options.first).fork(options.config, options.start).start_info(),
@@ -213,7 +216,7 @@ int templates(const Context& context) {
 }
 
 int reload(const ReloadOptions& options, const Context& context) {
-  AgentSettings settings{if_given(options.model), if_given(options.persona), if_given(options.trigger), options.tools};
+  const auto settings = options.settings(options.tools);
   if (settings == AgentSettings{}) {
     throw Error{ErrorCode::InvalidArgument,
                 "nothing to change was given; use --model, --persona, --trigger or --tools"};

@@ -141,7 +141,7 @@ class Firewall::Impl {
   void add_vm(const VmPolicy& vm) {
     const auto commands = add_vm_commands(policy_, vm);
     const auto lock = take_turn();
-    if (is_plain(vm) ? add_plain(vm) : add_by_text(commands)) return;
+    if (is_plain(vm) ? add_plain(vm, commands) : add_by_text(commands)) return;
     const auto elements = read_all();
     refuse_taken_ports(vm, elements);
     context().run(delete_commands(vm.address, elements) + commands);
@@ -268,7 +268,7 @@ class Firewall::Impl {
                   std::current_exception()};
     }
   }
-  bool add_plain(const VmPolicy& vm) {
+  bool add_plain(const VmPolicy& vm, const std::string& commands) {
     const auto key = ElementKey{}.address(vm.address);
     ElementBatch batch{policy_.bridge};
     batch.add(NFPROTO_BRIDGE, "sources", source_key(vm));
@@ -277,7 +277,7 @@ class Firewall::Impl {
     const int refused = batch.run(socket_.get());
     if (refused == EEXIST) return false;
     // Tried again by libnftables, whose error says why.
-    return refused == 0 || add_by_text(add_vm_commands(policy_, vm));
+    return refused == 0 || add_by_text(commands);
   }
   /// False if something of it is missing.
   bool remove_plain(const VmPolicy& vm) {

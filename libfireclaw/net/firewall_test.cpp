@@ -47,6 +47,13 @@ VmPolicy machine(unsigned last, Egress egress = Egress::Internet) {
           {}};
 }
 
+/// One that has the address of machine(2), and was left there by a crash.
+VmPolicy crashed_machine(Egress egress = Egress::Internet) {
+  auto crashed = machine(2, egress);
+  crashed.tap = tap_name(InterfaceName{"fcbr0"}, "crashed");
+  return crashed;
+}
+
 bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 }  // namespace
@@ -159,8 +166,7 @@ TEST_CASE("what a crashed machine left at an address is gone when the next one g
   const Fixture f;
   auto firewall = f.firewall();
   firewall.ensure();
-  auto crashed = machine(2, Egress::Internet);
-  crashed.tap = tap_name(InterfaceName{"fcbr0"}, "crashed");
+  auto crashed = crashed_machine();
   crashed.allow = {Destination::parse("10.0.0.0/8")};
   crashed.publish = {Publication::parse("8080:80")};
   firewall.add_vm(crashed);
@@ -176,8 +182,7 @@ TEST_CASE("a machine that was left at an address goes, also if the next one has 
   auto firewall = f.firewall();
   firewall.ensure();
   const auto rules = f.rules();
-  auto crashed = machine(2);
-  crashed.tap = tap_name(InterfaceName{"fcbr0"}, "crashed");
+  const auto crashed = crashed_machine();
   firewall.add_vm(crashed);
   CHECK(firewall.vms() == std::vector{crashed});
   const auto next = machine(2);
@@ -193,8 +198,7 @@ TEST_CASE(
   const Fixture f;
   auto firewall = f.firewall();
   firewall.ensure();
-  auto crashed = machine(2, Egress::Allowlist);
-  crashed.tap = tap_name(InterfaceName{"fcbr0"}, "crashed");
+  auto crashed = crashed_machine(Egress::Allowlist);
   crashed.allow = {Destination::parse("192.0.2.7:443")};
   firewall.add_vm(crashed);
   auto next = machine(2, Egress::Allowlist);

@@ -22,6 +22,11 @@ struct Folder {
   const std::filesystem::path path = temporary.path();
   std::string text(const char* name) const { return sys::read_file(path / name); }
   std::string file(const char* name) const { return (path / name).string(); }
+  /// Puts a folder in the file's place: it cannot be opened, as on a disk that is full or gone.
+  void block(const char* name) const {
+    std::filesystem::remove(path / name);
+    std::filesystem::create_directory(path / name);
+  }
 };
 
 }  // namespace
@@ -126,9 +131,7 @@ TEST_CASE("what a full disk did not take is counted where the output continues")
   const std::string path = folder.file("x.log");
   ServiceLog log{everywhere, path, 4096};
   REQUIRE(log.open());
-  // The file's place is taken by a folder: it cannot be opened, as on a disk that is full or gone.
-  std::filesystem::remove(path);
-  std::filesystem::create_directory(path);
+  folder.block("x.log");
   log.write("lost\n");
   log.write("lost too\n");
   std::filesystem::remove(path);
@@ -141,8 +144,7 @@ TEST_CASE("lost output is counted until it can be reported") {
   const std::string path = folder.file("x.log");
   ServiceLog log{everywhere, path, 4096};
   REQUIRE(log.open());
-  std::filesystem::remove(path);
-  std::filesystem::create_directory(path);
+  folder.block("x.log");
   log.write("lost\n");
   std::filesystem::remove(path);
   // Now it can be opened, and takes nothing.

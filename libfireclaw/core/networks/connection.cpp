@@ -387,7 +387,7 @@ std::string VmNetwork::hand_over_tap(const sys::ProcessId& engine, bool detached
 
 /// While this process has the address on loan, others change only what its machine may reach: the turn is needed until
 /// the firewall has shut it out.
-void VmNetwork::undo_ours(bool tap_stays) {
+void VmNetwork::undo_ours(bool keep_tap) {
   {
     const auto turn = network_->take_turn();
     if (const auto record = host_.runs.find(lease_->run); record && record->nat && policy_) {
@@ -395,7 +395,7 @@ void VmNetwork::undo_ours(bool tap_stays) {
     }
     if (policy_) network_->firewall().remove_vm(*policy_);
   }
-  if (tap_stays) {
+  if (keep_tap) {
     net::forget_neighbour(network_->bridge(), lease_->address);
   } else {
     net::detach_port(network_->bridge(), lease_->tap, lease_->address);
@@ -427,10 +427,10 @@ void VmNetwork::remove_spare_tap() noexcept {
   spare_tap_.reset();
 }
 
-void VmNetwork::undo_here(bool ours, bool tap_stays) {
+void VmNetwork::undo_here(bool ours, bool keep_tap) {
   if (!network_) network_.emplace(host_, place_, logger_);
   if (ours) {
-    undo_ours(tap_stays);
+    undo_ours(keep_tap);
   } else {
     undo_others();
   }
@@ -441,7 +441,7 @@ void VmNetwork::disconnect() noexcept { undo(false); }
 /// The kernel takes 15 to 30 ms to remove an interface. Nobody can change another one meanwhile.
 void VmNetwork::leave() noexcept { undo(true); }
 
-void VmNetwork::undo(bool tap_stays) noexcept {
+void VmNetwork::undo(bool keep_tap) noexcept {
   tap_.reset();
   named_tap_.reset();
   entrances_ = Entrances{};
@@ -450,14 +450,14 @@ void VmNetwork::undo(bool tap_stays) noexcept {
   try {
     const bool ours = lease_->holder == sys::current_process();
     if (!anchor_) {
-      undo_here(ours, tap_stays);
+      undo_here(ours, keep_tap);
     } else if (const auto anchor = Anchor::find(host_); anchor && anchor->holder() == *anchor_) {
       const NatPlace place{NatPlace::Kind::Anchored, anchor_, host_addresses()};
       anchor->run([&](const Logger& logger) -> std::optional<sys::Fd> {
         place_ = place;
         logger_ = logger;
         network_.reset();
-        undo_here(ours, tap_stays);
+        undo_here(ours, keep_tap);
         return std::nullopt;
       });
     } else {

@@ -75,9 +75,10 @@ class VmNetwork {
   void connect_here(state::RunRecord& record, Wishes wishes, std::optional<uid_t> engine_user);
   void connect_in_anchor(state::RunRecord& record, Wishes wishes);
   std::string hand_over_tap(const sys::ProcessId& engine, bool detached);
-  void undo_here(bool ours, bool tap_stays);
-  void undo_ours(bool tap_stays);
-  void undo(bool tap_stays) noexcept;
+  /// `keep_tap`: the engine, which still runs, takes it along.
+  void undo_here(bool ours, bool keep_tap);
+  void undo_ours(bool keep_tap);
+  void undo(bool keep_tap) noexcept;
   void undo_others();
 
   const Host::Impl& host_;
