@@ -5,6 +5,7 @@
 #include <chrono>
 #include <csignal>
 
+#include "fireclaw/error.hpp"
 #include "sys/poll.hpp"
 
 namespace fireclaw::vmm {
@@ -19,6 +20,16 @@ bool is_readable(int fd) {
   return sys::wait_fd(fd, POLLIN, Deadline::after(std::chrono::nanoseconds{0})) == sys::WaitResult::Ready;
 }
 
+// An engine that is killed before it runs has failed as one that is killed a moment later.
+sys::Child spawn(const sys::SpawnSpec& spec) {
+  try {
+    return sys::Child::spawn(spec);
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::Io) throw Error{ErrorCode::Vmm, error.what()};
+    throw;
+  }
+}
+
 }  // namespace
 
 EngineProcess::EngineProcess(sys::ProcessId id, sys::Fd pidfd, std::optional<sys::Child> child, bool owned)
@@ -30,7 +41,7 @@ EngineProcess::EngineProcess(EngineProcess&& other) noexcept
 }
 
 EngineProcess EngineProcess::start(const sys::SpawnSpec& spec) {
-  auto child = sys::Child::spawn(spec);
+  auto child = spawn(spec);
   const auto id = child.id();
   // Its own descriptor: waits on it continue while another thread reaps the child.
   auto pidfd = sys::duplicate(child.pidfd());

@@ -17,6 +17,7 @@ namespace fireclaw::vmm {
 /// Destruction kills a child that was started with die_with_parent and leaves any other alone.
 class EngineProcess {
  public:
+  /// Throws Error(Vmm) if it is killed before it runs, or the kernel cannot make it; else as sys::Child::spawn().
   static EngineProcess start(const sys::SpawnSpec& spec);
   /// nullopt if it is gone.
   static std::optional<EngineProcess> adopt(const sys::ProcessId& id);
