@@ -145,7 +145,7 @@ TEST_CASE("runs are listed oldest first") {
   young.created += std::chrono::hours{1};
   young = store.create(young);
   const auto old = store.create(a_record());
-  std::filesystem::create_directory(folder.path() / "not-a-run");
+  std::filesystem::copy(store.directory(old.id), folder.path() / "not-a-run");
   CHECK(store.list() == std::vector{old, young});
 }
 
@@ -204,6 +204,9 @@ TEST_CASE("a machine is garbage once nobody owns it any more") {
   CHECK(state::is_garbage(record));
   record.configured = true;
   CHECK_FALSE(state::is_garbage(record));
+  record.detached = false;
+  CHECK(state::is_garbage(record));
+  record.detached = true;
   engine.kill();
   CHECK_FALSE(state::is_running(record));
   CHECK(state::is_garbage(record));

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
@@ -64,9 +65,18 @@ TEST_CASE_FIXTURE(Fixture, "a draft is seen by nobody and vanishes with its make
 }
 
 TEST_CASE_FIXTURE(Fixture, "a leftover draft is removed once its maker is gone") {
+  std::vector<std::string> whole;
+  for (const auto* name : {"draft-one", "b", "c", "d", "e", "f"}) {
+    store.publish(draft(name), a_record(name), false);
+    whole.emplace_back(name);
+  }
   std::filesystem::create_directory(directory / ".draft-my-name-abcdef");
+  std::filesystem::create_directory(directory / ".of-somebody-else");
   CHECK(store.remove_unfinished() == std::vector{directory / ".draft-my-name-abcdef"});
-  CHECK(std::filesystem::is_empty(directory));
+  CHECK_FALSE(std::filesystem::exists(directory / ".draft-my-name-abcdef"));
+  CHECK(std::filesystem::exists(directory / ".of-somebody-else"));
+  std::ranges::sort(whole);
+  CHECK(store.names() == whole);
 }
 
 TEST_CASE_FIXTURE(Fixture, "a name is taken until it is replaced or removed") {

@@ -79,6 +79,8 @@ TEST_CASE("the built-in templates are written for users to change, and never ove
   const state::TemplateStore store{folder.path(), {}};
   std::ofstream{folder.path() / "quick.json"} << with(R"("cpus": 3)");
   CHECK(store.write_built_in());
+  CHECK((std::filesystem::status(folder.path() / "worker.json").permissions() & std::filesystem::perms::all) ==
+        static_cast<std::filesystem::perms>(0644));
   CHECK(store.find("quick")->number("cpus", 1) == 3);
   CHECK(store.find("worker")->file == folder.path() / "worker.json");
   CHECK_FALSE(store.write_built_in());
@@ -146,7 +148,7 @@ TEST_CASE("a template's mistake is named with file and field") {
   CHECK(problem_of(R"({"nick": "t", "model": "m", "persona": ""})").starts_with("/t.json: persona: must be"));
   CHECK(problem_of("[]") != "");
   CHECK(problem_of(with(R"("cpus": 32, "memory_mib": 1048576, "workspace_mib": 16, "scratch_mib": 64,
-                            "disk_mib_per_second": 1, "network_mib_per_second": 1048576, "log_level": "debug")"))
+                            "disk_mib_per_second": 1, "network_mib_per_second": 1048576, "image": "x", "log_level": "debug")"))
             .empty());
   CHECK(problem_of(with(R"("cpus": 1, "memory_mib": 64, "workspace_mib": 1048576, "scratch_mib": 1048576)")).empty());
   CHECK(problem_of(with(R"("network": "services", "allow": null)")).empty());
