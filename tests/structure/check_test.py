@@ -54,8 +54,8 @@ class CheckerTest(unittest.TestCase):
 
     def test_net_image_guest_and_vmm_know_nothing_of_each_other(self) -> None:
         self.expect({
-            "libfireclaw/net/tap.hpp": HEADER,
-            "libfireclaw/image/store/store.hpp": HEADER + '#include "net/tap.hpp"\n',
+            "libfireclaw/net/links/tap.hpp": HEADER,
+            "libfireclaw/image/store/store.hpp": HEADER + '#include "net/links/tap.hpp"\n',
             "libfireclaw/guest/session.hpp": HEADER + '#include "image/store/store.hpp"\n',
             "libfireclaw/vmm/driver.hpp": HEADER + '#include "guest/session.hpp"\n',
             "libfireclaw/core/vm.hpp": HEADER + '#include "vmm/driver.hpp"\n',

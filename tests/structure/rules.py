@@ -18,6 +18,8 @@ PARALLEL_FOLDERS = {"libfireclaw/vmm"}
 INNER_ROOMS: dict[str, list[str]] = {
     "libfireclaw/core": ["host", "networks", "machines", "workspaces", "agents", "moving"],
     "libfireclaw/image": ["bytes", "tools", "namespaces", "archives", "store", "kernel", "disks", "roots"],
+    "libfireclaw/net": ["address", "interface_name", "boot", "policy", "named_destination", "pool", "links", "firewall"],
+    "libfireclaw/gateway": ["limits", "records", "llm", "names", "relay", "irc", "proxy"],
     "apps/overseer": ["event_loop", "signals", "irc", "log", "status", "service", "crew"],
     "apps/fireclaw": ["terminal", "command", "output", "guest_text", "guest_command", "machine_options", "network_options", "copies", "bench", "vm", "network", "up", "upgrade"],
     "agent/guestd": ["loop", "text", "steps", "machine", "processes", "boot", "channels"],

@@ -11,7 +11,7 @@
 #include "core/networks/nat.hpp"
 #include "fireclaw/error.hpp"
 #include "http/download.hpp"
-#include "net/bridge.hpp"
+#include "net/links/bridge.hpp"
 #include "state/config.hpp"
 #include "state/gateway_settings.hpp"
 #include "sys/file.hpp"

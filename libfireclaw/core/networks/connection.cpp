@@ -15,7 +15,7 @@
 #include "core/networks/destinations.hpp"
 #include "core/networks/gateway.hpp"
 #include "fireclaw/error.hpp"
-#include "net/openings.hpp"
+#include "net/firewall/openings.hpp"
 #include "state/run_policy.hpp"
 #include "state/sandbox_settings.hpp"
 #include "sys/fd.hpp"

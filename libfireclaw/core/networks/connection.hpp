@@ -10,7 +10,7 @@
 #include "core/networks/nat.hpp"
 #include "fireclaw/network.hpp"
 #include "guest/session.hpp"
-#include "net/tap.hpp"
+#include "net/links/tap.hpp"
 #include "state/runs.hpp"
 #include "sys/process.hpp"
 #include "vmm/driver.hpp"

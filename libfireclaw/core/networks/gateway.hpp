@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "core/host/impl.hpp"
-#include "gateway/files.hpp"
+#include "gateway/records/files.hpp"
 #include "net/policy.hpp"
 #include "state/config.hpp"
 #include "sys/fd.hpp"

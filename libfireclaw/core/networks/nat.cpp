@@ -9,7 +9,7 @@
 #include "core/networks/destinations.hpp"
 #include "core/networks/gateway.hpp"
 #include "fireclaw/error.hpp"
-#include "net/probe.hpp"
+#include "net/firewall/probe.hpp"
 #include "state/run_policy.hpp"
 #include "sys/process.hpp"
 

@@ -7,8 +7,8 @@
 
 #include "core/host/impl.hpp"
 #include "fireclaw/network.hpp"
-#include "net/bridge.hpp"
-#include "net/firewall.hpp"
+#include "net/firewall/firewall.hpp"
+#include "net/links/bridge.hpp"
 #include "net/policy.hpp"
 #include "net/pool.hpp"
 #include "state/config.hpp"

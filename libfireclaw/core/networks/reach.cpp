@@ -11,7 +11,7 @@
 #include "base/text.hpp"
 #include "core/networks/nat.hpp"
 #include "fireclaw/error.hpp"
-#include "net/openings.hpp"
+#include "net/firewall/openings.hpp"
 #include "state/run_policy.hpp"
 #include "sys/process.hpp"
 
