@@ -5,10 +5,10 @@
 #include <fmt/format.h>
 
 #include "command.hpp"
+#include "common/command_line/network_word.hpp"
 #include "common/json_of.hpp"
-#include "common/network_word.hpp"
-#include "common/quantities.hpp"
-#include "common/style.hpp"
+#include "common/text/quantities.hpp"
+#include "common/text/style.hpp"
 #include "guest_text.hpp"
 #include "moving.hpp"
 #include "output.hpp"

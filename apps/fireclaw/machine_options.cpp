@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "common/quantities.hpp"
+#include "common/text/quantities.hpp"
 
 namespace fireclaw::cli {
 

@@ -7,8 +7,8 @@
 #include <fmt/format.h>
 
 #include "bounded_output.hpp"
-#include "common/quantities.hpp"
-#include "common/text.hpp"
+#include "common/text/quantities.hpp"
+#include "common/text/text.hpp"
 #include "fireclaw/error.hpp"
 #include "schema.hpp"
 #include "sys/base64.hpp"

@@ -7,8 +7,8 @@
 
 #include <fmt/format.h>
 
-#include "common/quantities.hpp"
-#include "common/text.hpp"
+#include "common/text/quantities.hpp"
+#include "common/text/text.hpp"
 #include "fireclaw/error.hpp"
 #include "fireclaw/file.hpp"
 #include "schema.hpp"

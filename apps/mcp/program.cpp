@@ -11,12 +11,12 @@
 
 #include <fmt/format.h>
 
-#include "common/mistakes.hpp"
-#include "common/network_word.hpp"
-#include "common/program.hpp"
-#include "common/quantities.hpp"
-#include "common/signals.hpp"
-#include "common/text.hpp"
+#include "common/command_line/mistakes.hpp"
+#include "common/command_line/network_word.hpp"
+#include "common/command_line/program.hpp"
+#include "common/processes/signals.hpp"
+#include "common/text/quantities.hpp"
+#include "common/text/text.hpp"
 #include "fireclaw/error.hpp"
 #include "line_reader.hpp"
 #include "pipes.hpp"

@@ -8,7 +8,7 @@
 
 #include <fmt/format.h>
 
-#include "common/text.hpp"
+#include "common/text/text.hpp"
 #include "fireclaw/error.hpp"
 #include "fireclaw/version.hpp"
 #include "progress.hpp"

@@ -8,8 +8,8 @@
 
 #include "base/logger.hpp"
 #include "gateway/limits.hpp"
-#include "gateway/llm/llm.hpp"
-#include "gateway/proxy/http_rules.hpp"
+#include "gateway/llm/service.hpp"
+#include "gateway/proxy/rules.hpp"
 #include "gateway/records/sources.hpp"
 #include "sys/fd.hpp"
 

@@ -11,7 +11,7 @@
 #include "fuzz/require.hpp"
 #include "gateway/llm/requests.hpp"
 #include "gateway/llm/tokens.hpp"
-#include "gateway/proxy/http_rules.hpp"
+#include "gateway/proxy/rules.hpp"
 #include "gateway/proxy/tls_hello.hpp"
 #include "json/json.hpp"
 

@@ -19,7 +19,7 @@
 #include "json/record.hpp"
 #include "net/firewall/firewall.hpp"
 #include "net/links/netlink.hpp"
-#include "state/config.hpp"
+#include "state/settings/config.hpp"
 #include "sys/poll.hpp"
 #include "sys/socket.hpp"
 

@@ -11,7 +11,7 @@
 #include "fireclaw/network.hpp"
 #include "guest/session.hpp"
 #include "net/links/tap.hpp"
-#include "state/runs.hpp"
+#include "state/records/runs.hpp"
 #include "sys/process.hpp"
 #include "vmm/driver.hpp"
 #include "vmm/spec.hpp"

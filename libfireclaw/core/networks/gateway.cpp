@@ -24,7 +24,7 @@
 #include "fireclaw/error.hpp"
 #include "gateway/records/files.hpp"
 #include "json/record.hpp"
-#include "state/gateway_settings.hpp"
+#include "state/settings/gateway.hpp"
 #include "sys/poll.hpp"
 #include "sys/socket.hpp"
 

@@ -9,7 +9,7 @@
 #include "core/host/impl.hpp"
 #include "gateway/records/files.hpp"
 #include "net/policy.hpp"
-#include "state/config.hpp"
+#include "state/settings/config.hpp"
 #include "sys/fd.hpp"
 #include "sys/file.hpp"
 #include "sys/process.hpp"

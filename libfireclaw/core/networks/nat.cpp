@@ -10,7 +10,7 @@
 #include "core/networks/gateway.hpp"
 #include "fireclaw/error.hpp"
 #include "net/firewall/probe.hpp"
-#include "state/run_policy.hpp"
+#include "state/records/run_policy.hpp"
 #include "sys/process.hpp"
 
 namespace fireclaw::core {

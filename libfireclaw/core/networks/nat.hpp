@@ -11,8 +11,8 @@
 #include "net/links/bridge.hpp"
 #include "net/policy.hpp"
 #include "net/pool.hpp"
-#include "state/config.hpp"
-#include "state/runs.hpp"
+#include "state/records/runs.hpp"
+#include "state/settings/config.hpp"
 #include "sys/file.hpp"
 
 namespace fireclaw::core {

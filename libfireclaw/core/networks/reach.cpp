@@ -12,7 +12,7 @@
 #include "core/networks/nat.hpp"
 #include "fireclaw/error.hpp"
 #include "net/firewall/openings.hpp"
-#include "state/run_policy.hpp"
+#include "state/records/run_policy.hpp"
 #include "sys/process.hpp"
 
 namespace fireclaw::core {

@@ -11,7 +11,7 @@
 #include "base/clock.hpp"
 #include "gateway/llm/requests.hpp"
 #include "json/json.hpp"
-#include "state/gateway_settings.hpp"
+#include "state/settings/gateway.hpp"
 
 namespace fireclaw::gateway {
 

@@ -8,8 +8,8 @@
 #include <variant>
 
 #include "http/transfers.hpp"
-#include "state/gateway_settings.hpp"
-#include "state/secrets.hpp"
+#include "state/settings/gateway.hpp"
+#include "state/settings/secrets.hpp"
 
 namespace fireclaw::gateway {
 

@@ -8,7 +8,7 @@
 
 #include "fireclaw/error.hpp"
 #include "gateway/records/files.hpp"
-#include "state/config.hpp"
+#include "state/settings/config.hpp"
 
 namespace fireclaw::gateway {
 

@@ -12,10 +12,10 @@
 #include "base/logger.hpp"
 #include "net/policy.hpp"
 #include "net/pool.hpp"
-#include "state/gateway_settings.hpp"
 #include "state/layout.hpp"
-#include "state/runs.hpp"
-#include "state/secrets.hpp"
+#include "state/records/runs.hpp"
+#include "state/settings/gateway.hpp"
+#include "state/settings/secrets.hpp"
 
 namespace fireclaw::gateway {
 

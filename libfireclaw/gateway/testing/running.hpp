@@ -11,7 +11,7 @@
 
 #include "base/clock.hpp"
 #include "base/logger.hpp"
-#include "gateway/llm/llm.hpp"
+#include "gateway/llm/service.hpp"
 #include "gateway/records/sources.hpp"
 #include "gateway/server.hpp"
 #include "sys/fd.hpp"
