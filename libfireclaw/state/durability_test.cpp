@@ -130,6 +130,21 @@ TEST_CASE_FIXTURE(Home, "a snapshot is replaced without a gap: readers find the 
                        "remove snapshots/.draft-one-*/state"});
 }
 
+TEST_CASE_FIXTURE(
+    Home, "a snapshot is replaced, and nothing of the old one is left, also where folders cannot be exchanged") {
+  const auto store = snapshots();
+  store.publish(draft_of(store), snapshot_record(1), false);
+  auto draft = draft_of(store);
+  FileCalls calls{folder.path()};
+  calls.forget_rename_flags();
+  store.publish(std::move(draft), snapshot_record(2), true);
+  CHECK(store.find("one").value().key.cpus == 2);
+  CHECK(calls.lines_with({"-> snapshots/"}) ==
+        Lines{"rename snapshots/.draft-one-*/.fireclaw-*.tmp -> snapshots/.draft-one-*/manifest.json",
+              "rename snapshots/one -> snapshots/.draft-one-*/old", "rename snapshots/.draft-one-* -> snapshots/one"});
+  CHECK(std::ranges::distance(std::filesystem::directory_iterator{folder.path() / "snapshots"}) == 1);
+}
+
 TEST_CASE_FIXTURE(Home, "a snapshot that is removed is gone for readers before any of its files is") {
   const auto store = snapshots();
   store.publish(draft_of(store), snapshot_record(1), false);

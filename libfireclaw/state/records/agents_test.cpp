@@ -87,6 +87,33 @@ TEST_CASE("a torn or foreign record is reported by its path and stays as it is")
   }
 }
 
+TEST_CASE("phases and stages are told by the same words as ever: records on disk have them") {
+  using state::AgentPhase;
+  using state::CopyStage;
+  for (const auto& [phase, text] :
+       std::vector<std::pair<AgentPhase, std::string>>{{AgentPhase::Starting, "starting"},
+                                                       {AgentPhase::Running, "running"},
+                                                       {AgentPhase::Restarting, "restarting"},
+                                                       {AgentPhase::Stopping, "stopping"},
+                                                       {AgentPhase::Stopped, "stopped"},
+                                                       {AgentPhase::Crashed, "crashed"}}) {
+    CHECK(state::to_string(phase) == text);
+  }
+  CHECK(state::to_string(CopyStage::Whole) == "whole");
+  CHECK(state::to_string(CopyStage::Begun) == "begun");
+  CHECK(state::to_string(CopyStage::HasWorkspace) == "has workspace");
+}
+
+TEST_CASE("a record that goes while records are listed is not news") {
+  const sys::TempDir folder{std::filesystem::temp_directory_path(), "agents-test-"};
+  std::vector<std::string> warnings;
+  const state::AgentStore store{folder.path(),
+                                Logger{[&](LogLevel, std::string_view text) { warnings.emplace_back(text); }}};
+  std::filesystem::create_symlink("gone", folder.path() / "ada.json");
+  CHECK(store.list().empty());
+  CHECK(warnings.empty());
+}
+
 TEST_CASE("a record under another agent's name is foreign") {
   const sys::TempDir folder{std::filesystem::temp_directory_path(), "agents-test-"};
   const state::AgentStore store{folder.path(), {}};

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "base/text.hpp"
 #include "fireclaw/error.hpp"
 #include "state/records/runs.hpp"
 #include "sys/file.hpp"
@@ -16,7 +17,7 @@ namespace {
 constexpr std::string_view disk_extension = ".ext4";
 constexpr std::size_t longest_name = 63;
 
-bool is_letter_or_digit(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); }
+bool is_letter_or_digit(char c) { return is_letter(c) || is_digit(c); }
 
 MachineRecord read_file(const std::filesystem::path& path) {
   const auto value = json::Value::parse_file(path);

@@ -47,7 +47,7 @@ TEST_CASE("a machine's record is read back the same") {
 }
 
 TEST_CASE("a machine's name is a host's, and not an id") {
-  for (const auto* good : {"a", "dev", "Dev-2", "0", "0123456789abcde", "0123456789abcdefg"}) {
+  for (const auto* good : {"a", "z", "A", "Z", "dev", "Dev-2", "0", "0123456789abcde", "0123456789abcdefg"}) {
     CHECK_MESSAGE(state::is_machine_name(good), good);
   }
   for (const auto* bad : {"", "-a", "a-", "a.b", "a_b", "a b", "a/b", "0123456789abcdef", "\xc3\xa4"}) {
@@ -79,14 +79,21 @@ TEST_CASE("a renamed machine keeps its disk, and a removed one takes it along") 
 
 TEST_CASE("only disks of no machine are removed, and none while a record cannot be read") {
   const sys::TempDir folder{std::filesystem::temp_directory_path(), "machines-test-"};
-  const state::MachineStore store{folder.path(), {}};
+  std::vector<std::string> warnings;
+  const state::MachineStore store{folder.path(),
+                                  Logger{[&](LogLevel, std::string_view text) { warnings.emplace_back(text); }}};
   store.put(a_machine("dev", "0123456789abcdef"));
   const auto used = store.scratch_disk("0123456789abcdef");
   const auto unused = store.scratch_disk("fedcba9876543210");
   std::ofstream{used} << "data";
   std::ofstream{unused} << "data";
   std::ofstream{folder.path() / "torn.json"} << "{";
+  // A record that goes meanwhile is of no machine.
+  std::filesystem::create_symlink("gone", folder.path() / "ada.json");
+  CHECK(store.list() == std::vector{a_machine("dev", "0123456789abcdef")});
+  CHECK(warnings.size() == 1);
   CHECK(store.remove_unused_disks().empty());
+  CHECK(warnings.size() == 2);
   CHECK(std::filesystem::exists(unused));
   std::filesystem::remove(folder.path() / "torn.json");
   CHECK(store.remove_unused_disks() == std::vector{unused});

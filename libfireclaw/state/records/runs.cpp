@@ -133,14 +133,13 @@ RunRecord RunStore::create(RunRecord record) const {
 
 RunRecord RunStore::change(const std::string& id, const std::function<void(RunRecord&)>& change) const {
   const auto gone = [&] { return Error{ErrorCode::NotFound, fmt::format("VM {} has ended", id)}; };
-  if (!find(id)) throw gone();
   // Without a time limit, so that nobody is passed over: those who have it read and write a small file.
   const auto turn = [&] {
     try {
       return sys::FileLock::acquire(directory(id) / "run.lock", sys::FileLock::Mode::Exclusive, Deadline::never(),
                                     fmt::format("the record of VM {}", id));
     } catch (const Error&) {
-      // Its folder was removed meanwhile.
+      // Its folder is gone.
       if (!find(id)) throw gone();
       throw;
     }

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "fireclaw/error.hpp"
+#include "state/run_policy.hpp"
 #include "sys/file.hpp"
 
 using namespace fireclaw;
@@ -74,6 +75,27 @@ TEST_CASE("a run's record is read back the same, also after an update") {
   CHECK_FALSE(store.find(record.id));
 }
 
+TEST_CASE("what the firewall is told of a machine is what its record says, and back") {
+  state::RunNetwork record;
+  record.address = "172.16.0.9";
+  record.tap = "fcbr0-0a1b2c3d";
+  record.egress = "allowlist";
+  record.allow = {"192.0.2.0/24", "192.0.2.1:53/udp"};
+  record.publish = {"8080:80/tcp"};
+  record.mib_per_second = 7;
+  for (const auto& [services, names, access] :
+       {std::tuple{true, true, net::ServiceAccess::All}, std::tuple{false, true, net::ServiceAccess::Names},
+        std::tuple{false, false, net::ServiceAccess::None}}) {
+    record.services = services;
+    record.names = names;
+    const auto policy = state::to_policy(record);
+    CHECK(policy.services == access);
+    CHECK(policy.allow.size() == 2);
+    CHECK(policy.publish.size() == 1);
+    CHECK(state::to_record(policy) == record);
+  }
+}
+
 TEST_CASE("changes of one record by several processes at once are all kept") {
   const sys::TempDir folder{std::filesystem::temp_directory_path(), "runs-test-"};
   auto first = a_record();
@@ -123,7 +145,39 @@ TEST_CASE("runs are listed oldest first") {
   young.created += std::chrono::hours{1};
   young = store.create(young);
   const auto old = store.create(a_record());
+  std::filesystem::copy(store.directory(old.id), folder.path() / "not-a-run");
   CHECK(store.list() == std::vector{old, young});
+}
+
+TEST_CASE("a record that cannot be read is said when records are listed, and one that is gone is not") {
+  const sys::TempDir folder{std::filesystem::temp_directory_path(), "runs-test-"};
+  std::vector<std::string> warnings;
+  const state::RunStore store{folder.path(),
+                              Logger{[&](LogLevel, std::string_view text) { warnings.emplace_back(text); }}};
+  std::filesystem::create_directory(store.directory("0123456789abcdef"));
+  CHECK(store.list().empty());
+  CHECK(warnings.empty());
+  std::ofstream{store.directory("0123456789abcdef") / "run.json"} << "{";
+  CHECK(store.list().empty());
+  CHECK(warnings.size() == 1);
+}
+
+TEST_CASE("a second machine with the same id is not made, and leaves nothing") {
+  const sys::TempDir folder{std::filesystem::temp_directory_path(), "runs-test-"};
+  const state::RunStore store{folder.path(), {}};
+  auto record = store.create(a_record());
+  const auto first = record;
+  record.hostname = "another";
+  CHECK_THROWS_AS(store.create(record), Error);
+  CHECK(store.list() == std::vector{first});
+  CHECK(std::ranges::distance(std::filesystem::directory_iterator{folder.path()}) == 1);
+  // Nor while it is being made.
+  const auto busy =
+      folder.path() / fmt::format(".new-{}-{}-0123456789abcdef", record.owner.pid, record.owner.start_time);
+  std::filesystem::create_directory(busy);
+  record.id = "0123456789abcdef";
+  CHECK_THROWS_WITH(store.create(record), doctest::Contains("exists already"));
+  CHECK(std::filesystem::exists(busy));
 }
 
 TEST_CASE("texts that are not an id are refused and never become paths") {
@@ -137,6 +191,7 @@ TEST_CASE("texts that are not an id are refused and never become paths") {
 TEST_CASE("a machine is garbage once nobody owns it any more") {
   auto record = a_record();
   CHECK_FALSE(state::is_garbage(record));
+  CHECK_FALSE(state::is_running(record));
   record.owner = gone();
   CHECK(state::is_garbage(record));
 
@@ -149,6 +204,9 @@ TEST_CASE("a machine is garbage once nobody owns it any more") {
   CHECK(state::is_garbage(record));
   record.configured = true;
   CHECK_FALSE(state::is_garbage(record));
+  record.detached = false;
+  CHECK(state::is_garbage(record));
+  record.detached = true;
   engine.kill();
   CHECK_FALSE(state::is_running(record));
   CHECK(state::is_garbage(record));
@@ -171,8 +229,19 @@ TEST_CASE("what a creator left that was killed half way is removed, what a livin
                                      "-0123456789abcdef");
   std::filesystem::create_directory(leftover);
   std::filesystem::create_directory(busy);
-  CHECK(store.remove_unfinished() == std::vector{leftover});
+  const auto odd = {folder.path() / ".new-", folder.path() / ".new-1", folder.path() / ".new-x-1-0123456789abcdef",
+                    folder.path() / fmt::format(".new-{}-x-0123456789abcdef", alive.pid)};
+  for (const auto& path : odd) std::filesystem::create_directory(path);
+  std::filesystem::create_directory(folder.path() / "of-somebody-else");
+  auto removed = store.remove_unfinished();
+  std::vector expected{leftover};
+  expected.insert(expected.end(), odd.begin(), odd.end());
+  std::ranges::sort(removed);
+  std::ranges::sort(expected);
+  CHECK(removed == expected);
+  for (const auto& path : expected) CHECK_FALSE(std::filesystem::exists(path));
   CHECK(std::filesystem::exists(busy));
+  CHECK(std::filesystem::exists(folder.path() / "of-somebody-else"));
 }
 
 TEST_CASE("folders whose record a power failure emptied are removed, foreign ones are kept") {
@@ -185,11 +254,14 @@ TEST_CASE("folders whose record a power failure emptied are removed, foreign one
   std::ofstream{store.directory(empty.id) / "run.json"} << "";
   std::ofstream{store.directory(foreign.id) / "run.json"} << R"({"schema": 99})";
   std::filesystem::remove(store.directory(missing.id) / "run.json");
+  std::filesystem::create_directory(folder.path() / "of-somebody-else");
   auto removed = store.remove_broken();
   std::ranges::sort(removed);
   std::vector expected{store.directory(empty.id), store.directory(missing.id)};
   std::ranges::sort(expected);
   CHECK(removed == expected);
+  for (const auto& path : expected) CHECK_FALSE(std::filesystem::exists(path));
+  CHECK(std::filesystem::exists(folder.path() / "of-somebody-else"));
   CHECK(std::filesystem::exists(store.directory(foreign.id)));
   CHECK(store.list() == std::vector{whole});
 }

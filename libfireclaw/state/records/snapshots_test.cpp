@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
@@ -64,9 +65,18 @@ TEST_CASE_FIXTURE(Fixture, "a draft is seen by nobody and vanishes with its make
 }
 
 TEST_CASE_FIXTURE(Fixture, "a leftover draft is removed once its maker is gone") {
+  std::vector<std::string> whole;
+  for (const auto* name : {"draft-one", "b", "c", "d", "e", "f"}) {
+    store.publish(draft(name), a_record(name), false);
+    whole.emplace_back(name);
+  }
   std::filesystem::create_directory(directory / ".draft-my-name-abcdef");
+  std::filesystem::create_directory(directory / ".of-somebody-else");
   CHECK(store.remove_unfinished() == std::vector{directory / ".draft-my-name-abcdef"});
-  CHECK(std::filesystem::is_empty(directory));
+  CHECK_FALSE(std::filesystem::exists(directory / ".draft-my-name-abcdef"));
+  CHECK(std::filesystem::exists(directory / ".of-somebody-else"));
+  std::ranges::sort(whole);
+  CHECK(store.names() == whole);
 }
 
 TEST_CASE_FIXTURE(Fixture, "a name is taken until it is replaced or removed") {
@@ -77,7 +87,7 @@ TEST_CASE_FIXTURE(Fixture, "a name is taken until it is replaced or removed") {
   CHECK(replaced.state_bytes == 13);
   store.remove("one");
   CHECK_FALSE(store.find("one"));
-  CHECK(error_text([&] { store.remove("one"); }).starts_with("not_found"));
+  CHECK(error_text([&] { store.remove("one"); }).starts_with("not_found: no snapshot named 'one'"));
   CHECK(std::filesystem::is_empty(directory));
 }
 
@@ -115,6 +125,12 @@ TEST_CASE_FIXTURE(Fixture, "an agent's snapshot has its settings and its disks, 
   CHECK(store.find("one")->agent->agent == agent);
   CHECK(sys::read_file(store.disks(published).scratch) == "scratch");
   CHECK(store.bytes_on_disk("one") >= 8192 + sys::allocated_bytes(directory / "one/memory"));
+  std::filesystem::resize_file(directory / "one/scratch", 6);
+  CHECK(error_text([&] { static_cast<void>(store.disks(published)); }).starts_with("corrupt"));
+  std::filesystem::resize_file(directory / "one/scratch", 7);
+  auto without = published;
+  without.agent->scratch_bytes = 0;
+  CHECK_NOTHROW(static_cast<void>(store.disks(without)));
   std::filesystem::resize_file(directory / "one/workspace", 4096);
   CHECK(error_text([&] { static_cast<void>(store.disks(published)); }).starts_with("corrupt"));
   store.remove("one");
@@ -136,6 +152,14 @@ TEST_CASE_FIXTURE(Fixture, "a torn, foreign or misplaced manifest is reported wi
   std::ofstream{file} << whole;
   std::filesystem::rename(directory / "one", directory / "two");
   CHECK(error_text([&] { static_cast<void>(store.find("two")); }).starts_with("corrupt"));
+}
+
+TEST_CASE("the automatic name of a key stays: what is saved under it is found again") {
+  state::SnapshotKey key{"engine", "digest", 1, 128, "none", "", ""};
+  CHECK(state::automatic_name(key) == "auto-0a59bc05f2336189");
+  key.drives = "scratch=8388608";
+  key.prepared = "agent-1";
+  CHECK(state::automatic_name(key) == "auto-3574b4428011a850");
 }
 
 TEST_CASE("the automatic name tells every part of the key apart") {

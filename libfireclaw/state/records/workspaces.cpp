@@ -57,7 +57,6 @@ sys::TempDir WorkspaceStore::draft(const std::string& name) const {
 void WorkspaceStore::publish(sys::TempDir draft, const WorkspaceRecord& record) const {
   sys::write_file_atomic(draft.path() / record_file, json::record_text(record));
   draft.publish(directory(record.name));
-  sys::sync_directory(directory_);
 }
 
 void WorkspaceStore::replace_disk(const std::string& name, const std::filesystem::path& disk) const {

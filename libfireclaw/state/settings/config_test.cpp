@@ -47,6 +47,13 @@ TEST_CASE("a configuration that was written is read back the same") {
   config.engines.push_back(state::stamp(verdict("qemu-kvm", "aa")));
   config.engines.back().verdict.works = false;
   config.engines.back().verdict.reason = "it said \"no\"";
+  config.confinement = sys::Confinable{};
+  config.confinement->obstacle = "no namespaces";
+  config.network.connections = 7;
+  config.sandbox.required = true;
+  config.limits.machines = 3;
+  config.refuse_emulation = true;
+  config.gateway = json::Value::parse(R"({"irc": {"upstreams": [{"name": "a", "host": "a"}]}})", "gateway");
   state::write_config(file, config);
   CHECK(state::read_config(file) == config);
 }
@@ -100,6 +107,10 @@ TEST_CASE("a verdict no longer counts once its program has changed or gone") {
   CHECK_FALSE(state::is_current(entry));
   std::filesystem::remove(made.binary);
   CHECK_FALSE(state::is_current(entry));
+  // Nor one that there was not when the verdict was made.
+  CHECK_FALSE(state::is_current(state::stamp(made)));
+  std::ofstream{made.binary} << "";
+  CHECK_FALSE(state::is_current(state::stamp(made)));
 }
 
 TEST_CASE("what agents are told of IRC and LLM is checked and kept as the user wrote it") {
@@ -119,4 +130,12 @@ TEST_CASE("what agents are told of IRC and LLM is checked and kept as the user w
   CHECK_THROWS_WITH_AS(state::read_config(file), doctest::Contains("irc.port"), Error);
   with(R"(, "llm": {"model": "x"})");
   CHECK_THROWS_WITH_AS(state::read_config(file), doctest::Contains("llm.model"), Error);
+  with(R"(, "llm": {"by": 7})");
+  CHECK_THROWS_WITH_AS(state::read_config(file), doctest::Contains("llm.by"), Error);
+  with(R"(, "gateway": {})");
+  CHECK_THROWS_WITH_AS(state::read_config(file), doctest::Contains("gateway"), Error);
+  with(R"(, "emulation": "allow")");
+  CHECK_FALSE(state::read_config(file).refuse_emulation);
+  with(R"(, "colour": 1)");
+  CHECK_THROWS_WITH_AS(state::read_config(file), doctest::Contains("colour"), Error);
 }

@@ -60,8 +60,44 @@ TEST_CASE("what cannot be is refused with the field's name") {
   CHECK(names(of_upstream(R"(, "models": ["a*b"])"), "models[0]"));
   CHECK(names(of_upstream(R"(, "concurrent": 0)"), "concurrent"));
   CHECK(names(of_upstream(R"(, "api_key": "x")"), "api_key"));
+  for (const auto* pattern : {"", "a b", "a*b"}) {
+    CHECK(names(of_upstream(std::string{R"(, "agents": [")"} + pattern + "\"]"), "agents[0]"));
+  }
+  CHECK(names(complaint(R"({"upstreams": [{"name": "a b", "url": "http://x"}]})"), "llm.upstreams[0].name"));
+  CHECK(names(complaint(R"({"upstreams": [{"name": "a", "url": "http://x"}], "x": 1})"), "llm: unknown key \"x\""));
+  CHECK(names(complaint(R"({"upstreams": [{"name": "a", "url": "http://x"}], "agents": {"a b": {}}})"),
+              "an agent's name"));
+  CHECK(names(complaint(R"({"upstreams": [{"name": "a", "url": "http://x"}], "limits": {"per_day": 1}})"), "per_day"));
   CHECK(names(complaint(R"({"upstreams": [{"name": "a", "url": "http://x"}], "limits": {"tokens_per_day": 0}})"),
               "limits.tokens_per_day"));
+}
+
+TEST_CASE("numbers of an LLM server are taken at their bounds and not beyond") {
+  const auto with = [](const std::string& field, const std::string& number) {
+    return R"({"upstreams": [{"name": "a", "url": "https://x", ")" + field + "\": " + number + "}]}";
+  };
+  CHECK(read(with("concurrent", "1")).upstreams[0].concurrent == 1);
+  CHECK(read(with("concurrent", "10000")).upstreams[0].concurrent == 10'000);
+  CHECK(names(complaint(with("concurrent", "10001")), "concurrent: must be 1 to 10000"));
+  CHECK(read(with("idle_s", "1")).upstreams[0].idle_s == 1);
+  CHECK(read(with("idle_s", "86400")).upstreams[0].idle_s == 86'400);
+  for (const auto* number : {"0", "86401"}) CHECK(names(complaint(with("idle_s", number)), "idle_s: must be 1 to"));
+  CHECK(read(with("ca_file", R"("/ca")")).upstreams[0].ca_file == "/ca");
+  CHECK(names(complaint(with("ca_file", R"("ca")")), "ca_file"));
+  const auto port = [](const std::string& number) {
+    return "{\"port\": " + number + R"(, "upstreams": [{"name": "a", "url": "http://x"}]})";
+  };
+  CHECK(read(port("1")).port == 1);
+  CHECK(read(port("65535")).port == 65'535);
+  for (const auto* number : {"0", "65536"}) CHECK(names(complaint(port(number)), "llm.port: must be 1 to 65535"));
+  const auto limit = [](const std::string& number) {
+    return R"({"upstreams": [{"name": "a", "url": "http://x"}], "limits": {"requests_per_day": )" + number + "}}";
+  };
+  CHECK(read(limit("1")).limits.requests_per_day == 1U);
+  CHECK(read(limit("1000000000000")).limits.requests_per_day == 1'000'000'000'000U);
+  CHECK(names(complaint(limit("1000000000001")), "requests_per_day: must be 1 to"));
+  CHECK(read(R"({"upstreams": [{"name": "a", "url": "https://x//"}]})").upstreams[0].url == "https://x");
+  CHECK(names(complaint(R"({"upstreams": [{"name": "a", "url": "https://"}]})"), "url"));
 }
 
 TEST_CASE("a service cannot have a port that the gateway has for something else") {
@@ -126,6 +162,11 @@ TEST_CASE("an IRC server needs a name and a host, and secrets are named, never s
   CHECK(names(problem(R"(, "sasl": {"user": "ada"})"), "password_secret"));
   CHECK(names(problem(R"(, "sasl": {"user": "a b", "password_secret": "x"})"), "account"));
   CHECK(names(problem(R"(, "port": 0)"), "port"));
+  CHECK(names(problem(R"(, "sasl": {"user": "", "password_secret": "x"})"), "account"));
+  CHECK(names(problem(R"(, "sasl": {"user": ")" + std::string(129, 'a') + R"(", "password_secret": "x"})"), "account"));
+  CHECK(problem(R"(, "sasl": {"user": ")" + std::string(128, 'a') + R"(", "password_secret": "x"})") == "nothing");
+  CHECK(names(problem(R"(, "sasl": {"user": "a", "password_secret": "x", "x": 1})"), "sasl: unknown key \"x\""));
+  CHECK_THROWS_WITH_AS(read_irc(R"({"name": "a", "host": "a b"})"), doctest::Contains("host"), Error);
   CHECK(names(problem(R"(, "ca_file": "ca")"), "absolute"));
 }
 
@@ -138,4 +179,10 @@ TEST_CASE("a gateway serves LLMs, IRC or both, at ports of their own") {
                                         "irc": {"port": 9, "upstreams": [{"name": "a", "host": "a"}]}})"),
                        doctest::Contains("same port"), Error);
   CHECK_FALSE(read_section(R"({"irc": {"upstreams": [{"name": "a", "host": "a"}]}})").llm);
+  const auto both = read_section(R"({"llm": {"upstreams": [{"name": "a", "url": "http://a"}]},
+                                     "irc": {"upstreams": [{"name": "a", "host": "a"}]}})");
+  CHECK(both.llm->port == 11434);
+  CHECK(both.irc->port == 6667);
+  CHECK_THROWS_AS(read_section(R"({"irc": {"upstreams": [{"name": "a", "host": "a"}]}, "http": {}})"), Error);
+  CHECK_THROWS_AS(read_section(R"({"irc": {"upstreams": [{"name": "a", "host": "a"}], "x": 1}})"), Error);
 }

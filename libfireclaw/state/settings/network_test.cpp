@@ -47,6 +47,12 @@ TEST_CASE("a subnet of its own brings its first address as the gateway") {
   CHECK(policy.bridge.str() == "fcbr0");
   CHECK(policy.services == net::NetworkPolicy{}.services);
   CHECK(state::make_network_policy({}) == net::NetworkPolicy{});
+  const auto all = state::make_network_policy(read(
+      R"({"network": {"bridge": "claw1", "gateway": "172.16.0.9", "new_connections_per_second": 7, "connections": 8}})"));
+  CHECK(all.bridge.str() == "claw1");
+  CHECK(all.gateway.to_string() == "172.16.0.9");
+  CHECK(all.new_connections_per_second == 7);
+  CHECK(all.connections == 8);
 }
 
 TEST_CASE("names that are served by UDP are served by TCP too, in the same place") {
@@ -72,6 +78,9 @@ TEST_CASE("a setting that cannot be is named with its place") {
   names(R"({"bridge": "much-too-long"})", "network.bridge");
   names(R"({"bridge": 7})", "network.bridge");
   names(R"({"subnet": "10.0.0.0/31"})", "network.subnet");
+  names(R"({"subnet": "10.0.0.0/7"})", "network.subnet");
+  CHECK(complaint(R"({"subnet": "10.0.0.0/8"})") == "nothing");
+  CHECK(complaint(R"({"subnet": "10.0.0.0/30"})") == "nothing");
   names(R"({"subnet": "10.0.0.1/24"})", "network.subnet");
   names(R"({"subnet": "127.0.0.0/24"})", "network.subnet");
   names(R"({"subnet": "0.0.0.0/8"})", "network.subnet");
@@ -83,5 +92,8 @@ TEST_CASE("a setting that cannot be is named with its place") {
   names(R"({"resolver": "2001:db8::1"})", "network.resolver");
   names(R"({"new_connections_per_second": 0})", "network.new_connections_per_second");
   names(R"({"connections": 0})", "network.connections");
+  names(R"({"connections": 1000001})", "network.connections");
+  CHECK(complaint(R"({"connections": 1000000})") == "nothing");
+  names(R"({"subnet": "10.0.0.0/24", "gateway": "10.0.0.0"})", "network.gateway");
   CHECK(complaint(R"({"proxy": true})").find("proxy") != std::string::npos);
 }

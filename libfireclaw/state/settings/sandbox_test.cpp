@@ -53,18 +53,21 @@ TEST_CASE("users that there cannot be are refused") {
   CHECK(problem(R"({"users":0})").find("must be at least 1") != std::string::npos);
   CHECK(problem(R"({"first_user":4294967290,"users":6})").find("there are none") != std::string::npos);
   CHECK(problem(R"({"first_user":4294967290,"users":5})") == "nothing");
+  CHECK(problem(R"({"first_user":4294967294,"users":1})") == "nothing");
   CHECK(problem(R"({"user":1})") != "nothing");
 }
 
 TEST_CASE("limits are optional, each of them, and unset means no limit") {
-  const auto limits = state::read_limit_settings(section(R"({"machines":3,"disk_mib":1024})"));
-  CHECK(limits.machines == 3);
-  CHECK_FALSE(limits.memory_mib);
+  const auto limits = state::read_limit_settings(section(R"({"memory_mib":3,"disk_mib":1024})"));
+  CHECK(limits.memory_mib == 3U);
+  CHECK_FALSE(limits.machines);
   CHECK(written([&](json::Writer& out) { state::write_limit_settings(out, limits); }) ==
-        R"({"limits":{"machines":3,"disk_mib":1024}})");
+        R"({"limits":{"memory_mib":3,"disk_mib":1024}})");
   CHECK(written([](json::Writer& out) { state::write_limit_settings(out, {}); }) == "{}");
   CHECK(complaint([] { (void)state::read_limit_settings(section(R"({"machines":0})")); }).find("at least 1") !=
         std::string::npos);
+  CHECK(state::read_limit_settings(section(R"({"machines":1})")).machines == 1U);
+  CHECK(complaint([] { (void)state::read_limit_settings(section(R"({"machine":1})")); }) != "nothing");
 }
 
 TEST_CASE("what was found of a host is read as it was written") {
@@ -98,12 +101,13 @@ TEST_CASE("rates and the lines of io.max are held to their form, and written bac
     return complaint([&] { static_cast<void>(state::read_limit_settings(section(of))); });
   };
   for (const auto* rate : {"disk_mib_per_second", "network_mib_per_second"}) {
+    CHECK(problem(fmt::format(R"({{"{}":1048576}})", rate)) == "nothing");
     for (const auto* value : {"0", "1048577"}) {
       CHECK(problem(fmt::format(R"({{"{}":{}}})", rate, value)).find("must be 1 to 1048576") != std::string::npos);
     }
   }
-  for (const auto* line :
-       {"", "8", "8:", ":0 wbps=1", "8:0", "8:0 ", "8:0 wbps", "sda wbps=1", R"(8:0 wbps=1\n9:0 wbps=1)"}) {
+  for (const auto* line : {"", "8", "8:", ":0 wbps=1", "8:0", "8:0 ", "8:0 wbps", "8: wbps=1", "8-0 wbps=1",
+                           "8:0,wbps=1", "sda wbps=1", R"(8:0 wbps=1\n9:0 wbps=1)"}) {
     CAPTURE(line);
     CHECK(problem(fmt::format(R"({{"io_max":["{}"]}})", line)).find("must be a line of io.max") != std::string::npos);
   }

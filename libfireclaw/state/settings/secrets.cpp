@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "base/text.hpp"
 #include "fireclaw/error.hpp"
 #include "json/record.hpp"
 #include "sys/file.hpp"
@@ -38,10 +39,7 @@ sys::FileLock take_turn(const std::filesystem::path& lock_file) {
 }  // namespace
 
 bool is_secret_name(std::string_view text) {
-  const auto fits = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
-           c == '-';
-  };
+  const auto fits = [](char c) { return is_letter(c) || is_digit(c) || c == '.' || c == '_' || c == '-'; };
   return !text.empty() && text.size() <= longest_name && std::ranges::all_of(text, fits);
 }
 

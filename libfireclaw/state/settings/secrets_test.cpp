@@ -52,10 +52,21 @@ TEST_CASE("a file that others can read is refused, and so are names and values t
   home.store.set("a", "hunter2");
   REQUIRE(::chmod(home.file.c_str(), 0640) == 0);
   CHECK(code_of([&] { static_cast<void>(home.store.read()); }) == ErrorCode::PermissionDenied);
+  CHECK_THROWS_WITH(static_cast<void>(home.store.read()), doctest::Contains("(mode 640)"));
   REQUIRE(::chmod(home.file.c_str(), 0600) == 0);
   CHECK(code_of([&] { home.store.set("a/b", "hunter2"); }) == ErrorCode::InvalidArgument);
   CHECK(code_of([&] { home.store.set("a", "hunter2\nHost: evil"); }) == ErrorCode::InvalidArgument);
   CHECK(code_of([&] { home.store.set("a", ""); }) == ErrorCode::InvalidArgument);
+}
+
+TEST_CASE("a file that another program wrote is refused with what is wrong with it") {
+  const Home home;
+  for (const auto& [text, says] : {std::pair{R"({"schema": 2, "secrets": {}})", "schema"},
+                                   std::pair{R"({"schema": 1, "secrets": {}, "more": 1})", "more"},
+                                   std::pair{R"({"schema": 1, "secrets": {"a b": "x"}})", "cannot be a secret's"}}) {
+    sys::write_file_atomic(home.file, text, 0600);
+    CHECK_THROWS_WITH_AS(static_cast<void>(home.store.read()), doctest::Contains(says), Error);
+  }
 }
 
 TEST_CASE("the longest name and the longest value are taken, and nothing longer") {

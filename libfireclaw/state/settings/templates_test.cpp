@@ -63,6 +63,7 @@ TEST_CASE("a user's template is found beside the built-in ones and above one of 
   std::ofstream{folder.path() / "worker.json"} << with(R"("trigger": "hey")");
   std::ofstream{folder.path() / "broken.json"} << "{";
   std::ofstream{folder.path() / "odd name.json"} << with(R"("cpus": 1)");
+  std::ofstream{folder.path() / "notes.txt"} << "not a template";
   CHECK(store.list().size() == 6);
   CHECK(warnings.size() == 2);
   CHECK(store.find("mine")->number("cpus", 1) == 2);
@@ -78,6 +79,8 @@ TEST_CASE("the built-in templates are written for users to change, and never ove
   const state::TemplateStore store{folder.path(), {}};
   std::ofstream{folder.path() / "quick.json"} << with(R"("cpus": 3)");
   CHECK(store.write_built_in());
+  CHECK((std::filesystem::status(folder.path() / "worker.json").permissions() & std::filesystem::perms::all) ==
+        static_cast<std::filesystem::perms>(0644));
   CHECK(store.find("quick")->number("cpus", 1) == 3);
   CHECK(store.find("worker")->file == folder.path() / "worker.json");
   CHECK_FALSE(store.write_built_in());
@@ -112,6 +115,24 @@ TEST_CASE("a template's mistake is named with file and field") {
            {R"("egress": "all")", "/t.json: egress"},
            {R"("trigger": "")", "/t.json: trigger"},
            {R"("persona": "")", "duplicate"},
+           {R"("description": 7)", "/t.json: description"},
+           {R"("image": 7)", "/t.json: image"},
+           {R"("cpus": 33)", "/t.json: cpus: must be a whole number from 1 to 32"},
+           {R"("memory_mib": 63)", "/t.json: memory_mib: must be a whole number from 64 to 1048576"},
+           {R"("memory_mib": 1048577)", "/t.json: memory_mib: must be a whole number from 64 to 1048576"},
+           {R"("workspace_mib": 15)", "/t.json: workspace_mib: must be a whole number from 16 to 1048576"},
+           {R"("workspace_mib": 1048577)", "/t.json: workspace_mib: must be a whole number from 16 to 1048576"},
+           {R"("scratch_mib": 63)", "/t.json: scratch_mib: must be a whole number from 64 to 1048576"},
+           {R"("scratch_mib": 1048577)", "/t.json: scratch_mib: must be a whole number from 64 to 1048576"},
+           {R"("disk_mib_per_second": 0)", "/t.json: disk_mib_per_second: must be"},
+           {R"("network_mib_per_second": 1048577)", "/t.json: network_mib_per_second: must be"},
+           {R"("operators": ["me"])", "/t.json: operators[0]: must be a mask"},
+           {R"("invite_policy": "all")", "/t.json: invite_policy"},
+           {R"("log_level": "loud")", "/t.json: log_level"},
+           {R"("allow": [7])", "/t.json: allow[0]"},
+           {R"("allow_http": [7])", "/t.json: allow_http[0]"},
+           {R"("publish": [7])", "/t.json: publish[0]"},
+           {R"("trigger": " a")", "/t.json: trigger"},
        }) {
     CAPTURE(member);
     const auto text = problem_of(with(member));
@@ -120,9 +141,30 @@ TEST_CASE("a template's mistake is named with file and field") {
     if (says != "duplicate" && says.find("nick") == std::string::npos) CHECK(text.find(says) == 0);
   }
   CHECK(problem_of(R"({"nick": "t", "model": "m"})").find("persona") != std::string::npos);
+  CHECK(problem_of(R"({"nick": "t", "persona": "p"})").find("model") != std::string::npos);
+  CHECK(problem_of(R"({"model": "m", "persona": "p"})").find("nick") != std::string::npos);
+  CHECK(problem_of(R"({"nick": "a b", "model": "m", "persona": "p"})").starts_with("/t.json: nick: must be"));
+  CHECK(problem_of(R"({"nick": "t", "model": "a b", "persona": "p"})").starts_with("/t.json: model: must be"));
+  CHECK(problem_of(R"({"nick": "t", "model": "m", "persona": ""})").starts_with("/t.json: persona: must be"));
   CHECK(problem_of("[]") != "");
+  CHECK(problem_of(with(R"("cpus": 32, "memory_mib": 1048576, "workspace_mib": 16, "scratch_mib": 64,
+                            "disk_mib_per_second": 1, "network_mib_per_second": 1048576, "image": "x", "log_level": "debug")"))
+            .empty());
+  CHECK(problem_of(with(R"("cpus": 1, "memory_mib": 64, "workspace_mib": 1048576, "scratch_mib": 1048576)")).empty());
   CHECK(problem_of(with(R"("network": "services", "allow": null)")).empty());
   CHECK(problem_of(with(R"("operators": ["a!b@c"], "invite_policy": "nobody", "memory_mib": 256)")).empty());
+}
+
+TEST_CASE("a template has tools where it says so, and says so by an object that does not say no") {
+  const auto tools = [](const std::string& member) {
+    return state::parse_template("t", with(member), "/t.json").tools();
+  };
+  CHECK_FALSE(tools(R"("cpus": 1)"));
+  CHECK(tools(R"("tools": true)"));
+  CHECK_FALSE(tools(R"("tools": false)"));
+  CHECK(tools(R"("tools": {"steps": 3})"));
+  CHECK(tools(R"("tools": {"enabled": true})"));
+  CHECK_FALSE(tools(R"("tools": {"enabled": false})"));
 }
 
 TEST_CASE("web servers by name alone are all that a machine reaches outside") {
