@@ -13,6 +13,7 @@
 #include "fireclaw/version.hpp"
 #include "progress.hpp"
 #include "schema.hpp"
+#include "schema_check.hpp"
 
 namespace fireclaw::mcp {
 namespace {

@@ -74,7 +74,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
 }
 
 # What is made from the public headers (cmake/describe.py) and may be included beside them, and by whom.
-DESCRIBED = {"fireclaw/fields.hpp": ("apps", "bindings", "libfireclaw/core/host/names.cpp")}
+DESCRIBED = {"fireclaw/fields.hpp": ("apps", "bindings", "libfireclaw/core/host")}
 
 # Every header of the C++20 standard library.
 STANDARD_HEADERS = set(

@@ -10,7 +10,7 @@
 #include <fmt/format.h>
 
 #include "fireclaw/error.hpp"
-#include "state/run_policy.hpp"
+#include "state/records/run_policy.hpp"
 #include "sys/file.hpp"
 
 using namespace fireclaw;

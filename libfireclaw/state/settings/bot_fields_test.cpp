@@ -1,4 +1,4 @@
-#include "state/bot_fields.hpp"
+#include "state/settings/bot_fields.hpp"
 
 #include <doctest/doctest.h>
 
