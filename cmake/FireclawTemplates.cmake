@@ -8,5 +8,5 @@ foreach(template IN LISTS templates)
   file(READ ${template} content)
   string(APPEND FIRECLAW_TEMPLATE_ENTRIES "      {\"${name}\", R\"json(${content})json\"},\n")
 endforeach()
-configure_file(${PROJECT_SOURCE_DIR}/libfireclaw/state/built_in_templates.cpp.in
+configure_file(${PROJECT_SOURCE_DIR}/libfireclaw/state/settings/built_in_templates.cpp.in
                ${PROJECT_BINARY_DIR}/generated/built_in_templates.cpp @ONLY)

@@ -25,6 +25,8 @@ PAIRS = "std::vector<std::pair<std::string, std::string>>"
 TIME = "std::chrono::system_clock::time_point"
 #: Structs that callers fill in; the library fills in all others.
 GIVEN = re.compile(r"\w+(Options|Config|Settings|Root|Size)|\w*Kernel(File|Url|OfImage)?")
+#: The least and the most of a number, behind its meaning or alone: "Virtual CPUs, 1–32."
+RANGE = re.compile(r"(?:^|[,:] )(\d+)(?:–| to )(\d+)(?=[.,;])")
 #: Those have views into what lives as long as a callback, or are taken apart by hand.
 BY_HAND = {"Progress"}
 
@@ -48,6 +50,14 @@ class Member:
         if self.type == "std::optional<int>" and self.name.endswith("_fd"):
             return "descriptor"
         return ""
+
+    @property
+    def range(self) -> list[int]:
+        """The least and the most; empty if the header does not say."""
+        found = RANGE.search(self.meaning)
+        if found is None or not INTEGERS.search(self.type):
+            return []
+        return [0 if re.search(r"\b0: ", self.meaning) else int(found[1]), int(found[2])]
 
 
 @dataclass
@@ -183,10 +193,15 @@ def read_headers(include: Path) -> list[Header]:
 
 
 def to_cpp(headers: list[Header]) -> str:
-    out = ["#pragma once", "", "// Written by cmake/describe.py from the public headers.", "", "#include <array>",
-           "#include <string_view>", "#include <utility>", ""]
+    out = ["#pragma once", "", "// Written by cmake/describe.py from the public headers.", "", "#include <algorithm>", "#include <array>",
+           "#include <cstdint>", "#include <string_view>", "#include <utility>", ""]
     out += [f"#include <fireclaw/{header.name}.hpp>" for header in headers if header.structs or header.enums]
-    out += ["", "namespace fireclaw {", "", "/// `name`, and `visit(visitor, object)`, which shows the visitor all members.",
+    enums = {enum.name: enum for header in headers for enum in header.enums}
+    out += ["", "namespace fireclaw {", "", "struct MemberDescription {", "  std::string_view name;",
+            "  /// In one sentence, for those who do not see the C++.", "  std::string_view meaning;",
+            "  /// Of a number whose description says it; otherwise `most` is less.", "  std::int64_t least = 0;",
+            "  std::int64_t most = -1;", "};", "",
+            "/// `name`, `members`, and `visit(visitor, object)`, which shows the visitor all members.",
             "template <class T>", "struct Fields;", "/// `name`, and `values`: pairs of enumerator and text.",
             "template <class T>", "struct Enumerators;", ""]
     for header in headers:
@@ -199,13 +214,21 @@ def to_cpp(headers: list[Header]) -> str:
         for struct in header.structs:
             if struct.name in BY_HAND:
                 continue
-            calls = []
+            calls, members = [], []
             for member in struct.members:
                 how = f".{member.kind}" if member.kind else ""
                 calls.append(f'    field{how}("{member.name}", of.{member.name});')
+                meaning = in_a_line(member.meaning, enums, given=GIVEN.fullmatch(struct.name) is not None)
+                meaning = meaning.replace("\\", "\\\\").replace('"', '\\"')
+                members.append(", ".join([f'    MemberDescription{{"{member.name}", "{meaning}"', *map(str, member.range)]) + "},")
             out += ["template <>", f"struct Fields<{struct.name}> {{",
-                    f'  static constexpr const char* name = "{struct.name}";', "  template <class Visitor, class Object>",
+                    f'  static constexpr const char* name = "{struct.name}";',
+                    f"  static constexpr std::array<MemberDescription, {len(members)}> members{{", *members, "  };",
+                    "  template <class Visitor, class Object>",
                     "  static void visit([[maybe_unused]] Visitor& field, [[maybe_unused]] Object& of) {", *calls, "  }", "};"]
+    out += ["", "/// The description of a member; the name must be one of T's.", "template <class T>",
+            "constexpr const MemberDescription& description_of(std::string_view member) {",
+            "  return *std::ranges::find(Fields<T>::members, member, &MemberDescription::name);", "}"]
     return "\n".join([*out, "", "}  // namespace fireclaw", ""])
 
 
@@ -355,6 +378,17 @@ class PythonWriter:
 
 def upper(value: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", value).upper()
+
+
+def in_a_line(meaning: str, enums: dict[str, Enum], given: bool) -> str:
+    """The first sentence, without ranges, which stand beside it, and words of C++."""
+    text = re.split(r"(?<=\.) (?=[A-Z`])", meaning)[0]
+    text = RANGE.sub("", text)
+    text = re.sub(r"\b(\w+)::(\w+)", lambda found: enums[found[1]].text(found[2]) if found[1] in enums else found[2], text)
+    text = re.sub(r"^\w+\(\)(, \w+\(\))*: ", "", text)
+    if given:
+        text = re.sub(r"\bempty: ", "left out: ", text)
+    return text[:1].upper() + text[1:]
 
 
 def in_python(text: str) -> str:

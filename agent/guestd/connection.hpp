@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "guest/tree.hpp"
+#include "guest/tree/tree.hpp"
 #include "loop.hpp"
 #include "session.hpp"
 

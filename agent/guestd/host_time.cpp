@@ -6,7 +6,7 @@
 #include <ctime>
 #include <string>
 
-#include "guest/tree.hpp"
+#include "guest/tree/tree.hpp"
 #include "identity.hpp"
 #include "loop.hpp"
 #include "text.hpp"

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "guest/wire.hpp"
+#include "guest/wire/wire.hpp"
 
 namespace fireclaw::guestd {
 

@@ -6,10 +6,10 @@
 #include <optional>
 #include <string_view>
 
-#include "guest/tree.hpp"
-#include "guest/tree_writer.hpp"
-#include "guest/wire.hpp"
-#include "guest/wire_files.hpp"
+#include "guest/tree/tree.hpp"
+#include "guest/tree/writer.hpp"
+#include "guest/wire/files.hpp"
+#include "guest/wire/wire.hpp"
 #include "steps.hpp"
 
 namespace fireclaw::guestd {
@@ -36,7 +36,7 @@ class Machine {
   virtual std::optional<wire::ExecFailed> spawn(const wire::Exec& request, Spawned& spawned) = 0;
   /// As spawn(), but it reads nothing and writes to `output` all that it says.
   virtual std::optional<wire::ExecFailed> spawn_service(const wire::Exec& request, int output, pid_t& pid) = 0;
-  /// As spawn(), but the process does what `call` asks for and says so as wire_files.hpp has it.
+  /// As spawn(), but the process does what `call` asks for and says so as wire/files.hpp has it.
   virtual std::optional<wire::ExecFailed> spawn_file_call(const wire::FileCall& call, Spawned& spawned) = 0;
   virtual void signal_group(pid_t leader, int number) = 0;
   virtual void signal_process(pid_t pid, int number) = 0;

@@ -8,8 +8,8 @@
 #include <string_view>
 
 #include "channels/channel.hpp"
-#include "guest/frames.hpp"
-#include "guest/wire_service.hpp"
+#include "guest/wire/frames.hpp"
+#include "guest/wire/service.hpp"
 #include "loop.hpp"
 #include "machine.hpp"
 #include "steps.hpp"

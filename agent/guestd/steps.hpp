@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "guest/wire.hpp"
+#include "guest/wire/wire.hpp"
 
 namespace fireclaw::guestd {
 

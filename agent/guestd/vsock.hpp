@@ -1,6 +1,6 @@
 #pragma once
 
-#include "guest/tree.hpp"
+#include "guest/tree/tree.hpp"
 #include "loop.hpp"
 #include "server.hpp"
 

@@ -5,8 +5,8 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "common/style.hpp"
-#include "common/text.hpp"
+#include "common/text/style.hpp"
+#include "common/text/text.hpp"
 
 namespace fireclaw::cli {
 

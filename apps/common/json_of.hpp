@@ -7,7 +7,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "common/quantities.hpp"
+#include "common/text/quantities.hpp"
 #include "fireclaw/fields.hpp"
 #include "fireclaw/vm.hpp"
 

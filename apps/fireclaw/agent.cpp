@@ -5,10 +5,11 @@
 #include <fmt/format.h>
 
 #include "command.hpp"
+#include "common/command_line/network_word.hpp"
 #include "common/json_of.hpp"
-#include "common/network_word.hpp"
-#include "common/quantities.hpp"
-#include "common/style.hpp"
+#include "common/meaning_of.hpp"
+#include "common/text/quantities.hpp"
+#include "common/text/style.hpp"
 #include "guest_text.hpp"
 #include "moving.hpp"
 #include "output.hpp"
@@ -286,7 +287,7 @@ void add_start(CLI::App& group, Context& context, Action& action) {
       ->type_name("NAME");
   options->add_to(*sub, "; default: the template's");
   sub->add_option("--memory", options->memory, "Memory: MiB, or with a unit as in 512M, 2G")->type_name("SIZE");
-  sub->add_option("--cpus", options->cpus, "Virtual CPUs, 1 to 32")->type_name("NUMBER");
+  sub->add_option("--cpus", options->cpus, meaning_of<VMConfig>("cpus"))->type_name("NUMBER");
   sub->add_option(
          "--net", options->network,
          "Network: nat, services (the same, and it reaches the gateway's services alone, not what the template "

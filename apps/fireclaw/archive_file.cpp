@@ -10,8 +10,8 @@
 
 #include <fmt/format.h>
 
-#include "common/fd.hpp"
-#include "common/replaced_file.hpp"
+#include "common/files/fd.hpp"
+#include "common/files/replaced_file.hpp"
 #include "output.hpp"
 
 namespace fireclaw::cli {

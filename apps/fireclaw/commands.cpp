@@ -4,8 +4,8 @@
 #include <fmt/format.h>
 
 #include "command.hpp"
-#include "common/program.hpp"
-#include "common/style.hpp"
+#include "common/command_line/program.hpp"
+#include "common/text/style.hpp"
 #include "moving.hpp"
 #include "network/gateway_commands.hpp"
 

@@ -7,8 +7,8 @@
 
 #include "base/number.hpp"
 #include "common/json_of.hpp"
-#include "common/quantities.hpp"
-#include "common/style.hpp"
+#include "common/text/quantities.hpp"
+#include "common/text/style.hpp"
 
 namespace fireclaw::cli {
 namespace {

@@ -10,10 +10,10 @@
 
 #include <fmt/format.h>
 
-#include "common/quantities.hpp"
-#include "common/signals.hpp"
-#include "common/standard_streams.hpp"
-#include "common/terminal_text.hpp"
+#include "common/processes/signals.hpp"
+#include "common/processes/standard_streams.hpp"
+#include "common/text/quantities.hpp"
+#include "common/text/terminal_text.hpp"
 #include "terminal.hpp"
 
 namespace fireclaw::cli {

@@ -3,7 +3,7 @@
 #include <optional>
 #include <string_view>
 
-#include "common/terminal_text.hpp"
+#include "common/text/terminal_text.hpp"
 
 namespace fireclaw::cli {
 

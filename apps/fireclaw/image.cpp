@@ -5,7 +5,7 @@
 
 #include "command.hpp"
 #include "common/json_of.hpp"
-#include "common/quantities.hpp"
+#include "common/text/quantities.hpp"
 #include "kernel_options.hpp"
 #include "output.hpp"
 

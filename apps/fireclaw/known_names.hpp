@@ -1,7 +1,7 @@
 #pragma once
 
-#include "common/completion.hpp"
-#include "common/host_arguments.hpp"
+#include "common/command_line/completion.hpp"
+#include "common/command_line/host_arguments.hpp"
 
 namespace fireclaw::cli {
 

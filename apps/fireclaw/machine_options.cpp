@@ -2,7 +2,8 @@
 
 #include <string>
 
-#include "common/quantities.hpp"
+#include "common/meaning_of.hpp"
+#include "common/text/quantities.hpp"
 
 namespace fireclaw::cli {
 
@@ -10,7 +11,7 @@ void add_machine_options(CLI::App& command, VMConfig& config) {
   command.add_option("--image", config.image, "Image to run (see: fireclaw image list)")
       ->type_name("IMAGE")
       ->capture_default_str();
-  command.add_option("--cpus", config.cpus, "Virtual CPUs, 1 to 32")->type_name("NUMBER")->capture_default_str();
+  command.add_option("--cpus", config.cpus, meaning_of<VMConfig>("cpus"))->type_name("NUMBER")->capture_default_str();
   command
       .add_option_function<std::string>(
           "--memory", [&config](const std::string& text) { config.memory_mib = parse_memory_mib(text); },

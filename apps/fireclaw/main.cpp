@@ -9,12 +9,12 @@
 #include <vector>
 
 #include "command.hpp"
-#include "common/command_text.hpp"
+#include "common/command_line/command_text.hpp"
+#include "common/command_line/mistakes.hpp"
+#include "common/command_line/program.hpp"
 #include "common/failure.hpp"
-#include "common/mistakes.hpp"
-#include "common/program.hpp"
-#include "common/signals.hpp"
-#include "common/standard_streams.hpp"
+#include "common/processes/signals.hpp"
+#include "common/processes/standard_streams.hpp"
 #include "known_names.hpp"
 #include "words.hpp"
 

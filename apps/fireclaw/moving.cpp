@@ -10,8 +10,8 @@
 
 #include "archive_file.hpp"
 #include "common/json_of.hpp"
-#include "common/style.hpp"
-#include "common/text.hpp"
+#include "common/text/style.hpp"
+#include "common/text/text.hpp"
 #include "output.hpp"
 
 namespace fireclaw::cli {

@@ -4,8 +4,8 @@
 
 #include <fmt/format.h>
 
-#include "common/network_word.hpp"
-#include "common/quantities.hpp"
+#include "common/command_line/network_word.hpp"
+#include "common/text/quantities.hpp"
 
 namespace fireclaw::cli {
 

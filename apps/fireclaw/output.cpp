@@ -9,9 +9,9 @@
 
 #include <fmt/format.h>
 
-#include "common/quantities.hpp"
-#include "common/style.hpp"
-#include "common/text.hpp"
+#include "common/text/quantities.hpp"
+#include "common/text/style.hpp"
+#include "common/text/text.hpp"
 #include "sys/base64.hpp"
 
 namespace fireclaw::cli {

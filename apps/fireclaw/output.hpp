@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "common/json_of.hpp"
-#include "common/quantities.hpp"
-#include "common/text.hpp"
+#include "common/text/quantities.hpp"
+#include "common/text/text.hpp"
 #include "fireclaw/fireclaw.hpp"
 
 namespace fireclaw::cli {

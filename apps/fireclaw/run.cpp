@@ -9,7 +9,7 @@
 #include "command.hpp"
 #include "common/failure.hpp"
 #include "common/json_of.hpp"
-#include "common/quantities.hpp"
+#include "common/text/quantities.hpp"
 #include "copies.hpp"
 #include "guest_command.hpp"
 #include "image_choice.hpp"

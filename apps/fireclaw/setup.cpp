@@ -7,8 +7,8 @@
 
 #include "command.hpp"
 #include "common/json_of.hpp"
-#include "common/quantities.hpp"
-#include "common/text.hpp"
+#include "common/text/quantities.hpp"
+#include "common/text/text.hpp"
 #include "kernel_options.hpp"
 #include "output.hpp"
 

@@ -6,7 +6,7 @@
 
 #include "command.hpp"
 #include "common/json_of.hpp"
-#include "common/quantities.hpp"
+#include "common/text/quantities.hpp"
 #include "machine_options.hpp"
 #include "moving.hpp"
 #include "network_options.hpp"

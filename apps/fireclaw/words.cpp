@@ -4,7 +4,7 @@
 #include <string_view>
 #include <utility>
 
-#include "common/command_text.hpp"
+#include "common/command_line/command_text.hpp"
 
 namespace fireclaw::cli {
 namespace {

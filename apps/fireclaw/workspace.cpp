@@ -10,8 +10,8 @@
 #include "archive_file.hpp"
 #include "command.hpp"
 #include "common/json_of.hpp"
-#include "common/quantities.hpp"
-#include "common/text.hpp"
+#include "common/text/quantities.hpp"
+#include "common/text/text.hpp"
 #include "copies.hpp"
 #include "output.hpp"
 

@@ -11,7 +11,7 @@
 
 #include <fmt/format.h>
 
-#include "common/signals.hpp"
+#include "common/processes/signals.hpp"
 #include "fireclaw/error.hpp"
 #include "fireclaw/gateway.hpp"
 #include "fireclaw/host.hpp"

@@ -1,5 +1,4 @@
 #include <chrono>
-#include <cmath>
 #include <memory>
 #include <string>
 #include <utility>
@@ -7,10 +6,12 @@
 #include <fmt/format.h>
 
 #include "bounded_output.hpp"
-#include "common/quantities.hpp"
-#include "common/text.hpp"
+#include "common/text/quantities.hpp"
+#include "common/text/text.hpp"
 #include "fireclaw/error.hpp"
+#include "members.hpp"
 #include "schema.hpp"
+#include "schema_check.hpp"
 #include "sys/base64.hpp"
 #include "tools.hpp"
 
@@ -23,25 +24,20 @@ double seconds(milliseconds duration) { return static_cast<double>(duration.coun
 
 Error contradiction(const char* text) { return Error{ErrorCode::InvalidArgument, text}; }
 
+constexpr auto of_command = arguments_of<ExecOptions>(
+    {"argv", "env", "cwd", "user", "timeout"},
+    {"input", "input_fd", "tty", "window_size", "stop", "on_stdout", "on_stderr", "max_output_bytes"});
+
 ExecOptions exec_options(const Json& arguments, const Policy& policy) {
   refuse_nul(arguments, "stdin");
   ExecOptions options;
   if (arguments.contains("command") == arguments.contains("argv")) {
     throw contradiction("say either 'command', a line for the shell, or 'argv', a program and its arguments");
   }
-  if (arguments.contains("command")) {
-    options = ExecOptions::shell(arguments["command"]);
-  } else {
-    options.argv = arguments["argv"].get<std::vector<std::string>>();
-  }
-  options.cwd = arguments.value("cwd", "");
-  options.user = arguments.value("user", "");
+  if (arguments.contains("command")) options = ExecOptions::shell(arguments["command"]);
+  options.timeout = policy.timeout;
   options.input = arguments.value("stdin", "");
-  if (const auto env = arguments.find("env"); env != arguments.end()) {
-    for (const auto& [name, value] : env->items()) options.env.emplace_back(name, value.get<std::string>());
-  }
-  const auto asked = arguments.value("timeout_seconds", seconds(policy.timeout));
-  options.timeout = milliseconds{std::llround(asked * 1000)};
+  of_command.read(arguments, options);
   return options;
 }
 
@@ -55,7 +51,7 @@ std::shared_ptr<Machine> machine_for(const ToolContext& context, const Json& arg
     }
     return context.machines.find(arguments["machine"]);
   }
-  return context.machines.borrow(wish_from(arguments), stop);
+  return context.machines.borrow(machine_from(arguments, context.policy), stop);
 }
 
 Json run_command(const ToolContext& context, const Json& arguments, const CallContext& call) {
@@ -89,30 +85,18 @@ Json run_command(const ToolContext& context, const Json& arguments, const CallCo
 }
 
 Json input_schema(const Policy& policy) {
-  auto argv = list_schema("A program and its arguments, run as they are, without a shell.", {{"type", "string"}});
-  argv["minItems"] = 1;
-  auto timeout =
-      number_schema(fmt::format("Seconds after which the command is ended; default: {}.", seconds(policy.timeout)));
+  Json members{{"command", text_schema("A line for /bin/sh.")},
+               {"machine", text_schema("A machine that create_machine, restore_snapshot or fork_machine has made. Left "
+                                       "out: a fresh one that ends with the command, as the next three say.")}};
+  members.update(machine_arguments(policy));
+  members.update(of_command.schemas());
+  members["stdin"] = schema_of<ExecOptions>("input");
+  members["argv"]["minItems"] = 1;
+  auto& timeout = members["timeout_seconds"];
   timeout["minimum"] = 0.001;
   timeout["maximum"] = seconds(policy.longest_timeout);
-  return object_schema(
-      {{"command", text_schema("A line for /bin/sh.")},
-       {"argv", std::move(argv)},
-       {"machine", text_schema("A machine that create_machine, restore_snapshot or fork_machine has made. Left out: a "
-                               "fresh one that ends with the command.")},
-       {"image",
-        text_schema(fmt::format("Image for the fresh machine, see list_images; default: {}.", policy.default_image()))},
-       {"cpus",
-        whole_schema(fmt::format("Virtual CPUs of the fresh machine; default: {}.", policy.cpus), 1, policy.most_cpus)},
-       {"memory_mib",
-        whole_schema(fmt::format("Its memory in MiB; default: {}, which starts fastest.", policy.memory_mib), 32,
-                     policy.most_memory_mib)},
-       {"stdin", text_schema("What the command reads on standard input; default: nothing.")},
-       {"cwd", text_schema("Working directory; default: the user's home.")},
-       {"env", texts_schema("Environment variables: names, and texts as their values.")},
-       {"user", text_schema("User name or uid[:gid]; default: the image's, else root.")},
-       {"timeout_seconds", std::move(timeout)}},
-      {});
+  add_to(timeout, fmt::format("; default: {}", seconds(policy.timeout)));
+  return object_schema(std::move(members), {});
 }
 
 Json output_schema(const Policy& policy) {

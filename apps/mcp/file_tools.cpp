@@ -7,22 +7,28 @@
 
 #include <fmt/format.h>
 
-#include "common/quantities.hpp"
-#include "common/text.hpp"
+#include "common/text/quantities.hpp"
+#include "common/text/text.hpp"
 #include "fireclaw/error.hpp"
 #include "fireclaw/file.hpp"
+#include "members.hpp"
 #include "schema.hpp"
+#include "schema_check.hpp"
 #include "sys/base64.hpp"
 #include "tools.hpp"
 
 namespace fireclaw::mcp {
 namespace {
 
+/// Each tool shows those that concern it.
+constexpr auto of_file = arguments_of<FileOptions>(
+    {"user", "append", "offset"}, {"mode", "parents", "recursive", "follow", "limit", "timeout", "stop"});
+
 /// What a call in a machine is given, beside what the tool sets. A name of a file ends at a NUL.
 FileOptions options_for(const ToolContext& context, const Json& arguments, const CallContext& call) {
   refuse_nul(arguments, "content");
   FileOptions options;
-  options.user = arguments.value("user", "");
+  of_file.read(arguments, options);
   options.timeout = context.policy.timeout;
   options.stop = call.stop;
   return options;
@@ -46,7 +52,6 @@ std::string content_of(const Json& arguments, const Policy& policy) {
 Json write_file(const ToolContext& context, const Json& arguments, const CallContext& call) {
   const auto content = content_of(arguments, context.policy);
   auto options = options_for(context, arguments, call);
-  options.append = arguments.value("append", false);
   options.mode = cli::parse_mode(arguments.value("mode", ""), "'mode'");
   options.parents = true;
   const auto written = context.machines.find(arguments["machine"])->write_file(arguments["path"], content, options);
@@ -62,7 +67,6 @@ Json read_file(const ToolContext& context, const Json& arguments, const CallCont
   const auto path = arguments["path"].get<std::string>();
   const auto most = arguments.value("max_bytes", std::uint64_t{context.policy.file_bytes});
   auto options = options_for(context, arguments, call);
-  options.offset = arguments.value("offset", std::uint64_t{0});
   options.limit = most;
   options.follow = true;
   const auto machine = context.machines.find(arguments["machine"]);
@@ -114,14 +118,13 @@ Json encoding_schema(const char* what) {
   return schema;
 }
 
-Json user_schema() { return text_schema("As whom: user name or uid[:gid]; default: the image's user, else root."); }
+Json option_schema(const char* member) { return of_file.schemas().at(member); }
 
 Json entry_schema() {
-  return object_schema({{"name", text_schema("Bytes that are not UTF-8 are replaced.")},
-                        {"type", text_schema("file, directory, link or other.")},
-                        {"size", integer_schema("In bytes.")},
-                        {"mode", text_schema("Octal, as in 0755.")},
-                        {"modified", text_schema("When, in UTC.")}});
+  auto members = schemas_of<FileInfo>({"name", "type", "size", "modified"});
+  members["name"] = text_schema("Bytes that are not UTF-8 are replaced.");
+  members["mode"] = text_schema("Octal, as in 0755.");
+  return object_schema(std::move(members));
 }
 
 void add_write_file(Toolbox& tools, const ToolContext& context) {
@@ -136,9 +139,9 @@ void add_write_file(Toolbox& tools, const ToolContext& context) {
                                {"path", path_schema()},
                                {"content", text_schema("What the file is to hold.")},
                                {"encoding", encoding_schema("it")},
-                               {"append", flag_schema("Add to what is there; default: replace it.")},
+                               {"append", option_schema("append")},
                                {"mode", text_schema("Octal, as in 0755; default: as the machine has it.")},
-                               {"user", user_schema()}},
+                               {"user", option_schema("user")}},
                               {"machine", "path", "content"}),
        .output = object_schema({{"path", path_schema()},
                                 {"written_bytes", integer_schema("Of this call.")},
@@ -158,9 +161,9 @@ void add_read_file(Toolbox& tools, const ToolContext& context) {
        .input = object_schema({{"machine", machine_name_schema()},
                                {"path", path_schema()},
                                {"encoding", encoding_schema("what was read")},
-                               {"offset", whole_schema("Bytes to pass over; default: 0.", 0, std::int64_t{1} << 50)},
+                               {"offset", option_schema("offset")},
                                {"max_bytes", whole_schema(fmt::format("Bytes to read; default: {}.", most), 1, most)},
-                               {"user", user_schema()}},
+                               {"user", option_schema("user")}},
                               {"machine", "path"}),
        .output = object_schema({{"path", path_schema()},
                                 {"encoding", text_schema("text or base64.")},
@@ -177,19 +180,19 @@ void add_read_file(Toolbox& tools, const ToolContext& context) {
 
 void add_list_directory(Toolbox& tools, const ToolContext& context) {
   const auto most = context.policy.folder_entries;
-  tools.push_back(
-      {.name = "list_directory",
-       .title = "List a directory",
-       .description = fmt::format("What is in a directory of a machine, {} entries at most.", most),
-       .input = object_schema({{"machine", machine_name_schema()}, {"path", path_schema()}, {"user", user_schema()}},
-                              {"machine", "path"}),
-       .output = object_schema({{"path", path_schema()},
-                                {"entries", list_schema("By name.", entry_schema())},
-                                {"truncated", flag_schema("There are more.")}}),
-       .annotations = {.read_only = true, .idempotent = true},
-       .run = [context](const Json& arguments, const CallContext& call) {
-         return list_directory(context, arguments, call);
-       }});
+  tools.push_back({.name = "list_directory",
+                   .title = "List a directory",
+                   .description = fmt::format("What is in a directory of a machine, {} entries at most.", most),
+                   .input = object_schema(
+                       {{"machine", machine_name_schema()}, {"path", path_schema()}, {"user", option_schema("user")}},
+                       {"machine", "path"}),
+                   .output = object_schema({{"path", path_schema()},
+                                            {"entries", list_schema("By name.", entry_schema())},
+                                            {"truncated", flag_schema("There are more.")}}),
+                   .annotations = {.read_only = true, .idempotent = true},
+                   .run = [context](const Json& arguments, const CallContext& call) {
+                     return list_directory(context, arguments, call);
+                   }});
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "message.hpp"
 #include "progress.hpp"
 #include "schema.hpp"
+#include "schema_check.hpp"
 #include "sys/base64.hpp"
 
 using namespace fireclaw;

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "common/text.hpp"
+#include "common/text/text.hpp"
 #include "fireclaw/error.hpp"
 
 namespace fireclaw::mcp {

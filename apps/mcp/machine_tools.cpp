@@ -2,9 +2,8 @@
 #include <string>
 #include <utility>
 
-#include <fmt/format.h>
-
 #include "common/json_of.hpp"
+#include "members.hpp"
 #include "schema.hpp"
 #include "tools.hpp"
 
@@ -25,10 +24,9 @@ Json read_console(const ToolContext& context, const Json& arguments) {
 }
 
 Json image_schema() {
-  return object_schema({{"name", text_schema("For the argument `image`.")},
-                        {"source", text_schema("What the image was built from.")},
-                        {"bytes", {{"type", "integer"}}},
-                        {"default", flag_schema("Used unless another is asked for.")}});
+  auto members = schemas_of<ImageInfo>({"name", "source", "bytes"});
+  members["default"] = flag_schema("Used unless another is asked for.");
+  return object_schema(std::move(members));
 }
 
 Json list_images(const ToolContext& context) {
@@ -46,26 +44,21 @@ Json list_images(const ToolContext& context) {
 }  // namespace
 
 void add_machine_tools(Toolbox& tools, const ToolContext& context) {
-  const auto& policy = context.policy;
+  Json arguments{{"name", text_schema("1 to 63 letters, digits and hyphens; made up if it is left out.")}};
+  arguments.update(machine_arguments(context.policy));
   tools.push_back(
       {.name = "create_machine",
        .title = "Create a machine",
        .description =
            "Starts a virtual machine that stays, with its files and processes, until remove_machine or the end of the "
            "connection. Not needed for single commands: run_command without a machine makes one for each.",
-       .input = object_schema(
-           {{"name", text_schema("1 to 63 letters, digits and hyphens; made up if it is left out.")},
-            {"image",
-             text_schema(fmt::format("What it is made from, see list_images; default: {}.", policy.default_image()))},
-            {"cpus", whole_schema(fmt::format("Virtual CPUs; default: {}.", policy.cpus), 1, policy.most_cpus)},
-            {"memory_mib",
-             whole_schema(fmt::format("Memory in MiB; default: {}, which starts fastest.", policy.memory_mib), 32,
-                          policy.most_memory_mib)}},
-           {}),
+       .input = object_schema(std::move(arguments), {}),
        .output = machine_schema(),
        .annotations = {},
-       .run = [context](const Json& arguments, const CallContext& call) {
-         return describe(context.machines.create(wish_from(arguments), call.stop));
+       .run = [context](const Json& given, const CallContext& call) {
+         auto config = machine_from(given, context.policy);
+         config.hostname = given.value("name", "");
+         return describe(context.machines.create(std::move(config), call.stop));
        }});
   tools.push_back({.name = "list_machines",
                    .title = "List machines",

@@ -45,26 +45,18 @@ class Machines::Place {
   Machines& machines_;
 };
 
-VMConfig Machines::config_for(const Wish& wish) const {
-  VMConfig config;
-  config.image = wish.image.empty() ? policy_.default_image() : wish.image;
-  const bool allowed =
-      policy_.images.empty() || std::ranges::find(policy_.images, config.image) != policy_.images.end();
-  if (!allowed && wish.snapshot.empty()) {
+void Machines::check_image(const VMConfig& config) const {
+  // A snapshot decides over the image.
+  if (policy_.images.empty() || !config.snapshot.empty()) return;
+  if (std::ranges::find(policy_.images, config.image) == policy_.images.end()) {
     throw Error{ErrorCode::PermissionDenied,
                 fmt::format("image '{}' may not be used here; see list_images", config.image)};
   }
-  config.cpus = wish.cpus.value_or(policy_.cpus);
-  config.memory_mib = wish.memory_mib.value_or(policy_.memory_mib);
-  config.network = wish.network_device ? policy_.network : NetworkMode::None;
-  config.nat = policy_.nat;
-  config.hostname = wish.name;
-  config.snapshot = wish.snapshot;
-  return config;
 }
 
-std::shared_ptr<ExplainedMachine> Machines::start(const Wish& wish, const std::stop_token& stop) {
-  const auto config = config_for(wish);
+std::shared_ptr<ExplainedMachine> Machines::start(VMConfig config, const std::stop_token& stop) {
+  if (config.image.empty()) config.image = policy_.default_image();
+  check_image(config);
   const auto place = std::make_shared<Place>(*this);
   place->machine = std::make_unique<ExplainedMachine>(backend_.start(config, stop));
   std::shared_ptr<ExplainedMachine> machine{place, place->machine.get()};
@@ -77,7 +69,9 @@ std::shared_ptr<ExplainedMachine> Machines::start(const Wish& wish, const std::s
   throw Error{ErrorCode::Cancelled, "the server is ending"};
 }
 
-std::shared_ptr<Machine> Machines::borrow(const Wish& wish, const std::stop_token& stop) { return start(wish, stop); }
+std::shared_ptr<Machine> Machines::borrow(VMConfig config, const std::stop_token& stop) {
+  return start(std::move(config), stop);
+}
 
 std::string Machines::unused_name() const {
   for (std::size_t number = 1;; ++number) {
@@ -95,20 +89,19 @@ std::string Machines::reserve(const std::string& wished) {
   return name;
 }
 
-NamedMachine Machines::create(const Wish& wish, const std::stop_token& stop) {
-  auto named = wish;
-  named.name = reserve(wish.name);
+NamedMachine Machines::create(VMConfig config, const std::stop_token& stop) {
+  const auto name = config.hostname = reserve(config.hostname);
   std::shared_ptr<ExplainedMachine> machine;
   try {
-    machine = start(named, stop);
+    machine = start(std::move(config), stop);
   } catch (...) {
     const std::scoped_lock lock{mutex_};
-    named_.erase(named.name);
+    named_.erase(name);
     throw;
   }
   const std::scoped_lock lock{mutex_};
-  named_[named.name] = machine;
-  return {named.name, machine};
+  named_[name] = machine;
+  return {name, machine};
 }
 
 std::shared_ptr<Machine> Machines::find(const std::string& name) { return find_explained(name); }

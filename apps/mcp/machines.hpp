@@ -4,7 +4,6 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -14,18 +13,6 @@
 #include "policy.hpp"
 
 namespace fireclaw::mcp {
-
-/// What a machine is to be like, as far as a client may say.
-struct Wish {
-  /// Its name, and its host name; empty: one is made up.
-  std::string name;
-  std::string image;
-  std::optional<unsigned> cpus;
-  std::optional<unsigned> memory_mib;
-  /// A snapshot, which then decides all but the name; `network_device` says whether it has one.
-  std::string snapshot;
-  bool network_device = true;
-};
 
 struct NamedMachine {
   std::string name;
@@ -41,11 +28,12 @@ class Machines {
   Machines& operator=(const Machines&) = delete;
   ~Machines() { shut_down(); }
 
-  /// One that stays. Error(AlreadyExists) if the name is taken, Error(InvalidState) if there are as many machines as
-  /// there may be, Error(PermissionDenied) for an image that is not allowed.
-  NamedMachine create(const Wish& wish, const std::stop_token& stop);
+  /// One that stays, under its host name; empty: one is made up. Error(AlreadyExists) if the name is taken,
+  /// Error(InvalidState) if there are as many machines as there may be, Error(PermissionDenied) for an image that is
+  /// not allowed.
+  NamedMachine create(VMConfig config, const std::stop_token& stop);
   /// One that ends with the last who holds it.
-  std::shared_ptr<Machine> borrow(const Wish& wish, const std::stop_token& stop);
+  std::shared_ptr<Machine> borrow(VMConfig config, const std::stop_token& stop);
   /// Error(NotFound).
   std::shared_ptr<Machine> find(const std::string& name);
   /// Saves a machine, which ends what runs in it; `call` is what its commands then say that it was. Error(NotFound).
@@ -62,9 +50,9 @@ class Machines {
   class Place;
 
   std::shared_ptr<ExplainedMachine> find_explained(const std::string& name);
-  [[nodiscard]] VMConfig config_for(const Wish& wish) const;
+  void check_image(const VMConfig& config) const;
   std::string reserve(const std::string& wished);
-  std::shared_ptr<ExplainedMachine> start(const Wish& wish, const std::stop_token& stop);
+  std::shared_ptr<ExplainedMachine> start(VMConfig config, const std::stop_token& stop);
   [[nodiscard]] std::string unused_name() const;
 
   Backend& backend_;

@@ -1,6 +1,6 @@
 #include <utility>
 
-#include "common/standard_streams.hpp"
+#include "common/processes/standard_streams.hpp"
 #include "fireclaw/host.hpp"
 #include "library_backend.hpp"
 #include "program.hpp"

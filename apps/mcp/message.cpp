@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "common/text.hpp"
+#include "common/text/text.hpp"
 #include "fireclaw/error.hpp"
 
 namespace fireclaw::mcp {

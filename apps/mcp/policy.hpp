@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "fireclaw/network.hpp"
+#include "fireclaw/vm.hpp"
 
 namespace fireclaw::mcp {
 
@@ -40,7 +40,17 @@ struct Policy {
   std::size_t file_bytes = std::size_t{1} << 20;
   std::size_t folder_entries = 1000;
 
-  [[nodiscard]] std::string default_image() const { return images.empty() ? "busybox" : images.front(); }
+  [[nodiscard]] std::string default_image() const { return images.empty() ? VMConfig{}.image : images.front(); }
+  /// A machine of which the client has said nothing.
+  [[nodiscard]] VMConfig machine() const {
+    VMConfig config;
+    config.image = default_image();
+    config.cpus = cpus;
+    config.memory_mib = memory_mib;
+    config.network = network;
+    config.nat = nat;
+    return config;
+  }
 };
 
 }  // namespace fireclaw::mcp

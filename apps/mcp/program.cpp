@@ -11,12 +11,13 @@
 
 #include <fmt/format.h>
 
-#include "common/mistakes.hpp"
-#include "common/network_word.hpp"
-#include "common/program.hpp"
-#include "common/quantities.hpp"
-#include "common/signals.hpp"
-#include "common/text.hpp"
+#include "common/command_line/mistakes.hpp"
+#include "common/command_line/network_word.hpp"
+#include "common/command_line/program.hpp"
+#include "common/meaning_of.hpp"
+#include "common/processes/signals.hpp"
+#include "common/text/quantities.hpp"
+#include "common/text/text.hpp"
 #include "fireclaw/error.hpp"
 #include "line_reader.hpp"
 #include "pipes.hpp"
@@ -179,15 +180,19 @@ void add_network_options(CLI::App& app, Arguments& arguments) {
 
 void add_limits(CLI::App& app, Arguments& arguments) {
   auto& policy = arguments.policy;
-  const auto add = [&](const char* name, auto& value, const char* type, const char* text) {
+  const auto add = [&](const char* name, auto& value, const char* type, const std::string& text) {
     return app.add_option(name, value, text)->type_name(type)->group("Limits");
   };
-  const auto add_number = [&](const char* name, auto& value, const char* text, int least, int most) {
+  const auto add_number = [&](const char* name, auto& value, const std::string& text, int least, int most) {
     return add(name, value, "NUMBER", text)->check(CLI::Range(least, most).description(""));
   };
+  const auto add_cpus = [&](const char* name, auto& value, const std::string& text) {
+    constexpr auto range = description_of<VMConfig>("cpus");
+    add_number(name, value, text, static_cast<int>(range.least), static_cast<int>(range.most))->capture_default_str();
+  };
   add_number("--machines", policy.machines, "Machines at once, 1 to 1024", 1, 1024)->capture_default_str();
-  add_number("--cpus", policy.cpus, "Virtual CPUs of a machine, 1 to 32", 1, 32)->capture_default_str();
-  add_number("--max-cpus", policy.most_cpus, "What may be asked for", 1, 32)->capture_default_str();
+  add_cpus("--cpus", policy.cpus, cli::meaning_of<VMConfig>("cpus") + ", of each machine");
+  add_cpus("--max-cpus", policy.most_cpus, "What may be asked for");
   add("--memory", arguments.memory, "SIZE", "Memory of a machine; default: 128M");
   add("--max-memory", arguments.max_memory, "SIZE", "What may be asked for; default: 1G");
   add_number("--snapshots", policy.snapshots, "Snapshots at once, 0 to 1024", 0, 1024)->capture_default_str();

@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "backend.hpp"
-#include "common/host_arguments.hpp"
+#include "common/command_line/host_arguments.hpp"
 
 namespace fireclaw::mcp {
 

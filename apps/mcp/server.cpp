@@ -8,11 +8,12 @@
 
 #include <fmt/format.h>
 
-#include "common/text.hpp"
+#include "common/text/text.hpp"
 #include "fireclaw/error.hpp"
 #include "fireclaw/version.hpp"
 #include "progress.hpp"
 #include "schema.hpp"
+#include "schema_check.hpp"
 
 namespace fireclaw::mcp {
 namespace {

@@ -12,7 +12,7 @@
 #include <string_view>
 #include <thread>
 
-#include "common/worker_pool.hpp"
+#include "common/processes/worker_pool.hpp"
 #include "fireclaw/log.hpp"
 #include "message.hpp"
 #include "policy.hpp"

@@ -7,7 +7,7 @@
 #include <thread>
 #include <vector>
 
-#include "schema.hpp"
+#include "schema_check.hpp"
 #include "testing/connection.hpp"
 #include "version.hpp"
 
@@ -209,6 +209,31 @@ TEST_CASE("a notification is never answered") {
     CAPTURE(line);
     connection.server.handle(line);
     CHECK(connection.silent());
+  }
+}
+
+TEST_CASE("what may be asked of a machine, a command and a file is said as the library says it") {
+  Connection connection;
+  connection.shake_hands();
+  Json inputs = Json::object();
+  const auto answer = connection.ask("tools/list");
+  for (const auto& tool : answer["result"]["tools"]) {
+    inputs[tool["name"].get<std::string>()] = tool["inputSchema"]["properties"];
+  }
+  const auto& command = inputs["run_command"];
+  CHECK(command["cpus"].dump() ==
+        R"({"type":"integer","description":"Virtual CPUs; default: 1.","minimum":1,"maximum":2})");
+  CHECK(command["memory_mib"] == inputs["create_machine"]["memory_mib"]);
+  CHECK(command["memory_mib"]["minimum"] == 32);
+  CHECK(command["memory_mib"]["maximum"] == Policy{}.most_memory_mib);
+  CHECK(command["env"]["type"] == "object");
+  CHECK(command["timeout_seconds"]["maximum"] == 600);
+  CHECK(command["cwd"]["description"].get<std::string>().starts_with("Working directory in the guest; left out: "));
+  CHECK(inputs["read_file"]["offset"].dump() ==
+        R"({"type":"integer","description":"The bytes to pass over.","minimum":0,"maximum":9007199254740992})");
+  // What machines share with the host is not the client's to say.
+  for (const auto* withheld : {"workspace", "network", "nat", "detached", "scratch_mib"}) {
+    CHECK(!command.contains(withheld));
   }
 }
 

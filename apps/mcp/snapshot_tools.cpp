@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "common/json_of.hpp"
+#include "members.hpp"
 #include "schema.hpp"
 #include "tools.hpp"
 
@@ -12,14 +13,8 @@ namespace {
 constexpr int most_copies = 16;
 
 Json snapshot_schema() {
-  return object_schema({{"name", text_schema("For restore_snapshot and delete_snapshot.")},
-                        {"image", text_schema("What the machine was made from.")},
-                        {"cpus", {{"type", "integer"}}},
-                        {"memory_mib", {{"type", "integer"}}},
-                        {"bytes", integer_schema("What it takes on disk.")},
-                        {"created", text_schema("When, in UTC.")},
-                        {"usable", flag_schema("It can be restored here and now.")},
-                        {"reason", text_schema("Why not; empty if it can.")}});
+  return object_schema(
+      schemas_of<SnapshotInfo>({"name", "image", "cpus", "memory_mib", "bytes", "created", "usable", "reason"}));
 }
 
 Json describe(const SnapshotInfo& info) { return members_in(snapshot_schema(), cli::to_json(info)); }

@@ -103,26 +103,26 @@ void Snapshots::remove(const std::string& name) {
 NamedMachine Snapshots::restore(const std::string& name, const std::string& machine, const std::stop_token& stop) {
   const auto snapshot = find(name);
   refuse_beyond(policy_, snapshot);
-  Wish wish;
-  wish.name = machine;
-  wish.snapshot = stored_name(name);
-  wish.network_device = snapshot.network_device;
-  return machines_.create(wish, stop);
+  auto config = policy_.machine();
+  config.hostname = machine;
+  config.snapshot = stored_name(name);
+  if (!snapshot.network_device) config.network = NetworkMode::None;
+  return machines_.create(std::move(config), stop);
 }
 
 std::vector<NamedMachine> Snapshots::fork(const std::string& machine, const std::vector<std::string>& names,
                                           const std::stop_token& stop) {
   const auto of = machines_.find(machine);
-  Wish wish;
-  wish.snapshot = fmt::format("{}{}.{}", fork_prefix, ::getpid(), ++forks_);
-  wish.network_device = of->info().network != NetworkMode::None;
-  machines_.save(machine, wish.snapshot, "fork_machine");
-  const Temporary temporary{backend_, wish.snapshot};
+  auto config = policy_.machine();
+  config.snapshot = fmt::format("{}{}.{}", fork_prefix, ::getpid(), ++forks_);
+  if (of->info().network == NetworkMode::None) config.network = NetworkMode::None;
+  machines_.save(machine, config.snapshot, "fork_machine");
+  const Temporary temporary{backend_, config.snapshot};
   std::vector<NamedMachine> made;
   try {
     for (const auto& name : names) {
-      wish.name = name;
-      made.push_back(machines_.create(wish, stop));
+      config.hostname = name;
+      made.push_back(machines_.create(config, stop));
     }
   } catch (...) {
     for (const auto& copy : made) machines_.remove(copy.name);

@@ -1,11 +1,24 @@
 #include "tools.hpp"
 
 #include <string>
+#include <utility>
+
+#include <fmt/format.h>
 
 #include "common/json_of.hpp"
+#include "members.hpp"
 #include "schema.hpp"
 
 namespace fireclaw::mcp {
+namespace {
+
+/// What machines reach, keep and share with the host is said on the server's command line.
+constexpr auto of_machine =
+    arguments_of<VMConfig>({"image", "cpus", "memory_mib"},
+                           {"network", "nat", "start", "snapshot", "hostname", "detached", "workspace", "scratch_mib",
+                            "scratch_target", "scratch_uid", "scratch_gid", "disk_mib_per_second"});
+
+}  // namespace
 
 Json machine_name_schema() {
   auto schema = text_schema("The machine's name, as create_machine and list_machines tell it.");
@@ -13,13 +26,20 @@ Json machine_name_schema() {
   return schema;
 }
 
-Wish wish_from(const Json& arguments) {
-  Wish wish;
-  wish.name = arguments.value("name", "");
-  wish.image = arguments.value("image", "");
-  if (arguments.contains("cpus")) wish.cpus = arguments["cpus"].get<unsigned>();
-  if (arguments.contains("memory_mib")) wish.memory_mib = arguments["memory_mib"].get<unsigned>();
-  return wish;
+Json machine_arguments(const Policy& policy) {
+  auto arguments = of_machine.schemas();
+  arguments["cpus"]["maximum"] = policy.most_cpus;
+  arguments["memory_mib"]["maximum"] = policy.most_memory_mib;
+  add_to(arguments["image"], fmt::format(", see list_images; default: {}", policy.default_image()));
+  add_to(arguments["cpus"], fmt::format("; default: {}", policy.cpus));
+  add_to(arguments["memory_mib"], fmt::format("; default: {}, which starts fastest", policy.memory_mib));
+  return arguments;
+}
+
+VMConfig machine_from(const Json& arguments, const Policy& policy) {
+  auto config = policy.machine();
+  of_machine.read(arguments, config);
+  return config;
 }
 
 Json describe(const NamedMachine& machine) {
@@ -29,14 +49,9 @@ Json describe(const NamedMachine& machine) {
 }
 
 Json machine_schema() {
-  return object_schema({{"name", text_schema("Names the machine in all other tools; it is its host name, too.")},
-                        {"state", text_schema("running, paused or stopped.")},
-                        {"image", text_schema("What it was made from.")},
-                        {"cpus", {{"type", "integer"}}},
-                        {"memory_mib", {{"type", "integer"}}},
-                        {"network", text_schema("none, user or nat.")},
-                        {"address", text_schema("Its IPv4 address with network nat, else empty.")},
-                        {"created", text_schema("When, in UTC.")}});
+  Json schema{{"name", text_schema("Names the machine in all other tools; it is its host name, too.")}};
+  schema.update(schemas_of<VMInfo>({"state", "image", "cpus", "memory_mib", "network", "address", "created"}));
+  return object_schema(std::move(schema));
 }
 
 Toolbox make_tools(const ToolContext& context) {

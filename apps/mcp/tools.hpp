@@ -25,8 +25,9 @@ Toolbox make_tools(const ToolContext& context);
 
 /// A machine's name, as an argument.
 Json machine_name_schema();
-/// What a machine is made of, from the arguments name, image, cpus and memory_mib that are given.
-Wish wish_from(const Json& arguments);
+/// The arguments that say what a machine is made of, and the machine that they ask for.
+Json machine_arguments(const Policy& policy);
+VMConfig machine_from(const Json& arguments, const Policy& policy);
 /// What a tool tells of a machine, and its schema.
 Json describe(const NamedMachine& machine);
 Json machine_schema();

@@ -4,7 +4,7 @@
 #include <string>
 #include <system_error>
 
-#include "common/fd.hpp"
+#include "common/files/fd.hpp"
 
 namespace fireclaw::netd {
 

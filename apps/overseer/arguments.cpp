@@ -10,7 +10,7 @@
 
 #include <fmt/format.h>
 
-#include "common/text.hpp"
+#include "common/text/text.hpp"
 #include "fireclaw/error.hpp"
 #include "log.hpp"
 

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "common/host_arguments.hpp"
+#include "common/command_line/host_arguments.hpp"
 #include "service/units.hpp"
 #include "settings.hpp"
 

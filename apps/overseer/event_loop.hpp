@@ -7,7 +7,7 @@
 #include <mutex>
 #include <vector>
 
-#include "common/fd.hpp"
+#include "common/files/fd.hpp"
 
 namespace fireclaw::overseer {
 

@@ -1,4 +1,4 @@
-#include "common/standard_streams.hpp"
+#include "common/processes/standard_streams.hpp"
 #include "crew/library_agents.hpp"
 #include "fireclaw/collections.hpp"
 #include "fireclaw/gateway.hpp"

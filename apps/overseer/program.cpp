@@ -23,12 +23,12 @@
 #include <fmt/format.h>
 
 #include "arguments.hpp"
+#include "common/command_line/mistakes.hpp"
+#include "common/command_line/program.hpp"
 #include "common/failure.hpp"
-#include "common/fd.hpp"
-#include "common/mistakes.hpp"
-#include "common/private_folder.hpp"
-#include "common/program.hpp"
-#include "common/text.hpp"
+#include "common/files/fd.hpp"
+#include "common/files/private_folder.hpp"
+#include "common/text/text.hpp"
 #include "crew/audit.hpp"
 #include "crew/shutdown.hpp"
 #include "fireclaw/error.hpp"

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "common/host_arguments.hpp"
+#include "common/command_line/host_arguments.hpp"
 #include "crew/agents.hpp"
 #include "fireclaw/log.hpp"
 

@@ -20,8 +20,8 @@
 
 #include <fmt/format.h>
 
-#include "common/child.hpp"
-#include "common/fd.hpp"
+#include "common/files/fd.hpp"
+#include "common/processes/child.hpp"
 #include "crew/shutdown.hpp"
 #include "fireclaw/error.hpp"
 #include "service/irc_server.hpp"

@@ -2,7 +2,7 @@
 
 #include <functional>
 
-#include "common/fd.hpp"
+#include "common/files/fd.hpp"
 #include "event_loop.hpp"
 
 namespace fireclaw::overseer {

@@ -44,8 +44,8 @@ struct FileInfo {
 
 /// How a file in a guest is reached. Each call says nothing of members that do not concern it.
 struct FileOptions {
-  /// With whose rights: a user's name or numeric "uid[:gid]" in the guest. What is made belongs to it. Empty: the OCI
-  /// image's user, else root.
+  /// With whose rights: a user's name or numeric "uid[:gid]" in the guest; empty: the OCI image's, else root. What is
+  /// made belongs to it.
   std::string user;
   /// Permission bits of what write_file() writes and make_directory() makes. None: those that a file has, and for new
   /// ones 0666 and 0777 without what the guest's umask takes.

@@ -32,9 +32,9 @@ enum class StartMode {
 struct VMConfig {
   /// The image's name.
   std::string image = "busybox";
-  /// 1–32.
+  /// Virtual CPUs, 1–32.
   unsigned cpus = 1;
-  /// 32–1048576.
+  /// Memory in MiB, 32–1048576.
   unsigned memory_mib = 128;
   /// What the network device is connected to. Network::best_mode() says what is possible here.
   NetworkMode network = NetworkMode::None;

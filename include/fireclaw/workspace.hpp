@@ -18,7 +18,7 @@ namespace fireclaw {
 struct WorkspaceConfig {
   /// 1–64 of a-z A-Z 0-9 . _ -, starting with a letter or digit.
   std::string name;
-  /// 16–16777216. Sparse: it takes on the host what is in it.
+  /// Size in MiB, 16–16777216. Sparse: it takes on the host what is in it.
   std::uint64_t size_mib = 64;
   /// User id in machines that its files belong to; the default is user "agent" of the agents' image.
   std::uint32_t uid = 1000;

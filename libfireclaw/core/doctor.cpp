@@ -18,7 +18,7 @@
 #include "fireclaw/error.hpp"
 #include "fireclaw/gateway.hpp"
 #include "image/roots/debian_agent.hpp"
-#include "state/config.hpp"
+#include "state/settings/config.hpp"
 #include "sys/fd.hpp"
 #include "sys/file.hpp"
 #include "sys/process.hpp"

@@ -26,7 +26,7 @@
 
 #include "base/clock.hpp"
 #include "fireclaw/error.hpp"
-#include "gateway/llm.hpp"
+#include "gateway/llm/service.hpp"
 #include "gateway/server.hpp"
 #include "sys/fd.hpp"
 #include "sys/file.hpp"

@@ -12,7 +12,7 @@
 #include <string>
 #include <string_view>
 
-#include "gateway/sources.hpp"
+#include "gateway/records/sources.hpp"
 #include "http/stream.hpp"
 
 namespace fireclaw::gateway {

@@ -31,8 +31,8 @@
 
 #include <fmt/format.h>
 
-#include "gateway/http_proxy.hpp"
-#include "gateway/irc.hpp"
+#include "gateway/irc/service.hpp"
+#include "gateway/proxy/service.hpp"
 #include "sys/poll.hpp"
 
 namespace fireclaw::gateway {

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <chrono>
-#include <cstddef>
 #include <functional>
 #include <optional>
 #include <stop_token>
@@ -9,26 +7,13 @@
 #include <vector>
 
 #include "base/logger.hpp"
-#include "gateway/http_rules.hpp"
-#include "gateway/llm.hpp"
-#include "gateway/sources.hpp"
+#include "gateway/limits.hpp"
+#include "gateway/llm/service.hpp"
+#include "gateway/proxy/rules.hpp"
+#include "gateway/records/sources.hpp"
 #include "sys/fd.hpp"
 
 namespace fireclaw::gateway {
-
-/// How much of it is used by others at once.
-struct ServerLimits {
-  /// The longest request, and what all of one machine's and all requests together hold.
-  std::size_t body_bytes = std::size_t{16} << 20;
-  std::size_t machine_bytes = std::size_t{32} << 20;
-  std::size_t total_bytes = std::size_t{256} << 20;
-  std::size_t machine_connections = 16;
-  std::size_t connections = 1024;
-  /// One machine's to IRC.
-  std::size_t irc_connections = 8;
-  /// For a request to be there as a whole, and for the agent to take what was sent.
-  std::chrono::seconds patience{60};
-};
 
 /// Something that works within the same event loop: `run` is called whenever `fd` is readable.
 struct Attendant {

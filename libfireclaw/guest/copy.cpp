@@ -8,8 +8,8 @@
 
 #include "base/scope.hpp"
 #include "guest/session_impl.hpp"
-#include "guest/tree.hpp"
-#include "guest/untrusted.hpp"
+#include "guest/tree/tree.hpp"
+#include "guest/tree/untrusted.hpp"
 
 namespace fireclaw::guest {
 namespace {

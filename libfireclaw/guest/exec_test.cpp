@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "guest/testing/guestd_process.hpp"
-#include "guest/wire.hpp"
+#include "guest/wire/wire.hpp"
 #include "support/peak_memory.hpp"
 #include "sys/file.hpp"
 #include "sys/poll.hpp"

@@ -8,7 +8,7 @@
 
 #include "fireclaw/error.hpp"
 #include "guest/session_impl.hpp"
-#include "guest/wire_files.hpp"
+#include "guest/wire/files.hpp"
 
 namespace fireclaw::guest {
 namespace {

@@ -11,7 +11,7 @@
 #include "fireclaw/error.hpp"
 #include "guest/testing/fake_guest.hpp"
 #include "guest/testing/guestd_process.hpp"
-#include "guest/wire_files.hpp"
+#include "guest/wire/files.hpp"
 #include "sys/file.hpp"
 #include "sys/testing/outcome.hpp"
 

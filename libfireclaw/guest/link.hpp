@@ -15,8 +15,8 @@
 
 #include "base/deadline.hpp"
 #include "fireclaw/error.hpp"
-#include "guest/frames.hpp"
-#include "guest/wire.hpp"
+#include "guest/wire/frames.hpp"
+#include "guest/wire/wire.hpp"
 #include "sys/fd.hpp"
 #include "sys/made_here.hpp"
 #include "sys/poll.hpp"

@@ -7,7 +7,7 @@
 #include "fireclaw/error.hpp"
 #include "guest/session.hpp"
 #include "guest/session_impl.hpp"
-#include "guest/wire_service.hpp"
+#include "guest/wire/service.hpp"
 
 namespace fireclaw::guest {
 namespace {

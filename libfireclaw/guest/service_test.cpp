@@ -13,7 +13,7 @@
 #include "fireclaw/error.hpp"
 #include "guest/testing/fake_guest.hpp"
 #include "guest/testing/guestd_process.hpp"
-#include "guest/wire_service.hpp"
+#include "guest/wire/service.hpp"
 #include "sys/file.hpp"
 #include "sys/poll.hpp"
 #include "sys/process.hpp"

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "fireclaw/error.hpp"
-#include "net/sysctl.hpp"
-#include "net/tap.hpp"
+#include "net/links/sysctl.hpp"
+#include "net/links/tap.hpp"
 #include "net/testing/lab.hpp"
 #include "net/testing/packets.hpp"
 #include "sys/poll.hpp"

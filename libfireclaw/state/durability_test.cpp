@@ -9,12 +9,12 @@
 #include <fmt/format.h>
 
 #include "fireclaw/error.hpp"
-#include "state/agents.hpp"
-#include "state/config.hpp"
-#include "state/machines.hpp"
-#include "state/runs.hpp"
-#include "state/snapshots.hpp"
-#include "state/workspaces.hpp"
+#include "state/records/agents.hpp"
+#include "state/records/machines.hpp"
+#include "state/records/runs.hpp"
+#include "state/records/snapshots.hpp"
+#include "state/records/workspaces.hpp"
+#include "state/settings/config.hpp"
 #include "sys/file.hpp"
 #include "sys/testing/file_calls.hpp"
 

@@ -1,5 +1,6 @@
-"""The fields that templates and config.json may have for the bot stand in libfireclaw/state/bot_fields.cpp. The bot and the
-manual are held to them: the same names, the same bounds, the same defaults."""
+"""The fields that templates and config.json may have for the bot stand in
+libfireclaw/state/settings/bot_fields.cpp. The bot and the manual are held to them: the same names, the same bounds,
+the same defaults."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from bot.base import config
 
 ROOT = Path(__file__).resolve().parents[2]
 MANUAL = ROOT / "apps/manual/fireclaw-config.5.in"
-SOURCE = ROOT / "libfireclaw/state/bot_fields.cpp"
+SOURCE = ROOT / "libfireclaw/state/settings/bot_fields.cpp"
 
 #: Function that checks a section: where the bot has the section, and the class that holds it there.
 SECTIONS: Dict[str, Tuple[str, type]] = {

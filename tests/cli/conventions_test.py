@@ -339,13 +339,13 @@ class Manual(Manners):
     @unittest.skipUnless(shutil.which("mandoc"), "mandoc is not installed")
     def test_every_field_that_is_read_is_in_the_manual(self) -> None:
         page = self.page("fireclaw-config.5")
-        fields = set(re.findall(r'\{"(\w+)",\s', (SOURCE / "libfireclaw/state/bot_fields.cpp").read_text()))
-        fields |= set(re.findall(r'name == "(\w+)"', (SOURCE / "libfireclaw/state/templates.cpp").read_text()))
+        fields = set(re.findall(r'\{"(\w+)",\s', (SOURCE / "libfireclaw/state/settings/bot_fields.cpp").read_text()))
+        fields |= set(re.findall(r'name == "(\w+)"', (SOURCE / "libfireclaw/state/settings/templates.cpp").read_text()))
         for file in ("config", "network_settings"):
             text = (SOURCE / f"libfireclaw/state/{file}.cpp").read_text()
             only = re.findall(r"(?:value|section)\.only\(\{(.*?)\}\)", text, re.DOTALL)[-1]
             fields |= set(re.findall(r'"(\w+)"', only))
-        for only in re.findall(r"section\.only\(\{(.*?)\}\)", (SOURCE / "libfireclaw/state/sandbox_settings.cpp").read_text()):
+        for only in re.findall(r"section\.only\(\{(.*?)\}\)", (SOURCE / "libfireclaw/state/settings/sandbox.cpp").read_text()):
             fields |= set(re.findall(r'"(\w+)"', only))
         self.assertGreater(len(fields), 60)
         self.assertEqual([field for field in sorted(fields) if not re.search(rf"\b{field}\b", page)], [])

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "fuzz/require.hpp"
-#include "gateway/dns_message.hpp"
+#include "gateway/names/dns_message.hpp"
 
 namespace {
 

@@ -7,7 +7,7 @@
 
 #include "fireclaw/error.hpp"
 #include "fuzz/require.hpp"
-#include "net/elements.hpp"
+#include "net/firewall/elements.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace fireclaw;

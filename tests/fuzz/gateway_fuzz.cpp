@@ -9,10 +9,10 @@
 
 #include "fireclaw/error.hpp"
 #include "fuzz/require.hpp"
-#include "gateway/http_rules.hpp"
-#include "gateway/requests.hpp"
-#include "gateway/tls_hello.hpp"
-#include "gateway/tokens.hpp"
+#include "gateway/llm/requests.hpp"
+#include "gateway/llm/tokens.hpp"
+#include "gateway/proxy/rules.hpp"
+#include "gateway/proxy/tls_hello.hpp"
 #include "json/json.hpp"
 
 namespace {

@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "guest/wire.hpp"
+#include "guest/wire/wire.hpp"
 
 /// How the fuzzers of the guest protocol read their input: as a script of small steps. Frames are made with the right
 /// checksums, so that what is behind the checksum is reached; raw bytes are a step of their own.

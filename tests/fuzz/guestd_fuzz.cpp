@@ -15,7 +15,7 @@
 #include <string_view>
 
 #include "boot/disks.hpp"
-#include "guest/frames.hpp"
+#include "guest/wire/frames.hpp"
 #include "guest_input.hpp"
 #include "loop.hpp"
 #include "machine.hpp"

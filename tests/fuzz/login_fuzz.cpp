@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "fuzz/require.hpp"
-#include "gateway/irc_login.hpp"
+#include "gateway/irc/login.hpp"
 
 namespace {
 

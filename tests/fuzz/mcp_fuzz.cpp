@@ -11,6 +11,7 @@
 #include "mcp/line_reader.hpp"
 #include "mcp/message.hpp"
 #include "mcp/schema.hpp"
+#include "mcp/schema_check.hpp"
 #include "mcp/server.hpp"
 
 namespace {

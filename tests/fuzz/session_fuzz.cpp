@@ -14,8 +14,8 @@
 
 #include "base/deadline.hpp"
 #include "fireclaw/error.hpp"
-#include "guest/frames.hpp"
 #include "guest/session.hpp"
+#include "guest/wire/frames.hpp"
 #include "guest_input.hpp"
 #include "sys/fd.hpp"
 #include "sys/file.hpp"

@@ -13,8 +13,8 @@
 #include <string_view>
 #include <system_error>
 
-#include "guest/tree_writer.hpp"
-#include "guest/untrusted.hpp"
+#include "guest/tree/untrusted.hpp"
+#include "guest/tree/writer.hpp"
 #include "guest_input.hpp"
 #include "sys/file.hpp"
 

@@ -4,10 +4,10 @@
 #include <string>
 #include <string_view>
 
-#include "guest/frames.hpp"
-#include "guest/wire.hpp"
-#include "guest/wire_files.hpp"
-#include "guest/wire_service.hpp"
+#include "guest/wire/files.hpp"
+#include "guest/wire/frames.hpp"
+#include "guest/wire/service.hpp"
+#include "guest/wire/wire.hpp"
 #include "guest_input.hpp"
 
 namespace {

@@ -14,7 +14,7 @@
 
 #include "gateway/testing/running.hpp"
 #include "json/json.hpp"
-#include "state/gateway_settings.hpp"
+#include "state/settings/gateway.hpp"
 
 int main(int argc, char** argv) {
   using namespace fireclaw;

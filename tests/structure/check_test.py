@@ -41,8 +41,8 @@ class CheckerTest(unittest.TestCase):
             "libfireclaw/sys/fd.cpp": '#include "sys/fd.hpp"\n\n#include <fcntl.h>\n#include <nettle/sha2.h>\n',
             "libfireclaw/sys/fd_test.cpp": '#include "sys/fd.hpp"\n#include <doctest/doctest.h>\n',
             "libfireclaw/core/host/host.cpp": '#include "fireclaw/host.hpp"\n#include "sys/fd.hpp"\n#include <fmt/format.h>\n',
-            "libfireclaw/guest/wire.hpp": HEADER + "#include <cstdint>\n",
-            "agent/guestd/main.cpp": '#include "guest/wire.hpp"\n#include <sys/mount.h>\n',
+            "libfireclaw/guest/wire/wire.hpp": HEADER + "#include <cstdint>\n",
+            "agent/guestd/main.cpp": '#include "guest/wire/wire.hpp"\n#include <sys/mount.h>\n',
             "apps/fireclaw/main.cpp": '#include <CLI/CLI.hpp>\n#include "fireclaw/host.hpp"\nint x = getenv("HOME");\n',
         })
 
@@ -54,8 +54,8 @@ class CheckerTest(unittest.TestCase):
 
     def test_net_image_guest_and_vmm_know_nothing_of_each_other(self) -> None:
         self.expect({
-            "libfireclaw/net/tap.hpp": HEADER,
-            "libfireclaw/image/store/store.hpp": HEADER + '#include "net/tap.hpp"\n',
+            "libfireclaw/net/links/tap.hpp": HEADER,
+            "libfireclaw/image/store/store.hpp": HEADER + '#include "net/links/tap.hpp"\n',
             "libfireclaw/guest/session.hpp": HEADER + '#include "image/store/store.hpp"\n',
             "libfireclaw/vmm/driver.hpp": HEADER + '#include "guest/session.hpp"\n',
             "libfireclaw/core/vm.hpp": HEADER + '#include "vmm/driver.hpp"\n',
@@ -164,24 +164,24 @@ class CheckerTest(unittest.TestCase):
             "libfireclaw/base/text.hpp": HEADER + "#include <string>\n",
             "libfireclaw/sys/base64.hpp": HEADER + '#include "sys/fd.hpp"\n',
             "libfireclaw/sys/fd.hpp": HEADER,
-            "apps/common/text.cpp": '#include "base/text.hpp"\n#include "sys/base64.hpp"\n',
+            "apps/common/text/text.cpp": '#include "base/text.hpp"\n#include "sys/base64.hpp"\n',
             "bindings/module.cpp": '#include "base/text.hpp"\n',
-        }, ("apps/common/text.cpp", 2, "folder"), ("bindings/module.cpp", 1, "folder"))
+        }, ("apps/common/text/text.cpp", 2, "folder"), ("bindings/module.cpp", 1, "folder"))
 
     def test_what_is_made_from_the_public_headers_is_for_apps_and_bindings(self) -> None:
         self.expect({
             "apps/fireclaw/main.cpp": '#include "fireclaw/fields.hpp"\n',
             "bindings/src/convert.cpp": "#include <fireclaw/fields.hpp>\n",
-            "libfireclaw/state/runs.cpp": '#include "fireclaw/fields.hpp"\n',
-        }, ("libfireclaw/state/runs.cpp", 1, "include-path"))
+            "libfireclaw/state/records/runs.cpp": '#include "fireclaw/fields.hpp"\n',
+        }, ("libfireclaw/state/records/runs.cpp", 1, "include-path"))
 
     def test_guestd_shares_the_wire_format_with_the_library_and_nothing_behind_it(self) -> None:
         self.expect({
             "include/fireclaw/error.hpp": HEADER,
             "libfireclaw/base/scope.hpp": HEADER,
-            "libfireclaw/guest/wire.hpp": HEADER + '#include "base/scope.hpp"\n',
+            "libfireclaw/guest/wire/wire.hpp": HEADER + '#include "base/scope.hpp"\n',
             "agent/guestd/exec.hpp": HEADER,
-            "agent/guestd/main.cpp": '#include "exec.hpp"\n#include "guest/wire.hpp"\n#include "fireclaw/error.hpp"\n'
+            "agent/guestd/main.cpp": '#include "exec.hpp"\n#include "guest/wire/wire.hpp"\n#include "fireclaw/error.hpp"\n'
                                      '#include "base/scope.hpp"\n',
         }, ("agent/guestd/main.cpp", 2, "guestd"), ("agent/guestd/main.cpp", 3, "guestd"),
            ("agent/guestd/main.cpp", 4, "guestd"))
@@ -189,9 +189,9 @@ class CheckerTest(unittest.TestCase):
     def test_library_sources_that_are_linked_into_guestd_reach_no_further_either(self) -> None:
         self.expect({
             "include/fireclaw/error.hpp": HEADER,
-            "libfireclaw/guest/wire.hpp": HEADER,
-            "libfireclaw/guest/wire.cpp": '#include "guest/wire.hpp"\n\n#include "fireclaw/error.hpp"\n',
-        }, ("libfireclaw/guest/wire.cpp", 3, "guestd"))
+            "libfireclaw/guest/wire/wire.hpp": HEADER,
+            "libfireclaw/guest/wire/wire.cpp": '#include "guest/wire/wire.hpp"\n\n#include "fireclaw/error.hpp"\n',
+        }, ("libfireclaw/guest/wire/wire.cpp", 3, "guestd"))
 
     def test_includes_are_named_from_the_roots(self) -> None:
         self.expect({

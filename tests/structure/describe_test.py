@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import re
 import subprocess
@@ -21,6 +22,7 @@ SAMPLE = """#pragma once
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -61,6 +63,25 @@ int main() {
 }
 """
 
+MCP_PROGRAM = """
+#include <cstdio>
+#include <fireclaw/pear.hpp>
+#include "members.hpp"
+int main() {
+  constexpr auto offered = fireclaw::mcp::arguments_of<fireclaw::PickConfig>({"count", @OFFERED@}, {@WITHHELD@});
+  fireclaw::PickConfig pick;
+  offered.read({{"count", 4}, {"basket", "red"}, {"longest_seconds", 1.5}, {"ladder", true}}, pick);
+  std::puts((offered.schemas().dump() + std::to_string(pick.count) + pick.basket).c_str());
+}
+"""
+PICK_MEMBERS = """  /// What they go to; empty: your hand. It is not emptied.
+  std::string basket;
+  /// PickConfig::count pears must be there by then.
+  std::optional<std::chrono::milliseconds> longest;
+  /// Whether it may climb.
+  bool ladder = false;
+"""
+
 
 class Description(unittest.TestCase):
     def setUp(self) -> None:
@@ -88,15 +109,21 @@ class Description(unittest.TestCase):
         self.addCleanup(sys.path.remove, str(self.folder))
         return importlib.import_module(f"{package}.pear")
 
-    def in_json(self, more: str) -> str:
-        """What --json prints of it."""
+    def compile(self, text: str, *others: Path) -> subprocess.CompletedProcess[str]:
         self.describe("cpp", str(self.folder / "described/fireclaw/fields.hpp"))
-        source, program = self.folder / "pear.cpp", self.folder / "pear"
-        source.write_text(PROGRAM.replace("@MORE@", more))
-        includes = [self.folder / "include", self.folder / "described", ROOT / "include", ROOT / "apps", ROOT / "libfireclaw"]
-        subprocess.run([os.environ.get("CXX", "c++"), "-std=c++20", "-Wall", "-Wextra", "-Werror",
-                        *(f"-I{folder}" for folder in includes), "-o", str(program), str(source)], check=True, timeout=240)
-        return subprocess.run([str(program)], capture_output=True, text=True, check=True).stdout.strip()
+        source = self.folder / "pear.cpp"
+        source.write_text(text)
+        includes = [self.folder / "include", self.folder / "described", ROOT / "include", ROOT / "apps", ROOT / "apps/mcp",
+                    ROOT / "libfireclaw"]
+        return subprocess.run([os.environ.get("CXX", "c++"), "-std=c++20", "-Wall", "-Wextra", "-Werror",
+                               *(f"-I{folder}" for folder in includes), "-o", str(self.folder / "pear"), str(source), *others],
+                              capture_output=True, text=True, timeout=240, check=False)
+
+    def printed(self, text: str, *others: Path) -> str:
+        """What the program prints."""
+        compiled = self.compile(text, *others)
+        self.assertEqual(compiled.returncode, 0, compiled.stderr)
+        return subprocess.run([str(self.folder / "pear")], capture_output=True, text=True, check=True).stdout.strip()
 
     def test_a_member_that_is_added_to_a_struct_is_found_in_json_and_in_python(self) -> None:
         self.header.write_text(SAMPLE)
@@ -111,8 +138,22 @@ class Description(unittest.TestCase):
         self.assertEqual(after.PearInfo.__annotations__["weight_g"], "int")  # type: ignore[attr-defined]
         text = (self.folder / "after/pear.py").read_text()
         self.assertIn("    #: What it weighs, in grams.\n    weight_g: int", text)
-        self.assertEqual(self.in_json(", 250"),
+        self.assertEqual(self.printed(PROGRAM.replace("@MORE@", ", 250")),  # as --json does
                          '{"name":"Alice","ripeness":"nearly-ripe","file":"/tree","seen_ms":2000,"weight_g":250}')
+
+    def test_members_that_are_offered_to_mcp_clients_have_their_type_range_and_meaning(self) -> None:
+        self.header.write_text(SAMPLE.replace("  unsigned count = 3;\n", "  unsigned count = 3;\n" + PICK_MEMBERS))
+        schema_pieces = ROOT / "apps/mcp/schema.cpp"
+        program = MCP_PROGRAM.replace("@OFFERED@", '"basket", "longest"')
+        printed = self.printed(program.replace("@WITHHELD@", '"ladder"'), schema_pieces)
+        schemas, end = json.JSONDecoder().raw_decode(printed)
+        self.assertEqual(schemas, {
+            "count": {"type": "integer", "description": "How many.", "minimum": 1, "maximum": 9},
+            "basket": {"type": "string", "description": "What they go to; left out: your hand."},
+            "longest_seconds": {"type": "number", "description": "Count pears must be there by then. In seconds."}})
+        self.assertEqual(printed[end:], "4red")
+        # A member that nobody has placed does not compile.
+        self.assertIn("offered or withheld", self.compile(program.replace("@WITHHELD@", ""), schema_pieces).stderr)
 
     def test_types_defaults_and_meanings_are_pythons(self) -> None:
         self.header.write_text(SAMPLE)
@@ -134,7 +175,7 @@ class Description(unittest.TestCase):
     def test_a_member_that_is_not_understood_is_refused_with_its_place(self) -> None:
         self.header.write_text(SAMPLE.replace("unsigned count = 3;", "unsigned count() const;"))
         self.assertRegex(self.describe("cpp", str(self.folder / "out.hpp"), code=1),
-                         r"pear\.hpp:30: 'unsigned count\(\) const;' is not a member")
+                         r"pear\.hpp:31: 'unsigned count\(\) const;' is not a member")
 
     def test_a_file_that_is_right_is_left_as_it_is(self) -> None:
         self.header.write_text(SAMPLE)

@@ -18,12 +18,15 @@ SKIPPED = ('<testcase name="{}" status="notrun"><skipped message="SKIP_RETURN_CO
 NOT_STARTED = '<testcase name="{}" status="notrun"><skipped message="Unable to find executable"/></testcase>'
 
 
-def summarize(*cases: str, required: tuple[str, ...] = ()) -> tuple[list[str], bool]:
+def suite(cases: tuple[str, ...], names: str) -> xml.Element:
+    return xml.fromstring("<testsuite>" + "".join(map(str.format, cases, names)) + "</testsuite>")
+
+
+def summarize(*cases: str, required: tuple[str, ...] = (), again: xml.Element | None = None) -> tuple[list[str], bool]:
     """Cases are named a, b, c, ...; a is of label unit, all others of label vm."""
     names = "abcdefgh"
-    results = "".join(case.format(name) for case, name in zip(cases, names))
     labels = {name: ["unit" if name == "a" else "vm"] for name in names}
-    return summary.summarize(xml.fromstring(f"<testsuite>{results}</testsuite>"), labels, list(required))
+    return summary.summarize(suite(cases, names), labels, list(required), again)
 
 
 class SummaryTest(unittest.TestCase):
@@ -51,6 +54,18 @@ class SummaryTest(unittest.TestCase):
         lines, well = summarize(PASSED, SKIPPED, required=("unit", "vm"))
         self.assertFalse(well)
         self.assertIn("no test of the required label 'vm' ran", lines)
+
+    def test_what_passed_when_it_ran_again_is_well_and_named(self) -> None:
+        lines, well = summarize(PASSED, FAILED, required=("unit", "vm"), again=suite((PASSED,), "b"))
+        self.assertTrue(well)
+        self.assertEqual(lines[-1], "2 passed, 0 failed, 0 skipped")
+        self.assertIn("unsteady b: it failed, and passed when it ran again alone", lines)
+
+    def test_what_failed_again_or_did_not_run_again_has_failed(self) -> None:
+        for again in (suite((FAILED,), "b"), suite((SKIPPED,), "b"), suite((PASSED,), "a"), suite((), "")):
+            lines, well = summarize(PASSED, FAILED, again=again)
+            self.assertFalse(well)
+            self.assertEqual(lines[-1], "1 passed, 1 failed, 0 skipped")
 
     def test_no_tests_at_all_are_not_well(self) -> None:
         self.assertFalse(summarize()[1])

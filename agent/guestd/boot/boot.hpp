@@ -4,7 +4,7 @@
 
 #include "boot/options.hpp"
 #include "boot/uevents.hpp"
-#include "guest/tree.hpp"
+#include "guest/tree/tree.hpp"
 
 namespace fireclaw::guestd {
 

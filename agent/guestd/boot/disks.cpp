@@ -11,7 +11,7 @@
 #include <cstdint>
 
 #include "boot/uevents.hpp"
-#include "guest/tree.hpp"
+#include "guest/tree/tree.hpp"
 #include "text.hpp"
 
 namespace fireclaw::guestd {

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "guest/wire.hpp"
+#include "guest/wire/wire.hpp"
 
 namespace fireclaw::guestd {
 

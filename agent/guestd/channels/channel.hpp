@@ -7,9 +7,9 @@
 #include <string>
 #include <string_view>
 
-#include "guest/frames.hpp"
-#include "guest/tree.hpp"
-#include "guest/wire.hpp"
+#include "guest/tree/tree.hpp"
+#include "guest/wire/frames.hpp"
+#include "guest/wire/wire.hpp"
 #include "loop.hpp"
 #include "machine.hpp"
 

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "channels/channel.hpp"
-#include "guest/tree_writer.hpp"
+#include "guest/tree/writer.hpp"
 
 namespace fireclaw::guestd {
 namespace {

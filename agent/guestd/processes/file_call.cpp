@@ -18,8 +18,8 @@
 #include <string_view>
 #include <utility>
 
-#include "guest/tree.hpp"
-#include "guest/tree_paths.hpp"
+#include "guest/tree/paths.hpp"
+#include "guest/tree/tree.hpp"
 #include "text.hpp"
 
 namespace fireclaw::guestd {

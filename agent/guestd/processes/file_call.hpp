@@ -1,6 +1,6 @@
 #pragma once
 
-#include "guest/wire_files.hpp"
+#include "guest/wire/files.hpp"
 
 namespace fireclaw::guestd {
 

@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "guest/tree.hpp"
+#include "guest/tree/tree.hpp"
 #include "processes/users.hpp"
 
 namespace fireclaw::guestd {

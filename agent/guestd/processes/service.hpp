@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-#include "guest/wire_service.hpp"
+#include "guest/wire/service.hpp"
 #include "loop.hpp"
 #include "machine.hpp"
 #include "processes/service_log.hpp"

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "guest/tree.hpp"
+#include "guest/tree/tree.hpp"
 
 namespace fireclaw::guestd {
 

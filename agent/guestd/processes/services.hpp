@@ -8,9 +8,9 @@
 #include <optional>
 #include <string>
 
-#include "guest/tree.hpp"
-#include "guest/wire.hpp"
-#include "guest/wire_service.hpp"
+#include "guest/tree/tree.hpp"
+#include "guest/wire/service.hpp"
+#include "guest/wire/wire.hpp"
 #include "loop.hpp"
 
 namespace fireclaw::guestd {

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "guest/tree_writer.hpp"
+#include "guest/tree/writer.hpp"
 
 namespace fireclaw::guestd {
 

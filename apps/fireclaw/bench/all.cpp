@@ -20,7 +20,7 @@
 #include "bench/many.hpp"
 #include "bench/series.hpp"
 #include "command.hpp"
-#include "common/host_arguments.hpp"
+#include "common/command_line/host_arguments.hpp"
 #include "fireclaw/gateway.hpp"
 #include "output.hpp"
 

@@ -9,8 +9,8 @@
 
 #include "command.hpp"
 #include "common/json_of.hpp"
-#include "common/style.hpp"
-#include "common/worker_pool.hpp"
+#include "common/processes/worker_pool.hpp"
+#include "common/text/style.hpp"
 #include "network/rules.hpp"
 #include "output.hpp"
 

@@ -18,8 +18,8 @@
 
 #include <fmt/format.h>
 
-#include "common/style.hpp"
-#include "common/text.hpp"
+#include "common/text/style.hpp"
+#include "common/text/text.hpp"
 #include "fireclaw/error.hpp"
 
 namespace fireclaw::cli {

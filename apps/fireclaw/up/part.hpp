@@ -9,8 +9,8 @@
 #include <thread>
 #include <vector>
 
-#include "common/child.hpp"
-#include "common/fd.hpp"
+#include "common/files/fd.hpp"
+#include "common/processes/child.hpp"
 
 namespace fireclaw::cli {
 

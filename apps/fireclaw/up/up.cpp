@@ -17,7 +17,7 @@
 
 #include "command.hpp"
 #include "common/json_of.hpp"
-#include "common/style.hpp"
+#include "common/text/style.hpp"
 #include "fireclaw/gateway.hpp"
 #include "fireclaw/llm.hpp"
 #include "output.hpp"

@@ -3,8 +3,8 @@
 #include <filesystem>
 #include <utility>
 
-#include "common/child.hpp"
 #include "common/json_of.hpp"
+#include "common/processes/child.hpp"
 
 namespace fireclaw::cli {
 

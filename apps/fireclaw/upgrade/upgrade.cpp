@@ -6,8 +6,8 @@
 
 #include "command.hpp"
 #include "common/json_of.hpp"
-#include "common/style.hpp"
-#include "common/text.hpp"
+#include "common/text/style.hpp"
+#include "common/text/text.hpp"
 #include "output.hpp"
 #include "upgrade/service_units.hpp"
 

@@ -5,7 +5,7 @@
 #include <fmt/format.h>
 
 #include "common/json_of.hpp"
-#include "common/quantities.hpp"
+#include "common/text/quantities.hpp"
 #include "copies.hpp"
 #include "output.hpp"
 #include "vm/machines.hpp"

@@ -4,8 +4,8 @@
 #include <fmt/format.h>
 
 #include "common/json_of.hpp"
-#include "common/quantities.hpp"
-#include "common/style.hpp"
+#include "common/text/quantities.hpp"
+#include "common/text/style.hpp"
 #include "machine_options.hpp"
 #include "network_options.hpp"
 #include "output.hpp"

@@ -6,8 +6,8 @@
 #include <fmt/format.h>
 
 #include "common/json_of.hpp"
-#include "common/quantities.hpp"
-#include "common/style.hpp"
+#include "common/text/quantities.hpp"
+#include "common/text/style.hpp"
 #include "guest_command.hpp"
 #include "guest_text.hpp"
 #include "output.hpp"

@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "common/json_of.hpp"
-#include "common/quantities.hpp"
+#include "common/text/quantities.hpp"
 #include "output.hpp"
 #include "vm/machines.hpp"
 

@@ -6,7 +6,7 @@
 #include <fmt/format.h>
 
 #include "common/json_of.hpp"
-#include "common/quantities.hpp"
+#include "common/text/quantities.hpp"
 #include "output.hpp"
 #include "vm/machines.hpp"
 

@@ -6,7 +6,7 @@
 
 #include <fmt/format.h>
 
-#include "common/style.hpp"
+#include "common/text/style.hpp"
 
 namespace fireclaw::cli {
 namespace {

@@ -6,7 +6,7 @@
 
 #include <fmt/format.h>
 
-#include "common/network_word.hpp"
+#include "common/command_line/network_word.hpp"
 #include "fireclaw/error.hpp"
 #include "irc/text.hpp"
 

@@ -8,7 +8,7 @@
 
 #include "base/number.hpp"
 #include "base/text.hpp"
-#include "common/network_word.hpp"
+#include "common/command_line/network_word.hpp"
 #include "irc/text.hpp"
 
 namespace fireclaw::overseer {

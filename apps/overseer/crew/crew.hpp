@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "common/worker_pool.hpp"
+#include "common/processes/worker_pool.hpp"
 #include "event_loop.hpp"
 
 namespace fireclaw::overseer {

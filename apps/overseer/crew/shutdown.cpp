@@ -11,8 +11,8 @@
 
 #include <fmt/format.h>
 
-#include "common/private_folder.hpp"
-#include "common/replaced_file.hpp"
+#include "common/files/private_folder.hpp"
+#include "common/files/replaced_file.hpp"
 #include "fireclaw/error.hpp"
 
 namespace fireclaw::overseer {

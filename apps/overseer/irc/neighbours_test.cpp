@@ -1,5 +1,5 @@
 #include "irc/neighbours.hpp"
-#include "common/fd.hpp"
+#include "common/files/fd.hpp"
 
 #include <doctest/doctest.h>
 #include <netinet/in.h>

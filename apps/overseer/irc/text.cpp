@@ -5,7 +5,7 @@
 
 #include <fmt/format.h>
 
-#include "common/graphemes.hpp"
+#include "common/text/graphemes.hpp"
 
 namespace fireclaw::overseer {
 namespace {

@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
-#include "common/quantities.hpp"
-#include "common/text.hpp"
+#include "common/text/quantities.hpp"
+#include "common/text/text.hpp"
 
 namespace fireclaw::overseer {
 

@@ -21,10 +21,10 @@
 
 #include <fmt/format.h>
 
-#include "common/child.hpp"
-#include "common/fd.hpp"
-#include "common/private_folder.hpp"
-#include "common/replaced_file.hpp"
+#include "common/files/fd.hpp"
+#include "common/files/private_folder.hpp"
+#include "common/files/replaced_file.hpp"
+#include "common/processes/child.hpp"
 #include "event_loop.hpp"
 #include "fireclaw/error.hpp"
 #include "irc/pacing.hpp"

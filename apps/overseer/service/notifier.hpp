@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "common/fd.hpp"
+#include "common/files/fd.hpp"
 
 namespace fireclaw::overseer {
 

@@ -15,7 +15,7 @@
 
 #include <fmt/format.h>
 
-#include "common/replaced_file.hpp"
+#include "common/files/replaced_file.hpp"
 #include "fireclaw/error.hpp"
 
 namespace fireclaw::overseer {

@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "common/fd.hpp"
+#include "common/files/fd.hpp"
 #include "event_loop.hpp"
 
 namespace fireclaw::overseer {

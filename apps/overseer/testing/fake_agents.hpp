@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "common/fd.hpp"
+#include "common/files/fd.hpp"
 #include "crew/agents.hpp"
 
 namespace fireclaw::overseer {

@@ -19,7 +19,7 @@
 #include "core/workspaces/files.hpp"
 #include "fireclaw/collections.hpp"
 #include "fireclaw/error.hpp"
-#include "state/config.hpp"
+#include "state/settings/config.hpp"
 #include "sys/poll.hpp"
 #include "sys/process.hpp"
 #include "sys/usage.hpp"

@@ -4,7 +4,7 @@
 
 #include "core/agents/impl.hpp"
 #include "core/networks/nat.hpp"
-#include "state/config.hpp"
+#include "state/settings/config.hpp"
 #include "sys/file.hpp"
 
 using namespace fireclaw;

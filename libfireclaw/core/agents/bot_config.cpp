@@ -6,7 +6,7 @@
 #include <fmt/format.h>
 
 #include "fireclaw/error.hpp"
-#include "state/bot_fields.hpp"
+#include "state/settings/bot_fields.hpp"
 
 namespace fireclaw::core {
 namespace {

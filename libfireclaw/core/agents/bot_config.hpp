@@ -5,8 +5,8 @@
 #include <string_view>
 
 #include "json/json.hpp"
-#include "state/gateway_settings.hpp"
-#include "state/templates.hpp"
+#include "state/settings/gateway.hpp"
+#include "state/settings/templates.hpp"
 
 namespace fireclaw::core {
 

@@ -10,8 +10,8 @@
 #include "core/machines/impl.hpp"
 #include "core/machines/purpose.hpp"
 #include "core/machines/workspace_disk.hpp"
-#include "state/agents.hpp"
-#include "state/snapshots.hpp"
+#include "state/records/agents.hpp"
+#include "state/records/snapshots.hpp"
 
 namespace fireclaw::core {
 

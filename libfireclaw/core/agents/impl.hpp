@@ -13,8 +13,8 @@
 #include "core/host/impl.hpp"
 #include "core/machines/impl.hpp"
 #include "fireclaw/agent.hpp"
-#include "state/agents.hpp"
-#include "state/templates.hpp"
+#include "state/records/agents.hpp"
+#include "state/settings/templates.hpp"
 #include "sys/file.hpp"
 
 namespace fireclaw {

@@ -13,9 +13,9 @@
 #include "core/agents/outside.hpp"
 #include "core/host/impl.hpp"
 #include "fireclaw/error.hpp"
-#include "state/bot_fields.hpp"
-#include "state/config.hpp"
-#include "state/gateway_settings.hpp"
+#include "state/settings/bot_fields.hpp"
+#include "state/settings/config.hpp"
+#include "state/settings/gateway.hpp"
 #include "sys/file.hpp"
 
 namespace fireclaw {

@@ -2,7 +2,7 @@
 
 #include <doctest/doctest.h>
 
-#include "state/gateway_settings.hpp"
+#include "state/settings/gateway.hpp"
 
 using namespace fireclaw;
 using namespace fireclaw::core;

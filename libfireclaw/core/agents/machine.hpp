@@ -9,7 +9,7 @@
 #include "core/host/impl.hpp"
 #include "core/machines/purpose.hpp"
 #include "fireclaw/vm.hpp"
-#include "state/templates.hpp"
+#include "state/settings/templates.hpp"
 
 namespace fireclaw::core {
 

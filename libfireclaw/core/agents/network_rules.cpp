@@ -11,8 +11,8 @@
 #include "core/networks/reach.hpp"
 #include "fireclaw/collections.hpp"
 #include "fireclaw/error.hpp"
-#include "gateway/files.hpp"
-#include "gateway/refusals.hpp"
+#include "gateway/records/files.hpp"
+#include "gateway/records/refusals.hpp"
 #include "sys/file.hpp"
 #include "sys/poll.hpp"
 

@@ -11,9 +11,9 @@
 #include "core/networks/nat.hpp"
 #include "fireclaw/error.hpp"
 #include "http/download.hpp"
-#include "net/bridge.hpp"
-#include "state/config.hpp"
-#include "state/gateway_settings.hpp"
+#include "net/links/bridge.hpp"
+#include "state/settings/config.hpp"
+#include "state/settings/gateway.hpp"
 #include "sys/file.hpp"
 #include "sys/socket.hpp"
 

@@ -9,7 +9,7 @@
 #include <fmt/format.h>
 
 #include "fireclaw/error.hpp"
-#include "state/machines.hpp"
+#include "state/records/machines.hpp"
 #include "sys/process.hpp"
 
 namespace fireclaw::core {

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "core/host/impl.hpp"
-#include "state/sandbox_settings.hpp"
+#include "state/settings/sandbox.hpp"
 #include "sys/file.hpp"
 
 namespace fireclaw::core {

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "fireclaw/error.hpp"
-#include "state/config.hpp"
+#include "state/settings/config.hpp"
 #include "sys/process.hpp"
 
 using namespace fireclaw;

@@ -7,7 +7,7 @@
 #include <fmt/format.h>
 
 #include "fireclaw/error.hpp"
-#include "state/config.hpp"
+#include "state/settings/config.hpp"
 #include "sys/process.hpp"
 #include "sys/sandbox/devices.hpp"
 

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "core/host/impl.hpp"
-#include "state/sandbox_settings.hpp"
+#include "state/settings/sandbox.hpp"
 #include "sys/file.hpp"
 #include "sys/sandbox/sandbox.hpp"
 

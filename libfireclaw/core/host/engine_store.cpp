@@ -15,7 +15,7 @@
 #include "image/archives/compression.hpp"
 #include "image/archives/tar.hpp"
 #include "image/tools.hpp"
-#include "state/config.hpp"
+#include "state/settings/config.hpp"
 #include "sys/fd.hpp"
 #include "sys/file.hpp"
 #include "sys/process.hpp"

@@ -19,7 +19,7 @@
 #include "core/host/engine_store.hpp"
 #include "core/host/launch_plan.hpp"
 #include "fireclaw/error.hpp"
-#include "state/config.hpp"
+#include "state/settings/config.hpp"
 #include "sys/fd.hpp"
 #include "sys/file.hpp"
 #include "sys/poll.hpp"

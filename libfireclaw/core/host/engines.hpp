@@ -13,7 +13,7 @@
 #include "core/host/impl.hpp"
 #include "fireclaw/engine.hpp"
 #include "image/store/store.hpp"
-#include "state/config.hpp"
+#include "state/settings/config.hpp"
 #include "sys/sandbox/sandbox.hpp"
 #include "vmm/driver.hpp"
 

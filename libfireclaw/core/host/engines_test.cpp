@@ -8,7 +8,7 @@
 #include <string>
 
 #include "fireclaw/error.hpp"
-#include "state/config.hpp"
+#include "state/settings/config.hpp"
 #include "sys/file.hpp"
 
 using namespace fireclaw;

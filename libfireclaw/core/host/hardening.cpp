@@ -10,7 +10,7 @@
 #include "core/host/confinement.hpp"
 #include "core/host/engines.hpp"
 #include "fireclaw/error.hpp"
-#include "state/config.hpp"
+#include "state/settings/config.hpp"
 #include "sys/cgroup.hpp"
 #include "sys/file.hpp"
 #include "vmm/firecracker/driver.hpp"

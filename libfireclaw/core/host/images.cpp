@@ -11,9 +11,9 @@
 #include "fireclaw/error.hpp"
 #include "fireclaw/version.hpp"
 #include "image/roots/rootfs.hpp"
-#include "state/agents.hpp"
-#include "state/machines.hpp"
-#include "state/templates.hpp"
+#include "state/records/agents.hpp"
+#include "state/records/machines.hpp"
+#include "state/settings/templates.hpp"
 #include "sys/digest.hpp"
 
 namespace fireclaw {

@@ -15,9 +15,9 @@
 #include "fireclaw/snapshot.hpp"
 #include "image/store/store.hpp"
 #include "state/layout.hpp"
-#include "state/runs.hpp"
-#include "state/snapshots.hpp"
-#include "state/workspaces.hpp"
+#include "state/records/runs.hpp"
+#include "state/records/snapshots.hpp"
+#include "state/records/workspaces.hpp"
 #include "sys/file.hpp"
 #include "sys/sandbox/sandbox.hpp"
 

@@ -8,14 +8,12 @@
 
 #include "core/host/image_build.hpp"
 #include "fireclaw/error.hpp"
+#include "fireclaw/fields.hpp"
 #include "sys/file.hpp"
 #include "sys/random.hpp"
 
 namespace fireclaw::core {
 namespace {
-
-constexpr unsigned min_memory_mib = 32;
-constexpr unsigned max_memory_mib = 1'048'576;
 
 /// The image's kernel in a form that the engine takes.
 vmm::Kernel kernel_for(const Host::Impl& host, const image::Entry& image, const vmm::Capabilities& capabilities) {
@@ -34,9 +32,10 @@ void check_shape(const Shape& shape, const vmm::Capabilities& capabilities, cons
     throw Error{ErrorCode::InvalidArgument, fmt::format("a machine must have 1 to {} CPUs with {}, not {}",
                                                         capabilities.max_vcpus, engine, shape.cpus)};
   }
-  if (shape.memory_mib < min_memory_mib || shape.memory_mib > max_memory_mib) {
-    throw Error{ErrorCode::InvalidArgument, fmt::format("a machine's memory must be {} to {} MiB, not {}",
-                                                        min_memory_mib, max_memory_mib, shape.memory_mib)};
+  constexpr auto memory = description_of<VMConfig>("memory_mib");
+  if (shape.memory_mib < memory.least || shape.memory_mib > memory.most) {
+    throw Error{ErrorCode::InvalidArgument, fmt::format("a machine's memory must be {} to {} MiB, not {}", memory.least,
+                                                        memory.most, shape.memory_mib)};
   }
 }
 

@@ -8,7 +8,7 @@
 #include "fireclaw/vm.hpp"
 #include "guest/session.hpp"
 #include "image/store/store.hpp"
-#include "state/snapshots.hpp"
+#include "state/records/snapshots.hpp"
 #include "vmm/driver.hpp"
 
 namespace fireclaw::core {

@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "fireclaw/error.hpp"
-#include "state/snapshots.hpp"
+#include "state/records/snapshots.hpp"
 #include "sys/testing/outcome.hpp"
 
 using namespace fireclaw;

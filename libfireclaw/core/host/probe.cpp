@@ -8,7 +8,7 @@
 #include "core/host/engines.hpp"
 #include "fireclaw/error.hpp"
 #include "fireclaw/host.hpp"
-#include "state/config.hpp"
+#include "state/settings/config.hpp"
 #include "sys/file.hpp"
 
 namespace fireclaw {

@@ -7,7 +7,7 @@
 #include "core/machines/impl.hpp"
 #include "core/machines/snapshots.hpp"
 #include "fireclaw/error.hpp"
-#include "state/config.hpp"
+#include "state/settings/config.hpp"
 #include "sys/file.hpp"
 #include "sys/process.hpp"
 

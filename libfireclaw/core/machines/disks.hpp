@@ -11,7 +11,7 @@
 #include "core/machines/workspace_disk.hpp"
 #include "fireclaw/vm.hpp"
 #include "guest/session.hpp"
-#include "state/snapshots.hpp"
+#include "state/records/snapshots.hpp"
 #include "vmm/spec.hpp"
 
 namespace fireclaw::core {

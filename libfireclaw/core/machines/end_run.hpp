@@ -3,7 +3,7 @@
 #include <string>
 
 #include "core/host/impl.hpp"
-#include "state/runs.hpp"
+#include "state/records/runs.hpp"
 #include "sys/process.hpp"
 
 namespace fireclaw::core {

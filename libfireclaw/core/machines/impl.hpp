@@ -16,9 +16,9 @@
 #include "fireclaw/vm.hpp"
 #include "guest/session.hpp"
 #include "image/store/store.hpp"
-#include "state/runs.hpp"
-#include "state/sandbox_settings.hpp"
-#include "state/snapshots.hpp"
+#include "state/records/runs.hpp"
+#include "state/records/snapshots.hpp"
+#include "state/settings/sandbox.hpp"
 #include "sys/made_here.hpp"
 #include "vmm/driver.hpp"
 

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "core/host/impl.hpp"
-#include "state/machines.hpp"
-#include "state/runs.hpp"
+#include "state/records/machines.hpp"
+#include "state/records/runs.hpp"
 #include "sys/file.hpp"
 
 namespace fireclaw::core {

@@ -9,7 +9,7 @@
 
 #include "core/machines/workspace_disk.hpp"
 #include "guest/session.hpp"
-#include "state/snapshots.hpp"
+#include "state/records/snapshots.hpp"
 #include "vmm/spec.hpp"
 
 namespace fireclaw::core {

@@ -3,7 +3,7 @@
 #include <memory>
 
 #include "core/host/impl.hpp"
-#include "state/runs.hpp"
+#include "state/records/runs.hpp"
 
 namespace fireclaw::core {
 

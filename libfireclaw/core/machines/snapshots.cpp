@@ -10,7 +10,7 @@
 #include "core/host/engines.hpp"
 #include "fireclaw/collections.hpp"
 #include "fireclaw/error.hpp"
-#include "state/config.hpp"
+#include "state/settings/config.hpp"
 #include "vmm/brief_pause.hpp"
 
 namespace fireclaw {

@@ -9,7 +9,7 @@
 
 #include "core/host/impl.hpp"
 #include "image/tools.hpp"
-#include "state/runs.hpp"
+#include "state/records/runs.hpp"
 #include "sys/file.hpp"
 
 /// The disks of workspaces, and who may use them: always one at a time, a machine or a process that works on the file.

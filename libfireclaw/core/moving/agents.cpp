@@ -16,7 +16,7 @@
 #include "fireclaw/error.hpp"
 #include "image/disks/ext4.hpp"
 #include "json/record.hpp"
-#include "state/secret_fields.hpp"
+#include "state/settings/secret_fields.hpp"
 #include "sys/file.hpp"
 
 namespace fireclaw {

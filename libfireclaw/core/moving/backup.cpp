@@ -21,10 +21,10 @@
 #include "fireclaw/collections.hpp"
 #include "fireclaw/error.hpp"
 #include "image/disks/ext4.hpp"
-#include "state/config.hpp"
-#include "state/machines.hpp"
-#include "state/secret_fields.hpp"
-#include "state/templates.hpp"
+#include "state/records/machines.hpp"
+#include "state/settings/config.hpp"
+#include "state/settings/secret_fields.hpp"
+#include "state/settings/templates.hpp"
 #include "sys/file.hpp"
 
 namespace fireclaw {

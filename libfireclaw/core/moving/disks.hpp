@@ -6,7 +6,7 @@
 #include <string>
 
 #include "core/host/impl.hpp"
-#include "state/runs.hpp"
+#include "state/records/runs.hpp"
 
 namespace fireclaw::core {
 

@@ -6,7 +6,7 @@
 
 #include "core/host/impl.hpp"
 #include "core/moving/bundle.hpp"
-#include "state/snapshots.hpp"
+#include "state/records/snapshots.hpp"
 
 /// The part of an archive that is a saved machine: a snapshot's files, and its record.
 namespace fireclaw::core {

@@ -17,9 +17,9 @@
 #include "core/networks/nat.hpp"
 #include "fireclaw/error.hpp"
 #include "json/record.hpp"
-#include "net/firewall.hpp"
-#include "net/netlink.hpp"
-#include "state/config.hpp"
+#include "net/firewall/firewall.hpp"
+#include "net/links/netlink.hpp"
+#include "state/settings/config.hpp"
 #include "sys/poll.hpp"
 #include "sys/socket.hpp"
 

@@ -12,7 +12,7 @@
 #include "core/host/impl.hpp"
 #include "fireclaw/network.hpp"
 #include "net/policy.hpp"
-#include "state/runs.hpp"
+#include "state/records/runs.hpp"
 #include "sys/file.hpp"
 #include "sys/inside.hpp"
 #include "sys/process.hpp"

@@ -15,9 +15,9 @@
 #include "core/networks/destinations.hpp"
 #include "core/networks/gateway.hpp"
 #include "fireclaw/error.hpp"
-#include "net/openings.hpp"
-#include "state/run_policy.hpp"
-#include "state/sandbox_settings.hpp"
+#include "net/firewall/openings.hpp"
+#include "state/records/run_policy.hpp"
+#include "state/settings/sandbox.hpp"
 #include "sys/fd.hpp"
 #include "sys/random.hpp"
 

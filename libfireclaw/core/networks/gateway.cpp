@@ -22,9 +22,9 @@
 #include "core/networks/anchor.hpp"
 #include "core/networks/nat.hpp"
 #include "fireclaw/error.hpp"
-#include "gateway/files.hpp"
+#include "gateway/records/files.hpp"
 #include "json/record.hpp"
-#include "state/gateway_settings.hpp"
+#include "state/settings/gateway.hpp"
 #include "sys/poll.hpp"
 #include "sys/socket.hpp"
 

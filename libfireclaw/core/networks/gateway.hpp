@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "core/host/impl.hpp"
-#include "gateway/files.hpp"
+#include "gateway/records/files.hpp"
 #include "net/policy.hpp"
-#include "state/config.hpp"
+#include "state/settings/config.hpp"
 #include "sys/fd.hpp"
 #include "sys/file.hpp"
 #include "sys/process.hpp"

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "json/json.hpp"
-#include "state/gateway_settings.hpp"
+#include "state/settings/gateway.hpp"
 
 using namespace fireclaw;
 

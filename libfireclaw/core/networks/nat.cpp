@@ -9,8 +9,8 @@
 #include "core/networks/destinations.hpp"
 #include "core/networks/gateway.hpp"
 #include "fireclaw/error.hpp"
-#include "net/probe.hpp"
-#include "state/run_policy.hpp"
+#include "net/firewall/probe.hpp"
+#include "state/records/run_policy.hpp"
 #include "sys/process.hpp"
 
 namespace fireclaw::core {

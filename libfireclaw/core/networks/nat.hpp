@@ -7,12 +7,12 @@
 
 #include "core/host/impl.hpp"
 #include "fireclaw/network.hpp"
-#include "net/bridge.hpp"
-#include "net/firewall.hpp"
+#include "net/firewall/firewall.hpp"
+#include "net/links/bridge.hpp"
 #include "net/policy.hpp"
 #include "net/pool.hpp"
-#include "state/config.hpp"
-#include "state/runs.hpp"
+#include "state/records/runs.hpp"
+#include "state/settings/config.hpp"
 #include "sys/file.hpp"
 
 namespace fireclaw::core {

@@ -15,7 +15,7 @@
 #include "core/networks/connection.hpp"
 #include "core/networks/gateway.hpp"
 #include "fireclaw/host.hpp"
-#include "state/run_policy.hpp"
+#include "state/records/run_policy.hpp"
 #include "sys/poll.hpp"
 #include "sys/process.hpp"
 #include "sys/testing/file_calls.hpp"

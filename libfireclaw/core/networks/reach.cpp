@@ -11,8 +11,8 @@
 #include "base/text.hpp"
 #include "core/networks/nat.hpp"
 #include "fireclaw/error.hpp"
-#include "net/openings.hpp"
-#include "state/run_policy.hpp"
+#include "net/firewall/openings.hpp"
+#include "state/records/run_policy.hpp"
 #include "sys/process.hpp"
 
 namespace fireclaw::core {

@@ -10,7 +10,7 @@
 #include "core/host/impl.hpp"
 #include "core/machines/impl.hpp"
 #include "fireclaw/vm.hpp"
-#include "state/workspaces.hpp"
+#include "state/records/workspaces.hpp"
 #include "sys/file.hpp"
 
 /// The files of a workspace. A guest may have made the file system, so only guests look at it.

@@ -16,7 +16,7 @@
 
 #include "base/number.hpp"
 #include "fireclaw/error.hpp"
-#include "guest/untrusted.hpp"
+#include "guest/tree/untrusted.hpp"
 #include "image/archives/compression.hpp"
 #include "image/archives/tar.hpp"
 #include "sys/fd.hpp"

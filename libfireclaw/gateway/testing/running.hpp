@@ -11,9 +11,9 @@
 
 #include "base/clock.hpp"
 #include "base/logger.hpp"
-#include "gateway/llm.hpp"
+#include "gateway/llm/service.hpp"
+#include "gateway/records/sources.hpp"
 #include "gateway/server.hpp"
-#include "gateway/sources.hpp"
 #include "sys/fd.hpp"
 #include "sys/file.hpp"
 

@@ -10,8 +10,8 @@
 #include <utility>
 
 #include "base/deadline.hpp"
-#include "guest/frames.hpp"
-#include "guest/wire.hpp"
+#include "guest/wire/frames.hpp"
+#include "guest/wire/wire.hpp"
 #include "sys/fd.hpp"
 #include "sys/poll.hpp"
 #include "sys/socket.hpp"

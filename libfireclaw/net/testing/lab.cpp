@@ -21,8 +21,8 @@
 #include <stdexcept>
 #include <thread>
 
-#include "net/netlink.hpp"
-#include "net/sysctl.hpp"
+#include "net/links/netlink.hpp"
+#include "net/links/sysctl.hpp"
 
 namespace fireclaw::net::testing {
 namespace {

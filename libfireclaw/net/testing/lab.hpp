@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
-#include "net/bridge.hpp"
-#include "net/firewall.hpp"
+#include "net/firewall/firewall.hpp"
+#include "net/links/bridge.hpp"
 #include "net/policy.hpp"
 #include "sys/fd.hpp"
 #include "sys/file.hpp"

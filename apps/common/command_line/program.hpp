@@ -1,0 +1,28 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include <functional>
+#include <vector>
+
+#include "common/command_line/completion.hpp"
+#include "common/command_line/manual.hpp"
+
+namespace fireclaw::cli {
+
+/// What all programs have in common: --help and how it looks, --version; options are taken behind a command as well.
+/// To be called before anything is added.
+void add_basics(CLI::App& app);
+
+/// A page of the manual, and the command that it is about.
+struct PageOf {
+  const CLI::App* command;
+  ManualPage page;
+};
+
+/// Answers what only scripts ask, and no help mentions: `__complete WORD...` from shells, which says how the words can
+/// continue, and `__manual FOLDER DATE` from the build, which writes pages. False if it was neither.
+bool answer_script(const CLI::App& app, int argc, const char* const* argv, const Names& names,
+                   const std::function<std::vector<PageOf>()>& pages);
+
+}  // namespace fireclaw::cli

@@ -1,0 +1,73 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "gateway/llm/requests.hpp"
+#include "gateway/names/lookups.hpp"
+#include "gateway/names/service.hpp"
+#include "net/named_destination.hpp"
+
+namespace fireclaw::gateway {
+
+// Whom the gateway's HTTP proxy connects a machine to.
+
+/// A host by name, and a port.
+struct HttpTarget {
+  /// In lower case, without a dot at its end.
+  std::string name;
+  std::uint16_t port = 0;
+
+  bool operator==(const HttpTarget&) const = default;
+};
+
+/// "example.org:443"; without a port: `usual`. Nothing if it is an address, or not a host's name.
+std::optional<HttpTarget> read_authority(std::string_view text, std::optional<std::uint16_t> usual);
+
+/// What a machine asks the proxy for.
+struct HttpRequest {
+  HttpTarget target;
+  /// CONNECT: what follows is TLS.
+  bool tunnel = false;
+  /// What the server is asked for: path and query; of a tunnel empty.
+  std::string path;
+
+  bool operator==(const HttpRequest&) const = default;
+};
+
+/// Of a request's head: the method, its target, and what the fields Host say.
+std::variant<HttpRequest, Refusal> read_http_request(std::string_view method, std::string_view target,
+                                                     const std::vector<std::string>& hosts);
+
+/// Whether the list has it. Entries without a port mean 80 and 443.
+bool allows(const std::vector<net::NamedDestination>& list, const HttpTarget& target);
+
+/// How much of the proxy is used by others at once.
+struct HttpLimits {
+  std::size_t machine_connections = 64;
+  std::size_t connections = 512;
+  /// For a request's head, or a TLS client's hello, to be there; and for a server to be connected to.
+  std::chrono::milliseconds patience{15'000};
+  /// For a connection on which nothing passes.
+  std::chrono::seconds idle{600};
+};
+
+/// What the proxy acts on.
+struct HttpRules {
+  /// Outlives the proxy.
+  NameSources* sources = nullptr;
+  /// Lookups::find_addresses().
+  std::function<void(const std::string& name, Lookups::Addresses done)> find_addresses;
+  /// Those of a name's addresses that a machine may be connected to.
+  std::function<std::vector<net::Ipv4Address>(const std::vector<Lookups::Address>& found)> admitted;
+  HttpLimits limits = {};
+};
+
+}  // namespace fireclaw::gateway

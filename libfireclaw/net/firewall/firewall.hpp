@@ -1,0 +1,71 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "net/firewall/probe.hpp"
+#include "net/policy.hpp"
+
+namespace fireclaw::net {
+
+/// Loads libnftables (a millisecond) if it is installed. Otherwise a Firewall loads it when it needs it. Call it before
+/// forking from a process with threads: a child should not load libraries.
+void preload_firewall() noexcept;
+
+/// The loaded firewall of one bridge: the tables of ruleset.hpp, in the network namespace of the thread that made the
+/// object, which must also be that of the first call. Every change is one transaction: it is in force as a whole or not
+/// at all. Other tables are never touched. Processes take turns by `lock_file`; the object may be used from several
+/// threads. Does not own the tables: they stay until remove(). A machine without an allowlist, published ports or a
+/// rate comes and goes without libnftables, which takes a millisecond to load and more to read the tables.
+class Firewall {
+ public:
+  /// Error(Unsupported) if the kernel has no nftables. All other members: Error(PermissionDenied) without
+  /// CAP_NET_ADMIN, Error(Unsupported) without libnftables where it is needed.
+  Firewall(NetworkPolicy policy, std::filesystem::path lock_file);
+  Firewall(Firewall&&) noexcept;
+  Firewall& operator=(Firewall&&) noexcept;
+  ~Firewall();
+
+  [[nodiscard]] const NetworkPolicy& policy() const;
+
+  /// Whether the kernel would take the policy: has it checked, and changes nothing. Throws what ensure() would.
+  void try_out();
+  /// Loads the policy unless it is loaded already; machines that are known to the kernel stay as they are, with the
+  /// connections that they have. Returns whether anything had to be done.
+  bool ensure();
+  /// Lets a machine in, or gives it other rights. What is left of an earlier holder of its address is removed in the
+  /// same transaction, and that one's connections are ended.
+  /// Error(AlreadyExists) naming the port if another machine has published it; Error(InvalidState) without ensure().
+  void add_vm(const VmPolicy& vm);
+  /// Gives a machine that has the rights `before` those of `after`, and ends its connections to what is `closed`. With
+  /// `names`, what names had opened to it is closed too, and of one with an allowlist all connections end that it made
+  /// elsewhere than to the gateway and that list. Its other connections stay. Error(InvalidState) if the firewall does
+  /// not know it so.
+  void change_vm(const VmPolicy& before, const VmPolicy& after, std::span<const Ipv4Network> closed, bool names);
+  /// Shuts a machine out again, whatever is known of it, and ends its connections. False if nothing was known.
+  bool remove_vm(Ipv4Address address);
+  /// The same, faster, when what add_vm() was given is still at hand.
+  bool remove_vm(const VmPolicy& vm);
+  /// The machines as the kernel has them, by address. The allowlists are as the sets store them: without entries that
+  /// are contained in others, and with a protocol wherever there is a port.
+  [[nodiscard]] std::vector<VmPolicy> vms();
+  /// Loads everything again: the policy, and exactly these machines. The connections of others are ended.
+  void reconcile(std::span<const VmPolicy> vms);
+  /// Removes both tables. False if there were none.
+  bool remove();
+
+  /// Chains of others that drop or refuse what comes from machines unless they know it (Docker's, ufw's, firewalld's),
+  /// which our tables cannot overrule, each with the command that lets machines through. A chain that has a rule about
+  /// the bridge knows it.
+  [[nodiscard]] std::vector<Obstacle> foreign_drops();
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace fireclaw::net

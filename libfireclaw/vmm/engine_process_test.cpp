@@ -1,0 +1,66 @@
+#include "vmm/engine_process.hpp"
+
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <filesystem>
+#include <sstream>
+#include <thread>
+
+#include "fireclaw/error.hpp"
+#include "sys/file.hpp"
+#include "sys/testing/outcome.hpp"
+
+using namespace fireclaw;
+using namespace fireclaw::vmm;
+
+namespace {
+
+/// A cgroup that nobody can join: who tries waits until it is killed.
+class FullCgroup {
+ public:
+  FullCgroup() {
+    const std::array<std::byte, 4096> page{};
+    while (::write(pipe_.get(), page.data(), page.size()) > 0) {
+    }
+  }
+  [[nodiscard]] const std::filesystem::path& path() const { return folder_.path(); }
+
+ private:
+  sys::TempDir folder_ = sys::testing::temp_dir();
+  sys::Fd pipe_ = [this] {
+    const auto procs = path() / "cgroup.procs";
+    REQUIRE(::mkfifo(procs.c_str(), 0600) == 0);
+    return sys::open_file(procs, O_RDWR | O_NONBLOCK);
+  }();
+};
+
+void kill_children() {
+  for (const auto& task : std::filesystem::directory_iterator{"/proc/self/task"}) {
+    std::istringstream children{sys::read_file(task.path() / "children")};
+    for (pid_t pid = 0; children >> pid;) ::kill(pid, SIGKILL);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("an engine that is killed before it runs has failed as an engine") {
+  const FullCgroup cgroup;
+  sys::SpawnSpec spec;
+  spec.argv = {"/bin/true"};
+  spec.sandbox.emplace().cgroup = cgroup.path();
+  const std::jthread killer{[](const std::stop_token& stop) {
+    while (!stop.stop_requested()) kill_children();
+  }};
+  CHECK(sys::testing::code_of([&] { EngineProcess::start(spec); }) == ErrorCode::Vmm);
+}
+
+TEST_CASE("an engine that is not there is not found") {
+  sys::SpawnSpec spec;
+  spec.argv = {"/bin/there-is-no-such-engine"};
+  CHECK(sys::testing::code_of([&] { EngineProcess::start(spec); }) == ErrorCode::NotFound);
+}
