@@ -98,16 +98,8 @@ void refuse_used_port(const net::Publication& port) {
   address.sin_port = htons(port.host_port);
   address.sin_addr.s_addr = htonl(port.host_address.bits());
   if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return;
-  switch (errno) {
-    case EADDRINUSE:
-      throw Error{ErrorCode::AlreadyExists, fmt::format("cannot publish {}: a program on this host uses port {}",
-                                                        port.to_string(), port.host_port)};
-    case EADDRNOTAVAIL:
-      throw Error{ErrorCode::InvalidArgument, fmt::format("cannot publish {}: this host has no address {}",
-                                                          port.to_string(), port.host_address.to_string())};
-    case EACCES: return;  // a low port: others may not use it either
-    default: sys::throw_errno(fmt::format("look whether port {} is free", port.host_port));
-  }
+  // A low port: others may not use it either.
+  if (errno != EACCES) refuse_port(port, errno);
 }
 
 /// Where machines find the gateway's HTTP proxy. Error(InvalidArgument) if there is none.
