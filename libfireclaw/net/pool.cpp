@@ -147,7 +147,7 @@ void AddressPool::write(const Content& content) const {
         .end_object();
   }
   writer.end_array().end_object();
-  sys::replace_file(file_, writer.take());
+  sys::replace_runtime_file(file_, writer.take());
 }
 
 std::optional<Ipv4Address> AddressPool::next_free(const Content& content) const {
