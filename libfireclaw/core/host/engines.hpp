@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -18,6 +20,9 @@
 #include "vmm/driver.hpp"
 
 namespace fireclaw::core {
+
+/// The engine that emulates the guest's processor.
+inline constexpr std::string_view qemu_tcg_name = "qemu-tcg";
 
 /// The driver that `verdict` speaks of.
 std::unique_ptr<vmm::Driver> make_driver(const Host::Impl& host, const EngineVerdict& verdict);
@@ -84,6 +89,9 @@ class BootWatch {
   /// True once its console has said nothing new while its engine used `limit` of CPU time, or has done neither for as
   /// long.
   bool gives_up(Time now, std::string console, std::chrono::nanoseconds cpu_time);
+  /// From now on no longer than this.
+  void shorten(std::chrono::nanoseconds limit) { limit_ = std::min(limit_, limit); }
+  [[nodiscard]] std::chrono::nanoseconds limit() const { return limit_; }
 
  private:
   std::chrono::nanoseconds limit_;
@@ -93,9 +101,12 @@ class BootWatch {
   Time moved_;
 };
 
+/// The longest that a guest without progress is waited for, which can become shorter meanwhile.
+using LongestWait = std::atomic<std::chrono::nanoseconds>;
+
 /// Boots `image` with one candidate and returns what was seen. Throws only Error(Cancelled).
 EngineVerdict probe_engine(const Host::Impl& host, const Candidate& candidate, const image::Entry& image,
-                           const std::stop_token& stop);
+                           const std::stop_token& stop, const LongestWait& longest);
 
 /// Tries those of `wanted()` with `image` and records what was seen, with the candidates' own limits unless one is
 /// given. One process at a time does it: `wanted` is asked
