@@ -230,12 +230,12 @@ class Patience {
             const auto usage = sys::usage_of(process);
             // An engine that has ended is noticed by who waits.
             if (!usage) return;
-            watch.shorten(longest.load());
+            watch.hurry(longest.load());
             if (!watch.gives_up(std::chrono::steady_clock::now(), instance.console_tail(looked_at_bytes),
                                 usage->cpu_time)) {
               continue;
             }
-            exhausted_after_ = std::chrono::duration_cast<std::chrono::milliseconds>(watch.limit());
+            exhausted_after_ = std::chrono::duration_cast<std::chrono::milliseconds>(watch.waited());
             waiting_.request_stop();
             return;
           }
@@ -311,12 +311,13 @@ bool BootWatch::gives_up(Time now, std::string console, std::chrono::nanoseconds
   if (has_output) {
     console_ = std::move(console);
     cpu_at_output_ = cpu_time;
+    said_ = now;
   }
   if (has_output || cpu_time - cpu_at_move_ >= least_move) {
     moved_ = now;
     cpu_at_move_ = cpu_time;
   }
-  return cpu_time - cpu_at_output_ >= limit_ || now - moved_ >= limit_;
+  return cpu_time - cpu_at_output_ >= limit_ || now - moved_ >= limit_ || now - said_ >= silence_;
 }
 
 std::optional<EngineVerdict> kept_engine(const Host::Impl& host, const EngineVerdict& verdict,

@@ -84,24 +84,27 @@ sys::ConfinementSeen see_engine(const Host::Impl& host, const EngineVerdict& ver
 class BootWatch {
  public:
   using Time = std::chrono::steady_clock::time_point;
-  BootWatch(std::chrono::nanoseconds limit, Time now) : limit_{limit}, moved_{now} {}
+  BootWatch(std::chrono::nanoseconds limit, Time now) : limit_{limit}, said_{now}, moved_{now} {}
 
   /// True once its console has said nothing new while its engine used `limit` of CPU time, or has done neither for as
   /// long.
   bool gives_up(Time now, std::string console, std::chrono::nanoseconds cpu_time);
-  /// From now on no longer than this.
-  void shorten(std::chrono::nanoseconds limit) { limit_ = std::min(limit_, limit); }
-  [[nodiscard]] std::chrono::nanoseconds limit() const { return limit_; }
+  /// From now on it is also true once the console has said nothing new for as long as this, whatever CPU time was used.
+  void hurry(std::chrono::nanoseconds silence) { silence_ = silence; }
+  /// What made it give up.
+  [[nodiscard]] std::chrono::nanoseconds waited() const { return std::min(limit_, silence_); }
 
  private:
   std::chrono::nanoseconds limit_;
+  std::chrono::nanoseconds silence_ = std::chrono::nanoseconds::max();
+  Time said_;
   std::string console_;
   std::chrono::nanoseconds cpu_at_output_{0};
   std::chrono::nanoseconds cpu_at_move_{0};
   Time moved_;
 };
 
-/// The longest that a guest without progress is waited for, which can become shorter meanwhile.
+/// The longest that a guest whose console is silent is waited for, which can become shorter meanwhile.
 using LongestWait = std::atomic<std::chrono::nanoseconds>;
 
 /// Boots `image` with one candidate and returns what was seen. Throws only Error(Cancelled).
