@@ -19,6 +19,10 @@ void bind_host(py::module_& module) {
           "open",
           [](const py::object& options) {
             const auto given = options.is_none() ? type_named("default_host_options")() : options;
+            if (!py::isinstance(given, type_named("HostOptions"))) {
+              throw py::type_error("Host.open() takes HostOptions(home=...), not " +
+                                   py::repr(given).cast<std::string>());
+            }
             const auto converted = given.cast<HostOptions>();
             return blocking([&] { return Host::open(converted); });
           },
@@ -74,7 +78,7 @@ void bind_host(py::module_& module) {
           "collect_garbage", [](Host& self) { return blocking([&] { return self.collect_garbage(); }); },
           "collect_garbage($self)\n--\n\n"
           "Ends machines whose owner is gone and removes what interrupted work left behind.")
-      .def("__repr__", [](const Host& self) { return "Host(home=" + self.home().string() + ")"; });
+      .def("__repr__", [](const Host& self) { return text("Host(home=" + self.home().string() + ")"); });
   bind_collection(type, "vms", &Host::vms, "Its machines.");
   bind_collection(type, "machines", &Host::machines,
                   "Its machines with names, which outlive the process that starts them.");
