@@ -172,6 +172,7 @@ class Agent:
         elif isinstance(event, PeerRenamed):
             self._book.forget(event.old)
             self._book.forget(event.new)
+            self.desk.renamed(event.old, event.new)
         elif isinstance(event, Registered):
             log.info("registered as %s", event.nick)
             self._deliver()

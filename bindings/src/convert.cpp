@@ -27,6 +27,17 @@ py::str text(std::string_view bytes) {
   return py::reinterpret_steal<py::str>(decoded);
 }
 
+std::string string_of(py::handle object) {
+  if (PyUnicode_Check(object.ptr()) != 0) {
+    const auto encoded = py::reinterpret_steal<py::object>(PyUnicode_EncodeFSDefault(object.ptr()));
+    if (encoded) return encoded.cast<std::string>();
+    PyErr_Clear();
+    throw py::cast_error("it has a character that no file's name can have");
+  }
+  if (PyMemoryView_Check(object.ptr()) != 0) return object.attr("tobytes")().cast<std::string>();
+  return object.cast<std::string>();
+}
+
 OutputCallback output_callback(const py::object& callable) {
   if (callable.is_none()) return {};
   must_be_callable(callable);

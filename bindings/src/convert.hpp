@@ -42,6 +42,10 @@ LogSink log_sink(const py::object& callable);
 /// The ExecOptions that `command` (a shell line, a list of words, or ExecOptions) and keywords make.
 ExecOptions exec_options(const py::object& command, const py::kwargs& keywords);
 
+/// The bytes of a str (as os.fsencode() makes them, so that every file's name can be given back), or of what holds
+/// bytes. Throws py::cast_error for other objects.
+std::string string_of(py::handle object);
+
 double seconds_of(py::handle value);
 py::object datetime_of(std::chrono::system_clock::time_point time);
 std::chrono::system_clock::time_point time_of(py::handle datetime);
@@ -126,6 +130,11 @@ class Reader {
         value = from.is_none() ? std::stop_token{} : from.cast<const StopSource&>().token();
       } else if constexpr (std::is_same_v<T, std::filesystem::path>) {
         value = from.is_none() ? T{} : from.cast<T>();
+      } else if constexpr (std::is_same_v<T, std::string>) {
+        value = string_of(from);
+      } else if constexpr (std::is_same_v<T, std::vector<std::string>>) {
+        if (!py::isinstance<py::sequence>(from) || py::isinstance<py::str>(from)) throw py::cast_error("not a list");
+        for (const auto& item : from) value.push_back(string_of(item));
       } else {
         value = from.cast<T>();
       }
@@ -136,7 +145,7 @@ class Reader {
   void environment(const char* field, std::vector<std::pair<std::string, std::string>>& value) {
     read(field, [&](const py::object& from) {
       for (const auto& [name, content] : py::dict{from}) {
-        value.emplace_back(name.cast<std::string>(), content.cast<std::string>());
+        value.emplace_back(string_of(name), string_of(content));
       }
     });
   }

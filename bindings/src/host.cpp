@@ -8,6 +8,9 @@ void bind_host(py::module_& module) {
                         "Safe from several threads; several processes may use one home folder at once."};
   define_static(type, methods::Host::open(), [](const py::object& options) {
     const auto given = options.is_none() ? type_named("default_host_options")() : options;
+    if (!py::isinstance(given, type_named("HostOptions"))) {
+      throw py::type_error("Host.open() takes HostOptions(home=...), not " + py::repr(given).cast<std::string>());
+    }
     const auto converted = given.cast<HostOptions>();
     return blocking([&] { return Host::open(converted); });
   });
@@ -15,7 +18,7 @@ void bind_host(py::module_& module) {
       .def_property_readonly(
           "is_set_up", [](const Host& self) { return blocking([&] { return self.is_set_up(); }); },
           "Whether setup has been completed here.")
-      .def("__repr__", [](const Host& self) { return "Host(home=" + self.home().string() + ")"; });
+      .def("__repr__", [](const Host& self) { return text("Host(home=" + self.home().string() + ")"); });
   define(type, methods::Host::setup(), waits(&Host::setup));
   define(type, methods::Host::upgrade(), waits(&Host::upgrade));
   define(type, methods::Host::doctor(), waits(&Host::doctor));

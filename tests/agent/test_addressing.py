@@ -11,13 +11,13 @@ class Addressed(unittest.TestCase):
         for text, expected in (
             ("worker: hello", "hello"), ("worker, hello", "hello"), ("WORKER: hi", "hi"), ("worker:hi", "hi"), ("worker:", ""),
             ("@worker hi", "hi"), ("@worker: hi", "hi"), ("@worker", ""), ("hey @worker, look", "hey @worker, look"),
-            ("ask @worker", "ask @worker"),
+            ("ask @worker", "ask @worker"), ("worker : hello", "hello"), ("worker：你好", "你好"),
         ):
             self.assertEqual(addressing.question(text, "worker", "mention"), expected, text)
 
     def test_not_addressed(self) -> None:
         for text in ("hello", "worker is nice", "workers: hi", "coworker: hi", "worker_: hi", "@workers hi", "me@worker hi",
-                     "mail@worker.org", "the worker: a film", ""):
+                     "mail@worker.org", "the worker: a film", "", "worker :)", "worker :-)"):
             self.assertIsNone(addressing.question(text, "worker", "mention"), text)
 
     def test_nicks_with_odd_letters(self) -> None:

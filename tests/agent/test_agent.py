@@ -594,6 +594,19 @@ class Connections(AgentTest):
     def test_a_server_that_does_not_want_it_is_not_asked_again_soon(self) -> None:
         self.assertGreaterEqual(self.delays(["ERROR :Closing Link: (K-lined)"])[0], 25.0)
 
+    def test_a_ban_without_a_parting_word_is_in_the_status(self) -> None:
+        with self.assertLogs("link", "INFO") as logs:
+            running = self.start(limits={"reconnect_first_s": 0.02, "reconnect_max_s": 50})
+            client = self.irc.accept()
+            client.expect("USER")
+            client.send(":irc.test 465 * :You are banned: no bots")
+            client.close()
+            deadline = time.monotonic() + 10
+            while running.status()["state"] != "waiting" and time.monotonic() < deadline:
+                time.sleep(0.02)
+        self.assertIn("You are banned: no bots", running.status()["last_error"])
+        self.assertTrue(any("connecting again" in line for line in logs.output))
+
     def test_connections_that_were_short_do_not_count_as_good_ones(self) -> None:
         delays = self.delays(["ERROR :Server going down"] * 6)
         self.assertLessEqual(delays[0], 0.1)

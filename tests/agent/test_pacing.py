@@ -105,6 +105,15 @@ class Sending(unittest.TestCase):
         sent = [line.decode().split(":")[1].strip() for line in outbox.take(0.0, only_urgent=False)]
         self.assertEqual(sent, ["1", "4", "6", "2", "5", "3"])
 
+    def test_what_waits_for_a_nick_goes_to_the_one_it_was_changed_to(self) -> None:
+        outbox = self.outbox()
+        for line in "123":
+            outbox.text("alice", "Alice", line)
+        outbox.take(0.0, only_urgent=False)
+        outbox.rename("alice", "bea", "Bea")
+        outbox.rename("nobody", "carl", "Carl")
+        self.assertEqual(outbox.take(1.0, only_urgent=False), [b"PRIVMSG Bea :3\r\n"])
+
     def test_what_was_sent_makes_room_for_more(self) -> None:
         outbox = self.outbox(burst=10000)
         for _ in range(3):

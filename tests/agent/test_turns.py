@@ -175,6 +175,28 @@ class Desks(FolderTest):
         asyncio.run(asyncio.wait_for(play(), 10))
         self.assertEqual(answered, ["new hello", "next hello"])
 
+    def test_who_changes_the_nick_meanwhile_is_answered_under_the_new_one(self) -> None:
+        answered: List[Question] = []
+
+        async def play() -> None:
+            desk = Desk(make_config(workspace=self.folder), lambda question, _: answered.append(question))
+            go = threading.Event()
+
+            def run(*_: object) -> Result:
+                go.wait(10)
+                return Result(text="hello")
+
+            with mock.patch("bot.questions.desk.run_turn", run):
+                for target, asker, private in (("Alice", "Alice", True), ("#a", "ALICE", False), ("#a", "bob", False)):
+                    desk.ask(Question(target, target, asker, private, False, False, list, "q"), "worker")
+                desk.renamed("alice", "Bea")
+                go.set()
+                while len(answered) < 3:
+                    await asyncio.sleep(0.01)
+
+        asyncio.run(asyncio.wait_for(play(), 10))
+        self.assertEqual([(question.target, question.asker) for question in answered], [("Bea", "Bea"), ("#a", "Bea"), ("#a", "bob")])
+
     def test_a_closed_desk_takes_no_question(self) -> None:
         async def play() -> None:
             desk = Desk(make_config(workspace=self.folder), lambda question, result: None)

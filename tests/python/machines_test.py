@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import pickle
 import shutil
 import signal
 import tarfile
@@ -98,6 +99,27 @@ class OneMachine(unittest.TestCase):
         self.assertTrue(stream.result.cancelled)
         self.assertFalse(self.vm.exec(["kill", "-0", first.split()[0].decode()]).ok)
         self.assertEqual(list(stream), [])
+
+    def test_a_stream_that_nobody_has_any_more_ends_its_command(self) -> None:
+        for _, first in self.vm.stream("echo $$; while :; do echo more; done"):
+            break
+        shell = first.split()[0].decode()
+        self.assertTrue(wait_until(lambda: not self.vm.exec(["kill", "-0", shell]).ok))
+
+    def test_words_are_taken_as_subprocess_takes_them(self) -> None:
+        odd = os.fsdecode(b"odd \xff")
+        self.assertEqual(self.vm.exec([Path("/bin/echo"), odd, b"\xfe"]).out, b"odd \xff \xfe\n")
+        self.assertEqual(self.vm.exec(b"echo $A", env={"A": odd}).out, b"odd \xff\n")
+        self.assertEqual(self.vm.exec("cat", input=memoryview(b"bytes")).out, b"bytes")
+        with self.assertRaises(fireclaw.InvalidArgumentError) as caught:
+            self.vm.exec("true", env={"A=B": "1"})
+        self.assertIn("A=B", str(caught.exception))
+
+    def test_a_commands_failure_can_be_handed_to_another_process(self) -> None:
+        with self.assertRaises(fireclaw.CommandError) as caught:
+            self.vm.exec("echo why >&2; exit 3").check()
+        copied = pickle.loads(pickle.dumps(caught.exception))
+        self.assertEqual((str(copied), copied.result), (str(caught.exception), caught.exception.result))
 
     def test_a_process_takes_signals_while_another_thread_waits(self) -> None:
         up = threading.Event()

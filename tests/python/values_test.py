@@ -151,6 +151,10 @@ class Values(unittest.TestCase):
         with self.assertRaisesRegex(TypeError, r"HostOptions\.log cannot be 'aloud'"):
             self.open(log="aloud")
 
+    def test_options_of_the_wrong_type_are_named(self) -> None:
+        with self.assertRaisesRegex(TypeError, "takes HostOptions"):
+            fireclaw.Host.open("/home")  # type: ignore[arg-type]
+
     def test_durations_are_seconds_or_timedeltas(self) -> None:
         host = self.open()
         given: list[fireclaw.Seconds] = [1, 0.5, timedelta(seconds=1)]

@@ -74,7 +74,8 @@ class _Wire(asyncio.Protocol):
     def connection_lost(self, error: Optional[Exception]) -> None:
         if not self.closed.done():
             reason = f"connection lost: {_why(error)}" if error else "the server closed the connection"
-            self.closed.set_result(self.session.closing or reason)
+            refusal = f"{reason}: {self.session.refusal}" if self.session.refusal else reason
+            self.closed.set_result(self.session.closing or refusal)
 
 
 class Link:

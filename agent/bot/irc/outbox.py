@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import collections
-from typing import Deque, List
+from typing import Deque, List, Tuple
 
 from ..base.pacing import Pacer
 from .protocol import build
@@ -20,7 +20,7 @@ class Outbox:
         self._pacer = pacer
         self._urgent: Deque[bytes] = collections.deque()
         self._commands: Deque[bytes] = collections.deque()
-        self._texts: "collections.OrderedDict[str, Deque[bytes]]" = collections.OrderedDict()
+        self._texts: "collections.OrderedDict[str, Deque[Tuple[str, str]]]" = collections.OrderedDict()
         self._waiting = 0
         pacer.restart(now)
 
@@ -36,13 +36,19 @@ class Outbox:
         """False if too much is waiting already."""
         if self._waiting >= _WAITING_LINES:
             return False
-        self._texts.setdefault(key, collections.deque()).append(build("PRIVMSG", target, trailing=text))
+        self._texts.setdefault(key, collections.deque()).append((target, text))
         self._waiting += 1
         return True
 
     def forget(self, key: str) -> None:
         """Takes back the text to one target that has not been sent yet."""
         self._waiting -= len(self._texts.pop(key, ()))
+
+    def rename(self, old: str, new: str, target: str) -> None:
+        """What waits for the key `old` is for `target`, whose key is `new`, from now on."""
+        texts = [text for _, text in self._texts.pop(old, ())]
+        if texts:
+            self._texts.setdefault(new, collections.deque()).extend((target, text) for text in texts)
 
     def take(self, now: float, only_urgent: bool) -> List[bytes]:
         """What may go out at this moment. While only urgent lines may, nothing is charged: the registration must not
@@ -58,11 +64,11 @@ class Outbox:
 
     def _next_text(self) -> bytes:
         key, lines = self._texts.popitem(last=False)
-        line = lines.popleft()
+        target, text = lines.popleft()
         self._waiting -= 1
         if lines:
             self._texts[key] = lines
-        return line
+        return build("PRIVMSG", target, trailing=text)
 
     def ready_at(self, now: float) -> float:
         """When take() will have something again; infinity if nothing waits."""

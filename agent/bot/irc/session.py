@@ -74,6 +74,8 @@ class Session:
         self.closing = ""
         self.flooded = False
         self.unwelcome = False
+        # What the server said before it closed the connection without a word.
+        self.refusal = ""
         self.quitting = False
         self.nick = config.nick
         self._wanted = config.nick
@@ -423,6 +425,7 @@ class Session:
             self._regain_due = None if new == self._attainable() else now + self._limits.regain_s
             self._events.append(NickChanged(new))
         else:
+            self._outbox.rename(self.fold(message.nick), self.fold(new), new)
             self._events.append(PeerRenamed(message.nick, new))
             self._freed(message.nick, now)
 
@@ -507,6 +510,7 @@ class Session:
 
     def _on_banned(self, message: Message, now: float) -> None:
         self.unwelcome = True
+        self.refusal = one_line(message.params[-1] if message.params else "no reason given")
 
     def _on_error(self, message: Message, now: float) -> None:
         reason = one_line(message.params[-1] if message.params else "no reason given")

@@ -24,10 +24,10 @@ _COMMANDS = {
 def question(text: str, nick: str, trigger: str) -> Optional[str]:
     """What the line asks of `nick`, without the address; None if it is not meant for it.
 
-    Addressed is "nick: …", "nick, …", "@nick" anywhere as a word of its own, and what the trigger adds: "all" takes
-    every line, any other word but "mention" takes the lines that begin with it."""
+    Addressed is "nick: …", "nick, …", "nick : …" (but not "nick :)"), "@nick" anywhere as a word of its own, and what
+    the trigger adds: "all" takes every line, any other word but "mention" takes the lines that begin with it."""
     name = re.escape(nick)
-    start = re.match(rf"(?:@{name}(?![{_NICK_CHARS}])[:,]?|{name}[:,])\s*", text, re.IGNORECASE)
+    start = re.match(rf"(?:@{name}(?![{_NICK_CHARS}])[:,]?|{name}(?:[:,：]|\s+:(?=\s)))\s*", text, re.IGNORECASE)
     if start:
         return text[start.end() :].strip()
     if re.search(rf"(?<![@.{_NICK_CHARS}])@{name}(?![{_NICK_CHARS}])", text, re.IGNORECASE):

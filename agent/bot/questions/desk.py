@@ -15,6 +15,7 @@ from typing import Callable, Deque, List, Optional
 
 from ..base.cancel import Cancel
 from ..base.config import Config
+from ..base.names import fold
 from ..base.text import one_line
 from ..llm.client import Client
 from ..llm.conversation import Said
@@ -27,11 +28,12 @@ from .turns import Result, Turn, run_turn
 log = logging.getLogger("desk")
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Question:
     # The conversation, and where the answer goes.
     key: str
     target: str
+    # As they are called now: who changes the nick meanwhile is answered under the new one.
     asker: str
     private: bool
     bot: bool
@@ -96,6 +98,14 @@ class Desk:
             self._cancel.set()
             found = True
         return found
+
+    def renamed(self, old: str, new: str) -> None:
+        """Who asked as `old` is called `new` now."""
+        for question in (*(item[0] for item in self._waiting), *([self._current] if self._current else [])):
+            if fold(question.asker) == fold(old):
+                question.asker = new
+                if question.private:
+                    question.target = new
 
     def reconfigure(self, config: Config) -> None:
         """From the next question on."""

@@ -179,12 +179,17 @@ std::vector<std::string> make_candidates(const std::string& program, const std::
 
 bool has_nul(const std::string& text) { return text.find('\0') != std::string::npos; }
 
-bool is_sound(const wire::Exec& request) {
-  for (const std::string& argument : request.argv)
-    if (has_nul(argument)) return false;
-  for (const auto& [name, value] : request.env)
-    if (name.empty() || name.find('=') != std::string::npos || has_nul(name) || has_nul(value)) return false;
-  return !has_nul(request.cwd);
+/// Why no system could run `request`; empty: it could.
+std::string unsound(const wire::Exec& request) {
+  bool nul = has_nul(request.cwd);
+  for (const std::string& argument : request.argv) nul = nul || has_nul(argument);
+  for (const auto& [name, value] : request.env) {
+    if (name.empty()) return "an environment variable must have a name";
+    if (name.find('=') != std::string::npos)
+      return cat({"'", name, "' cannot be the name of an environment variable: it has a '='"});
+    nul = nul || has_nul(name) || has_nul(value);
+  }
+  return nul ? "a command, its folder and its environment cannot hold NUL bytes" : "";
 }
 
 bool is_long_line(const std::vector<std::string>& argv) {
@@ -288,8 +293,8 @@ ExecFailed not_started(int error) {
 /// Runs `request`, with descriptors that `open_ends` opens: given the user, it fills in the three, or explains.
 template <typename OpenEnds>
 std::optional<ExecFailed> run(const wire::Exec& request, pid_t& pid, OpenEnds open_ends) {
-  if (!is_sound(request))
-    return failed(ExecFailure::BadRequest, EINVAL, "a command, its folder and its environment cannot hold NUL bytes");
+  if (const std::string problem = unsound(request); !problem.empty())
+    return failed(ExecFailure::BadRequest, EINVAL, problem);
 
   User user;
   Plan plan;

@@ -64,7 +64,7 @@ bool find_group(std::string_view wanted, std::string_view group, gid_t& gid) {
   for (const std::string_view line : split(group, '\n')) {
     if (found) break;
     const std::vector<std::string_view> entry = fields(line);
-    found = entry.size() >= 3 && !wanted.empty() && entry[0] == wanted && parse_number(entry[2], max_id, number);
+    found = entry.size() >= 3 && entry[0] == wanted && parse_number(entry[2], max_id, number);
   }
   if (found) gid = static_cast<gid_t>(number);
   return found;
@@ -75,9 +75,10 @@ bool find_group(std::string_view wanted, std::string_view group, gid_t& gid) {
 bool find_user(std::string_view wanted, std::string_view passwd, std::string_view group, User& user,
                std::string& problem) {
   user = {};
-  if (wanted.empty()) wanted = "0";
   const std::size_t colon = wanted.find(':');
-  const std::string_view name = wanted.substr(0, colon);
+  const std::string_view name = colon == 0 || wanted.empty() ? "0" : wanted.substr(0, colon);
+  // As Docker and runc have it, what is left out on either side of the colon is as if there were none.
+  const std::string_view own_group = colon == std::string_view::npos ? "" : wanted.substr(colon + 1);
   unsigned long uid = 0;
   const bool by_number = parse_number(name, max_id, uid);
   const bool known = find_entry(passwd, user, [&](const std::vector<std::string_view>& entry) {
@@ -94,12 +95,12 @@ bool find_user(std::string_view wanted, std::string_view passwd, std::string_vie
     if (uid == 0) user.name = "root";
     user.home = uid == 0 ? "/root" : "/";
   }
-  if (colon == std::string_view::npos) {
+  if (own_group.empty()) {
     find_groups(group, user);
     return true;
   }
-  if (!find_group(wanted.substr(colon + 1), group, user.gid)) {
-    problem = cat({"there is no group '", wanted.substr(colon + 1), "' in the guest's /etc/group"});
+  if (!find_group(own_group, group, user.gid)) {
+    problem = cat({"there is no group '", own_group, "' in the guest's /etc/group"});
     return false;
   }
   user.groups = {user.gid};

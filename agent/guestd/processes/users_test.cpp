@@ -79,14 +79,25 @@ TEST_CASE("nobody named is root, also without any /etc/passwd") {
   CHECK(bare.user.home == "/root");
 }
 
+TEST_CASE("a user or a group that is left out beside the colon is as if there were no colon") {
+  for (const auto& [wanted, same] : {std::pair{"1000:", "1000"}, {"agent:", "agent"}, {":", ""}}) {
+    CAPTURE(wanted);
+    REQUIRE(find(wanted).found);
+    CHECK(find(wanted).user.uid == find(same).user.uid);
+    CHECK(find(wanted).user.groups == find(same).user.groups);
+  }
+  const Found root = find(":disk");
+  REQUIRE(root.found);
+  CHECK(root.user.uid == 0);
+  CHECK(root.user.gid == 6);
+}
+
 TEST_CASE("who is not there is named") {
   CHECK(find("ghost").problem == "there is no user 'ghost' in the guest's /etc/passwd");
   CHECK(find("ghost:disk").problem == "there is no user 'ghost' in the guest's /etc/passwd");
   CHECK(find("agent:ghosts").problem == "there is no group 'ghosts' in the guest's /etc/group");
   CHECK(find("agent:broken").problem == "there is no group 'broken' in the guest's /etc/group");
   CHECK(find("1000:4294967295").problem == "there is no group '4294967295' in the guest's /etc/group");
-  CHECK_FALSE(find("1000:").found);
-  CHECK_FALSE(find(":").found);
   CHECK_FALSE(find("4294967295").found);
   CHECK_FALSE(find("99999999999999999999").found);
 }

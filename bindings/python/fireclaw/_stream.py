@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import sys
 import threading
 from dataclasses import replace
 from types import TracebackType
@@ -17,11 +18,23 @@ if TYPE_CHECKING:
 #: Pieces of output that wait to be taken; after that the command waits.
 _QUEUE_LENGTH = 64
 
+_Item = Union[tuple[str, bytes], ExecResult, BaseException]
+
+
+def _wait(process: Process, items: queue.SimpleQueue[_Item]) -> None:
+    end: Union[ExecResult, BaseException]
+    try:
+        end = process.wait()
+    except BaseException as error:  # It is the iterating thread's to deal with.
+        end = error
+    items.put(end)
+
 
 class Stream:
     """Iterates over (stream, bytes) of a command that runs, where stream is "stdout" or "stderr".
 
-    `result` is there when the iteration is over. Leaving the `with` block, or close(), ends a command that still runs.
+    `result` is there when the iteration is over. Leaving the `with` block, or close(), ends a command that still runs; so
+    does the last reference to a stream that was not iterated to its end.
     What went wrong is raised by the iteration.
     """
 
@@ -29,22 +42,31 @@ class Stream:
         self._stop = StopSource(options.stop)
         self._closed = False
         self._result: Optional[ExecResult] = None
-        self._items: queue.Queue[Union[tuple[str, bytes], ExecResult, BaseException]] = queue.Queue(_QUEUE_LENGTH)
-        # The callbacks know the queue alone: a cycle through C++ would never be collected.
-        items = self._items
-        self._process = spawn(replace(options, stop=self._stop,
-                                      on_stdout=lambda data: items.put(("stdout", data)),
-                                      on_stderr=lambda data: items.put(("stderr", data))))
-        self._thread = threading.Thread(target=self._wait, name="fireclaw-stream", daemon=True)
+        # SimpleQueue, since __del__ may find any other queue's lock held by its own thread.
+        self._items: queue.SimpleQueue[_Item] = queue.SimpleQueue()
+        self._room: queue.SimpleQueue[bool] = queue.SimpleQueue()  # False: nobody takes what comes
+        for _ in range(_QUEUE_LENGTH):
+            self._room.put(True)
+        # Callbacks and thread know the queues alone: a cycle through C++ would never be collected, and a thread would
+        # keep a stream that nobody has any more.
+        items, room = self._items, self._room
+
+        def put(name: str) -> Callable[[bytes], None]:
+            def handle(data: bytes) -> None:
+                if room.get():
+                    items.put((name, data))
+                else:
+                    room.put(False)
+            return handle
+
+        self._process = spawn(replace(options, stop=self._stop, on_stdout=put("stdout"), on_stderr=put("stderr")))
+        self._thread = threading.Thread(target=_wait, args=(self._process, items), name="fireclaw-stream", daemon=True)
         self._thread.start()
 
-    def _wait(self) -> None:
-        end: Union[ExecResult, BaseException]
-        try:
-            end = self._process.wait()
-        except BaseException as error:  # It is the iterating thread's to deal with.
-            end = error
-        self._items.put(end)
+    def _take(self) -> _Item:
+        item = self._items.get()
+        self._room.put(True)
+        return item
 
     def __iter__(self) -> Iterator[tuple[str, bytes]]:
         return self
@@ -53,7 +75,7 @@ class Stream:
         if self._closed or self._result is not None:
             raise StopIteration
         try:
-            item = self._items.get()
+            item = self._take()
         except BaseException:
             self.close()  # Ctrl-C
             raise
@@ -94,11 +116,18 @@ class Stream:
         self._closed = True
         self._stop.request_stop()
         # The command's last output has to go somewhere, or it would not end.
-        while isinstance(item := self._items.get(), tuple):
+        while isinstance(item := self._take(), tuple):
             pass
         self._thread.join()
         if isinstance(item, ExecResult):
             self._result = item
+
+    def __del__(self) -> None:
+        """Ends the command of a stream that was left by `break` and forgotten, without waiting for its end."""
+        if getattr(self, "_thread", None) is None or self._closed or self._result is not None or sys.is_finalizing():
+            return
+        self._stop.request_stop()
+        self._room.put(False)
 
     def __enter__(self) -> Stream:
         return self

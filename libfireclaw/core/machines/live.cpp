@@ -203,11 +203,24 @@ void VM::Impl::start_engine(const vmm::StartOptions& options) {
   undo.release();
 }
 
+namespace {
+
+Error paused(const state::RunRecord& record) {
+  const std::string& name = record.machine.empty() ? record.id : record.machine;
+  auto text =
+      record.agent.empty()
+          ? fmt::format("machine '{}' is paused; resume it with: fireclaw vm resume {}", name, name)
+          : fmt::format("agent '{}' is paused; resume it with: fireclaw agent resume {}", record.agent, record.agent);
+  return Error{ErrorCode::InvalidState, std::move(text)};
+}
+
+}  // namespace
+
 void VM::Impl::require_running() const {
   switch (state) {
     case VMState::Created: throw Error{ErrorCode::InvalidState, fmt::format("VM {} has not been started", record.id)};
     case VMState::Stopped: throw Error{ErrorCode::InvalidState, fmt::format("VM {} has ended", record.id)};
-    case VMState::Paused: throw Error{ErrorCode::InvalidState, fmt::format("VM {} is paused; resume it", record.id)};
+    case VMState::Paused: throw paused(record);
     case VMState::Running: return;
   }
 }

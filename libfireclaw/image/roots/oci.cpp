@@ -135,12 +135,14 @@ RunDefaults read_config(const json::Value& config, const fs::path& layout) {
   if (!run) return defaults;
   for (const std::string& item : words(run->find("Env"))) {
     const std::size_t equals = item.find('=');
-    if (equals != std::string::npos && equals > 0) {
-      defaults.env.emplace_back(item.substr(0, equals), item.substr(equals + 1));
-    }
+    if (equals == std::string::npos || equals == 0) continue;
+    std::string name = item.substr(0, equals);
+    // Of a variable that is there twice the last counts, as runc has it.
+    std::erase_if(defaults.env, [&](const auto& earlier) { return earlier.first == name; });
+    defaults.env.emplace_back(std::move(name), item.substr(equals + 1));
   }
   if (const auto cwd = run->find("WorkingDir")) defaults.cwd = cwd->as_string();
-  if (!defaults.cwd.empty() && defaults.cwd.front() != '/') defaults.cwd.insert(0, 1, '/');
+  if (!defaults.cwd.empty()) defaults.cwd = ("/" / fs::path{defaults.cwd}).lexically_normal().string();
   if (const auto user = run->find("User")) defaults.user = user->as_string();
   defaults.command = words(run->find("Entrypoint"));
   defaults.entrypoint_words = defaults.command.size();
@@ -184,6 +186,8 @@ std::vector<TarEntry> read_layer(const fs::path& layout, const OciBlob& blob, st
                                  const Tools& tools) {
   const fs::path file = check_blob(layout, blob);
   auto opened = std::make_shared<sys::Fd>(sys::open_file(file, O_RDONLY));
+  // Nothing at all is a layer without members; as a tar file it would be torn.
+  if (blob.bytes == 0) return {};
   const Compression compression = sniff_compression(file);
   if (compression != Compression::None) {
     const fs::path unpacked = tools.temp / fmt::format("layer-{}.tar", index);

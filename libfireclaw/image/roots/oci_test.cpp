@@ -174,6 +174,25 @@ TEST_CASE("a working directory that no layer brings is made, also behind a link"
   CHECK(root_for("relative").defaults.cwd == "/relative");
 }
 
+TEST_CASE("a working directory is made plain, and of a variable that is there twice the last counts") {
+  const Layout layout;
+  layout.index(layout.manifest({layer_with("srv/file")}, R"({"architecture": "amd64", "os": "linux", "config": {
+        "WorkingDir": "/tmp/../../srv/./data", "Env": ["A=1", "B=2", "A=3", "NONE", "=x"]}})"));
+  const LoadedRoot root = read_oci(Oci{"oci:" + layout.path.string()}, layout.context);
+  CHECK(root.defaults.cwd == "/srv/data");
+  CHECK(paths(root.tree) == Paths{"", "srv", "srv/data", "srv/file"});
+  CHECK(root.defaults.env == std::vector<std::pair<std::string, std::string>>{{"B", "2"}, {"A", "3"}});
+}
+
+TEST_CASE("a layer of no bytes has no members") {
+  const Layout layout;
+  layout.index(layout.descriptor(
+      "manifest.v1+json",
+      fmt::format(R"({{"schemaVersion": 2, "config": {}, "layers": [{}]}})",
+                  layout.descriptor("config.v1+json", plain_config), layout.descriptor("layer.v1.tar", ""))));
+  CHECK(paths(read_oci(Oci{"oci:" + layout.path.string()}, layout.context).tree) == Paths{""});
+}
+
 TEST_CASE("a whiteout that names nothing is refused, and removes nothing") {
   for (const char* name : {"a/.wh.", "a/.wh..", "a/.wh...", ".wh."}) {
     CAPTURE(name);

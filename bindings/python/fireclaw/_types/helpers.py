@@ -11,16 +11,17 @@ from .host import HostOptions
 
 __all__ = ["Command"]
 
-#: A shell line, a program with its arguments, or all of it.
-Command = Union[str, Sequence[str], ExecOptions]
+_Word = Union[str, bytes, "os.PathLike[str]"]
+#: A shell line, a program with its arguments (as subprocess takes them), or all of it.
+Command = Union[str, bytes, Sequence[_Word], ExecOptions]
 
 
 def exec_options(command: Command, **keywords: Any) -> ExecOptions:
     """`command` as ExecOptions, with fields replaced by keywords."""
     if isinstance(command, ExecOptions):
         return replace(command, **keywords)
-    argv = ["/bin/sh", "-c", command] if isinstance(command, str) else list(command)
-    return ExecOptions(argv=argv, **keywords)
+    words: Sequence[_Word] = ["/bin/sh", "-c", command] if isinstance(command, (str, bytes)) else command
+    return ExecOptions(argv=[os.fsdecode(word) for word in words], **keywords)
 
 
 def default_host_options() -> HostOptions:

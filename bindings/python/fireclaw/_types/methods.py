@@ -33,6 +33,10 @@ class CommandError(Exception):
         super().__init__(f"the command {how}: {said[-1]}" if said else f"the command {how}")
         self.result = result
 
+    def __reduce__(self) -> tuple[type[CommandError], tuple[ExecResult]]:
+        # Made again from the result, not from the text: a process pool hands its workers' exceptions over.
+        return CommandError, (self.result,)
+
 
 class ExecResultMethods:
     if TYPE_CHECKING:
