@@ -42,11 +42,19 @@ def comments(include: Path) -> dict[str, str]:
 
 def in_help(comment: str, enums: set[str]) -> str:
     """In Python's words."""
-    text = re.sub(r"\b(\w+)::(\w+)", lambda found: found[0] if found[1] not in enums else f"{found[1]}.{upper(found[2])}", comment)
+    text = re.sub(r"\b([Tt])hrow", lambda found: "Raise" if found[1] == "T" else "raise", comment.replace("threw", "raised"))
+    text = re.sub(r"\b(\w+)::(\w+)",
+                  lambda found: found[0] if found[1] not in enums else f"{found[1]}.{upper(found[2])}", text)
     text = re.sub(r"Error\((\w+)\)", r"\1Error", text).replace("::", ".").replace("nullopt", "None")
     text = re.sub(r" \(\w+\.hpp\)", "", text)
     text = re.sub(r"a descriptor \(it \w+ be a pipe\)", "an open file or pipe (through its descriptor: flush it before)", text)
     return "\n".join(textwrap.wrap(re.sub(r"descriptor (`\w+`)", r"open file \1", text), WIDTH))
+
+
+def units(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
+    """The unit of parameters that are times, which C++ has in their types."""
+    times = [f"`{one.arg}`" for one in node.args.args if one.annotation is not None and "Seconds" in ast.unparse(one.annotation)]
+    return f" {' and '.join(times)}: in seconds." if times else ""
 
 
 def in_cpp(default: object) -> str:
@@ -85,7 +93,7 @@ def main() -> int:
             own, header = ast.get_docstring(node), said.get(f"{kind.name}.{node.name}")
             if own is None and header is None:
                 raise SystemExit(f"{sys.argv[2]}:{node.lineno}: {kind.name}.{node.name} has a text neither here nor in a header")
-            out += method(node.name, node, inspect.cleandoc(own) if own is not None else in_help(header or "", enums))
+            out += method(node.name, node, inspect.cleandoc(own) if own is not None else in_help((header or "") + units(node), enums))
         out += [f"}}  // namespace fireclaw::python::methods::{kind.name}", ""]
     write(Path(sys.argv[3]), "\n".join(out))
     return 0

@@ -7,8 +7,9 @@
 # has to have run. FIRECLAW_TEST_CACHE names the folder for what is costly to make (kernels, images); it is keyed by
 # content and may be kept between checkouts.
 #
-# As many tests run at a time as there are cores. One or two that failed run again, alone: what a busy neighbour took
-# the time from passes then, and is named in the summary. More than two are too many for that.
+# As many tests run at a time as there are cores. One or two of all tests that failed run again, alone: what a busy
+# neighbour took the time from passes then, and is named in the summary. More than two are too many for that, and what
+# sanitizers find is not looked at twice.
 . "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 
 required_labels=(unit sys contract netns vm redteam agents python irc package)
@@ -35,14 +36,14 @@ build "$preset" all
 say "testing build/$preset"
 results=$checkout/build/$preset/results.xml
 again=$checkout/build/$preset/results-again.xml
-rm -f -- "$results" "$again"
+failed=$checkout/build/$preset/Testing/Temporary/LastTestsFailed.log
+rm -f -- "$results" "$again" "$failed"
 status=0
 ctest --preset "$preset" --parallel "$(nproc)" --output-junit "$results" "$@" </dev/null || status=$?
-failed=$checkout/build/$preset/Testing/Temporary/LastTestsFailed.log
-if [[ $status -ne 0 && -s $failed && $(wc -l <"$failed") -le 2 ]]; then
+if [[ $status -ne 0 && $# -eq 0 && $preset != *san && -s $failed && $(wc -l <"$failed") -le 2 ]]; then
   say "running again what failed"
   status=0
-  ctest --preset "$preset" --rerun-failed --output-junit "$again" </dev/null || status=$?
+  ctest --preset "$preset" --rerun-failed --parallel 1 --output-junit "$again" </dev/null || status=$?
 fi
 say "tested"
 required=()

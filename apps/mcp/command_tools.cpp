@@ -85,9 +85,11 @@ Json run_command(const ToolContext& context, const Json& arguments, const CallCo
 }
 
 Json input_schema(const Policy& policy) {
-  Json members{{"command", text_schema("A line for /bin/sh.")},
-               {"machine", text_schema("A machine that create_machine, restore_snapshot or fork_machine has made. Left "
-                                       "out: a fresh one that ends with the command, as the next three say.")}};
+  Json members{
+      {"command", text_schema("A line for /bin/sh.")},
+      {"machine",
+       text_schema("A machine that create_machine, restore_snapshot or fork_machine has made. Left "
+                   "out: a fresh one that ends with the command, made as `image`, `cpus` and `memory_mib` say.")}};
   members.update(machine_arguments(policy));
   members.update(of_command.schemas());
   members["stdin"] = schema_of<ExecOptions>("input");

@@ -79,6 +79,8 @@ struct Kind {
       member = std::ranges::find(Enumerators<M>::values, value.get<std::string>(), [](const auto& one) {
                  return std::string{one.second};
                })->first;
+    } else if constexpr (std::same_as<M, std::filesystem::path>) {
+      member = value.get<std::string>();
     } else if constexpr (std::integral<M> || std::same_as<M, std::string> ||
                          std::same_as<M, std::vector<std::string>>) {
       member = value.get<M>();

@@ -188,10 +188,11 @@ void add_limits(CLI::App& app, Arguments& arguments) {
   };
   const auto add_cpus = [&](const char* name, auto& value, const std::string& text) {
     constexpr auto range = description_of<VMConfig>("cpus");
+    static_assert(range.least <= range.most);
     add_number(name, value, text, static_cast<int>(range.least), static_cast<int>(range.most))->capture_default_str();
   };
   add_number("--machines", policy.machines, "Machines at once, 1 to 1024", 1, 1024)->capture_default_str();
-  add_cpus("--cpus", policy.cpus, cli::meaning_of<VMConfig>("cpus") + ", of each machine");
+  add_cpus("--cpus", policy.cpus, "For each machine: " + cli::meaning_of<VMConfig>("cpus"));
   add_cpus("--max-cpus", policy.most_cpus, "What may be asked for");
   add("--memory", arguments.memory, "SIZE", "Memory of a machine; default: 128M");
   add("--max-memory", arguments.max_memory, "SIZE", "What may be asked for; default: 1G");

@@ -112,7 +112,7 @@ struct GivenAt {
 };
 template <class A, class First, class... Rest>
 struct GivenAt<0, A, First, Rest...> {
-  using type = First;
+  using type = Given<First>;
 };
 template <std::size_t N, class A, class First, class... Rest>
 requires(N > 0) struct GivenAt<N, A, First, Rest...> : GivenAt<N - 1, A, Rest...> {

@@ -33,7 +33,8 @@ struct ExecOptions {
   /// Program and arguments, run as they are. The program is searched in the guest's PATH if it has no slash.
   /// Use shell() for a shell line. Empty: what the image runs by itself (ImageInfo::command).
   std::vector<std::string> argv;
-  /// Environment beside what the guest (PATH, HOME, USER, LANG; TERM with `tty`) and an OCI image set; replaces it.
+  /// Variables added to those of the guest (PATH, HOME, USER, LANG; TERM with `tty`) and of an OCI image; equal names
+  /// are replaced.
   std::vector<std::pair<std::string, std::string>> env;
   /// Working directory in the guest; empty: the OCI image's, else the user's home, or / if that does not exist.
   std::string cwd;
@@ -51,7 +52,7 @@ struct ExecOptions {
   /// The terminal's size at the start, with `tty`.
   WindowSize window_size;
 
-  /// The longest that it runs: then its process group gets SIGKILL and ExecResult::timed_out is set. None: no limit.
+  /// How long it may run; then its process group gets SIGKILL and ExecResult::timed_out is set. None: no limit.
   std::optional<std::chrono::milliseconds> timeout;
   /// When triggered, the command gets SIGTERM, two seconds later SIGKILL, and ExecResult::cancelled is set.
   std::stop_token stop{};

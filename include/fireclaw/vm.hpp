@@ -200,7 +200,8 @@ class FIRECLAW_API VM {
   // Error(PermissionDenied), Error(AlreadyExists) as the guest's kernel has it; Error(InvalidArgument) if the path is
   // of another kind than the call is for; Error(Unsupported) if the image was built by an older version.
 
-  /// A file's content, any bytes.
+  /// A file's content, any bytes. Error(NotFound), Error(PermissionDenied); Error(InvalidArgument) if it is not a file,
+  /// or too large.
   [[nodiscard]] std::string read_file(const std::string& path, const FileOptions& options = {});
   /// Writes a file: links are followed, and one that is there keeps its owner and mode. The content is written beside
   /// it and renamed, so that a failure (a full disk) leaves what was there. Where that cannot be (a file with several
@@ -208,12 +209,12 @@ class FIRECLAW_API VM {
   FileInfo write_file(const std::string& path, std::string_view content, const FileOptions& options = {});
   /// What is in a folder, by name; without "." and "..".
   [[nodiscard]] std::vector<FileInfo> list_directory(const std::string& path, const FileOptions& options = {});
-  /// What is at a path.
+  /// What is at a path. Error(NotFound) if nothing is.
   [[nodiscard]] FileInfo stat(const std::string& path, const FileOptions& options = {});
   /// Removes a file, a link or an empty folder. Error(InvalidState) for a folder that is not empty, unless
   /// FileOptions::recursive.
   void remove(const std::string& path, const FileOptions& options = {});
-  /// Makes a folder.
+  /// Makes a folder. Error(AlreadyExists) if it is there, unless FileOptions::parents.
   void make_directory(const std::string& path, const FileOptions& options = {});
 
   /// Starts a service, which then belongs to the guest: see ServiceOptions. Error(AlreadyExists) if one of its name

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -39,16 +40,21 @@ class FullCgroup {
   }();
 };
 
+/// Of the first thread.
+std::filesystem::path children_file() { return fmt::format("/proc/self/task/{}/children", ::getpid()); }
+
 void kill_children() {
-  for (const auto& task : std::filesystem::directory_iterator{"/proc/self/task"}) {
-    std::istringstream children{sys::read_file(task.path() / "children")};
-    for (pid_t pid = 0; children >> pid;) ::kill(pid, SIGKILL);
-  }
+  std::istringstream children{sys::read_file(children_file())};
+  for (pid_t pid = 0; children >> pid;) ::kill(pid, SIGKILL);
 }
 
 }  // namespace
 
 TEST_CASE("an engine that is killed before it runs has failed as an engine") {
+  if (!std::filesystem::exists(children_file())) {
+    MESSAGE("skipped: this kernel does not list a process's children");
+    return;
+  }
   const FullCgroup cgroup;
   sys::SpawnSpec spec;
   spec.argv = {"/bin/true"};

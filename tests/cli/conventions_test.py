@@ -341,8 +341,8 @@ class Manual(Manners):
         page = self.page("fireclaw-config.5")
         fields = set(re.findall(r'\{"(\w+)",\s', (SOURCE / "libfireclaw/state/settings/bot_fields.cpp").read_text()))
         fields |= set(re.findall(r'name == "(\w+)"', (SOURCE / "libfireclaw/state/settings/templates.cpp").read_text()))
-        for file in ("config", "network_settings"):
-            text = (SOURCE / f"libfireclaw/state/{file}.cpp").read_text()
+        for file in ("config", "network"):
+            text = (SOURCE / f"libfireclaw/state/settings/{file}.cpp").read_text()
             only = re.findall(r"(?:value|section)\.only\(\{(.*?)\}\)", text, re.DOTALL)[-1]
             fields |= set(re.findall(r'"(\w+)"', only))
         for only in re.findall(r"section\.only\(\{(.*?)\}\)", (SOURCE / "libfireclaw/state/settings/sandbox.cpp").read_text()):

@@ -33,6 +33,7 @@ void check_shape(const Shape& shape, const vmm::Capabilities& capabilities, cons
                                                         capabilities.max_vcpus, engine, shape.cpus)};
   }
   constexpr auto memory = description_of<VMConfig>("memory_mib");
+  static_assert(memory.least <= memory.most);
   if (shape.memory_mib < memory.least || shape.memory_mib > memory.most) {
     throw Error{ErrorCode::InvalidArgument, fmt::format("a machine's memory must be {} to {} MiB, not {}", memory.least,
                                                         memory.most, shape.memory_mib)};

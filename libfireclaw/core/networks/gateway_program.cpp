@@ -223,10 +223,12 @@ gateway::HttpRules http_rules(gateway::NameSources& names, gateway::Lookups& loo
 class GatewayProgram {
  public:
   GatewayProgram(const Host::Impl& host, bool inherited)
-      : host_{host}, inherited_{inherited}, anchor_{anchor_of(host, place_, inherited)} {}
+      : host_{host},
+        inherited_{inherited},
+        anchor_{anchor_of(host, place_, inherited)},
+        parts_{inherited ? core::GatewayParts::inherited() : core::GatewayParts::make(host, place_)} {}
 
   void run(const std::stop_token& stop) {
-    auto parts = inherited_ ? core::GatewayParts::inherited() : core::GatewayParts::make(host_, place_);
     // What has started it has written that down.
     if (!inherited_) {
       core::put_gateway(host_, sys::current_process(), policy_.gateway, missing_, where());
@@ -235,7 +237,7 @@ class GatewayProgram {
         there.ensure();
       });
     }
-    auto first = serve_at(std::move(parts.sockets));
+    auto first = serve_at(std::move(parts_.sockets));
     watch_packets(first);
     const std::stop_callback passed_on{stop, [this] { end_.request_stop(); }};
     gateway::Upkeep upkeep;
@@ -245,7 +247,7 @@ class GatewayProgram {
       all.insert(all.end(), problems_.begin(), problems_.end());
       return all;
     };
-    gateway::serve(sources_, service_, std::move(parts.status), std::move(first), {}, host_.logger, upkeep,
+    gateway::serve(sources_, service_, std::move(parts_.status), std::move(first), {}, host_.logger, upkeep,
                    end_.get_token());
     std::filesystem::remove(files_.status_socket);
   }
@@ -336,6 +338,8 @@ class GatewayProgram {
   gateway::Place place_ = core::gateway_place();
   gateway::Files files_ = gateway::files_of(host_.layout, place_);
   std::optional<core::Anchor> anchor_;
+  /// Before what reads and binds what an earlier gateway lets go of at its end.
+  core::GatewayParts parts_;
   SystemClock clock_;
   gateway::HomeSources sources_{host_.layout, policy_, host_.logger};
   gateway::Refusals refusals_{gateway::refusals_file(host_.layout), clock_, host_.logger};

@@ -13,7 +13,7 @@
 
 #include "guest/wire/wire.hpp"
 
-/// File trees as sequences of entries: reading one into entries (making one from entries: writer.hpp). Used by the
+/// File trees as sequences of entries: reading one into entries (making one from entries: tree/writer.hpp). Used by the
 /// host and by guestd alike, so: nothing but the standard library and the kernel, no exceptions; errors are values.
 namespace fireclaw::guest {
 

@@ -76,7 +76,7 @@ enum class Type : std::uint8_t {
   Mount = 34,
   Unmount = 35,
   Watch = 36,     ///< answered by Started once changes are looked for, and by Done after the first
-  FileCall = 37,  ///< files.hpp; answered as Exec is, by a guestd that has feature_files
+  FileCall = 37,  ///< wire/files.hpp; answered as Exec is, by a guestd that has feature_files
   Steps = 38,     ///< answered by StepTimes, by a guestd that has feature_steps
 
   // Guest to host.
@@ -167,7 +167,7 @@ void append_frame(std::string& out, Seal seal, Type type, std::uint32_t channel,
 /// A request of up to max_request_bytes, in as many frames as it takes. False (and nothing appended) if it is longer.
 bool append_request(std::string& out, Seal seal, Type type, std::uint32_t channel, std::string_view payload);
 
-// Messages: encode() and decode() are in coding.hpp.
+// Messages: encode() and decode() are in wire/coding.hpp.
 
 struct Hello {
   std::uint32_t protocol = protocol_version;  ///< first in the payload in every version of the protocol, for ever

@@ -133,6 +133,7 @@ RunRecord RunStore::create(RunRecord record) const {
 
 RunRecord RunStore::change(const std::string& id, const std::function<void(RunRecord&)>& change) const {
   const auto gone = [&] { return Error{ErrorCode::NotFound, fmt::format("VM {} has ended", id)}; };
+  if (!is_run_id(id)) throw gone();
   // Without a time limit, so that nobody is passed over: those who have it read and write a small file.
   const auto turn = [&] {
     try {

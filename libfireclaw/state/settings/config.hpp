@@ -40,7 +40,7 @@ struct Config {
   /// What every agent's bot is told of its IRC server and its LLM, in the bot's own terms; see bot_fields.hpp.
   std::optional<json::Value> irc;
   std::optional<json::Value> llm;
-  /// What the gateway passes on; see gateway.hpp. Without: there is none.
+  /// What the gateway passes on; see settings/gateway.hpp. Without: there is none.
   std::optional<json::Value> gateway;
 
   bool operator==(const Config&) const = default;
