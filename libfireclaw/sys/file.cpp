@@ -118,8 +118,10 @@ void replace_runtime_file(const std::filesystem::path& path, std::string_view co
 }
 
 void rename_runtime_file(const std::filesystem::path& from, const std::filesystem::path& to) {
-  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_EXCHANGE) == 0) {
-    check(::unlink(from.c_str()), fmt::format("remove '{}'", from.string()));
+  struct stat there;
+  const bool is_file = ::lstat(to.c_str(), &there) == 0 && !S_ISDIR(there.st_mode);
+  if (is_file && ::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_EXCHANGE) == 0) {
+    ::unlink(from.c_str());  // the new one is in place, whatever comes of the old one
     return;
   }
   // There is nothing yet, or the file system cannot exchange.

@@ -27,8 +27,8 @@ void write_file_atomic(const std::filesystem::path& path, std::string_view conte
 /// The same without waiting for the disk. Readers and crashed processes still see the old file or the new one; only a
 /// power failure may leave a torn one.
 void replace_file(const std::filesystem::path& path, std::string_view content, mode_t mode = 0600);
-/// The same for records that mean nothing after a reboot: the disk is not troubled at all. ext4 and btrfs write out at
-/// once what is renamed over a file, which takes up to 2 ms; so the two files are exchanged, and the old one is
+/// The same for records that mean nothing after a reboot, which a power failure may leave empty. ext4 and btrfs write
+/// out at once what is renamed over a file, which takes up to 2 ms; so the two files are exchanged, and the old one is
 /// removed.
 void replace_runtime_file(const std::filesystem::path& path, std::string_view content, mode_t mode = 0600);
 /// Puts a file that is written already in place of another like that.

@@ -72,6 +72,24 @@ void Child::signal(int number) noexcept {
   if (!status_) ::syscall(SYS_pidfd_send_signal, pidfd_.get(), number, nullptr, 0);
 }
 
+bool Child::stop() noexcept {
+  signal(SIGSTOP);
+  const auto deadline = Deadline::after(std::chrono::milliseconds{100});
+  constexpr int no_fd = -1;
+  try {
+    for (;;) {
+      siginfo_t info{};
+      const auto pidfd = static_cast<id_t>(pidfd_.get());
+      // Left to be seen again: who waits for the end.
+      if (::waitid(P_PIDFD, pidfd, &info, WSTOPPED | WEXITED | WNOWAIT | WNOHANG) < 0 || info.si_pid != 0) return true;
+      if (deadline.passed()) return false;
+      (void)wait_fd(no_fd, 0, Deadline::after(std::chrono::microseconds{50}));
+    }
+  } catch (...) {
+    return false;
+  }
+}
+
 std::optional<ExitStatus> Child::wait(Deadline deadline, const std::stop_token& stop) {
   if (!status_) status_ = reap(pidfd_.get(), WNOHANG);
   if (!status_ && wait_fd(pidfd_.get(), POLLIN, deadline, stop) == WaitResult::Ready) status_ = reap(pidfd_.get(), 0);

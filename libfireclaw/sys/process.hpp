@@ -96,6 +96,9 @@ class Child {
   /// Readable once it has ended.
   [[nodiscard]] int pidfd() const noexcept { return pidfd_.get(); }
   void signal(int number) noexcept;
+  /// SIGSTOP: no thread of it executes anything any more. False if it still did after 100 ms, as one does that waits
+  /// for a disk.
+  [[nodiscard]] bool stop() noexcept;
   /// Its end, waited for until `deadline` or a stop; nullopt if it still runs then. Idempotent. If the host program
   /// has taken the status itself (by waiting for any child, or by ignoring SIGCHLD), the result has neither code nor
   /// signal.

@@ -12,6 +12,7 @@
 #include <sstream>
 #include <thread>
 
+#include "sys/stat_line.hpp"
 #include "sys/testing/support.hpp"
 
 using namespace fireclaw;
@@ -266,6 +267,19 @@ TEST_CASE("waiting ends at the deadline and at a stop, and the child still runs"
   CHECK(child.wait(patience()) == ExitStatus{.code = std::nullopt, .signal = SIGTERM});
   CHECK(child.wait(Deadline::after(0ms)) == ExitStatus{.code = std::nullopt, .signal = SIGTERM});
   CHECK(child.kill() == ExitStatus{.code = std::nullopt, .signal = SIGTERM});
+}
+
+TEST_CASE("a child that was stopped executes nothing more, and can be killed") {
+  Child child = Child::spawn(shell("while :; do :; done"));
+  REQUIRE(child.stop());
+  const auto line = parse_stat_line(read_file(fmt::format("/proc/{}/stat", child.id().pid)));
+  REQUIRE(line);
+  CHECK(line->state == 'T');
+  CHECK(child.kill().signal == SIGKILL);
+  Child gone = Child::spawn(shell("exit 3"));
+  REQUIRE(wait_fd(gone.pidfd(), POLLIN, patience()) == WaitResult::Ready);
+  CHECK(gone.stop());
+  CHECK(gone.wait(patience())->code == 3);
 }
 
 TEST_CASE("destroying a child kills and reaps it") {

@@ -86,6 +86,8 @@ class Instance {
   virtual void kill() noexcept = 0;
   /// The same without waiting: the engine executes nothing more, and is still being taken down.
   virtual void send_kill() noexcept = 0;
+  /// Before send_kill(): from here on the engine executes nothing. False if that cannot be said of it.
+  [[nodiscard]] virtual bool freeze() noexcept = 0;
   /// Waits for the engine process to end; false if it still runs at the deadline. After a guest's own shutdown the
   /// process ends by itself.
   virtual bool wait_exit(Deadline deadline, const std::stop_token& stop = {}) = 0;

@@ -86,6 +86,11 @@ void EngineProcess::send_kill() noexcept {
   }
 }
 
+bool EngineProcess::freeze() noexcept {
+  const std::scoped_lock lock{mutex_};
+  return child_ && child_->stop();
+}
+
 std::string EngineProcess::describe_end() {
   if (!ended()) return {};
   const std::scoped_lock lock{mutex_};

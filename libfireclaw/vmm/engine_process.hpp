@@ -33,6 +33,8 @@ class EngineProcess {
   void kill() noexcept;
   /// SIGKILL, without waiting for the end.
   void send_kill() noexcept;
+  /// Lets none of its threads execute anything until it is killed. False if that cannot be said of it.
+  [[nodiscard]] bool freeze() noexcept;
   /// "was killed by signal 9"; empty while it runs. Who did not start it cannot know more than that it ended.
   [[nodiscard]] std::string describe_end();
 

@@ -44,6 +44,7 @@ class Machine final : public vmm::Instance {
     child_.kill();
   }
   void send_kill() noexcept override { child_.signal(SIGKILL); }
+  [[nodiscard]] bool freeze() noexcept override { return child_.stop(); }
   bool wait_exit(Deadline, const std::stop_token&) override { return false; }
   [[nodiscard]] int exit_fd() const override { return child_.pidfd(); }
   [[nodiscard]] std::string exit_reason() override { return {}; }

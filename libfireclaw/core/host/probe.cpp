@@ -20,6 +20,8 @@ constexpr std::chrono::minutes turn_limit{10};
 /// A guest on hardware comes up in a fraction of the time that emulation takes beside it. One that is not up when
 /// emulation could have done it twice hangs.
 constexpr int emulations = 2;
+/// Where emulation is that fast, what is slow on hardware has this much all the same.
+constexpr std::chrono::seconds least_wait{6};
 
 void record(const Host::Impl& host, const std::vector<EngineVerdict>& verdicts) {
   const auto lock = host.lock_config();
@@ -49,7 +51,7 @@ std::vector<EngineVerdict> try_candidates(const Host::Impl& host, const image::E
     tries.push_back(std::async(std::launch::async, [&, boot_limit, &candidate = candidate] {
       auto verdict = probe_engine(host, candidate, image, stop, longest);
       if (verdict.works && verdict.engine == qemu_tcg_name && boot_limit.count() == 0) {
-        longest = emulations * verdict.boot_time;
+        longest = std::max<std::chrono::nanoseconds>(emulations * verdict.boot_time, least_wait);
       }
       return verdict;
     }));

@@ -49,6 +49,7 @@ class Stuck final : public vmm::Instance {
   }
   void kill() noexcept override { real_->kill(); }
   void send_kill() noexcept override { real_->send_kill(); }
+  [[nodiscard]] bool freeze() noexcept override { return real_->freeze(); }
   bool wait_exit(Deadline deadline, const std::stop_token& stop) override { return real_->wait_exit(deadline, stop); }
   [[nodiscard]] int exit_fd() const override { return real_->exit_fd(); }
   [[nodiscard]] std::string exit_reason() override { return real_->exit_reason(); }

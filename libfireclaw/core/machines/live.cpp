@@ -40,7 +40,8 @@ VM::Impl::~Impl() {
   open_session.reset();
   const bool leave_running = config.detached && configured && (state == VMState::Running || state == VMState::Paused);
   if (leave_running) return;
-  if (!may_end_alone()) {
+  // While the firewall forgets the machine, its engine, which has the same socket, must not speak by it.
+  if (!may_end_alone() || (network->lends_socket() && !instance->freeze())) {
     end_engine();
     remove_folder();
     return;

@@ -181,7 +181,11 @@ void VmNetwork::prepare() {
   if (mode_ == NetworkMode::Nat) network_.emplace(host_);
   tap_name_ =
       leads_nowhere ? net::InterfaceName{"fc-" + sys::random_hex(4)} : net::random_tap_name(network_->bridge().name);
-  if (may_configure_network()) return;
+  if (may_configure_network()) {
+    // A host without nftables says so before the engine starts.
+    if (network_) static_cast<void>(network_->firewall());
+    return;
+  }
   anchored_.emplace(Anchor::ensure(host_));
   anchor_ = anchored_->holder();
 }
@@ -285,7 +289,8 @@ void VmNetwork::connect_in_anchor(state::RunRecord& record, Wishes wishes) {
 void VmNetwork::add_device(vmm::LaunchSpec& spec) {
   if (!nic_) return;
   // The engine, whose end nobody waits for, closes it last. It has no right to do anything by it.
-  if (network_ && !anchored_ && spec.die_with_parent) spec.inherit.push_back(network_->firewall().socket());
+  lends_socket_ = network_ && !anchored_ && spec.die_with_parent;
+  if (lends_socket_) spec.inherit.push_back(network_->firewall().socket());
   vmm::Nic nic{std::string{device_id}, std::string{device_mac}, vmm::NoBackend{}};
   if (tap_) {
     nic.backend = vmm::TapBackend{tap_->name().str(), tap_->fd()};
@@ -438,6 +443,7 @@ std::optional<sys::EndingChild> VmNetwork::undo(bool keep_tap) noexcept {
   named_tap_.reset();
   entrances_ = Entrances{};
   if (spare_tap_) remove_spare_tap();
+  anchored_.reset();
   if (!lease_) return child;
   try {
     const bool ours = lease_->holder == sys::current_process();

@@ -54,6 +54,8 @@ class VmNetwork {
   void disconnect() noexcept;
   /// Whether its tap goes with the engine, so that leave() can take disconnect()'s place.
   [[nodiscard]] bool tap_ends_with_engine() const noexcept { return !tap_stays_; }
+  /// Whether its engine has the socket by which the firewall is changed: it must be still while that is done.
+  [[nodiscard]] bool lends_socket() const noexcept { return lends_socket_; }
   /// Call it before the engine is killed, if nobody waits for its end: shuts the machine out and gives its address
   /// back. Returns the child that did it, if one did.
   std::optional<sys::EndingChild> leave() noexcept;
@@ -100,6 +102,7 @@ class VmNetwork {
   std::optional<net::InterfaceName> tap_name_;
   /// The anchor has a tap of that name that leads nowhere, and that no engine has taken yet.
   bool spare_tap_ = false;
+  bool lends_socket_ = false;
   /// The engine's end leaves the tap in place.
   bool tap_stays_ = true;
   Entrances entrances_;

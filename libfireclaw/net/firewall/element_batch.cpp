@@ -71,9 +71,20 @@ void put_goto(nl_msg* message, const std::string& chain) {
   });
 }
 
+/// Takes out what was there before: the socket is an engine's too, which can have asked by it. True once it is empty.
+bool drain(int socket) {
+  constexpr int most_reads = 10'000;
+  for (int reads = 0; reads < most_reads; ++reads) {
+    char first = 0;
+    if (::recv(socket, &first, sizeof first, MSG_DONTWAIT | MSG_TRUNC) < 0 && errno == EAGAIN) return true;
+  }
+  return false;
+}
+
 /// 0, or the first error in the answers, which the kernel has given when send() returns.
 int ask(int socket, std::string_view messages) {
   constexpr std::size_t most_answers = std::size_t{64} << 10;
+  if (!drain(socket)) return EBUSY;
   if (::send(socket, messages.data(), messages.size(), 0) < 0) return errno;
   int refused = 0;
   std::array<char, most_answers> answers;

@@ -181,7 +181,10 @@ class Firewall::Impl {
     const auto lock = take_turn();
     const auto elements = read_all();
     const bool known = std::ranges::any_of(elements, [&](const Element& element) { return element.owner == address; });
-    if (!known) return false;
+    if (!known) {
+      forget_connections(address);
+      return false;
+    }
     if (const auto commands = delete_commands(address, elements); !commands.empty()) context().run(commands);
     close_named(address);
     forget_connections(address);

@@ -1,6 +1,8 @@
 #include "net/firewall/firewall.hpp"
 
 #include <doctest/doctest.h>
+#include <linux/netlink.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -175,6 +177,24 @@ TEST_CASE("what a crashed machine left at an address is gone when the next one g
   CHECK(firewall.vms() == std::vector{next});
   CHECK_FALSE(has(f.rules(), "crashed"));
   CHECK_FALSE(has(f.rules(), "8080"));
+}
+
+TEST_CASE("what somebody else asked by the firewall's socket is not taken for its answer") {
+  const Fixture f;
+  auto firewall = f.firewall();
+  firewall.ensure();
+  firewall.add_vm(machine(2));
+  // As an engine can, which has it too: the kernel refuses, and the refusal waits there to be read.
+  nlmsghdr nonsense{};
+  nonsense.nlmsg_len = sizeof nonsense;
+  nonsense.nlmsg_type = 0xfff;
+  nonsense.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+  for (int i = 0; i < 3; ++i) REQUIRE(::send(firewall.socket(), &nonsense, sizeof nonsense, 0) == sizeof nonsense);
+  CHECK(firewall.remove_vm(machine(2)));
+  CHECK(firewall.vms().empty());
+  REQUIRE(::send(firewall.socket(), &nonsense, sizeof nonsense, 0) == sizeof nonsense);
+  firewall.add_vm(machine(2));
+  CHECK(firewall.vms() == std::vector{machine(2)});
 }
 
 TEST_CASE("a machine that was left at an address goes, also if the next one has the same rights") {

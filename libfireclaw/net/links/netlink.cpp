@@ -40,7 +40,7 @@ using NeighbourObject = std::unique_ptr<rtnl_neigh, Deleter<rtnl_neigh_put>>;
 using Cache = std::unique_ptr<nl_cache, Deleter<nl_cache_free>>;
 using Callbacks = std::unique_ptr<nl_cb, Deleter<nl_cb_put>>;
 
-constexpr std::size_t longest_answer = std::size_t{64} << 10;
+constexpr std::size_t longest_answer = std::size_t{256} << 10;
 /// How often a dump is begun again when the kernel says that it changed meanwhile.
 constexpr int dump_attempts = 20;
 
@@ -191,7 +191,8 @@ void Netlink::Closer::operator()(nl_sock* socket) const noexcept { nl_socket_fre
 
 Netlink::Netlink() : socket_{require(nl_socket_alloc())} {
   check(nl_connect(socket_.get(), NETLINK_ROUTE), "cannot open a route netlink socket");
-  // No part of a dump is longer, so that each answer need not be looked at before it is read.
+  // So that each answer need not be looked at before it is read. A part of a dump has 32 KiB, but for a device with
+  // hundreds of virtual functions, each of which takes some 320 bytes.
   check(nl_socket_set_msg_buf_size(socket_.get(), longest_answer), "cannot have a buffer for netlink");
   nl_socket_disable_msg_peek(socket_.get());
 }

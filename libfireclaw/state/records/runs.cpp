@@ -152,7 +152,12 @@ RunRecord RunStore::change(const std::string& id, const std::function<void(RunRe
   auto unfinished = target;
   unfinished += ".new";
   write_plain(unfinished, json::record_text(*record));
-  sys::rename_runtime_file(unfinished, target);
+  // What is detached is looked for after a power failure too, when the other one could be empty.
+  if (record->detached) {
+    rename_path(unfinished, target);
+  } else {
+    sys::rename_runtime_file(unfinished, target);
+  }
   return *std::move(record);
 }
 

@@ -55,6 +55,7 @@ class FirecrackerInstance final : public Instance {
   GuestStream connect_guest(Deadline deadline, const std::stop_token& stop) override;
   void kill() noexcept override;
   void send_kill() noexcept override { parts_.process.send_kill(); }
+  [[nodiscard]] bool freeze() noexcept override { return parts_.process.freeze(); }
   bool wait_exit(Deadline deadline, const std::stop_token& stop) override;
   [[nodiscard]] int exit_fd() const override { return parts_.process.pidfd(); }
   [[nodiscard]] std::string exit_reason() override;
