@@ -97,6 +97,31 @@ TEST_CASE("a tenth of a second is left alone, and a nanosecond more is not") {
   guest.stand_still(1);
   CHECK(guest.look());
   CHECK(guest.wrong_by() == 0);
+  // Nor where the guest is ahead of the host.
+  guest.stand_still(-second / 10);
+  CHECK_FALSE(guest.look());
+  guest.stand_still(-1);
+  CHECK(guest.look());
+  CHECK(guest.wrong_by() == 0);
+}
+
+TEST_CASE("a clock that was set ahead in the guest stays ahead") {
+  Guest guest;
+  guest.look_for(3);
+  guest.real += 3600 * second;
+  CHECK(guest.look_for(5) == 0);
+  CHECK(guest.wrong_by() == 3600 * second);
+}
+
+TEST_CASE("a clock that the host sets is not taken for one that the guest has set") {
+  Guest guest;
+  guest.look_for(3);
+  guest.real += 3600 * second;
+  guest.host += 3600 * second;
+  guest.keeper.told();
+  guest.look_for(3);
+  guest.stand_still(60 * second);
+  CHECK(guest.look_for(1) == 1);
 }
 
 TEST_CASE("a clock that was set in the guest stays as it is until the host sets it") {

@@ -59,6 +59,13 @@ ExecResult wait_for(const Handle<Running<Command>>& handle) {
   return blocking(running->stop->source(), [&](const std::stop_token&) { return running->command.wait(); });
 }
 
+/// Tells the size of the command's terminal.
+template <class Command>
+void resize(const Handle<Running<Command>>& handle, WindowSize size) {
+  const auto running = handle.get();
+  blocking([&] { running->command.resize(size); });
+}
+
 inline std::stop_token token_of(const StopSource* stop) { return stop != nullptr ? stop->token() : std::stop_token{}; }
 
 /// Of an open file, socket, or a plain number.

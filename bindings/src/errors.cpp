@@ -1,6 +1,7 @@
 #include <string>
 
 #include "bindings.hpp"
+#include "methods.hpp"
 
 namespace fireclaw::python {
 namespace {
@@ -47,26 +48,20 @@ void bind_errors(py::module_& /*module*/) {
 }
 
 void bind_stop(py::module_& module) {
-  py::class_<StopSource>(
+  py::class_<StopSource> type{
       module, "StopSource",
       "Ends calls that were given it as `stop`: from another thread, or when a task is cancelled.\n\n"
-      "One source may be given to any number of calls. With a parent, it stops when that does.")
-      .def(py::init([](const StopSource* parent) {
+      "One source may be given to any number of calls. With a parent, it stops when that does."};
+  type.def(py::init([](const StopSource* parent) {
              return std::make_unique<StopSource>(parent != nullptr ? parent->token() : std::stop_token{});
            }),
-           py::arg("parent") = nullptr)
-      .def(
-          "request_stop",
-          [](StopSource& self) {
-            py::gil_scoped_release released;
-            self.source().request_stop();
-          },
-          "request_stop($self)\n--\n\n"
-          "Ends what was given this source, now and later. May be called any number of times, from any thread.")
-      .def(
-          "stop_requested", [](const StopSource& self) { return self.token().stop_requested(); },
-          "stop_requested($self)\n--\n\n"
-          "Whether request_stop() has been called, here or at its parent.");
+           py::arg("parent") = py::none());
+  define(type, methods::StopSource::request_stop(), [](StopSource& self) {
+    py::gil_scoped_release released;
+    self.source().request_stop();
+  });
+  define(type, methods::StopSource::stop_requested(),
+         [](const StopSource& self) { return self.token().stop_requested(); });
 }
 
 }  // namespace fireclaw::python

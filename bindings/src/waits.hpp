@@ -1,19 +1,33 @@
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <stop_token>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 
 #include "bindings.hpp"
+#include "methods.hpp"
 
 /// Methods and static functions of the library as Python calls them: without the GIL, until they return. What stops
 /// them is Ctrl-C and the stop token that they take or that their options have.
 namespace fireclaw::python {
+
+/// A parameter that is a descriptor: an open file, a socket, or a plain number.
+struct File {
+  int fd = -1;
+  operator int() const { return fd; }
+};
+/// A parameter that is a path in a machine: a text or a path, to Python.
+struct GuestPath {
+  std::string path;
+  operator const std::string&() const { return path; }
+};
 
 /// What Python's caller gives for a parameter of the type T.
 template <class T>
@@ -91,21 +105,35 @@ struct Self<VM> {
   static std::shared_ptr<VM> get(const VMHandle& self) { return self.get(); }
 };
 
-template <class T, class... A, class Method>
-auto waits_for_method(Method method) {
-  return [method](typename Self<T>::type& self, Given<A>... given) {
+/// What Python gives for the parameter N, which is an A in C++: as `As` says, if it has so many.
+template <std::size_t N, class A, class... As>
+struct GivenAt {
+  using type = Given<A>;
+};
+template <class A, class First, class... Rest>
+struct GivenAt<0, A, First, Rest...> {
+  using type = First;
+};
+template <std::size_t N, class A, class First, class... Rest>
+requires(N > 0) struct GivenAt<N, A, First, Rest...> : GivenAt<N - 1, A, Rest...> {
+};
+
+template <class T, class... As, class... A, class Method, std::size_t... N>
+auto waits_for_method(Method method, std::tuple<A...>* /*parameters*/, std::index_sequence<N...> /*numbers*/) {
+  return [method](typename Self<T>::type& self, typename GivenAt<N, A, As...>::type... given) {
     const auto object = Self<T>::get(self);
     return call_waiting([&](const auto&... with) { return std::invoke(method, *object, with...); }, given...);
   };
 }
 
-template <class R, class T, class... A>
+/// `As`: what the first parameters are to Python where their types in C++ do not say it, as File and GuestPath.
+template <class... As, class R, class T, class... A>
 auto waits(R (T::*method)(A...)) {
-  return waits_for_method<T, A...>(method);
+  return waits_for_method<T, As...>(method, static_cast<std::tuple<A...>*>(nullptr), std::index_sequence_for<A...>{});
 }
-template <class R, class T, class... A>
+template <class... As, class R, class T, class... A>
 auto waits(R (T::*method)(A...) const) {
-  return waits_for_method<T, A...>(method);
+  return waits_for_method<T, As...>(method, static_cast<std::tuple<A...>*>(nullptr), std::index_sequence_for<A...>{});
 }
 template <class R, class... A>
 auto waits(R (*function)(A...)) {
@@ -115,3 +143,27 @@ auto waits(R (*function)(A...)) {
 }
 
 }  // namespace fireclaw::python
+
+namespace pybind11::detail {
+
+template <>
+struct type_caster<fireclaw::python::File> {
+  PYBIND11_TYPE_CASTER(fireclaw::python::File, const_name("FileDescriptor"));
+  bool load(handle source, bool /*convert*/) {
+    value.fd = fireclaw::python::descriptor(reinterpret_borrow<object>(source));
+    return true;
+  }
+};
+
+template <>
+struct type_caster<fireclaw::python::GuestPath> {
+  PYBIND11_TYPE_CASTER(fireclaw::python::GuestPath, const_name("StrPath"));
+  bool load(handle source, bool convert) {
+    make_caster<std::filesystem::path> caster;
+    if (!caster.load(source, convert)) return false;
+    value.path = static_cast<std::filesystem::path&>(caster).string();
+    return true;
+  }
+};
+
+}  // namespace pybind11::detail

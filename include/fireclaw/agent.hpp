@@ -291,7 +291,7 @@ class FIRECLAW_API AgentManager {
   /// By name: the files of templates/ and the built-in ones that no file replaces. A broken file is reported to the log
   /// and left out.
   [[nodiscard]] std::vector<AgentTemplate> templates() const;
-  /// Error(NotFound), or Error(InvalidArgument) naming file and field.
+  /// The one of that name. Error(NotFound), or Error(InvalidArgument) naming file and field.
   [[nodiscard]] AgentTemplate find_template(const std::string& name) const;
 
   /// Starts an agent: workspace (made if missing), machine, bot. A failure undoes all that was done.

@@ -58,12 +58,12 @@ class FIRECLAW_API VMs {
 /// Host::images(): kernels, each with an initramfs and a read-only root file system that all machines share.
 class FIRECLAW_API Images {
  public:
-  /// Error(AlreadyExists) if the name is taken and ImageConfig::replace is not set; Error(NotFound) for a source that
-  /// is not there; Error(Io) with what a tool said; Error(Cancelled). An interrupted build leaves no image.
+  /// Builds one. Error(AlreadyExists) if the name is taken, unless ImageConfig::replace; Error(NotFound) for a source
+  /// that is not there; Error(Io) with what a tool said; Error(Cancelled). An interrupted build leaves no image.
   ImageInfo build(const ImageConfig& config, const BuildOptions& options = {}) const;
-  /// By name.
+  /// All, by name.
   [[nodiscard]] std::vector<ImageInfo> list() const;
-  /// Error(NotFound) if there is none of that name; Error(Corrupt) if it is torn.
+  /// One of list(). Error(NotFound) if there is none of that name; Error(Corrupt) if it is torn.
   [[nodiscard]] ImageInfo info(const std::string& name) const;
   /// Removes an image. Error(NotFound) if there is none. Machines that run from it are not disturbed. Its snapshots can
   /// no longer be restored and are removed too. Error(InvalidState) if snapshots that a person has named, agents or
@@ -84,9 +84,9 @@ class FIRECLAW_API Snapshots {
   /// that is taken: Error(AlreadyExists) unless `replace`.
   Snapshot create(const VMConfig& config, const std::string& name = {}, bool replace = false,
                   StartOptions options = {}) const;
-  /// Error(NotFound) if there is none.
+  /// The one of that name. Error(NotFound) if there is none.
   [[nodiscard]] Snapshot open(const std::string& name) const;
-  /// By name; torn ones are listed as unusable.
+  /// All, by name; torn ones are listed as unusable.
   [[nodiscard]] std::vector<SnapshotInfo> list() const;
   /// Makes the snapshot that an archive (Snapshot::export_archive()), plain or compressed, holds. `name` empty: as it
   /// was called; automatic ones need a name. Snapshot::info() says whether it can be restored here. Error(Corrupt) or
@@ -105,14 +105,14 @@ class FIRECLAW_API Snapshots {
 /// Host::workspaces(): a host's disks that outlive machines.
 class FIRECLAW_API Workspaces {
  public:
-  /// Error(AlreadyExists) if the name is taken; Error(InvalidArgument) for a name or size that is impossible.
+  /// A new one. Error(AlreadyExists) if the name is taken; Error(InvalidArgument) for an impossible name or size.
   Workspace create(const WorkspaceConfig& config) const;
   /// A new one that holds what is in the tar (plain or compressed) read from descriptor `tar` to its end, and nothing
   /// else. On failure there is none. Throws as create(); Error(Cancelled).
   Workspace create_from_tar(const WorkspaceConfig& config, int tar, std::stop_token stop = {}) const;
-  /// Error(NotFound) if there is none, Error(Corrupt) naming the file if its record is torn.
+  /// The one of that name. Error(NotFound) if there is none, Error(Corrupt) naming the file if its record is torn.
   [[nodiscard]] Workspace open(const std::string& name) const;
-  /// By name; of broken ones WorkspaceInfo::problem says what is wrong.
+  /// All, by name; of broken ones WorkspaceInfo::problem says what is wrong.
   [[nodiscard]] std::vector<WorkspaceInfo> list() const;
   /// Removes it, also a broken one. Error(NotFound) if there is none, Error(InvalidState) while somebody has it.
   void remove(const std::string& name) const;
@@ -132,7 +132,7 @@ class FIRECLAW_API Workspaces {
 /// name, the agent is meant.
 class FIRECLAW_API Network {
  public:
-  /// Changes nothing. Error(Corrupt) if config.json or the pool of addresses is torn.
+  /// What it is like; changes nothing. Error(Corrupt) if config.json or the pool of addresses is torn.
   [[nodiscard]] NetworkInfo info() const;
   /// Makes bridge and firewall, if they are not there as they should be; mends them if somebody has flushed the rules.
   /// Error(InvalidState) if something is in the way of the bridge or of its subnet; Error(Unsupported) if the kernel,

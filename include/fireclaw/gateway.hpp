@@ -77,7 +77,7 @@ class FIRECLAW_API Secrets {
   void set(const std::string& name, const std::string& value) const;
   /// The names, sorted. Error(PermissionDenied) if others could read the file.
   [[nodiscard]] std::vector<std::string> list() const;
-  /// Error(NotFound) if there is none of that name.
+  /// Forgets one. Error(NotFound) if there is none of that name.
   void remove(const std::string& name) const;
 
  private:

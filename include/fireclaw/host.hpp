@@ -68,9 +68,9 @@ struct SetupOptions {
   std::string firecracker_url;
   /// That archive's SHA-256: 64 hexadecimal digits.
   std::string firecracker_sha256;
-  /// How long a guest that makes no progress at its first boot is waited for; zero: 12 s with KVM, 90 s emulated.
-  /// Progress is output on its console, and CPU time of its engine up to as much again. While it makes some it is
-  /// waited for ten times as long at most.
+  /// How long a guest without progress at its first boot is waited for; zero: 12 s with KVM (less if emulation boots
+  /// sooner), 90 s emulated. Progress is output on its console, and CPU time of its engine up to as much again. While
+  /// it makes some it is waited for ten times as long at most.
   std::chrono::milliseconds boot_timeout{0};
   /// Do every step again, also those done before.
   bool force = false;

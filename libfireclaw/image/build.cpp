@@ -3,6 +3,8 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <functional>
+#include <utility>
 
 #include "fireclaw/error.hpp"
 #include "image/archives/compression.hpp"
@@ -90,6 +92,105 @@ fs::path place_to_keep(const fs::path& target, const std::string& digest, const 
   }
 }
 
+/// The steps of one build, in a folder that nobody else sees.
+class ImageBuild {
+ public:
+  /// `share_kernel`: tries to make a file another name of a kernel that is there already.
+  using ShareKernel = std::function<bool(const fs::path& target, const std::string& sha256)>;
+
+  ImageBuild(const Store& store, ShareKernel share_kernel, const Logger& logger, const BuildSpec& spec,
+             const BuildOptions& options, const fs::path& folder)
+      : store_{store},
+        share_kernel_{std::move(share_kernel)},
+        logger_{logger},
+        spec_{spec},
+        options_{options},
+        tools_{options.search_path, options.env, folder / "work", options.stop},
+        entry_{{}, folder} {
+    sys::make_directories(tools_.temp);
+    entry_.manifest.name = spec.name;
+    entry_.manifest.guestd_version = options.guestd_version;
+  }
+
+  /// The manifest's digest; its file is the last that is written.
+  std::string run(const fs::path& cache) {
+    write_kernel(cache);
+    write_root();
+    sys::remove_tree(tools_.temp);
+    tools_.check_stop();
+    finish();
+    return entry_.manifest.digest;
+  }
+
+ private:
+  void step(std::string_view what, std::uint64_t done = 0, std::uint64_t total = 0) const {
+    if (options_.progress) options_.progress(what, done, total);
+  }
+
+  void write_kernel(const fs::path& cache) {
+    step("kernel");
+    const bool for_agents = std::holds_alternative<DebianAgent>(spec_.rootfs);
+    const KernelContext context{
+        tools_,
+        logger_,
+        cache,
+        [this](std::string_view what, std::uint64_t done, std::uint64_t total) { step(what, done, total); },
+        for_agents ? agent_modules() : std::vector<std::string>{},
+        [this](const std::string& name) { return store_.open(name); }};
+    const FetchedKernel kernel = fetch_kernel(spec_.kernel, context);
+    tools_.check_stop();
+    if (!share_kernel_(entry_.kernel(), kernel.info.sha256)) {
+      sys::clone_file(kernel.file, entry_.kernel(), 0644);
+    }
+    auto& manifest = entry_.manifest;
+    manifest.kernel = kernel.info;
+    manifest.kernel_file = describe(entry_.kernel());
+    if (manifest.kernel_file.sha256 != kernel.info.sha256) {
+      throw Error{ErrorCode::Io, fmt::format("kernel '{}' changed while it was read", kernel.file.string())};
+    }
+
+    step("initramfs");
+    write_new_file(entry_.initramfs(), make_initramfs(sys::read_file(options_.guestd), kernel.modules));
+    manifest.initramfs = describe(entry_.initramfs());
+  }
+
+  void write_root() {
+    step("root file system");
+    const LoadedRoot root = load_root(
+        spec_.rootfs,
+        RootContext{tools_, logger_, [this](std::string_view what) { step(what); }, options_.cache, options_.agent});
+    auto& manifest = entry_.manifest;
+    manifest.source = root.source;
+    manifest.recipe = root.recipe;
+    manifest.defaults = root.defaults;
+    manifest.rootfs_type = "squashfs";
+    make_squashfs(root.tree, entry_.rootfs(), tools_,
+                  [this](std::uint64_t done, std::uint64_t total) { step("pack root file system", done, total); });
+    manifest.rootfs = describe(entry_.rootfs());
+  }
+
+  void finish() {
+    step("publish");
+    for (const fs::path& file : {entry_.kernel(), entry_.initramfs(), entry_.rootfs()}) {
+      fs::permissions(file, fs::perms{0644});
+      sync_file(file);
+    }
+    auto& manifest = entry_.manifest;
+    manifest.created =
+        options_.created.value_or(std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()));
+    manifest.digest = combined_digest(manifest.kernel_file, manifest.initramfs, manifest.rootfs);
+    sys::write_file_atomic(entry_.directory / "manifest.json", to_json(manifest), 0644);
+  }
+
+  const Store& store_;
+  ShareKernel share_kernel_;
+  const Logger& logger_;
+  const BuildSpec& spec_;
+  const BuildOptions& options_;
+  const Tools tools_;
+  Entry entry_;
+};
+
 }  // namespace
 
 bool Store::share_kernel(const fs::path& target, const std::string& sha256) const {
@@ -125,9 +226,6 @@ fs::path Store::ensure_vmlinux(const Entry& entry, const BuildOptions& options) 
 
 Entry Store::build(const BuildSpec& spec, const BuildOptions& options) {
   check_name(spec.name);
-  const auto step = [&](std::string_view what, std::uint64_t done = 0, std::uint64_t total = 0) {
-    if (options.progress) options.progress(what, done, total);
-  };
   const fs::path target = directory_ / spec.name;
   const auto refuse_existing = [&] {
     if (!spec.replace && fs::exists(target)) {
@@ -151,61 +249,8 @@ Entry Store::build(const BuildSpec& spec, const BuildOptions& options) {
   sys::TempDir folder{directory_, fmt::format("{}{}@", build_prefix, spec.name)};
   std::string manifest_digest;
   try {
-    const Tools tools{options.search_path, options.env, folder.path() / "work", options.stop};
-    sys::make_directories(tools.temp);
-    Manifest manifest;
-    manifest.name = spec.name;
-    manifest.guestd_version = options.guestd_version;
-    const Entry entry{manifest, folder.path()};
-
-    {
-      step("kernel");
-      const bool for_agents = std::holds_alternative<DebianAgent>(spec.rootfs);
-      const KernelContext context{tools,
-                                  logger_,
-                                  cache,
-                                  step,
-                                  for_agents ? agent_modules() : std::vector<std::string>{},
-                                  [this](const std::string& name) { return open(name); }};
-      const FetchedKernel kernel = fetch_kernel(spec.kernel, context);
-      tools.check_stop();
-      if (!share_kernel(entry.kernel(), kernel.info.sha256)) sys::clone_file(kernel.file, entry.kernel(), 0644);
-      manifest.kernel = kernel.info;
-      manifest.kernel_file = describe(entry.kernel());
-      if (manifest.kernel_file.sha256 != kernel.info.sha256) {
-        throw Error{ErrorCode::Io, fmt::format("kernel '{}' changed while it was read", kernel.file.string())};
-      }
-
-      step("initramfs");
-      write_new_file(entry.initramfs(), make_initramfs(sys::read_file(options.guestd), kernel.modules));
-      manifest.initramfs = describe(entry.initramfs());
-    }
-    {
-      step("root file system");
-      const LoadedRoot root = load_root(
-          spec.rootfs,
-          RootContext{tools, logger_, [&](std::string_view what) { step(what); }, options.cache, options.agent});
-      manifest.source = root.source;
-      manifest.recipe = root.recipe;
-      manifest.defaults = root.defaults;
-      manifest.rootfs_type = "squashfs";
-      make_squashfs(root.tree, entry.rootfs(), tools,
-                    [&](std::uint64_t done, std::uint64_t total) { step("pack root file system", done, total); });
-      manifest.rootfs = describe(entry.rootfs());
-    }
-    sys::remove_tree(tools.temp);
-    tools.check_stop();
-
-    step("publish");
-    for (const fs::path& file : {entry.kernel(), entry.initramfs(), entry.rootfs()}) {
-      fs::permissions(file, fs::perms{0644});
-      sync_file(file);
-    }
-    manifest.created =
-        options.created.value_or(std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()));
-    manifest.digest = combined_digest(manifest.kernel_file, manifest.initramfs, manifest.rootfs);
-    manifest_digest = manifest.digest;
-    sys::write_file_atomic(folder.path() / "manifest.json", to_json(manifest), 0644);
+    const auto share = [this](const fs::path& file, const std::string& sha256) { return share_kernel(file, sha256); };
+    manifest_digest = ImageBuild{*this, share, logger_, spec, options, folder.path()}.run(cache);
   } catch (...) {
     rethrow_explained(directory_);
   }

@@ -147,7 +147,7 @@ void AddressPool::write(const Content& content) const {
         .end_object();
   }
   writer.end_array().end_object();
-  sys::replace_file(file_, writer.take());
+  sys::replace_runtime_file(file_, writer.take());
 }
 
 std::optional<Ipv4Address> AddressPool::next_free(const Content& content) const {
@@ -160,7 +160,8 @@ std::optional<Ipv4Address> AddressPool::next_free(const Content& content) const 
 }
 
 AddressPool::Allocation AddressPool::allocate(const sys::ProcessId& holder, std::string_view run,
-                                              std::optional<Ipv4Address> wanted) {
+                                              std::optional<Ipv4Address> wanted,
+                                              const std::optional<InterfaceName>& tap) {
   if (wanted && !is_usable(*wanted)) {
     throw Error{ErrorCode::InvalidArgument,
                 fmt::format("{} cannot be given to a machine: it is not one of {}, or it is the gateway's",
@@ -185,7 +186,7 @@ AddressPool::Allocation AddressPool::allocate(const sys::ProcessId& holder, std:
   }
   const auto address = wanted ? wanted : next_free(content);
   if (!address) throw Error{ErrorCode::Internal, "the address pool has room but no free address"};
-  Lease lease{*address, std::string{run}, random_tap_name(bridge_), holder};
+  Lease lease{*address, std::string{run}, tap ? *tap : random_tap_name(bridge_), holder};
   content.leases.emplace(*address, lease);
   if (!wanted) content.next = Ipv4Address::from_bits(address->bits() + 1);
   write(content);

@@ -45,10 +45,12 @@ class AddressPool {
     /// Leases of dead holders that were taken back to make room: remove their taps and firewall entries.
     std::vector<Lease> reclaimed;
   };
-  /// A free address, or `wanted` itself. A new random tap name comes with it. Error(InvalidState) with the remedy if
-  /// none is free; Error(AlreadyExists) if `wanted` is taken, Error(InvalidArgument) if it is not in the pool.
+  /// A free address, or `wanted` itself, for the machine with this tap; without, a random tap name comes with it.
+  /// Error(InvalidState) with the remedy if none is free; Error(AlreadyExists) if `wanted` is taken,
+  /// Error(InvalidArgument) if it is not in the pool.
   Allocation allocate(const sys::ProcessId& holder, std::string_view run,
-                      std::optional<Ipv4Address> wanted = std::nullopt);
+                      std::optional<Ipv4Address> wanted = std::nullopt,
+                      const std::optional<InterfaceName>& tap = std::nullopt);
   /// False if `run` does not hold it (any more).
   bool release(Ipv4Address address, std::string_view run);
   /// Makes the lease end with another process: the engine's, for a machine that outlives its starter.

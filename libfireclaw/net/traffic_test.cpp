@@ -638,7 +638,6 @@ TEST_CASE("no end sends segments that the way out does not take, also if nobody 
   lab.host.in([&] {
     Netlink netlink;
     netlink.set_mtu(netlink.get_link(InterfaceName{"uplink"}).index, mtu);
-    lab.bridge.mtu = way_out_mtu();
     ensure_bridge(lab.bridge, lab.folder.path() / "network.json");
   });
   const auto [from_guest, from_server] = segment_sizes(guest.inside, "203.0.113.7", 80, server.get());

@@ -209,8 +209,8 @@ TEST_CASE_FIXTURE(Home, "a machine's record is there whole when its folder is, a
   const FileCalls calls{folder.path(), [&] { paused.push_back(store.find(record.id).value().paused); }};
   store.change(record.id, [](state::RunRecord& now) { now.paused = true; });
   CHECK(calls.lines() == Lines{"create runs/*/run.lock", "create runs/*/run.json.new", "write runs/*/run.json.new",
-                               "rename runs/*/run.json.new -> runs/*/run.json"});
-  CHECK(paused == std::vector{false, false, false, true});
+                               "exchange runs/*/run.json.new <-> runs/*/run.json", "remove runs/*/run.json.new"});
+  CHECK(paused == std::vector{false, false, false, true, true});
 }
 
 TEST_CASE_FIXTURE(

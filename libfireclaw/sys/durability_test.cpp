@@ -32,7 +32,28 @@ TEST_CASE("a record is written beside, synced, renamed, and then its folder is s
   CHECK(seen == Lines{"old", "old", "old", "new", "new"});
 }
 
-TEST_CASE("a record that means nothing after a reboot is renamed too, but waits for no disk") {
+TEST_CASE("a record that means nothing after a reboot is exchanged with the earlier one, and nothing of that is left") {
+  const TempDir folder = temp_dir();
+  const auto path = folder.path() / "record.json";
+  replace_runtime_file(path, "old");
+  Lines seen;
+  FileCalls calls{folder.path(), [&] { seen.push_back(read_file(path)); }};
+  SUBCASE("") {
+    replace_runtime_file(path, "new");
+    CHECK(calls.lines() == Lines{"create .fireclaw-*.tmp", "write .fireclaw-*.tmp",
+                                 "exchange .fireclaw-*.tmp <-> record.json", "remove .fireclaw-*.tmp"});
+    CHECK(seen == Lines{"old", "old", "new", "new"});
+  }
+  SUBCASE("where renames have no flags it is renamed over it") {
+    calls.forget_rename_flags();
+    replace_runtime_file(path, "new");
+    CHECK(calls.lines() ==
+          Lines{"create .fireclaw-*.tmp", "write .fireclaw-*.tmp", "rename .fireclaw-*.tmp -> record.json"});
+  }
+  CHECK(read_file(path) == "new");
+}
+
+TEST_CASE("a record can be renamed without waiting for the disk") {
   const TempDir folder = temp_dir();
   const auto path = folder.path() / "record.json";
   replace_file(path, "old");

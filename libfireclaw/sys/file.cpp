@@ -77,7 +77,9 @@ std::string read_tail(const std::filesystem::path& path, std::size_t max_bytes) 
 
 namespace {
 
-void write_and_rename(const std::filesystem::path& path, std::string_view content, mode_t mode, bool sync) {
+enum class Durability { Synced, Ordered, Runtime };
+
+void write_and_rename(const std::filesystem::path& path, std::string_view content, mode_t mode, Durability durability) {
   const std::string what = fmt::format("write '{}'", path.string());
   const std::filesystem::path folder = folder_of(path);
   const std::filesystem::path temporary = folder / fmt::format(".fireclaw-{}.tmp", random_hex(8));
@@ -89,20 +91,39 @@ void write_and_rename(const std::filesystem::path& path, std::string_view conten
     content.remove_prefix(static_cast<std::size_t>(written));
   }
   check(::fchmod(file.get(), mode), what);
-  if (sync) check(retry([&] { return ::fsync(file.get()); }), what);
-  check(::rename(temporary.c_str(), path.c_str()), what);
+  switch (durability) {
+    case Durability::Runtime: rename_runtime_file(temporary, path); break;
+    case Durability::Ordered: check(::rename(temporary.c_str(), path.c_str()), what); break;
+    case Durability::Synced:
+      check(retry([&] { return ::fsync(file.get()); }), what);
+      check(::rename(temporary.c_str(), path.c_str()), what);
+      sync_directory(folder);
+      break;
+  }
   remove.release();
-  if (sync) sync_directory(folder);
 }
 
 }  // namespace
 
 void write_file_atomic(const std::filesystem::path& path, std::string_view content, mode_t mode) {
-  write_and_rename(path, content, mode, true);
+  write_and_rename(path, content, mode, Durability::Synced);
 }
 
 void replace_file(const std::filesystem::path& path, std::string_view content, mode_t mode) {
-  write_and_rename(path, content, mode, false);
+  write_and_rename(path, content, mode, Durability::Ordered);
+}
+
+void replace_runtime_file(const std::filesystem::path& path, std::string_view content, mode_t mode) {
+  write_and_rename(path, content, mode, Durability::Runtime);
+}
+
+void rename_runtime_file(const std::filesystem::path& from, const std::filesystem::path& to) {
+  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_EXCHANGE) == 0) {
+    check(::unlink(from.c_str()), fmt::format("remove '{}'", from.string()));
+    return;
+  }
+  // There is nothing yet, or the file system cannot exchange.
+  check(::rename(from.c_str(), to.c_str()), fmt::format("rename '{}' to '{}'", from.string(), to.string()));
 }
 
 void sync_fd(int fd, const std::filesystem::path& name_for_errors) {

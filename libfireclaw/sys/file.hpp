@@ -24,9 +24,15 @@ std::string read_tail(const std::filesystem::path& path, std::size_t max_bytes);
 /// nothing else is left, unless the process was killed meanwhile: then a file ".fireclaw-*.tmp" may be. A symbolic link
 /// at `path` is replaced, not followed. The mode is exact, regardless of the umask.
 void write_file_atomic(const std::filesystem::path& path, std::string_view content, mode_t mode = 0600);
-/// The same without waiting for the disk: for records that mean nothing after a reboot. Readers and crashed processes
-/// still see the old file or the new one; only a power failure may leave a torn one.
+/// The same without waiting for the disk. Readers and crashed processes still see the old file or the new one; only a
+/// power failure may leave a torn one.
 void replace_file(const std::filesystem::path& path, std::string_view content, mode_t mode = 0600);
+/// The same for records that mean nothing after a reboot: the disk is not troubled at all. ext4 and btrfs write out at
+/// once what is renamed over a file, which takes up to 2 ms; so the two files are exchanged, and the old one is
+/// removed.
+void replace_runtime_file(const std::filesystem::path& path, std::string_view content, mode_t mode = 0600);
+/// Puts a file that is written already in place of another like that.
+void rename_runtime_file(const std::filesystem::path& from, const std::filesystem::path& to);
 void sync_fd(int fd, const std::filesystem::path& name_for_errors);
 void sync_directory(const std::filesystem::path& directory);
 

@@ -17,7 +17,6 @@
 #include <string>
 #include <vector>
 
-#include "base/scope.hpp"
 #include "sys/file.hpp"
 #include "sys/socket.hpp"
 
@@ -91,8 +90,10 @@ void leave_locks() {
   for (const int fd : locked) ::close(fd);
 }
 
+enum class StandardDescriptors { Keep, Close };
+
 [[noreturn]] void be_inside(const NetworkNamespace& where, int socket,
-                            const std::function<std::optional<Fd>(const Tell&)>& action) {
+                            const std::function<std::optional<Fd>(const Tell&)>& action, StandardDescriptors standard) {
   const auto fail = [&](ErrorCode code, std::string_view text) {
     send_message(socket, failed, static_cast<char>(code) + std::string{text});
   };
@@ -104,6 +105,9 @@ void leave_locks() {
       }
     }
     const auto fd = action([&](std::string_view text) { send_message(socket, told, text); });
+    for (const int number : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+      if (standard == StandardDescriptors::Close && number != socket) ::close(number);
+    }
     send_message(socket, returned, {}, fd ? &*fd : nullptr);
   } catch (const Error& error) {
     fail(error.code(), error.what());
@@ -135,15 +139,26 @@ std::optional<std::string_view> find_namespace_obstacle() {
   return std::strerror(WEXITSTATUS(status));
 }
 
-std::optional<Fd> run_inside(const NetworkNamespace& where, const std::function<std::optional<Fd>(const Tell&)>& action,
-                             const Tell& heard) {
+EndingChild::~EndingChild() {
+  if (pid_ > 0) retry([&] { return ::waitpid(pid_, nullptr, 0); });
+}
+
+namespace {
+
+struct Answer {
+  EndingChild child;
+  std::optional<Fd> fd;
+};
+
+Answer ask_inside(const NetworkNamespace& where, const std::function<std::optional<Fd>(const Tell&)>& action,
+                  const Tell& heard, StandardDescriptors standard) {
   int ends[2];
   check(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), "make a pair of sockets");
   const Fd ours{ends[0]};
   std::optional<Fd> theirs{ends[1]};
   const pid_t pid = fork_quietly();
-  if (pid == 0) be_inside(where, theirs->get(), action);
-  const ScopeGuard reap{[pid] { retry([&] { return ::waitpid(pid, nullptr, 0); }); }};
+  if (pid == 0) be_inside(where, theirs->get(), action, standard);
+  EndingChild child{pid};
   theirs.reset();
   for (;;) {
     auto message = receive(ours.get());
@@ -153,12 +168,28 @@ std::optional<Fd> run_inside(const NetworkNamespace& where, const std::function<
       case told:
         if (heard) heard(text);
         break;
-      case returned: return std::move(message.fd);
+      case returned: return {std::move(child), std::move(message.fd)};
       default:
         throw Error{text.empty() ? ErrorCode::Internal : static_cast<ErrorCode>(text.front()),
                     std::string{text.substr(std::min<std::size_t>(1, text.size()))}};
     }
   }
+}
+
+}  // namespace
+
+std::optional<Fd> run_inside(const NetworkNamespace& where, const std::function<std::optional<Fd>(const Tell&)>& action,
+                             const Tell& heard) {
+  return ask_inside(where, action, heard, StandardDescriptors::Keep).fd;
+}
+
+EndingChild run_inside_unwaited(const NetworkNamespace& where, const std::function<void(const Tell&)>& action,
+                                const Tell& heard) {
+  const auto without_result = [&](const Tell& tell) -> std::optional<Fd> {
+    action(tell);
+    return std::nullopt;
+  };
+  return ask_inside(where, without_result, heard, StandardDescriptors::Close).child;
 }
 
 }  // namespace fireclaw::sys

@@ -1,6 +1,7 @@
 #include "sys/inside.hpp"
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <string>
@@ -56,6 +57,29 @@ TEST_CASE("a descriptor comes back, and so does an error with its code") {
     CHECK(error.first == code);
     CHECK(error.second == "port 80 is taken");
   }
+}
+
+TEST_CASE("a child whose end is not waited for has done its work, lets go of standard output, and is reaped later") {
+  const Keeper keeper;
+  auto pipe = make_pipe();
+  const auto output = duplicate(STDOUT_FILENO);
+  check(::dup2(pipe.write.get(), STDOUT_FILENO), "dup2");
+  pipe.write = open_file("/dev/null", O_WRONLY);
+  std::vector<std::string> heard;
+  {
+    const auto child = run_inside_unwaited(
+        keeper.namespaces(), [](const Tell& tell) { tell(own_network()); },
+        [&](std::string_view text) { heard.emplace_back(text); });
+    check(::dup2(output.get(), STDOUT_FILENO), "dup2");
+    CHECK(heard == std::vector<std::string>{keeper.network()});
+    std::byte end{};
+    CHECK(read_some(pipe.read.get(), {&end, 1}) == 0);
+  }
+  CHECK(error_of([&] {
+          static_cast<void>(run_inside_unwaited(keeper.namespaces(), [](const Tell&) {
+            throw Error{ErrorCode::NotFound, "no table"};
+          }));
+        }) == std::pair{ErrorCode::NotFound, std::string{"no table"}});
 }
 
 TEST_CASE("an action that ends its process is an error, and a keeper that is gone is one too") {

@@ -52,6 +52,9 @@ struct StartOptions {
   Deadline deadline = Deadline::never();
   std::stop_token stop;
   PhaseCallback on_phase;
+  /// Makes the taps that an engine opens by their names. It calls this once its process has been started, to use the
+  /// time until that answers; one that takes descriptors (Capabilities::tap_descriptors) does not call it.
+  std::function<void()> make_taps = nullptr;
 };
 
 /// One machine's engine process. Owns it if it was launched with die_with_parent (destruction then kills it);

@@ -549,18 +549,33 @@ class Reloading(AgentTest):
         client.expect("PART #agents")
 
     def test_another_server_is_a_goodbye_and_a_new_connection(self) -> None:
-        client = self.online()
+        # A change is not an outage: nothing is waited for.
+        client = self.online(limits={"reconnect_first_s": 500, "reconnect_max_s": 500})
         with FakeIrc() as other:
-            self.running.reload(self.settings(server={"port": other.port}))
+            self.running.reload(self.settings(server={"port": other.port}, limits={"reconnect_first_s": 500, "reconnect_max_s": 500}))
             client.expect("QUIT :changing servers")
             # The old server does not close the connection; that must not matter.
             second = other.accept()
             second.welcome()
             second.joined("#agents")
             second.expect(r"PRIVMSG #agents :\[reloaded: server\]")
+            self.assertFalse(self.running.status()["last_error"])
 
 
 class Connections(AgentTest):
+    def test_a_nick_that_changes_while_there_is_no_connection_is_the_next_ones(self) -> None:
+        client = self.online(limits={"reconnect_first_s": 500, "reconnect_max_s": 500})
+        client.close()
+        deadline = time.monotonic() + 20
+        while self.running.status()["state"] != "waiting":
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.01)
+        self.running.reload(self.settings(nick="robot", limits={"reconnect_first_s": 500, "reconnect_max_s": 500}))
+        self.running.reload(self.settings(nick="robot", user="other"))
+        second = self.irc.accept()
+        second.welcome()
+        self.assertEqual(second.nick, "robot")
+
     def delays(self, ends: List[str]) -> List[float]:
         """How long it waits after each connection, of which each has such an end soon after the greeting."""
         with self.assertLogs("link", "INFO") as logs:
@@ -791,6 +806,22 @@ class Connections(AgentTest):
         client.send(":worker!u@h NICK robot2")
         client.sync()
         self.assertEqual(self.running.status()["nick"], "robot2")
+
+    def test_the_status_file_follows_by_itself(self) -> None:
+        def wait_for(state: str) -> None:
+            deadline = time.monotonic() + 20
+            while not os.path.exists(self.path("status.json")) or json.loads(self.read("status.json"))["state"] != state:
+                self.assertLess(time.monotonic(), deadline)
+                time.sleep(0.01)
+
+        self.start(limits={"reconnect_first_s": 500, "reconnect_max_s": 500})
+        client = self.irc.accept()
+        wait_for("connecting")
+        client.welcome()
+        client.joined("#agents")
+        wait_for("online")
+        client.close()
+        wait_for("waiting")
 
 
 class Tls(AgentTest):

@@ -71,6 +71,7 @@ class Reading(FolderTest):
             ("invite_policy", "all", 'invite_policy: must be "anyone", "operators" or "nobody", not "all"'),
             ("llm.url", "ftp://x", 'llm.url: must be an http:// or https:// URL, not "ftp://x"'),
             ("llm.url", "http://:80", 'llm.url: must be an http:// or https:// URL, not "http://:80"'),
+            ("llm.url", "http://h:0", 'llm.url: must be an http:// or https:// URL, not "http://h:0"'),
             ("llm.url", "http://h:99999", 'llm.url: must be an http:// or https:// URL, not "http://h:99999"'),
             ("llm.url", "http://u:p@h", "llm.url: must not hold a user, a query or a fragment; keys go to llm.api_key"),
             ("llm.url", "http://h/v1?key=k", "llm.url: must not hold a user, a query or a fragment; keys go to llm.api_key"),

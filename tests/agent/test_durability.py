@@ -144,6 +144,17 @@ class Durability(FolderTest):
             StatusFile(self.path("status.json"), lambda: {"state": "online"}).write()
         self.assertEqual(calls.seen, [("write", "aside status.json"), ("rename", "status.json")])
 
+    def test_a_status_that_cannot_be_written_is_said_once_and_is_written_when_it_can_be(self) -> None:
+        states = iter(("a", "b", "c", "d"))
+        status = StatusFile(self.path("later/status.json"), lambda: {"state": next(states)})
+        with self.assertLogs("status", "WARNING") as logs:
+            status.write()
+            status.write()
+        self.assertEqual(len(logs.output), 1)
+        os.mkdir(self.path("later"))
+        status.write()
+        self.assertIn('"state": "c"', self.read("later/status.json"))
+
     def test_a_file_that_is_read_in_short_pieces_is_read_whole(self) -> None:
         self.write("text", "0123456789" * 10)
         real = os.read

@@ -19,6 +19,8 @@ class Parsing(unittest.TestCase):
     def test_a_message_without_source_or_parameters(self) -> None:
         self.assertEqual(parse("PING"), Message("PING"))
         self.assertEqual(parse("ping :"), Message("PING", [""]))
+        self.assertEqual(parse("  ping  a"), Message("PING", ["a"]))
+        self.assertEqual(parse("@a=1   :s   ping"), Message("PING", [], "s", {"a": "1"}))
         self.assertEqual(parse(":irc.test 005 me A=b C :are"), Message("005", ["me", "A=b", "C", "are"], "irc.test"))
 
     def test_what_is_no_message_is_none(self) -> None:

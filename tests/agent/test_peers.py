@@ -54,6 +54,8 @@ class Knowing(unittest.TestCase):
             book.learn(PeerInfo(f"n{number}", True, False, ""), 0)
         known = sum(book.is_bot(said(f"n{number}!x@y"), 1) is not None for number in range(2000))
         self.assertEqual(known, 512)
+        # Those of whom it heard last.
+        self.assertEqual([book.is_bot(said(f"n{number}!x@y"), 1) is not None for number in (0, 1487, 1488, 1999)], [False, False, True, True])
 
 
 class Breaking(unittest.TestCase):
@@ -208,6 +210,20 @@ class Guarding(unittest.TestCase):
         for number in range(2000):
             guard.judge("#a", f"n{number}", False, 0.0)
         self.assertEqual(len(guard._rates), 512)
+
+    def test_of_many_who_ask_those_are_forgotten_who_have_asked_longest_ago(self) -> None:
+        guard = Guard(make_config(limits={"turns_per_minute": 1}))
+        guard.judge("#a", "bob", False, 0.0)
+        for number in range(511):
+            guard.judge("#a", f"n{number}", False, 0.0)
+        self.assertIs(guard.judge("#a", "bob", False, 1.0), Verdict.TOO_OFTEN)
+        for number in range(511):
+            guard.judge("#a", f"m{number}", False, 1.0)
+        self.assertIs(guard.judge("#a", "bob", False, 2.0), Verdict.TOO_OFTEN)
+        guard.judge("#a", "one more", False, 2.0)
+        guard.judge("#a", "and another", False, 2.0)
+        self.assertIs(guard.judge("#a", "and another", False, 3.0), Verdict.TOO_OFTEN)
+        self.assertIs(guard.judge("#a", "m0", False, 3.0), Verdict.ANSWER)
 
     def test_somebody_elses_answer_does_not_end_a_cooldown(self) -> None:
         guard = Guard(make_config(peers={"cooldown_s": 10.0}))

@@ -119,6 +119,17 @@ class Registering(SessionTest):
         self.assertEqual(self.server(":s 376 worker :end"), [])
         self.assertEqual(self.of(Registered), [Registered("worker")])
 
+    def test_a_new_connection_has_its_whole_burst_whatever_the_one_before_has_used(self) -> None:
+        self.registered({"#a": ""})
+        self.server(":worker!u@h JOIN #a")
+        for number in range(9):
+            self.session.say("#a", f"line {number}")
+        self.sent()
+        again = Session(self.config, {f"#c{number}": "" for number in range(4)}, self.pacer, random.Random(1), self.now)
+        again.transmit(self.now)
+        again.feed(b":s 001 worker :hi\r\n:s 422 worker :-\r\n", self.now)
+        self.assertEqual(again.transmit(self.now).count(b"JOIN"), 4)
+
     def test_of_capabilities_without_end_the_first_ones_are_known(self) -> None:
         self.start()
         self.sent()
@@ -135,6 +146,8 @@ class Registering(SessionTest):
         self.sent()
         self.server(":s CAP * LS :message-tags")
         self.assertEqual(self.server(":s CAP * NAK :message-tags"), ["CAP END"])
+        # What comes after the end does not end it again.
+        self.assertEqual(self.server(":s CAP * NAK :message-tags", ":s CAP * ACK :batch"), [])
 
     def test_it_marks_itself_as_a_bot_where_the_server_knows_bots(self) -> None:
         self.start({"#a": ""})
@@ -352,7 +365,7 @@ class Channels(SessionTest):
         self.server(":s 404 worker #a :Cannot send to channel (+m)", ":s 477 worker #b :You need a registered nick",
                     ":s 477 worker #a :You need a registered nick to speak", ":s 437 worker #b :Channel is temporarily unavailable",
                     ":s 470 worker #b ##b :Forwarding to another channel", ":s 404 worker", ":s 439 * :This server has anti-spam mechanisms",
-                    "FAIL JOIN ACCOUNT_REQUIRED #b :You must log in first", "FAIL PRIVMSG CANNOT #a :Not now", "FAIL BOX FULL :Too many boxes",
+                    "FAIL JOIN ACCOUNT_REQUIRED #b :You must log in first", "FAIL JOIN AGAIN #a :Already in", "FAIL PRIVMSG CANNOT #a :Not now", "FAIL BOX FULL :Too many boxes",
                     "FAIL", "FAIL x", "WARN JOIN SLOW #a :slow", "NOTE * X :y")
         self.assertEqual(self.of(Refused), [
             Refused("#a", False, "Cannot send to channel (+m)"), Refused("#b", True, "You need a registered nick"),
@@ -360,6 +373,8 @@ class Channels(SessionTest):
             Refused("#b", True, "the server forwards to ##b (Forwarding to another channel)"),
             Refused("#b", True, "You must log in first (ACCOUNT_REQUIRED)"), Refused("#a", False, "Not now (CANNOT)")])
         self.assertIn(Trouble("BOX failed: Too many boxes (FULL)"), self.of(Trouble))
+        self.assertIn(Trouble("JOIN failed: Already in (AGAIN)"), self.of(Trouble))
+        self.assertIn(Trouble("a command failed: no reason given ()"), self.of(Trouble))
 
     def test_every_refusal_that_servers_know_is_told_of(self) -> None:
         self.join()
@@ -581,6 +596,7 @@ class OldLines(SessionTest):
         self.server(tagged(self.SERVER + 100, ":alice!a@h PRIVMSG #b :old").replace(".000Z", ".700Z"),
                     tagged(self.SERVER + 100, ":alice!a@h PRIVMSG #b :new").replace(".000Z", ".800Z"),
                     tagged(self.SERVER + 101, ":alice!a@h PRIVMSG #b :whole").replace(".000Z", "Z"),
+                    tagged(self.SERVER + 100, ":alice!a@h PRIVMSG #b :old as well").replace(".000Z", "Z"),
                     tagged(self.SERVER - 5, ":alice!a@h PRIVMSG #a :bouncer").replace("time=", "znc.in/server-time-iso="))
         self.assertEqual(self.heard(), ["new", "whole"])
 

@@ -171,6 +171,19 @@ class Cancelling(unittest.TestCase):
         # Setting it after its life does nothing.
         cancel.set()
 
+    def test_it_closes_its_descriptors_once(self) -> None:
+        before = set(os.listdir("/proc/self/fd"))
+        cancel = Cancel()
+        cancel.__exit__()
+        self.assertEqual(set(os.listdir("/proc/self/fd")), before)
+        # What has their numbers now is another's.
+        others = os.pipe()
+        self.addCleanup(os.close, others[0])
+        self.addCleanup(os.close, others[1])
+        cancel.__exit__()
+        os.fstat(others[0])
+        os.fstat(others[1])
+
 
 if __name__ == "__main__":
     unittest.main()

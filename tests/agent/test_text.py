@@ -17,6 +17,15 @@ def _random_text(rng: random.Random, alphabet: "list[str]", longest: int = 300) 
     return "".join(rng.choice(alphabet) for _ in range(rng.randrange(longest)))
 
 
+class Controls(unittest.TestCase):
+    def test_all_of_both_sets_are_stripped_and_nothing_beside_them(self) -> None:
+        for code in (*range(0x20), *range(0x7F, 0xA0)):
+            self.assertEqual(one_line(f"a{chr(code)}b").replace(" ", ""), "ab", code)
+            self.assertNotIn(chr(code), strip_controls(chr(code)) if chr(code) not in "\t\r\n" else "")
+        for kept in " ~\xa0¡":
+            self.assertEqual(strip_controls(f"a{kept}b"), f"a{kept}b")
+
+
 class Wrapping(unittest.TestCase):
     def test_no_piece_is_longer_than_the_room_and_nothing_but_spaces_is_lost(self) -> None:
         rng = random.Random(7)

@@ -45,6 +45,8 @@ class Confined(FolderTest):
                 self.workspace.read(path, 100)
             with self.assertRaises(WorkspaceError, msg=path):
                 self.workspace.write(path, b"x")
+        with self.assertRaisesRegex(WorkspaceError, "'folder/secret': a part of the path is a symbolic link or no folder"):
+            self.workspace.read("folder/secret", 100)
         self.assertEqual(self.read("outside/secret"), "secret")
         self.assertEqual(os.listdir(self.path("outside")), ["secret"])
 
@@ -70,6 +72,7 @@ class Confined(FolderTest):
 
     def test_a_program_stays_executable_when_it_is_rewritten(self) -> None:
         self.workspace.write("run.sh", b"1")
+        self.assertEqual(os.stat(self.path("ws/run.sh")).st_mode & 0o777, 0o644)
         os.chmod(self.path("ws/run.sh"), 0o750)
         self.workspace.write("run.sh", b"2")
         self.assertEqual(os.stat(self.path("ws/run.sh")).st_mode & 0o777, 0o750)

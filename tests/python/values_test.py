@@ -73,6 +73,19 @@ class Names(unittest.TestCase):
                                  list(zip(names, required + defaults)))
                 self.assertEqual(any(one.kind is one.VAR_KEYWORD for one in shown), node.args.kwarg is not None)
 
+    def test_help_says_in_pythons_words_what_the_header_says_unless_the_stub_says_it(self) -> None:
+        def said(method: Any) -> str:
+            return " ".join(method.__doc__.split())
+
+        self.assertTrue(said(_fireclaw.VMs.kill).startswith("Ends the machine with this id or name, also one that another "
+                                                            "process owns. NotFoundError if there is none, "))
+        self.assertEqual(said(fireclaw.VM.close),
+                         "Ends the machine, unless it is detached, and lets go of it. `with` does this.")
+        for kind, node in stub_functions():
+            if not node.name.startswith("_"):
+                self.assertNotRegex(getattr(_fireclaw, kind).__dict__[node.name].__doc__ or "", r"::|Error\(|\.hpp",
+                                    f"{kind}.{node.name}")
+
     def test_options_of_commands_are_the_fields_that_the_stub_and_the_docstring_name(self) -> None:
         fields = [field.name for field in dataclasses.fields(fireclaw.ExecOptions) if field.name != "argv"]
         described = fireclaw.VM.exec.__doc__ or ""

@@ -73,8 +73,8 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     r"pybind11/.*|Python\.h": ("bindings",),
 }
 
-# What is made from the public headers (cmake/describe.py) and may be included beside them, and by whom.
-DESCRIBED = {"fireclaw/fields.hpp": ("apps", "bindings", "libfireclaw/core/host")}
+# What is made from the public headers (cmake/describe*.py) and may be included beside them, and by whom.
+DESCRIBED = {"fireclaw/fields.hpp": ("apps", "bindings", "libfireclaw/core/host"), "methods.hpp": ("bindings",)}
 
 # Every header of the C++20 standard library.
 STANDARD_HEADERS = set(

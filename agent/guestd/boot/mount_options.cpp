@@ -22,7 +22,7 @@ bool has_nul(std::string_view text) { return text.find('\0') != std::string_view
 
 /// An absolute path to something below the root, without detours.
 bool is_plain_path(std::string_view path) {
-  if (path.size() < 2 || path.front() != '/' || path.back() == '/' || has_nul(path)) return false;
+  if (path.empty() || path.front() != '/' || path.back() == '/') return false;
   const std::vector<std::string_view> names = split(path, '/');
   return std::all_of(names.begin(), names.end(), wire::is_plain_name);
 }

@@ -34,6 +34,9 @@ TEST_CASE("only disks are mounted, and only below the root") {
   CHECK(error_with([](auto& m) { m.device = "/dev/../etc/passwd"; }) == EINVAL);
   CHECK(error_with([](auto& m) { m.device = "/dev/"; }) == EINVAL);
   CHECK(error_with([](auto& m) { m.target = "/"; }) == EINVAL);
+  CHECK(error_with([](auto& m) { m.target = ""; }) == EINVAL);
+  CHECK(error_with([](auto& m) { m.target = "/a/"; }) == EINVAL);
+  CHECK(error_with([](auto& m) { m.target = "/a"; }) == 0);
   CHECK(error_with([](auto& m) { m.target = "workspace"; }) == EINVAL);
   CHECK(error_with([](auto& m) { m.target = "/a/../.."; }) == EINVAL);
   CHECK(error_with([](auto& m) { m.target = std::string("/a\0b", 4); }) == EINVAL);

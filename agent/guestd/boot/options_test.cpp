@@ -43,11 +43,19 @@ TEST_CASE("the largest overlay there can be is read, and no larger one") {
   }
 }
 
+TEST_CASE("the shortest device and the shortest place are ones") {
+  const auto options = parse_boot_options("fireclaw.root=/dev/a fireclaw.mounts=/dev/b:/c");
+  CHECK(options.problems.empty());
+  CHECK(options.root_device == "/dev/a");
+  CHECK(options.mounts.at(0).target == "/c");
+}
+
 TEST_CASE("what makes no sense is reported and the rest still counts") {
   for (const std::string_view word :
-       {"fireclaw.rootfs=", "fireclaw.root=vda", "fireclaw.overlay_mib=lots", "fireclaw.overlay_mib=-1",
-        "fireclaw.scratch=", "fireclaw.mounts=/dev/vdc", "fireclaw.mounts=/dev/vdc:workspace",
-        "fireclaw.mounts=/dev/vdc:/", "fireclaw.unknown=1", "fireclaw."}) {
+       {"fireclaw.rootfs=", "fireclaw.root=vda", "fireclaw.root=/dev/", "fireclaw.root=/sys/vda",
+        "fireclaw.mounts=vdc:/x", "fireclaw.mounts=vdc:/x,/dev/vdd:/y", "fireclaw.overlay_mib=lots",
+        "fireclaw.overlay_mib=-1", "fireclaw.scratch=", "fireclaw.mounts=/dev/vdc",
+        "fireclaw.mounts=/dev/vdc:workspace", "fireclaw.mounts=/dev/vdc:/", "fireclaw.unknown=1", "fireclaw."}) {
     CAPTURE(word);
     const BootOptions options = parse_boot_options(std::string{word} + " fireclaw.trace=1");
     REQUIRE(options.problems.size() == 1);

@@ -31,6 +31,7 @@ class FakeMachine final : public Machine {
     if (broken) return wire::ExecFailed{wire::ExecFailure::NotFound, ENOENT, "'" + request.argv.front() + "' is gone"};
     pid = ++last_pid;
     outputs[pid] = output;
+    last_request = request;
     return {};
   }
   std::optional<wire::ExecFailed> spawn_file_call(const wire::FileCall&, Spawned&) override {
@@ -50,6 +51,7 @@ class FakeMachine final : public Machine {
 
   bool broken = false;
   pid_t last_pid = 100;
+  wire::Exec last_request;
   std::map<pid_t, int> outputs;
   /// Negative numbers are groups.
   std::vector<std::pair<pid_t, int>> signals;
@@ -108,6 +110,67 @@ TEST_CASE("a service that runs keeps its name; one that has ended gives it to th
   CHECK(guest.services.start(guest.request()).error == 0);
   CHECK(guest.status().pid == 102);
   CHECK(guest.status().restarts == 0);
+}
+
+TEST_CASE("a service is started as it was asked for, each time") {
+  Guest guest;
+  auto request = guest.request();
+  request.argv = {"bot", "-v"};
+  request.env = {{"A", "1"}};
+  request.cwd = "/srv";
+  request.user = "nobody";
+  const auto before = static_cast<std::uint64_t>(now_ms());
+  guest.services.start(request);
+  CHECK(guest.status().started_ms >= before);
+  CHECK(guest.status().started_ms <= static_cast<std::uint64_t>(now_ms()));
+  const auto as_asked = [&] {
+    const auto& given = guest.machine.last_request;
+    return given.argv == request.argv && given.env == request.env && given.cwd == request.cwd &&
+           given.user == request.user;
+  };
+  CHECK(as_asked());
+  guest.machine.last_request = {};
+  guest.exit_with(1);
+  guest.run_until([&] { return guest.machine.last_pid == 102; });
+  CHECK(as_asked());
+}
+
+TEST_CASE("nothing is started again and nobody is killed before it is time") {
+  Guest guest;
+  auto request = guest.request();
+  request.backoff_first_ms = request.backoff_longest_ms = 600'000;
+  guest.services.start(request);
+  guest.services.tick();
+  guest.exit_with(1);
+  guest.services.tick();
+  CHECK(guest.status().state == wire::ServiceState::BackingOff);
+  CHECK(guest.machine.last_pid == 101);
+  guest.services.start(guest.request("other"));
+  guest.services.stop({"other", 600'000});
+  const auto signals = guest.machine.signals;
+  guest.services.tick();
+  CHECK(guest.machine.signals == signals);
+}
+
+TEST_CASE("one that does not end is killed once, and then nothing is due") {
+  Guest guest;
+  guest.services.start(guest.request());
+  guest.services.stop({"bot", 0});
+  guest.services.tick();
+  guest.services.tick();
+  const std::vector<std::pair<pid_t, int>> once{{-101, SIGTERM}, {-101, SIGCONT}, {-101, SIGKILL}};
+  CHECK(guest.machine.signals == once);
+  CHECK(guest.services.deadline() == -1);
+}
+
+TEST_CASE("a stop of a service that has failed leaves it failed") {
+  Guest guest;
+  auto request = guest.request();
+  request.restart = wire::Restart::Never;
+  guest.services.start(request);
+  guest.exit_with(3);
+  CHECK(guest.services.stop({"bot", 0}).error == 0);
+  CHECK(guest.status().state == wire::ServiceState::Failed);
 }
 
 TEST_CASE("what is left of a service's group is killed when it ends") {
@@ -230,6 +293,7 @@ TEST_CASE("a signal goes to the process itself, and only to one that runs") {
   guest.services.start(guest.request());
   CHECK(guest.services.signal({"bot", SIGHUP}).error == 0);
   CHECK(guest.machine.signals == std::vector<std::pair<pid_t, int>>{{101, SIGHUP}});
+  CHECK(guest.services.signal({"bot", 64}).error == 0);
   CHECK(guest.services.signal({"bot", 65}).error == EINVAL);
   CHECK(guest.services.signal({"bot", 0}).error == EINVAL);
   guest.exit_with(0);
@@ -266,6 +330,10 @@ TEST_CASE("what makes no sense is refused before anything is made") {
   guest.machine.broken = true;
   CHECK(error([](auto&) {}) == ENOENT);
   CHECK(guest.services.list().list.empty());
+  guest.machine.broken = false;
+  CHECK(error([](auto& r) { r.log_limit = wire::max_log_limit; }) == 0);
+  guest.exit_with(0);
+  CHECK(error([](auto& r) { r.backoff_longest_ms = wire::max_backoff_ms; }) == 0);
 }
 
 TEST_CASE("there is a limit to services that run, and none to those that have") {

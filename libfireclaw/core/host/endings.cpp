@@ -46,8 +46,12 @@ std::optional<sys::ProcessId> read_note(const std::filesystem::path& note) {
 }  // namespace
 
 struct Endings::Queue {
+  struct Entry {
+    std::unique_ptr<vmm::Instance> machine;
+    std::optional<sys::EndingChild> helper;
+  };
   std::mutex mutex;
-  std::deque<std::unique_ptr<vmm::Instance>> machines;
+  std::deque<Entry> entries;
   bool has_thread = false;
   /// The thread is in no process that was forked since.
   sys::MadeHere made_here;
@@ -67,17 +71,15 @@ struct Endings::Queue {
 
   void reap() {
     for (;;) {
-      std::unique_ptr<vmm::Instance> machine;
-      {
-        const std::scoped_lock lock{mutex};
-        if (machines.empty()) {
-          has_thread = false;
-          return;
-        }
-        machine = std::move(machines.front());
-        machines.pop_front();
+      std::unique_lock lock{mutex};
+      if (entries.empty()) {
+        has_thread = false;
+        return;
       }
-      machine->kill();
+      const auto entry = std::move(entries.front());
+      entries.pop_front();
+      lock.unlock();
+      entry.machine->kill();
     }
   }
 };
@@ -89,13 +91,13 @@ bool Endings::leaves_zombies() const {
   return last && !sys::is_alive(*last) && sys::identify_even_ended(last->pid) == last;
 }
 
-void Endings::add(std::unique_ptr<vmm::Instance> machine) noexcept {
+void Endings::add(std::unique_ptr<vmm::Instance> machine, std::optional<sys::EndingChild> helper) noexcept {
   try {
     if (!queue_->made_here.holds() || leaves_zombies()) return machine->kill();
-    sys::replace_file(note_, json::record_text(Ending{machine->record().process}));
+    sys::replace_runtime_file(note_, json::record_text(Ending{machine->record().process}));
     const std::scoped_lock lock{queue_->mutex};
-    if (queue_->machines.size() < most) {
-      queue_->machines.push_back(std::move(machine));
+    if (queue_->entries.size() < most) {
+      queue_->entries.push_back({std::move(machine), std::move(helper)});
       if (!queue_->has_thread) Queue::start_thread(queue_);
       return;
     }

@@ -3,7 +3,9 @@
 #include <cstddef>
 #include <filesystem>
 #include <memory>
+#include <optional>
 
+#include "sys/inside.hpp"
 #include "vmm/driver.hpp"
 
 namespace fireclaw::core {
@@ -20,7 +22,8 @@ class Endings {
 
   /// Takes over a machine that nothing on disk tells of any more, and whose engine has been killed. Returns at once. If
   /// nobody reaps here what processes leave behind (process 1 of some containers does not), it waits for the end.
-  void add(std::unique_ptr<vmm::Instance> machine) noexcept;
+  /// `helper`: a child that undid the machine's network.
+  void add(std::unique_ptr<vmm::Instance> machine, std::optional<sys::EndingChild> helper = std::nullopt) noexcept;
   /// Waits until the engine has ended that was noted last, ten seconds at most. False if it has already.
   bool await_last() const;
 

@@ -34,7 +34,6 @@ namespace {
 
 constexpr std::string_view firecracker_name = "firecracker";
 constexpr std::string_view qemu_kvm_name = "qemu-kvm";
-constexpr std::string_view qemu_tcg_name = "qemu-tcg";
 /// Best first.
 constexpr std::array engine_order = {firecracker_name, qemu_kvm_name, qemu_tcg_name};
 
@@ -221,58 +220,63 @@ auto try_engine(const Host::Impl& host, const EngineVerdict& verdict, const imag
 /// Looks at a machine that boots, and asks its caller to stop waiting when that is no longer worth it.
 class Patience {
  public:
-  Patience(const vmm::Instance& instance, std::chrono::nanoseconds limit, const std::stop_token& stop)
+  Patience(const vmm::Instance& instance, std::chrono::nanoseconds limit, const LongestWait& longest,
+           const std::stop_token& stop)
       : forward_{stop, [this] { waiting_.request_stop(); }},
-        watcher_{[this, &instance, limit, process = instance.record().process](const std::stop_token& ends) {
+        watcher_{[this, &instance, limit, &longest, process = instance.record().process](const std::stop_token& ends) {
           BootWatch watch{limit, std::chrono::steady_clock::now()};
           constexpr int no_fd = -1;
           while (sys::wait_fd(no_fd, 0, Deadline::after(look_interval), ends) != sys::WaitResult::Stopped) {
             const auto usage = sys::usage_of(process);
             // An engine that has ended is noticed by who waits.
             if (!usage) return;
+            watch.hurry(longest.load());
             if (!watch.gives_up(std::chrono::steady_clock::now(), instance.console_tail(looked_at_bytes),
                                 usage->cpu_time)) {
               continue;
             }
-            exhausted_ = true;
+            exhausted_after_ = std::chrono::duration_cast<std::chrono::milliseconds>(watch.waited());
             waiting_.request_stop();
             return;
           }
         }} {}
 
   [[nodiscard]] std::stop_token token() const { return waiting_.get_token(); }
-  [[nodiscard]] bool exhausted() const { return exhausted_; }
+  /// What it was waited for in vain; 0: it still is.
+  [[nodiscard]] std::chrono::milliseconds exhausted_after() const { return exhausted_after_; }
 
  private:
   static constexpr std::chrono::milliseconds look_interval{500};
   static constexpr std::size_t looked_at_bytes = 4096;
 
   std::stop_source waiting_;
-  std::atomic<bool> exhausted_{false};
+  std::atomic<std::chrono::milliseconds> exhausted_after_{};
   std::stop_callback<std::function<void()>> forward_;
   std::jthread watcher_;
 };
 
 /// One boot, from the engine's start to the guest's greeting. Throws what went wrong.
 std::chrono::milliseconds boot_once(const Host::Impl& host, const EngineVerdict& verdict, const image::Entry& image,
-                                    std::chrono::milliseconds limit, const std::stop_token& stop) {
+                                    std::chrono::milliseconds limit, const LongestWait& longest,
+                                    const std::stop_token& stop) {
   const auto started = std::chrono::steady_clock::now();
   const auto start_deadline = Deadline::after(std::chrono::nanoseconds{limit});
   return try_engine(host, verdict, image, {start_deadline, stop, {}}, [&](vmm::Instance& instance) {
     const auto deadline = Deadline::after(most_patience * std::chrono::nanoseconds{limit});
-    const Patience patience{instance, limit, stop};
+    const Patience patience{instance, limit, longest, stop};
     try {
       auto channel = instance.connect_guest(deadline, patience.token());
       const auto session = guest::Session::open(std::move(channel.stream), std::move(channel.claim),
                                                 make_identity("probe"), deadline, patience.token());
       return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - started);
     } catch (const Error& problem) {
-      if (problem.code() == ErrorCode::Timeout || patience.exhausted()) {
+      const auto waited = patience.exhausted_after();
+      if (problem.code() == ErrorCode::Timeout || waited.count() != 0) {
         throw Error{
             ErrorCode::Timeout,
             fmt::format("the kernel did not come up within {} s without progress; to wait longer: fireclaw setup "
                         "--boot-timeout TIME",
-                        std::chrono::duration_cast<std::chrono::seconds>(limit).count())};
+                        std::chrono::ceil<std::chrono::seconds>(waited.count() != 0 ? waited : limit).count())};
       }
       if (problem.code() == ErrorCode::Cancelled) throw;
       if (const auto reason = instance.exit_reason(); !reason.empty()) throw Error{ErrorCode::Vmm, reason};
@@ -307,12 +311,13 @@ bool BootWatch::gives_up(Time now, std::string console, std::chrono::nanoseconds
   if (has_output) {
     console_ = std::move(console);
     cpu_at_output_ = cpu_time;
+    said_ = now;
   }
   if (has_output || cpu_time - cpu_at_move_ >= least_move) {
     moved_ = now;
     cpu_at_move_ = cpu_time;
   }
-  return cpu_time - cpu_at_output_ >= limit_ || now - moved_ >= limit_;
+  return cpu_time - cpu_at_output_ >= limit_ || now - moved_ >= limit_ || now - said_ >= silence_;
 }
 
 std::optional<EngineVerdict> kept_engine(const Host::Impl& host, const EngineVerdict& verdict,
@@ -336,14 +341,14 @@ Candidates find_candidates(const Host::Impl& host) {
 }
 
 EngineVerdict probe_engine(const Host::Impl& host, const Candidate& candidate, const image::Entry& image,
-                           const std::stop_token& stop) {
+                           const std::stop_token& stop, const LongestWait& longest) {
   auto verdict = candidate.verdict;
   verdict.kernel_release = image.manifest.kernel.release;
   verdict.kernel_sha256 = image.manifest.kernel.sha256;
   for (const auto& cpu_model : candidate.cpu_models) {
     verdict.cpu_model = cpu_model;
     try {
-      verdict.boot_time = boot_once(host, verdict, image, candidate.boot_limit, stop);
+      verdict.boot_time = boot_once(host, verdict, image, candidate.boot_limit, longest, stop);
       verdict.works = true;
       verdict.reason.clear();
       return verdict;

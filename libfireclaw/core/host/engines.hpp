@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -18,6 +20,9 @@
 #include "vmm/driver.hpp"
 
 namespace fireclaw::core {
+
+/// The engine that emulates the guest's processor.
+inline constexpr std::string_view qemu_tcg_name = "qemu-tcg";
 
 /// The driver that `verdict` speaks of.
 std::unique_ptr<vmm::Driver> make_driver(const Host::Impl& host, const EngineVerdict& verdict);
@@ -79,23 +84,32 @@ sys::ConfinementSeen see_engine(const Host::Impl& host, const EngineVerdict& ver
 class BootWatch {
  public:
   using Time = std::chrono::steady_clock::time_point;
-  BootWatch(std::chrono::nanoseconds limit, Time now) : limit_{limit}, moved_{now} {}
+  BootWatch(std::chrono::nanoseconds limit, Time now) : limit_{limit}, said_{now}, moved_{now} {}
 
   /// True once its console has said nothing new while its engine used `limit` of CPU time, or has done neither for as
   /// long.
   bool gives_up(Time now, std::string console, std::chrono::nanoseconds cpu_time);
+  /// From now on it is also true once the console has said nothing new for as long as this, whatever CPU time was used.
+  void hurry(std::chrono::nanoseconds silence) { silence_ = silence; }
+  /// What made it give up.
+  [[nodiscard]] std::chrono::nanoseconds waited() const { return std::min(limit_, silence_); }
 
  private:
   std::chrono::nanoseconds limit_;
+  std::chrono::nanoseconds silence_ = std::chrono::nanoseconds::max();
+  Time said_;
   std::string console_;
   std::chrono::nanoseconds cpu_at_output_{0};
   std::chrono::nanoseconds cpu_at_move_{0};
   Time moved_;
 };
 
+/// The longest that a guest whose console is silent is waited for, which can become shorter meanwhile.
+using LongestWait = std::atomic<std::chrono::nanoseconds>;
+
 /// Boots `image` with one candidate and returns what was seen. Throws only Error(Cancelled).
 EngineVerdict probe_engine(const Host::Impl& host, const Candidate& candidate, const image::Entry& image,
-                           const std::stop_token& stop);
+                           const std::stop_token& stop, const LongestWait& longest);
 
 /// Tries those of `wanted()` with `image` and records what was seen, with the candidates' own limits unless one is
 /// given. One process at a time does it: `wanted` is asked

@@ -160,6 +160,14 @@ TEST_CASE("a guest that boots is waited for while it makes progress, and no long
     CHECK_FALSE(watch.gives_up(began + 31s, "Linux version", 31s));
     CHECK(watch.gives_up(began + 32s, "Linux version", 32s));
   }
+  SUBCASE("where another came up sooner, CPU time alone is none") {
+    auto watch = fresh();
+    CHECK_FALSE(watch.gives_up(began + 2s, "Linux version", 2s));
+    watch.hurry(5s);
+    CHECK_FALSE(watch.gives_up(began + 6s, "Linux version", 3s));
+    CHECK(watch.gives_up(began + 7s, "Linux version", 4s));
+    CHECK(watch.waited() == 5s);
+  }
   SUBCASE("what an idle engine uses is not") {
     auto watch = fresh();
     for (auto second = 1s; second < 12s; ++second) {

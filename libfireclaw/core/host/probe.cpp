@@ -17,6 +17,9 @@ namespace {
 
 /// Another process tries all engines: one after the other may hang for its whole limit.
 constexpr std::chrono::minutes turn_limit{10};
+/// A guest on hardware comes up in a fraction of the time that emulation takes beside it. One that is not up when
+/// emulation could have done it twice hangs.
+constexpr int emulations = 2;
 
 void record(const Host::Impl& host, const std::vector<EngineVerdict>& verdicts) {
   const auto lock = host.lock_config();
@@ -35,6 +38,7 @@ std::vector<EngineVerdict> try_candidates(const Host::Impl& host, const image::E
     return std::ranges::find(wanted, verdict.engine) != wanted.end();
   };
   auto candidates = find_candidates(host);
+  LongestWait longest{std::chrono::nanoseconds::max()};
   std::vector<std::future<EngineVerdict>> tries;
   for (auto& candidate : candidates.to_try) {
     if (!is_wanted(candidate.verdict)) continue;
@@ -42,8 +46,13 @@ std::vector<EngineVerdict> try_candidates(const Host::Impl& host, const image::E
     host.logger.info(fmt::format("trying {} ({} {}) with kernel {}", candidate.verdict.engine,
                                  candidate.verdict.binary.native(), candidate.verdict.version,
                                  image.manifest.kernel.release));
-    tries.push_back(std::async(
-        std::launch::async, [&host, &candidate, &image, &stop] { return probe_engine(host, candidate, image, stop); }));
+    tries.push_back(std::async(std::launch::async, [&, boot_limit, &candidate = candidate] {
+      auto verdict = probe_engine(host, candidate, image, stop, longest);
+      if (verdict.works && verdict.engine == qemu_tcg_name && boot_limit.count() == 0) {
+        longest = emulations * verdict.boot_time;
+      }
+      return verdict;
+    }));
   }
   std::vector<EngineVerdict> verdicts;
   for (auto& attempt : tries) verdicts.push_back(attempt.get());

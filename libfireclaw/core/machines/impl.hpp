@@ -105,6 +105,7 @@ struct VM::Impl {
   void abandon() noexcept;
   void restore_or_boot(const vmm::StartOptions& options);
   void start_engine(const vmm::StartOptions& options);
+  void connect_network(const vmm::PhaseCallback& on_phase);
   void boot(const vmm::StartOptions& options);
   /// Whether the engine's end need not be waited for: it holds nothing that others could want and get only then.
   [[nodiscard]] bool may_end_alone() const;

@@ -1,3 +1,4 @@
+#include <exception>
 #include <utility>
 
 #include <fmt/format.h>
@@ -23,6 +24,12 @@ constexpr std::chrono::milliseconds exit_margin{500};
 /// A guest that is well answers at once; one that is not need not hold up who has just let it continue.
 constexpr std::chrono::seconds clock_limit{2};
 
+/// The network refused, while the engine started: nothing that another start of the engine could mend. Not an Error,
+/// so that nobody on the way takes it for the engine's.
+struct Unconnected {
+  std::exception_ptr problem;
+};
+
 }  // namespace
 
 VM::Impl::~Impl() {
@@ -38,10 +45,10 @@ VM::Impl::~Impl() {
     remove_folder();
     return;
   }
-  network->leave();
+  auto helper = network->leave();
   instance->send_kill();
   remove_folder();
-  host->endings.add(std::move(instance));
+  host->endings.add(std::move(instance), std::move(helper));
 }
 
 bool VM::Impl::may_end_alone() const {
@@ -145,6 +152,12 @@ void VM::Impl::start() {
   if (config.detached) open_now(Deadline::after(std::chrono::nanoseconds{waiting.timeout}), waiting.stop);
 }
 
+void VM::Impl::connect_network(const vmm::PhaseCallback& on_phase) {
+  const auto began = std::chrono::steady_clock::now();
+  network->connect(record, user ? std::optional{user->id} : std::nullopt);
+  if (config.network == NetworkMode::Nat) on_phase("network", std::chrono::steady_clock::now() - began);
+}
+
 void VM::Impl::start_engine(const vmm::StartOptions& options) {
   // If something fails, nothing is left that nobody would end, also of a machine that is to outlive us.
   ScopeGuard undo{[this] {
@@ -157,15 +170,25 @@ void VM::Impl::start_engine(const vmm::StartOptions& options) {
   auto cgroup_limits = core::machine_limits(record.engine, record.memory_mib, record.cpus);
   cgroup_limits.io_max = limits.io_max;
   record.cgroup = core::make_machine_cgroup(record.id, cgroup_limits);
-  const auto owner = user ? std::optional{user->id} : std::nullopt;
-  if (config.network == NetworkMode::Nat) {
-    const auto began = std::chrono::steady_clock::now();
-    network->connect(record, owner);
-    options.on_phase("network", std::chrono::steady_clock::now() - began);
+  network->prepare();
+  auto with_taps = options;
+  if (driver->capabilities().tap_descriptors) {
+    connect_network(options.on_phase);
   } else {
-    network->connect(record, owner);
+    with_taps.make_taps = [&, is_first = true]() mutable {
+      if (!std::exchange(is_first, false)) return;
+      try {
+        connect_network(options.on_phase);
+      } catch (...) {
+        throw Unconnected{std::current_exception()};
+      }
+    };
   }
-  core::naming_full_disk(host->runs.directory(record.id), [&] { restore_or_boot(options); });
+  try {
+    core::naming_full_disk(host->runs.directory(record.id), [&] { restore_or_boot(with_taps); });
+  } catch (const Unconnected& engine) {
+    std::rethrow_exception(engine.problem);
+  }
   const auto engine = instance->record().process;
   if (config.detached && record.cgroup.empty()) core::outlive_service(engine);
   network->hand_over(engine, config.detached);

@@ -133,6 +133,17 @@ std::vector<NetworkObstacle> find_missing(const Host::Impl& host) {
   return found;
 }
 
+/// In the namespaces: a logger whose warnings are told outside.
+Logger warn_by(const sys::Tell& tell) {
+  return Logger{[&tell](LogLevel level, std::string_view message) {
+    if (level >= LogLevel::Warning) tell(warning_line + std::string{message});
+  }};
+}
+
+sys::Tell passed_to(const Logger& logger) {
+  return [&logger](std::string_view line) { logger.warning(line.substr(1)); };
+}
+
 sys::ProcessId start(const Host::Impl& host, const NatNetwork& network, const std::string& services) {
   if (const auto obstacles = find_missing(host); !obstacles.empty()) {
     throw Error{ErrorCode::Unsupported, fmt::format("{}; {}", obstacles.front().problem, obstacles.front().remedy)};
@@ -230,14 +241,13 @@ std::optional<sys::Fd> Anchor::run(const std::function<std::optional<sys::Fd>(co
   // Here, it is loaded once for all children.
   net::preload_firewall();
   return sys::run_inside(
-      namespaces_,
-      [&](const sys::Tell& tell) {
-        const Logger logger{[&](LogLevel level, std::string_view message) {
-          if (level >= LogLevel::Warning) tell(warning_line + std::string{message});
-        }};
-        return action(logger);
-      },
-      [&](std::string_view line) { host_->logger.warning(line.substr(1)); });
+      namespaces_, [&](const sys::Tell& tell) { return action(warn_by(tell)); }, passed_to(host_->logger));
+}
+
+sys::EndingChild Anchor::run_unwaited(const std::function<void(const Logger&)>& action) const {
+  net::preload_firewall();
+  return sys::run_inside_unwaited(
+      namespaces_, [&](const sys::Tell& tell) { action(warn_by(tell)); }, passed_to(host_->logger));
 }
 
 std::string Anchor::ask(const std::function<std::string(const Logger&)>& question) const {
@@ -245,17 +255,14 @@ std::string Anchor::ask(const std::function<std::string(const Logger&)>& questio
   sys::run_inside(
       namespaces_,
       [&](const sys::Tell& tell) -> std::optional<sys::Fd> {
-        const Logger logger{[&](LogLevel level, std::string_view message) {
-          if (level >= LogLevel::Warning) tell(warning_line + std::string{message});
-        }};
-        tell(answer_line + question(logger));
+        tell(answer_line + question(warn_by(tell)));
         return std::nullopt;
       },
       [&](std::string_view line) {
         if (line.front() == answer_line) {
           answer = line.substr(1);
         } else {
-          host_->logger.warning(line.substr(1));
+          passed_to(host_->logger)(line);
         }
       });
   return answer;

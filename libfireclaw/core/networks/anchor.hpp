@@ -40,6 +40,8 @@ class Anchor {
   [[nodiscard]] const sys::NetworkNamespace& namespaces() const { return namespaces_; }
   /// Runs `action` in them; see sys::run_inside(). Warnings that it logs with the logger it is given are passed on.
   std::optional<sys::Fd> run(const std::function<std::optional<sys::Fd>(const Logger&)>& action) const;
+  /// The same without waiting for the end of the child that has done it.
+  [[nodiscard]] sys::EndingChild run_unwaited(const std::function<void(const Logger&)>& action) const;
   /// The same for text.
   [[nodiscard]] std::string ask(const std::function<std::string(const Logger&)>& question) const;
   /// Ends it, also while machines use it.

@@ -98,16 +98,8 @@ void refuse_used_port(const net::Publication& port) {
   address.sin_port = htons(port.host_port);
   address.sin_addr.s_addr = htonl(port.host_address.bits());
   if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return;
-  switch (errno) {
-    case EADDRINUSE:
-      throw Error{ErrorCode::AlreadyExists, fmt::format("cannot publish {}: a program on this host uses port {}",
-                                                        port.to_string(), port.host_port)};
-    case EADDRNOTAVAIL:
-      throw Error{ErrorCode::InvalidArgument, fmt::format("cannot publish {}: this host has no address {}",
-                                                          port.to_string(), port.host_address.to_string())};
-    case EACCES: return;  // a low port: others may not use it either
-    default: sys::throw_errno(fmt::format("look whether port {} is free", port.host_port));
-  }
+  // A low port: others may not use it either.
+  if (errno != EACCES) refuse_port(port, errno);
 }
 
 /// Where machines find the gateway's HTTP proxy. Error(InvalidArgument) if there is none.
@@ -183,28 +175,33 @@ void VmNetwork::make_tap(const net::InterfaceName& name, std::optional<uid_t> en
   }
 }
 
-void VmNetwork::connect(state::RunRecord& record, std::optional<uid_t> engine_user) {
-  if (!nic_) return;
-  if (mode_ == NetworkMode::None && !can_lead_nowhere_) {
-    // A tap that nothing is attached to.
-    const net::InterfaceName name{"fc-" + sys::random_hex(4)};
-    if (may_configure_network()) {
-      named_tap_.emplace(net::NamedTap::create(name, engine_user));
-    } else {
-      make_spare_tap(name);
-    }
-  }
-  if (mode_ != NetworkMode::Nat) return;
+void VmNetwork::prepare() {
+  const bool leads_nowhere = mode_ == NetworkMode::None && !can_lead_nowhere_;
+  if (!nic_ || (mode_ != NetworkMode::Nat && !leads_nowhere)) return;
+  if (mode_ == NetworkMode::Nat) network_.emplace(host_);
+  tap_name_ =
+      leads_nowhere ? net::InterfaceName{"fc-" + sys::random_hex(4)} : net::random_tap_name(network_->bridge().name);
+  if (may_configure_network()) return;
+  anchored_.emplace(Anchor::ensure(host_));
+  anchor_ = anchored_->holder();
+}
 
+void VmNetwork::connect(state::RunRecord& record, std::optional<uid_t> engine_user) {
+  if (!tap_name_) return;
+  if (mode_ != NetworkMode::Nat) {
+    // A tap that nothing is attached to.
+    if (anchored_) return make_spare_tap();
+    named_tap_.emplace(net::NamedTap::create(*tap_name_, engine_user));
+    return;
+  }
   Wishes wishes;
   for (const auto& text : options_.allow) wishes.add(parse_allowed(text));
   for (const auto& text : options_.publish) wishes.publish.push_back(net::Publication::parse(text));
-  const bool here = may_configure_network();
-  if (here) {
+  if (!anchored_) {
     for (const auto& port : wishes.publish) refuse_used_port(port);
   }
-  entrances_ = Entrances::open(wishes.publish, !here);
-  if (here) {
+  entrances_ = Entrances::open(wishes.publish, anchored_.has_value());
+  if (!anchored_) {
     connect_here(record, std::move(wishes), engine_user);
   } else {
     // The firewall has nothing to do with them.
@@ -213,27 +210,23 @@ void VmNetwork::connect(state::RunRecord& record, std::optional<uid_t> engine_us
   }
 }
 
-void VmNetwork::make_spare_tap(const net::InterfaceName& name) {
-  const auto anchor = Anchor::ensure(host_);
-  anchor.run([&](const Logger&) -> std::optional<sys::Fd> {
-    net::NamedTap::create(name).keep();
+void VmNetwork::make_spare_tap() {
+  anchored_->run([&](const Logger&) -> std::optional<sys::Fd> {
+    net::NamedTap::create(*tap_name_).keep();
     return std::nullopt;
   });
-  spare_tap_ = name;
-  anchor_ = anchor.holder();
-  namespaces_.emplace(sys::NetworkNamespace::of(*anchor_));
+  spare_tap_ = true;
 }
 
 void VmNetwork::connect_here(state::RunRecord& record, Wishes wishes, std::optional<uid_t> engine_user) {
   ScopeGuard undo{[this] { disconnect(); }};
-  network_.emplace(host_, place_, logger_);
   const bool asks = options_.services != GatewayServices::None && network_->serves_names();
   if (!asks) wishes.follow_no_names();
   {
     const auto turn = network_->take_turn();
     network_->ensure();
     network_->reclaim();
-    lease_ = network_->pool().allocate(record.owner, record.id).lease;
+    lease_ = network_->pool().allocate(record.owner, record.id, std::nullopt, tap_name_).lease;
     policy_ = net::VmPolicy{lease_->tap,
                             lease_->mac(),
                             lease_->address,
@@ -267,16 +260,15 @@ void VmNetwork::connect_here(state::RunRecord& record, Wishes wishes, std::optio
 /// The anchor's namespaces are entered by a child, which does all of it; what it has made comes back as the record and
 /// the tap's descriptor.
 void VmNetwork::connect_in_anchor(state::RunRecord& record, Wishes wishes) {
-  const auto anchor = Anchor::ensure(host_);
   {
-    const NatNetwork network{host_};
-    const auto turn = network.take_turn();
-    ensure_gateway(host_, network.policy(), &anchor);
+    const auto turn = network_->take_turn();
+    ensure_gateway(host_, network_->policy(), &*anchored_);
   }
-  const NatPlace place{NatPlace::Kind::Anchored, anchor.holder(), host_addresses()};
-  auto tap = anchor.run([&](const Logger& logger) -> std::optional<sys::Fd> {
+  const NatPlace place{NatPlace::Kind::Anchored, anchor_, host_addresses()};
+  auto tap = anchored_->run([&](const Logger& logger) -> std::optional<sys::Fd> {
     place_ = place;
     logger_ = logger;
+    network_.emplace(host_, place_, logger_);
     connect_here(record, std::move(wishes), std::nullopt);
     if (tap_) return sys::duplicate(tap_->fd());
     named_tap_->keep();
@@ -287,22 +279,21 @@ void VmNetwork::connect_in_anchor(state::RunRecord& record, Wishes wishes) {
   record.nat = connected->nat;
   policy_ = state::to_policy(*record.nat);
   lease_ = net::Lease{policy_->address, record.id, policy_->tap, record.owner};
-  anchor_ = anchor.holder();
-  if (!tap) namespaces_.emplace(sys::NetworkNamespace::of(*anchor_));
-  network_.emplace(host_);
   if (tap) tap_.emplace(net::Tap::adopt(lease_->tap, std::move(*tap)));
 }
 
-void VmNetwork::add_device(vmm::LaunchSpec& spec) const {
+void VmNetwork::add_device(vmm::LaunchSpec& spec) {
   if (!nic_) return;
+  // The engine, whose end nobody waits for, closes it last. It has no right to do anything by it.
+  if (network_ && !anchored_ && spec.die_with_parent) spec.inherit.push_back(network_->firewall().socket());
   vmm::Nic nic{std::string{device_id}, std::string{device_mac}, vmm::NoBackend{}};
   if (tap_) {
     nic.backend = vmm::TapBackend{tap_->name().str(), tap_->fd()};
-  } else if (named_tap_) {
-    nic.backend = vmm::TapBackend{named_tap_->name().str()};
-  } else if (namespaces_) {
-    nic.backend = vmm::TapBackend{(spare_tap_ ? *spare_tap_ : lease_->tap).str()};
-    spec.network_namespace = {namespaces_->user.get(), namespaces_->network.get()};
+  } else if (tap_name_) {
+    nic.backend = vmm::TapBackend{tap_name_->str()};
+    if (anchored_) {
+      spec.network_namespace = {anchored_->namespaces().user.get(), anchored_->namespaces().network.get()};
+    }
   } else if (mode_ == NetworkMode::User) {
     nic.backend = vmm::UserBackend{};
   }
@@ -339,7 +330,7 @@ void VmNetwork::describe(guest::Identity& identity) const {
 
 void VmNetwork::hand_over(const sys::ProcessId& engine, bool detached) {
   tap_.reset();
-  namespaces_.reset();
+  anchored_.reset();
   tap_stays_ = false;
   if (anchor_) {
     const auto anchor = Anchor::find(host_);
@@ -349,11 +340,11 @@ void VmNetwork::hand_over(const sys::ProcessId& engine, bool detached) {
     if (!tap_by_descriptor_) {
       const auto refusal = anchor->ask([&](const Logger& logger) {
         logger_ = logger;
-        named_tap_.emplace(net::NamedTap::adopt(spare_tap_ ? *spare_tap_ : lease_->tap));
+        named_tap_.emplace(net::NamedTap::adopt(*tap_name_));
         return hand_over_tap(engine, true);
       });
       tap_stays_ = !refusal.empty();
-      spare_tap_.reset();
+      spare_tap_ = false;
     }
     if (lease_) entrances_.serve(host_, lease_->address, engine, &*anchor, detached);
   } else {
@@ -417,14 +408,14 @@ void VmNetwork::remove_spare_tap() noexcept {
   try {
     if (const auto anchor = Anchor::find(host_)) {
       anchor->run([&](const Logger&) -> std::optional<sys::Fd> {
-        net::Netlink{}.delete_link(*spare_tap_);
+        net::Netlink{}.delete_link(*tap_name_);
         return std::nullopt;
       });
     }
   } catch (const std::exception& problem) {
-    logger_.warning(fmt::format("interface {} stays: {}", spare_tap_->str(), problem.what()));
+    logger_.warning(fmt::format("interface {} stays: {}", tap_name_->str(), problem.what()));
   }
-  spare_tap_.reset();
+  spare_tap_ = false;
 }
 
 void VmNetwork::undo_here(bool ours, bool keep_tap) {
@@ -439,27 +430,27 @@ void VmNetwork::undo_here(bool ours, bool keep_tap) {
 void VmNetwork::disconnect() noexcept { undo(false); }
 
 /// The kernel takes 15 to 30 ms to remove an interface. Nobody can change another one meanwhile.
-void VmNetwork::leave() noexcept { undo(true); }
+std::optional<sys::EndingChild> VmNetwork::leave() noexcept { return undo(true); }
 
-void VmNetwork::undo(bool keep_tap) noexcept {
+std::optional<sys::EndingChild> VmNetwork::undo(bool keep_tap) noexcept {
+  std::optional<sys::EndingChild> child;
   tap_.reset();
   named_tap_.reset();
   entrances_ = Entrances{};
   if (spare_tap_) remove_spare_tap();
-  if (!lease_) return;
+  if (!lease_) return child;
   try {
     const bool ours = lease_->holder == sys::current_process();
     if (!anchor_) {
       undo_here(ours, keep_tap);
     } else if (const auto anchor = Anchor::find(host_); anchor && anchor->holder() == *anchor_) {
       const NatPlace place{NatPlace::Kind::Anchored, anchor_, host_addresses()};
-      anchor->run([&](const Logger& logger) -> std::optional<sys::Fd> {
+      child.emplace(anchor->run_unwaited([&](const Logger& logger) {
         place_ = place;
         logger_ = logger;
         network_.reset();
         undo_here(ours, keep_tap);
-        return std::nullopt;
-      });
+      }));
     } else {
       NatNetwork{host_}.pool().release(lease_->address, lease_->run);
     }
@@ -467,8 +458,11 @@ void VmNetwork::undo(bool keep_tap) noexcept {
     logger_.warning(fmt::format("{} of VM {} stays on loan until it is collected: {}", lease_->address.to_string(),
                                 lease_->run, problem.what()));
   }
+  // While an engine that still runs has the copy of the firewall's socket that is closed last.
+  network_.reset();
   lease_.reset();
   policy_.reset();
+  return child;
 }
 
 }  // namespace fireclaw::core

@@ -33,14 +33,18 @@ class VmNetwork {
   /// Of a machine that runs.
   VmNetwork(const Host::Impl& host, const state::RunRecord& record);
 
-  /// From now on the device leads nowhere: for machines that are only made to be saved. Before connect().
+  /// From now on the device leads nowhere: for machines that are only made to be saved. Before prepare().
   void unplug() noexcept { mode_ = NetworkMode::None; }
 
-  /// Before the engine starts. Fills in record.nat and writes the record, so that others can undo what this does.
-  /// If it throws, nothing is left. `engine_user`: who may open the tap by its name; nullopt: this process's user.
+  /// Before the engine starts: makes sure that there is a place for its tap, and names it.
+  void prepare();
+  /// After prepare(), and before the engine opens its devices. Fills in record.nat and writes the record, so that
+  /// others can undo what this does. If it throws, nothing is left. `engine_user`: who may open the tap by its name;
+  /// nullopt: this process's user.
   void connect(state::RunRecord& record, std::optional<uid_t> engine_user);
-  /// The device for the engine. After connect(), whose tap it names.
-  void add_device(vmm::LaunchSpec& spec) const;
+  /// The device for the engine: with the tap's descriptor if it is there already and the engine takes it so, and with
+  /// its name otherwise.
+  void add_device(vmm::LaunchSpec& spec);
   /// What the guest is told of its interface.
   void describe(guest::Identity& identity) const;
   /// The engine runs: from now on the tap lives as long as it does, and so does the address if the machine is to
@@ -51,8 +55,8 @@ class VmNetwork {
   /// Whether its tap goes with the engine, so that leave() can take disconnect()'s place.
   [[nodiscard]] bool tap_ends_with_engine() const noexcept { return !tap_stays_; }
   /// Call it before the engine is killed, if nobody waits for its end: shuts the machine out and gives its address
-  /// back.
-  void leave() noexcept;
+  /// back. Returns the child that did it, if one did.
+  std::optional<sys::EndingChild> leave() noexcept;
 
  private:
   /// What the options make of the machine's rights.
@@ -70,7 +74,7 @@ class VmNetwork {
     void follow_no_names();
   };
   void make_tap(const net::InterfaceName& name, std::optional<uid_t> engine_user);
-  void make_spare_tap(const net::InterfaceName& name);
+  void make_spare_tap();
   void remove_spare_tap() noexcept;
   void connect_here(state::RunRecord& record, Wishes wishes, std::optional<uid_t> engine_user);
   void connect_in_anchor(state::RunRecord& record, Wishes wishes);
@@ -78,7 +82,7 @@ class VmNetwork {
   /// `keep_tap`: the engine, which still runs, takes it along.
   void undo_here(bool ours, bool keep_tap);
   void undo_ours(bool keep_tap);
-  void undo(bool keep_tap) noexcept;
+  std::optional<sys::EndingChild> undo(bool keep_tap) noexcept;
   void undo_others();
 
   const Host::Impl& host_;
@@ -91,10 +95,11 @@ class VmNetwork {
   /// Where this object's own thread acts; the anchor in whose namespaces the machine's tap is.
   NatPlace place_;
   std::optional<sys::ProcessId> anchor_;
-  /// Until the engine has been started.
-  std::optional<sys::NetworkNamespace> namespaces_;
-  /// There: a tap that leads nowhere.
-  std::optional<net::InterfaceName> spare_tap_;
+  /// From prepare() until the engine has been started.
+  std::optional<Anchor> anchored_;
+  std::optional<net::InterfaceName> tap_name_;
+  /// The anchor has a tap of that name that leads nowhere, and that no engine has taken yet.
+  bool spare_tap_ = false;
   /// The engine's end leaves the tap in place.
   bool tap_stays_ = true;
   Entrances entrances_;

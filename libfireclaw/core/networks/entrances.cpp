@@ -20,22 +20,6 @@ constexpr int user_number = 4;
 constexpr int network_number = 5;
 constexpr int first_socket_number = 6;
 
-[[noreturn]] void refuse(const net::Publication& port, int error) {
-  switch (error) {
-    case EADDRINUSE:
-      throw Error{ErrorCode::AlreadyExists, fmt::format("cannot publish {}: a program on this host uses port {}",
-                                                        port.to_string(), port.host_port)};
-    case EADDRNOTAVAIL:
-      throw Error{ErrorCode::InvalidArgument, fmt::format("cannot publish {}: this host has no address {}",
-                                                          port.to_string(), port.host_address.to_string())};
-    case EACCES:
-      throw Error{ErrorCode::PermissionDenied,
-                  fmt::format("cannot publish {}: port {} is not for users; choose another, or run as root",
-                              port.to_string(), port.host_port)};
-    default: throw sys::system_error(error, fmt::format("cannot publish {}", port.to_string()));
-  }
-}
-
 /// Bound and, for TCP, listening; or the error.
 struct Bound {
   std::optional<sys::Fd> fd;
@@ -72,6 +56,22 @@ Bound listen_at(int family, const net::Publication& port) {
 
 }  // namespace
 
+void refuse_port(const net::Publication& port, int error) {
+  switch (error) {
+    case EADDRINUSE:
+      throw Error{ErrorCode::AlreadyExists, fmt::format("cannot publish {}: a program on this host uses port {}",
+                                                        port.to_string(), port.host_port)};
+    case EADDRNOTAVAIL:
+      throw Error{ErrorCode::InvalidArgument, fmt::format("cannot publish {}: this host has no address {}",
+                                                          port.to_string(), port.host_address.to_string())};
+    case EACCES:
+      throw Error{ErrorCode::PermissionDenied,
+                  fmt::format("cannot publish {}: port {} is not for users; choose another, or run as root",
+                              port.to_string(), port.host_port)};
+    default: throw sys::system_error(error, fmt::format("cannot publish {}", port.to_string()));
+  }
+}
+
 Entrances Entrances::open(const std::vector<net::Publication>& ports, bool all) {
   Entrances entrances;
   const auto add = [&](int family, const net::Publication& port) {
@@ -81,12 +81,12 @@ Entrances Entrances::open(const std::vector<net::Publication>& ports, bool all) 
   };
   for (const auto& port : ports) {
     if (all) {
-      if (const int error = add(AF_INET, port); error != 0) refuse(port, error);
+      if (const int error = add(AF_INET, port); error != 0) refuse_port(port, error);
     }
     if (port.host_address != net::loopback_address && port.host_address != net::Ipv4Address{}) continue;
     const int error = add(AF_INET6, port);
     // There are hosts without IPv6.
-    if (error != 0 && error != EADDRNOTAVAIL && error != EAFNOSUPPORT) refuse(port, error);
+    if (error != 0 && error != EADDRNOTAVAIL && error != EAFNOSUPPORT) refuse_port(port, error);
   }
   return entrances;
 }

@@ -12,13 +12,17 @@
 
 namespace fireclaw::core {
 
+/// Says why bind() has refused a published port, and throws that. Error(AlreadyExists) if it is taken,
+/// Error(PermissionDenied) if this user may not have it, Error(InvalidArgument) if this host has no such address.
+[[noreturn]] void refuse_port(const net::Publication& port, int error);
+
 /// Published ports of one machine that a process of this host serves, and not the firewall: all of them where the
 /// network is in an anchor, and those of ::1, which no rule of the firewall can lead to an IPv4 address.
 /// Owns the sockets from open(), then the process; destruction ends it unless it was started detached.
 class Entrances {
  public:
   /// Listens. `all`: on the ports' addresses too, not only on ::1 beside 127.0.0.1 and 0.0.0.0.
-  /// Error(AlreadyExists) if a port is taken, Error(PermissionDenied) if this user may not have it.
+  /// What refuse_port() throws.
   static Entrances open(const std::vector<net::Publication>& ports, bool all);
 
   [[nodiscard]] bool empty() const { return sockets_.empty(); }

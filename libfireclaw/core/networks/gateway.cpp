@@ -202,8 +202,8 @@ std::optional<GatewayRecord> find_gateway(const Host::Impl& host, gateway::Place
 
 void put_gateway(const Host::Impl& host, const sys::ProcessId& process, net::Ipv4Address address,
                  const GatewayPorts& ports, const Anchor* anchor) {
-  sys::replace_file(gateway::files_of(host.layout, place_of(anchor)).record,
-                    json::record_text(make_record(process, address, ports, anchor)));
+  sys::replace_runtime_file(gateway::files_of(host.layout, place_of(anchor)).record,
+                            json::record_text(make_record(process, address, ports, anchor)));
 }
 
 bool GatewayPorts::have(const net::Service& service) const {

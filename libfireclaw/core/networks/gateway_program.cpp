@@ -219,6 +219,143 @@ gateway::HttpRules http_rules(gateway::NameSources& names, gateway::Lookups& loo
   return rules;
 }
 
+/// A gateway's process: what it serves, and what it looks after meanwhile.
+class GatewayProgram {
+ public:
+  GatewayProgram(const Host::Impl& host, bool inherited)
+      : host_{host}, inherited_{inherited}, anchor_{anchor_of(host, place_, inherited)} {}
+
+  void run(const std::stop_token& stop) {
+    auto parts = inherited_ ? core::GatewayParts::inherited() : core::GatewayParts::make(host_, place_);
+    // What has started it has written that down.
+    if (!inherited_) {
+      core::put_gateway(host_, sys::current_process(), policy_.gateway, missing_, where());
+      core::where_network_is(host_, [](core::NatNetwork& there) {
+        const auto turn = there.take_turn();
+        there.ensure();
+      });
+    }
+    auto first = serve_at(std::move(parts.sockets));
+    watch_packets(first);
+    const std::stop_callback passed_on{stop, [this] { end_.request_stop(); }};
+    gateway::Upkeep upkeep;
+    upkeep.work = [this] { return look_after(); };
+    upkeep.problems = [this] {
+      auto all = lasting_;
+      all.insert(all.end(), problems_.begin(), problems_.end());
+      return all;
+    };
+    gateway::serve(sources_, service_, std::move(parts.status), std::move(first), {}, host_.logger, upkeep,
+                   end_.get_token());
+    std::filesystem::remove(files_.status_socket);
+  }
+
+ private:
+  static std::optional<core::Anchor> anchor_of(const Host::Impl& host, gateway::Place place, bool inherited) {
+    if (place != gateway::Place::Anchor) return std::nullopt;
+    return inherited ? core::Anchor::find(host) : core::Anchor::ensure(host);
+  }
+
+  [[nodiscard]] const core::Anchor* where() const { return anchor_ ? &*anchor_ : nullptr; }
+
+  /// Does without a part of the gateway: the others are served all the same.
+  void do_without(std::string_view what, const Error& problem) {
+    lasting_.push_back(fmt::format("{}: {}", what, problem.what()));
+    host_.logger.error(lasting_.back());
+  }
+
+  gateway::Listeners serve_at(core::GatewaySockets sockets) {
+    if (sockets.llm) missing_.llm.reset();
+    if (sockets.irc) missing_.irc.reset();
+    gateway::Listeners listeners{std::move(sockets.llm), std::move(sockets.irc)};
+    if (sockets.http) {
+      missing_.http = false;
+      try {
+        lookups_.emplace(gateway::NameServer{core::name_server_of(config_)});
+        listeners.http.emplace(
+            gateway::HttpListener{*std::move(sockets.http), http_rules(names_, *lookups_, policy_.subnet)});
+        listeners.attendants.push_back({lookups_->fd(), [this] { lookups_->run(); }});
+      } catch (const Error& problem) {
+        do_without("machines get no way to web servers", problem);
+      }
+    }
+    if (!sockets.names_udp || !sockets.names_tcp) return listeners;
+    missing_.names = false;
+    try {
+      name_service_.emplace(names_, gateway::NameServer{core::name_server_of(config_)},
+                            gateway::NameService::Sockets{*std::move(sockets.names_udp), *std::move(sockets.names_tcp)},
+                            policy_.gateway, name_actions(policy_, where(), refusals_), gateway::NameLimits{}, clock_,
+                            host_.logger);
+      listeners.attendants.push_back({name_service_->fd(), [this] { name_service_->run(); }});
+    } catch (const Error& problem) {
+      do_without("machines get no names", problem);  // without c-ares, for instance
+    }
+    return listeners;
+  }
+
+  gateway::Listeners serve_missing() {
+    auto sockets = core::bind_ports(host_, policy_.gateway, missing_, where());
+    for (const auto& problem : sockets.problems) {
+      if (std::ranges::find(problems_, problem) == problems_.end()) host_.logger.warning(problem);
+    }
+    problems_ = std::move(sockets.problems);
+    return serve_at(std::move(sockets));
+  }
+
+  void watch_packets(gateway::Listeners& listeners) {
+    if (!net::PacketLog::is_available() && where() == nullptr) return;
+    try {
+      packets_.emplace(policy_, where(), sources_, name_service_, refusals_);
+      listeners.attendants.push_back({packets_->fd(), [this] { packets_->run(); }});
+    } catch (const Error& problem) {
+      do_without("what the firewall refuses is not written down", problem);
+    }
+  }
+
+  bool is_wanted() {
+    if (anchor_ && !sys::is_alive(anchor_->holder())) return false;
+    return is_named(host_, place_) && !(inherited_ && idle_.retires());
+  }
+
+  gateway::Listeners look_after() {
+    kept_.write();
+    try {
+      core::keep_log_short(files_.log);
+    } catch (const std::exception& problem) {
+      host_.logger.error(problem.what());
+    }
+    if (std::exchange(begun_, true) && !is_wanted()) end_.request_stop();
+    return end_.stop_requested() ? gateway::Listeners{} : serve_missing();
+  }
+
+  const Host::Impl& host_;
+  bool inherited_;
+  state::Config config_ = host_.config();
+  core::NatNetwork network_{host_};
+  const net::NetworkPolicy& policy_ = network_.policy();
+  gateway::Place place_ = core::gateway_place();
+  gateway::Files files_ = gateway::files_of(host_.layout, place_);
+  std::optional<core::Anchor> anchor_;
+  SystemClock clock_;
+  gateway::HomeSources sources_{host_.layout, policy_, host_.logger};
+  gateway::Refusals refusals_{gateway::refusals_file(host_.layout), clock_, host_.logger};
+  gateway::LlmService service_{sources_, refusals_, clock_, host_.logger};
+  KeptLedger kept_{service_.ledger(), files_.usage, host_.logger};
+  gateway::HomeNames names_{host_.layout, sources_, host_.logger};
+  std::optional<gateway::NameService> name_service_;
+  std::optional<gateway::Lookups> lookups_;
+  std::optional<PacketRefusals> packets_;
+
+  // What is not served yet, and why. What stands in the way may go.
+  core::GatewayPorts missing_ = core::gateway_ports(config_);
+  std::vector<std::string> problems_;
+  std::vector<std::string> lasting_;
+  std::stop_source end_;
+  IdleWatch idle_{host_, place_};
+  /// What has started it writes gateway.json meanwhile.
+  bool begun_ = false;
+};
+
 }  // namespace
 
 GatewayInfo Gateway::info() const {
@@ -277,122 +414,7 @@ bool Gateway::ensure() const {
 GatewayCost Gateway::measure(unsigned rounds, std::stop_token stop) { return gateway::measure_cost(rounds, stop); }
 
 void Gateway::serve(bool inherited, std::stop_token stop) const {
-  const auto& impl = *Access::impl(host_);
-  const auto config = impl.config();
-  core::NatNetwork network{impl};
-  const auto& policy = network.policy();
-  const auto ports = core::gateway_ports(config);
-  const auto place = core::gateway_place();
-  const auto files = gateway::files_of(impl.layout, place);
-  std::optional<core::Anchor> anchor;
-  if (place == gateway::Place::Anchor) {
-    if (inherited) {
-      anchor = core::Anchor::find(impl);
-    } else {
-      anchor.emplace(core::Anchor::ensure(impl));
-    }
-  }
-  const auto* const where = anchor ? &*anchor : nullptr;
-  auto parts = inherited ? core::GatewayParts::inherited() : core::GatewayParts::make(impl, place);
-  // What has started it has written that down.
-  if (!inherited) {
-    core::put_gateway(impl, sys::current_process(), policy.gateway, ports, where);
-    core::where_network_is(impl, [](core::NatNetwork& there) {
-      const auto turn = there.take_turn();
-      there.ensure();
-    });
-  }
-  const SystemClock clock;
-  gateway::HomeSources sources{impl.layout, policy, impl.logger};
-  gateway::Refusals refusals{gateway::refusals_file(impl.layout), clock, impl.logger};
-  gateway::LlmService service{sources, refusals, clock, impl.logger};
-  KeptLedger kept{service.ledger(), files.usage, impl.logger};
-  gateway::HomeNames names{impl.layout, sources, impl.logger};
-  std::optional<gateway::NameService> name_service;
-  std::optional<gateway::Lookups> lookups;
-
-  // What is not served yet, and why. What stands in the way may go.
-  auto missing = ports;
-  std::vector<std::string> problems;
-  std::vector<std::string> lasting;
-  const auto serve_at = [&](core::GatewaySockets sockets) {
-    if (sockets.llm) missing.llm.reset();
-    if (sockets.irc) missing.irc.reset();
-    gateway::Listeners listeners{std::move(sockets.llm), std::move(sockets.irc)};
-    if (sockets.http) {
-      missing.http = false;
-      try {
-        lookups.emplace(gateway::NameServer{core::name_server_of(config)});
-        listeners.http.emplace(
-            gateway::HttpListener{*std::move(sockets.http), http_rules(names, *lookups, policy.subnet)});
-        listeners.attendants.push_back({lookups->fd(), [&] { lookups->run(); }});
-      } catch (const Error& problem) {
-        lasting.push_back(fmt::format("machines get no way to web servers: {}", problem.what()));
-        impl.logger.error(lasting.back());
-      }
-    }
-    if (!sockets.names_udp || !sockets.names_tcp) return listeners;
-    missing.names = false;
-    try {
-      name_service.emplace(names, gateway::NameServer{core::name_server_of(config)},
-                           gateway::NameService::Sockets{*std::move(sockets.names_udp), *std::move(sockets.names_tcp)},
-                           policy.gateway, name_actions(policy, where, refusals), gateway::NameLimits{}, clock,
-                           impl.logger);
-      listeners.attendants.push_back({name_service->fd(), [&] { name_service->run(); }});
-    } catch (const Error& problem) {
-      // Without c-ares, for instance: the others are served all the same.
-      lasting.push_back(fmt::format("machines get no names: {}", problem.what()));
-      impl.logger.error(lasting.back());
-    }
-    return listeners;
-  };
-  const auto serve_missing = [&] {
-    auto sockets = core::bind_ports(impl, policy.gateway, missing, where);
-    for (const auto& problem : sockets.problems) {
-      if (std::ranges::find(problems, problem) == problems.end()) impl.logger.warning(problem);
-    }
-    problems = std::move(sockets.problems);
-    return serve_at(std::move(sockets));
-  };
-
-  std::optional<PacketRefusals> packets;
-  auto first = serve_at(std::move(parts.sockets));
-  if (net::PacketLog::is_available() || where != nullptr) {
-    try {
-      packets.emplace(policy, where, sources, name_service, refusals);
-      first.attendants.push_back({packets->fd(), [&] { packets->run(); }});
-    } catch (const Error& problem) {
-      lasting.push_back(fmt::format("what the firewall refuses is not written down: {}", problem.what()));
-      impl.logger.error(lasting.back());
-    }
-  }
-  std::stop_source end;
-  const std::stop_callback passed_on{stop, [&] { end.request_stop(); }};
-  IdleWatch idle{impl, place};
-  gateway::Upkeep upkeep;
-  // What has started it writes gateway.json meanwhile.
-  bool begun = false;
-  const auto is_wanted = [&] {
-    if (anchor && !sys::is_alive(anchor->holder())) return false;
-    return is_named(impl, place) && !(inherited && idle.retires());
-  };
-  upkeep.work = [&] {
-    kept.write();
-    try {
-      core::keep_log_short(files.log);
-    } catch (const std::exception& problem) {
-      impl.logger.error(problem.what());
-    }
-    if (std::exchange(begun, true) && !is_wanted()) end.request_stop();
-    return end.stop_requested() ? gateway::Listeners{} : serve_missing();
-  };
-  upkeep.problems = [&] {
-    auto all = lasting;
-    all.insert(all.end(), problems.begin(), problems.end());
-    return all;
-  };
-  gateway::serve(sources, service, std::move(parts.status), std::move(first), {}, impl.logger, upkeep, end.get_token());
-  std::filesystem::remove(files.status_socket);
+  GatewayProgram{*Access::impl(host_), inherited}.run(stop);
 }
 
 void Secrets::set(const std::string& name, const std::string& value) const { secrets_of(host_).set(name, value); }

@@ -69,7 +69,6 @@ sys::FileLock NatNetwork::take_turn() const {
 }
 
 void NatNetwork::ensure() {
-  bridge_.mtu = net::way_out_mtu();
   // The lock's file stays when the network goes: it is there from the first change on.
   const bool is_first = !std::filesystem::exists(net::bridge_lock(host_.layout.network_record()));
   net::ensure_bridge(bridge_, host_.layout.network_record());

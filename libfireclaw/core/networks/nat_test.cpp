@@ -124,6 +124,7 @@ TEST_CASE_FIXTURE(Fixture,
   };
   {
     const FileCalls calls{impl->layout.home(), look};
+    connection.prepare();
     connection.connect(record, std::nullopt);
   }
   look();

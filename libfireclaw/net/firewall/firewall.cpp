@@ -125,6 +125,7 @@ class Firewall::Impl {
   }
 
   [[nodiscard]] const NetworkPolicy& policy() const { return policy_; }
+  [[nodiscard]] int socket() const { return socket_.get(); }
 
   void try_out() {
     const auto lock = take_turn();
@@ -166,14 +167,14 @@ class Firewall::Impl {
       if (error.code() != ErrorCode::NotFound && error.code() != ErrorCode::AlreadyExists) throw;
       throw unknown(std::current_exception());
     }
-    conntrack_.forget(after.address, closed);
+    conntrack().forget(after.address, closed);
     if (!names) return;
     close_named(after.address);
     if (after.egress != Egress::Allowlist) return;
     // Openings expire, and connections outlive them: what stays is what the machine may reach without names.
     auto kept = after.allow;
     kept.push_back({Ipv4Network{policy_.gateway, address_bits}, {}, {}});
-    conntrack_.forget_others(after.address, kept);
+    conntrack().forget_others(after.address, kept);
   }
 
   bool remove_vm(Ipv4Address address) {
@@ -251,7 +252,7 @@ class Firewall::Impl {
     batch.remove(NFPROTO_INET, "talkers", key);
     // If that fails the machine is looked for among the connections all the same.
     static_cast<void>(batch.run(socket_.get()));
-    conntrack_.forget(address);
+    conntrack().forget(address);
   }
 
   /// These are called with the turn taken. The first two return false if something of the machine, or of another at its
@@ -368,14 +369,19 @@ class Firewall::Impl {
     return *context_;
   }
 
+  Conntrack& conntrack() {
+    if (!conntrack_) conntrack_.emplace();
+    return *conntrack_;
+  }
+
   NetworkPolicy policy_;
   std::filesystem::path lock_file_;
-  /// Of the network namespace that the object was made in. The context is of the one in which it is first needed, which
-  /// must be the same.
+  /// Of the network namespace that the object was made in. The others are of the one in which they are first needed,
+  /// which must be the same.
   sys::Fd socket_ = Openings::open_socket();
   std::optional<Context> context_;
   /// Guarded by the turn that every caller takes, like the sequence of list and change.
-  Conntrack conntrack_;
+  std::optional<Conntrack> conntrack_;
 };
 
 Firewall::Firewall(NetworkPolicy policy, std::filesystem::path lock_file)
@@ -385,6 +391,7 @@ Firewall& Firewall::operator=(Firewall&&) noexcept = default;
 Firewall::~Firewall() = default;
 
 const NetworkPolicy& Firewall::policy() const { return impl_->policy(); }
+int Firewall::socket() const { return impl_->socket(); }
 void Firewall::try_out() { impl_->try_out(); }
 bool Firewall::ensure() { return impl_->ensure(); }
 void Firewall::add_vm(const VmPolicy& vm) { impl_->add_vm(vm); }

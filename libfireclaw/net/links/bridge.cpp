@@ -120,7 +120,7 @@ void set_forwarding(const std::filesystem::path& record_path) {
 void configure_sysctls(const InterfaceName& bridge) {
   const auto set = [&](std::string_view family, std::string_view key, std::string_view value) {
     const auto name = fmt::format("{}/conf/{}/{}", family, bridge.str(), key);
-    if (read_sysctl(name)) set_sysctl(name, value);
+    if (const auto now = read_sysctl(name); now && *now != value) set_sysctl(name, value);
   };
   set("ipv6", "disable_ipv6", "1");
   set("ipv6", "accept_ra", "0");
@@ -141,15 +141,13 @@ void refuse_unfit(const BridgeConfig& config) {
   }
 }
 
-/// Throws what is in the way; returns the bridge if it is there.
-std::optional<Link> check_place(Netlink& netlink, const BridgeConfig& config) {
-  auto link = netlink.find_link(config.name);
-  if (link) refuse_foreign_bridge(config, *link);
-  if (const auto conflict = find_subnet_conflict(netlink, config)) {
+/// Throws what is in the way.
+void check_place(const Surroundings& around, const BridgeConfig& config) {
+  if (const auto* link = around.find(config.name)) refuse_foreign_bridge(config, *link);
+  if (const auto conflict = find_subnet_conflict(around, config)) {
     throw Error{ErrorCode::InvalidState,
                 fmt::format("{}; choose another subnet for the machines (network.subnet in config.json)", *conflict)};
   }
-  return link;
 }
 
 /// Changes of carrier wait for a worker of the kernel's that runs once a second. Asking for the link's state, as
@@ -172,24 +170,20 @@ std::filesystem::path bridge_lock(const std::filesystem::path& record) { return 
 std::optional<std::string> find_bridge_obstacle(const BridgeConfig& config) {
   try {
     refuse_unfit(config);
-    Netlink netlink;
-    check_place(netlink, config);
+    check_place(Netlink{}.look_around(), config);
     return std::nullopt;
   } catch (const Error& error) {
     return error.what();
   }
 }
 
-unsigned way_out_mtu() {
+unsigned way_out_mtu(const Surroundings& around) {
   constexpr unsigned ethernet_mtu = 1500;
   constexpr unsigned least_mtu = 576;
-  Netlink netlink;
-  const auto links = netlink.links();
   unsigned mtu = ethernet_mtu;
-  for (const auto& route : netlink.routes()) {
+  for (const auto& route : around.routes) {
     if (route.destination.prefix() != 0) continue;
-    const auto link = std::ranges::find(links, route.index, &Link::index);
-    if (link != links.end()) mtu = std::min(mtu, link->mtu);
+    if (const auto* link = around.find(route.index)) mtu = std::min(mtu, link->mtu);
   }
   return std::max(mtu, least_mtu);
 }
@@ -199,20 +193,19 @@ bool is_bridge_up(const BridgeConfig& config) {
   return link && link->up && link->alias == alias_of(config);
 }
 
-std::optional<std::string> find_subnet_conflict(Netlink& netlink, const BridgeConfig& config) {
-  const auto links = netlink.links();
+std::optional<std::string> find_subnet_conflict(const Surroundings& around, const BridgeConfig& config) {
   const auto name_of = [&](int index) {
-    const auto found = std::find_if(links.begin(), links.end(), [&](const Link& link) { return link.index == index; });
-    return found == links.end() ? std::string{"no interface"} : found->name;
+    const auto* link = around.find(index);
+    return link == nullptr ? std::string{"no interface"} : link->name;
   };
-  for (const auto& entry : netlink.addresses()) {
+  for (const auto& entry : around.addresses) {
     const auto network = Ipv4Network::around(entry.address, entry.prefix);
     if (name_of(entry.index) != config.name.str() && network.overlaps(config.subnet)) {
       return fmt::format("{} overlaps the address {}/{} of {}", config.subnet.to_string(), entry.address.to_string(),
                          entry.prefix, name_of(entry.index));
     }
   }
-  for (const auto& route : netlink.routes()) {
+  for (const auto& route : around.routes) {
     // 0.0.0.0/0, and the two halves that VPNs put over it, are for what nothing else is known about.
     if (route.destination.prefix() <= 1 || name_of(route.index) == config.name.str()) continue;
     if (route.destination.overlaps(config.subnet)) {
@@ -228,20 +221,21 @@ void ensure_bridge(const BridgeConfig& config, const std::filesystem::path& reco
   const auto& name = config.name;
   const auto turn = take_turn(record);
   Netlink netlink;
-  auto link = check_place(netlink, config);
-  if (!link) {
-    netlink.create_bridge(name, MacAddress::for_address(config.gateway), config.mtu);
-    link = netlink.get_link(name);
+  const auto around = netlink.look_around();
+  check_place(around, config);
+  const auto mtu = config.mtu ? *config.mtu : way_out_mtu(around);
+  const auto* there = around.find(name);
+  if (there == nullptr) netlink.create_bridge(name, MacAddress::for_address(config.gateway), mtu);
+  const auto link = there != nullptr ? *there : netlink.get_link(name);
+  if (link.alias.empty()) netlink.set_alias(link.index, alias_of(config));
+  if (link.mac != MacAddress::for_address(config.gateway)) {
+    netlink.set_mac(link.index, MacAddress::for_address(config.gateway));
   }
-  if (link->alias.empty()) netlink.set_alias(link->index, alias_of(config));
-  if (link->mac != MacAddress::for_address(config.gateway)) {
-    netlink.set_mac(link->index, MacAddress::for_address(config.gateway));
-  }
-  if (link->mtu != config.mtu) netlink.set_mtu(link->index, config.mtu);
+  if (link.mtu != mtu) netlink.set_mtu(link.index, mtu);
 
   bool has_address = false;
-  for (const auto& entry : netlink.addresses()) {
-    if (entry.index != link->index) continue;
+  for (const auto& entry : around.addresses) {
+    if (entry.index != link.index) continue;
     if (entry.address != config.gateway || entry.prefix != config.subnet.prefix()) {
       throw Error{
           ErrorCode::InvalidState,
@@ -252,10 +246,10 @@ void ensure_bridge(const BridgeConfig& config, const std::filesystem::path& reco
     }
     has_address = true;
   }
-  if (!has_address) netlink.add_address(link->index, config.gateway, config.subnet.prefix());
+  if (!has_address) netlink.add_address(link.index, config.gateway, config.subnet.prefix());
   configure_sysctls(name);
   if (config.forwarding) set_forwarding(record);
-  if (!link->up) netlink.set_up(link->index, true);
+  if (!link.up) netlink.set_up(link.index, true);
 }
 
 bool remove_bridge(const BridgeConfig& config, const std::filesystem::path& record) {
@@ -292,7 +286,7 @@ void attach_port(const BridgeConfig& config, const InterfaceName& port, Ipv4Addr
   const auto link = netlink.get_link(port);
   const auto mac = MacAddress::for_address(address);
   // Up last: until everything else is in place, nothing passes.
-  if (link.mtu != config.mtu) netlink.set_mtu(link.index, config.mtu);
+  if (link.mtu != bridge.mtu) netlink.set_mtu(link.index, bridge.mtu);
   netlink.disable_ipv6_addresses(link.index);
   if (link.master != bridge.index) netlink.set_master(link.index, bridge.index);
   netlink.configure_port(link.index, PortOptions{});

@@ -16,7 +16,8 @@ struct BridgeConfig {
   InterfaceName name{"fcbr0"};
   Ipv4Network subnet{Ipv4Address::from_bits(0xAC100000), 24};
   Ipv4Address gateway = Ipv4Address::from_bits(0xAC100001);
-  unsigned mtu = 1500;
+  /// nullopt: what the way out takes.
+  std::optional<unsigned> mtu = std::nullopt;
   /// Who it belongs to (the home directory), so that two of them never hand out the same addresses on one bridge.
   std::string owner;
   /// Turn on the host's IPv4 forwarding, without which machines reach the gateway only.
@@ -29,15 +30,14 @@ struct BridgeConfig {
 /// Changes nothing.
 std::optional<std::string> find_bridge_obstacle(const BridgeConfig& config);
 
-/// The MTU for a bridge whose machines' way out is this namespace's default route: what its interface takes, 1500 at
-/// most.
-unsigned way_out_mtu();
+/// The MTU for a bridge whose machines' way out is the default route: what its interface takes, 1500 at most.
+unsigned way_out_mtu(const Surroundings& around);
 
 /// Whether the bridge is there and up.
 bool is_bridge_up(const BridgeConfig& config);
 
 /// Why a subnet cannot be used here: "172.16.0.0/24 overlaps the route to 172.16.0.0/12 on eth0".
-std::optional<std::string> find_subnet_conflict(Netlink& netlink, const BridgeConfig& config);
+std::optional<std::string> find_subnet_conflict(const Surroundings& around, const BridgeConfig& config);
 
 /// The lock of who changes the bridge, beside `record`. It stays there from the first change on.
 std::filesystem::path bridge_lock(const std::filesystem::path& record);

@@ -16,6 +16,7 @@
 #include <netlink/route/nexthop.h>
 #include <netlink/route/route.h>
 
+#include <algorithm>
 #include <climits>
 #include <cstring>
 
@@ -39,6 +40,7 @@ using NeighbourObject = std::unique_ptr<rtnl_neigh, Deleter<rtnl_neigh_put>>;
 using Cache = std::unique_ptr<nl_cache, Deleter<nl_cache_free>>;
 using Callbacks = std::unique_ptr<nl_cb, Deleter<nl_cb_put>>;
 
+constexpr std::size_t longest_answer = std::size_t{64} << 10;
 /// How often a dump is begun again when the kernel says that it changed meanwhile.
 constexpr int dump_attempts = 20;
 
@@ -175,10 +177,23 @@ NeighbourObject make_neighbour(int family, int index) {
 
 }  // namespace
 
+const Link* Surroundings::find(const InterfaceName& name) const {
+  const auto found = std::ranges::find(links, name.str(), &Link::name);
+  return found == links.end() ? nullptr : &*found;
+}
+
+const Link* Surroundings::find(int index) const {
+  const auto found = std::ranges::find(links, index, &Link::index);
+  return found == links.end() ? nullptr : &*found;
+}
+
 void Netlink::Closer::operator()(nl_sock* socket) const noexcept { nl_socket_free(socket); }
 
 Netlink::Netlink() : socket_{require(nl_socket_alloc())} {
   check(nl_connect(socket_.get(), NETLINK_ROUTE), "cannot open a route netlink socket");
+  // No part of a dump is longer, so that each answer need not be looked at before it is read.
+  check(nl_socket_set_msg_buf_size(socket_.get(), longest_answer), "cannot have a buffer for netlink");
+  nl_socket_disable_msg_peek(socket_.get());
 }
 Netlink::Netlink(Netlink&&) noexcept = default;
 Netlink& Netlink::operator=(Netlink&&) noexcept = default;

@@ -48,6 +48,17 @@ struct Route {
   bool operator==(const Route&) const = default;
 };
 
+/// All that a bridge and its subnet have to fit into, as it was when it was read.
+struct Surroundings {
+  std::vector<Link> links;
+  std::vector<LinkAddress> addresses;
+  std::vector<Route> routes;
+
+  /// nullptr if there is none.
+  [[nodiscard]] const Link* find(const InterfaceName& name) const;
+  [[nodiscard]] const Link* find(int index) const;
+};
+
 /// What a bridge does with a port. The default is a port that takes part in nothing: it cannot talk to other isolated
 /// ports, nothing is flooded to it, nothing is learned from it.
 struct PortOptions {
@@ -78,6 +89,7 @@ class Netlink {
   [[nodiscard]] std::vector<Link> links();
   [[nodiscard]] std::vector<LinkAddress> addresses();
   [[nodiscard]] std::vector<Route> routes();
+  [[nodiscard]] Surroundings look_around() { return {links(), addresses(), routes()}; }
 
   /// Creates a bridge with spanning tree and multicast snooping off, down. Error(AlreadyExists) if the name is taken.
   void create_bridge(const InterfaceName& name, const MacAddress& mac, unsigned mtu);

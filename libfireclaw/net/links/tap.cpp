@@ -8,9 +8,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstring>
 #include <filesystem>
+#include <functional>
+#include <vector>
 
 #include "fireclaw/error.hpp"
 #include "sys/file.hpp"
@@ -67,13 +70,19 @@ std::optional<int> find_tap_descriptor(pid_t pid, const InterfaceName& tap) {
   if (error) {
     throw sys::system_error(error.value(), fmt::format("cannot look for tap '{}' in {}", tap.str(), folder));
   }
+  std::vector<int> numbers;
   for (; entries != std::filesystem::directory_iterator{}; entries.increment(error)) {
     if (error) break;  // the process ended meanwhile
     const auto name = entries->path().filename().string();
     int number = 0;
-    if (std::from_chars(name.data(), name.data() + name.size(), number).ec != std::errc{}) continue;
+    if (std::from_chars(name.data(), name.data() + name.size(), number).ec == std::errc{}) numbers.push_back(number);
+  }
+  // The device was opened late.
+  std::ranges::sort(numbers, std::greater{});
+  for (const int number : numbers) {
     try {
-      if (sys::read_file(entries->path(), 1 << 16).find(wanted) != std::string::npos) return number;
+      if (sys::read_file(fmt::format("{}/{}", folder, number), 1 << 16).find(wanted) != std::string::npos)
+        return number;
     } catch (const Error&) {
       continue;  // closed meanwhile
     }

@@ -151,7 +151,7 @@ RunRecord RunStore::change(const std::string& id, const std::function<void(RunRe
   auto unfinished = target;
   unfinished += ".new";
   write_plain(unfinished, json::record_text(*record));
-  rename_path(unfinished, target);
+  sys::rename_runtime_file(unfinished, target);
   return *std::move(record);
 }
 

@@ -102,9 +102,6 @@ void prepare_folder(const LaunchSpec& spec) {
   for (const Drive& drive : spec.drives) {
     check_readable(drive.path, fmt::format("drive {}", drive.id), drive.read_only ? R_OK : R_OK | W_OK);
   }
-  for (const Nic& nic : spec.nics) {
-    if (!spec.network_namespace) check_tap(nic);
-  }
   remove_sockets(spec.run_dir);
   for (const Drive& drive : spec.drives) {
     const auto link = spec.run_dir / drive_link(drive);
@@ -139,14 +136,16 @@ Started start_process(const std::filesystem::path& binary, sys::Sandbox sandbox,
   // Ctrl-C at the terminal is for us; the engine's end is ours to order.
   spawn.new_session = true;
   EngineProcess process = EngineProcess::start(spawn);
-  const auto spawned = std::chrono::steady_clock::now();
-  if (options.on_phase) options.on_phase("spawn", spawned - begin);
+  if (options.on_phase) options.on_phase("spawn", std::chrono::steady_clock::now() - begin);
 
   try {
+    if (options.make_taps) options.make_taps();
+    if (!spec.network_namespace) std::ranges::for_each(spec.nics, check_tap);
+    const auto ready = std::chrono::steady_clock::now();
     const auto socket = spec.run_dir / file::api_socket;
     await_api(watch, process, socket, options);
     throw_if_ended(process, &log, Lost::Nothing);
-    if (options.on_phase) options.on_phase("api", std::chrono::steady_clock::now() - spawned);
+    if (options.on_phase) options.on_phase("api", std::chrono::steady_clock::now() - ready);
     return Started{std::move(process), Api{socket}, std::move(console), std::move(log), std::move(watch).end()};
   } catch (...) {
     process.kill();
