@@ -162,7 +162,7 @@ class Life(Machines):
         self.create("one")
         self.done("vm", "pause", "one")
         self.assertEqual(self.state("one"), "paused")
-        self.assertIn("is paused", self.refused("vm", "exec", "one", "true"))
+        self.assertIn("fireclaw vm resume one", self.refused("vm", "exec", "one", "true"))
         self.done("vm", "resume", "one")
         self.assertEqual(self.state("one"), "running")
         self.done("vm", "pause", "one")

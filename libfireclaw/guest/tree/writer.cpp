@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <limits>
+#include <string_view>
 #include <utility>
 
 #include "guest/tree/paths.hpp"
@@ -254,13 +255,31 @@ std::optional<Failure> TreeWriter::entry(const wire::Entry& entry) {
   return refused(EPROTO, name, "is of an unknown kind");
 }
 
+namespace {
+
+/// Whether a link is a name of something that is only written to, as /dev/stdout is.
+bool leads_to_no_file(int folder, const std::string& name) {
+  constexpr std::string_view processes = "/proc/";
+  std::string target(processes.size(), '\0');
+  if (readlinkat(folder, name.c_str(), target.data(), target.size()) > 0 && target == processes) return true;
+  struct stat status {};
+  return fstatat(folder, name.c_str(), &status, 0) == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode);
+}
+
+}  // namespace
+
 std::optional<Failure> TreeWriter::check_place(const std::string& name, EntryKind kind) const {
   struct stat status {};
   if (fstatat(current(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) < 0) {
     if (errno == ENOENT) return {};
     return failure(errno, "cannot look at", where(name));
   }
-  if (S_ISLNK(status.st_mode)) return {};
+  if (S_ISLNK(status.st_mode)) {
+    // Only of what the caller named: within a tree /etc/mtab is such a link, too.
+    if (folders_.empty() && kind != EntryKind::Link && leads_to_no_file(current(), name))
+      return refused(EEXIST, where(name), "is a link to a device, a pipe or a file of a process; it is not replaced");
+    return {};
+  }
   const bool is_folder = S_ISDIR(status.st_mode);
   if (kind == EntryKind::Folder)
     return is_folder ? std::nullopt : std::optional{refused(EEXIST, where(name), "exists and is not a folder")};

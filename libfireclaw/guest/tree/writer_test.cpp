@@ -143,6 +143,23 @@ TEST_CASE_FIXTURE(Fixture, "a link that an earlier copy left at the target is re
   check_victim();
 }
 
+TEST_CASE_FIXTURE(Fixture, "a link to a device or to a file of a process is not replaced") {
+  for (const char* target : {"/dev/null", "/proc/self/fd/1"}) {
+    CAPTURE(target);
+    fs::remove(path("job/stdout"));
+    fs::create_symlink(target, path("job/stdout"));
+    const auto failed = receive("job/stdout", "out", [](TreeWriter& writer) { return writer.entry(file("out")); });
+    REQUIRE(failed);
+    CHECK(failed->message.find("is not replaced") != std::string::npos);
+    CHECK(fs::read_symlink(path("job/stdout")) == target);
+  }
+  // Within a tree it is replaced like any other.
+  fs::create_directory(path("job/out"));
+  fs::create_symlink("/proc/mounts", path("job/out/file"));
+  REQUIRE_FALSE(receive("job/out", "", a_folder_with_a_file()));
+  CHECK(read("job/out/file") == "owned");
+}
+
 TEST_CASE_FIXTURE(Fixture, "a target that says it is a folder is refused where it is a link") {
   fs::create_symlink(path("victim"), path("job/result"));
   for (const std::string target : {"job/result/", "job/result/.", "job/result//"}) {
