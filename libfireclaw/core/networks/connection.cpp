@@ -223,7 +223,8 @@ void VmNetwork::make_spare_tap() {
 }
 
 void VmNetwork::connect_here(state::RunRecord& record, Wishes wishes, std::optional<uid_t> engine_user) {
-  ScopeGuard undo{[this] { disconnect(); }};
+  // In an anchor's namespaces this runs in a child, and what it entered them by is the parent's.
+  ScopeGuard undo{[this] { this->undo(false); }};
   const bool asks = options_.services != GatewayServices::None && network_->serves_names();
   if (!asks) wishes.follow_no_names();
   {
@@ -432,7 +433,10 @@ void VmNetwork::undo_here(bool ours, bool keep_tap) {
   }
 }
 
-void VmNetwork::disconnect() noexcept { undo(false); }
+void VmNetwork::disconnect() noexcept {
+  undo(false);
+  anchored_.reset();
+}
 
 /// The kernel takes 15 to 30 ms to remove an interface. Nobody can change another one meanwhile.
 std::optional<sys::EndingChild> VmNetwork::leave() noexcept { return undo(true); }
@@ -443,7 +447,6 @@ std::optional<sys::EndingChild> VmNetwork::undo(bool keep_tap) noexcept {
   named_tap_.reset();
   entrances_ = Entrances{};
   if (spare_tap_) remove_spare_tap();
-  anchored_.reset();
   if (!lease_) return child;
   try {
     const bool ours = lease_->holder == sys::current_process();
