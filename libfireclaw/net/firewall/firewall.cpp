@@ -129,6 +129,7 @@ class Firewall::Impl {
 
   void try_out() {
     const auto lock = take_turn();
+    static_cast<void>(conntrack());
     context().try_out(full_ruleset(policy_, {}));
   }
 

@@ -17,10 +17,10 @@ namespace fireclaw::net {
 void preload_firewall() noexcept;
 
 /// The loaded firewall of one bridge: the tables of ruleset.hpp, in the network namespace of the thread that made the
-/// object, which must also be that of the first call. Every change is one transaction: it is in force as a whole or not
-/// at all. Other tables are never touched. Processes take turns by `lock_file`; the object may be used from several
-/// threads. Does not own the tables: they stay until remove(). A machine without an allowlist, published ports or a
-/// rate comes and goes without libnftables, which takes a millisecond to load and more to read the tables.
+/// object. Calls are made in it too, unless try_out() was the first. Every change is one transaction: it is in force as
+/// a whole or not at all. Other tables are never touched. Processes take turns by `lock_file`; the object may be used
+/// from several threads. Does not own the tables: they stay until remove(). A machine without an allowlist, published
+/// ports or a rate comes and goes without libnftables, which takes a millisecond to load and more to read the tables.
 class Firewall {
  public:
   /// Error(Unsupported) if the kernel has no nftables. All other members: Error(PermissionDenied) without
@@ -35,7 +35,8 @@ class Firewall {
   /// period of the kernel's (6 to 12 ms were seen), and so does the end of a process that has it.
   [[nodiscard]] int socket() const;
 
-  /// Whether the kernel would take the policy: has it checked, and changes nothing. Throws what ensure() would.
+  /// Whether the kernel would take the policy: has it checked, and changes nothing. Throws what ensure() would. All
+  /// that other members need of the network namespace is of this one's from then on.
   void try_out();
   /// Loads the policy unless it is loaded already; machines that are known to the kernel stay as they are, with the
   /// connections that they have. Returns whether anything had to be done.

@@ -238,6 +238,7 @@ Lab::Lab(NetworkPolicy policy) : folder{std::filesystem::temp_directory_path(), 
   host.in([&] {
     ensure_bridge(bridge, folder.path() / "network.json");
     firewall.emplace(std::move(policy), folder.path() / "firewall.lock");
+    firewall->try_out();
     firewall->ensure();
   });
 }
