@@ -1,7 +1,9 @@
 #include "net/firewall/firewall.hpp"
 
 #include <doctest/doctest.h>
+#include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -185,14 +187,19 @@ TEST_CASE("what somebody else asked by the firewall's socket is not taken for it
   firewall.ensure();
   firewall.add_vm(machine(2));
   // As an engine can, which has it too: the kernel refuses, and the refusal waits there to be read.
-  nlmsghdr nonsense{};
-  nonsense.nlmsg_len = sizeof nonsense;
-  nonsense.nlmsg_type = 0xfff;
-  nonsense.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
-  for (int i = 0; i < 3; ++i) REQUIRE(::send(firewall.socket(), &nonsense, sizeof nonsense, 0) == sizeof nonsense);
+  struct {
+    nlmsghdr header{.nlmsg_len = 20, .nlmsg_type = 0xfff, .nlmsg_flags = NLM_F_REQUEST, .nlmsg_seq = 0, .nlmsg_pid = 0};
+    nfgenmsg family{};
+  } nonsense;
+  const auto ask_nonsense = [&] {
+    REQUIRE(::send(firewall.socket(), &nonsense, sizeof nonsense, 0) == sizeof nonsense);
+    pollfd refusal{.fd = firewall.socket(), .events = POLLIN, .revents = 0};
+    REQUIRE(::poll(&refusal, 1, 0) == 1);
+  };
+  for (int i = 0; i < 3; ++i) ask_nonsense();
   CHECK(firewall.remove_vm(machine(2)));
   CHECK(firewall.vms().empty());
-  REQUIRE(::send(firewall.socket(), &nonsense, sizeof nonsense, 0) == sizeof nonsense);
+  ask_nonsense();
   firewall.add_vm(machine(2));
   CHECK(firewall.vms() == std::vector{machine(2)});
 }
