@@ -762,6 +762,13 @@ TEST_CASE("the next holder of an address does not inherit connections, and a mac
     CHECK(lab.firewall->remove_vm(guest.vm));
     lab.firewall->add_vm(restricted);
   }
+  SUBCASE("another machine, after somebody removed what the rules had of the first") {
+    nft(lab.host,
+        "flush set bridge fireclaw sources; flush map inet fireclaw egress; flush set inet fireclaw clients; "
+        "flush set inet fireclaw name_clients");
+    CHECK_FALSE(lab.firewall->remove_vm(guest.vm));
+    lab.firewall->add_vm(restricted);
+  }
   SUBCASE("another machine, after a reconciliation") { lab.firewall->reconcile(std::vector{restricted}); }
   server.send(hello.from, hello.port, "still there?");
   server.send("198.51.100.1", 4001, "end");

@@ -182,14 +182,12 @@ class Firewall::Impl {
     const auto lock = take_turn();
     const auto elements = read_all();
     const bool known = std::ranges::any_of(elements, [&](const Element& element) { return element.owner == address; });
-    if (!known) {
-      forget_connections(address);
-      return false;
+    if (known) {
+      if (const auto commands = delete_commands(address, elements); !commands.empty()) context().run(commands);
+      close_named(address);
     }
-    if (const auto commands = delete_commands(address, elements); !commands.empty()) context().run(commands);
-    close_named(address);
     forget_connections(address);
-    return true;
+    return known;
   }
 
   bool remove_vm(const VmPolicy& vm) {

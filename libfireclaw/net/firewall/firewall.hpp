@@ -50,7 +50,8 @@ class Firewall {
   /// elsewhere than to the gateway and that list. Its other connections stay. Error(InvalidState) if the firewall does
   /// not know it so.
   void change_vm(const VmPolicy& before, const VmPolicy& after, std::span<const Ipv4Network> closed, bool names);
-  /// Shuts a machine out again, whatever is known of it, and ends its connections. False if nothing was known.
+  /// Shuts a machine out again, whatever is known of it, and ends its connections. False if nothing was known;
+  /// those connections end all the same.
   bool remove_vm(Ipv4Address address);
   /// The same, faster, when what add_vm() was given is still at hand.
   bool remove_vm(const VmPolicy& vm);
