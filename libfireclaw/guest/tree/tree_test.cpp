@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <string>
 
+#include "guest/testing/entries.hpp"
 #include "guest/tree/writer.hpp"
 #include "sys/file.hpp"
 
@@ -17,7 +18,7 @@ namespace fireclaw::guest {
 namespace {
 
 namespace fs = std::filesystem;
-using wire::Entry;
+using testing::entry_of;
 using wire::EntryKind;
 
 constexpr Base anywhere{AT_FDCWD, false};
@@ -35,16 +36,6 @@ struct Fixture {
 void write_more(const fs::path& file, std::string_view text) {
   const sys::Fd opened = sys::open_file(file, O_WRONLY | O_APPEND);
   REQUIRE(::write(opened.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()));
-}
-
-Entry entry_of(EntryKind kind, std::string name, std::uint32_t mode = 0644, std::string link = {}) {
-  Entry entry;
-  entry.kind = kind;
-  entry.name = std::move(name);
-  entry.mode = mode;
-  entry.mtime_s = 1000000000;
-  entry.link = std::move(link);
-  return entry;
 }
 
 std::optional<Failure> copy_tree(const std::string& source, const std::string& target, bool follow = false,

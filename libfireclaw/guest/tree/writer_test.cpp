@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "guest/testing/entries.hpp"
 #include "guest/tree/untrusted.hpp"
 #include "sys/file.hpp"
 
@@ -17,20 +18,12 @@ namespace fireclaw::guest {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::entry_of;
 using wire::Entry;
 using wire::EntryKind;
 
 constexpr Base anywhere{AT_FDCWD, false};
 
-Entry entry_of(EntryKind kind, std::string name, std::uint32_t mode = 0644, std::string link = {}) {
-  Entry entry;
-  entry.kind = kind;
-  entry.name = std::move(name);
-  entry.mode = mode;
-  entry.mtime_s = 1000000000;
-  entry.link = std::move(link);
-  return entry;
-}
 Entry folder(std::string name) { return entry_of(EntryKind::Folder, std::move(name), 0755); }
 Entry file(std::string name, std::uint32_t mode = 0644) { return entry_of(EntryKind::File, std::move(name), mode); }
 Entry link(std::string name, std::string target) {
