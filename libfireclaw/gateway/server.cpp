@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include <boost/asio/buffer.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
@@ -13,7 +14,6 @@
 #include <boost/asio/write.hpp>
 #include <boost/beast/core/basic_stream.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http.hpp>
 
 #include <array>
@@ -31,6 +31,7 @@
 
 #include <fmt/format.h>
 
+#include "gateway/http_head.hpp"
 #include "gateway/irc/service.hpp"
 #include "gateway/proxy/service.hpp"
 #include "sys/poll.hpp"
@@ -45,8 +46,11 @@ using boost::system::error_code;
 using tcp = asio::ip::tcp;
 using local = asio::local::stream_protocol;
 
+/// One type for machines' connections and the status socket's: what Beast and Asio make of it takes seconds to compile.
+using Stream = beast::basic_stream<asio::generic::stream_protocol>;
+using Parser = http::request_parser<http::string_body>;
+
 constexpr unsigned http_1_1 = 11;
-constexpr std::uint32_t longest_head = 16 * 1024;
 /// What is kept of an answer that the agent does not take as fast as it comes.
 constexpr std::size_t most_pending = std::size_t{256} << 10;
 /// What is read of a request that was refused, so that the agent gets to read why.
@@ -182,12 +186,13 @@ class Session final : public std::enable_shared_from_this<Session>, public LlmSe
 
   void send_continue() {
     stream_.expires_after(shared_.limits.patience);
-    static constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
-    asio::async_write(stream_, asio::buffer(go_on.data(), go_on.size()),
-                      [self = shared_from_this()](error_code error, std::size_t) {
-                        if (error) return self->close();
-                        self->read_body();
-                      });
+    current_ = "HTTP/1.1 100 Continue\r\n\r\n";
+    write({}, {}, &Session::on_continue_sent);
+  }
+
+  void on_continue_sent(error_code error) {
+    if (error) return close();
+    read_body();
   }
 
   void read_body() {
@@ -259,32 +264,37 @@ class Session final : public std::enable_shared_from_this<Session>, public LlmSe
     if (!head_sent_) {
       if (!head_) return;
       head_sent_ = true;
-      serializer_.emplace(*head_);
-      writing_ = true;
-      stream_.expires_after(shared_.limits.patience);
-      return http::async_write_header(
-          stream_, *serializer_,
-          [self = shared_from_this()](error_code error, std::size_t) { self->on_written(error); });
+      current_ = text_of(*head_);
+      return write_piece({}, {});
     }
     if (!pending_.empty()) {
       std::swap(pending_, current_);
       pending_.clear();
-      writing_ = true;
-      stream_.expires_after(shared_.limits.patience);
-      const auto done = [self = shared_from_this()](error_code error, std::size_t) { self->on_written(error); };
-      const auto bytes = asio::buffer(std::as_const(current_));
-      if (chunked_) return asio::async_write(stream_, http::make_chunk(bytes), done);
-      return asio::async_write(stream_, bytes, done);
+      if (!chunked_) return write_piece({}, {});
+      chunk_head_ = fmt::format("{:x}\r\n", current_.size());
+      return write_piece(chunk_head_, "\r\n");
     }
     if (!ended_) return;
     if (!whole_) return close();
     if (!chunked_) return finish();
-    writing_ = true;
     ended_ = false;
     last_ = true;
+    current_ = "0\r\n\r\n";
+    write_piece({}, {});
+  }
+
+  void write_piece(std::string_view before, std::string_view after) {
+    writing_ = true;
     stream_.expires_after(shared_.limits.patience);
-    asio::async_write(stream_, http::make_chunk_last(),
-                      [self = shared_from_this()](error_code error, std::size_t) { self->on_written(error); });
+    write(before, after, &Session::on_written);
+  }
+
+  /// Writes current_ between two texts that last as long as the connection does.
+  void write(std::string_view before, std::string_view after, void (Session::*then)(error_code)) {
+    const std::array<asio::const_buffer, 3> all{asio::buffer(before), asio::buffer(std::as_const(current_)),
+                                                asio::buffer(after)};
+    asio::async_write(stream_, all,
+                      [self = shared_from_this(), then](error_code error, std::size_t) { ((*self).*then)(error); });
   }
 
   void on_written(error_code error) {
@@ -306,7 +316,6 @@ class Session final : public std::enable_shared_from_this<Session>, public LlmSe
     answering_ = false;
     ++watch_;
     head_.reset();
-    serializer_.reset();
     release_bytes();
     // Large ones are rare, and others need the memory meanwhile.
     std::string{}.swap(pending_);
@@ -344,12 +353,12 @@ class Session final : public std::enable_shared_from_this<Session>, public LlmSe
   }
 
   Shared& shared_;
-  beast::tcp_stream stream_;
+  Stream stream_;
   std::string address_;
   Client client_;
   Route route_;
   beast::flat_buffer buffer_{longest_head + 64 * 1024};
-  std::optional<http::request_parser<http::string_body>> parser_;
+  std::optional<Parser> parser_;
   std::size_t reserved_ = 0;
 
   /// The request that the LLM's service has; 0: none.
@@ -360,10 +369,10 @@ class Session final : public std::enable_shared_from_this<Session>, public LlmSe
   bool chunked_ = true;
   bool keep_alive_ = false;
   std::optional<http::response<http::empty_body>> head_;
-  std::optional<http::response_serializer<http::empty_body>> serializer_;
   bool head_sent_ = false;
   std::string pending_;
   std::string current_;
+  std::string chunk_head_;
   bool writing_ = false;
   bool pump_due_ = false;
   bool held_back_ = false;
@@ -384,37 +393,41 @@ class StatusSession final : public std::enable_shared_from_this<StatusSession> {
 
   void start() {
     stream_.expires_after(idle_patience);
-    http::async_read(stream_, buffer_, request_, [self = shared_from_this()](error_code error, std::size_t) {
+    http::async_read(stream_, buffer_, parser_, [self = shared_from_this()](error_code error, std::size_t) {
       if (!error) self->answer();
     });
   }
 
  private:
   void answer() {
-    response_.version(request_.version());
-    response_.keep_alive(false);
-    response_.set(http::field::content_type, "text/plain; version=0.0.4");
-    if (request_.method() != http::verb::get) {
-      response_.result(http::status::method_not_allowed);
-    } else if (request_.target() == "/metrics") {
-      response_.body() = to_metrics(status_());
-    } else if (request_.target() == "/status") {
-      response_.set(http::field::content_type, "application/json");
+    const auto& request = parser_.get();
+    http::response<http::string_body> response;
+    response.version(request.version());
+    response.keep_alive(false);
+    response.set(http::field::content_type, "text/plain; version=0.0.4");
+    if (request.method() != http::verb::get) {
+      response.result(http::status::method_not_allowed);
+    } else if (request.target() == "/metrics") {
+      response.body() = to_metrics(status_());
+    } else if (request.target() == "/status") {
+      response.set(http::field::content_type, "application/json");
       json::Writer out;
       json::write_record(out, status_());
-      response_.body() = out.take();
+      response.body() = out.take();
     } else {
-      response_.result(http::status::not_found);
+      response.result(http::status::not_found);
     }
-    response_.prepare_payload();
-    http::async_write(stream_, response_, [self = shared_from_this()](error_code, std::size_t) {});
+    response.prepare_payload();
+    text_ = text_of(response) + response.body();
+    const std::array<asio::const_buffer, 3> all{asio::buffer(std::as_const(text_))};
+    asio::async_write(stream_, all, [self = shared_from_this()](error_code, std::size_t) {});
   }
 
   const std::function<Status()>& status_;
-  beast::basic_stream<local> stream_;
+  Stream stream_;
   beast::flat_buffer buffer_{longest_head};
-  http::request<http::empty_body> request_;
-  http::response<http::string_body> response_;
+  Parser parser_;
+  std::string text_;
 };
 
 /// Accepts on a socket for as long as the loop runs.

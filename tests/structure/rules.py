@@ -19,7 +19,7 @@ INNER_ROOMS: dict[str, list[str]] = {
     "libfireclaw/core": ["host", "networks", "machines", "workspaces", "agents", "moving"],
     "libfireclaw/image": ["bytes", "tools", "namespaces", "archives", "store", "kernel", "disks", "roots"],
     "libfireclaw/net": ["address", "interface_name", "boot", "policy", "named_destination", "pool", "links", "firewall"],
-    "libfireclaw/gateway": ["limits", "records", "llm", "names", "relay", "irc", "proxy"],
+    "libfireclaw/gateway": ["limits", "records", "llm", "names", "http_head", "relay", "irc", "proxy"],
     "libfireclaw/guest": ["wire", "tree"],
     "libfireclaw/state": ["layout", "settings", "records"],
     "apps/common": ["text", "files", "processes", "command_line"],

@@ -22,6 +22,7 @@
 
 #include <fmt/format.h>
 
+#include "gateway/http_head.hpp"
 #include "gateway/proxy/tls_hello.hpp"
 #include "gateway/relay.hpp"
 
@@ -35,7 +36,6 @@ using boost::system::error_code;
 using tcp = asio::ip::tcp;
 using Time = std::chrono::steady_clock::time_point;
 
-constexpr std::uint32_t longest_head = 16 * 1024;
 constexpr std::size_t piece_bytes = std::size_t{32} << 10;
 /// Of a server's addresses.
 constexpr std::size_t most_tried = 4;
@@ -229,14 +229,7 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
     keep_alive(server_);
     expire_after_patience();
     if (!request_.tunnel) return pass_request();
-    static constexpr std::string_view established = "HTTP/1.1 200 Connection established\r\n\r\n";
-    asio::async_write(machine_, asio::buffer(established.data(), established.size()),
-                      [self = shared_from_this()](error_code error, std::size_t) {
-                        self->guarded([&] {
-                          if (error) return self->close();
-                          self->begin_tunnel();
-                        });
-                      });
+    write_all(machine_, "HTTP/1.1 200 Connection established\r\n\r\n", [this] { begin_tunnel(); });
   }
 
   /// The client can have sent its hello with the request.
@@ -279,16 +272,21 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
     });
   }
 
-  template <class Next>
-  void write_all(tcp::socket& to, std::string text, Next next) {
+  using Pieces = std::array<asio::const_buffer, 3>;
+
+  /// Every write is this one: what Asio makes of it takes seconds to compile.
+  void write(tcp::socket& to, const Pieces& pieces, std::function<void(error_code)> then) {
+    asio::async_write(to, pieces, [self = shared_from_this(), then = std::move(then)](error_code error, std::size_t) {
+      self->guarded([&] { then(error); });
+    });
+  }
+
+  void write_all(tcp::socket& to, std::string text, std::function<void()> next) {
     writing_ = std::move(text);
-    asio::async_write(to, asio::buffer(writing_),
-                      [self = shared_from_this(), next = std::move(next)](error_code error, std::size_t) {
-                        self->guarded([&] {
-                          if (error) return self->close();
-                          next();
-                        });
-                      });
+    write(to, {asio::buffer(std::as_const(writing_))}, [this, next = std::move(next)](error_code error) {
+      if (error) return close();
+      next();
+    });
   }
 
   /// The head as the server gets it, then the body to its end and nothing after it: that would be another request.
@@ -299,14 +297,10 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
     const auto& [name, port] = request_.target;
     head.set(http::field::host, port == 80 ? name : fmt::format("{}:{}", name, port));
     head.set(http::field::connection, "close");
-    serializer_.emplace(parser_.get());
-    http::async_write_header(server_, *serializer_, [self = shared_from_this()](error_code error, std::size_t) {
-      self->guarded([&] {
-        if (error) return self->close();
-        self->begin_passing();
-        self->pass(self->from_server_);
-        self->read_body();
-      });
+    write_all(server_, text_of(parser_.get().base()), [this] {
+      begin_passing();
+      pass(from_server_);
+      read_body();
     });
   }
 
@@ -325,18 +319,22 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
 
   void write_body() {
     auto& body = parser_.get().body();
-    body.size = from_machine_.buffer.size() - body.size;
-    body.more = !parser_.is_done();
+    const auto bytes = from_machine_.buffer.size() - body.size;
     last_ = std::chrono::steady_clock::now();
-    // An empty piece would be written as the chunk that ends the body.
-    if (body.size == 0 && body.more) return read_body();
-    body.data = body.size == 0 ? nullptr : from_machine_.buffer.data();
-    http::async_write(server_, *serializer_, [self = shared_from_this()](error_code error, std::size_t) {
-      self->guarded([&] {
-        // A server that takes no more can have answered already.
-        if (error && error != http::error::need_buffer) return self->drain();
-        self->read_body();
-      });
+    if (bytes == 0 && !parser_.is_done()) return read_body();
+    Pieces pieces{asio::const_buffer{}, asio::buffer(std::as_const(from_machine_.buffer), bytes)};
+    if (parser_.chunked()) {
+      chunk_head_ = bytes == 0 ? "" : fmt::format("{:x}\r\n", bytes);
+      static constexpr std::string_view next = "\r\n";
+      static constexpr std::string_view end = "\r\n0\r\n\r\n";
+      const auto tail = !parser_.is_done() ? next : bytes == 0 ? end.substr(next.size()) : end;
+      pieces[0] = asio::buffer(std::as_const(chunk_head_));
+      pieces[2] = asio::buffer(tail);
+    }
+    write(server_, pieces, [this](error_code error) {
+      // A server that takes no more can have answered already.
+      if (error) return drain();
+      read_body();
     });
   }
 
@@ -365,13 +363,11 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
                                  }
                                  if (error) return self->close();
                                  self->last_ = std::chrono::steady_clock::now();
-                                 asio::async_write(way.to, asio::buffer(way.buffer.data(), bytes),
-                                                   [self, &way](error_code problem, std::size_t) {
-                                                     self->guarded([&] {
-                                                       if (problem) return self->close();
-                                                       self->pass(way);
-                                                     });
-                                                   });
+                                 self->write(way.to, {asio::buffer(std::as_const(way.buffer), bytes)},
+                                             [self = self.get(), &way](error_code problem) {
+                                               if (problem) return self->close();
+                                               self->pass(way);
+                                             });
                                });
                              });
   }
@@ -413,14 +409,10 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
     response.keep_alive(false);
     response.body() = fmt::format("fireclaw: {}\n", refusal.reason);
     response.prepare_payload();
-    answer_ = std::move(response);
-    http::async_write(machine_, answer_, [self = shared_from_this()](error_code error, std::size_t) {
-      self->guarded([&] {
-        if (error) return self->close();
-        error_code ignored;
-        self->machine_.shutdown(tcp::socket::shutdown_send, ignored);
-        self->drain();
-      });
+    write_all(machine_, text_of(response.base()) + response.body(), [this] {
+      error_code ignored;
+      machine_.shutdown(tcp::socket::shutdown_send, ignored);
+      drain();
     });
   }
 
@@ -447,8 +439,6 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
   asio::steady_timer timer_;
   beast::flat_buffer received_{longest_head + piece_bytes};
   http::request_parser<http::buffer_body> parser_;
-  std::optional<http::request_serializer<http::buffer_body>> serializer_;
-  http::response<http::string_body> answer_;
 
   HttpRequest request_;
   /// Those to try, the next one last.
@@ -457,6 +447,7 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
   std::string hello_;
   std::size_t hello_bytes_read_ = 0;
   std::string writing_;
+  std::string chunk_head_;
   std::array<char, 4096> rest_;
   Way from_machine_{machine_, server_};
   Way from_server_{server_, machine_};
