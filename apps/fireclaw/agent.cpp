@@ -110,7 +110,7 @@ int stay(const AgentManager& agents, const Agent& agent, const Context& context)
 int start(StartOptions options, const Context& context) {
   if (options.config.template_name.empty() && options.config.snapshot.empty()) {
     throw Error{ErrorCode::InvalidArgument,
-                "an agent needs TEMPLATE (see: fireclaw agent templates) or --from SNAPSHOT to be made from"};
+                "name a TEMPLATE (see: fireclaw agent templates) or --from SNAPSHOT to make the agent from"};
   }
   options.config.settings = options.settings();
   if (!options.memory.empty()) options.config.memory_mib = parse_memory_mib(options.memory);
@@ -195,7 +195,7 @@ int status(const NameOptions& options, const Context& context) {
   line("engine", info.engine);
   if (!info.vm.empty()) {
     line("network", std::string{to_string(info.network)} + (info.address.empty() ? "" : " " + info.address) +
-                        (info.services_only ? ", the gateway's services alone" : ""));
+                        (info.services_only ? ", the gateway's services only" : ""));
     line("started", iso_time(info.started));
     line("memory", fmt::format("{} of {} MiB resident", info.memory_bytes >> 20, info.memory_mib));
     line("cpu time", human_duration(info.cpu_time));
@@ -219,8 +219,7 @@ int templates(const Context& context) {
 int reload(const ReloadOptions& options, const Context& context) {
   const auto settings = options.settings(options.tools);
   if (settings == AgentSettings{}) {
-    throw Error{ErrorCode::InvalidArgument,
-                "nothing to change was given; use --model, --persona, --trigger or --tools"};
+    throw Error{ErrorCode::InvalidArgument, "name what to change: --model, --persona, --trigger or --tools"};
   }
   const auto info = context.open_host().agents().open(options.name).reload(settings);
   if (context.json) return print_json(to_json(info));
@@ -231,8 +230,7 @@ int reload(const ReloadOptions& options, const Context& context) {
 
 int logs(const NameOptions& options, const Context& context) {
   if (options.follow && context.json) {
-    throw Error{ErrorCode::InvalidArgument,
-                "--follow has no end, so it cannot be a JSON document; leave out one of them"};
+    throw Error{ErrorCode::InvalidArgument, "--follow does not go with --json; leave out one of them"};
   }
   const auto agent = context.open_host().agents().open(options.name);
   if (context.json) return print_json({{"name", options.name}, {"log", agent.logs(options.lines)}});
@@ -254,7 +252,7 @@ int reconcile(const Context& context) {
   };
   line(report.adopted, "runs");
   line(report.crashed, "was found dead; cleaned up");
-  line(report.orphans, "a machine of no agent; ended");
+  line(report.orphans, "a machine without an agent; ended");
   line(report.busy, "is being started or stopped");
   line(report.silent, "runs but does not answer; left alone");
   return 0;
@@ -279,7 +277,7 @@ void add_start(CLI::App& group, Context& context, Action& action) {
       "  fireclaw agent start coder --name ada --model qwen2.5-coder:14b --memory 1G\n"
       "  fireclaw agent start worker --net services\n"
       "  fireclaw agent start --from before-the-big-change --name ada");
-  sub->add_option("template", options->config.template_name, "What to make it from (see: fireclaw agent templates)")
+  sub->add_option("template", options->config.template_name, "Template of the agent (see: fireclaw agent templates)")
       ->type_name("TEMPLATE");
   sub->add_option("--from", options->config.snapshot, "Start from this snapshot of an agent instead")
       ->type_name("SNAPSHOT");
@@ -290,14 +288,14 @@ void add_start(CLI::App& group, Context& context, Action& action) {
   sub->add_option("--cpus", options->cpus, meaning_of<VMConfig>("cpus"))->type_name("NUMBER");
   sub->add_option(
          "--net", options->network,
-         "Network: nat, services (the same, and it reaches the gateway's services alone, not what the template "
-         "allows) or user; default: the template's, or nat")
+         "Network: nat, services (as nat, but it reaches only the gateway's services, not what the template allows) "
+         "or user; default: the template's, or nat")
       ->type_name("nat|user|services");
   sub->add_option("--join-timeout", options->join, "How long to wait for it to be on IRC; 0: not at all")
       ->type_name("TIME")
       ->capture_default_str();
   sub->add_flag("--no-snapshot", options->no_snapshot, "Boot cold");
-  sub->add_flag("--foreground", options->foreground, "Stay, and end with it");
+  sub->add_flag("--foreground", options->foreground, "Stay until the agent ends");
   sub->add_flag("-v,--verbose", context.verbose, "Show how long each part took, and what is logged");
   add_json(*sub, context);
   set_action(*sub, context, action, start, options);
@@ -311,7 +309,7 @@ void add_fork(CLI::App& group, Context& context, Action& action) {
       "The first one is paused for a moment and stays on IRC.\n\n"
       "Examples:\n"
       "  fireclaw agent fork worker ada --model phi4-mini");
-  sub->add_option("name", options->first, "The agent that runs")->required()->type_name("AGENT");
+  sub->add_option("name", options->first, "The running agent")->required()->type_name("AGENT");
   sub->add_option("new", options->config.name, "The new agent's name, nick and workspace")
       ->required()
       ->type_name("NAME");
@@ -329,7 +327,7 @@ void add_snapshot_of(CLI::App& group, Context& context, Action& action) {
   auto* sub = group.add_subcommand("snapshot", "Save a running agent: memory, processes, disks, settings");
   sub->footer(
       "Agents start from it under any name: fireclaw agent start --from SNAPSHOT --name NAME\n"
-      "It is listed and removed as all snapshots are: fireclaw snapshot list, fireclaw snapshot remove SNAPSHOT\n\n"
+      "List and remove it like all snapshots: fireclaw snapshot list, fireclaw snapshot remove SNAPSHOT\n\n"
       "Examples:\n"
       "  fireclaw agent snapshot worker before-the-big-change");
   sub->add_option("name", options->agent, "Agent name")->required()->type_name("AGENT");
@@ -342,9 +340,9 @@ void add_snapshot_of(CLI::App& group, Context& context, Action& action) {
 
 void add_reload(CLI::App& group, Context& context, Action& action) {
   auto options = std::make_shared<ReloadOptions>();
-  auto* sub = group.add_subcommand("reload", "Change an agent without it leaving IRC");
+  auto* sub = group.add_subcommand("reload", "Change an agent's settings; it stays on IRC");
   sub->footer(
-      "Settings that are not given stay. A stopped agent takes the change when it starts.\n\n"
+      "Other settings stay as they are. A stopped agent has the new ones from its next start.\n\n"
       "Examples:\n"
       "  fireclaw agent reload ada --model phi4-mini\n"
       "  fireclaw agent reload ada --trigger ada! --tools false");
@@ -416,19 +414,19 @@ void add_named(CLI::App& group, Context& context, Action& action) {
     set_action(*sub, context, action, act, options);
     return sub;
   };
-  add("stop", "Let an agent say goodbye and end its machine",
-      "Its workspace stays, and its settings: 'fireclaw agent restart' starts it again.\n\n"
+  add("stop", "Stop an agent: it leaves IRC, and its machine ends",
+      "Its workspace and settings stay: 'fireclaw agent restart' starts it again.\n\n"
       "Examples:\n"
       "  fireclaw agent stop ada",
       stop)
-      ->add_option("--grace", options->grace, "Time until it is ended by force")
+      ->add_option("--grace", options->grace, "Time before it is ended by force")
       ->type_name("TIME")
       ->capture_default_str();
-  add("restart", "Stop an agent if it runs, and start it with the settings it has",
+  add("restart", "Stop an agent if it runs, and start it with its settings",
       "Examples:\n"
       "  fireclaw agent restart ada",
       restart);
-  add("remove", "Forget a stopped agent; its workspace stays",
+  add("remove", "Remove a stopped agent; its workspace stays",
       "Examples:\n"
       "  fireclaw agent remove ada\n"
       "  fireclaw workspace remove ada",
@@ -442,18 +440,18 @@ void add_named(CLI::App& group, Context& context, Action& action) {
       "Examples:\n"
       "  fireclaw agent resume ada",
       resume);
-  add("status", "How an agent is",
+  add("status", "Show an agent's state",
       "Examples:\n"
       "  fireclaw agent status ada",
       status);
-  auto* log = add("logs", "What an agent's program wrote",
+  auto* log = add("logs", "Show an agent's log",
                   "Examples:\n"
                   "  fireclaw agent logs ada -n 100\n"
                   "  fireclaw agent logs -f ada",
                   logs);
   log->add_option("-n,--lines", options->lines, "Only the last lines")->type_name("NUMBER");
-  log->add_flag("-f,--follow", options->follow, "Continue as it writes more");
-  add("memory", "What an agent has written into its MEMORY.md",
+  log->add_flag("-f,--follow", options->follow, "Continue with what it writes");
+  add("memory", "Show an agent's MEMORY.md",
       "Examples:\n"
       "  fireclaw agent memory ada",
       memory);
@@ -472,8 +470,8 @@ void add_agent(CLI::App& app, Context& context, Action& action) {
   add_agent_moves(*group, context, action);
   add_agent_shells(*group, context, action);
   add_listing(*group, "list", "List agents", list, context, action)->alias("ls");
-  add_listing(*group, "templates", "List what agents can be made from", templates, context, action);
-  add_listing(*group, "reconcile", "Compare what is recorded with what runs, and clean up", reconcile, context, action);
+  add_listing(*group, "templates", "List the templates of agents", templates, context, action);
+  add_listing(*group, "reconcile", "Compare the records with what runs, and clean up", reconcile, context, action);
   group->footer(
       "An agent is a bot on IRC with its own machine, a language model to think with, and a workspace\n"
       "that outlives the machine. 'fireclaw setup --agents' makes the image that agents run in.\n\n"

@@ -74,7 +74,7 @@ void add_agent_shells(CLI::App& group, Context& context, Action& action) {
                      "Shell line, or (after --) program and arguments; default: a shell", login, ssh, context, action);
   log_in->add_flag("--tty", login->guest.tty, "Give the command a terminal");
   log_in->footer(
-      "With the key pair in the home folder; nothing of your own SSH configuration is used.\n\n"
+      "Uses the key pair in the home folder, and nothing of your own SSH configuration.\n\n"
       "Examples:\n"
       "  fireclaw agent ssh ada\n"
       "  fireclaw agent ssh ada \"df -h /workspace\"");

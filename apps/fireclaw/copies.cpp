@@ -39,12 +39,12 @@ std::string counted(std::uint64_t count, std::string_view one, std::string_view 
 void CopyChoices::add_to(CLI::App& command) {
   command
       .add_option("--links", links,
-                  "Symbolic links in what is copied out: inside leaves those out that lead out of it, keep copies all")
+                  "Symbolic links in what is copied out: inside leaves out links that lead out of it, keep copies all")
       ->type_name("inside|keep")
       ->capture_default_str();
   command
       .add_option("--copy-limit", limit,
-                  "What a copy out may write, and how many files it may make; default: three quarters of what is free")
+                  "The most that a copy out may write, and the most files; default: three quarters of what is free")
       ->type_name("SIZE[,FILES]");
 }
 
@@ -53,7 +53,8 @@ CopyOptions CopyChoices::options() const {
   if (links == "keep") {
     options.links = CopyLinks::Keep;
   } else if (links != "inside") {
-    throw Error{ErrorCode::InvalidArgument, fmt::format("--links '{}': it is inside or keep", links)};
+    throw Error{ErrorCode::InvalidArgument,
+                fmt::format("invalid value '{}' for --links: expected inside or keep", links)};
   }
   if (!limit.empty()) {
     const auto comma = limit.find(',');
@@ -77,12 +78,12 @@ void tell_left_out(std::string_view source, const CopyResult& copied) {
 }
 
 void RunCopies::add_to(CLI::App& command) {
-  command.add_option("--copy-in", in_texts_, "Copy a file or folder into the guest before")
+  command.add_option("--copy-in", in_texts_, "Copy a file or folder into the guest before the command")
       ->type_name("SRC:DST")
       ->allow_extra_args(false);
   command.add_option("--chown", owner_, "Owner of the files that are copied in; default: the command's user")
       ->type_name("USER");
-  command.add_option("--copy-out", out_texts_, "Copy a file or folder from the guest after")
+  command.add_option("--copy-out", out_texts_, "Copy a file or folder from the guest after the command")
       ->type_name("SRC:DST")
       ->allow_extra_args(false);
   choices_.add_to(command);

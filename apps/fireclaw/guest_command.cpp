@@ -71,9 +71,9 @@ void add_guest_command_options(CLI::App& command, GuestCommand& options) {
   command.add_flag("-i,--interactive", options.interactive, "Pass on standard input even if it is a terminal");
   command.add_flag(
       "--tty", options.tty,
-      "Give the command a terminal (-it is the same as -i --tty); without it, what it prints on a terminal is "
-      "cleaned of control sequences");
-  command.add_flag("--no-stdin", options.no_stdin, "Give the command nothing to read");
+      "Give the command a terminal (-it is the same as -i --tty); without it, control sequences in output on a "
+      "terminal are spelled out");
+  command.add_flag("--no-stdin", options.no_stdin, "Give the command no standard input");
 }
 
 ExecOptions make_exec(const GuestCommand& options, const Context& context) {

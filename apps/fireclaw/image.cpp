@@ -107,14 +107,14 @@ void add_image(CLI::App& app, Context& context, Action& action) {
       "  fireclaw image build debian-agent\n"
       "  fireclaw image build alpine --tar alpine-minirootfs.tar.gz\n"
       "  fireclaw image build app --oci oci:./layout:latest");
-  build_command->add_option("name", options->name, "What it is to be called")->required()->type_name("NAME");
+  build_command->add_option("name", options->name, "Image name")->required()->type_name("NAME");
   build_command->add_flag("--busybox", options->busybox,
                           "From this machine's static busybox: small, and quick to start");
   build_command->add_flag("--debian", options->debian, "Debian, through mmdebstrap");
   build_command->add_flag("--debian-agent", options->debian_agent,
-                          "What agents run in: Debian with Python, podman, git, the bot (default for that name)");
+                          "The image of agents: Debian with Python, podman, git, the bot (default for that name)");
   build_command->add_option("--suite", options->suite, "Which Debian")->type_name("SUITE")->capture_default_str();
-  build_command->add_option("--package", options->packages, "Debian packages to add, with commas between")
+  build_command->add_option("--package", options->packages, "Debian packages to add, separated by commas")
       ->type_name("PACKAGES")
       ->delimiter(',')
       ->allow_extra_args(false);
@@ -142,14 +142,14 @@ void add_image(CLI::App& app, Context& context, Action& action) {
   auto* remove_command = group->add_subcommand("remove", "Remove images and their snapshots");
   remove_command->alias("rm");
   remove_command->footer(
-      "Machines that run from it continue. An image that a snapshot with a name, an agent or a machine with a name\n"
-      "needs is kept, unless --force is given.\n\n"
+      "Running machines continue. An image is kept, unless --force is given, if an agent, a machine with a name or a "
+      "snapshot with a name needs it.\n\n"
       "Examples:\n"
       "  fireclaw image remove alpine");
   remove_command->add_option("name", *names, "Image name")->required()->type_name("IMAGE");
   auto force = std::make_shared<bool>(false);
   remove_command->add_flag("--force", *force,
-                           "Remove it although something needs it, with the snapshots that need it; says which");
+                           "Remove it even if something needs it, with the snapshots that need it; says which");
   add_json(*remove_command, context);
   set_action(*remove_command, context, action, remove, names, force);
 }

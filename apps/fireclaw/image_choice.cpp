@@ -66,12 +66,12 @@ std::string image_name_of(std::string_view reference) {
 void ImageChoice::add_to(CLI::App& command) {
   command
       .add_option("--pull", reference_,
-                  "Use this OCI image, which is fetched with skopeo and built on its first use; a command's first word "
+                  "Use this OCI image, which its first use fetches with skopeo and builds; a command's first word "
                   "does the same if it names a registry")
       ->type_name("REF");
   command
       .add_option("--entrypoint", entrypoint_,
-                  "Run this program instead of the image's entrypoint, with what is given as its arguments; \"\": none")
+                  "Run this program instead of the image's entrypoint, with the given arguments; \"\": no entrypoint")
       ->type_name("PROGRAM");
 }
 

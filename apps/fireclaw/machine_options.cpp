@@ -30,15 +30,14 @@ void add_disk_options(CLI::App& command, VMConfig& config) {
             config.scratch_mib = parse_memory_mib(text.substr(0, colon));
             if (colon != std::string::npos) config.scratch_target = text.substr(colon + 1);
           },
-          "Size of a disk, and where to mount it: MiB, or with a unit as in 512M, 2G; default: none, and /scratch. "
-          "With :/ the disk takes all that is written to the root file system, instead of memory; the machine then "
-          "boots")
+          "Size of an empty disk, and where to mount it: MiB, or with a unit as in 512M, 2G; default: none, and "
+          "/scratch. With :/ writes to the root file system go to the disk instead of memory; the machine then boots")
       ->type_name("SIZE[:PATH]");
   command
       .add_option_function<std::string>(
           "--disk-rate", [&config](const std::string& text) { config.disk_mib_per_second = parse_rate_mib(text); },
-          "The most that each disk reads and writes in a second: MiB, or with a unit as in 50M, 1G; default: "
-          "limits.disk_mib_per_second in config.json, or no limit")
+          "Limit for what each disk reads and writes together in a second: MiB, or with a unit as in 50M, 1G; "
+          "default: limits.disk_mib_per_second in config.json, or no limit")
       ->type_name("SIZE");
 }
 

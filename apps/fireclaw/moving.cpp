@@ -105,10 +105,10 @@ void add_agent_moves(CLI::App& group, Context& context, Action& action) {
   auto* out = group.add_subcommand("export", "Write an agent with its workspace as an archive, also while it runs");
   out->add_option("name", options->name, "Agent name")->required()->type_name("AGENT");
   add_file(out, *options, "The archive; -: standard output");
-  out->add_flag("--memory", options->memory, "Also memory and processes; it must run");
+  out->add_flag("--memory", options->memory, "Include memory and processes; the agent must run");
   out->footer(
-      "Settings, template and workspace. An agent that runs is paused while its workspace is copied. Passwords and\n"
-      "keys of its template are left out. With --memory it can continue where it was, on the same engine, CPU and "
+      "Writes settings, template and workspace. A running agent is paused while its workspace is copied. Passwords "
+      "and keys of its template are left out. With --memory it can continue where it was, on the same engine, CPU and "
       "image.\n\n"
       "Examples:\n"
       "  fireclaw agent export ada ada.tar\n"
@@ -116,13 +116,14 @@ void add_agent_moves(CLI::App& group, Context& context, Action& action) {
   act(*out, context, action, options, export_agent);
 
   auto given = std::make_shared<Options>();
-  auto* in = group.add_subcommand("import", "Make an agent of an archive");
+  auto* in = group.add_subcommand("import", "Make an agent from an archive");
   add_file(in, *given, "The archive, plain or compressed; -: standard input");
-  in->add_option("--name", given->as, "Its name instead of the archive's")->type_name("NAME");
-  in->add_option("--template", given->template_name, "What its template is called here")->type_name("NAME");
+  in->add_option("--name", given->as, "Name instead of the archive's")->type_name("NAME");
+  in->add_option("--template", given->template_name, "Name for its template; default: the archive's")
+      ->type_name("NAME");
   in->footer(
-      "The agent is stopped then. If the archive has memory that fits here, it is a snapshot that the agent starts\n"
-      "from. Import memory only from people you trust.\n\n"
+      "The new agent is stopped. If the archive has memory that fits here, there is a snapshot instead, to start the "
+      "agent from. Import memory only from people you trust.\n\n"
       "Examples:\n"
       "  fireclaw agent import ada.tar.zst --name bob");
   act(*in, context, action, given, import_agent);
@@ -134,15 +135,16 @@ void add_snapshot_moves(CLI::App& group, Context& context, Action& action) {
   out->add_option("name", options->name, "Snapshot name")->required()->type_name("SNAPSHOT");
   add_file(out, *options, "The archive; -: standard output");
   out->footer(
-      "A tar of its files with their SHA-256; holes stay holes. The image is not in it: see fireclaw image.\n\n"
+      "Writes a tar of its files with their SHA-256; holes stay holes. The image is not in it: see fireclaw "
+      "image.\n\n"
       "Examples:\n"
       "  fireclaw snapshot export before-upgrade before-upgrade.tar");
   act(*out, context, action, options, export_snapshot);
 
   auto given = std::make_shared<Options>();
-  auto* in = group.add_subcommand("import", "Make a snapshot of an archive");
+  auto* in = group.add_subcommand("import", "Make a snapshot from an archive");
   add_file(in, *given, "The archive, plain or compressed; -: standard input");
-  in->add_option("--name", given->as, "Its name instead of the archive's")->type_name("NAME");
+  in->add_option("--name", given->as, "Name instead of the archive's")->type_name("NAME");
   in->add_flag("--replace", given->replace, "Replace a snapshot of that name");
   in->footer(
       "It can be restored with the same image, engine and CPU; 'fireclaw snapshot list' says whether. Import only\n"
@@ -155,13 +157,13 @@ void add_snapshot_moves(CLI::App& group, Context& context, Action& action) {
 void add_backup(CLI::App& app, Context& context, Action& action) {
   auto options = std::make_shared<FolderOptions>();
   auto* out = app.add_subcommand("backup", "Copy what cannot be built again to a folder, also while machines run");
-  out->add_option("folder", options->folder, "A new folder")->required()->type_name("DIR");
-  out->add_flag("--secrets", options->secrets, "Also secrets, passwords and keys, in plain text");
-  out->add_flag("--no-disks", options->no_disks, "No workspaces and scratch disks");
+  out->add_option("folder", options->folder, "A new or empty folder")->required()->type_name("DIR");
+  out->add_flag("--secrets", options->secrets, "Include secrets, passwords and keys, in plain text");
+  out->add_flag("--no-disks", options->no_disks, "Leave out workspaces and scratch disks");
   out->footer(
-      "Configuration, templates, agents, machines with names, workspaces, the overseer's settings and audit log.\n"
-      "Machines are paused while their disks are copied, one after the other. Images are built again by setup;\n"
-      "snapshots are saved by: fireclaw snapshot export.\n\n"
+      "Copies configuration, templates, agents, machines with names, workspaces, the overseer's settings and audit "
+      "log. Machines are paused while their disks are copied, one after the other. Images are left out: setup builds "
+      "them again. Snapshots are left out: save them with fireclaw snapshot export.\n\n"
       "Examples:\n"
       "  fireclaw backup /backup/fireclaw-monday\n"
       "  fireclaw --home /srv/new restore /backup/fireclaw-monday");
@@ -171,8 +173,8 @@ void add_backup(CLI::App& app, Context& context, Action& action) {
   auto* in = app.add_subcommand("restore", "Put back what 'fireclaw backup' copied");
   in->add_option("folder", given->folder, "The backup")->required()->type_name("DIR");
   in->footer(
-      "Everything is checked before the first file is written, and nothing is replaced. Agents and machines are\n"
-      "stopped then. Run 'fireclaw setup --agents' before or after it.\n\n"
+      "All files are checked before the first one is written, and nothing is replaced. Restored agents and machines "
+      "are stopped. Run 'fireclaw setup --agents' before or after it.\n\n"
       "Examples:\n"
       "  fireclaw restore /backup/fireclaw-monday");
   act(*in, context, action, given, restore);

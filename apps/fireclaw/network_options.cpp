@@ -13,8 +13,8 @@ void NetworkOptions::add_mode_to(CLI::App& command) {
   command
       .add_option(
           "--net,--network", mode_,
-          "Network: none, nat (an address on the host's bridge, policed by its firewall), services (the same, and it "
-          "reaches the gateway's services alone) or user (QEMU's own; reaches all that this host does); default: "
+          "Network: none, nat (an address on the host's bridge, behind its firewall), services (as nat, but it "
+          "reaches only the gateway's services) or user (QEMU's own; reaches all that this host reaches); default: "
           "$FIRECLAW_NET, or nat where it is possible, else none")
       ->type_name("none|user|nat|services");
 }
@@ -29,8 +29,8 @@ void NetworkOptions::add_all_to(CLI::App& command) {
       ->allow_extra_args(false);
   command
       .add_option("--egress", egress_,
-                  "What the machine may reach outside; default: internet, with --allow allowlist, "
-                  "with --allow-http alone none")
+                  "What the machine may reach outside; default: internet; with --allow: allowlist; with only "
+                  "--allow-http: none")
       ->type_name("internet|allowlist|none");
   command
       .add_option(
@@ -42,19 +42,19 @@ void NetworkOptions::add_all_to(CLI::App& command) {
   command
       .add_option_function<std::string>(
           "--net-rate", [this](const std::string& text) { mib_per_second_ = parse_rate_mib(text); },
-          "The most that it sends and receives in a second with nat: MiB, or with a unit as in 50M, 1G; default: "
-          "limits.network_mib_per_second in config.json, or no limit")
+          "Limit for what it sends and receives together in a second with nat: MiB, or with a unit as in 50M, 1G; "
+          "default: limits.network_mib_per_second in config.json, or no limit")
       ->type_name("SIZE");
   command
       .add_option(
           "--allow-http", allow_http_,
           "A web server that it may reach through the gateway's proxy: NAME (*.example.org: all below), with or "
-          "without :PORT; alone, it reaches nothing else")
+          "without :PORT; without --egress and --allow it reaches nothing else")
       ->type_name("NAME")
       ->allow_extra_args(false);
   auto* const services =
       command.add_flag("--services", services_, "Let it use all of the gateway's services (IRC, LLM), not only names");
-  command.add_flag("--no-services", no_services_, "Keep all of the gateway's services from it, names too")
+  command.add_flag("--no-services", no_services_, "Let it use none of the gateway's services, not even names")
       ->excludes(services);
 }
 
@@ -96,9 +96,8 @@ void NetworkOptions::apply(VMConfig& config, const Host& host, const Context& co
 
 void NetworkOptions::tell_what_is_missing() const {
   if (missing_.empty()) return;
-  std::fputs(
-      fmt::format("fireclaw: the machine has no network: {}; with --net none this is not said\n", missing_).c_str(),
-      stderr);
+  std::fputs(fmt::format("fireclaw: the machine has no network: {}; --net none hides this message\n", missing_).c_str(),
+             stderr);
 }
 
 }  // namespace fireclaw::cli

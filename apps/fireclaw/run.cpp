@@ -159,23 +159,20 @@ void add_run(CLI::App& app, Context& context, Action& action) {
   options->guest.timeout = default_timeout;
   auto* command = app.add_subcommand("run", "Run a command in a fresh microVM");
   command->footer(
-      "One argument is a shell line; after -- come a program and its arguments, which stand behind an OCI image's\n"
-      "entrypoint if it has one; without either, the OCI image's own command runs. Output streams as it appears, and "
-      "standard input is passed on unless it is a terminal.\n"
-      "With --json one object comes at the end: status, stdout, stderr, the machine, timings. Output that is not "
-      "UTF-8\n"
-      "stands there byte for byte as stdout_base64 and stderr_base64 as well.\n\n"
-      "Copies work as cp -a does: a folder that is there receives what is copied, or with SRC/. what is in it. Holes\n"
-      "stay holes. What is copied out obeys the umask, follows no link where it goes, and replaces a file only once "
-      "it\n"
-      "is complete. The time of --timeout holds for the copies before the command, and again for those after it (five\n"
-      "seconds at least). A copy out that fails is said; the command's own failure stays the exit status.\n\n"
+      "One argument is a shell line. After -- come a program and its arguments; if an OCI image has an entrypoint, "
+      "they are arguments for that. Without either, the OCI image's own command runs. Output streams as it appears. "
+      "Standard input is passed on unless it is a terminal. With --json one object comes at the end: status, stdout, "
+      "stderr, the machine, timings. Output that is not UTF-8 is also there byte for byte, as stdout_base64 and "
+      "stderr_base64.\n\n"
+      "Copies work as cp -a does: an existing folder receives what is copied, with SRC/. only its content. Holes stay "
+      "holes. A copy out obeys the umask, follows no link at its target, and replaces a file only once the new one is "
+      "complete. --timeout limits the copies before the command, and again those after it (to five seconds at least). "
+      "A copy out that fails is reported; if the command failed too, the exit status is the command's.\n\n"
       "Exit status:\n"
       "  124  The command was ended after --timeout, or a copy was.\n"
       "  125  fireclaw itself failed, or a copy did.\n"
-      "  126  The command could not be run; 127: was not found.\n"
-      "  other  The command's own.\n"
-      "\n"
+      "  126  The command could not be run; 127: it was not found.\n"
+      "  other  The command's own.\n\n"
       "Examples:\n"
       "  fireclaw run \"uname -a\"\n"
       "  fireclaw run -- ls -l /\n"
@@ -194,7 +191,7 @@ void add_run(CLI::App& app, Context& context, Action& action) {
           ->type_name("TIME")
           ->capture_default_str();
   command->add_flag("-v,--verbose", context.verbose, "Show each phase with its milliseconds, and what is logged");
-  command->add_flag("--no-snapshot", options->no_snapshot, "Boot cold");
+  command->add_flag("--no-snapshot", options->no_snapshot, "Boot instead of restoring a snapshot");
   command->add_option("--snapshot", options->machine.snapshot, "Restore this snapshot")->type_name("SNAPSHOT");
   add_machine_options(*command, options->machine);
   options->image.add_to(*command);
@@ -202,7 +199,7 @@ void add_run(CLI::App& app, Context& context, Action& action) {
   options->network.add_all_to(*command);
   add_guest_command_options(*command, options->guest);
   command->add_flag("-d,--detach", options->detach,
-                    "Let machine and command run by themselves, and print the machine's name (see: fireclaw vm)");
+                    "Run in the background, and print the machine's name (see: fireclaw vm)");
   command->add_option("--name", options->name, "The machine's name, with --detach; default: made up")
       ->type_name("NAME");
   options->copies.add_to(*command);

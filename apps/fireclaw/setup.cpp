@@ -98,15 +98,15 @@ void add_setup(CLI::App& app, Context& context, Action& action) {
       "  fireclaw setup --firecracker https://example.org/firecracker-v1.16.1-x86_64.tgz --firecracker-sha256 HEX");
   command
       ->add_option("--firecracker-sha256", options->firecracker_sha256,
-                   "SHA-256 of the release's archive that --firecracker names by its URL: it is fetched and kept")
+                   "SHA-256 of the release's archive if --firecracker is a URL; the archive is fetched and kept")
       ->type_name("HEX");
   command
       ->add_option("--boot-timeout", options->boot_timeout,
-                   "How long a guest that makes no progress is waited for; default: 12s with KVM, 90s emulated")
+                   "How long to wait for a guest that makes no progress; default: 12s with KVM, 90s emulated")
       ->type_name("TIME");
   options->kernel.add_to(*command);
   command->add_flag("--agents", options->agents, "Also build the image that agents run in");
-  command->add_flag("--force", options->force, "Do every step again");
+  command->add_flag("--force", options->force, "Repeat steps that are done already");
   add_json(*command, context);
   set_action(*command, context, action, setup, options);
 }

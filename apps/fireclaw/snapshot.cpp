@@ -103,9 +103,9 @@ void add_snapshot(CLI::App& app, Context& context, Action& action) {
   auto options = std::make_shared<CreateOptions>();
   auto* create_command = group->add_subcommand("create", "Boot a machine and save it, or save a running one");
   create_command->footer(
-      "With --of a running machine is saved; an agent's, which has disks, by: fireclaw agent snapshot\n\n"
-      "Without a name it is the one that 'fireclaw run' finds for the same image and machine. Of the network it keeps\n"
-      "only whether there is a device: what that leads to is decided at each restore.\n\n"
+      "--of saves a running machine. An agent's machine has disks; save that with: fireclaw agent snapshot\n\n"
+      "Without a name, 'fireclaw run' finds the snapshot for the same image and machine. Of the network, a snapshot "
+      "keeps only whether there is a device; each restore decides what that is connected to.\n\n"
       "Examples:\n"
       "  fireclaw snapshot create --memory 512 --net nat\n"
       "  fireclaw snapshot create before-upgrade --of 0123456789abcdef");
@@ -115,7 +115,7 @@ void add_snapshot(CLI::App& app, Context& context, Action& action) {
   add_machine_options(*create_command, options->machine);
   options->network.add_mode_to(*create_command);
   create_command->add_flag("--replace", options->replace,
-                           "Replace a snapshot of that name: image, size and network stay unless given");
+                           "Replace a snapshot of that name; image, size and network stay unless given");
   add_json(*create_command, context);
   create_command->callback([options, create_command, &context, &action] {
     action = [options, create_command, &context] { return create(*options, context, *create_command); };

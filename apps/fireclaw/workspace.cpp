@@ -176,25 +176,26 @@ void add_workspace(CLI::App& app, Context& context, Action& action) {
       ->footer(
           "Examples:\n"
           "  fireclaw workspace show notes --json");
-  auto* create_command = add("create", "Make a workspace, with an empty memory", create);
-  create_command->add_option("name", options->name, "What it is to be called")->required()->type_name("NAME");
-  add_size(create_command, "As in 256 (MiB), 512M, 2G; it takes up what is in it");
+  auto* create_command = add("create", "Make a workspace", create);
+  create_command->add_option("name", options->name, "Workspace name")->required()->type_name("NAME");
+  add_size(create_command, "As in 256 (MiB), 512M, 2G; it takes room only for its content");
   create_command->footer(
       "Examples:\n"
       "  fireclaw workspace create notes --size 256M");
-  auto* export_command = add_name(add("export", "Write all that is in a workspace as a tar", export_to));
+  auto* export_command = add_name(add("export", "Write a workspace's content as a tar", export_to));
   export_command->add_option("file", options->file, "The tar file; -: standard output")->required()->type_name("FILE");
   export_command->add_flag("--raw", options->raw,
-                           "With device nodes, set-id bits and capabilities, which give rights where root unpacks it");
+                           "Include device nodes, set-id bits and capabilities, which give rights if root unpacks the "
+                           "tar");
   export_command->footer(
       "Examples:\n"
       "  fireclaw workspace export notes notes.tar\n"
       "  fireclaw workspace export notes - | fireclaw workspace import copy -");
-  auto* import_command = add_name(add("import", "Unpack a tar over a workspace, or make one of it", import_from));
+  auto* import_command = add_name(add("import", "Unpack a tar over a workspace, or make one from it", import_from));
   import_command->add_option("file", options->file, "The tar file, plain or compressed; -: standard input")
       ->required()
       ->type_name("FILE");
-  add_size(import_command, "Of a workspace that is made");
+  add_size(import_command, "Size of a new workspace");
   import_command->footer(
       "Examples:\n"
       "  fireclaw workspace import notes notes.tar.gz");
@@ -209,7 +210,7 @@ void add_workspace(CLI::App& app, Context& context, Action& action) {
       "Refused while a machine has the workspace.\n\n"
       "Examples:\n"
       "  fireclaw workspace resize notes 1G");
-  auto* remove_command = add("remove", "Remove workspaces with all that is in them", remove);
+  auto* remove_command = add("remove", "Remove workspaces and their content", remove);
   remove_command->alias("rm");
   remove_command->add_option("name", options->names, "Workspace name")->required()->type_name("WORKSPACE");
   remove_command->footer(
@@ -218,19 +219,19 @@ void add_workspace(CLI::App& app, Context& context, Action& action) {
       "  fireclaw workspace remove notes copy");
   auto* push_command = add_name(add("push", "Copy a file or folder into a workspace", push));
   push_command->add_option("source", options->from, "File or folder here")->required()->type_name("PATH");
-  push_command->add_option("target", options->to, "Where to in the workspace; default: its root")->type_name("TARGET");
+  push_command->add_option("target", options->to, "Target in the workspace; default: its root")->type_name("TARGET");
   push_command->footer(
       "Examples:\n"
       "  fireclaw workspace push notes ./data\n"
       "  fireclaw workspace push notes today.md memory/today.md");
   auto* pull_command = add_name(add("pull", "Copy a file or folder out of a workspace", pull));
   pull_command->add_option("source", options->from, "File or folder in the workspace")->required()->type_name("SOURCE");
-  pull_command->add_option("target", options->to, "Where to; default: here")->type_name("PATH");
+  pull_command->add_option("target", options->to, "Target here; default: the current folder")->type_name("PATH");
   pull_command->footer(
       "Examples:\n"
       "  fireclaw workspace pull notes MEMORY.md .");
   group->footer(
-      "All but check, resize and remove work whether a machine has the workspace or not.\n\n"
+      "While a machine has a workspace, check, resize and remove refuse it; all other commands work.\n\n"
       "Examples:\n"
       "  fireclaw workspace create notes --size 256M\n"
       "  fireclaw workspace push notes ./data\n"

@@ -32,7 +32,7 @@ ExecOptions exec_options(const Json& arguments, const Policy& policy) {
   refuse_nul(arguments, "stdin");
   ExecOptions options;
   if (arguments.contains("command") == arguments.contains("argv")) {
-    throw contradiction("say either 'command', a line for the shell, or 'argv', a program and its arguments");
+    throw contradiction("give either 'command', a line for the shell, or 'argv', a program and its arguments");
   }
   if (arguments.contains("command")) options = ExecOptions::shell(arguments["command"]);
   options.timeout = policy.timeout;
@@ -46,8 +46,7 @@ std::shared_ptr<Machine> machine_for(const ToolContext& context, const Json& arg
   const bool described = arguments.contains("image") || arguments.contains("cpus") || arguments.contains("memory_mib");
   if (arguments.contains("machine")) {
     if (described) {
-      throw contradiction(
-          "'machine' names one that is there: 'image', 'cpus' and 'memory_mib' are for commands without");
+      throw contradiction("'image', 'cpus' and 'memory_mib' are for a fresh machine; leave them out with 'machine'");
     }
     return context.machines.find(arguments["machine"]);
   }
@@ -114,7 +113,7 @@ Json output_schema(const Policy& policy) {
        {"timed_out", flag_schema("It was ended because it took too long.")},
        {"stdout", stream("output")},
        {"stderr", stream("error")},
-       {"stdout_base64", text_schema("There if standard output is not UTF-8: the same, byte for byte.")},
+       {"stdout_base64", text_schema("Only if standard output is not UTF-8: the same, byte for byte.")},
        {"stderr_base64", text_schema("Likewise.")},
        {"stdout_bytes", {{"type", "integer"}}},
        {"stderr_bytes", {{"type", "integer"}}},
@@ -132,8 +131,7 @@ void add_command_tools(Toolbox& tools, const ToolContext& context) {
                    .title = "Run a command",
                    .description = fmt::format(
                        "Runs a command in a virtual machine (Linux) and returns its exit code and output. Without "
-                       "`machine` it runs in "
-                       "a fresh one, of which nothing is left afterwards. {}",
+                       "`machine` it runs in a fresh one, which is gone afterwards. {}",
                        policy.network == NetworkMode::None ? "Machines have no network." : "Machines have a network."),
                    .input = input_schema(policy),
                    .output = output_schema(policy),

@@ -43,8 +43,8 @@ std::string content_of(const Json& arguments, const Policy& policy) {
   }
   if (content.size() > policy.file_bytes) {
     throw Error{ErrorCode::InvalidArgument,
-                fmt::format("'content' is {} bytes long; at once may be written {}, and the rest appended",
-                            content.size(), policy.file_bytes)};
+                fmt::format("'content' is {} bytes long; write at most {} at once, and append the rest", content.size(),
+                            policy.file_bytes)};
   }
   return content;
 }
@@ -113,7 +113,7 @@ Json list_directory(const ToolContext& context, const Json& arguments, const Cal
 Json path_schema() { return text_schema("An absolute path in the machine."); }
 
 Json encoding_schema(const char* what) {
-  auto schema = text_schema(fmt::format("How `content` stands for {}: text (UTF-8, the default) or base64.", what));
+  auto schema = text_schema(fmt::format("How `content` holds {}: text (UTF-8, the default) or base64.", what));
   schema["enum"] = {"text", "base64"};
   return schema;
 }
@@ -132,20 +132,20 @@ void add_write_file(Toolbox& tools, const ToolContext& context) {
       {.name = "write_file",
        .title = "Write a file",
        .description = fmt::format(
-           "Writes a file in a machine, up to {} bytes at once, or appends to it. Folders that are missing are made. A "
-           "write that fails leaves what was there.",
+           "Writes a file in a machine, up to {} bytes at once, or appends to it. Missing folders are made. If a "
+           "write fails, the file stays as it was.",
            context.policy.file_bytes),
        .input = object_schema({{"machine", machine_name_schema()},
                                {"path", path_schema()},
-                               {"content", text_schema("What the file is to hold.")},
+                               {"content", text_schema("The file's content.")},
                                {"encoding", encoding_schema("it")},
                                {"append", option_schema("append")},
                                {"mode", text_schema("Octal, as in 0755; default: as the machine has it.")},
                                {"user", option_schema("user")}},
                               {"machine", "path", "content"}),
        .output = object_schema({{"path", path_schema()},
-                                {"written_bytes", integer_schema("Of this call.")},
-                                {"size", integer_schema("Of the file.")}}),
+                                {"written_bytes", integer_schema("Bytes that this call wrote.")},
+                                {"size", integer_schema("Size of the file in bytes.")}}),
        .annotations = {.destructive = true},
        .run = [context](const Json& arguments, const CallContext& call) {
          return write_file(context, arguments, call);
@@ -167,11 +167,11 @@ void add_read_file(Toolbox& tools, const ToolContext& context) {
                               {"machine", "path"}),
        .output = object_schema({{"path", path_schema()},
                                 {"encoding", text_schema("text or base64.")},
-                                {"content", text_schema("What was read.")},
-                                {"offset", integer_schema("Where it begins.")},
-                                {"read_bytes", integer_schema("How much it is.")},
-                                {"size", integer_schema("Of the whole file.")},
-                                {"truncated", flag_schema("There is more behind it.")}}),
+                                {"content", text_schema("The bytes read.")},
+                                {"offset", integer_schema("Where they begin in the file.")},
+                                {"read_bytes", integer_schema("How many they are.")},
+                                {"size", integer_schema("Size of the whole file in bytes.")},
+                                {"truncated", flag_schema("Whether the file continues after them.")}}),
        .annotations = {.read_only = true, .idempotent = true},
        .run = [context](const Json& arguments, const CallContext& call) {
          return read_file(context, arguments, call);
@@ -182,13 +182,13 @@ void add_list_directory(Toolbox& tools, const ToolContext& context) {
   const auto most = context.policy.folder_entries;
   tools.push_back({.name = "list_directory",
                    .title = "List a directory",
-                   .description = fmt::format("What is in a directory of a machine, {} entries at most.", most),
+                   .description = fmt::format("Lists a directory of a machine, {} entries at most.", most),
                    .input = object_schema(
                        {{"machine", machine_name_schema()}, {"path", path_schema()}, {"user", option_schema("user")}},
                        {"machine", "path"}),
                    .output = object_schema({{"path", path_schema()},
                                             {"entries", list_schema("By name.", entry_schema())},
-                                            {"truncated", flag_schema("There are more.")}}),
+                                            {"truncated", flag_schema("Whether there are more entries.")}}),
                    .annotations = {.read_only = true, .idempotent = true},
                    .run = [context](const Json& arguments, const CallContext& call) {
                      return list_directory(context, arguments, call);

@@ -69,7 +69,7 @@ void add_machine_tools(Toolbox& tools, const ToolContext& context) {
                    .run = [context](const Json&, const CallContext&) { return list_machines(context); }});
   tools.push_back({.name = "remove_machine",
                    .title = "Remove a machine",
-                   .description = "Ends a machine at once. What runs and what is stored in it is lost.",
+                   .description = "Ends a machine at once. Its processes and files are lost.",
                    .input = object_schema({{"machine", machine_name_schema()}}),
                    .output = object_schema({{"removed", text_schema("The machine's name.")}}),
                    .annotations = {.destructive = true},
@@ -88,7 +88,7 @@ void add_machine_tools(Toolbox& tools, const ToolContext& context) {
        .run = [context](const Json& arguments, const CallContext&) { return read_console(context, arguments); }});
   tools.push_back({.name = "list_images",
                    .title = "List images",
-                   .description = "What machines can be made from.",
+                   .description = "The images that machines can be made from.",
                    .input = object_schema(Json::object()),
                    .output = object_schema({{"images", list_schema("By name.", image_schema())}}),
                    .annotations = {.read_only = true, .idempotent = true},

@@ -25,7 +25,7 @@ class Machines::Place {
     if (machines_.taken_ >= machines_.policy_.machines) {
       throw Error{
           ErrorCode::InvalidState,
-          fmt::format("there are {} machines, and no more may be; remove one with remove_machine, or wait for a "
+          fmt::format("there are {} machines, which is the limit; remove one with remove_machine, or wait for a "
                       "command to end",
                       machines_.taken_)};
     }

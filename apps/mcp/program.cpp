@@ -33,16 +33,15 @@ constexpr int exit_failure = 125;
 constexpr const char* program = "fireclaw-mcp";
 
 constexpr const char* footer =
-    "It speaks the Model Context Protocol, versions 2024-11-05 to 2026-07-28, on standard input and output, and is\n"
-    "started by the client, whose configuration names it. What is said here holds for all that the client asks for.\n"
-    "A line holds one message, not a list of them as in 2025-03-26.\n"
-    "There is nothing to subscribe to.\n"
-    "When it closes standard input, all machines end.\n\n"
+    "The client starts this program, which its configuration names. The program speaks the Model Context Protocol, "
+    "versions 2024-11-05 to 2026-07-28, on standard input and output. The options here limit all that the client can "
+    "ask for. A line holds one message, not a list of them as in 2025-03-26. There is nothing to subscribe to. When "
+    "the client closes standard input, all machines end.\n\n"
     "In a client's configuration:\n"
     "  {\"mcpServers\": {\"fireclaw\": {\"command\": \"fireclaw\", \"args\": [\"mcp\"]}}}\n\n"
     "Exit status:\n"
     "  0    The client has closed the connection.\n"
-    "  125  It could not start, or did not understand what was asked for.\n\n"
+    "  125  It could not start, or did not understand its arguments.\n\n"
     "Examples:\n"
     "  fireclaw mcp\n"
     "  fireclaw mcp --image tools --max-memory 2G --machines 4\n"
@@ -94,7 +93,7 @@ Policy policy_from(const Arguments& arguments) {
   if (!arguments.max_memory.empty()) policy.most_memory_mib = cli::parse_memory_mib(arguments.max_memory);
   if (!arguments.timeout.empty()) policy.timeout = cli::parse_duration(arguments.timeout);
   if (!arguments.max_timeout.empty()) policy.longest_timeout = cli::parse_duration(arguments.max_timeout);
-  if (policy.timeout.count() < 1) throw Error{ErrorCode::InvalidArgument, "--timeout must be longer than nothing"};
+  if (policy.timeout.count() < 1) throw Error{ErrorCode::InvalidArgument, "--timeout must be longer than 0"};
   // What is usual is allowed.
   policy.most_memory_mib = std::max(policy.most_memory_mib, policy.memory_mib);
   policy.most_cpus = std::max(policy.most_cpus, policy.cpus);
@@ -155,27 +154,29 @@ int serve(const Arguments& arguments, const MakeBackend& make_backend, const cli
 void add_network_options(CLI::App& app, Arguments& arguments) {
   constexpr const char* group = "What machines reach";
   app.add_option("--net", arguments.network,
-                 "Network: none, nat (an address on the host's bridge, policed by its firewall), services (the same, "
-                 "and it reaches the gateway's services alone) or user (QEMU's own; reaches all that this host does)")
+                 "Network: none, nat (an address on the host's bridge, behind its firewall), services (as nat, but it "
+                 "reaches only the gateway's services) or user (QEMU's own; reaches all that this host reaches)")
       ->type_name("none|user|nat|services")
       ->capture_default_str()
       ->group(group);
-  app.add_option(
-         "--egress", arguments.egress,
-         "With nat, what is reached outside; default: internet, with --allow allowlist, with --allow-http alone none")
+  app.add_option("--egress", arguments.egress,
+                 "With nat, what machines may reach outside; default: internet; with --allow: allowlist; with only "
+                 "--allow-http: none")
       ->type_name("internet|allowlist|none")
       ->group(group);
-  app.add_option("--allow", arguments.allow, "A destination: CIDR, address or host name, each with or without :PORT")
+  app.add_option("--allow", arguments.allow,
+                 "A destination that they may reach: CIDR, address or host name, each "
+                 "with or without :PORT")
       ->type_name("DESTINATION")
       ->allow_extra_args(false)
       ->group(group);
   app.add_option("--allow-http", arguments.allow_http,
-                 "A web server that is reached through the gateway's proxy: NAME (*.example.org: all below), with or "
-                 "without :PORT")
+                 "A web server that they may reach through the gateway's proxy: NAME (*.example.org: all below), with "
+                 "or without :PORT")
       ->type_name("NAME")
       ->allow_extra_args(false)
       ->group(group);
-  app.add_flag("--no-services", arguments.no_services, "Keep the gateway's name server from machines")->group(group);
+  app.add_flag("--no-services", arguments.no_services, "Let machines not use the gateway's name server")->group(group);
 }
 
 void add_limits(CLI::App& app, Arguments& arguments) {
@@ -193,16 +194,20 @@ void add_limits(CLI::App& app, Arguments& arguments) {
   };
   add_number("--machines", policy.machines, "Machines at once, 1 to 1024", 1, 1024)->capture_default_str();
   add_cpus("--cpus", policy.cpus, "For each machine: " + cli::meaning_of<VMConfig>("cpus"));
-  add_cpus("--max-cpus", policy.most_cpus, "What may be asked for");
+  add_cpus("--max-cpus", policy.most_cpus, "The most that a client can ask for");
   add("--memory", arguments.memory, "SIZE", "Memory of a machine; default: 128M");
-  add("--max-memory", arguments.max_memory, "SIZE", "What may be asked for; default: 1G");
+  add("--max-memory", arguments.max_memory, "SIZE", "The most that a client can ask for; default: 1G");
   add_number("--snapshots", policy.snapshots, "Snapshots at once, 0 to 1024", 0, 1024)->capture_default_str();
-  add_number("--calls", policy.calls, "Calls that are worked on at once, 1 to 256", 1, 256)->capture_default_str();
+  add_number("--calls", policy.calls, "Calls at once, 1 to 256", 1, 256)->capture_default_str();
   add("--timeout", arguments.timeout, "TIME", "End a command after this long; default: 60s");
-  add("--max-timeout", arguments.max_timeout, "TIME", "What may be asked for; default: 10m");
-  add("--max-output", arguments.max_output_kib, "KIB", "Of each stream of a command's output, to 65536; default: 64")
+  add("--max-timeout", arguments.max_timeout, "TIME", "The most that a client can ask for; default: 10m");
+  add("--max-output", arguments.max_output_kib, "KIB",
+      "The most of each output stream of a command, up to 65536; "
+      "default: 64")
       ->check(CLI::Range(1, 65536).description(""));
-  add("--max-file", arguments.max_file_kib, "KIB", "Of a file that is read or written at once, to 65536; default: 1024")
+  add("--max-file", arguments.max_file_kib, "KIB",
+      "The most of a file to read or write at once, up to 65536; "
+      "default: 1024")
       ->check(CLI::Range(1, 65536).description(""));
 }
 
@@ -213,7 +218,8 @@ int parse_and_serve(int argc, char** argv, const MakeBackend& make_backend, cons
   app.footer(footer);
   cli::add_host_arguments(app, arguments.host);
   app.add_option("--image", arguments.policy.images,
-                 "An image that may be used; the first is the default. Without: all, busybox by default")
+                 "An image that clients may use; the first is the default. Without this option: all images, busybox "
+                 "by default")
       ->type_name("IMAGE")
       ->allow_extra_args(false);
   add_network_options(app, arguments);

@@ -33,10 +33,9 @@ constexpr std::size_t longest_failure = 8000;
 constexpr int lasting_ms = 3'600'000;
 
 constexpr const char* instructions =
-    "Runs commands in virtual machines on the user's computer. For one command, call run_command without a machine: it "
-    "gets a fresh one that is gone afterwards. For work that builds on itself, create_machine first and name the "
-    "machine "
-    "in each call. To try something that may go wrong, fork_machine or save_snapshot before.";
+    "Runs commands in virtual machines on the user's computer. For one command, call run_command without a machine: "
+    "it gets a fresh one that is gone afterwards. For work in several steps, call create_machine first and name the "
+    "machine in each call. Before you try something that may go wrong, call fork_machine or save_snapshot.";
 
 Json server_info() { return {{"name", "fireclaw"}, {"title", "fireclaw"}, {"version", FIRECLAW_VERSION_STRING}}; }
 

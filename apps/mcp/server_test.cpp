@@ -230,7 +230,7 @@ TEST_CASE("what may be asked of a machine, a command and a file is said as the l
   CHECK(command["timeout_seconds"]["maximum"] == 600);
   CHECK(command["cwd"]["description"].get<std::string>().starts_with("Working directory in the guest; left out: "));
   CHECK(inputs["read_file"]["offset"].dump() ==
-        R"({"type":"integer","description":"The bytes to pass over.","minimum":0,"maximum":9007199254740992})");
+        R"({"type":"integer","description":"How many bytes to skip.","minimum":0,"maximum":9007199254740992})");
   // What machines share with the host is not the client's to say.
   for (const auto* withheld : {"workspace", "network", "nat", "detached", "scratch_mib"}) {
     CHECK(!command.contains(withheld));

@@ -26,7 +26,7 @@ Json snapshot_name_schema() {
   return schema;
 }
 
-Json machines_schema() { return object_schema({{"machines", list_schema("The new ones.", machine_schema())}}); }
+Json machines_schema() { return object_schema({{"machines", list_schema("The new machines.", machine_schema())}}); }
 
 Json list_snapshots(const ToolContext& context) {
   Json snapshots = Json::array();
@@ -63,8 +63,7 @@ void add_snapshot_tools(Toolbox& tools, const ToolContext& context) {
       {.name = "restore_snapshot",
        .title = "Start a machine from a snapshot",
        .description =
-           "Starts a machine that continues from where another was when it was saved. Any number can be started "
-           "from one snapshot.",
+           "Starts a machine that continues where the saved one was. Any number can be started from one snapshot.",
        .input =
            object_schema({{"snapshot", snapshot_name_schema()},
                           {"name", text_schema("Of the new machine: 1 to 63 letters, digits and hyphens; made up if "
@@ -77,7 +76,7 @@ void add_snapshot_tools(Toolbox& tools, const ToolContext& context) {
        }});
   tools.push_back({.name = "list_snapshots",
                    .title = "List snapshots",
-                   .description = "The states of machines that save_snapshot has saved.",
+                   .description = "The snapshots that save_snapshot has made.",
                    .input = object_schema(Json::object()),
                    .output = object_schema({{"snapshots", list_schema("By name.", snapshot_schema())}}),
                    .annotations = {.read_only = true, .idempotent = true},
@@ -100,8 +99,8 @@ void add_snapshot_tools(Toolbox& tools, const ToolContext& context) {
       {.name = "fork_machine",
        .title = "Fork a machine",
        .description =
-           "Makes machines that continue from where another is now, with its memory and files; from then on each "
-           "changes only its own. To try several ways from one point. Commands that run in the machine are "
+           "Makes machines that continue where another one is now, with its memory and files; from then on each "
+           "changes only its own. Use it to try several ways from one point. Commands that run in the machine are "
            "ended first.",
        .input = object_schema({{"machine", machine_name_schema()}, {"names", std::move(names)}}, {"machine"}),
        .output = machines_schema(),

@@ -89,7 +89,7 @@ SnapshotInfo Snapshots::save(const std::string& machine, const std::string& name
   if (there.size() >= policy_.snapshots) {
     throw Error{
         ErrorCode::InvalidState,
-        fmt::format("there are {} snapshots, and no more may be; remove one with delete_snapshot", there.size())};
+        fmt::format("there are {} snapshots, which is the limit; remove one with delete_snapshot", there.size())};
   }
   machines_.save(machine, stored_name(name), fmt::format("save_snapshot '{}'", name));
   return find(name);

@@ -50,16 +50,16 @@ namespace {
 constexpr const char* program = "fireclaw-overseer";
 
 constexpr const char* settings_help =
-    "An operator is a mask as in alice!*@example.org, or account:alice for who is logged in to the network's services. "
-    "Without operators the user who has started it is obeyed, and only a server on localhost is used. "
-    "It obeys all who are connected from this machine, as long as they all belong to that user; otherwise a person who "
-    "says, in private, !login and the word that it writes on its terminal. Agents are never obeyed.\n\n"
+    "An operator is a mask as in alice!*@example.org, or account:alice for a person who is logged in to the network's "
+    "services as alice. Without operators the overseer uses only a server on localhost, and obeys the user who "
+    "started it: everybody who is connected from this machine, if all of them are that user; otherwise a person who "
+    "says in private !login and the word from the overseer's terminal. It never obeys agents.\n\n"
     "Everything can also be set in a file, a JSON object: FILE of --config, or else overseer.json in the home folder. "
     "The command line overrides it.\n\n"
     "Settings:\n"
     "  server, port, tls, tls_verify, tls_ca, password  The IRC server (\"localhost\", 6667; with tls 6697).\n"
     "  nick, user, realname, sasl_user, sasl_password  Its identity there.\n"
-    "  channel, channel_key, operators  Where to listen, and whom to obey (a list).\n"
+    "  channel, channel_key, operators  The channel to listen in, and who may give commands (a list).\n"
     "  message_burst, message_interval_s  How fast to speak (5, then one each 1.0; with fireclaw irc 100, 0.01).\n"
     "  connect_timeout_s, reconnect_first_s, reconnect_longest_s  Limits and waits for connecting.\n"
     "  ping_after_s, ping_timeout_s, regain_s, rejoin_s  Limits and waits once connected.\n"
@@ -68,7 +68,7 @@ constexpr const char* settings_help =
     "  audit_log, metrics, survey_s, log_level, stop_agents  Logs, metrics, surveys, and the end.\n\n"
     "Exit status:\n"
     "  0    It was ended in order.\n"
-    "  125  It could not start, or did not understand what was asked for.\n\n"
+    "  125  It could not start, or did not understand its arguments.\n\n"
     "Examples:\n"
     "  fireclaw overseer\n"
     "  fireclaw overseer --server irc.example.org --tls --operator account:alice\n"
@@ -85,9 +85,9 @@ cli::Fd take_lock(const std::filesystem::path& folder) {
   cli::Fd lock{::open((folder / "lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)};
   if (!lock) throw Error{ErrorCode::Io, fmt::format("'{}': {}", (folder / "lock").native(), std::strerror(errno))};
   if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
-    throw Error{ErrorCode::AlreadyExists,
-                fmt::format("an overseer looks after '{}' already; see: fireclaw overseer status",
-                            folder.parent_path().native())};
+    throw Error{
+        ErrorCode::AlreadyExists,
+        fmt::format("an overseer already runs for '{}'; see: fireclaw overseer status", folder.parent_path().native())};
   }
   return lock;
 }
@@ -97,7 +97,7 @@ void warn_of_secrets(const Settings& settings, const std::filesystem::path& file
   const auto& identity = settings.identity;
   if (identity.password.empty() && identity.sasl_password.empty()) return;
   if (!settings.server.tls && !is_loopback_name(settings.server.host)) {
-    log(LogLevel::Warning, "the password goes over the network for all to read; use tls");
+    log(LogLevel::Warning, "others on the network can read the password; use tls");
   }
   if (settings.server.tls && !settings.server.tls_verify) {
     log(LogLevel::Warning,
@@ -251,7 +251,7 @@ void add_run_options(CLI::App& app, Arguments& arguments) {
       ->check(CLI::Range(1, 64).description(""));
   add("--metrics", arguments.metrics, "WHERE", "Serve Prometheus metrics: 127.0.0.1:PORT, or a socket's path");
   add("--log-level", arguments.log_level, "debug|info|warning|error", "What to log; default: info");
-  app.add_flag("--stop-agents", arguments.stop_agents, "When ended, stop the agents too")->group(running);
+  app.add_flag("--stop-agents", arguments.stop_agents, "Stop the agents too when the overseer ends")->group(running);
 }
 
 void add_json(CLI::App& app, Arguments& arguments) { app.add_flag("--json", arguments.json, "Print JSON"); }
@@ -286,13 +286,13 @@ void add_commands(CLI::App& app, Arguments& arguments, std::function<int()>& act
   action = [&] { return oversee(arguments, backend, signals); };
   const Parse parse = [&](const auto& command) { return arguments_of(command, backend, signals); };
 
-  auto* status = app.add_subcommand("status", "Show how a running overseer is");
+  auto* status = app.add_subcommand("status", "Show the state of a running overseer");
   status->footer(
       "Examples:\n"
       "  fireclaw overseer status --json");
   add_json(*status, arguments);
   status->callback([&] { action = [&] { return show_status(arguments); }; });
-  auto* audit = app.add_subcommand("audit", "Check what was written down of commands");
+  auto* audit = app.add_subcommand("audit", "Check the audit log");
   audit->require_subcommand(1);
   audit->footer(
       "Examples:\n"
@@ -300,9 +300,8 @@ void add_commands(CLI::App& app, Arguments& arguments, std::function<int()>& act
   audit->fallthrough();
   auto* verify = audit->add_subcommand("verify", "Find lines that were changed, put in or taken out");
   verify->footer(
-      "Each line holds a digest of the one before it. Whether lines are missing at the\n"
-      "end shows by the last \"chain\" alone. Compare it with one that was noted, or with\n"
-      "that of: fireclaw overseer status --json\n\n"
+      "Each line holds a digest of the one before it. Only the last \"chain\" shows whether lines are missing at the "
+      "end: compare it with one that you noted, or with that of: fireclaw overseer status --json\n\n"
       "Examples:\n"
       "  fireclaw overseer audit verify\n"
       "  fireclaw overseer audit verify --json");
@@ -317,18 +316,17 @@ void add_commands(CLI::App& app, Arguments& arguments, std::function<int()>& act
   install->callback([&] { action = [&] { return install_overseer(arguments); }; });
   auto* uninstall = app.add_subcommand("uninstall", "Remove the services, end agents, and say what stays");
   uninstall->footer(
-      "The services say which home folder they are for. The agents' network goes (fireclaw network down) once nothing\n"
-      "uses it.\n\n"
+      "The services' files name the home folder. The agents' network is removed too (fireclaw network down) once "
+      "nothing uses it.\n\n"
       "Examples:\n"
       "  fireclaw overseer uninstall");
   add_install_options(*uninstall, arguments);
   uninstall->callback(
       [&, parse] { action = [&, parse] { return uninstall_units(arguments, backend, overseer_services(), parse); }; });
-  auto* units =
-      app.add_subcommand("units", "Show the services that are installed, and which are of an earlier version");
-  units->add_flag("--renew", arguments.renew, "Write those again; what runs continues as it is");
+  auto* units = app.add_subcommand("units", "Show the installed services, and which an earlier version wrote");
+  units->add_flag("--renew", arguments.renew, "Write those again; running services continue");
   units->footer(
-      "'fireclaw upgrade' does the same. A service runs as its file says when it is next started.\n\n"
+      "'fireclaw upgrade' does the same. A service follows its new file from its next start on.\n\n"
       "Examples:\n"
       "  fireclaw overseer units\n"
       "  sudo fireclaw --home ~/.fireclaw overseer units --renew");
@@ -336,8 +334,8 @@ void add_commands(CLI::App& app, Arguments& arguments, std::function<int()>& act
   units->callback([&, parse] { action = [&, parse] { return look_at_units(arguments, parse); }; });
   auto* shutdown = app.add_subcommand("shutdown", "End agents and machines with names in order, side by side");
   shutdown->footer(
-      "What the service does when the system stops. An overseer that is started later starts the agents again that\n"
-      "ran; agents that were stopped stay so. Machines with names are started by: fireclaw vm start NAME\n\n"
+      "The service does this when the system stops. The next overseer starts these agents again; agents that were "
+      "stopped before stay stopped. To start machines with names: fireclaw vm start NAME\n\n"
       "Examples:\n"
       "  fireclaw overseer shutdown");
   add_json(*shutdown, arguments);
@@ -373,9 +371,9 @@ void add_commands(CLI::App& app, Arguments& arguments, std::function<int()>& act
   irc_uninstall->callback(
       [&, parse] { action = [&, parse] { return uninstall_units(arguments, backend, irc_services(), parse); }; });
   irc->footer(
-      "Runs InspIRCd, or ngIRCd where that is missing, with its own configuration\n"
-      "and starts it again when it dies; channels #agents and #control.\n"
-      "InspIRCd has no brake here. ngIRCd takes a few lines a second.\n\n"
+      "Runs InspIRCd, or ngIRCd if that is missing, with its own configuration, and starts it again when it dies. Its "
+      "channels are #agents and #control. ngIRCd accepts a few lines a second from each client; InspIRCd has no such "
+      "limit here.\n\n"
       "Examples:\n"
       "  fireclaw irc\n"
       "  fireclaw irc --port 6668 --listen 127.0.0.1");

@@ -176,8 +176,8 @@ void check(const Settings& settings) {
           "--sasl-password-file");
   const Operators operators{settings.operators};
   require(!operators.empty() || is_loopback_name(settings.server.host),
-          fmt::format("'{}' can be reached by others, so it must be said who may give commands: name operators with "
-                      "--operator 'nick!user@host' or --operator account:NAME, or use a server on localhost",
+          fmt::format("others can reach '{}': name the operators who may give commands with --operator "
+                      "'nick!user@host' or --operator account:NAME, or use a server on localhost",
                       settings.server.host));
 }
 

@@ -50,8 +50,8 @@ void bind_errors(py::module_& /*module*/) {
 void bind_stop(py::module_& module) {
   py::class_<StopSource> type{
       module, "StopSource",
-      "Ends calls that were given it as `stop`: from another thread, or when a task is cancelled.\n\n"
-      "One source may be given to any number of calls. With a parent, it stops when that does."};
+      "Cancels the calls that got it as `stop`: from another thread, or when a task is cancelled.\n\n"
+      "One source can be given to any number of calls. With a parent, it stops when that does."};
   type.def(py::init([](const StopSource* parent) {
              return std::make_unique<StopSource>(parent != nullptr ? parent->token() : std::stop_token{});
            }),

@@ -5,16 +5,16 @@ namespace fireclaw::python {
 void bind_gateway(py::module_& module) {
   py::class_<Gateway> gateway{
       module, "Gateway",
-      "Host.gateway(): the program between machines and the outside, which has the keys.\n\n"
-      "It starts with the network that machines share, and ends with Network.down(), or without machines."};
+      "Host.gateway(): the program between machines and the outside, which keeps the keys.\n\n"
+      "It starts with the network that machines share. It ends with Network.down(), or some time after\n"
+      "the last machine."};
   define(gateway, methods::Gateway::info(), waits(&Gateway::info));
   define(gateway, methods::Gateway::metrics(), waits(&Gateway::metrics));
   define(gateway, methods::Gateway::ensure(), waits(&Gateway::ensure));
   define_static(gateway, methods::Gateway::measure(), waits(&Gateway::measure));
 
-  py::class_<Secrets> secrets{
-      module, "Secrets",
-      "Host.secrets(): keys and passwords by name, that the gateway uses and that no machine gets to know."};
+  py::class_<Secrets> secrets{module, "Secrets",
+                              "Host.secrets(): keys and passwords for the gateway, by name. No machine ever has them."};
   define(secrets, methods::Secrets::set(), waits(&Secrets::set));
   define(secrets, methods::Secrets::list(), waits(&Secrets::list));
   define(secrets, methods::Secrets::remove(), waits(&Secrets::remove));

@@ -6,7 +6,7 @@ void bind_machines(py::module_& module) {
   py::class_<MachineManager> type{
       module, "MachineManager",
       "Host.machines(): machines with names, which outlive the process that starts them and can be stopped\n"
-      "and started again. VMs.attach() takes hold of one."};
+      "and started again. VMs.attach() gives a handle to one."};
   define(type, methods::MachineManager::create(), waits(&MachineManager::create));
   define(type, methods::MachineManager::start(), waits(&MachineManager::start));
   define(type, methods::MachineManager::stop(), waits(&MachineManager::stop));

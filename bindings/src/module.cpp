@@ -70,8 +70,9 @@ PYBIND11_MODULE(_fireclaw, module) {
                                VMConfig, ServiceOptions, WorkspaceConfig, PoolConfig, MachineConfig, AgentSettings,
                                AgentConfig, ForkConfig, StartOptions, AgentStartOptions, BuildOptions>();
       },
-      "_defaults()\n--\n\n"
-      "What C++ makes of each struct when nothing is said; the tests compare it with the dataclasses.");
+      "_defaults()\n"
+      "--\n\n"
+      "The default of each struct in C++; the tests compare them with the dataclasses.");
   module.def(
       "_enumerators",
       [] {

@@ -6,7 +6,7 @@ void bind_network(py::module_& module) {
   py::class_<Network> type{
       module, "Network",
       "Host.network(): the host's side of NetworkMode.NAT, a bridge, firewall rules, a pool of addresses.\n\n"
-      "Machines bring it up when they start, so nobody needs to call up() first. Single machines are\n"
+      "The first machine brings it up, so nobody needs to call up() before. Single machines are\n"
       "named by their agent, by their name, or by their id."};
   define(type, methods::Network::info(), waits(&Network::info));
   define(type, methods::Network::up(), waits(&Network::up));

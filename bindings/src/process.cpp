@@ -5,8 +5,8 @@ namespace fireclaw::python {
 
 void bind_process(py::module_& module) {
   py::class_<ProcessHandle> type{module, "Process",
-                                 "A command that runs in a guest. One that is dropped without wait() is ended.\n\n"
-                                 "send_signal() and resize() may be called while another thread waits."};
+                                 "A command that runs in a guest. Without wait() it ends with its last reference.\n\n"
+                                 "send_signal() and resize() can be called while another thread waits."};
   define(type, methods::Process::wait(), &wait_for<Process>);
   define(type, methods::Process::send_signal(), [](ProcessHandle& self, int number) {
     const auto running = self.get();

@@ -54,7 +54,7 @@ void bind_life(py::class_<VMHandle>& type) {
   type.def(py::init(&run_with), py::kw_only(), py::arg("host") = py::none(), py::arg("start_timeout") = 60.0,
            py::arg("stop") = py::none(),
            "VM(*, host=None, start_timeout=60.0, stop=None, **fields)\n--\n\n"
-           "A machine that runs: VMs.run() with VMConfig's fields as keywords. Without `host`: the home folder\n"
+           "A running machine: VMs.run() with VMConfig's fields as keywords. Without `host`: the home folder\n"
            "$FIRECLAW_HOME, else ~/.fireclaw.");
   define_static(type, methods::VM::run(), waits(&run_in));
   define(type, methods::VM::start(), waits(&VM::start));
@@ -160,8 +160,8 @@ void bind_vm(py::module_& module) {
   bind_collection(module);
   py::class_<VMHandle> type{
       module, "VM",
-      "A microVM. Ends with `with`, close(), or its last reference, unless it is detached; one that\n"
-      "is not also ends when this process does. Threads may run commands side by side."};
+      "A microVM. Unless it is detached, it ends with its `with` block, close(), its last reference, or this\n"
+      "process. Threads can run commands side by side."};
   bind_life(type);
   bind_commands(type);
   bind_files(type);

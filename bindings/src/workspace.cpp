@@ -29,9 +29,9 @@ void bind_workspace(py::module_& module) {
 
   py::class_<Workspace> type{
       module, "Workspace",
-      "A disk that outlives machines, with a name. One machine at a time has it, at /workspace.\n\n"
-      "Files go in and out whether a machine has it or not. While another process has the disk, and\n"
-      "not for a running machine, calls throw InvalidStateError naming the holder."};
+      "A disk that outlives machines, with a name. One machine at a time uses it, at /workspace.\n\n"
+      "Files can be read and written whether a machine uses it or not. If another process holds the disk\n"
+      "without a running machine, calls raise InvalidStateError naming the holder."};
   bind_files(type);
   define(type, methods::Workspace::info(), waits(&Workspace::info));
   define(type, methods::Workspace::check(), waits(&Workspace::check));

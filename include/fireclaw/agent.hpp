@@ -21,15 +21,15 @@ namespace fireclaw {
 class Agent;
 class Host;
 
-/// What agents are made from: a file templates/NAME.json of the home folder, or one that comes with the library.
+/// What agents are made from: a file templates/NAME.json of the home folder, or one built into the library.
 struct AgentTemplate {
-  /// What it is called: the file's name without ".json".
+  /// Its name: that of the file without ".json".
   std::string name;
   /// What it is for, one line.
   std::string description;
   /// The agent's name and IRC nick unless another is given.
   std::string nick;
-  /// As the LLM server calls it, e.g. "qwen2.5:7b".
+  /// The model's name at the LLM server, e.g. "qwen2.5:7b".
   std::string model;
   /// The system prompt's first part.
   std::string persona;
@@ -49,11 +49,11 @@ struct AgentTemplate {
   std::uint64_t workspace_mib = 0;
   /// Size of the sparse disk under /home/agent, which lives as long as the machine.
   std::uint64_t scratch_mib = 0;
-  /// The file it was read from; empty: it comes with the library.
+  /// The file it was read from; empty: it is built into the library.
   std::filesystem::path file;
 };
 
-/// New settings for an agent. What is left out stays as it is.
+/// New settings for an agent. Unset ones stay as they are.
 struct AgentSettings {
   /// As AgentTemplate::model.
   std::optional<std::string> model;
@@ -75,7 +75,7 @@ struct AgentConfig {
   /// The agent's name, IRC nick, and its workspace's name: 1–30 letters, digits, - _, beginning with a letter. Empty:
   /// the template's nick.
   std::string name;
-  /// Beyond the template; kept until the agent is removed.
+  /// Settings that override the template's; kept until the agent is removed.
   AgentSettings settings;
   /// Virtual CPUs, 1–32, instead of the template's.
   std::optional<unsigned> cpus;
@@ -83,18 +83,18 @@ struct AgentConfig {
   std::optional<unsigned> memory_mib;
   /// Empty: nat where it can be used, else user.
   std::optional<NetworkMode> network;
-  /// Restoring starts agents of this image, size and network from the point where their bot waits to be told who it is;
-  /// the first start makes that snapshot.
+  /// Whether the machine is restored or boots. The first start of an agent of this image, size and network makes a
+  /// snapshot, in which the bot is loaded and waits for its configuration; later starts restore it.
   StartMode start = StartMode::PreferSnapshot;
-  /// Lives on when this process ends. Otherwise it ends with this process, or sooner: with the last copy of the
-  /// AgentManager that started it and of the Agent handles from that manager.
+  /// The agent continues when this process ends. Otherwise it ends with this process, or sooner: with the last copy of
+  /// the AgentManager that started it and of the Agent handles from that manager.
   bool detached = true;
-  /// The name of a snapshot of an agent (Agent::snapshot()): this one continues from it, with its memory,
-  /// processes, disks and settings, under its own name, address and machine id. Image, size and template are the
-  /// snapshot's; `template_name` may then be empty. Empty: a new start.
+  /// The snapshot of an agent (Agent::snapshot()) to continue from: the new agent has its memory, processes, disks and
+  /// settings, but its own name, address and machine id. Image, size and template are the snapshot's; `template_name`
+  /// can then be empty. Empty: a new start.
   std::string snapshot;
-  /// Its machine reaches the gateway's services, and the servers of IRC and the LLM where they are elsewhere, and
-  /// nothing else: as with the network "services" of a template. What its template allows and publishes does not count.
+  /// Its machine reaches only the gateway's services, and the servers of IRC and the LLM if these are elsewhere: as
+  /// with the network "services" of a template. Destinations and ports of the template are ignored.
   /// Error(InvalidArgument) with a `network` that is not nat.
   bool services_only = false;
 
@@ -104,9 +104,9 @@ struct AgentConfig {
 
 /// Describes the second agent of a fork.
 struct ForkConfig {
-  /// The new one's name, IRC nick and workspace's name, as AgentConfig::name.
+  /// The new agent's name, IRC nick and workspace's name, as AgentConfig::name.
   std::string name;
-  /// Beyond the first one's.
+  /// Settings that override the first one's.
   AgentSettings settings;
   /// As AgentConfig::detached.
   bool detached = true;
@@ -115,24 +115,24 @@ struct ForkConfig {
   bool operator==(const ForkConfig&) const = default;
 };
 
-/// How an agent's start is waited for.
+/// How to wait for an agent's start.
 struct AgentStartOptions {
-  /// From the call, or from the copy of a fork, to the guest's configuration, then Error(Timeout).
+  /// The longest time from the call (of a fork: from the copy) until the guest is configured, then Error(Timeout).
   std::chrono::milliseconds timeout{120'000};
-  /// How long to wait for the agent to be on IRC after that. If it is not, the agent keeps running and trying, and
-  /// AgentInfo::online is false. 0: do not wait.
+  /// How long to wait after that until the agent is on IRC. If it is not by then, AgentInfo::online is false, and the
+  /// agent keeps trying. 0: do not wait.
   std::chrono::milliseconds join_timeout{60'000};
-  /// Cancels the start, and the copy before it: Error(Cancelled), and what was done is undone.
+  /// Cancels the start, and the copy before it: Error(Cancelled), and all of it is undone.
   std::stop_token stop{};
 };
 
-/// What AgentManager::import_archive() makes of an archive.
+/// Names for what AgentManager::import_archive() makes.
 struct AgentImportOptions {
-  /// The agent's name instead of the archive's, as AgentConfig::name. Ports of the host stay the first one's then.
+  /// A name for the agent instead of the archive's, as AgentConfig::name. It then publishes no ports of the host.
   std::string name;
-  /// The template's name here; empty: its name in the archive.
+  /// A name for its template; empty: the name in the archive.
   std::string template_name;
-  /// Cancels the import: Error(Cancelled), and nothing of it is left.
+  /// Cancels the import: Error(Cancelled), and nothing of it remains.
   std::stop_token stop{};
 };
 
@@ -140,22 +140,22 @@ struct AgentImportOptions {
 struct AgentImport {
   /// The agent's name.
   std::string agent;
-  /// Its template. A file of that name was written if there was no such template here.
+  /// Its template's name. Its file was written if there was no such template here.
   std::string template_name;
-  /// The archive held memory that fits here: it is this snapshot, which AgentConfig::snapshot takes. There is no agent
-  /// yet then. Empty: there is an agent, stopped, with its workspace.
+  /// The snapshot with the archive's memory, for AgentConfig::snapshot; there is no agent yet then. Empty: the archive
+  /// held no memory that fits here, and there is a stopped agent with its workspace.
   std::string snapshot;
-  /// Why memory that the archive held was left out; empty: it was not, or there was none.
+  /// Why the archive's memory was left out; empty: it was not, or there was none.
   std::string memory_left_out;
 };
 
-/// What an agent is doing, as far as its records and its engine's process tell.
+/// An agent's state, as its records and its engine's process tell it.
 enum class AgentState {
   Starting,
   Running,
   Paused,
   Stopped,
-  Crashed,  ///< its machine ended without being told to
+  Crashed,  ///< its machine ended although nobody stopped it
 };
 
 /// "starting", "running", "paused", "stopped", "crashed".
@@ -163,7 +163,7 @@ FIRECLAW_API std::string_view to_string(AgentState state) noexcept;
 
 /// What is known of an agent.
 struct AgentInfo {
-  /// Its name among agents, and that of its workspace unless another was given.
+  /// Its name, and that of its workspace unless another was given.
   std::string name;
   /// The template that it was started from.
   std::string template_name;
@@ -171,7 +171,7 @@ struct AgentInfo {
   AgentState state = AgentState::Stopped;
   /// Its nick on IRC.
   std::string nick;
-  /// The model it asks, with its own settings taken into account; likewise the next two.
+  /// The model it asks, its own settings included; likewise the next two.
   std::string model;
   /// When it answers; see AgentTemplate::trigger.
   std::string trigger;
@@ -200,25 +200,25 @@ struct AgentInfo {
   /// How long each part of the start took; only in what Agent::start_info() and
   /// Agent::restart() return.
   std::vector<Phase> phases;
-  /// Whether the bot said, when it was last asked, that it is on IRC. Asked by a start and by
-  /// Agent::status().
+  /// Whether the bot said, when it was last asked, that it is on IRC. A start and
+  /// Agent::status() ask it.
   bool online = false;
   /// The IRC channels it is in, asked likewise.
   std::vector<std::string> channels;
-  /// How often its LLM failed it since the bot started, asked likewise.
+  /// How many questions to its LLM failed since the bot started, asked likewise.
   std::uint64_t llm_errors = 0;
   /// Why it is not running or not well, in one line; empty if all is well.
   std::string last_error;
-  /// What its last start had to do without, in one line, as the saved memory of a snapshot that no longer fits; empty:
+  /// What its last start did without, in one line: for instance, memory of a snapshot that no longer fits. Empty:
   /// nothing.
   std::string notice;
   /// Resident memory of the engine's process.
   std::uint64_t memory_bytes = 0;
   /// CPU time of the engine's process.
   std::chrono::milliseconds cpu_time{0};
-  /// Lives on without the process that started it (AgentConfig::detached). Otherwise it ends with that process.
+  /// It continues without the process that started it (AgentConfig::detached). Otherwise it ends with that process.
   bool detached = true;
-  /// Its machine reaches the gateway's services alone (AgentConfig::services_only, or its template).
+  /// Its machine reaches only the gateway's services (AgentConfig::services_only, or its template).
   bool services_only = false;
 };
 
@@ -226,13 +226,13 @@ struct AgentInfo {
 struct ReconcileReport {
   /// Agents whose machine runs and answers, or is paused.
   std::vector<std::string> adopted;
-  /// Agents that were found dead; what was left of their machines is removed.
+  /// Agents that were found dead; the rests of their machines are removed.
   std::vector<std::string> crashed;
   /// Ids of agents' machines that no longer belong to an agent; they were ended.
   std::vector<std::string> orphans;
-  /// Agents that another process is starting or stopping at this moment; left alone.
+  /// Agents that another process is starting or stopping; left alone.
   std::vector<std::string> busy;
-  /// Agents whose machine runs but did not answer within half a minute: it may be slow, stopped, or hang. Left alone;
+  /// Agents whose machine runs but did not answer within half a minute: it can be slow, stopped, or hang. Left alone;
   /// restart() ends it.
   std::vector<std::string> silent;
 };
@@ -250,7 +250,7 @@ class FIRECLAW_API AgentWatch {
   [[nodiscard]] int fd() const noexcept;
   /// Whether the machine has ended; does not wait.
   [[nodiscard]] bool ended() const;
-  /// False if it had not ended after `timeout` or the stop.
+  /// Waits for the end. False if the machine had not ended after `timeout` or the stop.
   bool wait(std::chrono::milliseconds timeout, std::stop_token stop = {}) const;
 
  private:
@@ -259,7 +259,7 @@ class FIRECLAW_API AgentWatch {
   friend class Agent;
 };
 
-/// A shell in an agent's machine, by SSH. Destruction ends it. resize() may be called while another thread waits.
+/// A shell in an agent's machine, by SSH. Destruction ends it. resize() can be called while another thread waits.
 class FIRECLAW_API AgentShell {
  public:
   /// Takes the shell over. The moved-from object may only be destroyed or assigned to.
@@ -271,7 +271,7 @@ class FIRECLAW_API AgentShell {
 
   /// Feeds input, delivers output and waits for the end, as the ExecOptions say. Call once.
   ExecResult wait();
-  /// Tells the terminal's new size; nothing happens without a terminal.
+  /// Sets the terminal's size. Does nothing without a terminal.
   void resize(WindowSize size);
 
   struct Impl;
@@ -282,34 +282,34 @@ class FIRECLAW_API AgentShell {
   friend class Agent;
 };
 
-/// Host::agents(): the agents of a home folder. Holds nothing but the host, and agents that are not detached. All
-/// members of this class and of Agent may be called from any thread and from any number of processes at once:
-/// operations on one agent take turns, those on different agents run side by side. An agent that is paused because the
-/// process that copied it was killed is resumed by the next call that looks at it.
+/// Host::agents(): the agents of a home folder. It owns the host and the agents that are not detached. All members of
+/// this class and of Agent can be called from any thread and from any number of processes at once: operations on one
+/// agent take turns, those on different agents run side by side. If a process is killed while it copies an agent, that
+/// agent stays paused until the next call that looks at it, which resumes it.
 class FIRECLAW_API AgentManager {
  public:
-  /// By name: the files of templates/ and the built-in ones that no file replaces. A broken file is reported to the log
-  /// and left out.
+  /// All, by name: the files of templates/, and the built-in ones that no file replaces. A broken file is logged and
+  /// left out.
   [[nodiscard]] std::vector<AgentTemplate> templates() const;
   /// The one of that name. Error(NotFound), or Error(InvalidArgument) naming file and field.
   [[nodiscard]] AgentTemplate find_template(const std::string& name) const;
 
-  /// Starts an agent: workspace (made if missing), machine, bot. A failure undoes all that was done.
-  /// Error(AlreadyExists) if it runs; NotFound for an unknown template or a missing image; Error(Timeout), Vmm, Guest
-  /// with what the machine said. A stopped agent of that name and template keeps the settings that it had.
-  /// Agent::start_info() says how the start went.
+  /// Starts an agent: workspace (made if missing), machine, bot. A failure undoes all of it. A stopped agent of that
+  /// name and template keeps its settings. Agent::start_info() says how the start went. Error(AlreadyExists) if the
+  /// agent runs; Error(NotFound) for an unknown template or a missing image; Error(Timeout), Error(Vmm), Error(Guest)
+  /// with what the machine said.
   [[nodiscard]] Agent start(const AgentConfig& config, const AgentStartOptions& options = {}) const;
   /// The agent of that name. Error(NotFound) if there is none.
   [[nodiscard]] Agent open(const std::string& name) const;
-  /// All agents, also stopped ones, by name. Quick: asks no guest.
+  /// All agents, stopped ones included, by name. Quick: asks no guest.
   [[nodiscard]] std::vector<AgentInfo> list() const;
-  /// Compares what is recorded with what runs: adopts, cleans, ends orphans. Asks all machines at once; one that does
-  /// not answer is never ended for that.
+  /// Compares the records with what runs: adopts agents that run, cleans up after dead ones, ends orphans. Asks all
+  /// machines at once; one that does not answer is left alone.
   ReconcileReport reconcile() const;
-  /// Makes what an archive (Agent::export_archive()), plain or compressed, holds. Error(Corrupt) or
-  /// Error(InvalidArgument) for one that is damaged or holds anything else; Error(AlreadyExists) if there is an agent
-  /// or a workspace of the name, or another template of its template's. A failure leaves nothing behind. Memory is what
-  /// an engine runs: import it only from people you trust.
+  /// Makes an agent, or an agent's snapshot, from an archive of Agent::export_archive(), plain or compressed. Import
+  /// memory only from people you trust: an engine runs it. A failure leaves nothing behind. Error(Corrupt) or
+  /// Error(InvalidArgument) if the archive is damaged or holds anything else; Error(AlreadyExists) if an agent or a
+  /// workspace of that name exists, or a different template of its template's name.
   AgentImport import_archive(int fd, const AgentImportOptions& options = {}) const;
 
   struct Impl;
@@ -321,66 +321,64 @@ class FIRECLAW_API AgentManager {
 };
 
 /// One agent: its name and the AgentManager that it is from. Copies are the same agent. Destruction changes nothing,
-/// unless it lets the last copy of that manager go: agents that it started and that are not detached end then. Another
-/// manager, as each Host::agents() gives, does not keep them. Members throw Error(NotFound) if the agent is no longer
-/// there, but for name(), and start_info() of an agent that was started or forked. A moved-from object can only be
+/// unless it is the last object of that manager: then those of its agents that are not detached end. Each call of
+/// Host::agents() gives another manager, which does not keep them. Members throw Error(NotFound) if the agent no longer
+/// exists, except name(), and start_info() of an agent that was started or forked. A moved-from object can only be
 /// destroyed or assigned to.
 class FIRECLAW_API Agent {
  public:
   /// Its name.
   [[nodiscard]] const std::string& name() const { return name_; }
-  /// What is known of it, quick as AgentManager::list().
+  /// What is known of it. Quick, as AgentManager::list().
   [[nodiscard]] AgentInfo info() const;
-  /// What AgentManager::start() or fork() found when it returned this handle: info() with phases, and what the bot then
-  /// said of itself (online, channels, last_error). Of an agent that open() returned: info().
+  /// How the start went, for a handle that AgentManager::start() or fork() returned: info() of that moment with phases,
+  /// and what the bot then said of itself (online, channels, last_error). For a handle from open(): info().
   [[nodiscard]] AgentInfo start_info() const;
   /// info(), with what the bot says of itself now (online, channels, last_error).
   [[nodiscard]] AgentInfo status(std::chrono::milliseconds timeout = std::chrono::seconds{5}) const;
 
-  /// The bot says goodbye, the guest unmounts, the engine ends; by force once `grace` and ten seconds have passed. No
-  /// error if it does not run.
+  /// Stops it: the bot leaves IRC, the guest unmounts its disks, the engine ends. After `grace` and ten seconds the
+  /// engine is killed. Does nothing if the agent does not run.
   void stop(std::chrono::milliseconds grace = std::chrono::seconds{5}) const;
-  /// Stops it if it runs, and starts it with the settings it has. Returns what start_info() of a new handle would. It
-  /// is detached then, also if it was not. An agent that was to run and could not be started again is Crashed, with the
-  /// reason in last_error; one whose template or settings cannot be used is not stopped at all.
+  /// Stops it if it runs, and starts it with its settings. It is detached then, also if it was not. Returns what
+  /// start_info() of a new handle would. If it cannot be started again it is Crashed, with the reason in last_error. If
+  /// its template or its settings cannot be used, it is not stopped.
   AgentInfo restart(const AgentStartOptions& options = {}) const;
-  /// Forgets it; its workspace stays. Error(InvalidState) while it runs.
+  /// Removes the agent; its workspace stays. Error(InvalidState) while it runs.
   void remove() const;
-  /// Gives it other settings without it leaving IRC, or, if it is stopped, for its next start. Error(InvalidArgument)
-  /// for a setting that cannot be, and then nothing is changed.
+  /// Gives it other settings; it stays on IRC. A stopped agent has them from its next start. Error(InvalidArgument) for
+  /// an invalid setting; nothing is changed then.
   AgentInfo reload(const AgentSettings& settings) const;
   /// Pauses its machine, as VM::pause(). Error(InvalidState) if it does not run.
   void pause() const;
   /// Resumes it. Errors as for pause().
   void resume() const;
 
-  /// Starts a second agent from this one as it is now: with its memory and processes, a copy of its disks and
-  /// workspace, its template and settings; and with its own name, address, host name, machine id and random numbers. It
-  /// connects to IRC again, knows what was said, and answers what it is asked from then on. What the first one was
-  /// asked stays with the first, and so do the ports of the host that the template publishes. The first one is paused
-  /// for a moment (phase "pause" of the new one's start_info()), and stays on IRC. Error(InvalidState) if this one does
-  /// not run or its image was built again since it was started; Error(AlreadyExists) if there is an agent or a
-  /// workspace of the new name; Error(Io) if there is too little room for the copy. A failure undoes all that was done,
-  /// and leaves the first one as it was. Commands that this process runs in the first one are ended (with Firecracker,
-  /// those of every process).
+  /// Starts a second agent from this one as it is now. The second has a copy of the memory, processes, disks and
+  /// workspace, the same template and settings, and its own name, address, host name, machine id and random numbers. It
+  /// connects to IRC again, knows what was said, and answers what it is asked from then on. Open questions stay with
+  /// the first agent, and so do the ports that the template publishes on the host. The first agent is paused for a
+  /// moment (phase "pause" of the new one's start_info()) and stays on IRC. Commands that this process runs in it are
+  /// ended (with Firecracker, those of every process). A failure undoes everything and leaves the first one as it was.
+  /// Error(InvalidState) if this agent does not run or its image was built again since its start; Error(AlreadyExists)
+  /// if an agent or a workspace of the new name exists; Error(Io) if there is too little room for the copy.
   [[nodiscard]] Agent fork(const ForkConfig& config, const AgentStartOptions& options = {}) const;
-  /// Saves a running agent, as fork() copies it, under a name that AgentConfig::snapshot takes; it is one of
-  /// Snapshots::list(), and removed by Snapshots::remove(). Empty: the agent's name and the time. Throws as fork();
-  /// Error(AlreadyExists) if there is a snapshot of that name, unless `replace`. `stop` cancels it: Error(Cancelled),
-  /// and the agent continues.
+  /// Saves a running agent, as fork() copies it, as snapshot `snapshot` for AgentConfig::snapshot; empty: named by the
+  /// agent and the time. Snapshots::list() and Snapshots::remove() know it. Throws as fork(); Error(AlreadyExists) if
+  /// there is a snapshot of that name, unless `replace`; Error(Cancelled) after the stop, and the agent continues.
   SnapshotInfo snapshot(const std::string& snapshot = {}, bool replace = false, std::stop_token stop = {}) const;
   /// Writes the agent as an archive to a descriptor (it can be a pipe): settings, template, workspace, each with its
-  /// SHA-256. The tar has holes where the workspace has them. The machine of an agent that runs is paused while its
-  /// workspace is copied, after its guest has written everything to it; the agent stays on IRC. With `memory` its state
-  /// is saved too, as by snapshot(): Error(InvalidState) if it does not run. Passwords and keys of its template are
-  /// left out. Error(Io) if there is too little room for the copy in the home folder.
+  /// SHA-256. Holes of the workspace are holes of the tar. Passwords and keys of the template are left out. A running
+  /// agent stays on IRC: its guest writes everything to the workspace, and its machine is paused for the copy. With
+  /// `memory` its state is saved too, as by snapshot(): Error(InvalidState) if it does not run. Error(Io) if there is
+  /// too little room for the copy in the home folder.
   void export_archive(int fd, bool memory = false, std::stop_token stop = {}) const;
 
-  /// What tells of its machine's end. Error(InvalidState) if it does not run.
+  /// Watches for its machine's end. Error(InvalidState) if it does not run.
   [[nodiscard]] AgentWatch watch() const;
-  /// The last lines of what the bot wrote, also of a stopped agent. 0: all that is kept (two files of 256 KiB).
+  /// The last lines of the bot's log, also of a stopped agent. 0: all that is kept (two files of 256 KiB).
   [[nodiscard]] std::string logs(std::size_t lines = 0) const;
-  /// Delivers what the bot writes from now on, after the last `lines`, until the stop or the machine's end.
+  /// Delivers the last `lines` of the log, then what the bot writes, until the stop or the machine's end.
   void follow_logs(std::size_t lines, const OutputCallback& on_output, std::stop_token stop) const;
   /// MEMORY.md of its workspace.
   [[nodiscard]] std::string memory() const;
@@ -394,8 +392,8 @@ class FIRECLAW_API Agent {
   /// the guest's SSH server if it does not run. Runs `options.argv`, or the login shell if that is empty. The machine
   /// must have an address (NetworkMode::Nat): Error(Unsupported) otherwise.
   [[nodiscard]] AgentShell ssh(ExecOptions options = {}) const;
-  /// A handle on its machine, also when another process owns it; destruction does not end it. Error(InvalidState) if it
-  /// does not run.
+  /// A handle to its machine, also when another process owns it; destruction does not end the machine.
+  /// Error(InvalidState) if it does not run.
   [[nodiscard]] VM machine() const;
 
  private:

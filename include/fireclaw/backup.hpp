@@ -7,13 +7,13 @@
 
 namespace fireclaw {
 
-/// What Host::back_up() takes along.
+/// What Host::back_up() copies.
 struct BackupOptions {
-  /// Also secrets.json, and the passwords and keys in configuration and templates, in plain text.
+  /// Include secrets.json, and the passwords and keys in configuration and templates, in plain text.
   bool secrets = false;
-  /// Also workspaces, and the scratch disks of machines with names.
+  /// Include workspaces, and the scratch disks of machines with names.
   bool disks = true;
-  /// Cancels it: Error(Cancelled). A backup that was begun is not left behind.
+  /// Cancels it: Error(Cancelled). A begun backup is removed.
   std::stop_token stop{};
 };
 
@@ -21,9 +21,9 @@ struct BackupOptions {
 struct BackupReport {
   /// Paths of files, relative to the home folder.
   std::vector<std::string> files;
-  /// What these take on disk.
+  /// Their size on disk.
   std::uint64_t bytes = 0;
-  /// What is not there, one line each: secrets, disks that could not be copied.
+  /// What was left out, one line each: secrets, disks that could not be copied.
   std::vector<std::string> left_out;
 };
 

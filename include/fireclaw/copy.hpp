@@ -8,28 +8,28 @@
 
 namespace fireclaw {
 
-/// What becomes of symbolic links in a tree that is copied out of a machine.
+/// Which symbolic links of a tree are copied out of a machine.
 enum class CopyLinks {
-  Inside,  ///< those that stay within the tree are copied, the others left out and counted
-  Keep,    ///< all are copied as they are
+  Inside,  ///< those that lead to something inside the tree; the others are left out and counted
+  Keep,    ///< all, as they are
 };
 
 /// How files are copied into a machine or out of it.
 struct CopyOptions {
-  /// Of links that a machine gives. One that is copied by itself leads out of its tree, which is nothing but it. What
-  /// is copied into a machine keeps its links.
+  /// Which symbolic links are copied out. A link that is copied alone always leads out of its tree. Copies into a
+  /// machine keep all links.
   CopyLinks links = CopyLinks::Inside;
-  /// What a copy out of a machine may write, holes not counted; 0: three quarters of what is free where it goes. More
-  /// is Error(Io), and what was there stays.
+  /// The most bytes that a copy out of a machine may write, holes not counted; 0: three quarters of the free space at
+  /// its target. More is Error(Io), and the target stays as it was.
   std::uint64_t max_bytes = 0;
-  /// How many files, links and folders it may make; 0: three quarters of what the file system has room for.
+  /// The most files, links and folders that it may make; 0: three quarters of what the file system has room for.
   std::uint64_t max_files = 0;
   /// The owner of files that are copied in: a user's name or numeric "uid[:gid]" in the guest. Empty: the OCI image's
   /// user, else root.
   std::string owner;
-  /// Permission bits of files that are copied in. None: those that they have. Folders keep theirs.
+  /// Permission bits of files that are copied in. None: their own. Folders keep theirs.
   std::optional<std::uint32_t> mode;
-  /// How long it may take, then Error(Timeout). None: no limit.
+  /// The longest time for the copy, then Error(Timeout). None: no limit.
   std::optional<std::chrono::milliseconds> timeout;
   /// When triggered, the copy ends with Error(Cancelled).
   std::stop_token stop{};
@@ -37,11 +37,11 @@ struct CopyOptions {
 
 /// What a copy moved.
 struct CopyResult {
-  /// Everything but folders.
+  /// Files and links that were copied; folders are not counted.
   std::uint64_t files = 0;
-  /// What was in the files, their holes included.
+  /// The size of the files, their holes included.
   std::uint64_t bytes = 0;
-  /// Sockets, pipes and devices, which are left out.
+  /// Sockets, pipes and devices that were left out.
   std::uint64_t skipped = 0;
   /// Symbolic links that were left out: see CopyLinks::Inside.
   std::uint64_t links_left_out = 0;

@@ -11,7 +11,7 @@ namespace fireclaw {
 
 /// Which engine runs the machines.
 enum class Engine {
-  Auto,         ///< the best that setup has seen to boot the image's kernel here
+  Auto,         ///< the best engine that has booted the image's kernel here, as setup saw it
   Firecracker,  ///< Firecracker on KVM
   Qemu,         ///< QEMU, on KVM where that works, else emulated
   QemuKvm,      ///< QEMU on KVM only
@@ -20,24 +20,24 @@ enum class Engine {
 
 /// "auto", "firecracker", "qemu", "qemu-kvm", "qemu-tcg".
 FIRECLAW_API std::string_view to_string(Engine engine) noexcept;
-/// The other way; Error(InvalidArgument) for any other text.
+/// The engine of such a text. Error(InvalidArgument) for any other.
 FIRECLAW_API Engine engine_from_string(std::string_view text);
 
-/// What was seen when an engine was asked to boot a kernel here.
+/// What came of trying to boot a kernel with an engine on this host.
 struct EngineVerdict {
   /// "firecracker", "qemu-kvm", "qemu-tcg".
   std::string engine;
   /// The engine's program.
   std::filesystem::path binary;
-  /// What it says its version is, as in "7.2.22".
+  /// The version that it says, as in "7.2.22".
   std::string version;
-  /// The CPU model that worked, where the engine offers several.
+  /// The CPU model that worked, if the engine offers several.
   std::string cpu_model;
   /// The kernel that it was asked to boot, as `uname -r` says it.
   std::string kernel_release;
-  /// That kernel's file, as 64 hexadecimal digits.
+  /// SHA-256 of that kernel's file, 64 hexadecimal digits.
   std::string kernel_sha256;
-  /// Whether a guest was seen to run.
+  /// Whether a guest ran.
   bool works = false;
   /// Why not, in one line; empty if it works.
   std::string reason;

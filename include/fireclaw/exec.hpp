@@ -25,26 +25,26 @@ struct WindowSize {
 };
 
 /// Receives a piece of a command's output as it arrives, on the thread that called exec() or wait().
-/// Throwing from it ends the command and the exception leaves exec().
+/// An exception from it ends the command and leaves exec().
 using OutputCallback = std::function<void(std::string_view bytes)>;
 
 /// A command for a guest, and how to run it.
 struct ExecOptions {
   /// Program and arguments, run as they are. The program is searched in the guest's PATH if it has no slash.
-  /// Use shell() for a shell line. Empty: what the image runs by itself (ImageInfo::command).
+  /// Use shell() for a shell line. Empty: the image's own command (ImageInfo::command).
   std::vector<std::string> argv;
-  /// Variables added to those of the guest (PATH, HOME, USER, LANG; TERM with `tty`) and of an OCI image; equal names
-  /// are replaced.
+  /// Variables beside those of the guest (PATH, HOME, USER, LANG; TERM with `tty`) and of an OCI image. They replace
+  /// those of the same name.
   std::vector<std::pair<std::string, std::string>> env;
   /// Working directory in the guest; empty: the OCI image's, else the user's home, or / if that does not exist.
   std::string cwd;
   /// User name or numeric "uid[:gid]" in the guest; empty: the OCI image's, else root.
   std::string user;
 
-  /// What the command reads on stdin. Use this or `input_fd`, not both; with neither, stdin is /dev/null (or the
+  /// Bytes for the command to read on stdin. Use this or `input_fd`, not both; with neither, stdin is /dev/null (or the
   /// terminal's input, with `tty`).
   std::string input;
-  /// A descriptor that is read until end of file and passed on; borrowed, must stay open during the call.
+  /// A descriptor that is read to its end and passed on as stdin. It must stay open during the call.
   std::optional<int> input_fd;
 
   /// Gives the command its own terminal; stdout then carries everything and stderr stays empty.
@@ -57,14 +57,14 @@ struct ExecOptions {
   /// When triggered, the command gets SIGTERM, two seconds later SIGKILL, and ExecResult::cancelled is set.
   std::stop_token stop{};
 
-  /// Where output goes as it appears. Without a callback it is collected in ExecResult::out / err.
+  /// Receives output as it appears. Without a callback, output is collected in ExecResult::out / err.
   OutputCallback on_stdout;
   /// The same for stderr.
   OutputCallback on_stderr;
-  /// Bytes collected per stream; what comes after is dropped and ExecResult::truncated is set.
+  /// The most bytes to collect of each stream; the rest is dropped and ExecResult::truncated is set.
   std::size_t max_output_bytes = std::size_t{64} << 20;
 
-  /// Options that run `line` with the guest's /bin/sh -c.
+  /// Makes options that run `line` with the guest's /bin/sh -c.
   static ExecOptions shell(std::string line) {
     ExecOptions options;
     options.argv = {"/bin/sh", "-c", std::move(line)};
@@ -89,7 +89,7 @@ struct ExecResult {
   std::string out;
   /// What came on stderr, unless a callback took it; any bytes.
   std::string err;
-  /// From the request being sent to the exit status being received, on the host's steady clock.
+  /// From sending the request to receiving the exit status, on the host's steady clock.
   std::chrono::nanoseconds duration{0};
 };
 

@@ -22,13 +22,13 @@ enum class FileType {
 /// "file", "directory", "link", "other".
 FIRECLAW_API std::string_view to_string(FileType type) noexcept;
 
-/// What is known of a file in a guest, as the guest says it.
+/// A file in a guest, as the guest describes it.
 struct FileInfo {
-  /// In a listing its name in the folder, otherwise the path that was asked for; any bytes but "/" and NUL.
+  /// In a listing: its name in the folder. Otherwise: the path of the call. Any bytes but "/" and NUL.
   std::string name;
   /// What it is.
   FileType type = FileType::File;
-  /// In bytes. Files that the kernel makes up (/proc) say 0.
+  /// In bytes. Files of /proc say 0.
   std::uint64_t size = 0;
   /// Permission bits, set-id and sticky bits.
   std::uint32_t mode = 0;
@@ -36,34 +36,34 @@ struct FileInfo {
   std::uint32_t uid = 0;
   /// Group id in the guest.
   std::uint32_t gid = 0;
-  /// When its content was changed last.
+  /// The last change of its content.
   std::chrono::system_clock::time_point modified;
-  /// What a symbolic link says; any bytes but NUL. Empty for all else.
+  /// The target of a symbolic link; any bytes but NUL. Empty for other types.
   std::string target;
 };
 
-/// How a file in a guest is reached. Each call says nothing of members that do not concern it.
+/// How to read or write a file in a guest. Each call ignores members that do not concern it.
 struct FileOptions {
-  /// With whose rights: a user's name or numeric "uid[:gid]" in the guest; empty: the OCI image's, else root. What is
-  /// made belongs to it.
+  /// The user whose rights are used and who owns new files: a name or numeric "uid[:gid]" in the guest; empty: the OCI
+  /// image's, else root.
   std::string user;
-  /// Permission bits of what write_file() writes and make_directory() makes. None: those that a file has, and for new
-  /// ones 0666 and 0777 without what the guest's umask takes.
+  /// write_file(), make_directory(): permission bits. None: an existing file keeps its own; a new file has 0666, a new
+  /// folder 0777, without the bits of the guest's umask.
   std::optional<std::uint32_t> mode;
-  /// write_file(): puts the content behind what is there.
+  /// write_file(): append the content instead of replacing the file's.
   bool append = false;
-  /// write_file(), make_directory(): makes the folders that are missing. A folder that is there is then no error.
+  /// write_file(), make_directory(): make missing folders on the way. An existing folder is not an error then.
   bool parents = false;
-  /// remove(): also a folder that is not empty, with all in it. Links are not followed.
+  /// remove(): remove folders with their content. Links are not followed.
   bool recursive = false;
-  /// stat(): what a symbolic link leads to, instead of the link.
+  /// stat(): describe the target of a symbolic link instead of the link.
   bool follow = false;
-  /// read_file(): the bytes to pass over.
+  /// read_file(): how many bytes to skip.
   std::uint64_t offset = 0;
-  /// read_file(): how many bytes; list_directory(): how many entries, the first ones by name, a million at most. What
-  /// is behind them is left out. None: all; more than 64 MiB or 65536 entries are then Error(InvalidArgument).
+  /// read_file(): the most bytes to read. list_directory(): the most entries, the first ones by name, up to a million.
+  /// The rest is left out. None: all; Error(InvalidArgument) then for more than 64 MiB or 65536 entries.
   std::optional<std::uint64_t> limit;
-  /// Once passed: Error(Timeout). None: no limit.
+  /// The longest time for the call, then Error(Timeout). None: no limit.
   std::optional<std::chrono::milliseconds> timeout;
   /// When triggered: Error(Cancelled).
   std::stop_token stop{};

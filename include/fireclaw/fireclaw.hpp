@@ -4,7 +4,7 @@
 /// All of the public API.
 ///
 /// @mainpage
-/// libfireclaw runs commands and long-lived agents in microVMs: Firecracker's on KVM, QEMU's everywhere.
+/// libfireclaw runs commands and long-lived agents in microVMs, with Firecracker on KVM and with QEMU everywhere.
 ///
 /// @code
 /// fireclaw::HostOptions options;
@@ -22,21 +22,21 @@
 /// (host.network(), host.gateway(), host.secrets()), agents (host.agents()) and the LLMs that they can ask
 /// (host.llm_servers()).
 ///
-/// **Ownership.** Handles are move-only, unless they are said to be names, and share the host's insides: they can be
-/// destroyed in any order. A machine ends with its handle unless it is detached. Configurations and infos are plain
-/// structs. Configurations compare; what belongs to one call (timeouts, a stop token) is in options beside them.
+/// **Ownership.** Handles are move-only, unless their class says that they are names. They share the host's insides and
+/// can be destroyed in any order. A machine ends with its handle unless it is detached. Configurations and infos are
+/// plain structs. Configurations can be compared; timeouts and stop tokens, which belong to one call, are in options.
 ///
 /// **Threads.** Every call that takes time blocks. Several threads can call at once, and several processes can use one
 /// home folder. Callbacks run on the thread that made the call. A std::stop_token cancels the call that it was passed
 /// to.
 ///
-/// **Errors.** What fails throws fireclaw::Error, which has a fireclaw::ErrorCode; "Error(NotFound)" in these pages is
-/// one with ErrorCode::NotFound. Calls can throw Io, Vmm, Guest or Corrupt also where they do not say so, since they
-/// deal with files, processes and guests. Expected outcomes (an exit status, a timeout that was asked for) are values.
+/// **Errors.** A call that fails throws fireclaw::Error, which has a fireclaw::ErrorCode. "Error(NotFound)" in these
+/// pages means one with ErrorCode::NotFound. Any call can throw Io, Vmm, Guest or Corrupt, also where its comment does
+/// not name them. Expected outcomes (an exit status, a timeout that was asked for) are values, not exceptions.
 ///
 /// **Units** are in names (memory_mib, size_bytes) or in types (std::chrono).
 
-/// All of it.
+/// The public API.
 namespace fireclaw {}
 
 #include "fireclaw/agent.hpp"

@@ -30,30 +30,30 @@ class Snapshots;
 class VMs;
 class Workspaces;
 
-/// How a Host is opened. The library reads no environment variable: pass what it should know here.
+/// How a Host is opened. The library does not read environment variables: everything it needs is passed here.
 struct HostOptions {
   /// The folder that holds everything, e.g. ~/.fireclaw; absolute. Created (mode 0700) if missing.
   std::filesystem::path home;
-  /// Which engine runs machines unless an image or a snapshot decides it.
+  /// The engine that runs machines, unless the image or the snapshot decides it.
   Engine engine = Engine::Auto;
-  /// Engine programs; empty: searched in `search_path`.
+  /// The program firecracker; empty: searched in `search_path`.
   std::filesystem::path firecracker;
-  /// The program qemu-system-*.
+  /// The program qemu-system-*; empty: searched likewise.
   std::filesystem::path qemu;
-  /// Where programs are searched: engines, and the tools that build images.
+  /// Folders that are searched for programs: engines, and the tools that build images.
   std::vector<std::filesystem::path> search_path = {"/usr/local/bin",  "/usr/bin",  "/bin",
                                                     "/usr/local/sbin", "/usr/sbin", "/sbin"};
-  /// What those tools get beside PATH, HOME, TMPDIR and LC_ALL, as "NAME=value"; e.g. proxy settings.
+  /// Environment of these tools beside PATH, HOME, TMPDIR and LC_ALL, as "NAME=value"; e.g. proxy settings.
   std::vector<std::string> tool_environment;
-  /// Where downloads are kept for the next time; empty: with the images. Several home folders can share it. Debian
-  /// roots, which are large, are kept (for a week) only in a folder that is named here.
+  /// The folder that keeps downloads for later builds; empty: with the images. Several home folders can share it.
+  /// Debian roots are large: they are kept, for a week, only if a folder is named here.
   std::filesystem::path cache;
   /// The guest's PID 1, a static program; empty: libexec/fireclaw/guestd beside the library.
   std::filesystem::path guestd;
   /// What fireclaw puts into images for agents (the bot and its surroundings); empty: share/fireclaw/agent beside the
   /// library.
   std::filesystem::path agent;
-  /// Where messages go; empty: nowhere.
+  /// Receives log messages; empty: they are dropped.
   LogSink log;
 };
 
@@ -63,16 +63,16 @@ struct SetupOptions {
   KernelSource kernel;
   /// Also build the image that agents run in, "debian-agent".
   bool agents = false;
-  /// A Firecracker release's archive (.tgz) to fetch, http or https; it is kept below the home folder by its version
-  /// and used from then on. Empty: none.
+  /// The URL (http or https) of a Firecracker release's archive (.tgz). It is fetched, kept below the home folder by
+  /// its version, and used from then on. Empty: none.
   std::string firecracker_url;
   /// That archive's SHA-256: 64 hexadecimal digits.
   std::string firecracker_sha256;
-  /// How long a guest without progress at its first boot is waited for; zero: 12 s with KVM (less if emulation boots
-  /// sooner), 90 s emulated. Progress is output on its console, and CPU time of its engine up to as much again. While
-  /// it makes some it is waited for ten times as long at most.
+  /// How long to wait at a first boot while the guest makes no progress; zero: 12 s with KVM (less if emulation boots
+  /// sooner), 90 s emulated. Progress is output on the console, or CPU time of the engine, which counts for as long
+  /// again. A guest that makes progress has ten times as long at most.
   std::chrono::milliseconds boot_timeout{0};
-  /// Do every step again, also those done before.
+  /// Repeat steps that are done already.
   bool force = false;
   /// Progress: called when a step starts (done = 0), moves and ends (finished = true).
   ProgressCallback progress;
@@ -82,7 +82,7 @@ struct SetupOptions {
 
 /// What Host::setup() found and made.
 struct SetupReport {
-  /// What was seen of each engine.
+  /// One verdict for each engine.
   std::vector<EngineVerdict> engines;
   /// The engine that `Engine::Auto` now means.
   std::string engine;
@@ -92,9 +92,9 @@ struct SetupReport {
   std::string agent_image;
   /// The default snapshot's name; empty if none could be made (the reason was logged).
   std::string snapshot;
-  /// The same for machines with a network device; empty if machines here can have no network.
+  /// The default snapshot of machines with a network device; empty if machines cannot have a network here.
   std::string network_snapshot;
-  /// Nothing had to be done.
+  /// There was nothing to do.
   bool already_done = false;
 };
 
@@ -107,7 +107,7 @@ struct Check {
   std::string name;
   /// How serious it is.
   CheckStatus status = CheckStatus::Ok;
-  /// What was found, one line.
+  /// The finding, one line.
   std::string detail;
   /// The command that mends it; empty if there is nothing to mend.
   std::string remedy;
@@ -133,7 +133,7 @@ struct GarbageReport {
   std::vector<std::string> ended;
   /// Folders and files removed.
   std::vector<std::filesystem::path> removed;
-  /// Addresses taken back from machines that are gone, with what was left of them on the bridge and in the firewall.
+  /// Addresses taken back from machines that are gone, and their rests removed from the bridge and the firewall.
   std::vector<std::string> addresses;
 };
 
@@ -156,12 +156,12 @@ class FIRECLAW_API Host {
   /// skipped, so it can be called again after an interruption. Two at once: the second waits for the first.
   SetupReport setup(const SetupOptions& options);
 
-  /// Makes again what is old in the home folder: images of fireclaw's own recipes that another version built, or this
-  /// one from other parts; what is known of engines that have changed; snapshots that no longer fit and that a boot has
-  /// made. Agents and machines that run are left alone. Error(InvalidState) before the first setup.
+  /// Makes again what is out of date: images from fireclaw's own recipes that another version built, or this one from
+  /// other parts; verdicts on engines that have changed; snapshots that no longer fit and were made by booting. Running
+  /// agents and machines are left alone. Error(InvalidState) before the first setup.
   UpgradeReport upgrade(const UpgradeOptions& options);
 
-  /// What works here, what is missing, and what mends it. Boots nothing.
+  /// Reports what works here, what is missing, and what mends it. Boots nothing.
   [[nodiscard]] std::vector<Check> doctor() const;
 
   /// The verdicts that setup (or a later probe) recorded.
@@ -170,7 +170,7 @@ class FIRECLAW_API Host {
   /// hangs, 90 s for emulation.
   std::vector<EngineVerdict> probe(const std::string& image, std::stop_token stop = {});
 
-  // What is made from it. Their classes are in collections.hpp, unless another header is named here.
+  // Objects made from this host. Their classes are in collections.hpp, unless another header is named here.
 
   /// Its machines.
   [[nodiscard]] VMs vms() const;
@@ -193,17 +193,17 @@ class FIRECLAW_API Host {
   /// The servers of language models that its agents can ask (llm.hpp).
   [[nodiscard]] LlmServers llm_servers() const;
 
-  /// Copies what of the home folder cannot be built again to `folder`, which is a new or an empty one: configuration,
-  /// templates, agents, machines with names, workspaces, the overseer's settings and audit log. Files are copied as
-  /// they are, with backup.json that has their SHA-256. Disks are copied as they are at one moment each; a machine that
-  /// uses one is paused meanwhile. Images are built again by setup(); snapshots are saved by
-  /// Snapshot::export_archive(). Error(AlreadyExists) if `folder` has something in it; Error(InvalidArgument) if it is
-  /// empty but cannot be replaced, as a mount point; Error(Io) if there is too little room; Error(Cancelled).
+  /// Copies the part of the home folder that cannot be built again to `folder`, which must be missing or empty:
+  /// configuration, templates, agents, machines with names, workspaces, the overseer's settings and audit log. Files
+  /// are copied as they are; backup.json lists their SHA-256. Each disk is copied as it is at one moment, and a machine
+  /// that uses it is paused meanwhile. Not included: images (setup() builds them again) and snapshots
+  /// (Snapshot::export_archive() saves them). Error(AlreadyExists) if `folder` is not empty; Error(InvalidArgument) if
+  /// it cannot be replaced, such as a mount point; Error(Io) if there is too little room; Error(Cancelled).
   BackupReport back_up(const std::filesystem::path& folder, const BackupOptions& options = {}) const;
-  /// Puts back what back_up() copied. Error(NotFound) if `folder` is not a backup. All files are checked before the
-  /// first one is written: Error(Corrupt) names one that is damaged, Error(InvalidArgument) what does not belong there,
-  /// Error(AlreadyExists) what is in the home folder already. Agents and machines are stopped then; what setup() found
-  /// out is not restored. Error(Cancelled) after the stop.
+  /// Puts back what back_up() copied. Restored agents and machines are stopped; the findings of setup() are not
+  /// restored. All files are checked before the first one is written: Error(Corrupt) names a damaged one,
+  /// Error(InvalidArgument) one that does not belong there, Error(AlreadyExists) one that the home folder has already.
+  /// Error(NotFound) if `folder` is not a backup; Error(Cancelled) after the stop.
   BackupReport restore(const std::filesystem::path& folder, std::stop_token stop = {}) const;
 
   /// Ends machines whose owner is gone and removes what interrupted work left behind.

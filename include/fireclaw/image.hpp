@@ -12,40 +12,40 @@
 
 namespace fireclaw {
 
-/// How far a long step is. `total` is 0 where it is not known; the unit (bytes, items) is the step's own.
+/// How far a long step is. The unit (bytes, items) depends on the step.
 struct Progress {
-  /// What is being done, e.g. "download"; valid during the call only.
+  /// The step's name, e.g. "download"; valid during the call only.
   std::string_view step;
   /// How much of `total` is done.
   std::uint64_t done = 0;
-  /// How much there is to do; 0: not known.
+  /// How much there is to do; 0: unknown.
   std::uint64_t total = 0;
-  /// The step has ended; the last call for it.
+  /// The step has ended; this is its last call.
   bool finished = false;
 };
 /// Called on the thread that does the work; must not call back into the library.
 using ProgressCallback = std::function<void(const Progress&)>;
 
-/// Debian's cloud kernel, through apt's own download (needs no root, only up-to-date package lists).
+/// Debian's cloud kernel, downloaded with apt. Needs up-to-date package lists, but not root.
 struct DistributionKernel {
   /// All are equal.
   bool operator==(const DistributionKernel&) const = default;
 };
-/// A vmlinux or bzImage file. `modules`: the /lib/modules/RELEASE folder that belongs to it, if it needs modules.
+/// A kernel in a vmlinux or bzImage file.
 struct KernelFile {
-  /// The kernel.
+  /// The file.
   std::filesystem::path path;
-  /// Empty: it needs none.
+  /// The folder lib/modules/RELEASE that belongs to it; empty: it needs no modules.
   std::filesystem::path modules;
 
   /// Equal in all members.
   bool operator==(const KernelFile&) const = default;
 };
-/// A kernel to download; `sha256` (64 hexadecimal digits) is required.
+/// A kernel to download. Both members are required.
 struct KernelUrl {
   /// http or https.
   std::string url;
-  /// What the file must have, as 64 hexadecimal digits.
+  /// The file's SHA-256, 64 hexadecimal digits.
   std::string sha256;
 
   /// Equal in all members.
@@ -62,14 +62,14 @@ struct KernelOfImage {
 /// Where an image's kernel comes from.
 using KernelSource = std::variant<DistributionKernel, KernelFile, KernelUrl, KernelOfImage>;
 
-/// The small built-in root file system: a static busybox from the host.
+/// The small built-in root file system, with the host's static busybox.
 struct BusyboxRoot {
   /// All are equal.
   bool operator==(const BusyboxRoot&) const = default;
 };
-/// Debian through mmdebstrap; no root needed.
+/// Debian, made by mmdebstrap. Needs no root.
 struct DebianRoot {
-  /// Which Debian.
+  /// The Debian release.
   std::string suite = "bookworm";
   /// Packages to add.
   std::vector<std::string> packages;
@@ -80,11 +80,11 @@ struct DebianRoot {
   bool operator==(const DebianRoot&) const = default;
 };
 /// Debian with what agents need: Python 3, the usual tools of a shell, git, rootless podman, the user "agent" (uid and
-/// gid 1000, home /home/agent), and the bot in /usr/lib/fireclaw/agent. No root needed.
+/// gid 1000, home /home/agent), and the bot in /usr/lib/fireclaw/agent. Needs no root.
 struct DebianAgentRoot {
-  /// Which Debian.
+  /// The Debian release.
   std::string suite = "bookworm";
-  /// Beside the recipe's own.
+  /// Packages to add to the recipe's own.
   std::vector<std::string> packages;
   /// Empty: the host's own sources.
   std::string mirror;
@@ -123,9 +123,9 @@ using RootSource = std::variant<BusyboxRoot, DebianRoot, DebianAgentRoot, Direct
 struct ImageConfig {
   /// 1–64 of a-z A-Z 0-9 . _ -, starting with a letter or digit.
   std::string name;
-  /// What its file system is made from.
+  /// The source of its root file system.
   RootSource root;
-  /// What its kernel is.
+  /// The source of its kernel.
   KernelSource kernel;
   /// Replace an image of that name; machines that run from the old one keep it.
   bool replace = false;
@@ -134,9 +134,9 @@ struct ImageConfig {
   bool operator==(const ImageConfig&) const = default;
 };
 
-/// How an image's build is followed and stopped.
+/// How to follow and cancel an image's build.
 struct BuildOptions {
-  /// Called as the build progresses; empty: not at all.
+  /// Called as the build progresses; can be empty.
   ProgressCallback progress;
   /// Cancels the build: Error(Cancelled), and there is no image.
   std::stop_token stop{};
@@ -150,17 +150,17 @@ struct ImageInfo {
   std::string source;
   /// As `uname -r` says it.
   std::string kernel_release;
-  /// Where the kernel is from: a package with its version, a file, a URL.
+  /// The kernel's source: a package with its version, a file, a URL.
   std::string kernel_source;
   /// "squashfs", "erofs"
   std::string rootfs_type;
   /// SHA-256 over kernel, initramfs and root file system.
   std::string digest;
-  /// What an OCI image runs by default: its entrypoint and the arguments for it. Empty for other images.
+  /// The default command of an OCI image: its entrypoint and arguments. Empty for other images.
   std::vector<std::string> command;
-  /// The part of it that stays when other arguments are given. Empty also for images of earlier versions.
+  /// The entrypoint, to which other arguments can be given. Also empty for images of earlier versions.
   std::vector<std::string> entrypoint;
-  /// All its files together.
+  /// The size of all its files together.
   std::uint64_t bytes = 0;
   /// When it was built.
   std::chrono::system_clock::time_point created;

@@ -13,8 +13,8 @@ enum class LogLevel { Debug, Info, Warning, Error };
 /// The level's name in lower case: "debug", "info", "warning", "error".
 FIRECLAW_API std::string_view to_string(LogLevel level) noexcept;
 
-/// Where the library's messages go. One line a call, without a newline. May be called from any thread, also
-/// from several at once; must not throw and must not call back into the library. An empty sink drops them.
+/// Receives the library's messages, one line a call, without a newline. It can be called from several threads at
+/// once. It must not throw or call back into the library. An empty sink drops messages.
 using LogSink = std::function<void(LogLevel level, std::string_view message)>;
 
 }  // namespace fireclaw

@@ -19,13 +19,13 @@ class Host;
 struct MachineConfig {
   /// 1 to 63 letters, digits and inner hyphens; not 16 hexadecimal digits, which are an id.
   std::string name;
-  /// What it is like. It always lives on without its maker. Its scratch disk is kept while it is
+  /// What it is like. It always outlives the process that made it. Its scratch disk is kept while it is
   /// stopped; the rest of its root file system is memory, and new at each start. `snapshot` is restored at each start.
   /// The host name is the machine's name unless one is given.
   VMConfig machine;
-  /// It is stopped this long after each start; 0: never.
+  /// The machine is stopped this long after each start; 0: never.
   std::chrono::milliseconds ttl{0};
-  /// It is paused when nobody has used it this long and no command runs in it; the next use resumes it. 0: never.
+  /// The machine is paused after this long without use or running command; the next use resumes it. 0: never.
   std::chrono::milliseconds idle{0};
 
   /// Equal in all members.
@@ -38,7 +38,7 @@ struct MachineInfo {
   std::string name;
   /// Running, Paused or Stopped.
   VMState state = VMState::Stopped;
-  /// The id of what runs for it; empty: it is stopped.
+  /// The id of the running machine; empty: it is stopped.
   std::string id;
   /// The image's name.
   std::string image;
@@ -62,7 +62,7 @@ struct MachineInfo {
   std::string scratch_target;
   /// What the scratch disk takes on the host.
   std::uint64_t scratch_bytes = 0;
-  /// The snapshot that it starts from; empty: none that has a name.
+  /// The named snapshot that it starts from; empty: none.
   std::string snapshot;
   /// "firecracker", "qemu-kvm", "qemu-tcg"; empty: it is stopped.
   std::string engine;
@@ -76,41 +76,41 @@ struct MachineInfo {
   std::chrono::milliseconds ttl{0};
   /// As MachineConfig::idle.
   std::chrono::milliseconds idle{0};
-  /// What the engine has in the host's memory.
+  /// Resident memory of the engine's process.
   std::uint64_t memory_bytes = 0;
-  /// What the engine has used since the start, on all CPUs together.
+  /// CPU time of the engine's process since the start, all CPUs together.
   std::chrono::milliseconds cpu_time{0};
-  /// What the machine has received and sent over its device on the bridge (NetworkMode::Nat).
+  /// Bytes that the machine has received over its device on the bridge (NetworkMode::Nat).
   std::uint64_t received_bytes = 0;
-  /// The other way.
+  /// Bytes that it has sent over it.
   std::uint64_t sent_bytes = 0;
-  /// How long each part of the start took; empty but for what create(), start() and fork() return.
+  /// How long each part of the start took; only create(), start() and fork() fill it in.
   std::vector<Phase> phases;
 };
 
 /// What tend() did, by name.
 struct TendReport {
-  /// Their MachineConfig::ttl had passed.
+  /// Machines whose MachineConfig::ttl had passed.
   std::vector<std::string> stopped;
-  /// Nobody had used them for MachineConfig::idle.
+  /// Machines that nobody had used for MachineConfig::idle.
   std::vector<std::string> paused;
 };
 
 /// Host::machines(): machines with names, which outlive the process that starts them and can be stopped and started
-/// again. VMs::attach() takes hold of one by its name, for commands and copies; its methods change the machine as these
-/// here do. Members can be called from several threads, and several processes can use one home folder at once.
+/// again. VMs::attach() gives a handle to one by its name, for commands and copies; a stop or a pause by that handle
+/// counts as one here. Members can be called from several threads, and several processes can use one home folder.
 ///
-/// A name that cannot be one is Error(InvalidArgument), one that no machine has is Error(NotFound).
+/// Error(InvalidArgument) for a name that is not allowed, Error(NotFound) for one that no machine has.
 class FIRECLAW_API MachineManager {
  public:
-  /// Makes a machine and starts it. Error(AlreadyExists) if there is one of that name; what VMs::run() throws. If it
-  /// does not start there is none.
+  /// Makes a machine and starts it. If it does not start, it is removed again. Error(AlreadyExists) if there is one of
+  /// that name; what VMs::run() throws.
   MachineInfo create(const MachineConfig& config, const StartOptions& options = {}) const;
-  /// Starts a machine that is stopped, and resumes one that is paused.
+  /// Starts a stopped machine; resumes a paused one.
   MachineInfo start(const std::string& name, const StartOptions& options = {}) const;
-  /// Ends it as VM::stop does; it can be started again. Nothing happens if it is stopped.
+  /// Ends it as VM::stop does; it can be started again. Does nothing if it is stopped.
   void stop(const std::string& name, std::chrono::milliseconds grace = std::chrono::seconds{2}) const;
-  /// Stops its CPUs. Error(InvalidState) if it is stopped.
+  /// Pauses it: stops its CPUs. Error(InvalidState) if it is stopped.
   void pause(const std::string& name) const;
   /// Resumes it. Error(InvalidState) if it is stopped.
   void resume(const std::string& name) const;
@@ -118,16 +118,16 @@ class FIRECLAW_API MachineManager {
   void remove(const std::string& name, bool force = false) const;
   /// Gives it another name; its host name stays. Error(AlreadyExists) if that is taken.
   void rename(const std::string& name, const std::string& new_name) const;
-  /// Starts another machine from the memory and the scratch disk of one that runs, which stands still for a moment; its
-  /// commands are ended, services run on in both. The new one publishes no ports. Error(AlreadyExists) if the name is
-  /// taken, Error(InvalidState) if the machine is stopped or has a workspace.
+  /// Starts another machine from the memory and the scratch disk of a running one. The first is paused for a moment and
+  /// its commands are ended; services continue in both. The new one publishes no ports. Error(AlreadyExists) if the
+  /// name is taken, Error(InvalidState) if the machine is stopped or has a workspace.
   MachineInfo fork(const std::string& name, const std::string& new_name, const StartOptions& options = {}) const;
   /// All, by name.
   [[nodiscard]] std::vector<MachineInfo> list() const;
-  /// One of them.
+  /// The one of that name.
   [[nodiscard]] MachineInfo info(const std::string& name) const;
-  /// Stops machines whose time has passed and pauses those that nobody uses. A program that looks after machines calls
-  /// it now and then; each command of the command line does.
+  /// Stops machines whose `ttl` has passed and pauses those that are idle. A program that looks after machines calls it
+  /// now and then; every command of the command line does.
   TendReport tend() const;
 
   struct Impl;

@@ -14,14 +14,14 @@ namespace fireclaw {
 /// What a machine's network device is connected to.
 enum class NetworkMode {
   None,  ///< there is no network device
-  User,  ///< the engine's user-mode network: outgoing connections, the host's own included, and no policy (QEMU)
-  Nat,   ///< an address on a bridge, policed by a firewall: the host's with CAP_NET_ADMIN, else in a
-         ///< namespace
+  User,  ///< QEMU's user-mode network: outgoing connections, also to the host's own network, without any policy
+  Nat,   ///< an address on a bridge behind a firewall: on the host with CAP_NET_ADMIN, else in a
+         ///< network namespace
 };
 
 /// "none", "user", "nat".
 FIRECLAW_API std::string_view to_string(NetworkMode mode) noexcept;
-/// The other way; Error(InvalidArgument) for any other text.
+/// The mode of such a text. Error(InvalidArgument) for any other.
 FIRECLAW_API NetworkMode network_mode_from_string(std::string_view text);
 
 /// Where a machine with NetworkMode::Nat may connect to outside the host.
@@ -33,38 +33,38 @@ enum class Egress {
 
 /// "none", "allowlist", "internet".
 FIRECLAW_API std::string_view to_string(Egress egress) noexcept;
-/// The other way; Error(InvalidArgument) for any other text.
+/// The value of such a text. Error(InvalidArgument) for any other.
 FIRECLAW_API Egress egress_from_string(std::string_view text);
 
-/// What a machine with NetworkMode::Nat may use of the gateway's services (NetworkInfo::services).
+/// Which of the gateway's services (NetworkInfo::services) a machine with NetworkMode::Nat can use.
 enum class GatewayServices {
-  None,   ///< nothing
+  None,   ///< none
   Names,  ///< the name server
-  All,    ///< all of them, as agents do: IRC, LLM, names
+  All,    ///< all, as agents do: IRC, LLM, names
 };
 
 /// "none", "names", "all".
 FIRECLAW_API std::string_view to_string(GatewayServices services) noexcept;
-/// The other way; Error(InvalidArgument) for any other text.
+/// The value of such a text. Error(InvalidArgument) for any other.
 FIRECLAW_API GatewayServices gateway_services_from_string(std::string_view text);
 
-/// What a machine with NetworkMode::Nat may do. In any case machines never reach each other, nor the host's other
-/// ports, nor link-local addresses such as the clouds' metadata services, and have no IPv6.
+/// What a machine with NetworkMode::Nat can reach. Machines never reach each other, other ports of the host, or
+/// link-local addresses such as the clouds' metadata services. They have no IPv6.
 struct NatOptions {
   /// Where it may connect to outside the host.
   Egress egress = Egress::Internet;
   /// Destinations outside, beside what `egress` allows: "10.0.0.0/8", "192.0.2.7", "192.0.2.7:443", "192.0.2.7:53/udp",
-  /// "example.org", "*.example.org:443". Without a port: all of them; without "/tcp" or "/udp": both. A host name opens
-  /// the public addresses that the gateway answers when the machine asks for it. A machine that does not use the
-  /// gateway's names gets those of its start. Refused with Egress::None.
+  /// "example.org", "*.example.org:443". Without a port: all ports; without "/tcp" or "/udp": both. A host name opens
+  /// the public addresses that the gateway answers when the machine asks for that name. If the machine cannot use the
+  /// gateway's name server, the name is resolved once, at its start. Refused with Egress::None.
   std::vector<std::string> allow;
-  /// Ports to publish, of the host and of the machine: "8080:80", "0.0.0.0:8080:80", "5353:53/udp". Without an
-  /// address: on 127.0.0.1; with 0.0.0.0: on all of the host's. One that a program of the host listens on is
+  /// Ports to publish, as HOST:MACHINE: "8080:80", "0.0.0.0:8080:80", "5353:53/udp". Without an address: on
+  /// 127.0.0.1; with 0.0.0.0: on all addresses of the host. A port that a program of the host listens on is
   /// refused.
   std::vector<std::string> publish;
-  /// What it may use at the gateway.
+  /// Which services of the gateway it can use.
   GatewayServices services = GatewayServices::Names;
-  /// The most MiB that it sends and receives together in a second, up to 1048576. More is dropped. 0:
+  /// Limit in MiB per second; sent and received bytes count together. Up to 1048576; what exceeds it is dropped. 0:
   /// limits.network_mib_per_second of config.json; without it, unlimited.
   unsigned mib_per_second = 0;
   /// Web servers that the gateway's HTTP proxy connects it to, beside what `egress` allows: "example.org",
@@ -76,9 +76,9 @@ struct NatOptions {
   bool operator==(const NatOptions&) const = default;
 };
 
-/// Something that stands in the way of NetworkMode::Nat.
+/// Something that prevents NetworkMode::Nat.
 struct NetworkObstacle {
-  /// What it is, one line.
+  /// The problem, one line.
   std::string problem;
   /// The command or setting that mends it.
   std::string remedy;
@@ -95,25 +95,25 @@ struct NetworkLease {
   std::string mac;
   /// The machine's interface on the host.
   std::string tap;
-  /// VMInfo::id
+  /// The machine's VMInfo::id.
   std::string vm;
   /// The process whose end ends the lease: the machine's owner, or the engine of a detached machine.
   std::int64_t holder_pid = 0;
-  /// That process lives. Leases without one are taken back by the next machine's start, or by Host::collect_garbage().
+  /// Whether that process lives. If not, the next machine's start, or Host::collect_garbage(), takes the lease back.
   bool alive = false;
 
   /// Equal in all members.
   bool operator==(const NetworkLease&) const = default;
 };
 
-/// The network that machines with NetworkMode::Nat share, as section "network" of config.json has it.
+/// The network that machines with NetworkMode::Nat share, as section "network" of config.json sets it.
 struct NetworkInfo {
-  /// What stands in the way of using it here; empty if nothing does.
+  /// What prevents its use here; empty if nothing does.
   std::vector<NetworkObstacle> obstacles;
-  /// Firewall rules of others that keep machines from what their policy allows, each with the command that mends it.
-  /// Found only by who may read the host's rules.
+  /// Firewall rules of others that block what the machines' policy allows, each with the command that mends it. Empty
+  /// if this process may not read the host's rules.
   std::vector<NetworkObstacle> foreign_rules;
-  /// The bridge is there and up.
+  /// Whether the bridge exists and is up.
   bool up = false;
   /// The interface's name.
   std::string bridge;
@@ -131,40 +131,40 @@ struct NetworkInfo {
   std::vector<NetworkLease> leases;
 };
 
-/// The best network that machines can have here, and what that falls short of.
+/// The best network mode that works here.
 struct NetworkChoice {
-  /// The best there is.
+  /// The mode.
   NetworkMode mode = NetworkMode::None;
-  /// Why none that is better, one line; empty for NetworkMode::Nat.
+  /// Why there is no better one, one line; empty for NetworkMode::Nat.
   std::string reason;
 };
 
-/// Something that a machine with NetworkMode::Nat wanted and was refused.
+/// Something that was refused to a machine with NetworkMode::Nat.
 struct NetworkRefusal {
-  /// When.
+  /// When it was refused.
   std::chrono::system_clock::time_point time;
   /// The machine's id.
   std::string vm;
   /// The machine's name; empty if it has only its id.
   std::string vm_name;
-  /// The agent that the machine was started for; empty: for none.
+  /// The agent that the machine was started for; empty: none.
   std::string agent;
-  /// What refused: "firewall", "names", "llm", "irc" or "proxy".
+  /// Which part refused: "firewall", "names", "llm", "irc" or "proxy".
   std::string by;
-  /// "tcp", "udp", "icmp", "arp"; empty where it means nothing; likewise the next three.
+  /// "tcp", "udp", "icmp", "arp"; empty if it does not apply; likewise the next three.
   std::string protocol;
   /// IPv4, as in "203.0.113.7".
   std::string address;
   /// 0: none.
   std::uint16_t port = 0;
-  /// The host name, as far as it is known.
+  /// The host name, if it is known.
   std::string name;
   /// The rule in one word, as in "allowlist".
   std::string rule;
-  /// The same for people, one line.
+  /// The rule in words, one line.
   std::string reason;
-  /// Refusals of this machine before this one that are not in the log: the same again within a minute, or too many of
-  /// them.
+  /// How many earlier refusals of this machine were left out of the log: repeated within a minute, or too many at
+  /// once.
   std::uint64_t unwritten = 0;
 
   /// Equal in all members.

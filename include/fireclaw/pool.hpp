@@ -10,7 +10,7 @@
 
 namespace fireclaw {
 
-/// What a Pool keeps ready.
+/// Describes the machines that a Pool keeps ready.
 struct PoolConfig {
   /// What the machines are like. They are never detached: they end with the pool, or with the handle that take()
   /// returned.
@@ -22,9 +22,9 @@ struct PoolConfig {
   bool operator==(const PoolConfig&) const = default;
 };
 
-/// Machines that are started ahead (VMs::pool()), so that a command does not wait for one. Each is given out once;
-/// another is started in its place in the background. Destruction ends those that were not taken. Members can be called
-/// from several threads.
+/// Machines that are started ahead (VMs::pool()), so that a command does not wait for a start. Each is given out once,
+/// and another one is started in its place in the background. Destruction ends those that were not taken. Members can
+/// be called from several threads.
 class FIRECLAW_API Pool {
  public:
   /// Takes the pool over. The moved-from object may only be destroyed or assigned to.
@@ -34,9 +34,9 @@ class FIRECLAW_API Pool {
   /// Ends the machines that were not taken.
   ~Pool();
 
-  /// A machine that has answered and has run one command that does nothing: one that is ready, or the next to be.
-  /// Error(Timeout); Error(Cancelled); what the start threw, if none is ready and starting one has failed since the
-  /// last take().
+  /// Gives out a ready machine, or waits for the next one. It has answered, and has run a command that does nothing.
+  /// Error(Timeout); Error(Cancelled); if none is ready and a start has failed since the last take(), what that start
+  /// threw.
   VM take(std::chrono::milliseconds timeout = std::chrono::seconds{60}, std::stop_token stop = {});
   /// How many are ready.
   [[nodiscard]] std::size_t ready() const;

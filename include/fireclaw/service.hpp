@@ -11,7 +11,7 @@
 
 namespace fireclaw {
 
-/// Says when a service that has ended is started again. One that was stopped by VM::stop_service stays stopped.
+/// When a service that has ended is started again. After VM::stop_service() it stays stopped.
 enum class RestartPolicy {
   Never,
   OnFailure,  ///< after a status other than 0, or a signal
@@ -20,48 +20,48 @@ enum class RestartPolicy {
 
 /// "never", "on-failure", "always".
 FIRECLAW_API std::string_view to_string(RestartPolicy policy) noexcept;
-/// The other way; Error(InvalidArgument) for any other text.
+/// The policy of such a text. Error(InvalidArgument) for any other.
 FIRECLAW_API RestartPolicy restart_policy_from_string(std::string_view text);
 
-/// A long-lived program in a guest. It belongs to the guest: it continues when the handle, the session or the host's
-/// process goes away, and in every machine restored from a snapshot in which it runs.
+/// A long-lived program in a guest. It belongs to the guest: it continues when the handle or the host's process ends,
+/// and in every machine that is restored from a snapshot in which it runs.
 struct ServiceOptions {
   /// Its name: 1 to 64 letters, digits, '.', '-', '_', not beginning with '.' or '-'.
   std::string name;
-  /// Program, environment, working directory and user mean what they do in ExecOptions.
+  /// The program and its arguments; like `env`, `cwd` and `user` as in ExecOptions.
   std::vector<std::string> argv;
-  /// Added to what the guest sets.
+  /// Variables beside those of the guest.
   std::vector<std::pair<std::string, std::string>> env;
-  /// In the guest.
+  /// Working directory in the guest.
   std::string cwd;
-  /// In the guest.
+  /// User in the guest.
   std::string user;
-  /// The file in the guest that takes its stdout and stderr, absolute; its folder is made if it is missing. Empty:
-  /// /var/log/fireclaw/NAME.log. It is root's, created with mode 0644, and never reached through a symbolic link.
+  /// The file in the guest for its stdout and stderr, an absolute path; its folder is made if it is missing. Empty:
+  /// /var/log/fireclaw/NAME.log. The file is root's, with mode 0644; symbolic links on the way are refused.
   std::string log;
-  /// Once the log has grown to this, it is renamed to end in ".1", in place of the one before. 4 KiB to 1 GiB.
+  /// When the log reaches this size, it is renamed to end in ".1"; the older one is dropped. 4 KiB to 1 GiB.
   std::uint64_t log_limit_bytes = std::uint64_t{1} << 20;
   /// Whether it is started again when it has ended.
   RestartPolicy restart = RestartPolicy::OnFailure;
-  /// How long to wait before it is started again: at first, then doubled each time up to the longest. Once the service
-  /// has run for `backoff_longest`, the wait starts at the first again. 1 ms to a day.
+  /// The first wait before it is started again; each further wait is twice as long, up to `backoff_longest`. Once the
+  /// service has run for `backoff_longest`, waits begin with the first again. 1 ms to a day.
   std::chrono::milliseconds backoff_first{500};
-  /// What the wait doubles up to.
+  /// The longest wait before it is started again.
   std::chrono::milliseconds backoff_longest{30'000};
 };
 
 /// What a service is doing.
 enum class ServiceState {
   Running,
-  BackingOff,  ///< has ended, and will be started again
-  Stopped,     ///< by VM::stop_service, or ended with status 0 and is not to be started again
-  Failed,      ///< ended otherwise, and is not to be started again
+  BackingOff,  ///< it has ended, and will be started again
+  Stopped,     ///< VM::stop_service() ended it, or it ended with status 0 and is not started again
+  Failed,      ///< it ended otherwise, and is not started again
 };
 
 /// "running", "backing-off", "stopped", "failed".
 FIRECLAW_API std::string_view to_string(ServiceState state) noexcept;
 
-/// What a guest says of a service.
+/// A service as its guest describes it.
 struct ServiceInfo {
   /// As ServiceOptions::name.
   std::string name;
@@ -69,15 +69,15 @@ struct ServiceInfo {
   ServiceState state = ServiceState::Stopped;
   /// In the guest; 0 unless it is running.
   std::uint32_t pid = 0;
-  /// How often it was started again.
+  /// How many times it was started again.
   std::uint32_t restarts = 0;
-  /// How it ended the last time, as ExecResult says it; both 0 if it has not ended yet.
+  /// How it last ended, as ExecResult::exit_code; this and `signal` are 0 if it has not ended yet.
   int exit_code = 0;
-  /// The signal that ended it the last time.
+  /// The signal that last ended it, or 0.
   int signal = 0;
   /// How long it has been running, by the guest's clock; 0 unless it is running.
   std::chrono::milliseconds uptime{0};
-  /// Why it could not be started again the last time, or empty.
+  /// Why the last attempt to start it again failed; empty: it did not.
   std::string problem;
 };
 

@@ -23,13 +23,13 @@ struct SnapshotInfo {
   unsigned cpus = 1;
   /// Memory in MiB.
   unsigned memory_mib = 0;
-  /// The machine has a network device. What it is connected to is decided at each restore.
+  /// Whether the machine has a network device. Each restore decides what it is connected to.
   bool network_device = false;
-  /// What it takes on disk.
+  /// Its size on disk.
   std::uint64_t bytes = 0;
   /// When it was saved.
   std::chrono::system_clock::time_point created;
-  /// Made by Snapshots::create() without a name: found by image, engine and machine.
+  /// Made by Snapshots::create() without a name; machines find it by image, engine and size.
   bool automatic = false;
   /// The agent that was saved, with its disks (Agent::snapshot()); empty: a machine was saved.
   std::string agent;
@@ -37,14 +37,14 @@ struct SnapshotInfo {
   bool usable = true;
   /// Why not: another engine version, CPU model, image, ...
   std::string reason;
-  /// Who asks for it gets a machine even if it cannot be restored: it is made again, or, of an agent, started again
+  /// Whether a start from it works even if it cannot be restored: a machine's is made again, an agent is started again
   /// from its disks.
   bool recoverable = false;
 };
 
 /// A saved machine. Any number of machines can be restored from it at once; each gets its own identity (host
-/// name, machine id, random numbers, clock). An object is the snapshot's name, what was known of it, and the host:
-/// copies are the same snapshot, and destruction leaves it as it is. A moved-from object can only be destroyed or
+/// name, machine id, random numbers, clock). An object holds the snapshot's name, its info and the host: copies name
+/// the same snapshot, and destruction leaves it as it is. A moved-from object can only be destroyed or
 /// assigned to.
 class FIRECLAW_API Snapshot {
  public:
@@ -52,11 +52,11 @@ class FIRECLAW_API Snapshot {
   [[nodiscard]] const std::string& name() const;
   /// What was known of it when this object was made.
   [[nodiscard]] const SnapshotInfo& info() const;
-  /// Writes it as an archive to a descriptor (it can be a pipe): a tar of its record and files, each with its SHA-256,
-  /// with holes where they have them. Error(NotFound), Error(Corrupt) if they are not what was saved.
+  /// Writes it as an archive to a descriptor (it can be a pipe): a tar of its record and files, each with its SHA-256.
+  /// Holes of the files are holes of the tar. Error(NotFound); Error(Corrupt) if the files are not what was saved.
   void export_archive(int fd, std::stop_token stop = {}) const;
-  /// A started machine. Of `config`, the image, CPUs and memory are the snapshot's; a network is possible only if it
-  /// has a device: Error(InvalidArgument).
+  /// Starts a machine from it. Image, CPUs and memory are the snapshot's, not those of `config`. Error(InvalidArgument)
+  /// if `config` asks for a network and the snapshot has no network device.
   [[nodiscard]] VM restore(VMConfig config = {}, StartOptions options = {}) const;
 
   struct Impl;

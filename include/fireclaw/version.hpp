@@ -12,8 +12,8 @@
 
 namespace fireclaw {
 
-/// The version of the library that is loaded, e.g. "0.1.0"; it may be newer than FIRECLAW_VERSION_STRING, which is
-/// the one the caller was compiled against.
+/// The version of the library that is loaded, e.g. "0.1.0". It can be newer than FIRECLAW_VERSION_STRING, with which
+/// the caller was compiled.
 FIRECLAW_API std::string_view version() noexcept;
 
 }  // namespace fireclaw

@@ -23,7 +23,7 @@ class Snapshot;
 
 /// Whether a machine is restored or boots.
 enum class StartMode {
-  PreferSnapshot,   ///< restore the snapshot that fits; where none does, say so to the log and boot cold
+  PreferSnapshot,   ///< restore the snapshot that fits; if none does, log that and boot
   Cold,             ///< boot
   RequireSnapshot,  ///< restore, or fail with Error(NotFound)
 };
@@ -43,41 +43,41 @@ struct VMConfig {
   /// Whether it is restored or boots.
   StartMode start = StartMode::PreferSnapshot;
   /// The snapshot to restore. It decides image, CPUs, memory and whether there is a network device. `network` decides
-  /// what that device leads to; with NetworkMode::None it leads nowhere. The disks must have the sizes that the
+  /// what that device is connected to; with NetworkMode::None it is not connected. Disks must have the sizes that the
   /// snapshot was made for. Empty: the snapshot that was made for this image, engine and machine.
   std::string snapshot;
   /// The guest's host name (RFC 1123 label); empty: "fc-" and the first digits of the id.
   std::string hostname;
-  /// Leaves the machine running when the handle or this process goes away; VMs::attach() finds it again. start()
-  /// then waits for the guest, so that VMs::attach() finds no machine without identity or disks.
+  /// Leaves the machine running when the handle or this process ends; VMs::attach() finds it again. start() then waits
+  /// for the guest, so that the machine has its identity and disks before VMs::attach() finds it.
   bool detached = false;
-  /// The workspace whose disk is mounted at /workspace. Until the machine ends, no other machine can have it. Empty:
+  /// The workspace whose disk is mounted at /workspace. No other machine can use it until this one ends. Empty:
   /// none.
   std::string workspace;
-  /// Size in MiB of a disk that ends with the machine, 8 to 1048576; 0: none. It takes room on the host as it is
-  /// written to.
+  /// Size in MiB of a disk that ends with the machine, 8 to 1048576; 0: none. It takes room on the host as the guest
+  /// writes to it.
   unsigned scratch_mib = 0;
-  /// Where the scratch disk is mounted, an absolute path. "/": it is under the whole root file system, and takes what
-  /// is written there instead of memory. Such a machine boots: no snapshot can be restored (Error(InvalidArgument) if
-  /// one is asked for).
+  /// Where the scratch disk is mounted, an absolute path. "/": everything that the guest writes to its root file system
+  /// goes to this disk instead of memory. Such a machine always boots: Error(InvalidArgument) if a snapshot is asked
+  /// for.
   std::string scratch_target = "/scratch";
   /// Owner of its top folder, a user id in the guest.
   std::uint32_t scratch_uid = 0;
   /// Group of its top folder, a group id in the guest.
   std::uint32_t scratch_gid = 0;
-  /// The most MiB that each of its disks, the image included, reads and writes together in a second, up to 1048576; 0:
-  /// limits.disk_mib_per_second of config.json; without it, unlimited.
+  /// Limit in MiB per second for each of its disks, the image included; reads and writes count together. Up to 1048576;
+  /// 0: limits.disk_mib_per_second of config.json; without it, unlimited.
   unsigned disk_mib_per_second = 0;
 
   /// Equal in all members.
   bool operator==(const VMConfig&) const = default;
 };
 
-/// How a machine's start is waited for.
+/// How to wait for a machine's start.
 struct StartOptions {
   /// The longest time from VM::start() to the guest's greeting, then Error(Timeout).
   std::chrono::milliseconds timeout{60'000};
-  /// Cancels calls that wait for the machine: Error(Cancelled).
+  /// Cancels waiting for the machine: Error(Cancelled).
   std::stop_token stop{};
 };
 
@@ -117,7 +117,7 @@ struct VMInfo {
   std::string hostname;
   /// The snapshot it was restored from; empty after a cold boot.
   std::string snapshot;
-  /// It lives on when the process that started it ends.
+  /// It continues when the process that started it ends.
   bool detached = false;
   /// The name of its workspace; empty: none.
   std::string workspace;
@@ -131,8 +131,8 @@ struct VMInfo {
   std::vector<Phase> phases;
 };
 
-/// A command that runs in a guest. Destruction without wait() ends it. send_signal() and resize() may be called from
-/// any thread while another waits.
+/// A command that runs in a guest. Destruction without wait() ends it. send_signal() and resize() can be called from
+/// any thread while another one is in wait().
 class FIRECLAW_API Process {
  public:
   /// Takes the command over. The moved-from object may only be destroyed or assigned to.
@@ -142,12 +142,12 @@ class FIRECLAW_API Process {
   /// Ends the command if nobody has waited for it.
   ~Process();
 
-  /// Feeds stdin, delivers output and waits for the end, as the ExecOptions it was started with say. Call once.
+  /// Feeds stdin, delivers output and waits for the end, as the ExecOptions of its start say. Call once.
   ExecResult wait();
-  /// Sends a signal (1 to 64) to the command's process group; nothing happens if it has ended. Error(InvalidArgument)
-  /// for another number.
+  /// Sends a signal (1 to 64) to the command's process group. Does nothing if it has ended. Error(InvalidArgument) for
+  /// another number.
   void send_signal(int number);
-  /// Tells the terminal's new size; nothing happens without a terminal.
+  /// Sets the terminal's size. Does nothing without a terminal.
   void resize(WindowSize size);
 
   struct Impl;
@@ -158,11 +158,11 @@ class FIRECLAW_API Process {
   friend class VM;
 };
 
-/// A microVM. Move-only. Members may be called from several threads; commands run side by side. In a process that was
+/// A microVM. Move-only. Members can be called from several threads; commands run side by side. In a process that was
 /// forked from the one that made it, members throw Error(InvalidState) and destruction leaves the machine alone.
 ///
-/// Destruction, and the end of this process by any cause, kill the engine unless the machine is detached. Destruction
-/// waits for the engine's end only if others could want what it holds: a workspace, an address, a name.
+/// Destruction kills the engine unless the machine is detached; so does the end of this process, by any cause.
+/// Destruction waits for the engine's end only if the engine holds what others could want: a workspace, a name.
 class FIRECLAW_API VM {
  public:
   /// Takes the machine over. The moved-from object may only be destroyed or assigned to.
@@ -185,31 +185,31 @@ class FIRECLAW_API VM {
   [[nodiscard]] Process spawn(ExecOptions options);
 
   /// Copies a host file or folder into the guest, as cp -a does: an existing folder at `target` receives it under its
-  /// own name, or what is in it if `source` ends in "/.". Holes stay holes.
+  /// own name, or only its content if `source` ends in "/.". Holes stay holes.
   CopyResult copy_in(const std::filesystem::path& source, const std::string& target, std::stop_token stop = {});
-  /// With more to say.
+  /// The same, with options.
   CopyResult copy_in(const std::filesystem::path& source, const std::string& target, const CopyOptions& options);
-  /// Copies a guest file or folder to the host, likewise. No matter what the guest says, nothing is written outside
-  /// `target`: no link is followed there, one at `target` itself is replaced, and set-user-id bits and what the umask
-  /// takes away are left out. A file that is replaced is whole until the new one is.
+  /// Copies a guest file or folder to the host, likewise. No matter what the guest sends, nothing is written outside
+  /// `target`: links there are not followed, and a link at `target` itself is replaced. Set-user-id bits and those that
+  /// the umask takes away are left out. An existing file stays whole until the new one replaces it.
   CopyResult copy_out(const std::string& source, const std::filesystem::path& target, std::stop_token stop = {});
-  /// With more to say.
+  /// The same, with options.
   CopyResult copy_out(const std::string& source, const std::filesystem::path& target, const CopyOptions& options);
 
-  // Single files, by absolute paths in the guest. See FileOptions for whose rights are used. Error(NotFound),
-  // Error(PermissionDenied), Error(AlreadyExists) as the guest's kernel has it; Error(InvalidArgument) if the path is
-  // of another kind than the call is for; Error(Unsupported) if the image was built by an older version.
+  // Single files, by absolute paths in the guest, with the rights of FileOptions::user. Error(NotFound),
+  // Error(PermissionDenied), Error(AlreadyExists) as the guest's kernel reports them; Error(InvalidArgument) if what
+  // the path names is of the wrong kind; Error(Unsupported) if the image was built by an older version.
 
-  /// A file's content, any bytes. Error(NotFound), Error(PermissionDenied); Error(InvalidArgument) if it is not a file,
-  /// or too large.
+  /// Reads a file's content, any bytes. Error(NotFound), Error(PermissionDenied); Error(InvalidArgument) if it is not a
+  /// file, or too large.
   [[nodiscard]] std::string read_file(const std::string& path, const FileOptions& options = {});
-  /// Writes a file: links are followed, and one that is there keeps its owner and mode. The content is written beside
-  /// it and renamed, so that a failure (a full disk) leaves what was there. Where that cannot be (a file with several
-  /// names, a folder that nothing can be made in) the content goes in its place, once there is room for it.
+  /// Writes a file. Links are followed; an existing file keeps its owner and mode. The content is written beside the
+  /// file and renamed over it, so a failure (a full disk) leaves the old content. Where that is impossible (a file with
+  /// several names, a folder in which nothing can be made) the file is overwritten, once there is room for the content.
   FileInfo write_file(const std::string& path, std::string_view content, const FileOptions& options = {});
-  /// What is in a folder, by name; without "." and "..".
+  /// Lists a folder, sorted by name; without "." and "..".
   [[nodiscard]] std::vector<FileInfo> list_directory(const std::string& path, const FileOptions& options = {});
-  /// What is at a path. Error(NotFound) if nothing is.
+  /// Describes what is at a path. Error(NotFound) if there is nothing.
   [[nodiscard]] FileInfo stat(const std::string& path, const FileOptions& options = {});
   /// Removes a file, a link or an empty folder. Error(InvalidState) for a folder that is not empty, unless
   /// FileOptions::recursive.
@@ -217,25 +217,25 @@ class FIRECLAW_API VM {
   /// Makes a folder. Error(AlreadyExists) if it is there, unless FileOptions::parents.
   void make_directory(const std::string& path, const FileOptions& options = {});
 
-  /// Starts a service, which then belongs to the guest: see ServiceOptions. Error(AlreadyExists) if one of its name
-  /// runs; one that has ended is replaced. Error(NotFound) if the guest has no such program.
+  /// Starts a service, which then belongs to the guest: see ServiceOptions. Error(AlreadyExists) if a service of that
+  /// name runs; an ended one is replaced. Error(NotFound) if the guest has no such program.
   void start_service(ServiceOptions options);
   /// Sends a signal to the service's own process. Error(NotFound) if there is no such service, Error(InvalidState) if
   /// it is not running.
   void signal_service(const std::string& name, int number);
-  /// SIGTERM to the service's process group, SIGKILL after the grace. Returns once it has ended.
+  /// Sends SIGTERM to the service's process group, SIGKILL after `grace`. Returns once it has ended.
   void stop_service(const std::string& name, std::chrono::milliseconds grace = std::chrono::seconds{10});
-  /// All that were started, by name, also those that have ended.
+  /// All services that were started, by name, ended ones included.
   [[nodiscard]] std::vector<ServiceInfo> services();
 
-  /// What the guest has done since this process first spoke to it, by the guest's clock: who it is, the first command's
-  /// start, first output and end. Asks the guest. Empty if its image is of an earlier build.
+  /// Asks the guest for its steps since this process first spoke to it, by the guest's clock: taking its identity, then
+  /// the first command's start, first output and end. Empty if its image is of an earlier build.
   [[nodiscard]] std::vector<Phase> guest_phases();
 
-  /// Pauses the machine: stops its CPUs. A paused one stays paused. Error(InvalidState) if it has not been started or
-  /// has ended.
+  /// Pauses the machine: stops its CPUs. Does nothing if it is paused. Error(InvalidState) if it has not been started
+  /// or has ended.
   void pause();
-  /// Resumes a paused machine. One that runs keeps running. Error(InvalidState) if it has not been started or has
+  /// Resumes a paused machine. Does nothing if it runs. Error(InvalidState) if it has not been started or has
   /// ended.
   void resume();
   /// Ends the machine in order: services get SIGTERM, then all other processes, after `grace` SIGKILL; file systems are
@@ -244,12 +244,12 @@ class FIRECLAW_API VM {
   /// Ends the engine at once and waits for its end. No error if it has ended.
   void kill();
 
-  /// Saves the machine as snapshot `name`; the machine continues. Commands that run are ended first. Services continue,
+  /// Saves the machine as snapshot `name`; the machine continues. Running commands are ended first. Services continue,
   /// here and in restored machines. Error(AlreadyExists) if the name is taken, Error(InvalidState) if the machine has a
-  /// workspace or a scratch disk: a snapshot does not hold what is on them.
+  /// workspace or a scratch disk, whose content a snapshot does not hold.
   Snapshot snapshot(const std::string& name);
 
-  /// The last part of what the guest wrote to its console.
+  /// The end of the guest's console output.
   [[nodiscard]] std::string console_log(std::size_t max_bytes = 65536) const;
   /// What is known of it now.
   [[nodiscard]] VMInfo info() const;

@@ -51,7 +51,7 @@ wire::ServiceStart make_request(const ServiceOptions& options) {
                                                         options.log, options.name)};
   if (options.log_limit_bytes < wire::min_log_limit || options.log_limit_bytes > wire::max_log_limit)
     throw Error{ErrorCode::InvalidArgument,
-                fmt::format("a service's log can be limited to {} to {} bytes, not {}", wire::min_log_limit,
+                fmt::format("the limit of a service's log must be {} to {} bytes, not {}", wire::min_log_limit,
                             wire::max_log_limit, options.log_limit_bytes)};
   const auto first = options.backoff_first.count();
   const auto longest = options.backoff_longest.count();

@@ -224,7 +224,7 @@ class Sasl(SessionTest):
             ([":s CAP * LS :multi-prefix"], "offers no SASL"),
             ([":s CAP * LS :sasl=EXTERNAL"], "without PLAIN"),
             ([":s CAP * LS :sasl", ":s CAP * NAK :sasl"], "does not allow"),
-            ([":s 001 worker :hi"], "took us in without it"),
+            ([":s 001 worker :hi"], "accepted us without it"),
         ):
             self.start(server={"sasl": {"user": "bot", "password": "x"}})
             self.sent()

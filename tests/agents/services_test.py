@@ -102,7 +102,7 @@ class Services(Crew):
         alice = self.human()
         info = self.start("worker", "--net", "services")
         self.assertTrue(info["services_only"])
-        self.assertIn("the gateway's services alone", ok("agent", "status", "worker"))
+        self.assertIn("the gateway's services only", ok("agent", "status", "worker"))
         tap = self.tap()
 
         # It answers through its LLM, with a tool,

@@ -145,7 +145,7 @@ class Mistakes(Manners):
 
     def test_values_that_cannot_be_are_quoted(self) -> None:
         self.check(["run", "--cpus", "abc", "true"], "'abc'", "--cpus", "a whole number")
-        self.check(["image", "list", "extra"], "'extra' is more than 'fireclaw image list' takes")
+        self.check(["image", "list", "extra"], "unexpected argument 'extra' of 'fireclaw image list'")
         self.check(["overseer", "--port", "0"], "--port: value 0 not in range")
         self.check(["run", "--memory", "5X", "true"], "'5X'", "units")
         self.check(["--home", "", "image", "list"], "--home: must not be empty")

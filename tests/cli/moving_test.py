@@ -141,7 +141,7 @@ class Moving(unittest.TestCase):
         (self.other / "templates").mkdir(exist_ok=True)
         (self.other / "templates/tern.json").write_text(json.dumps({**TEMPLATE, "model": "x"}))
         self.refused("agent", "import", "ada.tar", home=self.other,
-                     text="give the agent's another name with --template")
+                     text="give the agent's template another name with --template")
         made = self.ok("agent", "import", "ada.tar", "--template", "tern2", home=self.other)
         self.assertIn("fireclaw agent restart ada", made)
 

@@ -171,7 +171,7 @@ class Trouble(unittest.TestCase):
         said = self.fireclaw("network", "up").stderr
         self.addCleanup(self.fireclaw, "network", "down")
         self.assertIn("this host now has bridge 'fcbr0'", said)
-        self.assertIn("fireclaw network down takes them away", said)
+        self.assertIn("fireclaw network down removes them", said)
         self.assertEqual(forwarding.read_text(), "1\n")
         self.ok("network", "down")
         self.assertEqual(forwarding.read_text(), before)

@@ -506,7 +506,7 @@ class Lasting(Office):
         self.greeted(alice)
         done = run("--home", self.home)
         self.assertEqual(done.returncode, 125)
-        self.assertIn("an overseer looks after", done.stderr)
+        self.assertIn("an overseer already runs for", done.stderr)
 
 
 class Ending(Office):
@@ -521,7 +521,7 @@ class Ending(Office):
         alice.hears("overseer", "#control", "working on !invoke slow")
         overseer.process.send_signal(signal.SIGTERM)
         alice.hears("overseer", "#control", "!restart slow was not begun: the overseer ends")
-        alice.hears("overseer", "#control", "!invoke slow was called off: the overseer ends")
+        alice.hears("overseer", "#control", "!invoke slow was cancelled: the overseer ends")
         alice.expect(r"overseer!\S+ QUIT :.*overseer ends; agents continue")
         self.assertEqual(overseer.process.wait(10), 0)
         self.assertEqual(list(self.agents()), ["worker"])

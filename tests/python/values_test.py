@@ -77,10 +77,10 @@ class Names(unittest.TestCase):
         def said(method: Any) -> str:
             return " ".join(method.__doc__.split())
 
-        self.assertTrue(said(_fireclaw.VMs.kill).startswith("Ends the machine with this id or name, also one that another "
-                                                            "process owns. NotFoundError if there is none, "))
+        self.assertTrue(said(_fireclaw.VMs.kill).startswith("Ends the machine with this id or name, also if another "
+                                                            "process owns it. NotFoundError if there is none, "))
         self.assertEqual(said(fireclaw.VM.close),
-                         "Ends the machine, unless it is detached, and lets go of it. `with` does this.")
+                         "Ends the machine, unless it is detached, and closes this handle. `with` does this.")
         for kind, node in stub_functions():
             if not node.name.startswith("_"):
                 self.assertNotRegex(getattr(_fireclaw, kind).__dict__[node.name].__doc__ or "", r"::|Error\(|\.hpp|\b[Tt]hr(ow|ew)",

@@ -50,7 +50,7 @@ class Registration:
     def welcome(self) -> bool:
         """The server took us in. False if that is not good enough: there was to be a login first."""
         if self._sasl is not None and not self._authenticated:
-            self._refuse("the server took us in without it")
+            self._refuse("the server accepted us without it")
             return False
         return True
 

@@ -19,7 +19,7 @@ wire::Done check(const wire::ServiceStart& request) {
   if (!wire::is_service_name(request.name))
     return refused(cat({"'", request.name, "' is not a name for a service: use letters, digits, '.', '-', '_'"}));
   if (request.log_limit < wire::min_log_limit || request.log_limit > wire::max_log_limit)
-    return refused("a service's log is limited to something between 4 KiB and 1 GiB");
+    return refused("the limit of a service's log must be 4 KiB to 1 GiB");
   if (request.backoff_first_ms < 1 || request.backoff_longest_ms < request.backoff_first_ms ||
       request.backoff_longest_ms > wire::max_backoff_ms)
     return refused("the waits before a service is started again grow from at least 1 ms to at most a day");
@@ -51,7 +51,7 @@ wire::Done Services::start(const wire::ServiceStart& request) {
     if (known->second->is_active())
       return {EEXIST, cat({"service '", request.name, "' runs already; stop it first, or give this one another name"})};
   } else if (!make_room()) {
-    return {EAGAIN, cat({"the guest runs ", std::to_string(services_.size()), " services, which is all it can"})};
+    return {EAGAIN, cat({"the guest runs ", std::to_string(services_.size()), " services, which is the limit"})};
   }
   auto service = std::make_unique<Service>(loop_, machine_, request);
   wire::Done done = service->begin();

@@ -123,7 +123,7 @@ std::string HelpFormatter::make_help(const CLI::App* app, std::string /*name*/, 
     }
     page.empty_line();
     page.paragraph(
-        fmt::format("And those of all commands: {}; see: {} --help", fmt::join(names, ", "), root->get_name()));
+        fmt::format("Options of all commands: {}; see: {} --help", fmt::join(names, ", "), root->get_name()));
   }
   for (const auto& section : text.sections) add_section(page, section);
   return page.take();

@@ -42,7 +42,7 @@ void add_host_arguments(CLI::App& app, HostArguments& arguments) {
       ->type_name("DIR")
       ->check(CLI::Validator{
           [](const std::string& folder) { return std::string{folder.empty() ? "must not be empty" : ""}; }, ""});
-  app.add_option("--engine", arguments.engine, "What runs the machines")
+  app.add_option("--engine", arguments.engine, "Engine that runs the machines")
       ->type_name("auto|firecracker|qemu|qemu-kvm|qemu-tcg")
       ->capture_default_str();
   app.add_option("--firecracker", arguments.firecracker, "Firecracker program; default: searched")->type_name("PATH");

@@ -176,7 +176,10 @@ std::string to_manual(const CLI::App& app, const ManualPage& page) {
   if (!text.arguments.empty()) out += ".SH ARGUMENTS\n" + option_list(text.arguments);
   if (!text.options.empty()) out += ".SH OPTIONS\n" + options_by_group(text);
   if (const auto* root = root_of(app); root != &app) {
-    out += fmt::format(".PP\nWhat all commands take is described in {}(1).\n", bold(manual_name(*root)));
+    out += fmt::format(
+        ".PP\n"
+        "Options of all commands are described in {}(1).\n",
+        bold(manual_name(*root)));
   }
   if (!text.commands.empty()) {
     out += ".SH COMMANDS\n";

@@ -142,7 +142,7 @@ std::string explain_leftover(const CLI::App& command, const std::string& word) {
   if (const auto known = known_commands(command); !known.empty()) {
     return fmt::format("there is no command '{} {}'{}", full_name(command), word, suggestion(word, known));
   }
-  return fmt::format("'{}' is more than '{}' takes", word, full_name(command));
+  return fmt::format("unexpected argument '{}' of '{}'", word, full_name(command));
 }
 
 std::string reason(const CLI::App& app, const CLI::App& command, const CLI::ParseError& problem) {

@@ -80,13 +80,13 @@ void add_agent_bench(CLI::App& bench, Context& context, Action& action) {
   options->agent.name = "bench";
   auto* command = bench.add_subcommand("agent", "Measure how long agents take to start, join IRC, and stop");
   command->footer(
-      "All times are from the start of the call. An IRC server must be there for the agents to join.\n\n"
+      "All times count from the start of the call. The agents need an IRC server to join.\n\n"
       "Examples:\n"
       "  fireclaw bench agent --runs 10 --cold-runs 0");
-  command->add_option("--template", options->agent.template_name, "What kind of agent")
+  command->add_option("--template", options->agent.template_name, "Template of the agents")
       ->type_name("TEMPLATE")
       ->capture_default_str();
-  command->add_option("--name", options->agent.name, "The agent that is started for it, and removed again")
+  command->add_option("--name", options->agent.name, "Name of the agent that is started for this, and removed again")
       ->type_name("NAME")
       ->capture_default_str();
   command->add_option("--net", options->network, "Network; default: nat where it can be used")->type_name("nat|user");

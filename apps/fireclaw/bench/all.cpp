@@ -203,7 +203,7 @@ class Report {
     std::vector<std::vector<std::string>> rows;
     for (const auto& one : series) rows.push_back({one.name, ms(one.percentile(0.5)), ms(one.percentile(0))});
     return {"Where the time of a run goes",
-            "What is said to be in the guest is by the guest's clock, and part of what the host waits for.",
+            "Times in the guest are by the guest's clock, and part of what the host waits for.",
             {"step", "median", "least"},
             std::move(rows)};
   }
@@ -268,7 +268,7 @@ class Report {
       rows.push_back(memory_row(size));
     }
     return {"Memory size",
-            "Saved while it runs: the call, after which the machine runs on.",
+            "Saved while it runs: the time of the call; the machine continues.",
             {"memory", "saved while it runs", "on disk", "restored, with `true`"},
             std::move(rows)};
   }
@@ -349,17 +349,17 @@ int bench_all(const AllOptions& options, const Context& context) {
 
 void add_all_bench(CLI::App& bench, Context& context, Action& action) {
   auto options = std::make_shared<AllOptions>();
-  auto* command = bench.add_subcommand("all", "Measure all of it, side by side with others, and write a page");
+  auto* command = bench.add_subcommand("all", "Measure everything, beside other programs, and write a page");
   command->footer(
       "The page is Markdown: `true` with fireclaw, podman, docker, bubblewrap and QEMU without a machine, as far as\n"
       "they are installed; machines one by one and at once, their memory and disk; copies; snapshots against the size "
       "of\n"
-      "memory; the gateway. Containers are made from an image that must be there: nothing is fetched.\n\n"
+      "memory; the gateway. The containers' image must be there: nothing is fetched.\n\n"
       "Examples:\n"
       "  fireclaw bench all --report speed.md\n"
       "  fireclaw bench all --most 100 --most-memory 4096 --container-image docker.io/library/busybox");
   command->add_option("--report", options->report, "Write the page to this file; default: print it")->type_name("FILE");
-  command->add_option("--runs", options->runs, "Rounds of what is repeated")
+  command->add_option("--runs", options->runs, "Rounds of each repeated measurement")
       ->type_name("NUMBER")
       ->capture_default_str();
   command->add_option("--most", options->most, "The most machines at once: 1, 10, 50, 100 as far as this allows")
@@ -370,7 +370,7 @@ void add_all_bench(CLI::App& bench, Context& context, Action& action) {
                    "The largest memory in MiB: 128, 512, 1024, 4096 as far as this allows")
       ->type_name("NUMBER")
       ->capture_default_str();
-  command->add_option("--container-image", options->image, "What podman and docker run `true` in")
+  command->add_option("--container-image", options->image, "Image in which podman and docker run `true`")
       ->type_name("NAME")
       ->capture_default_str();
   add_json(*command, context);

@@ -42,14 +42,14 @@ std::vector<std::vector<std::string>> gateway_rows(const GatewayCost& cost) {
 
 void add_gateway_bench(CLI::App& bench, Context& context, Action& action) {
   auto rounds = std::make_shared<unsigned>(usual_rounds);
-  auto* command = bench.add_subcommand("gateway", "Measure what the way through the gateway costs");
+  auto* command = bench.add_subcommand("gateway", "Measure what the gateway costs");
   command->footer(
-      "An LLM server that follows a script, a gateway, and those who ask are processes on loopback. First tokens are\n"
-      "medians, asked for directly and through the gateway in turns, each on a new connection.\n\n"
+      "Runs an LLM server that follows a script, a gateway and clients, as processes on loopback. Times to the first "
+      "token are medians: requests go directly and through the gateway by turns, each on a new connection.\n\n"
       "Examples:\n"
       "  fireclaw bench gateway\n"
       "  fireclaw bench gateway --runs 1000 --json");
-  command->add_option("--runs", *rounds, "Answers of each kind")->type_name("NUMBER")->capture_default_str();
+  command->add_option("--runs", *rounds, "Requests of each kind")->type_name("NUMBER")->capture_default_str();
   add_json(*command, context);
   set_action(*command, context, action, bench_gateway, rounds);
 }

@@ -122,8 +122,9 @@ void add_bench(CLI::App& app, Context& context, Action& action) {
   auto options = std::make_shared<BenchOptions>();
   auto* command = app.add_subcommand("bench", "Measure starts and commands on this machine");
   command->footer(
-      "restore-run and cold-run: a machine is started, runs `true` and is ended. warm-exec: `true` in a machine that\n"
-      "runs. All within this process; the program's own start is not in it.\n\n"
+      "restore-run and cold-run: a machine is started, runs `true` and is ended. warm-exec: `true` in a machine "
+      "that\n"
+      "runs. Everything runs in this process; its own start is not counted.\n\n"
       "Examples:\n"
       "  fireclaw bench\n"
       "  fireclaw bench --runs 100 --cold-runs 0 --memory 512");

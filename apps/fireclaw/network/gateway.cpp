@@ -95,24 +95,24 @@ void add_gateway(CLI::App& app, Context& context, Action& action) {
                 "  fireclaw gateway status --json",
                 show),
            context);
-  add_json(*add("metrics", "Print what it has counted, as Prometheus reads it",
+  add_json(*add("metrics", "Print its counters in Prometheus's format",
                 "Examples:\n"
                 "  fireclaw gateway metrics",
                 show_metrics),
            context);
   add("serve", "Run the gateway in the foreground until Ctrl-C",
-      "The network starts it by itself. This is for looking at what it logs.\n\n"
+      "The network starts the gateway by itself. Use this to see what it logs.\n\n"
       "Examples:\n"
       "  fireclaw network down && fireclaw gateway serve -v",
       serve)
       ->add_flag("-v,--verbose", context.verbose, "Show all that is logged");
   group->footer(
       "With a section \"gateway\" in config.json, machines with --net nat ask LLMs and reach IRC through a program "
-      "that "
-      "has\n"
-      "the keys and passwords. It passes on /api/chat, /v1/chat/completions, lists of models, and connections to IRC.\n"
-      "It starts with the first machine and ends with: fireclaw network down. What it logs is in gateway.log of the "
-      "home folder.\n\n"
+      "that has\n"
+      "the keys and passwords. It passes on /api/chat, /v1/chat/completions, lists of models, and connections to "
+      "IRC.\n"
+      "It starts with the first machine and ends with: fireclaw network down. Its log is gateway.log in the home "
+      "folder.\n\n"
       "Examples:\n"
       "  fireclaw gateway status");
 }

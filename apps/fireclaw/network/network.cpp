@@ -101,7 +101,7 @@ int down(bool force, const Context& context) {
 }  // namespace
 
 void add_network(CLI::App& app, Context& context, Action& action) {
-  auto* group = app.add_subcommand("network", "Show and make what machines with --net nat share, and what they reach");
+  auto* group = app.add_subcommand("network", "Look after the network that machines with --net nat share");
   group->require_subcommand(1);
 
   const auto add = [&](const char* word, const char* text, const char* footer, int (*act)(const Context&)) {
@@ -110,26 +110,26 @@ void add_network(CLI::App& app, Context& context, Action& action) {
     add_json(*command, context);
     set_action(*command, context, action, act);
   };
-  add("show", "Show bridge, subnet, services and who has which address",
+  add("show", "Show bridge, subnet, services and machines' addresses",
       "Examples:\n"
       "  fireclaw network show",
       show);
   add("up", "Make bridge and firewall",
-      "Needed only to have them before the first machine: machines bring them up themselves.\n\n"
+      "Seldom needed: the first machine brings them up by itself.\n\n"
       "Examples:\n"
       "  fireclaw network up",
       up);
   auto* removal = group->add_subcommand("down", "Remove them; refused while machines are attached");
   removal->footer(
-      "IPv4 forwarding is then as it was before. All of it is of the network namespace that this is called in.\n\n"
+      "IPv4 forwarding is then as it was before. Only the network namespace of the call is changed.\n\n"
       "Examples:\n"
       "  fireclaw network down\n"
       "  fireclaw network down --force");
   const auto force = std::make_shared<bool>(false);
   removal->add_flag(
       "--force", *force,
-      "End the home folder's machines with such a network first, in order, agents and those in other network "
-      "namespaces too");
+      "First end the home folder's machines with such a network in order, also agents and those in other network "
+      "namespaces");
   add_json(*removal, context);
   set_action(*removal, context, action, down, force);
   add_network_rules(*group, context, action);

@@ -71,12 +71,12 @@ int change(const Context& context, Change act, const std::string& name, const st
 void add_network_rules(CLI::App& group, Context& context, Action& action) {
   auto* log = group.add_subcommand("log", "Show what machines were refused, and by which rule");
   const auto options = std::make_shared<LogOptions>();
-  log->add_option("name", options->name, "Of this agent or machine alone")->type_name("AGENT|VM");
-  log->add_option("-n,--lines", options->lines, "The last of them")->type_name("COUNT")->capture_default_str();
-  log->add_flag("-f,--follow", options->follow, "Continue as there are more, until Ctrl-C");
+  log->add_option("name", options->name, "Only of this agent or machine")->type_name("AGENT|VM");
+  log->add_option("-n,--lines", options->lines, "Only the last ones")->type_name("COUNT")->capture_default_str();
+  log->add_flag("-f,--follow", options->follow, "Continue with new ones until Ctrl-C");
   add_json(*log, context);
   log->footer(
-      "The same refusal of a machine is written once a minute. With -f, --json prints an object a line.\n\n"
+      "A machine's repeated refusal is logged once a minute. With -f, --json prints one object per line.\n\n"
       "Examples:\n"
       "  fireclaw network log -f worker\n"
       "  fireclaw network log --json");
@@ -103,7 +103,7 @@ void add_network_rules(CLI::App& group, Context& context, Action& action) {
       "  fireclaw network allow worker '*.example.org'",
       &Network::allow);
   add("deny", "Take a destination off a machine's list, while it runs",
-      "It is closed at once, with the connections to it.\n\n"
+      "The destination is closed at once, with the connections to it.\n\n"
       "Examples:\n"
       "  fireclaw network deny worker example.org:443",
       &Network::deny);

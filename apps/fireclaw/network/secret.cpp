@@ -61,17 +61,18 @@ std::string read_secret(const std::string& name, const std::string& file) {
 }  // namespace
 
 void add_secret(CLI::App& app, Context& context, Action& action) {
-  auto* group = app.add_subcommand("secret", "Keep the keys and passwords that the gateway uses");
+  auto* group = app.add_subcommand("secret", "Store keys and passwords for the gateway");
   group->require_subcommand(1);
 
   const auto name = std::make_shared<std::string>();
   const auto file = std::make_shared<std::string>();
-  auto* set = group->add_subcommand("set", "Keep a secret, in place of one of that name");
+  auto* set = group->add_subcommand("set", "Set or replace a secret");
   set->add_option("name", *name, "Its name")->type_name("NAME")->required();
-  set->add_option("--from", *file, "A file whose first line it is; default: standard input")->type_name("FILE");
+  set->add_option("--from", *file, "File with the secret on its first line; default: standard input")
+      ->type_name("FILE");
   add_json(*set, context);
   set->footer(
-      "On a terminal it is asked for, and not shown. No command takes it as an argument, where others could see it.\n\n"
+      "On a terminal you are asked for it, and it is not shown. It is never an argument, which others could see.\n\n"
       "Examples:\n"
       "  fireclaw secret set openai\n"
       "  fireclaw secret set openai --from /run/keys/openai");
@@ -83,7 +84,7 @@ void add_secret(CLI::App& app, Context& context, Action& action) {
     };
   });
 
-  auto* list = group->add_subcommand("list", "List their names");
+  auto* list = group->add_subcommand("list", "List the names of secrets");
   add_json(*list, context);
   list->footer(
       "Examples:\n"
@@ -100,7 +101,7 @@ void add_secret(CLI::App& app, Context& context, Action& action) {
     };
   });
 
-  auto* remove = group->add_subcommand("remove", "Forget a secret");
+  auto* remove = group->add_subcommand("remove", "Remove a secret");
   remove->add_option("name", *name, "Its name")->type_name("NAME")->required();
   add_json(*remove, context);
   remove->footer(
@@ -115,9 +116,8 @@ void add_secret(CLI::App& app, Context& context, Action& action) {
   });
 
   group->footer(
-      "They are in secrets.json of the home folder, which its owner alone can read. The gateway reads them again when "
-      "they\n"
-      "change. No machine gets to know them.\n\n"
+      "Secrets are in secrets.json of the home folder, which only its owner can read. The gateway reads them again "
+      "when they change. No machine ever has them.\n\n"
       "Examples:\n"
       "  fireclaw secret set openai");
 }

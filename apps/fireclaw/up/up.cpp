@@ -340,13 +340,11 @@ void add_up(CLI::App& app, Context& context, Action& action) {
   auto* command = app.add_subcommand("up", "Run a crew: IRC server, gateway, overseer and a first agent");
   command->footer(
       "Makes what is missing (fireclaw setup --agents), finds an LLM server on this host and stays. Ctrl-C ends all\n"
-      "agents, the overseer, the IRC server and the network; workspaces stay. An IRC server that is on port 6667 of\n"
-      "127.0.0.1 already is used, and left alone.\n\n"
-      "The LLM server is that of --llm. Otherwise the one that config.json names, or an Ollama, llama.cpp or LM "
-      "Studio\n"
-      "that answers at its usual port of 127.0.0.1. It is written into config.json: as \"up\" in section gateway, "
-      "with\n"
-      "--net user as llm.url, which replaces none that you wrote.\n\n"
+      "agents, the overseer, the IRC server and the network; workspaces stay. If an IRC server is on port 6667 of "
+      "127.0.0.1 already, it is used, and not ended.\n\n"
+      "The LLM server is that of --llm, else the one that config.json names, else an Ollama, llama.cpp or LM Studio "
+      "that answers at its usual port of 127.0.0.1. It is written into config.json: as \"up\" in section gateway, or, "
+      "with --net user, as llm.url. An llm.url that you wrote is never replaced.\n\n"
       "Exit status:\n"
       "  0    It was ended by Ctrl-C or SIGTERM.\n"
       "  125  It could not start, or a part of it ended by itself.\n\n"
@@ -354,8 +352,7 @@ void add_up(CLI::App& app, Context& context, Action& action) {
       "  fireclaw up\n"
       "  fireclaw up coder --name ada --model qwen2.5-coder:14b\n"
       "  fireclaw up --llm http://192.0.2.7:8080/v1");
-  command
-      ->add_option("template", options->agent_template, "What to make the agent from (see: fireclaw agent templates)")
+  command->add_option("template", options->agent_template, "Template of the agent (see: fireclaw agent templates)")
       ->type_name("TEMPLATE")
       ->capture_default_str();
   command->add_option("--name", options->name, "Its name, nick and workspace; default: the template's nick")
@@ -363,7 +360,11 @@ void add_up(CLI::App& app, Context& context, Action& action) {
   command
       ->add_option("--model", options->model, "LLM to use; default: the agent's own, or the first that the server has")
       ->type_name("MODEL");
-  command->add_option("--llm", options->llm, "The LLM server, instead of one that is named or found")->type_name("URL");
+  command
+      ->add_option("--llm", options->llm,
+                   "The LLM server; default: the one that config.json names, or one that is "
+                   "found")
+      ->type_name("URL");
   command->add_option("--net", options->network, "Network; default: nat where it can be used")->type_name("nat|user");
   command->add_flag("-v,--verbose", context.verbose, "Show what is logged");
   add_json(*command, context);

@@ -57,11 +57,12 @@ int upgrade(const Context& context) {
 }  // namespace
 
 void add_upgrade(CLI::App& app, Context& context, Action& action) {
-  auto* command =
-      app.add_subcommand("upgrade", "Make again what an earlier version left: images, snapshots, engines, services");
+  auto* command = app.add_subcommand("upgrade",
+                                     "Bring what an earlier version made up to date: images, snapshots, engines, "
+                                     "services");
   command->footer(
-      "'fireclaw doctor' lists what is old. Agents and machines that run are left alone: they have what they started\n"
-      "with until they are started again.\n\n"
+      "'fireclaw doctor' lists what is old. Running agents and machines are left alone: they keep what they started "
+      "with until their next start.\n\n"
       "Examples:\n"
       "  fireclaw upgrade\n"
       "  fireclaw upgrade --json");

@@ -51,8 +51,8 @@ int copy(const CopyCommand& command, const Context& context) {
   const auto to = guest_path(command.target);
   if (from.has_value() == to.has_value()) {
     throw Error{ErrorCode::InvalidArgument,
-                "one of the two is in a machine, as in NAME:/path; write ./a:b for a file of the host with a colon in "
-                "its name"};
+                "one of the two paths must be in a machine, as in NAME:/path; write ./a:b for a file of the host with "
+                "a colon in its name"};
   }
   const Machines machines{context};
   auto vm = machines.attach(from ? from->machine : to->machine);
@@ -76,20 +76,16 @@ void add_vm_copy(CLI::App& group, Context& context, Action& action) {
   auto options = std::make_shared<CopyCommand>();
   auto* command = group.add_subcommand("cp", "Copy files and folders into a machine, or out of it");
   command->footer(
-      "As cp -a does it: folders with all in them, into a folder that is there or to the name that is given.\n\n"
+      "Copies as cp -a does: folders with their content, into an existing folder or to the given name.\n\n"
       "Examples:\n"
       "  fireclaw vm cp ./src dev:/root\n"
       "  fireclaw vm cp --mode 755 --chown 1000 ./tool dev:/usr/local/bin\n"
       "  fireclaw vm cp dev:/var/log/messages .");
   command->add_option("source", options->source, "A path, or NAME:PATH in a machine")->required()->type_name("PATH");
   command->add_option("target", options->target, "Likewise")->required()->type_name("PATH");
-  command
-      ->add_option("--chown", options->owner,
-                   "Owner in the machine of what is copied into it; default: the image's user")
+  command->add_option("--chown", options->owner, "Owner of files that are copied into it; default: the image's user")
       ->type_name("USER");
-  command
-      ->add_option("--mode", options->mode,
-                   "Permission bits of files that are copied into it; default: those they have")
+  command->add_option("--mode", options->mode, "Permission bits of files that are copied into it; default: their own")
       ->type_name("MODE");
   options->choices.add_to(*command);
   add_json(*command, context);

@@ -58,8 +58,8 @@ void add_create(CLI::App& group, Context& context, Action& action) {
   auto options = std::make_shared<CreateOptions>();
   auto* command = group.add_subcommand("create", "Make a machine with a name and start it");
   command->footer(
-      "It runs until it is stopped or removed, also when fireclaw has ended. Its root file system is in memory and new "
-      "at each start; what is to stay belongs on a --scratch disk (mounted at /scratch) or a --workspace (at "
+      "It runs until it is stopped or removed, also when fireclaw has ended. Its root file system is in memory and "
+      "new at each start; keep files on a --scratch disk (mounted at /scratch) or in a --workspace (at "
       "/workspace).\n\n"
       "Examples:\n"
       "  fireclaw vm create dev\n"
@@ -73,15 +73,14 @@ void add_create(CLI::App& group, Context& context, Action& action) {
   options->network.add_all_to(*command);
   command->add_option("--snapshot", options->config.machine.snapshot, "Restore this snapshot at each start")
       ->type_name("SNAPSHOT");
-  command->add_flag("--no-snapshot", options->no_snapshot, "Boot cold at each start");
+  command->add_flag("--no-snapshot", options->no_snapshot, "Boot at each start, instead of restoring a snapshot");
   command->add_option("--hostname", options->config.machine.hostname, "Host name; default: the machine's name")
       ->type_name("NAME");
   command->add_option("--ttl", options->ttl, "Stop it this long after each start; 0: never")
       ->type_name("TIME")
       ->capture_default_str();
   command
-      ->add_option("--idle", options->idle,
-                   "Pause it when nobody has used it this long; the next use resumes it. 0: never")
+      ->add_option("--idle", options->idle, "Pause it after this long without use; the next use resumes it. 0: never")
       ->type_name("TIME")
       ->capture_default_str();
   command->add_flag("-v,--verbose", context.verbose, "Show how long each part took, and what is logged");
@@ -107,9 +106,9 @@ int start(const std::vector<std::string>& names, const Context& context) {
 
 void add_start(CLI::App& group, Context& context, Action& action) {
   auto names = std::make_shared<std::vector<std::string>>();
-  auto* command = group.add_subcommand("start", "Start machines that were stopped, or resume those that are paused");
+  auto* command = group.add_subcommand("start", "Start stopped machines, and resume paused ones");
   command->footer(
-      "They come back with their scratch disks and workspaces; what was in memory is gone.\n\n"
+      "A stopped machine has its scratch disk and workspace again, but not its memory.\n\n"
       "Examples:\n"
       "  fireclaw vm start dev");
   command->add_option("name", *names, "Machine names")->required()->type_name("MACHINE");
@@ -130,13 +129,13 @@ int fork(const ForkOptions& options, const Context& context) {
 
 void add_fork(CLI::App& group, Context& context, Action& action) {
   auto options = std::make_shared<ForkOptions>();
-  auto* command = group.add_subcommand("fork", "Start a second machine from where a running one is");
+  auto* command = group.add_subcommand("fork", "Start a second machine from a running one");
   command->footer(
       "It has the first one's memory, detached commands and scratch disk, and its own name and address. Ports are not "
       "published for it. The first one is paused for a moment; commands that are attached to it end.\n\n"
       "Examples:\n"
       "  fireclaw vm fork dev dev2");
-  command->add_option("name", options->name, "The machine that runs")->required()->type_name("MACHINE");
+  command->add_option("name", options->name, "The running machine")->required()->type_name("MACHINE");
   command->add_option("new", options->new_name, "The new machine's name")->required()->type_name("NAME");
   command->add_flag("-v,--verbose", context.verbose, "Show how long each part took, and what is logged");
   add_json(*command, context);

@@ -45,16 +45,15 @@ int execute(const ExecCommand& options, const Context& context) {
 void add_exec(CLI::App& group, Context& context, Action& action) {
   auto options = std::make_shared<ExecCommand>();
   options->guest.timeout = "0";
-  auto* command = group.add_subcommand("exec", "Run a command in a machine that runs");
+  auto* command = group.add_subcommand("exec", "Run a command in a running machine");
   command->footer(
-      "One word is a shell line; several are a program and its arguments. Options for fireclaw stand before the "
+      "One word is a shell line; several are a program and its arguments. Options for fireclaw come before the "
       "command. A machine that was paused because nobody used it resumes.\n\n"
       "Exit status:\n"
       "  124  The command was ended after --timeout.\n"
       "  125  fireclaw itself failed.\n"
-      "  126  The command could not be run; 127: was not found.\n"
-      "  other  The command's own.\n"
-      "\n"
+      "  126  The command could not be run; 127: it was not found.\n"
+      "  other  The command's own.\n\n"
       "Examples:\n"
       "  fireclaw vm exec dev \"ls | wc -l\"\n"
       "  fireclaw vm exec dev ls -l /\n"
@@ -70,7 +69,7 @@ void add_exec(CLI::App& group, Context& context, Action& action) {
       ->capture_default_str();
   add_guest_command_options(*command, options->guest);
   command->add_flag("-d,--detach", options->detach,
-                    "Let it run by itself, and print the name that 'vm ps', 'logs' and 'attach' know it by");
+                    "Run it in the background, and print its name for 'vm ps', 'logs' and 'attach'");
   add_json(*command, context);
   set_action(*command, context, action, execute, options);
 }
@@ -87,9 +86,10 @@ int shell(ExecCommand options, Context& context) {
 
 void add_shell(CLI::App& group, Context& context, Action& action) {
   auto options = std::make_shared<ExecCommand>();
-  auto* command = group.add_subcommand("shell", "Open a shell in a machine that runs");
+  auto* command = group.add_subcommand("shell", "Open a shell in a running machine");
   command->footer(
-      "bash where the image has it, else sh. It has a terminal if we have one; from a pipe it reads commands.\n\n"
+      "The shell is bash if the image has it, else sh. It has a terminal if fireclaw has one; from a pipe it reads "
+      "commands.\n\n"
       "Examples:\n"
       "  fireclaw vm shell dev");
   command->add_option("name", options->name, "Machine name or id")->required()->type_name("VM");

@@ -157,7 +157,7 @@ CLI::App* add_one(CLI::App& group, const char* word, const char* help, const cha
 
 void add_vm_jobs(CLI::App& group, Context& context, Action& action) {
   auto options = std::make_shared<JobOptions>();
-  add_one(group, "ps", "List the detached commands of a machine, also those that have ended",
+  add_one(group, "ps", "List the detached commands of a machine, ended ones included",
           "They are started by 'fireclaw vm exec -d', and ended by 'fireclaw vm kill NAME --job JOB'.\n\n"
           "Examples:\n"
           "  fireclaw vm ps dev",
@@ -171,7 +171,7 @@ void add_vm_jobs(CLI::App& group, Context& context, Action& action) {
                       logs, options, context, action);
   log->add_option("job", options->job, "Command name (see: fireclaw vm ps); default: the console")->type_name("JOB");
   log->add_option("-n,--lines,--tail", options->lines, "Only the last lines")->type_name("NUMBER");
-  log->add_flag("-f,--follow", options->follow, "Continue as it writes more");
+  log->add_flag("-f,--follow", options->follow, "Continue with what it writes");
   add_one(group, "attach", "Show what a detached command writes until it ends",
           "Ctrl-C leaves it running. The exit status is the command's.\n\n"
           "Examples:\n"

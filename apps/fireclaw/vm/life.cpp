@@ -65,7 +65,7 @@ struct Verb {
 constexpr Verb verbs[] = {
     {"stop", "Stop machines in order",
      "Services and then all processes get SIGTERM, after --grace SIGKILL; file systems are synced. A machine with a "
-     "name can be started again and has its scratch disk then; one without ends for good.\n\n"
+     "name can be started again, with its scratch disk; one without ends for good.\n\n"
      "Examples:\n"
      "  fireclaw vm stop dev",
      "stopped", stop},
@@ -78,8 +78,8 @@ constexpr Verb verbs[] = {
      "  fireclaw vm resume dev",
      "resumed", resume},
     {"kill", "End machines at once",
-     "What they have written is gone, but for workspaces and the scratch disks of machines with names, whose file "
-     "systems are checked before they are used again. Agents are ended in order with: fireclaw agent stop.\n\n"
+     "What they have written is gone, except on workspaces and on scratch disks of machines with names; these are "
+     "checked before they are used again. To end agents in order: fireclaw agent stop.\n\n"
      "Examples:\n"
      "  fireclaw vm kill dev\n"
      "  fireclaw vm kill dev --job job-1\n"
@@ -112,7 +112,7 @@ int rename(const RenameOptions& options, const Context& context) {
   Machines machines{context};
   const auto name = machines.name_of(options.name);
   if (name.empty()) {
-    throw Error{ErrorCode::InvalidArgument, fmt::format("VM {} has no name that could be another", options.name)};
+    throw Error{ErrorCode::InvalidArgument, fmt::format("VM {} has no name to change", options.name)};
   }
   machines.manager().rename(name, options.new_name);
   if (context.json) print_json(to_json(machines.manager().info(options.new_name)));
@@ -127,7 +127,7 @@ void add_rename(CLI::App& group, Context& context, Action& action) {
       "Examples:\n"
       "  fireclaw vm rename dev old-dev");
   command->add_option("name", options->name, "Machine name or id")->required()->type_name("MACHINE");
-  command->add_option("new", options->new_name, "The name that it is to have")->required()->type_name("NAME");
+  command->add_option("new", options->new_name, "The new name")->required()->type_name("NAME");
   add_json(*command, context);
   set_action(*command, context, action, rename, options);
 }
@@ -164,17 +164,17 @@ void add_vm_life(CLI::App& group, Context& context, Action& action) {
         ->required()
         ->type_name("VM");
     if (verb.act == stop) {
-      command->add_option("--grace", options->grace, "Time until it is ended by force")
+      command->add_option("--grace", options->grace, "Time before it is ended by force")
           ->type_name("TIME")
           ->capture_default_str();
     }
     if (verb.act == kill) {
-      command->add_option("--job", options->job, "Not the machine, but this detached command in it, in order")
+      command->add_option("--job", options->job, "End only this detached command in the machine, in order")
           ->type_name("JOB");
     }
     if (verb.act == remove) {
       command->alias("rm");
-      command->add_flag("-f,--force", options->force, "Also those that run");
+      command->add_flag("-f,--force", options->force, "Remove running ones too");
     }
     add_json(*command, context);
     command->callback([&verb, options, &context, &action] {

@@ -73,7 +73,7 @@ int collect(const Context& context) {
 void add_list(CLI::App& command, Context& context, Action& action) {
   const auto options = std::make_shared<ListOptions>();
   command.add_flag("-q,--quiet", options->quiet, "Only names, or ids of those without one");
-  command.add_flag("-a,--all", options->all, "Those that are stopped too, as always");
+  command.add_flag("-a,--all", options->all, "Include stopped ones, which is the default");
   add_json(command, context);
   command.callback(
       [options, &context, &action] { action = [options, &context] { return list(options->quiet, context); }; });
@@ -85,8 +85,7 @@ void add_vm_list(CLI::App& group, Context& context, Action& action) {
   auto* list_command = group.add_subcommand("list", "List machines");
   list_command->alias("ls");
   list_command->footer(
-      "Those with names are listed also when they are stopped. On a terminal columns with nothing in them are left "
-      "out.\n\n"
+      "Machines with names are listed even if they are stopped. On a terminal, empty columns are left out.\n\n"
       "Examples:\n"
       "  fireclaw vm list\n"
       "  fireclaw vm list --json\n"
@@ -108,7 +107,7 @@ void add_vm(CLI::App& app, Context& context, Action& action) {
   group->require_subcommand(1);
   group->footer(
       "A machine with a name runs by itself and can be stopped and started again. Machines that a program holds "
-      "(fireclaw run, the library) have an id alone.\n\n"
+      "(fireclaw run, the library) have only an id.\n\n"
       "Examples:\n"
       "  fireclaw vm create dev\n"
       "  fireclaw vm shell dev\n"
@@ -135,8 +134,8 @@ void add_ps(CLI::App& app, Context& context, Action& action) {
 void add_gc(CLI::App& app, Context& context, Action& action) {
   auto* command = app.add_subcommand("gc", "End machines whose owner is gone and remove leftovers");
   command->footer(
-      "Needed only after fireclaw was killed or the machine crashed; what is in use is left alone. Agents are\n"
-      "not leftovers.\n\n"
+      "Needed only after fireclaw was killed or this host crashed. What is in use is left alone, and so are "
+      "agents.\n\n"
       "Examples:\n"
       "  fireclaw gc");
   add_json(*command, context);

@@ -113,9 +113,9 @@ void add_vm_stats(CLI::App& group, Context& context, Action& action) {
   auto options = std::make_shared<StatsOptions>();
   auto* command = group.add_subcommand("stats", "Show what machines use: CPU, memory, disk, network");
   command->footer(
-      "CPU is the share of one CPU since the last look, or in half a second where it is shown once; memory what the "
-      "engine has in RAM; disk what the scratch disk takes; the network is counted on the bridge (--net nat). On a "
-      "terminal it is shown again and again until Ctrl-C.\n\n"
+      "CPU is the share of one CPU since the last look, or in half a second if shown once. Memory is what the engine "
+      "has in RAM, disk what the scratch disk takes on this host. Network counts bytes on the bridge (--net nat). On "
+      "a terminal the table is renewed until Ctrl-C.\n\n"
       "Examples:\n"
       "  fireclaw vm stats\n"
       "  fireclaw vm stats dev --once");

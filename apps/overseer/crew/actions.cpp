@@ -258,21 +258,21 @@ constexpr CommandRow rows[] = {
     {Verb::Pause, "!pause", "<name>", "pause an agent's machine", Kind::Change, pause},
     {Verb::Resume, "!resume", "<name>", "resume it", Kind::Change, resume},
     {Verb::Model, "!model", "<name> <model>", "give an agent another model", Kind::Change, change},
-    {Verb::Persona, "!persona", "<name> <text>", "tell an agent who it is to be", Kind::Change, change},
+    {Verb::Persona, "!persona", "<name> <text>", "give an agent another persona", Kind::Change, change},
     {Verb::List, "!list", "", "list the agents", Kind::Question, list},
-    {Verb::Status, "!status", "<name>", "how an agent is", Kind::Question, status},
-    {Verb::Logs, "!logs", "<name> [lines]", "the last lines of an agent's log", Kind::Question, logs},
-    {Verb::Memory, "!memory", "<name>", "what an agent has written down", Kind::Question, memory},
-    {Verb::Denied, "!denied", "<name> [lines]", "what an agent was refused last", Kind::Question, denied},
+    {Verb::Status, "!status", "<name>", "show an agent's state", Kind::Question, status},
+    {Verb::Logs, "!logs", "<name> [lines]", "show the last lines of an agent's log", Kind::Question, logs},
+    {Verb::Memory, "!memory", "<name>", "show an agent's MEMORY.md", Kind::Question, memory},
+    {Verb::Denied, "!denied", "<name> [lines]", "show what an agent was refused last", Kind::Question, denied},
     {Verb::Allow, "!allow", "<name> <destination>", "let an agent reach a host or network", Kind::Change, change_reach},
-    {Verb::Deny, "!deny", "<name> <destination>", "take it back", Kind::Change, change_reach},
-    {Verb::Templates, "!templates", "", "list what agents are made from", Kind::Question, templates},
+    {Verb::Deny, "!deny", "<name> <destination>", "take a destination back", Kind::Change, change_reach},
+    {Verb::Templates, "!templates", "", "list the templates", Kind::Question, templates},
     {Verb::Say, "!say", "<name> <text>", "say something to an agent; its answer comes here", Kind::Question, nullptr},
     {Verb::Snapshot, "!snapshot", "<name> [snapshot]", "save a running agent: memory, processes, files", Kind::Change,
      save},
     {Verb::Fork, "!fork", "<name> <new>", "start a second agent from a running one", Kind::Change, fork},
     {Verb::Help, "!help", "[command]", "explain a command", Kind::Question, nullptr},
-    {Verb::Version, "!version", "", "which fireclaw this is", Kind::Question, nullptr},
+    {Verb::Version, "!version", "", "show fireclaw's version", Kind::Question, nullptr},
 };
 
 }  // namespace
@@ -290,7 +290,7 @@ Outcome carry_out(Agents& agents, const Command& command, const std::stop_token&
 Outcome failed(Agents& agents, const Command& command, const std::exception& problem) {
   const auto* error = dynamic_cast<const Error*>(&problem);
   if (error != nullptr && error->code() == ErrorCode::Cancelled) {
-    return {false, {fmt::format("{} was called off: the overseer ends", to_text(command))}, std::nullopt};
+    return {false, {fmt::format("{} was cancelled: the overseer ends", to_text(command))}, std::nullopt};
   }
   if (command.verb != Verb::Invoke && is_gone(agents, command.agent)) {
     return {false, {fmt::format("There is no agent \"{}\"; !list shows those there are", command.agent)}, std::nullopt};

@@ -156,7 +156,8 @@ void read_invoke(Words& words, Command& command) {
     if (command.network.empty() && take_flag("--net", words, network)) continue;
     auto ahead = words;
     const auto word = ahead.next();
-    if (!command.agent.empty() || word.starts_with('-')) throw Wrong{fmt::format("{} is too much", quoted(word))};
+    if (!command.agent.empty() || word.starts_with('-'))
+      throw Wrong{fmt::format("unexpected argument {}", quoted(word))};
     command.agent = take_name(words);
   }
 }
@@ -193,7 +194,7 @@ Command read(const CommandRow& row, Words words) {
   } else {
     for (Words arguments{row.arguments}; !arguments.empty();) read_argument(arguments.next(), words, command);
   }
-  if (!words.empty()) throw Wrong{fmt::format("{} is too much", quoted(words.next()))};
+  if (!words.empty()) throw Wrong{fmt::format("unexpected argument {}", quoted(words.next()))};
   return command;
 }
 

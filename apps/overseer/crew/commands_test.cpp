@@ -71,7 +71,7 @@ TEST_CASE("what is wrong is said in one line with how it is done") {
   CHECK(problem("!invoke") ==
         "!invoke: a template's name is missing. Usage: !invoke <template> [name] [--model M] [--net N]");
   CHECK(problem("!destroy") == "!destroy: an agent's name is missing. Usage: !destroy <name>");
-  CHECK(problem("!destroy a b") == "!destroy: \"b\" is too much. Usage: !destroy <name>");
+  CHECK(problem("!destroy a b") == "!destroy: unexpected argument \"b\". Usage: !destroy <name>");
   CHECK(problem("!model worker") == "!model: the model is missing. Usage: !model <name> <model>");
   CHECK(problem("!say worker ") == "!say: the text is missing. Usage: !say <name> <text>");
   CHECK(problem("!logs worker 0").find("\"0\" is not a number of lines from 1 to 20") != std::string::npos);
@@ -79,12 +79,12 @@ TEST_CASE("what is wrong is said in one line with how it is done") {
   CHECK(problem("!logs worker 99999999999999999999").find("is not a number") != std::string::npos);
   CHECK(problem("!destroy ../x").find("\"../x\" cannot be an agent's name") != std::string::npos);
   CHECK(problem("!invoke worker --model").find("the model is missing") != std::string::npos);
-  CHECK(problem("!invoke worker --modell m").find("\"--modell\" is too much") != std::string::npos);
+  CHECK(problem("!invoke worker --modell m").find("unexpected argument \"--modell\"") != std::string::npos);
   CHECK(problem("!invoke worker --net").find("the network is missing") != std::string::npos);
   CHECK(problem("!invoke worker --net none").find("\"none\" cannot be an agent's network") != std::string::npos);
-  CHECK(problem("!invoke worker --net nat --net nat").find("\"--net\" is too much") != std::string::npos);
-  CHECK(problem("!invoke worker a b").find("\"b\" is too much") != std::string::npos);
-  CHECK(problem("!list all").find("\"all\" is too much") != std::string::npos);
+  CHECK(problem("!invoke worker --net nat --net nat").find("unexpected argument \"--net\"") != std::string::npos);
+  CHECK(problem("!invoke worker a b").find("unexpected argument \"b\"") != std::string::npos);
+  CHECK(problem("!list all").find("unexpected argument \"all\"") != std::string::npos);
 }
 
 TEST_CASE("a command that is nearly one is recognised") {

@@ -579,7 +579,7 @@ TEST_CASE("a start that is called off is undone") {
   const auto began = EventLoop::Clock::now();
   CHECK(office.until([&] { return idle; }));
   CHECK(EventLoop::Clock::now() - began < seconds{2});
-  CHECK(office.count("!invoke slow was called off: the overseer ends") == 1);
+  CHECK(office.count("!invoke slow was cancelled: the overseer ends") == 1);
   CHECK(office.count("!restart slow was not begun: the overseer ends") == 1);
   CHECK(office.agents.list().empty());
 }

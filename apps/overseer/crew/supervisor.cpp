@@ -177,8 +177,8 @@ void Supervisor::on_look(const std::string& name, const AgentInfo& info, std::sh
     // It ended with the process that it belonged to, or that one ends with it: who started that starts it again.
     if (std::exchange(agent.given_up, true)) return;
     metrics_.died();
-    report_({fmt::format("Agent \"{}\" died: {}. It was started in the foreground, so it is not for me to restart",
-                         name, shorten(clean_line(info.last_error), longest_reason)),
+    report_({fmt::format("Agent \"{}\" died: {}. It was started in the foreground, so I do not restart it", name,
+                         shorten(clean_line(info.last_error), longest_reason)),
              {}});
   } else if (info.state == AgentState::Crashed) {
     on_death(name, shorten(clean_line(info.last_error), longest_reason));

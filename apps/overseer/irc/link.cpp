@@ -161,7 +161,7 @@ void IrcLink::pump() {
   if (!session_) return;
   try {
     unsent_ += session_->transmit(now);
-    if (!flush()) return end("the server does not take what we say");
+    if (!flush()) return end("the server does not read what we send");
   } catch (const Error& problem) {
     return end(problem.what());
   }

@@ -151,7 +151,7 @@ void IrcRegistration::authenticate() {
 }
 
 bool IrcRegistration::welcome() {
-  if (wants_login() && !authenticated_) refuse("the server took us in without it");
+  if (wants_login() && !authenticated_) refuse("the server accepted us without it");
   return failure_.empty();
 }
 

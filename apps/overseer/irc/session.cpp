@@ -62,7 +62,7 @@ std::vector<IrcEvent> IrcSession::feed(std::string_view bytes, TimePoint now) {
       handle(*message, now);
     } catch (const Error& problem) {
       // It made us say something that no message can carry.
-      events_.push_back(IrcTrouble{fmt::format("nonsense from the server: {}", clean_line(problem.what()))});
+      events_.push_back(IrcTrouble{fmt::format("invalid message from the server: {}", clean_line(problem.what()))});
     }
   }
   return drain();

@@ -96,7 +96,9 @@ std::string Metrics::text() const {
   each_said([&](const std::string& labels, const Said& said) {
     page.value("fireclaw_agent_online", labels, said.online ? 1 : 0);
   });
-  page.family("fireclaw_agent_llm_errors_total", "counter", "How often an agent's LLM failed it, as the agent says.");
+  page.family("fireclaw_agent_llm_errors_total", "counter",
+              "Questions to an agent's LLM that failed, as the agent "
+              "says.");
   each_said([&](const std::string& labels, const Said& said) {
     page.value("fireclaw_agent_llm_errors_total", labels, said.llm_errors);
   });
@@ -109,7 +111,7 @@ std::string Metrics::text() const {
   page.value("fireclaw_agent_start_seconds_sum", "", start_seconds_);
   page.value("fireclaw_agent_start_seconds_count", "", starts_);
 
-  page.single("fireclaw_agent_deaths_total", "counter", "Agents whose machine ended without having been told to.",
+  page.single("fireclaw_agent_deaths_total", "counter", "Agents whose machine ended although nobody stopped it.",
               deaths_);
   page.family("fireclaw_agent_restarts_total", "counter", "Attempts to start such an agent again.");
   page.value("fireclaw_agent_restarts_total", "result=\"done\"", restarts_);
@@ -120,7 +122,7 @@ std::string Metrics::text() const {
     page.value("fireclaw_overseer_commands_total", fmt::format("command=\"{}\",result=\"{}\"", key.first, key.second),
                count);
   }
-  page.single("fireclaw_overseer_refused_total", "counter", "Commands of people who may not give any.", refused_);
+  page.single("fireclaw_overseer_refused_total", "counter", "Commands from people who may not give any.", refused_);
   page.single("fireclaw_overseer_changes", "gauge", "Changes to agents that run or wait.", busy_);
   page.single("fireclaw_overseer_irc_online", "gauge", "Whether the overseer is in its control channel.",
               irc_online_ ? 1 : 0);

@@ -14,10 +14,10 @@ __all__ = ["Files"]
 
 
 class Files:
-    """What VM.files is. Paths are absolute and the guest's.
+    """Single files of a guest: VM.files. Paths are absolute paths in the guest.
 
-    Arguments that several calls take: `user` (name or "uid[:gid]"; "": the image's, else root) is whose rights are
-    used, and `timeout` (seconds; None: no limit) ends the call with TimeoutError. FileOptions says all about each.
+    Arguments of several calls: `user` (name or "uid[:gid]"; "": the image's, else root) is the user whose rights are
+    used; `timeout` (seconds; None: no limit) ends the call with TimeoutError. FileOptions describes each in full.
     """
 
     def __init__(self, vm: VM) -> None:
@@ -27,12 +27,12 @@ class Files:
         self, path: StrPath, *, offset: int = 0, limit: Optional[int] = None, user: str = "",
         timeout: Optional[Seconds] = None, stop: Optional[StopSource] = None,
     ) -> bytes:
-        """A file's content, or `limit` bytes of it behind the first `offset`. Without `limit` at most 64 MiB."""
+        """Reads a file: skips `offset` bytes and returns at most `limit`. Without `limit` at most 64 MiB."""
         return self._vm.read_file(
             path, FileOptions(offset=offset, limit=limit, user=user, timeout=timeout, stop=stop))
 
     def read_text(self, path: StrPath, *, user: str = "", timeout: Optional[Seconds] = None) -> str:
-        """A file's content as text; what is not UTF-8 is replaced."""
+        """Reads a file as text; bytes that are not UTF-8 are replaced."""
         return self.read(path, user=user, timeout=timeout).decode(errors="replace")
 
     def write(
@@ -40,9 +40,9 @@ class Files:
         parents: bool = False, user: str = "", timeout: Optional[Seconds] = None,
         stop: Optional[StopSource] = None,
     ) -> FileInfo:
-        """Writes a file, or puts the content behind what is there. A write that fails leaves what was there.
+        """Writes a file; `append` adds to its end. If the write fails, the file stays as it was.
 
-        `parents` makes the folders that are missing. Without `mode` a file keeps the one that it has.
+        `parents` makes missing folders. Without `mode` an existing file keeps its own.
         """
         return self._vm.write_file(path, content, FileOptions(
             mode=mode, append=append, parents=parents, user=user, timeout=timeout, stop=stop))
@@ -51,17 +51,17 @@ class Files:
         self, path: StrPath, *, limit: Optional[int] = None, user: str = "", timeout: Optional[Seconds] = None,
         stop: Optional[StopSource] = None,
     ) -> Sequence[FileInfo]:
-        """What is in a folder, by name; with `limit` the first ones. Without it at most 65536."""
+        """Lists a folder, sorted by name; with `limit` the first entries. Without it at most 65536."""
         return self._vm.list_directory(path, FileOptions(limit=limit, user=user, timeout=timeout, stop=stop))
 
     def stat(
         self, path: StrPath, *, follow: bool = False, user: str = "", timeout: Optional[Seconds] = None,
     ) -> FileInfo:
-        """What is at a path; with `follow` what a link leads to. NotFoundError."""
+        """Describes what is at a path; with `follow` the target of a link. NotFoundError."""
         return self._vm.stat(path, FileOptions(follow=follow, user=user, timeout=timeout))
 
     def exists(self, path: StrPath, *, user: str = "", timeout: Optional[Seconds] = None) -> bool:
-        """Whether there is something at a path, a link that leads nowhere included."""
+        """Whether there is something at a path, also a broken link."""
         from ._errors import NotFoundError
 
         try:
@@ -74,12 +74,12 @@ class Files:
         self, path: StrPath, *, recursive: bool = False, user: str = "", timeout: Optional[Seconds] = None,
         stop: Optional[StopSource] = None,
     ) -> None:
-        """Removes a file, a link or an empty folder; with `recursive` a folder with all in it."""
+        """Removes a file, a link or an empty folder; with `recursive` a folder with its content."""
         self._vm.remove(path, FileOptions(recursive=recursive, user=user, timeout=timeout, stop=stop))
 
     def make_directory(
         self, path: StrPath, *, mode: Optional[int] = None, parents: bool = False, user: str = "",
         timeout: Optional[Seconds] = None,
     ) -> None:
-        """Makes a folder; with `parents` those above it too, and one that is there is no error."""
+        """Makes a folder; with `parents` those above it too, and an existing folder is not an error."""
         self._vm.make_directory(path, FileOptions(mode=mode, parents=parents, user=user, timeout=timeout))

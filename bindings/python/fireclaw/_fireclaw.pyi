@@ -22,7 +22,7 @@ def _enumerators() -> dict[str, list[str]]: ...
 class StopSource:
     def __init__(self, parent: Optional[StopSource] = None) -> None: ...
     def request_stop(self) -> None:
-        """Ends what was given this source, now and later. May be called any number of times, from any thread."""
+        """Cancels the calls that were given this source, now and later. May be called any number of times, from any thread."""
     def stop_requested(self) -> bool:
         """Whether request_stop() has been called, here or at its parent."""
 
@@ -68,12 +68,12 @@ class Network:
     def up(self) -> None: ...
     def down(self) -> bool: ...
     def best_mode(self) -> NetworkChoice:
-        """NAT where it can be used, else NONE: USER reaches the host's own network, and is used only by name."""
+        """NAT where it can be used, else NONE. Never USER, which reaches the host's own network: ask for it by name."""
     def refusals(self, name: str = "", most: int = 1000) -> list[NetworkRefusal]: ...
     def follow_refusals(
         self, name: str, on_refusal: Callable[[NetworkRefusal], None], stop: Optional[StopSource] = None
     ) -> None:
-        """Calls on_refusal, on this thread, with those that are written from now on, until the stop."""
+        """Calls on_refusal, on this thread, with refusals that are logged from now on, until the stop."""
     def allow(self, name: str, destination: str) -> list[str]: ...
     def deny(self, name: str, destination: str) -> list[str]: ...
 
@@ -108,7 +108,7 @@ class Snapshots:
     ) -> Snapshot:
         """Boots a machine, waits until it is ready, saves it and ends it.
 
-        Without a name it becomes the one that VMConfig(snapshot="") finds. AlreadyExistsError, VmmError,
+        Without a name it becomes the snapshot that VMConfig(snapshot="") finds. AlreadyExistsError, VmmError,
         TimeoutError, CancelledError.
         """
     def open(self, name: str) -> Snapshot: ...
@@ -117,7 +117,7 @@ class Snapshots:
     def import_archive(
         self, file: FileDescriptor, name: str = "", replace: bool = False, stop: Optional[StopSource] = None
     ) -> Snapshot:
-        """Makes the snapshot that an archive holds, read from an open file or pipe. Import only those from people
+        """Makes a snapshot from an archive, read from an open file or pipe. Import only those from people
         you trust. CorruptError, InvalidArgumentError, AlreadyExistsError.
         """
 
@@ -159,33 +159,33 @@ class VM:
           env                   variables added to the guest's own
           cwd                   its working directory; "": the image's, else the user's home
           user                  name or "uid[:gid]"; "": the image's, else root
-          input, input_fd       what it reads: bytes or str, or an open file; without: /dev/null
+          input, input_fd       its stdin: bytes or str, or an open file; without: /dev/null
           tty, window_size      its own terminal, in character cells; all output is then stdout
           timeout               seconds, then SIGKILL and result.timed_out; None: no limit
           stop                  a StopSource: SIGTERM, two seconds later SIGKILL, and result.cancelled
           on_stdout, on_stderr  called with bytes as they appear, on this thread; without: collected
           max_output_bytes      collected per stream; the rest is dropped and result.truncated is set
 
-        An exit status, a timeout and a stop are values of the result, not exceptions. What a callback raises ends the
+        An exit status, a timeout and a stop are values of the result, not exceptions. An exception of a callback ends the
         command and is raised here. GuestError if the guest is gone, InvalidStateError if the machine does not run,
         NotFoundError for an unknown user.
         """
     async def aexec(self, command: Command, **options: Unpack[ExecKeywords]) -> ExecResult:
         """exec() to be awaited. Cancelling the task ends the command. Callbacks are called on another thread."""
     def spawn(self, command: Command, **options: Unpack[ExecKeywords]) -> Process:
-        """Starts a command: a Process, which is waited for. Arguments and errors are those of exec(); callbacks are called
-        by Process.wait().
+        """Starts a command and returns its Process; call wait() on it. Arguments and errors are those of exec(); callbacks
+        are called by Process.wait().
         """
     def stream(self, command: Command, **options: Unpack[StreamKeywords]) -> Stream:
         """Starts a command whose output is iterated over: ("stdout" or "stderr", bytes), as it appears. Options are those
-        of exec() but for the callbacks. Leaving the Stream's `with` block ends the command.
+        of exec() except the callbacks. Leaving the Stream's `with` block ends the command.
         """
     def copy_in(
         self, source: StrPath, target: StrPath, stop: Optional[StopSource] = None, owner: str = "",
         timeout: Optional[Seconds] = None, mode: Optional[int] = None) -> CopyResult:
-        """Copies a host file or folder into the guest, as cp -a does; says how many files and bytes that were.
+        """Copies a host file or folder into the guest, as cp -a does; returns how many files and bytes it copied.
 
-          owner    whom the files belong to: name or "uid[:gid]"; "": the image's user, else root
+          owner    owner of the files: name or "uid[:gid]"; "": the image's user, else root
           timeout  seconds; None: no limit
           mode     permission bits of the files; None: theirs
 
@@ -196,11 +196,11 @@ class VM:
         links: Union[CopyLinks, str] = "inside", max_bytes: int = 0, max_files: int = 0,
         timeout: Optional[Seconds] = None) -> CopyResult:
         """Copies a guest file or folder to the host, as cp -a does. Nothing is written outside
-        `target`, no link there is followed, and a file that is replaced is whole until the new one is.
+        `target`, links there are not followed, and an existing file stays whole until the new one replaces it.
 
           links      "inside": links that lead out of the tree are left out and counted; "keep": they are copied
-          max_bytes  what it may write; 0: three quarters of what is free
-          max_files  how many files and folders it may make; 0: likewise
+          max_bytes  the most bytes that it may write; 0: three quarters of what is free
+          max_files  the most files and folders that it may make; 0: likewise
           timeout    seconds; None: no limit
 
         NotFoundError, IoError, CancelledError, TimeoutError.
@@ -226,10 +226,10 @@ class VM:
     def kill(self) -> None: ...
     def snapshot(self, name: str) -> Snapshot: ...
     def console_log(self, max_bytes: int = 65536) -> str:
-        """The last part of what the guest wrote to its console, at most `max_bytes`; what is not UTF-8 is replaced."""
+        """The end of the guest's console output, at most `max_bytes`; bytes that are not UTF-8 are replaced."""
     def info(self) -> VMInfo: ...
     def close(self) -> None:
-        """Ends the machine, unless it is detached, and lets go of it. `with` does this."""
+        """Ends the machine, unless it is detached, and closes this handle. `with` does this."""
     def __enter__(self) -> VM: ...
     def __exit__(
         self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
@@ -250,7 +250,7 @@ class Workspace:
     def info(self) -> WorkspaceInfo: ...
     def check(self) -> WorkspaceCheck: ...
     def resize(self, size_mib: int) -> None:
-        """Makes it larger or smaller, in MiB. InvalidStateError while somebody has it, or if its content does not fit."""
+        """Makes it larger or smaller, in MiB. InvalidStateError while it is in use, or if its content does not fit."""
     def push(self, source: StrPath, target: StrPath, stop: Optional[StopSource] = None) -> CopyResult: ...
     def pull(self, source: StrPath, target: StrPath, stop: Optional[StopSource] = None) -> CopyResult: ...
     def read_file(self, path: StrPath, max_bytes: int = 1048576) -> bytes: ...
@@ -292,7 +292,7 @@ class AgentWatch:
 
 class AgentShell:
     def wait(self) -> ExecResult:
-        """Feeds input, delivers output and waits for the end, which Ctrl-C brings about. Call once."""
+        """Feeds input, delivers output and waits for the end. Ctrl-C ends it. Call once."""
     def resize(self, size: WindowSize) -> None: ...
 
 class AgentManager:
@@ -310,7 +310,7 @@ class AgentManager:
     def import_archive(
         self, file: FileDescriptor, options: Optional[AgentImportOptions] = None
     ) -> AgentImport:
-        """Makes what an archive (Agent.export_archive()) holds. Import memory only from people you trust. CorruptError,
+        """Makes an agent, or its snapshot, from an archive of Agent.export_archive(). Import memory only from people you trust. CorruptError,
         InvalidArgumentError, AlreadyExistsError.
         """
     def reconcile(self) -> ReconcileReport: ...
@@ -337,7 +337,7 @@ class Agent:
     def watch(self) -> AgentWatch: ...
     def logs(self, lines: int = 0) -> str: ...
     def follow_logs(self, lines: int, on_output: OutputCallback, stop: Optional[StopSource] = None) -> None:
-        """Calls on_output, on this thread, with what the bot writes from now on (bytes), after the last `lines`; returns
+        """Calls on_output, on this thread, with the last `lines` of the log (bytes), then with what the bot writes; returns
         after the stop or the machine's end. NotFoundError; InvalidStateError if it does not run.
         """
     def memory(self) -> str: ...

@@ -52,7 +52,7 @@ AgentState to_state(const state::AgentRecord& record, const std::optional<state:
 
 std::string why_crashed(const state::AgentRecord& record) {
   if (!record.last_error.empty()) return record.last_error;
-  if (record.copy != state::CopyStage::Whole) return "its making from another agent was interrupted";
+  if (record.copy != state::CopyStage::Whole) return "copying it from another agent was interrupted";
   if (record.phase == state::AgentPhase::Starting) return "its start was interrupted";
   if (record.phase == state::AgentPhase::Restarting) return "its restart was interrupted";
   return "its machine ended unexpectedly";
@@ -291,9 +291,7 @@ void AgentManager::Impl::undo_copy(const state::AgentRecord& record) {
   }
   agents.remove(record.name);
   host->logger.warning(
-      fmt::format("the making of agent '{}' from another one was interrupted; what there was of it is "
-                  "removed",
-                  record.name));
+      fmt::format("agent '{}' was not copied in full from another one, so it is removed", record.name));
 }
 
 void AgentManager::Impl::end(state::AgentRecord record, state::AgentPhase phase, std::chrono::milliseconds grace) {

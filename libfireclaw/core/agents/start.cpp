@@ -299,9 +299,7 @@ AgentInfo AgentManager::Impl::restart(const std::string& name, const AgentStartO
     const auto before = find_whole(name);
     if (!before) {
       throw Error{ErrorCode::NotFound,
-                  fmt::format("the making of agent '{}' from another one was interrupted; what there was of it is "
-                              "removed",
-                              name)};
+                  fmt::format("agent '{}' was not copied in full from another one, so it is removed", name)};
     }
     config.template_name = before->template_name;
     config.services_only = before->services_only;

@@ -63,7 +63,7 @@ bool refuses(const state::Config& config, Engine choice, std::string_view engine
 }
 
 constexpr std::string_view emulation_refused =
-    "config.json refuses emulation, which is not a border; ask for it with --engine qemu-tcg";
+    "config.json refuses emulation, which is not a security boundary; ask for it with --engine qemu-tcg";
 
 /// The program that config.json names for an engine, if it is still there: one that has worked, or any.
 std::optional<std::filesystem::path> recorded_program(const Host::Impl& host, std::string_view prefix, bool worked) {

@@ -63,7 +63,7 @@ Check check_sandbox(const Host::Impl& host, const EngineVerdict& verdict, const 
   }
   if (verdict.engine == "qemu-tcg") {
     check.status = CheckStatus::Warning;
-    check.detail += "; emulation is not a border: what is not trusted at all wants KVM";
+    check.detail += "; emulation is not a security boundary: use KVM for what you do not trust";
   }
   return check;
 }
@@ -75,7 +75,7 @@ Check check_cgroups() {
   }
   return {"cgroups of machines",
           CheckStatus::Warning,
-          fmt::format("none, so that machines' memory is limited by nothing but their size: {}", place.obstacle),
+          fmt::format("none, so only a machine's size limits its memory: {}", place.obstacle),
           {}};
 }
 
@@ -87,13 +87,13 @@ std::vector<Check> check_sharing(const std::filesystem::path& root) {
     checks.push_back(
         {name, shared ? CheckStatus::Warning : CheckStatus::Ok, shared ? problem : "off", shared ? remedy : ""});
   };
-  add(has_swap(root), "swap", "on: machines' memory can come to lie on a disk, and stay there", "swapoff -a");
+  add(has_swap(root), "swap", "on: machines' memory can be written to a disk, and stay there", "swapoff -a");
   const auto ksm = first_line(root / "sys/kernel/mm/ksm/run");
   add(!ksm.empty() && ksm != "0", "merging of memory (KSM)",
-      "on: by the time that a write takes, a machine can find out what others have in memory",
+      "on: a machine can learn what others have in memory from the time that a write takes",
       "echo 2 > /sys/kernel/mm/ksm/run");
   add(first_line(root / "sys/devices/system/cpu/smt/active") == "1", "processor threads (SMT)",
-      "on: two machines on the threads of one core can learn of each other by what they share there",
+      "on: two machines on the threads of one core can learn about each other from what they share",
       "echo off > /sys/devices/system/cpu/smt/control");
   return checks;
 }

@@ -192,7 +192,7 @@ void Images::remove(const std::string& name, bool force) const {
     auto all = named;
     all.insert(all.end(), users.begin(), users.end());
     throw Error{ErrorCode::InvalidState,
-                fmt::format("image '{}' is needed by {}; to remove it with its snapshots all the same: fireclaw image "
+                fmt::format("image '{}' is needed by {}; to remove it anyway, with its snapshots: fireclaw image "
                             "remove --force {}",
                             name, fmt::join(all, ", "), name)};
   }
@@ -200,10 +200,10 @@ void Images::remove(const std::string& name, bool force) const {
   for (const auto& snapshot : saved) impl->snapshots.remove(snapshot.name);
   impl->images.remove_kept([&](const std::string& digest) { return core::needs_build(*impl, digest); });
   if (!named.empty()) {
-    impl->logger.warning(fmt::format("with image '{}' went {}", name, fmt::join(named, ", ")));
+    impl->logger.warning(fmt::format("removed with image '{}': {}", name, fmt::join(named, ", ")));
   }
   if (!users.empty()) {
-    impl->logger.warning(fmt::format("without image '{}' no longer starts: {}", name, fmt::join(users, ", ")));
+    impl->logger.warning(fmt::format("these cannot start without image '{}': {}", name, fmt::join(users, ", ")));
   }
 }
 

@@ -54,7 +54,8 @@ void require_fit(const state::SnapshotRecord& snapshot, const state::SnapshotKey
   const auto remedy = snapshot.agent
                           ? std::string{}
                           : fmt::format("; make it again with: fireclaw snapshot create --replace {}", snapshot.name);
-  throw Error{ErrorCode::InvalidState, fmt::format("snapshot '{}' was made with {} and image '{}' as they were then{}",
+  throw Error{ErrorCode::InvalidState, fmt::format("snapshot '{}' no longer fits: {} or image '{}' has changed since "
+                                                   "it was made{}",
                                                    snapshot.name, snapshot.engine, snapshot.image, remedy)};
 }
 

@@ -345,8 +345,8 @@ MachineInfo MachineManager::fork(const std::string& name, const std::string& new
   auto record = core::require_machine(*impl_->host, name);
   if (!record.workspace.empty()) {
     throw Error{ErrorCode::InvalidState,
-                fmt::format("machine '{}' has the workspace '{}', which is one machine's alone: it cannot be forked",
-                            name, record.workspace)};
+                fmt::format("machine '{}' cannot be forked: only one machine can have its workspace '{}'", name,
+                            record.workspace)};
   }
   const auto source = impl_->running(name);
   const auto disk = impl_->machines.scratch_disk(record.key);

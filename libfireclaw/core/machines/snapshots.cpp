@@ -25,7 +25,7 @@ constexpr std::string_view tcg_engine = "qemu-tcg";
 /// Why the engine that is there cannot restore what this one saved with the image's kernel, or empty.
 std::string engine_obstacle(const Host::Impl& host, const state::SnapshotRecord& record, const image::Entry& image) {
   const auto config = host.config();
-  if (!may_be_used(host, config, record.engine)) return fmt::format("{} is not to be used here", record.engine);
+  if (!may_be_used(host, config, record.engine)) return fmt::format("{} must not be used here", record.engine);
   const auto known = std::ranges::find_if(config.engines, [&](const state::Config::Engine& entry) {
     return entry.verdict.engine == record.engine && entry.verdict.kernel_sha256 == image.manifest.kernel.sha256;
   });
@@ -208,8 +208,8 @@ state::SnapshotRecord make_again(const std::shared_ptr<Host::Impl>& host, const 
                                  const state::SnapshotRecord& record, const std::string& reason, StartOptions waiting) {
   if (!record.booted) {
     throw Error{ErrorCode::InvalidState,
-                fmt::format("snapshot '{0}' cannot be restored: {1}; what it holds is a machine's memory, which cannot "
-                            "be had without it; remove it with: fireclaw snapshot remove {0}",
+                fmt::format("snapshot '{0}' cannot be restored: {1}; it was saved from a running machine, so it "
+                            "cannot be made again; remove it with: fireclaw snapshot remove {0}",
                             record.name, reason)};
   }
   host->logger.warning(fmt::format("snapshot '{}' no longer fits: {}; making it again", record.name, reason));

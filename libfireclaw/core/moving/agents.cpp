@@ -72,7 +72,9 @@ std::filesystem::path give_template(const AgentManager::Impl& agents, const core
   }
   if (template_text(*here) == template_text(came)) return {};
   throw Error{ErrorCode::AlreadyExists,
-              fmt::format("template '{}' is another one here; give the agent's another name with --template", name)};
+              fmt::format("there is another template '{}' here; give the agent's template another name with "
+                          "--template",
+                          name)};
 }
 
 /// Makes the workspace that the archive holds.
@@ -111,7 +113,7 @@ void AgentManager::Impl::export_archive(const std::string& name, int fd, bool me
     const auto turn = lock(name);
     const auto record = require(name);
     if (record.copy != state::CopyStage::Whole) {
-      throw Error{ErrorCode::InvalidState, fmt::format("agent '{}' is being made from another one", name)};
+      throw Error{ErrorCode::InvalidState, fmt::format("agent '{}' is being copied from another one", name)};
     }
     const auto from = require_template(record.template_name);
     files.emplace(agent_file, json::record_text(core::settings_of(record)));

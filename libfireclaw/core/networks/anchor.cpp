@@ -224,7 +224,7 @@ Anchor Anchor::ensure(const Host::Impl& host) {
     if (auto found = find(host)) {
       if (read_record(host)->services != services) {
         host.logger.warning(
-            "the services in config.json have changed: they are those of before until: fireclaw network down");
+            "the services in config.json have changed; the old ones stay in use until: fireclaw network down");
       }
       found->use_ = std::move(use);
       return std::move(*found);

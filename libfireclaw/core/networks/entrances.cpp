@@ -66,7 +66,7 @@ void refuse_port(const net::Publication& port, int error) {
                                                           port.to_string(), port.host_address.to_string())};
     case EACCES:
       throw Error{ErrorCode::PermissionDenied,
-                  fmt::format("cannot publish {}: port {} is not for users; choose another, or run as root",
+                  fmt::format("cannot publish {}: only root may use port {}; choose another, or run as root",
                               port.to_string(), port.host_port)};
     default: throw sys::system_error(error, fmt::format("cannot publish {}", port.to_string()));
   }

@@ -117,7 +117,7 @@ class KeptLedger {
       ledger_.read(json::Value::parse_file(file_));
       written_ = ledger_.to_json();
     } catch (const Error& problem) {
-      logger_.error(fmt::format("what agents have used today begins at nothing: {}", problem.what()));
+      logger_.error(fmt::format("what agents have used today is counted from 0: {}", problem.what()));
     }
   }
 
@@ -310,7 +310,7 @@ class GatewayProgram {
       packets_.emplace(policy_, where(), sources_, name_service_, refusals_);
       listeners.attendants.push_back({packets_->fd(), [this] { packets_->run(); }});
     } catch (const Error& problem) {
-      do_without("what the firewall refuses is not written down", problem);
+      do_without("what the firewall refuses is not logged", problem);
     }
   }
 

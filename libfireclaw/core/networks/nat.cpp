@@ -74,8 +74,8 @@ void NatNetwork::ensure() {
   net::ensure_bridge(bridge_, host_.layout.network_record());
   if (is_first && place_.kind == NatPlace::Kind::Here) {
     logger_.warning(fmt::format(
-        "this host now has bridge '{}' ({}), an nftables table and IPv4 forwarding for machines; fireclaw network down "
-        "takes them away",
+        "this host now has bridge '{}' ({}), an nftables table and IPv4 forwarding for machines; fireclaw network "
+        "down removes them",
         bridge_.name.str(), bridge_.subnet.to_string()));
   }
   // The gateway of an anchor's network runs outside of it.

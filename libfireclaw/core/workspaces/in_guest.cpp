@@ -181,7 +181,7 @@ class GuestFiles final : public WorkspaceFiles {
     options.timeout.reset();
     options.on_stdout = [&](std::string_view bytes) {
       if (bytes.size() > most_capability_bytes - listed.size()) {
-        throw Error{ErrorCode::Guest, fmt::format("VM {} lists capabilities without end", vm_->record.id)};
+        throw Error{ErrorCode::Guest, fmt::format("VM {} lists capabilities endlessly", vm_->record.id)};
       }
       listed += bytes;
     };

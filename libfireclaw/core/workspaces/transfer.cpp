@@ -173,7 +173,7 @@ Tree read_archive(int fd, const fs::path& scratch, Owner owner, const image::Too
 }
 
 void add_capabilities(Tree& tree, std::string_view listed) {
-  const auto malformed = [] { return Error{ErrorCode::Guest, "the guest lists capabilities in no way that is known"}; };
+  const auto malformed = [] { return Error{ErrorCode::Guest, "the guest lists capabilities in an unknown form"}; };
   std::map<std::string, std::string> found;
   while (!listed.empty()) {
     const auto end = listed.find('\0');

@@ -73,7 +73,7 @@ class IrcConnection final : public Relay {
     auto step = login_->feed(bytes);
     if (!step.to_server.empty()) say_to_server(step.to_server);
     if (login_->failure()) {
-      fail(fmt::format("the gateway is not let in by the IRC server '{}': {}", upstream_, *login_->failure()), {});
+      fail(fmt::format("the IRC server '{}' does not let the gateway in: {}", upstream_, *login_->failure()), {});
       return {};
     }
     if (login_->done()) take_in();

@@ -113,7 +113,7 @@ TEST_CASE("an agent is told what is wrong, and its server's secrets are not amon
     Caller agent{gateway.irc_port()};
     agent.send("CAP LS 302\r\n");
     const auto told = agent.rest();
-    CHECK(has(told, "ERROR :the gateway is not let in by the IRC server 'local': it offers no login by SASL\r\n"));
+    CHECK(has(told, "ERROR :the IRC server 'local' does not let the gateway in: it offers no login by SASL\r\n"));
     CHECK_FALSE(has(told, "hunter2"));
     CHECK(counts(gateway).at("errors").as_int() == 1);
     CHECK(has(counts(gateway).at("last_error").as_string(), "no login by SASL"));

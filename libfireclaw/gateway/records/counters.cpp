@@ -73,7 +73,7 @@ std::string to_metrics(const Status& status) {
   };
   irc("fireclaw_irc_connections_total", "counter", "Connections of agents to an IRC server.",
       [](const GatewayIrcServer& server) { return server.connections; });
-  irc("fireclaw_irc_errors_total", "counter", "Connections that an IRC server did not take in, or broke off.",
+  irc("fireclaw_irc_errors_total", "counter", "Connections that an IRC server did not accept, or cut off.",
       [](const GatewayIrcServer& server) { return server.errors; });
   irc("fireclaw_irc_open", "gauge", "Connections of agents that are open.",
       [](const GatewayIrcServer& server) { return server.open; });

@@ -46,7 +46,7 @@ void HomeSources::refresh(FileVersion& known, const std::filesystem::path& file,
   try {
     load();
   } catch (const std::exception& problem) {
-    logger_.error(fmt::format("{}; what was read before counts", problem.what()));
+    logger_.error(fmt::format("{}; the settings read before stay in use", problem.what()));
   }
 }
 
