@@ -14,6 +14,7 @@
 #include "guest/wire/frames.hpp"
 #include "sys/file.hpp"
 #include "sys/poll.hpp"
+#include "sys/process.hpp"
 
 // guestd against hosts that say what no host of ours says: what it takes, where its limits are, and that nothing of a
 // session that broke them lasts.
@@ -255,6 +256,21 @@ TEST_CASE("what no host may send ends the session, and nothing of it lasts") {
     host.exec(2, "ps -o comm= --ppid $PPID | grep -c sleep");
     CHECK(host.await({Type::Stdout}).payload == "0\n");
   }
+}
+
+TEST_CASE("a command ends with the session that was broken, whether or not another one begins") {
+  GuestdProcess guestd;
+  RudeHost host{guestd.take_stream()};
+  host.exec(1, "exec sleep 1000");
+  wire::Started started;
+  REQUIRE(wire::decode(host.await({Type::Started}).payload, started));
+  const auto command = sys::identify(static_cast<pid_t>(started.pid));
+  REQUIRE(command);
+  const auto ended = sys::open_pidfd(*command);
+  REQUIRE(ended);
+  host.send(Type::Hello, 2);
+  CHECK(host.await_end() == EPROTO);
+  CHECK(sys::wait_fd(ended->get(), POLLIN, soon()) == sys::WaitResult::Ready);
 }
 
 TEST_CASE("what a host may send at the most is taken") {
