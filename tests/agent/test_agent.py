@@ -511,6 +511,34 @@ class Reloading(AgentTest):
         client.joined("#agents")
         self.assertEqual(client.expect("PRIVMSG"), "PRIVMSG #agents :[forked from worker]")
 
+    def test_a_copy_keeps_what_was_said_and_nothing_that_was_the_first_ones_to_do(self) -> None:
+        client = self.online()
+        self.ask(client, "hello", "PRIVMSG #agents :alice: Hello!")
+        agent = self.running.agent
+
+        def become() -> List[object]:
+            agent._undelivered.append((0.0, "#agents", ["late"]))
+            agent._held["mallory"] = []
+            agent._remarked["alice"] = 0.0
+            agent._answering["#agents"] = "alice"
+            agent._inviters["#lab"] = "alice"
+            agent._last_error = "no LLM"
+            agent._pager.first_page("#agents", ["one", "the rest"], 1, 1, 0.0)
+            quote, guard = agent._quote, agent._guard
+            agent.become(config.parse(self.settings(name="other", nick="other")))
+            self.assertNotEqual(agent._quote, quote)
+            self.assertIsNot(agent._guard, guard)
+            self.assertIsNone(agent._pager.next_page("#agents", 1, 1, 0.0))
+            undelivered = [item for item in agent._undelivered if item[2] != ["[forked from worker]"]]
+            return [undelivered, agent._held, agent._remarked, agent._answering, agent._inviters, agent._last_error]
+
+        for left in self.running.call(become):
+            self.assertFalse(left)
+        again = self.irc.accept()
+        again.welcome()
+        again.joined("#agents")
+        self.assertEqual(again.expect("PRIVMSG"), "PRIVMSG #agents :[forked from worker]")
+
     def test_model_persona_and_trigger_change_in_mid_conversation_without_leaving(self) -> None:
         client = self.online(persona="You are old.")
         self.ask(client, "hi", "PRIVMSG #agents :alice: Hello!")

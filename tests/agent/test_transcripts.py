@@ -3,6 +3,7 @@ what fuzzes the reader."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import socket
@@ -21,7 +22,7 @@ from bot.llm.client import Client, LlmError
 from bot.llm.conversation import Said, ToolCall
 from bot.llm.ollama import OllamaClient
 from bot.llm.openai_api import OpenAiClient
-from bot.llm.refusals import Kind, read_refusal, refusal_of_body
+from bot.llm.refusals import Kind, read_refusal, refusal_of_body, words_of
 from bot.llm.transport import Exchange
 from bot.llm.values import values_of
 from bot.questions.turns import Result, Turn, run_turn
@@ -424,6 +425,56 @@ class Hostile(unittest.TestCase):
         answer = read_answer(endless(), {}, lambda: "call00001")
         self.assertTrue(answer.truncated)
         self.assertLess(len(taken), LONGEST_ANSWER // 6000 + 3)
+
+    def test_whatever_an_answer_consists_of_counts(self) -> None:
+        piece = "again " * 1000
+        details = {"type": "reasoning.text", "index": 0}
+
+        def call(**more: Any) -> Dict[str, Any]:
+            return {"tool_calls": [{"index": 0, "id": "one", "function": {"name": "run", **more.pop("function", {})}, **more}]}
+
+        kinds: Dict[str, Dict[str, Any]] = {
+            "text": {"content": piece},
+            "a list of parts": {"content": [{"type": "text", "text": piece}]},
+            "a thought among parts": {"content": [{"type": "thinking", "thinking": piece}]},
+            "a refusal": {"refusal": piece},
+            "a thought": {"reasoning_content": piece},
+            "the details of a thought": {"reasoning_details": [{**details, "text": piece}]},
+            "what is not text in the details": {"reasoning_details": [{**details, "data": [piece]}]},
+            "arguments": call(function={"arguments": piece}),
+            "arguments as an object": call(function={"arguments": {"command": piece}}),
+            "what a server wants back with a call": call(extra_content={"signature": piece}),
+        }
+        for kind, message in kinds.items():
+            with self.subTest(kind):
+                taken: List[int] = []
+
+                def endless() -> Iterator[bytes]:
+                    while len(taken) < 1000:
+                        taken.append(1)
+                        yield transcripts.data(transcripts.delta(**message), done=False)
+
+                with contextlib.suppress(LlmError):
+                    read_answer(endless(), {}, lambda: "call00001")
+                self.assertLess(len(taken), LONGEST_ANSWER // len(piece) + 3)
+
+    def test_of_an_error_the_first_words_are_said_however_they_are_wrapped(self) -> None:
+        self.assertEqual(words_of([{"message": str(number)} for number in range(9)]), "0; 1; 2; 3; 4")
+        self.assertEqual(len(words_of({"error": "x" * 10_000})), len(words_of("x" * 10_000)))
+        self.assertLess(len(words_of("x" * 10_000)), 300)
+
+        def wrapped(times: int) -> Any:
+            value: Any = "too deep"
+            for number in range(times):
+                value = [value] if number % 2 else {"error": value}
+            return value
+
+        self.assertEqual(words_of(wrapped(8)), "too deep")
+        for times in (9, 500):
+            self.assertNotIn("too deep", words_of(wrapped(times)))
+        for nothing in (None, True, False, {}, [], "", {"error": None}, [[], {}]):
+            self.assertEqual(words_of(nothing), "")
+        self.assertEqual(words_of({"error": 503}), "503")
 
     def test_values_and_lines_without_end_are_given_up(self) -> None:
         def endless(begin: bytes, more: bytes) -> Iterator[bytes]:

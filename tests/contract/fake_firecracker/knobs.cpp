@@ -54,6 +54,8 @@ Knobs read_knobs(std::string_view program) {
       knobs.disk_full = true;
     } else if (name == "busy_tap") {
       knobs.busy_tap = value;
+    } else if (name == "open_taps") {
+      knobs.open_taps = true;
     } else if (name == "console") {
       knobs.console = value;
     } else if (name == "console_times") {

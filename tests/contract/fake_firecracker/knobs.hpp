@@ -37,6 +37,8 @@ struct Knobs {
   bool disk_full = false;
   /// A tap that somebody else has open.
   std::string busy_tap;
+  /// Taps are opened, as the real one does: they must be there.
+  bool open_taps = false;
   /// Written to the console when the machine starts, and how often.
   std::string console;
   int console_times = 1;

@@ -2,12 +2,16 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cctype>
 #include <cerrno>
+#include <cstring>
 
 #include "snapshot.hpp"
 
@@ -31,6 +35,16 @@ int try_open(const std::string& path, int flags) {
   if (fd < 0) return errno;
   ::close(fd);
   return 0;
+}
+
+/// Keeps it open until this process ends. 0, or errno.
+int open_tap(const std::string& name) {
+  const int fd = ::open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) return errno;
+  ifreq request{};
+  request.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
+  std::strncpy(request.ifr_name, name.c_str(), sizeof request.ifr_name - 1);
+  return ::ioctl(fd, TUNSETIFF, &request) < 0 ? errno : 0;
 }
 
 Json text_or_null(const Json& body, std::string_view name) {
@@ -260,12 +274,13 @@ Reply Machine::patch_drive(const std::string& id, const Json& body) {
 
 Reply Machine::put_interface(const std::string& id, const Json& body) {
   const std::string tap = body.find("host_dev_name")->text;
-  if (tap == knobs_.busy_tap) {
+  const int error = tap == knobs_.busy_tap ? EBUSY : knobs_.open_taps ? open_tap(tap) : 0;
+  if (error != 0) {
     return fault(
         fmt::format("Network config error: Could not create the network device: Open tap device failed: Error "
                     "while creating ifreq structure: {}. Invalid TUN/TAP Backend provided by {}. Check our "
                     "documentation on setting up the network devices.",
-                    os_error(EBUSY), tap));
+                    os_error(error), tap));
   }
   Json interface = Json::object();
   interface.set("iface_id", Json::of(id))

@@ -1,0 +1,262 @@
+// Machines from their start to their end, on the stand-in for Firecracker: what is written down before what is done.
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/machines/named.hpp"
+#include "core/machines/resume_abandoned.hpp"
+#include "core/testing/stand_in_home.hpp"
+#include "fireclaw/collections.hpp"
+#include "fireclaw/machine.hpp"
+#include "fireclaw/snapshot.hpp"
+#include "fireclaw/vm.hpp"
+#include "sys/process.hpp"
+#include "sys/testing/file_calls.hpp"
+#include "sys/testing/outcome.hpp"
+#include "sys/usage.hpp"
+
+namespace fireclaw::core {
+namespace {
+
+using namespace std::chrono_literals;
+using sys::testing::code_of;
+using sys::testing::FileCalls;
+using testing::StandInHome;
+using testing::Witness;
+
+Deadline soon() { return Deadline::after(30s); }
+
+sys::ProcessId gone() {
+  sys::SpawnSpec spec;
+  spec.argv = {"/bin/sleep", "60"};
+  return sys::Child::spawn(spec).id();
+}
+
+struct Fixture : StandInHome {
+  std::shared_ptr<Host::Impl> host = open();
+
+  static VMConfig config() {
+    VMConfig made;
+    made.network = NetworkMode::None;
+    made.memory_mib = 128;
+    return made;
+  }
+  [[nodiscard]] std::unique_ptr<VM::Impl> start(const VMConfig& like = config(), Purpose purpose = {}) const {
+    auto machine = std::make_unique<VM::Impl>(host, like, std::move(purpose));
+    machine->start();
+    return machine;
+  }
+  static std::string shell(VM::Impl& machine, const std::string& line) {
+    return machine.start_command(ExecOptions::shell(line)).wait().out;
+  }
+  [[nodiscard]] state::RunRecord on_disk(const VM::Impl& machine) const {
+    auto record = host->runs.find(machine.record.id);
+    REQUIRE(record);
+    return std::move(*record);
+  }
+  [[nodiscard]] vmm::SnapshotFiles files() const { return {home() / "state", home() / "memory"}; }
+};
+
+TEST_CASE_FIXTURE(Fixture, "a machine runs commands, and its end leaves nothing") {
+  sys::ProcessId engine;
+  {
+    const auto machine = start();
+    CHECK(shell(*machine, "echo well") == "well\n");
+    engine = *on_disk(*machine).process;
+    CHECK(sys::is_alive(engine));
+    machine->kill();
+  }
+  CHECK_FALSE(sys::is_alive(engine));
+  CHECK(host->runs.list().empty());
+  CHECK(std::filesystem::is_empty(host->layout.runs()));
+}
+
+TEST_CASE_FIXTURE(Fixture, "a start that fails leaves no engine, and its record goes with the machine") {
+  for (const std::string knobs : {"die_at=/actions", "crash_at_start=broken"}) {
+    CAPTURE(knobs);
+    set_knobs(knobs);
+    {
+      VM::Impl machine{host, config()};
+      CHECK(code_of([&] { machine.start(); }) == ErrorCode::Vmm);
+      CHECK_FALSE(machine.instance);
+      CHECK(sys::processes_in(host->runs.directory(machine.record.id)).empty());
+    }
+    CHECK(host->runs.list().empty());
+  }
+}
+
+TEST_CASE_FIXTURE(Fixture,
+                  "a machine that is copied while it runs says so on disk before it stands still, and not after") {
+  const auto machine = start();
+  shell(*machine, "true");
+  const auto clock_was_late = on_disk(*machine).clock_late;
+  std::vector<std::string> seen;
+  machine->instance = std::make_unique<Witness>(std::move(machine->instance), [&](std::string_view what) {
+    const auto record = on_disk(*machine);
+    CHECK_FALSE(record.paused);
+    CHECK(record.copier == sys::current_process());
+    CHECK(record.clock_late);
+    seen.emplace_back(what);
+  });
+  CHECK_FALSE(clock_was_late);
+  SUBCASE("by its state") {
+    bool copied = false;
+    machine->save_running(
+        files(), [&] { copied = true; }, soon());
+    CHECK(copied);
+    CHECK(seen == std::vector<std::string>{"save"});
+    CHECK(std::filesystem::exists(files().state));
+    CHECK(std::filesystem::exists(files().memory));
+  }
+  SUBCASE("by its disks") {
+    machine->copy_paused([&] { seen.emplace_back("copy"); }, soon());
+    CHECK(seen == std::vector<std::string>{"pause", "copy", "resume"});
+  }
+  SUBCASE("by its disks, which fails") {
+    CHECK(code_of([&] {
+            machine->copy_paused([] { throw Error{ErrorCode::Io, "no space"}; }, soon());
+          }) == ErrorCode::Io);
+    CHECK(seen == std::vector<std::string>{"pause", "resume"});
+  }
+  CHECK_FALSE(on_disk(*machine).copier);
+  CHECK_FALSE(on_disk(*machine).paused);
+  // The guest has been told the time, or the record still says that it must be.
+  CHECK(shell(*machine, "echo well") == "well\n");
+  machine->instance = nullptr;
+}
+
+TEST_CASE_FIXTURE(Fixture, "a pause is on disk once it is one, and so is its end") {
+  const auto machine = start();
+  shell(*machine, "true");
+  machine->pause(soon());
+  CHECK(on_disk(*machine).paused);
+  CHECK(on_disk(*machine).clock_late);
+  CHECK(code_of([&] { shell(*machine, "true"); }) == ErrorCode::InvalidState);
+  machine->resume(soon());
+  CHECK_FALSE(on_disk(*machine).paused);
+  CHECK(shell(*machine, "echo well") == "well\n");
+  CHECK_FALSE(on_disk(*machine).clock_late);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a machine is resumed whose copier is gone, unless it was paused before, and no other is") {
+  const auto machine = start();
+  shell(*machine, "true");
+  const auto look = [&](const std::optional<sys::ProcessId>& copier, bool paused) {
+    machine->note([&](state::RunRecord& now) {
+      now.copier = copier;
+      now.paused = paused;
+      now.agent = "worker";
+    });
+    const auto before = done("Resumed");
+    resume_all_abandoned(host);
+    return done("Resumed") - before;
+  };
+  CHECK(look(std::nullopt, false) == 0);
+  CHECK(look(sys::current_process(), false) == 0);
+  CHECK(on_disk(*machine).copier == sys::current_process());
+  CHECK(look(gone(), true) == 0);
+  CHECK_FALSE(on_disk(*machine).copier);
+  CHECK(look(gone(), false) == 1);
+  CHECK_FALSE(on_disk(*machine).copier);
+  {
+    // Who has the agent's turn sees to it.
+    const auto turn =
+        sys::FileLock::acquire(host->layout.lock("agent-worker"), sys::FileLock::Mode::Exclusive, soon(), "the agent");
+    CHECK(look(gone(), false) == 0);
+    CHECK(on_disk(*machine).copier);
+  }
+  machine->note([](state::RunRecord& now) { now.agent.clear(); });
+}
+
+TEST_CASE_FIXTURE(Fixture, "a machine continues from its snapshot, and from no other machine's") {
+  const auto snapshot = Access::host(host).snapshots().create(config(), "", false);
+  auto like = config();
+  like.start = StartMode::RequireSnapshot;
+  {
+    const auto machine = start(like);
+    CHECK(machine->record.snapshot == snapshot.name());
+    CHECK(shell(*machine, "echo well") == "well\n");
+  }
+  CHECK(done("snapshot/load") == 1);
+  auto other = like;
+  SUBCASE("of another size") { other.memory_mib = 256; }
+  SUBCASE("with more CPUs") { other.cpus = 2; }
+  SUBCASE("with a disk") { other.scratch_mib = 64; }
+  CHECK(code_of([&] { static_cast<void>(start(other)); }) == ErrorCode::NotFound);
+  Purpose prepared;
+  prepared.prepared = "something";
+  prepared.prepare = [](guest::Session&) {};
+  CHECK(code_of([&] { static_cast<void>(start(like, prepared)); }) == ErrorCode::NotFound);
+  CHECK(done("snapshot/load") == 1);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a named machine's record says that it is paused for want of use before it is") {
+  const MachineManager machines = Access::host(host).machines();
+  MachineConfig named;
+  named.name = "one";
+  named.machine = config();
+  named.idle = 1ms;
+  static_cast<void>(machines.create(named));
+  std::vector<std::ptrdiff_t> paused_when_written;
+  {
+    FileCalls* recorded = nullptr;
+    FileCalls calls{home(), [&] {
+                      if (recorded != nullptr && recorded->lines().back().ends_with("-> machines/one.json")) {
+                        paused_when_written.push_back(done("Paused"));
+                      }
+                    }};
+    recorded = &calls;
+    machines.tend();
+  }
+  CHECK(paused_when_written == std::vector<std::ptrdiff_t>{0});
+  CHECK(done("Paused") == 1);
+  const auto record = require_machine(*host, "one");
+  CHECK(record.resumes_on_use);
+  machines.remove("one", true);
+  CHECK(host->runs.list().empty());
+  CHECK_FALSE(machine_store(*host).find("one"));
+}
+
+TEST_CASE_FIXTURE(Fixture, "a named machine has its record before its disk, and its disk as long as its record") {
+  const MachineManager machines = Access::host(host).machines();
+  MachineConfig named;
+  named.name = "one";
+  named.machine = config();
+  named.machine.scratch_mib = 16;
+  set_knobs("die_at=/actions");
+  std::vector<std::string> lines;
+  {
+    const FileCalls calls{home()};
+    CHECK(code_of([&] { static_cast<void>(machines.create(named)); }) == ErrorCode::Vmm);
+    lines = calls.lines_with({"machines/"});
+  }
+  REQUIRE_FALSE(lines.empty());
+  CHECK(std::ranges::find(lines, "rename machines/.fireclaw-*.tmp -> machines/one.json") <
+        std::ranges::find(lines, "create machines/*.ext4"));
+  CHECK_FALSE(machine_store(*host).find("one"));
+  for (const auto& entry : std::filesystem::directory_iterator{host->layout.machines()}) {
+    CHECK_FALSE(entry.path().extension() == ".ext4");
+  }
+}
+
+TEST_CASE_FIXTURE(Fixture,
+                  "what a power failure left of a machine's record is collected, and keeps no machine from starting") {
+  for (const bool there : {true, false}) {
+    CAPTURE(there);
+    const auto run = host->layout.runs() / "0123456789abcdef";
+    std::filesystem::create_directories(run);
+    if (there) std::ofstream{run / "run.json"};
+    CHECK(shell(*start(), "echo well") == "well\n");
+    const auto removed = Access::host(host).collect_garbage().removed;
+    CHECK(std::ranges::find(removed, run) != removed.end());
+    CHECK_FALSE(std::filesystem::exists(run));
+  }
+}
+
+}  // namespace
+}  // namespace fireclaw::core

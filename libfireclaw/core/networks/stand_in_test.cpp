@@ -1,0 +1,130 @@
+// The network of machines from their start to their end, on the stand-in for Firecracker, in a network namespace of the
+// test's own.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/sync.hpp"
+#include "core/host/cgroups.hpp"
+#include "core/networks/gateway.hpp"
+#include "core/networks/nat.hpp"
+#include "core/testing/stand_in_home.hpp"
+#include "fireclaw/vm.hpp"
+#include "net/links/netlink.hpp"
+#include "sys/testing/file_calls.hpp"
+#include "sys/testing/outcome.hpp"
+
+namespace fireclaw::core {
+namespace {
+
+using sys::testing::error_of;
+using sys::testing::FileCalls;
+using testing::StandInHome;
+using testing::Witness;
+
+struct Fixture : StandInHome {
+  std::shared_ptr<Host::Impl> host = open();
+
+  Fixture() { set_knobs("open_taps\n"); }
+  ~Fixture() {
+    NatNetwork network{*host};
+    const auto turn = network.take_turn();
+    network.reclaim();
+    network.remove();
+  }
+
+  [[nodiscard]] std::unique_ptr<VM::Impl> start(const std::vector<std::string>& publish = {}) const {
+    VMConfig config;
+    config.memory_mib = 128;
+    config.network = NetworkMode::Nat;
+    config.nat.publish = publish;
+    auto machine = std::make_unique<VM::Impl>(host, config);
+    machine->start();
+    return machine;
+  }
+  [[nodiscard]] std::size_t leases() const { return NatNetwork{*host}.pool().list().size(); }
+  [[nodiscard]] std::size_t let_in() const {
+    net::Firewall spy{NatNetwork{*host}.policy(), home() / "spy-lock"};
+    return spy.vms().size();
+  }
+  [[nodiscard]] static std::ptrdiff_t taps() {
+    return std::ranges::count_if(net::Netlink{}.links(), [](const net::Link& link) { return link.master != 0; });
+  }
+};
+
+TEST_CASE_FIXTURE(Fixture, "an engine stands still, or has ended, before its machine leaves the network") {
+  auto machine = start();
+  REQUIRE(leases() == 1);
+  REQUIRE(let_in() == 1);
+  // Those that have one are waited for.
+  const auto cgroup = std::exchange(machine->record.cgroup, {});
+  // Kept by the instance: the thread that waits for its end, where nobody else does, kills it again.
+  const auto order = std::make_shared<Sync<std::vector<std::string>>>();
+  const auto note = [order](std::string_view what) {
+    order->with([&](auto& steps) {
+      if (steps.empty() || steps.back() != what) steps.emplace_back(what);
+    });
+  };
+  auto witness = std::make_unique<Witness>(std::move(machine->instance), note);
+  std::vector<std::string> expected{"freeze", "leave", "kill"};
+  SUBCASE("one that can be frozen is not waited for") {}
+  SUBCASE("one that cannot is") {
+    witness->refuse_to_freeze();
+    expected = {"freeze", "kill", "leave"};
+  }
+  SUBCASE("one with a name is") {
+    machine->record.machine = "one";
+    expected = {"kill", "leave"};
+  }
+  machine->instance = std::move(witness);
+  {
+    FileCalls* recorded = nullptr;
+    FileCalls calls{home(), [&] {
+                      // The address is given back when the firewall has shut the machine out.
+                      if (recorded == nullptr || !recorded->lines().back().ends_with("ip-pool.json")) return;
+                      CHECK(let_in() == 0);
+                      note("leave");
+                    }};
+    recorded = &calls;
+    machine.reset();
+  }
+  CHECK(order->with([](const auto& steps) { return steps; }) == expected);
+  CHECK(leases() == 0);
+  remove_machine_cgroup(cgroup, host->logger);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a machine that is refused in the middle of being connected leaves nothing") {
+  const auto first = start({"0.0.0.0:8080:80"});
+  REQUIRE(leases() == 1);
+  REQUIRE(let_in() == 1);
+  REQUIRE(taps() == 1);
+  const auto engine = *first->record.process;
+  const auto [code, text] = error_of([&] { static_cast<void>(start({"0.0.0.0:8080:80"})); });
+  CAPTURE(text);
+  CHECK(code == ErrorCode::AlreadyExists);
+  CHECK(text.find("has published that port") != std::string::npos);
+  CHECK(leases() == 1);
+  CHECK(let_in() == 1);
+  CHECK(taps() == 1);
+  const auto runs = host->runs.list();
+  REQUIRE(runs.size() == 1);
+  CHECK(runs.front().process == engine);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a gateway's record that a power failure has emptied is none") {
+  constexpr auto place = gateway::Place::Host;
+  put_gateway(*host, sys::current_process(), NatNetwork{*host}.policy().gateway, {11434, std::nullopt, false});
+  REQUIRE(find_gateway(*host, place));
+  std::ofstream{gateway::files_of(host->layout, place).record, std::ios::trunc};
+  CHECK_FALSE(find_gateway(*host, place));
+  CHECK_FALSE(end_gateway(*host, place));
+  CHECK(start()->state == VMState::Running);
+}
+
+}  // namespace
+}  // namespace fireclaw::core
