@@ -53,6 +53,7 @@ void InitMachine::signal_process(pid_t pid, int number) { kill(pid, number); }
 wire::Done InitMachine::configure(const wire::Configure& request, Steps& steps) {
   wire::Done answer = apply_identity(request, steps);
   host_time_.told();
+  spare_memory_.told();
   if (wire::Done renewed = renew_generation(); answer.error == 0) answer = std::move(renewed);
   steps.done("generation");
   // A machine that is told who it is after it was saved is a clone.
@@ -110,7 +111,10 @@ void InitMachine::ask_others() {
 }
 
 void InitMachine::advance() {
-  if (ending_ == Ending::No) return host_time_.tick();
+  if (ending_ == Ending::No) {
+    host_time_.tick();
+    return spare_memory_.tick();
+  }
   if (Server::childless()) finish();
   if (ending_ == Ending::Services) {
     if (services_.idle() || now_ms() >= deadline_) ask_others();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "boot/boot.hpp"
@@ -7,6 +8,7 @@
 #include "host_time.hpp"
 #include "machine.hpp"
 #include "processes/services.hpp"
+#include "spare_memory.hpp"
 
 namespace fireclaw::guestd {
 
@@ -32,9 +34,11 @@ class InitMachine final : public Machine {
   void shutdown(std::uint32_t grace_ms) override;
 
   /// When advance() wants to be called, in now_ms() time.
-  [[nodiscard]] std::int64_t deadline() const { return ending_ == Ending::No ? host_time_.deadline() : deadline_; }
-  /// Keeps the clock, or takes the next step of a shutdown once it is due: services first, then all others, then the
-  /// machine.
+  [[nodiscard]] std::int64_t deadline() const {
+    return ending_ == Ending::No ? std::min(host_time_.deadline(), spare_memory_.deadline()) : deadline_;
+  }
+  /// Keeps the clock, gives memory back, or takes the next step of a shutdown once it is due: services first, then all
+  /// others, then the machine.
   void advance();
 
  private:
@@ -48,6 +52,7 @@ class InitMachine final : public Machine {
   DiskMounts boot_disks_;
   Disks disks_;
   HostTime host_time_;
+  SpareMemory spare_memory_;
   /// It was prepared for a snapshot, and nobody has told it since who it is.
   bool saved_ = false;
   Ending ending_ = Ending::No;

@@ -44,6 +44,7 @@ DESCRIPTION: Schema = {
         "/network-interfaces/{iface_id}": {"put": request("NetworkInterface")},
         "/vsock": {"put": request("Vsock")},
         "/entropy": {"put": request("EntropyDevice")},
+        "/balloon": {"put": request("Balloon")},
         "/actions": {"put": request("InstanceActionInfo")},
         "/vm": {"patch": request("Vm")},
         "/snapshot/create": {"put": request("SnapshotCreateParams")},
@@ -66,6 +67,7 @@ DESCRIPTION: Schema = {
         ),
         "Vsock": structure({"guest_cid": number(3), "uds_path": TEXT}),
         "EntropyDevice": structure({}),
+        "Balloon": structure({"amount_mib": number(0), "deflate_on_oom": FLAG}, {"free_page_reporting": FLAG}),
         "InstanceActionInfo": structure({"action_type": one_of("FlushMetrics", "InstanceStart", "SendCtrlAltDel")}),
         "Vm": structure({"state": one_of("Paused", "Resumed")}),
         "SnapshotCreateParams": structure(

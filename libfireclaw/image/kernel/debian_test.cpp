@@ -48,7 +48,7 @@ TEST_CASE("Debian's cloud kernel becomes an image that has what a guest needs, a
     loaded.push_back(module.name);
   }
   for (const char* name : {"virtio_pci", "virtio_mmio", "virtio_blk", "virtio_net", "virtio_console", "virtio_rng",
-                           "vmw_vsock_virtio_transport", "squashfs", "overlay"}) {
+                           "vmw_vsock_virtio_transport", "virtio_balloon", "squashfs", "overlay"}) {
     CAPTURE(name);
     CHECK(std::find(loaded.begin(), loaded.end(), name) != loaded.end());
   }

@@ -34,6 +34,8 @@ constexpr std::array wanted{
     // random numbers and the network
     Wanted{"virtio_rng", false},
     Wanted{"virtio_net", false},
+    // free memory goes back to the host, on Firecracker
+    Wanted{"virtio_balloon", false},
     // the host's time, on KVM
     Wanted{"ptp_kvm", false},
 };

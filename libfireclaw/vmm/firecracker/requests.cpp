@@ -110,6 +110,17 @@ http::Request vsock_request() {
   return put("/vsock", body);
 }
 
+/// One that is never inflated: the guest tells by it which memory it has freed, and the host gets that back.
+http::Request balloon_request() {
+  json::Writer body;
+  body.begin_object()
+      .field("amount_mib", 0U)
+      .field("deflate_on_oom", false)
+      .field("free_page_reporting", true)
+      .end_object();
+  return put("/balloon", body);
+}
+
 http::Request state_request(std::string_view state) {
   json::Writer body;
   body.begin_object().field("state", state).end_object();
@@ -191,7 +202,10 @@ std::vector<http::Request> to_requests(const LaunchSpec& spec, const Version& ve
   for (const Drive& drive : spec.drives) requests.push_back(drive_request(drive));
   for (const Nic& nic : spec.nics) requests.push_back(nic_request(nic));
   requests.push_back(vsock_request());
-  if (!trusts_guests_too_much(version)) requests.push_back({"PUT", "/entropy", "{}"});
+  if (!trusts_guests_too_much(version)) {
+    requests.push_back({"PUT", "/entropy", "{}"});
+    requests.push_back(balloon_request());
+  }
   json::Writer start;
   start.begin_object().field("action_type", "InstanceStart").end_object();
   requests.push_back(put("/actions", start));

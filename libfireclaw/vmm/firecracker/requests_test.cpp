@@ -40,9 +40,12 @@ ErrorCode refusal(const LaunchSpec& spec, const Version& version) {
   return ErrorCode::Internal;
 }
 
-TEST_CASE("a version that trusts its guests too much gets neither PCI nor an entropy device") {
+TEST_CASE("a version that trusts its guests too much gets neither PCI nor a device for entropy or free memory") {
   constexpr Version risky{1, 15, 0};
-  for (const auto& request : to_requests(full(), risky)) CHECK(request.target != "/entropy");
+  for (const auto& request : to_requests(full(), risky)) {
+    CHECK(request.target != "/entropy");
+    CHECK(request.target != "/balloon");
+  }
   auto pci = full();
   pci.kernel.bus = VirtioBus::Pci;
   CHECK(refusal(pci, risky) == ErrorCode::Unsupported);
@@ -72,6 +75,7 @@ TEST_CASE("a cold start is these requests in this order") {
        R"({"iface_id":"eth0","host_dev_name":"fctap7","guest_mac":"02:fc:00:00:00:01"})"},
       {"PUT", "/vsock", R"({"guest_cid":3,"uds_path":"v.sock"})"},
       {"PUT", "/entropy", "{}"},
+      {"PUT", "/balloon", R"({"amount_mib":0,"deflate_on_oom":false,"free_page_reporting":true})"},
       {"PUT", "/actions", R"({"action_type":"InstanceStart"})"}};
   const auto actual = to_requests(full(), v1_17);
   REQUIRE(actual.size() == expected.size());
@@ -88,7 +92,7 @@ TEST_CASE("a machine without initramfs, drives and nics names none") {
   spec.initramfs.clear();
   spec.cmdline.clear();
   const auto requests = to_requests(spec, v1_17);
-  CHECK(requests.size() == 5);
+  CHECK(requests.size() == 6);
   CHECK(requests[1].body.find("initrd_path") == std::string::npos);
   CHECK(requests[1].body.find(R"("boot_args":"console=ttyS0 )") != std::string::npos);
 }

@@ -59,7 +59,7 @@ TEST_CASE("a cold machine for a virtio-mmio kernel, emulated") {
 -no-reboot
 -sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny
 -machine microvm,acpi=off,memory-backend=ram,dump-guest-core=off,mem-merge=off
--accel tcg
+-accel tcg,tb-size=32
 -cpu max
 -smp 1
 -m 128M
@@ -137,7 +137,7 @@ TEST_CASE("a restored machine has the same devices, private memory and no kernel
 -no-reboot
 -sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny
 -machine microvm,acpi=off,memory-backend=ram,dump-guest-core=off,mem-merge=off
--accel tcg,thread=single
+-accel tcg,thread=single,tb-size=64
 -cpu max
 -smp 2
 -m 512M
@@ -285,7 +285,7 @@ TEST_CASE("a snapshot's memory is opened for reading only by a QEMU that can, an
   CHECK(stand_in.find("mem-path=/proc/self/fd/8,share=on\n") != std::string::npos);
 }
 
-TEST_CASE("guest CPUs are emulated side by side only by a QEMU that can") {
+TEST_CASE("guest CPUs are emulated side by side only by a QEMU that can, and what each translates is bounded") {
   const auto accelerator = [](unsigned vcpus, Version version) {
     auto spec = small(VirtioBus::Mmio);
     spec.vcpus = vcpus;
@@ -295,11 +295,11 @@ TEST_CASE("guest CPUs are emulated side by side only by a QEMU that can") {
     const auto at = text.find("-accel ");
     return text.substr(at, text.find('\n', at) - at);
   };
-  CHECK(accelerator(1, {7, 2, 22}) == "-accel tcg");
-  CHECK(accelerator(2, {7, 2, 22}) == "-accel tcg,thread=single");
-  CHECK(accelerator(2, {8, 0, 5}) == "-accel tcg,thread=single");
-  CHECK(accelerator(2, {8, 1, 0}) == "-accel tcg");
-  CHECK(accelerator(4, {10, 0, 2}) == "-accel tcg");
+  CHECK(accelerator(1, {7, 2, 22}) == "-accel tcg,tb-size=32");
+  CHECK(accelerator(2, {7, 2, 22}) == "-accel tcg,thread=single,tb-size=64");
+  CHECK(accelerator(2, {8, 0, 5}) == "-accel tcg,thread=single,tb-size=64");
+  CHECK(accelerator(2, {8, 1, 0}) == "-accel tcg,tb-size=64");
+  CHECK(accelerator(4, {10, 0, 2}) == "-accel tcg,tb-size=128");
 }
 
 TEST_CASE("more virtio-mmio devices than the machine has room for are refused") {
