@@ -48,7 +48,7 @@ class InitMachine final : public Machine {
   DiskMounts boot_disks_;
   Disks disks_;
   HostTime host_time_;
-  /// It was prepared for a snapshot, and nobody has told it since who it is.
+  /// It was prepared for a snapshot, and has not got an identity since.
   bool saved_ = false;
   Ending ending_ = Ending::No;
   std::int64_t deadline_ = -1;

@@ -35,7 +35,7 @@ class EngineProcess {
   void send_kill() noexcept;
   /// Lets none of its threads execute anything until it is killed. False if that cannot be said of it.
   [[nodiscard]] bool freeze() noexcept;
-  /// "was killed by signal 9"; empty while it runs. Who did not start it cannot know more than that it ended.
+  /// "was killed by signal 9"; empty while it runs. A process that did not start it knows only that it ended.
   [[nodiscard]] std::string describe_end();
 
  private:

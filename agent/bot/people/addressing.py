@@ -1,4 +1,4 @@
-"""Who a line is meant for, and the few words that the agent understands without a model."""
+"""Finds out for whom a line is meant, and the few words that the agent understands without a model."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class AuditLog {
   explicit AuditLog(std::filesystem::path path);
   /// Error(Io): what cannot be written down must not be done. A line that was written in part is taken back.
   void add(const AuditEntry& entry);
-  /// Of the last line; empty: there is none yet.
+  /// The last line's digest; empty: there is none yet.
   [[nodiscard]] const std::string& chain() const { return chain_; }
 
  private:
@@ -56,7 +56,7 @@ struct AuditReport {
   std::size_t lines = 0;
   /// Lines of earlier versions, which wrote none of the chain.
   std::size_t unchained = 0;
-  /// Of the last line.
+  /// The last line's digest.
   std::string chain;
   /// The lines begin with the log's first; else older files have been replaced by newer ones.
   bool complete = true;

@@ -33,7 +33,7 @@ class Crew {
 
   Crew(EventLoop& loop, Size size);
 
-  /// Of one agent, of several (it waits for its turn with each), or of none. False if too much waits already, or after
+  /// Changes one agent, several (it waits for its turn with each), or none. False if too much waits already, or after
   /// stop(). `dropped` is called instead if it never comes to it.
   bool change(std::vector<std::string> agents, Work work, EventLoop::Task dropped);
   /// Asks a guest, which may take seconds. Likewise.

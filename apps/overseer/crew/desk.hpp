@@ -18,7 +18,7 @@
 
 namespace fireclaw::overseer {
 
-/// Who gave a command, and where the answer goes.
+/// The person who gave a command, and the place for the answer.
 struct Asker {
   /// nick!user@host
   std::string source;

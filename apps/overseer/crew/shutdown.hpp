@@ -18,7 +18,8 @@ struct ShutdownReport {
 };
 
 /// Ends all agents that live by themselves and all machines with names, side by side: the guests unmount their disks.
-/// Which agents ran is written to `folder` before, for take_interrupted(). After `limit` no other one is begun.
+/// Before that, the names of running agents are written to `folder`, for take_interrupted(). After `limit` no other one
+/// is begun.
 ShutdownReport shut_down(Agents& agents, const std::filesystem::path& folder, std::chrono::milliseconds limit);
 
 /// The agents that the last shut_down() ended: once, for who starts those of them again that are stopped.

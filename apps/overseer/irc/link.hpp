@@ -54,7 +54,7 @@ class IrcLink {
   /// Says goodbye; `done` is called once the connection is over, at the latest four seconds later.
   void quit(std::string_view reason, std::function<void()> done);
 
-  /// None while there is no connection.
+  /// Null while there is no connection.
   [[nodiscard]] const IrcSession* session() const { return session_.get(); }
   [[nodiscard]] std::uint64_t connections() const { return connections_; }
 

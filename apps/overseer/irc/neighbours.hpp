@@ -7,9 +7,9 @@
 
 namespace fireclaw::overseer {
 
-/// Who is connected to a server on this machine, from this machine.
+/// The connections to a server on this machine that come from this machine.
 struct Neighbours {
-  /// Whose sockets these are.
+  /// The owners of the sockets.
   std::set<uid_t> users;
   /// The sockets themselves.
   std::set<std::uint64_t> sockets;

@@ -42,7 +42,7 @@ class IrcRegistration {
   void request();
   void on_taken(std::string_view list);
   void on_refused(std::string_view list);
-  /// Nothing that was asked for is open any more.
+  /// Continues: all that was asked for has been answered.
   void proceed();
   void authenticate();
   void try_other_nick(bool invalid);

@@ -35,7 +35,7 @@ std::string engine_obstacle(const Host::Impl& host, const state::SnapshotRecord&
   }
   auto verdict = known->verdict;
   if (!state::is_current(*known)) {
-    // Who restores it has it tried; whether that can help is known by its version.
+    // A restore has it tried first; its version says whether that can help.
     if (!std::filesystem::exists(verdict.binary)) return fmt::format("{} is gone", verdict.binary.native());
     verdict = as_it_is_now(std::move(verdict));
   } else if (!verdict.works) {

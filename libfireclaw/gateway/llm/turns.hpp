@@ -9,8 +9,8 @@
 
 namespace fireclaw::gateway {
 
-/// Who is served next where not all can be at once: agents take turns, and each one's requests come in their order. So
-/// an agent that asks much makes nobody wait but itself. Use from one thread.
+/// Decides which request is served next if not all can be at once: agents take turns, and each one's requests keep
+/// their order. So an agent that asks much delays only itself. Use from one thread.
 class Turns {
  public:
   using Ticket = std::uint64_t;

@@ -14,7 +14,7 @@
 
 namespace fireclaw::gateway {
 
-/// Who is asked for names.
+/// The server to ask for names.
 struct NameServer {
   /// Without: those of this host's resolv.conf, as it is at each question.
   std::optional<net::Ipv4Address> address;

@@ -23,11 +23,11 @@ struct NameClient {
   NameRights rights;
 };
 
-/// Who may ask for what, as it is now. Use from one thread.
+/// The machines that may ask, and for which names, as of now. Use from one thread.
 class NameSources {
  public:
   virtual ~NameSources() = default;
-  /// Who has the address, in dotted decimals.
+  /// The machine with this address (in dotted decimals).
   virtual std::optional<NameClient> name_client(std::string_view address) = 0;
 };
 

@@ -17,7 +17,7 @@
 
 namespace fireclaw::gateway {
 
-// Whom the gateway's HTTP proxy connects a machine to.
+// The servers to which the gateway's HTTP proxy connects a machine.
 
 /// A host by name, and a port.
 struct HttpTarget {
@@ -42,7 +42,7 @@ struct HttpRequest {
   bool operator==(const HttpRequest&) const = default;
 };
 
-/// Of a request's head: the method, its target, and what the fields Host say.
+/// Reads a request's head: the method, its target, and the values of the fields Host.
 std::variant<HttpRequest, Refusal> read_http_request(std::string_view method, std::string_view target,
                                                      const std::vector<std::string>& hosts);
 

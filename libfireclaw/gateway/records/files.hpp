@@ -16,7 +16,7 @@ inline std::filesystem::path refusals_file(const state::Layout& layout) {
   return layout.home() / "network" / "refusals.jsonl";
 }
 
-/// Which of a home folder's networks a gateway is of: the two can be up at once, each with its own machines.
+/// The network of a home folder that a gateway serves: both can be up at once, each with its own machines.
 enum class Place { Host, Anchor };
 
 struct Files {

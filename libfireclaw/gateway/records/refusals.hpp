@@ -28,7 +28,7 @@ inline constexpr std::array all_refusers = {RefusedBy::Firewall, RefusedBy::Name
 /// "firewall", "names", "llm", "irc", "proxy".
 std::string_view to_string(RefusedBy refuser) noexcept;
 
-/// What a machine wanted, and why it was refused. Members that mean nothing for it are left as they are.
+/// Something that a machine wanted, and why it was refused. Members that do not apply keep their defaults.
 struct Refused {
   RefusedBy by = RefusedBy::Firewall;
   /// "tcp", "udp", "icmp", ...

@@ -19,13 +19,13 @@
 
 namespace fireclaw::gateway {
 
-/// Which version of a file there is. Files are replaced by others, never changed in place.
+/// Identifies a version of a file. Files are replaced by others, never changed in place.
 struct FileVersion {
   ino_t inode = 0;
   std::int64_t mtime_ns = 0;
   std::int64_t bytes = -1;
 
-  /// Of no file if there is none.
+  /// The file's version now; that of no file if it is missing.
   static FileVersion of(const std::filesystem::path& file) noexcept;
   bool operator==(const FileVersion&) const = default;
 };
@@ -50,7 +50,7 @@ class Sources {
   virtual const state::LlmSettings& llm() = 0;
   virtual const state::IrcSettings& irc() = 0;
   virtual const state::SecretStore::Secrets& secrets() = 0;
-  /// Who has the address, in dotted decimals.
+  /// The machine with this address (in dotted decimals).
   virtual std::optional<Client> client(std::string_view address) = 0;
 };
 

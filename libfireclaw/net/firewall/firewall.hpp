@@ -31,7 +31,7 @@ class Firewall {
   ~Firewall();
 
   [[nodiscard]] const NetworkPolicy& policy() const;
-  /// The netlink socket that machines come and go by. Whoever closes its last copy after one has gone waits for a grace
+  /// The netlink socket that adds and removes machines. Closing its last copy after a removal waits for a grace
   /// period of the kernel's (6 to 12 ms were seen), and so does the end of a process that has it.
   [[nodiscard]] int socket() const;
 

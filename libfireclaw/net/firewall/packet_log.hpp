@@ -16,12 +16,12 @@ namespace fireclaw::net {
 struct RefusedPacket {
   /// RefusalRule::name.
   std::string rule;
-  /// Who sent it. The firewall vouches for it, unless the packet is spoofed.
+  /// The sender. The firewall guarantees it, unless the packet is spoofed.
   Ipv4Address source;
   Ipv4Address destination;
   /// "tcp", "udp", "icmp", "arp", or the protocol's number.
   std::string protocol;
-  /// Of the destination; 0: none.
+  /// The destination's port; 0: none.
   std::uint16_t port = 0;
   /// The index of the machine's tap where the firewall knows it; 0: the bridge's rules did not see it.
   unsigned tap_index = 0;

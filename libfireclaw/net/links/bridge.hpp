@@ -18,7 +18,7 @@ struct BridgeConfig {
   Ipv4Address gateway = Ipv4Address::from_bits(0xAC100001);
   /// nullopt: what the way out takes.
   std::optional<unsigned> mtu = std::nullopt;
-  /// Who it belongs to (the home directory), so that two of them never hand out the same addresses on one bridge.
+  /// Its owner (the home folder), so that two of them never hand out the same addresses on one bridge.
   std::string owner;
   /// Turn on the host's IPv4 forwarding, without which machines reach the gateway only.
   bool forwarding = true;

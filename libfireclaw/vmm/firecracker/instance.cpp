@@ -121,7 +121,7 @@ void FirecrackerInstance::pause(Deadline deadline) { call(pause_request(), deadl
 
 void FirecrackerInstance::resume(Deadline deadline) {
   if (waits_for_reset_after_resume(parts_.version) && !state_saved_) {
-    // Of a machine that runs no state can be saved, and there is nothing to do.
+    // Firecracker saves only paused machines, so there is nothing to do.
     if (!is_paused(call(describe_request(), deadline))) return;
     announce_reset(deadline);
   }
