@@ -26,7 +26,7 @@ class Operators {
   std::set<std::string> accounts_;
 };
 
-/// What tells an agent from a person where no list of operators does.
+/// Traces that tell an agent from a person without a list of operators.
 struct AgentTraces {
   std::set<std::string> nicks;
   std::set<std::string> addresses;

@@ -9,7 +9,7 @@
 
 namespace fireclaw::overseer {
 
-/// What is ended in order when the system stops.
+/// The agents and machines that were ended in order when the system stopped.
 struct ShutdownReport {
   /// Agents and machines with names, as "agent ada", "machine dev".
   std::vector<std::string> ended;
@@ -22,7 +22,7 @@ struct ShutdownReport {
 /// is begun.
 ShutdownReport shut_down(Agents& agents, const std::filesystem::path& folder, std::chrono::milliseconds limit);
 
-/// The agents that the last shut_down() ended: once, for who starts those of them again that are stopped.
+/// Returns the agents that the last shut_down() ended, once. The caller starts those of them again that are stopped.
 std::vector<std::string> take_interrupted(const std::filesystem::path& folder);
 
 }  // namespace fireclaw::overseer

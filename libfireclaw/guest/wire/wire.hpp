@@ -279,7 +279,7 @@ struct Put {
   std::string target;
   std::string name;    ///< what the tree is called if `target` is an existing folder
   bool exact = false;  ///< `target` is the name of the file itself, never a folder to put it into
-  std::string owner;   ///< whom what is made belongs to, as Exec::user says it; empty: root
+  std::string owner;   ///< owner of new files, in the form of Exec::user; empty: root
 };
 
 void layout(auto& field, Is<Put> auto& put) { field(put.target, put.name, put.exact, put.owner); }
