@@ -182,8 +182,8 @@ class Session final : public std::enable_shared_from_this<Session>, public LlmSe
 
   void send_continue() {
     stream_.expires_after(shared_.limits.patience);
-    static constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
-    asio::async_write(stream_, asio::buffer(go_on.data(), go_on.size()),
+    static constexpr std::string_view proceed = "HTTP/1.1 100 Continue\r\n\r\n";
+    asio::async_write(stream_, asio::buffer(proceed.data(), proceed.size()),
                       [self = shared_from_this()](error_code error, std::size_t) {
                         if (error) return self->close();
                         self->read_body();

@@ -27,7 +27,7 @@ struct AgentCopy {
   /// Why no machine can continue from the memory here and now; empty: one can.
   std::string misfit;
   /// How long the agent's machine was paused for it.
-  std::chrono::nanoseconds stood_still{0};
+  std::chrono::nanoseconds paused_for{0};
 
   /// For the machine that continues from here. Valid as long as this object.
   [[nodiscard]] Purpose::Continuation continuation() const;

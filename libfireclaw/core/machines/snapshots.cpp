@@ -161,10 +161,10 @@ Snapshot save_snapshot(VM::Impl& vm, const std::string& name, bool replace, Afte
     throw snapshot_exists(name);
   }
   {
-    const ScopeGuard go_on{[&] {
+    const ScopeGuard resume_after{[&] {
       if (after == AfterSave::End) return vm.kill();
       try {
-        vm.resume(Deadline::after(vmm::go_on_limit));
+        vm.resume(Deadline::after(vmm::resume_limit));
       } catch (const Error& problem) {
         vm.host->logger.error(fmt::format("VM {} stays paused: {}", vm.record.id, problem.what()));
       }
