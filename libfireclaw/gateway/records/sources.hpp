@@ -42,11 +42,11 @@ struct Client {
   bool operator==(const Client&) const = default;
 };
 
-/// What the gateway acts on, as it is now. Use from one thread.
+/// The settings and machines that the gateway works with, as of now. Use from one thread.
 class Sources {
  public:
   virtual ~Sources() = default;
-  /// Without upstreams where the gateway does not serve it.
+  /// Has no upstreams if the gateway does not serve it.
   virtual const state::LlmSettings& llm() = 0;
   virtual const state::IrcSettings& irc() = 0;
   virtual const state::SecretStore::Secrets& secrets() = 0;
@@ -54,8 +54,8 @@ class Sources {
   virtual std::optional<Client> client(std::string_view address) = 0;
 };
 
-/// The same out of a home folder. Files are read again when they have changed; one that cannot be used is logged once,
-/// and what was read before counts.
+/// The same from a home folder. Files are read again when they have changed; one that cannot be used is logged once,
+/// and its old content stays in use.
 class HomeSources final : public Sources {
  public:
   /// Error(Corrupt), Error(PermissionDenied) for files that cannot be used.
