@@ -1,5 +1,5 @@
-"""The agent's behaviour on IRC: the people it answers, the channels it joins, the lines it says. Lives on the event loop's thread; the
-thinking happens in `desk` on another."""
+"""The agent's behaviour on IRC: the people it answers, the channels it joins, the lines it says. Lives on the event
+loop's thread; the thinking happens in `desk` on another."""
 
 from __future__ import annotations
 
