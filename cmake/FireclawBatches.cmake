@@ -1,7 +1,7 @@
 # Batches: several sources compiled as one file, which costs about half the time of compiling each by itself, since what
 # libraries' headers bring is instantiated and optimised once. For whole builds; who edits sources builds faster without.
 #
-# Which sources can share a batch is found out here, by batches.py, so a source is written as if there were no batches.
+# batches.py finds out here which sources can share a batch, so a source is written as if there were no batches.
 option(FIRECLAW_BATCHES "Compile sources in batches: for whole builds" OFF)
 
 # fireclaw_batched(<target> [option...]): call it once the target has its sources. The options are for the compiler:

@@ -22,7 +22,7 @@ endif()
 # The Python module is built where pybind11 and Python's headers are. Not with sanitizers: their libraries would have to
 # be loaded before Python itself.
 if(BUILD_SHARED_LIBS AND NOT FIRECLAW_SANITIZE)
-  # The system's Python, whatever else is in PATH: that is whom packages are installed for.
+  # The system's Python, for which packages are installed, whatever else is in PATH.
   find_program(FIRECLAW_PYTHON NAMES python3 PATHS /usr/bin NO_DEFAULT_PATH)
   if(FIRECLAW_PYTHON)
     set(Python3_EXECUTABLE ${FIRECLAW_PYTHON} CACHE FILEPATH "Python that the module is built for")

@@ -6,7 +6,7 @@ foreach(program overseer mcp)
   if(TARGET fireclaw_${program})
     set_target_properties(fireclaw_${program} PROPERTIES OUTPUT_NAME fireclaw-${program}
                                                          RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
-    # Who has all compiled at once runs the first command before these are there.
+    # With batches, all is compiled at once and the first command runs before these exist.
     if(NOT FIRECLAW_BATCHES)
       add_dependencies(fireclaw_cli fireclaw_${program})
     endif()

@@ -17,7 +17,7 @@ function(fireclaw_search_path target)
     string(REPEAT "/" ${missing} padding)
     string(APPEND built "${padding}")
   endif()
-  # None of CMake's own.
+  # Without CMake's own search path.
   set_target_properties(${target} PROPERTIES BUILD_WITH_INSTALL_RPATH ON INSTALL_RPATH "")
   # As a flag that goes to the shell as it is: what CMake escapes itself loses the dollar sign.
   set_property(TARGET ${target} APPEND_STRING PROPERTY LINK_FLAGS " -Wl,-rpath,'${built}'")

@@ -1,5 +1,5 @@
 # `ninja tidy` runs clang-tidy over all but the tests' own sources (minutes); FIRECLAW_TIDY_FILES narrows it to files
-# matching a regular expression. It is no part of the test suite for its length: it takes longer than all tests.
+# matching a regular expression. It is not part of the test suite, since it takes longer than all tests.
 find_program(FIRECLAW_RUN_CLANG_TIDY NAMES run-clang-tidy-14 run-clang-tidy)
 set(FIRECLAW_TIDY_FILES "${PROJECT_SOURCE_DIR}/(libfireclaw|apps|agent)/(?!.*(_test|_fuzz)\\.cpp).*"
     CACHE STRING "Files for the target tidy, as a regular expression")

@@ -1,5 +1,5 @@
-"""The agent's behaviour on IRC: whom it answers, where it goes, what it says. Lives on the event loop's thread; the
-thinking happens in `desk` on another."""
+"""The agent's behaviour on IRC: the people it answers, the channels it joins, the lines it says. Lives on the event
+loop's thread; the thinking happens in `desk` on another."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Agent:
         # Answers that were ready while we were not there to give them: when, where, what.
         self._undelivered: List[Tuple[float, str, List[str]]] = []
         self._remarked: Dict[str, float] = {}
-        # Who is told when the server refuses: whom we answered last in each place, and who invited us to each channel.
+        # The people to tell when the server refuses: the last one answered in each place, the inviter to each channel.
         self._answering: "collections.OrderedDict[str, str]" = collections.OrderedDict()
         self._inviters: Dict[str, str] = {}
         # The word in the marks around text from outside: nobody who has not read the prompt can close them.
@@ -179,7 +179,7 @@ class Agent:
         elif isinstance(event, NickChanged):
             log.info("now known as %s", event.nick)
         elif isinstance(event, Closing):
-            # Who is behind a nick now has to be asked again after a reconnect.
+            # After a reconnect the person behind a nick has to be looked up again.
             self._book.forget_all()
             self._held.clear()
         elif isinstance(event, Trouble):
@@ -194,7 +194,7 @@ class Agent:
         self._last_error = reason
 
     def _on_refused(self, event: Refused) -> None:
-        """Who waits for it is told in private; the operator sees it in the status."""
+        """Tells the person who waits for it in private; the operator sees it in the status."""
         place = one_line(event.target, 64)
         self._note_trouble(f"cannot {'join' if event.joining else 'speak in'} {place}: {event.reason}")
         if event.joining:

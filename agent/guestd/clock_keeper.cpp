@@ -31,7 +31,7 @@ std::optional<std::int64_t> ClockKeeper::look(const ClockSample& sample) {
   Interval common = seen;
   if (!fresh_) {
     common = {std::max(seen.low, ahead_.low - slewed), std::min(seen.high, ahead_.high + slewed)};
-    // Nothing in common: the machine stood still.
+    // No common time: the machine was paused.
     if (common.low > common.high) common = seen;
   }
   fresh_ = false;

@@ -5,7 +5,7 @@
 
 namespace fireclaw::guestd {
 
-/// What clocks said at one moment, in nanoseconds.
+/// The clocks at one moment, in nanoseconds.
 struct ClockSample {
   /// The host's time, at the latest; it was no more than `resolution` earlier.
   std::int64_t host = 0;
@@ -16,18 +16,18 @@ struct ClockSample {
 };
 
 /// Notices that a guest's clock has fallen behind the host's (its engine was stopped, or the host slept), from samples
-/// that are taken now and then. A real-time clock tells whole seconds only: each sample says in which interval the
-/// difference of the clocks is, and what all have in common is small after some. A clock that somebody in the guest has
-/// set is left alone until the host sets it again.
+/// that are taken now and then. A real-time clock tells whole seconds only: each sample gives an interval for the
+/// difference of the clocks, and after some samples their intersection is small. If somebody in the guest has set the
+/// clock, it is left alone until the host sets it again.
 class ClockKeeper {
  public:
   /// The host has set the guest's clock.
   void told();
-  /// What CLOCK_REALTIME is to be set to; nullopt: it is right, as far as can be seen.
+  /// The right value for CLOCK_REALTIME; nullopt: it is right, as far as can be seen.
   std::optional<std::int64_t> look(const ClockSample& sample);
 
  private:
-  /// The guest's clock is so much ahead of the host's, at least and at most.
+  /// How far the guest's clock is ahead of the host's, at least and at most.
   struct Interval {
     std::int64_t low = 0;
     std::int64_t high = 0;

@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::int64_t second = 1000000000;
 
-/// A guest whose clocks run with the host's until it stands still.
+/// A guest whose clocks run with the host's until it is paused.
 struct Guest {
   std::int64_t host = 1800000000 * second + 123456789;
   std::int64_t real = host;
@@ -24,7 +24,7 @@ struct Guest {
     real += nanoseconds;
     monotonic += nanoseconds;
   }
-  void stand_still(std::int64_t nanoseconds) { host += nanoseconds; }
+  void pause(std::int64_t nanoseconds) { host += nanoseconds; }
   /// True if the clock was set.
   bool look() {
     // A real-time clock of whole seconds says the last one: the time is up to one later.
@@ -58,11 +58,11 @@ TEST_CASE("a clock that runs with the host's is left alone, also if the host's i
   CHECK(guest.wrong_by() < second);
 }
 
-TEST_CASE("a machine that stood still is right within a second at the next look, and then closer") {
+TEST_CASE("a machine that was paused is right within a second at the next look, and then closer") {
   for (const std::int64_t still : {3 * second / 2, 2 * second, 40 * second, 86400 * second}) {
     Guest guest;
     guest.look_for(5);
-    guest.stand_still(still);
+    guest.pause(still);
     guest.run(second / 3);
     CHECK(guest.look());
     CHECK(guest.wrong_by() <= second / 2);
@@ -74,7 +74,7 @@ TEST_CASE("a machine that stood still is right within a second at the next look,
 TEST_CASE("less than a second is found after a few looks") {
   Guest guest;
   guest.look_for(5);
-  guest.stand_still(700'000'000);
+  guest.pause(700'000'000);
   CHECK(guest.look_for(6) >= 1);
   CHECK(guest.wrong_by() < second / 4);
 }
@@ -83,7 +83,7 @@ TEST_CASE("a host's clock that is known exactly is followed exactly") {
   Guest guest;
   guest.resolution = 0;
   guest.look_for(2);
-  guest.stand_still(3 * second);
+  guest.pause(3 * second);
   CHECK(guest.look());
   CHECK(guest.wrong_by() == 0);
 }
@@ -92,15 +92,15 @@ TEST_CASE("a tenth of a second is left alone, and a nanosecond more is not") {
   Guest guest;
   guest.resolution = 0;
   guest.look_for(2);
-  guest.stand_still(second / 10);
+  guest.pause(second / 10);
   CHECK_FALSE(guest.look());
-  guest.stand_still(1);
+  guest.pause(1);
   CHECK(guest.look());
   CHECK(guest.wrong_by() == 0);
   // Nor where the guest is ahead of the host.
-  guest.stand_still(-second / 10);
+  guest.pause(-second / 10);
   CHECK_FALSE(guest.look());
-  guest.stand_still(-1);
+  guest.pause(-1);
   CHECK(guest.look());
   CHECK(guest.wrong_by() == 0);
 }
@@ -120,7 +120,7 @@ TEST_CASE("a clock that the host sets is not taken for one that the guest has se
   guest.host += 3600 * second;
   guest.keeper.told();
   guest.look_for(3);
-  guest.stand_still(60 * second);
+  guest.pause(60 * second);
   CHECK(guest.look_for(1) == 1);
 }
 
@@ -129,12 +129,12 @@ TEST_CASE("a clock that was set in the guest stays as it is until the host sets 
   guest.look_for(3);
   guest.real -= 3600 * second;
   CHECK(guest.look_for(5) == 0);
-  guest.stand_still(60 * second);
+  guest.pause(60 * second);
   CHECK(guest.look_for(5) == 0);
   guest.real = guest.host;
   guest.keeper.told();
   guest.look_for(3);
-  guest.stand_still(60 * second);
+  guest.pause(60 * second);
   CHECK(guest.look_for(1) == 1);
 }
 

@@ -38,8 +38,9 @@ class Connection final : public Watcher {
   Session session_;
   bool readable_ = true;
   bool writable_ = true;
-  /// Whether the kernel has noticed the host's end. It may deliver a host's first bytes before that (the two come over
-  /// different queues, and a restore makes the order likely): until then a port reads as ended, yet its session begins.
+  /// Whether the kernel has noticed the host's end. It can deliver a host's first bytes before that: the two come over
+  /// different queues, and a restore makes this order likely. Until then the port reads as ended, but its session
+  /// begins.
   bool host_known_ = false;
   bool closed_ = false;
 };

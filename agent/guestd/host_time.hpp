@@ -7,8 +7,8 @@
 
 namespace fireclaw::guestd {
 
-/// Keeps the machine's clock with the host's, by what there is to read that from: KVM's clock, or a real-time clock
-/// that the engine runs with the host's. Nothing happens where there is neither.
+/// Keeps the machine's clock in step with the host's, by KVM's clock, or by a real-time clock that the engine runs with
+/// the host's. Does nothing if there is neither.
 class HostTime {
  public:
   /// The host has set the clock.

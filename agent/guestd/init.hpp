@@ -2,7 +2,7 @@
 
 namespace fireclaw::guestd {
 
-/// What guestd does as process 1. Returns only by ending the machine.
+/// Runs guestd as process 1. Returns only by ending the machine.
 [[noreturn]] void run_as_init();
 
 }  // namespace fireclaw::guestd

@@ -53,7 +53,7 @@ class InitMachine final : public Machine {
   Disks disks_;
   HostTime host_time_;
   SpareMemory spare_memory_;
-  /// It was prepared for a snapshot, and nobody has told it since who it is.
+  /// It was prepared for a snapshot, and has not got an identity since.
   bool saved_ = false;
   Ending ending_ = Ending::No;
   std::int64_t deadline_ = -1;

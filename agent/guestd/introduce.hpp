@@ -4,7 +4,7 @@
 
 namespace fireclaw::guestd {
 
-/// What guestd says of itself and the kernel it runs on.
+/// guestd's description of itself and its kernel.
 guest::wire::Hello introduce();
 
 }  // namespace fireclaw::guestd

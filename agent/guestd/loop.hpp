@@ -6,7 +6,7 @@
 
 namespace fireclaw::guestd {
 
-/// Is told when a descriptor may have become readable or writable.
+/// Called when a descriptor may have become readable or writable.
 class Watcher {
  public:
   virtual void ready(std::uint32_t events) = 0;

@@ -28,22 +28,22 @@ struct Spawned {
 
 class Services;
 
-/// What sessions can do to the machine they are on. The fuzzers put something harmless in its place.
+/// What sessions can do to their machine. The fuzzers replace it by something harmless.
 class Machine {
  public:
   virtual ~Machine() = default;
   virtual wire::Hello hello() = 0;
   virtual std::optional<wire::ExecFailed> spawn(const wire::Exec& request, Spawned& spawned) = 0;
-  /// As spawn(), but it reads nothing and writes to `output` all that it says.
+  /// As spawn(), but without input, and with all output to `output`.
   virtual std::optional<wire::ExecFailed> spawn_service(const wire::Exec& request, int output, pid_t& pid) = 0;
-  /// As spawn(), but the process does what `call` asks for and says so as wire/files.hpp has it.
+  /// As spawn(), but the process carries out `call` and answers as in wire/files.hpp.
   virtual std::optional<wire::ExecFailed> spawn_file_call(const wire::FileCall& call, Spawned& spawned) = 0;
   virtual void signal_group(pid_t leader, int number) = 0;
   virtual void signal_process(pid_t pid, int number) = 0;
   virtual Services& services() = 0;
   virtual wire::Done configure(const wire::Configure& request, Steps& steps) = 0;
   virtual wire::Done set_clock(std::int64_t time_ns) = 0;
-  /// Where file copies look up names.
+  /// The folder in which file copies look up names.
   virtual guest::Base files() = 0;
   /// The user that `user` (as wire::Exec has it) names; a Failure if there is none.
   virtual std::optional<guest::Failure> find_owner(std::string_view user, guest::TreeWriter::Owner& owner) = 0;

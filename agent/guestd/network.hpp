@@ -6,9 +6,9 @@
 
 namespace fireclaw::guestd {
 
-/// Whether the interface's settings make sense; nothing is changed.
+/// Checks the interface's settings; changes nothing.
 wire::Done check_interface(const wire::Configure& request);
-/// Gives the interface its address, route and hardware address, and forgets what it had before.
+/// Gives the interface its address, route and hardware address, and removes earlier ones.
 wire::Done configure_interface(const wire::Configure& request);
 
 /// Brings interfaces that are down up and down again, so that their drivers have allocated their buffers.

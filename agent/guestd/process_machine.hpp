@@ -5,8 +5,8 @@
 
 namespace fireclaw::guestd {
 
-/// guestd as an ordinary process, for tests and for trying things out: commands and copies are real, what would change
-/// the machine itself is checked and left undone.
+/// guestd as an ordinary process, for tests and for trying things out: commands and copies are real; changes of the
+/// machine itself are checked but not made.
 class ProcessMachine final : public Machine {
  public:
   explicit ProcessMachine(Loop& loop) : services_{loop, *this} {}
@@ -27,7 +27,7 @@ class ProcessMachine final : public Machine {
   wire::Done prepare_snapshot() override { return {}; }
   void shutdown(std::uint32_t grace_ms) override;
 
-  /// A shutdown was asked for, and no service is left.
+  /// Whether a shutdown was asked for and no service is left.
   [[nodiscard]] bool ended() const { return ending_ && services_.idle(); }
 
  private:

@@ -27,11 +27,11 @@ class Session final : private Outlet {
   /// Where received bytes are put; then call received().
   [[nodiscard]] wire::ByteQueue& input() { return reader_.input(); }
   void received();
-  /// What is to be sent; consumed by the stream's owner, who then calls pump().
+  /// Bytes to send. The stream's owner consumes them, then calls pump().
   [[nodiscard]] wire::ByteQueue& output() { return output_; }
   /// Lets commands and copies add to the output as far as windows and room allow.
   void pump();
-  /// The stream is gone: everything started through it is ended. A preamble may begin a new session.
+  /// Call when the stream has ended: ends everything that was started through it. A preamble may begin a new session.
   void end();
 
   /// True if `pid` was a command of this session.
@@ -41,7 +41,7 @@ class Session final : private Outlet {
   void tick();
 
  private:
-  // Outlet: what channels see of the session.
+  // Outlet: the session as channels see it.
   bool has_room() const override { return output_.view().size() < output_limit; }
   void send(wire::Type type, std::uint32_t channel, std::string_view payload) override;
   char* begin_bulk(std::size_t bytes) override;

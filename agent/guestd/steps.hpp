@@ -8,10 +8,10 @@
 
 namespace fireclaw::guestd {
 
-/// What a session has done and when, since its host greeted. Of what is done more often, the first time.
+/// A session's steps since its host greeted, with times. Repeated steps count once, the first time.
 class Steps {
  public:
-  /// Forgets all; the host has greeted.
+  /// Call when the host has greeted: forgets all steps.
   void begin();
   /// `name` is a literal.
   void done(const char* name);

@@ -7,9 +7,9 @@
 
 namespace fireclaw::guestd {
 
-/// The pieces in one string. guestd has no use for the weight of a formatting library.
+/// Joins the pieces. A formatting library would be too large for guestd.
 std::string cat(std::initializer_list<std::string_view> pieces);
-/// What errno value `error` means, in English, lower case.
+/// The meaning of errno value `error`, in English, lower case.
 std::string error_text(int error);
 /// The pieces between separators, empty ones left out.
 std::vector<std::string_view> split(std::string_view text, char separator);

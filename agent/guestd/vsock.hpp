@@ -6,8 +6,9 @@
 
 namespace fireclaw::guestd {
 
-/// vsock, where the machine has it: every connection to our port is served, and once at start the host is called, so
-/// that it need not try again and again to find out when the machine is up. A call that nobody takes is not an error.
+/// Serves every connection to our vsock port, if the machine has vsock. At the start it calls the host once, so that
+/// the host need not try again and again to find out when the machine is up. It is not an error if nobody takes the
+/// call.
 class Vsock {
  public:
   Vsock(Loop& loop, Server& server, Machine& machine);

@@ -22,9 +22,9 @@ class Stream {
   bool own_;
 };
 
-/// Has `write` write a tar of the `kind` `name` to `file` ("-": standard output), which is there complete or not at
-/// all: an earlier one of that name is kept until the new one is whole. A pipe or a device is written to as it is. Says
-/// so as JSON if that was asked for.
+/// Has `write` write a tar of the `kind` `name` to `file` ("-": standard output). The file appears complete or not at
+/// all: an earlier one of that name is kept until the new one is whole. A pipe or a device is written to directly.
+/// Reports it as JSON if that was asked for.
 int write_archive_file(const std::string& file, std::string_view kind, const std::string& name, const Context& context,
                        const std::function<void(int fd)>& write);
 

@@ -17,15 +17,15 @@ namespace fireclaw::cli {
 inline constexpr int exit_timeout = 124;
 inline constexpr int exit_failure = 125;
 
-/// What all commands share.
+/// Shared by all commands.
 struct Context {
   HostArguments host;
-  /// What --net means when it is not given; empty: the best that is possible.
+  /// The network without --net; empty: the best that is possible.
   std::string default_network;
   bool verbose = false;
-  /// What is said on standard output is to be one JSON document.
+  /// Whether standard output is to be one JSON document.
   bool json = false;
-  /// There was a "--": what follows is a program and its arguments, not a shell line.
+  /// Whether there was a "--": a program and its arguments follow, not a shell line.
   bool argv_form = false;
   /// Triggered by Ctrl-C, SIGTERM and SIGHUP.
   std::stop_token stop;
@@ -56,7 +56,7 @@ void add_network(CLI::App& app, Context& context, Action& action);
 void add_workspace(CLI::App& app, Context& context, Action& action);
 void add_gc(CLI::App& app, Context& context, Action& action);
 void add_agent(CLI::App& app, Context& context, Action& action);
-/// Of agents: exec and ssh.
+/// Adds agent exec and agent ssh.
 void add_agent_shells(CLI::App& group, Context& context, Action& action);
 void add_up(CLI::App& app, Context& context, Action& action);
 void add_bench(CLI::App& app, Context& context, Action& action);

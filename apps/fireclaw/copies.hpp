@@ -12,7 +12,7 @@
 
 namespace fireclaw::cli {
 
-/// What commands that copy files out of a machine can be told of it.
+/// Options of commands that copy files out of a machine.
 struct CopyChoices {
   std::string links = "inside";
   std::string limit;
@@ -29,15 +29,15 @@ void tell_left_out(std::string_view source, const CopyResult& copied);
 class RunCopies {
  public:
   void add_to(CLI::App& command);
-  /// Once the command line is read. `user`: whom the command runs as; `timeout`: holds for the copies before it, and
-  /// again for those after it, with five seconds at least.
+  /// Call once the command line is parsed. `user`: the command's user; `timeout`: limits the copies before it, and
+  /// again those after it, to five seconds at least.
   void prepare(const std::string& user, const std::optional<std::chrono::milliseconds>& timeout, std::stop_token stop);
 
   [[nodiscard]] bool has_copy_out() const { return !out_texts_.empty(); }
 
   /// A failure is an Error.
   void copy_in(VM& vm);
-  /// A failure is said on standard error and remembered: the command's end is what counts.
+  /// A failure is reported on standard error and remembered: the command's end counts first.
   void copy_out(VM& vm);
 
   /// The exit status, after a command that ended with `status`.

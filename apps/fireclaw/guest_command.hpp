@@ -9,7 +9,7 @@
 
 namespace fireclaw::cli {
 
-/// A command for a guest as the command line gives it, and how it is tied to our own standard streams.
+/// A command for a guest as the command line gives it, and its connection to our standard streams.
 struct GuestCommand {
   std::vector<std::string> command;
   /// They are a program and its arguments, also without "--".

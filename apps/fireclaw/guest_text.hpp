@@ -7,7 +7,7 @@
 
 namespace fireclaw::cli {
 
-/// Text that a guest wrote, on standard output: in a pipe as it is, on a terminal without what that would obey.
+/// Writes a guest's text to standard output: in a pipe unchanged, on a terminal without control sequences.
 class GuestText {
  public:
   GuestText();

@@ -8,7 +8,7 @@
 
 namespace fireclaw::cli {
 
-/// --pull and --entrypoint: the image that a command's machine is made from, and what of the image's own command stays.
+/// --pull and --entrypoint: the image of a command's machine, and the part of the image's own command that is kept.
 class ImageChoice {
  public:
   void add_to(CLI::App& command);
@@ -19,7 +19,7 @@ class ImageChoice {
   void take_reference(GuestCommand& guest, const Context& context);
   /// Makes `machine` one of the image that is to be pulled, which is built if there is none yet.
   void pull(const Host& host, VMConfig& machine, const Context& context) const;
-  /// What runs: a program and its arguments stand behind the image's entrypoint, no command is the image's own.
+  /// Completes the command: the image's entrypoint gets a program and its arguments; no command means the image's own.
   /// Error(InvalidArgument) if there is nothing to run.
   void complete(const Host& host, const VMConfig& machine, const GuestCommand& guest, const Context& context,
                 ExecOptions& exec) const;

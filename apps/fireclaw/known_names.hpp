@@ -5,8 +5,8 @@
 
 namespace fireclaw::cli {
 
-/// The names that exist in the home folder, for completion: says nothing, changes nothing, and knows none where
-/// anything is wrong.
+/// The names in the home folder, for completion: prints nothing, changes nothing, and returns none if anything is
+/// wrong.
 Names known_names(HostArguments arguments);
 
 }  // namespace fireclaw::cli

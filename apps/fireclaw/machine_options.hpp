@@ -6,10 +6,10 @@
 
 namespace fireclaw::cli {
 
-/// --image, --cpus, --memory: what machine it is.
+/// --image, --cpus, --memory.
 void add_machine_options(CLI::App& command, VMConfig& config);
 
-/// --workspace, --scratch, --disk-rate: the disks that it has.
+/// --workspace, --scratch, --disk-rate.
 void add_disk_options(CLI::App& command, VMConfig& config);
 
 }  // namespace fireclaw::cli

@@ -10,19 +10,19 @@
 
 namespace fireclaw::cli {
 
-/// --net and, for machines that are run, what goes with it: -p, --egress, --allow, --allow-http, --net-rate,
+/// --net and, for commands that run machines, its companions: -p, --egress, --allow, --allow-http, --net-rate,
 /// --services, --no-services.
 class NetworkOptions {
  public:
   void add_mode_to(CLI::App& command);
   void add_all_to(CLI::App& command);
 
-  /// Sets network and nat of `config`. Without --net: what FIRECLAW_NET says, else nat where it is possible, and none
-  /// where not. Error(InvalidArgument) for options that contradict each other.
+  /// Sets network and nat of `config`. Without --net: FIRECLAW_NET, else nat if it is possible, else
+  /// none. Error(InvalidArgument) for options that contradict each other.
   void apply(VMConfig& config, const Host& host, const Context& context);
   /// As if it had been given with --net.
   void choose(std::string mode) { mode_ = std::move(mode); }
-  /// Says, if so, that there is no network though none was refused.
+  /// Warns if there is no network although nobody asked for none.
   void tell_what_is_missing() const;
 
  private:
@@ -36,7 +36,7 @@ class NetworkOptions {
   unsigned mib_per_second_ = 0;
   bool services_ = false;
   bool no_services_ = false;
-  /// Why there is none; empty unless that is news.
+  /// Why there is none; empty if there is nothing to warn of.
   std::string missing_;
 };
 

@@ -15,11 +15,11 @@
 namespace fireclaw::cli {
 
 /// Prints `value` indented, on standard output. Bytes that are not UTF-8 become U+FFFD. Returns 0, the exit status of a
-/// command that has nothing more to say.
+/// successful command.
 int print_json(const Json& value);
 
-/// Rows under headings, columns aligned. On a terminal columns that hold nothing are left out, and long ones cut with
-/// "…" so that lines fit; in a pipe all is there.
+/// Rows under headings, columns aligned. On a terminal empty columns are left out, and long ones are cut with "…" so
+/// that lines fit; in a pipe everything is printed.
 class Table {
  public:
   explicit Table(std::vector<std::string> headings) : headings_{std::move(headings)} {}
@@ -32,7 +32,7 @@ class Table {
   std::vector<std::vector<std::string>> rows_;
 };
 
-/// What came of a command; `status` is the exit status that stands for it.
+/// A command's result; `status` is its exit status.
 Json to_json(const ExecResult& result, int status);
 
 /// One line a step: a bar that moves on a terminal, plain lines otherwise. Goes to standard error.
@@ -45,7 +45,7 @@ class ProgressPrinter {
 
  private:
   bool terminal_;
-  /// When each step that has not ended began. One step may contain others.
+  /// When each open step began. A step can contain others.
   std::map<std::string, std::chrono::steady_clock::time_point, std::less<>> began_;
   /// The step whose bar is on the screen; empty if there is none.
   std::string shown_;

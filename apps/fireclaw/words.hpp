@@ -7,7 +7,7 @@
 
 namespace fireclaw::cli {
 
-/// A command line (without the program's name) in the form that the parser reads, of what people write by habit:
+/// Turns a command line (without the program's name) as people type it into the form that the parser reads:
 ///
 /// "-it" and "-ti", as one word before a command, are -i and --tty, since -t is a time.
 /// `vm exec NAME PROGRAM ARGUMENTS...` needs no "--" before the program: what follows it is the program's.

@@ -1,4 +1,4 @@
-# Completion of fireclaw, fireclaw-mcp and fireclaw-overseer in bash. The program itself knows how a line can go on.
+# Completion of fireclaw, fireclaw-mcp and fireclaw-overseer in bash. The program itself knows how a line can continue.
 
 _fireclaw() {
   # bash takes "--net=nat" and "a:b" apart. What stands together in the line is one word.

@@ -1,4 +1,4 @@
-# Completion of fireclaw, fireclaw-mcp and fireclaw-overseer in fish. The program itself knows how a line can go on.
+# Completion of fireclaw, fireclaw-mcp and fireclaw-overseer in fish. The program itself knows how a line can continue.
 
 function __fireclaw_complete
     set -l words (commandline -opc)

@@ -27,11 +27,11 @@ class Machine {
   virtual void save(const std::string& snapshot) = 0;
   [[nodiscard]] virtual std::string console(std::size_t max_bytes) const = 0;
   [[nodiscard]] virtual VMInfo info() const = 0;
-  /// Ends it at once; what runs in it fails.
+  /// Ends it at once; its commands fail.
   virtual void kill() = 0;
 };
 
-/// All that the server wants of the library. Members may be called from several threads.
+/// The interface by which the server uses the library. Members can be called from several threads.
 class Backend {
  public:
   virtual ~Backend() = default;

@@ -145,7 +145,7 @@ TEST_CASE("arguments are held against their schema, and what does not fit is nam
   CHECK(problem_with(schema, {{"name", "x"}, {"env", {{"A", 1}}}}) == "'env.A' must be a text");
 }
 
-TEST_CASE("of much output the beginning and the end are kept") {
+TEST_CASE("much output keeps its beginning and its end") {
   BoundedOutput output{10};
   output.add("01234");
   output.add("56789");

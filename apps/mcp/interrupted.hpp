@@ -10,8 +10,8 @@
 
 namespace fireclaw::mcp {
 
-/// A machine whose commands say what has ended them, if that was one of the client's own calls. Owns the machine.
-/// Members may be called from several threads.
+/// A machine whose commands tell which of the client's own calls ended them. Owns the machine.
+/// Members can be called from several threads.
 class ExplainedMachine final : public Machine {
  public:
   explicit ExplainedMachine(std::unique_ptr<Machine> machine) : machine_{std::move(machine)} {}
@@ -27,7 +27,7 @@ class ExplainedMachine final : public Machine {
   [[nodiscard]] VMInfo info() const override { return machine_->info(); }
   void kill() override { machine_->kill(); }
 
-  /// Does what ends the commands that run; `call` names it: "save_snapshot 'x'".
+  /// Does something that ends running commands; `call` names it: "save_snapshot 'x'".
   void interrupt(const std::string& call, const std::function<void(Machine&)>& action);
 
  private:

@@ -10,11 +10,11 @@ namespace fireclaw::mcp {
 /// Members stay in the order they are written in.
 using Json = nlohmann::ordered_json;
 
-/// How deep what a client sends may be nested: more is not a message of this protocol, and code that walks values would
+/// The deepest nesting of a client's message: no message of this protocol has more, and code that walks values would
 /// run out of stack.
 inline constexpr int most_nesting = 64;
-/// How many values and names it can hold: each takes far more memory than the two bytes that it needs on a line, and
-/// the members of an object are searched one by one.
+/// The most values and names in it: each takes far more memory than its two bytes on a line, and the members of an
+/// object are searched one by one.
 inline constexpr std::size_t most_values = 10'000;
 
 /// Error(InvalidArgument) for what is not JSON, nested too deep or of too many values.

@@ -16,7 +16,7 @@ struct Line {
   bool operator==(const Line&) const = default;
 };
 
-/// Cuts a stream into lines, and keeps no more of one than is allowed. Empty lines are passed over.
+/// Cuts a stream into lines, and keeps at most the allowed length of one. Empty lines are left out.
 class LineReader {
  public:
   explicit LineReader(std::size_t longest) : longest_{longest} {}

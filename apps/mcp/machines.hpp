@@ -28,11 +28,11 @@ class Machines {
   Machines& operator=(const Machines&) = delete;
   ~Machines() { shut_down(); }
 
-  /// One that stays, under its host name; empty: one is made up. Error(AlreadyExists) if the name is taken,
-  /// Error(InvalidState) if there are as many machines as there may be, Error(PermissionDenied) for an image that is
+  /// Starts a machine that stays, under its host name; empty: a new one. Error(AlreadyExists) if the name is taken,
+  /// Error(InvalidState) at the limit of machines, Error(PermissionDenied) for an image that is
   /// not allowed.
   NamedMachine create(VMConfig config, const std::stop_token& stop);
-  /// One that ends with the last who holds it.
+  /// Starts a machine that ends with the last reference to it.
   std::shared_ptr<Machine> borrow(VMConfig config, const std::stop_token& stop);
   /// Error(NotFound).
   std::shared_ptr<Machine> find(const std::string& name);

@@ -154,7 +154,7 @@ TEST_CASE("forks continue from where a machine is, each on its own, and leave no
   CHECK(session.use("fork_machine", {{"machine", "c"}})["machines"][0]["name"] == "machine-1");
 }
 
-TEST_CASE("of forks that cannot all be made none is") {
+TEST_CASE("forks are all made or none is") {
   Policy policy;
   policy.machines = 2;
   Session session{policy};
@@ -236,7 +236,7 @@ TEST_CASE("limits hold for what was saved under others") {
   CHECK(session.backend.running() == 3);
 }
 
-TEST_CASE("of files and folders so much is told as a client may have, and whether there is more") {
+TEST_CASE("files and folders are read up to the client's limit, with a note if there is more") {
   Policy policy;
   policy.file_bytes = 8;
   policy.folder_entries = 2;

@@ -42,7 +42,7 @@ void for_each_member(T& object, auto each) {
   Fields<std::remove_const_t<T>>::visit(visitor, object);
 }
 
-/// A type as a schema, a description's words and range with it; null for what JSON has nothing for, such as callbacks.
+/// A type as a schema, with a description's words and range; null for types that JSON does not have, such as callbacks.
 template <class M>
 struct Kind {
   static Json schema(const MemberDescription& of) {

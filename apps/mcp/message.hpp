@@ -37,7 +37,7 @@ struct Request {
   std::string method;
   /// An object, in which no member is null: null is as if left out.
   Json params;
-  /// Of the line it came on.
+  /// Length of the line it came on.
   std::size_t bytes = 0;
 };
 

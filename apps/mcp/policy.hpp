@@ -34,9 +34,9 @@ struct Policy {
   /// For a command, unless the client asks for less or more, and the most it may ask for.
   std::chrono::milliseconds timeout = std::chrono::seconds{60};
   std::chrono::milliseconds longest_timeout = std::chrono::minutes{10};
-  /// Of a command's output: of each stream, its beginning and its end.
+  /// The most to return of each output stream of a command: its beginning and its end.
   std::size_t output_bytes = std::size_t{64} << 10;
-  /// Of a file that is read or written at once.
+  /// The most to read or write of a file at once.
   std::size_t file_bytes = std::size_t{1} << 20;
   std::size_t folder_entries = 1000;
 

@@ -27,7 +27,7 @@ class ProgressReporter {
   void operator()(std::string_view output);
   /// Says that the call is under way, and what was not told yet, if nothing has been said for so long.
   void keep_up(std::chrono::milliseconds silence);
-  /// Nothing is said after it.
+  /// Ends the reports.
   void end();
 
  private:

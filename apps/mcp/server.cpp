@@ -112,7 +112,7 @@ struct Server::Call {
   const Tool& tool;
   Json arguments;
   std::size_t bytes = 0;
-  /// None if the client wants no progress.
+  /// Null if the client wants no progress.
   std::shared_ptr<ProgressReporter> progress{};
   std::stop_source stop{};
 };

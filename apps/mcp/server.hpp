@@ -82,7 +82,7 @@ class Server {
   std::condition_variable_any changed_;
   /// Calls that run or wait, by their ids as they are written.
   std::map<std::string, std::shared_ptr<Call>> calls_;
-  /// Of the lines they came on.
+  /// Length of the lines that the calls came on.
   std::size_t calls_bytes_ = 0;
   cli::WorkerPool pool_;
   /// Once a call has asked for progress. Last: it uses the rest.

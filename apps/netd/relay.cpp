@@ -39,7 +39,7 @@ Fd connect_to(int type, const sockaddr_in& target) {
   return result == 0 || errno == EINPROGRESS ? std::move(socket) : Fd{};
 }
 
-/// Who is connected hears at once that nobody is there.
+/// Closes with a reset, so that the other end knows at once that nobody is there.
 void reset(const Fd& socket) {
   const linger at_once{1, 0};
   ::setsockopt(socket.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);

@@ -14,10 +14,10 @@
 
 namespace fireclaw::overseer {
 
-/// As the command line of fireclaw has it.
+/// The same as fireclaw's.
 inline constexpr int exit_failure = 125;
 
-/// What the command line says; what it leaves out is as the file or the default has it.
+/// The command line's arguments; for the rest the file or the default counts.
 struct Arguments {
   cli::HostArguments host;
   std::string config;
@@ -53,7 +53,7 @@ void print_json(const nlohmann::ordered_json& value);
 
 /// The file of --config, or overseer.json of the home folder; empty: there is neither.
 std::filesystem::path config_file(const Arguments& arguments);
-/// What that file says, and above it the command line. Error(InvalidArgument), Error(NotFound).
+/// That file's settings, overridden by the command line. Error(InvalidArgument), Error(NotFound).
 Settings settings_from(const Arguments& arguments);
 /// The overseer's folder in the home folder.
 std::filesystem::path own_folder(const Arguments& arguments);

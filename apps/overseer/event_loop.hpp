@@ -24,7 +24,7 @@ class EventLoop {
   /// Calls `on_ready` with what poll(2) found. The descriptor is borrowed.
   Id watch(int fd, short events, std::function<void(short)> on_ready);
   void change(Id id, short events);
-  /// Of a descriptor or a time; nothing happens if it is over.
+  /// Ends the watch of a descriptor or a time; does nothing if it is over.
   void cancel(Id id);
   Id at(Clock::time_point when, Task task);
   Id after(Clock::duration delay, Task task) { return at(Clock::now() + delay, std::move(task)); }

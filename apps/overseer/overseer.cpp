@@ -29,7 +29,7 @@ constexpr std::chrono::minutes relay_life{10};
 /// An agent is somebody's to talk to until it has answered, or for so long; and for a moment after each line.
 constexpr std::chrono::minutes answer_limit{2};
 constexpr std::chrono::seconds answer_pause{10};
-/// Of an agent's private lines. What is too many is counted, and the sum said each ten seconds.
+/// The pace of an agent's private lines. Further lines are counted, and their sum is said every ten seconds.
 constexpr unsigned relay_burst = 5;
 constexpr Seconds relay_interval{3};
 constexpr std::chrono::seconds relay_sum{10};
@@ -139,7 +139,7 @@ void Overseer::begin() {
                     "begin",
                     "done",
                     fmt::format("fireclaw {}, process {}", FIRECLAW_VERSION_STRING, ::getpid())});
-  // Who the agents are has to be known before anybody is obeyed; how they are may take a while to find out.
+  // The agents' names must be known before anybody is obeyed; their states may take a while to find out.
   supervisor_.meet();
   reconcile();
   upgrade();
@@ -475,7 +475,7 @@ void Overseer::make_word() {
   constexpr std::string_view letters = "abcdefghjkmnpqrstuvwxyz23456789";
   const auto now = EventLoop::Clock::now();
   word_.clear();
-  // Who tries one after another must not fill the log with them.
+  // Somebody who tries many words must not fill the log.
   if (word_made_ != TimePoint{} && now - word_made_ < word_pause) return;
   word_made_ = now;
   std::random_device random;

@@ -103,21 +103,21 @@ class Overseer {
   std::map<std::string, Refusal> refusals_;
   Pacer refusal_pace_;
   Breaker breaker_;
-  /// Who has said the word that was written on the terminal, by nick, for as long as the nick is seen to be theirs.
+  /// Nicks of people who have said the word from the terminal, for as long as the nick is seen to be theirs.
   std::set<std::string> logged_in_;
   std::string word_;
   TimePoint word_made_;
   unsigned wrong_words_ = 0;
   /// What went wrong last on IRC; empty: nothing since we are in the channel.
   std::string last_error_;
-  /// Who gave the last command in the channel, and when: they wait for an answer there.
+  /// The nick that gave the last command in the channel, and when: it waits for an answer there.
   std::string last_asker_;
   TimePoint last_asked_;
   Relays relays_;
   /// Agents whose limit has refused their last request to an LLM, and when that was said.
   std::map<std::string, std::string> limits_reached_;
   std::map<std::string, std::chrono::steady_clock::time_point> limits_told_;
-  /// Who asked in private, by nick, for as long as something is to be answered.
+  /// Nicks that asked in private, for as long as an answer is due.
   std::map<std::string, std::weak_ptr<bool>> askers_;
   EventLoop::Id announcing_ = 0;
   Supervisor supervisor_;

@@ -166,7 +166,7 @@ cli::HostArguments host_of(const std::string& name, const Arguments& arguments, 
   try {
     host = parse(command).host;
   } catch (const Error&) {
-    // Of a later version: its home folder is not known, but the unit can be removed.
+    // A later version wrote it: its home folder is unknown, but the unit can be removed.
     return host;
   }
   if (!arguments.host.home.empty() && cli::home_of(host) != cli::home_of(arguments.host)) {
@@ -326,7 +326,7 @@ struct Installed {
   bool is_ours = false;
 };
 
-/// Of both managers, unless one is named. A unit of another home folder is not this one's.
+/// The units of both managers, unless one is named; without those of other home folders.
 std::vector<Installed> installed_units(const Arguments& arguments, const Parse& parse) {
   auto options = install_options(arguments);
   std::vector<InstallOptions> managers{options};

@@ -68,7 +68,7 @@ void resize(const Handle<Running<Command>>& handle, WindowSize size) {
 
 inline std::stop_token token_of(const StopSource* stop) { return stop != nullptr ? stop->token() : std::stop_token{}; }
 
-/// Of an open file, socket, or a plain number.
+/// The descriptor of an open file or socket, or a plain number.
 inline int descriptor(const py::object& file) {
   const int fd = PyObject_AsFileDescriptor(file.ptr());
   if (fd < 0) throw py::error_already_set{};

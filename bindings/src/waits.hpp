@@ -47,7 +47,7 @@ concept Stoppable = requires(T& options, std::stop_token stop) {
   options.stop = stop;
 };
 
-/// None stands for C++'s default.
+/// Python's None means C++'s default.
 template <class T>
 requires Stoppable<T> || std::is_same_v<T, VMConfig> || std::is_same_v<T, PoolConfig>
 struct GivenFor<T> {

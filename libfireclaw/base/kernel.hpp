@@ -2,7 +2,7 @@
 
 #include <string_view>
 
-/// What an image records of its kernel and an engine has to know of it.
+/// The facts about a kernel that an image records and an engine needs.
 namespace fireclaw {
 
 enum class KernelFormat { Elf, BzImage };

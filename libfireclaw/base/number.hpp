@@ -7,7 +7,7 @@
 
 namespace fireclaw {
 
-/// The number that `text` is. None if `text` has anything else in it, even a plus, or if the number does not fit the
+/// The number that `text` is. nullopt if `text` has anything else in it, even a plus, or if the number does not fit the
 /// type.
 template <class Number>
 std::optional<Number> parse_number(std::string_view text, int base = 10) {

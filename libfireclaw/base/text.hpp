@@ -6,12 +6,12 @@
 #include <string>
 #include <string_view>
 
-/// What the library and the programs say of texts alike. The programs do not see the rest of the library.
+/// Functions for texts that the library and the programs share. The programs do not see the rest of the library.
 namespace fireclaw {
 
 constexpr bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 constexpr bool is_digit(char c) { return c >= '0' && c <= '9'; }
-/// Of ASCII's letters; all else stays, whatever the locale is.
+/// Changes only ASCII letters, in any locale.
 constexpr char to_lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 inline std::string to_lower(std::string_view text) {
   std::string lower{text};

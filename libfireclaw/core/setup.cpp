@@ -112,7 +112,7 @@ void ensure_keys(const Host::Impl& host, bool& changed) {
   const auto key = host.layout.keys() / "id_ed25519";
   if (std::filesystem::exists(key)) return;
   changed = true;
-  // Of a setup that was killed; this one has the lock.
+  // Rests of a setup that was killed; this one has the lock.
   for (const auto& entry : std::filesystem::directory_iterator{host.layout.keys()}) {
     if (entry.path().filename().native().starts_with(".new-")) sys::remove_tree(entry.path());
   }

@@ -5,9 +5,9 @@
 
 namespace fireclaw::gateway {
 
-/// How much of it is used by others at once.
+/// Limits of what machines use of the gateway at once.
 struct ServerLimits {
-  /// The longest request, and what all of one machine's and all requests together hold.
+  /// The most bytes of a request, of one machine's requests together, and of all requests together.
   std::size_t body_bytes = std::size_t{16} << 20;
   std::size_t machine_bytes = std::size_t{32} << 20;
   std::size_t total_bytes = std::size_t{256} << 20;

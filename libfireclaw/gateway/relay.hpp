@@ -17,8 +17,8 @@
 
 namespace fireclaw::gateway {
 
-/// A machine's connection and the one that is made for it to a server: passes bytes on both ways, as fast as the slower
-/// side takes them, until either ends. What the other side has sent by then is passed on first. Owned by the event loop
+/// A machine's connection and the connection to a server that is made for it. Passes bytes both ways, as fast as the
+/// slower side takes them, until either ends; bytes that were sent before are passed on first. Owned by the event loop
 /// from start() until it has ended.
 class Relay : public std::enable_shared_from_this<Relay>, public http::Stream::Handler {
  public:
@@ -36,21 +36,21 @@ class Relay : public std::enable_shared_from_this<Relay>, public http::Stream::H
   void on_end(const http::Stream::End& end) override;
 
  protected:
-  /// Connects to the server. All must be done within `patience` until pass_on().
+  /// Connects to the server. pass_on() must be reached within `patience`.
   void connect(http::Stream::Target target, std::chrono::seconds patience);
   void say_to_server(std::string_view bytes) { server_->send(bytes); }
-  /// From now on what the agent says is passed on.
+  /// Passes on the agent's bytes from now on.
   void pass_on();
   /// Tells the agent its last words and ends.
   void end_with(std::string_view last_words);
 
-  /// The server is there.
+  /// Called when the server is connected.
   virtual void on_connected() = 0;
-  /// What of the server's bytes the agent gets, or what is done with them instead.
+  /// Handles the server's bytes, and returns those for the agent.
   virtual std::string on_server_says(std::string_view bytes) = 0;
-  /// There is no server, or not any more; or it took too long. Calls end_with().
+  /// Called if the server cannot be reached, is lost or takes too long. Calls end_with().
   virtual void on_failure(http::Failure failure, std::string_view detail) = 0;
-  /// Once, at the end.
+  /// Called once, at the end.
   virtual void on_closed() = 0;
 
  private:
@@ -79,7 +79,7 @@ class Relay : public std::enable_shared_from_this<Relay>, public http::Stream::H
   std::string writing_;
 };
 
-/// Probes a machine's connection now and then, so that the end of a machine that says nothing more is noticed.
+/// Probes a machine's connection now and then, so that the end of a silent machine is noticed.
 void keep_alive(boost::asio::ip::tcp::socket& socket);
 
 /// Tells a machine's connection that it is not served, and ends it.

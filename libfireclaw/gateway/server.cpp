@@ -364,7 +364,7 @@ class Session final : public std::enable_shared_from_this<Session>, public LlmSe
   /// The request that the LLM's service has; 0: none.
   LlmService::Id asking_ = 0;
   bool answering_ = false;
-  /// Which watch for a hang-up counts.
+  /// The watch for a hang-up that counts.
   std::uint64_t watch_ = 0;
   bool chunked_ = true;
   bool keep_alive_ = false;

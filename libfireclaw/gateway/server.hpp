@@ -36,16 +36,16 @@ struct Listeners {
   std::vector<Attendant> attendants = {};
 };
 
-/// What its owner does beside.
+/// The owner's work in the same loop.
 struct Upkeep {
-  /// Is called at the beginning, now and then, and at the end. What it returns is served from then on.
+  /// Called at the beginning, now and then, and at the end. The listeners that it returns are served from then on.
   std::function<Listeners()> work = [] { return Listeners{}; };
-  /// What is not served, and why.
+  /// Services that are missing, and why.
   std::function<std::vector<std::string>()> problems = [] { return std::vector<std::string>{}; };
 };
 
-/// Serves until the stop, on this thread. `status`, a Unix socket: who can connect to it is told all, at /metrics and
-/// /status.
+/// Serves until the stop, on this thread. `status`: a Unix socket that answers /metrics and /status to every
+/// client.
 void serve(Sources& sources, LlmService& service, sys::Fd status, Listeners listeners, const ServerLimits& limits,
            const Logger& logger, const Upkeep& upkeep, const std::stop_token& stop);
 

@@ -321,7 +321,7 @@ TEST_CASE_FIXTURE(Fixture, "what is left out is counted at both ends") {
   CHECK(fs::is_empty(path("outside")));
 }
 
-TEST_CASE_FIXTURE(Fixture, "what is copied in belongs to whom it was said to") {
+TEST_CASE_FIXTURE(Fixture, "files that are copied in belong to the given owner") {
   write("tree/sub/file", "x");
   fs::create_symlink("sub", path("tree/link"));
   CopyOptions options;

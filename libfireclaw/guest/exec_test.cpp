@@ -431,7 +431,7 @@ TEST_CASE("much output through a slow reader takes little memory on both sides, 
   CHECK(peak_memory_kib(::getpid()) - host_before < memory_bound_kib);
 }
 
-TEST_CASE("a reader that stands still holds up only its own command") {
+TEST_CASE("a reader that does not read holds up only its own command") {
   GuestdProcess guestd;
   Session session = guestd.open();
   ExecOptions flood;

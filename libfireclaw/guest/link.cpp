@@ -143,7 +143,7 @@ std::deque<Link::Channel::Item> Link::take(const ChannelPtr& channel) {
   const std::scoped_lock lock{mutex_};
   if (failure_) {
     if (channel->inbox.empty()) throw_failure();
-    // Nothing else will: the next call is to hear of the end.
+    // Nothing else wakes the next call, which must hear of the end.
     channel->event.set();
   }
   channel->unmetered = 0;

@@ -28,8 +28,8 @@ Error guest_error(int error, std::string message);
 
 /// The stream to guestd with its channels. Owns the stream and a thread that moves bytes: what arrives is sorted into
 /// the channels at once, so that no command waits for another's reader. Safe from any thread. Destruction closes the
-/// stream and ends the thread. In a process that was forked from its owner it sends nothing, and its end changes
-/// nothing: the stream is the owner's.
+/// stream and ends the thread. In a process that was forked from its owner it sends nothing, and destruction
+/// changes nothing: the stream is the owner's.
 class Link {
  public:
   /// One command, copy or request. Everything in it belongs to the link and its lock, but `event`.
@@ -38,14 +38,14 @@ class Link {
     struct Item {
       wire::Type type;
       std::string payload;
-      /// What it takes of the window.
+      /// Its cost in the window.
       std::size_t cost = 0;
     };
     const std::uint32_t id;
     /// Set whenever something has changed: an item, more allowance, the end of the link.
     sys::EventFd event;
     std::deque<Item> inbox;
-    /// What may still be sent.
+    /// How much may still be sent.
     std::size_t allowance = wire::window_bytes;
     /// Received and not yet announced as consumed, and of that what the reader is through with.
     std::size_t held = 0;
@@ -54,7 +54,7 @@ class Link {
   };
   using ChannelPtr = std::shared_ptr<Channel>;
 
-  /// Nothing is sent before greet().
+  /// Sends nothing before greet().
   Link(sys::Fd stream, std::optional<sys::Fd> claim);
   Link(const Link&) = delete;
   Link& operator=(const Link&) = delete;
@@ -63,7 +63,7 @@ class Link {
   /// Sends the preamble and, in the same breath, all that was asked for until now; waits for guestd's answer. Throws
   /// Error(Timeout), Error(Cancelled), or Error(Guest). Call it once, before anything is waited for.
   wire::Hello greet(Deadline deadline, const std::stop_token& stop);
-  /// Closes the stream. What still waits, and whatever is asked later, fails.
+  /// Closes the stream. Waiting and later calls fail.
   void close();
 
   /// A new channel, opened by a request of any length. Error(InvalidArgument) if it is too long, naming `what`.
@@ -74,12 +74,12 @@ class Link {
   void forget(const ChannelPtr& channel) noexcept;
 
   void send(const ChannelPtr& channel, wire::Type type, std::string_view payload = {});
-  /// The guest has vanished, broken the protocol, or the link was closed.
+  /// Whether the guest has vanished or broken the protocol, or the link was closed.
   bool is_over();
-  /// What metered frames may cost now.
+  /// How much metered frames may cost now.
   std::size_t allowance(const ChannelPtr& channel);
 
-  /// What has arrived, oldest first; clears the event. Once nothing is left, throws what ended the link.
+  /// Takes the items that have arrived, oldest first; clears the event. If there are none, throws what ended the link.
   std::deque<Channel::Item> take(const ChannelPtr& channel);
   /// The reader is through with an item.
   void consumed(const ChannelPtr& channel, const Channel::Item& item);

@@ -11,7 +11,7 @@ namespace fireclaw::guest {
 /// A command and its channel. wait() is for one thread; the rest for any.
 struct Process::Impl {
   Impl(std::shared_ptr<Link> link, ExecOptions options);
-  /// What is asked for by another request, answered as a command is. Of the options only those that wait() uses count.
+  /// For another request that is answered like a command. Uses only the options that wait() uses.
   Impl(std::shared_ptr<Link> link, wire::Type type, std::string_view request, std::string_view what,
        ExecOptions options);
   ~Impl();

@@ -19,7 +19,7 @@ using wire::Type;
 constexpr auto clock_tolerance = 50ms;
 
 constexpr std::size_t longest_step_name = 32;
-/// Of a year: what a guest says is not more than fits.
+/// A year: a guest's times stay below what fits.
 constexpr std::uint64_t longest_session_ns = std::uint64_t{366} * 24 * 3600 * 1'000'000'000;
 
 std::int64_t nanoseconds_of(std::chrono::system_clock::time_point time) {

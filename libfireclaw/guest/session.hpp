@@ -23,7 +23,7 @@
 
 namespace fireclaw::guest {
 
-/// What guestd says of itself when a session opens.
+/// guestd's description of itself when a session opens.
 struct GuestInfo {
   unsigned protocol = 0;
   std::string guestd_version;
@@ -34,7 +34,7 @@ struct GuestInfo {
   std::uint32_t features = 0;
 };
 
-/// A disk that the guest is to have under `target`.
+/// A disk for the guest to mount at `target`.
 struct Mount {
   /// As the guest names it: "/dev/vdb".
   std::string device;
@@ -46,7 +46,7 @@ struct Mount {
   std::string options;
 };
 
-/// What makes a restored (or fresh) guest itself. Applied in one step, before the first command.
+/// The identity of a restored (or fresh) guest. Applied in one step, before the first command.
 struct Identity {
   std::string hostname;
   /// 32 lower-case hexadecimal digits.
@@ -85,8 +85,8 @@ class Session {
                       Deadline deadline, const std::stop_token& stop = {});
 
   /// open() and start() in one round trip: the command is sent together with the greeting, and may have ended by the
-  /// time this returns. For a guest that is up (restored, say); one that still boots would start the command with the
-  /// time that it was when the boot began, and is corrected only a moment later. If it cannot be configured, the
+  /// time this returns. For a guest that is up, such as a restored one: one that still boots would start the command
+  /// with the time at which the boot began, which is corrected only a moment later. If it cannot be configured, the
   /// command is not run.
   static Opened open_and_start(sys::Fd stream, std::optional<sys::Fd> claim, const std::optional<Identity>& identity,
                                ExecOptions options, Deadline deadline, const std::stop_token& stop = {});
@@ -107,7 +107,8 @@ class Session {
   /// timeout; without an owner files are root's.
   CopyResult copy_in(const std::filesystem::path& source, const std::string& target, Deadline deadline,
                      const CopyOptions& options = {});
-  /// The other way, as TreeWriter does it. Names from the guest that would leave `target` are refused (Error Guest).
+  /// Copies a guest file or folder to the host, with TreeWriter. Names from the guest that would leave `target` are
+  /// refused (Error Guest).
   CopyResult copy_out(const std::string& source, const std::filesystem::path& target, Deadline deadline,
                       const CopyOptions& options = {});
   /// One small file, whole.
@@ -123,8 +124,8 @@ class Session {
   void remove(const std::string& path, const FileOptions& options);
   void make_directory(const std::string& path, const FileOptions& options);
 
-  /// Mounts a disk, for which guestd waits a while. What it knew of an earlier disk of that name it forgets first. Once
-  /// mounted so, it is left as it is. If it fails, this session runs no commands. Error(InvalidState) if another disk
+  /// Mounts a disk, for which guestd waits a while. It first forgets an earlier disk of that name. A disk that is
+  /// mounted already is left as it is. If it fails, this session runs no commands. Error(InvalidState) if another disk
   /// is mounted there.
   void mount(const Mount& mount, Deadline deadline);
   /// Error(InvalidState) while something in the guest uses it; Error(NotFound) if nothing is mounted there by mount().
@@ -132,19 +133,19 @@ class Session {
 
   /// Starts a service. Error(AlreadyExists) if one of its name runs; Error(NotFound) if there is no such program.
   void service_start(const ServiceOptions& options, Deadline deadline);
-  /// To its process alone, not to its group. Error(NotFound) if there is none, Error(InvalidState) if it is not
-  /// running.
+  /// Sends a signal to its process only, not to its group. Error(NotFound) if there is none, Error(InvalidState) if it
+  /// is not running.
   void service_signal(const std::string& name, int number, Deadline deadline);
-  /// SIGTERM to its process group, SIGKILL after the grace; returns once it has ended. It stays listed.
+  /// Sends SIGTERM to its process group, SIGKILL after `grace`; returns once it has ended. It stays listed.
   void service_stop(const std::string& name, std::chrono::milliseconds grace, Deadline deadline);
   /// By name.
   std::vector<ServiceInfo> services(Deadline deadline);
 
-  /// Looks for changes of a file from now on: it may be made, written, or replaced. Its folder must be there.
+  /// Watches a file for changes from now on: it may be made, written, or replaced. Its folder must exist.
   [[nodiscard]] FileWatch watch_file(const std::string& path, Deadline deadline);
 
-  /// Flushes file systems and drops what a snapshot need not hold; guestd then expects a new greeting, be it from
-  /// this machine's host or a clone's. The session is over afterwards.
+  /// Flushes file systems and drops caches that a snapshot does not need; guestd then expects a new greeting, be it
+  /// from this machine's host or a clone's. The session is over afterwards.
   void prepare_snapshot(Deadline deadline);
   /// Asks guestd to end everything, sync, unmount and end the machine. Returns when guestd has said that it will.
   void shutdown(std::chrono::milliseconds grace, Deadline deadline);
@@ -152,7 +153,7 @@ class Session {
   void set_clock(Deadline deadline);
   /// Round trip.
   void ping(Deadline deadline);
-  /// What guestd has done for this session since its greeting came, and how long each took. Empty if it does not say.
+  /// guestd's steps for this session since its greeting, and how long each took. Empty if it does not say.
   std::vector<std::pair<std::string, std::chrono::nanoseconds>> steps(Deadline deadline);
 
   struct Impl;
@@ -162,7 +163,7 @@ class Session {
   std::shared_ptr<Impl> impl_;
 };
 
-/// A command running in the guest. Destruction without wait() ends it. The members but wait() may be called from
+/// A command running in the guest. Destruction without wait() ends it. All members except wait() can be called from
 /// any thread while another waits.
 class Process {
  public:
@@ -183,8 +184,8 @@ class Process {
   friend class Session;
 };
 
-/// Waits for a file in the guest to change: what changed it since Session::watch_file() returned counts too. Of use for
-/// as long as its session is. Use from one thread at a time.
+/// Waits for a file in the guest to change. Changes since Session::watch_file() returned count too. Valid as long as
+/// its session. Use from one thread at a time.
 class FileWatch {
  public:
   FileWatch(FileWatch&&) noexcept;
@@ -202,7 +203,7 @@ class FileWatch {
   friend class Session;
 };
 
-/// What open_and_start() gives. The process ends with the session.
+/// The result of open_and_start(). The process ends with the session.
 struct Opened {
   Session session;
   Process process;

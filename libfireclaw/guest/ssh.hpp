@@ -18,13 +18,13 @@ struct SshLogin {
   std::string user;
   /// The private key's file; the public one is beside it with ".pub" behind its name. ed25519.
   std::filesystem::path key;
-  /// The host key that must be met, as in known_hosts: "ssh-ed25519 AAAA..." (a comment may follow). Empty: whatever is
-  /// met is accepted, for the caller to keep (see SshSession::host_key).
+  /// The host key to expect, as in known_hosts: "ssh-ed25519 AAAA..." (a comment may follow). Empty: any key is
+  /// accepted, for the caller to keep (see SshSession::host_key).
   std::string host_key;
 };
 
-/// A connection to a guest's SSH server: the way in that needs a network, but not guestd. Owns the stream. One command
-/// at a time, from one thread at a time, resize() aside.
+/// A connection to a guest's SSH server, which needs a network but not guestd. Owns the stream. One command at a time,
+/// from one thread at a time, except resize().
 class SshSession {
  public:
   /// Takes over a connected stream socket and logs in. Error(PermissionDenied) if the host key is another than

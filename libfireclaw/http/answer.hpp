@@ -5,7 +5,7 @@
 
 namespace fireclaw::http {
 
-/// What the head of an answer says of the rest.
+/// The parts of an answer's head that tell how to read the rest.
 struct AnswerHead {
   int status = 0;
   std::size_t body_bytes = 0;

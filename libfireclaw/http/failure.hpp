@@ -2,7 +2,7 @@
 
 namespace fireclaw::http {
 
-/// Why a server was not reached, or did not say all.
+/// Why a server was not reached, or its answer is not whole.
 enum class Failure {
   Unreachable,  ///< unknown name, connection refused
   Untrusted,    ///< TLS could not be agreed on, or the certificate is wrong

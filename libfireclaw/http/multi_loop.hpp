@@ -8,7 +8,7 @@
 
 namespace fireclaw::http {
 
-/// What libcurl's words for a failure mean.
+/// The failure that libcurl's code means.
 Failure failure_of(CURLcode code);
 
 /// A set of libcurl's transfers within an event loop of the caller's: whenever fd() is readable, run() is called. Use

@@ -20,7 +20,7 @@ class Peer {
   Peer(sys::Fd socket, std::stop_token stop) : socket_{std::move(socket)}, stop_{std::move(stop)} {}
   /// Head and body of the next request; empty if the client hung up.
   std::string request();
-  /// What the client says up to and with `part`; empty if it hung up before.
+  /// The client's bytes up to and with `part`; empty if it hung up before.
   std::string until(std::string_view part);
   void send(std::string_view bytes);
   /// Returns when the client has hung up or the test is over.

@@ -15,7 +15,7 @@
 
 namespace fireclaw::http {
 
-/// When a connection that says nothing is probed first, and how often then.
+/// When a silent connection is first probed, and how often after that.
 inline constexpr std::chrono::seconds keepalive_idle{120};
 inline constexpr std::chrono::seconds keepalive_interval{30};
 
@@ -34,25 +34,25 @@ class Stream {
     /// Certificates to trust instead of the system's; empty: those.
     std::string ca_file;
     std::chrono::seconds connect_limit{10};
-    /// Whether an address that the name has may be connected to. Without: each.
+    /// Whether to connect to an address of the name. Unset: to any.
     std::function<bool(const sockaddr& address)> admits;
   };
 
   struct End {
-    /// Without: the server has closed the connection.
+    /// Unset: the server has closed the connection.
     std::optional<Failure> failure;
     /// What went wrong, in libcurl's words. It can name addresses.
     std::string detail;
   };
 
-  /// What is done with what comes. No call is made before run(), resume() or send().
+  /// Receives the server's bytes. It is called only from run(), resume() or send().
   class Handler {
    public:
     virtual ~Handler() = default;
     virtual void on_open() = 0;
-    /// False: not now. The same bytes are offered again after resume().
+    /// Takes bytes. False: not now; the same bytes are offered again after resume().
     virtual bool on_bytes(std::string_view bytes) = 0;
-    /// All that was given to send() is the kernel's.
+    /// The kernel has taken all bytes of send().
     virtual void on_sent() = 0;
     /// The last call.
     virtual void on_end(const End& end) = 0;
@@ -71,7 +71,7 @@ class Stream {
   /// After on_open(). What the kernel does not take at once is kept: the caller waits for on_sent() before it sends
   /// more.
   void send(std::string_view bytes);
-  /// How much is kept.
+  /// How many bytes are kept.
   [[nodiscard]] std::size_t unsent() const noexcept;
   /// Offers again what on_bytes() did not take, perhaps before it returns.
   void resume();

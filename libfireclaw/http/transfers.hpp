@@ -24,7 +24,7 @@ class Transfers {
     std::string url;
     /// "Name: value"
     std::vector<std::string> headers;
-    /// Without: GET; else POST.
+    /// Unset: GET; else POST.
     std::optional<std::string> body;
     /// Certificates to trust instead of the system's; empty: those.
     std::string ca_file;
@@ -35,18 +35,18 @@ class Transfers {
 
   using Failure = http::Failure;
   struct End {
-    /// Without: the answer is whole.
+    /// Unset: the answer is whole.
     std::optional<Failure> failure;
     /// What went wrong, in libcurl's words. It can name addresses.
     std::string detail;
   };
 
-  /// What is done with an answer. An exception from it ends the transfer as BrokenOff.
+  /// Receives an answer. An exception from it ends the transfer as BrokenOff.
   class Handler {
    public:
     virtual ~Handler() = default;
     virtual void on_head(int status, const std::map<std::string, std::string>& headers) = 0;
-    /// False: not now. The same bytes are offered again after resume().
+    /// Takes bytes. False: not now; the same bytes are offered again after resume().
     virtual bool on_body(std::string_view bytes) = 0;
     /// The last call; the transfer is gone. Others may be started and cancelled here, but not in the calls above.
     virtual void on_end(const End& end) = 0;

@@ -104,7 +104,7 @@ TEST_CASE("what is not taken is offered again after resume, and nothing is lost"
   Collected answer;
   answer.closed = true;
   const auto id = transfers.start(post(server, "{}"), answer);
-  // It stands still: neither bytes nor an end.
+  // It hangs: neither bytes nor an end.
   CHECK_FALSE(run_until(
       transfers, [&] { return answer.end.has_value(); }, std::chrono::milliseconds{300}));
   CHECK(answer.body.empty());

@@ -443,7 +443,7 @@ TEST_CASE("stopping a build at any of its steps leaves nothing") {
   }
 }
 
-TEST_CASE("of two builders of one name, the second waits and then finds it taken") {
+TEST_CASE("if two build one name, the second waits and then finds it taken") {
   Workshop shop;
   const Lines arguments{"build", shop.root, "one", shop.kernel, "tar=" + shop.small_tar().string(), shop.guestd};
   Lines held = arguments;

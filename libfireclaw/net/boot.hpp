@@ -5,7 +5,7 @@
 
 namespace fireclaw::net {
 
-/// What the kernel calls this boot; another after every reboot. Records of kernel state carry it.
+/// The kernel's id of this boot, which changes with every reboot. Records of kernel state carry it.
 std::string current_boot_id();
 
 /// Whether the file was last written before this machine started.

@@ -26,11 +26,11 @@ inline constexpr std::size_t max_bridge_name = 8;
 /// A bridge's name: an InterfaceName of at most eight letters and digits.
 InterfaceName bridge_name(std::string_view name);
 
-/// What the names of all taps of `bridge` start with ("fcbr0-"). The firewall recognises them by it, so that a port
+/// The prefix of the names of all taps of `bridge` ("fcbr0-"). The firewall recognises them by it, so that a port
 /// that has no rules yet is closed rather than open.
 std::string tap_prefix(const InterfaceName& bridge);
 
-/// The tap for the machine with `id` (letters and digits; what does not fit is cut off its end): "fcbr0-1f3a9c04".
+/// The tap for the machine with `id` (letters and digits; cut at its end if too long): "fcbr0-1f3a9c04".
 InterfaceName tap_name(const InterfaceName& bridge, std::string_view id);
 
 /// A tap name that nobody else has picked: prefix and random digits.

@@ -9,13 +9,13 @@
 
 namespace fireclaw::net {
 
-/// Somewhere outside that a machine is allowed to reach, named by its host.
+/// A destination outside that a machine is allowed to reach, by host name.
 struct NamedDestination {
   /// "example.org", or "*.example.org": every name below it, and not itself.
   std::string host;
-  /// Without: every port of every protocol.
+  /// nullopt: every port of every protocol.
   std::optional<std::uint16_t> port;
-  /// Without: TCP and UDP. Only together with a port.
+  /// nullopt: TCP and UDP. Only together with a port.
   std::optional<Protocol> protocol;
 
   /// Whether `text` begins as one, and not with an address.

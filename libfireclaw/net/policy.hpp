@@ -24,7 +24,7 @@ std::string_view to_string(Egress egress) noexcept;
 /// "none", "allowlist", "internet"; Error(InvalidArgument) otherwise.
 Egress parse_egress(std::string_view text);
 
-/// What a machine may use of the gateway's services.
+/// Which of the gateway's services a machine may use.
 enum class ServiceAccess {
   None,   ///< nothing
   Names,  ///< the name server: port 53
@@ -45,12 +45,12 @@ struct Service {
   auto operator<=>(const Service&) const = default;
 };
 
-/// Somewhere outside that a machine is allowed to reach.
+/// A destination outside that a machine is allowed to reach.
 struct Destination {
   Ipv4Network network{Ipv4Address{}, 0};
-  /// Without: every port of every protocol.
+  /// nullopt: every port of every protocol.
   std::optional<std::uint16_t> port;
-  /// Without: TCP and UDP. Only together with a port.
+  /// nullopt: TCP and UDP. Only together with a port.
   std::optional<Protocol> protocol;
 
   /// "10.0.0.0/8", "192.0.2.7", "192.0.2.7:443", "192.0.2.0/24:53/udp". Host names are resolved by the caller.
@@ -61,7 +61,7 @@ struct Destination {
 
 inline constexpr Ipv4Address loopback_address = Ipv4Address::from_bits(0x7F000001);
 
-/// A port of the host that leads to a port of a machine.
+/// A port of the host that is published for a port of a machine.
 struct Publication {
   /// The host's address it is offered on; 0.0.0.0: all of them.
   Ipv4Address host_address = loopback_address;
@@ -78,7 +78,7 @@ struct Publication {
 /// Whether the address belongs to the internet: not to a private network, link-local, loopback, a cloud's metadata
 /// service, multicast or anything reserved.
 bool is_public(Ipv4Address address);
-/// Never reachable for a machine, whatever its allowlist says.
+/// Networks that a machine can never reach, even with an allowlist.
 const std::vector<Ipv4Network>& never_reachable();
 /// Not part of the internet, and reachable only if they are allowed by address.
 const std::vector<Ipv4Network>& private_networks();

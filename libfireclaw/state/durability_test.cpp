@@ -182,7 +182,7 @@ TEST_CASE_FIXTURE(Home, "a workspace appears, changes its disk and goes in one s
   CHECK(calls.lines().front() == "rename workspaces/one -> workspaces/.draft-one-*/old");
 }
 
-TEST_CASE_FIXTURE(Home, "of makers of one workspace only the first publishes, and its disk stays") {
+TEST_CASE_FIXTURE(Home, "if several make one workspace, only the first publishes, and its disk stays") {
   const auto store = workspaces();
   publish_workspace(store);
   CHECK_THROWS_AS(publish_workspace(store), Error);

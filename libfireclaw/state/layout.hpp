@@ -6,7 +6,7 @@
 
 namespace fireclaw::state {
 
-/// Where things are in a home folder.
+/// The paths of a home folder.
 class Layout {
  public:
   explicit Layout(std::filesystem::path home) : home_{std::move(home)} {}
@@ -22,7 +22,7 @@ class Layout {
   [[nodiscard]] std::filesystem::path keys() const { return home_ / "keys"; }
   [[nodiscard]] std::filesystem::path runs() const { return home_ / "runs"; }
   [[nodiscard]] std::filesystem::path address_pool() const { return home_ / "ip-pool.json"; }
-  /// What of the host was changed for the bridge.
+  /// The record of changes to the host for the bridge.
   [[nodiscard]] std::filesystem::path network_record() const { return home_ / "network.json"; }
   /// The process that keeps the network of a user without rights to the host's.
   [[nodiscard]] std::filesystem::path network_anchor() const { return home_ / "network-anchor.json"; }

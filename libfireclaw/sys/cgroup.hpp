@@ -11,7 +11,7 @@
 
 namespace fireclaw::sys {
 
-/// What the processes of a cgroup may take together (version 2). 0 or empty: no limit.
+/// Limits for all processes of a cgroup together (version 2). 0 or empty: no limit.
 struct CgroupLimits {
   std::uint64_t memory_bytes = 0;
   unsigned processes = 0;
@@ -23,16 +23,16 @@ struct CgroupLimits {
   bool operator==(const CgroupLimits&) const = default;
 };
 
-/// What is written to a file of a cgroup.
+/// A value for a file of a cgroup.
 struct CgroupSetting {
   std::string_view file;
   std::string text;
-  /// Left out where the file is not there: its controller is not handed on everywhere.
+  /// Left out if the file is missing: its controller is not handed on everywhere.
   bool optional = false;
 
   bool operator==(const CgroupSetting&) const = default;
 };
-/// What these limits are to the kernel, in order: one write for each line of io.max.
+/// The limits in the kernel's terms, in order: one write for each line of io.max.
 std::vector<CgroupSetting> to_settings(const CgroupLimits& limits);
 
 /// Where this process can make cgroups, or why it cannot.
@@ -41,7 +41,7 @@ struct CgroupPlace {
   std::filesystem::path folder;
   /// Why, and what gives it; empty if there is one.
   std::string obstacle;
-  /// Where processes belong that are to outlive the service that this process is of; empty: where they are started.
+  /// Where to put processes that are to outlive this process's service; empty: where they are started.
   std::filesystem::path lasting = {};
 
   bool operator==(const CgroupPlace&) const = default;
@@ -53,8 +53,8 @@ inline constexpr std::string_view machines_service = "fireclaw-agents.service";
 
 /// For a process in a service of that slice: the cgroup of the service for machines, if it runs and gives it away
 /// (Delegate=yes). Otherwise the highest cgroup around this process that it may divide. Makes "fireclaw" in it, and
-/// hands on the controllers. Where the processes of a service stand in the way, they are moved to "programs" beside it.
-/// Needs version 2 with the controllers memory and pids. `root` is "/" but for tests.
+/// hands on the controllers. If the processes of a service are in the way, they are moved to "programs" beside it.
+/// Needs version 2 with the controllers memory and pids. `root` is "/" except in tests.
 CgroupPlace find_cgroups(const std::filesystem::path& root = "/");
 
 /// Makes the cgroup `name` in a place, with its limits. All of it is killed together if it runs out of memory. Throws

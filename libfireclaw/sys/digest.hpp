@@ -27,7 +27,7 @@ class Sha256 {
 };
 
 std::string sha256_hex(std::string_view text);
-/// Of a file's content; holes are read as zeros.
+/// Digest of a file's content; holes are read as zeros.
 std::string sha256_file(const std::filesystem::path& path);
 
 }  // namespace fireclaw::sys

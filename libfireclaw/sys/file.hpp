@@ -36,7 +36,7 @@ void rename_runtime_file(const std::filesystem::path& from, const std::filesyste
 void sync_fd(int fd, const std::filesystem::path& name_for_errors);
 void sync_directory(const std::filesystem::path& directory);
 
-/// Until when, and unless what, a file is copied: Error(Timeout), Error(Cancelled).
+/// When to give up copying a file: Error(Timeout), Error(Cancelled).
 struct CopyLimits {
   Deadline deadline = Deadline::never();
   std::stop_token stop;
@@ -47,8 +47,8 @@ bool clone_file(const std::filesystem::path& source, const std::filesystem::path
                 const CopyLimits& limits = {});
 /// Whether a copy of the file made in `folder` would share blocks with it. Tried out there.
 bool shares_blocks(const std::filesystem::path& source, const std::filesystem::path& folder);
-/// Renames a file, over what is there; where `target` is on another file system it is copied and synced, and removed
-/// here then.
+/// Renames a file, over an existing one. If `target` is on another file system it is copied and synced, then removed
+/// here.
 void move_file(const std::filesystem::path& source, const std::filesystem::path& target);
 /// Copies what is data in `source` (SEEK_DATA) to the same offsets of `target`, skipping pages that are all zero,
 /// and sets the target's length. What the target held before is gone. Returns the bytes written.

@@ -33,29 +33,29 @@ void BriefPause::begin() { began_ = std::chrono::steady_clock::now(); }
 
 void BriefPause::end() {
   try {
-    resume_(Deadline::after(go_on_limit));
+    resume_(Deadline::after(resume_limit));
   } catch (const Error& problem) {
     if (sys::wait_fd(process_.pidfd(), POLLIN, Deadline::after(end_limit)) == sys::WaitResult::Ready) throw;
-    throw StandsStill{problem.code(), fmt::format("the machine stands still: {}", problem.what()),
+    throw StaysPaused{problem.code(), fmt::format("the machine stays paused: {}", problem.what()),
                       std::current_exception()};
   }
   lasted_ = std::chrono::steady_clock::now() - *began_;
 }
 
-std::chrono::nanoseconds stand_still(EngineProcess& process, BriefPause::Resume resume,
-                                     const std::function<void(BriefPause&)>& copy) {
+std::chrono::nanoseconds pause_briefly(EngineProcess& process, BriefPause::Resume resume,
+                                       const std::function<void(BriefPause&)>& copy) {
   BriefPause brief_pause{process, std::move(resume)};
   try {
     copy(brief_pause);
-  } catch (const StandsStill&) {
+  } catch (const StaysPaused&) {
     throw;
   } catch (...) {
-    if (brief_pause.goes_on()) throw;
+    if (brief_pause.is_over()) throw;
     const auto failure = std::current_exception();
     try {
       brief_pause.end();
-    } catch (const StandsStill& problem) {
-      throw StandsStill{problem.code(), fmt::format("{}; and {}", reason_of(failure), problem.what()), failure};
+    } catch (const StaysPaused& problem) {
+      throw StaysPaused{problem.code(), fmt::format("{}; and {}", reason_of(failure), problem.what()), failure};
     } catch (const Error&) {
       // The engine has ended, which the failure tells of.
     }

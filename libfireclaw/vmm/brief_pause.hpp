@@ -10,29 +10,29 @@
 
 namespace fireclaw::vmm {
 
-/// What a machine may take to continue: the one who stopped it does not give up when its own time is over, and the
-/// engine may still be writing what it was asked for.
-inline constexpr std::chrono::minutes go_on_limit{2};
+/// How long a resume may take: it is not given up when the caller's own time is over, and the engine may still be
+/// writing what it was asked for.
+inline constexpr std::chrono::minutes resume_limit{2};
 
-/// A machine that was stopped for a moment could not be told to continue: it stands still, and its engine runs.
-class StandsStill : public Error {
+/// A machine that was paused for a moment could not be resumed: it stays paused, and its engine runs.
+class StaysPaused : public Error {
  public:
   using Error::Error;
 };
 
-/// The moment for which a machine is stopped. Only stand_still() makes one.
+/// A moment for which a machine is paused. Only pause_briefly() makes one.
 class BriefPause {
  public:
-  /// Lets the machine continue by the deadline; no error if it runs.
+  /// Resumes the machine by the deadline; no error if it runs.
   using Resume = std::function<void(Deadline)>;
 
   BriefPause(EngineProcess& process, Resume resume);
-  /// Called before the machine is told to stop.
+  /// Call before pausing the machine.
   void begin();
-  /// Lets it continue, whatever the deadline of the rest. Throws StandsStill, or why it failed if the engine has ended.
+  /// Resumes it within resume_limit. Throws StaysPaused, or, if the engine has ended, why it failed.
   void end();
 
-  [[nodiscard]] bool goes_on() const { return !began_ || lasted_; }
+  [[nodiscard]] bool is_over() const { return !began_ || lasted_; }
   [[nodiscard]] std::chrono::nanoseconds lasted() const { return lasted_.value_or(std::chrono::nanoseconds{0}); }
 
  private:
@@ -42,10 +42,10 @@ class BriefPause {
   std::optional<std::chrono::nanoseconds> lasted_;
 };
 
-/// Calls `copy`, which begins and ends the brief pause. Whatever it throws, the machine continues before this throws
-/// that; if it does not, and its engine has not ended, this throws StandsStill with both reasons. Returns how long the
-/// machine stood still.
-std::chrono::nanoseconds stand_still(EngineProcess& process, BriefPause::Resume resume,
-                                     const std::function<void(BriefPause&)>& copy);
+/// Calls `copy`, which begins and ends the brief pause. If `copy` throws, the machine is resumed before this throws the
+/// same; if that fails and the engine has not ended, this throws StaysPaused with both reasons. Returns how long the
+/// machine was paused.
+std::chrono::nanoseconds pause_briefly(EngineProcess& process, BriefPause::Resume resume,
+                                       const std::function<void(BriefPause&)>& copy);
 
 }  // namespace fireclaw::vmm

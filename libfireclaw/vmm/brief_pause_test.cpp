@@ -27,7 +27,7 @@ struct Fixture {
       ++resumed;
       if (refusal) throw Error{*refusal};
     };
-    return stand_still(process, resume, copy);
+    return pause_briefly(process, resume, copy);
   }
 };
 
@@ -70,13 +70,13 @@ TEST_CASE_FIXTURE(Fixture, "a machine that was not stopped yet is not told to co
   CHECK(resumed == 0);
 }
 
-TEST_CASE_FIXTURE(Fixture, "a machine that cannot be told to continue stands still, and that is said") {
+TEST_CASE_FIXTURE(Fixture, "a machine that cannot be resumed stays paused, and the error says so") {
   refusal = Error{ErrorCode::Timeout, "no answer"};
   CHECK_THROWS_AS(during([](BriefPause& brief_pause) {
                     brief_pause.begin();
                     brief_pause.end();
                   }),
-                  StandsStill);
+                  StaysPaused);
   CHECK(resumed == 1);
   try {
     during([](BriefPause& brief_pause) {
@@ -84,12 +84,12 @@ TEST_CASE_FIXTURE(Fixture, "a machine that cannot be told to continue stands sti
       throw Error{no_space};
     });
     FAIL("nothing was thrown");
-  } catch (const StandsStill& problem) {
-    CHECK(problem.message() == "no space; and the machine stands still: no answer");
+  } catch (const StaysPaused& problem) {
+    CHECK(problem.message() == "no space; and the machine stays paused: no answer");
   }
 }
 
-TEST_CASE_FIXTURE(Fixture, "an engine that has ended leaves nothing that stands still") {
+TEST_CASE_FIXTURE(Fixture, "an engine that has ended leaves nothing paused") {
   refusal = Error{ErrorCode::Vmm, "it hung up"};
   process.kill();
   CHECK_THROWS_WITH(during([](BriefPause& brief_pause) {
@@ -103,7 +103,7 @@ TEST_CASE_FIXTURE(Fixture, "an engine that has ended leaves nothing that stands 
       brief_pause.end();
     });
     FAIL("nothing was thrown");
-  } catch (const StandsStill&) {
+  } catch (const StaysPaused&) {
     FAIL("its engine has ended");
   } catch (const Error& problem) {
     CHECK(problem.message() == "it hung up");

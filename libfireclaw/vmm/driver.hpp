@@ -41,7 +41,7 @@ struct RuntimeRecord {
 /// A byte stream to guestd, owned; closing it frees the channel for others.
 struct GuestStream {
   sys::Fd stream;
-  /// Held for as long as the stream is used, where channels are few (a lock on the channel's name).
+  /// Held as long as the stream is used, if channels are few (a lock on the channel's name).
   std::optional<sys::Fd> claim;
 };
 
@@ -52,8 +52,9 @@ struct StartOptions {
   Deadline deadline = Deadline::never();
   std::stop_token stop;
   PhaseCallback on_phase;
-  /// Makes the taps that an engine opens by their names. It calls this once its process has been started, to use the
-  /// time until that answers; one that takes descriptors (Capabilities::tap_descriptors) does not call it.
+  /// Makes the taps that an engine opens by their names. The driver calls it once the engine's process has been
+  /// started, to use the time until that answers; not for engines that take descriptors
+  /// (Capabilities::tap_descriptors).
   std::function<void()> make_taps = nullptr;
 };
 
@@ -72,10 +73,10 @@ class Instance {
   /// Writes a full snapshot. The machine is paused before and stays paused. Files must not exist; on failure none
   /// is left.
   virtual void snapshot(const SnapshotFiles& files, Deadline deadline, const std::stop_token& stop = {}) = 0;
-  /// The same of a machine that runs, and runs on: its CPUs stand still only for as long as it takes to see what they
-  /// have written. `copy_drives` is called once meanwhile: what is on its writable drives then belongs to the snapshot.
-  /// The machine also runs on if this throws, or `copy_drives`, unless it throws StandsStill. Returns how long it stood
-  /// still.
+  /// The same for a running machine, which continues: it is paused only until the contents of its memory are fixed.
+  /// `copy_drives` is called once meanwhile: the content of its writable drives then belongs to the snapshot. The
+  /// machine also continues if this or `copy_drives` throws, unless this throws StaysPaused. Returns how long it was
+  /// paused.
   virtual std::chrono::nanoseconds snapshot_running(const SnapshotFiles& files,
                                                     const std::function<void()>& copy_drives, Deadline deadline,
                                                     const std::stop_token& stop = {}) = 0;
@@ -86,7 +87,7 @@ class Instance {
   virtual void kill() noexcept = 0;
   /// The same without waiting: the engine executes nothing more, and is still being taken down.
   virtual void send_kill() noexcept = 0;
-  /// Before send_kill(): from here on the engine executes nothing. False if that cannot be said of it.
+  /// Call before send_kill(): from here on the engine executes nothing. False if that is not certain.
   [[nodiscard]] virtual bool freeze() noexcept = 0;
   /// Waits for the engine process to end; false if it still runs at the deadline. After a guest's own shutdown the
   /// process ends by itself.
@@ -95,7 +96,7 @@ class Instance {
   [[nodiscard]] virtual int exit_fd() const = 0;
   /// Why the engine ended, in words ("was killed by signal 9; log: ..."), or empty while it runs.
   [[nodiscard]] virtual std::string exit_reason() = 0;
-  /// The last part of the guest's console output.
+  /// The end of the guest's console output.
   [[nodiscard]] virtual std::string console_tail(std::size_t max_bytes) const = 0;
 };
 
@@ -106,16 +107,16 @@ class Driver {
 
   /// "qemu-kvm", "qemu-tcg", "firecracker".
   [[nodiscard]] virtual std::string name() const = 0;
-  /// All that a snapshot depends on beside image and machine: engine version, accelerator, CPU model.
+  /// What a snapshot depends on beside image and machine: engine version, accelerator, CPU model.
   [[nodiscard]] virtual std::string snapshot_identity() const = 0;
   [[nodiscard]] virtual Capabilities capabilities() const = 0;
-  /// Starts a machine cold. Returns once its CPUs run.
+  /// Boots a machine. Returns once its CPUs run.
   virtual std::unique_ptr<Instance> launch(const LaunchSpec& spec, const StartOptions& options) = 0;
-  /// Starts a machine from `files`, made from an equal spec but for id, run_dir, tap names and the paths of writable
-  /// drives. Returns once its CPUs run.
+  /// Restores a machine from `files`. Its spec must be equal to the saved machine's except id, run_dir, tap names and
+  /// the paths of writable drives. Returns once its CPUs run.
   virtual std::unique_ptr<Instance> restore(const LaunchSpec& spec, const SnapshotFiles& files,
                                             const StartOptions& options) = 0;
-  /// Takes hold of a machine that another process started. nullptr if it is gone. The instance does not own it.
+  /// Attaches to a machine that another process started. nullptr if it is gone. The instance does not own it.
   virtual std::unique_ptr<Instance> adopt(const RuntimeRecord& record) = 0;
 };
 

@@ -13,7 +13,7 @@ namespace fireclaw::vmm {
 namespace {
 
 constexpr std::size_t log_tail_bytes = 1500;
-/// Nothing keeps a killed process for so long but a kernel that hangs.
+/// Only a kernel that hangs keeps a killed process for so long.
 constexpr std::chrono::seconds kill_limit{10};
 
 bool is_readable(int fd) {

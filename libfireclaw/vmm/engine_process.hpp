@@ -33,9 +33,9 @@ class EngineProcess {
   void kill() noexcept;
   /// SIGKILL, without waiting for the end.
   void send_kill() noexcept;
-  /// Lets none of its threads execute anything until it is killed. False if that cannot be said of it.
+  /// Stops all of its threads until it is killed. False if that is not certain.
   [[nodiscard]] bool freeze() noexcept;
-  /// "was killed by signal 9"; empty while it runs. Who did not start it cannot know more than that it ended.
+  /// "was killed by signal 9"; empty while it runs. A process that did not start it knows only that it ended.
   [[nodiscard]] std::string describe_end();
 
  private:
@@ -48,7 +48,7 @@ class EngineProcess {
   bool owned_;
 };
 
-/// The last of what the engine logged, on one line; empty without a log.
+/// The end of the engine's log, on one line; empty without a log.
 std::string log_tail(const TextPipe* log);
 
 /// Why the engine ended, "exited with status 1; log: ...", or empty while it runs.

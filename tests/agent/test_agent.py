@@ -80,7 +80,7 @@ class Conversing(AgentTest):
         self.ask(client, "hi", "PRIVMSG #agents")
         self.assertNotIn("1234", json.dumps(self.llm.requests[-1]["body"]))
 
-    def test_whoever_takes_over_a_nick_does_not_take_over_its_private_talk(self) -> None:
+    def test_a_person_who_takes_over_a_nick_does_not_take_over_its_private_talk(self) -> None:
         self.llm.rules({"times": 1, "reply": {"content": "1\n2\n3"}}, {"reply": {"content": "Hello!"}})
         client = self.online(limits={"answer_lines": 1})
         client.send(f"{ALICE} PRIVMSG worker :my secret is 1234")
@@ -335,7 +335,7 @@ class OtherBots(AgentTest):
         client.send(":coder!c@h PRIVMSG #agents :worker: thanks", f"{ALICE} PRIVMSG worker :marker")
         client.expect_nothing("PRIVMSG #agents", until="PRIVMSG alice :Hello!")
 
-    def test_the_cooldown_begins_anew_when_a_slow_answer_leaves(self) -> None:
+    def test_the_cooldown_begins_again_when_a_slow_answer_leaves(self) -> None:
         self.llm.rules({"times": 1, "reply": {"content": "slow", "delay": 0.6}}, {"reply": {"content": "Hello!"}})
         client = self.online(peers={"cooldown_s": 0.5, "bots": ["coder"]})
         client.send(":coder!c@h PRIVMSG #agents :worker: 1")

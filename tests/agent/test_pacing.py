@@ -52,7 +52,7 @@ class Bucket(unittest.TestCase):
         self.assertEqual(bucket.ready_at(0.0), 2.0)
 
     def test_the_moment_that_it_names_is_the_moment_that_it_allows(self) -> None:
-        # Intervals whose sums are no round numbers.
+        # Intervals whose sums are not round numbers.
         for interval in (0.1, 0.3, 0.7, 1 / 3):
             bucket, now = TokenBucket(1, interval, 0.0), 1e6
             for _ in range(2000):
@@ -166,7 +166,7 @@ class Waiting(unittest.TestCase):
         delays = {round(Backoff(8.0, 60.0, random.Random(seed)).next(), 3) for seed in range(50)}
         self.assertGreater(len(delays), 40)
 
-    def test_a_refusal_waits_long_at_once_and_a_reset_starts_anew(self) -> None:
+    def test_a_refusal_waits_long_at_once_and_a_reset_starts_again(self) -> None:
         backoff = Backoff(1.0, 300.0, random.Random(1))
         self.assertGreaterEqual(backoff.refused(), 150.0)
         self.assertGreaterEqual(backoff.next(), 150.0)

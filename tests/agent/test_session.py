@@ -219,7 +219,7 @@ class Sasl(SessionTest):
         self.server(":s CAP * ACK :sasl", ":s 908 * EXTERNAL,SCRAM-SHA-256 :are available SASL mechanisms", ":s 904 * :SASL authentication failed")
         self.assertEqual(self.session.closing, "SASL login failed: EXTERNAL,SCRAM-SHA-256 are available SASL mechanisms")
 
-    def test_it_does_not_go_on_without_the_login_it_was_told_to_make(self) -> None:
+    def test_it_does_not_continue_without_the_login_it_was_told_to_make(self) -> None:
         for lines, reason in (
             ([":s CAP * LS :multi-prefix"], "offers no SASL"),
             ([":s CAP * LS :sasl=EXTERNAL"], "without PLAIN"),

@@ -224,7 +224,7 @@ class Auditing(ToolTest):
         os.symlink("/dev/null", self.path("ws/audit.log"))
         self.assertIn("so no tool may run", self.call("run_command", {"command": "touch ran"}))
         os.unlink(self.path("ws/audit.log"))
-        # Whoever reads this pipe would be all that sees the record.
+        # Only the reader of this pipe would see the record.
         os.mkfifo(self.path("ws/audit.log"))
         self.assertIn("so no tool may run", self.call("run_command", {"command": "touch ran"}))
         os.unlink(self.path("ws/audit.log"))

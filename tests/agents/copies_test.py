@@ -290,7 +290,7 @@ class Forking(Copies):
             with open(file, encoding="utf-8") as now:
                 self.assertNotIn("copier", json.load(now))
 
-    def test_whoever_is_killed_in_the_middle_leaves_nothing_that_is_not_cleaned(self) -> None:
+    def test_a_process_killed_in_the_middle_leaves_nothing_that_is_not_cleaned(self) -> None:
         chance = random.Random(4)
         self.start("quick")
         began = time.monotonic()
@@ -354,7 +354,7 @@ class Forking(Copies):
 
 
 class Interrupted(Copies):
-    """The process that copies an agent is killed or told to stop while that stands still."""
+    """The process that copies an agent is killed or told to stop while the agent is paused."""
 
     MIB = 192
 
@@ -397,7 +397,7 @@ class Interrupted(Copies):
         record = self.run_record()
         self.assertEqual((record["copier"]["pid"], record["paused"]), (process.pid, False))
 
-    def goes_on(self) -> None:
+    def continues(self) -> None:
         self.assertNotIn("copier", self.run_record())
         self.assertAlmostEqual(int(ok("agent", "exec", "quick", "date +%s", timeout=20)), time.time(), delta=2)
 
@@ -409,7 +409,7 @@ class Interrupted(Copies):
                 began = time.monotonic()
                 ok("agent", *words)
                 self.assertLess(time.monotonic() - began, 30)
-                self.goes_on()
+                self.continues()
         self.assertTrue(agents()["bea"]["vm"])
 
     def test_ctrl_c_calls_the_copy_off_and_it_goes_on(self) -> None:
@@ -423,7 +423,7 @@ class Interrupted(Copies):
                 self.assertNotEqual(process.returncode, 0)
                 self.assertIn("copy agent 'quick'", problem)
                 self.assertEqual((list(agents()), drafts(), snapshots()), (["quick"], [], {}))
-                self.goes_on()
+                self.continues()
 
     def test_too_little_room_is_noticed_before_it_is_stopped(self) -> None:
         small = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs -o size=100m none "$1" && shift && exec "$@"', "sh",
@@ -443,7 +443,7 @@ class Interrupted(Copies):
         self.assertEqual(agents()["quick"]["state"], "paused")
         time.sleep(4)  # by so much its clock would be late
         ok("agent", "resume", "quick")
-        self.goes_on()
+        self.continues()
 
     def test_it_is_stopped_in_order_and_loses_nothing(self) -> None:
         for word in ("restart", "stop"):

@@ -78,7 +78,7 @@ std::string requests(const EngineFixture& fixture) {
   return told;
 }
 
-bool goes_on(vmm::Instance& instance) {
+bool continues(vmm::Instance& instance) {
   return round_trip(instance.connect_guest(Deadline::after(5s), {}).stream.get(), "on\n") == "on\n";
 }
 
@@ -218,7 +218,7 @@ TEST_CASE_FIXTURE(EngineFixture,
   SUBCASE("1.17") { version = "1.17.0-dev"; }
   const auto instance = launch_recorded(*this, "version=" + version + "\n", version);
   bool silent = false;
-  const auto stood_still = instance->snapshot_running(
+  const auto paused_for = instance->snapshot_running(
       files(),
       [&] {
         silent = state_of(*instance) == "Paused";
@@ -226,10 +226,10 @@ TEST_CASE_FIXTURE(EngineFixture,
       },
       Deadline::after(10s));
   CHECK(silent);
-  CHECK(stood_still > 0s);
+  CHECK(paused_for > 0s);
   CHECK(requests(*this) == "Paused create Resumed ");
   CHECK(files_like(directory.path(), "snap") == 2);
-  CHECK(goes_on(*instance));
+  CHECK(continues(*instance));
   const auto clone = driver(version)->restore(spec("clone"), files(), soon());
   CHECK(round_trip(clone->connect_guest(Deadline::after(5s), {}).stream.get(), "hi\n") == "hi\n");
 }
@@ -270,7 +270,7 @@ TEST_CASE_FIXTURE(EngineFixture, "a machine that could not be saved while it ran
     CHECK(requests(*this).ends_with("Resumed "));
     CHECK(state_of(*instance) == "Running");
     CHECK(files_like(directory.path(), "snap") == 0);
-    CHECK(goes_on(*instance));
+    CHECK(continues(*instance));
   }
 }
 
@@ -283,7 +283,7 @@ TEST_CASE_FIXTURE(EngineFixture, "a machine whose drives are copied slowly conti
         while (!deadline.passed()) std::this_thread::sleep_for(10ms);
       },
       deadline);
-  CHECK(goes_on(*instance));
+  CHECK(continues(*instance));
   CHECK(files_like(directory.path(), "snap") == 2);
 }
 
@@ -298,7 +298,7 @@ TEST_CASE_FIXTURE(EngineFixture, "a machine whose copy is called off continues")
           (void)instance->snapshot_running(
               files(), [] {}, Deadline::after(60s), stop.get_token());
         }) == ErrorCode::Cancelled);
-  CHECK(goes_on(*instance));
+  CHECK(continues(*instance));
   CHECK(files_like(directory.path(), "snap") == 0);
 }
 
@@ -333,7 +333,7 @@ TEST_CASE_FIXTURE(EngineFixture, "a machine that runs may be told to continue, a
   SUBCASE("1.17") { version = "1.17.0-dev"; }
   const auto instance = launch_recorded(*this, "version=" + version + "\n", version);
   instance->resume(Deadline::after(5s));
-  CHECK(goes_on(*instance));
+  CHECK(continues(*instance));
 }
 
 TEST_CASE_FIXTURE(EngineFixture, "a damaged snapshot is refused in Firecracker's words, and its process is gone") {

@@ -5,9 +5,8 @@ know, the glossary's words.
 usage: pages.py ROOT
 
 A page is a Markdown file at the top of the tree, in docs/ or in examples/. The glossary (docs/glossary.md) names words
-that are not used, in its tables' column "not"; they are refused in docs/, in what programs and library say, and in the public
-headers. Prints
-one line a finding; exit status 1 if any.
+that are not used, in its tables' column "not"; they are refused in pages, in what programs and library say, and in the
+public headers. Comments of these begin with a noun or a verb. Prints one line a finding; exit status 1 if any.
 """
 
 from __future__ import annotations
@@ -23,6 +22,8 @@ import check
 LONGEST_LINE = 120
 GLOSSARY = "docs/glossary.md"
 INDEX = "docs/README.md"
+# Pages in which words are not refused: the list of these words, and what was written for earlier versions.
+UNJUDGED = (GLOSSARY, "CHANGELOG.md")
 
 FENCE = re.compile(r"^(`{3,})\s*(.*)$")
 LINK = re.compile(r"(!?)\[((?:[^\]\[`]|`[^`]*`)*)\]\(([^()\s]*)\)")
@@ -32,6 +33,8 @@ CODE_SPAN = re.compile(r"`[^`]*`")
 SPEAKERS = ("apps", "libfireclaw", "agent/guestd", "bindings")
 # Of an error: names in quotes, numbers, what stands for anything.
 CHANGING = re.compile(r"'[^']*'|\.\.\.|\([^)]*\)|\b\w*\d[\w.:]*(?: s\b)?")
+# A comment that begins so has to be read twice: it needs a noun or a verb first.
+RIDDLE = re.compile(r"(Who|Whose|Whom|Whoever|Of|Nor)\b")
 # Blocks of these languages must say what becomes of them.
 COMMANDS = ("sh", "bash", "python")
 EXCERPTS = ("cpp", "c++")
@@ -138,8 +141,9 @@ class Checker:
             self.check_lines(page)
             self.check_links(page)
             self.check_blocks(page)
-            if page.path.startswith("docs/") and page.path != GLOSSARY:
+            if page.path not in UNJUDGED:
                 self.check_words(page)
+            if page.path.startswith("docs/") and page.path != GLOSSARY:
                 self.check_errors(page)
         self.check_index()
         self.check_strings()
@@ -252,12 +256,23 @@ class Checker:
             if path.suffix not in {".cpp", ".hpp", ".in"} or re.search(r"_test\.cpp$|/testing[_/]", path.as_posix()):
                 continue
             written = path.read_text(encoding="utf-8")
-            whole = path.suffix == ".in" or path.is_relative_to(self.root / "include")
+            public = path.is_relative_to(self.root / "include")
+            if public:
+                self.check_comments(path, written)
+            whole = public or path.suffix == ".in"
             for line, text in [(1, re.sub(r"\n\s*///", "", written))] if whole else said(written):
                 for word, pattern in self.refused.items():
                     if pattern.search(text):
                         self.report(path.relative_to(self.root).as_posix(), line, "word",
                                     f"'{word}': the glossary has another word")
+
+    def check_comments(self, path: Path, written: str) -> None:
+        before = ""
+        for number, line in enumerate(written.splitlines(), 1):
+            text = line.strip()
+            if text.startswith("///") and not before.startswith("///") and RIDDLE.match(text[3:].strip()):
+                self.report(path.relative_to(self.root).as_posix(), number, "comment", "begin with a noun or a verb")
+            before = text
 
 
 def squeezed(text: str) -> str:

@@ -104,6 +104,16 @@ class PagesTest(unittest.TestCase):
                     ("apps/a/main.cpp", 2, "word"), ("apps/a/main.cpp", 3, "word"), ("libfireclaw/x.cpp", 1, "word"),
                     ("include/fireclaw/x.hpp", 1, "word"))
 
+    def test_refused_words_are_found_in_pages_at_the_top_but_not_in_what_is_past(self) -> None:
+        self.expect({"docs/glossary.md": GLOSSARY, "SECURITY.md": "# S\n\nFreeze it.\n", "CHANGELOG.md": "Freeze it.\n"},
+                    ("SECURITY.md", 3, "word"))
+
+    def test_comments_of_public_headers_begin_with_a_noun_or_a_verb(self) -> None:
+        self.expect({"include/fireclaw/x.hpp": "/// Who asks.\nint a;\n/// The person\n/// Who asks, or offers.\nint b;\n"
+                                               "/// Offers.\nint c;\n  /// Of a machine.\n  int d;\n",
+                     "libfireclaw/x.hpp": "/// Who asks.\nint a;\n"},
+                    ("include/fireclaw/x.hpp", 1, "comment"), ("include/fireclaw/x.hpp", 8, "comment"))
+
     def test_errors_are_what_some_source_says(self) -> None:
         self.expect({"docs/a.md": "| error | what mends it |\n| --- | --- |\n| `no image named 'x'; see ...` | a |\n"
                                   "| `no picture named 'x'` | b |\n\n| what you see |\n| --- |\n| `no picture` |\n",

@@ -82,7 +82,7 @@ TEST_CASE("a guest has the memory that was asked for") {
   CHECK(kib > 140 * 1024);
 }
 
-TEST_CASE("a paused machine stands still and continues") {
+TEST_CASE("a paused machine runs nothing, and continues") {
   auto vm = test::fresh_vm();
   shell(vm, "(while :; do echo x >> /tmp/ticks; sleep 0.1; done) > /dev/null 2>&1 &");
   vm.pause();

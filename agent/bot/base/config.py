@@ -235,7 +235,7 @@ class Config:
     # "mention": when addressed by nick. "all": every line. Anything else: lines that begin with it, too.
     trigger: str = _text(r"\S[^\x00-\x1f\x7f]{0,63}", "must be 1 to 64 characters", "mention")
     operators: Tuple[str, ...] = _masks(())
-    # Whose invitations are followed; empty: the operators', or everyone's where no operators are named.
+    # The people whose invitations it follows; empty: the operators, or everyone if no operators are named.
     invite_policy: str = _choice("", "anyone", "operators", "nobody")
     persona: str = _text(r"[^\x00]{1,20000}", "must be 1 to 20000 characters", "You are a helpful assistant.")
     tools: Tools = _switch(Tools)
@@ -256,7 +256,7 @@ class Config:
         return self.operators if self.tools.allow is None else self.tools.allow
 
     def invites_from(self) -> str:
-        """Whose invitations are followed: "anyone", "operators" or "nobody"."""
+        """The people whose invitations it follows: "anyone", "operators" or "nobody"."""
         return self.invite_policy or ("operators" if self.operators else "anyone")
 
     def secrets(self) -> List[str]:

@@ -1,4 +1,4 @@
-"""Which lines of a server are old: said before we came, and said again by a channel's history or a bouncer.
+"""Finds old lines of a server: lines from before we joined, which a channel's history or a bouncer repeats.
 
 Servers mark them in several ways: by a batch, by the time of each line, by words before and after. No server knows all of
 them. An old line is not answered.

@@ -40,7 +40,7 @@ class Lookups:
         return [found[1]] if found is not None else []
 
     def overdue(self, now: float) -> List[PeerInfo]:
-        """What is known of those whom the server has not told us all about in time."""
+        """What is known of people about whom the server has not told us everything in time."""
         late = [key for key, (due, _) in self._open.items() if now >= due]
         return [self._open.pop(key)[1] for key in late]
 

@@ -23,7 +23,7 @@ _MOST_OFFERED = 200
 
 class Registration:
     """Drives one registration. It is over when the session sees 001; until then `failed` may be called, once, with
-    why there will be none and whether the server does not want us (so that asking again soon is no use)."""
+    why there will be none and whether the server does not want us (so that it is useless to ask again soon)."""
 
     def __init__(self, config: Config, rng: random.Random, send: Callable[[bytes], None],
                  failed: Callable[[str, bool], None]) -> None:

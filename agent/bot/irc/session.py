@@ -412,7 +412,7 @@ class Session:
             self._freed(message.nick, now)
 
     def _on_kill(self, message: Message, now: float) -> None:
-        # Of two with one nick the server ends one or both; services do so for the owner of a nick. Nobody is unwelcome then.
+        # If two have one nick, the server ends one or both; services do so for a nick's owner. This is not a ban.
         if self._is_me(message.param(0)) and not _COLLISION.search(message.params[-1]):
             self.unwelcome = True
 

@@ -280,7 +280,7 @@ class Reader:
         return Answer(text, calls, self._truncated, thought, field if thought else "", tuple(self._details), self._prompt_tokens)
 
     def _made(self, name: str, raw: Any, extra: Any, new_id: Callable[[], str], last: bool) -> ToolCall:
-        # Of harmony's marks some servers leave one at the name.
+        # Some servers leave one of harmony's marks at the name.
         name = name.partition("<|")[0].strip()
         plain = name.rpartition("functions.")[2]
         name = plain if plain in self._known else name

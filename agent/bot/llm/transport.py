@@ -116,7 +116,7 @@ class Exchange:
             self._check()
             raise LlmError(f"cannot reach the LLM server {self._where}: {_why(error)}") from error
         self._socket = self._connection.sock
-        # Who cancelled before the socket was known could not shut it.
+        # A cancellation before the socket was known could not shut it.
         self._check()
         with self._translated():
             self._socket.settimeout(timeouts.first_token_s)

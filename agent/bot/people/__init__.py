@@ -1,1 +1,1 @@
-"""Who is meant, who is answered, and what keeps two programs from talking for ever."""
+"""Finds out which lines are for the agent and may be answered, and keeps two programs from talking for ever."""

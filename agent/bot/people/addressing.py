@@ -1,4 +1,4 @@
-"""Who a line is meant for, and the few words that the agent understands without a model."""
+"""Finds out who is addressed by a line, and the few words that the agent understands without a model."""
 
 from __future__ import annotations
 
@@ -54,5 +54,5 @@ def command(text: str) -> Tuple[str, str]:
 
 
 def begins_with_address(text: str) -> bool:
-    """Whether the line already says whom it is for ("nick: …" or "@nick …")."""
+    """Whether the line already names its addressee ("nick: …" or "@nick …")."""
     return _ADDRESS.match(text) is not None

@@ -84,7 +84,7 @@ class LoopBreaker:
             exchange.same = exchange.same + 1 if gap <= self.FORGIVEN_S and words == exchange.text else 0
             exchange.text = words
         elif now - exchange.heard > self.BURST_S:
-            # Who speaks again before we answered is not answering us.
+            # A line before our answer is not an answer to us.
             exchange.at_once = exchange.soon = exchange.same = 0
             exchange.text = words
         exchange.heard = now

@@ -1,4 +1,4 @@
-"""Who is a bot, and whether a question may be answered: what keeps two agents from talking to each other for ever."""
+"""Finds out who is a bot, and whether a question may be answered. So two agents do not talk to each other for ever."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Book:
             self._known.clear()
 
     def is_bot(self, event: Text, now: float) -> Optional[bool]:
-        """None if a look-up has to tell."""
+        """None: a look-up has to find out."""
         for mask in self._peers.bots:
             if matches(mask, event.source if "!" in mask else event.nick):
                 return True

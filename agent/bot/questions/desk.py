@@ -100,7 +100,7 @@ class Desk:
         return found
 
     def renamed(self, old: str, new: str) -> None:
-        """Who asked as `old` is called `new` now."""
+        """The person who asked as `old` is called `new` now."""
         for question in (*(item[0] for item in self._waiting), *([self._current] if self._current else [])):
             if fold(question.asker) == fold(old):
                 question.asker = new

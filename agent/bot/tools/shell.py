@@ -28,7 +28,7 @@ _NO_PROXIES = ("NO_PROXY", "no_proxy")
 @dataclass(frozen=True)
 class Outcome:
     output: str
-    # None if the command was ended by us.
+    # None: we ended the command.
     status: Optional[int]
     timed_out: bool = False
 

@@ -8,7 +8,7 @@
 
 namespace fireclaw::guestd {
 
-/// What is mounted from disks that are written to: to be made clean before the machine ends.
+/// Mounts of writable disks, which must be made clean before the machine ends.
 using DiskMounts = std::vector<guest::OwnedFd>;
 
 /// Says why on the console and ends the machine: a machine without guestd would hang.
@@ -16,11 +16,11 @@ using DiskMounts = std::vector<guest::OwnedFd>;
 
 /// The first steps of process 1: the kernel's file systems and the console.
 void boot_kernel_mounts();
-/// Loads what /fireclaw/modules names; a module that cannot be loaded is reported and left out.
+/// Loads the modules that /fireclaw/modules names; one that cannot be loaded is reported and left out.
 void boot_modules();
-/// Makes the root that commands see, out of the read-only root and a layer above it, and makes it ours.
+/// Makes the root that commands see from the read-only root and a layer above it, and enters it.
 DiskMounts boot_root(const BootOptions& options, Uevents& uevents);
-/// What commands expect of any machine: terminals, shared memory, /tmp, /run, loopback.
+/// Sets up what commands expect of any machine: terminals, shared memory, /tmp, /run, loopback.
 void boot_environment();
 
 }  // namespace fireclaw::guestd

@@ -15,18 +15,18 @@ class Disks {
   /// Waits for the disk to appear. The same request again is a success; another one for the same place is EBUSY.
   wire::Done mount(const wire::Mount& request);
   wire::Done unmount(const wire::Unmount& request);
-  /// Before the machine ends: unmounts all, or at least makes them read-only, so that each is marked as clean.
+  /// Call before the machine ends: unmounts all, or at least makes them read-only, so that each is marked as clean.
   void finish();
 
  private:
   std::vector<wire::Mount> mounts_;
 };
 
-/// Whether the request makes sense; changes nothing.
+/// Checks the request; changes nothing.
 wire::Done check_mount(const wire::Mount& request);
 wire::Done check_unmount(const wire::Unmount& request);
 
-/// What mount(2) makes of options as mount -o takes them.
+/// Options of mount -o in the terms of mount(2).
 struct MountOptions {
   unsigned long flags = 0;
   std::string data;

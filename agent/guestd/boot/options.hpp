@@ -6,7 +6,7 @@
 
 namespace fireclaw::guestd {
 
-/// What the kernel command line asks guestd for; see README.md beside this file.
+/// guestd's options on the kernel command line; see README.md beside this file.
 struct BootOptions {
   struct Mount {
     std::string device;
@@ -17,14 +17,14 @@ struct BootOptions {
   /// File system of the read-only root; empty: commands run in the initramfs itself.
   std::string rootfs;
   std::string root_device = "/dev/vda";
-  /// Size limit of what is written over the root, in MiB; 0: half of the memory.
+  /// Size limit of writes over the root, in MiB; 0: half of the memory.
   unsigned long overlay_mib = 0;
-  /// A disk that takes what is written over the root, instead of memory; empty: none.
+  /// A disk that takes writes over the root instead of memory; empty: none.
   std::string scratch_device;
   std::vector<Mount> mounts;
   /// Say on the console how long each step of the boot took.
   bool trace = false;
-  /// What was not understood, one line each.
+  /// Options that were not understood, one line each.
   std::vector<std::string> problems;
 };
 

@@ -6,7 +6,7 @@
 
 namespace fireclaw::guestd {
 
-/// The kernel's announcements of devices. Open it before looking at what is there already: then nothing is missed.
+/// The kernel's announcements of devices. Open it before looking for existing devices: then none is missed.
 class Uevents {
  public:
   Uevents();

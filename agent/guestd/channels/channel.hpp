@@ -18,7 +18,7 @@ namespace fireclaw::guestd {
 /// The session as its channels see it.
 class Outlet {
  public:
-  /// Whether bulk data may be added: what is queued for the host is bounded.
+  /// Whether bulk data may be added: the queue for the host is bounded.
   [[nodiscard]] virtual bool has_room() const = 0;
   virtual void send(wire::Type type, std::uint32_t channel, std::string_view payload = {}) = 0;
   /// Room for the payload of one bulk frame, to be filled at once and sent by end_bulk(); nothing else may be sent
@@ -39,18 +39,18 @@ class Channel {
   Channel(Outlet& outlet, std::uint32_t id) : outlet_{outlet}, id_{id} {}
   Channel(const Channel&) = delete;
   Channel& operator=(const Channel&) = delete;
-  /// Ends what still runs.
+  /// Ends its process.
   virtual ~Channel() = default;
 
   /// A frame for it, already checked against the window if it is metered. False: a protocol error.
   virtual bool handle(const wire::Frame& frame) = 0;
-  /// Sends a little of what there is to send; true if something was sent.
+  /// Sends a little of its data; true if something was sent.
   virtual bool pump() { return false; }
   virtual bool child_ended(pid_t, int) { return false; }
   [[nodiscard]] virtual std::int64_t deadline() const { return -1; }
   virtual void tick() {}
 
-  /// Nothing more will come from it.
+  /// Whether it has ended: it sends no more.
   [[nodiscard]] bool finished() const { return finished_; }
   /// False: the host sent more than it had been allowed to.
   bool charge(std::size_t cost);
@@ -58,14 +58,14 @@ class Channel {
   bool credit(std::uint32_t bytes);
 
  protected:
-  /// `cost` of what was received has been dealt with; the host hears of it in large pieces.
+  /// `cost` of the received data has been handled; the host is told in large pieces.
   void consumed(std::size_t cost);
   void send(wire::Type type, std::string_view payload = {}) { outlet_.send(type, id_, payload); }
   void send_done(int error, std::string_view message);
 
   Outlet& outlet_;
   const std::uint32_t id_;
-  /// What may still be sent to the host.
+  /// How much may still be sent to the host.
   std::size_t allowance_ = wire::window_bytes;
   bool finished_ = false;
 

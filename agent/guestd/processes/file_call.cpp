@@ -35,7 +35,7 @@ using guest::wire::FileKind;
 using guest::wire::FileStatus;
 using guest::wire::FileVerb;
 
-/// Nothing of a call waits for the other end of a pipe or for a terminal.
+/// So a call never waits for the other end of a pipe or for a terminal.
 constexpr int open_flags = O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
 constexpr mode_t permissions = 07777;
 constexpr int most_links = 40;

@@ -4,7 +4,7 @@
 
 namespace fireclaw::guestd {
 
-/// Does what `call` asks for, with the rights that this process has. Content comes from `in` and goes to `out`; the
+/// Carries out `call` with this process's rights. Content comes from `in` and goes to `out`; the
 /// answer goes to `answer`. Blocks, so it is for a process of its own.
 void do_file_call(const guest::wire::FileCall& call, int in, int out, int answer);
 /// The answer alone.

@@ -13,7 +13,7 @@
 
 namespace fireclaw::guestd {
 
-/// One service: its process, when there is one, its log, and when it is to be started again.
+/// One service: its process if it has one, its log, and the time of its next start.
 class Service final : private Watcher {
  public:
   Service(Loop& loop, Machine& machine, const wire::ServiceStart& request);
@@ -55,7 +55,7 @@ class Service final : private Watcher {
   const std::int64_t backoff_longest_ms_;
   ServiceLog log_;
   OwnedFd output_;
-  /// The end that its processes write to. Held open, so that the pipe has no end of file between two of them.
+  /// The end that its processes write to. Held open, so that the pipe does not end between two of them.
   OwnedFd input_;
   bool readable_ = false;
 

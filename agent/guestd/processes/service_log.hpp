@@ -10,19 +10,19 @@ namespace fireclaw::guestd {
 
 using guest::OwnedFd;
 
-/// The file that takes a service's output, kept below a limit: one that has grown to it becomes <path>.1. Nothing on
-/// the way to it is followed if it is a symbolic link, and nothing but a plain file is written to: guestd may write
-/// anywhere, and who can put links where the log is must not be able to point it elsewhere.
+/// The file that takes a service's output, kept below a limit: a file that reaches it becomes <path>.1. Symbolic links
+/// on the way to it are not followed, and only a plain file is written to: guestd may write anywhere, so a user who can
+/// put links into the log's folder must not be able to direct it elsewhere.
 class ServiceLog {
  public:
   ServiceLog(guest::Base base, std::string path, std::uint64_t limit);
 
   /// Opens it, creating it and its folders if need be. False with errno set.
   bool open();
-  /// What comes next is written to the file that has the name then: a disk may have been mounted over its folder.
+  /// Opens the file by its name again at the next write: a disk may have been mounted over its folder.
   void reopen() { file_.reset(); }
-  /// Adds to it, at the end of a line if possible beginning a new file. What cannot be written (the disk is full, say)
-  /// is dropped, and counted; the count is put where the output continues.
+  /// Appends to it; a new file begins at the end of a line if possible. Bytes that cannot be written (if the disk is
+  /// full) are dropped and counted; the count is written where the output continues.
   void write(std::string_view bytes);
 
  private:

@@ -103,7 +103,7 @@ int run_child(void* argument) {
   if (chdir(plan.cwd) < 0 && (plan.cwd_required || chdir("/") < 0)) give_up(plan);
   plan.step = Step::Execute;
   if (plan.call) {
-    // Nothing of guestd's may be kept open by a call that hangs.
+    // A call that hangs must not keep descriptors of guestd open.
     syscall(SYS_close_range, 3, ~0U, 0);
     do_file_call(*plan.call, 0, 1, 2);
     _exit(0);

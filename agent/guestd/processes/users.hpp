@@ -27,7 +27,7 @@ bool find_user(std::string_view wanted, std::string_view passwd, std::string_vie
                std::string& problem);
 /// The same in this machine's files.
 bool look_up_user(std::string_view wanted, User& user, std::string& problem);
-/// Only whose files such a user's are.
+/// The same, but only the owner of such a user's files.
 std::optional<guest::Failure> look_up_owner(std::string_view wanted, guest::TreeWriter::Owner& owner);
 
 }  // namespace fireclaw::guestd

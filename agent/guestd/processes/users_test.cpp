@@ -92,7 +92,7 @@ TEST_CASE("a user or a group that is left out beside the colon is as if there we
   CHECK(root.user.gid == 6);
 }
 
-TEST_CASE("who is not there is named") {
+TEST_CASE("a missing user or group is named") {
   CHECK(find("ghost").problem == "there is no user 'ghost' in the guest's /etc/passwd");
   CHECK(find("ghost:disk").problem == "there is no user 'ghost' in the guest's /etc/passwd");
   CHECK(find("agent:ghosts").problem == "there is no group 'ghosts' in the guest's /etc/group");

@@ -10,11 +10,11 @@ namespace fireclaw::cli {
 
 /// An option or an argument of a command.
 struct OptionText {
-  /// As they are written: "-t", "--timeout"; of an argument what stands for it: "COMMAND".
+  /// As a user types them: "-t", "--timeout"; for an argument its placeholder: "COMMAND".
   std::vector<std::string> names;
-  /// What stands for the value: "TIME", "none|user|nat"; empty for a flag.
+  /// The value's placeholder: "TIME", "none|user|nat"; empty for a flag.
   std::string value;
-  /// Without the value that is taken where none is given.
+  /// The description, without the default value.
   std::string description;
   std::string usual;
   bool required = false;
@@ -23,13 +23,13 @@ struct OptionText {
   std::string group;
 };
 
-/// What stands under a heading: examples, or terms and what they mean (two blanks or more between).
+/// The lines under a heading: examples, or terms and their meanings (two blanks or more between).
 struct SectionText {
   std::string title;
   std::vector<std::string> lines;
 };
 
-/// All there is to say of a command: what --help, manual pages and completion are made from.
+/// The whole description of a command, from which --help, manual pages and completion are made.
 ///
 /// A command's footer is paragraphs with empty lines between. One whose first line ends with ":" and whose other lines
 /// begin with two blanks is a section ("Examples:"); all others are text, broken again where they are shown.
@@ -42,7 +42,7 @@ struct CommandText {
   std::vector<std::string> paragraphs;
   std::vector<SectionText> sections;
   std::vector<const CLI::App*> commands;
-  /// It does nothing by itself: one of `commands` must follow.
+  /// Whether one of `commands` must follow: it does nothing by itself.
   bool is_group = false;
 };
 

@@ -12,21 +12,21 @@ namespace fireclaw::cli {
 /// One way in which a line can continue.
 struct Candidate {
   std::string text;
-  /// What it is, in a few words; may be empty.
+  /// Its meaning, in a few words; can be empty.
   std::string meaning;
   friend bool operator==(const Candidate&, const Candidate&) = default;
 };
 
 /// How the last word of a line can continue.
 struct Completion {
-  /// What the shell is to offer beside the candidates.
+  /// Which files the shell offers beside the candidates.
   enum class Files { None, All, Folders };
 
   std::vector<Candidate> candidates;
   Files files = Files::None;
 };
 
-/// The names that a value of this type can be ("IMAGE", "VM"), as the home folder has them.
+/// The names for a value of this type ("IMAGE", "VM") in the home folder.
 using Names = std::function<std::vector<Candidate>(std::string_view type)>;
 
 /// The command whose words another program completes, if the line has come to one.
@@ -42,7 +42,7 @@ Forwarded forwarded(const CLI::App& app, const std::vector<std::string>& words);
 /// written, and may be empty.
 Completion complete(const CLI::App& app, const std::vector<std::string>& words, const Names& names);
 
-/// The value that the words give to an option that takes one, or empty: where to look for names before anything has
+/// The value that the words give to an option, or empty: for looking up names before anything has
 /// been parsed.
 std::string value_in(const std::vector<std::string>& words, std::string_view option);
 

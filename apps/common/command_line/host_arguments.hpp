@@ -10,7 +10,7 @@
 
 namespace fireclaw::cli {
 
-/// What every program of fireclaw takes to find its home folder and its engines.
+/// The arguments by which every program of fireclaw finds its home folder and its engines.
 struct HostArguments {
   std::string home;
   std::string engine = "auto";
@@ -21,9 +21,9 @@ struct HostArguments {
 void add_host_arguments(CLI::App& app, HostArguments& arguments);
 /// The folder named, else $FIRECLAW_HOME, else ~/.fireclaw; absolute.
 std::filesystem::path home_of(const HostArguments& arguments);
-/// With what the environment says of proxies and the cache.
+/// The options, with the environment's proxies and cache.
 HostOptions host_options(const HostArguments& arguments, LogSink log);
-/// What gives another program of fireclaw the same: those that were given.
+/// The given ones as words, for another program of fireclaw.
 std::vector<std::string> to_argv(const HostArguments& arguments);
 
 }  // namespace fireclaw::cli

@@ -8,11 +8,11 @@
 
 namespace fireclaw::cli {
 
-/// What a manual page says beside the command that it is about.
+/// A manual page's properties beside the text of its command.
 struct ManualPage {
   /// "fireclaw-run".
   std::string name;
-  /// The day that stands on it, as in 2026-01-31.
+  /// The date on it, as in 2026-01-31.
   std::string date;
   /// Pages to see also, as in "fireclaw(1)".
   std::vector<std::string> see_also;

@@ -6,7 +6,7 @@
 
 namespace fireclaw::cli {
 
-/// Why a command line could not be understood, and what would be right: one line for the user.
+/// Explains why a command line was not understood, and what would be right: one line for the user.
 std::string explain(const CLI::App& app, const CLI::ParseError& problem);
 
 }  // namespace fireclaw::cli

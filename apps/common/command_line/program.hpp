@@ -10,8 +10,8 @@
 
 namespace fireclaw::cli {
 
-/// What all programs have in common: --help and how it looks, --version; options are taken behind a command as well.
-/// To be called before anything is added.
+/// Adds what all programs have in common: --help and its layout, --version; options are also accepted behind a command.
+/// Call it before anything is added.
 void add_basics(CLI::App& app);
 
 /// A page of the manual, and the command that it is about.
@@ -20,8 +20,8 @@ struct PageOf {
   ManualPage page;
 };
 
-/// Answers what only scripts ask, and no help mentions: `__complete WORD...` from shells, which says how the words can
-/// continue, and `__manual FOLDER DATE` from the build, which writes pages. False if it was neither.
+/// Answers calls of scripts, which no help mentions: `__complete WORD...` from shells says how the words can continue;
+/// `__manual FOLDER DATE` from the build writes pages. False if it was neither.
 bool answer_script(const CLI::App& app, int argc, const char* const* argv, const Names& names,
                    const std::function<std::vector<PageOf>()>& pages);
 

@@ -4,8 +4,8 @@
 
 namespace fireclaw::cli {
 
-/// Makes the folder, and those above it that are missing: for this user alone, regardless of the umask. What is there
-/// keeps its mode. Error(Io) if that fails.
+/// Makes the folder, and missing ones above it, for this user only, regardless of the umask. Existing folders keep
+/// their mode. Error(Io) if that fails.
 void make_private_folder(const std::filesystem::path& folder);
 
 }  // namespace fireclaw::cli

@@ -7,8 +7,8 @@
 
 namespace fireclaw::cli {
 
-/// Writes the text to a file that is the old one or the new one at every moment, also after a loss of power.
-/// Error(Io) if that fails; the old one is still there then.
+/// Replaces a file by the text: at every moment, also after a loss of power, it is the old one or the new one.
+/// Error(Io) if that fails; the old one then remains.
 void replace_file(const std::filesystem::path& path, std::string_view text, mode_t mode);
 
 /// Gives the file `beside`, which is open as `fd`, its name for good: both the file and its folder are synced.

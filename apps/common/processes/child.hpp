@@ -9,7 +9,7 @@
 
 namespace fireclaw::cli {
 
-/// How a program is started beside this one.
+/// How to start a program beside this one.
 struct ChildOptions {
   /// The program's path and its arguments.
   std::vector<std::string> argv;
@@ -17,7 +17,7 @@ struct ChildOptions {
   std::vector<std::string> environment;
   /// Where its standard output and error go; -1: where this process's do.
   int output = -1;
-  /// Ctrl-C on the terminal is then for this process alone.
+  /// Ctrl-C on the terminal then reaches only this process.
   bool own_group = false;
 };
 
@@ -33,9 +33,9 @@ class Child {
 
   /// Readable once it has ended.
   [[nodiscard]] int fd() const { return ended_.get(); }
-  /// Nothing happens if it was waited for.
+  /// Sends a signal; does nothing if it was waited for.
   void signal(int number) const;
-  /// Waits for its end. What waitpid(2) says of it; 0 the second time.
+  /// Waits for its end. Returns waitpid(2)'s status; 0 the second time.
   int wait();
 
  private:

@@ -10,7 +10,7 @@ namespace fireclaw::cli {
 
 /// "256", "256M", "2G" as MiB. Error(InvalidArgument) for anything else.
 unsigned parse_memory_mib(const std::string& text);
-/// The same of what passes in a second.
+/// The same for a rate per second.
 unsigned parse_rate_mib(const std::string& text);
 /// The same for disks, with "1T" too.
 std::uint64_t parse_size_mib(const std::string& text);

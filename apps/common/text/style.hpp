@@ -6,11 +6,11 @@
 
 namespace fireclaw::cli {
 
-/// How text stands out on a terminal: headings, what is well, what deserves a look, what is wrong. Everywhere else it
-/// is as it is.
+/// Highlights text on a terminal: headings, good and bad news, warnings. Elsewhere it does
+/// nothing.
 class Style {
  public:
-  /// For what is written to `fd`: on for terminals, unless NO_COLOR is set or the terminal is a dumb one;
+  /// The style for `fd`: on for terminals, unless NO_COLOR is set or the terminal is a dumb one;
   /// CLICOLOR_FORCE turns it on elsewhere, too.
   static Style of(int fd);
   /// Always or never.
@@ -27,7 +27,7 @@ class Style {
   bool on_;
 };
 
-/// What a line on `fd` has room for: $COLUMNS, else what the terminal says; 0 if it is not a terminal.
+/// The width of lines on `fd`: $COLUMNS, else what the terminal reports; 0 if it is not a terminal.
 std::size_t columns_of(int fd);
 
 /// "fireclaw: text" as a line on standard error, whatever is in the text.

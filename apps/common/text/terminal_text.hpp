@@ -5,16 +5,16 @@
 
 namespace fireclaw::cli {
 
-/// What a guest says, for a terminal: lines and tabs stay, anything else that a terminal would obey is spelled out as
-/// by printable(). Fed piece by piece, which may tear characters.
+/// A guest's text for a terminal: lines and tabs stay; everything else that a terminal would obey is spelled out as
+/// by printable(). Takes pieces, which can tear characters.
 class TerminalText {
  public:
-  /// Carriage returns draw progress bars, and hide what stood there. A log has no use for them.
+  /// Carriage returns draw progress bars, and hide earlier text. A log spells them.
   enum class Returns { Keep, Spell };
   explicit TerminalText(Returns returns) : returns_{returns} {}
-  /// What can be shown by now.
+  /// Adds a piece and returns the text that can be shown now.
   std::string add(std::string_view piece);
-  /// What was kept of a character that never ended.
+  /// The rest: the kept part of a character that never ended.
   std::string finish();
 
  private:

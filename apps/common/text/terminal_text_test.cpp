@@ -5,7 +5,7 @@
 namespace fireclaw::cli {
 namespace {
 
-TEST_CASE("of what a guest says a terminal gets lines and tabs, and nothing to obey") {
+TEST_CASE("on a terminal, a guest's text keeps lines and tabs and loses control sequences") {
   TerminalText text{TerminalText::Returns::Spell};
   CHECK(text.add("a\tb\n\x1b]52;c;eA==\a") == "a\tb\n\\x1b]52;c;eA==\\x07");
   CHECK(text.add("over\rwritten") == "over\\x0dwritten");

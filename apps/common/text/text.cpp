@@ -28,7 +28,7 @@ std::size_t edits_between(std::string_view a, std::string_view b) {
   return last.back();
 }
 
-/// Of a whole character of up to three bytes.
+/// The code point of a whole character of up to three bytes.
 unsigned code_point(std::string_view character) {
   constexpr unsigned first_bits[] = {0x7F, 0x1F, 0x0F};
   unsigned code = static_cast<unsigned char>(character[0]) & first_bits[character.size() - 1];
@@ -77,7 +77,7 @@ std::string escape_controls(std::string_view json) {
     const auto length = std::max<std::size_t>(utf8_length(json), 1);
     const auto character = json.substr(0, length);
     json.remove_prefix(length);
-    // Of one byte there is DEL alone: the others are escaped already, or stand between what JSON is made of.
+    // The only control character of one byte here is DEL: the others are escaped already, or JSON's own white space.
     if (character == "\x7f" || (length > 1 && (is_control(character) || misleads(character)))) {
       escaped += fmt::format("\\u{:04x}", code_point(character));
     } else {
@@ -102,7 +102,7 @@ std::vector<std::string> wrap_words(std::string_view text, std::size_t columns) 
 }
 
 std::string likely_meant(std::string_view word, const std::vector<std::string>& known) {
-  // Of one or two letters anything can be made.
+  // One or two letters resemble too much.
   const auto letters = word.find_first_not_of('-');
   if (letters == std::string_view::npos || word.size() - letters < 3) return {};
   const auto most = std::max<std::size_t>((word.size() - letters) / 3, 1);

@@ -43,7 +43,7 @@ void side_by_side(unsigned count, unsigned threads, const Work& work) {
   }
 }
 
-/// Of this process and of the children that it has waited for.
+/// CPU time of this process and of the children that it has waited for.
 nanoseconds cpu_time() {
   nanoseconds sum{0};
   for (const int who : {RUSAGE_SELF, RUSAGE_CHILDREN}) {

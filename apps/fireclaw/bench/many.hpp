@@ -10,17 +10,17 @@
 
 namespace fireclaw::cli {
 
-/// What many machines cost that run at the same time.
+/// The cost of many machines that run at the same time.
 struct Crowd {
   /// From the call to the moment when each had run `true`, sorted.
   std::vector<std::chrono::nanoseconds> ready;
   /// Memory that belongs to each engine alone, in the order of `ready`; 0 where the kernel does not say.
   std::vector<std::uint64_t> private_bytes;
-  /// What their folders take on disk, together.
+  /// The size of their folders on disk, together.
   std::uint64_t disk_bytes = 0;
-  /// Of this process and the engines, from the first start to the last end.
+  /// CPU time of this process and the engines, from the first start to the last end.
   std::chrono::nanoseconds cpu_time{0};
-  /// Starts and commands that failed, and what the first of them said.
+  /// Starts and commands that failed, and the first one's error.
   unsigned failed = 0;
   std::string first_failure;
 

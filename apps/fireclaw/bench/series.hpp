@@ -8,7 +8,7 @@
 
 namespace fireclaw::cli {
 
-/// What was measured of one thing, again and again.
+/// Repeated measurements of one thing.
 struct Series {
   std::string name;
   std::vector<std::chrono::nanoseconds> samples;

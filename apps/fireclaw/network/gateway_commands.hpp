@@ -4,7 +4,7 @@
 
 namespace fireclaw::cli {
 
-/// What is about the gateway between agents and LLM servers.
+/// Commands for the gateway between agents and LLM servers.
 void add_gateway(CLI::App& app, Context& context, Action& action);
 void add_secret(CLI::App& app, Context& context, Action& action);
 

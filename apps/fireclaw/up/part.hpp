@@ -18,7 +18,7 @@ namespace fireclaw::cli {
 std::optional<int> wait_readable(std::initializer_list<int> fds, std::optional<std::chrono::milliseconds> limit,
                                  const std::stop_token& stop);
 
-/// A service that `up` runs: a program that says when it serves, as systemd's services do. What it warns of goes to
+/// A service that `up` runs: a program that says when it serves, as systemd's services do. Its warnings go to
 /// standard error. Destruction kills it.
 class Part {
  public:
@@ -28,13 +28,14 @@ class Part {
   Part& operator=(const Part&) = delete;
   ~Part();
 
-  /// Until it serves. Error(InvalidState) with what it said if it ends before; Error(Timeout), Error(Cancelled).
+  /// Waits until it serves. Error(InvalidState) with its last message if it ends before; Error(Timeout),
+  /// Error(Cancelled).
   void wait_ready(std::chrono::milliseconds limit, const std::stop_token& stop);
   /// Readable once it has ended.
   [[nodiscard]] int fd() const { return child_->fd(); }
-  /// Waits for its end. What it complained of last, else how it ended.
+  /// Waits for its end. Returns its last complaint, else how it ended.
   [[nodiscard]] std::string why_ended();
-  /// SIGTERM; SIGKILL after `limit`. Nothing happens if it has ended.
+  /// Sends SIGTERM; SIGKILL after `limit`. Does nothing if it has ended.
   void end(std::chrono::milliseconds limit);
 
  private:
@@ -47,7 +48,7 @@ class Part {
   Fd log_;
   Fd wake_;
   std::optional<Child> child_;
-  /// What it complained of last; the reader's until that has ended.
+  /// Its last complaint; belongs to the reader until that has ended.
   std::string last_;
   std::thread reader_;
 };

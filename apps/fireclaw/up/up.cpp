@@ -307,7 +307,7 @@ class Crew {
   Host host_;
   AgentManager agents_;
   NetworkMode network_ = NetworkMode::None;
-  /// Of the crew's first agent.
+  /// Name of the crew's first agent.
   std::string name_;
   /// The model that it has if nothing is changed.
   std::string usual_model_;

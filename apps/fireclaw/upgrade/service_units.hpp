@@ -7,7 +7,7 @@
 
 namespace fireclaw::cli {
 
-/// A unit file of systemd that the home folder's services were installed by.
+/// A unit file of systemd by which the home folder's services were installed.
 struct ServiceUnit {
   std::string file;
   /// An earlier version wrote it.
@@ -18,8 +18,8 @@ struct ServiceUnit {
   std::string remedy;
 };
 
-/// Asks fireclaw-overseer, which writes them; none where that is not installed. `renew`: the old ones are written
-/// again. Error(Io) if it fails, which has then said why.
+/// Asks fireclaw-overseer, which writes them; none if that is not installed. `renew`: writes old ones again. Error(Io)
+/// if it fails; it has then said why.
 std::vector<ServiceUnit> service_units(const Context& context, bool renew);
 
 }  // namespace fireclaw::cli

@@ -75,7 +75,7 @@ void add_exec(CLI::App& group, Context& context, Action& action) {
 }
 
 int shell(ExecCommand options, Context& context) {
-  // Of the user's shells the one that people prefer, where the image has it.
+  // bash, which people prefer, if the image has it.
   options.guest.command = {"/bin/sh", "-c", "command -v bash >/dev/null 2>&1 && exec bash -l; exec sh -l"};
   options.guest.timeout = "0";
   options.guest.interactive = true;

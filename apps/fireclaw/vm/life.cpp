@@ -57,7 +57,7 @@ struct Verb {
   const char* word;
   const char* help;
   const char* footer;
-  /// Of the list of names in JSON.
+  /// Key of the list of names in JSON.
   const char* done;
   void (*act)(Machines&, const std::string&, const WhichOptions&);
 };

@@ -9,14 +9,14 @@
 
 namespace fireclaw::cli {
 
-/// What is known of a machine; the name is empty if it has none, the id if it is stopped.
+/// A machine's info; the name is empty if it has none, the id if it is stopped.
 struct NamedVM {
   std::string name;
   VMInfo vm;
 };
 
-/// The machines of the home folder as commands find them: those whose time has passed are stopped, those that nobody
-/// uses are paused.
+/// The machines of the home folder for commands. Stops those whose time has passed, and pauses those that nobody
+/// uses.
 class Machines {
  public:
   explicit Machines(const Context& context) : host_{context.open_host()}, manager_{host_.machines()} {
@@ -29,11 +29,11 @@ class Machines {
   /// The name or the id that `word` means: itself, or the one id that begins with it. Error(InvalidArgument) if several
   /// do.
   [[nodiscard]] std::string meant_by(const std::string& word) const;
-  /// A machine that runs, by what means it.
+  /// The running machine that `word` means.
   [[nodiscard]] VM attach(const std::string& word) const { return host_.vms().attach(meant_by(word)); }
   /// The name of the machine that `word`, a name or an id, means; empty for an id of one without a name.
   [[nodiscard]] std::string name_of(const std::string& word) const;
-  /// All: those with names first, by name, also those that are stopped; then the others, oldest first.
+  /// All: first those with names, sorted, stopped ones included; then the others, oldest first.
   [[nodiscard]] std::vector<NamedVM> all() const;
 
  private:

@@ -17,7 +17,7 @@ constexpr std::size_t most_listed = 100;
 constexpr std::size_t most_memory_lines = 12;
 constexpr std::size_t longest_problem = 350;
 constexpr std::size_t longest_line = 400;
-/// Of a part of a line: what an agent or a template says.
+/// Of a part of a line that comes from an agent or a template, in bytes.
 constexpr std::size_t longest_part = 200;
 constexpr std::size_t most_channels = 10;
 constexpr std::size_t longest_channel = 50;

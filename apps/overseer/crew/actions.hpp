@@ -11,10 +11,10 @@
 
 namespace fireclaw::overseer {
 
-/// How a command went.
+/// A command's outcome.
 struct Outcome {
   bool done = false;
-  /// What to answer.
+  /// The answer.
   std::vector<std::string> lines;
   /// The agent as it is now, if the command was about one that is still there.
   std::optional<AgentInfo> agent;
@@ -23,7 +23,7 @@ struct Outcome {
 /// Carries a command out on the agents. Blocks; does not throw. For commands whose row has an action.
 Outcome carry_out(Agents& agents, const Command& command, const std::stop_token& stop);
 
-/// What came of a command that threw; in a catch clause.
+/// The outcome of a command that threw. Call it in a catch clause.
 Outcome failed(Agents& agents, const Command& command, const std::exception& problem);
 /// Whether there is no such agent (any more).
 bool is_gone(Agents& agents, const std::string& name);

@@ -22,8 +22,8 @@ class EndWatch {
   [[nodiscard]] virtual int fd() const = 0;
 };
 
-/// What the overseer needs of fireclaw::AgentManager and fireclaw::Agent, in the same terms. Called from several
-/// threads at once; throws fireclaw::Error.
+/// The part of fireclaw::AgentManager and fireclaw::Agent that the overseer uses, with the same names. Called from
+/// several threads at once; throws fireclaw::Error.
 class Agents {
  public:
   virtual ~Agents() = default;
@@ -44,20 +44,20 @@ class Agents {
   virtual ReconcileReport reconcile() = 0;
   /// Stops and pauses machines with names whose time has come: MachineManager::tend().
   virtual TendReport tend_machines() = 0;
-  /// Makes again what an earlier version left: Host::upgrade(). Returns what.
+  /// Brings the home folder up to date: Host::upgrade(). Returns what was made again.
   virtual std::vector<std::string> upgrade(std::stop_token stop) = 0;
   virtual std::unique_ptr<EndWatch> watch(const std::string& name) = 0;
   virtual std::string logs(const std::string& name, std::size_t lines) = 0;
   virtual std::string memory(const std::string& name) = 0;
-  /// What fireclaw::Network says of an agent, and changes for it.
+  /// An agent's part of fireclaw::Network.
   virtual std::vector<NetworkRefusal> refusals(const std::string& name, std::size_t most) = 0;
   virtual std::vector<std::string> allow(const std::string& name, const std::string& destination) = 0;
   virtual std::vector<std::string> deny(const std::string& name, const std::string& destination) = 0;
-  /// What it has asked LLMs for; nullopt if there is no gateway that knows.
+  /// Its use of LLMs; nullopt if there is no gateway that knows.
   virtual std::optional<GatewayAgent> llm_use(const std::string& name) = 0;
   /// Starts the gateway again if it was killed: true then.
   virtual bool keep_gateway() = 0;
-  /// Agents whose last request to an LLM was refused by a limit, and what they were told.
+  /// Agents whose last request to an LLM was refused by a limit, and the refusal.
   virtual std::map<std::string, std::string> limits_reached() = 0;
   /// Machines with names that run or are paused.
   virtual std::vector<std::string> running_machines() = 0;

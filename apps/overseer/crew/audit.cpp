@@ -81,7 +81,7 @@ AuditLog::AuditLog(std::filesystem::path path) : path_{std::move(path)} {
     torn = !whole;
     if (line.find(R"("result":"refused")") != std::string::npos) refused_bytes_ += line.size() + 1;
   });
-  // Of a machine that lost power: what follows must not become part of it.
+  // A torn line from a power failure: the next line must not become part of it.
   if (torn && ::write(file_.get(), "\n", 1) == 1) ++bytes_;
 }
 

@@ -10,17 +10,17 @@
 
 namespace fireclaw::overseer {
 
-/// One thing that was done or refused.
+/// One command or event, done or refused.
 struct AuditEntry {
-  /// nick!user@host, or "overseer" for what it does by itself.
+  /// nick!user@host, or "overseer" for its own actions.
   std::string who;
   /// The services account, if the server told.
   std::string account;
   /// The channel, or the nick of a private conversation.
   std::string where;
   std::string command;
-  /// "asked" of a command that may be given and does something; then, as of all else, "done" or "failed". "refused": it
-  /// may not.
+  /// "asked" for an allowed command that changes something; then "done" or "failed", as for everything else. "refused":
+  /// the sender may not give it.
   std::string result;
   /// Its answer or why not, in one line.
   std::string detail;
@@ -29,16 +29,16 @@ struct AuditEntry {
 
 /// A file with one JSON object a line, for its owner's eyes only. At 8 MiB it becomes <name>.1 and a new one begins.
 ///
-/// Each line ends with a member "chain", the SHA-256 of the line before's and of this line without it: a line that was
-/// changed, put in or taken out is found by verify_audit(). What strangers are refused takes no more than an eighth of
-/// a file, so it does not push out what was done.
+/// Each line ends with a member "chain", the SHA-256 of the line before's and of this line without it: verify_audit()
+/// finds lines that were changed, put in or taken out. Refused commands of strangers take at most an eighth of a file,
+/// so they do not push out the others.
 class AuditLog {
  public:
   /// Opens or makes the file. Error(Io).
   explicit AuditLog(std::filesystem::path path);
-  /// Error(Io): what cannot be written down must not be done. A line that was written in part is taken back.
+  /// Error(Io): do not carry out what cannot be logged. A line that was written in part is removed.
   void add(const AuditEntry& entry);
-  /// Of the last line; empty: there is none yet.
+  /// The last line's digest; empty: there is none yet.
   [[nodiscard]] const std::string& chain() const { return chain_; }
 
  private:
@@ -51,12 +51,12 @@ class AuditLog {
   std::string chain_;
 };
 
-/// What was found in an audit log.
+/// The findings about an audit log.
 struct AuditReport {
   std::size_t lines = 0;
-  /// Lines of earlier versions, which wrote none of the chain.
+  /// Lines of earlier versions, which wrote no chain.
   std::size_t unchained = 0;
-  /// Of the last line.
+  /// The last line's digest.
   std::string chain;
   /// The lines begin with the log's first; else older files have been replaced by newer ones.
   bool complete = true;

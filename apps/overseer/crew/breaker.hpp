@@ -9,12 +9,11 @@
 
 namespace fireclaw::overseer {
 
-/// Ends conversations with programs that answer whatever is said to them: somebody who says the same again and again,
-/// or nothing but mistakes, is not answered any more until they have been silent for a minute. People and scripts that
-/// work do neither.
+/// Ends conversations with programs that answer every line: a nick that says the same again and again, or only
+/// mistakes, gets no answer until it has been silent for a minute. People, and scripts that work, do neither.
 class Breaker {
  public:
-  /// Somebody has said this, which was a command or (`mistake`) looked like one. Whether it is to be answered.
+  /// Whether to answer this line, which was a command or (`mistake`) looked like one.
   bool allows(std::string_view nick, std::string_view line, bool mistake, TimePoint now);
 
  private:

@@ -7,7 +7,7 @@
 using namespace fireclaw::overseer;
 using std::chrono::seconds;
 
-TEST_CASE("who says the same mistake again and again is soon not answered, until there was silence") {
+TEST_CASE("a person who repeats a mistake again and again is soon not answered, until there was silence") {
   Breaker breaker;
   TimePoint now{seconds{1000}};
   for (int i = 0; i < 3; ++i) CHECK(breaker.allows("bot", "!hm", true, now += seconds{1}));
@@ -18,7 +18,7 @@ TEST_CASE("who says the same mistake again and again is soon not answered, until
   CHECK(breaker.allows("bot", "!list", false, now += seconds{61}));
 }
 
-TEST_CASE("who says nothing but mistakes is soon not answered, and one who does not is") {
+TEST_CASE("a person who makes only mistakes is soon not answered, and any other is") {
   Breaker breaker;
   TimePoint now{seconds{1000}};
   int answered = 0;

@@ -38,7 +38,7 @@ enum class Verb {
 class Agents;
 struct Outcome;
 
-/// What somebody wants done. Which members mean something depends on the verb.
+/// A command. Its verb decides which members have a meaning.
 struct Command {
   Verb verb = Verb::Help;
   /// The agent; empty with Invoke: the template's own name.
@@ -57,17 +57,17 @@ struct Command {
   bool operator==(const Command&) const = default;
 };
 
-/// A command that cannot be carried out: what to say to who wrote it, in one line.
+/// A command that cannot be carried out: the answer to its sender, in one line.
 struct Malformed {
   std::string help;
 
   bool operator==(const Malformed&) const = default;
 };
 
-/// What a command does. Changes go in order, one agent at a time; questions may wait for a guest.
+/// A command's kind. Changes of one agent are made in order; questions may wait for a guest.
 enum class Kind { Change, Question };
 
-/// All that there is to be said of one command.
+/// The whole description of a command.
 struct CommandRow {
   Verb verb;
   /// With its exclamation mark: "!invoke".
@@ -92,7 +92,7 @@ std::optional<std::variant<Command, Malformed>> parse_command(std::string_view l
 
 /// The word with its exclamation mark: "!invoke".
 std::string_view word_of(Verb verb);
-/// A command as one would write it.
+/// A command as a person would type it.
 std::string to_text(const Command& command);
 /// One line about the command of that word (with or without the mark), or about all of them.
 std::string help_for(std::string_view word);

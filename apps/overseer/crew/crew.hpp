@@ -14,12 +14,12 @@
 
 namespace fireclaw::overseer {
 
-/// Work on agents: on its own threads, a bounded number of them, so that the loop never waits. What changes one agent
-/// is done in the order it came; different agents are worked on side by side. Members belong to the loop's thread.
-/// Destruction waits for what runs; the loop must outlive it.
+/// Work on agents: on its own threads, a bounded number of them, so that the loop never waits. Changes of one agent
+/// are made in their order; different agents are worked on side by side. Members belong to the loop's thread.
+/// Destruction waits for running work; the loop must outlive it.
 class Crew {
  public:
-  /// Runs on a worker; must not throw. What it returns is then called on the loop's thread.
+  /// Runs on a worker; must not throw. The task that it returns is called on the loop's thread.
   using Work = std::function<EventLoop::Task(std::stop_token stop)>;
 
   struct Size {
@@ -33,15 +33,15 @@ class Crew {
 
   Crew(EventLoop& loop, Size size);
 
-  /// Of one agent, of several (it waits for its turn with each), or of none. False if too much waits already, or after
+  /// Changes one agent, several (it waits for its turn with each), or none. False if too much waits already, or after
   /// stop(). `dropped` is called instead if it never comes to it.
   bool change(std::vector<std::string> agents, Work work, EventLoop::Task dropped);
   /// Asks a guest, which may take seconds. Likewise.
   bool ask(Work work, EventLoop::Task dropped);
-  /// Reads what is known on the host: quick, and never behind the others.
+  /// Reads records of the host: quick, and never queued behind other work.
   void look(Work work);
 
-  /// Drops what waits, and has what runs come to an end: starts are undone.
+  /// Drops waiting work, and cancels running work: starts are undone.
   void stop();
   [[nodiscard]] std::stop_token stop_token() const { return stop_.get_token(); }
   /// Calls `task` once, when nothing runs or waits any more.

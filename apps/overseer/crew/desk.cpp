@@ -24,7 +24,7 @@ bool starts(Verb verb) { return verb == Verb::Invoke || verb == Verb::Restart ||
 
 /// The agent whose machine begins or ends with the command; empty: none does.
 std::string begins_or_ends(const Command& command, const std::string& agent) {
-  // Of a fork it is the new one: the first continues, and its end would be news.
+  // A fork starts the new one: the first continues, and its end would be news.
   if (command.verb == Verb::Fork) return command.text;
   return starts(command.verb) || command.verb == Verb::Destroy ? agent : std::string{};
 }
@@ -32,7 +32,7 @@ std::string begins_or_ends(const Command& command, const std::string& agent) {
 /// What is known without asking a guest never waits behind those that do.
 bool looks_only(Verb verb) { return verb == Verb::List || verb == Verb::Templates; }
 
-/// Whose turn the command waits for.
+/// The agents whose turn the command waits for.
 std::vector<std::string> changed_by(const Command& command, const std::string& agent) {
   if (command.verb == Verb::Fork) return {agent, command.text};
   return {agent};

@@ -18,7 +18,7 @@
 
 namespace fireclaw::overseer {
 
-/// Who gave a command, and where the answer goes.
+/// The person who gave a command, and the place for the answer.
 struct Asker {
   /// nick!user@host
   std::string source;
@@ -29,27 +29,28 @@ struct Asker {
   std::shared_ptr<const bool> there = nullptr;
 };
 
-/// Sees to commands that may be carried out: has the crew do them, says "working" when that takes a while, answers,
-/// writes them down. Lives on the loop's thread; what it borrows must outlive it.
+/// Handles allowed commands: has the crew carry them out, says "working" when that takes a while, answers, and logs
+/// them. Lives on the loop's thread; borrowed objects must outlive it.
 class Desk {
  public:
   using Say = std::function<void(const Asker& asker, std::string_view line)>;
-  /// Passes something on to an agent on IRC; the outcome is what to answer.
+  /// Passes something on to an agent on IRC; the outcome is the answer.
   using Deliver = std::function<Outcome(const AgentInfo& agent, const std::string& text, const Asker& asker)>;
 
-  /// What takes longer than `patience` is first said to be worked on.
+  /// A command that takes longer than `patience` is first answered with "working".
   Desk(EventLoop& loop, Agents& agents, Crew& crew, Supervisor& supervisor, Metrics& metrics, AuditLog& audit,
        const Log& log, Say say, Deliver deliver, std::chrono::milliseconds patience = usual_patience);
 
-  /// A command that cannot be written down is not carried out.
+  /// Carries out a command, unless it cannot be logged.
   void take(const Asker& asker, const Command& command);
-  /// Stops all agents, also those that are down or about to start; `done` gets what came of it.
+  /// Stops all agents, also those that are down or about to start; `done` gets the outcome.
   void stop_all(std::function<void(Outcome)> done);
-  /// Writes something down that was not a command carried out here. False, and said in the log, if that cannot be.
+  /// Adds an entry to the audit log that was not a command carried out here. False, with a message in the log, if that
+  /// fails.
   bool write_down(const AuditEntry& entry);
 
  private:
-  /// A tenth of a second after which people wonder, less the way to them.
+  /// People notice a delay of a tenth of a second; this is less by the time to reach them.
   static constexpr std::chrono::milliseconds usual_patience{70};
 
   struct Task {
@@ -79,7 +80,7 @@ class Desk {
   Say say_;
   Deliver deliver_;
   std::chrono::milliseconds patience_;
-  /// How often all were stopped: what was asked for before, and has not begun, starts nothing any more.
+  /// How often all were stopped: older commands that have not begun start nothing.
   std::atomic<unsigned> stops_{0};
 };
 

@@ -459,7 +459,7 @@ TEST_CASE("an agent that is removed while it waits to be started again is forgot
   CHECK_FALSE(office.soon([&] { return office.said.size() > 2; }, milliseconds{500}));
 }
 
-TEST_CASE("who is about to end an agent need not fear that it is started again") {
+TEST_CASE("an agent that is about to be ended is not started again") {
   Office office;
   office.supervisor.begin();
   office.take("!invoke slow");

@@ -7,8 +7,8 @@
 
 namespace fireclaw::overseer {
 
-/// Who may give commands: masks such as "alice!*@example.org", and services accounts as "account:alice". With none of
-/// them everybody in the control channel may who is on this machine, the agents excepted.
+/// The people who may give commands: masks such as "alice!*@example.org", and services accounts as "account:alice".
+/// Without any, everybody in the control channel who is on this machine may, except agents.
 class Operators {
  public:
   /// Error(InvalidArgument) naming an entry that is neither.
@@ -26,7 +26,7 @@ class Operators {
   std::set<std::string> accounts_;
 };
 
-/// What tells an agent from a person where no list of operators does.
+/// Traces that tell an agent from a person without a list of operators.
 struct AgentTraces {
   std::set<std::string> nicks;
   std::set<std::string> addresses;

@@ -53,7 +53,7 @@ bool is_up(AgentState state) {
 ShutdownReport shut_down(Agents& agents, const std::filesystem::path& folder, std::chrono::milliseconds limit) {
   const auto until = std::chrono::steady_clock::now() + limit;
   std::vector<Ending> endings;
-  // A second call must not forget whom the first one ended.
+  // A second call must not forget the agents that the first one ended.
   auto names = read(record_in(folder));
   for (const auto& info : agents.list()) {
     // One that belongs to another process ends with that, which is told to end as well.

@@ -9,7 +9,7 @@
 
 namespace fireclaw::overseer {
 
-/// What is ended in order when the system stops.
+/// The agents and machines that were ended in order when the system stopped.
 struct ShutdownReport {
   /// Agents and machines with names, as "agent ada", "machine dev".
   std::vector<std::string> ended;
@@ -18,10 +18,11 @@ struct ShutdownReport {
 };
 
 /// Ends all agents that live by themselves and all machines with names, side by side: the guests unmount their disks.
-/// Which agents ran is written to `folder` before, for take_interrupted(). After `limit` no other one is begun.
+/// Before that, the names of running agents are written to `folder`, for take_interrupted(). After `limit` no other one
+/// is begun.
 ShutdownReport shut_down(Agents& agents, const std::filesystem::path& folder, std::chrono::milliseconds limit);
 
-/// The agents that the last shut_down() ended: once, for who starts those of them again that are stopped.
+/// Returns the agents that the last shut_down() ended, once. The caller starts those of them again that are stopped.
 std::vector<std::string> take_interrupted(const std::filesystem::path& folder);
 
 }  // namespace fireclaw::overseer

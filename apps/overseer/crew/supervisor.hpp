@@ -30,11 +30,11 @@ struct Supervision {
   std::chrono::milliseconds survey{30'000};
 };
 
-/// Notices agents that die, says so, and starts them again. Lives on the loop's thread; what it borrows must outlive
-/// it.
+/// Notices agents that die, reports it, and starts them again. Lives on the loop's thread; borrowed objects must
+/// outlive it.
 class Supervisor {
  public:
-  /// `report` gets what people should know, with what was done, whether it worked and how long it took.
+  /// `report` gets news for people: what was done, whether it worked, and how long it took.
   struct Report {
     std::string line;
     /// What was done about an agent, for the audit log; empty: nothing.
@@ -49,15 +49,15 @@ class Supervisor {
   Supervisor& operator=(const Supervisor&) = delete;
   ~Supervisor();
 
-  /// Takes note of who the agents are, and does nothing about them yet.
+  /// Reads the agents' names, without looking after them yet.
   void meet();
   /// Looks after them from now on, and calls `then` when it has looked, or tried to, for the first time.
   void begin(EventLoop::Task then = {});
   /// Starts agents that were ended in order when the system stopped, as it does those that have died.
   void start_again(const std::vector<std::string>& names);
-  /// From now on agents may die as they please.
+  /// Stops looking after agents.
   void end();
-  /// Somebody is about to start or stop this agent: its end is not a surprise until release().
+  /// Call before starting or stopping this agent: its end is expected until release().
   void hold(const std::string& name);
   void release(const std::string& name);
   /// Looks at all agents now.

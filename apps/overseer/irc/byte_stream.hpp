@@ -15,13 +15,13 @@ namespace fireclaw::overseer {
 class ByteStream {
  public:
   virtual ~ByteStream() = default;
-  /// What has to happen before the first byte: nullopt once it has, else the poll(2) events that it waits for.
+  /// Advances the handshake before the first byte: nullopt once it is done, else the poll(2) events to wait for.
   virtual std::optional<short> handshake() = 0;
   /// Bytes read; 0: the other end has closed; nullopt: none at the moment.
   virtual std::optional<std::size_t> read(char* buffer, std::size_t size) = 0;
   /// Bytes taken; nullopt: none at the moment. Then the same bytes must come first the next time.
   virtual std::optional<std::size_t> write(std::string_view bytes) = 0;
-  /// Whether there is something to read that poll(2) does not know of.
+  /// Whether there are bytes to read that poll(2) does not know of.
   [[nodiscard]] virtual bool holds_more() const = 0;
 };
 

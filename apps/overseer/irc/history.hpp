@@ -17,8 +17,8 @@ using WallTime = std::chrono::system_clock::time_point;
 /// "2026-01-31T12:00:00.250Z", as servers tag messages. None for anything else.
 std::optional<WallTime> parse_server_time(std::string_view text);
 
-/// Tells what is said now from what was said before we came. Channels with history and bouncers say that again, under
-/// its old senders, and commands must not be obeyed twice.
+/// Tells new messages from old ones, from before we joined. Channels with history and bouncers repeat old ones, under
+/// their old senders, and commands must not be obeyed twice.
 ///
 /// A message is old if it is in a batch of history, if its time tag is older than the server's own tag of our arrival,
 /// or if the server has said that it repeats something and has not answered our ping since (a bouncer says when it is
@@ -26,10 +26,10 @@ std::optional<WallTime> parse_server_time(std::string_view text);
 /// messages but not our arrival is compared with our own clock.
 class IrcHistory {
  public:
-  /// `wall` is what the clock on the wall says at `now`.
+  /// `wall` is the wall-clock time at `now`.
   IrcHistory(WallTime wall, TimePoint now) : wall_{wall}, began_{now} {}
 
-  /// The server's message that lets us in: what is older was said to somebody else in private.
+  /// Takes the server's welcome: older private messages were for somebody else.
   void on_welcome(const IrcMessage& message, TimePoint now) { in_private_since_ = time_of(message, now); }
   /// Our own JOIN.
   void on_join(const IrcMessage& message, TimePoint now) { in_channel_since_ = time_of(message, now); }

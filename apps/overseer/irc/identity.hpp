@@ -4,7 +4,7 @@
 
 namespace fireclaw::overseer {
 
-/// Who we are on IRC.
+/// Our identity on IRC.
 struct IrcIdentity {
   std::string nick = "overseer";
   std::string user = "overseer";

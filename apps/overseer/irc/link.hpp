@@ -28,8 +28,8 @@ struct IrcServer {
 };
 
 struct IrcPace {
-  /// Where they are not said: what strangers' servers take, 5 lines and then one a second; on the server that `fireclaw
-  /// irc` runs, which says that it is ours, 100 and then 100 a second.
+  /// nullopt: the pace that strangers' servers accept, 5 lines and then one a second; on the server of `fireclaw irc`,
+  /// which says that it is ours, 100 and then 100 a second.
   std::optional<unsigned> burst;
   std::optional<Seconds> interval;
   Seconds reconnect_first{1.0};
@@ -54,7 +54,7 @@ class IrcLink {
   /// Says goodbye; `done` is called once the connection is over, at the latest four seconds later.
   void quit(std::string_view reason, std::function<void()> done);
 
-  /// None while there is no connection.
+  /// Null while there is no connection.
   [[nodiscard]] const IrcSession* session() const { return session_.get(); }
   [[nodiscard]] std::uint64_t connections() const { return connections_; }
 

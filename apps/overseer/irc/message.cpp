@@ -69,7 +69,7 @@ std::string_view IrcMessage::last() const { return params.empty() ? std::string_
 std::string_view IrcMessage::nick() const { return std::string_view{source}.substr(0, source.find_first_of("!@")); }
 
 std::string_view IrcMessage::tag(std::string_view name) const {
-  // Of two with the same name the last one counts.
+  // If two have the same name, the last one counts.
   const auto found = std::find_if(tags.rbegin(), tags.rend(), [&](const auto& tag) { return tag.first == name; });
   return found == tags.rend() ? std::string_view{} : std::string_view{found->second};
 }

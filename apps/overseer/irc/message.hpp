@@ -38,7 +38,7 @@ std::optional<IrcMessage> parse_irc(std::string_view line);
 /// would not arrive as the one message it was meant to be. Tags and source are a server's to send, so there are none.
 std::string build_irc(std::string_view command, const std::vector<std::string>& params);
 
-/// Puts a byte stream back into lines. What is longer than any IRC line is dropped up to its end.
+/// Splits a byte stream into lines. A line longer than any IRC line is dropped.
 class IrcLineBuffer {
  public:
   /// Lines without their ends; empty ones are left out.

@@ -27,7 +27,7 @@ std::string read_all(const std::filesystem::path& path) {
   return {std::istreambuf_iterator<char>{file}, {}};
 }
 
-/// Of "0100007F:1A0B", the number behind the colon.
+/// The number behind the colon, as in "0100007F:1A0B".
 std::optional<std::uint16_t> port_of(std::string_view address) {
   const auto colon = address.rfind(':');
   if (colon == std::string_view::npos) return std::nullopt;

@@ -7,9 +7,9 @@
 
 namespace fireclaw::overseer {
 
-/// Who is connected to a server on this machine, from this machine.
+/// The connections to a server on this machine that come from this machine.
 struct Neighbours {
-  /// Whose sockets these are.
+  /// The owners of the sockets.
   std::set<uid_t> users;
   /// The sockets themselves.
   std::set<std::uint64_t> sockets;
@@ -19,8 +19,8 @@ struct Neighbours {
 /// only one end is on this machine does not count.
 Neighbours neighbours_at(std::uint16_t port, const std::string& tables);
 
-/// Whether everybody who is connected from this machine to a server on it is this process's user, by programs of
-/// theirs: an emulator or a gateway passes on what comes from machines. Reads /proc.
+/// Whether all connections from this machine to a server on it belong to this process's user, and to ordinary programs:
+/// an emulator or a gateway passes on connections of machines. Reads /proc.
 bool only_own_user_at(std::uint16_t port);
 
 }  // namespace fireclaw::overseer

@@ -9,8 +9,9 @@
 
 namespace fireclaw::overseer {
 
-/// What waits to be sent, at the server's pace. Three ranks: urgent lines go at once (PONG, QUIT, registration),
-/// commands before text, and of text each target gets its turn, so that a long answer holds up nobody else's.
+/// The lines that wait to be sent, at the server's pace. Three ranks: urgent lines go at once (PONG, QUIT,
+/// registration), commands go before text, and the targets of text take turns, so that a long answer delays nobody
+/// else's.
 class IrcOutbox {
  public:
   explicit IrcOutbox(Pacer& pacer) : pacer_{pacer} {}

@@ -8,8 +8,8 @@ namespace fireclaw::overseer {
 using TimePoint = std::chrono::steady_clock::time_point;
 using Seconds = std::chrono::duration<double>;
 
-/// How fast lines may leave: `burst` at once and one every `interval` after that. A server that dropped us for flooding
-/// is spoken to more slowly, until an hour has passed without it happening again.
+/// How fast lines may leave: `burst` at once and one every `interval` after that. After a server has dropped us for
+/// flooding, lines leave more slowly until an hour has passed without another drop.
 class Pacer {
  public:
   Pacer(unsigned burst, Seconds interval, TimePoint now);
@@ -40,15 +40,15 @@ class Pacer {
   TimePoint slowed_at_;
 };
 
-/// Delays that grow by `factor` from `first` to `longest`, each shortened by chance by up to half, so that many who
-/// lost the same thing do not come back in the same instant.
+/// Delays that grow by `factor` from `first` to `longest`, each shortened at random by up to half, so that many
+/// clients of one server do not come back at the same instant.
 class Backoff {
  public:
   Backoff(Seconds first, Seconds longest, double factor, unsigned seed)
       : first_{first}, longest_{longest}, factor_{factor}, random_{seed} {}
 
   Seconds next();
-  /// No use in asking often: from now on the longest delay.
+  /// Uses the longest delay from now on.
   void give_up() { failures_ = most_failures; }
   void reset() { failures_ = 0; }
 

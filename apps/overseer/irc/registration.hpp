@@ -22,7 +22,7 @@ class IrcRegistration {
 
   /// A message that came before the welcome.
   void handle(const IrcMessage& message);
-  /// The server has let us in. False if that is not good enough: there was to be a login first.
+  /// Takes the server's welcome. False if it is not enough, because a login was due before.
   bool welcome();
 
   /// Services know us by an account.
@@ -31,7 +31,7 @@ class IrcRegistration {
   [[nodiscard]] const std::string& nick() const { return nick_; }
   /// Why there will be no registration; empty as long as there may be one.
   [[nodiscard]] const std::string& failure() const { return failure_; }
-  /// The server knows us and does not want us: no use in asking again soon.
+  /// The server knows us and refuses us: it is useless to ask again soon.
   [[nodiscard]] bool unwelcome() const { return unwelcome_; }
   [[nodiscard]] bool enabled(const std::string& capability) const { return enabled_.contains(capability); }
   /// What the server has complained of last; empty: nothing.
@@ -42,7 +42,7 @@ class IrcRegistration {
   void request();
   void on_taken(std::string_view list);
   void on_refused(std::string_view list);
-  /// Nothing that was asked for is open any more.
+  /// Continues: all that was asked for has been answered.
   void proceed();
   void authenticate();
   void try_other_nick(bool invalid);

@@ -290,8 +290,8 @@ void IrcSession::on_gone(std::string_view nick, TimePoint now) {
   freed(nick, now);
 }
 
-/// Who holds our nick is most likely we, on a connection that the server does not know to be dead. It finds out by
-/// itself after a while; services end it at once for who is logged in to the nick's account.
+/// Our nick is most likely held by an old connection of ours that the server does not know to be dead. The server finds
+/// out after a while; services end that connection at once for a client that is logged in to the nick's account.
 void IrcSession::regain(TimePoint now) {
   if (registration_.logged_in() && !std::exchange(ghost_told_of_, true)) {
     outbox_.command(build_irc("PRIVMSG", {"NickServ", fmt::format("GHOST {}", wanted_nick())}));

@@ -137,7 +137,7 @@ TEST_CASE("without the login that was to be there is no connection") {
   }
 }
 
-TEST_CASE("who is logged in has services end the connection that holds its nick") {
+TEST_CASE("a logged-in client has services end the connection that holds its nick") {
   IrcIdentity identity;
   identity.sasl_user = "overseer";
   identity.sasl_password = "p";
@@ -254,7 +254,7 @@ TEST_CASE("CTCP is answered, seldom, and a notice never") {
   CHECK(irc.all<IrcText>().empty());
 }
 
-TEST_CASE("who is in the channel is known") {
+TEST_CASE("the people in the channel are known") {
   Played irc;
   irc.join();
   CHECK(irc.session.is_member("ALICE"));

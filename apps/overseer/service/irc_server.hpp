@@ -11,7 +11,7 @@
 
 namespace fireclaw::overseer {
 
-/// Which IRC server is run. InspIRCd answers at once and knows IRCv3; ngIRCd takes a few lines a second of each client.
+/// The IRC server to run. InspIRCd answers at once and knows IRCv3; ngIRCd accepts a few lines a second per client.
 enum class IrcSoftware { Inspircd, Ngircd };
 
 /// A private IRC server for people and agents of this machine.

@@ -16,7 +16,7 @@ class Notifier {
   /// what is neither a path nor an abstract name.
   Notifier(const std::string& socket, const std::string& watchdog_usec);
 
-  /// "READY=1", "STATUS=…". Who does not listen misses it.
+  /// "READY=1", "STATUS=…". It is lost if nobody listens.
   void tell(std::string_view state) const;
   /// How often to tell "WATCHDOG=1"; half of what is allowed.
   [[nodiscard]] std::optional<std::chrono::microseconds> watchdog() const { return watchdog_; }

@@ -393,7 +393,7 @@ TEST_CASE("a service of root gives engines users, and one of another user has th
   CHECK_FALSE(has(to_unit_file(unit, true), "User="));
 }
 
-TEST_CASE("a service runs as the user whom its home folder belongs to") {
+TEST_CASE("a service runs as the owner of its home folder") {
   const TempFolder folder;
   Unit unit;
   unit.home = folder.path;
@@ -448,7 +448,7 @@ TEST_CASE("a unit file is written where it is wanted, over an older one") {
   CHECK(std::distance(std::filesystem::directory_iterator{folder.path / "units"}, {}) == 1);
 }
 
-TEST_CASE("who is not root is told what else can be installed") {
+TEST_CASE("a user who is not root is told what else can be installed") {
   require_manager({false, "", true}, true);
   require_manager({true, "", true}, false);
   require_manager({false, "/somewhere", false}, false);
@@ -483,7 +483,7 @@ TEST_CASE("the private server listens where it is told and gives up root's right
   CHECK_FALSE(has(open, "runasuser"));
 }
 
-TEST_CASE("who serves IRC on another port is told what agents must be told, and no more than that") {
+TEST_CASE("a server of IRC on another port prints the settings that agents need, and no more than that") {
   const TempFolder folder;
   const auto config = folder.path / "config.json";
   CHECK(advice_for_agents(config, 6667).empty());

@@ -170,7 +170,7 @@ std::vector<std::string> unit_command(std::string_view file) {
     rest.remove_prefix(1);
     std::string word;
     while (!rest.empty() && rest.front() != '"') {
-      // Of what quoted() writes, each of these stands before the character that is meant.
+      // quoted() writes each of these before the character that is meant.
       if (rest.size() > 1 && std::string_view{"\\%$"}.find(rest.front()) != std::string_view::npos)
         rest.remove_prefix(1);
       word += rest.front();

@@ -26,7 +26,7 @@ struct Unit {
   /// The service that machines are in, which outlive the one that starts them. It waits until it is stopped, and then
   /// runs the command, which ends them.
   bool holds_machines = false;
-  /// The owner of the home folder, as whom the service runs; empty: root.
+  /// The owner of the home folder; the service runs as this user. Empty: root.
   std::string user;
   /// Groups beside the user's own, e.g. "kvm".
   std::vector<std::string> groups;

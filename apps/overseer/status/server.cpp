@@ -190,7 +190,7 @@ void StatusServer::accept_one(int listener) {
 }
 
 void StatusServer::pause() {
-  // Who waits would wake the loop again and again, for nothing.
+  // A waiting connection would wake the loop again and again, for nothing.
   const auto listen = [this](short events) {
     for (const auto& [id, socket] : listeners_) loop_.change(id, events);
   };

@@ -281,7 +281,7 @@ AgentInfo FakeAgents::restart(const std::string& name, std::stop_token stop) {
   try {
     return start(config, std::move(stop));
   } catch (const Error& problem) {
-    // Who was to run is down now, not stopped.
+    // An agent that was to run is down now, not stopped.
     const std::scoped_lock lock{mutex_};
     auto record = load(name);
     record.phase = before.state == AgentState::Stopped ? "stopped" : "running";

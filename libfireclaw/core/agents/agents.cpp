@@ -41,7 +41,7 @@ AgentState to_state(const state::AgentRecord& record, const std::optional<state:
       return run->paused ? AgentState::Paused : AgentState::Running;
     case state::AgentPhase::Stopping:
     case state::AgentPhase::Running:
-      // Who was told to end has ended, also before the process that told it has written that down.
+      // An agent that was told to end is stopped, also before the process that told it has recorded that.
       if (!run) return record.phase == state::AgentPhase::Stopping ? AgentState::Stopped : AgentState::Crashed;
       return run->paused ? AgentState::Paused : AgentState::Running;
     case state::AgentPhase::Stopped: return AgentState::Stopped;

@@ -74,7 +74,7 @@ AgentCopy copy_agent(VM::Impl& machine, const state::AgentRecord& agent, const s
     const auto copy_disks = [&] {
       for (const auto& [from, to] : disks) sys::clone_file(from, to, 0600, {deadline, stop});
     };
-    copy.stood_still = machine.save_running(copy.files, copy_disks, deadline, stop);
+    copy.paused_for = machine.save_running(copy.files, copy_disks, deadline, stop);
   } catch (Error& problem) {
     problem.add_context(fmt::format("copy agent '{}'", agent.name));
     throw;

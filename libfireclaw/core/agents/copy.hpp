@@ -15,34 +15,34 @@
 
 namespace fireclaw::core {
 
-/// An agent at one moment: its machine's memory, its disks, what it was told.
+/// An agent at one moment: its machine's memory, its disks, its settings.
 struct AgentCopy {
   state::SnapshotRecord record;
   vmm::SnapshotFiles files;
   state::SavedDisks disks;
-  /// Keeps the files, which are nobody else's then. nullopt: they are a snapshot's.
+  /// Owns the files; nullopt: they belong to a snapshot.
   std::optional<state::SnapshotDraft> draft;
   /// Since give_workspace(): reserved for the machine that continues from here.
   std::shared_ptr<WorkspaceDisk> workspace;
-  /// Why nothing can continue from the memory here and now; empty: it fits.
+  /// Why no machine can continue from the memory here and now; empty: one can.
   std::string misfit;
-  /// How long the agent's machine stood still for it.
-  std::chrono::nanoseconds stood_still{0};
+  /// How long the agent's machine was paused for it.
+  std::chrono::nanoseconds paused_for{0};
 
-  /// For the machine that is to continue from here. Of use for as long as this object is there.
+  /// For the machine that continues from here. Valid as long as this object.
   [[nodiscard]] Purpose::Continuation continuation() const;
 };
 
-/// Of an agent's record, what it was told.
+/// The part of an agent's record that its user gave: its settings.
 state::AgentRecord settings_of(state::AgentRecord agent);
 
-/// Copies the agent that runs in `machine`, which runs on, into a draft for the snapshot `name`. The caller holds the
-/// agent's lock. Error(Io) with both figures if there is too little room for it, before the machine is stopped.
+/// Copies the agent in the running `machine`, which continues, into a draft for the snapshot `name`. The caller holds
+/// the agent's lock. Error(Io) with both figures, before the machine is paused, if there is too little room.
 AgentCopy copy_agent(VM::Impl& machine, const state::AgentRecord& agent, const std::string& name, Deadline deadline,
                      const std::stop_token& stop);
 
-/// What was saved as snapshot `name`; its memory may be of no use any more (AgentCopy::misfit). Error(NotFound),
-/// Error(Corrupt); Error(InvalidArgument) if it is of no agent.
+/// Opens the copy that was saved as snapshot `name`; its memory may no longer fit (AgentCopy::misfit).
+/// Error(NotFound); Error(Corrupt); Error(InvalidArgument) if the snapshot is not of an agent.
 AgentCopy open_copy(const Host::Impl& host, const std::string& name);
 
 /// Error(AlreadyExists) if there is a workspace of that name.

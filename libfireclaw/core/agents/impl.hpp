@@ -23,20 +23,20 @@ namespace core {
 
 /// What the bot says of itself.
 void put(AgentInfo& info, const BotStatus& status);
-/// What is given replaces what is recorded.
+/// Settings that are given replace recorded ones.
 void apply(state::AgentRecord& record, const AgentSettings& settings);
 
 /// "worker-20261122-143007"
 std::string snapshot_name(const std::string& agent);
 
-/// The template's list, which does not count where the network is "services".
+/// The template's list; empty with the network "services".
 std::vector<std::string> template_list(const state::AgentRecord& record, const state::Template& from);
-/// What an agent may reach outside: its template's list, with what was allowed and denied since. Entries that mean the
-/// same are the same.
+/// What an agent may reach outside: its template's list, changed by what was allowed and denied since. Entries with the
+/// same meaning count as one.
 std::vector<std::string> allowed_list(const state::AgentRecord& record, const state::Template& from);
 
-/// What an agent that starts is to be: its template, network and the bot's configuration. Each file is read once,
-/// before anything is made; what is edited meanwhile counts for the next start, as a whole.
+/// The plan for an agent's start: its template, network and the bot's configuration. Each file is read once, before
+/// anything is made; later edits count for the next start.
 struct ResolvedAgent {
   state::AgentRecord record;
   state::Template from;
@@ -48,8 +48,8 @@ struct ResolvedAgent {
 
 }  // namespace core
 
-/// Who changes an agent holds its lock from before it reads the record until it has written what it made of it. The
-/// record says what is about to be done before it is done: whatever a killed process leaves behind, reconcile() finds.
+/// A process that changes an agent holds its lock from before it reads the record until it has written the new one. The
+/// record announces a change before it is made, so reconcile() finds everything that a killed process leaves behind.
 struct AgentManager::Impl {
   explicit Impl(const Host& of);
   /// The same agents for one operation, which sees one configuration.
@@ -64,19 +64,19 @@ struct AgentManager::Impl {
   AgentInfo restart(const std::string& name, const AgentStartOptions& options);
   AgentInfo reload(const std::string& name, const AgentSettings& settings);
 
-  /// The agent's lock. Who has it finds no machine that stands still for somebody who was killed.
+  /// The agent's lock. Its holder finds no machine that is paused by a process that was killed.
   [[nodiscard]] sys::FileLock lock(const std::string& name) const;
   /// Error(NotFound) if there is no such agent.
   [[nodiscard]] state::AgentRecord require(const std::string& name) const;
-  /// find(), for who holds the agent's lock. A copy that was interrupted before it was whole is undone and gone.
+  /// find(), for a caller with the agent's lock. A copy that was interrupted before it was whole is undone first.
   std::optional<state::AgentRecord> find_whole(const std::string& name);
   [[nodiscard]] state::Template require_template(const std::string& name) const;
-  /// The record of the agent's machine, if its engine runs. One that stands still for somebody who was killed
-  /// continues.
+  /// The record of the agent's machine, if its engine runs. A machine that a killed process left paused is
+  /// resumed.
   [[nodiscard]] std::optional<state::RunRecord> running(const state::AgentRecord& record) const;
   /// Error(AlreadyExists) if there is an agent or a workspace of that name.
   void require_new(const std::string& name);
-  /// A handle on the agent's machine. Error(InvalidState) unless it runs.
+  /// A handle to the agent's machine. Error(InvalidState) unless it runs.
   std::shared_ptr<VM::Impl> machine(const state::AgentRecord& record);
   /// An agent on a network of this kind. Error(InvalidArgument) for settings that are impossible.
   [[nodiscard]] core::ResolvedAgent resolve(state::AgentRecord record, state::Template from, NetworkMode network) const;
@@ -84,11 +84,11 @@ struct AgentManager::Impl {
   [[nodiscard]] AgentInfo describe(const state::AgentRecord& record, const state::Template* from = nullptr) const;
   /// describe(), with what the bot says of itself.
   AgentInfo ask(const state::AgentRecord& record, Deadline deadline);
-  /// Has the agent's machine end in order, if it runs, and cleans up. The record says meanwhile that it is told to.
+  /// Ends the agent's machine in order, if it runs, and cleans up. The record announces the end before.
   void end(state::AgentRecord record, state::AgentPhase phase, std::chrono::milliseconds grace);
-  /// Ends what is left of the agent's machine and everything that was made for it.
+  /// Ends the rests of the agent's machine and everything that was made for it.
   void clean_up(const state::AgentRecord& record);
-  /// Removes an agent that was to be the copy of another one, and what it was given.
+  /// Removes an agent that was to be a copy of another one, and everything that it was given.
   void undo_copy(const state::AgentRecord& record);
   ReconcileReport reconcile();
 
@@ -99,11 +99,11 @@ struct AgentManager::Impl {
   state::TemplateStore templates;
 
  private:
-  /// Gives the copy that an agent continues from; none: it begins with nothing but its workspace.
+  /// Gives the copy that an agent continues from; none: it begins with only its workspace.
   using Origin = std::function<core::AgentCopy()>;
-  /// start(), of what was saved.
+  /// start() from a snapshot.
   AgentInfo start_saved(const AgentConfig& config, const AgentStartOptions& options);
-  /// What the agent is to be for a start; Error for what cannot be started. Changes nothing.
+  /// Plans an agent's start; Error if it cannot be started. Changes nothing.
   core::ResolvedAgent plan(const std::string& name, const AgentConfig& config, state::Template from,
                            const std::optional<state::AgentRecord>& before) const;
   /// The part of a start that is undone if it fails. The caller holds the agent's lock.
@@ -111,7 +111,7 @@ struct AgentManager::Impl {
              const AgentStartOptions& options, const Origin& origin, std::vector<Phase>& phases);
   void launch(core::ResolvedAgent& agent, const AgentConfig& config, const AgentStartOptions& options,
               const core::AgentCopy* copy, std::vector<Phase>& phases);
-  /// Says what does not answer of what the agent needs outside of its machine.
+  /// Warns of servers outside the machine that the agent needs and that do not answer.
   void warn_of_outside(const core::ResolvedAgent& agent) const;
   /// The part after it: waits for the agent to be on IRC.
   AgentInfo joined(const core::ResolvedAgent& agent, const AgentStartOptions& options, std::vector<Phase> phases);
@@ -120,7 +120,7 @@ struct AgentManager::Impl {
   void require_own_nick(const std::string& name) const;
   /// Makes the agent's workspace unless it is there; true if it was made.
   bool ensure_workspace(const std::string& name, std::uint64_t size_mib) const;
-  /// Puts back the record as it was before a start that failed: an agent that was to run is down then, not stopped.
+  /// Puts back the record from before a failed start: an agent that was to run is then down, not stopped.
   void restore(const std::optional<state::AgentRecord>& before, const std::string& name,
                const std::string& failure) const;
   struct Asked;
@@ -130,7 +130,7 @@ struct AgentManager::Impl {
   /// Cleans up an agent that was found dead.
   void bury(state::AgentRecord record, ReconcileReport& report);
 
-  /// Machines that live no longer than what shares this.
+  /// Machines that end with the last object that shares this.
   using Held = Sync<std::map<std::string, std::shared_ptr<VM::Impl>>>;
   std::shared_ptr<Held> held_ = std::make_shared<Held>();
 };

@@ -23,7 +23,7 @@ inline constexpr std::uint64_t default_scratch_mib = 2048;
 /// Image, size and scratch disk as the template has them.
 VMConfig agent_machine(const state::Template& from);
 
-/// Has the guest prepared for an agent (prepare_agent), by `deadline`.
+/// Prepares the guest for an agent (prepare_agent), by `deadline`.
 Purpose agent_purpose(Deadline deadline, std::stop_token stop);
 
 /// Makes the snapshot that agents with such a machine are restored from, unless it is there. If it cannot be made, the

@@ -38,7 +38,8 @@ Way way_to(const Host::Impl& host, const std::string& name) {
   // fireclaw-netd serves machines in its namespace with this host's loopback.
   if (!may_configure_network()) return {std::string{loopback}, false};
   if (net::is_bridge_up(network.bridge())) return {name, true};
-  // Before the first machine there is no bridge. Who listens on another address of this host will listen on that one.
+  // Before the first machine there is no bridge. A server that listens on another address of this host will listen on
+  // that one.
   const auto others = host_addresses();
   return others.empty() ? Way{std::string{loopback}, false} : Way{others.front().to_string(), true};
 }

@@ -71,7 +71,7 @@ ReconcileReport AgentManager::Impl::reconcile() {
   ReconcileReport report;
   std::vector<Asked> asked;
   for (const auto& listed : agents.list()) {
-    // Who holds the lock is starting or stopping the agent, and does what there is to do.
+    // The lock's holder is starting or stopping the agent, and does what there is to do.
     auto turn = sys::FileLock::try_acquire(host->layout.lock("agent-" + listed.name), sys::FileLock::Mode::Exclusive);
     if (!turn) {
       report.busy.push_back(listed.name);

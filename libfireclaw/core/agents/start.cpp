@@ -395,7 +395,7 @@ AgentInfo AgentManager::Impl::fork(const std::string& name, const ForkConfig& fo
       lock_of_first.reset();
       source.reset();
       phases.push_back({"copy", std::chrono::steady_clock::now() - began});
-      phases.push_back({"pause", copy.stood_still});
+      phases.push_back({"pause", copy.paused_for});
       return copy;
     };
     begin(*agent, std::nullopt, config, options, copied, phases);

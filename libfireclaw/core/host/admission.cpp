@@ -22,7 +22,7 @@ bool counts(const state::RunRecord& record) { return state::is_running(record) |
 
 Resources taken_by(const state::RunRecord& record) { return {1, record.memory_mib, record.scratch_mib}; }
 
-/// Of /proc/meminfo, in KiB; the largest number there is if it does not say.
+/// Available memory from /proc/meminfo, in KiB; the largest number if it does not say.
 std::uint64_t available_kib() {
   const auto text = sys::read_file("/proc/meminfo");
   constexpr std::string_view key = "MemAvailable:";

@@ -10,13 +10,13 @@
 
 namespace fireclaw::core {
 
-/// How far engines can be shut in here: as setup found it, or, where that was elsewhere or long ago, found now, once.
+/// How far engines can be confined here: as setup found it, or, if that was elsewhere or long ago, found out now, once.
 const sys::Confinable& confinement(const Host::Impl& host);
 
 /// Finds it out again; for config.json.
 sys::Confinable find_confinement(const Host::Impl& host, const state::SandboxSettings& settings);
 
-/// Error(Unsupported), with the obstacle, if config.json says that a sandbox is required and there is none to be had.
+/// Error(Unsupported), with the obstacle, if config.json requires a sandbox and none is possible.
 void require_confinement(const Host::Impl& host);
 
 /// A user that no other machine on this host has, for as long as the lock is held. The engine keeps it open.

@@ -91,7 +91,7 @@ TEST_CASE_FIXTURE(Ends, "an engine outlives the object that knows of its end") {
   CHECK(goes(id));
 }
 
-TEST_CASE_FIXTURE(Ends, "who needs what the last one holds can wait for it") {
+TEST_CASE_FIXTURE(Ends, "a process that needs what the last one holds can wait for it") {
   CHECK_FALSE(endings.await_last());
   endings.add(std::make_unique<Machine>(sleeper("0.3"), may_end));
   CHECK(endings.await_last());
@@ -116,7 +116,7 @@ TEST_CASE_FIXTURE(Ends, "where nobody reaps what processes leave behind, the end
   ended.set_value();
 }
 
-TEST_CASE_FIXTURE(Ends, "of too many at once the end is waited for") {
+TEST_CASE_FIXTURE(Ends, "if too many end at once, the end is waited for") {
   std::vector<sys::ProcessId> ids;
   const auto add = [&](std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) {

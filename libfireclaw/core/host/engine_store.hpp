@@ -14,9 +14,9 @@ namespace fireclaw::core {
 
 // Firecracker programs that setup has fetched: engines/firecracker-<version>/firecracker in the home folder.
 
-/// Fetches a release's archive, which must have this digest, and keeps the program that is in it under its version.
-/// Returns its path. Error(InvalidArgument) if the digest is none or the archive holds no Firecracker; what
-/// http::download() throws.
+/// Fetches a release's archive, which must have this digest, and keeps its program under its version. Returns the
+/// program's path. Error(InvalidArgument) for an invalid digest or an archive without Firecracker; throws as
+/// http::download().
 std::filesystem::path fetch_firecracker(const Host::Impl& host, const std::string& url, const std::string& sha256,
                                         const ProgressCallback& progress, const std::stop_token& stop);
 
@@ -25,8 +25,8 @@ std::optional<std::filesystem::path> kept_firecracker(const Host::Impl& host, st
 /// The versions that are kept.
 std::vector<std::string> kept_firecrackers(const Host::Impl& host);
 
-/// Removes those that config.json does not name, no snapshot with a name was saved by, and no machine runs on, but for
-/// the one that was fetched last. Returns the folders removed.
+/// Removes kept programs that neither config.json, a snapshot with a name nor a running machine needs, except the one
+/// that was fetched last. Returns the folders removed.
 std::vector<std::filesystem::path> remove_unneeded_engines(const Host::Impl& host);
 
 }  // namespace fireclaw::core

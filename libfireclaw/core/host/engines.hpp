@@ -24,28 +24,27 @@ namespace fireclaw::core {
 /// The engine that emulates the guest's processor.
 inline constexpr std::string_view qemu_tcg_name = "qemu-tcg";
 
-/// The driver that `verdict` speaks of.
+/// Makes the driver of the engine that `verdict` names.
 std::unique_ptr<vmm::Driver> make_driver(const Host::Impl& host, const EngineVerdict& verdict);
 
-/// The best engine that has been seen to boot the kernel of `image` here and that the host's options allow, or the one
-/// that is preferred by its name, if that has been seen to. Engines whose programs have changed since are tried again
-/// first, once for all who wait, and so are all for a kernel that none was tried with. Error(InvalidState) saying what
-/// was tried and why it failed, with the remedy.
+/// The best engine that has booted the kernel of `image` here and that the host's options allow; or the preferred one,
+/// if it has booted the kernel. Engines whose programs have changed are tried again first, once for all processes that
+/// wait; so are all engines for a kernel that none was tried with. Error(InvalidState) says what was tried, why it
+/// failed, and the remedy.
 EngineVerdict choose_engine(const Host::Impl& host, const image::Entry& image, const std::stop_token& stop = {},
                             std::string_view preferred = {});
-/// The same of what is known; tries nothing.
+/// The same from what is known; tries nothing.
 std::optional<EngineVerdict> find_engine(const Host::Impl& host, const image::Entry& image,
                                          std::string_view preferred = {});
 
 /// The engine that a running machine was started with, by its name. Error(NotFound) if it is no longer known here.
 EngineVerdict engine_named(const Host::Impl& host, const std::string& name);
 
-/// The program of an earlier version that is kept and saves and restores what has this identity.
+/// The kept program of an earlier version that saves and restores snapshots of this identity.
 std::optional<EngineVerdict> kept_engine(const Host::Impl& host, const EngineVerdict& verdict,
                                          const std::string& identity);
 
-/// What `verdict`'s program would be recorded as if it were tried now: its version as it is. Throws if it cannot be
-/// asked.
+/// `verdict` with the version that its program has now. Throws if the program cannot be asked.
 EngineVerdict as_it_is_now(EngineVerdict verdict);
 
 /// Why machines cannot have KVM here, with the remedy, or empty.
@@ -68,19 +67,19 @@ struct Candidate {
   std::chrono::milliseconds boot_limit;
 };
 
-/// The engines there are, best first. Those that cannot even be tried come as verdicts with a reason.
+/// The engines here, best first. Engines that cannot be tried are verdicts with a reason.
 struct Candidates {
   std::vector<Candidate> to_try;
   std::vector<EngineVerdict> hopeless;
 };
 Candidates find_candidates(const Host::Impl& host);
 
-/// Starts a machine of `image` with this engine, looks at its process, and ends it. Throws what went wrong.
+/// Starts a machine of `image` with this engine, looks at its process, and ends it. Throws if that fails.
 sys::ConfinementSeen see_engine(const Host::Impl& host, const EngineVerdict& verdict, const image::Entry& image,
                                 Deadline deadline);
 
-/// Whether a guest that boots is still worth waiting for, by what is seen of it now and then. On a busy host it gets
-/// little CPU time, and one that hangs may use all that it gets.
+/// Decides whether to wait longer for a booting guest, by looking at it now and then. On a busy host a guest gets
+/// little CPU time; a guest that hangs may use all that it gets.
 class BootWatch {
  public:
   using Time = std::chrono::steady_clock::time_point;
@@ -91,7 +90,7 @@ class BootWatch {
   bool gives_up(Time now, std::string console, std::chrono::nanoseconds cpu_time);
   /// From now on it is also true once the console has said nothing new for as long as this, whatever CPU time was used.
   void hurry(std::chrono::nanoseconds silence) { silence_ = silence; }
-  /// What made it give up.
+  /// The wait that made it give up.
   [[nodiscard]] std::chrono::nanoseconds waited() const { return std::min(limit_, silence_); }
 
  private:
@@ -104,7 +103,7 @@ class BootWatch {
   Time moved_;
 };
 
-/// The longest that a guest whose console is silent is waited for, which can become shorter meanwhile.
+/// The longest wait for a guest with a silent console; it can become shorter meanwhile.
 using LongestWait = std::atomic<std::chrono::nanoseconds>;
 
 /// Boots `image` with one candidate and returns what was seen. Throws only Error(Cancelled).
@@ -118,9 +117,9 @@ std::vector<EngineVerdict> try_engines(const Host::Impl& host, const image::Entr
                                        const std::function<std::vector<std::string>()>& wanted,
                                        const std::stop_token& stop, std::chrono::milliseconds boot_limit = {});
 
-/// Tries again what is known of programs that have changed and of engines that have come, with each kernel that an
-/// image has; forgets kernels that none has. With `all`, everything is tried again with `image`. Returns whether
-/// anything was tried. `boot_limit`: SetupOptions::boot_timeout.
+/// Tries changed programs and new engines again, with each kernel of an image; forgets kernels that no image has. With
+/// `all`, everything is tried again with `image`. Returns whether anything was tried. `boot_limit`:
+/// SetupOptions::boot_timeout.
 bool refresh_engines(const Host::Impl& host, const image::Entry& image, bool all, const std::stop_token& stop,
                      std::chrono::milliseconds boot_limit);
 

@@ -9,18 +9,17 @@
 
 namespace fireclaw::core {
 
-/// What an image's manifest says of the guestd in it: this library's version and the program's digest.
+/// The guestd's entry in an image's manifest: this library's version and the program's digest.
 std::string guestd_version(const Host::Impl& host);
 
-/// The recipe of the built-in image as it would be built now. Nullopt if it cannot be: what it is made from is not
-/// there.
+/// The recipe of the built-in image as it would be built now. nullopt if its parts are missing.
 std::optional<std::string> busybox_recipe(const Host::Impl& host);
 
 /// Whether an image of one of fireclaw's own recipes is what this installation would build. `recipe`: see
 /// image::Manifest::recipe.
 bool is_current(const Host::Impl& host, const image::Entry& image, const std::string& recipe);
 
-/// Whether an image was built with packages beyond its recipe's: only who named them can have it built again so.
+/// Whether an image was built with packages beyond its recipe's: only a person who names them can build it again.
 bool has_own_packages(const image::Entry& image);
 
 /// Whether something needs this build: a snapshot with a name, or a machine that runs.

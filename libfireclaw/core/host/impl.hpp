@@ -27,13 +27,14 @@ namespace state {
 struct Config;
 }  // namespace state
 
-/// The image that setup builds and that machines run from unless they are told otherwise.
+/// The image that setup builds and that machines run from by default.
 inline constexpr std::string_view built_in_image = "busybox";
 
 /// The image that agents run in.
 inline constexpr std::string_view agent_image = "debian-agent";
 
-/// What a Host and everything made from it share. Safe from any thread: all but what is found once does not change.
+/// The part that a Host and everything made from it share. Safe from any thread: only values that are found once
+/// change.
 struct Host::Impl {
   explicit Impl(HostOptions with);
 
@@ -48,20 +49,21 @@ struct Host::Impl {
   /// core::confinement()
   mutable std::once_flag confinement_once;
   mutable sys::Confinable confinement;
-  /// What config() says while the host is settled.
+  /// The value of config() while the host is settled.
   mutable Sync<std::shared_ptr<const state::Config>> settled;
 
   /// config.json as it is now, or as it was when the host was settled. Error(Corrupt) if it is torn.
   [[nodiscard]] state::Config config() const;
-  /// Held from reading config.json to writing it. Error(Timeout) naming who has it after `limit`.
+  /// Hold it from reading config.json to writing it. Error(Timeout) naming the holder after `limit`.
   [[nodiscard]] sys::FileLock lock_config(std::chrono::seconds limit = std::chrono::seconds{30}) const;
-  /// What was found of engines has been written to config.json, as `config`: also a settled host is to know it.
+  /// Gives a settled host the findings about engines that were written to config.json as `config`.
   void learn_engines(const state::Config& config) const;
   /// The guestd program for new images. Error(NotFound) with the remedy if there is none.
   [[nodiscard]] std::filesystem::path guestd() const;
-  /// The program that keeps networks and leads ports. Error(NotFound) with the remedy if there is none.
+  /// The program that keeps networks and connects published ports. Error(NotFound) with the remedy if there is none.
   [[nodiscard]] std::filesystem::path netd() const;
-  /// The folder of what fireclaw puts into images for agents. Error(NotFound) with the remedy if there is none.
+  /// The folder of the files that fireclaw puts into images for agents. Error(NotFound) with the remedy if there is
+  /// none.
   [[nodiscard]] std::filesystem::path agent() const;
   /// Error(InvalidState) "run: fireclaw setup" unless setup was completed here.
   void require_setup() const;
@@ -69,9 +71,9 @@ struct Host::Impl {
 
 namespace core {
 
-/// A host for one operation that asks for its configuration more than once: that stays what it is now for as long as
-/// this object lives, whatever becomes of the file, but for what is found of engines. What is made from its `host` may
-/// live longer, and reads the file from then on.
+/// A host for one operation that reads the configuration more than once: while this object exists, the configuration
+/// stays as it is now, even if the file changes, except for findings about engines. Objects made from its `host` can
+/// live longer, and then read the file.
 class SettledHost {
  public:
   explicit SettledHost(const Host::Impl& of);

@@ -13,11 +13,11 @@
 
 namespace fireclaw::core {
 
-/// What of a machine a snapshot is bound to, beside engine and image.
+/// The properties of a machine that a snapshot depends on, beside engine and image.
 struct Shape {
   unsigned cpus = 1;
   unsigned memory_mib = 128;
-  /// Has a network device. What that leads to is not part of the machine.
+  /// Has a network device. What it is connected to is not part of the shape.
   bool nic = false;
 
   bool operator==(const Shape&) const = default;
@@ -34,7 +34,7 @@ vmm::LaunchSpec make_launch_spec(const Host::Impl& host, const image::Entry& ima
 
 state::SnapshotKey make_key(const vmm::Driver& driver, const image::Entry& image, const Shape& shape);
 
-/// A fresh identity, but for what a network device would be told.
+/// A fresh identity, without the settings of a network device.
 guest::Identity make_identity(const std::string& hostname);
 
 /// Error(InvalidArgument) unless `name` is an RFC 1123 label.

@@ -42,7 +42,7 @@ class Stuck final : public vmm::Instance {
   std::chrono::nanoseconds snapshot_running(const vmm::SnapshotFiles&, const std::function<void()>&, Deadline deadline,
                                             const std::stop_token&) override {
     pause(deadline);
-    throw vmm::StandsStill{ErrorCode::Timeout, "the machine stands still: no answer"};
+    throw vmm::StaysPaused{ErrorCode::Timeout, "the machine stays paused: no answer"};
   }
   vmm::GuestStream connect_guest(Deadline deadline, const std::stop_token& stop) override {
     return real_->connect_guest(deadline, stop);
@@ -99,7 +99,7 @@ TEST_CASE_FIXTURE(Fixture, "a machine that could not be told to continue is know
   machine->instance = std::make_unique<Stuck>(std::move(machine->instance));
   CHECK_THROWS_AS(machine->save_running(
                       files(), [] {}, soon()),
-                  vmm::StandsStill);
+                  vmm::StaysPaused);
   const auto known = impl->runs.find(machine->record.id);
   REQUIRE(known);
   CHECK(known->paused);

@@ -189,7 +189,7 @@ VM::Impl::Impl(std::shared_ptr<Host::Impl> host_impl, state::RunRecord of)
 }
 
 bool VM::Impl::renews() const {
-  // Who gives a machine a disk of its own makes its snapshot, too.
+  // A caller that gives a machine its own disk makes its snapshot, too.
   return purpose.kind == core::Purpose::Kind::Use && purpose.prepared.empty() && !purpose.disk &&
          config.start != StartMode::Cold;
 }

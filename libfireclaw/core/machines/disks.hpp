@@ -16,7 +16,7 @@
 
 namespace fireclaw::core {
 
-/// Sizes of a machine's writable disks; 0: it has no such disk. A snapshot is bound to them, not to what is on them.
+/// Sizes of a machine's writable disks; 0: it has no such disk. A snapshot depends on them, not on the disks' content.
 struct DiskSizes {
   std::uint64_t scratch_bytes = 0;
   std::uint64_t workspace_bytes = 0;
@@ -28,7 +28,7 @@ struct DiskSizes {
 /// Error(InvalidArgument) if the snapshot `name` is of a machine with other disks than is now wanted.
 void check_disks(const state::SnapshotKey& saved, const state::SnapshotKey& wanted, const std::string& name);
 
-/// Of a machine that runs.
+/// The sizes of a running machine's disks.
 DiskSizes disk_sizes(const Host::Impl& host, const state::RunRecord& record);
 
 /// The scratch disk's place in its machine's folder.
@@ -38,8 +38,8 @@ std::filesystem::path scratch_disk(const std::filesystem::path& run_dir);
 std::string to_text(const DiskSizes& sizes);
 
 /// The writable disks of one machine, in this order after its root: scratch, workspace. Owns the claim on the workspace
-/// until the engine has it. The files that are the machine's own are in its folder, and end with that, but for a
-/// scratch disk that is kept (Purpose::kept_scratch).
+/// until the engine has it. The machine's own files are in its folder and end with it, except a kept scratch disk
+/// (Purpose::kept_scratch).
 class MachineDisks {
  public:
   /// Checks the configuration and claims the workspace, or takes the claim that Purpose::continues brings along; a
@@ -50,11 +50,11 @@ class MachineDisks {
   [[nodiscard]] const DiskSizes& sizes() const { return sizes_; }
   /// Makes the files that the machine needs in its folder (not the engine's), and adds all disks to its specification.
   void attach(const Host::Impl& host, const std::filesystem::path& folder, vmm::LaunchSpec& spec);
-  /// The engine has been started: the claim is its own now.
+  /// Call once the engine has been started: it then owns the claim.
   void hand_over() { workspace_.reset(); }
-  /// The scratch disk takes what is written to the root file system, which only a machine that boots can have.
+  /// Whether the scratch disk takes writes to the root file system, which is possible only in a machine that boots.
   [[nodiscard]] bool scratch_is_root() const { return sizes_.scratch_bytes != 0 && scratch_target_ == "/"; }
-  /// What the guest is to mount, and where.
+  /// The mounts for the guest.
   [[nodiscard]] std::vector<guest::Mount> mounts() const;
 
  private:

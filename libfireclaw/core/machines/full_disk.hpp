@@ -8,8 +8,8 @@
 
 namespace fireclaw::core {
 
-/// Does `work`, for which an engine writes below `folder`. Engines have words of their own for a full disk: what says
-/// so becomes the Error(Io) that names the place.
+/// Does `work`, for which an engine writes below `folder`. Engines report a full disk in their own words: such an error
+/// becomes the Error(Io) that names the place.
 template <typename Work>
 decltype(auto) naming_full_disk(const std::filesystem::path& folder, Work work) {
   try {

@@ -372,7 +372,7 @@ MachineInfo MachineManager::fork(const std::string& name, const std::string& new
   from.record.engine = source->record.engine;
   from.record.image = source->record.image;
   from.files = draft.files();
-  const auto stood_still = source->save_running(
+  const auto paused_for = source->save_running(
       from.files,
       [&] {
         if (record.scratch_mib != 0) sys::clone_file(disk, copy, 0600, {deadline, options.stop});
@@ -386,7 +386,7 @@ MachineInfo MachineManager::fork(const std::string& name, const std::string& new
   const auto copied = std::chrono::steady_clock::now() - began;
   auto info = impl_->launch(record, std::move(config), std::move(purpose), options);
   undo.release();
-  info.phases.insert(info.phases.begin(), {{"copy", copied}, {"pause", stood_still}});
+  info.phases.insert(info.phases.begin(), {{"copy", copied}, {"pause", paused_for}});
   return info;
 }
 

@@ -10,8 +10,7 @@
 
 namespace fireclaw::core {
 
-/// Somebody uses a machine that has a name: it is not paused for idleness meanwhile. Its end is noted, and is what
-/// idleness is counted from.
+/// A use of a machine with a name: while it exists, the machine is not paused as idle. Idle time counts from its end.
 class MachineUse {
  public:
   /// Waits until nobody is pausing the machine with this key (MachineRecord::key).
@@ -30,11 +29,11 @@ using NoMachineUse = sys::FileLock;
 /// nullopt while somebody uses the machine.
 std::optional<NoMachineUse> try_keep_unused(const Host::Impl& host, const std::string& key);
 
-/// When somebody used it last; the epoch: nobody has.
+/// The last use; the epoch: none.
 std::chrono::system_clock::time_point last_use(const Host::Impl& host, const std::string& key);
 /// Counts as a use now.
 void note_use(const Host::Impl& host, const std::string& key);
-/// The machine is gone.
+/// Call when the machine is removed.
 void forget_use(const Host::Impl& host, const std::string& key);
 
 }  // namespace fireclaw::core

@@ -14,19 +14,19 @@ namespace fireclaw::core {
 /// The machines' records of a home folder.
 state::MachineStore machine_store(const Host::Impl& host);
 
-/// The lock of who changes the machine of this name. Error(Timeout) if somebody else has it for too long.
+/// Takes the lock for changes of the machine of this name. Error(Timeout) if another process has it for too long.
 sys::FileLock lock_machine(const Host::Impl& host, const std::string& name);
 
 /// Error(NotFound) if no machine has this name.
 state::MachineRecord require_machine(const Host::Impl& host, const std::string& name);
 
-/// The run of the machine of this name whose engine runs.
+/// The run of the machine of this name, if its engine runs.
 std::optional<state::RunRecord> run_of_machine(const Host::Impl& host, const std::string& name);
 
 /// The run with this id, or the one of the machine of this name. Error(NotFound) if none of them runs.
 state::RunRecord require_run(const Host::Impl& host, const std::string& id_or_name);
 
-/// The error of who uses a machine that is stopped.
+/// The error for a use of a stopped machine.
 Error machine_stopped(const std::string& name);
 
 }  // namespace fireclaw::core

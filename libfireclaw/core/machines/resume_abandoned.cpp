@@ -12,7 +12,7 @@
 namespace fireclaw::core {
 namespace {
 
-constexpr std::chrono::seconds go_on_limit{20};
+constexpr std::chrono::seconds resume_limit{20};
 
 }  // namespace
 
@@ -24,7 +24,7 @@ void resume_abandoned(const std::shared_ptr<Host::Impl>& host, const state::RunR
   if (!is_abandoned(run)) return;
   try {
     VM::Impl machine{host, run};
-    if (!run.paused) machine.instance->resume(Deadline::after(go_on_limit));
+    if (!run.paused) machine.instance->resume(Deadline::after(resume_limit));
     machine.note([](state::RunRecord& now) { now.copier.reset(); });
     if (!run.paused) machine.catch_up();
     host->logger.info(fmt::format("VM {} is resumed: the process that copied it has ended", run.id));

@@ -7,11 +7,11 @@
 
 namespace fireclaw::core {
 
-/// Whether a machine may stand still because the process that copied it was killed in the middle.
+/// Whether a machine may be paused because the process that copied it was killed.
 bool is_abandoned(const state::RunRecord& run);
 
-/// Lets it continue if so; nothing else is touched. The caller holds the lock of the agent or the name that the machine
-/// runs for, so that nobody begins to copy it meanwhile. What goes wrong is logged.
+/// Resumes it if so, and changes nothing else. The caller holds the lock of the agent or the name that the machine runs
+/// for, so that nobody begins to copy it meanwhile. Failures are logged.
 void resume_abandoned(const std::shared_ptr<Host::Impl>& host, const state::RunRecord& run);
 
 /// resume_abandoned() unless somebody is busy with that agent or name.

@@ -7,7 +7,7 @@
 
 namespace fireclaw::core {
 
-/// What the image's makers meant for its commands holds where the caller says nothing. For ExecOptions and
+/// Fills in the image's defaults for its commands where the caller sets nothing. For ExecOptions and
 /// ServiceOptions alike.
 template <typename Options>
 void apply_defaults(Options& options, const image::RunDefaults& defaults) {
@@ -20,8 +20,8 @@ void apply_defaults(Options& options, const image::RunDefaults& defaults) {
   }
 }
 
-/// What programs are told of the machine's way to web servers by name (`proxy`, a URL; empty: there is none), unless
-/// the caller says something else. The gateway itself is not reached through it.
+/// Tells programs the machine's HTTP proxy (`proxy`, a URL; empty: none), unless the caller sets another. The gateway
+/// itself is not reached through it.
 template <typename Options>
 void apply_proxy(Options& options, const std::string& proxy) {
   if (proxy.empty()) return;

@@ -37,7 +37,7 @@ std::chrono::nanoseconds VM::Impl::save_running(const vmm::SnapshotFiles& files,
   return core::naming_full_disk(files.state.parent_path(), [&] {
     try {
       return instance->snapshot_running(files, copy_disks, deadline, stop);
-    } catch (const vmm::StandsStill& problem) {
+    } catch (const vmm::StaysPaused& problem) {
       note_left_paused(problem);
       throw;
     }
@@ -81,7 +81,7 @@ void VM::Impl::copy_paused(const std::function<void()>& copy, Deadline deadline)
   const ScopeGuard done{[&] { end_copy(); }};
   const ScopeGuard resumed{[&] {
     try {
-      instance->resume(Deadline::after(vmm::go_on_limit));
+      instance->resume(Deadline::after(vmm::resume_limit));
       if (instance->resume_resets_streams()) open_session.reset();
     } catch (const Error& problem) {
       note_left_paused(problem);

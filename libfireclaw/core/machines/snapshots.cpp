@@ -35,7 +35,7 @@ std::string engine_obstacle(const Host::Impl& host, const state::SnapshotRecord&
   }
   auto verdict = known->verdict;
   if (!state::is_current(*known)) {
-    // Who restores it has it tried; whether that can help is known by its version.
+    // A restore has it tried first; its version says whether that can help.
     if (!std::filesystem::exists(verdict.binary)) return fmt::format("{} is gone", verdict.binary.native());
     verdict = as_it_is_now(std::move(verdict));
   } else if (!verdict.works) {
@@ -161,10 +161,10 @@ Snapshot save_snapshot(VM::Impl& vm, const std::string& name, bool replace, Afte
     throw snapshot_exists(name);
   }
   {
-    const ScopeGuard go_on{[&] {
+    const ScopeGuard resume_after{[&] {
       if (after == AfterSave::End) return vm.kill();
       try {
-        vm.resume(Deadline::after(vmm::go_on_limit));
+        vm.resume(Deadline::after(vmm::resume_limit));
       } catch (const Error& problem) {
         vm.host->logger.error(fmt::format("VM {} stays paused: {}", vm.record.id, problem.what()));
       }

@@ -8,7 +8,7 @@
 
 namespace fireclaw {
 
-/// What a Snapshot shares with its copies.
+/// The part that copies of a Snapshot share.
 struct Snapshot::Impl {
   std::shared_ptr<Host::Impl> host;
   SnapshotInfo info;
@@ -20,17 +20,17 @@ namespace fireclaw::core {
 
 enum class AfterSave { Resume, End };
 
-/// Saves the machine under `name` (validated; or empty: under the name that its kind of machine is found by) and lets
-/// it continue, or ends it. If saving fails, the machine continues and no snapshot is left.
+/// Saves the machine under `name` (validated; empty: the name of its kind of machine), and lets it continue or ends
+/// it. If saving fails, the machine continues and no snapshot is left.
 Snapshot save_snapshot(VM::Impl& vm, const std::string& name, bool replace, AfterSave after);
 
 /// Snapshots::create() with a machine made for `purpose` (whose kind is Save).
 Snapshot make_snapshot(const std::shared_ptr<Host::Impl>& host, const VMConfig& config, const std::string& name,
                        bool replace, Purpose purpose, StartOptions waiting = {});
 
-/// Runs a command that does nothing. What each command's start reads from the image's disk is then in the guest's
-/// memory: machines that are restored from it read nothing, and share it. In a restored machine it is mapped. An image
-/// without a shell has nothing to read.
+/// Runs a command that does nothing. The guest's memory then holds what a command's start reads from the image's disk:
+/// restored machines share it and read nothing. In a restored machine it is mapped. In an image without a shell there
+/// is nothing to read.
 void warm_up(VM::Impl& vm);
 
 /// The error for a name that another snapshot has.
@@ -42,11 +42,11 @@ Error snapshot_exists(const std::string& name);
 bool renew_automatic(const std::shared_ptr<Host::Impl>& host, const VMConfig& config, const state::SnapshotKey& key,
                      const std::string& engine, StartOptions waiting);
 
-/// Why the engine and the image that are there cannot restore what was saved so, or empty. Says nothing of its files.
+/// Why the present engine and image cannot restore this snapshot, or empty. Does not look at its files.
 std::string misfit(const Host::Impl& host, const state::SnapshotRecord& record);
 
-/// What `config`'s machine is to be restored from instead of `record`, a snapshot with a name, which no longer fits:
-/// the same, made again, if a boot has made it. Error(InvalidState) with the reason otherwise.
+/// Makes `record`, a snapshot with a name that no longer fits, again for `config`'s machine, if it was made by booting.
+/// Error(InvalidState) with the reason otherwise.
 state::SnapshotRecord make_again(const std::shared_ptr<Host::Impl>& host, const VMConfig& config,
                                  const state::SnapshotRecord& record, const std::string& reason, StartOptions waiting);
 

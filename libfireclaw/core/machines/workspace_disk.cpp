@@ -24,8 +24,8 @@ constexpr std::chrono::seconds patience{20};
 constexpr std::chrono::milliseconds look_again{500};
 constexpr std::size_t longest_note = 200;
 
-/// Who holds a lock and for what, as the lock's file says. It stays there when the lock is given up, so it is only
-/// worth something while the lock is held, and even then may be a moment old.
+/// Writes the holder and its purpose into the lock's file. The note stays there when the lock is released, so it counts
+/// only while the lock is held, and even then can be a moment old.
 void write_note(const sys::FileLock& lock, std::string_view purpose) {
   const auto self = sys::current_process();
   const auto note = fmt::format("{} {} {}\n", self.pid, self.start_time, purpose);

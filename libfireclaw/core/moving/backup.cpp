@@ -41,7 +41,7 @@ constexpr std::string_view disk_suffix = ".ext4";
 constexpr std::size_t most_text_bytes = std::size_t{64} << 20;
 constexpr const char* overseer_folder = "overseer";
 
-/// Of the configuration, what people wrote: the rest is found out by setup.
+/// The part of the configuration that people wrote; setup finds out the rest.
 state::Config written_by_people(state::Config config) {
   config.engines.clear();
   config.set_up_by.clear();

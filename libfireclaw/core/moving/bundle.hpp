@@ -14,7 +14,7 @@
 #include "image/tools.hpp"
 #include "json/record.hpp"
 
-/// Files that leave a home folder together, with a manifest that says what each of them is: archives of agents and of
+/// Files that leave a home folder together, with a manifest that describes each: archives of agents and of
 /// snapshots (a tar), backups (a folder).
 namespace fireclaw::core {
 
@@ -64,11 +64,11 @@ BundledFile describe_file(std::string name, const BundleContent& content, const 
 void write_bundle(std::string kind, const std::map<std::string, BundleContent>& files, int fd,
                   const std::stop_token& stop);
 
-/// An archive that is read. Nothing of it is believed: names are those that its reader asks for, all members are plain
-/// files that the manifest names once, and sizes and digests must be as it says.
+/// An archive to read. It is not trusted: it may have only files whose names the reader knows, all members must be
+/// plain files that the manifest names once, and sizes and digests must match the manifest.
 class Bundle {
  public:
-  /// Reads the descriptor to its end; `scratch` is a folder for what cannot be read back and forth.
+  /// Reads the descriptor to its end; `scratch` is a folder for data that cannot be read back and forth.
   /// Error(InvalidArgument) if it is not such an archive or has files beyond `known`; Error(Corrupt) if it is torn or
   /// a file in it is larger than write_bundle() writes.
   Bundle(int fd, const std::filesystem::path& scratch, std::string_view kind,

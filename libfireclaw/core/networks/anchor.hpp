@@ -19,28 +19,28 @@
 
 namespace fireclaw::core {
 
-/// Whether this process may configure the network namespace that it is in. Where not, the network of the home folder's
-/// machines is in one that an anchor keeps.
+/// Whether this process may configure its network namespace. If not, the network of the home folder's machines is in
+/// another namespace, which an anchor keeps.
 bool may_configure_network();
 
-/// The network namespace, with its user namespace, of a home folder whose user has no rights to the host's network:
-/// fireclaw-netd keeps them, and the program that is their way out, as long as machines use them. Everything that
-/// NatNetwork does works in there unchanged. Found again by other processes; made again when it has ended.
+/// The network namespace, with its user namespace, of a home folder whose user has no rights to the host's network.
+/// fireclaw-netd keeps both, and the program that connects them outside, as long as machines use them. NatNetwork works
+/// in there unchanged. Other processes find the anchor; if it has ended, it is made again.
 class Anchor {
  public:
-  /// The one that runs. Error(Corrupt) for a torn record, Error(InvalidState) if it was started in another network
-  /// namespace than this process is in.
+  /// The running one. Error(Corrupt) for a torn record, Error(InvalidState) if it was started in another network
+  /// namespace than this process's.
   static std::optional<Anchor> find(const Host::Impl& host);
-  /// The one that runs, or a new one, in tenths of a second. While the result lives it does not end for want of
-  /// machines. Error(Unsupported) with what is missing here.
+  /// The running one, or a new one, within tenths of a second. While the result exists, it does not end for lack of
+  /// machines. Error(Unsupported) naming what is missing here.
   static Anchor ensure(const Host::Impl& host);
 
-  /// Who has the namespaces.
+  /// The process that holds the namespaces.
   [[nodiscard]] const sys::ProcessId& holder() const { return holder_; }
   [[nodiscard]] const sys::NetworkNamespace& namespaces() const { return namespaces_; }
   /// Runs `action` in them; see sys::run_inside(). Warnings that it logs with the logger it is given are passed on.
   std::optional<sys::Fd> run(const std::function<std::optional<sys::Fd>(const Logger&)>& action) const;
-  /// The same without waiting for the end of the child that has done it.
+  /// The same without waiting for the child's end.
   [[nodiscard]] sys::EndingChild run_unwaited(const std::function<void(const Logger&)>& action) const;
   /// The same for text.
   [[nodiscard]] std::string ask(const std::function<std::string(const Logger&)>& question) const;
@@ -56,29 +56,29 @@ class Anchor {
   std::optional<sys::FileLock> use_;
 };
 
-/// Whether the network that the machine was connected to has ended under it.
+/// Whether the machine's network has ended while the machine runs.
 bool has_lost_network(const state::RunRecord& run);
 
 /// A TCP connection to a machine, from where the network is.
 sys::Fd connect_to_machine(const Host::Impl& host, const std::string& address, std::uint16_t port, Deadline deadline,
                            const std::stop_token& stop);
 
-/// What the policy becomes in an anchor's namespace: the gateway's services are reached at the gateway itself, where
-/// the anchor answers for this host's loopback.
+/// The policy for an anchor's namespace: machines reach the gateway's services at the gateway itself, where the anchor
+/// answers for this host's loopback.
 net::NetworkPolicy in_anchor(net::NetworkPolicy policy);
 
-/// What stands in the way of an anchor. Changes nothing.
+/// Finds what prevents an anchor. Changes nothing.
 std::vector<NetworkObstacle> find_anchor_obstacles(const Host::Impl& host);
 
 // The way out of a namespace is a program: pasta, else slirp4netns. Neither lets anything reach this host's loopback.
-// In their arguments "{pid}" stands for who has the namespace.
+// In their arguments "{pid}" stands for the process that has the namespace.
 
 /// Whether one of them is there.
 bool has_uplink(const std::vector<std::filesystem::path>& search_path);
 std::vector<std::string> pasta_command(const std::filesystem::path& program, bool as_root);
 std::vector<std::string> slirp_command(const std::filesystem::path& program);
-/// Whether this pasta, by what it says of its version, tells a machine that has sent all it had that the other end has
-/// closed. Debian 12's, which calls its version unknown, does not: then slirp4netns is taken, if it is there.
+/// Whether this version of pasta tells a machine that has sent everything that the other end has closed. Debian 12's,
+/// which calls its version unknown, does not: slirp4netns is used then, if it is installed.
 bool passes_on_every_end(std::string_view pasta_version);
 
 }  // namespace fireclaw::core

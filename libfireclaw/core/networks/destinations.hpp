@@ -19,11 +19,11 @@ using AllowedDestination = std::variant<net::Destination, NamedDestination>;
 /// An entry of NatOptions::allow. Error(InvalidArgument) quoting it.
 AllowedDestination parse_allowed(std::string_view text);
 
-/// Whether it can be one.
+/// Whether it is a valid destination.
 bool is_destination(std::string_view text) noexcept;
 
-/// `named` with those of its host's addresses that are public: who answers for a name opens no private network, and
-/// none of a cloud's metadata services. Error(PermissionDenied) if there are addresses, and none is public.
+/// `named` with its host's public addresses only: the name server of a name cannot open private networks or a cloud's
+/// metadata services. Error(PermissionDenied) if there are addresses, and none is public.
 std::vector<net::Destination> public_destinations(const NamedDestination& named,
                                                   const std::vector<net::Ipv4Address>& addresses);
 

@@ -12,12 +12,12 @@
 
 namespace fireclaw::core {
 
-/// Says why bind() has refused a published port, and throws that. Error(AlreadyExists) if it is taken,
+/// Throws an error that says why bind() refused a published port. Error(AlreadyExists) if it is taken,
 /// Error(PermissionDenied) if this user may not have it, Error(InvalidArgument) if this host has no such address.
 [[noreturn]] void refuse_port(const net::Publication& port, int error);
 
-/// Published ports of one machine that a process of this host serves, and not the firewall: all of them where the
-/// network is in an anchor, and those of ::1, which no rule of the firewall can lead to an IPv4 address.
+/// Published ports of one machine that a process of this host serves instead of the firewall: all ports if the network
+/// is in an anchor, else those of ::1, which no firewall rule can connect to an IPv4 address.
 /// Owns the sockets from open(), then the process; destruction ends it unless it was started detached.
 class Entrances {
  public:
@@ -26,7 +26,7 @@ class Entrances {
   static Entrances open(const std::vector<net::Publication>& ports, bool all);
 
   [[nodiscard]] bool empty() const { return sockets_.empty(); }
-  /// Leads what comes to the machine at `address` until its engine has ended. `anchor`: where the machine is.
+  /// Passes connections on to the machine at `address` until its engine has ended. `anchor`: where the machine is.
   void serve(const Host::Impl& host, net::Ipv4Address address, const sys::ProcessId& engine, const Anchor* anchor,
              bool detached);
 

@@ -263,7 +263,7 @@ GatewayParts GatewayParts::inherited() {
 GatewayParts GatewayParts::make(const Host::Impl& host, gateway::Place place) {
   auto lock = lock_gateway(host, place).into_fd();
   const auto socket = gateway::files_of(host.layout, place).status_socket;
-  // Who holds the lock is the only one: what is there is a dead one's.
+  // The lock's holder is the only gateway: a socket that is there is a dead one's.
   std::filesystem::remove(socket);
   return {std::move(lock), sys::unix_listen(socket), {}};
 }
@@ -327,7 +327,7 @@ bool retire_gateway(const Host::Impl& host, gateway::Place place, std::chrono::s
     return std::filesystem::file_time_type::clock::now() - last_use < patience || has_machines(host);
   };
   if (is_needed()) return false;
-  // Who takes its turn after this finds no gateway.
+  // A process that takes its turn after this finds no gateway.
   const auto turn = sys::FileLock::try_acquire(host.layout.lock("network"), sys::FileLock::Mode::Exclusive);
   if (!turn || is_needed()) return false;
   std::filesystem::remove(record);

@@ -17,7 +17,7 @@
 
 namespace fireclaw::core {
 
-/// Where the network of a home folder is, seen from who uses a NatNetwork.
+/// Where the network of a home folder is, seen from a NatNetwork's user.
 struct NatPlace {
   enum class Kind {
     Here,      ///< in the network namespace of the calling thread
@@ -25,7 +25,7 @@ struct NatPlace {
     Nowhere,   ///< its anchor has ended: nothing is left of it but leases
   };
   Kind kind = Kind::Here;
-  /// Anchored: who keeps it, and the addresses of the host that it is not to reach.
+  /// If anchored: the process that keeps it, and the addresses of the host that machines must not reach.
   std::optional<sys::ProcessId> anchor = std::nullopt;
   std::vector<net::Ipv4Address> host_addresses = {};
 };
@@ -33,8 +33,8 @@ struct NatPlace {
 /// The network that a home folder's machines share: bridge, firewall and address pool, as config.json has them. Making
 /// one only reads that; everything acts on the network namespace of the calling thread.
 ///
-/// What changes who has an address is done with the turn taken, so that no address is given away while what an earlier
-/// holder left is still being removed. Refers to the host; use from one thread at a time.
+/// Take the turn to change leases, so that no address is given away while the rests of its earlier holder are still
+/// being removed. Refers to the host; use from one thread at a time.
 class NatNetwork {
  public:
   explicit NatNetwork(const Host::Impl& host);
@@ -53,13 +53,13 @@ class NatNetwork {
 
   /// Waits for other processes and threads.
   [[nodiscard]] sys::FileLock take_turn() const;
-  /// With the turn taken: makes sure that bridge and firewall are there, the latter with all machines that live.
+  /// With the turn taken: makes sure that bridge and firewall exist, the latter with all living machines.
   void ensure();
-  /// With the turn taken: removes what machines left whose holders are gone, and takes their addresses back. What this
-  /// process has no right to remove is logged and stays on loan.
+  /// With the turn taken: removes the rests of machines whose holders are gone, and takes their addresses back. If this
+  /// process has no right to do so, that is logged, and the address stays on loan.
   std::vector<net::Lease> reclaim();
-  /// Removes what is left of a machine from the kernel, then returns its address. Steps that fail are logged, and the
-  /// address stays on loan then, for reclaim() to try again.
+  /// Removes the rests of a machine from the kernel, then returns its address. Steps that fail are logged; the
+  /// address then stays on loan, for reclaim() to try again.
   bool disconnect(const net::Lease& lease) noexcept;
   /// With the turn taken: removes bridge and firewall. False if there was nothing.
   bool remove();
@@ -78,24 +78,24 @@ class NatNetwork {
   std::optional<net::Firewall> firewall_;
 };
 
-/// Runs `action` where the network of the home folder is, which may be in a child of this process; where it is nowhere,
-/// on a NatNetwork that has leases only.
+/// Runs `action` where the network of the home folder is, perhaps in a child of this process; if there is no network,
+/// on a NatNetwork that has only leases.
 void where_network_is(const Host::Impl& host, const std::function<void(NatNetwork&)>& action);
 
 /// A name server that machines could ask themselves.
 std::optional<net::Ipv4Address> find_outer_resolver(const NatNetwork& network);
 
-/// This host's IPv4 addresses but loopback's.
+/// This host's IPv4 addresses, without loopback's.
 std::vector<net::Ipv4Address> host_addresses();
 
-/// What stands in the way of using the network here, beside the process's rights: an interface or a subnet that is
-/// taken, a kernel that cannot do what the firewall needs. Changes nothing.
+/// Finds what prevents the network here, beside the process's rights: an interface or a subnet that is taken, a kernel
+/// that lacks what the firewall needs. Changes nothing.
 std::vector<NetworkObstacle> find_obstacles(NatNetwork& network);
 
-/// Undoes all that was made for a machine that another process connected; nothing if it has no address.
+/// Undoes everything that was made for a machine that another process connected. Does nothing if it has no address.
 void disconnect_run(const Host::Impl& host, const state::RunRecord& record) noexcept;
 
-/// The leases of holders that are gone, taken back with all that was left of their machines.
+/// Takes back the leases of holders that are gone, and removes the rests of their machines.
 std::vector<net::Lease> reclaim_leases(const Host::Impl& host);
 
 }  // namespace fireclaw::core

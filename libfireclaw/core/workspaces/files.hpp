@@ -13,10 +13,10 @@
 #include "state/records/workspaces.hpp"
 #include "sys/file.hpp"
 
-/// The files of a workspace. A guest may have made the file system, so only guests look at it.
+/// The files of a workspace. A guest may have made the file system, so only guests read it.
 namespace fireclaw::core {
 
-/// What becomes of device nodes, set-id bits and capabilities in an exported tar.
+/// Whether an exported tar keeps device nodes, set-id bits and capabilities.
 enum class Rights { LeaveOut, Keep };
 
 /// The calls are those of fireclaw::Workspace; paths are normal ("memory/notes.md", the root is ""). Used by one
@@ -34,8 +34,8 @@ class WorkspaceFiles {
   virtual void import_tar(int fd) = 0;
 };
 
-/// Of the workspace that goes by that name: through the machine that has it, else through one that is started for it.
-/// `purpose` is what the lock's note says. Error(NotFound); Error(InvalidState) naming who has it, if that is not a
+/// Opens the workspace of that name: through the machine that has it, else through one that is started for it. The
+/// lock's note says `purpose`. Error(NotFound); Error(InvalidState) naming the holder if that is not a
 /// machine.
 std::unique_ptr<WorkspaceFiles> open_files(const std::shared_ptr<Host::Impl>& host, const std::string& name,
                                            std::string_view purpose, std::stop_token stop);
@@ -43,17 +43,17 @@ std::unique_ptr<WorkspaceFiles> open_files(const std::shared_ptr<Host::Impl>& ho
 /// Through a guest that has the disk at workspace_mount.
 std::unique_ptr<WorkspaceFiles> files_in_guest(std::shared_ptr<VM::Impl> machine, state::WorkspaceRecord record,
                                                std::stop_token stop);
-/// Through a machine of its own for each call that changes something, and one for all that do not. `lock` reserves the
-/// disk. What is changed is a copy: a change is made wholly or not at all.
+/// Through a new machine for each call that changes something, and one machine for all other calls. `lock` reserves the
+/// disk. Changes are made on a copy, as a whole or not at all.
 std::unique_ptr<WorkspaceFiles> files_in_machine(std::shared_ptr<Host::Impl> host, state::WorkspaceRecord record,
                                                  sys::FileLock lock, std::stop_token stop);
 
-/// Makes the disk of a new workspace: an empty memory, owned by its owner. `scratch`: a folder for what is needed on
-/// the way, on the same file system.
+/// Makes the disk of a new workspace with an empty memory. `scratch`: a folder for temporary files, on the same file
+/// system.
 void make_workspace_disk(const std::shared_ptr<Host::Impl>& host, const std::filesystem::path& disk,
                          const state::WorkspaceRecord& record, std::uint64_t bytes,
                          const std::filesystem::path& scratch);
-/// Makes one that holds what is in the tar, and nothing else.
+/// Makes one that holds only what is in the tar.
 void make_workspace_disk_of_tar(const std::shared_ptr<Host::Impl>& host, const std::filesystem::path& disk,
                                 const state::WorkspaceRecord& record, std::uint64_t bytes, int tar,
                                 const std::stop_token& stop);

@@ -10,8 +10,8 @@ namespace fireclaw::core {
 
 enum class DiskUse { Read, Write };
 
-/// A small machine that has a workspace's disk at workspace_mount and nothing else: no network, the built-in image, an
-/// end with this object. It is restored from a snapshot that serves disks of all sizes; the first one makes that.
+/// A small machine with a workspace's disk at workspace_mount: no network, the built-in image. It ends with this
+/// object. It is restored from a snapshot that serves disks of all sizes; the first machine makes that snapshot.
 class DiskMachine {
  public:
   /// `lock`: the descriptor of the disk's lock, which the engine keeps open; negative: none. Error(InvalidState) before
@@ -20,8 +20,8 @@ class DiskMachine {
               const std::stop_token& stop);
 
   [[nodiscard]] const std::shared_ptr<VM::Impl>& vm() const { return vm_; }
-  /// Unmounts the disk and ends the machine: afterwards all that was done is on the disk, which is clean. Without, what
-  /// was done may be lost.
+  /// Unmounts the disk and ends the machine: all changes are then on the disk, which is clean. Without this call they
+  /// may be lost.
   void finish();
 
  private:

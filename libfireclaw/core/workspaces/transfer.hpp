@@ -12,7 +12,7 @@
 #include "image/archives/tar.hpp"
 #include "image/tools.hpp"
 
-/// Between a workspace and what people have on the host: folders and tar files.
+/// Copies between a workspace and folders and tar files of the host.
 namespace fireclaw::core {
 
 struct Owner {
@@ -25,11 +25,11 @@ std::string normal_path(std::string_view path);
 /// "a" + "b" = "a/b".
 std::string joined(const std::string& folder, std::string_view name);
 
-/// Puts a host file or folder into the tree at `place`, owned by `owner`. Symbolic links are taken as they are;
-/// sockets, pipes and devices are passed over. Error(NotFound) if there is nothing. Contents stay on the host.
+/// Puts a host file or folder into the tree at `place`, owned by `owner`. Symbolic links stay as they are;
+/// sockets, pipes and devices are left out. Error(NotFound) if there is nothing. Contents stay on the host.
 CopyResult add_host_files(image::Tree& tree, const std::string& place, const std::filesystem::path& source, Owner owner,
                           const std::stop_token& stop);
-/// What cp would call a copy of `source`.
+/// The name that cp gives a copy of `source`.
 std::string name_for_copy(const std::filesystem::path& source);
 
 /// A tar that is read from a descriptor to its end, unpacked if it is compressed. What cannot be read back and forth as

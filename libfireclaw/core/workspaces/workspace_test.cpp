@@ -138,7 +138,7 @@ TEST_CASE_FIXTURE(Fixture, "a claimed disk is taken for as long as a process kee
   CHECK(error_of([&] { core::claim_workspace(*impl, "two"); }).first == ErrorCode::NotFound);
 }
 
-TEST_CASE_FIXTURE(Fixture, "of many processes that claim a disk at once, one gets it") {
+TEST_CASE_FIXTURE(Fixture, "if many processes claim a disk at once, one gets it") {
   create("one");
   auto hold = sys::make_pipe();
   std::optional<sys::Fd> release{std::move(hold.write)};

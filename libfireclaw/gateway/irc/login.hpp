@@ -9,9 +9,9 @@
 
 namespace fireclaw::gateway {
 
-/// What the gateway says to an IRC server before it passes on what the agent says: the server's password, and a login
-/// by SASL (IRCv3, mechanism PLAIN). It begins and ends a negotiation of capabilities of its own, so an agent that
-/// negotiates some, or does not know how, is served as by the server itself. A state machine without socket or clock.
+/// The gateway's login at an IRC server, before it passes on an agent's lines: the server's password, and SASL (IRCv3,
+/// mechanism PLAIN). It begins and ends its own negotiation of capabilities, so the agent can still negotiate with the
+/// server, or not. A state machine without socket or clock.
 class IrcLogin {
  public:
   struct Credentials {
@@ -28,11 +28,11 @@ class IrcLogin {
 
   explicit IrcLogin(Credentials credentials);
 
-  /// What is said first.
+  /// The first bytes to send.
   std::string begin();
-  /// What the server has said next, in pieces of any size.
+  /// Takes the server's next bytes, in pieces of any size.
   Step feed(std::string_view bytes);
-  /// From now on all is passed on.
+  /// Whether the login is over: from now on all is passed on.
   [[nodiscard]] bool done() const noexcept { return done_; }
   /// Why there will be no login.
   [[nodiscard]] const std::optional<std::string>& failure() const noexcept { return failure_; }

@@ -23,7 +23,7 @@ class IrcConnection;
 /// Passes agents' connections on to IRC servers, and counts them. Use from the event loop's thread.
 class IrcService {
  public:
-  /// The four outlive it; it outlives the event loop that the connections are of.
+  /// The four arguments must outlive it; it must outlive the connections' event loop.
   IrcService(Sources& sources, Refusals& refusals, const Logger& logger, const ServerLimits& limits);
   IrcService(const IrcService&) = delete;
   IrcService& operator=(const IrcService&) = delete;
@@ -31,7 +31,7 @@ class IrcService {
 
   /// Serves a connection that the machine at `address` has made.
   void take(boost::asio::ip::tcp::socket agent, const std::string& address);
-  /// Ends the connections of machines that are gone: another one can have the address already.
+  /// Ends the connections of machines that are gone: another machine can have the address already.
   void check();
   /// Ends all.
   void close();

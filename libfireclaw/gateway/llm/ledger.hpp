@@ -15,15 +15,15 @@
 
 namespace fireclaw::gateway {
 
-/// How much there was in the last 60 slots of time: those of a second, or those of 24 minutes. The slot that has just
-/// begun is one of them.
+/// A sum over the last 60 slots of time, of a second or of 24 minutes each. The slot that has just begun is one of
+/// them.
 class Window {
  public:
   explicit Window(std::chrono::seconds slot) : slot_{slot} {}
 
   void add(std::chrono::system_clock::time_point now, std::uint64_t amount);
   [[nodiscard]] std::uint64_t sum(std::chrono::system_clock::time_point now) const;
-  /// Until the sum is below `limit` again if nothing is added; at least a second.
+  /// The time until the sum is below `limit` again if nothing is added; at least a second.
   [[nodiscard]] std::chrono::seconds until_below(std::chrono::system_clock::time_point now, std::uint64_t limit) const;
 
   void write(json::Writer& out) const;

@@ -13,11 +13,11 @@
 
 namespace fireclaw::gateway {
 
-// What the gateway makes of an agent's request to an LLM: values in, values out.
+// How the gateway handles an agent's request to an LLM: values in, values out.
 
 /// Why a request is not passed on.
 struct Refusal {
-  /// HTTP's.
+  /// HTTP's status.
   int status = 403;
   /// One word for logs and metrics: "path", "model", "tokens_per_day" ...
   std::string rule;
@@ -40,18 +40,18 @@ struct Route {
 /// By method and request target, compared byte by byte: what is written in another way is refused.
 std::variant<Route, Refusal> route(std::string_view method, std::string_view target);
 
-/// What a question is about.
+/// The parts of a question that the gateway reads.
 struct Question {
   std::string model;
 
   bool operator==(const Question&) const = default;
 };
 /// Refuses what servers could read in two ways: a body that is not one JSON object, and members that differ from
-/// "model" by case alone. Looks at the object's own members only, so its cost follows the body's length alone.
+/// "model" only by case. Looks only at the object's own members, so its cost depends only on the body's length.
 std::variant<Question, Refusal> read_question(std::string_view body);
 
-/// The request as `upstream` gets it: nothing but path and body is the agent's. Error(NotFound) if its secret is not
-/// there.
+/// The request as `upstream` gets it: only path and body are the agent's. Error(NotFound) if its secret is
+/// missing.
 http::Transfers::Request make_request(const state::LlmUpstream& upstream, const Route& route, std::string body,
                                       const state::SecretStore::Secrets& secrets);
 
@@ -59,14 +59,14 @@ http::Transfers::Request make_request(const state::LlmUpstream& upstream, const 
 const std::string& require_secret(const state::SecretStore::Secrets& secrets, const std::string& name,
                                   std::string_view server);
 
-/// What it means for who is behind the gateway: "the gateway cannot reach the LLM server 'a'".
+/// Describes it for an agent: "the gateway cannot reach the LLM server 'a'".
 std::string describe(http::Failure failure, std::string_view server);
 
-/// No upstream serves it.
+/// The refusal if no upstream serves the model.
 Refusal no_upstream(std::string_view agent, std::string_view model);
-/// An upstream could not be asked, or what it said cannot be passed on.
+/// The refusal if an upstream could not be asked, or its answer cannot be passed on.
 Refusal failed(const state::LlmUpstream& upstream, http::Transfers::Failure failure);
-/// It answered with a redirection, or does not take the gateway's key. Without: the answer can be passed on.
+/// The refusal if it answered with a redirection or rejected the gateway's key; nullopt: pass the answer on.
 std::optional<Refusal> unfit_answer(const state::LlmUpstream& upstream, int status);
 
 /// A JSON object that clients of the protocol understand.

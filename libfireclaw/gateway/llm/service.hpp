@@ -19,8 +19,8 @@
 
 namespace fireclaw::gateway {
 
-/// Passes agents' requests on to LLM servers, within the limits and in the turns that the settings say, and counts.
-/// Knows nothing of the agents' connections. Works within the caller's event loop, as http::Transfers does. Use from
+/// Passes agents' requests on to LLM servers, within the limits and turns of the settings, and counts them.
+/// Does not know the agents' connections. Works within the caller's event loop, as http::Transfers does. Use from
 /// one thread.
 class LlmService {
  public:
@@ -36,13 +36,13 @@ class LlmService {
    public:
     virtual ~Answer() = default;
     virtual void on_head(const Head& head) = 0;
-    /// False: not now. The same bytes are offered again after resume().
+    /// Takes bytes. False: not now; the same bytes are offered again after resume().
     virtual bool on_body(std::string_view bytes) = 0;
-    /// The last call. `whole`: nothing is missing; else `last_words` is to be sent, and the connection cut.
+    /// The last call. `whole`: nothing is missing; otherwise send `last_words`, and cut the connection.
     virtual void on_end(bool whole, std::string_view last_words) = 0;
   };
 
-  /// The four outlive it.
+  /// The four arguments must outlive it.
   LlmService(Sources& sources, Refusals& refusals, const Clock& clock, const Logger& logger);
   LlmService(const LlmService&) = delete;
   LlmService& operator=(const LlmService&) = delete;
@@ -58,11 +58,11 @@ class LlmService {
   /// Counts a request that was refused before it was asked.
   void refuse(const Client& client, const Refusal& refusal);
   void resume(Id id);
-  /// The agent does not wait for the answer any more. Nothing if there is no such request.
+  /// Call if the agent no longer waits for the answer. Does nothing if there is no such request.
   void cancel(Id id);
 
   [[nodiscard]] Status status();
-  /// What all of the gateway refuses machines goes there.
+  /// The log of everything that the gateway refuses.
   [[nodiscard]] Refusals& refusals() noexcept { return refusals_; }
   [[nodiscard]] Ledger& ledger() noexcept { return ledger_; }
 
@@ -75,7 +75,7 @@ class LlmService {
 
   AgentCounts& counts(const std::string& agent);
   void answer_refusal(const Client& client, state::LlmApi api, const Refusal& refusal, Answer& answer);
-  /// Starts what has its turn.
+  /// Starts requests whose turn it is.
   void advance(const std::string& upstream);
   void begin(Request& request);
   /// Forgets a request that was served, after its last call.

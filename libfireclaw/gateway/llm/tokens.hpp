@@ -7,7 +7,7 @@
 
 namespace fireclaw::gateway {
 
-/// What an answer cost.
+/// The tokens of a question and its answer.
 struct Tokens {
   std::uint64_t prompt = 0;
   std::uint64_t completion = 0;

@@ -9,17 +9,17 @@
 
 namespace fireclaw::gateway {
 
-/// Who is served next where not all can be at once: agents take turns, and each one's requests come in their order. So
-/// an agent that asks much makes nobody wait but itself. Use from one thread.
+/// Decides which request is served next if not all can be at once: agents take turns, and each one's requests keep
+/// their order. So an agent that asks much delays only itself. Use from one thread.
 class Turns {
  public:
   using Ticket = std::uint64_t;
 
-  /// One more that waits.
+  /// Adds a waiting request.
   void enter(const std::string& agent, Ticket ticket);
-  /// The next that has its turn, if fewer than `places` are served.
+  /// The next request in turn, if fewer than `places` are served.
   std::optional<Ticket> next(std::size_t places);
-  /// One that was served is done.
+  /// Call when a served request is done.
   void leave();
   /// False if it does not wait.
   bool withdraw(Ticket ticket);
@@ -29,7 +29,7 @@ class Turns {
 
  private:
   std::map<std::string, std::deque<Ticket>> waiting_;
-  /// Those with requests that wait, in the order of their turns.
+  /// The agents with waiting requests, in the order of their turns.
   std::deque<std::string> order_;
   std::size_t served_ = 0;
 };

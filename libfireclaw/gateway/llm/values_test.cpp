@@ -95,7 +95,7 @@ TEST_CASE("tokens of a day count, also in the next gateway") {
   CHECK_FALSE(next.admit("ada", limits));
 }
 
-TEST_CASE("of several limits that are reached the day's is told, and how long it lasts in the unit that fits") {
+TEST_CASE("if several limits are reached, the day's is told, and how long it lasts in the unit that fits") {
   state::LlmLimits limits;
   limits.requests_per_day = 1;
   limits.requests_per_minute = 1;

@@ -12,7 +12,7 @@ constexpr long longest_name = 255;
 /// A name that is where the question's is, type, class, time to live, length, address.
 constexpr std::size_t address_bytes = 16;
 constexpr std::uint16_t class_internet = 1;
-// Of the header's second word.
+// Bits of the header's second word.
 constexpr unsigned is_answer = 0x8000;
 constexpr unsigned opcode = 0x7800;
 constexpr unsigned truncated = 0x0200;

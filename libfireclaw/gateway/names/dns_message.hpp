@@ -11,7 +11,7 @@
 
 namespace fireclaw::gateway {
 
-// Messages of the DNS (RFC 1035), as machines send them and are sent them.
+// DNS messages (RFC 1035) between machines and the gateway.
 
 namespace dns {
 
@@ -19,7 +19,7 @@ enum class Code : std::uint8_t { Ok = 0, BadFormat = 1, ServerFailed = 2, NoName
 
 inline constexpr std::uint16_t type_a = 1;
 inline constexpr std::uint16_t type_aaaa = 28;
-/// The longest message by UDP. There is no EDNS here: what is longer comes by TCP.
+/// The longest message by UDP. There is no EDNS here: longer ones come by TCP.
 inline constexpr std::size_t most_udp_bytes = 512;
 
 struct Question {
@@ -33,16 +33,16 @@ struct Question {
   std::string section;
 };
 
-/// What to say to a message that is not a question: nothing if empty.
+/// The answer to a message that is not a question; empty: none.
 using NotAQuestion = std::string;
 
 std::variant<Question, NotAQuestion> read_question(std::string_view message);
 
 /// An answer without records.
 std::string answer(const Question& question, Code code);
-/// One with addresses, as many as fit in `most_bytes`; if not all do, it says so.
+/// An answer with addresses, as many as fit in `most_bytes`; it says so if not all do.
 std::string answer(const Question& question, std::span<const Lookups::Address> addresses, std::size_t most_bytes);
-/// Another server's answer to the same question. If it is longer than `most_bytes`, only that there is one.
+/// Another server's answer to the same question. If it is longer than `most_bytes`, only its header, marked as cut.
 std::string pass_on(const Question& question, std::string_view message, std::size_t most_bytes);
 
 }  // namespace dns

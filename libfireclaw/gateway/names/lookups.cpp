@@ -21,7 +21,7 @@ namespace fireclaw::gateway {
 namespace {
 
 constexpr int tries = 2;
-/// Of one name; more are left out.
+/// Addresses of one name; more are left out.
 constexpr std::size_t most_addresses = 64;
 /// How often it is looked whether a server has taken too long.
 constexpr long tick_ns = 250'000'000;
@@ -80,7 +80,7 @@ struct Lookups::Impl {
   sys::Fd epoll{sys::check(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1")};
   sys::Fd timer{sys::check(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK), "timerfd_create")};
   std::map<Id, Lookup> lookups;
-  /// Whose socket it is.
+  /// The lookup of each socket.
   std::map<ares_socket_t, Lookup*> sockets;
   Id next = 1;
 };
@@ -166,7 +166,7 @@ void Lookups::Impl::on_message(void* user, int status, int /*timeouts*/, unsigne
   if (bytes != nullptr) lookup.answer.assign(reinterpret_cast<const char*>(bytes), static_cast<std::size_t>(size));
 }
 
-/// Tells of what has ended. Who is told may ask again.
+/// Reports ended lookups. The receiver can ask again.
 void Lookups::Impl::deliver() {
   std::vector<Lookup> ended;
   for (auto it = lookups.begin(); it != lookups.end();) {

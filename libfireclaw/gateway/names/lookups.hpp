@@ -14,12 +14,12 @@
 
 namespace fireclaw::gateway {
 
-/// Who is asked for names.
+/// The server to ask for names.
 struct NameServer {
-  /// Without: those of this host's resolv.conf, as it is at each question.
+  /// nullopt: those of this host's resolv.conf, as it is at each question.
   std::optional<net::Ipv4Address> address;
   std::uint16_t port = 53;
-  /// How long one is waited for before the next, or the same again, is asked.
+  /// How long to wait for one before asking the next, or the same again.
   std::chrono::milliseconds patience{2000};
 
   bool operator==(const NameServer&) const = default;
@@ -49,7 +49,7 @@ class Lookups {
   explicit Lookups(NameServer server);
   Lookups(const Lookups&) = delete;
   Lookups& operator=(const Lookups&) = delete;
-  /// Forgets all questions; nobody is called.
+  /// Drops all questions without calling anybody.
   ~Lookups();
 
   [[nodiscard]] int fd() const noexcept;
@@ -58,7 +58,7 @@ class Lookups {
   /// A name's IPv4 addresses. `own_hosts`: those of this host's hosts file come first. `done` is called once, not
   /// before this returns.
   void find_addresses(const std::string& name, bool own_hosts, Addresses done);
-  /// What a server has of another type.
+  /// Asks for records of another type.
   void ask(const std::string& name, std::uint16_t type, Message done);
   [[nodiscard]] std::size_t pending() const noexcept;
 

@@ -10,15 +10,15 @@
 
 namespace fireclaw::gateway {
 
-/// What one machine may do, and reach by name.
+/// The rights of one machine, and the names that it may reach.
 struct NameRights {
   net::VmPolicy vm;
   std::vector<net::NamedDestination> names;
-  /// What it may reach through the HTTP proxy.
+  /// The web servers that it may reach through the HTTP proxy.
   std::vector<net::NamedDestination> http = {};
 };
 
-/// What is done with a question.
+/// The decision about a question.
 struct NameRule {
   enum class Action {
     Empty,      ///< answered with nothing: there is nothing of the kind for machines
@@ -31,7 +31,7 @@ struct NameRule {
   Action action = Action::Refuse;
   /// The entries of the machine's list that mean the name.
   std::vector<net::NamedDestination> allowed;
-  /// Why it is refused: a word for programs, and for people.
+  /// Why it is refused: a word for programs, and a text for people.
   std::string rule;
   std::string reason;
 };
@@ -41,14 +41,14 @@ inline constexpr std::string_view own_zone = "fireclaw.internal";
 inline constexpr std::string_view own_name = "gateway.fireclaw.internal";
 
 /// Machines with egress `internet` may ask for everything, those with `allowlist` for the addresses of the names on
-/// their list, those with `none` for the gateway's own names. So where little may be reached, little leaves by
+/// their list, those with `none` for the gateway's own names. So a machine that may reach little can leak little by
 /// questions.
 NameRule judge(const NameRights& rights, const dns::Question& question);
 
-/// Whether a name may stand for the address: public ones, and what the machine was allowed to reach by address.
+/// Whether an answer may contain the address: public ones may, and those that the machine may reach by address.
 bool may_be_answered(const NameRights& rights, net::Ipv4Address address);
 
-/// What an answer opens to a machine with egress `allowlist`: the public addresses, at the ports of its list's entries.
+/// The destinations that an answer opens with egress `allowlist`: public addresses, at the ports of the list's entries.
 std::vector<net::Destination> opened_by(const NameRule& rule, const std::vector<Lookups::Address>& answer);
 
 }  // namespace fireclaw::gateway

@@ -17,30 +17,30 @@
 
 namespace fireclaw::gateway {
 
-/// The machine that asks for a name, and what it may.
+/// The machine that asks for a name, and its rights.
 struct NameClient {
   Client client;
   NameRights rights;
 };
 
-/// Who may ask for what, as it is now. Use from one thread.
+/// The machines that may ask, and for which names, as of now. Use from one thread.
 class NameSources {
  public:
   virtual ~NameSources() = default;
-  /// Who has the address, in dotted decimals.
+  /// The machine with this address (in dotted decimals).
   virtual std::optional<NameClient> name_client(std::string_view address) = 0;
 };
 
-/// How much of it is used by others at once. One machine's excess is dropped by UDP, and refused by TCP.
+/// Limits of what machines use of it at once. Beyond them, questions by UDP are dropped, and TCP is refused.
 struct NameLimits {
   std::size_t machine_pending = 32;
   std::size_t pending = 256;
   std::size_t machine_connections = 8;
   std::size_t connections = 256;
   double machine_questions_per_second = 100;
-  /// Addresses with ports that are open to a machine at once because names were answered with them.
+  /// The most addresses with ports that are open by name to a machine at once.
   std::size_t machine_openings = 512;
-  /// For a question by TCP to be there, and for its answer to be taken.
+  /// The time for a question by TCP to arrive, and for its answer to be taken.
   std::chrono::seconds patience{10};
   /// The shortest and the longest time that an answer opens an address for, and what it is open beyond its time to
   /// live.
@@ -58,8 +58,8 @@ struct NameRefusal {
   std::string reason;
 };
 
-/// The gateway's name server: answers machines by UDP and TCP what their policy lets them know, and has the firewall
-/// let them reach it. Works within an event loop: fd() is readable when run() has something to do. Use from one thread.
+/// The gateway's name server: answers machines by UDP and TCP as their policy allows, and opens the firewall for the
+/// answers. Works within an event loop: fd() is readable when run() has something to do. Use from one thread.
 class NameService {
  public:
   struct Sockets {
@@ -73,7 +73,7 @@ class NameService {
     std::function<void(const NameRefusal&)> refused;
   };
 
-  /// `sources`, `clock` and `logger` outlive it. `gateway`: what the gateway's own name stands for.
+  /// `sources`, `clock` and `logger` must outlive it. `gateway`: the address of the gateway's own name.
   NameService(NameSources& sources, NameServer server, Sockets sockets, net::Ipv4Address gateway, Actions actions,
               const NameLimits& limits, const Clock& clock, const Logger& logger);
   NameService(const NameService&) = delete;
@@ -82,7 +82,7 @@ class NameService {
 
   [[nodiscard]] int fd() const noexcept;
   void run();
-  /// A name that the machine at `asker` was answered with `address` for, in the last while; empty if it was not.
+  /// A name for which the machine at `asker` recently got `address`; empty if there is none.
   [[nodiscard]] std::string name_of(std::string_view asker, net::Ipv4Address address) const;
 
  private:

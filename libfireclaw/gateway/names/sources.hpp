@@ -9,10 +9,10 @@
 
 namespace fireclaw::gateway {
 
-/// NameSources out of a home folder: a machine's rights are those of its record, as it is at each question.
+/// NameSources from a home folder: a machine's rights are those of its record at each question.
 class HomeNames final : public NameSources {
  public:
-  /// `machines` outlives it.
+  /// `machines` must outlive it.
   HomeNames(state::Layout layout, Sources& machines, Logger logger);
 
   std::optional<NameClient> name_client(std::string_view address) override;

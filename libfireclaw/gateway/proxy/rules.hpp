@@ -17,7 +17,7 @@
 
 namespace fireclaw::gateway {
 
-// Whom the gateway's HTTP proxy connects a machine to.
+// The servers to which the gateway's HTTP proxy connects a machine.
 
 /// A host by name, and a port.
 struct HttpTarget {
@@ -31,37 +31,37 @@ struct HttpTarget {
 /// "example.org:443"; without a port: `usual`. Nothing if it is an address, or not a host's name.
 std::optional<HttpTarget> read_authority(std::string_view text, std::optional<std::uint16_t> usual);
 
-/// What a machine asks the proxy for.
+/// A machine's request to the proxy.
 struct HttpRequest {
   HttpTarget target;
-  /// CONNECT: what follows is TLS.
+  /// Whether it is a CONNECT: TLS follows.
   bool tunnel = false;
-  /// What the server is asked for: path and query; of a tunnel empty.
+  /// Path and query for the server; empty for a tunnel.
   std::string path;
 
   bool operator==(const HttpRequest&) const = default;
 };
 
-/// Of a request's head: the method, its target, and what the fields Host say.
+/// Reads a request's head: the method, its target, and the values of the fields Host.
 std::variant<HttpRequest, Refusal> read_http_request(std::string_view method, std::string_view target,
                                                      const std::vector<std::string>& hosts);
 
 /// Whether the list has it. Entries without a port mean 80 and 443.
 bool allows(const std::vector<net::NamedDestination>& list, const HttpTarget& target);
 
-/// How much of the proxy is used by others at once.
+/// Limits of what machines use of the proxy at once.
 struct HttpLimits {
   std::size_t machine_connections = 64;
   std::size_t connections = 512;
-  /// For a request's head, or a TLS client's hello, to be there; and for a server to be connected to.
+  /// The time for a request's head, or a TLS hello, to arrive; and for the connection to a server.
   std::chrono::milliseconds patience{15'000};
-  /// For a connection on which nothing passes.
+  /// The time after which an idle connection ends.
   std::chrono::seconds idle{600};
 };
 
-/// What the proxy acts on.
+/// The sources of the proxy's decisions.
 struct HttpRules {
-  /// Outlives the proxy.
+  /// Must outlive the proxy.
   NameSources* sources = nullptr;
   /// Lookups::find_addresses().
   std::function<void(const std::string& name, Lookups::Addresses done)> find_addresses;

@@ -37,7 +37,7 @@ using tcp = asio::ip::tcp;
 using Time = std::chrono::steady_clock::time_point;
 
 constexpr std::size_t piece_bytes = std::size_t{32} << 10;
-/// Of a server's addresses.
+/// How many of a server's addresses are tried.
 constexpr std::size_t most_tried = 4;
 /// A hello is read from its beginning whenever more of it comes; this is the sum of all these readings.
 constexpr std::size_t most_hello_bytes_read = std::size_t{4} << 20;
@@ -49,7 +49,7 @@ void remove_hop_fields(http::fields& fields) {
   std::vector<std::string> named;
   for (const auto& token : http::token_list{fields[http::field::connection]}) named.emplace_back(view(token));
   for (const auto& name : named) {
-    // These say where the request ends and whom it is for.
+    // These say where the request ends and which server it is for.
     const auto known = http::string_to_field(name);
     const bool needed =
         known == http::field::content_length || known == http::field::transfer_encoding || known == http::field::host;

@@ -18,12 +18,12 @@ namespace fireclaw::gateway {
 
 class HttpConnection;
 
-/// The way to web servers by name: passes requests on (http://) and connections (CONNECT) whose TLS begins by asking
-/// for the same name, to servers on the machine's list. A connection is for one request, or one tunnel. Use from one
+/// The HTTP proxy: passes on requests (http://), and connections (CONNECT) whose TLS hello asks for the same name, to
+/// servers on the machine's list. A connection is for one request, or one tunnel. Use from one
 /// thread.
 class HttpProxy {
  public:
-  /// `refusals` and `logger` outlive it; it outlives the event loop that the connections are of.
+  /// `refusals` and `logger` must outlive it; it must outlive the connections' event loop.
   HttpProxy(HttpRules rules, Refusals& refusals, const Logger& logger);
   HttpProxy(const HttpProxy&) = delete;
   HttpProxy& operator=(const HttpProxy&) = delete;
@@ -31,7 +31,7 @@ class HttpProxy {
 
   /// Serves a connection that the machine at `address` has made.
   void take(boost::asio::ip::tcp::socket machine, const std::string& address);
-  /// Ends the connections that are idle, and those to what their machine may not reach any more.
+  /// Ends idle connections, and those to destinations that their machine may no longer reach.
   void check();
   /// Ends all.
   void close();

@@ -321,7 +321,7 @@ TEST_CASE("a tunnel whose TLS asks for another server, or that is not TLS, reach
   for (const auto& bytes : heard) CHECK(bytes.empty());
 }
 
-TEST_CASE("who says too little in time is cut off, and one machine has only so many connections") {
+TEST_CASE("a client that sends too little in time is cut off, and one machine has only so many connections") {
   const auto server = ScriptedServer::on_loopback({[](Peer& peer) { peer.wait_until_closed(); }});
   gateway::HttpLimits limits;
   limits.machine_connections = 2;

@@ -44,7 +44,7 @@ class Cursor {
   std::string_view vector(std::size_t length_bytes) { return take(number(length_bytes)); }
 
   [[nodiscard]] bool done() const { return rest_.empty(); }
-  /// Nothing was missing.
+  /// Whether all of it was there.
   [[nodiscard]] bool whole() const { return whole_; }
 
  private:

@@ -5,7 +5,7 @@
 
 namespace fireclaw::gateway {
 
-/// How a TLS connection begins, as far as it is there.
+/// The beginning of a TLS connection, as far as it has arrived.
 struct TlsHello {
   enum class State {
     Partial,  ///< more must come before it can be read

@@ -10,7 +10,7 @@
 
 namespace fireclaw::gateway {
 
-/// What an agent was counted, or a machine that was not started for one.
+/// The counts of an agent, or of a machine without an agent.
 struct AgentCounts {
   /// Without the times.
   GatewayAgent agent;
@@ -37,7 +37,7 @@ struct RefusalCounts {
   bool operator==(const RefusalCounts&) const = default;
 };
 
-/// All that the gateway tells of itself.
+/// The gateway's status.
 struct Status {
   static constexpr unsigned schema = 1;
   std::vector<std::string> problems;
@@ -114,7 +114,7 @@ void describe(auto& field, json::Is<Status> auto& status) {
   field.later("refused", status.refused);
 }
 
-/// The text that Prometheus reads.
+/// The status in Prometheus's text format.
 std::string to_metrics(const Status& status);
 
 }  // namespace fireclaw::gateway

@@ -7,28 +7,28 @@
 
 namespace fireclaw::gateway {
 
-// Where the gateway's files are in a home folder.
+// The paths of the gateway's files in a home folder.
 
 /// Keys and passwords.
 inline std::filesystem::path secrets_file(const state::Layout& layout) { return layout.home() / "secrets.json"; }
-/// What machines were refused.
+/// The log of refusals.
 inline std::filesystem::path refusals_file(const state::Layout& layout) {
   return layout.home() / "network" / "refusals.jsonl";
 }
 
-/// Which of a home folder's networks a gateway is of: the two can be up at once, each with its own machines.
+/// The network of a home folder that a gateway serves: both can be up at once, each with its own machines.
 enum class Place { Host, Anchor };
 
 struct Files {
-  /// The gateway that runs.
+  /// The running gateway's record.
   std::filesystem::path record;
-  /// What each agent has used of the day's limits.
+  /// Each agent's use of the day's limits.
   std::filesystem::path usage;
-  /// Where it says how it is.
+  /// The socket for its status.
   std::filesystem::path status_socket;
   /// Both write to one.
   std::filesystem::path log;
-  /// Is held for as long as it lives.
+  /// Held as long as it lives.
   std::filesystem::path lock;
 };
 

@@ -9,7 +9,7 @@
 
 namespace fireclaw::gateway {
 
-/// Which refusals are worth a line of the log: no machine fills it.
+/// Decides which refusals get a line in the log, so that no machine fills it.
 class RefusalPace {
  public:
   explicit RefusalPace(const Clock& clock) : clock_{clock} {}

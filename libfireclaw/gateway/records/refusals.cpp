@@ -189,7 +189,7 @@ std::vector<RefusalLine> RefusalTail::read() {
   std::array<std::byte, 4096> events;
   while (sys::read_some(changes_.get(), events) > 0) continue;
   if (in_) {
-    // Nothing is added to one that was put aside.
+    // A file that was put aside does not grow.
     const bool is_last = !is_current(in_->get(), file_);
     read_rest(partial_);
     if (is_last) in_.reset();

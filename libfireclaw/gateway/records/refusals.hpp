@@ -21,14 +21,14 @@
 
 namespace fireclaw::gateway {
 
-/// What refused.
+/// The part of fireclaw that refused.
 enum class RefusedBy { Firewall, Names, Llm, Irc, Proxy };
 inline constexpr std::array all_refusers = {RefusedBy::Firewall, RefusedBy::Names, RefusedBy::Llm, RefusedBy::Irc,
                                             RefusedBy::Proxy};
 /// "firewall", "names", "llm", "irc", "proxy".
 std::string_view to_string(RefusedBy refuser) noexcept;
 
-/// What a machine wanted, and why it was refused. Members that mean nothing for it are left as they are.
+/// Something that a machine wanted, and why it was refused. Members that do not apply keep their defaults.
 struct Refused {
   RefusedBy by = RefusedBy::Firewall;
   /// "tcp", "udp", "icmp", ...
@@ -54,7 +54,7 @@ struct RefusalLine {
   std::string machine_name;
   std::string agent;
   Refused what;
-  /// Refusals of this machine before this one that have no line: the same again within a minute, or too many of them.
+  /// How many earlier refusals of this machine have no line: repeated within a minute, or too many at once.
   std::uint64_t unwritten = 0;
 
   bool operator==(const RefusalLine&) const = default;
@@ -67,26 +67,26 @@ struct RefusalLimits {
   double machine_lines_per_second = 0.5;
   /// The same refusal of a machine is written once in this time.
   std::chrono::seconds same{60};
-  /// A file that is longer is put aside, in place of the one before.
+  /// A longer file is put aside, over the one before.
   std::size_t file_bytes = std::size_t{4} << 20;
 };
 
-/// All that the home folder's machines are refused: counts it, and writes it down, one JSON object a line. Use from one
-/// thread; several may write to one file, of any processes.
+/// Counts and logs everything that the home folder's machines are refused, one JSON object per line. Use from one
+/// thread; several objects, in any processes, can write to one file.
 class Refusals {
  public:
-  /// Writes to `file`, whose folder is made; to no file if it is empty. The two others outlive it. What cannot be
-  /// written is logged once.
+  /// Writes to `file`, and makes its folder; empty: no file. The other two arguments must outlive it. A write that
+  /// fails is reported once to `logger`.
   Refusals(std::filesystem::path file, const Clock& clock, Logger logger, RefusalLimits limits = {});
 
-  /// The one call for everything that refuses something. Never throws, and takes microseconds.
+  /// Every part that refuses something calls this. Never throws, and takes microseconds.
   void add(const Client& client, const Refused& what) noexcept;
   /// By machine or agent, refuser and rule, since this was made.
   [[nodiscard]] std::vector<RefusalCounts> counts() const;
 
  private:
   using Key = std::tuple<RefusedBy, std::string, std::string, std::uint16_t, std::string, std::string>;
-  /// What is kept of a machine that was refused something.
+  /// The state of a machine that was refused something.
   struct Machine {
     double lines = 0;
     std::chrono::steady_clock::time_point counted;
@@ -112,10 +112,10 @@ class Refusals {
 bool is_about(const RefusalLine& line, std::string_view name);
 
 /// The last `most` lines of the log that are about the agent or machine of this name or id, oldest first; all if it is
-/// empty. What is not a whole line is passed over.
+/// empty. Torn lines are left out.
 std::vector<RefusalLine> read_refusals(const std::filesystem::path& file, std::string_view name, std::size_t most);
 
-/// Reads what is written from now on.
+/// Reads new lines of the log.
 class RefusalTail {
  public:
   /// The folder of `file` must be there.

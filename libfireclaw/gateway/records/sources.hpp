@@ -19,13 +19,13 @@
 
 namespace fireclaw::gateway {
 
-/// Which version of a file there is. Files are replaced by others, never changed in place.
+/// Identifies a version of a file. Files are replaced by others, never changed in place.
 struct FileVersion {
   ino_t inode = 0;
   std::int64_t mtime_ns = 0;
   std::int64_t bytes = -1;
 
-  /// Of no file if there is none.
+  /// The file's version now; that of no file if it is missing.
   static FileVersion of(const std::filesystem::path& file) noexcept;
   bool operator==(const FileVersion&) const = default;
 };
@@ -42,20 +42,20 @@ struct Client {
   bool operator==(const Client&) const = default;
 };
 
-/// What the gateway acts on, as it is now. Use from one thread.
+/// The settings and machines that the gateway works with, as of now. Use from one thread.
 class Sources {
  public:
   virtual ~Sources() = default;
-  /// Without upstreams where the gateway does not serve it.
+  /// Has no upstreams if the gateway does not serve it.
   virtual const state::LlmSettings& llm() = 0;
   virtual const state::IrcSettings& irc() = 0;
   virtual const state::SecretStore::Secrets& secrets() = 0;
-  /// Who has the address, in dotted decimals.
+  /// The machine with this address (in dotted decimals).
   virtual std::optional<Client> client(std::string_view address) = 0;
 };
 
-/// The same out of a home folder. Files are read again when they have changed; one that cannot be used is logged once,
-/// and what was read before counts.
+/// The same from a home folder. Files are read again when they have changed; one that cannot be used is logged once,
+/// and its old content stays in use.
 class HomeSources final : public Sources {
  public:
   /// Error(Corrupt), Error(PermissionDenied) for files that cannot be used.

@@ -6,7 +6,7 @@
 
 #include "guest/tree/tree.hpp"
 
-/// What reading and writing of file trees share: names, and how failures are worded.
+/// Shared by the reader and the writer of file trees: names, and the words of failures.
 namespace fireclaw::guest {
 
 /// "cannot open 'x': no such file or directory".

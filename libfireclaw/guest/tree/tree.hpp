@@ -46,7 +46,7 @@ class OwnedFd {
   int fd_ = -1;
 };
 
-/// Where the names in requests are looked up.
+/// The folder in which names of requests are looked up.
 struct Base {
   /// Absolute names start here; AT_FDCWD: as for any system call.
   int root_fd;
@@ -57,8 +57,8 @@ struct Base {
 inline constexpr std::size_t max_depth = 128;
 
 /// Walks a file or a folder tree: for each thing an Entry, after a file its content, after a folder's content a Leave.
-/// Content is data and holes; a file is read as far as it reached when it was opened, so that one that grows all the
-/// time comes to an end. Sockets, pipes and devices are passed over and counted. Symbolic links below the top are never
+/// Content is data and holes. A file is read up to the size that it had when it was opened, so a file that keeps
+/// growing has an end. Sockets, pipes and devices are left out and counted. Symbolic links below the top are never
 /// followed.
 class TreeReader {
  public:
@@ -88,7 +88,7 @@ class TreeReader {
   std::optional<Failure> walk(Item& item);
   /// Does nothing at the file's end.
   std::optional<Failure> read_file(Item& item, char* buffer, std::size_t size, bool& produced);
-  /// The hole that begins where reading has come to; 0: data does.
+  /// The length of the hole at the reading position; 0: there is data.
   std::uint64_t find_hole();
   [[nodiscard]] std::string where(std::string_view name) const;
 
@@ -101,9 +101,9 @@ class TreeReader {
   /// When it was opened; 0: not known, as in /proc.
   std::uint64_t file_size_ = 0;
   std::uint64_t file_at_ = 0;
-  /// It takes less room than its size says.
+  /// Whether it takes less room than its size.
   bool sparse_ = false;
-  /// Of a sparse file: data reaches at least so far.
+  /// In a sparse file, data reaches at least so far.
   std::uint64_t data_until_ = 0;
   std::vector<Dir> folders_;
   std::vector<std::string> names_;

@@ -5,10 +5,10 @@
 
 namespace fireclaw::guest {
 
-/// How a tree that a guest describes is written to the host.
+/// The writer's options for a tree from a guest that goes to the host.
 inline TreeWriter::Options untrusted(const CopyOptions& options) {
   TreeWriter::Options how;
-  // Set-user-id and the like are not for a guest to give to files on the host.
+  // A guest must not give files on the host set-user-id and similar bits.
   how.mode_mask = 0777;
   how.obey_umask = true;
   how.follow_target = false;

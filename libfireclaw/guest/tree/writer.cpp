@@ -238,7 +238,7 @@ std::optional<Failure> TreeWriter::entry(const wire::Entry& entry) {
     return refused(EPROTO, entry.name, "is not a plain file name; it was refused");
   }
   const std::string& name = top ? name_ : entry.name;
-  // Of the top nothing is in the tree but itself.
+  // A link at the top leads out of its tree, which is only the link.
   if (entry.kind == EntryKind::Link && options_.drop_outward_links &&
       (top || leads_out(entry.link, folders_.size() - 1))) {
     ++links_left_out_;

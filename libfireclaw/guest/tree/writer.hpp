@@ -15,10 +15,10 @@
 namespace fireclaw::guest {
 
 /// Makes files from entries that may come from a hostile sender. Every name is one component below a folder that this
-/// writer opened itself, no symbolic link is followed below the target, and what is new is made under a name that
-/// nobody had before: a private one beside its place, into which it is renamed when it is complete. So nothing outside
-/// of the target can be reached, a file that was there is whole until its successor is, and a copy that fails leaves
-/// nothing unfinished behind. Folders that are there receive what is new and keep their mode.
+/// writer opened itself, no symbolic link is followed below the target, and new files are made under a name that
+/// nobody had before: a private one beside the final name, to which it is renamed when it is complete. So nothing
+/// outside the target can be reached, an existing file stays whole until its successor is complete, and a failed copy
+/// leaves nothing unfinished. Existing folders receive new files and keep their mode.
 class TreeWriter {
  public:
   struct Owner {
@@ -35,15 +35,15 @@ class TreeWriter {
   struct Options {
     /// Permission bits that are kept.
     mode_t mode_mask = 07777;
-    /// What this process's umask takes away stays away.
+    /// Whether to obey this process's umask.
     bool obey_umask = false;
     /// A link at `target` that leads to a folder stands for it. Otherwise it is replaced.
     bool follow_target = true;
     /// Links that lead out of the tree are left out and counted.
     bool drop_outward_links = false;
-    /// The owner of what is made; unset: this process.
+    /// The owner of new files; unset: this process.
     std::optional<Owner> owner;
-    /// None: what the file system has room for.
+    /// Unset: what the file system has room for.
     std::optional<Limits> limits;
   };
 
@@ -53,7 +53,7 @@ class TreeWriter {
   TreeWriter(Base base, std::string target, std::string name, bool exact, Options options);
   TreeWriter(const TreeWriter&) = delete;
   TreeWriter& operator=(const TreeWriter&) = delete;
-  /// Removes what is incomplete.
+  /// Removes incomplete files.
   ~TreeWriter();
 
   std::optional<Failure> entry(const wire::Entry& entry);
@@ -73,10 +73,10 @@ class TreeWriter {
   struct Folder {
     OwnedFd fd;
     std::string name;
-    /// What it is called until it is complete.
+    /// Its name until it is complete.
     std::string made_as;
     wire::Entry entry;
-    /// This writer made it, so that nothing can be in it but what this writer has put there.
+    /// Whether this writer made it, so that it holds only what this writer has put there.
     bool fresh = false;
   };
 
@@ -93,7 +93,7 @@ class TreeWriter {
   std::optional<Failure> make_folder(const std::string& name, const wire::Entry& entry);
   std::optional<Failure> make_link(const std::string& name, const wire::Entry& entry);
   std::optional<Failure> close_file();
-  /// Whether what is called `name` in the current folder may give way to an entry of this kind.
+  /// Whether an entry of this kind may replace `name` in the current folder.
   [[nodiscard]] std::optional<Failure> check_place(const std::string& name, wire::EntryKind kind) const;
   std::optional<Failure> put_in_place(const std::string& made_as, const std::string& name, bool folder);
   [[nodiscard]] int current() const { return folders_.empty() ? parent_.get() : folders_.back().fd.get(); }
@@ -108,7 +108,7 @@ class TreeWriter {
   Options options_;
 
   bool begun_ = false;
-  /// Of the top: where it goes and what it is called there.
+  /// Where the top goes, and its name there.
   OwnedFd parent_;
   std::string shown_parent_;
   bool into_target_ = false;

@@ -57,7 +57,7 @@ class GuestReader {
   void skip_to_preamble();
   /// As new: what was received is dropped (the stream has ended and may come back).
   void reset();
-  /// Of the current session.
+  /// The current session's seal.
   [[nodiscard]] Seal seal() const { return seal_; }
 
  private:

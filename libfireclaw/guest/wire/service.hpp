@@ -76,7 +76,7 @@ void layout(auto& field, Is<Services> auto& services) { field(services.now_ms, s
 /// How many a guest has at most, so that a list of them all fits one frame.
 inline constexpr std::size_t max_services = 64;
 inline constexpr std::size_t max_service_name_bytes = 64;
-/// What is told of a problem.
+/// The longest text of a problem.
 inline constexpr std::size_t max_service_problem_bytes = 512;
 inline constexpr std::uint64_t min_log_limit = std::uint64_t{4} << 10;
 inline constexpr std::uint64_t max_log_limit = std::uint64_t{1} << 30;

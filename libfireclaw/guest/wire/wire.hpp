@@ -11,8 +11,8 @@
 
 #include "guest/wire/coding.hpp"
 
-/// What the host and guestd say to each other, as bytes. Both ends are built from this file, so it needs nothing but
-/// the standard library and decoding never throws: bytes from the other side are judged, not trusted.
+/// The protocol between the host and guestd, as bytes. Both ends are built from this file, so it needs only the
+/// standard library, and decoding never throws: bytes from the other side are checked, not trusted.
 ///
 /// One byte stream carries everything. It may be older than its users (a virtio-serial port outlives host processes
 /// and is part of a snapshot), so a session starts with a preamble that cannot be mistaken for what was left over:
@@ -279,7 +279,7 @@ struct Put {
   std::string target;
   std::string name;    ///< what the tree is called if `target` is an existing folder
   bool exact = false;  ///< `target` is the name of the file itself, never a folder to put it into
-  std::string owner;   ///< whom what is made belongs to, as Exec::user says it; empty: root
+  std::string owner;   ///< owner of new files, in the form of Exec::user; empty: root
 };
 
 void layout(auto& field, Is<Put> auto& put) { field(put.target, put.name, put.exact, put.owner); }

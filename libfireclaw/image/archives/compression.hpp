@@ -14,7 +14,7 @@ enum class Compression { None, Gzip, Bzip2, Xz, Lzma, Zstd, Lz4, Lz4Legacy };
 
 /// By the magic number that `head`, the first bytes of a file, starts with.
 Compression sniff_compression(std::string_view head) noexcept;
-/// Of the file's first bytes.
+/// Finds out a file's compression by its first bytes.
 Compression sniff_compression(const std::filesystem::path& file);
 
 /// How much may be unpacked. What is packed small can be huge: a layer of 8 MiB holds 8 GiB of zeros.

@@ -40,10 +40,10 @@ struct Node {
   std::uint32_t uid = 0;
   std::uint32_t gid = 0;
   std::int64_t mtime = 0;
-  /// Of a file's content.
+  /// Size of a file's content.
   std::uint64_t bytes = 0;
   Content content;
-  /// Of a symbolic link.
+  /// Target of a symbolic link.
   std::string target;
   unsigned device_major = 0;
   unsigned device_minor = 0;

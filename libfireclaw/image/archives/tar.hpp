@@ -28,7 +28,7 @@ struct TarEntry {
   std::string hard_link;
   bool is_hard_link = false;
   Node node;
-  /// Of a file with holes: what is not one, in order. These pieces follow each other where the node's Extent begins.
+  /// The data between a file's holes, in order. These pieces follow each other where the node's Extent begins.
   std::optional<std::vector<TarPiece>> pieces;
 };
 

@@ -20,7 +20,7 @@ struct Ext4Config {
   std::string label;
   /// Survives a crash of the machine. A disk that ends with its machine needs none.
   bool journal = true;
-  /// Of the root folder, and of all in it.
+  /// Owner of the root folder and its content.
   std::uint32_t uid = 0;
   std::uint32_t gid = 0;
   /// A folder of the caller's, with modes and times; empty: nothing is in it. Possible only where namespaces can be

@@ -42,7 +42,7 @@ struct Fixture {
 
 }  // namespace
 
-TEST_CASE_FIXTURE(Fixture, "a new disk is clean, sparse, and belongs to whom it was made for") {
+TEST_CASE_FIXTURE(Fixture, "a new disk is clean, sparse, and belongs to the given owner") {
   make();
   const Ext4Usage usage = ext4_usage(disk);
   CHECK(usage.bytes == 64 * mib);

@@ -31,7 +31,7 @@ struct Superblock {
   std::uint32_t revision = 0;
   std::uint32_t first_block = 0;
   std::uint32_t first_inode = 0;
-  /// Of a journal within the file system, and of one on another device.
+  /// The journal's inode within the file system, and the device of one elsewhere.
   std::uint32_t journal_inode = 0;
   std::uint32_t journal_device = 0;
   /// Unmounted in order, no error seen in it, no journal to be replayed.

@@ -47,7 +47,7 @@ std::string refusal(const std::string& bytes, std::uint64_t disk = disk_bytes) {
 
 }  // namespace
 
-TEST_CASE_FIXTURE(Made, "what we make has nothing foreign, in any size, with a journal and without") {
+TEST_CASE_FIXTURE(Made, "our own file systems have only known features, in any size, with a journal and without") {
   for (const bool journal : {true, false}) {
     for (const std::uint64_t mib : {16, 64, 200, 1024, 40960}) {
       const auto found = parse_superblock(superblock(journal, mib << 20), mib << 20);

@@ -92,7 +92,7 @@ bool is_here(const json::Value& platform) {
   return os && os->as_string() == "linux" && architecture && architecture->as_string() == "amd64";
 }
 
-/// Of an index of platforms, the one that runs here. A descriptor need not name its platform: then it is what the
+/// The entry of an index of platforms that runs here. A descriptor need not name its platform: then it is what the
 /// image's configuration says.
 json::Value choose_platform(const json::Value& index, const fs::path& layout) {
   const auto manifests = index.at("manifests").as_array();
@@ -137,7 +137,7 @@ RunDefaults read_config(const json::Value& config, const fs::path& layout) {
     const std::size_t equals = item.find('=');
     if (equals == std::string::npos || equals == 0) continue;
     std::string name = item.substr(0, equals);
-    // Of a variable that is there twice the last counts, as runc has it.
+    // If a variable is there twice, the last counts, as in runc.
     std::erase_if(defaults.env, [&](const auto& earlier) { return earlier.first == name; });
     defaults.env.emplace_back(std::move(name), item.substr(equals + 1));
   }
@@ -160,7 +160,7 @@ std::optional<std::pair<fs::path, std::string>> local_layout(const std::string& 
                    colon == std::string::npos ? std::string{} : rest.substr(colon + 1)};
 }
 
-/// Whose signatures are needed is the policy of this machine, /etc/containers/policy.json.
+/// This machine's policy, /etc/containers/policy.json, says whose signatures are needed.
 fs::path fetch_with_skopeo(const std::string& reference, const RootContext& context) {
   const std::size_t colon = reference.find(':');
   if (colon == std::string::npos || colon == 0 || reference.front() == '-') {
@@ -186,7 +186,7 @@ std::vector<TarEntry> read_layer(const fs::path& layout, const OciBlob& blob, st
                                  const Tools& tools) {
   const fs::path file = check_blob(layout, blob);
   auto opened = std::make_shared<sys::Fd>(sys::open_file(file, O_RDONLY));
-  // Nothing at all is a layer without members; as a tar file it would be torn.
+  // An empty blob is a layer without members; as a tar file it would be torn.
   if (blob.bytes == 0) return {};
   const Compression compression = sniff_compression(file);
   if (compression != Compression::None) {

@@ -117,7 +117,7 @@ TEST_CASE("an image's layers and configuration are read from a layout") {
   CHECK(root.source.find("oci:" + layout.path.string() + "@sha256:") == 0);
 }
 
-TEST_CASE("of several images the tag chooses, and without one the error lists the tags") {
+TEST_CASE("a tag chooses among several images, and without one the error lists the tags") {
   Layout layout;
   layout.index(layout.manifest({layer_with("one")}, plain_config, Layout::tag("v1")) + ", " +
                layout.manifest({layer_with("two")}, plain_config, Layout::tag("v2")));
@@ -130,7 +130,7 @@ TEST_CASE("of several images the tag chooses, and without one the error lists th
         std::string::npos);
 }
 
-TEST_CASE("of several platforms linux/amd64 is taken, and another alone is not supported") {
+TEST_CASE("among several platforms linux/amd64 is taken, and another alone is not supported") {
   Layout layout;
   const std::string arm = R"(, "platform": {"os": "linux", "architecture": "arm64"})";
   const std::string amd = R"(, "platform": {"os": "linux", "architecture": "amd64"})";

@@ -70,7 +70,7 @@ void compile_python(Tree& tree, const std::string& folder, const Tools& tools) {
   const Python python = find_python(tree);
   const sys::TempDir stage{tools.temp, "python-"};
   const fs::path& root = stage.path();
-  // Nothing of it is run as the image's: the loader is told where its libraries are, and Python where its own are. So
+  // None of it runs inside the image: the loader is told where its libraries are, and Python where its own are. So
   // neither a chroot is needed nor any privilege.
   for (const auto& [path, node] : tree.nodes()) {
     const bool library = is_in(path, python.libraries) && path.rfind('/') == python.libraries.size() &&

@@ -60,7 +60,7 @@ struct Manifest {
   std::string guestd_version;
   /// "busybox", "debian:bookworm", "oci:...", ...
   std::string source;
-  /// Of a recipe that fireclaw itself brings along: a digest of it and of all the files that it adds. Empty for others.
+  /// For fireclaw's own recipes: a digest of the recipe and of all files that it adds. Empty for others.
   std::string recipe;
   RunDefaults defaults;
   std::chrono::sys_seconds created;

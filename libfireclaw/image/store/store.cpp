@@ -164,7 +164,7 @@ std::vector<fs::path> Store::collect_garbage(const std::vector<fs::path>& search
   for (const fs::directory_entry& item : fs::directory_iterator{directory_}) {
     const auto name = owner_of(item.path().filename().string());
     if (!name) continue;
-    // Who builds or removes holds the name's lock from before the folder appears until after it is gone. A lock
+    // A process that builds or removes holds the name's lock from before the folder appears until it is gone. A lock
     // ends with its holder, so nothing depends on process numbers.
     const auto lock = sys::FileLock::try_acquire(lock_file(*name), sys::FileLock::Mode::Exclusive);
     if (!lock || !fs::exists(item.path())) continue;

@@ -98,7 +98,7 @@ struct Conntrack::Search {
   [[nodiscard]] bool fits(nlattr* original, nlattr* reply) const {
     const bool made_it = end_of(original, CTA_IP_V4_SRC) == address;
     if (!kept.empty()) return made_it && !leads_to(original, kept);
-    // Who answers is the source of the reply direction: a machine behind a published port is found by that.
+    // The source of the reply direction is the one that answers: it finds a machine behind a published port.
     if (networks.empty()) return made_it || end_of(reply, CTA_IP_V4_SRC) == address;
     const auto to = Ipv4Address::from_bits(ntohl(end_of(original, CTA_IP_V4_DST)));
     return made_it && std::ranges::any_of(networks, [&](const auto& network) { return network.contains(to); });

@@ -10,7 +10,7 @@ struct nl_sock;
 namespace fireclaw::net {
 
 /// The kernel's table of connections, in the network namespace of the thread that made the object. The firewall lets
-/// established connections pass, so when a machine goes, or may do less, its connections must be forgotten: the next
+/// established connections pass, so when a machine ends, or loses rights, its connections must be removed: the next
 /// holder of its address would inherit them. Use from one thread at a time.
 class Conntrack {
  public:
@@ -20,12 +20,12 @@ class Conntrack {
   Conntrack& operator=(Conntrack&&) noexcept;
   ~Conntrack();
 
-  /// Forgets the connections that `address` made and those that were made to it. Returns how many. On a kernel that
+  /// Removes the connections that `address` made and those that were made to it. Returns how many. On a kernel that
   /// cannot show its table (no nf_conntrack_netlink) they stay until they time out.
   std::size_t forget(Ipv4Address address);
-  /// The same with those alone that `address` made to one of `networks`.
+  /// Removes only the connections that `address` made to one of `networks`.
   std::size_t forget(Ipv4Address address, std::span<const Ipv4Network> networks);
-  /// The same with those alone that `address` made to none of `kept`.
+  /// Removes only the connections that `address` made to none of `kept`.
   std::size_t forget_others(Ipv4Address address, std::span<const Destination> kept);
 
  private:

@@ -12,7 +12,7 @@
 
 namespace fireclaw::net {
 
-// Changes to a loaded firewall that each machine needs, made through a netfilter socket alone: libnftables takes longer
+// Changes to a loaded firewall that each machine needs, made with only a netfilter socket: libnftables takes longer
 // to load and to read the tables than the kernel takes for the change.
 
 /// A key of several fields, each padded to four bytes, as nftables has it.

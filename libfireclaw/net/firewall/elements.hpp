@@ -10,9 +10,9 @@
 
 namespace fireclaw::net {
 
-// The way back from the kernel's sets to the machines they were filled for.
+// Finds the machines for which the kernel's sets were filled.
 
-/// An element of one of our sets or maps: the parts of its key, and of what a map leads to.
+/// An element of one of our sets or maps: the parts of its key, and of a map's value.
 struct Element {
   std::string family;
   std::string set;
@@ -26,7 +26,7 @@ struct Element {
 /// left out: they vanish when the tables are loaded again.
 std::vector<Element> read_elements(std::string_view listing);
 
-/// Whether it vanishes by itself: what a name was answered with.
+/// Whether it expires: an address from an answer to a name.
 bool expires(const Element& element);
 
 /// The nft command that removes it.

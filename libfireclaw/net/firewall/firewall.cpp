@@ -378,8 +378,8 @@ class Firewall::Impl {
 
   NetworkPolicy policy_;
   std::filesystem::path lock_file_;
-  /// Of the network namespace that the object was made in. The others are of the one in which they are first needed,
-  /// which must be the same.
+  /// Of the network namespace that the object was made in. The other sockets are of the one in which they are first
+  /// used, which must be the same.
   sys::Fd socket_ = Openings::open_socket();
   std::optional<Context> context_;
   /// Guarded by the turn that every caller takes, like the sequence of list and change.

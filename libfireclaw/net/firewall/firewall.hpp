@@ -31,29 +31,29 @@ class Firewall {
   ~Firewall();
 
   [[nodiscard]] const NetworkPolicy& policy() const;
-  /// The netlink socket that machines come and go by. Whoever closes its last copy after one has gone waits for a grace
+  /// The netlink socket that adds and removes machines. Closing its last copy after a removal waits for a grace
   /// period of the kernel's (6 to 12 ms were seen), and so does the end of a process that has it.
   [[nodiscard]] int socket() const;
 
-  /// Whether the kernel would take the policy: has it checked, and changes nothing. Throws what ensure() would. All
-  /// that other members need of the network namespace is of this one's from then on.
+  /// Whether the kernel would take the policy: has it checked, and changes nothing. Throws what ensure() would. From
+  /// then on the other members use this thread's network namespace.
   void try_out();
   /// Loads the policy unless it is loaded already; machines that are known to the kernel stay as they are, with the
   /// connections that they have. Returns whether anything had to be done.
   bool ensure();
-  /// Lets a machine in, or gives it other rights. What is left of an earlier holder of its address is removed in the
-  /// same transaction, and that one's connections are ended.
+  /// Lets a machine in, or gives it other rights. The rests of an earlier holder of its address are removed in the
+  /// same transaction, and its connections are ended.
   /// Error(AlreadyExists) naming the port if another machine has published it; Error(InvalidState) without ensure().
   void add_vm(const VmPolicy& vm);
-  /// Gives a machine that has the rights `before` those of `after`, and ends its connections to what is `closed`. With
-  /// `names`, what names had opened to it is closed too, and of one with an allowlist all connections end that it made
-  /// elsewhere than to the gateway and that list. Its other connections stay. Error(InvalidState) if the firewall does
-  /// not know it so.
+  /// Changes a machine's rights from `before` to `after`, and ends its connections to `closed`. With `names`, addresses
+  /// that names had opened to it are closed too; a machine with an allowlist then loses all connections except those to
+  /// the gateway and the list. Other connections stay. Error(InvalidState) if the firewall does not know the machine
+  /// with the rights `before`.
   void change_vm(const VmPolicy& before, const VmPolicy& after, std::span<const Ipv4Network> closed, bool names);
-  /// Shuts a machine out again, whatever is known of it, and ends its connections. False if nothing was known;
-  /// those connections end all the same.
+  /// Shuts a machine out again and ends its connections. False if the firewall did not know it; the connections end all
+  /// the same.
   bool remove_vm(Ipv4Address address);
-  /// The same, faster, when what add_vm() was given is still at hand.
+  /// The same, faster, with the policy that add_vm() got.
   bool remove_vm(const VmPolicy& vm);
   /// The machines as the kernel has them, by address. The allowlists are as the sets store them: without entries that
   /// are contained in others, and with a protocol wherever there is a port.
@@ -63,7 +63,7 @@ class Firewall {
   /// Removes both tables. False if there were none.
   bool remove();
 
-  /// Chains of others that drop or refuse what comes from machines unless they know it (Docker's, ufw's, firewalld's),
+  /// Chains of others that drop or refuse packets of bridges that they do not know (Docker's, ufw's, firewalld's),
   /// which our tables cannot overrule, each with the command that lets machines through. A chain that has a rule about
   /// the bridge knows it.
   [[nodiscard]] std::vector<Obstacle> foreign_drops();

@@ -26,8 +26,8 @@ struct ForeignChain {
 /// Those among nft's JSON list of all chains that are not in table `own`.
 std::vector<ForeignChain> read_foreign_chains(std::string_view listing, std::string_view own);
 
-/// What `chain`, as nft's JSON list of it has it, keeps machines on the bridge from, and the command that lets them
-/// through: it drops by its policy or by its last rule, and has no rule about the bridge. nullopt: nothing.
+/// The obstacle that `chain` (as nft's JSON lists it) is for machines on the bridge, with the command that lets them
+/// through: it drops by its policy or by its last rule, and has no rule about the bridge. nullopt: none.
 std::optional<Obstacle> judge_foreign_chain(const ForeignChain& chain, std::string_view listing,
                                             const InterfaceName& bridge);
 

@@ -9,9 +9,9 @@
 
 namespace fireclaw::net {
 
-/// Destinations that a loaded firewall opens to single machines for a while: those that allowed names were answered
-/// with. Works with a socket alone, so that a process outside of the firewall's network namespace can use it: it must
-/// be the user who made that namespace, or have CAP_NET_ADMIN in it. Use from one thread.
+/// Opens destinations to single machines in a loaded firewall for a while: the addresses of allowed names. Works with
+/// only a socket, so that a process outside the firewall's network namespace can use it; the process must belong to the
+/// user who made that namespace, or have CAP_NET_ADMIN in it. Use from one thread.
 class Openings {
  public:
   /// The socket, of the calling thread's network namespace. Error(Unsupported) without nftables.
@@ -20,8 +20,8 @@ class Openings {
   Openings(InterfaceName bridge, sys::Fd socket) : bridge_{std::move(bridge)}, socket_{std::move(socket)} {}
 
   /// Lets `vm` reach `destinations`, single addresses, until `lifetime` from now, however long they were open before.
-  /// False if the firewall does not know the machine by this tap, any more: nothing is opened then to another that has
-  /// its address. Error(PermissionDenied), Error(Io).
+  /// False if the firewall no longer knows the machine by this tap; nothing is opened then, since another machine may
+  /// have its address. Error(PermissionDenied), Error(Io).
   bool open(const VmPolicy& vm, std::span<const Destination> destinations, std::chrono::milliseconds lifetime);
 
  private:

@@ -111,7 +111,7 @@ bool read_arp(std::string_view packet, RefusedPacket& into) {
   into.protocol = "arp";
   into.source = address_at(packet, sender_at);
   into.destination = address_at(packet, target_at);
-  // Who asks for its own address says that it is there.
+  // A question for the sender's own address announces it.
   return into.source != into.destination;
 }
 

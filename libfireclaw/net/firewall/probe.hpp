@@ -5,7 +5,7 @@
 
 namespace fireclaw::net {
 
-/// Something that stands in the way.
+/// Something that prevents the network.
 struct Obstacle {
   std::string problem;
   /// What mends it.

@@ -16,9 +16,9 @@ struct BridgeConfig {
   InterfaceName name{"fcbr0"};
   Ipv4Network subnet{Ipv4Address::from_bits(0xAC100000), 24};
   Ipv4Address gateway = Ipv4Address::from_bits(0xAC100001);
-  /// nullopt: what the way out takes.
+  /// nullopt: the MTU of the way out.
   std::optional<unsigned> mtu = std::nullopt;
-  /// Who it belongs to (the home directory), so that two of them never hand out the same addresses on one bridge.
+  /// Its owner (the home folder), so that two of them never hand out the same addresses on one bridge.
   std::string owner;
   /// Turn on the host's IPv4 forwarding, without which machines reach the gateway only.
   bool forwarding = true;
@@ -26,11 +26,11 @@ struct BridgeConfig {
   bool operator==(const BridgeConfig&) const = default;
 };
 
-/// What ensure_bridge() would refuse with, or nullopt: an interface in the way, a subnet that is in use elsewhere.
+/// Why ensure_bridge() would fail, or nullopt: an interface in the way, a subnet that is in use elsewhere.
 /// Changes nothing.
 std::optional<std::string> find_bridge_obstacle(const BridgeConfig& config);
 
-/// The MTU for a bridge whose machines' way out is the default route: what its interface takes, 1500 at most.
+/// The MTU for a bridge whose machines use the default route: its interface's, 1500 at most.
 unsigned way_out_mtu(const Surroundings& around);
 
 /// Whether the bridge is there and up.
@@ -39,7 +39,7 @@ bool is_bridge_up(const BridgeConfig& config);
 /// Why a subnet cannot be used here: "172.16.0.0/24 overlaps the route to 172.16.0.0/12 on eth0".
 std::optional<std::string> find_subnet_conflict(const Surroundings& around, const BridgeConfig& config);
 
-/// The lock of who changes the bridge, beside `record`. It stays there from the first change on.
+/// The lock file for changes of the bridge, beside `record`. It stays there from the first change on.
 std::filesystem::path bridge_lock(const std::filesystem::path& record);
 
 /// Makes sure that the bridge is there, up, and as configured; creates it if need be. Cheap when it is (no change is
@@ -58,12 +58,12 @@ bool remove_bridge(const BridgeConfig& config, const std::filesystem::path& reco
 /// broadcast is ever needed to find it. Idempotent. Returns once the port and the bridge carry packets, if the
 /// port's other end is there already.
 void attach_port(const BridgeConfig& config, const InterfaceName& port, Ipv4Address address);
-/// Has the kernel notice at once what is plugged in at the port, and that the bridge leads somewhere: left to itself it
-/// may take a second, and drop packets until then. For ports whose other end came after attach_port().
+/// Makes the kernel notice at once that the port and the bridge have a carrier: by itself it can take a second, and
+/// drop packets until then. For ports whose other end came after attach_port().
 void settle_port(const BridgeConfig& config, const InterfaceName& port);
 /// Removes the bridge's taps except those in `keep`: a machine that has ended can have a tap until its engine is gone.
 void remove_ports(const BridgeConfig& config, std::span<const InterfaceName> keep);
-/// Undoes what attach_port() did for the address. The rest goes with the port.
+/// Undoes what attach_port() did for the address. The rest ends with the port.
 void forget_neighbour(const BridgeConfig& config, Ipv4Address address);
 /// Undoes what attach_port() did to the bridge, also when the interface is gone already.
 void detach_port(const BridgeConfig& config, const InterfaceName& port, Ipv4Address address);

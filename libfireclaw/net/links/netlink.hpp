@@ -48,7 +48,7 @@ struct Route {
   bool operator==(const Route&) const = default;
 };
 
-/// All that a bridge and its subnet have to fit into, as it was when it was read.
+/// The interfaces, addresses and routes that a bridge and its subnet must fit into, as of the reading.
 struct Surroundings {
   std::vector<Link> links;
   std::vector<LinkAddress> addresses;
@@ -59,8 +59,8 @@ struct Surroundings {
   [[nodiscard]] const Link* find(int index) const;
 };
 
-/// What a bridge does with a port. The default is a port that takes part in nothing: it cannot talk to other isolated
-/// ports, nothing is flooded to it, nothing is learned from it.
+/// A bridge's settings for a port. The default is an isolated port: it cannot talk to other isolated ports, nothing is
+/// flooded to it, and nothing is learned from it.
 struct PortOptions {
   bool isolated = true;
   bool hairpin = false;
@@ -75,7 +75,7 @@ struct PortOptions {
 
 /// A route netlink socket: what `ip` and `bridge` do, without child processes. It acts on the network namespace of
 /// the thread that made it, wherever it is used later. Use from one thread at a time.
-/// A refusal for want of CAP_NET_ADMIN is Error(PermissionDenied) with the remedy.
+/// Without CAP_NET_ADMIN, calls throw Error(PermissionDenied) with the remedy.
 class Netlink {
  public:
   Netlink();

@@ -15,52 +15,52 @@
 
 namespace fireclaw::state {
 
-/// Where an agent is between being told to start and having ended. Written before the step it names is taken, so that
-/// its reader knows what may be left of it. Restarting: its machine ends, and a start follows.
+/// The phase of an agent's life. Written before the step that it names, so that a reader knows what the step may have
+/// left. Restarting: its machine ends, and a start follows.
 enum class AgentPhase { Starting, Running, Restarting, Stopping, Stopped, Crashed };
 
 std::string_view to_string(AgentPhase phase) noexcept;
 
-/// How much there is of an agent that is made from another one. Until that one's memory runs under the new name it is
-/// not an agent: there is nothing that it could begin again with.
+/// How much of an agent's copy exists. Until the first one's memory runs under the new name it is not an agent: it has
+/// nothing to start again from.
 enum class CopyStage { Whole, Begun, HasWorkspace };
 
 std::string_view to_string(CopyStage stage) noexcept;
 
-/// agents/<name>.json: what an agent is beyond its template, and which machine is its own.
+/// agents/<name>.json: an agent's settings beyond its template, its phase, and its machine.
 struct AgentRecord {
   static constexpr unsigned schema = 1;
 
   std::string name;
   std::string template_name;
-  /// What was asked for beyond the template, at the start or since.
+  /// Settings that override the template, given at the start or later.
   std::optional<std::string> model;
   std::optional<std::string> persona;
   std::optional<std::string> trigger;
   std::optional<bool> tools;
   std::optional<unsigned> cpus;
   std::optional<unsigned> memory_mib;
-  /// Destinations beyond the template's "allow", and those of it that are not for this agent.
+  /// Destinations beyond the template's "allow", and entries of that list which this agent must not reach.
   std::vector<std::string> allowed;
   std::vector<std::string> denied;
   /// "nat" or "user".
   std::optional<std::string> network;
-  /// With "nat": the template's "services", so that the machine reaches the gateway's ports and its servers alone.
+  /// With "nat": as a template's "services": the machine reaches only the gateway's ports and its servers.
   bool services_only = false;
   bool detached = true;
-  /// Has its template's ports of the host. A copy under another name leaves them to the first one.
+  /// Publishes its template's ports. A copy under another name leaves them to the first one.
   bool publishes = true;
 
   AgentPhase phase = AgentPhase::Stopped;
   CopyStage copy = CopyStage::Whole;
-  /// Who is starting or stopping it.
+  /// The process that is starting or stopping it.
   std::optional<sys::ProcessId> worker;
   /// The machine's run id; empty: none.
   std::string run;
   std::chrono::system_clock::time_point started;
   /// Why it is not running; one line.
   std::string last_error;
-  /// What its last start had to do without; one line, empty: nothing.
+  /// What its last start did without, one line; empty: nothing.
   std::string notice;
 
   bool operator==(const AgentRecord&) const = default;
@@ -94,18 +94,18 @@ void describe(auto& field, json::Is<AgentRecord> auto& record) {
   field.rare("notice", record.notice, std::string{});
 }
 
-/// The agents' records, a file each. Any number of processes may use it; those who change an agent hold its lock
+/// The agents' records, a file each. Any number of processes may use it; a process that changes an agent holds its lock
 /// (Layout::lock("agent-<name>")).
 class AgentStore {
  public:
   AgentStore(std::filesystem::path directory, Logger logger)
       : directory_{std::move(directory)}, logger_{std::move(logger)} {}
 
-  /// Error(InvalidArgument) unless `name` can be one; Error(Corrupt) if its file is torn or foreign.
+  /// Error(InvalidArgument) unless `name` is valid; Error(Corrupt) if its file is torn or foreign.
   [[nodiscard]] std::optional<AgentRecord> find(const std::string& name) const;
   void put(const AgentRecord& record) const;
   void remove(const std::string& name) const;
-  /// By name; broken files are reported to the log and left out.
+  /// All, by name; broken files are logged and left out.
   [[nodiscard]] std::vector<AgentRecord> list() const;
 
  private:

@@ -12,13 +12,13 @@
 
 namespace fireclaw::state {
 
-/// machines/<name>.json: what a machine with a name is made of, whether it runs or not. A machine that runs for it is
-/// found by RunRecord::machine.
+/// machines/<name>.json: the configuration of a machine with a name, whether it runs or not. RunRecord::machine finds
+/// the run for it.
 struct MachineRecord {
   static constexpr unsigned schema = 1;
 
   std::string name;
-  /// Which machine it is, whatever it is called: 16 hexadecimal digits.
+  /// Identifies the machine under any name: 16 hexadecimal digits.
   std::string key;
   std::chrono::system_clock::time_point created;
   std::string image;
@@ -30,7 +30,7 @@ struct MachineRecord {
   std::vector<std::string> allow_http;
   std::vector<std::string> publish;
   std::string services;
-  /// The snapshot that each start restores; empty: none that has a name.
+  /// The named snapshot that each start restores; empty: none.
   std::string snapshot;
   bool cold = false;
   /// Empty: its name.
@@ -39,7 +39,7 @@ struct MachineRecord {
   /// The size of its scratch disk, which is kept while it is stopped; 0: none.
   unsigned scratch_mib = 0;
   std::string scratch_target;
-  /// 0: as config.json has it at each start.
+  /// 0: config.json's, as of each start.
   unsigned disk_mib_per_second = 0;
   unsigned network_mib_per_second = 0;
   std::chrono::milliseconds ttl{0};
@@ -83,25 +83,25 @@ void describe(auto& field, json::Is<MachineRecord> auto& record) {
 /// Whether it can be a machine's name: that of a host (1 to 63 letters, digits, inner hyphens), and not an id.
 bool is_machine_name(std::string_view text);
 
-/// The records, a file each, and beside them the scratch disks. Any number of processes may use it; those who change a
-/// machine hold its lock (Layout::lock("machine-<name>")).
+/// The records, a file each, and beside them the scratch disks. Any number of processes may use it; a process that
+/// changes a machine holds its lock (Layout::lock("machine-<name>")).
 class MachineStore {
  public:
   MachineStore(std::filesystem::path directory, Logger logger)
       : directory_{std::move(directory)}, logger_{std::move(logger)} {}
 
-  /// Error(InvalidArgument) unless `name` can be one; Error(Corrupt) if its file is torn or foreign.
+  /// Error(InvalidArgument) unless `name` is valid; Error(Corrupt) if its file is torn or foreign.
   [[nodiscard]] std::optional<MachineRecord> find(const std::string& name) const;
   void put(const MachineRecord& record) const;
-  /// Its record and its scratch disk.
+  /// Removes its record and its scratch disk.
   void remove(const MachineRecord& record) const;
   /// The same machine under another name: the record is written under the new one before the old one goes.
   void rename(MachineRecord record, const std::string& name) const;
-  /// By name; broken files are reported to the log and left out.
+  /// All, by name; broken files are logged and left out.
   [[nodiscard]] std::vector<MachineRecord> list() const;
-  /// Where a machine's scratch disk is, or will be.
+  /// The path of a machine's scratch disk.
   [[nodiscard]] std::filesystem::path scratch_disk(const std::string& key) const;
-  /// Removes disks of machines that are gone. Returns what was removed; nothing is while a record cannot be read.
+  /// Removes disks of machines that are gone, unless a record cannot be read. Returns the removed paths.
   std::vector<std::filesystem::path> remove_unused_disks() const;
 
  private:

@@ -5,7 +5,7 @@
 
 namespace fireclaw::state {
 
-/// The firewall's view of a machine, out of its record and back. The names that it may reach are in the record alone.
+/// Converts between a machine's record and the firewall's view of it. Only the record has the names that it may reach.
 net::VmPolicy to_policy(const RunNetwork& record);
 RunNetwork to_record(const net::VmPolicy& policy);
 

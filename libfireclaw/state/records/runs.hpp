@@ -15,24 +15,24 @@
 
 namespace fireclaw::state {
 
-/// A machine's place in the host's network, in the texts that net's types have: enough to open the firewall for it
-/// again and to undo all that was made for it.
+/// A machine's place in the host's network, as texts of net's types: enough to open the firewall for it again, and to
+/// undo everything that was made for it.
 struct RunNetwork {
   std::string address;
   std::string tap;
   std::string egress;
   std::vector<std::string> allow;
-  /// Destinations by name, that the gateway opens as they are asked for.
+  /// Destinations by name, which the gateway opens when the machine asks for them.
   std::vector<std::string> allow_names;
   std::vector<std::string> publish;
-  /// All of the gateway's services, and its name server.
+  /// Whether it may use all of the gateway's services, and its name server.
   bool services = false;
   bool names = true;
-  /// The process that keeps the network namespace that the tap is in; without: it is the host's own.
+  /// The process that keeps the tap's network namespace; nullopt: it is the host's own.
   std::optional<sys::ProcessId> anchor;
-  /// Of what it sends and receives together; 0: no limit.
+  /// Limit for what it sends and receives together; 0: none.
   unsigned mib_per_second = 0;
-  /// Web servers by name, that the gateway's HTTP proxy connects it to, and where that is, as a URL.
+  /// Web servers by name to which the gateway's HTTP proxy connects it, and the proxy's URL.
   std::vector<std::string> allow_http = {};
   std::string http_proxy = {};
 
@@ -44,12 +44,12 @@ struct RunRecord {
   static constexpr unsigned schema = 1;
 
   std::string id;
-  /// The process that made it; while it lives, the machine is its business.
+  /// The process that made it. While it lives, only it ends the machine.
   sys::ProcessId owner;
-  /// Lives on without its owner.
+  /// Continues without its owner.
   bool detached = false;
   std::string image;
-  /// Which build of it; empty in records of earlier versions.
+  /// The build of it; empty in records of earlier versions.
   std::string image_digest;
   std::string snapshot;
   std::string hostname;
@@ -69,12 +69,12 @@ struct RunRecord {
   std::string machine;
   /// "firecracker", "qemu-kvm", ...
   std::string engine;
-  /// What its snapshots can be restored with (SnapshotKey); empty in records of earlier versions.
+  /// The identity that its snapshots are bound to (SnapshotKey); empty in records of earlier versions.
   std::string engine_identity;
   bool paused = false;
-  /// Who is copying it at this moment, for which it may stand still.
+  /// The process that is copying it; the machine can be paused for that.
   std::optional<sys::ProcessId> copier;
-  /// It was stopped, or is, and its guest's clock has not been set since.
+  /// It is or was paused, and its guest's clock has not been set since.
   bool clock_late = false;
   /// The guest has its identity and its disks: others may use it.
   bool configured = false;
@@ -82,7 +82,7 @@ struct RunRecord {
   std::string cgroup;
   /// The engine's process once it has been started.
   std::optional<sys::ProcessId> process;
-  /// Of machines with the network "nat", from the moment they have an address.
+  /// For machines with the network "nat", from the moment they have an address.
   std::optional<RunNetwork> nat;
 
   bool operator==(const RunRecord&) const = default;
@@ -91,8 +91,8 @@ struct RunRecord {
 /// Whether `text` has the form of an id: 16 hexadecimal digits.
 bool is_run_id(std::string_view text);
 
-/// Whether the record's machine may be ended and its folder removed: its owner is gone, and it was not to live on
-/// without it, or has ended by itself, or never got so far that anybody else could use it.
+/// Whether the record's machine may be ended and its folder removed: its owner is gone, and the machine is not
+/// detached, or has ended by itself, or never got so far that another process could use it.
 bool is_garbage(const RunRecord& record);
 /// Whether its engine runs.
 bool is_running(const RunRecord& record);
@@ -103,25 +103,25 @@ class RunStore {
  public:
   RunStore(std::filesystem::path directory, Logger logger);
 
-  /// Creates runs/<id> with its record in it: seen by others at once or not at all. The record's id may be empty: a
-  /// fresh one is chosen. Returns the record with its id.
+  /// Creates runs/<id> with its record in one step. If the record's id is empty, a new one is chosen. Returns the
+  /// record with its id.
   RunRecord create(RunRecord record) const;
-  /// Has `change` change what the record says now, and writes it; those who change a record take turns. Nothing is
-  /// written if `change` throws. Returns the record as it is then. Error(NotFound) if there is none any more.
+  /// Applies `change` to the present record, and writes it; processes take turns to change a record. Nothing is
+  /// written if `change` throws. Returns the new record. Error(NotFound) if it is gone.
   RunRecord change(const std::string& id, const std::function<void(RunRecord&)>& change) const;
   [[nodiscard]] std::filesystem::path directory(const std::string& id) const { return directory_ / id; }
-  /// Replaced by another at each change.
+  /// The record's file. Each change replaces it by another.
   [[nodiscard]] std::filesystem::path record_file(const std::string& id) const { return directory(id) / "run.json"; }
-  /// The folder in it that is the engine's own. What the engine must not write lies beside it: the record, the disks.
+  /// The engine's own folder in it. Files that the engine must not write are beside it: the record, the disks.
   [[nodiscard]] std::filesystem::path engine_directory(const std::string& id) const { return directory(id) / "engine"; }
-  /// All whole records, oldest first; others are reported to the log and left out.
+  /// All whole records, oldest first; others are logged and left out.
   [[nodiscard]] std::vector<RunRecord> list() const;
-  /// Error(InvalidArgument) unless `id` can be one.
+  /// Error(InvalidArgument) unless `id` is valid.
   [[nodiscard]] std::optional<RunRecord> find(const std::string& id) const;
   void remove(const std::string& id) const;
-  /// Removes what an interrupted create() left. Returns what was removed.
+  /// Removes the rests of an interrupted create(). Returns the removed paths.
   std::vector<std::filesystem::path> remove_unfinished() const;
-  /// Removes folders whose record is missing or empty, as a power failure leaves them. Returns what was removed.
+  /// Removes folders whose record is missing or empty, as after a power failure. Returns the removed paths.
   std::vector<std::filesystem::path> remove_broken() const;
 
  private:

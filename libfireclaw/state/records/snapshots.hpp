@@ -16,7 +16,7 @@
 
 namespace fireclaw::state {
 
-/// What a snapshot can be restored on: all that must be equal.
+/// The properties that must be equal to restore a snapshot.
 struct SnapshotKey {
   /// vmm::Driver::snapshot_identity().
   std::string engine_identity;
@@ -26,21 +26,21 @@ struct SnapshotKey {
   std::string network;
   /// The sizes of its writable disks, as text; empty: it has none.
   std::string drives;
-  /// What had been done in the guest; empty: nothing.
+  /// The preparation of the guest; empty: none.
   std::string prepared;
 
   bool operator==(const SnapshotKey&) const = default;
 };
 
-/// What names of snapshots begin with that are made and looked for without one.
+/// The prefix of automatic names, for snapshots that are made and looked for without a name.
 inline constexpr std::string_view automatic_prefix = "auto-";
 
 /// The prefix and the first digits of the key's SHA-256.
 std::string automatic_name(const SnapshotKey& key);
 
-/// What a snapshot of a running agent holds beside its machine's memory.
+/// The parts of a running agent's snapshot beside its machine's memory.
 struct SavedAgent {
-  /// What it was told; of its name and phase nothing follows.
+  /// Its settings; name and phase have no meaning here.
   AgentRecord agent;
   std::uint64_t scratch_bytes = 0;
   std::uint64_t workspace_bytes = 0;
@@ -61,13 +61,13 @@ struct SnapshotRecord {
   std::string engine;
   std::string image;
   bool automatic = false;
-  /// A boot and nothing else has made it: the same can be made again.
+  /// It was made by booting, so the same can be made again.
   bool booted = false;
   std::chrono::system_clock::time_point created;
   std::uint64_t state_bytes = 0;
   std::string state_sha256;
   std::uint64_t memory_bytes = 0;
-  /// Of an agent: it continues from here only with the disks that were saved with it.
+  /// The agent that was saved: it continues from here only with the disks that were saved with it.
   std::optional<SavedAgent> agent;
 
   bool operator==(const SnapshotRecord&) const = default;
@@ -103,7 +103,7 @@ void describe(auto& field, json::Is<SnapshotRecord> auto& record) {
   field("agent", record.agent);
 }
 
-/// What was on the disks of a machine when its memory was saved.
+/// The disks of a machine as they were when its memory was saved.
 struct SavedDisks {
   std::filesystem::path scratch;
   std::filesystem::path workspace;
@@ -129,7 +129,7 @@ class SnapshotStore {
 
   /// Takes the name's lock (waiting for another maker of the same) and a folder to write the files into.
   [[nodiscard]] SnapshotDraft begin(const std::string& name, Deadline deadline) const;
-  /// Completes the record of what was written with the files' sizes and digest.
+  /// Completes the record with the sizes and the digest of the written files.
   static void complete(const SnapshotDraft& draft, SnapshotRecord& record);
   /// complete(), and makes the snapshot visible. With `replace`, one of
   /// that name is swapped out; otherwise Error(AlreadyExists).
@@ -146,7 +146,7 @@ class SnapshotStore {
   [[nodiscard]] std::uint64_t bytes_on_disk(const std::string& name) const;
   /// Error(NotFound) if there is none.
   void remove(const std::string& name) const;
-  /// Removes what interrupted makers left. Returns what was removed.
+  /// Removes the rests of interrupted makers. Returns the removed paths.
   std::vector<std::filesystem::path> remove_unfinished() const;
 
  private:

@@ -33,8 +33,8 @@ void describe(auto& field, json::Is<WorkspaceRecord> auto& record) {
   field("gid", record.gid);
 }
 
-/// The workspaces under one folder. Any number of processes may use it at once; who changes a workspace or uses its
-/// disk holds the lock of its name, which this class names but does not take.
+/// The workspaces under one folder. Any number of processes may use it at once; a process that changes a workspace or
+/// uses its disk holds the lock of its name, which this class names but does not take.
 class WorkspaceStore {
  public:
   WorkspaceStore(std::filesystem::path directory, std::filesystem::path locks);
@@ -48,16 +48,16 @@ class WorkspaceStore {
   /// Names of all, whole or not.
   [[nodiscard]] std::vector<std::string> names() const;
 
-  /// A folder for what is being made for this workspace, on the same file system. Needs the lock; if its maker is
-  /// killed, remove_unfinished() removes it.
+  /// A folder for files that are being made for this workspace, on the same file system. Needs the lock; if its maker
+  /// is killed, remove_unfinished() removes it.
   [[nodiscard]] sys::TempDir draft(const std::string& name) const;
-  /// Makes the draft, which holds the disk, the workspace of that name in one step. Error(AlreadyExists).
+  /// Turns the draft, which holds the disk, into the workspace in one step. Error(AlreadyExists).
   void publish(sys::TempDir draft, const WorkspaceRecord& record) const;
   /// Gives the workspace another disk in one step: afterwards it has the old one or the new one, whole.
   void replace_disk(const std::string& name, const std::filesystem::path& disk) const;
   /// Removes it at once for all others. Needs the lock, whose file goes too.
   void remove(const std::string& name) const;
-  /// Removes what interrupted makers left. Returns what was removed.
+  /// Removes the rests of interrupted makers. Returns the removed paths.
   std::vector<std::filesystem::path> remove_unfinished() const;
 
  private:

@@ -6,9 +6,9 @@
 
 namespace fireclaw::state {
 
-// What may be said of an agent in templates and in config.json, beyond what fireclaw itself acts on: it is passed on
-// to the bot. The bot (agent/bot/base/config.py) judges it by the same rules when it starts; here mistakes are found
-// before a machine is. All throw Error(Corrupt) with the field's path.
+// Fields of templates and config.json that fireclaw passes on to the bot. The bot (agent/bot/base/config.py) checks
+// them by the same rules when it starts; checks here find mistakes before a machine is made. All throw Error(Corrupt)
+// with the field's path.
 
 /// A name or an address, of IPv6 without brackets.
 void check_host(const json::Value& value);
@@ -16,7 +16,7 @@ void check_host(const json::Value& value);
 void check_irc(const json::Value& value);
 /// "llm" without the model: url (its host may be "gateway"), api, limits.
 void check_llm(const json::Value& value);
-/// Of config.json's "llm" alone: who wrote its url, if no person did. The bot is not told.
+/// Only in config.json's "llm": the program that wrote its url, if no person did. The bot does not get it.
 inline constexpr std::string_view llm_url_by = "by";
 /// "tools": true, false, or an object.
 void check_tools(const json::Value& value);

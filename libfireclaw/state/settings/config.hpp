@@ -13,13 +13,13 @@
 
 namespace fireclaw::state {
 
-/// What setup found out and decided, and what the user wrote; config.json. Sections of the user's are optional, and so
-/// is each of their fields; they are written back as they were read.
+/// config.json: the findings and choices of setup, and the settings of the user. The user's sections and their fields
+/// are optional; they are written back as they were read.
 struct Config {
   static constexpr unsigned schema = 1;
 
-  /// What was seen of each engine with each kernel. An engine's program is recognised by path, size and time of
-  /// change: after an upgrade its verdicts no longer count.
+  /// The verdict on each engine with each kernel. An engine's program is recognised by path, size and modification
+  /// time: after an upgrade its verdicts no longer count.
   struct Engine {
     EngineVerdict verdict;
     std::uint64_t binary_bytes = 0;
@@ -28,19 +28,19 @@ struct Config {
     bool operator==(const Engine&) const = default;
   };
   std::vector<Engine> engines;
-  /// The version whose setup ran to its end here; empty: none did.
+  /// The version whose setup was completed here; empty: none.
   std::string set_up_by;
   NetworkSettings network;
   SandboxSettings sandbox;
   LimitSettings limits;
-  /// "emulation": "refuse": a machine is emulated only where that is asked for by name.
+  /// "emulation": "refuse": machines are emulated only if that is asked for by name.
   bool refuse_emulation = false;
-  /// What was found of how engines can be shut in here.
+  /// How far engines can be confined here, as setup found it.
   std::optional<sys::Confinable> confinement;
-  /// What every agent's bot is told of its IRC server and its LLM, in the bot's own terms; see bot_fields.hpp.
+  /// The IRC server and the LLM of every agent's bot, in the bot's own terms; see bot_fields.hpp.
   std::optional<json::Value> irc;
   std::optional<json::Value> llm;
-  /// What the gateway passes on; see settings/gateway.hpp. Without: there is none.
+  /// The gateway's settings; see settings/gateway.hpp. nullopt: no gateway.
   std::optional<json::Value> gateway;
 
   bool operator==(const Config&) const = default;
@@ -55,7 +55,7 @@ void write_config(const std::filesystem::path& file, const Config& config);
 void put_verdict(Config& config, Config::Engine entry);
 /// A record for `verdict` with its program's size and time of change as they are now.
 Config::Engine stamp(EngineVerdict verdict);
-/// Whether the engine's program is still the one the verdict speaks of.
+/// Whether the engine's program is still the one of the verdict.
 bool is_current(const Config::Engine& entry);
 
 }  // namespace fireclaw::state

@@ -11,7 +11,7 @@
 
 namespace fireclaw::state {
 
-/// What an LLM server speaks.
+/// The protocol of an LLM server.
 enum class LlmApi {
   Ollama,  ///< /api/chat and /api/tags, and OpenAI's paths as well
   OpenAi,  ///< /v1/chat/completions and /v1/models
@@ -29,11 +29,11 @@ struct LlmUpstream {
   std::string key;
   /// A file of certificates to trust instead of the system's; empty: none.
   std::string ca_file;
-  /// Models that it is asked for, agents that may ask it: names, or beginnings of names with a "*" at the end. Empty:
-  /// all.
+  /// The models that it serves, and the agents that may ask it: names, or beginnings of names with a "*" at the end.
+  /// Empty: all.
   std::vector<std::string> models;
   std::vector<std::string> agents;
-  /// How many requests it is sent at once; others wait.
+  /// The most requests to send to it at once; others wait.
   unsigned concurrent = 8;
   /// How long it may send nothing.
   unsigned idle_s = 600;
@@ -41,7 +41,7 @@ struct LlmUpstream {
   bool operator==(const LlmUpstream&) const = default;
 };
 
-/// What one agent may use; without: no limit.
+/// Limits of one agent; nullopt: none.
 struct LlmLimits {
   std::optional<std::uint64_t> requests_per_minute;
   std::optional<std::uint64_t> requests_per_day;
@@ -57,9 +57,9 @@ struct LlmSettings {
   std::uint16_t port = 11434;
   /// The first that fits is asked. Never empty.
   std::vector<LlmUpstream> upstreams;
-  /// Of each agent.
+  /// The limits of each agent.
   LlmLimits limits;
-  /// Of agents by name, above those.
+  /// Limits of agents by name, instead of those.
   std::map<std::string, LlmLimits, std::less<>> agents;
 
   bool operator==(const LlmSettings&) const = default;
@@ -89,9 +89,9 @@ struct IrcUpstream {
   std::string ca_file;
   /// The name of the secret that is the server's password; empty: it has none.
   std::string password_secret;
-  /// Who agents are logged in as, by SASL; without: nobody.
+  /// The account that agents are logged in to, by SASL; unset: none.
   std::optional<IrcAccount> sasl;
-  /// Agents that it is for, as an LLM server's.
+  /// The agents that it is for, as for an LLM server.
   std::vector<std::string> agents;
 
   bool operator==(const IrcUpstream&) const = default;
@@ -109,10 +109,10 @@ struct IrcSettings {
 
 /// Where the gateway's program answers for names, at the gateway's address; machines ask at port 53.
 inline constexpr std::uint16_t names_port = 10053;
-/// Where it is an HTTP proxy there.
+/// The port of its HTTP proxy there.
 inline constexpr std::uint16_t http_port = 10080;
 
-/// The section "gateway" of config.json. What is missing there is not served.
+/// The section "gateway" of config.json. Missing parts are not served.
 struct GatewaySettings {
   std::optional<LlmSettings> llm;
   std::optional<IrcSettings> irc;

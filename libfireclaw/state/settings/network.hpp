@@ -10,11 +10,11 @@
 
 namespace fireclaw::state {
 
-/// The section "network" of config.json: what the user wants otherwise than net::NetworkPolicy has it.
+/// The section "network" of config.json: it overrides the defaults of net::NetworkPolicy.
 struct NetworkSettings {
   std::optional<net::InterfaceName> bridge;
   std::optional<net::Ipv4Network> subnet;
-  /// Without, and with a subnet: the subnet's first address.
+  /// nullopt: the subnet's first address, if a subnet is set.
   std::optional<net::Ipv4Address> gateway;
   std::optional<std::vector<net::Service>> services;
   std::optional<net::Ipv4Address> resolver;
@@ -24,7 +24,7 @@ struct NetworkSettings {
   bool operator==(const NetworkSettings&) const = default;
 };
 
-/// Error(Corrupt) naming the field if one of them cannot be, or contradicts another.
+/// Error(Corrupt) naming a field that is invalid, or contradicts another one.
 NetworkSettings read_network_settings(const json::Value& section);
 /// The member "network" of the object being written, or nothing if nothing was set.
 void write_network_settings(json::Writer& out, const NetworkSettings& settings);

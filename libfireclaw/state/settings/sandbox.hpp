@@ -10,33 +10,33 @@
 
 namespace fireclaw::state {
 
-/// How engines are shut in, as the user wants it: "sandbox" in config.json.
+/// The user's settings for the sandbox of engines: "sandbox" in config.json.
 struct SandboxSettings {
-  /// Nothing starts where an engine cannot have a sandbox of namespaces. By default it then has what there is.
+  /// Refuse to start an engine without a sandbox of namespaces. By default it then has the best that is possible.
   bool required = false;
-  /// As root: the users that machines get, each its own. Those from 1879048192 on are nobody's on a systemd host.
+  /// As root: the users of machines, one each. On a systemd host nobody has ids from 1879048192 on.
   sys::IdRange users{1'900'000'000, 65'536};
 
   bool operator==(const SandboxSettings&) const = default;
 };
 
 SandboxSettings read_sandbox_settings(const json::Value& section);
-/// Writes the section, unless all of it is as by default.
+/// Writes the section, unless all of it is the default.
 void write_sandbox_settings(json::Writer& out, const SandboxSettings& settings);
 
 /// The fastest that a disk or a network can be limited to.
 inline constexpr unsigned most_mib_per_second = 1U << 20;
 
-/// "limits" in config.json: what all machines of a home folder may take together, and how fast each may be. nullopt: no
-/// limit but the host's own.
+/// "limits" in config.json: for all machines of a home folder together, and for the rates of each. nullopt: only the
+/// host's own limits.
 struct LimitSettings {
   std::optional<std::uint64_t> machines = {};
   std::optional<std::uint64_t> memory_mib = {};
   std::optional<std::uint64_t> disk_mib = {};
-  /// Of each disk, and of the network, of a machine that does not say itself.
+  /// Limits of each disk and of the network for machines without their own.
   std::optional<unsigned> disk_mib_per_second = {};
   std::optional<unsigned> network_mib_per_second = {};
-  /// Of each machine's cgroup: lines of io.max, "8:0 wbps=10485760".
+  /// Lines of io.max for each machine's cgroup: "8:0 wbps=10485760".
   std::vector<std::string> io_max = {};
 
   /// Whether there is one for all machines together.
@@ -47,7 +47,7 @@ struct LimitSettings {
 LimitSettings read_limit_settings(const json::Value& section);
 void write_limit_settings(json::Writer& out, const LimitSettings& settings);
 
-/// What was found of this host: "confinement" in config.json.
+/// The findings about this host: "confinement" in config.json.
 sys::Confinable read_confinable(const json::Value& section);
 void write_confinable(json::Writer& out, const sys::Confinable& confinable);
 

@@ -45,7 +45,7 @@ class SandboxLayout {
   std::vector<std::string> folders_;
   std::vector<child::Operation> operations_;
   std::vector<child::Limit> limits_;
-  /// Of the devices that not everybody may open; numbers outside.
+  /// Groups of the devices that not everybody may open; numbers outside.
   std::vector<gid_t> device_groups_;
   std::vector<gid_t> inner_groups_;
   std::vector<DeviceNode> nodes_;

@@ -104,7 +104,7 @@ struct Confinable {
 
   bool operator==(const Confinable&) const = default;
 };
-/// Who this process is, which users there are for it, and what its root is: elsewhere, as in a user namespace or in a
+/// Describes this process's user, ids and root: elsewhere, as in a user namespace or in a
 /// changed root, other things are possible.
 std::string confinement_context();
 /// Finds out by starting processes. `wanted`: the ids to use as root.

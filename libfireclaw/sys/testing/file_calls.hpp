@@ -31,7 +31,7 @@ class FileCalls {
   void forget_rename_flags() { knows_rename_flags_ = false; }
   [[nodiscard]] bool knows_rename_flags() const { return knows_rename_flags_; }
 
-  /// Of the functions in file_calls.cpp. `first` and `second` are absolute.
+  /// A call of one of the functions in file_calls.cpp. `first` and `second` are absolute.
   void note(std::string_view verb, const std::filesystem::path& first, std::string_view arrow = {},
             const std::filesystem::path& second = {});
 

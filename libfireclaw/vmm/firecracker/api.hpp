@@ -10,7 +10,7 @@
 
 namespace fireclaw::vmm::firecracker {
 
-/// What GET / says.
+/// The answer to GET /.
 struct InstanceInfo {
   std::string id;
   std::string version;
@@ -30,7 +30,7 @@ class Api {
   http::Client client_;
 };
 
-/// Whether the answer to GET / tells of a machine that is paused.
+/// Whether the answer to GET / is of a paused machine.
 bool is_paused(std::string_view answer);
 /// From the answer to GET /version.
 std::string parse_running_version(std::string_view answer);

@@ -14,10 +14,10 @@ namespace fireclaw::vmm::firecracker {
 
 struct Options {
   std::filesystem::path binary;
-  /// What binary_version() said of it.
+  /// Its binary_version().
   std::string version;
   Logger logger;
-  /// How far its processes are shut in.
+  /// How far its processes are confined.
   sys::Confinement confinement = sys::Confinement::None;
 };
 
@@ -28,11 +28,11 @@ std::string binary_version(const std::filesystem::path& binary, Deadline deadlin
 /// Whether Driver::snapshot_identity() of this version begins so.
 bool is_of_version(std::string_view identity, std::string_view version);
 
-/// What of this version a guest can misuse, and what is therefore left out of its machines; empty if nothing is known.
-/// Pure. Error(Vmm) for what is not a version.
+/// The parts of this version that a guest can misuse, and that its machines therefore lack; empty if none is known.
+/// Pure. Error(Vmm) for an invalid version.
 std::string known_hole(std::string_view version);
 
-/// The Firecracker engine. Error(Vmm or Unsupported) for a version that is none or is too old.
+/// The Firecracker engine. Error(Vmm or Unsupported) for a version that is invalid or too old.
 std::unique_ptr<Driver> make_driver(Options options);
 
 }  // namespace fireclaw::vmm::firecracker

@@ -121,7 +121,7 @@ void FirecrackerInstance::pause(Deadline deadline) { call(pause_request(), deadl
 
 void FirecrackerInstance::resume(Deadline deadline) {
   if (waits_for_reset_after_resume(parts_.version) && !state_saved_) {
-    // Of a machine that runs no state can be saved, and there is nothing to do.
+    // Firecracker saves only paused machines, so there is nothing to do.
     if (!is_paused(call(describe_request(), deadline))) return;
     announce_reset(deadline);
   }
@@ -154,8 +154,8 @@ std::chrono::nanoseconds FirecrackerInstance::snapshot_running(const SnapshotFil
                                                                const std::function<void()>& copy_drives,
                                                                Deadline deadline, const std::stop_token& stop) {
   require_savable(files);
-  const auto go_on = [this](Deadline limit) { resume(limit); };
-  return stand_still(parts_.process, go_on, [&](BriefPause& brief_pause) {
+  const auto resume_by = [this](Deadline limit) { resume(limit); };
+  return pause_briefly(parts_.process, resume_by, [&](BriefPause& brief_pause) {
     brief_pause.begin();
     pause(deadline);
     save(files, deadline, stop, [&] {

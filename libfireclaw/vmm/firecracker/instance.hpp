@@ -66,7 +66,7 @@ class FirecrackerInstance final : public Instance {
   std::string call(const http::Request& request, Deadline deadline, const std::stop_token& stop = {});
   void announce_reset(Deadline deadline);
   void require_savable(const SnapshotFiles& files) const;
-  /// Saves a machine that is paused. `once_taken` is called when Firecracker has written all that it will.
+  /// Saves a paused machine. `once_taken` is called when Firecracker has written everything.
   void save(const SnapshotFiles& files, Deadline deadline, const std::stop_token& stop,
             const std::function<void()>& once_taken);
   [[nodiscard]] const TextPipe* log() const { return parts_.log ? &*parts_.log : nullptr; }

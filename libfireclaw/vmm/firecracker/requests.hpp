@@ -31,14 +31,14 @@ void check_spec(const LaunchSpec& spec, const Version& version);
 
 /// The process's command line.
 std::vector<std::string> to_argv(const std::filesystem::path& binary, const LaunchSpec& spec);
-/// What the guest kernel is booted with: the spec's own words, then the engine's.
+/// The guest kernel's command line: the spec's own words, then the engine's.
 std::string to_boot_args(const LaunchSpec& spec);
 
-/// Everything that is asked of a fresh process to start the machine cold, in this order.
+/// All requests to a new process that boot the machine, in this order.
 std::vector<http::Request> to_requests(const LaunchSpec& spec, const Version& version);
-/// The one request that makes a fresh process continue from a snapshot.
+/// The request that makes a new process continue from a snapshot.
 http::Request to_load_request(const LaunchSpec& spec, const SnapshotFiles& files, const Version& version);
-/// That one, and those that limit its drives. A drive without a limit keeps what the saved machine had.
+/// That request, and those that limit its drives. A drive without a limit keeps what the saved machine had.
 std::vector<http::Request> to_restore_requests(const LaunchSpec& spec, const SnapshotFiles& files,
                                                const Version& version);
 http::Request to_create_request(const SnapshotFiles& files);

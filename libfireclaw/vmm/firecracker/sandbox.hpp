@@ -5,8 +5,8 @@
 
 namespace fireclaw::vmm::firecracker {
 
-/// How the Firecracker of a machine is shut in. Pure. It makes its sockets in the machine's folder, and a snapshot of
-/// the machine, which is then copied from there. `restored`: what the machine is restored from; null: it boots.
+/// The sandbox of a machine's Firecracker. Pure. Firecracker makes its sockets in the machine's folder, and snapshots
+/// of the machine, which are then copied from there. `restored`: what the machine is restored from; null: it boots.
 sys::Sandbox to_sandbox(const SandboxGround& ground, const LaunchSpec& spec, const SnapshotFiles* restored);
 
 }  // namespace fireclaw::vmm::firecracker

@@ -23,11 +23,11 @@ struct Started {
   sys::Fd ended_watch;
 };
 
-/// Checks what Firecracker would only stumble over (files, taps), and lays out the machine's folder: links to the
-/// drives in it, and none of an earlier engine's sockets.
+/// Checks files and taps, whose absence Firecracker reports badly, and lays out the machine's folder: links to the
+/// drives, and no sockets of an earlier engine.
 void prepare_folder(const LaunchSpec& spec);
 
-/// Starts the process in the prepared folder, shut in as `sandbox` says, and waits for its API, without a fixed delay.
+/// Starts the process in the prepared folder, confined as `sandbox` says, and waits for its API, without a fixed delay.
 /// On failure the process is gone again. The error says why it ended, if it did.
 Started start_process(const std::filesystem::path& binary, sys::Sandbox sandbox, const LaunchSpec& spec,
                       const StartOptions& options);

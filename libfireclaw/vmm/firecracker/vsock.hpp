@@ -10,7 +10,7 @@
 
 namespace fireclaw::vmm::firecracker {
 
-/// What a wait beside a descriptor ends on.
+/// The limits of a wait, beside its descriptor.
 struct WaitLimits {
   /// Readable once the engine has ended.
   int engine_pidfd;

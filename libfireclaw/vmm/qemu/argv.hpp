@@ -10,7 +10,7 @@
 
 namespace fireclaw::vmm::qemu {
 
-/// The QEMU that is to run a machine.
+/// The QEMU for a machine.
 struct Engine {
   std::filesystem::path binary;
   Version version = oldest_version;
@@ -46,10 +46,10 @@ std::vector<std::string> to_argv(const LaunchSpec& spec, const Engine& engine, S
 
 /// Turns the command line of a restored machine into that of a stand-in with the same devices, which takes the
 /// machine's state over a stream and never runs: RAM becomes the file at inherited::memory itself, drives become
-/// empty, guest channels and taps lead nowhere.
+/// empty, guest channels and taps are unconnected.
 std::vector<std::string> to_stand_in_argv(std::vector<std::string> argv);
 
-/// What QEMU's machine needs on the kernel's command line.
+/// The words that QEMU's machine needs on the kernel's command line.
 std::string kernel_arguments(const Engine& engine);
 
 }  // namespace fireclaw::vmm::qemu

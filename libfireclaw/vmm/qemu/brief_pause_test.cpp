@@ -1,4 +1,4 @@
-// Machines whose copy fails while they stand still. QEMU is played here: its control socket by a thread that keeps a
+// Machines whose copy fails while they are paused. QEMU is played here: its control socket by a thread that keeps a
 // machine's state, the process that takes the memory over by a small script.
 #include <doctest/doctest.h>
 #include <poll.h>

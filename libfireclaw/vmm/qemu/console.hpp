@@ -9,12 +9,13 @@
 
 namespace fireclaw::vmm::qemu {
 
-/// What a guest has written to its console.
+/// A guest's console output.
 ///
 /// A file in memory that holds the first 1 MiB and never more: its size is sealed, so QEMU's writes beyond fail and
-/// are dropped at once. A guest may write without end; into a file on disk it would fill the disk, and into a pipe that
-/// nobody reads it would run into waits that look like a hung machine. Only what is written takes memory. The file
-/// lives as long as the engine or somebody else who holds it, and any process of the same user can read it meanwhile.
+/// are dropped at once. A guest may write without end: into a file on disk it would fill the disk, and into a pipe that
+/// nobody reads it would block, like a hung machine. Only written bytes take memory. The file
+/// lives as long as the engine or another process that holds it, and any process of the same user can read it
+/// meanwhile.
 class Console {
  public:
   static constexpr std::size_t capacity_bytes = std::size_t{1} << 20;
@@ -26,7 +27,7 @@ class Console {
 
   /// Makes its size final. QEMU empties the file when it opens it, so this has to wait until it has started.
   void seal();
-  /// The last `max_bytes` of what was written. Safe from any thread.
+  /// The last `max_bytes` of the output. Safe from any thread.
   [[nodiscard]] std::string tail(std::size_t max_bytes) const;
 
  private:
@@ -36,7 +37,7 @@ class Console {
 
 struct Console::Created {
   Console console;
-  /// What the engine inherits and writes to.
+  /// The descriptor that the engine inherits and writes to.
   sys::Fd engine_end;
 };
 

@@ -14,13 +14,13 @@ namespace fireclaw::vmm::qemu {
 
 struct Options {
   std::filesystem::path binary;
-  /// What binary_version() said of it.
+  /// Its binary_version().
   std::string version;
   Accelerator accelerator = Accelerator::Tcg;
-  /// One of candidate_cpu_models() that was seen to work here.
+  /// One of candidate_cpu_models() that works here.
   std::string cpu_model;
   Logger logger;
-  /// How far its processes are shut in.
+  /// How far its processes are confined.
   sys::Confinement confinement = sys::Confinement::None;
 };
 
@@ -31,7 +31,7 @@ std::string binary_version(const std::filesystem::path& binary, Deadline deadlin
 /// The values of -cpu to try, best first: with KVM not every host's own model can be offered to a guest.
 std::vector<std::string> candidate_cpu_models(Accelerator accelerator);
 
-/// The QEMU engine. Error(Unsupported or Vmm) for a version that is too old or none.
+/// The QEMU engine. Error(Unsupported or Vmm) for a version that is too old or invalid.
 std::unique_ptr<Driver> make_driver(Options options);
 
 }  // namespace fireclaw::vmm::qemu

@@ -38,7 +38,7 @@ void QemuInstance::pause(Deadline deadline) {
 
 void QemuInstance::resume(Deadline deadline) {
   const Wait wait{deadline, {}};
-  control("resume the machine", wait, [&](QmpClient& qmp) { go_on(qmp, wait); });
+  control("resume the machine", wait, [&](QmpClient& qmp) { resume_machine(qmp, wait); });
 }
 
 void QemuInstance::snapshot(const SnapshotFiles& files, Deadline deadline, const std::stop_token& stop) {
@@ -50,10 +50,10 @@ std::chrono::nanoseconds QemuInstance::snapshot_running(const SnapshotFiles& fil
                                                         const std::function<void()>& copy_drives, Deadline deadline,
                                                         const std::stop_token& stop) {
   const Wait wait{deadline, stop};
-  std::chrono::nanoseconds stood_still{0};
+  std::chrono::nanoseconds paused_for{0};
   control("save the running machine", wait,
-          [&](QmpClient& qmp) { stood_still = save_running_machine(qmp, saved_machine(), files, copy_drives, wait); });
-  return stood_still;
+          [&](QmpClient& qmp) { paused_for = save_running_machine(qmp, saved_machine(), files, copy_drives, wait); });
+  return paused_for;
 }
 
 GuestStream QemuInstance::connect_guest(Deadline deadline, const std::stop_token& stop) {

@@ -24,7 +24,7 @@ struct InstanceParts {
   /// The channel that was connected when this process started the machine; the first connect_guest() gets it.
   std::optional<GuestStream> channel;
   TextPipe log;
-  /// What stands in for it while it is saved: see snapshot.hpp.
+  /// Its stand-in while it is saved: see snapshot.hpp.
   Engine program;
   sys::Confinement confinement = sys::Confinement::None;
 };

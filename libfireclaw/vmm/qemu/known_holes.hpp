@@ -8,7 +8,7 @@
 
 namespace fireclaw::vmm::qemu {
 
-/// A hole of this QEMU's towards its guests, in a device that every machine has, with the version that mends it; empty
+/// A hole of this QEMU towards its guests, in a device that every machine has, with the version that fixes it; empty
 /// if none is known. `version`: as binary_version() says; `package`: the distribution's version, which may have the
 /// remedy under an older number ("1:8.2.2+ds-0ubuntu1.10"), or empty. Pure.
 std::string known_hole(std::string_view version, std::string_view package);

@@ -153,7 +153,7 @@ TEST_CASE_FIXTURE(Fixture, "a restored machine can be saved in turn, and continu
   CHECK(ask(*restore("great-grandchild", files("third")), "count") == "4");
 }
 
-TEST_CASE_FIXTURE(Fixture, "a machine is saved while it runs, with what is done while it stands still") {
+TEST_CASE_FIXTURE(Fixture, "a machine is saved while it runs, and work is done while it is paused") {
   auto machine = launch("source");
   CHECK(ask(*machine, "count") == "1");
   SUBCASE("one that has booted") {}
@@ -164,7 +164,7 @@ TEST_CASE_FIXTURE(Fixture, "a machine is saved while it runs, with what is done 
   }
   const auto channel = machine->connect_guest(soon());
   bool silent = false;
-  const auto stood_still = machine->snapshot_running(
+  const auto paused_for = machine->snapshot_running(
       files("running"),
       [&] {
         sys::write_all(channel.stream.get(), "count\n");
@@ -173,7 +173,7 @@ TEST_CASE_FIXTURE(Fixture, "a machine is saved while it runs, with what is done 
       },
       soon());
   CHECK(silent);
-  CHECK(stood_still > std::chrono::milliseconds{200});
+  CHECK(paused_for > std::chrono::milliseconds{200});
   // The answer to what was asked meanwhile comes first.
   CHECK(ask(channel.stream, "count") == "2");
   CHECK(ask(*restore("copy", files("running")), "count") == "2");

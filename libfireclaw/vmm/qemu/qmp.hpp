@@ -14,17 +14,17 @@
 
 namespace fireclaw::vmm::qemu {
 
-/// Until when, and unless what, something is waited for.
+/// The limits of a wait.
 struct Wait {
   Deadline deadline = Deadline::never();
   std::stop_token stop;
 };
 
-/// A client of QEMU's machine protocol. Owns its socket; for one thread at a time. What QEMU refuses, and what is not
-/// QMP at all, throws Error(Vmm); silence throws Error(Timeout).
+/// A client of QEMU's machine protocol. Owns its socket; for one thread at a time. A refusal, or an answer that
+/// is not QMP, throws Error(Vmm); silence throws Error(Timeout).
 class QmpClient {
  public:
-  /// A reply or an event that is longer is none.
+  /// The longest reply or event that is accepted.
   static constexpr std::size_t max_line_bytes = std::size_t{1} << 20;
 
   /// Asks for command mode; other commands may follow at once, without waiting for QEMU's greeting.

@@ -39,7 +39,7 @@ std::optional<sys::Fd> claim_channel(const RunDir& run_dir, unsigned channel) {
 }
 
 GuestStream connect_free_channel(const RunDir& run_dir, const Wait& wait) {
-  // Nothing tells of the first of several locks to become free, so they are tried again, ever more slowly.
+  // The kernel does not report the first of several locks that becomes free, so they are tried again, ever more slowly.
   std::chrono::milliseconds pause{1};
   for (;;) {
     if (auto stream = try_any_channel(run_dir)) return std::move(*stream);

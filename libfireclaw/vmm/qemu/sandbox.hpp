@@ -8,7 +8,7 @@
 
 namespace fireclaw::vmm::qemu {
 
-/// How the QEMU of a machine is shut in. Pure but for links that are looked at: QEMU sees no folder of the machine's
+/// The sandbox of a machine's QEMU. Pure, except that it looks at links: QEMU sees no folder of the machine's
 /// but an empty one to stand in, since sockets, memory, console and state reach it as descriptors.
 sys::Sandbox to_sandbox(const SandboxGround& ground, const LaunchSpec& spec, const Engine& engine, Start start);
 

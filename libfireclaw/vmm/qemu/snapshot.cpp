@@ -239,8 +239,8 @@ std::chrono::nanoseconds save_running_machine(QmpClient& qmp, const SavedMachine
                                               const std::function<void()>& copy_drives, const Wait& wait) {
   require_absent(files.state);
   require_absent(files.memory);
-  const auto resume = [&](Deadline limit) { go_on(qmp, {limit, {}}); };
-  return stand_still(machine.process, resume, [&](BriefPause& brief_pause) {
+  const auto resume = [&](Deadline limit) { resume_machine(qmp, {limit, {}}); };
+  return pause_briefly(machine.process, resume, [&](BriefPause& brief_pause) {
     // Stopped before, not for the last of it only: a copy of a machine whose RAM QEMU 7.2 had sent while it ran under
     // TCG was seen to crash in its kernel.
     const auto send = [&](int fd) {
@@ -256,7 +256,7 @@ std::chrono::nanoseconds save_running_machine(QmpClient& qmp, const SavedMachine
   });
 }
 
-void go_on(QmpClient& qmp, const Wait& wait) {
+void resume_machine(QmpClient& qmp, const Wait& wait) {
   await_finished(qmp, wait);
   qmp.execute("cont", {}, wait);
 }

@@ -24,7 +24,7 @@ struct SavedMachine {
   const RunDir& run_dir;
   /// What the second process prints goes here too.
   const TextPipe& log;
-  /// What that is, and how far it is shut in. It runs as the first one's user, since what it is told is a guest's.
+  /// The stand-in's program, and how far it is confined. It runs as the first one's user, since its input is a guest's.
   const Engine& program;
   sys::Confinement confinement;
 };
@@ -33,14 +33,14 @@ struct SavedMachine {
 /// whole and on disk; on failure neither does.
 void save_machine(QmpClient& qmp, const SavedMachine& machine, const SnapshotFiles& files, const Wait& wait);
 
-/// Saves a machine that runs. It stands still while its state and RAM go to a second process and `copy_drives` is
-/// called; the files are written after that. Runs on, whatever fails. Returns how long it stood still. Throws
-/// StandsStill.
+/// Saves a running machine. It is paused while its state and RAM go to a second process and `copy_drives` is called;
+/// the files are written after that. It continues even if this fails. Returns how long it was paused. Throws
+/// StaysPaused.
 std::chrono::nanoseconds save_running_machine(QmpClient& qmp, const SavedMachine& machine, const SnapshotFiles& files,
                                               const std::function<void()>& copy_drives, const Wait& wait);
 
-/// Lets a machine continue, whatever stopped it. QEMU refuses that while it is still sending the machine's state.
-void go_on(QmpClient& qmp, const Wait& wait);
+/// Resumes a machine that was stopped for any reason. QEMU refuses that while it is still sending the machine's state.
+void resume_machine(QmpClient& qmp, const Wait& wait);
 
 /// Has a freshly started QEMU load the state at inherited::state. Error(Vmm) if it will not.
 void load_state(QmpClient& qmp, const Wait& wait);
