@@ -326,6 +326,14 @@ TEST_CASE("an image is on disk, whole, before it has its name, and is replaced w
   CHECK(calls.lines_with({"sync", "rename", "exchange"}) == expected);
 }
 
+TEST_CASE("an image goes by one rename, which is on disk before the rest of it goes") {
+  Workshop shop;
+  shop.build("one", Tar{shop.small_tar()});
+  const FileCalls calls{shop.root};
+  shop.store.remove("one");
+  CHECK(calls.lines_with({"rename", "sync"}) == Lines{"rename one -> .trash-one@*/one", "sync ."});
+}
+
 TEST_CASE("a build that fails leaves nothing behind, and what it was to replace as it was") {
   Workshop shop;
   const Entry old = shop.build("one", Tar{shop.small_tar()});
@@ -398,7 +406,17 @@ TEST_CASE("a packed kernel without modules is looked into to learn its bus, and 
   const Entry mmio = shop.build("mmio", Tar{shop.small_tar()});
   CHECK(mmio.manifest.kernel.bus == VirtioBus::Mmio);
   CHECK(mmio.manifest.kernel.format == KernelFormat::BzImage);
-  const std::filesystem::path unpacked = shop.store.ensure_vmlinux(mmio, shop.options);
+  const std::filesystem::path unpacked = [&] {
+    // Whole before it has its name.
+    const FileCalls calls{shop.root, [&] {
+                            const auto file = mmio.directory / "vmlinux";
+                            if (std::filesystem::exists(file)) CHECK(sys::read_file(file) == vmlinux);
+                          }};
+    const auto made = shop.store.ensure_vmlinux(mmio, shop.options);
+    CHECK(calls.lines_with({"sync", "rename"}) ==
+          Lines{"sync .build-mmio@*/vmlinux", "rename .build-mmio@*/vmlinux -> mmio/vmlinux"});
+    return made;
+  }();
   CHECK(sys::read_file(unpacked) == vmlinux);
   CHECK(unpacked == shop.store.ensure_vmlinux(mmio, shop.options));
   CHECK(shop.store.open("mmio") == mmio);

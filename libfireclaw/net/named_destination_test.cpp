@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <string>
+
 #include "fireclaw/error.hpp"
 
 using namespace fireclaw;
@@ -22,6 +24,20 @@ TEST_CASE("what has a wildcard elsewhere than in front, or an address in the pla
                            "", "example.org:", "example.org:0", "example.org/24"}) {
     CAPTURE(text);
     CHECK_THROWS_AS(NamedDestination::parse(text), Error);
+  }
+}
+
+TEST_CASE("a name is as long as names can be, and has labels as long as labels can be") {
+  const std::string label(63, 'a');
+  const auto three = label + "." + label + "." + label + ".";
+  CHECK(NamedDestination::is_one(label + ".example"));
+  CHECK_FALSE(NamedDestination::is_one(label + "a.example"));
+  CHECK(NamedDestination::is_one(three + std::string(253 - three.size(), 'b')));
+  CHECK(NamedDestination::is_one(three + std::string(253 - three.size(), 'b') + "."));
+  CHECK_FALSE(NamedDestination::is_one(three + "b." + std::string(253 - three.size() - 1, 'b')));
+  for (const auto* text : {"a..example", "-a.example", "a-.example", "a_b.example", "a.7", "."}) {
+    CAPTURE(text);
+    CHECK_FALSE(NamedDestination::is_one(text));
   }
 }
 

@@ -1,7 +1,10 @@
 #include "net/pool.hpp"
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -9,6 +12,7 @@
 #include <string>
 
 #include "fireclaw/error.hpp"
+#include "net/boot.hpp"
 #include "sys/fd.hpp"
 #include "sys/file.hpp"
 
@@ -291,4 +295,24 @@ TEST_CASE("a file torn by a power failure is set aside, with a warning, and the 
   CHECK(warnings.front().find(f.file.string() + ".torn") != std::string::npos);
   CHECK(sys::read_file(f.file.string() + ".torn") == torn);
   CHECK(pool.list().size() == 1);
+}
+
+TEST_CASE("a file that was written since this machine started is not taken for an older one, however old it is") {
+  const Fixture f;
+  sys::write_file_atomic(f.file, "{");
+  timespec wall{};
+  timespec since_boot{};
+  REQUIRE(::clock_gettime(CLOCK_REALTIME, &wall) == 0);
+  REQUIRE(::clock_gettime(CLOCK_BOOTTIME, &since_boot) == 0);
+  const auto written = [&](time_t after_boot) {
+    const timespec times[2]{{0, UTIME_OMIT}, {wall.tv_sec - since_boot.tv_sec + after_boot, 0}};
+    REQUIRE(::utimensat(AT_FDCWD, f.file.c_str(), times, 0) == 0);
+  };
+  written(since_boot.tv_sec > 10 ? 5 : 0);
+  CHECK_FALSE(written_before_boot(f.file));
+  CHECK(message_of([&] { static_cast<void>(f.pool().list()); }, ErrorCode::Corrupt).find(f.file.string()) !=
+        std::string::npos);
+  written(-5);
+  CHECK(written_before_boot(f.file));
+  CHECK(f.pool().list().empty());
 }

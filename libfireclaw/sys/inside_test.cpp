@@ -59,6 +59,30 @@ TEST_CASE("a descriptor comes back, and so does an error with its code") {
   }
 }
 
+TEST_CASE("an action is not held up by what others here have locked, which stays locked") {
+  const Keeper keeper;
+  const TempDir folder = temp_dir();
+  const auto path = folder.path() / "lock";
+  std::optional<FileLock> held = FileLock::try_acquire(path, FileLock::Mode::Exclusive);
+  REQUIRE(held);
+  std::string locked;
+  run_inside(
+      keeper.namespaces(),
+      [](const Tell& tell) -> std::optional<Fd> {
+        std::size_t count = 0;
+        for (const auto& entry : std::filesystem::directory_iterator{"/proc/self/fdinfo"}) {
+          if (read_file(entry.path()).find("\nlock:") != std::string::npos) ++count;
+        }
+        tell(std::to_string(count));
+        return std::nullopt;
+      },
+      [&](std::string_view text) { locked = text; });
+  CHECK(locked == "0");
+  CHECK_FALSE(FileLock::try_acquire(path, FileLock::Mode::Exclusive));
+  held.reset();
+  CHECK(FileLock::try_acquire(path, FileLock::Mode::Exclusive));
+}
+
 TEST_CASE("a child whose end is not waited for has done its work, lets go of standard output, and is reaped later") {
   const Keeper keeper;
   auto pipe = make_pipe();

@@ -3,53 +3,20 @@
 #include <doctest/doctest.h>
 #include <poll.h>
 #include <signal.h>
-#include <time.h>
-#include <unistd.h>
 
 #include <chrono>
-#include <thread>
+#include <string>
+#include <vector>
 
+#include "sys/process.hpp"
+#include "sys/socket.hpp"
+#include "sys/testing/interruptions.hpp"
 #include "sys/testing/support.hpp"
 
 using namespace fireclaw;
 using namespace fireclaw::sys;
 using namespace fireclaw::sys::testing;
 using namespace std::chrono_literals;
-
-namespace {
-
-/// Interrupts the system calls of the thread that made it, every few milliseconds.
-class Interruptions {
- public:
-  Interruptions() {
-    struct sigaction action {};
-    action.sa_handler = [](int) { count = count + 1; };
-    ::sigaction(SIGUSR1, &action, &before_);
-    sigevent event{};
-    event.sigev_notify = SIGEV_THREAD_ID;
-    event.sigev_signo = SIGUSR1;
-    event._sigev_un._tid = ::gettid();
-    REQUIRE(::timer_create(CLOCK_MONOTONIC, &event, &timer_) == 0);
-    const timespec pace{0, 3'000'000};
-    const itimerspec often{pace, pace};
-    REQUIRE(::timer_settime(timer_, 0, &often, nullptr) == 0);
-    count = 0;
-  }
-  Interruptions(const Interruptions&) = delete;
-  Interruptions& operator=(const Interruptions&) = delete;
-  ~Interruptions() {
-    ::timer_delete(timer_);
-    ::sigaction(SIGUSR1, &before_, nullptr);
-  }
-  static volatile sig_atomic_t count;
-
- private:
-  timer_t timer_{};
-  struct sigaction before_ {};
-};
-volatile sig_atomic_t Interruptions::count = 0;
-
-}  // namespace
 
 TEST_CASE("a wait that signals interrupt lasts until its deadline, and not longer") {
   const Pipe pipe = make_pipe();
@@ -65,13 +32,59 @@ TEST_CASE("a wait that signals interrupt lasts until its deadline, and not longe
 TEST_CASE("a wait that signals interrupt ends when there is something to read") {
   Pipe pipe = make_pipe();
   const Interruptions interruptions;
-  std::thread writer{[&] {
-    // The other thread has been interrupted by then.
-    while (Interruptions::count < 3) std::this_thread::yield();
-    write_all(pipe.write.get(), "x");
-  }};
+  const auto writer = Interruptions::afterwards([&] { write_all(pipe.write.get(), "x"); });
   CHECK(wait_fd(pipe.read.get(), POLLIN, patience()) == WaitResult::Ready);
-  writer.join();
+}
+
+TEST_CASE("whatever else is waited for while signals interrupt is waited for to its end") {
+  const TempDir folder = temp_dir();
+  const Interruptions interruptions;
+  SUBCASE("a tool") {
+    Pipe input = make_pipe();
+    const auto feeder = Interruptions::afterwards([&] { write_all(input.write.get(), "well"); });
+    ToolOptions options;
+    options.input_fd = input.read.get();
+    options.deadline = patience();
+    CHECK(run_tool({"/usr/bin/head", "-c", "4"}, options).out == "well");
+  }
+  SUBCASE("a child, with a deadline and without") {
+    for (const auto deadline : {patience(), Deadline::never()}) {
+      SpawnSpec spec;
+      spec.argv = {"/bin/sleep", "1000"};
+      Child child = Child::spawn(spec);
+      Interruptions::count = 0;
+      const auto killer = Interruptions::afterwards([id = child.id()] { send_signal(id, SIGTERM); });
+      CHECK(child.wait(deadline) == ExitStatus{.code = std::nullopt, .signal = SIGTERM});
+    }
+  }
+  SUBCASE("a lock, with a deadline and without") {
+    for (const auto deadline : {patience(), Deadline::never()}) {
+      auto held = FileLock::try_acquire(folder.path() / "lock", FileLock::Mode::Exclusive);
+      REQUIRE(held);
+      Interruptions::count = 0;
+      const auto holder = Interruptions::afterwards([&] { held.reset(); });
+      CHECK_NOTHROW(FileLock::acquire(folder.path() / "lock", FileLock::Mode::Exclusive, deadline, "the lock"));
+    }
+  }
+  SUBCASE("a connection") {
+    const Fd listener = unix_listen(folder.path() / "socket");
+    const auto client = Interruptions::afterwards([&] { unix_connect(folder.path() / "socket"); });
+    CHECK_NOTHROW(unix_accept(listener.get(), patience()));
+  }
+  SUBCASE("what is read and written without end") {
+    Pipe pipe = make_pipe();
+    const auto feeder = Interruptions::afterwards([&] { write_all(pipe.write.get(), "x"); });
+    std::byte got{};
+    CHECK(read_some(pipe.read.get(), {&got, 1}) == 1);
+    const std::string much(std::size_t{1} << 20, 'x');
+    Interruptions::count = 0;
+    std::size_t taken = 0;
+    const auto reader = Interruptions::afterwards([&] {
+      std::vector<std::byte> bytes(65536);
+      while (taken < much.size()) taken += static_cast<std::size_t>(read_some(pipe.read.get(), bytes));
+    });
+    CHECK_NOTHROW(write_all(pipe.write.get(), much));
+  }
 }
 
 TEST_CASE("a deadline that has passed still finds what is ready") {

@@ -8,8 +8,10 @@
 #include <string>
 #include <vector>
 
+#include "core/machines/machine_use.hpp"
 #include "core/machines/named.hpp"
 #include "core/machines/resume_abandoned.hpp"
+#include "core/machines/workspace_disk.hpp"
 #include "core/testing/stand_in_home.hpp"
 #include "fireclaw/collections.hpp"
 #include "fireclaw/machine.hpp"
@@ -256,6 +258,49 @@ TEST_CASE_FIXTURE(Fixture,
     CHECK(std::ranges::find(removed, run) != removed.end());
     CHECK_FALSE(std::filesystem::exists(run));
   }
+}
+
+TEST_CASE_FIXTURE(Fixture, "a workspace is used by a machine that runs, and not by one that has ended") {
+  state::RunRecord record;
+  record.owner = sys::current_process();
+  record.workspace = "one";
+  record = host->runs.create(record);
+  const auto set_engine = [&](const sys::ProcessId& engine) {
+    host->runs.change(record.id, [&](state::RunRecord& now) { now.process = engine; });
+  };
+  CHECK_FALSE(workspace_user(*host, "one"));
+  set_engine(gone());
+  CHECK_FALSE(workspace_user(*host, "one"));
+  set_engine(sys::current_process());
+  REQUIRE(workspace_user(*host, "one"));
+  CHECK(workspace_user(*host, "one")->id == record.id);
+  CHECK_FALSE(workspace_user(*host, "two"));
+}
+
+TEST_CASE_FIXTURE(Fixture, "a machine's last use is its latest, and nobody keeps it unused while it is used") {
+  const auto file = host->layout.lock("machine-use-key");
+  const auto long_ago = [&] {
+    std::filesystem::last_write_time(file, std::filesystem::file_time_type::clock::now() - std::chrono::hours{1});
+  };
+  const auto is_recent = [&] { return std::chrono::system_clock::now() - last_use(*host, "key") < 30min; };
+  CHECK(last_use(*host, "key") == std::chrono::system_clock::time_point{});
+  note_use(*host, "key");
+  CHECK(is_recent());
+  long_ago();
+  CHECK_FALSE(is_recent());
+  note_use(*host, "key");
+  CHECK(is_recent());
+  {
+    long_ago();
+    const auto use = MachineUse::begin(*host, "key");
+    CHECK(is_recent());
+    CHECK_FALSE(try_keep_unused(*host, "key"));
+    long_ago();
+  }
+  CHECK(is_recent());
+  CHECK(try_keep_unused(*host, "key"));
+  forget_use(*host, "key");
+  CHECK_FALSE(std::filesystem::exists(file));
 }
 
 }  // namespace

@@ -190,6 +190,36 @@ TEST_CASE("the host's network and an anchor's have a gateway each") {
   CHECK_FALSE(core::find_gateway(*f.impl, gateway::Place::Host));
 }
 
+TEST_CASE("who writes elsewhere is not led to a log, and who writes to one that another set aside is led to the next") {
+  const sys::TempDir folder{std::filesystem::temp_directory_path(), "nat-test-"};
+  const auto file = folder.path() / "log";
+  const auto elsewhere = folder.path() / "elsewhere";
+  const auto before = sys::duplicate(STDERR_FILENO);
+  const auto output = sys::duplicate(STDOUT_FILENO);
+  const auto write_to = [](const std::filesystem::path& path) {
+    const auto log = sys::open_file(path, O_WRONLY | O_CREAT | O_APPEND);
+    sys::check(::dup2(log.get(), STDERR_FILENO), "dup2");
+  };
+  const auto say = [](std::string_view text) {
+    sys::write_all(STDERR_FILENO, text, Deadline::after(std::chrono::seconds{10}));
+  };
+  write_to(elsewhere);
+  core::keep_log_short(file);
+  say("elsewhere\n");
+  const bool made = std::filesystem::exists(file);
+  write_to(file);
+  say("old\n");
+  std::filesystem::rename(file, file.native() + ".1");
+  core::keep_log_short(file);
+  say("new\n");
+  sys::check(::dup2(before.get(), STDERR_FILENO), "dup2");
+  sys::check(::dup2(output.get(), STDOUT_FILENO), "dup2");
+  CHECK_FALSE(made);
+  CHECK(sys::read_file(elsewhere) == "elsewhere\n");
+  CHECK(sys::read_file(file.native() + ".1") == "old\n");
+  CHECK(sys::read_file(file) == "new\n");
+}
+
 TEST_CASE("a log that is long is set aside, and what is written then begins another") {
   const sys::TempDir folder{std::filesystem::temp_directory_path(), "nat-test-"};
   const auto file = folder.path() / "log";

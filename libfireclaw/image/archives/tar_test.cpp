@@ -345,6 +345,20 @@ TEST_CASE("sizes that no archive can have are refused before anything is kept fo
   }
 }
 
+TEST_CASE("owners and numbers that no file can have are refused") {
+  const auto pax = [](const std::string& record) {
+    return header_of("pax", 'x', record.size()) + record + std::string(512 - record.size(), '\0');
+  };
+  for (const std::string record : {"18 uid=4294967296\n", "18 gid=4294967296\n"}) {
+    const auto [code, text] =
+        error_of([&] { from_tar(pax(record) + header_of("file", '0', 0) + std::string(1024, '\0')); });
+    CHECK(code == ErrorCode::Corrupt);
+    CHECK(text.find("an owner is out of range") != std::string::npos);
+  }
+  const auto tree = from_tar(pax("18 uid=4294967295\n") + header_of("file", '0', 0) + std::string(1024, '\0'));
+  CHECK(tree.find("file")->uid == 4294967295);
+}
+
 TEST_CASE("a path that no file system has is refused before its folders are listed") {
   std::string deep;
   for (int i = 0; i < (2 << 20) - 8; ++i) deep += "a/";

@@ -10,6 +10,7 @@
 #include "sys/file.hpp"
 #include "sys/poll.hpp"
 #include "sys/socket.hpp"
+#include "sys/testing/interruptions.hpp"
 
 namespace fireclaw::vmm::firecracker {
 namespace {
@@ -107,6 +108,15 @@ TEST_CASE_FIXTURE(Fixture, "silence runs into the deadline, a stop and the engin
   } catch (const Error& error) {
     CHECK(error.code() == code);
   }
+}
+
+TEST_CASE_FIXTURE(Fixture, "an answer is waited for that comes while signals interrupt") {
+  const sys::testing::Interruptions interruptions;
+  const auto engine = sys::testing::Interruptions::afterwards([this] {
+    const sys::Fd peer = sys::unix_accept(listener.get(), Deadline::after(10s));
+    sys::write_all(peer.get(), std::string_view{"OK 1\n"});
+  });
+  CHECK(vsock_connect(path, 1024, limits));
 }
 
 TEST_CASE_FIXTURE(Fixture, "a missing socket is the engine's fault") {
