@@ -17,11 +17,11 @@ class SpareMemory {
   /// When tick() wants to be called, in now_ms() time.
   [[nodiscard]] std::int64_t deadline() const { return next_look_; }
   /// Looks, once it is time for that.
-  void tick();
+  void tick(std::int64_t now);
 
  private:
   CacheKeeper keeper_;
-  std::int64_t next_look_ = 0;
+  std::int64_t next_look_;
 };
 
 }  // namespace fireclaw::guestd
