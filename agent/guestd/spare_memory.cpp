@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "loop.hpp"
 #include "text.hpp"
 
 namespace fireclaw::guestd {
@@ -14,6 +15,8 @@ namespace {
 
 /// With the clock's look: the machine is woken once for both.
 constexpr std::int64_t look_every_ms = 9700;
+/// Before much has been read, and after the first command has begun: it does not wait for this.
+constexpr std::int64_t first_look_ms = 1000;
 constexpr std::string_view balloons = "/sys/bus/virtio/drivers/virtio_balloon";
 /// The number of VIRTIO_BALLOON_F_REPORTING.
 constexpr std::size_t reporting = 5;
@@ -33,10 +36,16 @@ bool gives_free_memory_back() {
 
 }  // namespace
 
-SpareMemory::SpareMemory() : next_look_{gives_free_memory_back() ? 0 : std::numeric_limits<std::int64_t>::max()} {
+SpareMemory::SpareMemory()
+    : wanted_{gives_free_memory_back()}, next_look_{wanted_ ? 0 : std::numeric_limits<std::int64_t>::max()} {
   // Free memory is reported in pieces of so many pages (a power of two) and more. The usual ones of 2 or 4 MiB miss
   // much of what programs leave behind. A kernel without it has no such file.
   write_file("/sys/module/page_reporting/parameters/page_reporting_order", "6");
+}
+
+void SpareMemory::told() {
+  keeper_.told();
+  if (wanted_) next_look_ = now_ms() + first_look_ms;
 }
 
 void SpareMemory::tick(std::int64_t now) {
