@@ -15,7 +15,7 @@ constexpr std::int64_t idle_for_ms = 60000;
 /// It counts as idle while its CPUs together work for less than this share of the time.
 constexpr std::int64_t idle_share = 10;
 /// Less is not worth reading it again.
-constexpr std::int64_t worthwhile_kib = 16 << 10;
+constexpr std::int64_t least_worth_kib = 16 << 10;
 
 /// The number behind `key` in lines such as "Cached:   25960 kB"; 0 if there is none.
 std::int64_t number_of(std::string_view text, std::string_view key) {
@@ -56,7 +56,8 @@ bool CacheKeeper::look(const CacheSample& sample) {
   if ((sample.busy_ms - last_.busy_ms) * idle_share > sample.now_ms - last_.now_ms) idle_since_ms_ = sample.now_ms;
   last_ = sample;
   least_kib_ = std::min(least_kib_, sample.cached_kib);
-  if (sample.now_ms - idle_since_ms_ < idle_for_ms || sample.cached_kib - least_kib_ < worthwhile_kib) return false;
+  const bool worthwhile = sample.cached_kib - least_kib_ >= std::max(least_worth_kib, least_kib_);
+  if (!worthwhile || sample.now_ms - idle_since_ms_ < idle_for_ms) return false;
   fresh_ = true;
   return true;
 }

@@ -17,8 +17,9 @@ struct CacheSample {
 /// From the content of /proc/meminfo and /proc/stat.
 CacheSample cache_sample(std::int64_t now_ms, std::string_view meminfo, std::string_view stat);
 
-/// Notices that an idle machine keeps content of files in memory that it did not have when it was told who it is, from
-/// samples that are taken now and then. What a snapshot came with is left: clones share it.
+/// Notices that an idle machine keeps much content of files in memory that it did not have when it was told who it is,
+/// from samples that are taken now and then: 16 MiB, and at least as much as it came with. The kernel drops both, and
+/// what a snapshot came with is shared by its clones until they have to read it again.
 class CacheKeeper {
  public:
   /// The host has said who the machine is.

@@ -53,18 +53,24 @@ TEST_CASE("what an idle machine has cached since it was told who it is is droppe
   SUBCASE("all of it goes") { guest.now.cached_kib = 30 * mib; }
   SUBCASE("it is in use, and stays") {}
   CHECK(guest.look_for(100) == 0);
-  guest.now.cached_kib += 50 * mib;
+  guest.now.cached_kib += 150 * mib;
   CHECK(guest.look_for(100) == 1);
 }
 
-TEST_CASE("what a snapshot came with stays") {
+TEST_CASE("what a snapshot came with stays until as much again has come") {
   Guest guest;
   CHECK(guest.look_for(100) == 0);
-  guest.now.cached_kib += 10 * mib;
+  guest.now.cached_kib += 39 * mib;
   CHECK(guest.look_for(100) == 0);
-  guest.now.cached_kib += 10 * mib;
-  guest.keeper.told();
-  CHECK(guest.look_for(100) == 0);
+  SUBCASE("in this machine") {
+    guest.now.cached_kib += 1 * mib;
+    CHECK(guest.look_for(100) == 1);
+  }
+  SUBCASE("in one that was saved") {
+    guest.keeper.told();
+    guest.now.cached_kib += 1 * mib;
+    CHECK(guest.look_for(100) == 0);
+  }
 }
 
 TEST_CASE("a machine that works keeps what it reads") {
@@ -82,7 +88,9 @@ TEST_CASE("what it had already given up counts from there") {
   Guest guest;
   guest.now.cached_kib = 10 * mib;
   CHECK(guest.look_for(10) == 0);
-  guest.now.cached_kib = 30 * mib;
+  guest.now.cached_kib = 25 * mib;
+  CHECK(guest.look_for(10) == 0);
+  guest.now.cached_kib = 26 * mib;
   CHECK(guest.look_for(10) == 1);
 }
 

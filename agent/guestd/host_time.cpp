@@ -8,7 +8,6 @@
 
 #include "guest/tree/tree.hpp"
 #include "identity.hpp"
-#include "loop.hpp"
 #include "text.hpp"
 
 namespace fireclaw::guestd {
@@ -56,8 +55,7 @@ bool read_real_time_clock(ClockSample& sample) {
 
 }  // namespace
 
-void HostTime::tick() {
-  const std::int64_t now = now_ms();
+void HostTime::tick(std::int64_t now) {
   if (now < next_look_) return;
   next_look_ = now + look_every_ms;
   ClockSample sample;

@@ -16,7 +16,7 @@ class HostTime {
   /// When tick() wants to be called, in now_ms() time.
   [[nodiscard]] std::int64_t deadline() const { return next_look_; }
   /// Looks, once it is time for that.
-  void tick();
+  void tick(std::int64_t now);
 
  private:
   ClockKeeper keeper_;

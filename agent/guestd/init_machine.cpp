@@ -112,8 +112,10 @@ void InitMachine::ask_others() {
 
 void InitMachine::advance() {
   if (ending_ == Ending::No) {
-    host_time_.tick();
-    return spare_memory_.tick();
+    // One moment for both, so that one look of theirs is not two.
+    const std::int64_t now = now_ms();
+    host_time_.tick(now);
+    return spare_memory_.tick(now);
   }
   if (Server::childless()) finish();
   if (ending_ == Ending::Services) {

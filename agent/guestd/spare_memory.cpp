@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 
+#include <limits>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -14,6 +15,8 @@ namespace {
 
 /// With the clock's look: the machine is woken once for both.
 constexpr std::int64_t look_every_ms = 9700;
+/// Before much has been read, and after the first command has begun: it does not wait for this.
+constexpr std::int64_t first_look_ms = 1000;
 constexpr std::string_view balloons = "/sys/bus/virtio/drivers/virtio_balloon";
 /// The number of VIRTIO_BALLOON_F_REPORTING.
 constexpr std::size_t reporting = 5;
@@ -33,20 +36,25 @@ bool gives_free_memory_back() {
 
 }  // namespace
 
-SpareMemory::SpareMemory() {
+SpareMemory::SpareMemory()
+    : wanted_{gives_free_memory_back()}, next_look_{wanted_ ? 0 : std::numeric_limits<std::int64_t>::max()} {
   // Free memory is reported in pieces of so many pages (a power of two) and more. The usual ones of 2 or 4 MiB miss
   // much of what programs leave behind. A kernel without it has no such file.
   write_file("/sys/module/page_reporting/parameters/page_reporting_order", "6");
 }
 
-void SpareMemory::tick() {
-  const std::int64_t now = now_ms();
+void SpareMemory::told() {
+  keeper_.told();
+  if (wanted_) next_look_ = now_ms() + first_look_ms;
+}
+
+void SpareMemory::tick(std::int64_t now) {
   if (now < next_look_) return;
   next_look_ = now + look_every_ms;
   std::string memory;
   std::string work;
   if (!read_file("/proc/meminfo", memory) || !read_file("/proc/stat", work)) return;
-  if (!keeper_.look(cache_sample(now, memory, work)) || !gives_free_memory_back()) return;
+  if (!keeper_.look(cache_sample(now, memory, work))) return;
   // Content of files, and what is known of folders and files.
   if (!write_file("/proc/sys/vm/drop_caches", "3")) log({"files stay in memory"});
 }

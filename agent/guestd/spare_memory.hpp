@@ -13,15 +13,16 @@ class SpareMemory {
   /// Modules are loaded: a kernel forgets at the balloon's arrival what it was told before.
   SpareMemory();
   /// The host has said who the machine is.
-  void told() { keeper_.told(); }
+  void told();
   /// When tick() wants to be called, in now_ms() time.
   [[nodiscard]] std::int64_t deadline() const { return next_look_; }
   /// Looks, once it is time for that.
-  void tick();
+  void tick(std::int64_t now);
 
  private:
+  const bool wanted_;
   CacheKeeper keeper_;
-  std::int64_t next_look_ = 0;
+  std::int64_t next_look_;
 };
 
 }  // namespace fireclaw::guestd

@@ -49,6 +49,17 @@ std::string accelerator(const LaunchSpec& spec, const Engine& engine) {
   return {};
 }
 
+// An emulated processor would promise that `rep movsb` is fast, and then move one byte at a time: kernels and C
+// libraries have faster ways where it is not promised. That is no other model: what was saved with the promise
+// continues without.
+std::string processor(const Engine& engine) {
+  switch (engine.accelerator) {
+    case Accelerator::Kvm: return engine.cpu_model;
+    case Accelerator::Tcg: return engine.cpu_model + ",-erms,-fsrm";
+  }
+  return {};
+}
+
 std::string_view device_suffix(VirtioBus bus) {
   switch (bus) {
     case VirtioBus::Mmio: return "device";
@@ -216,7 +227,7 @@ std::vector<std::string> to_argv(const LaunchSpec& spec, const Engine& engine, S
   Argv argv{engine.binary.string()};
   argv.insert(argv.end(), {"-name", spec.id, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"});
   argv.insert(argv.end(), {"-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
-                           "-machine", machine(spec), "-accel", accelerator(spec, engine), "-cpu", engine.cpu_model});
+                           "-machine", machine(spec), "-accel", accelerator(spec, engine), "-cpu", processor(engine)});
   argv.insert(argv.end(), {"-smp", fmt::format("{}", spec.vcpus)});
   add_memory(argv, spec, engine, start);
   switch (start) {

@@ -60,7 +60,7 @@ TEST_CASE("a cold machine for a virtio-mmio kernel, emulated") {
 -sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny
 -machine microvm,acpi=off,memory-backend=ram,dump-guest-core=off,mem-merge=off
 -accel tcg,tb-size=32
--cpu max
+-cpu max,-erms,-fsrm
 -smp 1
 -m 128M
 -object memory-backend-file,id=ram,size=128M,mem-path=/proc/self/fd/8,share=on
@@ -138,7 +138,7 @@ TEST_CASE("a restored machine has the same devices, private memory and no kernel
 -sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny
 -machine microvm,acpi=off,memory-backend=ram,dump-guest-core=off,mem-merge=off
 -accel tcg,thread=single,tb-size=64
--cpu max
+-cpu max,-erms,-fsrm
 -smp 2
 -m 512M
 -object memory-backend-file,id=ram,size=512M,mem-path=/proc/self/fd/8,share=off

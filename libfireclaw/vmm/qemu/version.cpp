@@ -59,10 +59,7 @@ std::vector<std::string> candidate_cpu_models(Accelerator accelerator) {
     case Accelerator::Kvm:
       // On AMD hosts QEMU 7.2 can promise MSR_ARCH_CAPABILITIES and then abort because KVM refuses to set it.
       return {"host", "host,-arch-capabilities", "max,-arch-capabilities"};
-    case Accelerator::Tcg:
-      // It would promise that moving bytes by `rep movsb` is fast, and then move one at a time: kernels and C libraries
-      // have faster ways where it is not promised.
-      return {"max,-erms,-fsrm"};
+    case Accelerator::Tcg: return {"max"};
   }
   return {};
 }
