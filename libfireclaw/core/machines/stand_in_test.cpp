@@ -202,8 +202,13 @@ TEST_CASE_FIXTURE(Fixture, "a named machine's record says that it is paused for 
   MachineConfig named;
   named.name = "one";
   named.machine = config();
-  named.idle = 1ms;
+  named.idle = 1min;
   static_cast<void>(machines.create(named));
+  auto idle = require_machine(*host, "one");
+  idle.started -= 1h;
+  machine_store(*host).put(idle);
+  std::filesystem::last_write_time(host->layout.lock("machine-use-" + idle.key),
+                                   std::filesystem::file_time_type::clock::now() - 1h);
   std::vector<std::ptrdiff_t> paused_when_written;
   {
     FileCalls* recorded = nullptr;

@@ -195,7 +195,9 @@ gateway::Place gateway_place() { return may_configure_network() ? gateway::Place
 std::optional<GatewayRecord> find_gateway(const Host::Impl& host, gateway::Place place) {
   const auto file = gateway::files_of(host.layout, place).record;
   // It is not synced: a power failure can leave it empty.
-  if (!std::filesystem::exists(file) || std::filesystem::file_size(file) == 0) return std::nullopt;
+  std::error_code missing;
+  const auto bytes = std::filesystem::file_size(file, missing);
+  if (missing || bytes == 0) return std::nullopt;
   auto record = json::read_record<GatewayRecord>(json::Value::parse_file(file));
   if (!sys::is_alive(record.process)) return std::nullopt;
   return record;

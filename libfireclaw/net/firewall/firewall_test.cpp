@@ -353,6 +353,9 @@ TEST_CASE("chains in the way that drop what they do not know are named, with the
   CHECK(has(found[0].problem, "beyond this host"));
   CHECK(has(found[1].problem, "chain INPUT of table ip filter"));
   CHECK(has(found[1].problem, "the gateway's services"));
+  // Both ways through this host, and one into it.
+  CHECK((has(found[0].remedy, "iifname") && has(found[0].remedy, "oifname")));
+  CHECK((has(found[1].remedy, "iifname") && !has(found[1].remedy, "oifname")));
   // The commands that are named do it.
   for (const auto& obstacle : found) {
     for (std::size_t at = obstacle.remedy.find('\''); at != std::string::npos;) {

@@ -36,10 +36,14 @@ class Interruptions {
     ::sigaction(SIGUSR1, &before_, nullptr);
   }
 
-  /// Calls `action` on a thread of its own once the other one has been interrupted a few times.
+  /// On another thread: until the first one has been interrupted a few times.
+  static void await_some() {
+    while (count < 3) std::this_thread::yield();
+  }
+  /// Calls `action` on a thread of its own after that.
   static std::jthread afterwards(std::function<void()> action) {
-    return std::jthread{[action = std::move(action)](const std::stop_token& stop) {
-      while (count < 3 && !stop.stop_requested()) std::this_thread::yield();
+    return std::jthread{[action = std::move(action)] {
+      await_some();
       action();
     }};
   }

@@ -190,7 +190,8 @@ TEST_CASE("versions are read, ordered, and anything else is refused") {
   CHECK(parse_version("2.0.0+fuzzing") == Version{2, 0, 0});
   CHECK(parse_version("1.9.1") < parse_version("1.15.0"));
   CHECK(to_string(parse_version("v1.15.3-x")) == "1.15.3");
-  for (const char* text : {"", "1", "1.2", "1.2.", "1.2.3.4", "a.b.c", "1.2.3 ", " 1.2.3", "99999999999.1.1"}) {
+  for (const char* text :
+       {"", "1", "1.2", "1.2.", "1.2.3.4", "1x2x3", "1-2-3", "a.b.c", "1.2.3 ", " 1.2.3", "99999999999.1.1"}) {
     CHECK_THROWS_AS((void)parse_version(text), Error);
   }
 }

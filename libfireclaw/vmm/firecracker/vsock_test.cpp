@@ -4,6 +4,7 @@
 #include <poll.h>
 
 #include <array>
+#include <functional>
 #include <thread>
 
 #include "fireclaw/error.hpp"
@@ -34,6 +35,7 @@ struct Fixture {
           if (sys::read_some(peer.get(), byte) != 1) return;
           asked += static_cast<char>(byte[0]);
         }
+        if (before_answer) before_answer();
         sys::write_all(peer.get(), text);
         if (!hang_up) (void)sys::wait_fd(peer.get(), POLLHUP, Deadline::after(10s), stop);
       } catch (const Error&) {
@@ -42,6 +44,7 @@ struct Fixture {
     }};
   }
   std::string asked;
+  std::function<void()> before_answer;
 };
 
 std::string take(int fd, std::size_t count) {
@@ -112,10 +115,8 @@ TEST_CASE_FIXTURE(Fixture, "silence runs into the deadline, a stop and the engin
 
 TEST_CASE_FIXTURE(Fixture, "an answer is waited for that comes while signals interrupt") {
   const sys::testing::Interruptions interruptions;
-  const auto engine = sys::testing::Interruptions::afterwards([this] {
-    const sys::Fd peer = sys::unix_accept(listener.get(), Deadline::after(10s));
-    sys::write_all(peer.get(), std::string_view{"OK 1\n"});
-  });
+  before_answer = [] { sys::testing::Interruptions::await_some(); };
+  const auto engine = answer("OK 1\n", false);
   CHECK(vsock_connect(path, 1024, limits));
 }
 
