@@ -110,7 +110,7 @@ int stay(const AgentManager& agents, const Agent& agent, const Context& context)
 int start(StartOptions options, const Context& context) {
   if (options.config.template_name.empty() && options.config.snapshot.empty()) {
     throw Error{ErrorCode::InvalidArgument,
-                "name a TEMPLATE (see: fireclaw agent templates) or --from SNAPSHOT to make the agent from"};
+                "an agent needs TEMPLATE (see: fireclaw agent templates) or --from SNAPSHOT"};
   }
   options.config.settings = options.settings();
   if (!options.memory.empty()) options.config.memory_mib = parse_memory_mib(options.memory);

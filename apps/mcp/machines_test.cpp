@@ -55,8 +55,8 @@ TEST_CASE("there are no more machines than may be, those of single commands incl
   session.use("create_machine");
   session.request("x", "tools/call", {{"name", "run_command"}, {"arguments", {{"command", "block"}}}});
   session.backend.wait_blocked(1);
-  CHECK(session.failure("create_machine").find("no more may be") != std::string::npos);
-  CHECK(session.failure("run_command", {{"command", "echo"}}).find("no more may be") != std::string::npos);
+  CHECK(session.failure("create_machine").find("which is the limit") != std::string::npos);
+  CHECK(session.failure("run_command", {{"command", "echo"}}).find("which is the limit") != std::string::npos);
   CHECK(session.use("run_command", {{"command", "echo"}, {"machine", "machine-1"}})["exit_code"] == 0);
   session.notify("notifications/cancelled", {{"requestId", "x"}});
   session.backend.wait_blocked(0);
@@ -135,7 +135,7 @@ TEST_CASE("there are no more snapshots than may be") {
   Session session{policy};
   session.use("create_machine", {{"name", "a"}});
   session.use("save_snapshot", {{"machine", "a"}, {"name", "s"}});
-  CHECK(session.failure("save_snapshot", {{"machine", "a"}, {"name", "t"}}).find("no more may be") !=
+  CHECK(session.failure("save_snapshot", {{"machine", "a"}, {"name", "t"}}).find("which is the limit") !=
         std::string::npos);
 }
 
@@ -159,7 +159,7 @@ TEST_CASE("forks are all made or none is") {
   policy.machines = 2;
   Session session{policy};
   session.use("create_machine", {{"name", "a"}});
-  CHECK(session.failure("fork_machine", {{"machine", "a"}, {"names", {"b", "c"}}}).find("no more may be") !=
+  CHECK(session.failure("fork_machine", {{"machine", "a"}, {"names", {"b", "c"}}}).find("which is the limit") !=
         std::string::npos);
   CHECK(session.failure("fork_machine", {{"machine", "a"}, {"names", {"a"}}}).find("already") != std::string::npos);
   CHECK(session.backend.running() == 1);

@@ -1,4 +1,4 @@
-// Makes ten machines of one, all at once: what was in the first one's memory is in each, yet each is somebody else.
+// Makes ten machines from one, all at once: each has the first one's memory, and its own identity.
 //
 // usage: clone_snapshot
 //
@@ -61,7 +61,7 @@ int main() {
     }
     std::vector<Clone> clones;  // All ten run until the end of this block.
     for (auto& clone : restoring) clones.push_back(clone.get());
-    host.snapshots().remove(snapshot.name());  // Machines that were made of it live on.
+    host.snapshots().remove(snapshot.name());  // Machines restored from it continue.
 
     for (const auto& clone : clones) std::cout << std::setw(5) << clone.took.count() << " ms: " << clone.said;
     return 0;

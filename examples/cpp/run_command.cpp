@@ -1,4 +1,4 @@
-// Runs a shell line in its own machine: its output appears as it is made, and its exit status is the program's.
+// Runs a shell line in its own machine. Shows its output as it appears, and exits with its exit status.
 //
 // usage: run_command [LINE]        e.g. run_command 'uname -a; ls /none'
 

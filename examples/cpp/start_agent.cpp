@@ -1,5 +1,5 @@
-// Starts an agent from a template file, shows what it does until Enter is pressed (or standard input ends, or the agent
-// does), and stops it.
+// Starts an agent from a template file, shows its log until Enter is pressed (or standard input or the agent ends), and
+// stops it.
 //
 // usage: start_agent TEMPLATE.json        e.g. start_agent examples/cpp/gardener.json
 //
@@ -20,7 +20,7 @@
 
 namespace {
 
-/// Templates are files of the home folder; the agent's kind is the file's name.
+/// Templates are files of the home folder; the file's name is the template's.
 std::string install_template(const fireclaw::Host& host, const std::filesystem::path& file) {
   const auto folder = host.home() / "templates";
   std::filesystem::create_directories(folder);
@@ -49,7 +49,7 @@ int main(int argc, char** argv) {
 
     fireclaw::AgentConfig config;
     config.template_name = install_template(host, argv[1]);
-    config.detached = false;  // Should this program die, so does the agent.
+    config.detached = false;  // If this program dies, the agent ends too.
     auto agent = agents.start(config);
     const auto info = agent.status();
     std::cout << info.nick << " runs " << info.model << " in machine " << info.vm
@@ -64,14 +64,14 @@ int main(int argc, char** argv) {
     const bool asked_to_stop = wait_for_enter(watch);
     enough.request_stop();
 
-    // What the log says of an agent that has ended is that its guest is gone.
+    // For an agent that has ended, reading the log fails: its guest is gone.
     if (!asked_to_stop) {
       std::cerr << agent.name() << " ended by itself\n";
-      agents.reconcile();  // Notes it, and clears up after its machine.
+      agents.reconcile();  // Records it, and cleans up after its machine.
       return 1;
     }
     log.get();
-    agent.stop();  // It says goodbye on IRC; its workspace stays for the next time.
+    agent.stop();  // It leaves IRC; its workspace stays for the next time.
     std::cout << agent.name() << " is stopped. What it wants to remember:\n" << agent.memory();
     return 0;
   } catch (const fireclaw::Error& error) {

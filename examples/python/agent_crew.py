@@ -45,7 +45,7 @@ class Irc:
         self._socket.sendall("".join(f"{line}\r\n" for line in lines).encode())
 
     def _lines(self, until: float) -> Iterator[str]:
-        """What the server sends until the given time."""
+        """The lines that the server sends until the given time."""
         while (left := until - time.monotonic()) > 0:
             line, separator, rest = self._received.partition(b"\r\n")
             if separator:
@@ -66,7 +66,7 @@ class Irc:
             self._received += received
 
     def ask(self, nicks: list[str], task: str, seconds: float) -> dict[str, list[str]]:
-        """The lines that each of them says to the task."""
+        """The lines with which each agent answers the task."""
         for nick in nicks:
             self._send(f"PRIVMSG {nick} :{task}")
         answers: dict[str, list[str]] = {nick: [] for nick in nicks}
@@ -99,7 +99,7 @@ def main() -> int:
 
     def start(name: str) -> tuple[fireclaw.Agent, float]:
         began = time.monotonic()
-        # Not detached: should this program be killed, so are they.
+        # Not detached: if this program is killed, they end too.
         agent = agents.start(fireclaw.AgentConfig(given.template, name, detached=False))
         return agent, time.monotonic() - began
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""A web service that runs untrusted code: each request in a machine of its own, from a pool of warm ones.
+"""A web service that runs untrusted code: each request in its own machine, from a pool of ready ones.
 
 usage: code_service.py [--listen HOST:PORT] [--machines N] [--image NAME]
 
@@ -40,7 +40,7 @@ class Refused(Exception):
 
 
 class Service(ThreadingHTTPServer):
-    """Answers `machines` requests at once, each in a thread; what is above that is told to come again."""
+    """Answers `machines` requests at once, each in a thread; further ones are told to try again."""
 
     daemon_threads = False  # server_close() waits for them.
 

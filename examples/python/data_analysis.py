@@ -66,7 +66,7 @@ def program_in(reply: str) -> Optional[str]:
 
 
 def run_program(vm: fireclaw.VM, program: str) -> tuple[bool, str]:
-    """Whether it succeeded, and what it said."""
+    """Whether it succeeded, and its output."""
     result = vm.exec(["python3", "-"], input=program, cwd="/tmp", user="nobody", env={"MPLCONFIGDIR": "/tmp"},
                      timeout=SECONDS, max_output_bytes=ANSWER_BYTES)
     if result.timed_out:
@@ -104,7 +104,7 @@ def analyse(vm: fireclaw.VM, model: Model, data: Path, question: str) -> Optiona
 
 
 def fetch(vm: fireclaw.VM, folder: Path) -> None:
-    """Copies what was written to /out; what is not a plain file could lead its reader anywhere, and is left out."""
+    """Copies the plain files of /out. Others, such as links, could lead their reader anywhere, and are left out."""
     vm.copy_out("/out", folder)
     for path in list(folder.rglob("*")):
         if path.is_symlink() or not (path.is_file() or path.is_dir()):

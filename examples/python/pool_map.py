@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Maps a function over machines: each input is worked on in a microVM of its own, taken from a pool.
+"""Maps a function over machines: each input is worked on in its own microVM, taken from a pool.
 
 usage: pool_map.py [NUMBER...]
 
@@ -15,7 +15,7 @@ import fireclaw
 
 
 def factor(pool: fireclaw.Pool, number: str) -> str:
-    with pool.take() as vm:  # The machine is this number's alone, and is gone with the block.
+    with pool.take() as vm:  # The machine is for this number only, and ends with the block.
         result = vm.exec(["factor", number], timeout=30)
     return result.text.strip() if result.ok else f"{number}: {result.err_text.strip() or 'no answer'}"
 

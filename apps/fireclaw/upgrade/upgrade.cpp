@@ -57,9 +57,8 @@ int upgrade(const Context& context) {
 }  // namespace
 
 void add_upgrade(CLI::App& app, Context& context, Action& action) {
-  auto* command = app.add_subcommand("upgrade",
-                                     "Bring what an earlier version made up to date: images, snapshots, engines, "
-                                     "services");
+  auto* command =
+      app.add_subcommand("upgrade", "Update what an earlier version made: images, snapshots, engines, services");
   command->footer(
       "'fireclaw doctor' lists what is old. Running agents and machines are left alone: they keep what they started "
       "with until their next start.\n\n"

@@ -1,4 +1,4 @@
-# Agents as a Nomad service: each in the foreground of a task, which ends with it and ends it.
+# Agents as a Nomad service: each in the foreground of a task; they end together.
 #
 #   nomad job run agents.nomad.hcl
 #

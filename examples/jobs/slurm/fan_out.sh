@@ -1,12 +1,12 @@
 #!/bin/bash
-# Runs each line of a file as a shell line in a microVM of its own, on whatever nodes of a Slurm cluster are free.
+# Runs each line of a file as a shell line in its own microVM, on free nodes of a Slurm cluster.
 #
 # usage: fan_out.sh LINES RESULTS [SBATCH-OPTION...]       e.g. fan_out.sh lines.txt results --partition=short
 #
 # Submits itself as a job array of one task a line, waits for all of it, and prints how each line ended and where.
 # Line N leaves RESULTS/N.out, N.err, N.status and N.log (what Slurm and fireclaw's setup said). LINES and RESULTS must be
 # on a file system that the nodes share; fireclaw and its home folder are each node's own. Exit status: the highest of the
-# lines'. A cluster's MaxArraySize, 1001 unless it says otherwise, is how many lines there can be.
+# lines'. The cluster's MaxArraySize, 1001 by default, limits the number of lines.
 set -euo pipefail
 export FIRECLAW_HOME=${FIRECLAW_HOME:-/var/tmp/fireclaw-$UID}
 

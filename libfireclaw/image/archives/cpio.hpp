@@ -15,7 +15,7 @@ class CpioWriter {
   void directory(std::string_view path, unsigned mode = 0755);
   void file(std::string_view path, unsigned mode, std::string_view content);
   void symlink(std::string_view path, std::string_view target);
-  /// The whole archive, trailer included. The writer is empty again afterwards.
+  /// Returns the whole archive, trailer included. The writer is then empty again.
   std::string take();
 
  private:

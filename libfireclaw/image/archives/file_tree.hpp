@@ -28,8 +28,8 @@ using Content = std::variant<std::string, HostFile, Extent>;
 
 enum class NodeType { File, Directory, Symlink, CharDevice, BlockDevice, Fifo };
 
-/// What names, link targets and attributes of a file system or of an archive may take in memory: enough for two million
-/// files. Archives that were made for it say far more in a few bytes.
+/// The most memory for names, link targets and attributes of a file system or an archive: enough for two million files.
+/// Hostile archives describe far more in a few bytes.
 inline constexpr std::uint64_t most_described_bytes = std::uint64_t{1} << 30;
 
 /// A file of any type as a root file system will have it. Two paths with the same Node are hard links.
@@ -50,30 +50,30 @@ struct Node {
   std::map<std::string, std::string> xattrs;
 };
 
-/// What the node takes in memory, content of files aside.
+/// The node's size in memory, without the content of files.
 std::uint64_t described_bytes(const Node& node);
 
-/// A root file system to be, by path: what tar files, image layers, folders and the built-in root are turned into
-/// before a file system image is made of it. Owners, modes and devices are only recorded, so nothing here needs
-/// root. Paths are relative and normal ("usr/bin/env"); the root itself is "".
+/// A future root file system, by path. Tar files, image layers, folders and the built-in root become a Tree before a
+/// file system image is made from it. Owners, modes and devices are only recorded, so nothing here needs root. Paths
+/// are relative and normal ("usr/bin/env"); the root itself is "".
 class Tree {
  public:
   using Map = std::map<std::string, std::shared_ptr<const Node>>;
 
-  /// Error(InvalidArgument) from add() and link() once what is there takes more than `most_bytes` in memory, or for a
-  /// path that is longer than Linux takes, with links followed.
+  /// add() and link() throw Error(InvalidArgument) once the tree takes more than `most_bytes` in memory, or for a path
+  /// that is too long for Linux, with links followed.
   explicit Tree(std::uint64_t most_bytes = most_described_bytes);
 
   /// Puts `node` at `path` ("./usr/bin/", "/usr/bin" and "usr/bin" are the same place), as unpacking would: missing
-  /// parents appear, parents that are symbolic links are followed within the tree, what was there is replaced, but a
-  /// folder that meets a folder keeps its content. Error(InvalidArgument) for paths with "..", or parents that are not
+  /// parents are made, parents that are symbolic links are followed within the tree, an existing node is replaced, but
+  /// a folder over a folder keeps its content. Error(InvalidArgument) for paths with "..", or parents that are not
   /// folders.
   void add(std::string_view path, Node node);
   /// A second name for the file at `target`. Error(InvalidArgument) if there is none.
   void link(std::string_view path, std::string_view target);
-  /// Removes it with all below; nothing there is fine.
+  /// Removes a node and everything below it. Does nothing if there is none.
   void remove(std::string_view path);
-  /// Removes what is below a folder.
+  /// Removes everything below a folder.
   void clear(std::string_view path);
 
   /// The node a path leads to, symbolic links followed within the tree; null if there is none.
@@ -95,14 +95,14 @@ class Tree {
   void count(std::uint64_t bytes);
 
   Map nodes_;
-  /// What may still be added; what was removed or replaced since is not given back.
+  /// How much may still be added; removed or replaced nodes do not count back.
   std::uint64_t left_;
 };
 
 /// A file's content. `name` is for errors.
 std::string read_content(const Node& node, std::string_view name);
 
-/// What streaming a tree asks of the place it goes to.
+/// Receives the bytes of a streamed tree.
 using Sink = std::function<void(std::string_view bytes)>;
 
 }  // namespace fireclaw::image

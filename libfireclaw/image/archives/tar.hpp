@@ -21,10 +21,10 @@ struct TarPiece {
   std::uint64_t bytes = 0;
 };
 
-/// One member of a tar file, with what pax and GNU headers said of it applied.
+/// One member of a tar file, with its pax and GNU headers applied.
 struct TarEntry {
   std::string path;
-  /// Set for a hard link: the path of the file it is another name of. `node` then means nothing.
+  /// For a hard link: the path of its other name. `node` then has no meaning.
   std::string hard_link;
   bool is_hard_link = false;
   Node node;
@@ -32,7 +32,7 @@ struct TarEntry {
   std::optional<std::vector<TarPiece>> pieces;
 };
 
-/// What read_tar() does with members that have holes, in the format GNU.sparse 1.0. Others are always refused.
+/// Whether read_tar() accepts members with holes in the format GNU.sparse 1.0. Other formats are always refused.
 enum class SparseMembers { Refuse, Read };
 
 /// All members of the plain (uncompressed) tar in `file`, in order; their contents stay in the file as Extents.
@@ -43,13 +43,13 @@ std::vector<TarEntry> read_tar(const std::shared_ptr<const sys::Fd>& file, std::
                                SparseMembers sparse = SparseMembers::Refuse,
                                std::uint64_t most_bytes = most_described_bytes);
 
-/// What the regular file takes on a disk, in blocks of 4 KiB.
+/// The size of the regular file on a disk, in blocks of 4 KiB.
 std::uint64_t allocated_bytes(const TarEntry& entry);
 
 /// Writes a regular file's content to `target`, which is empty, with its holes.
 void extract_file(const TarEntry& entry, int target, const std::stop_token& stop);
 
-/// Unpacks all entries over what is in the tree. Sockets and unknown types are not in tars.
+/// Unpacks all entries over the tree. Sockets and unknown types are not in tars.
 void add_entries(Tree& tree, std::vector<TarEntry> entries);
 
 /// Modification times in seconds since 1970. Earlier and later ones are written as the nearest of these.
@@ -70,7 +70,7 @@ struct TarOptions {
   bool keep_holes = false;
 };
 
-/// Streams what is below the tree's root as a tar: ustar, with a pax header before what does not fit. The same tree
+/// Streams everything below the tree's root as a tar: ustar, with pax headers for fields that do not fit. The same tree
 /// gives the same bytes. Error(Io) if a host file changed its size meanwhile. `progress` is told of the content bytes
 /// written.
 void write_tar(const Tree& tree, const Sink& sink, const std::function<void(std::uint64_t done)>& progress = {},

@@ -10,25 +10,25 @@
 #include "image/tools.hpp"
 #include "sys/process.hpp"
 
-/// How the programs of e2fsprogs are run. For the files of this room that deal with ext4.
+/// Runs the programs of e2fsprogs, for the files of this room that deal with ext4.
 namespace fireclaw::image {
 
 /// The program's full path.
 std::string require_e2fsprogs(const Tools& tools, const std::string& program);
-/// More than a healthy file system of that size takes on a slow disk.
+/// A deadline beyond the time for a healthy file system of that size on a slow disk.
 Deadline tool_deadline(std::uint64_t bytes);
-/// What the program sees: that file, to be read and written, and what it is run from.
+/// The program's sandbox: it sees that file, to read and write, and its own program and libraries.
 sys::Sandbox confine_tool(const std::filesystem::path& program, const std::filesystem::path& image, std::uint64_t bytes,
                           sys::Confinement level);
 /// Runs a program on an image that may be hostile and may grow to `bytes`. It has no privileges, limits on memory, file
-/// size and time, and sees as little else as this machine can arrange: its own root, or Landlock, or neither. One that
-/// keeps it busy beyond tool_deadline() or makes it crash is Error(Corrupt). `argv` names the image by its canonical
+/// size and time, and the best sandbox that this host allows: its own root, or Landlock, or none. An image that keeps
+/// it busy beyond tool_deadline() or makes it crash is Error(Corrupt). `argv` names the image by its canonical
 /// path.
 sys::ToolResult run_confined(const std::vector<std::string>& argv, const std::filesystem::path& image,
                              std::uint64_t bytes, const Tools& tools);
-/// Error(Io) that names the place where nothing more can be written.
+/// The Error(Io) that names the place where the disk is full.
 Error disk_full(const std::filesystem::path& folder);
-/// What a program's failure means: Error(Io) "disk is full" with the place if it says so, else Error(Io) with its
+/// The error for a program's failure: Error(Io) "disk is full" with the place if it says so, else Error(Io) with its
 /// words.
 Error tool_error(std::string_view program, const sys::ToolResult& result, const std::filesystem::path& image);
 

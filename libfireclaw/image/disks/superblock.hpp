@@ -5,14 +5,14 @@
 #include <string>
 #include <string_view>
 
-/// The superblock of an ext4 file system, as it is on a disk that a guest may have written. Only bytes are looked at.
+/// The superblock of an ext4 file system on a disk that a guest may have written. Works on bytes only.
 namespace fireclaw::image {
 
-/// It begins there, and is that long.
+/// Its offset on the disk, and its length.
 inline constexpr std::uint64_t superblock_offset = 1024;
 inline constexpr std::size_t superblock_bytes = 1024;
 
-/// What a superblock says. Counts of a damaged or mounted file system may be off.
+/// A superblock's fields. Counts of a damaged or mounted file system can be wrong.
 struct Superblock {
   std::uint32_t compatible = 0;
   std::uint32_t incompatible = 0;
@@ -40,12 +40,12 @@ struct Superblock {
   bool operator==(const Superblock&) const = default;
 };
 
-/// `bytes`: what is at superblock_offset of a disk of `disk_bytes`. Error(Corrupt) that says why it is none, or why it
-/// cannot be that disk's.
+/// Reads a superblock. `bytes`: those at superblock_offset of a disk of `disk_bytes`. Error(Corrupt) says why it is not
+/// a superblock, or cannot be that disk's.
 Superblock parse_superblock(std::string_view bytes, std::uint64_t disk_bytes);
 
-/// What in it fireclaw never makes, as a text for people; empty if there is nothing. Tools read what they know of, and
-/// a guest can write what is rarely read: so e2fsprogs is let at nothing else.
+/// A trait that fireclaw never makes, as a text for people; empty if there is none. A guest can write features that
+/// tools rarely read and may read badly, so e2fsprogs gets only file systems without such traits.
 std::string foreign_trait(const Superblock& superblock);
 
 }  // namespace fireclaw::image

@@ -7,7 +7,7 @@
 
 namespace fireclaw::image {
 
-/// What images need to know of a 64-bit little-endian ELF file (kernels, kernel modules, programs). A view: the
+/// The parts of a 64-bit little-endian ELF file (kernel, kernel module, program) that images need. A view: the
 /// bytes must outlive it.
 class ElfView {
  public:

@@ -16,11 +16,11 @@ struct ModuleSet {
 };
 
 /// Whether modules keep the signatures that they came with. Verifying them is most of what loading them costs (of the
-/// 260 million instructions for Debian's set, 220), and wherever a kernel does not insist on signatures, it gives
-/// nothing: who can replace a module can replace /init as well.
+/// 260 million instructions for Debian's set, 220), and useless unless the kernel insists on signatures: an attacker
+/// who can replace a module can replace /init as well.
 enum class Signatures { Keep, Strip };
 
-/// What a kernel's build configuration ("CONFIG_X=y" lines) permits. Keep, if there is none.
+/// The choice that a kernel's build configuration ("CONFIG_X=y" lines) permits. Keep if there is none.
 Signatures signatures_for(std::string_view config);
 
 /// The modules that guests need of those that `tree` has, and those of `more`. Error(InvalidArgument) if the kernel
@@ -33,7 +33,7 @@ ModuleSet select_modules(const ModuleTree& tree, const std::string& release, Sig
 /// costs an emulated guest more than the larger file costs anybody. The same input gives the same bytes.
 std::string make_initramfs(std::string_view guestd, const ModuleSet& modules);
 
-/// The modules of an initramfs that make_initramfs() made. Error(Corrupt) if it is none.
+/// The modules of an initramfs that make_initramfs() made. Error(Corrupt) for anything else.
 ModuleSet read_initramfs_modules(std::string_view initramfs, std::string_view name);
 
 }  // namespace fireclaw::image

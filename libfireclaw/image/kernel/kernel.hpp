@@ -10,7 +10,7 @@
 
 namespace fireclaw::image {
 
-/// What a kernel file is: looks into it. Error(InvalidArgument) "not a kernel" / "truncated"; Error(Unsupported)
+/// Finds out what kind of kernel a file is. Error(InvalidArgument) "not a kernel" / "truncated"; Error(Unsupported)
 /// for a kernel of another architecture. `source` is left empty. A bzImage's insides are packed, so its bus is Pci,
 /// as distributions have it; inspect what extract_vmlinux() makes of it to be sure.
 KernelInfo inspect_kernel(const std::filesystem::path& file);
@@ -18,7 +18,7 @@ KernelInfo inspect_kernel(const std::filesystem::path& file);
 /// The same for a kernel in memory, without its digest; `name` is for errors.
 KernelInfo inspect_kernel_bytes(std::string_view bytes, std::string_view name);
 
-/// What an unpacked kernel has built in, judged by the names its drivers leave in it.
+/// The virtio drivers in an unpacked kernel, judged by the names that drivers leave in it.
 struct BuiltinVirtio {
   bool mmio_by_command_line = false;
   bool pci = false;

@@ -11,7 +11,7 @@
 
 namespace fireclaw::image {
 
-/// What a kernel module says of itself in its .modinfo section.
+/// A kernel module's description in its .modinfo section.
 struct ModuleInfo {
   std::vector<std::string> depends;
   /// Soft dependencies to load before, if they are there.
@@ -23,7 +23,7 @@ struct ModuleInfo {
 /// Reads a module's (uncompressed) bytes. Error(Corrupt) if they are not a module.
 ModuleInfo read_module_info(std::string_view bytes, std::string_view name);
 
-/// Takes the signature off a module's end; a module that has none stays as it is.
+/// Removes the signature at a module's end, if there is one.
 void strip_signature(std::string& bytes);
 
 /// Names as the kernel compares them: '-' and '_' are the same.

@@ -11,20 +11,20 @@
 
 namespace fireclaw::image {
 
-/// What fetching a kernel needs of the build that wants it.
+/// The parts of a build that fetching a kernel needs.
 struct KernelContext {
   Tools tools;
   Logger logger;
   /// Downloads that later builds use again.
   std::filesystem::path cache;
   std::function<void(std::string_view step, std::uint64_t done, std::uint64_t total)> progress;
-  /// Modules that this image's content wants beside those that every guest needs.
+  /// Modules that this image's content needs beside those of every guest.
   std::vector<std::string> modules;
   /// Looks up an image by name, for KernelOf.
   std::function<Entry(const std::string& name)> open_image;
 };
 
-/// A kernel that was fetched: its file (the caller's to copy or link), and what guests load of its modules.
+/// A fetched kernel: its file (the caller can copy or link it), and the modules that guests load.
 struct FetchedKernel {
   std::filesystem::path file;
   /// Complete, `source` included.

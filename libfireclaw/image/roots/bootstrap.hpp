@@ -8,7 +8,7 @@
 
 namespace fireclaw::image {
 
-/// What mmdebstrap is asked for.
+/// A request to mmdebstrap.
 struct BootstrapRequest {
   std::string suite;
   std::vector<std::string> packages;
@@ -20,10 +20,10 @@ struct BootstrapRequest {
 
 /// A tar of the Debian root that `request` names, by mmdebstrap. Made again unless the user has named a folder for
 /// downloads and an equal one is kept there that is younger than the package lists that Debian hands out stay valid.
-/// Error(InvalidArgument) for words that mmdebstrap would misread; Error(Io) with what it complained of.
+/// Error(InvalidArgument) for words that mmdebstrap would misread; Error(Io) with its complaint.
 std::filesystem::path bootstrap_debian(const BootstrapRequest& request, const RootContext& context);
 
-/// Takes out what only a build leaves, and what must differ from machine to machine.
+/// Removes leftovers of a build, and files that must differ from machine to machine.
 void neutralize(Tree& tree);
 
 }  // namespace fireclaw::image

@@ -22,12 +22,12 @@ struct LoadedRoot {
   std::string recipe;
 };
 
-/// What turning a source into a tree needs.
+/// The things that turning a source into a tree needs.
 struct RootContext {
   Tools tools;
   Logger logger;
   std::function<void(std::string_view step)> step;
-  /// Where large intermediate results are kept for later builds; empty: nowhere.
+  /// The folder that keeps large intermediate results for later builds; empty: none.
   std::filesystem::path cache;
   /// BuildOptions::agent.
   std::filesystem::path agent;
@@ -36,15 +36,15 @@ struct RootContext {
 /// Reads the source. Contents may stay in files below tools.temp, which must outlive the tree.
 LoadedRoot load_root(const RootfsSource& source, const RootContext& context);
 
-/// The built-in root: a static busybox with links for all its commands, and the little that programs expect of /etc.
+/// The built-in root: a static busybox with links for all its commands, and the few files of /etc that programs expect.
 Tree make_busybox_root(const std::filesystem::path& busybox, const Tools& tools);
-/// Manifest::recipe of what make_busybox_root() made.
+/// Manifest::recipe of a root of make_busybox_root().
 std::string busybox_recipe(const Tree& root);
 /// A folder on this machine. Run by root, owners are kept; else everything belongs to root.
 Tree read_directory(const std::filesystem::path& folder, const RootContext& context);
 /// A tar file, packed or not.
 Tree read_tar_root(const std::filesystem::path& file, const Tools& tools);
-/// What mmdebstrap makes.
+/// A Debian root by mmdebstrap.
 Tree make_debian_root(const Debian& source, const RootContext& context);
 /// The layers of an OCI image, laid over each other, and its configuration.
 LoadedRoot read_oci(const Oci& source, const RootContext& context);

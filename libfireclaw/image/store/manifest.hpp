@@ -31,21 +31,21 @@ struct FileInfo {
   bool operator==(const FileInfo&) const = default;
 };
 
-/// How the image wants commands to be run in it (an OCI image's configuration). Empty: fireclaw's own defaults.
+/// The image's defaults for commands in it (an OCI image's configuration). Empty: fireclaw's own defaults.
 struct RunDefaults {
   std::vector<std::pair<std::string, std::string>> env;
   std::string cwd;
   /// A name or "uid[:gid]", as ExecOptions::user.
   std::string user;
-  /// Entrypoint and command: what the image runs when it is not told what to run.
+  /// Entrypoint and command: the image's default command.
   std::vector<std::string> command;
-  /// How many of its words are the entrypoint: arguments that are given stand in for the rest.
+  /// How many of its words are the entrypoint: given arguments replace the rest.
   std::size_t entrypoint_words = 0;
 
   bool operator==(const RunDefaults&) const = default;
 };
 
-/// What an image is, as its manifest.json says. Paths are relative to the image's folder by fixed names:
+/// An image's description: its manifest.json. Paths are relative to the image's folder by fixed names:
 /// kernel, initramfs, rootfs.
 struct Manifest {
   static constexpr unsigned schema = 1;
@@ -64,8 +64,8 @@ struct Manifest {
   std::string recipe;
   RunDefaults defaults;
   std::chrono::sys_seconds created;
-  /// SHA-256 over the three files' digests: what snapshots are keyed by. Names and times do not count, so that the
-  /// same content has the same digest wherever and whenever it was built.
+  /// SHA-256 over the three files' digests, which is part of snapshots' keys. Names and times do not count, so the
+  /// same content always has the same digest.
   std::string digest;
 
   bool operator==(const Manifest&) const = default;

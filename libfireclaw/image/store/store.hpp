@@ -18,7 +18,7 @@
 
 namespace fireclaw::image {
 
-/// An image that is there: its folder and what its manifest says. Plain data; the folder is not locked.
+/// An existing image: its folder and its manifest. Plain data; the folder is not locked.
 struct Entry {
   Manifest manifest;
   std::filesystem::path directory;
@@ -89,20 +89,20 @@ struct BuildOptions {
   /// The static guestd that becomes /init.
   std::filesystem::path guestd;
   std::string guestd_version;
-  /// What fireclaw puts into images for agents: the folders bot/ and root/.
+  /// The folder of the files that fireclaw puts into images for agents: bot/ and root/.
   std::filesystem::path agent;
   /// Where helper programs are.
   std::vector<std::filesystem::path> search_path;
-  /// What helper programs get beside PATH, HOME, TMPDIR and LC_ALL, e.g. "http_proxy=...".
+  /// The environment of helper programs beside PATH, HOME, TMPDIR and LC_ALL, e.g. "http_proxy=...".
   std::vector<std::string> env;
   Progress progress;
   std::stop_token stop;
   /// How long to wait while another process builds or removes an image of the same name.
   Deadline wait = Deadline::never();
-  /// Where downloads are kept for later builds; empty: in the store itself. Debian roots, which are large, are kept
-  /// only in a folder that is named here.
+  /// The folder that keeps downloads for later builds; empty: the store itself. Debian roots are large: they are kept
+  /// only if a folder is named here.
   std::filesystem::path cache;
-  /// Whether the build that is replaced is kept (Store::find_build); without: it goes.
+  /// Whether the replaced build is kept (Store::find_build); unset: it is removed.
   std::function<bool(const Manifest& replaced)> keep;
   /// The manifest's date; now, if there is none.
   std::optional<std::chrono::sys_seconds> created;
@@ -112,16 +112,16 @@ struct BuildOptions {
 /// error says that it cannot be the name of `what`.
 void check_name(std::string_view name, std::string_view what = "an image");
 
-/// What the folders of a build under way, and of an image on its way out, are named: prefix NAME "@" and more.
+/// Prefixes of the folders of builds under way and of images being removed: prefix NAME "@" and more.
 inline constexpr std::string_view build_prefix = ".build-";
 inline constexpr std::string_view trash_prefix = ".trash-";
 /// The folder of builds that were replaced and are still needed, by their digests.
 inline constexpr std::string_view kept_folder = ".kept";
 
-/// The images under one folder, one folder each, whose names are the images'. What begins with a dot is the store's
-/// own: builds under way (".build-NAME@..."), images being removed (".trash-NAME@..."), locks and downloads. Several
-/// processes may use it at once: building locks per name, publishing is one rename, a reader sees an image whole or not
-/// at all.
+/// The images under one folder, one folder each, whose names are the images'. Names that begin with a dot are the
+/// store's own: builds under way (".build-NAME@..."), images being removed (".trash-NAME@..."), locks and downloads.
+/// Several processes may use it at once: building locks per name, publishing is one rename, a reader sees an image
+/// whole or not at all.
 class Store {
  public:
   Store(std::filesystem::path directory, Logger logger);
