@@ -116,6 +116,19 @@ TEST_CASE_FIXTURE(Fixture, "a machine that is refused in the middle of being con
   CHECK(runs.front().process == engine);
 }
 
+TEST_CASE_FIXTURE(Fixture, "a machine whose start fails once it is connected is in no network from then on") {
+  set_knobs("open_taps\ndie_at=/actions");
+  VMConfig config;
+  config.memory_mib = 128;
+  config.network = NetworkMode::Nat;
+  VM::Impl machine{host, config};
+  CHECK(error_of([&] { machine.start(); }).first == ErrorCode::Vmm);
+  // However long it is kept.
+  CHECK(leases() == 0);
+  CHECK(let_in() == 0);
+  CHECK(taps() == 0);
+}
+
 TEST_CASE_FIXTURE(Fixture, "a gateway's record that a power failure has emptied is none") {
   constexpr auto place = gateway::Place::Host;
   put_gateway(*host, sys::current_process(), NatNetwork{*host}.policy().gateway, {11434, std::nullopt, false});

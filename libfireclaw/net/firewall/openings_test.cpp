@@ -86,3 +86,15 @@ TEST_CASE_FIXTURE(Fixture, "what is open to a machine goes with it, and nothing 
   CHECK_FALSE(anything_open(lab()));
   CHECK(open(next, "203.0.113.7:443"));
 }
+
+TEST_CASE_FIXTURE(Fixture, "what is open to a machine stays when another one goes") {
+  auto& guest = lab().add_guest(2, Egress::Allowlist);
+  auto& other = lab().add_guest(3, Egress::Allowlist);
+  CHECK(open(guest.vm, "203.0.113.7:443"));
+  CHECK(open(other.vm, "203.0.113.7:443"));
+  CHECK(open(other.vm, "203.0.113.7"));
+  SUBCASE("by its policy") { CHECK(lab().firewall->remove_vm(guest.vm)); }
+  SUBCASE("by its address") { CHECK(lab().firewall->remove_vm(guest.vm.address)); }
+  CHECK(connect(other, 443) == Outcome::Connected);
+  CHECK(connect(other, 80) == Outcome::Connected);
+}
