@@ -20,7 +20,7 @@ auto ExplainedMachine::explained(const std::stop_token& stop, const Act& act) {
     const auto [count, call] = interruptions();
     if (count != before && !stop.stop_requested()) {
       throw Error{ErrorCode::Cancelled,
-                  fmt::format("{} ended the command, like all that ran in the machine; run it again", call)};
+                  fmt::format("the command was ended by {}, like all that ran in the machine; run it again", call)};
     }
   };
   try {
