@@ -4,12 +4,18 @@ import json
 import os
 import queue
 import subprocess
+import sys
 import threading
+from pathlib import Path
 from typing import Any, Optional
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "support"))
+from sanitized import is_sanitized  # noqa: E402
 
 FIRECLAW = os.environ["FIRECLAW_PROGRAM"]
 HOME = os.environ.get("FIRECLAW_TEST_HOME") or os.environ["FIRECLAW_BUILD_HOME"]
 LIMIT_SECONDS = 120
+MEMORY_COUNTS = not is_sanitized(FIRECLAW)
 
 
 def command(*words: str) -> list[str]:
