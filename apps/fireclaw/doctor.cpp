@@ -68,7 +68,7 @@ int doctor(const Context& context) {
 }  // namespace
 
 void add_doctor(CLI::App& app, Context& context, Action& action) {
-  auto* command = app.add_subcommand("doctor", "Show what works here, what is missing, and what mends it");
+  auto* command = app.add_subcommand("doctor", "Show what works here, what is missing, and how to fix it");
   command->footer(
       "Exit status:\n"
       "  0  Commands can be run.\n"

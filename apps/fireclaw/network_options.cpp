@@ -54,7 +54,7 @@ void NetworkOptions::add_all_to(CLI::App& command) {
       ->allow_extra_args(false);
   auto* const services =
       command.add_flag("--services", services_, "Let it use all of the gateway's services (IRC, LLM), not only names");
-  command.add_flag("--no-services", no_services_, "Let it use none of the gateway's services, not even names")
+  command.add_flag("--no-services", no_services_, "Block all of the gateway's services, also names")
       ->excludes(services);
 }
 

@@ -226,7 +226,7 @@ struct AgentInfo {
 struct ReconcileReport {
   /// Agents whose machine runs and answers, or is paused.
   std::vector<std::string> adopted;
-  /// Agents that were found dead; the rests of their machines are removed.
+  /// Agents that were found dead; the leftovers of their machines are removed.
   std::vector<std::string> crashed;
   /// Ids of agents' machines that no longer belong to an agent; they were ended.
   std::vector<std::string> orphans;
@@ -282,10 +282,10 @@ class FIRECLAW_API AgentShell {
   friend class Agent;
 };
 
-/// Host::agents(): the agents of a home folder. It owns the host and the agents that are not detached. All members of
-/// this class and of Agent can be called from any thread and from any number of processes at once: operations on one
-/// agent take turns, those on different agents run side by side. If a process is killed while it copies an agent, that
-/// agent stays paused until the next call that looks at it, which resumes it.
+/// Host::agents(): the agents of a home folder. It shares the host, and owns the agents that are not detached. All
+/// members of this class and of Agent can be called from any thread and from any number of processes at once:
+/// operations on one agent take turns, those on different agents run side by side. If a process is killed while it
+/// copies an agent, that agent stays paused until the next call that looks at it, which resumes it.
 class FIRECLAW_API AgentManager {
  public:
   /// All, by name: the files of templates/, and the built-in ones that no file replaces. A broken file is logged and
@@ -331,18 +331,18 @@ class FIRECLAW_API Agent {
   [[nodiscard]] const std::string& name() const { return name_; }
   /// What is known of it. Quick, as AgentManager::list().
   [[nodiscard]] AgentInfo info() const;
-  /// How the start went, for a handle that AgentManager::start() or fork() returned: info() of that moment with phases,
-  /// and what the bot then said of itself (online, channels, last_error). For a handle from open(): info().
+  /// How the start went, for a handle that AgentManager::start() or fork() returned: info() at that moment, with
+  /// phases and what the bot reported (online, channels, last_error). For a handle from open(): info().
   [[nodiscard]] AgentInfo start_info() const;
-  /// info(), with what the bot says of itself now (online, channels, last_error).
+  /// info(), with what the bot reports now (online, channels, last_error).
   [[nodiscard]] AgentInfo status(std::chrono::milliseconds timeout = std::chrono::seconds{5}) const;
 
   /// Stops it: the bot leaves IRC, the guest unmounts its disks, the engine ends. After `grace` and ten seconds the
   /// engine is killed. Does nothing if the agent does not run.
   void stop(std::chrono::milliseconds grace = std::chrono::seconds{5}) const;
-  /// Stops it if it runs, and starts it with its settings. It is detached then, also if it was not. Returns what
-  /// start_info() of a new handle would. If it cannot be started again it is Crashed, with the reason in last_error. If
-  /// its template or its settings cannot be used, it is not stopped.
+  /// Stops it if it runs, and starts it with its settings. It is always detached afterwards. Returns what start_info()
+  /// of a new handle would. If the start fails, last_error has the reason, and the agent is Crashed, or Stopped if it
+  /// was stopped before. If its template or its settings cannot be used, it is not stopped.
   AgentInfo restart(const AgentStartOptions& options = {}) const;
   /// Removes the agent; its workspace stays. Error(InvalidState) while it runs.
   void remove() const;
@@ -356,8 +356,8 @@ class FIRECLAW_API Agent {
 
   /// Starts a second agent from this one as it is now. The second has a copy of the memory, processes, disks and
   /// workspace, the same template and settings, and its own name, address, host name, machine id and random numbers. It
-  /// connects to IRC again, knows what was said, and answers what it is asked from then on. Open questions stay with
-  /// the first agent, and so do the ports that the template publishes on the host. The first agent is paused for a
+  /// connects to IRC again, knows what was said, and answers only what it is asked after the fork. Open questions stay
+  /// with the first agent, and so do the ports that the template publishes on the host. The first agent is paused for a
   /// moment (phase "pause" of the new one's start_info()) and stays on IRC. Commands that this process runs in it are
   /// ended (with Firecracker, those of every process). A failure undoes everything and leaves the first one as it was.
   /// Error(InvalidState) if this agent does not run or its image was built again since its start; Error(AlreadyExists)

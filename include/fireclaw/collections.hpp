@@ -146,7 +146,7 @@ class FIRECLAW_API Network {
   [[nodiscard]] NetworkChoice best_mode() const;
 
   /// The last `most` refusals of one machine, oldest first; of all machines if `name` is empty. The gateway logs them
-  /// while it runs and keeps some 8 MiB. Empty for an unknown name.
+  /// while it runs and keeps about 8 MiB. Empty for an unknown name.
   [[nodiscard]] std::vector<NetworkRefusal> refusals(const std::string& name = {}, std::size_t most = 1000) const;
   /// Delivers refusals that are logged from now on, until the stop.
   void follow_refusals(const std::string& name, const std::function<void(const NetworkRefusal&)>& on_refusal,

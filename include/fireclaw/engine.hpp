@@ -20,10 +20,10 @@ enum class Engine {
 
 /// "auto", "firecracker", "qemu", "qemu-kvm", "qemu-tcg".
 FIRECLAW_API std::string_view to_string(Engine engine) noexcept;
-/// The engine of such a text. Error(InvalidArgument) for any other.
+/// Parses what to_string() returns. Error(InvalidArgument) for any other.
 FIRECLAW_API Engine engine_from_string(std::string_view text);
 
-/// What came of trying to boot a kernel with an engine on this host.
+/// The result of booting a kernel with an engine on this host.
 struct EngineVerdict {
   /// "firecracker", "qemu-kvm", "qemu-tcg".
   std::string engine;

@@ -33,8 +33,8 @@ struct ExecOptions {
   /// Program and arguments, run as they are. The program is searched in the guest's PATH if it has no slash.
   /// Use shell() for a shell line. Empty: the image's own command (ImageInfo::command).
   std::vector<std::string> argv;
-  /// Variables beside those of the guest (PATH, HOME, USER, LANG; TERM with `tty`) and of an OCI image. They replace
-  /// those of the same name.
+  /// Variables to add to those of the guest (PATH, HOME, USER, LANG; TERM with `tty`) and of an OCI image. They
+  /// replace variables of the same name.
   std::vector<std::pair<std::string, std::string>> env;
   /// Working directory in the guest; empty: the OCI image's, else the user's home, or / if that does not exist.
   std::string cwd;

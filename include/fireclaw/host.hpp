@@ -161,7 +161,7 @@ class FIRECLAW_API Host {
   /// agents and machines are left alone. Error(InvalidState) before the first setup.
   UpgradeReport upgrade(const UpgradeOptions& options);
 
-  /// Reports what works here, what is missing, and what mends it. Boots nothing.
+  /// Reports what works here, what is missing, and how to fix it. Boots no guest.
   [[nodiscard]] std::vector<Check> doctor() const;
 
   /// The verdicts that setup (or a later probe) recorded.

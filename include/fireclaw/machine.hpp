@@ -19,7 +19,7 @@ class Host;
 struct MachineConfig {
   /// 1 to 63 letters, digits and inner hyphens; not 16 hexadecimal digits, which are an id.
   std::string name;
-  /// What it is like. It always outlives the process that made it. Its scratch disk is kept while it is
+  /// The machine's configuration. It always outlives the process that made it. Its scratch disk is kept while it is
   /// stopped; the rest of its root file system is memory, and new at each start. `snapshot` is restored at each start.
   /// The host name is the machine's name unless one is given.
   VMConfig machine;

@@ -21,7 +21,7 @@ enum class NetworkMode {
 
 /// "none", "user", "nat".
 FIRECLAW_API std::string_view to_string(NetworkMode mode) noexcept;
-/// The mode of such a text. Error(InvalidArgument) for any other.
+/// Parses what to_string() returns. Error(InvalidArgument) for any other.
 FIRECLAW_API NetworkMode network_mode_from_string(std::string_view text);
 
 /// Where a machine with NetworkMode::Nat may connect to outside the host.
@@ -33,7 +33,7 @@ enum class Egress {
 
 /// "none", "allowlist", "internet".
 FIRECLAW_API std::string_view to_string(Egress egress) noexcept;
-/// The value of such a text. Error(InvalidArgument) for any other.
+/// Parses what to_string() returns. Error(InvalidArgument) for any other.
 FIRECLAW_API Egress egress_from_string(std::string_view text);
 
 /// Which of the gateway's services (NetworkInfo::services) a machine with NetworkMode::Nat can use.
@@ -45,7 +45,7 @@ enum class GatewayServices {
 
 /// "none", "names", "all".
 FIRECLAW_API std::string_view to_string(GatewayServices services) noexcept;
-/// The value of such a text. Error(InvalidArgument) for any other.
+/// Parses what to_string() returns. Error(InvalidArgument) for any other.
 FIRECLAW_API GatewayServices gateway_services_from_string(std::string_view text);
 
 /// What a machine with NetworkMode::Nat can reach. Machines never reach each other, other ports of the host, or
@@ -53,7 +53,7 @@ FIRECLAW_API GatewayServices gateway_services_from_string(std::string_view text)
 struct NatOptions {
   /// Where it may connect to outside the host.
   Egress egress = Egress::Internet;
-  /// Destinations outside, beside what `egress` allows: "10.0.0.0/8", "192.0.2.7", "192.0.2.7:443", "192.0.2.7:53/udp",
+  /// Destinations outside, in addition to `egress`: "10.0.0.0/8", "192.0.2.7", "192.0.2.7:443", "192.0.2.7:53/udp",
   /// "example.org", "*.example.org:443". Without a port: all ports; without "/tcp" or "/udp": both. A host name opens
   /// the public addresses that the gateway answers when the machine asks for that name. If the machine cannot use the
   /// gateway's name server, the name is resolved once, at its start. Refused with Egress::None.
@@ -67,7 +67,7 @@ struct NatOptions {
   /// Limit in MiB per second; sent and received bytes count together. Up to 1048576; what exceeds it is dropped. 0:
   /// limits.network_mib_per_second of config.json; without it, unlimited.
   unsigned mib_per_second = 0;
-  /// Web servers that the gateway's HTTP proxy connects it to, beside what `egress` allows: "example.org",
+  /// Web servers that the gateway's HTTP proxy connects it to, in addition to `egress`: "example.org",
   /// "*.example.org", "example.org:8443". Without a port: 80 and 443. Its commands and services find the proxy in
   /// HTTP_PROXY, HTTPS_PROXY and NO_PROXY. Refused with GatewayServices::None.
   std::vector<std::string> allow_http = {};

@@ -12,7 +12,7 @@ namespace fireclaw {
 
 /// Describes the machines that a Pool keeps ready.
 struct PoolConfig {
-  /// What the machines are like. They are never detached: they end with the pool, or with the handle that take()
+  /// The machines' configuration. They are never detached: they end with the pool, or with the handle that take()
   /// returned.
   VMConfig machine;
   /// How many are kept ready, 1 to 1024.

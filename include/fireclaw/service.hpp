@@ -20,7 +20,7 @@ enum class RestartPolicy {
 
 /// "never", "on-failure", "always".
 FIRECLAW_API std::string_view to_string(RestartPolicy policy) noexcept;
-/// The policy of such a text. Error(InvalidArgument) for any other.
+/// Parses what to_string() returns. Error(InvalidArgument) for any other.
 FIRECLAW_API RestartPolicy restart_policy_from_string(std::string_view text);
 
 /// A long-lived program in a guest. It belongs to the guest: it continues when the handle or the host's process ends,
@@ -30,7 +30,7 @@ struct ServiceOptions {
   std::string name;
   /// The program and its arguments; like `env`, `cwd` and `user` as in ExecOptions.
   std::vector<std::string> argv;
-  /// Variables beside those of the guest.
+  /// Variables to add to those of the guest.
   std::vector<std::pair<std::string, std::string>> env;
   /// Working directory in the guest.
   std::string cwd;

@@ -203,9 +203,10 @@ class FIRECLAW_API VM {
   /// Reads a file's content, any bytes. Error(NotFound), Error(PermissionDenied); Error(InvalidArgument) if it is not a
   /// file, or too large.
   [[nodiscard]] std::string read_file(const std::string& path, const FileOptions& options = {});
-  /// Writes a file. Links are followed; an existing file keeps its owner and mode. The content is written beside the
-  /// file and renamed over it, so a failure (a full disk) leaves the old content. Where that is impossible (a file with
-  /// several names, a folder in which nothing can be made) the file is overwritten, once there is room for the content.
+  /// Writes a file. Links are followed; an existing file keeps its owner and mode. The content goes to a new
+  /// file, which then replaces the old one: a failure (a full disk) leaves the old content. Where that is impossible (a
+  /// file with several names, a folder in which nothing can be made) the file is overwritten, once there is room for
+  /// the content.
   FileInfo write_file(const std::string& path, std::string_view content, const FileOptions& options = {});
   /// Lists a folder, sorted by name; without "." and "..".
   [[nodiscard]] std::vector<FileInfo> list_directory(const std::string& path, const FileOptions& options = {});

@@ -284,7 +284,7 @@ class Session:
             handler(message, now)
         except ValueError as error:
             # It gave a name that no message can carry.
-            log.warning("nonsense from the server: %s", one_line(str(error)))
+            log.warning("invalid message from the server: %s", one_line(str(error)))
 
     def _on_ping(self, message: Message, now: float) -> None:
         self._outbox.urgent(build("PONG", trailing=message.params[-1] if message.params else ""))

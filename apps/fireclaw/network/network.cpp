@@ -101,7 +101,7 @@ int down(bool force, const Context& context) {
 }  // namespace
 
 void add_network(CLI::App& app, Context& context, Action& action) {
-  auto* group = app.add_subcommand("network", "Look after the network that machines with --net nat share");
+  auto* group = app.add_subcommand("network", "Show and change the network that machines with --net nat share");
   group->require_subcommand(1);
 
   const auto add = [&](const char* word, const char* text, const char* footer, int (*act)(const Context&)) {

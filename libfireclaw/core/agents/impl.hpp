@@ -86,7 +86,7 @@ struct AgentManager::Impl {
   AgentInfo ask(const state::AgentRecord& record, Deadline deadline);
   /// Ends the agent's machine in order, if it runs, and cleans up. The record announces the end before.
   void end(state::AgentRecord record, state::AgentPhase phase, std::chrono::milliseconds grace);
-  /// Ends the rests of the agent's machine and everything that was made for it.
+  /// Ends the leftovers of the agent's machine and everything that was made for it.
   void clean_up(const state::AgentRecord& record);
   /// Removes an agent that was to be a copy of another one, and everything that it was given.
   void undo_copy(const state::AgentRecord& record);

@@ -33,7 +33,7 @@ struct NatPlace {
 /// The network that a home folder's machines share: bridge, firewall and address pool, as config.json has them. Making
 /// one only reads that; everything acts on the network namespace of the calling thread.
 ///
-/// Take the turn to change leases, so that no address is given away while the rests of its earlier holder are still
+/// Take the turn to change leases, so that no address is given away while the leftovers of its earlier holder are still
 /// being removed. Refers to the host; use from one thread at a time.
 class NatNetwork {
  public:
@@ -55,10 +55,10 @@ class NatNetwork {
   [[nodiscard]] sys::FileLock take_turn() const;
   /// With the turn taken: makes sure that bridge and firewall exist, the latter with all living machines.
   void ensure();
-  /// With the turn taken: removes the rests of machines whose holders are gone, and takes their addresses back. If this
-  /// process has no right to do so, that is logged, and the address stays on loan.
+  /// With the turn taken: removes the leftovers of machines whose holders are gone, and takes their addresses back. If
+  /// this process has no right to do so, that is logged, and the address stays on loan.
   std::vector<net::Lease> reclaim();
-  /// Removes the rests of a machine from the kernel, then returns its address. Steps that fail are logged; the
+  /// Removes the leftovers of a machine from the kernel, then returns its address. Steps that fail are logged; the
   /// address then stays on loan, for reclaim() to try again.
   bool disconnect(const net::Lease& lease) noexcept;
   /// With the turn taken: removes bridge and firewall. False if there was nothing.
@@ -95,7 +95,7 @@ std::vector<NetworkObstacle> find_obstacles(NatNetwork& network);
 /// Undoes everything that was made for a machine that another process connected. Does nothing if it has no address.
 void disconnect_run(const Host::Impl& host, const state::RunRecord& record) noexcept;
 
-/// Takes back the leases of holders that are gone, and removes the rests of their machines.
+/// Takes back the leases of holders that are gone, and removes the leftovers of their machines.
 std::vector<net::Lease> reclaim_leases(const Host::Impl& host);
 
 }  // namespace fireclaw::core

@@ -41,7 +41,7 @@ class Firewall {
   /// Loads the policy unless it is loaded already; machines that are known to the kernel stay as they are, with the
   /// connections that they have. Returns whether anything had to be done.
   bool ensure();
-  /// Lets a machine in, or gives it other rights. The rests of an earlier holder of its address are removed in the
+  /// Lets a machine in, or gives it other rights. The leftovers of an earlier holder of its address are removed in the
   /// same transaction, and its connections are ended.
   /// Error(AlreadyExists) naming the port if another machine has published it; Error(InvalidState) without ensure().
   void add_vm(const VmPolicy& vm);

@@ -119,7 +119,7 @@ class RunStore {
   /// Error(InvalidArgument) unless `id` is valid.
   [[nodiscard]] std::optional<RunRecord> find(const std::string& id) const;
   void remove(const std::string& id) const;
-  /// Removes the rests of an interrupted create(). Returns the removed paths.
+  /// Removes the leftovers of an interrupted create(). Returns the removed paths.
   std::vector<std::filesystem::path> remove_unfinished() const;
   /// Removes folders whose record is missing or empty, as after a power failure. Returns the removed paths.
   std::vector<std::filesystem::path> remove_broken() const;

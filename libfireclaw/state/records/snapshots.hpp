@@ -146,7 +146,7 @@ class SnapshotStore {
   [[nodiscard]] std::uint64_t bytes_on_disk(const std::string& name) const;
   /// Error(NotFound) if there is none.
   void remove(const std::string& name) const;
-  /// Removes the rests of interrupted makers. Returns the removed paths.
+  /// Removes the leftovers of interrupted makers. Returns the removed paths.
   std::vector<std::filesystem::path> remove_unfinished() const;
 
  private:

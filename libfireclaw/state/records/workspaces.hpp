@@ -57,7 +57,7 @@ class WorkspaceStore {
   void replace_disk(const std::string& name, const std::filesystem::path& disk) const;
   /// Removes it at once for all others. Needs the lock, whose file goes too.
   void remove(const std::string& name) const;
-  /// Removes the rests of interrupted makers. Returns the removed paths.
+  /// Removes the leftovers of interrupted makers. Returns the removed paths.
   std::vector<std::filesystem::path> remove_unfinished() const;
 
  private:

@@ -24,7 +24,7 @@ class CommandError(Exception):
         if result.timed_out:
             how = "was ended by its timeout"
         elif result.cancelled:
-            how = "was called off"
+            how = "was cancelled"
         elif result.signal:
             how = f"was ended by signal {result.signal}"
         else:
