@@ -41,9 +41,10 @@ class Member:
     @property
     def kind(self) -> str:
         """How a visitor is shown it."""
-        if self.type == "std::string" and "any bytes but" in self.meaning:
+        meaning = self.meaning.lower()
+        if self.type == "std::string" and "any bytes but" in meaning:
             return "file_name"
-        if self.type == "std::string" and ("any bytes" in self.meaning or "on stdin" in self.meaning):
+        if self.type == "std::string" and ("any bytes" in meaning or "on stdin" in meaning):
             return "bytes"
         if self.type == PAIRS:
             return "environment"

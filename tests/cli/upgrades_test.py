@@ -225,7 +225,7 @@ class Upgrades(unittest.TestCase):
         self.assertIn("of-other", self.home.snapshots())
         result = self.home.fireclaw("image", "remove", "--force", "other")
         self.assertEqual(result.returncode, 0, result.stderr)
-        self.assertIn("with image 'other' went snapshot 'of-other'", result.stderr)
+        self.assertIn("removed with image 'other': snapshot 'of-other'", result.stderr)
         self.assertNotIn("of-other", self.home.snapshots())
 
     def test_setup_keeps_the_kernel_and_the_engine_that_somebody_chose(self) -> None:

@@ -167,6 +167,14 @@ class Description(unittest.TestCase):
         self.assertEqual([str(value) for value in pear.Ripeness], ["green", "nearly-ripe"])  # type: ignore[attr-defined]
         self.assertEqual([value.name for value in pear.Ripeness], ["GREEN", "NEARLY_RIPE"])  # type: ignore[attr-defined]
 
+    def test_texts_that_can_be_any_bytes_are_not_decoded_as_text(self) -> None:
+        for meaning, call in (("Its label; any bytes but NUL.", "field.file_name"), ("Any bytes but NUL.", "field.file_name"),
+                              ("Any bytes.", "field.bytes"), ("What it is called.", "field")):
+            with self.subTest(meaning=meaning):
+                self.header.write_text(SAMPLE.replace("What it is called.", meaning))
+                self.describe("cpp", str(self.folder / "out.hpp"))
+                self.assertIn(f'{call}("name", of.name);', (self.folder / "out.hpp").read_text())
+
     def test_a_member_without_a_comment_is_refused_with_its_place(self) -> None:
         self.header.write_text(SAMPLE.replace("  /// How many, 1 to 9.\n", ""))
         self.assertRegex(self.describe("cpp", str(self.folder / "out.hpp"), code=1),
