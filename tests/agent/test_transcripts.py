@@ -472,8 +472,9 @@ class Hostile(unittest.TestCase):
         self.assertEqual(words_of(wrapped(8)), "too deep")
         for times in (9, 500):
             self.assertNotIn("too deep", words_of(wrapped(times)))
-        for nothing in (None, True, False, {}, [], "", {"error": None}, [[], {}]):
-            self.assertEqual(words_of(nothing), "")
+        wordless: tuple[object, ...] = (None, True, False, {}, [], "", {"error": None}, [[], {}])
+        for each in wordless:
+            self.assertEqual(words_of(each), "")
         self.assertEqual(words_of({"error": 503}), "503")
 
     def test_values_and_lines_without_end_are_given_up(self) -> None:

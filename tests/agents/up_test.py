@@ -28,7 +28,7 @@ NETWORK = ("gateway", "netd", "pasta", "slirp4netns")
 def readmes_commands() -> List[List[str]]:
     """Three commands to an agent."""
     text = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
-    block = text.partition("Three commands to an agent")[2].split("```")[1]
+    block = text.partition("Three commands start an agent")[2].split("```")[1]
     return [line.partition("#")[0].split() for line in block.splitlines()[1:]]
 
 

@@ -143,7 +143,7 @@ class Passing(BehindTheGateway):
         client.expect("CAP REQ :sasl")
         client.send(":irc.test CAP * ACK :sasl", "AUTHENTICATE +", ":irc.test 904 * :SASL authentication failed")
         client.expect_end()
-        error = self.told(running, "not let in by the IRC server 'chat'")
+        error = self.told(running, "the IRC server 'chat' does not let the gateway in")
         self.assertNotIn(ACCOUNT_PASSWORD, error)
         again = self.irc.accept()
         again.expect("CAP REQ :sasl")

@@ -406,7 +406,7 @@ class WhoMay(Office):
     def test_a_server_that_others_can_reach_needs_operators(self) -> None:
         done = run("--home", self.home, "--server", "irc.example.org")
         self.assertEqual(done.returncode, 125)
-        self.assertIn("'irc.example.org' can be reached by others", done.stderr)
+        self.assertIn("others can reach 'irc.example.org'", done.stderr)
         self.assertIn("--operator", done.stderr)
         self.assertFalse(os.path.exists(os.path.join(self.home, "overseer")))
 
@@ -637,8 +637,8 @@ class Service(Office):
         self.assertTrue(all(line.startswith("fireclaw-overseer: ") for line in log.read_text().splitlines()))
 
     def test_agents_that_a_shutdown_ended_are_back_afterwards_and_stopped_ones_are_not(self) -> None:
-        overseer = self.overseer()
         alice = self.human()
+        overseer = self.overseer()
         self.greeted(alice)
         for name in ("eve", "ada", "bob"):
             alice.say("#control", f"!invoke worker {name}")
