@@ -18,7 +18,7 @@ namespace fireclaw::test {
 #if defined(__SANITIZE_ADDRESS__)
 inline constexpr long sanitizer_kib = 24 * 1024;
 #elif defined(__SANITIZE_THREAD__)
-inline constexpr long sanitizer_kib = 64 * 1024;
+inline constexpr long sanitizer_kib = 128 * 1024;
 #else
 inline constexpr long sanitizer_kib = 0;
 #endif
