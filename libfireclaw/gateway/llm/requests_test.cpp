@@ -93,6 +93,7 @@ TEST_CASE("a question is one JSON object that names its model once") {
 TEST_CASE("a question of millions of small values costs little more than its length") {
   constexpr std::size_t bytes = std::size_t{16} << 20;
   constexpr long most_kib = 8 * static_cast<long>(bytes >> 10);
+  constexpr double most_seconds = test::sanitizer_kib == 0 ? 2 : 10;
   for (const std::string_view small : {"0,", "{},", "\"\",", "[[]],"}) {
     CAPTURE(small);
     std::string body = R"({"model":"m","messages":[)";
@@ -101,7 +102,7 @@ TEST_CASE("a question of millions of small values costs little more than its len
     const auto before = test::peak_memory_kib(::getpid());
     const auto began = std::clock();
     CHECK(rule_for(body) == "passed");
-    CHECK(static_cast<double>(std::clock() - began) / CLOCKS_PER_SEC < 2);
+    CHECK(static_cast<double>(std::clock() - began) / CLOCKS_PER_SEC < most_seconds);
     CHECK(test::peak_memory_kib(::getpid()) - before < most_kib + test::sanitizer_kib);
   }
 }
