@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "base/scope.hpp"
 #include "core/host/impl.hpp"
 #include "core/machines/impl.hpp"
 #include "core/machines/snapshots.hpp"
@@ -24,8 +25,8 @@ constexpr std::size_t max_size = 1024;
 
 }  // namespace
 
-/// One thread starts machines while fewer are ready than there should be. It rests after a failure until somebody wants
-/// a machine: a start that cannot work is not tried for ever.
+/// One thread starts machines while fewer are ready than there should be. It rests after a failure while nobody waits
+/// for a machine: a start that cannot work is not tried for ever. Each failure is told to one who waits.
 struct Pool::Impl {
   Impl(std::shared_ptr<Host::Impl> the_host, PoolConfig the_config, std::chrono::milliseconds start_timeout)
       : host{std::move(the_host)}, config{std::move(the_config)}, timeout{start_timeout} {
@@ -47,7 +48,8 @@ struct Pool::Impl {
   void fill() {
     std::unique_lock lock{mutex};
     for (;;) {
-      changed.wait(lock, [&] { return closing || (machines.size() < config.size && !failure); });
+      changed.wait(lock,
+                   [&] { return closing || (machines.size() < config.size && !failure && (!rests || waiting > 0)); });
       if (closing) return;
       lock.unlock();
       std::exception_ptr problem;
@@ -59,6 +61,7 @@ struct Pool::Impl {
       }
       lock.lock();
       failure = problem;
+      rests = problem != nullptr;
       if (started) machines.push_back(std::move(started));
       changed.notify_all();
     }
@@ -85,6 +88,10 @@ struct Pool::Impl {
   std::condition_variable_any changed;
   std::deque<std::shared_ptr<VM::Impl>> machines;
   std::exception_ptr failure;
+  /// The last start has failed.
+  bool rests = false;
+  /// Calls of take() that have no machine yet.
+  std::size_t waiting = 0;
   bool closing = false;
   std::thread filler;
 };
@@ -114,11 +121,14 @@ Pool VMs::pool(PoolConfig config, std::chrono::milliseconds start_timeout) const
 VM Pool::take(std::chrono::milliseconds timeout, std::stop_token stop) {
   impl_->made_here.require("the pool");
   std::unique_lock lock{impl_->mutex};
-  if (impl_->machines.empty() && impl_->failure) {
-    // A caller that wants a machine now is reason enough to try again.
-    impl_->failure = nullptr;
+  // What failed before somebody wanted a machine is tried again.
+  if (impl_->waiting == 0) impl_->failure = nullptr;
+  ++impl_->waiting;
+  const ScopeGuard leave{[&] {
+    --impl_->waiting;
     impl_->changed.notify_all();
-  }
+  }};
+  impl_->changed.notify_all();
   const bool settled = impl_->changed.wait_for(lock, stop, timeout,
                                                [&] { return !impl_->machines.empty() || impl_->failure != nullptr; });
   if (!settled) {
@@ -128,7 +138,6 @@ VM Pool::take(std::chrono::milliseconds timeout, std::stop_token stop) {
   if (impl_->machines.empty()) std::rethrow_exception(std::exchange(impl_->failure, nullptr));
   auto machine = std::move(impl_->machines.front());
   impl_->machines.pop_front();
-  impl_->changed.notify_all();
   return Access::vm(std::move(machine));
 }
 
