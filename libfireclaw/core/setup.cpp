@@ -1,3 +1,5 @@
+#include <fcntl.h>
+
 #include <algorithm>
 #include <map>
 #include <optional>
@@ -123,9 +125,13 @@ void ensure_keys(const Host::Impl& host, bool& changed) {
   sys::check_tool(
       {"ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "fireclaw", "-f", (folder.path() / "id_ed25519").native()},
       options);
-  // The public half first: where the key is found, both are there.
-  std::filesystem::rename(folder.path() / "id_ed25519.pub", host.layout.keys() / "id_ed25519.pub");
-  std::filesystem::rename(folder.path() / "id_ed25519", key);
+  // The public half first: where the key is found, both are there, whole.
+  for (const auto* half : {"id_ed25519.pub", "id_ed25519"}) {
+    const auto file = folder.path() / half;
+    sys::sync_fd(sys::open_file(file, O_RDONLY).get(), file);
+    std::filesystem::rename(file, host.layout.keys() / half);
+    sys::sync_directory(host.layout.keys());
+  }
 }
 
 /// What an upgrade may make again, by its name, with something that is another when it has been.
