@@ -1,25 +1,33 @@
-// Machines whose copy fails while they are paused. QEMU is played here: its control socket by a thread that keeps a
-// machine's state, the process that takes the memory over by a small script.
+// Machines whose copy fails while they are paused, how a copy gets onto the disk, and QEMU's end. QEMU is played here:
+// its control socket by a thread that keeps a machine's state, the process that takes the memory over by a small
+// script.
 #include <doctest/doctest.h>
 #include <poll.h>
 
 #include <array>
 #include <chrono>
+#include <filesystem>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "fireclaw/error.hpp"
 #include "json/json.hpp"
 #include "sys/file.hpp"
 #include "sys/poll.hpp"
 #include "sys/socket.hpp"
+#include "sys/testing/file_calls.hpp"
+#include "sys/testing/outcome.hpp"
 #include "vmm/qemu/argv.hpp"
 #include "vmm/qemu/instance.hpp"
 
 using namespace fireclaw;
 using namespace fireclaw::vmm;
 using namespace std::chrono_literals;
+using sys::testing::code_of;
+using sys::testing::error_of;
 
 namespace {
 
@@ -230,4 +238,42 @@ TEST_CASE_FIXTURE(Fixture, "a machine continues that was left by somebody in the
   qemu.stop_in_the_middle(200ms);
   machine->resume(Deadline::after(10s));
   CHECK(qemu.state() == "running");
+}
+
+TEST_CASE_FIXTURE(Fixture,
+                  "a machine's memory and state are on the disk before they have their names, the state last") {
+  machine->pause(Deadline::after(10s));
+  std::vector<std::string> lines;
+  {
+    const sys::testing::FileCalls calls{folder.path()};
+    machine->snapshot({folder.path() / "state", folder.path() / "memory"}, Deadline::after(20s), {});
+    lines = calls.lines_with({"state", "memory", "sync ."});
+  }
+  CHECK(lines == std::vector<std::string>{"create state.partial-*", "create memory.partial-*", "sync state.partial-*",
+                                          "sync memory.partial-*", "rename memory.partial-* -> memory",
+                                          "rename state.partial-* -> state", "sync ."});
+  CHECK(sys::read_file(folder.path() / "memory") == std::string(4096, '\0'));
+  CHECK(code_of([&] {
+          machine->snapshot({folder.path() / "state", folder.path() / "other"}, Deadline::after(20s), {});
+        }) == ErrorCode::AlreadyExists);
+  CHECK(std::filesystem::exists(folder.path() / "state"));
+  CHECK_FALSE(std::filesystem::exists(folder.path() / "other"));
+}
+
+TEST_CASE_FIXTURE(Fixture, "of a QEMU that has ended it is said how, whatever is asked of it") {
+  machine->kill();
+  const std::vector<std::function<void()>> questions{
+      [&] { machine->pause(Deadline::after(10s)); },
+      [&] { machine->resume(Deadline::after(10s)); },
+      [&] {
+        machine->snapshot({folder.path() / "state", folder.path() / "memory"}, Deadline::after(10s), {});
+      },
+      [&] { static_cast<void>(machine->connect_guest(Deadline::after(10s), {})); },
+  };
+  for (const auto& question : questions) {
+    const auto [code, text] = error_of(question);
+    CHECK(code == ErrorCode::Vmm);
+    CHECK(text.find("QEMU was killed by signal 9") != std::string::npos);
+  }
+  CHECK_FALSE(std::filesystem::exists(folder.path() / "state"));
 }
