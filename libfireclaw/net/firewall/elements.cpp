@@ -150,6 +150,14 @@ std::string delete_command(const InterfaceName& bridge, const Element& element) 
                      fmt::join(key, " . "));
 }
 
+std::string delete_commands(const InterfaceName& bridge, Ipv4Address owner, std::span<const Element> elements) {
+  std::string commands;
+  for (const auto& element : elements) {
+    if (element.owner == owner && !expires(element)) commands += delete_command(bridge, element);
+  }
+  return commands;
+}
+
 std::vector<VmPolicy> vms_of(std::span<const Element> elements) {
   std::map<Ipv4Address, VmPolicy> found;
   for (const auto& element : elements) {

@@ -31,6 +31,8 @@ bool expires(const Element& element);
 
 /// The nft command that removes it.
 std::string delete_command(const InterfaceName& bridge, const Element& element);
+/// The same for all elements of a machine, but for those that expire: they may have gone meanwhile.
+std::string delete_commands(const InterfaceName& bridge, Ipv4Address owner, std::span<const Element> elements);
 
 /// The machines that the elements describe, by address. Without a place among the sources of packets a machine does
 /// not exist, whatever else is left of it.

@@ -146,7 +146,7 @@ class Firewall::Impl {
     if (is_plain(vm) ? add_plain(vm, commands) : add_by_text(commands)) return;
     const auto elements = read_all();
     refuse_taken_ports(vm, elements);
-    context().run(delete_commands(vm.address, elements) + commands);
+    context().run(delete_commands(policy_.bridge, vm.address, elements) + commands);
     close_named(vm.address);
     forget_connections(vm.address);
   }
@@ -183,7 +183,8 @@ class Firewall::Impl {
     const auto elements = read_all();
     const bool known = std::ranges::any_of(elements, [&](const Element& element) { return element.owner == address; });
     if (known) {
-      if (const auto commands = delete_commands(address, elements); !commands.empty()) context().run(commands);
+      if (const auto commands = delete_commands(policy_.bridge, address, elements); !commands.empty())
+        context().run(commands);
       close_named(address);
     }
     forget_connections(address);
@@ -341,15 +342,6 @@ class Firewall::Impl {
   }
 
   std::vector<VmPolicy> known_vms() { return vms_of(read_all()); }
-
-  /// Without those that can expire meanwhile: close_named() is for them.
-  std::string delete_commands(Ipv4Address address, const std::vector<Element>& elements) {
-    std::string commands;
-    for (const auto& element : elements) {
-      if (element.owner == address && !expires(element)) commands += delete_command(policy_.bridge, element);
-    }
-    return commands;
-  }
 
   static void refuse_taken_ports(const VmPolicy& vm, const std::vector<Element>& elements) {
     for (const auto& element : elements) {

@@ -313,16 +313,24 @@ TEST_CASE("what somebody else put into our tables does not outlive the next load
 }
 
 TEST_CASE("two bridges have two firewalls side by side") {
-  const Fixture f;
-  auto first = f.firewall();
-  NetworkPolicy policy;
-  policy.bridge = bridge_name("lab1");
-  auto second = f.firewall(policy);
-  first.ensure();
-  const auto rules = f.rules();
-  second.ensure();
-  second.remove();
-  CHECK(f.rules() == rules);
+  for (const auto* name : {"lab1", "fcbr", "fcbr01"}) {
+    CAPTURE(name);
+    const Fixture f;
+    auto first = f.firewall();
+    NetworkPolicy policy;
+    policy.bridge = bridge_name(name);
+    auto second = f.firewall(policy);
+    first.ensure();
+    const auto rules = f.rules();
+    CHECK(second.vms().empty());
+    second.ensure();
+    CHECK(second.remove());
+    CHECK(f.rules() == rules);
+    second.ensure();
+    CHECK(first.remove());
+    CHECK(first.vms().empty());
+    CHECK_FALSE(first.remove());
+  }
 }
 
 TEST_CASE("a machine cannot be added to a firewall that somebody has flushed") {

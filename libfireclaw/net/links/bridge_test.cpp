@@ -1,9 +1,15 @@
 #include "net/links/bridge.hpp"
 
 #include <doctest/doctest.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <netlink/msg.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <functional>
 #include <string>
 #include <vector>
@@ -60,6 +66,48 @@ struct EmptyHost {
   Namespace host;
   BridgeConfig config;
 };
+
+/// What the kernel said of an interface, in its order.
+struct LinkChange {
+  bool up;
+  /// Said of a bridge's port.
+  bool port;
+  bool isolated;
+};
+
+sys::Fd watch_links() {
+  sys::Fd socket{sys::check(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE), "socket")};
+  sockaddr_nl address{};
+  address.nl_family = AF_NETLINK;
+  address.nl_groups = RTMGRP_LINK;
+  sys::check(::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), "bind");
+  return socket;
+}
+
+/// It is told before the call that made the change returns.
+std::vector<LinkChange> changes_of(int socket, int index) {
+  std::vector<LinkChange> changes;
+  alignas(nlmsghdr) std::array<char, 16384> bytes{};
+  for (;;) {
+    const auto got = ::recv(socket, bytes.data(), bytes.size(), 0);
+    if (got < 0) return changes;
+    auto left = static_cast<int>(got);
+    for (auto* part = reinterpret_cast<nlmsghdr*>(bytes.data()); nlmsg_ok(part, left) != 0;
+         part = nlmsg_next(part, &left)) {
+      const auto* const about = static_cast<const ifinfomsg*>(nlmsg_data(part));
+      if (part->nlmsg_type != RTM_NEWLINK || about->ifi_index != index) continue;
+      LinkChange change{(about->ifi_flags & IFF_UP) != 0, false, false};
+      if (about->ifi_family == AF_BRIDGE) {
+        if (auto* const port = nlmsg_find_attr(part, sizeof(ifinfomsg), IFLA_PROTINFO)) {
+          auto* const isolated = nla_find(static_cast<nlattr*>(nla_data(port)), nla_len(port), IFLA_BRPORT_ISOLATED);
+          change.port = true;
+          change.isolated = isolated != nullptr && nla_get_u8(isolated) != 0;
+        }
+      }
+      changes.push_back(change);
+    }
+  }
+}
 
 bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
@@ -357,6 +405,43 @@ TEST_CASE("a port takes part in nothing but what is pinned to it, and keeps the 
     detach_port(f.config, tap_name(f.config.name, "9"), address);
     CHECK_FALSE(netlink.unpin_neighbour(netlink.get_link(f.config.name).index, address));
     CHECK_THROWS_AS(attach_port(f.config, tap_name(f.config.name, "9"), address), Error);
+  });
+}
+
+TEST_CASE("a port is not up before it is apart from the others") {
+  const EmptyHost f;
+  f.ensure();
+  f.host.in([&] {
+    const auto tap = Tap::create(tap_name(f.config.name, "9"));
+    const auto index = Netlink{}.get_link(tap.name()).index;
+    const auto watch = watch_links();
+    attach_port(f.config, tap.name(), Ipv4Address::parse("172.16.0.9"));
+    bool was_up = false;
+    bool was_port = false;
+    for (const auto& change : changes_of(watch.get(), index)) {
+      was_up = was_up || change.up;
+      was_port = was_port || change.port;
+      if (change.port && !change.isolated) CHECK_FALSE(change.up);
+      if (change.up) CHECK(was_port);
+    }
+    CHECK(was_up);
+    CHECK(was_port);
+  });
+}
+
+TEST_CASE("what is not a bridge's port cannot be kept apart, which is an error") {
+  const EmptyHost f;
+  f.ensure();
+  f.host.in([&] {
+    const auto tap = Tap::create(tap_name(f.config.name, "9"));
+    Netlink netlink;
+    const auto index = netlink.get_link(tap.name()).index;
+    CHECK_THROWS_AS(netlink.configure_port(index, PortOptions{}), Error);
+    CHECK_THROWS_AS(netlink.configure_port(index + 100, PortOptions{}), Error);
+    CHECK_THROWS_AS(netlink.set_master(index, index), Error);
+    CHECK_THROWS_AS(netlink.set_up(index + 100, true), Error);
+    CHECK_THROWS_AS(netlink.set_mtu(index + 100, 1400), Error);
+    CHECK_THROWS_AS(netlink.pin_mac(index, MacAddress::parse("02:00:00:00:00:09")), Error);
   });
 }
 
