@@ -84,8 +84,16 @@ std::string host_address(const state::Config& config, NetworkMode network) {
   return std::string{core::user_network_host};
 }
 
-/// The last `lines` of a text; all of it if `lines` is 0.
-std::string last_lines(std::string text, std::size_t lines) {
+/// Whether a nick is what the bot takes when its own is taken. No other is believed: it might be a person's.
+bool is_variant(std::string_view nick, std::string_view name) {
+  constexpr std::size_t most_added = 6;
+  return nick.starts_with(name) && nick.size() <= name.size() + most_added &&
+         nick.find_first_not_of("_0123456789", name.size()) == std::string_view::npos;
+}
+
+}  // namespace
+
+std::string core::last_lines(std::string text, std::size_t lines) {
   if (lines == 0) return text;
   auto at = text.size();
   if (at > 0 && text[at - 1] == '\n') --at;
@@ -96,15 +104,6 @@ std::string last_lines(std::string text, std::size_t lines) {
   }
   return text.substr(at + 1);
 }
-
-/// Whether a nick is what the bot takes when its own is taken. No other is believed: it might be a person's.
-bool is_variant(std::string_view nick, std::string_view name) {
-  constexpr std::size_t most_added = 6;
-  return nick.starts_with(name) && nick.size() <= name.size() + most_added &&
-         nick.find_first_not_of("_0123456789", name.size()) == std::string_view::npos;
-}
-
-}  // namespace
 
 void core::put(AgentInfo& info, const BotStatus& status) {
   info.online = status.online;
@@ -434,7 +433,7 @@ std::string Agent::logs(std::size_t lines) const {
       if (problem.code() != ErrorCode::NotFound) throw;
     }
   }
-  return last_lines(std::move(text), lines);
+  return core::last_lines(std::move(text), lines);
 }
 
 void Agent::follow_logs(std::size_t lines, const OutputCallback& on_output, std::stop_token stop) const {

@@ -2,12 +2,18 @@
 
 #include <doctest/doctest.h>
 
+#include <string>
+#include <vector>
+
+#include "core/agents/guest.hpp"
 #include "core/agents/impl.hpp"
 #include "core/networks/nat.hpp"
 #include "state/settings/config.hpp"
 #include "sys/file.hpp"
+#include "sys/testing/outcome.hpp"
 
 using namespace fireclaw;
+using sys::testing::code_of;
 
 namespace {
 
@@ -62,6 +68,71 @@ TEST_CASE("what starts an agent sees one configuration, whatever is written mean
   }
   // A machine that was started then.
   CHECK(subnet_of(*left) == "10.2.0.0/24");
+}
+
+TEST_CASE("an agent is not copied onto itself, which is said before anything is waited for") {
+  const Home home;
+  AgentManager::Impl agents{*home.host};
+  ForkConfig fork;
+  fork.name = "ada";
+  CHECK(code_of([&] { agents.fork("ada", fork, {}); }) == ErrorCode::AlreadyExists);
+  fork.name = "bob";
+  CHECK(code_of([&] { agents.fork("ada", fork, {}); }) == ErrorCode::NotFound);
+  fork.name = "../ada";
+  CHECK(code_of([&] { agents.fork("ada", fork, {}); }) == ErrorCode::InvalidArgument);
+}
+
+TEST_CASE("the last lines of a text are whole, and the last one need not end") {
+  struct Row {
+    std::string text;
+    std::size_t lines;
+    std::string expected;
+  };
+  for (const auto& row : std::vector<Row>{{"", 0, ""},
+                                          {"", 3, ""},
+                                          {"one", 1, "one"},
+                                          {"one\n", 1, "one\n"},
+                                          {"one\ntwo\n", 0, "one\ntwo\n"},
+                                          {"one\ntwo\n", 1, "two\n"},
+                                          {"one\ntwo", 1, "two"},
+                                          {"one\ntwo\n", 2, "one\ntwo\n"},
+                                          {"one\ntwo\n", 3, "one\ntwo\n"},
+                                          {"one\n\n\n", 2, "\n\n"},
+                                          {"\n", 1, "\n"},
+                                          {"\none\n", 1, "one\n"}}) {
+    CAPTURE(row.text);
+    CAPTURE(row.lines);
+    CHECK(core::last_lines(row.text, row.lines) == row.expected);
+  }
+}
+
+TEST_CASE("of what a bot wrote of itself all is believed or nothing") {
+  const auto whole = core::parse_status(
+      R"({"name": "ada", "nick": "ada_", "state": "online", "channels": ["#a", "#b"], "last_error": "e", "llm_errors": 3})");
+  CHECK(whole.name == "ada");
+  CHECK(whole.nick == "ada_");
+  CHECK(whole.online);
+  CHECK(whole.channels == std::vector<std::string>{"#a", "#b"});
+  CHECK(whole.last_error == "e");
+  CHECK(whole.llm_errors == 3);
+  const auto least = core::parse_status(R"({"name": "ada", "state": "joining", "channels": []})");
+  CHECK(least.name == "ada");
+  CHECK_FALSE(least.online);
+  CHECK(least.last_error.empty());
+  for (const std::string text :
+       {"{", "[]", R"({"name": "ada", "state": "online"})", R"({"name": "ada", "state": "online", "channels": [7]})",
+        R"({"name": "ada", "state": "online", "channels": ["#a"], "llm_errors": -1})",
+        R"({"name": "ada", "state": "online", "channels": ["#a"], "nick": {}})",
+        R"({"name": 5, "state": "online", "channels": ["#a"]})"}) {
+    CAPTURE(text);
+    const auto status = core::parse_status(text);
+    CHECK(status.name.empty());
+    CHECK(status.nick.empty());
+    CHECK_FALSE(status.online);
+    CHECK(status.channels.empty());
+    CHECK_FALSE(status.last_error.empty());
+  }
+  CHECK(core::parse_status("").last_error.empty());
 }
 
 TEST_CASE("a settled host learns of engines, and of nothing else that is written") {

@@ -50,25 +50,6 @@ std::string read_if_there(guest::Session& session, std::string_view path, Deadli
   }
 }
 
-/// What the guest wrote is judged, not trusted: what is not understood is as good as nothing said.
-BotStatus parse_status(const std::string& text) {
-  BotStatus status;
-  if (text.empty()) return status;
-  try {
-    const auto value = json::Value::parse(text, bot_status_file);
-    status.name = value.at("name").as_string();
-    if (const auto nick = value.find("nick")) status.nick = nick->as_string();
-    status.online = value.at("state").as_string() == "online";
-    for (const auto& channel : value.at("channels").as_array()) status.channels.push_back(channel.as_string());
-    if (const auto problem = value.find("last_error")) status.last_error = problem->as_string();
-    if (const auto count = value.find("llm_errors")) status.llm_errors = count->as_uint();
-  } catch (const Error& problem) {
-    status = {};
-    status.last_error = problem.what();
-  }
-  return status;
-}
-
 /// A healthy agent is on IRC before that. Then it is said what is waited for.
 constexpr std::chrono::seconds quiet_limit{5};
 
@@ -109,6 +90,24 @@ void signal_bot(guest::Session& session, int number, Deadline deadline) {
 }
 
 }  // namespace
+
+BotStatus parse_status(const std::string& text) {
+  BotStatus status;
+  if (text.empty()) return status;
+  try {
+    const auto value = json::Value::parse(text, bot_status_file);
+    status.name = value.at("name").as_string();
+    if (const auto nick = value.find("nick")) status.nick = nick->as_string();
+    status.online = value.at("state").as_string() == "online";
+    for (const auto& channel : value.at("channels").as_array()) status.channels.push_back(channel.as_string());
+    if (const auto problem = value.find("last_error")) status.last_error = problem->as_string();
+    if (const auto count = value.find("llm_errors")) status.llm_errors = count->as_uint();
+  } catch (const Error& problem) {
+    status = {};
+    status.last_error = problem.what();
+  }
+  return status;
+}
 
 void prepare_agent(guest::Session& session, Deadline deadline, const std::stop_token& stop) {
   // The bot runs as an ordinary user, who cannot make this folder.

@@ -43,6 +43,8 @@ struct BotStatus {
   std::string last_error;
   std::uint64_t llm_errors = 0;
 };
+/// What the guest wrote is judged, not trusted: what is not understood is as good as nothing said.
+BotStatus parse_status(const std::string& text);
 /// The bot's status now. A bot that has not reported yet, or not as this agent, is not online.
 BotStatus bot_status(VM::Impl& machine, Deadline deadline);
 /// The same once it is online and in a channel, or at the deadline.

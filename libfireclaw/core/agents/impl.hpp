@@ -23,6 +23,8 @@ namespace core {
 
 /// What the bot says of itself.
 void put(AgentInfo& info, const BotStatus& status);
+/// The last `lines` of a text; all of it if `lines` is 0.
+std::string last_lines(std::string text, std::size_t lines);
 /// Settings that are given replace recorded ones.
 void apply(state::AgentRecord& record, const AgentSettings& settings);
 

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <csignal>
+#include <functional>
 #include <future>
 #include <thread>
 
@@ -25,8 +26,9 @@ sys::Child sleeper(const std::string& seconds) {
 /// A machine whose engine is `child`, and takes until `may_end` to be taken down.
 class Machine final : public vmm::Instance {
  public:
-  Machine(sys::Child child, std::shared_future<void> may_end)
-      : child_{std::move(child)}, may_end_{std::move(may_end)} {}
+  Machine(
+      sys::Child child, std::shared_future<void> may_end, std::function<void()> on_kill = [] {})
+      : child_{std::move(child)}, may_end_{std::move(may_end)}, on_kill_{std::move(on_kill)} {}
 
   [[nodiscard]] vmm::RuntimeRecord record() const override { return {"fake", child_.id(), {}}; }
   void pause(Deadline) override {}
@@ -42,6 +44,7 @@ class Machine final : public vmm::Instance {
   void kill() noexcept override {
     may_end_.wait();
     child_.kill();
+    on_kill_();
   }
   void send_kill() noexcept override { child_.signal(SIGKILL); }
   [[nodiscard]] bool freeze() noexcept override { return child_.stop(); }
@@ -53,6 +56,7 @@ class Machine final : public vmm::Instance {
  private:
   sys::Child child_;
   std::shared_future<void> may_end_;
+  std::function<void()> on_kill_;
 };
 
 struct Ends {
@@ -78,6 +82,19 @@ TEST_CASE_FIXTURE(Ends, "nobody waits for an engine that takes long to end, and 
   CHECK_FALSE(is_gone(id));
   ended.set_value();
   CHECK(goes(id));
+}
+
+TEST_CASE_FIXTURE(Ends, "the host program's signals are handled on its own threads") {
+  const auto blocked = [] {
+    sigset_t mask;
+    ::pthread_sigmask(SIG_SETMASK, nullptr, &mask);
+    return ::sigismember(&mask, SIGTERM) == 1;
+  };
+  std::promise<bool> there;
+  endings.add(std::make_unique<Machine>(sleeper("1000"), may_end, [&] { there.set_value(blocked()); }));
+  ended.set_value();
+  CHECK(there.get_future().get());
+  CHECK_FALSE(blocked());
 }
 
 TEST_CASE_FIXTURE(Ends, "an engine outlives the object that knows of its end") {

@@ -6,6 +6,8 @@
 #include <fstream>
 #include <memory>
 #include <string>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "core/machines/machine_use.hpp"
@@ -27,6 +29,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using sys::testing::code_of;
+using sys::testing::error_of;
 using sys::testing::FileCalls;
 using testing::StandInHome;
 using testing::Witness;
@@ -90,6 +93,15 @@ TEST_CASE_FIXTURE(Fixture, "a start that fails leaves no engine, and its record 
     }
     CHECK(host->runs.list().empty());
   }
+}
+
+TEST_CASE_FIXTURE(Fixture, "a machine is started once") {
+  const auto machine = start();
+  CHECK(code_of([&] { machine->start(); }) == ErrorCode::InvalidState);
+  CHECK(shell(*machine, "echo well") == "well\n");
+  machine->kill();
+  CHECK(code_of([&] { machine->start(); }) == ErrorCode::InvalidState);
+  CHECK(done("InstanceStart") == 1);
 }
 
 TEST_CASE_FIXTURE(Fixture,
@@ -227,6 +239,27 @@ TEST_CASE_FIXTURE(Fixture, "a named machine's record says that it is paused for 
   machines.remove("one", true);
   CHECK(host->runs.list().empty());
   CHECK_FALSE(machine_store(*host).find("one"));
+}
+
+TEST_CASE_FIXTURE(Fixture, "a machine that cannot be used is said to be stopped, or not to be there") {
+  const MachineManager machines = Access::host(host).machines();
+  MachineConfig named;
+  named.name = "one";
+  named.machine = config();
+  static_cast<void>(machines.create(named));
+  const auto id = require_run(*host, "one").id;
+  CHECK(require_run(*host, id).machine == "one");
+  machines.stop("one", 1s);
+  for (const auto& [name, code, text] : std::vector<std::tuple<std::string, ErrorCode, std::string>>{
+           {"one", ErrorCode::InvalidState, "machine 'one' is stopped; start it with: fireclaw vm start one"},
+           {"two", ErrorCode::NotFound, "no machine named 'two'; see: fireclaw vm list"},
+           {id, ErrorCode::NotFound, fmt::format("no VM '{}' runs; see: fireclaw vm list", id)}}) {
+    CAPTURE(name);
+    CHECK(error_of([&] { static_cast<void>(require_run(*host, name)); }) == std::pair{code, text});
+    CHECK(error_of([&] { machines.pause(name); }) == std::pair{code, text});
+    CHECK(error_of([&] { machines.resume(name); }) == std::pair{code, text});
+  }
+  machines.remove("one", false);
 }
 
 TEST_CASE_FIXTURE(Fixture, "a named machine has its record before its disk, and its disk as long as its record") {

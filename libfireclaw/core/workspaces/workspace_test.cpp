@@ -14,10 +14,12 @@
 #include <functional>
 #include <future>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/host/impl.hpp"
 #include "core/machines/workspace_disk.hpp"
+#include "core/workspaces/files.hpp"
 #include "core/workspaces/transfer.hpp"
 #include "fireclaw/collections.hpp"
 #include "fireclaw/error.hpp"
@@ -136,6 +138,25 @@ TEST_CASE_FIXTURE(Fixture, "a claimed disk is taken for as long as a process kee
   }
   CHECK_NOTHROW(core::claim_workspace(*impl, "one"));
   CHECK(error_of([&] { core::claim_workspace(*impl, "two"); }).first == ErrorCode::NotFound);
+}
+
+TEST_CASE_FIXTURE(Fixture,
+                  "a workspace that goes while its lock is waited for is not there, whatever was read before") {
+  const std::vector<std::function<void()>> uses{
+      [&] { static_cast<void>(core::open_files(impl, "one", "a test", {})); },
+      [&] { static_cast<void>(core::claim_workspace(*impl, "one")); },
+  };
+  for (const auto& use : uses) {
+    create("one");
+    fs::remove(impl->workspaces.lock_file("one"));
+    bool gone = false;
+    const sys::testing::FileCalls calls{impl->layout.home(), [&] {
+                                          if (!std::exchange(gone, true))
+                                            fs::remove_all(impl->workspaces.directory("one"));
+                                        }};
+    CHECK(error_of(use).second.starts_with("no workspace named 'one'"));
+    CHECK(gone);
+  }
 }
 
 TEST_CASE_FIXTURE(Fixture, "if many processes claim a disk at once, one gets it") {

@@ -1,0 +1,99 @@
+// Agents whose machines run on the stand-in for Firecracker; their guests are asked nothing.
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "core/agents/impl.hpp"
+#include "core/testing/stand_in_home.hpp"
+#include "fireclaw/collections.hpp"
+#include "fireclaw/workspace.hpp"
+#include "sys/testing/file_calls.hpp"
+#include "sys/testing/outcome.hpp"
+
+namespace fireclaw::core {
+namespace {
+
+using sys::testing::code_of;
+using sys::testing::error_of;
+using sys::testing::FileCalls;
+using testing::StandInHome;
+
+struct Fixture : StandInHome {
+  std::shared_ptr<Host::Impl> host = open();
+  AgentManager::Impl agents{Access::host(host)};
+  std::unique_ptr<VM::Impl> machine = start();
+
+  ~Fixture() {
+    machine->note([](state::RunRecord& now) { now.agent.clear(); });
+  }
+
+  /// The agent "ada", as its starter leaves it.
+  [[nodiscard]] std::unique_ptr<VM::Impl> start() {
+    WorkspaceConfig disk;
+    disk.name = "ada";
+    Access::host(host).workspaces().create(disk);
+    VMConfig config;
+    config.network = NetworkMode::None;
+    config.memory_mib = 128;
+    config.workspace = "ada";
+    auto made = std::make_unique<VM::Impl>(host, config);
+    made->start();
+    made->note([](state::RunRecord& now) { now.agent = "ada"; });
+    state::AgentRecord record;
+    record.name = "ada";
+    record.template_name = "worker";
+    record.phase = state::AgentPhase::Running;
+    record.run = made->record.id;
+    agents.agents.put(record);
+    return made;
+  }
+  [[nodiscard]] bool runs_on() const {
+    const auto record = host->runs.find(machine->record.id);
+    return record && state::is_running(*record) && !record->paused && !record->copier &&
+           done("Paused") == done("Resumed");
+  }
+};
+
+TEST_CASE_FIXTURE(Fixture, "an agent that was saved runs on, and its snapshot has its disk") {
+  const auto saved = agents.snapshot("ada", "one", false, {});
+  CHECK(saved.name == "one");
+  CHECK(saved.agent == "ada");
+  CHECK(runs_on());
+  CHECK(done("Paused") == 1);
+  const auto record = host->snapshots.find("one");
+  REQUIRE(record);
+  CHECK(sys::sha256_file(host->snapshots.disks(*record).workspace) == sys::sha256_file(host->workspaces.disk("ada")));
+  CHECK(agents.require("ada").phase == state::AgentPhase::Running);
+}
+
+TEST_CASE_FIXTURE(Fixture, "an agent is not saved under a name that is taken, also if it is taken meanwhile") {
+  constexpr auto taken = "there is a snapshot named 'one'; remove it with: fireclaw snapshot remove one";
+  const auto save = [&] { static_cast<void>(agents.snapshot("ada", "one", false, {})); };
+  save();
+  CHECK(error_of(save) == std::pair{ErrorCode::AlreadyExists, std::string{taken}});
+  CHECK(done("Paused") == 1);
+  const auto snapshot = host->layout.snapshots() / "one";
+  const auto aside = home() / "aside";
+  const auto before = sys::read_file(snapshot / "manifest.json");
+  std::filesystem::rename(snapshot, aside);
+  {
+    const FileCalls calls{host->layout.snapshots(), [&] {
+                            if (std::filesystem::exists(aside)) std::filesystem::rename(aside, snapshot);
+                          }};
+    CHECK(error_of(save) == std::pair{ErrorCode::AlreadyExists, std::string{taken}});
+  }
+  CHECK(done("Paused") == 2);
+  CHECK(runs_on());
+  CHECK(sys::read_file(snapshot / "manifest.json") == before);
+  CHECK(host->snapshots.names() == std::vector<std::string>{"one"});
+  CHECK(host->snapshots.remove_unfinished().empty());
+  CHECK(agents.snapshot("ada", "one", true, {}).name == "one");
+  CHECK(sys::read_file(snapshot / "manifest.json") != before);
+}
+
+}  // namespace
+}  // namespace fireclaw::core
