@@ -340,6 +340,37 @@ class Slow(LlmTest):
                 self.assertEqual([what for what, _ in seen], ["cancelled"])
                 self.assertLess(seen[0][1] - began, 1.0)
 
+    def test_a_server_that_does_not_notice_is_left_all_the_same(self) -> None:
+        """It holds the connection open, whatever we do with our end."""
+        beginnings = (b"", b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\n\r\n",
+                      b'HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\n\r\n{"message": {"content": "I was"}}\n')
+        for beginning in beginnings:
+            for gives_up in ("cancelled", "too late"):
+                with self.subTest(beginning=beginning[:60], gives_up=gives_up), socket.create_server(("127.0.0.1", 0)) as server, Cancel() as cancel:
+                    timeouts = {"first_token_s": 60, "idle_s": 60, "total_s": 0.3 if gives_up == "too late" else 60}
+                    client = self.client("ollama", f"http://127.0.0.1:{server.getsockname()[1]}", timeouts=timeouts)
+                    ends: List[str] = []
+
+                    def ask() -> None:
+                        try:
+                            client.chat(_QUESTION, (), cancel)
+                        except Cancelled:
+                            ends.append("cancelled")
+                        except LlmError as error:
+                            ends.append("too late" if "longer than 0.3 s" in str(error) else str(error))
+
+                    thread = threading.Thread(target=ask)
+                    thread.start()
+                    connection, _ = server.accept()
+                    with connection:
+                        connection.recv(65536)
+                        connection.sendall(beginning)
+                        if gives_up == "cancelled":
+                            cancel.set()
+                        thread.join(5)
+                        self.assertEqual(ends, [gives_up])
+                    thread.join()
+
 
 class Thinking(unittest.TestCase):
     def check(self, text: str, answer: str, thought: str) -> None:

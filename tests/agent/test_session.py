@@ -155,6 +155,14 @@ class Registering(SessionTest):
         out = self.server(":s 001 worker :hi", ":s 004 worker s v Biw o", ":s 005 worker BOT=b :are", ":s 376 worker :-")
         self.assertEqual(out, ["MODE worker +b", "JOIN #a"])
 
+    def test_of_the_modes_that_a_server_lists_only_the_users_make_it_a_bot(self) -> None:
+        for modes, marked in (("Biw o", True), ("iwB o", True), ("iw B", False), ("iwb o", False), ("iw Bo", False)):
+            with self.subTest(modes=modes):
+                self.start({"#a": ""})
+                self.sent()
+                out = self.server(":s 001 worker :hi", f":s 004 worker s B-1.0 {modes}", ":s 376 worker :-")
+                self.assertEqual(out, (["MODE worker +B"] if marked else []) + ["JOIN #a"])
+
     def test_a_server_that_never_finishes_is_given_up(self) -> None:
         self.start(limits={"register_s": 60, "ping_interval_s": 10, "ping_timeout_s": 10})
         self.sent()
@@ -541,8 +549,9 @@ class OldLines(SessionTest):
         self.prepare()
         self.server(tagged(self.SERVER - 1, ":alice!a@h PRIVMSG #a :old"), tagged(self.SERVER, ":alice!a@h PRIVMSG #a :same second"),
                     tagged(self.SERVER + 9, ":alice!a@h PRIVMSG #a :new"), ":alice!a@h PRIVMSG #a :without a time",
-                    "@time=nonsense :alice!a@h PRIVMSG #a :odd time", "@time=2020-99-01T00:00:00Z :alice!a@h PRIVMSG #A :odder time")
-        self.assertEqual(self.heard(), ["same second", "new", "without a time", "odd time", "odder time"])
+                    "@time=nonsense :alice!a@h PRIVMSG #a :odd time", "@time=2020-99-01T00:00:00Z :alice!a@h PRIVMSG #A :odder time",
+                    "@time=2020-01-01T00:00:00Zulu :alice!a@h PRIVMSG #a :more than a time", "@time=12020-01-01T00:00:00Z :alice!a@h PRIVMSG #a :less than a time")
+        self.assertEqual(self.heard(), ["same second", "new", "without a time", "odd time", "odder time", "more than a time", "less than a time"])
 
     def test_without_the_servers_clock_ours_is_asked_with_a_minute_to_spare(self) -> None:
         self.prepare(clock=False)

@@ -144,6 +144,8 @@ FRAMES = [
     row("content that is null", Reply(data(delta(None), delta("hello"), delta(None, "stop")))),
     row("a list of parts", stream([{"type": "text", "text": "hel"}], [{"type": "output_text", "text": {"value": "lo"}}])),
     row("parts of which one is a thought", whole([{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "text", "text": "hello"}])),
+    row("parts that are thoughts by their kind or by a mark (Gemini)", whole([{"type": "reasoning", "reasoning": "hm"}, {"type": "text", "text": "hm", "thought": True},
+                                                                           {"type": "text", "text": "hel", "thought": False}, {"type": "text", "text": "lo", "thought": None}])),
     row("null for all that is not used", Reply(data({"id": None, "error": None, "usage": None, "choices": [
         {"delta": {"role": None, "content": "hello", "tool_calls": None, "function_call": None, "refusal": None, "reasoning_content": None},
          "finish_reason": None, "logprobs": None}]}, delta(finish="stop")))),
