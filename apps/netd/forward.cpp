@@ -9,6 +9,7 @@
 
 #include "fd.hpp"
 #include "relay.hpp"
+#include "words.hpp"
 
 namespace fireclaw::netd {
 namespace {
@@ -19,10 +20,12 @@ constexpr rlim_t other_descriptors = 64;
 
 void enter(const std::string& namespaces) {
   if (namespaces == "here") return;
+  constexpr const char* kind = "namespaces";
   const auto comma = namespaces.find(',');
-  if (comma == std::string::npos) throw std::invalid_argument{"not namespaces: " + namespaces};
-  const Fd user{std::stoi(namespaces.substr(0, comma))};
-  const Fd network{std::stoi(namespaces.substr(comma + 1))};
+  if (comma == std::string::npos) throw std::invalid_argument{std::string{"not "} + kind + ": " + namespaces};
+  const std::string_view words{namespaces};
+  const Fd user{number_in<int>(words.substr(0, comma), kind, namespaces)};
+  const Fd network{number_in<int>(words.substr(comma + 1), kind, namespaces)};
   check(::setns(user.get(), CLONE_NEWUSER), "enter the user namespace");
   check(::setns(network.get(), CLONE_NEWNET), "enter the network namespace");
 }
@@ -34,7 +37,11 @@ std::size_t raise_descriptor_limit() {
   check(::getrlimit(RLIMIT_NOFILE, &limit), "getrlimit");
   limit.rlim_cur = std::max(limit.rlim_cur, std::min(limit.rlim_max, wanted_descriptors));
   check(::setrlimit(RLIMIT_NOFILE, &limit), "setrlimit");
-  return static_cast<std::size_t>((std::min(limit.rlim_cur, wanted_descriptors) - other_descriptors) / 2);
+  return conversations_with(limit.rlim_cur);
+}
+
+std::size_t conversations_with(std::size_t descriptors) {
+  return (std::clamp<std::size_t>(descriptors, other_descriptors, wanted_descriptors) - other_descriptors) / 2;
 }
 
 void serve(Relay& relay, const std::vector<int>& until) {
@@ -51,7 +58,7 @@ void serve(Relay& relay, const std::vector<int>& until) {
 
 int forward(const std::vector<std::string>& words) {
   if (words.size() < 3) throw std::invalid_argument{"usage: forward UNTIL NAMESPACES ENTRANCE..."};
-  const Fd until{std::stoi(words[0])};
+  const Fd until{number_in<int>(words[0], "a descriptor", words[0])};
   enter(words[1]);
   std::vector<Entrance> entrances;
   for (std::size_t i = 2; i < words.size(); ++i) entrances.push_back(Entrance::parse(words[i]));

@@ -15,5 +15,7 @@ class Relay;
 void serve(Relay& relay, const std::vector<int>& until);
 /// Makes room for descriptors; returns how many conversations a relay can have with them.
 std::size_t raise_descriptor_limit();
+/// How many conversations a relay can have in a process that may have so many descriptors.
+std::size_t conversations_with(std::size_t descriptors);
 
 }  // namespace fireclaw::netd

@@ -10,7 +10,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <chrono>
 #include <cstring>
 #include <sstream>
@@ -20,6 +19,7 @@
 #include "forward.hpp"
 #include "inside.hpp"
 #include "relay.hpp"
+#include "words.hpp"
 
 namespace fireclaw::netd {
 namespace {
@@ -36,17 +36,13 @@ constexpr std::size_t reason_bytes = 400;
 std::vector<Service> parse_services(const std::string& text) {
   std::vector<Service> services;
   if (text == "none") return services;
-  for (std::size_t at = 0; at < text.size();) {
+  for (std::size_t at = 0; at <= text.size();) {
     const auto end = std::min(text.find(',', at), text.size());
     const auto word = text.substr(at, end - at);
     at = end + 1;
-    Service service{word.starts_with("tcp/"), 0};
-    const auto* const last = word.data() + word.size();
-    const bool known = word.starts_with("tcp/") || word.starts_with("udp/");
-    if (!known || std::from_chars(word.data() + 4, last, service.port).ptr != last) {
-      throw std::invalid_argument{"not a service: " + word};
-    }
-    services.push_back(service);
+    const bool tcp = word.starts_with("tcp/");
+    const std::string_view port{word.data() + (tcp || word.starts_with("udp/") ? 4 : word.size())};
+    services.push_back({tcp, number_in<unsigned short>(port, "a service", word, 1)});
   }
   return services;
 }
@@ -227,9 +223,9 @@ void serve_until_the_end(Relay& relay, const Fd& talk, const Fd& holder, Uplink&
 
 int hold(const std::vector<std::string>& words) {
   if (words.size() < 7) throw std::invalid_argument{"usage: hold READY LOCK IDLE TAPS GATEWAY SERVICES UPLINK..."};
-  Fd ready{std::stoi(words[0])};
+  Fd ready{number_in<int>(words[0], "a descriptor", words[0])};
   check(::fcntl(ready.get(), F_SETFD, FD_CLOEXEC), "keep a descriptor from others");
-  const Inside wanted{words[1], std::chrono::seconds{std::stoi(words[2])}, words[3], words[4],
+  const Inside wanted{words[1], std::chrono::seconds{number_in<int>(words[2], "a time", words[2])}, words[3], words[4],
                       parse_services(words[5])};
   const auto most_conversations = raise_descriptor_limit();
   try {

@@ -6,10 +6,11 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <chrono>
 #include <cstddef>
 #include <string_view>
+
+#include "words.hpp"
 
 namespace fireclaw::netd {
 namespace {
@@ -22,14 +23,6 @@ constexpr std::size_t datagram_bytes = std::size_t{64} << 10;
 constexpr std::chrono::seconds silence{120};
 /// How much is done before others have their turn.
 constexpr int most_at_once = 64;
-
-std::uint16_t parse_port(std::string_view text, const std::string& whole) {
-  std::uint16_t port = 0;
-  const auto* const last = text.data() + text.size();
-  const auto [end, error] = std::from_chars(text.data(), last, port);
-  if (error != std::errc{} || end != last || port == 0) throw std::invalid_argument{"not an entrance: " + whole};
-  return port;
-}
 
 /// A socket that is connected or about to be; none if it cannot.
 Fd connect_to(int type, const sockaddr_in& target) {
@@ -50,7 +43,9 @@ bool would_block() { return errno == EAGAIN || errno == EWOULDBLOCK || errno == 
 }  // namespace
 
 Entrance Entrance::parse(const std::string& text) {
-  const auto refuse = [&]() -> Entrance { throw std::invalid_argument{"not an entrance: " + text}; };
+  constexpr const char* kind = "an entrance";
+  const auto refuse = [&]() -> Entrance { throw std::invalid_argument{std::string{"not "} + kind + ": " + text}; };
+  const std::string_view words{text};
   const auto equals = text.find('=');
   const auto slash = text.find('/');
   const auto colon = text.rfind(':');
@@ -58,14 +53,12 @@ Entrance Entrance::parse(const std::string& text) {
       colon < slash) {
     return refuse();
   }
-  int number = -1;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + equals, number);
-  if (error != std::errc{} || end != text.data() + equals || number < 0) return refuse();
+  const auto number = number_in<int>(words.substr(0, equals), kind, text);
   const auto protocol = text.substr(equals + 1, slash - equals - 1);
   if (protocol != "tcp" && protocol != "udp") return refuse();
   Entrance entrance{Fd{number}, protocol == "tcp", {}};
   entrance.target.sin_family = AF_INET;
-  entrance.target.sin_port = htons(parse_port(std::string_view{text}.substr(colon + 1), text));
+  entrance.target.sin_port = htons(number_in<std::uint16_t>(words.substr(colon + 1), kind, text, 1));
   if (::inet_pton(AF_INET, text.substr(slash + 1, colon - slash - 1).c_str(), &entrance.target.sin_addr) != 1) {
     return refuse();
   }
@@ -319,11 +312,11 @@ void Relay::step() {
   buried_.clear();
 }
 
-void Relay::forget_silent() {
+void Relay::forget_silent(std::chrono::steady_clock::time_point now) {
   std::vector<Handler*> all;
   for (const auto& [key, handler] : handlers_) all.push_back(key);
   for (auto* handler : all) {
-    if (handlers_.contains(handler)) handler->forget_silent(Clock::now());
+    if (handlers_.contains(handler)) handler->forget_silent(now);
   }
   buried_.clear();
 }

@@ -2,6 +2,7 @@
 
 #include <netinet/in.h>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -40,7 +41,7 @@ class Relay {
   /// Does what there is to do, and does not wait.
   void step();
   /// Ends conversations by datagrams that nobody continues. To be called every few seconds.
-  void forget_silent();
+  void forget_silent(std::chrono::steady_clock::time_point now = std::chrono::steady_clock::now());
 
  private:
   class Handler;
