@@ -1,7 +1,10 @@
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
+#include <cerrno>
 #include <chrono>
 #include <filesystem>
 #include <string>
@@ -10,6 +13,7 @@
 
 #include "guest/testing/fake_guest.hpp"
 #include "guest/testing/guestd_process.hpp"
+#include "guest/tree/tree.hpp"
 #include "sys/file.hpp"
 #include "sys/testing/outcome.hpp"
 
@@ -127,6 +131,24 @@ TEST_CASE_FIXTURE(Fixture, "what cannot be copied is said by the side that knows
   CHECK_THROWS_AS(session.copy_out("", path("out"), soon()), Error);
   // The session is none the worse for it.
   session.ping(soon());
+}
+
+TEST_CASE("a folder that cannot be read on is named as it was asked for") {
+  // Of a process that is gone, the kernel lists nothing.
+  sys::SpawnSpec spec;
+  spec.argv = {"/bin/sleep", "60"};
+  auto process = sys::Child::spawn(spec);
+  const auto folder = "/proc/" + std::to_string(process.id().pid) + "/net";
+  TreeReader reader{{AT_FDCWD, false}, folder, false};
+  TreeReader::Item item;
+  std::array<char, 16> buffer{};
+  REQUIRE_FALSE(reader.next(item, buffer.data(), buffer.size()));
+  CHECK(item.entry.kind == EntryKind::Folder);
+  process.kill();
+  const auto failed = reader.next(item, buffer.data(), buffer.size());
+  REQUIRE(failed);
+  CHECK(failed->error == EINVAL);
+  CHECK(failed->message == "cannot read the folder '" + folder + "': invalid argument");
 }
 
 TEST_CASE_FIXTURE(Fixture, "a full disk in the guest ends the copy with the guest's reason") {

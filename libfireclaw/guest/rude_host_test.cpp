@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
 #include <functional>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -364,6 +366,37 @@ TEST_CASE("a watch is of a file with a full path") {
   CHECK(host.await_done().error == ENOTDIR);
   host.ask(Type::Watch, channel++, wire::Watch{"/tmp/x"});
   CHECK(host.next().type == Type::Started);
+}
+
+TEST_CASE("content that is not sent to its end changes no file, and leaves none") {
+  for (const bool append : {false, true}) {
+    for (const bool exists : {false, true}) {
+      for (const std::string sent : {"", "some of it"}) {
+        CAPTURE(append);
+        CAPTURE(exists);
+        CAPTURE(sent);
+        const sys::TempDir folder{"/tmp", "fireclaw-test-"};
+        const auto file = folder.path() / "file";
+        if (exists) sys::write_file_atomic(file, "old");
+        GuestdProcess guestd;
+        RudeHost host{guestd.take_stream()};
+        host.ask(
+            Type::FileCall, 1,
+            wire::FileCall{
+                .verb = wire::FileVerb::Write, .path = file, .user = {}, .append = append, .size = sent.size() + 1});
+        if (!sent.empty()) host.send(Type::Stdin, 1, sent);
+        host.send(Type::StdinEnd, 1);
+        wire::FileAnswer answer;
+        REQUIRE(wire::decode(host.await({Type::Stderr}).payload, answer));
+        CHECK(answer.error == ECANCELED);
+        CHECK(answer.message == "'" + file.string() + "' was not sent to its end");
+        host.await({Type::Exit});
+        const std::filesystem::directory_iterator left{folder.path()};
+        CHECK(std::distance(begin(left), end(left)) == (exists ? 1 : 0));
+        if (exists) CHECK(sys::read_file(file) == "old");
+      }
+    }
+  }
 }
 
 TEST_CASE("a name with a NUL in it is not that of what is before the NUL") {

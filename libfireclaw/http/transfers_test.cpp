@@ -93,6 +93,30 @@ TEST_CASE("requests side by side get their own answers, piece by piece") {
   CHECK(second.body == "no");
 }
 
+TEST_CASE("a request that is made in the middle of an answer is refused, and the answer ends as it would have") {
+  auto server = ScriptedServer::on_loopback({[](Peer& peer) {
+    peer.request();
+    peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab");
+  }});
+  Transfers transfers;
+  struct Asking : Collected {
+    bool on_body(std::string_view bytes) override {
+      CHECK_THROWS_AS(transfers->start(post(*server, "{}"), second), Error);
+      return Collected::on_body(bytes);
+    }
+    Transfers* transfers = nullptr;
+    const ScriptedServer* server = nullptr;
+    Collected second;
+  } first;
+  first.transfers = &transfers;
+  first.server = &server;
+  transfers.start(post(server, "{}"), first);
+  REQUIRE(run_until(transfers, [&] { return first.end.has_value(); }));
+  CHECK(first.body == "ab");
+  CHECK_FALSE(first.end->failure);
+  CHECK_FALSE(first.second.end);
+}
+
 TEST_CASE("what is not taken is offered again after resume, and nothing is lost") {
   const std::string large(3 << 20, 'x');
   auto server = ScriptedServer::on_loopback({[&](Peer& peer) {

@@ -231,6 +231,10 @@ TEST_CASE("a folder becomes a root: root keeps owners, others are told that ever
   CHECK(has(files, "prw-r----- 0/0 0 "));
   CHECK(has(files, "squashfs-root/home/link -> file\n"));
   CHECK(shop.content(entry, "home/same") == "content");
+  // One file with two names, as it was.
+  const Tree tree = read_directory(in, {shop.tools, Logger{}, {}, {}, {}});
+  REQUIRE(tree.find("home/file") != nullptr);
+  CHECK(tree.find("home/file") == tree.find("home/same"));
   CHECK(entry.manifest.source == "dir:" + in.string());
   CHECK(files.find("squashfs-root/socket") == std::string::npos);
   CHECK(shop.messages == Lines{fmt::format("'{}' is a socket; left out of the image", (in / "socket").string())});

@@ -345,6 +345,29 @@ TEST_CASE("sizes that no archive can have are refused before anything is kept fo
   }
 }
 
+TEST_CASE("a number in GNU's form has 63 bits at most") {
+  using namespace std::string_literals;
+  const auto problem = [](const std::string& field) {
+    auto header = header_of("file", '0', 0);
+    header.replace(124, 12, field);
+    return error_of([&] { from_tar(with_checksum(header) + std::string(1024, '\0')); }).second;
+  };
+  for (const auto& [field, is_number] : {std::pair{"\x80\0\0\0\x7f"s + std::string(7, '\xff'), true},
+                                         {"\x80\0\0\0\x80"s + std::string(7, '\0'), false},
+                                         {"\x80\0\0\x01"s + std::string(8, '\0'), false},
+                                         {"\x80\x01"s + std::string(10, '\0'), false},
+                                         {"\x81"s + std::string(11, '\0'), false},
+                                         {std::string(12, '\xff'), false},
+                                         {"00000000008\0"s, false},
+                                         {"0000 000001\0"s, false},
+                                         {"-0000000001\0"s, false},
+                                         {"77777777777\0"s, true},
+                                         {"  7777777777"s, true}}) {
+    CAPTURE(field);
+    CHECK(problem(field).ends_with(is_number ? "it ends too early" : "a header's size is not a number"));
+  }
+}
+
 TEST_CASE("owners and numbers that no file can have are refused") {
   const auto pax = [](const std::string& record) {
     return header_of("pax", 'x', record.size()) + record + std::string(512 - record.size(), '\0');

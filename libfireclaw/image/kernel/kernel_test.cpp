@@ -69,6 +69,13 @@ TEST_CASE("what is not a kernel is refused, with the reason") {
   CHECK(refusal(library.bytes()).second.find("a program or library") != std::string::npos);
   Elf other;
   CHECK(refusal(other.bytes()).second.find("without Linux's banner") != std::string::npos);
+  for (const auto& [at, value] : {std::pair<std::size_t, std::uint8_t>{4, 1}, {4, 0}, {4, 3}, {5, 2}, {5, 0}}) {
+    auto foreign = other.bytes();
+    poke(foreign, at, value);
+    CAPTURE(at);
+    CHECK(refusal(foreign) ==
+          std::pair{ErrorCode::InvalidArgument, std::string{"'k' is not a 64-bit little-endian ELF file"}});
+  }
   other.machine = 243;
   CHECK(refusal(other.bytes()).second.find("another architecture") != std::string::npos);
   for (const std::string& bytes :

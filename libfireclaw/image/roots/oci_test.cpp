@@ -131,6 +131,17 @@ TEST_CASE("a tag chooses among several images, and without one the error lists t
         std::string::npos);
 }
 
+TEST_CASE("a tag can be a whole reference, with colons") {
+  for (const auto& [tag, root] : {std::pair{"example.org:5000/tools:v1", "one"}, {"v1", "two"}}) {
+    CAPTURE(tag);
+    Layout layout;
+    layout.index(layout.manifest({layer_with("one")}, plain_config, Layout::tag("example.org:5000/tools:v1")) + ", " +
+                 layout.manifest({layer_with("two")}, plain_config, Layout::tag("v1")));
+    CHECK(paths(read_oci(Oci{fmt::format("oci:{}:{}", layout.path.string(), tag)}, layout.context).tree) ==
+          Paths{"", root});
+  }
+}
+
 TEST_CASE("among several platforms linux/amd64 is taken, and another alone is not supported") {
   Layout layout;
   const std::string arm = R"(, "platform": {"os": "linux", "architecture": "arm64"})";
