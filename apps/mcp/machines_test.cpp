@@ -55,8 +55,11 @@ TEST_CASE("there are no more machines than may be, those of single commands incl
   session.use("create_machine");
   session.request("x", "tools/call", {{"name", "run_command"}, {"arguments", {{"command", "block"}}}});
   session.backend.wait_blocked(1);
-  CHECK(session.failure("create_machine").find("which is the limit") != std::string::npos);
-  CHECK(session.failure("run_command", {{"command", "echo"}}).find("which is the limit") != std::string::npos);
+  CHECK(session.failure("create_machine", {{"cpus", 2}}).find("which is the limit") != std::string::npos);
+  CHECK(session.failure("run_command", {{"command", "echo"}, {"cpus", 2}}).find("which is the limit") !=
+        std::string::npos);
+  // Not even for a moment.
+  CHECK(session.backend.last_config().cpus == 1);
   CHECK(session.use("run_command", {{"command", "echo"}, {"machine", "machine-1"}})["exit_code"] == 0);
   session.notify("notifications/cancelled", {{"requestId", "x"}});
   session.backend.wait_blocked(0);

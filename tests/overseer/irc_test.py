@@ -93,8 +93,15 @@ class Commands(Office):
         self.greeted(alice)
         alice.say("overseer", "!invoke worker")
         alice.hears("overseer", "alice", STARTED)
+        for said, answer in (("!list", "worker"), ("!help", "!invoke"), ("!help !destroy", "!destroy <name>"), ("!version", "fireclaw"),
+                             ("!templates", "worker"), ("!invok worker", "did you mean"), ("!destroy", "an agent's name is missing"),
+                             ("!destroy nobody", "nobody"), ("!logs worker 0", "not a number of lines"), ("!denied worker", ".")):
+            with self.subTest(said=said):
+                alice.say("overseer", said)
+                alice.hears("overseer", "alice", ".*" + answer)
+        # Nothing of it was said here.
         alice.say("#control", "!version")
-        self.assertNotIn("started", alice.hears("overseer", "#control", ""))
+        self.assertRegex(alice.hears("overseer", "#control", ""), r"^fireclaw \d")
 
     def test_it_is_never_kept_waiting_by_slow_starts(self) -> None:
         alice = self.human()

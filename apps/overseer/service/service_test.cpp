@@ -375,6 +375,25 @@ TEST_CASE("a unit file quotes what systemd would take for its own") {
   CHECK_THROWS_AS(to_unit_file(unit, false), Error);
 }
 
+TEST_CASE("the command in a unit file is read as it was written, and no other is") {
+  for (const bool holds_machines : {false, true}) {
+    Unit unit;
+    unit.holds_machines = holds_machines;
+    unit.command = {"/opt/a b/program",    "", " ", "$x", "$$", "100%", "%%", "\\", "\\\\\"", "\"", "a\"b\\c$d%e",
+                    "--home=/srv/\xC3\xA4"};
+    CHECK(unit_command(to_unit_file(unit, false)) == unit.command);
+    CHECK(unit_command(to_unit_file(unit, true)) == unit.command);
+  }
+  CHECK(unit_command("[Service]\nExecStart=\"/a\"\n") == std::vector<std::string>{"/a"});
+  for (const auto* file :
+       {"", "[Service]\n", "[Service]\nExecStart=\n", "[Service]\nExecStart=/usr/bin/fireclaw overseer\n",
+        "[Service]\nExecStart=\"/a\" b\n", "[Service]\nExecStart=\"/a\n", "[Service]\nExecStart=\"/a\\\n",
+        "[Service]\n ExecStart=\"/a\"\n", "[Service]\nExecStart=\"", "#ExecStart=\"/a\"\n"}) {
+    CAPTURE(file);
+    CHECK(unit_command(file).empty());
+  }
+}
+
 TEST_CASE("a service of root gives engines users, and one of another user has the rights that a network takes") {
   Unit unit;
   unit.home = "/srv/fireclaw";
