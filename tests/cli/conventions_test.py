@@ -150,6 +150,35 @@ class Mistakes(Manners):
         self.check(["run", "--memory", "5X", "true"], "'5X'", "units")
         self.check(["--home", "", "image", "list"], "--home: must not be empty")
 
+    def test_what_mcp_cannot_serve_with_is_refused_before_it_serves(self) -> None:
+        # With the ends of their ranges.
+        for option, least, most in (("machines", 1, 1024), ("cpus", 1, 32), ("max-cpus", 1, 32), ("snapshots", 0, 1024),
+                                    ("calls", 1, 256), ("max-output", 1, 65536), ("max-file", 1, 65536)):
+            for value in (least - 1, most + 1):
+                self.check(["mcp", f"--{option}={value}"], f"--{option}: value {value} not in range {least} to {most}")
+            for value in (least, most):
+                self.serves(f"--{option}={value}")
+        self.check(["mcp", "--timeout", "0"], "--timeout must be longer than 0")
+        self.serves("--timeout", "0.001")
+        for option, value in (("timeout", "soon"), ("max-timeout", "5x"), ("memory", "5X"), ("max-memory", "much")):
+            self.check(["mcp", f"--{option}", value], f"'{value}'")
+        self.check(["mcp", "--net", "lan"], "'lan'")
+        for words in (["--egress", "none"], ["--allow", "example.org"], ["--allow-http", "example.org"], ["--no-services"]):
+            for network in ("none", "user", "services"):
+                self.check(["mcp", "--net", network, *words], f"go with --net nat, not {network}")
+            self.check(["mcp", *words], "go with --net nat, not none")
+            self.serves("--net", "nat", *words)
+        for network in ("none", "user", "nat", "services"):
+            self.serves("--net", network)
+        self.check(["mcp", "surplus"], "'surplus'")
+        self.check(["mcp", "--image", "none"], "no image named 'none'")
+
+    def serves(self, *words: str) -> None:
+        """Until its input ends, which it has already."""
+        with self.subTest(words=words):
+            said = self.fireclaw("mcp", *words)
+            self.assertEqual((said.returncode, said.stdout, said.stderr), (0, "", ""))
+
     def test_a_home_folder_that_is_not_there_is_not_made_by_looking(self) -> None:
         nowhere = self.folder / "nowhere"
         for words in (["image", "list"], ["vm", "list"], ["run", "true"], ["gc"], ["agent", "status", "x"]):
