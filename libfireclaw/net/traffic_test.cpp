@@ -7,10 +7,13 @@
 
 #include <algorithm>
 #include <functional>
+#include <future>
+#include <latch>
 #include <string>
 #include <vector>
 
 #include "fireclaw/error.hpp"
+#include "net/firewall/conntrack.hpp"
 #include "net/links/sysctl.hpp"
 #include "net/links/tap.hpp"
 #include "net/testing/lab.hpp"
@@ -779,6 +782,28 @@ TEST_CASE("the next holder of an address does not inherit connections, and a mac
   client.send(gateway, dns, "after it");
   name_server.until("after it");
   CHECK_FALSE(server.poll());
+}
+
+TEST_CASE("a connection that has ended by itself meanwhile is forgotten as well") {
+  const Lab lab;
+  constexpr std::size_t count = 2000;
+  constexpr int programs = 4;
+  Udp client{lab.host, "127.0.0.1", 4000};
+  for (std::size_t i = 0; i < count; ++i) client.send("127.0.0.1", static_cast<std::uint16_t>(20000 + i), "hello");
+  std::latch ready{programs};
+  std::vector<std::future<std::size_t>> forgotten;
+  for (int i = 0; i < programs; ++i) {
+    forgotten.push_back(std::async(std::launch::async, [&] {
+      return lab.host.in([&] {
+        Conntrack table;
+        ready.arrive_and_wait();
+        return table.forget(Ipv4Address::parse("127.0.0.1"));
+      });
+    }));
+  }
+  std::size_t all = 0;
+  for (auto& each : forgotten) all += each.get();
+  CHECK(all == count);
 }
 
 TEST_CASE("a tap works like any other port: frames out of its descriptor and into it") {

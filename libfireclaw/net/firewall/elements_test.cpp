@@ -70,6 +70,24 @@ TEST_CASE("what a name was answered with has an owner, and is not what a machine
   CHECK(vms_of(elements).front().allow.empty());
 }
 
+TEST_CASE("what a machine was given is deleted at once, but for what may expire meanwhile") {
+  const auto address = Ipv4Address::parse("172.16.0.2");
+  const InterfaceName bridge{"fcbr0"};
+  const auto element = [](const char* set, const char* owner, std::vector<std::string> key) {
+    return Element{"inet", set, std::move(key), {}, Ipv4Address::parse(owner)};
+  };
+  const std::vector<Element> elements{
+      element("clients", "172.16.0.2", {"172.16.0.2"}),
+      element("named_addresses", "172.16.0.2", {"172.16.0.2", "203.0.113.7"}),
+      element("named_ports", "172.16.0.2", {"172.16.0.2", "203.0.113.7", "tcp", "443"}),
+      element("clients", "172.16.0.3", {"172.16.0.3"}),
+      element("rates", "172.16.0.2", {"172.16.0.2"}),
+  };
+  CHECK(delete_commands(bridge, address, elements) ==
+        "delete element inet fireclaw clients { 172.16.0.2 }\ndelete element inet fireclaw rates { 172.16.0.2 }\n");
+  CHECK(delete_commands(bridge, Ipv4Address::parse("172.16.0.4"), elements).empty());
+}
+
 TEST_CASE("a machine's rate is read as it was given") {
   const auto rate = [](const std::string& unit, const std::string& number = "5") {
     return set("rates", R"({"elem": {"val": "172.16.0.2", "limit": {"rate": )" + number +

@@ -68,6 +68,11 @@ int configure(int socket, std::uint16_t group, int attribute, const T& value) {
   }
 }
 
+bool may_configure(int socket) {
+  // Has no effect but to be understood.
+  return configure(socket, 0, NFULA_CFG_CMD, nfulnl_msg_config_cmd{NFULNL_CFG_CMD_PF_UNBIND}) == 0;
+}
+
 unsigned byte_at(std::string_view bytes, std::size_t at) { return static_cast<unsigned char>(bytes[at]); }
 std::uint16_t word_at(std::string_view bytes, std::size_t at) {
   return static_cast<std::uint16_t>(byte_at(bytes, at) << 8U | byte_at(bytes, at + 1));
@@ -149,10 +154,7 @@ std::optional<RefusedPacket> read_logged_packet(std::string_view message) {
 
 bool PacketLog::is_available() noexcept {
   try {
-    const auto socket = open_socket();
-    // Has no effect but to be understood.
-    const nfulnl_msg_config_cmd nothing{NFULNL_CFG_CMD_PF_UNBIND};
-    return configure(socket.get(), 0, NFULA_CFG_CMD, nothing) == 0;
+    return may_configure(open_socket().get());
   } catch (const std::exception&) {
     return false;
   }
@@ -169,8 +171,10 @@ sys::Fd PacketLog::open_socket() {
 PacketLog::PacketLog(const InterfaceName& bridge, sys::Fd socket) : socket_{std::move(socket)} {
   const auto group = log_group(bridge);
   const auto tell = [&](int attribute, const auto& value) {
-    const int error = configure(socket_.get(), group, attribute, value);
+    int error = configure(socket_.get(), group, attribute, value);
     if (error == 0) return;
+    // The kernel says the same of a group that another socket has.
+    if (error == EPERM && may_configure(socket_.get())) error = EBUSY;
     throw Error{error == EBUSY   ? ErrorCode::AlreadyExists
                 : error == EPERM ? ErrorCode::PermissionDenied
                                  : ErrorCode::Io,
