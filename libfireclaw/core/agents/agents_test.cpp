@@ -14,6 +14,7 @@
 
 using namespace fireclaw;
 using sys::testing::code_of;
+using sys::testing::thrown_by;
 
 namespace {
 
@@ -80,6 +81,31 @@ TEST_CASE("an agent is not copied onto itself, which is said before anything is 
   CHECK(code_of([&] { agents.fork("ada", fork, {}); }) == ErrorCode::NotFound);
   fork.name = "../ada";
   CHECK(code_of([&] { agents.fork("ada", fork, {}); }) == ErrorCode::InvalidArgument);
+}
+
+TEST_CASE("the network that is asked for goes before the template's, and an agent has one") {
+  const Home home;
+  sys::make_directories(Access::impl(*home.host)->layout.templates());
+  AgentManager::Impl agents{*home.host};
+  AgentConfig config;
+  config.name = "ada";
+  config.template_name = "tern";
+  const auto refusal = [&](const std::string& network, std::optional<NetworkMode> asked) {
+    sys::write_file_atomic(
+        Access::impl(*home.host)->layout.templates() / "tern.json",
+        R"({"schema": 1, "nick": "tern", "model": "m", "persona": "A bird.", "image": "none-such", "network": ")" +
+            network + "\"}");
+    config.network = asked;
+    return std::string{thrown_by([&] { agents.start(config, {}); }).what()};
+  };
+  constexpr auto needs_one = "an agent needs a network";
+  for (const std::string network : {"nat", "user", "services"}) {
+    CAPTURE(network);
+    CHECK(refusal(network, NetworkMode::None).starts_with(needs_one));
+    CHECK(refusal(network, NetworkMode::User).find("has not been set up") != std::string::npos);
+  }
+  CHECK_FALSE(agents.agents.find("ada"));
+  CHECK(Access::impl(*home.host)->workspaces.names().empty());
 }
 
 TEST_CASE("the last lines of a text are whole, and the last one need not end") {

@@ -2,7 +2,12 @@
 
 #include <doctest/doctest.h>
 
+#include <filesystem>
+
+#include "fireclaw/host.hpp"
 #include "state/settings/gateway.hpp"
+#include "sys/file.hpp"
+#include "sys/testing/outcome.hpp"
 
 using namespace fireclaw;
 using namespace fireclaw::core;
@@ -72,6 +77,17 @@ TEST_CASE("a URL that was found is passed over and taken back, a person's stays"
   CHECK(persons_llm_url(theirs) == "http://a");
   CHECK(without_pointer(theirs) == theirs);
   CHECK_FALSE(without_pointer(std::nullopt));
+}
+
+TEST_CASE("what is not the URL of a server is not asked") {
+  const sys::TempDir folder{std::filesystem::temp_directory_path(), "fireclaw-llm-"};
+  HostOptions options;
+  options.home = folder.path() / "home";
+  const auto servers = Host::open(options).llm_servers();
+  for (const auto* url : {"", "/", "127.0.0.1:1", "ftp://127.0.0.1:1", "http://", "http:///v1", "file:///etc/passwd"}) {
+    CAPTURE(url);
+    CHECK(sys::testing::code_of([&] { static_cast<void>(servers.ask(url)); }) == ErrorCode::InvalidArgument);
+  }
 }
 
 TEST_CASE("a server counts as named unless it was only found") {

@@ -5,11 +5,17 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <string>
+#include <utility>
 
+#include "core/host/confinement.hpp"
 #include "fireclaw/error.hpp"
+#include "image/store/manifest.hpp"
 #include "state/settings/config.hpp"
+#include "sys/digest.hpp"
 #include "sys/file.hpp"
+#include "sys/sandbox/sandbox.hpp"
 
 using namespace fireclaw;
 
@@ -53,6 +59,23 @@ struct Fixture {
     sys::make_directories(options.home / "locks");
     state::write_config(options.home / "config.json", config);
     return Host::Impl{options};
+  }
+
+  /// An image whose kernel's content is its name.
+  static void save_image(const Host::Impl& here, const std::string& name) {
+    const auto folder = here.layout.images() / name;
+    sys::make_directories(folder);
+    image::Manifest manifest;
+    manifest.name = name;
+    for (auto [file, info] : {std::pair{"kernel", &manifest.kernel_file}, std::pair{"initramfs", &manifest.initramfs},
+                              std::pair{"rootfs", &manifest.rootfs}}) {
+      sys::replace_file(folder / file, name);
+      *info = {sys::sha256_hex(name), name.size()};
+    }
+    manifest.kernel = {KernelFormat::Elf, VirtioBus::Mmio, "6.1.0", manifest.kernel_file.sha256, "made up"};
+    manifest.rootfs_type = "squashfs";
+    manifest.digest = image::combined_digest(manifest.kernel_file, manifest.initramfs, manifest.rootfs);
+    sys::replace_file(folder / "manifest.json", image::to_json(manifest));
   }
 
   [[nodiscard]] std::string refusal(Engine choice = Engine::Auto) const {
@@ -184,4 +207,64 @@ TEST_CASE("engines and network modes are known by their names") {
   CHECK(network_mode_from_string("user") == NetworkMode::User);
   CHECK_THROWS_WITH_AS(engine_from_string("steam"),
                        "unknown engine 'steam'; use one of: auto, firecracker, qemu, qemu-kvm, qemu-tcg", Error);
+  for (const auto* text : {"", "qemu-", "Qemu", "qemu ", "qemu-kvmx", "fire"}) {
+    CAPTURE(text);
+    CHECK_THROWS_AS(engine_from_string(text), Error);
+  }
+  for (const auto* text : {"", "use", "users", "NAT"}) {
+    CAPTURE(text);
+    CHECK_THROWS_AS(network_mode_from_string(text), Error);
+  }
+}
+
+TEST_CASE_FIXTURE(Fixture, "an engine that is known with another kernel only is tried with this one, and no other is") {
+  write_program("#!/bin/sh\n[ \"$1\" = --version ] && echo 'QEMU emulator version 7.2.22' && exit 0\nexit 1\n");
+  const auto kernel_a = sys::sha256_hex("busybox");
+  const auto kernel_b = sys::sha256_hex("other");
+  seen("qemu-kvm", true, kernel_a);
+  seen("qemu-tcg", true, kernel_b);
+  seen("qemu-kvm", true, kernel_b);
+  seen("qemu-tcg", true, sys::sha256_hex("of no image"));
+  const auto here = host();
+  for (const auto* name : {"busybox", "other"}) save_image(here, name);
+  const auto is_tried = [&] { return core::refresh_engines(here, here.images.open("busybox"), false, {}, {}); };
+  CHECK(is_tried());
+  const auto config = state::read_config(here.layout.config());
+  const auto works = [&](const std::string& engine, const std::string& kernel) -> std::optional<bool> {
+    for (const auto& entry : config.engines) {
+      if (entry.verdict.engine == engine && entry.verdict.kernel_sha256 == kernel) return entry.verdict.works;
+    }
+    return std::nullopt;
+  };
+  CHECK(config.engines.size() == 4);
+  CHECK(works("qemu-tcg", kernel_a) == false);
+  CHECK(works("qemu-kvm", kernel_a) == true);
+  CHECK(works("qemu-tcg", kernel_b) == true);
+  CHECK(works("qemu-kvm", kernel_b) == true);
+  CHECK_FALSE(is_tried());
+}
+
+TEST_CASE_FIXTURE(Fixture, "an engine is used if it is confined as config.json requires") {
+  struct Row {
+    sys::Confinement level;
+    bool required;
+    bool refused;
+  };
+  for (const auto& row : {Row{sys::Confinement::Full, true, false}, Row{sys::Confinement::Landlock, true, true},
+                          Row{sys::Confinement::None, true, true}, Row{sys::Confinement::Landlock, false, false},
+                          Row{sys::Confinement::None, false, false}}) {
+    CAPTURE(static_cast<int>(row.level));
+    CAPTURE(row.required);
+    config.confinement.emplace();
+    config.confinement->level = row.level;
+    config.confinement->obstacle = "no namespaces";
+    config.confinement->context = sys::confinement_context();
+    config.sandbox.required = row.required;
+    const auto here = host();
+    if (row.refused) {
+      CHECK_THROWS_WITH_AS(core::require_confinement(here), doctest::Contains("(no namespaces)"), Error);
+    } else {
+      CHECK_NOTHROW(core::require_confinement(here));
+    }
+  }
 }

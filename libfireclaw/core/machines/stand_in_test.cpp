@@ -209,6 +209,54 @@ TEST_CASE_FIXTURE(Fixture, "a machine continues from its snapshot, and from no o
   CHECK(done("snapshot/load") == 1);
 }
 
+TEST_CASE_FIXTURE(Fixture, "a snapshot's name is taken until it is removed, and no file of it is touched before") {
+  auto machine = Access::host(host).vms().run(config());
+  for (const std::string name : {"../one", "", ".one"}) {
+    CAPTURE(name);
+    CHECK(code_of([&] { static_cast<void>(machine.snapshot(name)); }) == ErrorCode::InvalidArgument);
+  }
+  static_cast<void>(machine.snapshot("one"));
+  const auto manifest = host->layout.snapshots() / "one" / "manifest.json";
+  const auto before = sys::read_file(manifest);
+  CHECK(code_of([&] { static_cast<void>(machine.snapshot("one")); }) == ErrorCode::AlreadyExists);
+  CHECK(sys::read_file(manifest) == before);
+  CHECK(machine.exec(ExecOptions::shell("echo well")).out == "well\n");
+  CHECK_FALSE(host->snapshots.find("one")->automatic);
+  host->snapshots.remove("one");
+  CHECK(machine.snapshot("one").name() == "one");
+}
+
+TEST_CASE_FIXTURE(Fixture, "a machine whose root is on a scratch disk boots, and is not to be restored") {
+  auto like = config();
+  like.scratch_mib = 16;
+  like.scratch_target = "/";
+  for (const auto& [start, code] : {std::pair{StartMode::RequireSnapshot, ErrorCode::InvalidArgument},
+                                    std::pair{StartMode::PreferSnapshot, ErrorCode::Internal}}) {
+    like.start = start;
+    try {
+      const VM::Impl machine{host, like};
+      CHECK(code == ErrorCode::Internal);
+      CHECK(machine.config.start == StartMode::Cold);
+    } catch (const Error& error) {
+      CHECK(error.code() == code);
+    }
+  }
+}
+
+TEST_CASE_FIXTURE(Fixture, "a machine that is to live on knows on disk that its guest is configured") {
+  for (const bool detached : {true, false}) {
+    CAPTURE(detached);
+    auto like = config();
+    like.detached = detached;
+    const auto machine = start(like);
+    CHECK(on_disk(*machine).configured == detached);
+    CHECK(shell(*machine, "echo well") == "well\n");
+    CHECK(on_disk(*machine).configured == detached);
+    CHECK(machine->record.configured);
+    machine->kill();
+  }
+}
+
 TEST_CASE_FIXTURE(Fixture, "a named machine's record says that it is paused for want of use before it is") {
   const MachineManager machines = Access::host(host).machines();
   MachineConfig named;

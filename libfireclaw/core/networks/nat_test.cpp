@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <csignal>
 #include <filesystem>
@@ -15,6 +16,7 @@
 #include "core/networks/connection.hpp"
 #include "core/networks/gateway.hpp"
 #include "fireclaw/host.hpp"
+#include "net/links/netlink.hpp"
 #include "state/records/run_policy.hpp"
 #include "sys/poll.hpp"
 #include "sys/process.hpp"
@@ -133,6 +135,22 @@ TEST_CASE_FIXTURE(Fixture,
   connection.disconnect();
   CHECK(let_in().empty());
   CHECK(core::NatNetwork{*impl}.pool().list().empty());
+}
+
+TEST_CASE("this host's addresses are all that others know it by, each once") {
+  net::Netlink netlink;
+  netlink.set_up(netlink.get_link(net::InterfaceName{"lo"}).index, true);
+  const std::array names{net::InterfaceName{"lab-a"}, net::InterfaceName{"lab-b"}};
+  for (const auto& name : names) netlink.create_bridge(name, net::MacAddress::parse("02:00:00:00:00:01"), 1500);
+  const auto index = [&](std::size_t which) { return netlink.get_link(names.at(which)).index; };
+  const auto address = [](const char* text) { return net::Ipv4Address::parse(text); };
+  netlink.add_address(index(0), address("198.51.100.7"), 24);
+  netlink.add_address(index(0), address("192.0.2.9"), 32);
+  netlink.add_address(index(1), address("192.0.2.9"), 32);
+  CHECK(core::host_addresses() == std::vector{address("192.0.2.9"), address("198.51.100.7")});
+  for (const auto& name : names) netlink.delete_link(name);
+  CHECK(core::host_addresses().empty());
+  netlink.set_up(netlink.get_link(net::InterfaceName{"lo"}).index, false);
 }
 
 TEST_CASE("a port that another program has is missing among the gateway's, and the others are there") {

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <memory>
 #include <string>
@@ -14,6 +15,7 @@
 #include "core/networks/gateway.hpp"
 #include "core/networks/nat.hpp"
 #include "core/testing/stand_in_home.hpp"
+#include "fireclaw/gateway.hpp"
 #include "fireclaw/vm.hpp"
 #include "net/links/netlink.hpp"
 #include "sys/testing/file_calls.hpp"
@@ -127,6 +129,35 @@ TEST_CASE_FIXTURE(Fixture, "a machine whose start fails once it is connected is 
   CHECK(leases() == 0);
   CHECK(let_in() == 0);
   CHECK(taps() == 0);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a gateway is started in the network's turn, and only where there are machines for it") {
+  HostOptions options;
+  options.home = home();
+  // Beside it there is no program for the gateway.
+  options.guestd = home() / "guestd";
+  bool taken = false;
+  options.log = [&](LogLevel, std::string_view message) {
+    if (!message.starts_with("there is no gateway")) return;
+    taken = !sys::FileLock::try_acquire(host->layout.lock("network"), sys::FileLock::Mode::Exclusive);
+  };
+  host = Access::impl(Host::open(options));
+  auto config = host->config();
+  config.gateway =
+      json::Value::parse(R"({"llm": {"upstreams": [{"name": "one", "url": "http://127.0.0.1:1"}]}})", "it");
+  state::write_config(host->layout.config(), config);
+  const Gateway serving = Access::host(host).gateway();
+  const auto takes_turn = [&] {
+    taken = false;
+    CHECK_FALSE(serving.ensure());
+    return taken;
+  };
+  CHECK_FALSE(takes_turn());
+  const auto machine = start();
+  CHECK(takes_turn());
+  put_gateway(*host, sys::current_process(), NatNetwork{*host}.policy().gateway, {11434, std::nullopt, false});
+  CHECK_FALSE(takes_turn());
+  std::filesystem::remove(gateway::files_of(host->layout, gateway::Place::Host).record);
 }
 
 TEST_CASE_FIXTURE(Fixture, "a gateway's record that a power failure has emptied is none") {

@@ -95,6 +95,12 @@ TEST_CASE_FIXTURE(Fixture, "names, sizes and paths that can never work are refus
   CHECK(error_of([&] { return host.workspaces().open("missing"); }).second.find("fireclaw workspace create missing") !=
         std::string::npos);
   CHECK(error_of([&] { host.workspaces().remove("missing"); }).first == ErrorCode::NotFound);
+  for (const std::string name : {"../one", "", ".draft-one", "a/b"}) {
+    CAPTURE(name);
+    CHECK(error_of([&] { return host.workspaces().open(name); }).first == ErrorCode::InvalidArgument);
+    CHECK(error_of([&] { host.workspaces().remove(name); }).first == ErrorCode::InvalidArgument);
+    CHECK(error_of([&] { core::claim_workspace(*impl, name); }).first == ErrorCode::InvalidArgument);
+  }
   auto workspace = create("one");
   CHECK(error_of([&] { workspace.write_file("../x", ""); }).first == ErrorCode::InvalidArgument);
   CHECK(error_of([&] { workspace.remove_path("/"); }).first == ErrorCode::InvalidArgument);
