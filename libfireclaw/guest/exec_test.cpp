@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -81,6 +82,38 @@ TEST_CASE("a command's outputs, kept apart, and its exit status come back") {
   CHECK(result.signal == 0);
   CHECK_FALSE(result.timed_out);
   CHECK(result.duration > 0ns);
+}
+
+TEST_CASE("without descriptors a command is refused with the reason, and one that starts is whole") {
+  GuestdProcess guestd;
+  Session session = guestd.open();
+  CHECK(session.exec(sh("echo well")).out == "well\n");
+  const auto pid = guestd.child().id().pid;
+  rlimit before{};
+  REQUIRE(::prlimit(pid, RLIMIT_NOFILE, nullptr, &before) == 0);
+  for (const auto& line : {std::string{"echo well"}, "echo well #" + std::string(200'000, 'x')}) {
+    CAPTURE(line.size());
+    std::string refusal;
+    std::string first;
+    // Those that are open have gaps between their numbers.
+    for (rlim_t most = 0; most < 40; ++most) {
+      const rlimit few{most, before.rlim_max};
+      REQUIRE(::prlimit(pid, RLIMIT_NOFILE, &few, nullptr) == 0);
+      refusal.clear();
+      try {
+        const auto result = session.exec(sh(line));
+        CHECK(result.out == "well\n");
+        CHECK(result.exit_code == 0);
+      } catch (const Error& error) {
+        refusal = error.what();
+        CAPTURE(refusal);
+        CHECK(refusal.ends_with(": too many open files"));
+      }
+      if (most == 0) first = refusal;
+    }
+    CHECK(refusal.empty());
+    CHECK(first.find(line.size() > 1000 ? "cannot keep the shell line" : "cannot open pipes") != std::string::npos);
+  }
 }
 
 TEST_CASE("a shell line may be longer than an argument can be, with its name, arguments and input as they were") {

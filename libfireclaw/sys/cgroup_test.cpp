@@ -81,6 +81,27 @@ TEST_CASE_FIXTURE(Tree,
   CHECK(find_cgroups(folder.path()).lasting.empty());
 }
 
+TEST_CASE_FIXTURE(Tree, "a controller is missing where only a longer word has its name in it") {
+  own("0::/");
+  for (const auto& [controllers, missing] : {std::pair{"", "memory"},
+                                             {"cpu io pids", "memory"},
+                                             {"memory", "pids"},
+                                             {"hugememory pids", "memory"},
+                                             {"memory_more pids", "memory"},
+                                             {"memory rpids", "pids"},
+                                             {"memory pidset cpu", "pids"},
+                                             {"memorypids", "memory"}}) {
+    CAPTURE(controllers);
+    cgroup("", controllers);
+    const auto found = find_cgroups(folder.path());
+    CHECK(found.folder.empty());
+    CHECK(found.obstacle.find(fmt::format("the controller '{}' is not to be had", missing)) != std::string::npos);
+  }
+  cgroup("", "rdma pids misc memory");
+  cgroup("fireclaw", "");
+  CHECK(find_cgroups(folder.path()).folder == at("fireclaw"));
+}
+
 TEST_CASE_FIXTURE(Tree, "a cgroup without the controllers that are needed is not divided") {
   own("0::/");
   cgroup("", "cpu io");

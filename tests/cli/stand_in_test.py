@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import unittest
@@ -176,6 +177,19 @@ class Snapshots(StandIn):
         self.assertEqual(self.replaced("--cpus", "1", "--memory", "128"), (1, 128))
         self.assertFalse(self.saved()["network_device"])
         self.assertEqual(self.replaced("--image", "busybox"), (1, 128))
+
+    def test_an_agent_is_saved_otherwise_but_a_machine_of_its_name_is_not(self) -> None:
+        agents = Path(self.home, "agents")
+        agents.mkdir(mode=0o700)
+        self.addCleanup(shutil.rmtree, agents)
+        shutil.copy(Path(__file__).resolve().parent.parent / "upgrade/home-0.1.0/agents/ada.json", agents)
+        self.assertIn("'ada' is an agent; save it with: fireclaw agent snapshot ada saved",
+                      self.refused("snapshot", "create", "saved", "--of", "ada"))
+        self.create("ada", "dev")
+        self.done("snapshot", "create", "saved", "--of", "ada")
+        self.done("snapshot", "create", "other", "--of", "dev")
+        for name in ("saved", "other"):
+            self.assertEqual(self.done("run", "--snapshot", name, "echo well"), "well\n")
 
     def test_a_machine_is_saved_and_continues_from_it(self) -> None:
         self.create("dev")
