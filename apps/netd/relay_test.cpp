@@ -269,6 +269,28 @@ TEST_CASE("much more than a buffer arrives both ways, whole and in order, at rea
   for (const auto& way : ways) CHECK(way.got == much);
 }
 
+TEST_CASE("what a reader is too slow for waits without work, and arrives when the reader reads") {
+  Led led{SOCK_STREAM};
+  const auto client = connected(SOCK_STREAM, led.address);
+  const auto inside = led.accepted();
+  const std::string piece(10'000, 'x');
+  std::size_t sent = 0;
+  const auto end = Clock::now() + patience;
+  for (bool full = false; !full || !led.idle();) {
+    REQUIRE(Clock::now() < end);
+    led.relay->step();
+    const auto count = ::send(client.get(), piece.data(), piece.size(), MSG_NOSIGNAL);
+    full = count < 0;
+    if (!full) sent += static_cast<std::size_t>(count);
+  }
+  CHECK(sent > piece.size());
+  std::size_t got = 0;
+  while (got < sent) got += led.heard(inside).size();
+  CHECK(got == sent);
+  say(client, "more");
+  CHECK(led.heard(inside) == "more");
+}
+
 TEST_CASE("where nobody listens a client is told so at once") {
   Led led{SOCK_STREAM};
   led.server.reset();
