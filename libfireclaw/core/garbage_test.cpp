@@ -9,7 +9,12 @@
 #include <fmt/format.h>
 
 #include "core/host/impl.hpp"
+#include "core/machines/named.hpp"
+#include "fireclaw/collections.hpp"
+#include "fireclaw/error.hpp"
 #include "image/store/manifest.hpp"
+#include "state/records/agents.hpp"
+#include "state/records/machines.hpp"
 #include "sys/digest.hpp"
 #include "sys/process.hpp"
 
@@ -100,6 +105,28 @@ TEST_CASE_FIXTURE(Fixture,
   save_snapshot("named-old", false, "mine", "what it was before");
   CHECK(host.collect_garbage().removed == std::vector{impl->layout.snapshots() / "auto-old"});
   CHECK(impl->snapshots.names() == std::vector<std::string>{"auto-now", "named-old"});
+}
+
+TEST_CASE_FIXTURE(Fixture, "an image goes when nothing needs it, or by force, and what needs it is named") {
+  const auto digest = make_image("debian-agent");
+  save_snapshot("named", false, "debian-agent", digest);
+  save_snapshot("auto-1", true, "debian-agent", digest);
+  state::AgentRecord agent;
+  agent.name = "ada";
+  agent.template_name = "worker";
+  state::AgentStore{impl->layout.agents(), impl->logger}.put(agent);
+  state::MachineRecord machine;
+  machine.name = "dev";
+  machine.key = "0123456789abcdef";
+  machine.image = "debian-agent";
+  core::machine_store(*impl).put(machine);
+  CHECK_THROWS_WITH_AS(host.images().remove("debian-agent", false),
+                       doctest::Contains("is needed by snapshot 'named', agent 'ada', machine 'dev';"), Error);
+  CHECK(impl->images.find("debian-agent"));
+  CHECK(impl->snapshots.names().size() == 2);
+  host.images().remove("debian-agent", true);
+  CHECK_FALSE(impl->images.find("debian-agent"));
+  CHECK(impl->snapshots.names().empty());
 }
 
 TEST_CASE_FIXTURE(Fixture, "an engine that its owner had no time to put into the record is ended with its machine") {

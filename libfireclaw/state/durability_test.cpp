@@ -213,6 +213,18 @@ TEST_CASE_FIXTURE(Home, "a machine's record is there whole when its folder is, a
   CHECK(paused == std::vector{false, false, false, true, true});
 }
 
+TEST_CASE_FIXTURE(Home, "a record of a machine that is to outlive its owner changes by one rename over the old one") {
+  const auto store = runs();
+  state::RunRecord record;
+  record.owner = sys::current_process();
+  record.detached = true;
+  record = store.create(record);
+  const FileCalls calls{folder.path(), [&] { CHECK(store.find(record.id)); }};
+  store.change(record.id, [](state::RunRecord& now) { now.paused = true; });
+  CHECK(calls.lines() == Lines{"create runs/*/run.lock", "create runs/*/run.json.new", "write runs/*/run.json.new",
+                               "rename runs/*/run.json.new -> runs/*/run.json"});
+}
+
 TEST_CASE_FIXTURE(
     Home, "a machine with a name has a record at every moment of a renaming, and at least while it has a disk") {
   const state::MachineStore store{folder.path() / "machines", {}};

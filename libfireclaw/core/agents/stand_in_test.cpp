@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "core/agents/impl.hpp"
 #include "core/testing/stand_in_home.hpp"
@@ -28,7 +29,7 @@ struct Fixture : StandInHome {
   std::unique_ptr<VM::Impl> machine = start();
 
   ~Fixture() {
-    machine->note([](state::RunRecord& now) { now.agent.clear(); });
+    if (machine) machine->note([](state::RunRecord& now) { now.agent.clear(); });
   }
 
   /// The agent "ada", as its starter leaves it.
@@ -93,6 +94,40 @@ TEST_CASE_FIXTURE(Fixture, "an agent is not saved under a name that is taken, al
   CHECK(host->snapshots.remove_unfinished().empty());
   CHECK(agents.snapshot("ada", "one", true, {}).name == "one");
   CHECK(sys::read_file(snapshot / "manifest.json") != before);
+}
+
+TEST_CASE_FIXTURE(Fixture, "an agent is paused and resumed in its turn") {
+  const auto agent = Access::host(host).agents().open("ada");
+  const auto turn = host->layout.lock("agent-ada");
+  const auto takes_turn = [&](const auto& action) {
+    std::filesystem::remove(turn);
+    action();
+    return std::filesystem::exists(turn);
+  };
+  CHECK(takes_turn([&] { agent.pause(); }));
+  CHECK(host->runs.find(machine->record.id)->paused);
+  CHECK(takes_turn([&] { agent.resume(); }));
+  CHECK(runs_on());
+}
+
+TEST_CASE_FIXTURE(Fixture, "an agent's record says that it ends while its machine still runs, and then that it has") {
+  // Its guest is not to be given disks.
+  host->runs.change(machine->record.id, [](state::RunRecord& now) { now.configured = true; });
+  const auto engine = *host->runs.find(machine->record.id)->process;
+  std::vector<std::pair<state::AgentPhase, bool>> seen;
+  {
+    const FileCalls calls{host->layout.agents(), [&] {
+                            const std::pair now{agents.agents.find("ada")->phase, sys::is_alive(engine)};
+                            if (seen.empty() || seen.back() != now) seen.push_back(now);
+                          }};
+    agents.stop("ada", std::chrono::seconds{1});
+  }
+  using enum state::AgentPhase;
+  CHECK(seen == std::vector<std::pair<state::AgentPhase, bool>>{
+                    {Running, true}, {Stopping, true}, {Stopping, false}, {Stopped, false}});
+  CHECK(host->runs.list().empty());
+  CHECK(host->workspaces.names() == std::vector<std::string>{"ada"});
+  machine.reset();
 }
 
 }  // namespace

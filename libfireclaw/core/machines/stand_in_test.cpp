@@ -95,6 +95,28 @@ TEST_CASE_FIXTURE(Fixture, "a start that fails leaves no engine, and its record 
   }
 }
 
+TEST_CASE_FIXTURE(Fixture, "a machine's own rate of disks goes before the home folder's") {
+  struct Row {
+    std::optional<std::uint64_t> usual;
+    unsigned own;
+    std::uint64_t expected;
+  };
+  for (const auto& row : {Row{std::nullopt, 0, 0}, Row{std::nullopt, 3, 3}, Row{7, 0, 7}, Row{7, 3, 3}, Row{3, 7, 7}}) {
+    CAPTURE(row.own);
+    auto settings = host->config();
+    settings.limits.disk_mib_per_second = row.usual;
+    state::write_config(host->layout.config(), settings);
+    auto like = config();
+    like.disk_mib_per_second = row.own;
+    const auto limited = done("rate_limiter");
+    const auto expected = fmt::format(R"("size":{},)", row.expected << 20);
+    const auto as_expected = done(expected);
+    start(like)->kill();
+    CHECK((done("rate_limiter") > limited) == (row.expected != 0));
+    CHECK((done(expected) > as_expected) == (row.expected != 0));
+  }
+}
+
 TEST_CASE_FIXTURE(Fixture, "a machine is started once") {
   const auto machine = start();
   CHECK(code_of([&] { machine->start(); }) == ErrorCode::InvalidState);

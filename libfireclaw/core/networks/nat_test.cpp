@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "core/networks/connection.hpp"
+#include "core/networks/entrances.hpp"
 #include "core/networks/gateway.hpp"
 #include "fireclaw/host.hpp"
 #include "net/links/netlink.hpp"
@@ -21,8 +22,10 @@
 #include "sys/poll.hpp"
 #include "sys/process.hpp"
 #include "sys/testing/file_calls.hpp"
+#include "sys/testing/outcome.hpp"
 
 using namespace fireclaw;
+using sys::testing::code_of;
 using sys::testing::FileCalls;
 
 namespace {
@@ -170,6 +173,21 @@ TEST_CASE("a port that another program has is missing among the gateway's, and t
   const auto all = core::bind_ports(*f.impl, address, ports);
   CHECK(all.llm);
   CHECK(all.problems.empty());
+}
+
+TEST_CASE("a port that cannot be published is refused, however many others can") {
+  const auto open = [](const std::vector<std::string>& texts) {
+    std::vector<net::Publication> ports;
+    for (const auto& text : texts) ports.push_back(net::Publication::parse(text));
+    return core::Entrances::open(ports, true);
+  };
+  const auto first = open({"18080:80", "15353:53/udp"});
+  CHECK_FALSE(first.empty());
+  CHECK(code_of([&] { open({"18081:81", "18080:80"}); }) == ErrorCode::AlreadyExists);
+  CHECK(code_of([&] { open({"15353:53/udp"}); }) == ErrorCode::AlreadyExists);
+  CHECK(code_of([&] { open({"192.0.2.77:18082:82"}); }) == ErrorCode::InvalidArgument);
+  // What was had before it is given back.
+  CHECK_FALSE(open({"18081:81"}).empty());
 }
 
 TEST_CASE("a gateway without machines gives its place up, once nobody has asked for it for a while") {
