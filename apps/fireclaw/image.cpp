@@ -81,9 +81,8 @@ int list(const Context& context) {
 
 int remove(const std::vector<std::string>& names, bool force, const Context& context) {
   const auto host = context.open_host();
-  for (const auto& name : names) host.images().remove(name, force);
-  if (context.json) print_json({{"removed", names}});
-  return 0;
+  return for_each_of(names, "removed", context.json,
+                     [&](const std::string& name) { host.images().remove(name, force); });
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "command.hpp"
 #include "common/text/quantities.hpp"
 #include "common/text/style.hpp"
 #include "common/text/text.hpp"
@@ -71,6 +72,31 @@ std::string to_line(const std::vector<std::string>& row, const std::vector<std::
 int print_json(const Json& value) {
   std::puts(escape_controls(value.dump(2, ' ', false, Json::error_handler_t::replace)).c_str());
   return 0;
+}
+
+int for_each_of(const std::vector<std::string>& names, const std::function<void(const std::string&)>& action) {
+  int status = 0;
+  for (const auto& name : names) {
+    try {
+      action(name);
+    } catch (const Error& problem) {
+      if (names.size() == 1) throw;
+      print_message("fireclaw", problem.what());
+      status = exit_failure;
+    }
+  }
+  return status;
+}
+
+int for_each_of(const std::vector<std::string>& names, const char* done, bool json,
+                const std::function<void(const std::string&)>& action) {
+  Json succeeded = Json::array();
+  const int status = for_each_of(names, [&](const std::string& name) {
+    action(name);
+    succeeded.push_back(name);
+  });
+  if (json) print_json({{done, succeeded}});
+  return status;
 }
 
 void Table::print() const {

@@ -18,6 +18,13 @@ namespace fireclaw::cli {
 /// successful command.
 int print_json(const Json& value);
 
+/// Acts on each and returns the exit status. A failure is printed, and the others have their turn; if there is only one
+/// name, its error is thrown.
+int for_each_of(const std::vector<std::string>& names, const std::function<void(const std::string&)>& action);
+/// The same for a command's `action` that is told with --json: `done` names those for which it succeeded.
+int for_each_of(const std::vector<std::string>& names, const char* done, bool json,
+                const std::function<void(const std::string&)>& action);
+
 /// Rows under headings, columns aligned. On a terminal empty columns are left out, and long ones are cut with "…" so
 /// that lines fit; in a pipe everything is printed.
 class Table {

@@ -84,9 +84,7 @@ int list(const Context& context) {
 
 int remove(const std::vector<std::string>& names, const Context& context) {
   const auto host = context.open_host();
-  for (const auto& name : names) host.snapshots().remove(name);
-  if (context.json) print_json({{"removed", names}});
-  return 0;
+  return for_each_of(names, "removed", context.json, [&](const std::string& name) { host.snapshots().remove(name); });
 }
 
 }  // namespace

@@ -122,9 +122,8 @@ int resize(const Options& options, const Context& context) {
 
 int remove(const Options& options, const Context& context) {
   const auto host = context.open_host();
-  for (const auto& name : options.names) host.workspaces().remove(name);
-  if (context.json) print_json({{"removed", options.names}});
-  return 0;
+  return for_each_of(options.names, "removed", context.json,
+                     [&](const std::string& name) { host.workspaces().remove(name); });
 }
 
 int print_copied(const std::string& source, const CopyResult& copied, const Context& context) {

@@ -278,6 +278,14 @@ class Shown(Manners):
         self.assertEqual(json.loads(made.stdout)["name"], "copy")
         removed = self.fireclaw("workspace", "remove", "copy", "--json")
         self.assertEqual(json.loads(removed.stdout), {"removed": ["copy"]})
+        for name in ("one", "two"):
+            self.fireclaw("workspace", "create", name)
+        several = self.fireclaw("workspace", "remove", "one", "nobody", "two", "--json")
+        self.assertEqual((several.returncode, several.stderr.count("\n"), json.loads(several.stdout)), (125, 1, {"removed": ["one", "two"]}))
+        self.assertIn("nobody", several.stderr)
+        for kind in ("snapshot", "image"):
+            neither = self.fireclaw(kind, "remove", "nobody", "none", "--json")
+            self.assertEqual((neither.returncode, neither.stderr.count("\n"), json.loads(neither.stdout)), (125, 2, {"removed": []}))
         both = self.fireclaw("workspace", "export", "notes", "-", "--json")
         self.assertEqual((both.returncode, json.loads(both.stdout)["error"]["code"]), (125, "invalid_argument"))
         self.assertEqual(json.loads(self.fireclaw("gc", "--json").stdout)["removed"], [])

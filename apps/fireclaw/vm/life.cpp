@@ -94,13 +94,8 @@ constexpr Verb verbs[] = {
 
 int act_on_all(const Verb& verb, const WhichOptions& options, const Context& context) {
   Machines machines{context};
-  Json done = Json::array();
-  const int status = for_each_of(options.names, [&](const std::string& name) {
-    verb.act(machines, machines.meant_by(name), options);
-    done.push_back(name);
-  });
-  if (context.json) print_json({{verb.done, done}});
-  return status;
+  return for_each_of(options.names, verb.done, context.json,
+                     [&](const std::string& name) { verb.act(machines, machines.meant_by(name), options); });
 }
 
 struct RenameOptions {

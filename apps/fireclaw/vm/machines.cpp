@@ -6,8 +6,6 @@
 
 #include <fmt/format.h>
 
-#include "common/text/style.hpp"
-
 namespace fireclaw::cli {
 namespace {
 
@@ -57,20 +55,6 @@ std::string Machines::name_of(const std::string& word) const {
   const auto running = host_.vms().list();
   if (std::ranges::find(running, word, &VMInfo::id) != running.end()) return {};
   return manager_.info(word).name;  // says what is wrong with it
-}
-
-int for_each_of(const std::vector<std::string>& names, const std::function<void(const std::string&)>& action) {
-  int status = 0;
-  for (const auto& name : names) {
-    try {
-      action(name);
-    } catch (const Error& problem) {
-      if (names.size() == 1) throw;
-      print_message("fireclaw", problem.what());
-      status = exit_failure;
-    }
-  }
-  return status;
 }
 
 std::vector<NamedVM> Machines::all() const {

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <functional>
 #include <string>
 #include <vector>
 
@@ -40,10 +39,6 @@ class Machines {
   Host host_;
   MachineManager manager_;
 };
-
-/// Acts on each and returns the exit status. One that fails does not keep the others from it, and is said; if it is the
-/// only one, its error is thrown.
-int for_each_of(const std::vector<std::string>& names, const std::function<void(const std::string&)>& action);
 
 /// Each adds commands to the group vm.
 void add_vm_create(CLI::App& group, Context& context, Action& action);
