@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "core/host/engines.hpp"
 #include "core/networks/nat.hpp"
 #include "core/testing/stand_in_home.hpp"
 #include "fireclaw/collections.hpp"
@@ -125,6 +126,35 @@ TEST_CASE_FIXTURE(Fixture, "a setup that is stopped ends with the step that it i
     CHECK(begun.back() == last);
   }
   CHECK(host.setup({}).engine == "firecracker");
+}
+
+TEST_CASE_FIXTURE(Fixture, "an upgrade makes named snapshots again that no longer fit and can be, and names them") {
+  auto never = Access::impl(host)->config();
+  never.set_up_by.clear();
+  state::write_config(home() / "config.json", never);
+  CHECK(code_of([&] { host.upgrade({}); }) == ErrorCode::InvalidState);
+  host.setup({});
+  CHECK(host.upgrade({}).renewed.empty());
+  VMConfig config;
+  config.network = NetworkMode::None;
+  config.memory_mib = 128;
+  static_cast<void>(host.snapshots().create(config, "booted"));
+  static_cast<void>(host.snapshots().create(config, "kept"));
+  static_cast<void>(host.vms().run(config).snapshot("of-a-machine"));
+  if (!kvm_problem().empty()) return;
+  CHECK(host.upgrade({}).renewed.empty());
+  for (const std::string name : {"booted", "of-a-machine"}) {
+    auto record = Access::impl(host)->snapshots.find(name).value();
+    record.key.engine_identity = "another";
+    // All that the stand-in saves is alike.
+    record.state_sha256 = sys::sha256_hex("another");
+    sys::replace_file(home() / "snapshots" / name / "manifest.json", json::record_text(record));
+  }
+  CHECK(host.upgrade({}).renewed == std::vector<std::string>{"snapshot booted"});
+  CHECK(host.snapshots().open("booted").info().usable);
+  CHECK(host.snapshots().open("booted").info().memory_mib == 128);
+  CHECK_FALSE(host.snapshots().open("of-a-machine").info().usable);
+  CHECK(host.upgrade({}).renewed.empty());
 }
 
 }  // namespace

@@ -114,7 +114,13 @@ std::string in_words(const sys::ConfinementSeen& seen, uid_t caller) {
 
 std::vector<Check> check_sandboxes(const Host::Impl& host) {
   std::vector<Check> checks;
-  const auto image = host.images.find(std::string{built_in_image});
+  std::optional<image::Entry> image;
+  try {
+    image = host.images.find(std::string{built_in_image});
+  } catch (const Error& problem) {
+    // The image's own check says it.
+    host.logger.debug(problem.what());
+  }
   if (!image) return checks;
   for (const auto& entry : host.config().engines) {
     if (!entry.verdict.works || !state::is_current(entry)) continue;
