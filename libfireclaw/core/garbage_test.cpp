@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -15,6 +16,7 @@
 #include "image/store/manifest.hpp"
 #include "state/records/agents.hpp"
 #include "state/records/machines.hpp"
+#include "state/settings/config.hpp"
 #include "sys/digest.hpp"
 #include "sys/process.hpp"
 
@@ -127,6 +129,61 @@ TEST_CASE_FIXTURE(Fixture, "an image goes when nothing needs it, or by force, an
   host.images().remove("debian-agent", true);
   CHECK_FALSE(impl->images.find("debian-agent"));
   CHECK(impl->snapshots.names().empty());
+}
+
+TEST_CASE_FIXTURE(Fixture,
+                  "a fetched engine goes when nothing was saved with it, runs on it or is to, but for the last one") {
+  const auto folder_of = [&](const std::string& version) {
+    return impl->layout.home() / "engines" / ("firecracker-" + version);
+  };
+  const auto save_with = [&](const std::string& name, bool automatic, const std::string& version) {
+    auto draft = impl->snapshots.begin(name, Deadline::never());
+    std::ofstream{draft.files().state} << "state";
+    std::ofstream{draft.files().memory} << "memory";
+    state::SnapshotRecord record;
+    record.name = name;
+    record.image = "mine";
+    record.automatic = automatic;
+    record.key.image_digest = make_image("mine");
+    record.key.engine_identity = "firecracker " + version + "; kvm";
+    impl->snapshots.publish(std::move(draft), record, false);
+  };
+  const std::vector<std::string> versions{"1.1", "1.9.0", "1.10.0", "1.11.0", "1.12.0", "1.13.0", "1.14.0"};
+  for (const auto& version : versions) {
+    std::filesystem::create_directories(folder_of(version));
+    std::ofstream{folder_of(version) / "firecracker"} << version;
+    std::filesystem::last_write_time(folder_of(version), std::filesystem::file_time_type::clock::now() -
+                                                             std::chrono::hours{version == "1.9.0" ? 1 : 2});
+  }
+  auto config = impl->config();
+  config.engines.emplace_back().verdict.binary = folder_of("1.10.0") / "firecracker";
+  state::write_config(impl->layout.config(), config);
+  save_with("named", false, "1.11.0");
+  save_with("auto-1", true, "1.12.0");
+  std::filesystem::create_directories(impl->layout.snapshots() / "torn");
+  state::RunRecord run;
+  run.owner = sys::current_process();
+  run.engine_identity = "firecracker 1.13.0; kvm";
+  impl->runs.create(run);
+  const auto left = [&] {
+    std::vector<std::string> all;
+    for (const auto& version : versions) {
+      if (std::filesystem::exists(folder_of(version) / "firecracker")) all.push_back(version);
+    }
+    return all;
+  };
+  {
+    // Somebody fetches one.
+    const auto turn = sys::FileLock::acquire(impl->layout.lock("engines"), sys::FileLock::Mode::Exclusive,
+                                             Deadline::never(), "the engines");
+    CHECK(host.collect_garbage().removed.empty());
+    CHECK(left() == versions);
+  }
+  auto removed = host.collect_garbage().removed;
+  std::ranges::sort(removed);
+  CHECK(removed == std::vector{folder_of("1.1"), folder_of("1.12.0"), folder_of("1.14.0")});
+  CHECK(left() == std::vector<std::string>{"1.9.0", "1.10.0", "1.11.0", "1.13.0"});
+  CHECK(impl->snapshots.names().size() == 3);
 }
 
 TEST_CASE_FIXTURE(Fixture, "an engine that its owner had no time to put into the record is ended with its machine") {
