@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "core/machines/impl.hpp"
+#include "core/testing/wrapped_instance.hpp"
 #include "fireclaw/host.hpp"
 #include "sys/file.hpp"
 #include "vmm/brief_pause.hpp"
@@ -27,38 +28,17 @@ std::string environment(const char* name, const char* otherwise) {
 
 Deadline soon() { return Deadline::after(40s); }
 
-/// A machine that continues once and no second time, as one whose engine hangs for a while.
-class Stuck final : public vmm::Instance {
+/// A machine whose engine pauses it and does not continue it.
+class Stuck final : public core::testing::WrappedInstance {
  public:
-  explicit Stuck(std::unique_ptr<vmm::Instance> real) : real_{std::move(real)} {}
+  using WrappedInstance::WrappedInstance;
 
-  [[nodiscard]] vmm::RuntimeRecord record() const override { return real_->record(); }
-  void pause(Deadline deadline) override { real_->pause(deadline); }
   void resume(Deadline) override { throw Error{ErrorCode::Timeout, "no answer"}; }
-  [[nodiscard]] bool resume_resets_streams() const override { return real_->resume_resets_streams(); }
-  void snapshot(const vmm::SnapshotFiles& files, Deadline deadline, const std::stop_token& stop) override {
-    real_->snapshot(files, deadline, stop);
-  }
   std::chrono::nanoseconds snapshot_running(const vmm::SnapshotFiles&, const std::function<void()>&, Deadline deadline,
                                             const std::stop_token&) override {
     pause(deadline);
     throw vmm::StaysPaused{ErrorCode::Timeout, "the machine stays paused: no answer"};
   }
-  vmm::GuestStream connect_guest(Deadline deadline, const std::stop_token& stop) override {
-    return real_->connect_guest(deadline, stop);
-  }
-  void kill() noexcept override { real_->kill(); }
-  void send_kill() noexcept override { real_->send_kill(); }
-  [[nodiscard]] bool freeze() noexcept override { return real_->freeze(); }
-  bool wait_exit(Deadline deadline, const std::stop_token& stop) override { return real_->wait_exit(deadline, stop); }
-  [[nodiscard]] int exit_fd() const override { return real_->exit_fd(); }
-  [[nodiscard]] std::string exit_reason() override { return real_->exit_reason(); }
-  [[nodiscard]] std::string console_tail(std::size_t max_bytes) const override {
-    return real_->console_tail(max_bytes);
-  }
-
- private:
-  std::unique_ptr<vmm::Instance> real_;
 };
 
 struct Fixture {

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "core/machines/impl.hpp"
+#include "core/testing/wrapped_instance.hpp"
 #include "fireclaw/host.hpp"
 #include "image/store/manifest.hpp"
 #include "state/settings/config.hpp"
@@ -89,58 +90,46 @@ class StandInHome {
   sys::TempDir folder_{"/tmp", "fireclaw-stand-in-"};
 };
 
-/// An instance that is another one, and writes down what ends it. `before` is called before each of these.
-class Witness final : public vmm::Instance {
+/// Calls `before` with a word for each call that saves or ends the machine, before it is passed on.
+class Witness final : public WrappedInstance {
  public:
   Witness(std::unique_ptr<vmm::Instance> real, std::function<void(std::string_view)> before)
-      : real_{std::move(real)}, before_{std::move(before)} {}
+      : WrappedInstance{std::move(real)}, before_{std::move(before)} {}
 
-  /// From now on it cannot be said of the engine that it stands still.
+  /// From now on freeze() does not stop the engine, and says so.
   void refuse_to_freeze() { freezes_ = false; }
 
-  [[nodiscard]] vmm::RuntimeRecord record() const override { return real_->record(); }
   void pause(Deadline deadline) override {
     before_("pause");
-    real_->pause(deadline);
+    WrappedInstance::pause(deadline);
   }
   void resume(Deadline deadline) override {
     before_("resume");
-    real_->resume(deadline);
+    WrappedInstance::resume(deadline);
   }
-  [[nodiscard]] bool resume_resets_streams() const override { return real_->resume_resets_streams(); }
   void snapshot(const vmm::SnapshotFiles& files, Deadline deadline, const std::stop_token& stop) override {
     before_("save");
-    real_->snapshot(files, deadline, stop);
+    WrappedInstance::snapshot(files, deadline, stop);
   }
   std::chrono::nanoseconds snapshot_running(const vmm::SnapshotFiles& files, const std::function<void()>& copy_drives,
                                             Deadline deadline, const std::stop_token& stop) override {
     before_("save");
-    return real_->snapshot_running(files, copy_drives, deadline, stop);
-  }
-  vmm::GuestStream connect_guest(Deadline deadline, const std::stop_token& stop) override {
-    return real_->connect_guest(deadline, stop);
+    return WrappedInstance::snapshot_running(files, copy_drives, deadline, stop);
   }
   void kill() noexcept override {
     before_("kill");
-    real_->kill();
+    WrappedInstance::kill();
   }
   void send_kill() noexcept override {
     before_("kill");
-    real_->send_kill();
+    WrappedInstance::send_kill();
   }
   [[nodiscard]] bool freeze() noexcept override {
     before_("freeze");
-    return freezes_ && real_->freeze();
-  }
-  bool wait_exit(Deadline deadline, const std::stop_token& stop) override { return real_->wait_exit(deadline, stop); }
-  [[nodiscard]] int exit_fd() const override { return real_->exit_fd(); }
-  [[nodiscard]] std::string exit_reason() override { return real_->exit_reason(); }
-  [[nodiscard]] std::string console_tail(std::size_t max_bytes) const override {
-    return real_->console_tail(max_bytes);
+    return freezes_ && WrappedInstance::freeze();
   }
 
  private:
-  std::unique_ptr<vmm::Instance> real_;
   std::function<void(std::string_view)> before_;
   bool freezes_ = true;
 };
