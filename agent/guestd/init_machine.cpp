@@ -115,7 +115,7 @@ void InitMachine::advance() {
     // One moment for both, so that one look of theirs is not two.
     const std::int64_t now = now_ms();
     host_time_.tick(now);
-    return spare_memory_.tick(now);
+    return spare_memory_.tick(now, host_time_.deadline());
   }
   if (Server::childless()) finish();
   if (ending_ == Ending::Services) {

@@ -13,8 +13,6 @@
 namespace fireclaw::guestd {
 namespace {
 
-/// With the clock's look: the machine is woken once for both.
-constexpr std::int64_t look_every_ms = 9700;
 /// Before much has been read, and after the first command has begun: it does not wait for this.
 constexpr std::int64_t first_look_ms = 1000;
 constexpr std::string_view balloons = "/sys/bus/virtio/drivers/virtio_balloon";
@@ -48,9 +46,9 @@ void SpareMemory::told() {
   if (wanted_) next_look_ = now_ms() + first_look_ms;
 }
 
-void SpareMemory::tick(std::int64_t now) {
+void SpareMemory::tick(std::int64_t now, std::int64_t next_wake) {
   if (now < next_look_) return;
-  next_look_ = now + look_every_ms;
+  next_look_ = next_wake;
   std::string memory;
   std::string work;
   if (!read_file("/proc/meminfo", memory) || !read_file("/proc/stat", work)) return;

@@ -16,8 +16,9 @@ class SpareMemory {
   void told();
   /// When tick() wants to be called, in now_ms() time.
   [[nodiscard]] std::int64_t deadline() const { return next_look_; }
-  /// Looks, once it is time for that.
-  void tick(std::int64_t now);
+  /// Looks, once it is time for that, and then at `next_wake`: a machine that wakes for something else anyway need not
+  /// wake twice.
+  void tick(std::int64_t now, std::int64_t next_wake);
 
  private:
   const bool wanted_;
