@@ -1,12 +1,15 @@
 #pragma once
 
+#include <fmt/format.h>
 #include <boost/beast/http/fields.hpp>
 #include <boost/beast/http/message.hpp>
 #include <boost/beast/http/write.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <sstream>
 #include <string>
+#include <string_view>
 
 namespace fireclaw::gateway {
 
@@ -18,5 +21,10 @@ template <bool is_request>
 std::string text_of(const boost::beast::http::header<is_request, boost::beast::http::fields>& head) {
   return (std::ostringstream{} << head).str();
 }
+
+/// A chunk of a body is this, the bytes, and `chunk_end`. `last_chunk` ends the body, without trailers.
+inline std::string chunk_head(std::size_t bytes) { return fmt::format("{:x}\r\n", bytes); }
+inline constexpr std::string_view chunk_end = "\r\n";
+inline constexpr std::string_view last_chunk = "0\r\n\r\n";
 
 }  // namespace fireclaw::gateway

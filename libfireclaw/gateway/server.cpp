@@ -271,15 +271,15 @@ class Session final : public std::enable_shared_from_this<Session>, public LlmSe
       std::swap(pending_, current_);
       pending_.clear();
       if (!chunked_) return write_piece({}, {});
-      chunk_head_ = fmt::format("{:x}\r\n", current_.size());
-      return write_piece(chunk_head_, "\r\n");
+      chunk_head_ = chunk_head(current_.size());
+      return write_piece(chunk_head_, chunk_end);
     }
     if (!ended_) return;
     if (!whole_) return close();
     if (!chunked_) return finish();
     ended_ = false;
     last_ = true;
-    current_ = "0\r\n\r\n";
+    current_ = last_chunk;
     write_piece({}, {});
   }
 
@@ -419,8 +419,8 @@ class StatusSession final : public std::enable_shared_from_this<StatusSession> {
     }
     response.prepare_payload();
     text_ = text_of(response) + response.body();
-    const std::array<asio::const_buffer, 3> all{asio::buffer(std::as_const(text_))};
-    asio::async_write(stream_, all, [self = shared_from_this()](error_code, std::size_t) {});
+    asio::async_write(stream_, asio::buffer(std::as_const(text_)),
+                      [self = shared_from_this()](error_code, std::size_t) {});
   }
 
   const std::function<Status()>& status_;

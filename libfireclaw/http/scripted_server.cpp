@@ -10,6 +10,7 @@
 #include <array>
 #include <chrono>
 #include <cstdlib>
+#include <utility>
 
 #include "fireclaw/error.hpp"
 #include "sys/socket.hpp"
@@ -52,6 +53,11 @@ std::string Peer::until(std::string_view part) {
   std::string said = rest_.substr(0, found + part.size());
   rest_.erase(0, said.size());
   return said;
+}
+
+std::string Peer::rest() {
+  while (more()) continue;
+  return std::exchange(rest_, {});
 }
 
 bool Peer::more() {

@@ -22,6 +22,8 @@ class Peer {
   std::string request();
   /// The client's bytes up to and with `part`; empty if it hung up before.
   std::string until(std::string_view part);
+  /// The client's bytes that are left when it has hung up, or when the test is over.
+  std::string rest();
   void send(std::string_view bytes);
   /// Returns when the client has hung up or the test is over.
   void wait_until_closed();

@@ -272,7 +272,7 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
     });
   }
 
-  using Pieces = std::array<asio::const_buffer, 3>;
+  using Pieces = std::array<asio::const_buffer, 4>;
 
   /// Every write is this one: what Asio makes of it takes seconds to compile.
   void write(tcp::socket& to, const Pieces& pieces, std::function<void(error_code)> then) {
@@ -323,14 +323,12 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
     last_ = std::chrono::steady_clock::now();
     if (bytes == 0 && !parser_.is_done()) return read_body();
     Pieces pieces{asio::const_buffer{}, asio::buffer(std::as_const(from_machine_.buffer), bytes)};
-    if (parser_.chunked()) {
-      chunk_head_ = bytes == 0 ? "" : fmt::format("{:x}\r\n", bytes);
-      static constexpr std::string_view next = "\r\n";
-      static constexpr std::string_view end = "\r\n0\r\n\r\n";
-      const auto tail = !parser_.is_done() ? next : bytes == 0 ? end.substr(next.size()) : end;
+    if (parser_.chunked() && bytes != 0) {
+      chunk_head_ = chunk_head(bytes);
       pieces[0] = asio::buffer(std::as_const(chunk_head_));
-      pieces[2] = asio::buffer(tail);
+      pieces[2] = asio::buffer(chunk_end);
     }
+    if (parser_.chunked() && parser_.is_done()) pieces[3] = asio::buffer(last_chunk);
     write(server_, pieces, [this](error_code error) {
       // A server that takes no more can have answered already.
       if (error) return drain();
