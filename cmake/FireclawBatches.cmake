@@ -4,8 +4,8 @@
 # batches.py finds out here which sources can share a batch, so a source is written as if there were no batches.
 option(FIRECLAW_BATCHES "Compile sources in batches: for whole builds" OFF)
 
-# fireclaw_batched(<target> [option...]): call it once the target has its sources. The options are for the compiler:
-# programs, which wait for machines, are optimised less, which takes a quarter of the time off.
+# fireclaw_batched(<target> [option...]): call it once the target has its sources. The options are for the compiler: what
+# waits for machines rather than computes is optimised less, which takes a fifth of the time off.
 function(fireclaw_batched target)
   if(NOT FIRECLAW_BATCHES)
     return()
@@ -29,6 +29,9 @@ function(fireclaw_batched target)
     endif()
   endforeach()
   set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_MODE GROUP)
+  # The compiler ends long before its memory is worth collecting: 700 MiB each, instead of 560, for 7 % of the time.
+  target_compile_options(
+    ${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:--param=ggc-min-expand=1000> $<$<CXX_COMPILER_ID:GNU>:--param=ggc-min-heapsize=2000000>)
   # In a batch no source is the main file. The compiler takes them for headers, in which an unnamed namespace is a mistake.
   target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage> ${ARGN})
 endfunction()

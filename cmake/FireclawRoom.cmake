@@ -1,12 +1,13 @@
-# fireclaw_room(<name> SOURCES file... [LINKS library...])
-# One room of the library: an object library that sees include/ and the rooms by path ("sys/fd.hpp").
+# fireclaw_room(<name> SOURCES file... [LINKS library...] [WAITS])
+# One room of the library: an object library that sees include/ and the rooms by path ("sys/fd.hpp"). WAITS: it waits for
+# machines, disks and the kernel more than it computes, see FireclawBatches.cmake.
 function(fireclaw_room name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;LINKS" ${ARGN})
+  cmake_parse_arguments(ARG "WAITS" "" "SOURCES;LINKS" ${ARGN})
   add_library(fireclaw_${name} OBJECT ${ARG_SOURCES})
   target_include_directories(fireclaw_${name} PRIVATE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/libfireclaw)
   target_link_libraries(fireclaw_${name} PRIVATE fireclaw_flags fmt::fmt Threads::Threads ${ARG_LINKS})
   fireclaw_precompiled(fireclaw_${name} precompiled_library)
-  fireclaw_batched(fireclaw_${name})
+  fireclaw_batched(fireclaw_${name} $<$<BOOL:${ARG_WAITS}>:-O1>)
   set_property(GLOBAL APPEND PROPERTY FIRECLAW_ROOMS ${name})
   set_property(GLOBAL APPEND PROPERTY FIRECLAW_ROOM_LINKS fmt::fmt Threads::Threads ${ARG_LINKS})
 endfunction()

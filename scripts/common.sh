@@ -152,6 +152,8 @@ build() {
 compile() {
   local command=(cmake --build --preset "$1" --parallel "$(nproc)" --target "${@:2}")
   local log=$checkout/build/compile.log
+  # The compiler asks the kernel for memory in large pages, of which it needs many.
+  local -x GLIBC_TUNABLES=${GLIBC_TUNABLES:+$GLIBC_TUNABLES:}glibc.malloc.hugetlb=1
   if [[ -t 1 ]]; then
     NINJA_STATUS="[%p] " "${command[@]}" </dev/null
   elif ! NINJA_STATUS="[%p] " "${command[@]}" </dev/null 2>&1 | tee "$log" | show_progress; then
