@@ -60,7 +60,7 @@ int doctor(const Context& context) {
   const auto style = Style::of(STDOUT_FILENO);
   for (const auto& check : checks) {
     std::puts(fmt::format("{} {}: {}", coloured(check.status, style), check.name, printable(check.detail)).c_str());
-    if (!check.remedy.empty()) std::puts(fmt::format("{:8} mend it with: {}", "", check.remedy).c_str());
+    if (!check.remedy.empty()) std::puts(fmt::format("{:8} fix it with: {}", "", check.remedy).c_str());
   }
   return broken ? 1 : 0;
 }

@@ -228,7 +228,7 @@ void check_network(const Host& host, const Logger& logger, std::vector<Check>& c
     }
   } catch (const Error& problem) {
     logger.debug(problem.what());
-    checks.push_back({"network nat", CheckStatus::Warning, problem.what(), "mend or remove that file"});
+    checks.push_back({"network nat", CheckStatus::Warning, problem.what(), "fix or remove that file"});
   }
 }
 

@@ -253,8 +253,8 @@ class Handling(Crew):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn('Agent "alone" started', done.stdout)
         self.assertIn("it is not on IRC yet", done.stderr)
-        self.assertRegex(done.stderr, r"no IRC server answers agents at 172\.16\.0\.1:6998: .*; mend it with: fireclaw irc install")
-        self.assertRegex(done.stderr, r"no LLM server answers at 172\.16\.0\.1:11998: .*; mend it with: ollama serve")
+        self.assertRegex(done.stderr, r"no IRC server answers agents at 172\.16\.0\.1:6998: .*; fix it with: fireclaw irc install")
+        self.assertRegex(done.stderr, r"no LLM server answers at 172\.16\.0\.1:11998: .*; fix it with: ollama serve")
 
     def test_in_the_foreground_it_lives_as_long_as_the_command(self) -> None:
         alice = self.human()

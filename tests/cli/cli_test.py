@@ -458,7 +458,7 @@ class Other(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             result = fireclaw("doctor", home=f"{folder}/home")
             self.assertEqual(result.returncode, 1)
-            self.assertIn(b"mend it with: fireclaw setup", result.stdout)
+            self.assertIn(b"fix it with: fireclaw setup", result.stdout)
 
     def test_setup_has_nothing_to_do_the_second_time(self) -> None:
         began = time.monotonic()

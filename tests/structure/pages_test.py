@@ -115,7 +115,7 @@ class PagesTest(unittest.TestCase):
                     ("include/fireclaw/x.hpp", 1, "comment"), ("include/fireclaw/x.hpp", 8, "comment"))
 
     def test_errors_are_what_some_source_says(self) -> None:
-        self.expect({"docs/a.md": "| error | what mends it |\n| --- | --- |\n| `no image named 'x'; see ...` | a |\n"
+        self.expect({"docs/a.md": "| error | what fixes it |\n| --- | --- |\n| `no image named 'x'; see ...` | a |\n"
                                   "| `no picture named 'x'` | b |\n\n| what you see |\n| --- |\n| `no picture` |\n",
                      "libfireclaw/a.cpp": 'fmt::format("no image named \'{}\'; "\n            "see: list", name);\n'},
                     ("docs/a.md", 4, "error"))

@@ -35,7 +35,7 @@ void print(const NetworkInfo& info) {
           .c_str());
   std::puts(fmt::format("addresses {} of {} on loan", info.leases.size(), info.capacity).c_str());
   for (const auto& obstacle : info.obstacles) {
-    std::puts(fmt::format("obstacle  {}\n          mend it with: {}", obstacle.problem, obstacle.remedy).c_str());
+    std::puts(fmt::format("obstacle  {}\n          fix it with: {}", obstacle.problem, obstacle.remedy).c_str());
   }
   if (info.leases.empty()) return;
   Table table{{"ADDRESS", "VM", "TAP", "HOLDER"}};

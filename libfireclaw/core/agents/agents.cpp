@@ -289,8 +289,7 @@ void AgentManager::Impl::undo_copy(const state::AgentRecord& record) {
     handle.workspaces().remove(record.name);
   }
   agents.remove(record.name);
-  host->logger.warning(
-      fmt::format("agent '{}' was not copied in full from another one, so it is removed", record.name));
+  host->logger.warning(core::removed_copy(record.name));
 }
 
 void AgentManager::Impl::end(state::AgentRecord record, state::AgentPhase phase, std::chrono::milliseconds grace) {

@@ -28,6 +28,8 @@ std::string last_lines(std::string text, std::size_t lines);
 /// Settings that are given replace recorded ones.
 void apply(state::AgentRecord& record, const AgentSettings& settings);
 
+/// What is said of an agent whose copy ended half way.
+std::string removed_copy(const std::string& agent);
 /// "worker-20261122-143007"
 std::string snapshot_name(const std::string& agent);
 

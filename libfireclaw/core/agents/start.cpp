@@ -81,6 +81,10 @@ Error name_taken(const std::string& name) {
 
 }  // namespace
 
+std::string core::removed_copy(const std::string& agent) {
+  return fmt::format("agent '{}' was not copied in full from another one, so it is removed", agent);
+}
+
 std::string core::snapshot_name(const std::string& agent) {
   const auto now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
   std::tm time{};
@@ -209,7 +213,7 @@ void AgentManager::Impl::warn_of_outside(const core::ResolvedAgent& agent) const
   try {
     const auto needs = core::read_needs(json::Value::parse(agent.bot_json, "the bot's configuration"));
     for (const auto& trouble : core::find_outside_trouble(*host, needs, agent.record.name)) {
-      host->logger.warning(fmt::format("{}; mend it with: {}", trouble.problem, trouble.remedy));
+      host->logger.warning(fmt::format("{}; fix it with: {}", trouble.problem, trouble.remedy));
     }
   } catch (const Error& problem) {
     host->logger.debug(problem.what());
@@ -297,10 +301,7 @@ AgentInfo AgentManager::Impl::restart(const std::string& name, const AgentStartO
     const auto turn = lock(name);
     static_cast<void>(require(name));
     const auto before = find_whole(name);
-    if (!before) {
-      throw Error{ErrorCode::NotFound,
-                  fmt::format("agent '{}' was not copied in full from another one, so it is removed", name)};
-    }
+    if (!before) throw Error{ErrorCode::NotFound, core::removed_copy(name)};
     config.template_name = before->template_name;
     config.services_only = before->services_only;
     if (before->network && !before->services_only) config.network = network_mode_from_string(*before->network);

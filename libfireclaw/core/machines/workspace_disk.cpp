@@ -114,7 +114,7 @@ state::WorkspaceRecord require_workspace(const Host::Impl& host, const std::stri
                           name, name)};
 }
 
-void mend_workspace(const Host::Impl& host, const std::string& name) {
+void repair_workspace(const Host::Impl& host, const std::string& name) {
   const auto checked =
       image::check_ext4(host.workspaces.disk(name), image::CheckDepth::Quick, disk_tools(host), host.logger);
   if (checked.repaired) {
@@ -127,7 +127,7 @@ WorkspaceDisk claim_workspace(const Host::Impl& host, const std::string& name) {
   auto lock = lock_workspace(host, name, "a machine that starts");
   // It may have been removed before the lock was had.
   static_cast<void>(require_workspace(host, name));
-  mend_workspace(host, name);
+  repair_workspace(host, name);
   const auto disk = host.workspaces.disk(name);
   return {disk, image::ext4_usage(disk).bytes, std::move(lock)};
 }

@@ -30,7 +30,7 @@ WorkspaceDisk claim_workspace(const Host::Impl& host, const std::string& name);
 
 /// Checks the disk of a workspace whose lock the caller has, and repairs damage of an earlier crash, with a warning.
 /// Error(Corrupt) if it is beyond repair.
-void mend_workspace(const Host::Impl& host, const std::string& name);
+void repair_workspace(const Host::Impl& host, const std::string& name);
 
 /// Takes the lock of the name, with a note in it of the holder and its purpose ("a machine", "copying files"). Waits up
 /// to 20 seconds for others that work on the disk, then Error(InvalidState) naming the holder; at once if a machine has

@@ -85,7 +85,7 @@ void NatNetwork::ensure() {
   reconcile();
   if (has_loopback_service(policy_)) net::allow_loopback(bridge_);
   for (const auto& rule : firewall().foreign_drops()) {
-    logger_.warning(fmt::format("{}; mend it with: {}", rule.problem, rule.remedy));
+    logger_.warning(fmt::format("{}; fix it with: {}", rule.problem, rule.remedy));
   }
 }
 

@@ -49,7 +49,7 @@ class MachineFiles final : public WorkspaceFiles {
   MachineFiles(std::shared_ptr<Host::Impl> host, state::WorkspaceRecord record, sys::FileLock lock,
                std::stop_token stop)
       : host_{std::move(host)}, record_{std::move(record)}, lock_{std::move(lock)}, stop_{std::move(stop)} {
-    mend_workspace(*host_, record_.name);
+    repair_workspace(*host_, record_.name);
   }
 
   CopyResult push(const fs::path& source, const std::string& target) override {

@@ -207,7 +207,7 @@ std::string binary_version(const std::filesystem::path& binary, Deadline deadlin
 std::string known_hole(std::string_view version) {
   if (!trusts_guests_too_much(parse_version(version))) return {};
   return "a guest can misuse its PCI bus and its entropy device: machines have neither (kernels that need PCI are "
-         "refused); 1.15.1 mends both";
+         "refused); 1.15.1 fixes both";
 }
 
 bool is_of_version(std::string_view identity, std::string_view version) {

@@ -55,7 +55,7 @@ std::string known_hole(std::string_view version, std::string_view package) {
     if (number >= line.since) return {};
     remedy = line.since;
   }
-  return fmt::format("{}; {}.{}.{} mends it, or a later update of your distribution's", hole, remedy.major,
+  return fmt::format("{}; {}.{}.{} fixes it, or a later update of your distribution's", hole, remedy.major,
                      remedy.minor, remedy.micro);
 }
 
