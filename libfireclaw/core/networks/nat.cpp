@@ -147,8 +147,7 @@ std::vector<net::Ipv4Address> host_addresses() {
     if (!loopback.contains(entry.address)) found.push_back(entry.address);
   }
   std::ranges::sort(found);
-  const auto twice = std::ranges::unique(found);
-  found.erase(twice.begin(), twice.end());
+  found.erase(std::unique(found.begin(), found.end()), found.end());
   return found;
 }
 

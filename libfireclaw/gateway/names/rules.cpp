@@ -71,8 +71,7 @@ std::vector<net::Destination> opened_by(const NameRule& rule, const std::vector<
     for (const auto& entry : rule.allowed) opened.push_back(entry.at(address));
   }
   std::ranges::sort(opened);
-  const auto twice = std::ranges::unique(opened);
-  opened.erase(twice.begin(), twice.end());
+  opened.erase(std::unique(opened.begin(), opened.end()), opened.end());
   return opened;
 }
 

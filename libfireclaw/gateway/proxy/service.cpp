@@ -9,12 +9,12 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <iterator>
 #include <limits>
 #include <optional>
-#include <ranges>
 #include <string_view>
 #include <utility>
 #include <variant>
@@ -196,8 +196,8 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
                                  found.front().address.to_string()),
                      {}});
     }
-    std::ranges::copy(admitted | std::views::take(most_tried), std::back_inserter(addresses_));
-    std::ranges::reverse(addresses_);
+    const auto tried = std::min(admitted.size(), most_tried);
+    addresses_.assign(admitted.rend() - static_cast<std::ptrdiff_t>(tried), admitted.rend());
     connect_until_ = Time::clock::now() + proxy_.rules_.limits.patience;
     connect();
   }
