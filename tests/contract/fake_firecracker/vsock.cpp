@@ -20,6 +20,7 @@ namespace fake {
 namespace {
 
 constexpr unsigned guest_port = 1024;
+/// Of a guest that has ended its machine; guestd has the same.
 constexpr int reboot_status = 7;
 
 sockaddr_un address_of(const std::string& path) {
