@@ -28,8 +28,9 @@ INCLUDE = re.compile(r'^#\s*include "([^"]+)"', re.MULTILINE)
 NAMESPACE = re.compile(r"\bnamespace\s*[\w:]*\s*\{")
 UNNAMED = re.compile(r"\bnamespace\s*\{")
 ALIAS = re.compile(r"^namespace (\w+) = ([^;]+);", re.MULTILINE)
-USING = re.compile(r"^using (?!namespace)(?:(\w+) = ([^;]+)|[\w:]*::(\w+));", re.MULTILINE)
+USING = re.compile(r"^using (?!namespace)(?:(\w+) = ([^;]+)|([\w:]*::(\w+)));", re.MULTILINE)
 OPENED = re.compile(r"^using namespace ([\w:]+);", re.MULTILINE)
+TAKEN = re.compile(r"using ([\w:]*::(\w+))$")
 STATIC = re.compile(r"^static [^;{=(]*?(\w+)\s*[({=;]", re.MULTILINE)
 DEFINE = re.compile(r"^#\s*define (\w+)", re.MULTILINE)
 TYPE = re.compile(r"^(?:template <.*?> )?(?:struct|class|enum class|enum|union|using) (?:\[\[.*?\]\] )?(\w+)")
@@ -149,16 +150,19 @@ def read(path: Path) -> Source:
     for block in UNNAMED.finditer(text):
         # The same alias twice is not a clash.
         inside = blank_braces(text, block.end())
-        for statement in inside.split(";"):
-            alias = re.match(r"\s*namespace (\w+) = (.*)", statement, re.DOTALL)
-            if alias:
-                source.aliases[alias[1]] = alias[2].strip()
+        for statement in map(str.strip, inside.split(";")):
+            if alias := re.match(r"namespace (\w+) = (.*)", statement, re.DOTALL):
+                source.aliases[alias[1]] = alias[2]
+            elif taken := TAKEN.match(statement):
+                source.aliases[taken[2]] = taken[1]
+            elif statement.startswith("using namespace "):
+                continue
             elif (name := declared(statement)) and not name.isdigit():
                 source.own.add(name)
     for name, text_of in ALIAS.findall(text):
         source.aliases[name] = text_of
-    for name, text_of, taken in USING.findall(text):
-        source.aliases[name or taken] = text_of or taken
+    for name, text_of, path_taken, taken in USING.findall(text):
+        source.aliases[name or taken] = text_of or path_taken
     source.opened = frozenset(name for name in OPENED.findall(text) if not name.endswith("literals"))
     return source
 

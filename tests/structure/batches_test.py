@@ -81,6 +81,15 @@ class Batches(unittest.TestCase):
         opened = "using namespace a;\nusing namespace std::chrono_literals;\n"
         self.assertEqual(self.numbers(opened, "int x;\n", "using namespace a;\n"), [0, 1, 0])
 
+    def test_what_is_opened_or_taken_in_an_unnamed_namespace_is_no_name_of_its_own(self):
+        opened = "namespace a {\nnamespace {\nusing namespace std::chrono_literals;\nint %s() { return 1; }\n}\n}\n"
+        self.assertEqual(self.numbers(opened % "one", opened % "other"), [0, 0])
+        taken = "namespace a {\nnamespace {\n\nusing wire::Type;\n\nint %s(Type x) { return 1; }\n}\n}\n"
+        self.assertEqual(self.numbers(taken % "one", taken % "other"), [0, 0])
+        self.assertEqual(self.numbers(taken % "one", "namespace a {\nvoid f() { wire::send(); }\n}\n"), [0, 0])
+        self.assertEqual(self.numbers(taken % "one", (taken % "other").replace("wire", "net")), [0, 1])
+        self.assertEqual(self.numbers(taken % "one", "namespace a {\nvoid f(Type x) {}\n}\n"), [0, 1])
+
     def test_headers_of_the_kernel_and_of_the_library_for_the_same_part_them(self):
         kernel, library = "#include <linux/if.h>\n", "#include <net/if.h>\n"
         self.assertEqual(self.numbers(kernel, library, library + kernel), [0, 1, 1])
