@@ -22,7 +22,7 @@ void enter(const std::string& namespaces) {
   if (namespaces == "here") return;
   constexpr const char* kind = "namespaces";
   const auto comma = namespaces.find(',');
-  if (comma == std::string::npos) throw std::invalid_argument{std::string{"not "} + kind + ": " + namespaces};
+  if (comma == std::string::npos) refuse(kind, namespaces);
   const std::string_view words{namespaces};
   const Fd user{number_in<int>(words.substr(0, comma), kind, namespaces)};
   const Fd network{number_in<int>(words.substr(comma + 1), kind, namespaces)};

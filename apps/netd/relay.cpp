@@ -44,23 +44,22 @@ bool would_block() { return errno == EAGAIN || errno == EWOULDBLOCK || errno == 
 
 Entrance Entrance::parse(const std::string& text) {
   constexpr const char* kind = "an entrance";
-  const auto refuse = [&]() -> Entrance { throw std::invalid_argument{std::string{"not "} + kind + ": " + text}; };
   const std::string_view words{text};
   const auto equals = text.find('=');
   const auto slash = text.find('/');
   const auto colon = text.rfind(':');
   if (equals == std::string::npos || slash == std::string::npos || colon == std::string::npos || slash < equals ||
       colon < slash) {
-    return refuse();
+    refuse(kind, text);
   }
   const auto number = number_in<int>(words.substr(0, equals), kind, text);
   const auto protocol = text.substr(equals + 1, slash - equals - 1);
-  if (protocol != "tcp" && protocol != "udp") return refuse();
+  if (protocol != "tcp" && protocol != "udp") refuse(kind, text);
   Entrance entrance{Fd{number}, protocol == "tcp", {}};
   entrance.target.sin_family = AF_INET;
   entrance.target.sin_port = htons(number_in<std::uint16_t>(words.substr(colon + 1), kind, text, 1));
   if (::inet_pton(AF_INET, text.substr(slash + 1, colon - slash - 1).c_str(), &entrance.target.sin_addr) != 1) {
-    return refuse();
+    refuse(kind, text);
   }
   return entrance;
 }

@@ -200,9 +200,14 @@ TEST_CASE("pages are served over a private socket, however long its path") {
   const auto deep = folder.path / std::string(120, 'd');
   std::filesystem::create_directories(deep);
   EventLoop loop;
-  StatusServer server{loop, {{"/status", [] {
-                                return StatusServer::Page{"application/json", std::string(100'000, 'x')};
-                              }}}};
+  StatusServer server{loop,
+                      {{"/status",
+                        [] {
+                          return StatusServer::Page{"application/json", std::string(100'000, 'x')};
+                        }},
+                       {"/endless", [] {
+                          return StatusServer::Page{"application/json", std::string(17 << 20, 'x')};
+                        }}}};
   server.add(listen_unix(deep / "socket"));
   struct stat about {};
   REQUIRE(::stat((deep / "socket").c_str(), &about) == 0);
@@ -210,6 +215,7 @@ TEST_CASE("pages are served over a private socket, however long its path") {
   std::thread client{[&] {
     CHECK(get_unix(deep / "socket", "/status").size() == 100'000);
     CHECK_THROWS_AS(get_unix(deep / "socket", "/other"), Error);
+    CHECK_THROWS_WITH_AS(get_unix(deep / "socket", "/endless"), doctest::Contains("has no end"), Error);
     loop.post([&] { loop.quit(); });
   }};
   loop.run();

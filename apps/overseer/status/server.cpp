@@ -153,8 +153,10 @@ std::string get_unix(const std::filesystem::path& path, std::string_view target)
     const auto got = ::recv(socket.get(), buffer, sizeof buffer, 0);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) throw Error{ErrorCode::Timeout, fmt::format("the overseer at '{}' does not answer", path.native())};
-    if (got == 0 || answer.size() > longest_answer) break;
+    if (got == 0) break;
     answer.append(buffer, static_cast<std::size_t>(got));
+    if (answer.size() > longest_answer)
+      throw Error{ErrorCode::Corrupt, fmt::format("the answer at '{}' has no end", path.native())};
   }
   const auto body = answer.find("\r\n\r\n");
   if (!answer.starts_with("HTTP/1.0 200 ") || body == std::string::npos) {

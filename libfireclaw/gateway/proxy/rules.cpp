@@ -23,8 +23,8 @@ Refusal refuse(int status, std::string rule, std::string reason) {
 std::optional<HttpTarget> read_authority(std::string_view text, std::optional<std::uint16_t> usual) {
   const auto colon = text.find(':');
   auto name = text.substr(0, colon);
-  if (name.ends_with('.')) name.remove_suffix(1);
   if (name.starts_with('*') || !net::NamedDestination::is_one(name)) return std::nullopt;
+  if (name.ends_with('.')) name.remove_suffix(1);
   if (colon == std::string_view::npos) return usual ? std::optional{HttpTarget{to_lower(name), *usual}} : std::nullopt;
   const auto port = parse_number<std::uint16_t>(text.substr(colon + 1)).value_or(0);
   return port == 0 ? std::nullopt : std::optional{HttpTarget{to_lower(name), port}};

@@ -117,9 +117,9 @@ TEST_CASE("an authority is a host's name and a port, and never an address") {
   CHECK(gateway::read_authority("Ok.Example.:8080", 80) == HttpTarget{"ok.example", 8080});
   CHECK(gateway::read_authority("ok.example", 80) == HttpTarget{"ok.example", 80});
   CHECK_FALSE(gateway::read_authority("ok.example", std::nullopt));
-  for (const auto* text :
-       {"", ":80", "127.0.0.1:80", "127.1", "[::1]:80", "*.example:80", "ok.example:0", "ok.example:65536",
-        "ok.example:80x", "ok.example:", "a@ok.example", "ok.example:80:80", "ok.example ", "2130706433"}) {
+  for (const auto* text : {"", ":80", "127.0.0.1:80", "127.1", "[::1]:80", "*.example:80", "ok.example:0",
+                           "ok.example:65536", "ok.example:80x", "ok.example:", "ok.example..:80", "a@ok.example",
+                           "ok.example:80:80", "ok.example ", "2130706433"}) {
     CAPTURE(text);
     CHECK_FALSE(gateway::read_authority(text, 80));
   }
