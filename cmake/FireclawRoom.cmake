@@ -49,8 +49,8 @@ function(fireclaw_test name)
 endfunction()
 
 # fireclaw_fuzzer(<name> SOURCES file... CORPUS folder [ROOMS room...] [LINKS library...])
-# The sources define LLVMFuzzerTestOneInput. Under the preset fuzz this is a libFuzzer program that starts from the
-# corpus; with the tests it is a unit test that runs the corpus and a fixed number of mutations of it.
+# The sources define LLVMFuzzerTestOneInput. Under the preset fuzz this is a libFuzzer program; with the tests it is a unit
+# test that runs the corpus, what was found from it (found/<name>.txt, by fuzz.py) and a fixed number of mutations of both.
 function(fireclaw_fuzzer name)
   if(NOT FIRECLAW_FUZZ AND NOT FIRECLAW_TESTS)
     return()
@@ -69,7 +69,11 @@ function(fireclaw_fuzzer name)
     set_property(GLOBAL APPEND PROPERTY FIRECLAW_FUZZERS ${name})
   else()
     target_sources(${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests/support/fuzz_main.cpp)
-    add_test(NAME ${name} COMMAND ${name} ${ARG_CORPUS})
+    set(found ${CMAKE_CURRENT_SOURCE_DIR}/found/${name}.txt)
+    if(NOT EXISTS ${found})
+      set(found)
+    endif()
+    add_test(NAME ${name} COMMAND ${name} ${ARG_CORPUS} ${found})
     fireclaw_time_limit(limit 60)
     set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT ${limit})
   endif()
