@@ -175,7 +175,7 @@ class OverASocket(Playing):
                     self.check(row, self.play(row, self.server.url), self.server.requests)
 
     def test_frames_and_ends(self) -> None:
-        self.all_rows(transcripts.FRAMES)
+        self.all_rows(transcripts.FRAMES + transcripts.PACKED)
 
     def test_a_context_that_was_found_small_stays_so_for_the_next_question(self) -> None:
         row = transcripts.CONTEXTS[0]

@@ -3,7 +3,9 @@ next out. `test_transcripts` plays the rows."""
 
 from __future__ import annotations
 
+import gzip
 import json
+import zlib
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Tuple, Union
 
@@ -163,7 +165,24 @@ FRAMES = [
                                                                  "prompt_progress": {"total": 9, "cache": 0, "processed": 9}}, delta("hello"), delta(finish="stop")))),
     row("comments that count what was read (MLX)", Reply(b": keepalive 100/2000\n\n: keepalive 2000/2000\n\n" + stream("hello").body)),
     row("empty lines while it waits (DeepSeek)", Reply(b"\n\n\n\n" + whole("hello").body, JSON)),
+    row("null among the choices and calls", Reply(data({"choices": [None]}, delta("hello", tool_calls=[None]), delta(finish="stop")))),
+    row("a mark of the turn's end (ChatML)", stream("hello<|im_end|>")),
+    row("a mark of the turn's end after a sentence (Llama)", stream("hello. <|eot_id|>"), said="hello."),
+    row("marks of the turn's end (Gemma)", stream("hello<end_of_turn>\n<end_of_turn>")),
+    row("a mark of the text's end (Mistral)", stream("hello</s>")),
+    row("marks around the turn", stream("<|im_start|>assistant\nhello\n<|im_end|>")),
+    row("a mark of the turn's end that is spoken of", stream("A turn ends with <|im_end|>"), said="A turn ends with <|im_end|>"),
+    row("a tag that looks like the text's end", stream("Write <s>old</s>"), said="Write <s>old</s>"),
     row("usage of its own beside the answer (Groq)", Reply(data(delta("hello"), {**delta(finish="stop"), "x_groq": {"id": "r", "usage": {"prompt_tokens": 9}}}))),
+]
+
+# What HTTP does to a body; the reader never sees it.
+PACKED = [
+    row("a body that is packed without being asked for", Reply(gzip.compress(stream("hello").body), EVENTS, 200, ("Content-Encoding: gzip",))),
+    row("a body that is packed the other way", Reply(zlib.compress(stream("hello").body), EVENTS, 200, ("Content-Encoding: deflate",))),
+    row("a body whose packing is cut off", Reply(gzip.compress(stream("hello").body)[:40], EVENTS, 200, ("Content-Encoding: gzip",)), error="cut its answer off"),
+    row("an error that is packed", Reply(gzip.compress(b'{"error": "out of memory"}'), JSON, 500, ("Content-Encoding: gzip",)), error="status 500: out of memory"),
+    row("a body that is not packed as it says", Reply(stream("hello").body, EVENTS, 200, ("Content-Encoding: gzip",)), error="cut its answer off"),
 ]
 
 ERRORS = [
@@ -177,6 +196,12 @@ ERRORS = [
     row("the gateway's between lines", Reply(b'{"message":{"content":"I th"}}\n\n{"error":"the LLM server \'a\' broke off its answer"}\n', LINES), error="'a' broke off its answer", api="ollama"),
     row("the gateway's in the middle of a line", Reply(b'{"message":{"content":"I th"}}\n{"messa\n{"error":"the LLM server \'a\' broke off its answer"}\n', LINES), error="cut its answer off", api="ollama"),
     row("only a message", failed(500, {"object": "error", "message": "out of memory", "type": "x"}), error="status 500: out of memory"),
+    row("only a message, with a capital (AWS)", failed(500, {"Message": "out of memory"}), error="status 500: out of memory"),
+    row("a model that is not there (Gemini)", failed(404, [{"error": {"code": 404, "message": "models/x is not found for API version v1main, or is not supported for generateContent."}}]),
+        error="does not have the model test-model.*models/x is not found"),
+    row("a value that is not taken, its field named beside (OpenAI)", failed(400, {"error": {"message": "Invalid value: 'none'. Supported values are: 'low', 'medium', and 'high'.",
+                                                                                            "param": "reasoning_effort", "code": "invalid_value"}}), stream("hello"),
+        llm={"think": False}, unsent=("reasoning_effort",)),
     row("a detail", failed(500, {"detail": "out of memory"}), error="status 500: out of memory"),
     row("details of a check", failed(422, {"detail": [{"loc": ["body", "x"], "msg": "field required"}]}), error="status 422: field required"),
     row("words that are not JSON", failed(500, "out of\nmemory\n", "text/plain"), error="status 500: out of memory"),
@@ -259,6 +284,14 @@ ERRORS = [
     row("a server without tools (vLLM)", failed(400, {"message": '"auto" tool choice requires --enable-auto-tool-choice'}), stream("hello"), unsent=('"tools"',)),
     row("a model that does not think", failed(400, {"error": '"m" does not support thinking'}), lines("hello"), api="ollama", llm={"think": True},
         unsent=('"think"',)),
+    *[row(f"a model without tools: {who}", failed(400, body), stream("hello"), unsent=('"tools"',)) for who, body in (
+        ("Gemma at Google", [{"error": {"code": 400, "message": "Function calling is not enabled for models/gemma-3-27b-it", "status": "INVALID_ARGUMENT"}}]),
+        ("Groq", {"error": {"message": "`tool calling` is not supported with this model"}}),
+        ("OpenAI", {"error": {"message": "Unsupported parameter: 'tools' is not supported with this model.", "param": "tools", "code": "unsupported_parameter"}}),
+        ("a strict server", {"detail": [{"type": "extra_forbidden", "loc": ["body", "tools"], "msg": "Extra inputs are not permitted"}]}))],
+    *[row(f"a model without a system message: {who}", failed(400, body), stream("hello"), unsent=('"role": "system"',), sent=('"tools"',)) for who, body in (
+        ("Gemma at Google", [{"error": {"code": 400, "message": "Developer instruction is not enabled for models/gemma-3-27b-it"}}]),
+        ("OpenAI", {"error": {"message": "Unsupported value: 'messages[0].role' does not support 'system' with this model.", "param": "messages[0].role"}}))],
     row("a template that takes no system message", failed(500, {"error": {"message": "System role not supported"}}), stream("hello"),
         unsent=('"role": "system"',)),
     row("a server that does not know a field", failed(400, {"error": {"message": "Unrecognized request argument supplied: chat_template_kwargs"}}), stream("hello"),
@@ -306,6 +339,10 @@ CONTEXTS = [
                                                       "request has 3000 input tokens (1000 > 2048 - 3000). (parameter=max_tokens, value=1000)"}}),
     small("Groq", {"error": {"message": "Request too large for model `x` on tokens per minute (TPM): Limit 2048, Requested 3000, please reduce your message size and try again.",
                              "code": "rate_limit_exceeded"}}, 413),
+    small("xAI", {"code": "Client specified an invalid argument", "error": "This model's maximum prompt length is 2048 but the request contains 3000 tokens."}),
+    small("Moonshot", {"error": {"message": "Invalid request: Your request exceeded model token limit: 2048", "type": "invalid_request_error"}}),
+    small("Zhipu", {"error": {"code": "1261", "message": "Prompt exceeds max length"}}),
+    small("DashScope", {"error": {"message": "<400> InternalError.Algo.InvalidParameter: Range of input length should be [1, 2048]", "code": "invalid_parameter_error"}}),
     small("a proxy", "<html><h1>413 Request Entity Too Large</h1></html>", 413),
     small("Ollama", {"error": "the input length exceeds the context length"}),
     row("a prompt that fills the context, and no answer", Reply(data({"choices": [], "usage": {"prompt_tokens": 36000, "completion_tokens": 0}})),
@@ -345,6 +382,16 @@ CALLS = [
     row("arguments that begin with an empty object", calls(piece(arguments={}), piece(call_id=..., name=..., arguments='{"command": "a"}')), OK, asked=ONE),
     row("arguments after an empty object", calls(piece(arguments="{}"), piece(call_id=..., name=..., arguments='{"command": "a"}')), OK, asked=ONE),
     row("arguments twice", calls(piece(arguments='{"command": "a"}{"command": "a"}')), OK, asked=ONE),
+    row("arguments in a fence", calls(piece(arguments='```json\n{"command": "a"}\n```')), OK, asked=ONE),
+    row("arguments between single quotes", calls(piece(arguments="{'command': 'a'}")), OK, asked=ONE),
+    row("arguments with a comma too many", calls(piece(arguments='{"command": "a",}')), OK, asked=ONE),
+    row("arguments that are Python's None", calls(piece(arguments="None")), OK, asked=("call run_command {}", "tool ran run_command {}")),
+    row("arguments that no JSON can hold", calls(piece(arguments="{'command': {1, 2}}")), OK, asked=("call run_command {}", "tool broken run_command: the arguments are not valid JSON")),
+    row("arguments as the one item of a list", calls(piece(arguments='[{"command": "a"}]')), OK, asked=ONE),
+    *[row(f"a name with more around it: {name}", calls(piece(name=name)), OK, asked=ONE) for name in
+      ("functions.run_command:0", "default_api.run_command", "default_api:run_command", "tool.run_command")],
+    row("a function that is null at first", stream({"tool_calls": [{"index": 0, "id": "x", "type": "function", "function": None}]}, {"tool_calls": [piece(call_id=...)]},
+                                                   finish="tool_calls"), OK, asked=ONE),
     row("arguments and other arguments", calls(piece(arguments='{"command": "a"}{"command": "b"}')), OK,
         asked=("call run_command {}", "tool broken run_command: the arguments are not valid JSON")),
     row("no number and no id, names before arguments", calls(piece(..., ..., arguments=...), piece(..., ..., ..., '{"command": "a"}'), piece(..., ..., arguments=...),
@@ -426,6 +473,14 @@ TEXT_CALLS = [
     text_call("DeepSeek's sections", '<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>run_command\n```json\n{"command": "a"}\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>'),
     text_call("harmony's channel", '<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>commentary to=functions.run_command '
               '<|constrain|>json<|message|>{"command": "a"}<|call|>'),
+    text_call("harmony's channel without its marks", 'analysisWe need to look.assistantcommentary to=functions.run_command json{"command": "a"}'),
+    text_call("harmony's channel, its beginning cut off", 'analysis<|message|>hm<|end|><|start|>assistant<|channel|>commentary to=functions.run_command <|constrain|>json<|message|>{"command": "a"}'),
+    text_call("as Python, one a line (Olmo)", '<function_calls>\nrun_command(command="a")\nrun_command(command="b")\n</function_calls>', TWO),
+    text_call("as Python, fenced between marks (MiniCPM)", '<|thought_start|>hm<|thought_end|>\n<|tool_call_start|>\n```python\nrun_command(command="a")\n```\n<|tool_call_end|>'),
+    text_call("as Python, fenced, before the turn's end (Gemma)", '```tool_code\nrun_command(command="a")\n```<end_of_turn>'),
+    text_call("the name in the tag", '<tool_call name="run_command">{"command": "a"}</tool_call>'),
+    text_call("the name in the tag (Grok)", '<xai:function_call name="run_command">\n<parameter name="command">a</parameter>\n</xai:function_call>'),
+    text_call("a number in the tag", f'<tool_call id="1">{TEXT_CALL}</tool_call>'),
     text_call("as Python (Llama)", '[run_command(command="a"), run_command(command="b")]', TWO),
     text_call("as Python, fenced (Gemma)", '```tool_code\nrun_command(command="a")\n```'),
     text_call("as Python (Llama 4)", '<|python_start|>[run_command(command="a")]<|python_end|>'),
@@ -472,6 +527,7 @@ TEXT_CALLS = [
     row("a call in code in an answer", stream(f"For example:\n```json\n{TEXT_CALL}\n```"), said=f"For example:\n```json\n{TEXT_CALL}\n```"),
     row("a call with an explanation after it", stream(f"<tool_call>{TEXT_CALL}</tool_call> is how it looks."), said=f"<tool_call>{TEXT_CALL}</tool_call> is how it looks."),
     row("two fences", stream(f"```json\n{TEXT_CALL}\n```\nor\n```json\n{SECOND}\n```"), said=f"```json\n{TEXT_CALL}\n```\nor\n```json\n{SECOND}\n```"),
+    row("lines of Python that are an answer", stream('import os\nrun_command(command="a")'), said='import os\nrun_command(command="a")'),
     row("Python that is an answer", stream('```python\nrun_command(command="a")\n```'), said='```python\nrun_command(command="a")\n```'),
     row("Python of an object that is no tool's", stream('notes.run_command("a")'), said='notes.run_command("a")'),
     row("Python in brackets of an object that is no tool's", stream('[notes.run_command(command="a")]'), said='[notes.run_command(command="a")]'),
@@ -498,6 +554,11 @@ THOUGHTS = [
     thought("harmony's without its marks", "analysisThe user asks.assistantfinalThe answer."),
     thought("Command's", "<|START_THINKING|>hm<|END_THINKING|><|START_RESPONSE|>The answer.<|END_RESPONSE|>"),
     thought("GLM's and others', between bars", "<|think|>hm<|/think|>The answer."),
+    thought("harmony's, its beginning cut off", "analysis<|message|>hm<|end|><|start|>assistant<|channel|>final<|message|>The answer."),
+    thought("none in harmony's message without a channel", "<|start|>assistant<|message|>The answer.<|end|>"),
+    thought("MiniCPM's", "<|thought_start|>hm<|thought_end|>\nThe answer."),
+    thought("Apriel's words", "Here are my reasoning steps:\nhm\n[BEGIN FINAL RESPONSE]\nThe answer.\n[END FINAL RESPONSE]"),
+    thought("before an answer in a box (GLM)", "<think>hm</think><|begin_of_box|>The answer.<|end_of_box|>"),
     thought("Granite's words", "Here is my thought process: hm\nHere is my response: The answer."),
     thought("before an answer between tags", "<think>hm</think>\n<answer>\nThe answer.\n</answer>"),
     thought("within a thought", "<think>hm <think>hm</think> hm</think>The answer."),

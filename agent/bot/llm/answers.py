@@ -99,6 +99,8 @@ class Reader:
         choices = value.get("choices")
         if choices:
             choice = choices[0] if isinstance(choices, list) else choices
+            if choice is None:
+                return None
             if not isinstance(choice, dict):
                 raise LlmError(NOT_ITS_PROTOCOL)
             if choice.get("error"):
@@ -162,7 +164,8 @@ class Reader:
         if calls and not isinstance(calls, list):
             raise LlmError(NOT_ITS_PROTOCOL)
         for number, piece in enumerate(calls or []):
-            self._take_call(piece, number > 0 or self._whole)
+            if piece is not None:
+                self._take_call(piece, number > 0 or self._whole)
 
     def _take_detail(self, detail: Any) -> None:
         """A part of a thought, or a piece that continues the last one."""
@@ -200,7 +203,7 @@ class Reader:
     def _take_call(self, piece: Any, another: bool) -> None:
         """`another`: the piece stands beside others in one list, so that it does not continue the one before."""
         function = piece.get("function") if isinstance(piece, dict) else None
-        if isinstance(piece, dict) and function is None and ("name" in piece or "arguments" in piece):
+        if isinstance(piece, dict) and function is None:
             function = piece
         if not isinstance(function, dict):
             raise LlmError("the LLM server sent a tool call without a function")
@@ -280,10 +283,10 @@ class Reader:
         return Answer(text, calls, self._truncated, thought, field if thought else "", tuple(self._details), self._prompt_tokens)
 
     def _made(self, name: str, raw: Any, extra: Any, new_id: Callable[[], str], last: bool) -> ToolCall:
-        # Some servers leave one of harmony's marks at the name.
+        # Some servers leave one of harmony's marks at the name, some models a namespace before it or a number after it.
         name = name.partition("<|")[0].strip()
-        plain = name.rpartition("functions.")[2]
-        name = plain if plain in self._known else name
+        if name not in self._known:
+            name = next((part for part in re.split(r"[.:]", name) if part in self._known), name)
         if not name:
             raise LlmError("the LLM server sent a tool call without a name")
         arguments, broken = read_arguments(raw)

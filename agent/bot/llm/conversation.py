@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
+
+
+_LONGEST_LITERAL = 20000
+_FENCED = re.compile(r"```\w*\s(.*)```", re.S)
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,19 @@ class Answer:
     prompt_tokens: int = 0
 
 
+def literal(text: str) -> Any:
+    """JSON as Python would write it: quotes of the other kind, a comma too many. None for anything else."""
+    if len(text) > _LONGEST_LITERAL:
+        return None
+    try:
+        value = ast.literal_eval(text.strip())
+        # A set, say, is Python's alone.
+        json.dumps(value)
+        return value
+    except (SyntaxError, TypeError, ValueError, RecursionError, MemoryError):
+        return None
+
+
 def read_arguments(raw: object) -> Tuple[Dict[str, Any], str]:
     """A tool call's arguments as an object, and what is wrong with them ("" if nothing is)."""
     # Some servers write the text as a JSON string once more.
@@ -63,15 +82,30 @@ def read_arguments(raw: object) -> Tuple[Dict[str, Any], str]:
                 return {}, f"the arguments are not valid JSON ({error}); send them again"
     if raw is None or raw == []:
         return {}, ""
+    if isinstance(raw, list) and len(raw) == 1:
+        raw = raw[0]
     if not isinstance(raw, dict):
         return {}, "the arguments must be a JSON object; send them again"
     return raw, ""
 
 
 def _one_of(text: str) -> Any:
+    """The value in a text. Some models put a fence around it, or write it as Python."""
+    text = text.strip()
+    fenced = _FENCED.fullmatch(text)
+    text = fenced.group(1).strip() if fenced else text
+    try:
+        return _json_in(text)
+    except ValueError:
+        python = literal(text)
+        if text == "None" or isinstance(python, dict):
+            return python
+        raise
+
+
+def _json_in(text: str) -> Any:
     """The JSON value in a text. Some servers send {} before it, or send it twice."""
     decoder = json.JSONDecoder(strict=False)
-    text = text.strip()
     value, end = decoder.raw_decode(text)
     while end < len(text):
         rest = text[end:].lstrip()

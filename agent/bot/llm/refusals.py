@@ -53,20 +53,20 @@ _CONTEXT_WORDS = re.compile(
     r"|(?:exceed|too (?:long|large)|(?:larger|longer|greater) than|overflow|fit)[^.;]{0,60}context"
     r"|(?:maximum|max|available) context|context_length_exceeded|exceed_context_size|context length (?:of|is) (?:only )?\d+"
     r"|(?:prompt|input|messages?) (?:is |are )?too (?:long|large)|request is too (?:long|large)"
-    r"|too many (?:input |prompt )?tokens"
+    r"|too many (?:input |prompt )?tokens|maximum prompt length|prompt exceeds max|range of input length|exceed[^.;]{0,20} token limit"
     r"|inputs?` tokens|reduce the length of|must have less than \d+ tokens|token count.{0,40}exceed"
     r"|(?:exceed|longer than|larger than|greater than|>=?)[^.;]{0,40}" + _LENGTHS)
 # What stands around the number of tokens that the server reads, and around the number that it was sent.
 _CONTEXT_NUMBERS = tuple(re.compile(pattern) for pattern in (
     r"n_ctx\D{0,12}(\d+)", r"context (?:size|length|window|limit)\D{0,24}?(\d+)", r"must be <= ?(\d+)",
-    _LENGTHS + r"\D{0,12}(\d+)", r"less than (\d+) tokens", r"(?<!\d)(\d+)(?:[ -]tokens?)? (?:maximum|max|context)",
+    _LENGTHS + r"\D{0,12}(\d+)", r"range of input length should be \[\d+, ?(\d+)", r"less than (\d+) tokens", r"(?<!\d)(\d+)(?:[ -]tokens?)? (?:maximum|max|context)",
     r"(?:maximum|\bmax|limit|at most)\D{0,32}?(\d+)"))
 _PROMPT_NUMBERS = tuple(re.compile(pattern) for pattern in (
     r"n_prompt_tokens\D{0,8}(\d+)", r"(?:request|count|length|n_keep) \(?(\d+)",
     r"(?:requested|resulted in|contains|given:?|has|got|sent|keep the first)\D{0,16}(\d+)",
     r"(?<!\d)(\d+) (?:input |prompt )?tokens"))
 _MODEL_WORDS = re.compile(
-    r"model_not_found|model\b.{0,120}(?:not found|not exist|not available|is not loaded|unknown)"
+    r"model_not_found|models?\b.{0,120}(?:not found|not exist|not available|is not loaded|unknown)"
     r"|(?:no such|unknown|invalid|no) models?\b(?! output)|no models? (?:is |are )?loaded|not found.{0,20}\bmodel\b"
     r"|try pulling it|(?:could not|cannot) find .{0,20}model|not a valid model|model.{0,80}decommissioned")
 _BUSY_STATUSES = (429, 503, 529)
@@ -85,11 +85,12 @@ _LOADING_WORDS = re.compile(
     r"|warming up|(?:model|server|service|engine).{0,40}(?:not (?:yet )?ready|starting up)")
 _NO_TOOLS_WORDS = re.compile(
     r"not support (?:the )?(?:use of )?(?:tools?|function)|enable-auto-tool-choice|requires --jinja|tools param requires"
-    r"|tools? (?:are|is|calling is|use is|calls are) not supported|no endpoints found that support tool"
+    r"|(?:tools?|functions?) ?(?:calling|use|calls)?\W{1,3}(?:are|is) not (?:supported|enabled)|no endpoints found that support tool"
+    r"|(?:unsupported|unknown|unrecognized)[^.;]{0,30}\btools\b(?![.\[])|extra inputs are not permitted.{0,20}\btools\b|\btools\b.{0,60}extra inputs are not permitted"
     r"|only user.{0,60}optional system message.{0,20}supported")
 _NO_SYSTEM_WORDS = re.compile(
-    r"system (?:role|messages?|prompts?).{0,20}(?:not supported|not allowed|unsupported)|not support (?:the )?system"
-    r"|only user.{0,30} roles are supported|conversation roles must alternate")
+    r"(?:system|developer) (?:role|messages?|prompts?|instructions?).{0,20}(?:not supported|not enabled|not allowed|unsupported)|not support (?:the )?system"
+    r"|role' does not support 'system'|only user.{0,30} roles are supported|conversation roles must alternate")
 
 
 def words_of(value: object, depth: int = 0) -> str:
@@ -101,13 +102,15 @@ def words_of(value: object, depth: int = 0) -> str:
     if isinstance(value, list):
         return one_line("; ".join(filter(None, (words_of(item, depth + 1) for item in value[:5]))), _LONGEST)
     if isinstance(value, dict):
+        # Some write {"Message": words}.
+        value = {str(name)[:1].lower() + str(name)[1:]: item for name, item in value.items()}
         words = next(filter(None, (words_of(value.get(name), depth + 1) for name in _WORDED)), "")
         if not words:
             # {"error doing this": words}, or an object with the words among others.
             said = (f"{name}: {words_of(item, depth + 1)}" for name, item in value.items() if _is_error(name, item))
             inner = (words_of(item, depth + 1) for item in value.values() if isinstance(item, dict))
             return one_line(next(said, "") or next(filter(None, inner), ""), _LONGEST)
-        return one_line(words + _where(value) + _behind(value, words, depth), _LONGEST)
+        return one_line(words + _where(value, words) + _behind(value, words, depth), _LONGEST)
     return "" if value is None or isinstance(value, (bool, dict)) else one_line(str(value), _LONGEST)
 
 
@@ -115,11 +118,11 @@ def _is_error(name: str, value: object) -> bool:
     return name.startswith("error") and bool(value)
 
 
-def _where(value: Mapping[str, Any]) -> str:
-    """The field that a check complains of."""
+def _where(value: Mapping[str, Any], words: str) -> str:
+    """The field that a check complains of, where its words do not name it."""
     place = value.get("loc")
-    name = place[-1] if isinstance(place, list) and place else None
-    return f" ({name})" if isinstance(name, str) else ""
+    name = place[-1] if isinstance(place, list) and place else value.get("param")
+    return f" ({name})" if isinstance(name, str) and name.lower() not in ("", "none", "null") and name not in words else ""
 
 
 def _behind(value: Mapping[str, Any], words: str, depth: int) -> str:

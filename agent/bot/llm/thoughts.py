@@ -22,7 +22,9 @@ _BRACKETS = tuple((re.compile(r"[\s\ufeff\u200b]*" + opening, re.I), closing) fo
     # An answer can begin with these words too: they are a bracket only with their closing.
     (r"here(?: is|'s) my (thought) process:(?=(?s:.*)here(?: is|'s) my response:)", r"here(?: is|'s) my response:"),
     (r"<\|(begin_of_thought)\|>", r"<\|end_of_thought\|>"),
+    (r"here are my (reasoning) steps:(?=(?s:.*)\[begin final response\])", r"\[begin final response\]"),
     (r"<\|(inner_prefix)\|>", r"<\|inner_suffix\|>"),
+    (r"<\|(thought_start)\|>", r"<\|thought_end\|>"),
     (r"<\|channel>(thought)", r"<channel\|>"),
     (r"<unused94>(thought)", r"<unused95>"),
 ))
@@ -32,24 +34,41 @@ _ENDS = re.compile(
 _STARTS = re.compile(
     rf"<{_NAMES}(?:\s[^<>]*)?>|\[(?:think|thinking|reasoning)\]|◁think▷|<\|?start_thinking\|>|<\|begin_of_thought\|>"
     r"|<\|inner_prefix\|>", re.I)
-_RESPONSE = re.compile(r"\A\s*(?:<\|?(?:start_response|begin_of_solution)\|>|<(?:answer|response)>)"
-                       r"|(?:<\|?(?:end_response|end_of_solution)\|>|</(?:answer|response)>)\s*\Z", re.I)
+_RESPONSE = re.compile(r"\A\s*(?:<\|?(?:start_response|begin_of_solution|begin_of_box)\|>|<(?:answer|response)>)"
+                       r"|(?:<\|?(?:end_response|end_of_solution|end_of_box)\|>|</(?:answer|response)>|\[end final response\])\s*\Z",
+                       re.I)
+# What a template puts around a turn. It is at the end of an answer where the server did not know it for the end; where a
+# space stands before it, the answer speaks of it.
+_TURN_BEGINS = re.compile(r"\s*(?:<\|begin_of_text\|>)?(?:<\|im_start\|>assistant\s*\n|<\|start_header_id\|>assistant<\|end_header_id\|>"
+                          r"|<start_of_turn>model\s*\n)")
+_TURN_ENDS = re.compile(r"(?<![^.!?…。！？][ \t])(?:<\|(?:im_end|eot_id|end|endoftext|end_of_text)\|>|<end_of_turn>|<turn\|>|<｜end▁of▁sentence｜>)\s*\Z")
+_SENTENCE_END = re.compile(r"(?<![^.!?…。！？][ \t])</s>\s*\Z")
 # A thought about ends names a few.
 _MOST_ENDS = 8
 _HARMONY = re.compile(r"\s*(?:<\|start\|>\w*[^<]{0,80})?<\|channel\|>")
 _CHANNEL = re.compile(r"(?:<\|start\|>(?P<role>[^<]*))?<\|channel\|>(?P<head>[^<]*)(?:<\|constrain\|>[^<]*)?<\|message\|>"
                       r"(?P<body>.*?)(?=<\|(?:end|return|call|start|channel)\|>|\Z)", re.S)
-_BARE_HARMONY = re.compile(r"\s*analysis(?P<thought>.+?)(?:assistant)?final(?P<answer>[A-Z0-9\W].*)\Z", re.S)
+# The same where the server has left the marks out.
+_BARE_HARMONY = re.compile(r"\s*analysis(?P<thought>.+?)(?:assistant)?(?:final(?P<answer>[A-Z0-9\W].*)"
+                           r"|commentary to=functions\.(?P<name>[\w.-]+?) ?json(?P<arguments>\{.*))\Z", re.S)
+_BARE_NEXT = re.compile(r"assistant(?:final|commentary to=functions\.)")
+# The beginning that a server has cut off with the prompt; and a message without a channel.
+_HALF_HARMONY = re.compile(r"\A\s*(?=(?:analysis|commentary|final)\b[^<>\n]{0,80}(?:<\|constrain\|>[^<]{0,20})?<\|message\|>)")
+_NO_CHANNEL = re.compile(r"<\|start\|>assistant(?=<\|message\|>)")
 _RECIPIENT = re.compile(r"\bto=(?:functions\.)?([\w.-]+)")
 
 
 def split_thoughts(text: str) -> Tuple[str, str]:
     """The answer and the thoughts in a text that is over. A thought that never ended is one to the end."""
+    text = _HALF_HARMONY.sub("<|channel|>", _NO_CHANNEL.sub("<|start|>assistant<|channel|>final", text), count=1) \
+        if "<|message|>" in text else text
     if _HARMONY.match(text):
         return _split_channels(text)
-    bare = _BARE_HARMONY.match(text) if text.lstrip().startswith("analysis") and "assistantfinal" in text else None
+    bare = _BARE_HARMONY.match(text) if text.lstrip().startswith("analysis") and _BARE_NEXT.search(text) else None
     if bare is not None:
-        return bare.group("answer").strip(), bare.group("thought").strip()
+        return (_written(bare.group("name"), bare.group("arguments")) if bare.group("name") else bare.group("answer").strip(),
+                bare.group("thought").strip())
+    text = _without_turn_marks(text)
     thoughts = []
     found = True
     while found:
@@ -97,6 +116,21 @@ def _in_code(text: str, position: int) -> bool:
     return fences % 2 == 1 or before.rpartition("\n")[2].count("`") % 2 == 1
 
 
+def _without_turn_marks(text: str) -> str:
+    beginning = _TURN_BEGINS.match(text)
+    text = text[beginning.end() :] if beginning else text
+    for _ in range(_MOST_ENDS):
+        text = text.rstrip()
+        tail = max(0, len(text) - 40)
+        end = _TURN_ENDS.search(text, tail) or (_SENTENCE_END.search(text, tail) if "<s>" not in text else None)
+        text = text[: end.start()] if end else text
+    return text
+
+
+def _written(name: str, arguments: str) -> str:
+    return f'<tool_call>{{"name": {json.dumps(name)}, "arguments": {arguments.strip() or "{}"}}}</tool_call>'
+
+
 def _split_channels(text: str) -> Tuple[str, str]:
     """The channels of OpenAI's harmony format. A message to a function becomes a call written as text."""
     final, other, thoughts = [], [], []
@@ -104,7 +138,7 @@ def _split_channels(text: str) -> Tuple[str, str]:
         head, body = match.group("head"), match.group("body").strip()
         recipient = _RECIPIENT.search(f"{match.group('role') or ''} {head}")
         if recipient is not None:
-            final.append(f'<tool_call>{{"name": {json.dumps(recipient.group(1))}, "arguments": {body or "{}"}}}</tool_call>')
+            final.append(_written(recipient.group(1), body))
         elif head.split()[:1] == ["final"]:
             final.append(body)
         elif head.split()[:1] == ["commentary"]:

@@ -12,6 +12,7 @@ import socket
 import ssl
 import threading
 import urllib.parse
+import zlib
 from typing import Any, Callable, Dict, Iterator, Mapping, Optional
 
 from ..base.cancel import Cancel
@@ -137,6 +138,12 @@ class Exchange:
         self._complete = True
 
     def chunks(self) -> Iterator[bytes]:
+        """The body in pieces, unpacked if a server or proxy has packed it without being asked to."""
+        assert self._response is not None
+        packed = (self._response.getheader("Content-Encoding") or "").strip().lower() in ("gzip", "x-gzip", "deflate")
+        return _unpacked(self._raw_chunks()) if packed else self._raw_chunks()
+
+    def _raw_chunks(self) -> Iterator[bytes]:
         response, sock = self._response, self._socket
         assert response is not None and sock is not None
         # At the end of a body that ends by itself the response has closed the socket already.
@@ -189,6 +196,18 @@ class Exchange:
             return float(value) if value is not None else None
         except ValueError:
             return None
+
+
+def _unpacked(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
+    for chunk in chunks:
+        try:
+            while chunk:
+                # In pieces: a few bytes can come to a lot, and the reader stops at what is too much.
+                yield unpacker.decompress(chunk, _CHUNK)
+                chunk = unpacker.unconsumed_tail
+        except zlib.error as error:
+            raise LlmError(CUT_OFF) from error
 
 
 class _Translated:

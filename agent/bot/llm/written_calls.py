@@ -11,6 +11,8 @@ import re
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
+from .conversation import literal
+
 # The tools that there are, by name: the kinds of their parameters, as JSON Schema names them.
 Known = Mapping[str, Mapping[str, str]]
 
@@ -26,7 +28,7 @@ class Written:
 _WORD = r"[A-Za-z_][\w.-]{0,63}"
 # Marks that calls stand between. A text that begins with one is meant for no reader.
 _MARK = re.compile(
-    r"</?(?:[a-z]{1,12}[:_])?(?:tool_?calls?|function_?calls?|tool_code)>"
+    r"</?(?:[a-z]{1,12}[:_])?(?:tool_?calls?|function_?calls?|tool_code)(?:\s+id=[^<>]*)?>"
     r"|<\|?/?(?:tool_?calls?|function_calls?)(?:_section)?(?:_begin|_end|_start)?\|>|<\|tool_call>"
     r"|<\|(?:start_action|end_action|python_(?:tag|start|end)|tools_(?:prefix|suffix)|e(?:om|ot)(?:_id)?|im_end|action_start"
     r"|action_end|plugin|call)\|>"
@@ -35,8 +37,8 @@ _MARK = re.compile(
 _WEAK_MARK = re.compile(r"</?(?:tools?|tool_use)>|functools(?=\[)", re.I)
 # What a model made up as the output of its own call.
 _MADE_UP = re.compile(r"<\|?tool_(?:response|output|result)s?\|?>", re.I)
-_ELEMENT = re.compile(rf'<(?:\w{{1,12}}:)?(?:function=({_WORD})>|(?:invoke|function)\s+name=["\']({_WORD})["\']\s*>)')
-_ELEMENT_END = re.compile(r"</(?:\w{1,12}:)?(?:function|invoke)>")
+_ELEMENT = re.compile(rf'<(?:\w{{1,12}}:)?(?:function=({_WORD})>|(?:invoke|function|tool_call|function_call)\s+name=["\']({_WORD})["\']\s*>)')
+_ELEMENT_END = re.compile(r"</(?:\w{1,12}:)?(?:function|invoke|tool_call|function_call)>")
 # What stands between tags ends at the next tag of its kind, so that text without ends is read once and no more.
 _PARAMETER = re.compile(rf'<(?:\w{{1,12}}:)?parameter(?:=|\s+name=["\'])({_WORD})["\']?[^<>]*>'
                         r'((?:[^<]|<(?!/?(?:\w{1,12}:)?parameter[\s=>]))*)</(?:\w{1,12}:)?parameter>')
@@ -52,7 +54,7 @@ _FENCE = re.compile(r"(```|~~~)([\w+-]*)")
 _NAMES = ("name", "tool", "tool_name", "function_name", "function", "action")
 _ARGUMENTS = ("arguments", "parameters", "args", "input", "tool_input", "action_input", "function_args", "kwargs", "params")
 _LONGEST_PYTHON = 20000
-_BETWEEN = re.compile(r"[\s,;]+|```(?:json)?(?=[\s<]|$)")
+_BETWEEN = re.compile(r"[\s,;]+|```(?:json|python)?(?=[\s<]|$)")
 _CALL_LANGUAGES = ("tool_code", "tool_call", "tool_calls")
 # What models put before a tool's name in Python.
 _NAMESPACES = ("default_api", "functions", "tools")
@@ -133,14 +135,8 @@ class _Reader:
             return self._literal()
 
     def _literal(self) -> Tuple[bool, Any]:
-        """JSON as Python would write it: quotes of the other kind, a comma too many."""
         rest = (_MARK.split(self._text[self._at :], maxsplit=1) if self._marked else [self._text[self._at :]])[0]
-        value = None
-        if len(rest) <= _LONGEST_PYTHON and rest.rstrip().endswith(("}", "]")):
-            try:
-                value = ast.literal_eval(rest.strip())
-            except (SyntaxError, TypeError, ValueError, RecursionError, MemoryError):
-                pass
+        value = literal(rest) if rest.rstrip().endswith(("}", "]")) else None
         if not isinstance(value, (dict, list)):
             return False, None
         self._at += len(rest)
@@ -233,21 +229,25 @@ class _Reader:
         return [Written(found.group(1), _GEMMA_TEXT.sub(quoted, rest))]
 
     def _python(self) -> Optional[List[Written]]:
-        """Calls as Python writes them: [run_command(command="ls")]."""
+        """Calls as Python writes them: [run_command(command="ls")], or one a line."""
         rest = _MARK.split(self._text[self._at :], maxsplit=1)[0]
+        rest = rest.rpartition("```")[0] if rest.rstrip().endswith("\n```") else rest
         if len(rest) > _LONGEST_PYTHON or not re.match(rf"\[?\s*{_WORD}\(", rest):
             return None
         try:
-            tree = ast.parse(rest.strip(), mode="eval").body
+            lines = ast.parse(rest.strip()).body
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             return None
         calls: List[Written] = []
-        listed = isinstance(tree, ast.List)
-        for node in tree.elts if isinstance(tree, (ast.List, ast.Tuple)) else [tree]:
-            call = self._python_call(node, self._positional or listed)
-            if call is None:
+        for line in lines:
+            if not isinstance(line, ast.Expr):
                 return None
-            calls.append(call)
+            listed = isinstance(line.value, ast.List)
+            for node in line.value.elts if isinstance(line.value, (ast.List, ast.Tuple)) else [line.value]:
+                call = self._python_call(node, self._positional or listed)
+                if call is None:
+                    return None
+                calls.append(call)
         self._at += len(rest)
         return calls or None
 
