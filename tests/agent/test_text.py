@@ -41,7 +41,12 @@ class Wrapping(unittest.TestCase):
 
     def test_a_word_that_fits_no_line_is_cut_between_characters(self) -> None:
         self.assertEqual(wrap("ééééé", 5), ["éé", "éé", "é"])
-        self.assertEqual(wrap("x 漢漢漢", 7), ["x", "漢漢", "漢"])
+
+    def test_a_word_that_is_longer_than_a_line_is_cut_where_it_stands(self) -> None:
+        self.assertEqual(wrap("x 漢漢漢", 7), ["x 漢", "漢漢"])
+        self.assertEqual(wrap("x 漢漢 漢", 7), ["x", "漢漢", "漢"])
+        self.assertEqual(wrap("see aaaaaaaaaaaa there", 10), ["see aaaaaa", "aaaaaa", "there"])
+        self.assertEqual(wrap("see  aaaaaaaaaa", 10), ["see", "aaaaaaaaaa"])
 
     def test_an_accent_stays_with_its_letter(self) -> None:
         pieces = wrap("aaaae\u0301aaa", 5)

@@ -103,7 +103,8 @@ def cut(text: str, limit: int) -> str:
 
 
 def wrap(line: str, room: int) -> List[str]:
-    """Cuts one line into pieces of at most `room` bytes of UTF-8: between words, or else between characters."""
+    """Cuts one line into pieces of at most `room` bytes of UTF-8: between words, or else between characters. A word that is
+    longer than a line is cut where it stands; many scripts know no spaces."""
     if room < 4:
         raise ValueError(f"no room for text: {room} bytes a line")
     pieces: List[str] = []
@@ -119,7 +120,7 @@ def wrap(line: str, room: int) -> List[str]:
             pieces.append(line[start:])
             break
         space = end if line[end] == " " else line.rfind(" ", start, end)
-        if space > start and line[start:space].strip(" "):
+        if space > start and line[start:space].strip(" ") and _fits(line, space, room):
             end = space
         else:
             end = _boundary(line, start, end)
@@ -128,6 +129,12 @@ def wrap(line: str, room: int) -> List[str]:
         while start < len(line) and line[start] == " ":
             start += 1
     return [piece for piece in pieces if piece]
+
+
+def _fits(line: str, space: int, room: int) -> bool:
+    """Whether the word after the space fits a line."""
+    word = line[space : space + room + 2].lstrip(" ").partition(" ")[0]
+    return len(word.encode("utf-8", "replace")) <= room
 
 
 def lines_for_irc(text: str, room: int) -> List[str]:

@@ -272,6 +272,18 @@ TEST_CASE("the people in the channel are known") {
   CHECK_FALSE(irc.session.is_member("carol"));
 }
 
+TEST_CASE("an invitation to the control channel is followed at once, one to another channel is not") {
+  Played irc;
+  irc.step();
+  irc.on({":s 001 overseer :hi", ":s 376 overseer :end"});
+  CHECK(irc.on({":s 473 overseer #control :invite only", ":alice!a@h INVITE bob #control",
+                ":alice!a@h INVITE overseer #else"})
+            .empty());
+  CHECK(irc.on({":alice!a@h INVITE overseer :#Control"}) == "JOIN #control\r\n");
+  irc.on({":overseer!o@host JOIN #control"});
+  CHECK(irc.on({":alice!a@h INVITE overseer #control"}).empty());
+}
+
 TEST_CASE("a channel that we are thrown out of is joined again") {
   Played irc;
   irc.join();

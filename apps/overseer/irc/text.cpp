@@ -52,6 +52,12 @@ std::size_t fitting(std::string_view line, std::size_t room) {
   return end;
 }
 
+/// Whether the word behind the spaces fits a line.
+bool next_word_fits(std::string_view text, std::size_t room) {
+  text.remove_prefix(std::min(text.find_first_not_of(' '), text.size()));
+  return std::min(text.find(' '), text.size()) <= room;
+}
+
 }  // namespace
 
 std::string clean_line(std::string_view text) {
@@ -110,7 +116,7 @@ std::vector<std::string> wrap(std::string_view line, std::size_t room) {
       if (end + length > room) break;
       end += length;
     }
-    if (end < line.size() && space > 0) end = space;
+    if (end < line.size() && space > 0 && next_word_fits(line.substr(space), room)) end = space;
     // Longer than a line by itself: letters can carry any number of marks.
     if (end == 0) end = fitting(line, room);
     auto piece = line.substr(0, end);

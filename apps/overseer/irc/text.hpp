@@ -22,8 +22,8 @@ using cli::utf8_length;
 std::string clean_line(std::string_view text);
 /// The lines of a text, each through clean_line(), empty ones left out.
 std::vector<std::string> clean_lines(std::string_view text);
-/// Cuts a clean line into pieces of at most `room` bytes: between words where possible, never inside what people see as
-/// one character, unless that does not fit alone.
+/// Cuts a clean line into pieces of at most `room` bytes: between words, unless one is longer than a line; never inside
+/// what people see as one character, unless that does not fit alone.
 std::vector<std::string> wrap(std::string_view line, std::size_t room);
 
 /// A nick or channel as IRC compares them; by the widest rule, RFC 1459's.

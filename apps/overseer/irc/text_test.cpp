@@ -41,6 +41,9 @@ TEST_CASE("a long line is cut between words, and never inside a character") {
   CHECK(wrap("abcdefghij", 4) == std::vector<std::string>{"abcd", "efgh", "ij"});
   CHECK(wrap("ääää", 5) == std::vector<std::string>{"ää", "ää"});
   CHECK(wrap("😀😀", 4) == std::vector<std::string>{"😀", "😀"});
+  // A word that is longer than a line is cut where it stands: many scripts know no spaces.
+  CHECK(wrap("x 漢漢漢", 7) == std::vector<std::string>{"x 漢", "漢漢"});
+  CHECK(wrap("x 漢漢 漢", 7) == std::vector<std::string>{"x", "漢漢", "漢"});
   CHECK(wrap("   ", 4).empty());
   CHECK(wrap("", 4).empty());
 }
