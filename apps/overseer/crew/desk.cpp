@@ -218,6 +218,7 @@ void Desk::stop_all(std::function<void(Outcome)> done) {
 
 void Desk::finish(const TaskPtr& task, const Outcome& outcome) {
   loop_.cancel(std::exchange(task->timer, 0));
+  if (outcome.agent) supervisor_.know(*outcome.agent);
   if (!task->held.empty()) supervisor_.release(task->held);
   const auto took = EventLoop::Clock::now() - task->began;
   const auto* result = outcome.done ? "done" : "failed";

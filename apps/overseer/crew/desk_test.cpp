@@ -83,6 +83,7 @@ struct Office {
   AuditLog audit{folder / "audit.log"};
   Log log{fireclaw::LogLevel::Error, false};
   std::vector<std::string> said;
+  std::function<void()> on_say = [] {};
   Crew crew{loop, {2, 2, 10}};
   Supervisor supervisor;
   Desk desk{loop,
@@ -92,7 +93,10 @@ struct Office {
             metrics,
             audit,
             log,
-            [this](const Asker&, std::string_view line) { said.emplace_back(line); },
+            [this](const Asker&, std::string_view line) {
+              said.emplace_back(line);
+              on_say();
+            },
             [](const fireclaw::AgentInfo& agent, const std::string& text, const Asker&) {
               return Outcome{true, {agent.nick + " was told " + text}, agent};
             },
@@ -173,6 +177,32 @@ TEST_CASE("a running agent is forked, and the new one is looked after like any o
   office.take("!snapshot worker good");
   CHECK(office.says("Agent \"worker\" saved as good"));
   CHECK(office.metrics.text().find("fireclaw_agent_start_seconds_count 2\n") != std::string::npos);
+}
+
+TEST_CASE("an agent is known as one when its start is told: it cannot give commands before the next look") {
+  Office office;
+  bool known = false;
+  office.on_say = [&] {
+    const auto& traces = office.supervisor.traces();
+    known = traces.fit("worker!w@elsewhere") && traces.fit("another!w@172.16.0.2");
+  };
+  office.take("!invoke worker");
+  CHECK(office.says("Agent \"worker\" started"));
+  CHECK(known);
+}
+
+TEST_CASE("an agent that began during a look stays known until the next look") {
+  Office office;
+  const auto knows = [&] { return office.supervisor.traces().fit("late!l@h"); };
+  bool kept = false;
+  office.supervisor.begin([&] { kept = knows(); });
+  fireclaw::AgentInfo late;
+  late.nick = "late";
+  office.supervisor.know(late);
+  office.supervisor.refresh();
+  CHECK(office.until([&] { return office.supervisor.has_looked(); }));
+  CHECK(kept);
+  CHECK(office.until([&] { return !knows(); }));
 }
 
 TEST_CASE("what takes long is said to be worked on, once") {

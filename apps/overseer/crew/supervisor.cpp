@@ -71,8 +71,11 @@ void Supervisor::end() {
 }
 
 void Supervisor::refresh() {
-  if (listing_ || ended_) return;
-  listing_ = true;
+  if (ended_) return;
+  if (std::exchange(listing_, true)) {
+    again_ = true;
+    return;
+  }
   loop_.cancel(std::exchange(timer_, 0));
   crew_.look([this](const std::stop_token&) -> EventLoop::Task {
     return [this, all = list()] {
@@ -85,6 +88,7 @@ void Supervisor::refresh() {
       if (const auto then = std::exchange(then_, {})) then();
       const bool more_to_come = std::ranges::find(known_, AgentState::Starting, &AgentInfo::state) != known_.end();
       timer_ = loop_.after(more_to_come ? std::min(soon, options_.refresh) : options_.refresh, [this] { refresh(); });
+      if (std::exchange(again_, false)) refresh();
     };
   });
 }
@@ -92,12 +96,15 @@ void Supervisor::refresh() {
 void Supervisor::take_note(std::vector<AgentInfo> all) {
   has_looked_ = true;
   known_ = std::move(all);
-  traces_ = {};
-  for (const auto& info : known_) {
-    traces_.nicks.insert(info.nick);
-    if (!info.address.empty()) traces_.addresses.insert(info.address);
-  }
+  // Those that began meanwhile stay known until the next look, which sees them.
+  if (!again_) traces_ = {};
+  for (const auto& info : known_) know(info);
   metrics_.agents(known_);
+}
+
+void Supervisor::know(const AgentInfo& info) {
+  traces_.nicks.insert(info.nick);
+  if (!info.address.empty()) traces_.addresses.insert(info.address);
 }
 
 void Supervisor::look_after_all() {

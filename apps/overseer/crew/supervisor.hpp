@@ -62,6 +62,8 @@ class Supervisor {
   void release(const std::string& name);
   /// Looks at all agents now.
   void refresh();
+  /// Knows this agent's nick and address from now on, before it is next looked at.
+  void know(const AgentInfo& info);
 
   /// As of the last look.
   [[nodiscard]] const std::vector<AgentInfo>& known() const { return known_; }
@@ -114,6 +116,8 @@ class Supervisor {
   EventLoop::Id timer_ = 0;
   EventLoop::Id survey_timer_ = 0;
   bool listing_ = false;
+  /// Somebody asked to look again while it looked: what it sees may be from before.
+  bool again_ = false;
   bool ended_ = true;
 };
 
