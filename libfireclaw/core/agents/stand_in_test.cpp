@@ -1,5 +1,6 @@
 // Agents whose machines run on the stand-in for Firecracker; their guests are asked nothing.
 #include <doctest/doctest.h>
+#include <fcntl.h>
 
 #include <chrono>
 #include <filesystem>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "core/agents/impl.hpp"
+#include "core/host/engines.hpp"
 #include "core/testing/stand_in_home.hpp"
 #include "fireclaw/collections.hpp"
 #include "fireclaw/workspace.hpp"
@@ -94,6 +96,44 @@ TEST_CASE_FIXTURE(Fixture, "an agent is not saved under a name that is taken, al
   CHECK(host->snapshots.remove_unfinished().empty());
   CHECK(agents.snapshot("ada", "one", true, {}).name == "one");
   CHECK(sys::read_file(snapshot / "manifest.json") != before);
+}
+
+TEST_CASE_FIXTURE(Fixture,
+                  "an archive with an agent's memory becomes a snapshot that gives it no network of the host") {
+  sys::make_directories(host->layout.templates());
+  sys::write_file_atomic(host->layout.templates() / "worker.json",
+                         R"({"schema": 1, "nick": "ada", "model": "m", "persona": "A bird."})");
+  const auto archive = home() / "archive";
+  for (const auto& [network, name] : {std::pair{"user", "bob"}, std::pair{"nat", "ada"}, std::pair{"user", ""}}) {
+    CAPTURE(network);
+    CAPTURE(name);
+    auto record = agents.require("ada");
+    record.network = network;
+    record.model = "own";
+    agents.agents.put(record);
+    agents.export_archive("ada", sys::open_file(archive, O_WRONLY | O_CREAT | O_TRUNC, 0600).get(), true, {});
+    CHECK(runs_on());
+    AgentImportOptions options;
+    options.name = name;
+    const auto file = sys::open_file(archive, O_RDONLY);
+    if (options.name != "bob") {
+      CHECK(code_of([&] { agents.import_archive(file.get(), options); }) == ErrorCode::AlreadyExists);
+      continue;
+    }
+    const auto made = agents.import_archive(file.get(), options);
+    CHECK(made.memory_left_out == kvm_problem());
+    if (!made.memory_left_out.empty()) return;
+    const auto saved = host->snapshots.find(made.snapshot);
+    REQUIRE(saved);
+    REQUIRE(saved->agent);
+    CHECK(saved->agent->agent.name == "bob");
+    CHECK(saved->agent->agent.network == "nat");
+    CHECK(saved->agent->agent.model == "own");
+    CHECK_FALSE(saved->agent->agent.publishes);
+    CHECK(sys::sha256_file(host->snapshots.disks(*saved).workspace) == sys::sha256_file(host->workspaces.disk("ada")));
+    CHECK_FALSE(agents.agents.find("bob"));
+  }
+  CHECK(host->snapshots.remove_unfinished().empty());
 }
 
 TEST_CASE_FIXTURE(Fixture, "an agent is paused and resumed in its turn") {

@@ -329,6 +329,12 @@ TEST_CASE_FIXTURE(Fixture, "a snapshot's archive is taken under a name that is f
   }
   CHECK(import(saved, "").name() == "one");
   CHECK_FALSE(impl->snapshots.find("one")->automatic);
+  for (const std::string network : {"user", "nat"}) {
+    auto record = saved;
+    of([&](auto& now) { now.network = network; })(record);
+    const auto name = import(record, network).name();
+    CHECK(impl->snapshots.find(name)->agent->agent.network == "nat");
+  }
   CHECK(import(saved, "two").name() == "two");
   CHECK(impl->snapshots.find("two")->name == "two");
   CHECK(code_of([&] { static_cast<void>(import(saved, "two")); }) == ErrorCode::AlreadyExists);

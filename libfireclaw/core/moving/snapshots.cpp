@@ -44,6 +44,8 @@ state::SnapshotRecord read_saved(const Bundle& bundle) {
   auto record = json::read_record<state::SnapshotRecord>(bundle.json(saved_record));
   check_names(record);
   record.automatic = false;
+  // The host's own network is for people here to give.
+  if (record.agent) record.agent->agent.network = to_string(NetworkMode::Nat);
   return record;
 }
 
