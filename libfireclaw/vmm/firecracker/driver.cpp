@@ -35,8 +35,8 @@ Version supported(std::string_view text) {
   return version;
 }
 
-/// The host's first processor, as far as a snapshot's guest has seen it: model and features, not its clock rate.
-std::string describe_cpu() {
+/// The part of /proc/cpuinfo that is about the first processor.
+std::string read_cpuinfo() {
   std::array<std::byte, 4096> buffer{};
   const sys::Fd file = sys::open_file("/proc/cpuinfo", 0);
   std::string text;
@@ -45,19 +45,7 @@ std::string describe_cpu() {
     if (got <= 0) break;
     text.append(reinterpret_cast<const char*>(buffer.data()), static_cast<std::size_t>(got));
   }
-  std::string model = "unknown processor";
-  sys::Sha256 features;
-  for (std::string_view rest = std::string_view{text}.substr(0, text.find("\n\n")); !rest.empty();) {
-    const auto end = std::min(rest.find('\n'), rest.size());
-    const std::string_view line = rest.substr(0, end);
-    rest.remove_prefix(std::min(end + 1, rest.size()));
-    if (line.starts_with("model name")) model = line.substr(std::min(line.find(": ") + 2, line.size()));
-    for (const std::string_view key : {"vendor_id", "cpu family", "model\t", "stepping", "microcode", "flags",
-                                       "Features", "CPU implementer", "CPU part", "CPU variant", "CPU revision"}) {
-      if (line.starts_with(key)) features.update(line);
-    }
-  }
-  return fmt::format("{} {}", model, features.hex().substr(0, 16));
+  return text;
 }
 
 std::string kernel_release() {
@@ -88,9 +76,9 @@ class FirecrackerDriver final : public Driver {
   [[nodiscard]] std::string name() const override { return std::string{engine_name}; }
   [[nodiscard]] std::string snapshot_identity() const override {
     std::call_once(identity_once_, [this] {
-      identity_ =
-          fmt::format("firecracker {}{}; kvm on Linux {}; {}", options_.version,
-                      trusts_guests_too_much(version_) ? " without entropy" : "", kernel_release(), describe_cpu());
+      identity_ = fmt::format("firecracker {}{}; kvm on Linux {}; {}", options_.version,
+                              trusts_guests_too_much(version_) ? " without entropy" : "", kernel_release(),
+                              describe_cpu(read_cpuinfo()));
     });
     return identity_;
   }
@@ -202,6 +190,22 @@ std::string binary_version(const std::filesystem::path& binary, Deadline deadlin
     throw;
   }
   return std::string{line};
+}
+
+std::string describe_cpu(std::string_view cpuinfo) {
+  std::string model = "unknown processor";
+  sys::Sha256 features;
+  for (std::string_view rest = cpuinfo.substr(0, cpuinfo.find("\n\n")); !rest.empty();) {
+    const auto end = std::min(rest.find('\n'), rest.size());
+    const std::string_view line = rest.substr(0, end);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+    if (line.starts_with("model name")) model = line.substr(std::min(line.find(": ") + 2, line.size()));
+    for (const std::string_view key : {"vendor_id", "cpu family", "model\t", "stepping", "microcode", "flags",
+                                       "Features", "CPU implementer", "CPU part", "CPU variant", "CPU revision"}) {
+      if (line.starts_with(key)) features.update(line);
+    }
+  }
+  return fmt::format("{} {}", model, features.hex().substr(0, 16));
 }
 
 std::string known_hole(std::string_view version) {

@@ -25,6 +25,10 @@ struct Options {
 /// Error(Vmm) if it is something else or fails, Error(Unsupported) if it is older than oldest_version.
 std::string binary_version(const std::filesystem::path& binary, Deadline deadline);
 
+/// The first processor in the text of /proc/cpuinfo, as far as a snapshot's guest has seen it: model and features, not
+/// its clock rate. Pure.
+std::string describe_cpu(std::string_view cpuinfo);
+
 /// Whether Driver::snapshot_identity() of this version begins so.
 bool is_of_version(std::string_view identity, std::string_view version);
 
