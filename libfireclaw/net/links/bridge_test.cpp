@@ -315,6 +315,22 @@ TEST_CASE("an interface of that name that is not ours is left alone") {
     f.host.in([] { Netlink{}.create_bridge(InterfaceName{"fcbr0"}, MacAddress::parse("02:00:00:00:00:01"), 1500); });
     CHECK(has(f.refusal(), "was not made by fireclaw"));
   }
+  SUBCASE("somebody's bridge that looks like one of ours that was not finished, but is up") {
+    f.host.in([&] {
+      Netlink netlink;
+      netlink.create_bridge(f.config.name, MacAddress::for_address(f.config.gateway), 1500);
+      netlink.set_up(netlink.find_link(f.config.name)->index, true);
+    });
+    CHECK(has(f.refusal(), "was not made by fireclaw"));
+  }
+  SUBCASE("somebody's bridge that says so") {
+    f.host.in([&] {
+      Netlink netlink;
+      netlink.create_bridge(f.config.name, MacAddress::for_address(f.config.gateway), 1500);
+      netlink.set_alias(netlink.find_link(f.config.name)->index, "office");
+    });
+    CHECK(has(f.refusal(), "was not made by fireclaw"));
+  }
   SUBCASE("another home's") {
     f.ensure();
     f.config.owner = "/home/somebody/else";

@@ -2,9 +2,12 @@
 
 #include <doctest/doctest.h>
 #include <poll.h>
+#include <sys/socket.h>
 
 #include <array>
+#include <cstring>
 #include <functional>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -60,6 +63,38 @@ TEST_CASE("commands may be sent before the greeting, and replies are matched by 
   talk.say("{\"return\": {\"status\": \"paused\"}, \"id\": 3}\r\n");
   CHECK(talk.client.reply(query, soon()).at("status").as_string() == "paused");
   CHECK(talk.client.reply(stop, soon()).is_object());
+}
+
+TEST_CASE("a descriptor goes along with the command that it is for, and with no other") {
+  Talk talk;
+  const auto [ours, theirs] = sys::socket_pair();
+  talk.client.send("add-fd", R"({"fdset-id":1})", theirs.get());
+  talk.client.send("stop");
+  std::string told;
+  std::vector<sys::Fd> got;
+  while (told.find("stop") == std::string::npos || !told.ends_with("\n")) {
+    sys::require_fd(talk.ends.second.get(), POLLIN, soon().deadline, "the client");
+    std::array<char, 256> text{};
+    iovec part{text.data(), text.size()};
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> room{};
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = room.data();
+    message.msg_controllen = room.size();
+    const auto bytes = ::recvmsg(talk.ends.second.get(), &message, MSG_CMSG_CLOEXEC);
+    REQUIRE(bytes > 0);
+    told.append(text.data(), static_cast<std::size_t>(bytes));
+    if (const auto* header = CMSG_FIRSTHDR(&message)) {
+      int number = -1;
+      std::memcpy(&number, CMSG_DATA(header), sizeof number);
+      got.emplace_back(number);
+    }
+  }
+  REQUIRE(got.size() == 1);
+  sys::write_all(got.front().get(), "x");
+  std::array<std::byte, 2> byte{};
+  CHECK(sys::read_some(ours.get(), byte) == 1);
 }
 
 TEST_CASE("events between replies are kept for those who wait for them") {
