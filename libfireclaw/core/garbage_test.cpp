@@ -109,6 +109,33 @@ TEST_CASE_FIXTURE(Fixture,
   CHECK(impl->snapshots.names() == std::vector<std::string>{"auto-now", "named-old"});
 }
 
+TEST_CASE_FIXTURE(Fixture,
+                  "an image is told as its manifest has it, with the part of its command that is its entrypoint") {
+  static_cast<void>(make_image("mine"));
+  const auto file = impl->layout.images() / "mine" / "manifest.json";
+  for (const std::size_t words : {0, 1, 3}) {
+    CAPTURE(words);
+    auto manifest = image::read_manifest(file);
+    manifest.source = "a folder";
+    manifest.defaults.command = {"serve", "--port", "80"};
+    manifest.defaults.entrypoint_words = words;
+    std::ofstream{file} << image::to_json(manifest);
+    const auto all = host.images().list();
+    REQUIRE(all.size() == 1);
+    const auto& info = all.front();
+    CHECK(info.name == "mine");
+    CHECK(info.source == "a folder");
+    CHECK(info.kernel_release == "6.1.0");
+    CHECK(info.kernel_source == "made up");
+    CHECK(info.rootfs_type == "squashfs");
+    CHECK(info.digest == manifest.digest);
+    CHECK(info.command == manifest.defaults.command);
+    const auto& command = manifest.defaults.command;
+    CHECK(info.entrypoint == std::vector(command.begin(), command.begin() + static_cast<std::ptrdiff_t>(words)));
+    CHECK(info.bytes == std::string_view{"kernelinitramfsrootfs"}.size());
+  }
+}
+
 TEST_CASE_FIXTURE(Fixture, "an image goes when nothing needs it, or by force, and what needs it is named") {
   const auto digest = make_image("debian-agent");
   save_snapshot("named", false, "debian-agent", digest);

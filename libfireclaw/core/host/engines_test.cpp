@@ -242,6 +242,48 @@ TEST_CASE_FIXTURE(Fixture, "an engine that is known with another kernel only is 
   CHECK(works("qemu-tcg", kernel_b) == true);
   CHECK(works("qemu-kvm", kernel_b) == true);
   CHECK_FALSE(is_tried());
+  // All again, with each kernel that is known.
+  CHECK(core::refresh_engines(here, here.images.open("busybox"), true, {}, {}));
+  const auto again = state::read_config(here.layout.config()).engines;
+  CHECK(again.size() == 6);
+  for (const auto& entry : again) CHECK_FALSE(entry.verdict.works);
+}
+
+TEST_CASE_FIXTURE(Fixture,
+                  "an engine's program is the one that was named, then one that has worked, then one that is found") {
+  constexpr auto qemu = "#!/bin/sh\necho 'QEMU emulator version 99.0.0'\n";
+  const auto write = [&](const std::string& name) {
+    program = folder.path() / name;
+    write_program(qemu);
+    return program;
+  };
+  struct Row {
+    bool is_named;
+    std::optional<bool> worked;
+    bool is_there;
+    bool is_found;
+    std::string used;
+  };
+  for (const auto& row :
+       {Row{true, true, true, true, "named"}, Row{true, std::nullopt, true, false, "named"},
+        Row{false, true, true, true, "known"}, Row{false, true, false, true, "qemu-system-x86_64"},
+        Row{false, false, true, true, "qemu-system-x86_64"}, Row{false, false, true, false, "known"},
+        Row{false, std::nullopt, true, true, "qemu-system-x86_64"}, Row{false, std::nullopt, true, false, ""}}) {
+    CAPTURE(row.used);
+    CAPTURE(row.is_named);
+    config.engines.clear();
+    const auto named = write("named");
+    const auto found = write("qemu-system-x86_64");
+    const auto known = write("known");
+    if (row.worked) seen("qemu-tcg", *row.worked);
+    if (!row.is_found) std::filesystem::remove(found);
+    if (!row.is_there) std::filesystem::remove(known);
+    auto here = host(Engine::QemuTcg);
+    if (row.is_named) here.options.qemu = named;
+    const auto candidates = core::find_candidates(here).to_try;
+    CHECK(candidates.empty() == row.used.empty());
+    if (!candidates.empty()) CHECK(candidates.front().verdict.binary == folder.path() / row.used);
+  }
 }
 
 TEST_CASE_FIXTURE(Fixture, "an engine is used if it is confined as config.json requires") {

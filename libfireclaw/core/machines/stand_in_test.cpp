@@ -15,10 +15,12 @@
 #include "core/machines/resume_abandoned.hpp"
 #include "core/machines/workspace_disk.hpp"
 #include "core/testing/stand_in_home.hpp"
+#include "fireclaw/backup.hpp"
 #include "fireclaw/collections.hpp"
 #include "fireclaw/machine.hpp"
 #include "fireclaw/snapshot.hpp"
 #include "fireclaw/vm.hpp"
+#include "fireclaw/workspace.hpp"
 #include "sys/process.hpp"
 #include "sys/testing/file_calls.hpp"
 #include "sys/testing/outcome.hpp"
@@ -231,6 +233,66 @@ TEST_CASE_FIXTURE(Fixture, "a machine continues from its snapshot, and from no o
   CHECK(done("snapshot/load") == 1);
 }
 
+TEST_CASE_FIXTURE(Fixture, "a machine boots where its snapshot cannot be restored, and fails where it must be") {
+  const auto name = Access::host(host).snapshots().create(config(), "", false).name();
+  static_cast<void>(Access::host(host).snapshots().create(config(), "one"));
+  const auto boots = done("InstanceStart");
+  set_knobs("die_at=/snapshot/load");
+  {
+    const auto machine = start();
+    CHECK(machine->record.snapshot.empty());
+    CHECK(shell(*machine, "echo well") == "well\n");
+    CHECK(done("InstanceStart") == boots + 1);
+  }
+  auto must = config();
+  SUBCASE("by its start") { must.start = StartMode::RequireSnapshot; }
+  SUBCASE("by its name") { must.snapshot = "one"; }
+  const auto [code, text] = error_of([&] { static_cast<void>(start(must)); });
+  CHECK(code == ErrorCode::Vmm);
+  CHECK(text.starts_with(fmt::format("restore snapshot '{}': ", must.snapshot.empty() ? name : must.snapshot)));
+  CHECK(done("InstanceStart") == boots + 1);
+  CHECK(host->runs.list().empty());
+}
+
+TEST_CASE_FIXTURE(Fixture, "a backup has a machine's disk as it is at one moment, whether it runs or not") {
+  const auto store = machine_store(*host);
+  state::MachineRecord named;
+  named.name = "one";
+  named.key = "0123456789abcdef";
+  named.image = built_in_image;
+  store.put(named);
+  const auto disk = store.scratch_disk(named.key);
+  WorkspaceConfig like;
+  like.name = "like";
+  Access::host(host).workspaces().create(like);
+  std::filesystem::rename(host->workspaces.disk("like"), disk);
+  Access::host(host).workspaces().remove("like");
+  std::unique_ptr<VM::Impl> machine;
+  for (const bool runs : {false, true}) {
+    CAPTURE(runs);
+    if (runs) {
+      machine = start();
+      machine->note([](state::RunRecord& now) { now.machine = "one"; });
+    }
+    const auto backup = home().parent_path() / (runs ? "first" : "second");
+    const auto copy = backup / "machines" / disk.filename();
+    const auto is_still = [&] { return done("Paused") - done("Resumed"); };
+    std::vector<std::ptrdiff_t> still_when_copied;
+    {
+      FileCalls* recorded = nullptr;
+      FileCalls calls{backup.parent_path(), [&] {
+                        if (recorded == nullptr || !recorded->lines().back().ends_with("/machines/*.ext4")) return;
+                        if (recorded->lines().back().starts_with("create")) still_when_copied.push_back(is_still());
+                      }};
+      recorded = &calls;
+      CHECK(Access::host(host).back_up(backup, {}).left_out == std::vector<std::string>{});
+    }
+    CHECK(still_when_copied == std::vector<std::ptrdiff_t>{runs ? 1 : 0});
+    CHECK(is_still() == 0);
+    CHECK(sys::sha256_file(copy) == sys::sha256_file(disk));
+  }
+}
+
 TEST_CASE_FIXTURE(Fixture, "a snapshot's name is taken until it is removed, and no file of it is touched before") {
   auto machine = Access::host(host).vms().run(config());
   for (const std::string name : {"../one", "", ".one"}) {
@@ -320,7 +382,12 @@ TEST_CASE_FIXTURE(Fixture, "a machine that cannot be used is said to be stopped,
   const auto id = require_run(*host, "one").id;
   CHECK(require_run(*host, id).machine == "one");
   machines.stop("one", 1s);
+  state::RunRecord ended;
+  ended.owner = sys::current_process();
+  ended.process = gone();
+  ended = host->runs.create(ended);
   for (const auto& [name, code, text] : std::vector<std::tuple<std::string, ErrorCode, std::string>>{
+           {ended.id, ErrorCode::NotFound, fmt::format("no VM '{}' runs; see: fireclaw vm list", ended.id)},
            {"one", ErrorCode::InvalidState, "machine 'one' is stopped; start it with: fireclaw vm start one"},
            {"two", ErrorCode::NotFound, "no machine named 'two'; see: fireclaw vm list"},
            {id, ErrorCode::NotFound, fmt::format("no VM '{}' runs; see: fireclaw vm list", id)}}) {

@@ -89,6 +89,28 @@ TEST_CASE_FIXTURE(Fixture, "a backup has the files that its report and its manif
   CHECK(is_restored(other));
 }
 
+TEST_CASE_FIXTURE(Fixture, "a backup has of the configuration what people wrote, and nothing that setup found out") {
+  const auto file = Access::impl(host)->layout.config();
+  auto config = state::read_config(file);
+  EngineVerdict verdict;
+  verdict.engine = "qemu-tcg";
+  verdict.binary = "/bin/true";
+  verdict.works = true;
+  state::put_verdict(config, state::stamp(verdict));
+  config.confinement.emplace().context = "here";
+  config.limits.machines = 3;
+  state::write_config(file, config);
+  host.back_up(backup, {});
+  auto expected = config;
+  expected.engines.clear();
+  expected.set_up_by.clear();
+  expected.confinement.reset();
+  const auto saved = sys::read_file(backup / "config.json");
+  state::write_config(folder.path() / "expected", expected);
+  CHECK(saved == sys::read_file(folder.path() / "expected"));
+  CHECK(state::read_config(file).engines.size() == 1);
+}
+
 TEST_CASE_FIXTURE(Fixture, "what cannot be copied is named, and nothing of it is in a backup") {
   sys::write_file_atomic(disk_of(host), "not a disk");
   const auto report = host.back_up(backup, {});

@@ -83,8 +83,57 @@ TEST_CASE_FIXTURE(Fixture, "a new workspace holds an empty memory that belongs t
     CHECK(stat.find(path == std::string{"MEMORY.md"} ? "Mode:  0644" : "Mode:  0755") != std::string::npos);
   }
   CHECK(seen("one", "ls -p /").find("/memory/") != std::string::npos);
-  CHECK(error_of([&] { create("one"); }).first == ErrorCode::AlreadyExists);
+  CHECK(error_of([&] { create("one"); }) ==
+        std::pair{ErrorCode::AlreadyExists, std::string{"there is a workspace named 'one'"}});
   CHECK(error_of([&] { create("../one"); }).second.find("the name of a workspace") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(Fixture,
+                  "a workspace belongs to the user and the group that were asked for, and so does what is in it") {
+  WorkspaceConfig config;
+  config.name = "one";
+  config.uid = 1234;
+  config.gid = 4321;
+  const auto info = host.workspaces().create(config).info();
+  CHECK(info.uid == 1234);
+  CHECK(info.gid == 4321);
+  for (const char* path : {"", "MEMORY.md", "memory"}) {
+    CAPTURE(path);
+    const auto stat = seen("one", fmt::format("stat /{}", path));
+    CHECK(stat.find("User:  1234   Group:  4321") != std::string::npos);
+  }
+}
+
+TEST_CASE_FIXTURE(Fixture,
+                  "a disk that cannot be filled here is filled in a machine, and one that cannot be made is told") {
+  struct Row {
+    std::string tool;
+    std::string script;
+    ErrorCode code;
+    std::string words;
+  };
+  const auto mke2fs = sys::find_program("mke2fs", impl->options.search_path);
+  REQUIRE(mke2fs);
+  for (const auto& row :
+       std::vector<Row>{{"mke2fs",
+                         fmt::format("case \"$*\" in *' -d '*) echo 'out of inodes' >&2; exit 1;; esac\nexec {} \"$@\"",
+                                     mke2fs->native()),
+                         ErrorCode::Io, "out of inodes"},
+                        {"unshare", "exit 1", ErrorCode::InvalidState, "has not been set up"}}) {
+    CAPTURE(row.tool);
+    const sys::TempDir tools{folder.path(), "tools-"};
+    sys::write_file_atomic(tools.path() / row.tool, "#!/bin/sh\n" + row.script + "\n", 0755);
+    auto other = options();
+    other.search_path.insert(other.search_path.begin(), tools.path());
+    WorkspaceConfig config;
+    config.name = "one";
+    const auto [code, text] = error_of([&] { Host::open(other).workspaces().create(config); });
+    CAPTURE(text);
+    CHECK(code == row.code);
+    CHECK(text.find(row.words) != std::string::npos);
+    CHECK(host.workspaces().list().empty());
+    CHECK(impl->workspaces.remove_unfinished().empty());
+  }
 }
 
 TEST_CASE_FIXTURE(Fixture, "names, sizes and paths that can never work are refused") {
