@@ -92,11 +92,15 @@ ScriptedServer ScriptedServer::on_unix_socket(const std::filesystem::path& path,
   return ScriptedServer{sys::unix_listen(path), 0, std::move(script)};
 }
 
-ScriptedServer ScriptedServer::on_loopback(std::vector<Step> script) {
+ScriptedServer ScriptedServer::on_loopback(std::vector<Step> script, std::uint16_t port) {
   sys::Fd listener{sys::check(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket")};
+  // Connections of the server before it at that port linger.
+  const int yes = 1;
+  sys::check(::setsockopt(listener.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes), "SO_REUSEADDR");
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(port);
   socklen_t length = sizeof address;
   sys::check(::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), length), "bind");
   sys::check(::listen(listener.get(), 8), "listen");

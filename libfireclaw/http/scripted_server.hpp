@@ -42,7 +42,8 @@ class ScriptedServer {
  public:
   using Step = std::function<void(Peer&)>;
   static ScriptedServer on_unix_socket(const std::filesystem::path& path, std::vector<Step> script);
-  static ScriptedServer on_loopback(std::vector<Step> script);
+  /// At a port that is free, or at this one.
+  static ScriptedServer on_loopback(std::vector<Step> script, std::uint16_t port = 0);
 
   [[nodiscard]] std::uint16_t port() const { return port_; }
   [[nodiscard]] std::string url(std::string_view path) const;

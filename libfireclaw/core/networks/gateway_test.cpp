@@ -79,6 +79,10 @@ TEST_CASE("where names are served at all, the gateway answers them, also questio
 
   CHECK_FALSE(core::name_server_of({}));
   CHECK(core::name_server_of(served) == net::loopback_address);
+  CHECK(core::name_server_of(with_services({net::Service::parse("127.0.0.1:53/tcp")})) == net::loopback_address);
+  CHECK_FALSE(core::name_server_of(with_services({net::Service::parse("53/udp")})));
+  CHECK_FALSE(core::name_server_of(with_services({net::Service::parse("127.0.0.1:11434"), net::Service::parse("53")})));
+  CHECK_FALSE(core::name_server_of(with_services({})));
   auto named = served;
   named.network.resolver = net::Ipv4Address::parse("192.0.2.53");
   CHECK(core::name_server_of(named) == named.network.resolver);
