@@ -67,7 +67,7 @@ _PROMPT_NUMBERS = tuple(re.compile(pattern) for pattern in (
     r"(?<!\d)(\d+) (?:input |prompt )?tokens"))
 _MODEL_WORDS = re.compile(
     r"model_not_found|models?\b.{0,120}(?:not found|not exist|not available|is not loaded|unknown)"
-    r"|(?:no such|unknown|invalid|no) models?\b(?! output)|no models? (?:is |are )?loaded|not found.{0,20}\bmodel\b"
+    r"|no endpoints found for|(?:no such|unknown|invalid|no) models?\b(?! output)|no models? (?:is |are )?loaded|not found.{0,20}\bmodel\b"
     r"|try pulling it|(?:could not|cannot) find .{0,20}model|not a valid model|model.{0,80}decommissioned")
 _BUSY_STATUSES = (429, 503, 529)
 _BUSY_WORDS = re.compile(r"overloaded|at capacity|too many requests|rate limit")

@@ -177,17 +177,18 @@ class Exchange:
         except LlmError:
             pass
         refusal = refusal_of_body(self.status, data[:_LONGEST_ERROR_BODY].decode("utf-8", "replace"))
-        said = refusal.words
+        said = f": {refusal.words}" if refusal.words else ""
         if self.status in (401, 403):
             text = f"the LLM server refused the API key (status {self.status})"
-        elif self.status == 404 and not said:
-            text = f"the LLM server has nothing at {self._path} (status 404); check llm.url and llm.api"
+        elif self.status in (404, 405) and refusal.kind is Kind.OTHER:
+            text = f"the LLM server has nothing at {self._path} (status {self.status}); check llm.url and llm.api"
+            said = f" (it says: {refusal.words})" if refusal.words else ""
         elif 300 <= self.status < 400:
             target = one_line(self._response.getheader("Location") or "elsewhere", 100)
             text = f"the LLM server redirects to {target}; set llm.url to where it really is"
         else:
             text = f"the LLM server answered with status {self.status}"
-        raise LlmError(text + (f": {said}" if said else ""), self.status, refusal)
+        raise LlmError(text + said, self.status, refusal)
 
     def retry_after(self) -> Optional[float]:
         """Seconds that the server asked us to wait, if it did."""
