@@ -1,5 +1,7 @@
 #pragma once
 
+#include <unistd.h>
+
 #include <memory>
 #include <stop_token>
 #include <utility>
@@ -28,9 +30,13 @@ class Handle {
   /// The object, which is closed from now on; null if it was.
   std::shared_ptr<T> take() { return std::exchange(object_, nullptr); }
   [[nodiscard]] bool closed() const { return object_ == nullptr; }
+  /// The process that it is for. In a child that was forked from that one it does nothing, not even when it is closed.
+  [[nodiscard]] pid_t process() const { return process_; }
+  [[nodiscard]] bool inert() const { return process_ != ::getpid(); }
 
  private:
   std::shared_ptr<T> object_;
+  pid_t process_ = ::getpid();
 };
 
 /// A command that runs, and what ends it: its waiter's being interrupted, or the caller's own stop token.

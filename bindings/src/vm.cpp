@@ -13,7 +13,7 @@ CopyOptions copy_options(const StopSource* stop, const std::optional<std::chrono
 /// Ends the machine, unless it is detached, and lets go of it.
 void close(VMHandle& self) {
   const auto vm = self.take();
-  if (!vm) return;
+  if (!vm || self.inert()) return;
   blocking([&] {
     if (!vm->info().detached) vm->kill();
   });
@@ -74,6 +74,7 @@ void bind_life(py::class_<VMHandle>& type) {
       .def("__exit__", [](VMHandle& self, const py::args&) { close(self); })
       .def("__repr__", [](const VMHandle& self) {
         if (self.closed()) return std::string{"<VM, closed>"};
+        if (self.inert()) return "<VM, of process " + std::to_string(self.process()) + ">";
         const auto info = self.get()->info();
         return "<VM " + info.id + ", " + std::string{to_string(info.state)} + ">";
       });

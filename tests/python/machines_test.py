@@ -380,6 +380,7 @@ class Machines(unittest.TestCase):
         vm = self.host.vms().run(fireclaw.VMConfig(network="none"))
         vm.exec("true")
         pool = self.host.vms().pool(fireclaw.PoolConfig(machine=fireclaw.VMConfig(network="none"), size=1))
+        stream = vm.stream("sleep 1; echo streamed")
         busy = threading.Thread(target=lambda: vm.exec("sleep 1"))
         busy.start()
 
@@ -390,20 +391,29 @@ class Machines(unittest.TestCase):
                 return "forked" in str(problem)
             return False
 
+        def leave_block() -> bool:
+            # As sys.exit() does in a child that was forked in one.
+            try:
+                with vm, pool, stream:
+                    raise SystemExit(7)
+            except SystemExit as leaving:
+                return leaving.code == 7
+
         def end_by_garbage() -> bool:
-            nonlocal vm, pool
-            del vm, pool
+            nonlocal vm, pool, stream
+            del vm, pool, stream
             gc.collect()
             return True
 
         for body in (lambda: inert(lambda: vm.exec("true")), lambda: inert(vm.info), lambda: inert(vm.kill), lambda: inert(pool.ready),
-                     end_by_garbage):
+                     lambda: inert(lambda: next(stream)), lambda: repr(vm) == f"<VM, of process {os.getppid()}>", leave_block, end_by_garbage):
             pid = os.fork()
             if pid == 0:
                 signal.alarm(20)
                 os._exit(0 if body() else 1)
             self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 0)
         busy.join()
+        self.assertEqual(list(stream), [("stdout", b"streamed\n")])
         self.assertEqual(vm.exec("echo alive").text, "alive\n")
         pool.take(timeout=60).kill()
 
