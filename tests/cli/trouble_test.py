@@ -205,6 +205,7 @@ class Trouble(unittest.TestCase):
         # It serves where the network was brought up last.
         gateway = json.loads(self.ok("gateway", "status", "--json"))["pid"]
         self.assertEqual(os.readlink(f"/proc/{gateway}/ns/net"), os.readlink(there[1].partition("=")[2]))
+        self.assertEqual(self.ok("gateway", "status").splitlines()[0], f"serves DNS, and neither LLMs nor IRC (process {gateway})")
         self.ok("network", "down")
         self.assertEqual(self.network(here), before[here])
         self.assertIn("fcbr0", self.network(there))

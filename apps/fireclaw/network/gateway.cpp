@@ -19,8 +19,11 @@ void print(const GatewayInfo& info) {
     return;
   }
   for (const auto& problem : info.problems) std::puts(printable(problem).c_str());
+  const bool neither = info.address.empty() && info.irc_address.empty();
   const auto both = info.address.empty() || info.irc_address.empty() ? "" : " and ";
-  std::puts(fmt::format("serves {}{}{} (process {})", info.address, both, info.irc_address, info.pid).c_str());
+  const auto served =
+      neither ? "DNS, and neither LLMs nor IRC" : fmt::format("{}{}{}", info.address, both, info.irc_address);
+  std::puts(fmt::format("serves {} (process {})", served, info.pid).c_str());
   if (!info.irc_servers.empty()) {
     Table servers{{"IRC SERVER", "ADDRESS", "CONNECTIONS", "OPEN", "ERRORS", "LAST ERROR"}};
     for (const auto& server : info.irc_servers) {

@@ -104,7 +104,8 @@ sys::FileLock lock_gateway(const Host::Impl& host, gateway::Place place) {
     if (problem.code() != ErrorCode::Timeout) throw;
     const auto found = find_gateway(host, place);
     throw Error{ErrorCode::AlreadyExists,
-                found ? fmt::format("a gateway runs already at {} (process {})", found->address, found->process.pid)
+                found ? fmt::format("a gateway runs already{}{} (process {})", found->address.empty() ? "" : " at ",
+                                    found->address, found->process.pid)
                       : "a gateway runs already, and gateway.json does not say which process it is"};
   }
 }
