@@ -85,6 +85,22 @@ void check_options(const NatOptions& options) {
   }
 }
 
+/// A port that is in use: Error(AlreadyExists) if what listens there does so for another machine.
+void refuse_published_port(const Host::Impl& host, const net::Publication& port) {
+  for (const auto& run : host.runs.list()) {
+    if (!run.nat || !state::is_running(run)) continue;
+    for (const auto& text : run.nat->publish) {
+      const auto taken = net::Publication::parse(text);
+      const bool same_address = taken.host_address == port.host_address || taken.host_address == net::Ipv4Address{} ||
+                                port.host_address == net::Ipv4Address{};
+      if (!same_address || taken.host_port != port.host_port || taken.protocol != port.protocol) continue;
+      throw Error{ErrorCode::AlreadyExists,
+                  fmt::format("cannot publish {}: the machine with address {} has published that port of the host",
+                              port.to_string(), run.nat->address)};
+    }
+  }
+}
+
 /// Packets for a published port never reach a program of the host that listens on it: the program that has it must keep
 /// it.
 void refuse_used_port(const net::Publication& port) {
@@ -201,10 +217,16 @@ void VmNetwork::connect(state::RunRecord& record, std::optional<uid_t> engine_us
   Wishes wishes;
   for (const auto& text : options_.allow) wishes.add(parse_allowed(text));
   for (const auto& text : options_.publish) wishes.publish.push_back(net::Publication::parse(text));
-  if (!anchored_) {
-    for (const auto& port : wishes.publish) refuse_used_port(port);
+  try {
+    if (!anchored_) {
+      for (const auto& port : wishes.publish) refuse_used_port(port);
+    }
+    entrances_ = Entrances::open(wishes.publish, anchored_.has_value());
+  } catch (const Error& problem) {
+    if (problem.code() != ErrorCode::AlreadyExists) throw;
+    for (const auto& port : wishes.publish) refuse_published_port(host_, port);
+    throw;
   }
-  entrances_ = Entrances::open(wishes.publish, anchored_.has_value());
   if (!anchored_) {
     connect_here(record, std::move(wishes), engine_user);
   } else {
