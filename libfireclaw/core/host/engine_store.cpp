@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "base/scope.hpp"
 #include "base/text.hpp"
 #include "fireclaw/error.hpp"
 #include "http/download.hpp"
@@ -97,13 +98,13 @@ fs::path fetch_firecracker(const Host::Impl& host, const std::string& url, const
     if (progress) progress({"download Firecracker", done, total, total != 0 && done == total});
   };
   http::download(url, archive, options);
+  const ScopeGuard no_longer_needed{[&] { fs::remove(archive); }};
 
   sys::TempDir fresh{folder, ".new-"};
   {
     const sys::TempDir work{folder, ".new-"};
     unpack_program(archive, fresh.path() / program_name, {host.options.search_path, {}, work.path(), stop}, url);
   }
-  fs::remove(archive);
   const auto version = vmm::firecracker::binary_version(fresh.path() / program_name, Deadline::after(version_limit));
   const auto target = folder / (std::string{prefix} + version);
   // One that runs keeps the file that it has open.

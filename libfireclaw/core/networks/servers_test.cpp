@@ -7,6 +7,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -15,6 +16,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "core/host/engine_store.hpp"
 #include "core/networks/gateway.hpp"
 #include "core/networks/nat.hpp"
 #include "fireclaw/collections.hpp"
@@ -25,13 +27,16 @@
 #include "net/links/bridge.hpp"
 #include "net/links/netlink.hpp"
 #include "state/settings/config.hpp"
+#include "sys/digest.hpp"
 #include "sys/process.hpp"
+#include "sys/testing/outcome.hpp"
 
 namespace fireclaw::core {
 namespace {
 
 using http::test::Peer;
 using http::test::ScriptedServer;
+using sys::testing::error_of;
 using Step = ScriptedServer::Step;
 
 sys::ProcessId gone() {
@@ -155,6 +160,50 @@ TEST_CASE_FIXTURE(Fixture, "LLM servers of this host are found at their ports, w
       found.push_back(fmt::format("{} {} {}", server.name, server.api, fmt::join(server.models, ",")));
     }
     CHECK(found == row.found);
+  }
+}
+
+TEST_CASE_FIXTURE(Fixture, "of an engine that is fetched its program stays, and nothing of what is not to be used") {
+  const auto archive_of = [&](const std::string& name, const std::string& script) {
+    const sys::TempDir made{folder.path(), "release-"};
+    sys::write_file_atomic(made.path() / name, script, 0755);
+    sys::ToolOptions tools;
+    tools.search_path = impl->options.search_path;
+    return sys::check_tool({"tar", "-czf", "-", "-C", made.path().native(), name}, tools).out;
+  };
+  const std::string version = "#!/bin/sh\necho 'Firecracker v1.16.1'\n";
+  struct Row {
+    std::string what;
+    std::string archive;
+    bool is_as_said;
+    std::optional<ErrorCode> code;
+  };
+  const auto engines = impl->layout.home() / "engines";
+  for (const auto& row :
+       std::vector<Row>{{"another digest", archive_of("firecracker", version), false, ErrorCode::Corrupt},
+                        {"no archive", "nothing", true, ErrorCode::Corrupt},
+                        {"no program", archive_of("notes", version), true, ErrorCode::InvalidArgument},
+                        {"another program", archive_of("firecracker", "#!/bin/sh\nexit 3\n"), true, ErrorCode::Vmm},
+                        {"an old one", archive_of("firecracker", "#!/bin/sh\necho 'Firecracker v1.4.0'\n"), true,
+                         ErrorCode::Unsupported},
+                        {"a release", archive_of("firecracker-v1.16.1-x86_64", version), true, std::nullopt},
+                        {"the same", archive_of("firecracker", version), true, std::nullopt}}) {
+    CAPTURE(row.what);
+    const auto server = ScriptedServer::on_loopback({answer("200 OK", row.archive)});
+    const auto digest = sys::sha256_hex(row.is_as_said ? row.archive : "another");
+    const auto fetch = [&] { return fetch_firecracker(*impl, server.url("/release.tgz"), digest, {}, {}); };
+    std::vector<std::filesystem::path> left;
+    if (row.code) {
+      const auto [code, text] = error_of(fetch);
+      CAPTURE(text);
+      CHECK(code == row.code);
+    } else {
+      left.push_back(engines / "firecracker-1.16.1");
+      CHECK(fetch() == left.front() / "firecracker");
+    }
+    std::vector<std::filesystem::path> found;
+    for (const auto& entry : std::filesystem::directory_iterator{engines}) found.push_back(entry.path());
+    CHECK(found == left);
   }
 }
 
