@@ -188,7 +188,10 @@ class Writer {
     ScopeGuard undo{[&] { fs::remove(to_ / name); }};
     copy_to(to_ / name);
     sys::sync_fd(sys::open_file(to_ / name, O_RDONLY).get(), to_ / name);
-    sys::sync_directory((to_ / name).parent_path());
+    // The folder that it is in may be new, too.
+    for (const auto& folder : {(to_ / name).parent_path(), (to_ / name).parent_path().parent_path()}) {
+      sys::sync_directory(folder);
+    }
     undo.release();
     add(name);
   }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -14,10 +15,12 @@
 #include "image/disks/ext4.hpp"
 #include "state/settings/config.hpp"
 #include "sys/file.hpp"
+#include "sys/testing/file_calls.hpp"
 #include "sys/testing/outcome.hpp"
 
 using namespace fireclaw;
 using sys::testing::code_of;
+using sys::testing::FileCalls;
 
 namespace {
 
@@ -109,6 +112,53 @@ TEST_CASE_FIXTURE(Fixture, "a backup has of the configuration what people wrote,
   state::write_config(folder.path() / "expected", expected);
   CHECK(saved == sys::read_file(folder.path() / "expected"));
   CHECK(state::read_config(file).engines.size() == 1);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a backup has its manifest when all else is on the disk, and then that is, too") {
+  std::vector<std::string> lines;
+  {
+    const FileCalls calls{folder.path()};
+    host.back_up(backup, {});
+    lines = calls.lines();
+  }
+  std::set<fs::path> unsynced;
+  std::set<fs::path> folders;
+  const auto note = [&](const fs::path& name) {
+    unsynced.insert(name);
+    unsynced.insert(name.parent_path());
+    // A folder that is new is in one that must be synced.
+    for (auto folder = name.parent_path(); folder.has_parent_path(); folder = folder.parent_path()) {
+      if (folders.insert(folder).second) unsynced.insert(folder.parent_path());
+    }
+  };
+  std::ptrdiff_t manifests = 0;
+  for (const auto& line : lines) {
+    CAPTURE(line);
+    const auto verb = line.substr(0, line.find(' '));
+    const auto name = line.substr(verb.size() + 1);
+    if (name.starts_with("home/")) continue;
+    if (verb == "write" || verb == "create") note(name);
+    if (verb == "sync") unsynced.erase(name);
+    if (verb != "rename") continue;
+    const auto arrow = name.find(" -> ");
+    const fs::path from = name.substr(0, arrow);
+    const fs::path to = name.substr(arrow + 4);
+    CHECK_FALSE(unsynced.contains(from));
+    const bool is_manifest = to.filename() == "backup.json";
+    if (is_manifest || to == "backup") {
+      manifests += is_manifest ? 1 : 0;
+      unsynced.erase(from);
+      // The folder that the manifest was written into is synced once it has it.
+      if (is_manifest) unsynced.erase(to.parent_path());
+      CHECK(unsynced.empty());
+      if (is_manifest) unsynced.insert(to.parent_path());
+    } else {
+      note(to);
+      unsynced.erase(to);
+    }
+  }
+  CHECK(manifests == 1);
+  CHECK(lines.back() == "sync .");
 }
 
 TEST_CASE_FIXTURE(Fixture, "what cannot be copied is named, and nothing of it is in a backup") {
