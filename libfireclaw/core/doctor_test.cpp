@@ -128,6 +128,8 @@ TEST_CASE_FIXTURE(Fixture, "a doctor says what is missing or amiss, and what men
               now.agent->agent.name = "ada";
             }),
             "snapshot one", Warning, "its agent starts again from its disks", ""},
+           {"addresses on loan that are torn", [&] { sys::replace_file(home() / "ip-pool.json", "{"); }, "network nat",
+            Warning, "ip-pool.json", "fix or remove that file"},
            {"no tool", nothing, "sqfstar", Warning, "not installed; needed for building images",
             "apt-get install squashfs-tools"},
            {"a tool", [&] { std::filesystem::create_symlink("/bin/true", tools.path() / "sqfstar"); }, "sqfstar", Ok,

@@ -157,5 +157,36 @@ TEST_CASE_FIXTURE(Fixture, "an upgrade makes named snapshots again that no longe
   CHECK(host.upgrade({}).renewed.empty());
 }
 
+TEST_CASE_FIXTURE(Fixture, "an upgrade that is stopped ends with the snapshot that it makes, and can be continued") {
+  host.setup({});
+  VMConfig config;
+  config.network = NetworkMode::None;
+  config.memory_mib = 128;
+  const std::vector<std::string> names{"one", "two"};
+  for (const auto& name : names) {
+    static_cast<void>(host.snapshots().create(config, name));
+    auto record = Access::impl(host)->snapshots.find(name).value();
+    record.key.engine_identity = "another";
+    record.state_sha256 = sys::sha256_hex("another");
+    sys::replace_file(home() / "snapshots" / name / "manifest.json", json::record_text(record));
+  }
+  if (!kvm_problem().empty()) return;
+  std::stop_source stop;
+  std::vector<std::string> begun;
+  UpgradeOptions with;
+  with.stop = stop.get_token();
+  with.progress = [&](const Progress& progress) {
+    if (!progress.step.starts_with("snapshot ")) return;
+    if (!progress.finished) begun.emplace_back(progress.step);
+    if (progress.finished && progress.step == "snapshot one") stop.request_stop();
+  };
+  CHECK(code_of([&] { host.upgrade(with); }) == ErrorCode::Cancelled);
+  REQUIRE_FALSE(begun.empty());
+  CHECK(begun.back() == "snapshot one");
+  CHECK(host.snapshots().open("one").info().usable);
+  CHECK_FALSE(host.snapshots().open("two").info().usable);
+  CHECK(host.upgrade({}).renewed == std::vector<std::string>{"snapshot two"});
+}
+
 }  // namespace
 }  // namespace fireclaw::core

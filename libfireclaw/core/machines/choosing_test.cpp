@@ -197,6 +197,16 @@ TEST_CASE_FIXTURE(Fixture, "a snapshot that was asked for by name is what a mach
   }
   auto like = config();
   like.snapshot = "one";
+  // One in which a bot waits for its configuration, which was saved for agents.
+  change("one", [](auto& now) { now.key.prepared = "bot"; });
+  CHECK(error_of([&] {
+          const VM::Impl machine{host, like};
+        }) ==
+        std::pair{ErrorCode::InvalidState,
+                  fmt::format("snapshot 'one' no longer fits: firecracker or image '{}' has changed since it was made; "
+                              "make it again with: fireclaw snapshot create --replace one",
+                              image)});
+  change("one", [](auto& now) { now.key.prepared.clear(); });
   like.memory_mib = 256;
   like.cpus = 2;
   const auto boots = done("InstanceStart");

@@ -48,6 +48,17 @@ TEST_CASE_FIXTURE(Fixture, "a pool's machines are gone with it, and one that was
   CHECK(taken->exec(ExecOptions::shell("echo well")).out == "well\n");
 }
 
+TEST_CASE_FIXTURE(Fixture, "a pool's machines do not live on, whatever its configuration says") {
+  auto made = config(1);
+  made.machine.detached = true;
+  {
+    auto one = Access::host(host).vms().pool(made);
+    const auto machine = one.take(30s);
+    for (const auto& run : host->runs.list()) CHECK_FALSE(run.detached);
+  }
+  CHECK(host->runs.list().empty());
+}
+
 TEST_CASE_FIXTURE(Fixture,
                   "a start that failed is told, and is tried again when somebody wants a machine, and not before") {
   set_knobs("die_at=/actions");

@@ -80,8 +80,11 @@ TEST_CASE_FIXTURE(Fixture, "an engine stands still, or has ended, before its mac
     witness->refuse_to_freeze();
     expected = {"freeze", "kill", "leave"};
   }
-  SUBCASE("one with a name is") {
-    machine->record.machine = "one";
+  SUBCASE("one that leaves something to be cleaned up is") {
+    SUBCASE("a name") { machine->record.machine = "one"; }
+    SUBCASE("an agent") { machine->record.agent = "ada"; }
+    SUBCASE("a workspace") { machine->record.workspace = "ada"; }
+    SUBCASE("a cgroup") { machine->record.cgroup = (home() / "cgroup").native(); }
     expected = {"kill", "leave"};
   }
   machine->instance = std::move(witness);
