@@ -26,6 +26,17 @@ bool is_any_of(std::string_view word, std::initializer_list<std::string_view> wo
   return std::ranges::find(words, word) != words.end();
 }
 
+// As the bot has them (agent/bot/irc/denials.py): servers differ in what they call a refusal. 477 and 489 can mean
+// either.
+bool refuses_join(std::string_view command) {
+  return is_any_of(command, {"384", "403", "405", "407", "437", "448", "470", "471", "473", "474", "475",
+                             "476", "477", "479", "480", "485", "489", "495", "500", "519", "520", "926"});
+}
+
+bool refuses_speech(std::string_view command) {
+  return is_any_of(command, {"404", "408", "415", "439", "486", "492", "531", "707", "716"});
+}
+
 /// What can be sent back as one parameter.
 bool can_be_nick(std::string_view text) {
   return !text.empty() && text[0] != ':' && text.find(' ') == std::string_view::npos;
@@ -120,15 +131,15 @@ void IrcSession::handle(const IrcMessage& message, TimePoint now) {
     on_names(message);
   } else if (command == "401") {
     events_.push_back(IrcNobody{std::string{message.param(1)}});
-  } else if (is_any_of(command, {"404", "486", "531", "716"})) {
-    undelivered(message.param(1), clean_line(message.last()));
+  } else if (refuses_speech(command)) {
+    if (message.params.size() > 2) undelivered(message.param(1), clean_line(message.last()));
   } else if (is_any_of(command, {"FAIL", "WARN"})) {
     on_reply(message, now);
   } else if (command == "396") {
     user_host_.clear();
   } else if (command == "CHGHOST") {
     if (is_me(message.nick())) user_host_ = fmt::format("{}@{}", message.param(0), message.param(1));
-  } else if (is_any_of(command, {"403", "405", "432", "437", "470", "471", "473", "474", "475", "476", "477", "489"})) {
+  } else if (command == "432" || refuses_join(command)) {
     on_refused(message, now);
   }
 }
@@ -198,7 +209,7 @@ void IrcSession::on_refused(const IrcMessage& message, TimePoint now) {
   const auto why = clean_line(message.last());
   if (message.command == "470") {
     on_join_refused(about, fmt::format("the server forwards to {}: {}", clean_line(message.param(2)), why), now);
-  } else if (message.command == "477" && (joined_ || !is_control(about))) {
+  } else if (is_any_of(message.command, {"477", "489"}) && (joined_ || !is_control(about))) {
     undelivered(about, why);
   } else if (message.command == "432" || (message.command == "437" && !is_control(about))) {
     events_.push_back(IrcTrouble{fmt::format("cannot be called '{}' here: {}", clean_line(about), why)});

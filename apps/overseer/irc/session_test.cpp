@@ -596,6 +596,16 @@ TEST_CASE("whatever a server refuses is told, with its own words") {
   CHECK(has(trouble_of(":s 437 overseer #control :Channel is unavailable", false), "Channel is unavailable"));
   CHECK(has(trouble_of(":s 477 overseer #control :Need a registered nick", false), "cannot join #control"));
   CHECK(has(trouble_of(":s 477 overseer #control :Need a registered nick", true), "not said in #control"));
+  for (const auto* numeric : {"480", "495", "520", "926"}) {
+    CHECK(has(trouble_of(fmt::format(":s {} overseer #control :Not now", numeric), false),
+              "cannot join #control: Not now"));
+  }
+  for (const auto* numeric : {"408", "415", "439", "489", "492"}) {
+    CHECK(
+        has(trouble_of(fmt::format(":s {} overseer #control :Not so", numeric), true), "not said in #control: Not so"));
+  }
+  CHECK(has(trouble_of(":s 489 overseer #control :Only with TLS", false), "cannot join #control"));
+  CHECK(trouble_of(":s 439 overseer :Please wait while we process your connection", true).empty());
   CHECK(has(trouble_of(":s 437 overseer boss :Nick is unavailable", true), "cannot be called 'boss'"));
   CHECK(has(trouble_of("FAIL PRIVMSG CANNOT_SEND alice :They do not want it", true), "not said in alice"));
   CHECK(has(trouble_of("FAIL * X :y", true), "the server refuses of *: y (X)"));
