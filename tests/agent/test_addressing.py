@@ -12,6 +12,7 @@ class Addressed(unittest.TestCase):
             ("worker: hello", "hello"), ("worker, hello", "hello"), ("WORKER: hi", "hi"), ("worker:hi", "hi"), ("worker:", ""),
             ("@worker hi", "hi"), ("@worker: hi", "hi"), ("@worker", ""), ("hey @worker, look", "hey @worker, look"),
             ("ask @worker", "ask @worker"), ("worker : hello", "hello"), ("worker：你好", "你好"),
+            ("worker，你好", "你好"), ("worker、こんにちは", "こんにちは"), ("worker، مرحبا", "مرحبا"),
         ):
             self.assertEqual(addressing.question(text, "worker", "mention"), expected, text)
 
@@ -37,7 +38,7 @@ class Addressed(unittest.TestCase):
         self.assertEqual(addressing.question("anything", "worker", "all"), "anything")
 
     def test_commands_are_the_whole_text(self) -> None:
-        for text, expected in (("more", "more"), ("More!", "more"), ("please leave", "leave"), ("leave", "leave"), ("stop.", "stop"),
+        for text, expected in (("more", "more"), ("More!", "more"), ("please leave", "leave"), ("leave", "leave"), ("stop.", "stop"), ("stop。", "stop"),
                                ("reset", "reset"), ("help?", "help")):
             self.assertEqual(addressing.command(text), (expected, ""), text)
         self.assertEqual(addressing.command("leave #chan"), ("leave", "#chan"))

@@ -8,7 +8,7 @@ from typing import Optional, Tuple
 _NICK_CHARS = r"A-Za-z0-9\[\]\\`_^{|}-"
 # Servers can allow letters of any script, and relays put the network behind a stroke.
 _ADDRESS = re.compile(rf"(?:@[\w/{_NICK_CHARS}]+[:,]?|[\w/{_NICK_CHARS}]+:)(?=\s)")
-_PUNCTUATION = " .!?"
+_PUNCTUATION = " .!?。！？"
 
 MORE = "more"
 LEAVE = "leave"
@@ -27,7 +27,7 @@ def question(text: str, nick: str, trigger: str) -> Optional[str]:
     Addressed is "nick: …", "nick, …", "nick : …" (but not "nick :)"), "@nick" anywhere as a word of its own, and what
     the trigger adds: "all" takes every line, any other word but "mention" takes the lines that begin with it."""
     name = re.escape(nick)
-    start = re.match(rf"(?:@{name}(?![{_NICK_CHARS}])[:,]?|{name}(?:[:,：]|\s+:(?=\s)))\s*", text, re.IGNORECASE)
+    start = re.match(rf"(?:@{name}(?![{_NICK_CHARS}])[:,]?|{name}(?:[:,：，、،]|\s+:(?=\s)))\s*", text, re.IGNORECASE)
     if start:
         return text[start.end() :].strip()
     if re.search(rf"(?<![@.{_NICK_CHARS}])@{name}(?![{_NICK_CHARS}])", text, re.IGNORECASE):
