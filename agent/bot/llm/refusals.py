@@ -53,13 +53,15 @@ _CONTEXT_WORDS = re.compile(
     r"|(?:exceed|too (?:long|large)|(?:larger|longer|greater) than|overflow|fit)[^.;]{0,60}context"
     r"|(?:maximum|max|available) context|context_length_exceeded|exceed_context_size|context length (?:of|is) (?:only )?\d+"
     r"|(?:prompt|input|messages?) (?:is |are )?too (?:long|large)|request is too (?:long|large)"
-    r"|too many (?:input |prompt )?tokens|maximum prompt length|prompt exceeds max|range of input length|exceed[^.;]{0,20} token limit"
+    r"|too many (?:input |prompt )?tokens|maximum prompt length|prompt exceeds max|range of input length"
+    r"|exceed[^.;]{0,20} token limit"
     r"|inputs?` tokens|reduce the length of|must have less than \d+ tokens|token count.{0,40}exceed"
     r"|(?:exceed|longer than|larger than|greater than|>=?)[^.;]{0,40}" + _LENGTHS)
 # What stands around the number of tokens that the server reads, and around the number that it was sent.
 _CONTEXT_NUMBERS = tuple(re.compile(pattern) for pattern in (
     r"n_ctx\D{0,12}(\d+)", r"context (?:size|length|window|limit)\D{0,24}?(\d+)", r"must be <= ?(\d+)",
-    _LENGTHS + r"\D{0,12}(\d+)", r"range of input length should be \[\d+, ?(\d+)", r"less than (\d+) tokens", r"(?<!\d)(\d+)(?:[ -]tokens?)? (?:maximum|max|context)",
+    _LENGTHS + r"\D{0,12}(\d+)", r"range of input length should be \[\d+, ?(\d+)", r"less than (\d+) tokens",
+    r"(?<!\d)(\d+)(?:[ -]tokens?)? (?:maximum|max|context)",
     r"(?:maximum|\bmax|limit|at most)\D{0,32}?(\d+)"))
 _PROMPT_NUMBERS = tuple(re.compile(pattern) for pattern in (
     r"n_prompt_tokens\D{0,8}(\d+)", r"(?:request|count|length|n_keep) \(?(\d+)",
@@ -67,7 +69,8 @@ _PROMPT_NUMBERS = tuple(re.compile(pattern) for pattern in (
     r"(?<!\d)(\d+) (?:input |prompt )?tokens"))
 _MODEL_WORDS = re.compile(
     r"model_not_found|models?\b.{0,120}(?:not found|not exist|not available|is not loaded|unknown)"
-    r"|no endpoints found for|(?:no such|unknown|invalid|no) models?\b(?! output)|no models? (?:is |are )?loaded|not found.{0,20}\bmodel\b"
+    r"|no endpoints found for|(?:no such|unknown|invalid|no) models?\b(?! output)"
+    r"|no models? (?:is |are )?loaded|not found.{0,20}\bmodel\b"
     r"|try pulling it|(?:could not|cannot) find .{0,20}model|not a valid model|model.{0,80}decommissioned")
 _BUSY_STATUSES = (429, 503, 529)
 _BUSY_WORDS = re.compile(r"overloaded|at capacity|too many requests|rate limit")
@@ -85,11 +88,14 @@ _LOADING_WORDS = re.compile(
     r"|warming up|(?:model|server|service|engine).{0,40}(?:not (?:yet )?ready|starting up)")
 _NO_TOOLS_WORDS = re.compile(
     r"not support (?:the )?(?:use of )?(?:tools?|function)|enable-auto-tool-choice|requires --jinja|tools param requires"
-    r"|(?:tools?|functions?) ?(?:calling|use|calls)?\W{1,3}(?:are|is) not (?:supported|enabled)|no endpoints found that support tool"
-    r"|(?:unsupported|unknown|unrecognized)[^.;]{0,30}\btools\b(?![.\[])|extra inputs are not permitted.{0,20}\btools\b|\btools\b.{0,60}extra inputs are not permitted"
+    r"|(?:tools?|functions?) ?(?:calling|use|calls)?\W{1,3}(?:are|is) not (?:supported|enabled)"
+    r"|no endpoints found that support tool"
+    r"|(?:unsupported|unknown|unrecognized)[^.;]{0,30}\btools\b(?![.\[])"
+    r"|extra inputs are not permitted.{0,20}\btools\b|\btools\b.{0,60}extra inputs are not permitted"
     r"|only user.{0,60}optional system message.{0,20}supported")
 _NO_SYSTEM_WORDS = re.compile(
-    r"(?:system|developer) (?:role|messages?|prompts?|instructions?).{0,20}(?:not supported|not enabled|not allowed|unsupported)|not support (?:the )?system"
+    r"(?:system|developer) (?:role|messages?|prompts?|instructions?).{0,20}(?:not supported|not enabled|not allowed|unsupported)"
+    r"|not support (?:the )?system"
     r"|role' does not support 'system'|only user.{0,30} roles are supported|conversation roles must alternate")
 
 

@@ -35,13 +35,14 @@ _STARTS = re.compile(
     rf"<{_NAMES}(?:\s[^<>]*)?>|\[(?:think|thinking|reasoning)\]|◁think▷|<\|?start_thinking\|>|<\|begin_of_thought\|>"
     r"|<\|inner_prefix\|>", re.I)
 _RESPONSE = re.compile(r"\A\s*(?:<\|?(?:start_response|begin_of_solution|begin_of_box)\|>|<(?:answer|response)>)"
-                       r"|(?:<\|?(?:end_response|end_of_solution|end_of_box)\|>|</(?:answer|response)>|\[end final response\])\s*\Z",
-                       re.I)
+                       r"|(?:<\|?(?:end_response|end_of_solution|end_of_box)\|>|</(?:answer|response)>"
+                       r"|\[end final response\])\s*\Z", re.I)
 # What a template puts around a turn. It is at the end of an answer where the server did not know it for the end; where a
 # space stands before it, the answer speaks of it.
-_TURN_BEGINS = re.compile(r"\s*(?:<\|begin_of_text\|>)?(?:<\|im_start\|>assistant\s*\n|<\|start_header_id\|>assistant<\|end_header_id\|>"
-                          r"|<start_of_turn>model\s*\n)")
-_TURN_ENDS = re.compile(r"(?<![^.!?…。！？][ \t])(?:<\|(?:im_end|eot_id|end|endoftext|end_of_text)\|>|<end_of_turn>|<turn\|>|<｜end▁of▁sentence｜>)\s*\Z")
+_TURN_BEGINS = re.compile(r"\s*(?:<\|begin_of_text\|>)?(?:<\|im_start\|>assistant\s*\n"
+                          r"|<\|start_header_id\|>assistant<\|end_header_id\|>|<start_of_turn>model\s*\n)")
+_TURN_ENDS = re.compile(r"(?<![^.!?…。！？][ \t])(?:<\|(?:im_end|eot_id|end|endoftext|end_of_text)\|>"
+                        r"|<end_of_turn>|<turn\|>|<｜end▁of▁sentence｜>)\s*\Z")
 _SENTENCE_END = re.compile(r"(?<![^.!?…。！？][ \t])</s>\s*\Z")
 # A thought about ends names a few.
 _MOST_ENDS = 8

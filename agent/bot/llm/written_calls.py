@@ -37,7 +37,8 @@ _MARK = re.compile(
 _WEAK_MARK = re.compile(r"</?(?:tools?|tool_use)>|functools(?=\[)", re.I)
 # What a model made up as the output of its own call.
 _MADE_UP = re.compile(r"<\|?tool_(?:response|output|result)s?\|?>", re.I)
-_ELEMENT = re.compile(rf'<(?:\w{{1,12}}:)?(?:function=({_WORD})>|(?:invoke|function|tool_call|function_call)\s+name=["\']({_WORD})["\']\s*>)')
+_ELEMENT = re.compile(rf'<(?:\w{{1,12}}:)?(?:function=({_WORD})>'
+                      rf'|(?:invoke|function|tool_call|function_call)\s+name=["\']({_WORD})["\']\s*>)')
 _ELEMENT_END = re.compile(r"</(?:\w{1,12}:)?(?:function|invoke|tool_call|function_call)>")
 # What stands between tags ends at the next tag of its kind, so that text without ends is read once and no more.
 _PARAMETER = re.compile(rf'<(?:\w{{1,12}}:)?parameter(?:=|\s+name=["\'])({_WORD})["\']?[^<>]*>'
