@@ -185,6 +185,17 @@ PACKED = [
     row("a body that is not packed as it says", Reply(stream("hello").body, EVENTS, 200, ("Content-Encoding: gzip",)), error="cut its answer off"),
 ]
 
+WITHOUT_TOOLS: List[Tuple[str, Any]] = [
+    ("Gemma at Google", [{"error": {"code": 400, "message": "Function calling is not enabled for models/gemma-3-27b-it", "status": "INVALID_ARGUMENT"}}]),
+    ("Groq", {"error": {"message": "`tool calling` is not supported with this model"}}),
+    ("OpenAI", {"error": {"message": "Unsupported parameter: 'tools' is not supported with this model.", "param": "tools", "code": "unsupported_parameter"}}),
+    ("a strict server", {"detail": [{"type": "extra_forbidden", "loc": ["body", "tools"], "msg": "Extra inputs are not permitted"}]}),
+]
+WITHOUT_SYSTEM: List[Tuple[str, Any]] = [
+    ("Gemma at Google", [{"error": {"code": 400, "message": "Developer instruction is not enabled for models/gemma-3-27b-it"}}]),
+    ("OpenAI", {"error": {"message": "Unsupported value: 'messages[0].role' does not support 'system' with this model.", "param": "messages[0].role"}}),
+]
+
 ERRORS = [
     row("error as text", failed(500, {"error": "out of memory"}), error="status 500: out of memory"),
     row("error as an object", failed(500, {"error": {"message": "out of memory", "code": 500}}), error="status 500: out of memory"),
@@ -288,14 +299,9 @@ ERRORS = [
     row("a server without tools (vLLM)", failed(400, {"message": '"auto" tool choice requires --enable-auto-tool-choice'}), stream("hello"), unsent=('"tools"',)),
     row("a model that does not think", failed(400, {"error": '"m" does not support thinking'}), lines("hello"), api="ollama", llm={"think": True},
         unsent=('"think"',)),
-    *[row(f"a model without tools: {who}", failed(400, body), stream("hello"), unsent=('"tools"',)) for who, body in (
-        ("Gemma at Google", [{"error": {"code": 400, "message": "Function calling is not enabled for models/gemma-3-27b-it", "status": "INVALID_ARGUMENT"}}]),
-        ("Groq", {"error": {"message": "`tool calling` is not supported with this model"}}),
-        ("OpenAI", {"error": {"message": "Unsupported parameter: 'tools' is not supported with this model.", "param": "tools", "code": "unsupported_parameter"}}),
-        ("a strict server", {"detail": [{"type": "extra_forbidden", "loc": ["body", "tools"], "msg": "Extra inputs are not permitted"}]}))],
-    *[row(f"a model without a system message: {who}", failed(400, body), stream("hello"), unsent=('"role": "system"',), sent=('"tools"',)) for who, body in (
-        ("Gemma at Google", [{"error": {"code": 400, "message": "Developer instruction is not enabled for models/gemma-3-27b-it"}}]),
-        ("OpenAI", {"error": {"message": "Unsupported value: 'messages[0].role' does not support 'system' with this model.", "param": "messages[0].role"}}))],
+    *[row(f"a model without tools: {who}", failed(400, body), stream("hello"), unsent=('"tools"',)) for who, body in WITHOUT_TOOLS],
+    *[row(f"a model without a system message: {who}", failed(400, body), stream("hello"), unsent=('"role": "system"',), sent=('"tools"',))
+      for who, body in WITHOUT_SYSTEM],
     row("a template that takes no system message", failed(500, {"error": {"message": "System role not supported"}}), stream("hello"),
         unsent=('"role": "system"',)),
     row("a server that does not know a field", failed(400, {"error": {"message": "Unrecognized request argument supplied: chat_template_kwargs"}}), stream("hello"),
