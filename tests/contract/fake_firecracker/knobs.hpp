@@ -27,7 +27,7 @@ struct Knobs {
   int slow_ms = 0;
   /// A file to which each request that is done is appended: "PATCH /vm {...}".
   std::string requests;
-  /// The process kills itself when asked for this path.
+  /// The process kills itself when asked for this path; "listen": before it listens.
   std::string die_at;
   /// The guest never dials out and turns every connection down.
   bool no_guest = false;

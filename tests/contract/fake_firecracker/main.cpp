@@ -112,6 +112,7 @@ class Server {
       say(fmt::format("RunWithApi error: failed to bind {}: {}", path, std::strerror(errno)));
       std::exit(1);
     }
+    if (knobs_.die_at == "listen") ::kill(::getpid(), SIGKILL);
     if (knobs_.listen_ms > 0) ::usleep(static_cast<useconds_t>(knobs_.listen_ms) * 1000);
     ::listen(listener_, 128);
   }
