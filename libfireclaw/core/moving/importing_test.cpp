@@ -17,6 +17,7 @@
 #include "fireclaw/workspace.hpp"
 #include "state/records/machines.hpp"
 #include "sys/digest.hpp"
+#include "sys/process.hpp"
 #include "sys/testing/outcome.hpp"
 
 namespace fireclaw::core {
@@ -159,6 +160,26 @@ TEST_CASE_FIXTURE(Fixture, "an agent's archive is taken with its template and wo
   CHECK(impl->workspaces.names() == Names{"ada"});
   CHECK(code_of([&] { import(parts()); }) == ErrorCode::AlreadyExists);
   CHECK(agents.require("ada") == record());
+}
+
+TEST_CASE_FIXTURE(Fixture, "an agent is imported in its turn, and a disk of it that is damaged is mended first") {
+  make_agent();
+  auto all = parts();
+  const auto damaged = folder.path() / "damaged";
+  fs::copy_file(std::get<fs::path>(all.at("workspace")), damaged);
+  sys::ToolOptions tools;
+  tools.search_path = impl->options.search_path;
+  sys::check_tool({"debugfs", "-w", "-R", "clri /MEMORY.md", damaged.native()}, tools);
+  const auto is_sound = [&](const fs::path& disk) {
+    return sys::run_tool({"e2fsck", "-f", "-n", disk.native()}, tools).status.success();
+  };
+  CHECK_FALSE(is_sound(damaged));
+  all.insert_or_assign("workspace", damaged);
+  const auto turn = impl->layout.lock("agent-ada");
+  CHECK_FALSE(fs::exists(turn));
+  CHECK(import(all).agent == "ada");
+  CHECK(fs::exists(turn));
+  CHECK(is_sound(impl->workspaces.disk("ada")));
 }
 
 TEST_CASE_FIXTURE(Fixture, "an agent that was exported is the one that is imported, without what it was doing") {

@@ -297,6 +297,22 @@ TEST_CASE_FIXTURE(Fixture, "a disk with a feature that we do not make is opened 
   }
 }
 
+TEST_CASE("paths in a workspace are joined without a slash too many or too few") {
+  CHECK(core::joined("", "").empty());
+  CHECK(core::joined("a", "") == "a");
+  CHECK(core::joined("", "b") == "b");
+  CHECK(core::joined("a/b", "c") == "a/b/c");
+  for (const auto& [path, normal] : std::vector<std::pair<std::string, std::string>>{
+           {"", ""}, {"/", ""}, {".", ""}, {"a", "a"}, {"/a/", "a"}, {"a//b", "a/b"}, {"./a/./b/", "a/b"}}) {
+    CAPTURE(path);
+    CHECK(core::normal_path(path) == normal);
+  }
+  for (const std::string path : {"..", "a/..", "../a", "/../a", "a/../../b"}) {
+    CAPTURE(path);
+    CHECK(error_of([&] { static_cast<void>(core::normal_path(path)); }).first == ErrorCode::InvalidArgument);
+  }
+}
+
 TEST_CASE("capabilities that a guest lists are given to files of the tree, and its nonsense to none") {
   image::Tree tree;
   tree.file("bin/ping", 0755, "ping");
