@@ -168,12 +168,19 @@ Udp::Udp(const Namespace& where, const std::string& address, std::uint16_t port)
 void Udp::send(const std::string& address, std::uint16_t port, std::string_view text) {
   const auto target = socket_address(address, port);
   // An earlier datagram's ICMP answer may be reported by this call instead of by that one.
-  for (int attempt = 0; attempt < 3; ++attempt) {
+  for (int attempt = 0; attempt < 3;) {
     if (::sendto(socket_.get(), text.data(), text.size(), 0, reinterpret_cast<const sockaddr*>(&target),
                  sizeof(target)) >= 0) {
       return;
     }
-    if (errno != ECONNREFUSED && errno != EHOSTUNREACH) break;
+    if (errno == EAGAIN) {
+      // A flood that still waits for its way fills the socket.
+      sys::require_fd(socket_.get(), POLLOUT, Deadline::after(patience), "room for a datagram");
+    } else if (errno == ECONNREFUSED || errno == EHOSTUNREACH) {
+      ++attempt;
+    } else {
+      break;
+    }
   }
   sys::throw_errno("sendto " + address);
 }
