@@ -33,7 +33,7 @@ int serve_fds(const std::vector<int>& fds) {
   ProcessMachine machine{loop};
   Server server{loop, machine.services()};
   for (const int fd : fds) server.add(machine, OwnedFd{fd}, Connection::Kind::Socket);
-  while (server.has_connections() && !machine.ended()) server.run_once(-1);
+  while ((server.has_connections() || machine.is_ending()) && !machine.ended()) server.run_once(-1);
   return machine.ended() ? shut_down_status : 0;
 }
 

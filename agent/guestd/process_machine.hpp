@@ -7,7 +7,7 @@ namespace fireclaw::guestd {
 
 /// guestd as an ordinary process, for tests and for trying things out: commands and copies are real; changes of the
 /// machine itself are checked but not made.
-class ProcessMachine final : public Machine {
+class ProcessMachine : public Machine {
  public:
   explicit ProcessMachine(Loop& loop) : services_{loop, *this} {}
 
@@ -27,6 +27,8 @@ class ProcessMachine final : public Machine {
   wire::Done prepare_snapshot() override { return {}; }
   void shutdown(std::uint32_t grace_ms) override;
 
+  /// Whether a shutdown was asked for. It continues when the host hangs up.
+  [[nodiscard]] bool is_ending() const { return ending_; }
   /// Whether a shutdown was asked for and no service is left.
   [[nodiscard]] bool ended() const { return ending_ && services_.idle(); }
 

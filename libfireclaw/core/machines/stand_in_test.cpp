@@ -1,5 +1,6 @@
 // Machines from their start to their end, on the stand-in for Firecracker: what is written down before what is done.
 #include <doctest/doctest.h>
+#include <sys/stat.h>
 
 #include <chrono>
 #include <filesystem>
@@ -18,6 +19,7 @@
 #include "fireclaw/backup.hpp"
 #include "fireclaw/collections.hpp"
 #include "fireclaw/machine.hpp"
+#include "fireclaw/service.hpp"
 #include "fireclaw/snapshot.hpp"
 #include "fireclaw/vm.hpp"
 #include "fireclaw/workspace.hpp"
@@ -117,6 +119,24 @@ TEST_CASE_FIXTURE(Fixture, "a machine's own rate of disks goes before the home f
     CHECK((done("rate_limiter") > limited) == (row.expected != 0));
     CHECK((done(expected) > as_expected) == (row.expected != 0));
   }
+}
+
+TEST_CASE_FIXTURE(Fixture, "a machine's services have the time that its stop gives them") {
+  const auto up = home() / "up";
+  const auto goodbye = home() / "goodbye";
+  REQUIRE(::mkfifo(up.c_str(), 0600) == 0);
+  const auto machine = start();
+  ServiceOptions service;
+  service.name = "one";
+  // What it does at its end takes longer than nothing.
+  service.argv = {"/bin/sh", "-c",
+                  fmt::format("trap 'sleep 0.2; echo well > {}; exit' TERM; echo up > {}; sleep 1000 & wait",
+                              goodbye.string(), up.string())};
+  machine->session(soon(), {})->service_start(service, soon());
+  CHECK(sys::read_file(up) == "up\n");
+  machine->stop(30s);
+  REQUIRE(std::filesystem::exists(goodbye));
+  CHECK(sys::read_file(goodbye) == "well\n");
 }
 
 TEST_CASE_FIXTURE(Fixture, "a machine is started once") {

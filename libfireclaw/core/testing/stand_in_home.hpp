@@ -58,6 +58,17 @@ class StandInHome {
     sys::replace_file(program().string() + ".knobs", fmt::format("owner={}\nguest={}\nrequests={}\n{}", ::getpid(),
                                                                  FIRECLAW_GUESTD, requests().string(), knobs));
   }
+#ifdef MOUNTING_GUEST
+  /// The same, with guests that mount their disks: as root only. They see this system, and what they change there ends
+  /// with their machine.
+  void set_mounting_knobs(const std::string& knobs) const {
+    const auto socket = folder_.path() / "guests";
+    if (!std::filesystem::exists(socket)) {
+      sys::check_tool({MOUNTING_GUEST, socket, folder_.path() / "machine", std::to_string(::getpid())}, {});
+    }
+    set_knobs(fmt::format("guests={}\n{}", socket.string(), knobs));
+  }
+#endif
   /// How often an engine has done what has these words in it, such as "Paused".
   [[nodiscard]] std::ptrdiff_t done(std::string_view words) const {
     if (!std::filesystem::exists(requests())) return 0;

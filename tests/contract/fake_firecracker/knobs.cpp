@@ -64,6 +64,8 @@ Knobs read_knobs(std::string_view program) {
       knobs.owner = std::stoi(value);
     } else if (name == "guest") {
       knobs.guest = value;
+    } else if (name == "guests") {
+      knobs.guests = value;
     } else {
       fmt::print(stderr, "knobs: unknown name '{}'\n", name);
       std::exit(2);

@@ -47,6 +47,9 @@ struct Knobs {
   /// The program that plays the guest: "<guest> --serve-fd N" for each connection. Empty: one that echoes lines, and
   /// reboots at the line "reboot".
   std::string guest;
+  /// The socket of a process that plays the guests instead, with their disks mounted: see
+  /// agent/guestd/testing/mounting_guest.cpp.
+  std::string guests;
 
   [[nodiscard]] Version api() const;
 };

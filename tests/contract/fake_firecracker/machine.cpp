@@ -297,7 +297,7 @@ Reply Machine::put_vsock(const std::string&, const Json& body) {
   const std::string path = body.find("uds_path")->text;
   vsock_.reset();
   try {
-    vsock_ = std::make_unique<Vsock>(path, knobs_.guest);
+    vsock_ = std::make_unique<Vsock>(path, knobs_.guest, knobs_.guests);
   } catch (int error) {
     return fault(
         fmt::format("Vsock config error: Cannot create backend for vsock device: Error binding to the "
@@ -374,6 +374,11 @@ Reply Machine::start() {
 
 void Machine::update_flow() {
   if (!vsock_) return;
+  if (!knobs_.guests.empty()) {
+    std::vector<std::string> disks;
+    for (const Json& drive : config_.find("drives")->items) disks.push_back(drive.find("path_on_host")->text);
+    vsock_->set_disks(std::move(disks));
+  }
   vsock_->set_listening(guest_up_);
   vsock_->set_flowing(state_ == State::Running && !blocked_);
 }
@@ -477,7 +482,7 @@ std::optional<std::string> Machine::restore(const Json& request) {
     if (const Json* override = request.find("vsock_override")) vsock.set("uds_path", *override->find("uds_path"));
     config.set("vsock", vsock);
     try {
-      vsock_ = std::make_unique<Vsock>(vsock.find("uds_path")->text, knobs_.guest);
+      vsock_ = std::make_unique<Vsock>(vsock.find("uds_path")->text, knobs_.guest, knobs_.guests);
     } catch (int error) {
       return fmt::format("{}VsockUnixBackend: Error binding to the host-side Unix socket: {}", devices,
                          os_error(error));

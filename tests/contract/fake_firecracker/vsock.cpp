@@ -50,7 +50,7 @@ sockaddr_un address_of(const std::string& path) {
 
 }  // namespace
 
-Vsock::Vsock(std::string path, std::string guest_program)
+Vsock::Vsock(std::string path, std::string guest_program, const std::string& guests)
     : path_{std::move(path)},
       program_{std::move(guest_program)},
       listener_{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)} {
@@ -61,11 +61,16 @@ Vsock::Vsock(std::string path, std::string guest_program)
     ::close(listener_);
     throw error;
   }
+  if (guests.empty()) return;
+  guests_socket_ = ::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+  const sockaddr_un keeper = address_of(guests);
+  if (::connect(guests_socket_, reinterpret_cast<const sockaddr*>(&keeper), sizeof keeper) < 0) throw errno;
 }
 
 Vsock::~Vsock() {
   reset();
   ::close(listener_);
+  ::close(guests_socket_);
 }
 
 void Vsock::add_to(std::vector<pollfd>& polled) const {
@@ -157,6 +162,7 @@ void Vsock::start_guest(int stream) {
       ::close_range(3, ~0U, 0);
       echo(0);
     }
+    if (guests_socket_ >= 0) hand_over(stream);
     ::fcntl(stream, F_SETFD, 0);
     const std::string number = std::to_string(stream);
     ::execl(program_.c_str(), program_.c_str(), "--serve-fd", number.c_str(), nullptr);
@@ -169,6 +175,35 @@ void Vsock::start_guest(int stream) {
   ::close(ready[0]);
   const int pidfd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
   guests_.push_back({pid, pidfd, stream});
+}
+
+/// The rest of a process that stands for a guest elsewhere, until that has ended.
+void Vsock::hand_over(int stream) const {
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) ::_exit(1);
+  std::vector<int> fds{stream, ends[1]};
+  for (const std::string& disk : disks_) {
+    const int writable = ::open(disk.c_str(), O_RDWR | O_CLOEXEC);
+    fds.push_back(writable >= 0 ? writable : ::open(disk.c_str(), O_RDONLY | O_CLOEXEC));
+  }
+  char none = 0;
+  iovec data{&none, 1};
+  std::vector<char> control(CMSG_SPACE(fds.size() * sizeof(int)));
+  msghdr message{};
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  cmsghdr* const header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(fds.size() * sizeof(int));
+  std::memcpy(CMSG_DATA(header), fds.data(), fds.size() * sizeof(int));
+  if (::sendmsg(guests_socket_, &message, 0) < 0) ::_exit(1);
+  ::dup2(ends[0], 0);
+  ::close_range(3, ~0U, 0);
+  char status = 0;
+  ::_exit(::read(0, &status, 1) == 1 ? status : 1);
 }
 
 void Vsock::reset() {

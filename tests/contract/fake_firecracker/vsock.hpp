@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace fake {
@@ -12,8 +13,8 @@ namespace fake {
 /// plays the guest. Pausing the machine stops those processes.
 class Vsock {
  public:
-  /// Binds `path`. Throws errno.
-  Vsock(std::string path, std::string guest_program);
+  /// Binds `path`. Throws errno. `guests` is Knobs::guests.
+  Vsock(std::string path, std::string guest_program, const std::string& guests);
   Vsock(const Vsock&) = delete;
   Vsock& operator=(const Vsock&) = delete;
   ~Vsock();
@@ -24,6 +25,8 @@ class Vsock {
 
   /// Whether guest code runs and whether what the host sends reaches it; connections wait meanwhile.
   void set_flowing(bool flowing);
+  /// The files of the disks that `guests` is given.
+  void set_disks(std::vector<std::string> disks) { disks_ = std::move(disks); }
   /// Whether the guest listens; if not, it turns connections down.
   void set_listening(bool listening) { listening_ = listening; }
   void drop_next() { drop_next_ = true; }
@@ -48,10 +51,14 @@ class Vsock {
   void read_requests();
   void answer(const Request& request);
   void start_guest(int stream);
+  [[noreturn]] void hand_over(int stream) const;
   void reap_guests();
 
   std::string path_;
   std::string program_;
+  /// Connected to `guests`; -1 without.
+  int guests_socket_ = -1;
+  std::vector<std::string> disks_;
   int listener_;
   bool flowing_ = false;
   bool listening_ = false;
