@@ -397,6 +397,9 @@ CALLS = [
     row("arguments with a comma too many", calls(piece(arguments='{"command": "a",}')), OK, asked=ONE),
     row("arguments that are Python's None", calls(piece(arguments="None")), OK, asked=("call run_command {}", "tool ran run_command {}")),
     row("arguments that no JSON can hold", calls(piece(arguments="{'command': {1, 2}}")), OK, asked=("call run_command {}", "tool broken run_command: the arguments are not valid JSON")),
+    *[row(f"arguments that Python reads as another text: {text}", calls(piece(arguments=text)), OK,
+          asked=("call run_command {}", "tool broken run_command: the arguments are not valid JSON"))
+      for text in ('{"command": "rm "" x"}', r'{"command": "sed s/\(a\)/\1/"}', r'{"command": "\ud83d\ude00",}')],
     row("arguments as the one item of a list", calls(piece(arguments='[{"command": "a"}]')), OK, asked=ONE),
     *[row(f"a name with more around it: {name}", calls(piece(name=name)), OK, asked=ONE) for name in
       ("functions.run_command:0", "default_api.run_command", "default_api:run_command", "tool.run_command")],
@@ -524,6 +527,10 @@ TEXT_CALLS = [
     text_call("of a tool that there is not", '<tool_call>{"name": "fly", "arguments": {}}</tool_call>', ("call fly {}", "tool ran fly {}")),
     text_call("that cannot be read", '<tool_call>{"name": "run_command", "arguments": {"command": a}}</tool_call>',
               ("call run_command {}", "tool broken run_command: the arguments are not valid JSON")),
+    text_call("whose quotes end its text", '<tool_call>{"name": "run_command", "arguments": {"command": "rm "" x"}}</tool_call>',
+              ("call run_command {}", "tool broken run_command: the arguments are not valid JSON")),
+    text_call("as Python, whose quotes end its text", '<tool_call>run_command(command="rm "" x")</tool_call>',
+              ("call unreadable {}", "tool broken unreadable: the arguments are not valid JSON")),
     row("a written call that the limit has cut", stream('<tool_call>{"name": "run_command", "arguments": {"comm', finish="length"), OK,
         asked=("call run_command {}", "tool broken run_command: the call was cut off")),
     row("a written call beside the same real one", stream(f"<tool_call>{TEXT_CALL}</tool_call>", {"tool_calls": [piece()]}), OK, asked=ONE),

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import ast
+import io
 import json
 import re
+import tokenize
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 
 _LONGEST_LITERAL = 20000
 _FENCED = re.compile(r"```\w*\s(.*)```", re.S)
+# Escapes that JSON does not have, or that Python reads in another way: \1 is a control character, \ud83d half of one.
+_OTHER_ESCAPE = re.compile(r"\\(?![\"'\\bfnrt]|u(?![dD][89a-fA-F])[\da-fA-F]{4})")
 
 
 @dataclass(frozen=True)
@@ -56,12 +60,27 @@ class Answer:
     prompt_tokens: int = 0
 
 
+def joins_strings(text: str) -> bool:
+    """Whether two strings stand side by side on a line. Python makes one of them; "echo "" x" means the quotes in it."""
+    before, line = 0, 0
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(text).readline):
+            if token.type == before == tokenize.STRING and token.start[0] == line:
+                return True
+            before, line = token.type, token.end[0]
+    except (tokenize.TokenError, SyntaxError, ValueError):
+        pass
+    return False
+
+
 def literal(text: str) -> Any:
-    """JSON as Python would write it: quotes of the other kind, a comma too many. None for anything else."""
-    if len(text) > _LONGEST_LITERAL:
+    """JSON as Python would write it: quotes of the other kind, a comma too many. None for anything else, also for strings
+    that Python reads in another way than JSON."""
+    text = text.strip()
+    if len(text) > _LONGEST_LITERAL or _OTHER_ESCAPE.search(text.replace("\\\\", "")) or joins_strings(text):
         return None
     try:
-        value = ast.literal_eval(text.strip())
+        value = ast.literal_eval(text)
         # A set, say, is Python's alone.
         json.dumps(value)
         return value

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
-from .conversation import literal
+from .conversation import joins_strings, literal
 
 # The tools that there are, by name: the kinds of their parameters, as JSON Schema names them.
 Known = Mapping[str, Mapping[str, str]]
@@ -238,6 +238,8 @@ class _Reader:
         try:
             lines = ast.parse(rest.strip()).body
         except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return None
+        if joins_strings(rest.strip()):
             return None
         calls: List[Written] = []
         for line in lines:
