@@ -487,6 +487,8 @@ TEXT_CALLS = [
     text_call("harmony's channel", '<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>commentary to=functions.run_command '
               '<|constrain|>json<|message|>{"command": "a"}<|call|>'),
     text_call("harmony's channel without its marks", 'analysisWe need to look.assistantcommentary to=functions.run_command json{"command": "a"}'),
+    text_call("harmony's channel without its marks, after a thought about the final answer",
+              'analysisA final look first.assistantcommentary to=functions.run_command json{"command": "a"}'),
     text_call("harmony's channel, its beginning cut off", 'analysis<|message|>hm<|end|><|start|>assistant<|channel|>commentary to=functions.run_command <|constrain|>json<|message|>{"command": "a"}'),
     text_call("as Python, one a line (Olmo)", '<function_calls>\nrun_command(command="a")\nrun_command(command="b")\n</function_calls>', TWO),
     text_call("as Python, fenced between marks (MiniCPM)", '<|thought_start|>hm<|thought_end|>\n<|tool_call_start|>\n```python\nrun_command(command="a")\n```\n<|tool_call_end|>'),
@@ -569,6 +571,7 @@ THOUGHTS = [
     thought("Mistral's", "[THINK]hm[/THINK]The answer."),
     thought("harmony's", "<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final<|message|>The answer.<|return|>"),
     thought("harmony's without its marks", "analysisThe user asks.assistantfinalThe answer."),
+    thought("harmony's without its marks, about its final answer", "analysisThe final answer is a sentence.assistantfinalThe answer."),
     thought("Command's", "<|START_THINKING|>hm<|END_THINKING|><|START_RESPONSE|>The answer.<|END_RESPONSE|>"),
     thought("GLM's and others', between bars", "<|think|>hm<|/think|>The answer."),
     thought("harmony's, its beginning cut off", "analysis<|message|>hm<|end|><|start|>assistant<|channel|>final<|message|>The answer."),
@@ -588,6 +591,8 @@ THOUGHTS = [
     row("a thought in another field", stream({"reasoning": "hm"}, "hello")),
     row("Ollama's field", lines({"thinking": "hm"}, "hello"), api="ollama"),
     row("Granite's words in an answer", stream("Here is my thought process: first 1.\nThen 2."), said="Here is my thought process: first 1.\nThen 2."),
+    *[row(f"harmony's marks in an answer: {text}", stream(text), said=text) for text in
+      ("Send `<|start|>assistant<|message|>hi<|end|>`.", "final is a channel, and <|message|> follows it.")],
     row("a tag in an answer", stream("Put <think> before and </think> after it."), said="Put <think> before and </think> after it."),
     row("an end tag in a sentence", stream("The tag </think> ends a thought."), said="The tag </think> ends a thought."),
     row("an end tag in code", stream("Use `</think>`\n"), said="Use `</think>`"),

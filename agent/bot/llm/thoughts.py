@@ -50,21 +50,22 @@ _HARMONY = re.compile(r"\s*(?:<\|start\|>\w*[^<]{0,80})?<\|channel\|>")
 _CHANNEL = re.compile(r"(?:<\|start\|>(?P<role>[^<]*))?<\|channel\|>(?P<head>[^<]*)(?:<\|constrain\|>[^<]*)?<\|message\|>"
                       r"(?P<body>.*?)(?=<\|(?:end|return|call|start|channel)\|>|\Z)", re.S)
 # The same where the server has left the marks out.
-_BARE_HARMONY = re.compile(r"\s*analysis(?P<thought>.+?)(?:assistant)?(?:final(?P<answer>[A-Z0-9\W].*)"
+_BARE_HARMONY = re.compile(r"\s*analysis(?P<thought>.+?)assistant(?:final(?P<answer>[A-Z0-9\W].*)"
                            r"|commentary to=functions\.(?P<name>[\w.-]+?) ?json(?P<arguments>\{.*))\Z", re.S)
 _BARE_NEXT = re.compile(r"assistant(?:final|commentary to=functions\.)")
 # The beginning that a server has cut off with the prompt; and a message without a channel.
-_HALF_HARMONY = re.compile(r"\A\s*(?=(?:analysis|commentary|final)\b[^<>\n]{0,80}(?:<\|constrain\|>[^<]{0,20})?<\|message\|>)")
+_HALF_HARMONY = re.compile(r"\A\s*(?=(?:analysis|commentary|final)(?: to=[\w.:-]+)?(?: ?<\|constrain\|> ?\w+| \w+)?\s?<\|message\|>)")
 _NO_CHANNEL = re.compile(r"<\|start\|>assistant(?=<\|message\|>)")
 _RECIPIENT = re.compile(r"\bto=(?:functions\.)?([\w.-]+)")
 
 
 def split_thoughts(text: str) -> Tuple[str, str]:
     """The answer and the thoughts in a text that is over. A thought that never ended is one to the end."""
-    text = _HALF_HARMONY.sub("<|channel|>", _NO_CHANNEL.sub("<|start|>assistant<|channel|>final", text), count=1) \
+    # An answer about harmony has its marks, too: only a text that begins as a message is read as one.
+    messages = _HALF_HARMONY.sub("<|channel|>", _NO_CHANNEL.sub("<|start|>assistant<|channel|>final", text), count=1) \
         if "<|message|>" in text else text
-    if _HARMONY.match(text):
-        return _split_channels(text)
+    if _HARMONY.match(messages):
+        return _split_channels(messages)
     bare = _BARE_HARMONY.match(text) if text.lstrip().startswith("analysis") and _BARE_NEXT.search(text) else None
     if bare is not None:
         return (_written(bare.group("name"), bare.group("arguments")) if bare.group("name") else bare.group("answer").strip(),
