@@ -171,7 +171,8 @@ FRAMES = [
     row("marks of the turn's end (Gemma)", stream("hello<end_of_turn>\n<end_of_turn>")),
     row("a mark of the text's end (Mistral)", stream("hello</s>")),
     row("marks around the turn", stream("<|im_start|>assistant\nhello\n<|im_end|>")),
-    row("a mark of the turn's end that is spoken of", stream("A turn ends with <|im_end|>"), said="A turn ends with <|im_end|>"),
+    *[row(f"a mark of the turn's end that is spoken of: {text}", stream(text), said=text) for text in
+      ("A turn ends with <|im_end|>", "A turn ends with:\n\n<|im_end|>")],
     row("a tag that looks like the text's end", stream("Write <s>old</s>"), said="Write <s>old</s>"),
     row("usage of its own beside the answer (Groq)", Reply(data(delta("hello"), {**delta(finish="stop"), "x_groq": {"id": "r", "usage": {"prompt_tokens": 9}}}))),
 ]

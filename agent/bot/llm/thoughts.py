@@ -37,13 +37,14 @@ _STARTS = re.compile(
 _RESPONSE = re.compile(r"\A\s*(?:<\|?(?:start_response|begin_of_solution|begin_of_box)\|>|<(?:answer|response)>)"
                        r"|(?:<\|?(?:end_response|end_of_solution|end_of_box)\|>|</(?:answer|response)>"
                        r"|\[end final response\])\s*\Z", re.I)
-# What a template puts around a turn. It is at the end of an answer where the server did not know it for the end; where a
-# space stands before it, the answer speaks of it.
+# What a template puts around a turn. It is at the end of an answer where the server did not know it for the end. Where a
+# space, or a colon and a new line, stands before it, the answer speaks of it.
 _TURN_BEGINS = re.compile(r"\s*(?:<\|begin_of_text\|>)?(?:<\|im_start\|>assistant\s*\n"
                           r"|<\|start_header_id\|>assistant<\|end_header_id\|>|<start_of_turn>model\s*\n)")
-_TURN_ENDS = re.compile(r"(?<![^.!?…。！？][ \t])(?:<\|(?:im_end|eot_id|end|endoftext|end_of_text)\|>"
+_SPOKEN_OF = r"(?<![^.!?…。！？][ \t])(?<!:\n)(?<!:\n\n)"
+_TURN_ENDS = re.compile(_SPOKEN_OF + r"(?:<\|(?:im_end|eot_id|end|endoftext|end_of_text)\|>"
                         r"|<end_of_turn>|<turn\|>|<｜end▁of▁sentence｜>)\s*\Z")
-_SENTENCE_END = re.compile(r"(?<![^.!?…。！？][ \t])</s>\s*\Z")
+_SENTENCE_END = re.compile(_SPOKEN_OF + r"</s>\s*\Z")
 # A thought about ends names a few.
 _MOST_ENDS = 8
 _HARMONY = re.compile(r"\s*(?:<\|start\|>\w*[^<]{0,80})?<\|channel\|>")
