@@ -549,6 +549,7 @@ TEXT_CALLS = [
     row("two fences", stream(f"```json\n{TEXT_CALL}\n```\nor\n```json\n{SECOND}\n```"), said=f"```json\n{TEXT_CALL}\n```\nor\n```json\n{SECOND}\n```"),
     row("lines of Python that are an answer", stream('import os\nrun_command(command="a")'), said='import os\nrun_command(command="a")'),
     row("Python that is an answer", stream('```python\nrun_command(command="a")\n```'), said='```python\nrun_command(command="a")\n```'),
+    row("Python that is an answer, whose fence does not end", stream('```python\nrun_command(command="a")'), said='```python\nrun_command(command="a")'),
     row("Python of an object that is no tool's", stream('notes.run_command("a")'), said='notes.run_command("a")'),
     row("Python in brackets of an object that is no tool's", stream('[notes.run_command(command="a")]'), said='[notes.run_command(command="a")]'),
     row("Python whose argument has no name", stream('run_command("a")'), said='run_command("a")'),

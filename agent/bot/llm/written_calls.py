@@ -55,7 +55,9 @@ _FENCE = re.compile(r"(```|~~~)([\w+-]*)")
 _NAMES = ("name", "tool", "tool_name", "function_name", "function", "action")
 _ARGUMENTS = ("arguments", "parameters", "args", "input", "tool_input", "action_input", "function_args", "kwargs", "params")
 _LONGEST_PYTHON = 20000
-_BETWEEN = re.compile(r"[\s,;]+|```(?:json|python)?(?=[\s<]|$)")
+_BETWEEN = re.compile(r"[\s,;]+|```(?:json)?(?=[\s<]|$)")
+# Only between marks: a fence of Python is part of an answer, also where its end was cut off.
+_BETWEEN_MARKS = re.compile(r"```python(?=[\s<]|$)")
 _CALL_LANGUAGES = ("tool_code", "tool_call", "tool_calls")
 # What models put before a tool's name in Python.
 _NAMESPACES = ("default_api", "functions", "tools")
@@ -123,7 +125,8 @@ class _Reader:
     def _skip(self) -> None:
         while self._at < len(self._text):
             mark = _MARK.match(self._text, self._at) or _WEAK_MARK.match(self._text, self._at) \
-                or _DEEPSEEK.match(self._text, self._at) or _BETWEEN.match(self._text, self._at)
+                or _DEEPSEEK.match(self._text, self._at) or _BETWEEN.match(self._text, self._at) \
+                or (_BETWEEN_MARKS.match(self._text, self._at) if self._marked else None)
             if mark is None:
                 return
             self._at = mark.end()
