@@ -181,6 +181,9 @@ FRAMES = [
 PACKED = [
     row("a body that is packed without being asked for", Reply(gzip.compress(stream("hello").body), EVENTS, 200, ("Content-Encoding: gzip",))),
     row("a body that is packed the other way", Reply(zlib.compress(stream("hello").body), EVENTS, 200, ("Content-Encoding: deflate",))),
+    row("a body that is packed in two parts", Reply(gzip.compress(stream("hello").body[:60]) + gzip.compress(stream("hello").body[60:]), EVENTS, 200,
+                                                   ("Content-Encoding: gzip",))),
+    row("zeros behind what is packed", Reply(gzip.compress(whole("hello").body) + bytes(99), JSON, 200, ("Content-Encoding: gzip",))),
     row("a body whose packing is cut off", Reply(gzip.compress(stream("hello").body)[:40], EVENTS, 200, ("Content-Encoding: gzip",)), error="cut its answer off"),
     row("an error that is packed", Reply(gzip.compress(b'{"error": "out of memory"}'), JSON, 500, ("Content-Encoding: gzip",)), error="status 500: out of memory"),
     row("a body that is not packed as it says", Reply(stream("hello").body, EVENTS, 200, ("Content-Encoding: gzip",)), error="cut its answer off"),

@@ -21,6 +21,7 @@ from ..base.text import one_line
 from .refusals import Kind, Refusal, refusal_of_body
 
 _CHUNK = 65536
+_GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
 _LONGEST_ERROR_BODY = 65536
 # How long to wait for what can follow an answer that is complete.
 _LINGER_S = 2.0
@@ -200,14 +201,21 @@ class Exchange:
 
 
 def _unpacked(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
+    """The content of a body that was packed, all at once or in several parts. What follows the last part is dropped."""
+    unpacker = zlib.decompressobj(wbits=_GZIP_OR_ZLIB)
+    parts = 0
     for chunk in chunks:
         try:
             while chunk:
+                if unpacker.eof:
+                    unpacker = zlib.decompressobj(wbits=_GZIP_OR_ZLIB)
+                    parts += 1
                 # In pieces: a few bytes can come to a lot, and the reader stops at what is too much.
                 yield unpacker.decompress(chunk, _CHUNK)
-                chunk = unpacker.unconsumed_tail
+                chunk = unpacker.unconsumed_tail or unpacker.unused_data
         except zlib.error as error:
+            if parts:
+                return
             raise LlmError(CUT_OFF) from error
 
 
