@@ -584,6 +584,8 @@ THOUGHTS = [
     thought("MiniCPM's", "<|thought_start|>hm<|thought_end|>\nThe answer."),
     thought("Apriel's words", "Here are my reasoning steps:\nhm\n[BEGIN FINAL RESPONSE]\nThe answer.\n[END FINAL RESPONSE]"),
     thought("before an answer in a box (GLM)", "<think>hm</think><|begin_of_box|>The answer.<|end_of_box|>"),
+    thought("before an answer that ends in a box (GLM)", "<think>hm</think>The <|begin_of_box|>answer.<|end_of_box|>"),
+    thought("before an answer with a box between tags (GLM)", "<think>hm</think><answer>The <|begin_of_box|>answer<|end_of_box|>.</answer>"),
     thought("Granite's words", "Here is my thought process: hm\nHere is my response: The answer."),
     thought("before an answer between tags", "<think>hm</think>\n<answer>\nThe answer.\n</answer>"),
     thought("within a thought", "<think>hm <think>hm</think> hm</think>The answer."),

@@ -34,9 +34,10 @@ _ENDS = re.compile(
 _STARTS = re.compile(
     rf"<{_NAMES}(?:\s[^<>]*)?>|\[(?:think|thinking|reasoning)\]|◁think▷|<\|?start_thinking\|>|<\|begin_of_thought\|>"
     r"|<\|inner_prefix\|>", re.I)
-_RESPONSE = re.compile(r"\A\s*(?:<\|?(?:start_response|begin_of_solution|begin_of_box)\|>|<(?:answer|response)>)"
-                       r"|(?:<\|?(?:end_response|end_of_solution|end_of_box)\|>|</(?:answer|response)>"
+_RESPONSE = re.compile(r"\A\s*(?:<\|?(?:start_response|begin_of_solution)\|>|<(?:answer|response)>)"
+                       r"|(?:<\|?(?:end_response|end_of_solution)\|>|</(?:answer|response)>"
                        r"|\[end final response\])\s*\Z", re.I)
+_BOX = re.compile(r"<\|begin_of_box\|>([^<]*)<\|end_of_box\|>")
 # What a template puts around a turn. It is at the end of an answer where the server did not know it for the end. Where a
 # space, or a colon and a new line, stands before it, the answer speaks of it.
 _TURN_BEGINS = re.compile(r"\s*(?:<\|begin_of_text\|>)?(?:<\|im_start\|>assistant\s*\n"
@@ -89,7 +90,7 @@ def split_thoughts(text: str) -> Tuple[str, str]:
         thoughts.append(text[: end_at[0]])
         text = text[end_at[1] :]
     if thoughts:
-        text = _RESPONSE.sub("", text)
+        text = _BOX.sub(r"\1", _RESPONSE.sub("", text))
     return text.strip(), "\n".join(filter(None, (thought.strip() for thought in thoughts)))
 
 
