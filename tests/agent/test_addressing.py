@@ -12,7 +12,7 @@ class Addressed(unittest.TestCase):
             ("worker: hello", "hello"), ("worker, hello", "hello"), ("WORKER: hi", "hi"), ("worker:hi", "hi"), ("worker:", ""),
             ("@worker hi", "hi"), ("@worker: hi", "hi"), ("@worker", ""), ("hey @worker, look", "hey @worker, look"),
             ("ask @worker", "ask @worker"), ("worker : hello", "hello"), ("worker：你好", "你好"),
-            ("worker，你好", "你好"), ("worker、こんにちは", "こんにちは"), ("worker، مرحبا", "مرحبا"),
+            ("worker，你好", "你好"), ("worker、こんにちは", "こんにちは"), ("worker، مرحبا", "مرحبا"), ("@worker，你好", "你好"),
         ):
             self.assertEqual(addressing.question(text, "worker", "mention"), expected, text)
 
@@ -29,6 +29,7 @@ class Addressed(unittest.TestCase):
     def test_a_trigger_word_stands_at_the_beginning_and_alone(self) -> None:
         self.assertEqual(addressing.question("!ask what", "worker", "!ask"), "what")
         self.assertEqual(addressing.question("AI: what", "worker", "ai"), "what")
+        self.assertEqual(addressing.question("ai，你好", "worker", "ai"), "你好")
         self.assertIsNone(addressing.question("aim high", "worker", "ai"))
         self.assertEqual(addressing.question("?why", "worker", "?"), "why")
         self.assertIsNone(addressing.question("why?", "worker", "?"))
@@ -39,7 +40,7 @@ class Addressed(unittest.TestCase):
 
     def test_commands_are_the_whole_text(self) -> None:
         for text, expected in (("more", "more"), ("More!", "more"), ("please leave", "leave"), ("leave", "leave"), ("stop.", "stop"), ("stop。", "stop"),
-                               ("reset", "reset"), ("help?", "help")):
+                               ("reset", "reset"), ("help?", "help"), ("help؟", "help")):
             self.assertEqual(addressing.command(text), (expected, ""), text)
         self.assertEqual(addressing.command("leave #chan"), ("leave", "#chan"))
         for text in ("more coffee please", "leave me alone", "how do I stop a process", "leave #a #b", ""):

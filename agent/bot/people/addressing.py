@@ -8,7 +8,9 @@ from typing import Optional, Tuple
 _NICK_CHARS = r"A-Za-z0-9\[\]\\`_^{|}-"
 # Servers can allow letters of any script, and relays put the network behind a stroke.
 _ADDRESS = re.compile(rf"(?:@[\w/{_NICK_CHARS}]+[:,]?|[\w/{_NICK_CHARS}]+:)(?=\s)")
-_PUNCTUATION = " .!?。！？"
+# What stands behind a name that is spoken to, in any script.
+_AFTER_NAME = ":,：，、،"
+_PUNCTUATION = " .!?。！？؟"
 
 MORE = "more"
 LEAVE = "leave"
@@ -27,7 +29,7 @@ def question(text: str, nick: str, trigger: str) -> Optional[str]:
     Addressed is "nick: …", "nick, …", "nick : …" (but not "nick :)"), "@nick" anywhere as a word of its own, and what
     the trigger adds: "all" takes every line, any other word but "mention" takes the lines that begin with it."""
     name = re.escape(nick)
-    start = re.match(rf"(?:@{name}(?![{_NICK_CHARS}])[:,]?|{name}(?:[:,：，、،]|\s+:(?=\s)))\s*", text, re.IGNORECASE)
+    start = re.match(rf"(?:@{name}(?![{_NICK_CHARS}])[{_AFTER_NAME}]?|{name}(?:[{_AFTER_NAME}]|\s+:(?=\s)))\s*", text, re.IGNORECASE)
     if start:
         return text[start.end() :].strip()
     if re.search(rf"(?<![@.{_NICK_CHARS}])@{name}(?![{_NICK_CHARS}])", text, re.IGNORECASE):
@@ -38,7 +40,7 @@ def question(text: str, nick: str, trigger: str) -> Optional[str]:
         rest = text[len(trigger) :]
         # A word triggers as a word: "ai" does not answer to "aim".
         if not trigger[-1].isalnum() or not rest or not rest[0].isalnum():
-            return rest.lstrip(" :,").strip()
+            return rest.lstrip(" " + _AFTER_NAME).strip()
     return None
 
 
