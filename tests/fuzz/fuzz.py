@@ -21,6 +21,8 @@ HERE = Path(__file__).resolve().parent
 LONGEST_INPUT = 1024
 MOST_BYTES = 16 * 1024
 MEMORY_MIB = 3000
+#: An input that takes longer breaks something.
+LONGEST_RUN_S = 100
 #: The engine looks at its clock between two inputs only.
 EXTRA_S = 300
 
@@ -47,8 +49,8 @@ def unpack(name: str, folder: Path) -> None:
 
 def run(program: Path, seconds: int, corpus: Path, broken: Path) -> bool:
     log = corpus.with_suffix(".log")
-    command = [program, f"-max_total_time={seconds}", f"-rss_limit_mb={MEMORY_MIB}", f"-artifact_prefix={broken}/",
-               "-print_final_stats=1", corpus, HERE / "corpus" / program.name]
+    command = [program, f"-max_total_time={seconds}", f"-rss_limit_mb={MEMORY_MIB}", f"-timeout={LONGEST_RUN_S}",
+               f"-artifact_prefix={broken}/", "-print_final_stats=1", corpus, HERE / "corpus" / program.name]
     with open(log, "wb") as output:
         ended = subprocess.run(command, stdout=output, stderr=output, timeout=seconds + EXTRA_S, check=False)
     runs = [line.split()[-1] for line in log.read_text(errors="replace").splitlines() if "number_of_executed" in line]
