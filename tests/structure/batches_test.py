@@ -81,7 +81,7 @@ class Batches(unittest.TestCase):
         opened = "using namespace a;\nusing namespace std::chrono_literals;\n"
         self.assertEqual(self.numbers(opened, "int x;\n", "using namespace a;\n"), [0, 1, 0])
 
-    def test_what_is_opened_or_taken_in_an_unnamed_namespace_is_no_name_of_its_own(self):
+    def test_a_source_does_not_keep_to_itself_what_an_unnamed_namespace_opens_or_takes(self):
         opened = "namespace a {\nnamespace {\nusing namespace std::chrono_literals;\nint %s() { return 1; }\n}\n}\n"
         self.assertEqual(self.numbers(opened % "one", opened % "other"), [0, 0])
         taken = "namespace a {\nnamespace {\n\nusing wire::Type;\n\nint %s(Type x) { return 1; }\n}\n}\n"

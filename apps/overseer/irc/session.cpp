@@ -107,7 +107,7 @@ void IrcSession::handle(const IrcMessage& message, TimePoint now) {
   } else if (command == "JOIN") {
     on_join(message, now);
   } else if (command == "INVITE") {
-    // No matter who lets us in: it is our channel.
+    // Anybody can let us in: it is our channel.
     if (is_me(message.param(0)) && is_control(message.param(1)) && ready_ && !joined_) join_at_ = now;
   } else if (command == "KILL") {
     if (is_me(message.param(0))) {

@@ -48,7 +48,7 @@ TEST_CASE_FIXTURE(Fixture, "a pool's machines are gone with it, and one that was
   CHECK(taken->exec(ExecOptions::shell("echo well")).out == "well\n");
 }
 
-TEST_CASE_FIXTURE(Fixture, "a pool's machines do not live on, whatever its configuration says") {
+TEST_CASE_FIXTURE(Fixture, "a pool's machines end with it, also if its configuration says that they are detached") {
   auto made = config(1);
   made.machine.detached = true;
   {

@@ -134,7 +134,8 @@ TEST_CASE_FIXTURE(Fixture, "what a gateway counts and complains of is told") {
         std::vector<GatewayRefusals>{{"ada", "names", "example.org", 5}, {"bob", "firewall", "tcp 22", 6}});
 }
 
-TEST_CASE_FIXTURE(Fixture, "LLM servers of this host are found at their ports, whatever else has another of them") {
+TEST_CASE_FIXTURE(Fixture,
+                  "LLM servers of this host are found at their ports, also if another program has one of these") {
   const auto looked_at = [](Peer& peer) { peer.wait_until_closed(); };
   const Step nothing = answer("404 Not Found", "");
   const Step models = answer("200 OK", R"({"data": [{"id": "m"}]})");
