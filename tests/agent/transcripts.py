@@ -303,6 +303,10 @@ ERRORS = [
     row("a server without tools (vLLM)", failed(400, {"message": '"auto" tool choice requires --enable-auto-tool-choice'}), stream("hello"), unsent=('"tools"',)),
     row("a model that does not think", failed(400, {"error": '"m" does not support thinking'}), lines("hello"), api="ollama", llm={"think": True},
         unsent=('"think"',)),
+    *[row(f"what is not about tools or the context: {words}", failed(400, {"error": {"message": words}}), error=f"status 400: {words}") for words in
+      ("You exceeded your daily token limit of 2048", "This function is not supported for streams")],
+    row("a field within tools that is not taken", failed(422, {"detail": [{"type": "extra_forbidden", "loc": ["body", "tools", 0, "function", "x"], "msg": "Extra inputs are not permitted"}]}),
+        error="status 422: Extra inputs are not permitted .x.$"),
     *[row(f"a model without tools: {who}", failed(400, body), stream("hello"), unsent=('"tools"',)) for who, body in WITHOUT_TOOLS],
     *[row(f"a model without a system message: {who}", failed(400, body), stream("hello"), unsent=('"role": "system"',), sent=('"tools"',))
       for who, body in WITHOUT_SYSTEM],
@@ -355,6 +359,7 @@ CONTEXTS = [
                              "code": "rate_limit_exceeded"}}, 413),
     small("xAI", {"code": "Client specified an invalid argument", "error": "This model's maximum prompt length is 2048 but the request contains 3000 tokens."}),
     small("Moonshot", {"error": {"message": "Invalid request: Your request exceeded model token limit: 2048", "type": "invalid_request_error"}}),
+    small("Moonshot, otherwise", {"error": {"message": "Your request exceeds the model's token limit: 2048"}}),
     small("Zhipu", {"error": {"code": "1261", "message": "Prompt exceeds max length"}}),
     small("DashScope", {"error": {"message": "<400> InternalError.Algo.InvalidParameter: Range of input length should be [1, 2048]", "code": "invalid_parameter_error"}}),
     small("a proxy", "<html><h1>413 Request Entity Too Large</h1></html>", 413),

@@ -54,7 +54,7 @@ _CONTEXT_WORDS = re.compile(
     r"|(?:maximum|max|available) context|context_length_exceeded|exceed_context_size|context length (?:of|is) (?:only )?\d+"
     r"|(?:prompt|input|messages?) (?:is |are )?too (?:long|large)|request is too (?:long|large)"
     r"|too many (?:input |prompt )?tokens|maximum prompt length|prompt exceeds max|range of input length"
-    r"|exceed[^.;]{0,20} token limit"
+    r"|exceed\w* (?:the |this |your )?model(?:'s)? token limit"
     r"|inputs?` tokens|reduce the length of|must have less than \d+ tokens|token count.{0,40}exceed"
     r"|(?:exceed|longer than|larger than|greater than|>=?)[^.;]{0,40}" + _LENGTHS)
 # What stands around the number of tokens that the server reads, and around the number that it was sent.
@@ -88,10 +88,10 @@ _LOADING_WORDS = re.compile(
     r"|warming up|(?:model|server|service|engine).{0,40}(?:not (?:yet )?ready|starting up)")
 _NO_TOOLS_WORDS = re.compile(
     r"not support (?:the )?(?:use of )?(?:tools?|function)|enable-auto-tool-choice|requires --jinja|tools param requires"
-    r"|(?:tools?|functions?) ?(?:calling|use|calls)?\W{1,3}(?:are|is) not (?:supported|enabled)"
+    r"|(?:tools?|functions|(?:tools?|functions?) (?:calling|calls?|use))\W{1,3}(?:are|is) not (?:supported|enabled)"
     r"|no endpoints found that support tool"
     r"|(?:unsupported|unknown|unrecognized)[^.;]{0,30}\btools\b(?![.\[])"
-    r"|extra inputs are not permitted.{0,20}\btools\b|\btools\b.{0,60}extra inputs are not permitted"
+    r"|extra inputs are not permitted.{0,20}\btools\b|\btools\b(?![.\[]|\", ?\d).{0,60}extra inputs are not permitted"
     r"|only user.{0,60}optional system message.{0,20}supported")
 _NO_SYSTEM_WORDS = re.compile(
     r"(?:system|developer) (?:role|messages?|prompts?|instructions?).{0,20}(?:not supported|not enabled|not allowed|unsupported)"
@@ -128,7 +128,9 @@ def _where(value: Mapping[str, Any], words: str) -> str:
     """The field that a check complains of, where its words do not name it."""
     place = value.get("loc")
     name = place[-1] if isinstance(place, list) and place else value.get("param")
-    return f" ({name})" if isinstance(name, str) and name.lower() not in ("", "none", "null") and name not in words else ""
+    if not isinstance(name, str) or name.lower() in ("", "none", "null"):
+        return ""
+    return "" if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", words) else f" ({name})"
 
 
 def _behind(value: Mapping[str, Any], words: str, depth: int) -> str:
