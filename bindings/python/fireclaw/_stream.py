@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import sys
 import threading
@@ -9,8 +10,9 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Callable, Iterator, Optional, Union
 
+from ._errors import _make
 from ._fireclaw import StopSource
-from ._types import ExecOptions, ExecResult, WindowSize
+from ._types import ErrorCode, ExecOptions, ExecResult, WindowSize
 
 if TYPE_CHECKING:
     from ._fireclaw import Process
@@ -35,10 +37,12 @@ class Stream:
 
     `result` is there when the iteration is over. Leaving the `with` block, or close(), ends a command that still runs; so
     does the last reference to a stream that was not iterated to its end.
-    What went wrong is raised by the iteration.
+    What went wrong is raised by the iteration. In a child that was forked from the process that made the stream,
+    iteration raises InvalidStateError, and close() does nothing.
     """
 
     def __init__(self, spawn: Callable[[ExecOptions], Process], options: ExecOptions) -> None:
+        self._maker = os.getpid()
         self._stop = StopSource(options.stop)
         self._closed = False
         self._result: Optional[ExecResult] = None
@@ -63,6 +67,10 @@ class Stream:
         self._thread = threading.Thread(target=_wait, args=(self._process, items), name="fireclaw-stream", daemon=True)
         self._thread.start()
 
+    def _is_inert(self) -> bool:
+        """Whether this is a forked child: the thread that waits for the command is in its parent alone."""
+        return self._maker != os.getpid()
+
     def _take(self) -> _Item:
         item = self._items.get()
         self._room.put(True)
@@ -74,6 +82,9 @@ class Stream:
     def __next__(self) -> tuple[str, bytes]:
         if self._closed or self._result is not None:
             raise StopIteration
+        if self._is_inert():
+            why = f"the stream belongs to process {self._maker}, from which this one was forked; start the command here"
+            raise _make(ErrorCode.INVALID_STATE.value, why, why, (), None)
         try:
             item = self._take()
         except BaseException:
@@ -114,6 +125,8 @@ class Stream:
         if self._closed or self._result is not None:
             return
         self._closed = True
+        if self._is_inert():
+            return
         self._stop.request_stop()
         # The command's last output has to go somewhere, or it would not end.
         while isinstance(item := self._take(), tuple):
@@ -125,6 +138,8 @@ class Stream:
     def __del__(self) -> None:
         """Ends the command of a stream that was left by `break` and forgotten, without waiting for its end."""
         if getattr(self, "_thread", None) is None or self._closed or self._result is not None or sys.is_finalizing():
+            return
+        if self._is_inert():
             return
         self._stop.request_stop()
         self._room.put(False)
