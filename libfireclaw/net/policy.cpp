@@ -132,6 +132,12 @@ Publication Publication::parse(std::string_view text) {
   return publication;
 }
 
+Error Publication::taken_by(std::string_view owner) const {
+  return {ErrorCode::AlreadyExists,
+          fmt::format("cannot publish {}: the machine with address {} has published that port of the host", to_string(),
+                      owner)};
+}
+
 std::string Publication::to_string() const {
   return fmt::format("{}{}:{}/{}", host_address == loopback_address ? "" : host_address.to_string() + ":", host_port,
                      guest_port, net::to_string(protocol));

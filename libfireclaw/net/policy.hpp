@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "fireclaw/error.hpp"
 #include "net/address.hpp"
 #include "net/interface_name.hpp"
 
@@ -72,6 +73,8 @@ struct Publication {
   /// "8080:80" (on 127.0.0.1), "0.0.0.0:8080:80", "192.0.2.7:8080:80", "5353:53/udp".
   static Publication parse(std::string_view text);
   [[nodiscard]] std::string to_string() const;
+  /// Error(AlreadyExists): the machine with address `owner` has that port of the host.
+  [[nodiscard]] Error taken_by(std::string_view owner) const;
   auto operator<=>(const Publication&) const = default;
 };
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cctype>
 #include <memory>
+#include <system_error>
 #include <utility>
 
 #include <fmt/format.h>
@@ -98,7 +99,10 @@ fs::path fetch_firecracker(const Host::Impl& host, const std::string& url, const
     if (progress) progress({"download Firecracker", done, total, total != 0 && done == total});
   };
   http::download(url, archive, options);
-  const ScopeGuard no_longer_needed{[&] { fs::remove(archive); }};
+  const ScopeGuard no_longer_needed{[&] {
+    std::error_code left;
+    fs::remove(archive, left);
+  }};
 
   sys::TempDir fresh{folder, ".new-"};
   {

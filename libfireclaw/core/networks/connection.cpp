@@ -94,9 +94,7 @@ void refuse_published_port(const Host::Impl& host, const net::Publication& port)
       const bool same_address = taken.host_address == port.host_address || taken.host_address == net::Ipv4Address{} ||
                                 port.host_address == net::Ipv4Address{};
       if (!same_address || taken.host_port != port.host_port || taken.protocol != port.protocol) continue;
-      throw Error{ErrorCode::AlreadyExists,
-                  fmt::format("cannot publish {}: the machine with address {} has published that port of the host",
-                              port.to_string(), run.nat->address)};
+      throw port.taken_by(run.nat->address);
     }
   }
 }

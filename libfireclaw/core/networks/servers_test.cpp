@@ -225,9 +225,10 @@ TEST_CASE_FIXTURE(Fixture, "what stands in the way of a network is told with wha
   std::thread{[&] {
     __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
     const __user_cap_data_struct none[2] = {};
-    REQUIRE(::syscall(SYS_capset, &header, none) == 0);
+    CHECK(::syscall(SYS_capset, &header, none) == 0);
     const auto found = find_obstacles(network);
-    REQUIRE_FALSE(found.empty());
+    CHECK_FALSE(found.empty());
+    if (found.empty()) return;
     CHECK(found.front().problem == "no CAP_NET_ADMIN");
     CHECK(found.front().remedy.find("--net user") != std::string::npos);
   }}.join();

@@ -350,9 +350,7 @@ class Firewall::Impl {
       for (const auto& wanted : vm.publish) {
         if (wanted.host_address == taken->host_address && wanted.host_port == taken->host_port &&
             wanted.protocol == taken->protocol) {
-          throw Error{ErrorCode::AlreadyExists,
-                      fmt::format("cannot publish {}: the machine with address {} has published that port of the host",
-                                  wanted.to_string(), element.owner.to_string())};
+          throw wanted.taken_by(element.owner.to_string());
         }
       }
     }
