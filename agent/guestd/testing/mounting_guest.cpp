@@ -1,12 +1,13 @@
 // The guests of machines on the stand-in for Firecracker whose disks are to be mounted. Engines may not mount anything,
 // so this is a process beside them, which a test starts as root:
 //
-//     mounting_guest SOCKET FOLDER OWNER
+//     mounting_guest SOCKET FOLDER OWNER [BOT]
 //
 // An engine connects to SOCKET, and sends for each connection of its guest: the stream, a descriptor that is told the
 // status with which the guest has ended, and open files, the machine's drives in their order. The guest is guestd as
 // an ordinary process, in namespaces of the machine's own. Mounts stay when a connection ends. All ends with the
-// engine, or with the process OWNER. Pauses do not stop it.
+// engine, or with the process OWNER. Pauses do not stop it. BOT is a Python program, which each guest has as its
+// service "agent" from the start, as one that was saved with it.
 #include <fcntl.h>
 #include <linux/loop.h>
 #include <poll.h>
@@ -29,6 +30,7 @@
 #include <vector>
 
 #include "boot/disks.hpp"
+#include "guest/wire/service.hpp"
 #include "process_machine.hpp"
 #include "server.hpp"
 #include "text.hpp"
@@ -126,13 +128,26 @@ class EngineWatch final : public Watcher {
   }
 };
 
-int serve(OwnedFd stream, const OwnedFd& engine, std::vector<int> disks) {
+int serve(OwnedFd stream, const OwnedFd& engine, std::vector<int> disks, const std::string& bot) {
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   Loop loop;
   EngineWatch watch;
   loop.watch(engine.get(), watch);
   MountingMachine machine{loop, std::move(disks)};
   Server server{loop, machine.services()};
+  if (!bot.empty()) {
+    wire::ServiceStart service;
+    service.name = "agent";
+    service.argv = {"/usr/bin/python3", "-c", bot};
+    service.log = "/run/fireclaw/agent.log";
+    service.log_limit = wire::min_log_limit;
+    service.restart = wire::Restart::Always;
+    service.backoff_first_ms = service.backoff_longest_ms = 1;
+    if (const wire::Done done = machine.services().start(service); done.error != 0) {
+      log({"cannot start the agent: ", done.message});
+      return 2;
+    }
+  }
   server.add(machine, std::move(stream), Connection::Kind::Socket);
   while ((server.has_connections() || machine.is_ending()) && !machine.ended()) server.run_once(-1);
   if (!machine.ended()) return 0;
@@ -159,6 +174,7 @@ void enter_machine(const std::string& folder) {
   check(mount("proc", (root + "/proc").c_str(), "proc", 0, nullptr), "mount /proc");
   check(chroot(root.c_str()), "enter the machine's root");
   check(chdir("/"), "enter the machine's root");
+  make_folders("/run/fireclaw");
 }
 
 /// The next connection of the machine: its stream, the descriptor that ends with it, and the disks. Empty at the end.
@@ -179,7 +195,7 @@ std::vector<int> receive(int engine) {
   return fds;
 }
 
-[[noreturn]] void run_machine(int engine, const std::string& folder) {
+[[noreturn]] void run_machine(int engine, const std::string& folder, const std::string& bot) {
   enter_machine(folder);
   signal(SIGCHLD, SIG_IGN);
   for (;;) {
@@ -190,7 +206,7 @@ std::vector<int> receive(int engine) {
       signal(SIGCHLD, SIG_DFL);
       close(engine);
       const OwnedFd connection{fds[1]};
-      const auto status = static_cast<char>(serve(OwnedFd{fds[0]}, connection, {fds.begin() + 2, fds.end()}));
+      const auto status = static_cast<char>(serve(OwnedFd{fds[0]}, connection, {fds.begin() + 2, fds.end()}, bot));
       (void)!write(connection.get(), &status, 1);
       _exit(0);
     }
@@ -198,7 +214,7 @@ std::vector<int> receive(int engine) {
   }
 }
 
-void run_machines(int listener, int owner, const std::string& folder) {
+void run_machines(int listener, int owner, const std::string& folder, const std::string& bot) {
   for (;;) {
     pollfd polled[] = {{listener, POLLIN, 0}, {owner, POLLIN, 0}};
     if (poll(polled, 2, -1) < 0 || polled[1].revents != 0) return;
@@ -209,7 +225,7 @@ void run_machines(int listener, int owner, const std::string& folder) {
       check(unshare(CLONE_NEWNS | CLONE_NEWPID), "make namespaces");
       if (fork() == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        run_machine(engine, folder);
+        run_machine(engine, folder, bot);
       }
       close(engine);
       wait(nullptr);
@@ -225,7 +241,7 @@ void run_machines(int listener, int owner, const std::string& folder) {
 int main(int argc, char** argv) {
   using namespace fireclaw::guestd;
   unsigned long owner_pid = 0;
-  if (argc != 4 || !parse_number(argv[3], 1UL << 22, owner_pid)) return 2;
+  if (argc < 4 || !parse_number(argv[3], 1UL << 22, owner_pid)) return 2;
   const int listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -243,6 +259,6 @@ int main(int argc, char** argv) {
   dup2(input, 0);
   dup2(output, 1);
   dup2(output, 2);
-  run_machines(listener, owner, argv[2]);
+  run_machines(listener, owner, argv[2], argc > 4 ? argv[4] : "");
   return 0;
 }

@@ -61,11 +61,10 @@ class StandInHome {
 #ifdef MOUNTING_GUEST
   /// The same, with guests that mount their disks: as root only. They see this system, and what they change there ends
   /// with their machine.
-  void set_mounting_knobs(const std::string& knobs) const {
+  /// `bot` is a Python program, an agent's service in each of them. Once for a test.
+  void set_mounting_knobs(const std::string& knobs, const std::string& bot = {}) const {
     const auto socket = folder_.path() / "guests";
-    if (!std::filesystem::exists(socket)) {
-      sys::check_tool({MOUNTING_GUEST, socket, folder_.path() / "machine", std::to_string(::getpid())}, {});
-    }
+    sys::check_tool({MOUNTING_GUEST, socket, folder_.path() / "machine", std::to_string(::getpid()), bot}, {});
     set_knobs(fmt::format("guests={}\n{}", socket.string(), knobs));
   }
 #endif

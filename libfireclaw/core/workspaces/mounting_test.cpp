@@ -1,22 +1,19 @@
 // Workspaces in machines on the stand-in for Firecracker, whose guests mount their disks.
 #include <doctest/doctest.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
-#include <cstdio>
-#include <cstdlib>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "core/machines/workspace_disk.hpp"
+#include "core/testing/mounts.hpp"
 #include "core/testing/stand_in_home.hpp"
 #include "core/workspaces/files.hpp"
 #include "fireclaw/collections.hpp"
 #include "fireclaw/workspace.hpp"
 #include "image/disks/ext4.hpp"
-#include "sys/process.hpp"
 #include "sys/testing/file_calls.hpp"
 #include "sys/testing/outcome.hpp"
 
@@ -26,22 +23,11 @@ namespace {
 using sys::testing::FileCalls;
 using testing::StandInHome;
 
-std::string mounts_obstacle() {
-  if (::geteuid() != 0) return "only root can mount disks";
-  if (::access("/dev/loop-control", R_OK | W_OK) != 0) return "no loop devices";
-  const auto tried = sys::run_tool({"/usr/bin/unshare", "--mount", "--pid", "--fork", "/bin/true"}, {});
-  return tried.status.success() ? "" : "no mount namespaces: " + tried.err;
-}
-
 struct Fixture : StandInHome {
   std::shared_ptr<Host::Impl> host;
 
   Fixture() {
-    if (const auto obstacle = mounts_obstacle(); !obstacle.empty()) {
-      fmt::print("skipped: {}\n", obstacle);
-      std::fflush(stdout);
-      std::_Exit(77);
-    }
+    testing::skip_without_mounts();
     set_mounting_knobs("");
     host = open();
     WorkspaceConfig config;
