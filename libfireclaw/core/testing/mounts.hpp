@@ -15,8 +15,12 @@ namespace fireclaw::core::testing {
 inline std::string mounts_obstacle() {
   if (::geteuid() != 0) return "only root can mount disks";
   if (::access("/dev/loop-control", R_OK | W_OK) != 0) return "no loop devices";
-  const auto tried = sys::run_tool({"/usr/bin/unshare", "--mount", "--pid", "--fork", "/bin/true"}, {});
-  return tried.status.success() ? "" : "no mount namespaces: " + tried.err;
+  // As a guest is entered: an overlay of this system, which not every file system can be the lower layer of.
+  constexpr const char* overlay =
+      "mount -t tmpfs changes /mnt && mkdir /mnt/root /mnt/changes /mnt/work && "
+      "mount -t overlay -o lowerdir=/,upperdir=/mnt/changes,workdir=/mnt/work root /mnt/root";
+  const auto tried = sys::run_tool({"/usr/bin/unshare", "--mount", "--pid", "--fork", "/bin/sh", "-c", overlay}, {});
+  return tried.status.success() ? "" : "no namespaces with mounts: " + tried.err;
 }
 
 /// Ends the test program as one that cannot run here.
