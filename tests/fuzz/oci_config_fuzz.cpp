@@ -14,7 +14,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string manifest = layout.manifest(config, "");
   layout.index(fmt::format(R"({{"schemaVersion": 2, "manifests": [{}]}})", manifest));
   const auto image = layout.read();
-  layout.remove_blob(config);
+  layout.remove_blobs();
   if (!image) return 0;
   require(image->layers.empty(), "there are the layers that the manifest has");
   require(manifest.find(image->manifest_digest) != std::string::npos, "the manifest is the one that the index names");

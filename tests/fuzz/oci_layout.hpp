@@ -34,7 +34,11 @@ class OciLayout {
   }
   void index(std::string_view content) const { sys::replace_file(folder_.path() / "index.json", content); }
 
-  void remove_blob(std::string_view content) const { sys::remove_tree(blobs_ / sys::sha256_hex(content)); }
+  /// Blobs of earlier inputs would come to hundreds of thousands of files.
+  void remove_blobs() const {
+    sys::remove_tree(blobs_);
+    sys::make_directories(blobs_);
+  }
 
   /// What is read of it; nothing if it is refused, which is the layout's fault.
   [[nodiscard]] std::optional<image::OciImage> read() const {
