@@ -1,3 +1,5 @@
+#include <chrono>
+
 #include "core/host/engine_store.hpp"
 #include "core/host/image_build.hpp"
 #include "core/host/impl.hpp"
@@ -7,9 +9,13 @@
 #include "core/networks/nat.hpp"
 #include "fireclaw/error.hpp"
 #include "fireclaw/machine.hpp"
+#include "sys/unfinished_file.hpp"
 
 namespace fireclaw {
 namespace {
+
+/// A file that was not finished in this time never will be.
+constexpr std::chrono::hours longest_write{1};
 
 void append(std::vector<std::filesystem::path>& to, std::vector<std::filesystem::path> from) {
   to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
@@ -55,6 +61,7 @@ GarbageReport Host::collect_garbage() {
   append(report.removed, remove_orphaned_snapshots(*impl_));
   append(report.removed, impl_->images.collect_garbage(impl_->options.search_path));
   append(report.removed, core::remove_unneeded_engines(*impl_));
+  append(report.removed, sys::remove_unfinished_files(impl_->layout.home(), longest_write));
   append(report.removed,
          impl_->images.remove_kept([&](const std::string& digest) { return core::needs_build(*impl_, digest); }));
   return report;

@@ -263,9 +263,23 @@ TEST_CASE_FIXTURE(Fixture, "what interrupted makers left of machines, snapshots,
       impl->layout.images() / ".build-one@abcdef",
   };
   for (const auto& folder : left) std::filesystem::create_directories(folder);
+  // Of files that somebody killed was writing, those that nobody can be writing now.
+  const auto young = impl->layout.home() / "agents/.fireclaw-0123456789abcdef.tmp";
+  sys::make_directories(young.parent_path());
+  for (const auto* name :
+       {"agents/.fireclaw-fedcba9876543210.tmp", ".fireclaw-fedcba9876543210.tmp",
+        "agents/.fireclaw-fedcba9876543210.tmp-kept", "agents/fireclaw-0.tmp", "agents/.fireclaw-0.tmp"}) {
+    const auto file = impl->layout.home() / name;
+    sys::write_file_atomic(file, "half");
+    std::filesystem::last_write_time(file, std::filesystem::file_time_type::clock::now() - std::chrono::hours{2});
+    if (file.native().ends_with(".tmp") && file.filename().native().starts_with('.')) left.push_back(file);
+  }
+  sys::write_file_atomic(young, "half");
   auto removed = host.collect_garbage().removed;
   std::ranges::sort(removed);
   std::ranges::sort(left);
   CHECK(removed == left);
   for (const auto& folder : left) CHECK_FALSE(std::filesystem::exists(folder));
+  CHECK(std::filesystem::exists(young));
+  CHECK(std::filesystem::exists(impl->layout.home() / "agents/fireclaw-0.tmp"));
 }

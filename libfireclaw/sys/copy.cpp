@@ -13,7 +13,7 @@
 #include "base/scope.hpp"
 #include "fireclaw/error.hpp"
 #include "sys/file.hpp"
-#include "sys/random.hpp"
+#include "sys/unfinished_file.hpp"
 
 namespace fireclaw::sys {
 namespace {
@@ -138,7 +138,7 @@ void move_file(const std::filesystem::path& source, const std::filesystem::path&
 }
 
 bool shares_blocks(const std::filesystem::path& source, const std::filesystem::path& folder) {
-  const auto trial = folder / fmt::format(".fireclaw-{}.tmp", random_hex(8));
+  const auto trial = unfinished_file_in(folder);
   const Fd from = open_file(source, O_RDONLY);
   const Fd to = open_file(trial, O_RDWR | O_CREAT | O_EXCL, 0600);
   const ScopeGuard remove{[&] { ::unlink(trial.c_str()); }};

@@ -9,7 +9,7 @@
 #include <algorithm>
 
 #include "base/scope.hpp"
-#include "sys/random.hpp"
+#include "sys/unfinished_file.hpp"
 
 namespace fireclaw::sys {
 namespace {
@@ -82,7 +82,7 @@ enum class Durability { Synced, Ordered, Runtime };
 void write_and_rename(const std::filesystem::path& path, std::string_view content, mode_t mode, Durability durability) {
   const std::string what = fmt::format("write '{}'", path.string());
   const std::filesystem::path folder = folder_of(path);
-  const std::filesystem::path temporary = folder / fmt::format(".fireclaw-{}.tmp", random_hex(8));
+  const auto temporary = unfinished_file_in(folder);
   const Fd file{
       check(retry([&] { return ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600); }), what)};
   ScopeGuard remove{[&] { ::unlink(temporary.c_str()); }};
