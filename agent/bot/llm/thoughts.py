@@ -56,7 +56,8 @@ _BARE_HARMONY = re.compile(r"\s*analysis(?P<thought>.+?)assistant(?:final(?P<ans
                            r"|commentary to=functions\.(?P<name>[\w.-]+?) ?json(?P<arguments>\{.*))\Z", re.S)
 _BARE_NEXT = re.compile(r"assistant(?:final|commentary to=functions\.)")
 # The beginning that a server has cut off with the prompt; and a message without a channel.
-_HALF_HARMONY = re.compile(r"\A\s*(?=(?:analysis|commentary|final)(?: to=[\w.:-]+)?(?: ?<\|constrain\|> ?\w+| \w+)?\s?<\|message\|>)")
+_HALF_HARMONY = re.compile(r"\A\s*(?=(?:analysis|commentary|final)(?: to=[\w.:-]+)?"
+                           r"(?: ?<\|constrain\|> ?\w+| \w+)?\s?<\|message\|>)")
 _NO_CHANNEL = re.compile(r"<\|start\|>assistant(?=<\|message\|>)")
 _RECIPIENT = re.compile(r"\bto=(?:functions\.)?([\w.-]+)")
 

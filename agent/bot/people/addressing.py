@@ -29,7 +29,8 @@ def question(text: str, nick: str, trigger: str) -> Optional[str]:
     Addressed is "nick: …", "nick, …", "nick : …" (but not "nick :)"), "@nick" anywhere as a word of its own, and what
     the trigger adds: "all" takes every line, any other word but "mention" takes the lines that begin with it."""
     name = re.escape(nick)
-    start = re.match(rf"(?:@{name}(?![{_NICK_CHARS}])[{_AFTER_NAME}]?|{name}(?:[{_AFTER_NAME}]|\s+:(?=\s)))\s*", text, re.IGNORECASE)
+    start = re.match(rf"(?:@{name}(?![{_NICK_CHARS}])[{_AFTER_NAME}]?|{name}(?:[{_AFTER_NAME}]|\s+:(?=\s)))\s*", text,
+                     re.IGNORECASE)
     if start:
         return text[start.end() :].strip()
     if re.search(rf"(?<![@.{_NICK_CHARS}])@{name}(?![{_NICK_CHARS}])", text, re.IGNORECASE):
