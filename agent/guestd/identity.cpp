@@ -16,6 +16,7 @@
 #include <ctime>
 #include <vector>
 
+#include "boot/failure.hpp"
 #include "network.hpp"
 #include "text.hpp"
 
@@ -29,11 +30,6 @@ constexpr std::string_view hosts_mark = "# this machine, by fireclaw";
 
 wire::Done invalid(std::string_view what, std::string_view value) {
   return {EINVAL, cat({"'", value, "' is not a valid ", what})};
-}
-
-wire::Done failure(std::string_view what) {
-  const int error = errno;
-  return {error, cat({"cannot ", what, ": ", error_text(error)})};
 }
 
 bool is_hostname(std::string_view name) {

@@ -17,9 +17,6 @@ namespace {
 
 using namespace fireclaw::guestd;
 
-/// The exit status after a shutdown, which would have ended a machine; 0 after the host has hung up.
-constexpr int shut_down_status = 7;
-
 /// As an ordinary process: the connections on these descriptors, until the host has hung up on all of them.
 int serve_fds(const std::vector<int>& fds) {
   for (const int fd : fds) {
@@ -33,8 +30,7 @@ int serve_fds(const std::vector<int>& fds) {
   ProcessMachine machine{loop};
   Server server{loop, machine.services()};
   for (const int fd : fds) server.add(machine, OwnedFd{fd}, Connection::Kind::Socket);
-  while ((server.has_connections() || machine.is_ending()) && !machine.ended()) server.run_once(-1);
-  return machine.ended() ? shut_down_status : 0;
+  return serve(server, machine);
 }
 
 }  // namespace

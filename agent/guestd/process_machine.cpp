@@ -9,6 +9,7 @@
 #include "introduce.hpp"
 #include "processes/spawn.hpp"
 #include "processes/users.hpp"
+#include "server.hpp"
 
 namespace fireclaw::guestd {
 
@@ -45,6 +46,11 @@ wire::Done ProcessMachine::unmount(const wire::Unmount& request) { return check_
 void ProcessMachine::shutdown(std::uint32_t grace_ms) {
   ending_ = true;
   services_.shut_down(grace_ms);
+}
+
+int serve(Server& server, const ProcessMachine& machine) {
+  while ((server.has_connections() || machine.is_ending()) && !machine.ended()) server.run_once(-1);
+  return machine.ended() ? shut_down_status : 0;
 }
 
 }  // namespace fireclaw::guestd

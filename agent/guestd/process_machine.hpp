@@ -5,6 +5,8 @@
 
 namespace fireclaw::guestd {
 
+class Server;
+
 /// guestd as an ordinary process, for tests and for trying things out: commands and copies are real; changes of the
 /// machine itself are checked but not made.
 class ProcessMachine : public Machine {
@@ -36,5 +38,12 @@ class ProcessMachine : public Machine {
   Services services_;
   bool ending_ = false;
 };
+
+/// The exit status after a shutdown, which would have ended a machine.
+inline constexpr int shut_down_status = 7;
+
+/// Serves until a shutdown is over, or the host has hung up and there is none. Returns the exit status:
+/// shut_down_status or 0.
+int serve(Server& server, const ProcessMachine& machine);
 
 }  // namespace fireclaw::guestd

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstdint>
 
+#include "boot/failure.hpp"
 #include "boot/uevents.hpp"
 #include "guest/tree/tree.hpp"
 #include "text.hpp"
@@ -19,11 +20,6 @@ namespace {
 
 /// How long a disk may take to appear. They are there when the machine starts; its modules may still be settling.
 constexpr std::int64_t disk_patience_ms = 10000;
-
-wire::Done failure(std::string_view doing) {
-  const int error = errno;
-  return {error, cat({"cannot ", doing, ": ", error_text(error)})};
-}
 
 /// In a restored machine the kernel may remember blocks of the disk that the snapshot was made with.
 wire::Done forget_blocks(const std::string& device) {

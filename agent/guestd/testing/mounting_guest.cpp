@@ -30,6 +30,7 @@
 #include <vector>
 
 #include "boot/disks.hpp"
+#include "boot/failure.hpp"
 #include "guest/wire/service.hpp"
 #include "process_machine.hpp"
 #include "server.hpp"
@@ -38,25 +39,11 @@
 namespace fireclaw::guestd {
 namespace {
 
-/// As guestd's.
-constexpr int shut_down_status = 7;
-
-wire::Done failure(std::string_view doing) {
-  const int error = errno;
-  return {error, cat({"cannot ", doing, ": ", error_text(error)})};
-}
-
 bool is_mounted(const std::string& folder) {
   struct stat inside {};
   struct stat outside {};
   return stat(folder.c_str(), &inside) == 0 && stat((folder + "/..").c_str(), &outside) == 0 &&
          inside.st_dev != outside.st_dev;
-}
-
-void make_folders(const std::string& path) {
-  for (std::size_t end = path.find('/', 1); end != std::string::npos; end = path.find('/', end + 1))
-    mkdir(path.substr(0, end).c_str(), 0755);
-  mkdir(path.c_str(), 0755);
 }
 
 /// A block device that is the file, and goes with its last mount. Its name is put into `name`.
@@ -83,21 +70,15 @@ class MountingMachine final : public ProcessMachine {
   MountingMachine(Loop& loop, std::vector<int> disks) : ProcessMachine{loop}, disks_{std::move(disks)} {}
 
   wire::Done mount(const wire::Mount& request) override {
-    if (wire::Done problem = check_mount(request); problem.error != 0) return problem;
     if (is_mounted(request.target)) return {};
     constexpr std::string_view first = "/dev/vda";
     const bool is_drive = request.device.size() == first.size() && request.device.starts_with(first.substr(0, 7));
     const auto number = static_cast<std::size_t>(request.device.back() - first.back());
     if (!is_drive || number >= disks_.size()) return {ENODEV, cat({"the disk ", request.device, " did not appear"})};
-    std::string name;
-    const OwnedFd device = attach(disks_[number], request.read_only, name);
+    wire::Mount made = request;
+    const OwnedFd device = attach(disks_[number], request.read_only, made.device);
     if (!device.open()) return failure("make a block device");
-    make_folders(request.target);
-    MountOptions options = parse_mount_options(request.options);
-    if (request.read_only) options.flags |= MS_RDONLY;
-    if (::mount(name.c_str(), request.target.c_str(), request.type.c_str(), options.flags, options.data.c_str()) < 0)
-      return failure(cat({"mount ", request.device, " (", request.type, ") on ", request.target}));
-    return {};
+    return Disks{}.mount(made);
   }
 
   wire::Done unmount(const wire::Unmount& request) override {
@@ -128,7 +109,7 @@ class EngineWatch final : public Watcher {
   }
 };
 
-int serve(OwnedFd stream, const OwnedFd& engine, std::vector<int> disks, const std::string& bot) {
+int serve_connection(OwnedFd stream, const OwnedFd& engine, std::vector<int> disks, const std::string& bot) {
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   Loop loop;
   EngineWatch watch;
@@ -149,10 +130,9 @@ int serve(OwnedFd stream, const OwnedFd& engine, std::vector<int> disks, const s
     }
   }
   server.add(machine, std::move(stream), Connection::Kind::Socket);
-  while ((server.has_connections() || machine.is_ending()) && !machine.ended()) server.run_once(-1);
-  if (!machine.ended()) return 0;
-  unmount_all();
-  return shut_down_status;
+  const int status = serve(server, machine);
+  if (status == shut_down_status) unmount_all();
+  return status;
 }
 
 void check(long result, std::string_view doing) {
@@ -174,7 +154,7 @@ void enter_machine(const std::string& folder) {
   check(mount("proc", (root + "/proc").c_str(), "proc", 0, nullptr), "mount /proc");
   check(chroot(root.c_str()), "enter the machine's root");
   check(chdir("/"), "enter the machine's root");
-  make_folders("/run/fireclaw");
+  mkdir("/run/fireclaw", 0755);
 }
 
 /// The next connection of the machine: its stream, the descriptor that ends with it, and the disks. Empty at the end.
@@ -206,7 +186,8 @@ std::vector<int> receive(int engine) {
       signal(SIGCHLD, SIG_DFL);
       close(engine);
       const OwnedFd connection{fds[1]};
-      const auto status = static_cast<char>(serve(OwnedFd{fds[0]}, connection, {fds.begin() + 2, fds.end()}, bot));
+      const auto status =
+          static_cast<char>(serve_connection(OwnedFd{fds[0]}, connection, {fds.begin() + 2, fds.end()}, bot));
       (void)!write(connection.get(), &status, 1);
       _exit(0);
     }

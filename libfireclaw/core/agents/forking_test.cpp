@@ -11,6 +11,7 @@
 #include "core/agents/guest.hpp"
 #include "core/agents/impl.hpp"
 #include "core/testing/mounts.hpp"
+#include "core/testing/stand_in_agent.hpp"
 #include "core/testing/stand_in_home.hpp"
 #include "fireclaw/collections.hpp"
 #include "fireclaw/workspace.hpp"
@@ -53,27 +54,9 @@ struct Fixture : StandInHome {
                        "scratch_mib": 64}})",
             built_in_image));
     agents = std::make_unique<AgentManager::Impl>(Access::host(host));
-    WorkspaceConfig disk;
-    disk.name = "ada";
-    Access::host(host).workspaces().create(disk);
-    VMConfig config;
-    config.network = NetworkMode::None;
-    config.memory_mib = 128;
-    config.workspace = "ada";
-    machine = std::make_unique<VM::Impl>(host, config);
-    machine->start();
-    machine->note([](state::RunRecord& now) { now.agent = "ada"; });
-    state::AgentRecord record;
-    record.name = "ada";
-    record.template_name = "worker";
-    record.network = "none";
-    record.phase = state::AgentPhase::Running;
-    record.run = machine->record.id;
-    agents->agents.put(record);
+    machine = testing::start_agent(host, *agents, "none");
   }
-  ~Fixture() {
-    if (machine) machine->note([](state::RunRecord& now) { now.agent.clear(); });
-  }
+  ~Fixture() { testing::disown(machine); }
   static std::string shell(VM::Impl& machine, const std::string& line) {
     return machine.start_command(ExecOptions::shell(line)).wait().out;
   }

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/agents/impl.hpp"
+#include "core/testing/agent_home.hpp"
 #include "fireclaw/collections.hpp"
 #include "fireclaw/workspace.hpp"
 #include "sys/process.hpp"
@@ -16,55 +16,17 @@
 namespace fireclaw {
 namespace {
 
+using core::testing::gone;
+using core::testing::sleeper;
 using state::AgentPhase;
 using state::CopyStage;
 using sys::testing::code_of;
 using sys::testing::error_of;
 using Names = std::vector<std::string>;
 
-sys::Child sleeper() {
-  sys::SpawnSpec spec;
-  spec.argv = {"/bin/sleep", "60"};
-  return sys::Child::spawn(spec);
-}
-
-sys::ProcessId gone() { return sleeper().id(); }
-
-struct Fixture {
-  sys::TempDir folder{std::filesystem::temp_directory_path(), "agent-records-test-"};
-  Host handle = open();
-  std::shared_ptr<Host::Impl> host = Access::impl(handle);
-  AgentManager::Impl agents{handle};
+struct Fixture : core::testing::AgentHome {
   sys::Child engine = sleeper();
 
-  [[nodiscard]] Host open() const {
-    HostOptions options;
-    options.home = folder.path() / "home";
-    return Host::open(options);
-  }
-  static state::AgentRecord record(const std::string& name = "ada") {
-    state::AgentRecord made;
-    made.name = name;
-    made.template_name = "worker";
-    made.network = "user";
-    return made;
-  }
-  [[nodiscard]] state::RunRecord run(const std::string& agent, const sys::ProcessId& process,
-                                     const sys::ProcessId& owner = gone()) const {
-    state::RunRecord made;
-    made.owner = owner;
-    made.detached = true;
-    made.configured = true;
-    made.agent = agent;
-    made.network = "user";
-    made.process = process;
-    return host->runs.create(made);
-  }
-  void make_workspace(const std::string& name) const {
-    WorkspaceConfig config;
-    config.name = name;
-    handle.workspaces().create(config);
-  }
   [[nodiscard]] sys::FileLock turn_of(const std::string& name) const {
     return sys::FileLock::acquire(host->layout.lock("agent-" + name), sys::FileLock::Mode::Exclusive,
                                   Deadline::after(std::chrono::seconds{5}), name);

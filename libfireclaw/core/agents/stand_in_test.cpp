@@ -11,6 +11,7 @@
 
 #include "core/agents/impl.hpp"
 #include "core/host/engines.hpp"
+#include "core/testing/stand_in_agent.hpp"
 #include "core/testing/stand_in_home.hpp"
 #include "fireclaw/collections.hpp"
 #include "fireclaw/workspace.hpp"
@@ -28,32 +29,10 @@ using testing::StandInHome;
 struct Fixture : StandInHome {
   std::shared_ptr<Host::Impl> host = open();
   AgentManager::Impl agents{Access::host(host)};
-  std::unique_ptr<VM::Impl> machine = start();
+  std::unique_ptr<VM::Impl> machine = testing::start_agent(host, agents);
 
-  ~Fixture() {
-    if (machine) machine->note([](state::RunRecord& now) { now.agent.clear(); });
-  }
+  ~Fixture() { testing::disown(machine); }
 
-  /// The agent "ada", as its starter leaves it.
-  [[nodiscard]] std::unique_ptr<VM::Impl> start() {
-    WorkspaceConfig disk;
-    disk.name = "ada";
-    Access::host(host).workspaces().create(disk);
-    VMConfig config;
-    config.network = NetworkMode::None;
-    config.memory_mib = 128;
-    config.workspace = "ada";
-    auto made = std::make_unique<VM::Impl>(host, config);
-    made->start();
-    made->note([](state::RunRecord& now) { now.agent = "ada"; });
-    state::AgentRecord record;
-    record.name = "ada";
-    record.template_name = "worker";
-    record.phase = state::AgentPhase::Running;
-    record.run = made->record.id;
-    agents.agents.put(record);
-    return made;
-  }
   [[nodiscard]] bool runs_on() const {
     const auto record = host->runs.find(machine->record.id);
     return record && state::is_running(*record) && !record->paused && !record->copier &&

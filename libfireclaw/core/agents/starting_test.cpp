@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/agents/impl.hpp"
+#include "core/testing/agent_home.hpp"
 #include "fireclaw/collections.hpp"
 #include "fireclaw/workspace.hpp"
 #include "sys/digest.hpp"
@@ -22,6 +22,7 @@
 namespace fireclaw {
 namespace {
 
+using core::testing::gone;
 using state::AgentPhase;
 using state::CopyStage;
 using sys::testing::code_of;
@@ -29,18 +30,7 @@ using sys::testing::error_of;
 using sys::testing::FileCalls;
 using Names = std::vector<std::string>;
 
-sys::ProcessId gone() {
-  sys::SpawnSpec spec;
-  spec.argv = {"/bin/sleep", "60"};
-  return sys::Child::spawn(spec).id();
-}
-
-struct Fixture {
-  sys::TempDir folder{std::filesystem::temp_directory_path(), "agent-start-test-"};
-  Host handle = open();
-  std::shared_ptr<Host::Impl> host = Access::impl(handle);
-  AgentManager::Impl agents{handle};
-
+struct Fixture : core::testing::AgentHome {
   Fixture() {
     sys::make_directories(host->layout.agents());
     sys::make_directories(host->layout.templates());
@@ -48,34 +38,8 @@ struct Fixture {
         host->layout.templates() / "worker.json",
         R"({"schema": 1, "nick": "ada", "model": "m", "persona": "A bird.", "image": "none", "network": "user"})");
   }
-  [[nodiscard]] Host open() const {
-    HostOptions options;
-    options.home = folder.path() / "home";
-    return Host::open(options);
-  }
-  static state::AgentRecord record() {
-    state::AgentRecord made;
-    made.name = "ada";
-    made.template_name = "worker";
-    made.network = "user";
-    return made;
-  }
-  void make_workspace(const std::string& name) const {
-    WorkspaceConfig config;
-    config.name = name;
-    handle.workspaces().create(config);
-  }
-  /// The run of an agent whose engine is gone.
-  [[nodiscard]] std::string ended_run() const {
-    state::RunRecord made;
-    made.owner = gone();
-    made.process = gone();
-    made.detached = true;
-    made.configured = true;
-    made.agent = "ada";
-    made.network = "user";
-    return host->runs.create(made).id;
-  }
+  /// The machine of an agent whose engine is gone.
+  [[nodiscard]] std::string ended_run() const { return run("ada", gone()).id; }
   /// The records that `start` writes for the agent, and with what it fails.
   [[nodiscard]] std::vector<state::AgentRecord> announced(const std::string& name, std::string& failure,
                                                           const std::function<void()>& start) const {
