@@ -13,7 +13,8 @@ from harness import make_config
 from scripted_llm import ScriptedLlm
 from bot.base.cancel import Cancel, Cancelled
 from bot.llm.answers import read_answer
-from bot.llm.client import Answer, Client, LlmError, Said, ToolCall, read_arguments
+from bot.llm.arguments import read_arguments
+from bot.llm.client import Answer, Client, LlmError, Said, ToolCall
 from bot.llm.ollama import OllamaClient
 from bot.llm.openai_api import OpenAiClient
 from bot.llm.thoughts import split_thoughts

@@ -13,8 +13,8 @@ from harness import BOT
 ROOMS = {
     "base": ["text", "names", "cancel", "files", "pacing", "config", "logs"],
     "irc": ["protocol", "events", "denials", "lookups", "outbox", "registration", "history", "session", "link"],
-    "llm": ["refusals", "transport", "conversation", "values", "thoughts", "written_calls", "answers", "budget", "client",
-            "ollama", "openai_api"],
+    "llm": ["refusals", "transport", "conversation", "arguments", "values", "thoughts", "written_calls", "answers", "budget",
+            "client", "ollama", "openai_api"],
     "tools": ["workspace", "shell", "memory", "audit", "toolbox"],
     "people": ["loops", "peers", "addressing"],
     "questions": ["context", "prompt", "turns", "desk"],

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from typing import Any, Callable, Dict, Iterable, List, Optional
 
-from .conversation import Answer, ToolCall, read_arguments
+from .arguments import read_arguments
+from .conversation import Answer, ToolCall
 from .refusals import error_in, read_refusal, words_of
 from .thoughts import split_thoughts
 from .transport import CUT_OFF, LlmError

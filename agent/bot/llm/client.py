@@ -19,12 +19,12 @@ from ..base.cancel import Cancel
 from ..base.config import Llm
 from .answers import read_answer
 from .budget import Meter
-from .conversation import Answer, Said, ToolCall, alternating, read_arguments
+from .conversation import Answer, Said, ToolCall, alternating
 from .refusals import Kind
 from .transport import Exchange, LlmError
 from .written_calls import Known
 
-__all__ = ["Answer", "Client", "LlmError", "Said", "ToolCall", "known_tools", "read_arguments"]
+__all__ = ["Answer", "Client", "LlmError", "Said", "ToolCall", "known_tools"]
 
 log = logging.getLogger("llm")
 

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
-from .conversation import joins_strings, literal
+from .arguments import LONGEST_PYTHON, joins_strings, literal
 
 # The tools that there are, by name: the kinds of their parameters, as JSON Schema names them.
 Known = Mapping[str, Mapping[str, str]]
@@ -54,7 +54,6 @@ _GEMMA_TEXT = re.compile(r'<\|"\|>(.*?)<\|"\|>|([{,]\s*)([A-Za-z_]\w*)(?=\s*:)',
 _FENCE = re.compile(r"(```|~~~)([\w+-]*)")
 _NAMES = ("name", "tool", "tool_name", "function_name", "function", "action")
 _ARGUMENTS = ("arguments", "parameters", "args", "input", "tool_input", "action_input", "function_args", "kwargs", "params")
-_LONGEST_PYTHON = 20000
 _BETWEEN = re.compile(r"[\s,;]+|```(?:json)?(?=[\s<]|$)")
 # Only between marks: a fence of Python is part of an answer, also where its end was cut off.
 _BETWEEN_MARKS = re.compile(r"```python(?=[\s<]|$)")
@@ -236,7 +235,7 @@ class _Reader:
         """Calls as Python writes them: [run_command(command="ls")], or one a line."""
         rest = _MARK.split(self._text[self._at :], maxsplit=1)[0]
         rest = rest.rpartition("```")[0] if rest.rstrip().endswith("\n```") else rest
-        if len(rest) > _LONGEST_PYTHON or not re.match(rf"\[?\s*{_WORD}\(", rest):
+        if len(rest) > LONGEST_PYTHON or not re.match(rf"\[?\s*{_WORD}\(", rest):
             return None
         try:
             lines = ast.parse(rest.strip()).body
