@@ -299,8 +299,9 @@ TEST_CASE("a build that is still needed is kept when another one takes its name,
 TEST_CASE("the same build made again is not kept beside itself") {
   Workshop shop;
   shop.options.keep = [](const Manifest&) { return true; };
-  shop.build("one", Tar{shop.small_tar("same")});
-  const Entry again = shop.build("one", Tar{shop.small_tar("same")}, true);
+  const std::filesystem::path tar = shop.small_tar();
+  shop.build("one", Tar{tar});
+  const Entry again = shop.build("one", Tar{tar}, true);
   CHECK(shop.leftovers() == Lines{"one"});
   CHECK(shop.store.find_build("one", again.manifest.digest) == again);
 }
