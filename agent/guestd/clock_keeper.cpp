@@ -12,7 +12,27 @@ constexpr std::int64_t tolerance = 100 * millisecond;
 /// that has passed, as adjtimex(2) does it at most.
 constexpr std::int64_t slew_parts = 1000;
 
+/// The host's clock may be read by a device that takes its time; it has no more than a part of `tolerance`.
+constexpr std::int64_t longest_host_reading = 20 * millisecond;
+/// Two samples together may be wrong by the millisecond that is no setting.
+constexpr std::int64_t longest_guest_reading = millisecond / 2;
+constexpr int most_readings = 8;
+
 }  // namespace
+
+std::optional<ClockSample> read_together(const Clocks& clocks) {
+  for (int reading = 0; reading < most_readings; ++reading) {
+    ClockSample sample;
+    const std::int64_t began = clocks.monotonic();
+    if (!clocks.host(sample)) return std::nullopt;
+    const std::int64_t host_read = clocks.monotonic();
+    sample.real = clocks.real();
+    sample.monotonic = clocks.monotonic();
+    if (host_read - began <= longest_host_reading && sample.monotonic - host_read <= longest_guest_reading)
+      return sample;
+  }
+  return std::nullopt;
+}
 
 void ClockKeeper::told() {
   kept_ = true;

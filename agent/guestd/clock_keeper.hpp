@@ -15,6 +15,19 @@ struct ClockSample {
   std::int64_t monotonic = 0;
 };
 
+/// Where the clocks are read.
+struct Clocks {
+  /// Sets `host` and `resolution`; false: there is no such clock.
+  bool (*host)(ClockSample& sample);
+  std::int64_t (*real)();
+  std::int64_t (*monotonic)();
+};
+
+/// Reads the clocks again until nothing came between the readings: a processor that was taken away there, or an engine
+/// that was stopped, looks like a clock that is wrong or was set. nullopt: there is no host's clock, or something came
+/// between each time.
+std::optional<ClockSample> read_together(const Clocks& clocks);
+
 /// Notices that a guest's clock has fallen behind the host's (its engine was stopped, or the host slept), from samples
 /// that are taken now and then. A real-time clock tells whole seconds only: each sample gives an interval for the
 /// difference of the clocks, and after some samples their intersection is small. If somebody in the guest has set the

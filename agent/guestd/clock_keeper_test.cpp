@@ -45,7 +45,65 @@ struct Guest {
   [[nodiscard]] std::int64_t wrong_by() const { return std::abs(real - host); }
 };
 
+/// Clocks that run only while one of them is read, and lose the processor where a test says so.
+struct Readings {
+  std::int64_t now = 0;
+  int hosts = 0;
+  int reals = 0;
+  int bad_hosts = 0;
+  int bad_reals = 0;
+  bool is_there = true;
+};
+Readings readings;
+
+constexpr Clocks read_clocks{[](ClockSample& sample) {
+                               sample.host = readings.now;
+                               sample.resolution = second;
+                               readings.now += readings.hosts++ < readings.bad_hosts ? 21'000'000 : 20'000'000;
+                               return readings.is_there;
+                             },
+                             [] {
+                               const std::int64_t real = readings.now;
+                               readings.now += readings.reals++ < readings.bad_reals ? 600'000 : 500'000;
+                               return real;
+                             },
+                             [] { return readings.now; }};
+
 }  // namespace
+
+TEST_CASE("clocks are read again if something came between the readings") {
+  readings = {};
+  auto sample = read_together(read_clocks);
+  REQUIRE(sample);
+  CHECK(sample->host == 0);
+  CHECK(sample->resolution == second);
+  CHECK(sample->real == 20'000'000);
+  CHECK(sample->monotonic == 20'500'000);
+  CHECK(readings.hosts == 1);
+
+  readings = {};
+  readings.bad_hosts = 7;
+  sample = read_together(read_clocks);
+  REQUIRE(sample);
+  CHECK(readings.hosts == 8);
+  CHECK(sample->host == 7 * (21'000'000 + 500'000));
+
+  readings = {};
+  readings.bad_reals = 7;
+  REQUIRE(read_together(read_clocks));
+  CHECK(readings.reals == 8);
+
+  readings = {};
+  readings.bad_hosts = 4;
+  readings.bad_reals = 8;
+  CHECK_FALSE(read_together(read_clocks));
+  CHECK(readings.hosts == 8);
+
+  readings = {};
+  readings.is_there = false;
+  CHECK_FALSE(read_together(read_clocks));
+  CHECK(readings.hosts == 1);
+}
 
 TEST_CASE("a clock that runs with the host's is left alone, also if the host's is slewed") {
   Guest guest;

@@ -53,16 +53,17 @@ bool read_real_time_clock(ClockSample& sample) {
   return true;
 }
 
+bool read_host(ClockSample& sample) { return read_kvm_clock(sample) || read_real_time_clock(sample); }
+
 }  // namespace
 
 void HostTime::tick(std::int64_t now) {
   if (now < next_look_) return;
   next_look_ = now + look_every_ms;
-  ClockSample sample;
-  if (!read_kvm_clock(sample) && !read_real_time_clock(sample)) return;
-  sample.real = nanoseconds(CLOCK_REALTIME);
-  sample.monotonic = nanoseconds(CLOCK_MONOTONIC);
-  const auto right = keeper_.look(sample);
+  const auto sample = read_together(
+      {read_host, [] { return nanoseconds(CLOCK_REALTIME); }, [] { return nanoseconds(CLOCK_MONOTONIC); }});
+  if (!sample) return;
+  const auto right = keeper_.look(*sample);
   if (!right) return;
   if (const wire::Done set = set_clock(*right); set.error != 0) log({set.message});
 }
