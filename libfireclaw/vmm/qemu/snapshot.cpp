@@ -14,6 +14,7 @@
 
 #include "fireclaw/error.hpp"
 #include "sys/file.hpp"
+#include "sys/page_cache.hpp"
 #include "sys/process.hpp"
 #include "sys/random.hpp"
 #include "sys/socket.hpp"
@@ -162,6 +163,19 @@ std::vector<std::string> command_line_of(const EngineProcess& process) {
   return argv;
 }
 
+// While a machine is paused, QEMU reads all of its memory, page by page, also what nobody has touched since it was
+// restored. Where the host is a virtual machine itself, whose memory is given to it on first use, a machine of 384 MiB
+// was seen to be paused for 3.3 s instead of 0.5 s.
+void read_memory_ahead(const EngineProcess& process, const Wait& wait) {
+  try {
+    const auto memory = sys::open_file(fmt::format("/proc/{}/fd/{}", process.id().pid, inherited::memory), O_RDONLY);
+    sys::read_into_page_cache(memory.get(), {wait.deadline, wait.stop});
+  } catch (const Error& problem) {
+    // Only then is it no more than a longer pause.
+    if (problem.code() == ErrorCode::Timeout || problem.code() == ErrorCode::Cancelled) throw;
+  }
+}
+
 std::size_t ram_bytes_of(const EngineProcess& process) {
   const auto path = fmt::format("/proc/{}/fd/{}", process.id().pid, inherited::memory);
   struct stat status;
@@ -239,6 +253,7 @@ std::chrono::nanoseconds save_running_machine(QmpClient& qmp, const SavedMachine
                                               const std::function<void()>& copy_drives, const Wait& wait) {
   require_absent(files.state);
   require_absent(files.memory);
+  read_memory_ahead(machine.process, wait);
   const auto resume = [&](Deadline limit) { resume_machine(qmp, {limit, {}}); };
   return pause_briefly(machine.process, resume, [&](BriefPause& brief_pause) {
     // Stopped before, not for the last of it only: a copy of a machine whose RAM QEMU 7.2 had sent while it ran under
