@@ -65,6 +65,17 @@ TEST_CASE("a record can be renamed without waiting for the disk") {
   CHECK(seen == Lines{"old", "old", "new"});
 }
 
+TEST_CASE("new folders are in folders that are synced, and those that are there are left alone") {
+  const TempDir folder = temp_dir();
+  const FileCalls calls{folder.path()};
+  make_durable_directories(folder.path() / "one" / "two" / "three", 0750);
+  CHECK(calls.lines() == Lines{"sync .", "sync one", "sync one/two"});
+  make_durable_directories(folder.path() / "one" / "two" / "three");
+  make_durable_directories(folder.path() / "one" / "other");
+  CHECK(calls.lines() == Lines{"sync .", "sync one", "sync one/two", "sync one"});
+  CHECK(std::filesystem::is_directory(folder.path() / "one" / "two" / "three"));
+}
+
 TEST_CASE("a folder appears under its name in one step, which is synced") {
   const TempDir top = temp_dir();
   TempDir draft{top.path(), "draft-"};

@@ -128,13 +128,19 @@ bool make_folder(const std::filesystem::path& path, mode_t mode) {
   return true;
 }
 
-void make_directories(const std::filesystem::path& path, mode_t mode) {
+namespace {
+
+template <typename Made>
+void make_each(const std::filesystem::path& path, mode_t mode, Made made_one) {
   std::filesystem::path made;
   for (const std::filesystem::path& part : path) {
     made /= part;
     if (is_folder(made)) continue;
     const bool is_new = ::mkdir(made.c_str(), mode) == 0;
-    if (is_new && ::chmod(made.c_str(), mode) == 0) continue;
+    if (is_new && ::chmod(made.c_str(), mode) == 0) {
+      made_one(made);
+      continue;
+    }
     const int error = errno;
     // Somebody else may have made it in between.
     if (error == EEXIST && is_folder(made)) continue;
@@ -144,6 +150,16 @@ void make_directories(const std::filesystem::path& path, mode_t mode) {
     }
     throw system_error(error, fmt::format("create folder '{}'", made.string()));
   }
+}
+
+}  // namespace
+
+void make_directories(const std::filesystem::path& path, mode_t mode) {
+  make_each(path, mode, [](const std::filesystem::path&) {});
+}
+
+void make_durable_directories(const std::filesystem::path& path, mode_t mode) {
+  make_each(path, mode, [](const std::filesystem::path& made) { sync_directory(folder_of(made)); });
 }
 
 void remove_tree(const std::filesystem::path& path) {

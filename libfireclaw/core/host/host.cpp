@@ -12,6 +12,7 @@
 #include "fireclaw/host.hpp"
 #include "state/settings/config.hpp"
 #include "sys/file.hpp"
+#include "sys/folder.hpp"
 
 namespace fireclaw {
 namespace {
@@ -138,7 +139,7 @@ Host Host::open(HostOptions options) {
     for (const auto& folder :
          {impl->layout.home(), impl->layout.images(), impl->layout.snapshots(), impl->layout.templates(),
           impl->layout.keys(), impl->layout.runs(), impl->layout.home() / "locks"}) {
-      sys::make_directories(folder);
+      sys::make_durable_directories(folder);
     }
   }
   return Host{std::move(impl)};

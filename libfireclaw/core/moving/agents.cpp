@@ -18,6 +18,7 @@
 #include "json/record.hpp"
 #include "state/settings/secret_fields.hpp"
 #include "sys/file.hpp"
+#include "sys/folder.hpp"
 
 namespace fireclaw {
 namespace {
@@ -66,7 +67,7 @@ std::filesystem::path give_template(const AgentManager::Impl& agents, const core
   auto came = state::parse_template(name, bundle.text(template_file), file);
   if (!here) {
     require_harmless(came);
-    sys::make_directories(file.parent_path());
+    sys::make_durable_directories(file.parent_path());
     sys::write_file_atomic(file, bundle.text(template_file), 0644);
     return file;
   }

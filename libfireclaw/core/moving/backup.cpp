@@ -26,6 +26,7 @@
 #include "state/settings/secret_fields.hpp"
 #include "state/settings/templates.hpp"
 #include "sys/file.hpp"
+#include "sys/folder.hpp"
 
 namespace fireclaw {
 namespace {
@@ -184,14 +185,11 @@ class Writer {
 
   void disk(const fs::path& name, const std::function<void(const fs::path&)>& copy_to) {
     if (!options_.disks) return report_.left_out.push_back(name.native());
-    sys::make_directories((to_ / name).parent_path());
+    sys::make_durable_directories((to_ / name).parent_path());
     ScopeGuard undo{[&] { fs::remove(to_ / name); }};
     copy_to(to_ / name);
     sys::sync_fd(sys::open_file(to_ / name, O_RDONLY).get(), to_ / name);
-    // The folder that it is in may be new, too.
-    for (const auto& folder : {(to_ / name).parent_path(), (to_ / name).parent_path().parent_path()}) {
-      sys::sync_directory(folder);
-    }
+    sys::sync_directory((to_ / name).parent_path());
     undo.release();
     add(name);
   }
@@ -201,7 +199,7 @@ class Writer {
   }
 
   void put(const fs::path& name, const std::string& text) {
-    sys::make_directories((to_ / name).parent_path());
+    sys::make_durable_directories((to_ / name).parent_path());
     sys::write_file_atomic(to_ / name, text);
     add(name);
   }
@@ -343,7 +341,7 @@ class Restorer {
     const auto target = home() / name;
     steps_.push_back({name, [target] { return !fs::exists(fs::symlink_status(target)); },
                       [target, text = std::move(text), mode] {
-                        sys::make_directories(target.parent_path());
+                        sys::make_durable_directories(target.parent_path());
                         sys::write_file_atomic(target, text, mode);
                       },
                       [target] { fs::remove(target); }});
@@ -419,7 +417,7 @@ class Restorer {
     const auto target = home() / name;
     first({name, [target] { return !fs::exists(fs::symlink_status(target)); },
            [target, staged = std::move(staged)] {
-             sys::make_directories(target.parent_path());
+             sys::make_durable_directories(target.parent_path());
              sys::move_file(staged, target);
              sys::sync_directory(target.parent_path());
            },

@@ -123,13 +123,17 @@ TEST_CASE_FIXTURE(Fixture, "a backup has its manifest when all else is on the di
   }
   std::set<fs::path> unsynced;
   std::set<fs::path> folders;
+  std::set<fs::path> just_synced;
   const auto note = [&](const fs::path& name) {
     unsynced.insert(name);
     unsynced.insert(name.parent_path());
-    // A folder that is new is in one that must be synced.
+    // A folder that is new is in one that must be synced, right after it is made or later.
     for (auto folder = name.parent_path(); folder.has_parent_path(); folder = folder.parent_path()) {
-      if (folders.insert(folder).second) unsynced.insert(folder.parent_path());
+      if (folders.insert(folder).second && !just_synced.contains(folder.parent_path())) {
+        unsynced.insert(folder.parent_path());
+      }
     }
+    just_synced.clear();
   };
   std::ptrdiff_t manifests = 0;
   for (const auto& line : lines) {
@@ -138,7 +142,10 @@ TEST_CASE_FIXTURE(Fixture, "a backup has its manifest when all else is on the di
     const auto name = line.substr(verb.size() + 1);
     if (name.starts_with("home/")) continue;
     if (verb == "write" || verb == "create") note(name);
-    if (verb == "sync") unsynced.erase(name);
+    if (verb == "sync") {
+      unsynced.erase(name);
+      just_synced.insert(name);
+    }
     if (verb != "rename") continue;
     const auto arrow = name.find(" -> ");
     const fs::path from = name.substr(0, arrow);
@@ -159,6 +166,37 @@ TEST_CASE_FIXTURE(Fixture, "a backup has its manifest when all else is on the di
   }
   CHECK(manifests == 1);
   CHECK(lines.back() == "sync .");
+}
+
+TEST_CASE_FIXTURE(Fixture, "a restored file is put into a folder that is on the disk") {
+  host.back_up(backup, {});
+  const Host other = open("other");
+  std::set<std::string> there;
+  for (const auto& entry : fs::directory_iterator{folder.path() / "other"}) {
+    if (entry.is_directory()) there.insert(entry.path().filename());
+  }
+  std::vector<std::string> lines;
+  {
+    const FileCalls calls{folder.path()};
+    other.restore(backup);
+    lines = calls.lines();
+  }
+  bool home_synced = false;
+  int fresh = 0;
+  for (const auto& line : lines) {
+    CAPTURE(line);
+    if (line == "sync other") home_synced = true;
+    const auto arrow = line.find(" -> ");
+    if (!line.starts_with("rename ") || arrow == std::string::npos) continue;
+    const fs::path to = line.substr(arrow + 4);
+    if (std::distance(to.begin(), to.end()) < 3 || *to.begin() != "other") continue;
+    if (there.insert(*std::next(to.begin())).second) {
+      CHECK(home_synced);
+      ++fresh;
+    }
+    home_synced = false;
+  }
+  CHECK(fresh >= 1);
 }
 
 TEST_CASE_FIXTURE(Fixture, "what cannot be copied is named, and nothing of it is in a backup") {

@@ -7,6 +7,7 @@
 #include "base/text.hpp"
 #include "fireclaw/error.hpp"
 #include "sys/file.hpp"
+#include "sys/folder.hpp"
 
 namespace fireclaw::state {
 namespace {
@@ -60,7 +61,7 @@ std::optional<AgentRecord> AgentStore::find(const std::string& name) const {
 
 void AgentStore::put(const AgentRecord& record) const {
   const auto path = file(record.name);
-  sys::make_directories(directory_);
+  sys::make_durable_directories(directory_);
   sys::write_file_atomic(path, json::record_text(record));
 }
 

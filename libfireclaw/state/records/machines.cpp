@@ -10,6 +10,7 @@
 #include "fireclaw/error.hpp"
 #include "state/records/runs.hpp"
 #include "sys/file.hpp"
+#include "sys/folder.hpp"
 
 namespace fireclaw::state {
 namespace {
@@ -53,7 +54,7 @@ std::optional<MachineRecord> MachineStore::find(const std::string& name) const {
 
 void MachineStore::put(const MachineRecord& record) const {
   const auto path = file(record.name);
-  sys::make_directories(directory_);
+  sys::make_durable_directories(directory_);
   sys::write_file_atomic(path, json::record_text(record));
 }
 

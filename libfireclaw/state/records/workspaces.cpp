@@ -13,6 +13,7 @@
 #include "fireclaw/error.hpp"
 #include "json/record.hpp"
 #include "state/records/drafts.hpp"
+#include "sys/folder.hpp"
 
 namespace fireclaw::state {
 
@@ -50,7 +51,7 @@ std::optional<WorkspaceRecord> WorkspaceStore::find(const std::string& name) con
 std::vector<std::string> WorkspaceStore::names() const { return names_in(directory_); }
 
 sys::TempDir WorkspaceStore::draft(const std::string& name) const {
-  sys::make_directories(directory_);
+  sys::make_durable_directories(directory_);
   return {directory_, fmt::format("{}{}-", draft_prefix, name)};
 }
 
