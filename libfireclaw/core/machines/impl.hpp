@@ -51,6 +51,8 @@ struct VM::Impl {
   void note(const std::function<void(state::RunRecord&)>& change);
   /// `problem` with what is known of the machine: why the engine ended, the console's last lines.
   [[nodiscard]] Error explain(const Error& problem) const;
+  /// Whether a process that lives is copying it, as its record on disk says.
+  [[nodiscard]] bool is_being_copied() const;
   void stop(std::chrono::milliseconds grace);
   void kill();
   /// Writes the machine's state to `files` and leaves it paused. Running commands are ended.

@@ -226,9 +226,27 @@ void VM::Impl::require_running() const {
   }
 }
 
+bool VM::Impl::is_being_copied() const {
+  try {
+    const auto now = host->runs.find(record.id);
+    return now && now->copier && sys::is_alive(*now->copier);
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 Error VM::Impl::explain(const Error& problem) const {
   if (problem.code() != ErrorCode::Guest && problem.code() != ErrorCode::Timeout) return problem;
   std::string text = problem.what();
+  // Before anything that takes time: what is asked for is whether it is copied now.
+  if (problem.code() == ErrorCode::Guest && is_being_copied()) {
+    return Error{
+        problem.code(),
+        fmt::format("the machine is being copied (snapshot, fork or backup), which ends what is attached to it; "
+                    "run it again ({})",
+                    text),
+        problem.cause()};
+  }
   // An engine that dies closes the guest's channel a moment before it is gone.
   if (problem.code() == ErrorCode::Guest) instance->wait_exit(Deadline::after(std::chrono::nanoseconds{exit_margin}));
   if (const auto reason = instance->exit_reason(); !reason.empty()) text += fmt::format("; the engine {}", reason);

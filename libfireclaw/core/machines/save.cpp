@@ -30,10 +30,11 @@ std::chrono::nanoseconds VM::Impl::save_running(const vmm::SnapshotFiles& files,
   const auto current = session(deadline, stop);
   const std::scoped_lock lock{control};
   require_running();
-  current->prepare_snapshot(deadline);
-  open_session.reset();
+  // Noted first: whose connection the guest ends now looks at that.
   begin_copy();
   const ScopeGuard done{[&] { end_copy(); }};
+  current->prepare_snapshot(deadline);
+  open_session.reset();
   return core::naming_full_disk(files.state.parent_path(), [&] {
     try {
       return instance->snapshot_running(files, copy_disks, deadline, stop);

@@ -313,6 +313,26 @@ TEST_CASE_FIXTURE(Fixture, "a backup has a machine's disk as it is at one moment
   }
 }
 
+TEST_CASE_FIXTURE(Fixture, "what a copy of its machine has ended says so, and what ended by itself does not") {
+  const auto machine = start(config());
+  const Error closed{ErrorCode::Guest, "closed"};
+  const auto said = [&] { return std::string{machine->explain(closed).what()}; };
+  const auto copied_by = [&](const std::optional<sys::ProcessId>& copier) {
+    host->runs.change(machine->record.id, [&](state::RunRecord& now) { now.copier = copier; });
+  };
+  CHECK(said().find("copied") == std::string::npos);
+  copied_by(sys::current_process());
+  CHECK(said() ==
+        "the machine is being copied (snapshot, fork or backup), which ends what is attached to it; run it again "
+        "(closed)");
+  CHECK(machine->explain(closed).code() == ErrorCode::Guest);
+  CHECK(std::string{machine->explain(Error{ErrorCode::Timeout, "late"}).what()}.find("copied") == std::string::npos);
+  auto gone = sys::current_process();
+  ++gone.start_time;
+  copied_by(gone);
+  CHECK(said().find("copied") == std::string::npos);
+}
+
 TEST_CASE_FIXTURE(Fixture, "a snapshot's name is taken until it is removed, and no file of it is touched before") {
   auto machine = Access::host(host).vms().run(config());
   for (const std::string name : {"../one", "", ".one"}) {
