@@ -122,7 +122,6 @@ class Forking(Copies):
 
     def test_what_the_first_was_asked_is_answered_by_the_first_alone(self) -> None:
         alice = self.human()
-        # Names of its own: the server may take the dead agents of other tests for alive.
         self.start("quick", "--name", "first")
         alice.say("#agents", "first: hi")
         alice.hears("first", "#agents", "alice: Hello!", ANSWER_SECONDS)
