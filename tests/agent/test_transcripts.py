@@ -15,7 +15,7 @@ from unittest import mock
 
 import transcripts
 from harness import FolderTest, make_config
-from transcripts import Reply, Row
+from transcripts import Reply, Row, stream
 from bot.base.cancel import Cancel
 from bot.llm.answers import LONGEST_ANSWER, MOST_TOOL_CALLS, read_answer
 from bot.llm.client import Client, LlmError
@@ -41,6 +41,7 @@ class Server:
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         self.replies: List[Reply] = []
         self.framing = "length"
+        self.before = b""
         self.requests: List[Dict[str, Any]] = []
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
@@ -63,7 +64,7 @@ class Server:
                     length = int(value) if name.lower() == b"content-length" else length
                 self.requests.append(json.loads(reader.read(length)))
                 try:
-                    sock.sendall(self._framed(self.replies[min(len(self.requests), len(self.replies)) - 1]))
+                    sock.sendall(self.before + self._framed(self.replies[min(len(self.requests), len(self.replies)) - 1]))
                     if self.framing == "open":
                         # Says nothing more, and waits until the client goes.
                         sock.recv(1)
@@ -238,6 +239,17 @@ class OverASocket(Playing):
                 began = time.monotonic()
                 self.check(transcripts.row("open", reply), self.play(transcripts.row("open", reply), self.server.url), self.server.requests)
                 self.assertLess(time.monotonic() - began, 4.0)
+
+    def test_answers_that_only_say_that_an_answer_will_come_are_skipped(self) -> None:
+        interim = (b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 102 Processing\r\nDate: today\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
+        for framing in FRAMINGS:
+            for times, error in ((1, ""), (30, ""), (60, "does not speak HTTP")):
+                with self.subTest(framing=framing, times=times):
+                    self.server.framing, self.server.before = framing, b"".join(interim) * times
+                    self.server.replies = [stream("hello")]
+                    self.server.requests.clear()
+                    row = transcripts.row("interim answers", *self.server.replies, error=error)
+                    self.check(row, self.play(row, self.server.url), self.server.requests)
 
     def test_of_an_error_that_does_not_end_the_beginning_is_enough(self) -> None:
         self.server.framing = "open"

@@ -6,15 +6,16 @@ null or left out means the same everywhere. Nothing here knows which server it i
 
 from __future__ import annotations
 
+import json
 import re
-from typing import Any, Callable, Dict, Iterable, List, Optional
+from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
 
 from .arguments import read_arguments
 from .conversation import Answer, ToolCall
 from .refusals import error_in, read_refusal, words_of
 from .thoughts import split_thoughts
 from .transport import CUT_OFF, LlmError
-from .values import NOT_ITS_PROTOCOL, Done, Value, values_of
+from .values import NOT_ITS_PROTOCOL, Done, Value, Words, values_of
 from .written_calls import Known, written_calls
 
 # An answer longer than this is of no use on IRC, and a model that repeats itself must be stopped somewhere. Thoughts and
@@ -71,6 +72,9 @@ class Reader:
         """LlmError for an error of the server's and for what no server should send."""
         if isinstance(value, Done):
             self.done = True
+            return
+        if isinstance(value, Words):
+            self._odd = {"error": value.text}
             return
         if error_in(value):
             if self.finished and (self._text or self._calls):
@@ -276,12 +280,21 @@ class Reader:
             # Marks beside real calls are the same calls once more.
             text = ""
             raw = raw or [(call.name, call.arguments, None) for call in written]
+        raw = [each for call in raw for each in self._parallel(*call)]
         if len(raw) > MOST_TOOL_CALLS:
             raise LlmError(f"the LLM asked for more than {MOST_TOOL_CALLS} tools at once")
         if self._held_back and not text and not raw:
             raise LlmError(f"the LLM server held the answer back ({self._held_back})")
         calls = tuple(self._made(*item, new_id, last=number == len(raw) - 1) for number, item in enumerate(raw))
         return Answer(text, calls, self._truncated, thought, field if thought else "", tuple(self._details), self._prompt_tokens)
+
+    def _parallel(self, name: str, raw: Any, extra: Any) -> List[Tuple[str, Any, Any]]:
+        """The calls within a call of multi_tool_use.parallel, which models of OpenAI's take for a tool."""
+        if name.rpartition(".")[2] == "parallel" and "parallel" not in self._known:
+            inner = written_calls(raw if isinstance(raw, str) else json.dumps(raw), self._known)
+            if inner:
+                return [(call.name, call.arguments, None) for call in inner]
+        return [(name, raw, extra)]
 
     def _made(self, name: str, raw: Any, extra: Any, new_id: Callable[[], str], last: bool) -> ToolCall:
         # Some servers leave one of harmony's marks at the name, some models a namespace before it or a number after it.

@@ -7,6 +7,7 @@ configuration names, or none.
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
 import socket
 import ssl
@@ -23,10 +24,26 @@ from .refusals import Kind, Refusal, refusal_of_body
 _CHUNK = 65536
 _GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
 _LONGEST_ERROR_BODY = 65536
+_MOST_INTERIM_ANSWERS = 100
 # How long to wait for what can follow an answer that is complete.
 _LINGER_S = 2.0
 
 CUT_OFF = "the LLM server cut its answer off; try again"
+
+
+class _Response(http.client.HTTPResponse):
+    """Skips answers that only say that the answer will come (102, 103, ...); the base class knows 100 alone."""
+
+    def begin(self) -> None:
+        super().begin()
+        skipped = 0
+        while 100 < self.status < 200 and self.status != http.client.SWITCHING_PROTOCOLS:
+            skipped += 1
+            if skipped > _MOST_INTERIM_ANSWERS:
+                raise http.client.BadStatusLine(f"answer {skipped} with status {self.status}")
+            # What it has read already, it does not read again.
+            self.headers = self.msg = None  # type: ignore[assignment]
+            super().begin()
 
 
 class LlmError(Exception):
@@ -109,6 +126,7 @@ class Exchange:
                 self._connection = http.client.HTTPSConnection(host, port, timeout=timeouts.connect_s, context=context)
             else:
                 self._connection = http.client.HTTPConnection(host, port, timeout=timeouts.connect_s)
+            self._connection.response_class = _Response
             self._connection.connect()
         except socket.timeout:
             self._check()
@@ -202,13 +220,22 @@ class Exchange:
 
 def _unpacked(chunks: Iterator[bytes]) -> Iterator[bytes]:
     """The content of a body that was packed, all at once or in several parts. What follows the last part is dropped."""
-    unpacker = zlib.decompressobj(wbits=_GZIP_OR_ZLIB)
+    head = b""
+    for chunk in chunks:
+        head += chunk
+        if len(head) >= 2:
+            break
+    chunks = itertools.chain([head], chunks)
+    # Some servers send what deflate makes as it is, without zlib's two bytes before it (RFC 1950) or gzip's.
+    zlibs = len(head) >= 2 and head[0] & 15 == zlib.DEFLATED and (head[0] << 8 | head[1]) % 31 == 0
+    wbits = _GZIP_OR_ZLIB if zlibs or head[:2] == b"\x1f\x8b" else -zlib.MAX_WBITS
+    unpacker = zlib.decompressobj(wbits=wbits)
     parts = 0
     for chunk in chunks:
         try:
             while chunk:
                 if unpacker.eof:
-                    unpacker = zlib.decompressobj(wbits=_GZIP_OR_ZLIB)
+                    unpacker = zlib.decompressobj(wbits=wbits)
                     parts += 1
                 # In pieces: a few bytes can come to a lot, and the reader stops at what is too much.
                 yield unpacker.decompress(chunk, _CHUNK)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from typing import Any, Iterable, Iterator, List, Union
 
 from ..base.text import one_line
@@ -17,6 +18,7 @@ NOT_ITS_PROTOCOL = "the LLM server sent something that is not its protocol; chec
 _LONGEST = 4 << 20
 _FIELD = re.compile(r"(data|error|event|id|retry)[ \t]*:[ \t]?(.*)", re.S)
 _OTHER_FIELD = re.compile(r"[A-Za-z][A-Za-z_-]{0,30}(:|$)")
+_WORDS = re.compile(r'[^{}\[\]"]+')
 _STRUCTURE = re.compile(r'\\.|["{}\[\]]')
 
 
@@ -24,7 +26,14 @@ class Done:
     """Stands for [DONE]."""
 
 
-Value = Union[Done, "dict[str, Any]"]
+@dataclass(frozen=True)
+class Words:
+    """An event of plain words."""
+
+    text: str
+
+
+Value = Union[Done, Words, "dict[str, Any]"]
 
 
 class _Scanner:
@@ -143,6 +152,11 @@ class Values:
         elif name == "error" or (name == "data" and self._event == "error"):
             yield from self._error(rest)
         elif name == "data" and rest.strip():
+            if not self._scanner.inside and _WORDS.fullmatch(rest):
+                # Some servers keep a connection alive so. It is the server's reason if no answer comes.
+                if rest.strip() != "null":
+                    yield Words(rest.strip())
+                return
             yield from self._text("[DONE]" if rest.strip() == '"[DONE]"' else rest)
 
     def _text(self, text: str) -> Iterator[Value]:

@@ -34,11 +34,17 @@ _MARK = re.compile(
     r"|action_end|plugin|call)\|>"
     r"|<[|｜]tool[▁_](?:calls?|sep)[▁_]?(?:begin|end)?[|｜]>|\[/?(?:TOOL_CALLS?|TOOL_REQUEST|END_TOOL_REQUEST)\]", re.I)
 # Marks that can also be part of an answer: what they stand around is a call only if it names what is known.
-_WEAK_MARK = re.compile(r"</?(?:tools?|tool_use)>|functools(?=\[)", re.I)
+_WEAK_MARK = re.compile(r"</?(?:tools?|tool_use)>|functools(?=\[)|Action:(?=\s*(?:```json\s*)?[\[{])"
+                        rf"|>>>(?=\s*{_WORD}\s*\{{)", re.I)
+# What goes before an action where a model was taught to think in lines of text.
+_REASONED = re.compile(r"(?:(?:Thought|Plan|Reflection):[^\n]*\n+)+(?=Action:)", re.I)
+_ACTION = re.compile(rf"Action:[ \t]*({_WORD})[ \t]*\n\s*Action Input:[ \t]*", re.I)
+_OBSERVED = re.compile(r"\s*Observation:", re.I)
 # What a model made up as the output of its own call.
 _MADE_UP = re.compile(r"<\|?tool_(?:response|output|result)s?\|?>", re.I)
 _ELEMENT = re.compile(rf'<(?:\w{{1,12}}:)?(?:function=({_WORD})>'
                       rf'|(?:invoke|function|tool_call|function_call)\s+name=["\']({_WORD})["\']\s*>)')
+_TAG = re.compile(rf"\s*<({_WORD})>")
 _ELEMENT_END = re.compile(r"</(?:\w{1,12}:)?(?:function|invoke|tool_call|function_call)>")
 # What stands between tags ends at the next tag of its kind, so that text without ends is read once and no more.
 _PARAMETER = re.compile(rf'<(?:\w{{1,12}}:)?parameter(?:=|\s+name=["\'])({_WORD})["\']?[^<>]*>'
@@ -52,7 +58,7 @@ _DEEPSEEK = re.compile(r"function(?:<[|｜]tool[▁_]sep[|｜]>)")
 _GEMMA = re.compile(rf"call:({_WORD})(?=\{{)")
 _GEMMA_TEXT = re.compile(r'<\|"\|>(.*?)<\|"\|>|([{,]\s*)([A-Za-z_]\w*)(?=\s*:)', re.S)
 _FENCE = re.compile(r"(```|~~~)([\w+-]*)")
-_NAMES = ("name", "tool", "tool_name", "function_name", "function", "action")
+_NAMES = ("recipient_name", "name", "tool", "tool_name", "function_name", "function", "action")
 _ARGUMENTS = ("arguments", "parameters", "args", "input", "tool_input", "action_input", "function_args", "kwargs", "params")
 _BETWEEN = re.compile(r"[\s,;]+|```(?:json)?(?=[\s<]|$)")
 # Only between marks: a fence of Python is part of an answer, also where its end was cut off.
@@ -67,7 +73,7 @@ def written_calls(text: str, known: Known) -> Optional[List[Written]]:
     """The calls that the text is; None for text that is something else. Bare JSON is a call only if it names what is
     known. Marks around unknown or unreadable calls make them calls too: they are not for people, and the model has
     to be told."""
-    text = text.replace("｜DSML｜", "").strip()
+    text = _REASONED.sub("", text.replace("｜DSML｜", "").strip(), count=1)
     fence = _FENCE.match(text)
     language = ""
     if fence is not None and not text[fence.end() :].endswith(fence.group(1)):
@@ -116,7 +122,8 @@ class _Reader:
             self._skip()
             if self._at >= len(self._text) or (calls and self._marked and _MADE_UP.match(self._text, self._at)):
                 return calls
-            found = self._json() or self._element() or self._named() or self._glm() or self._gemma() or self._python()
+            found = self._json() or self._element() or self._tagged() or self._named() or self._action() or self._glm() \
+                or self._gemma() or self._python()
             if found is None:
                 return None
             calls += found
@@ -161,7 +168,7 @@ class _Reader:
             return None if not parts or any(part is None for part in parts) else [call for part in parts if part for call in part]
         if not isinstance(value, dict):
             return None
-        for name in ("tool_calls", "calls", "function_call", "tool_call"):
+        for name in ("tool_calls", "tool_uses", "calls", "function_call", "tool_call"):
             if name in value and set(value) <= {name, "content", "role"} and isinstance(value[name], (dict, list)):
                 return self._from_value(value[name])
         inner = value.get("function")
@@ -191,6 +198,44 @@ class _Reader:
         # What has lost its end can have lost more; the model is told of what is not an object.
         arguments: Any = given if given and end else body.strip() if not given else body
         return [Written(called, arguments)]
+
+    def _tagged(self) -> Optional[List[Written]]:
+        """The name as a tag around tags that are the arguments' names."""
+        start = _TAG.match(self._text, self._at)
+        kinds = self._known.get(start.group(1)) if start else None
+        if start is None or kinds is None:
+            return None
+        given: Dict[str, Any] = {}
+        at = start.end()
+        while True:
+            argument = _TAG.match(self._text, at)
+            if argument is None or argument.group(1) not in kinds:
+                break
+            end = self._text.find(f"</{argument.group(1)}>", argument.end())
+            if end < 0:
+                return None
+            given[argument.group(1)] = _plain(self._text[argument.end() : end], kinds[argument.group(1)])
+            at = end + len(argument.group(1)) + 3
+        end_tag = re.compile(rf"\s*</{re.escape(start.group(1))}>").match(self._text, at)
+        if end_tag is None:
+            return None
+        self._at = end_tag.end()
+        return [Written(start.group(1), given)]
+
+    def _action(self) -> Optional[List[Written]]:
+        """The name and its input on a line each, and perhaps what the model made up as the output."""
+        found = _ACTION.match(self._text, self._at)
+        if found is None:
+            return None
+        before, self._at = self._at, found.end()
+        fine, value = self._value() if self._text[self._at : self._at + 1] == "{" else (False, None)
+        made_up = _OBSERVED.match(self._text, self._at)
+        if not fine:
+            self._at = before
+            return None
+        if made_up is not None:
+            self._at = len(self._text)
+        return [Written(found.group(1), value)]
 
     def _named(self) -> Optional[List[Written]]:
         """A name and then an object."""
