@@ -8,6 +8,7 @@ import unittest
 from typing import Dict, Iterator, List, Set
 
 from harness import BOT
+from bot.irc.denials import JOIN_REFUSED, SPEECH_REFUSED
 
 # Lowest first, rooms and modules in them: a module may import only what stands before it.
 ROOMS = {
@@ -93,6 +94,14 @@ class Source(unittest.TestCase):
     def test_no_proxy_aware_library_is_used(self) -> None:
         for name, text in sources().items():
             self.assertNotIn("urllib.request", text, name)
+
+
+class Denials(unittest.TestCase):
+    def test_the_overseer_knows_the_same_refusals(self) -> None:
+        source = pathlib.Path(BOT).parents[1] / "apps" / "overseer" / "irc" / "session.cpp"
+        sets = [set(re.findall(r'"(\d{3})"', each)) for each in
+                re.findall(r"bool refuses_(?:join|speech)\(.*?\{(.*?)\n\}", source.read_text(encoding="utf-8"), re.S)]
+        self.assertEqual(sets, [set(JOIN_REFUSED), set(SPEECH_REFUSED) - set(JOIN_REFUSED)])
 
 
 if __name__ == "__main__":
