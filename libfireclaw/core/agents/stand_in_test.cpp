@@ -52,6 +52,16 @@ TEST_CASE_FIXTURE(Fixture, "an agent that was saved runs on, and its snapshot ha
   CHECK(agents.require("ada").phase == state::AgentPhase::Running);
 }
 
+TEST_CASE_FIXTURE(Fixture, "an agent whose memory the disk has no room for is not even paused") {
+  host->runs.change(machine->record.id, [](state::RunRecord& now) { now.memory_mib = 1U << 30; });
+  const auto [code, text] = error_of([&] { static_cast<void>(agents.snapshot("ada", "one", false, {})); });
+  CHECK(code == ErrorCode::Io);
+  CHECK(text.find("take up to 1073741") != std::string::npos);
+  CHECK(done("Paused") == 0);
+  CHECK(host->snapshots.names().empty());
+  CHECK(runs_on());
+}
+
 TEST_CASE_FIXTURE(Fixture, "an agent is not saved under a name that is taken, also if it is taken meanwhile") {
   constexpr auto taken = "there is a snapshot named 'one'; remove it with: fireclaw snapshot remove one";
   const auto save = [&] { static_cast<void>(agents.snapshot("ada", "one", false, {})); };

@@ -152,6 +152,17 @@ TEST_CASE_FIXTURE(Fixture, "an engine whose program is gone is not waited for") 
   CHECK(refusal().find("has changed since") != std::string::npos);
 }
 
+TEST_CASE_FIXTURE(Fixture, "an engine whose program is at another place now is tried there") {
+  seen("firecracker", true);
+  std::filesystem::remove(program);
+  program = folder.path() / "qemu-system-x86_64";
+  write_program("#!/bin/sh\nexit 0\n");
+  CHECK(core::engines_to_try(host(), image).empty());
+  program = folder.path() / "firecracker";
+  write_program("#!/bin/sh\nexit 0\n");
+  CHECK(core::engines_to_try(host(), image) == std::vector<std::string>{"firecracker"});
+}
+
 TEST_CASE_FIXTURE(Fixture, "a kernel that no engine was tried with does not cause a trial before there was a setup") {
   config.set_up_by.clear();
   CHECK(core::engines_to_try(host(), image).empty());

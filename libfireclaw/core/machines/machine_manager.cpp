@@ -46,7 +46,17 @@ std::uint64_t count_of(const std::string& tap, std::string_view counter) {
   return number;
 }
 
-state::MachineRecord to_record(const MachineConfig& config) {
+void check_times(const MachineConfig& config) {
+  if (config.ttl.count() < 0 || config.idle.count() < 0) {
+    throw Error{ErrorCode::InvalidArgument, "a machine's ttl and idle time cannot be negative"};
+  }
+}
+
+}  // namespace
+
+namespace core {
+
+state::MachineRecord record_of_machine(const MachineConfig& config) {
   const auto& machine = config.machine;
   state::MachineRecord record;
   record.name = config.name;
@@ -74,7 +84,7 @@ state::MachineRecord to_record(const MachineConfig& config) {
   return record;
 }
 
-VMConfig to_config(const state::MachineRecord& record) {
+VMConfig config_of_machine(const state::MachineRecord& record) {
   VMConfig config;
   config.image = record.image;
   config.cpus = record.cpus;
@@ -97,13 +107,7 @@ VMConfig to_config(const state::MachineRecord& record) {
   return config;
 }
 
-void check_times(const MachineConfig& config) {
-  if (config.ttl.count() < 0 || config.idle.count() < 0) {
-    throw Error{ErrorCode::InvalidArgument, "a machine's ttl and idle time cannot be negative"};
-  }
-}
-
-}  // namespace
+}  // namespace core
 
 struct MachineManager::Impl {
   explicit Impl(std::shared_ptr<Host::Impl> of) : host{std::move(of)}, machines{core::machine_store(*host)} {}
@@ -261,7 +265,7 @@ MachineInfo MachineManager::create(const MachineConfig& config, const StartOptio
   check_times(config);
   const auto turn = core::lock_machine(*impl_->host, config.name);
   impl_->require_free(config.name);
-  const auto record = to_record(config);
+  const auto record = core::record_of_machine(config);
   // Before its disk, which else would belong to nobody.
   impl_->machines.put(record);
   ScopeGuard undo{[&] {
@@ -269,7 +273,7 @@ MachineInfo MachineManager::create(const MachineConfig& config, const StartOptio
     impl_->machines.remove(record);
     core::forget_use(*impl_->host, record.key);
   }};
-  auto machine = to_config(record);
+  auto machine = core::config_of_machine(record);
   machine.start = config.machine.start;
   machine.scratch_uid = config.machine.scratch_uid;
   machine.scratch_gid = config.machine.scratch_gid;
@@ -286,7 +290,7 @@ MachineInfo MachineManager::start(const std::string& name, const StartOptions& o
     return impl_->describe(core::require_machine(*impl_->host, name));
   }
   const auto record = core::require_machine(*impl_->host, name);
-  return impl_->launch(record, to_config(record), {}, options);
+  return impl_->launch(record, core::config_of_machine(record), {}, options);
 }
 
 void MachineManager::stop(const std::string& name, std::chrono::milliseconds grace) const {
@@ -379,7 +383,7 @@ MachineInfo MachineManager::fork(const std::string& name, const std::string& new
       },
       deadline, options.stop);
   if (record.scratch_mib != 0) from.scratch = copy;
-  auto config = to_config(record);
+  auto config = core::config_of_machine(record);
   config.snapshot.clear();
   core::Purpose purpose;
   purpose.continues = std::move(from);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/host/impl.hpp"
+#include "fireclaw/machine.hpp"
 #include "state/records/machines.hpp"
 #include "state/records/runs.hpp"
 #include "sys/file.hpp"
@@ -13,6 +14,13 @@ namespace fireclaw::core {
 
 /// The machines' records of a home folder.
 state::MachineStore machine_store(const Host::Impl& host);
+
+/// A new machine's record, with a key of its own.
+state::MachineRecord record_of_machine(const MachineConfig& config);
+
+/// What each start of the machine begins with. What only its first one is asked for is not in its record: whether a
+/// snapshot must be there, and whose the scratch disk's top folder is.
+VMConfig config_of_machine(const state::MachineRecord& record);
 
 /// Takes the lock for changes of the machine of this name. Error(Timeout) if another process has it for too long.
 sys::FileLock lock_machine(const Host::Impl& host, const std::string& name);
