@@ -297,6 +297,23 @@ TEST_CASE_FIXTURE(Fixture, "a disk with a feature that we do not make is opened 
   }
 }
 
+TEST_CASE("a copy is stopped before the next file and before the next piece") {
+  const sys::TempDir folder{std::filesystem::temp_directory_path(), "transfer-test-"};
+  sys::write_file_atomic(folder.path() / "file", "text");
+  image::Tree tree;
+  std::stop_source stop;
+  CHECK(core::add_host_files(tree, "here", folder.path(), {}, stop.get_token()).files == 1);
+  const sys::Fd out = sys::open_file(folder.path() / "out", O_WRONLY | O_CREAT);
+  const auto write = core::writer_to(out.get(), stop.get_token());
+  write("one");
+  stop.request_stop();
+  CHECK(error_of([&] {
+          static_cast<void>(core::add_host_files(tree, "there", folder.path(), {}, stop.get_token()));
+        }).first == ErrorCode::Cancelled);
+  CHECK(error_of([&] { write("two"); }).first == ErrorCode::Cancelled);
+  CHECK(sys::read_file(folder.path() / "out") == "one");
+}
+
 TEST_CASE("paths in a workspace are joined without a slash too many or too few") {
   CHECK(core::joined("", "").empty());
   CHECK(core::joined("a", "") == "a");
