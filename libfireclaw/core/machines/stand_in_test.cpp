@@ -381,6 +381,53 @@ TEST_CASE_FIXTURE(Fixture, "a machine that is to live on knows on disk that its 
   }
 }
 
+TEST_CASE_FIXTURE(Fixture, "what is told of a machine is what it is") {
+  const auto here = Access::host(host);
+  static_cast<void>(here.snapshots().create(config(), "base"));
+  MachineConfig named;
+  named.name = "one";
+  named.machine = config();
+  named.machine.snapshot = "base";
+  named.machine.hostname = "tern";
+  named.ttl = 1h;
+  named.idle = 2h;
+  static_cast<void>(here.machines().create(named));
+  const auto machine = here.machines().info("one");
+  CHECK(machine.name == "one");
+  CHECK(machine.state == VMState::Running);
+  CHECK(machine.image == "busybox");
+  CHECK(machine.cpus == 1);
+  CHECK(machine.memory_mib == 128);
+  CHECK(machine.network == NetworkMode::None);
+  CHECK(machine.hostname == "tern");
+  CHECK(machine.snapshot == "base");
+  CHECK(machine.ttl == named.ttl);
+  CHECK(machine.idle == named.idle);
+  CHECK(machine.started >= machine.created);
+  CHECK(machine.engine_pid > 0);
+
+  const auto vm = here.vms().attach(machine.id).info();
+  CHECK(vm.id == machine.id);
+  CHECK(vm.state == VMState::Running);
+  CHECK(vm.image == "busybox");
+  CHECK(vm.engine == machine.engine);
+  CHECK(vm.cpus == 1);
+  CHECK(vm.memory_mib == 128);
+  CHECK(vm.network == NetworkMode::None);
+  CHECK(vm.hostname == "tern");
+  CHECK(vm.snapshot == "base");
+  CHECK(vm.detached);
+  CHECK(vm.workspace.empty());
+  CHECK(vm.agent.empty());
+  CHECK(vm.engine_pid == machine.engine_pid);
+  CHECK(vm.created >= machine.created);
+  here.machines().remove("one", true);
+
+  const auto unnamed = start();
+  CHECK(unnamed->record.hostname.starts_with("fc-"));
+  CHECK(on_disk(*unnamed).hostname == unnamed->record.hostname);
+}
+
 TEST_CASE_FIXTURE(Fixture, "a named machine's record says that it is paused for want of use before it is") {
   const MachineManager machines = Access::host(host).machines();
   MachineConfig named;
