@@ -108,6 +108,56 @@ TEST_CASE("the network that is asked for goes before the template's, and an agen
   CHECK(Access::impl(*home.host)->workspaces.names().empty());
 }
 
+TEST_CASE("an agent's machine is its template's, with what was asked for beyond") {
+  const Home home;
+  sys::make_directories(Access::impl(*home.host)->layout.templates());
+  sys::write_file_atomic(Access::impl(*home.host)->layout.templates() / "tern.json",
+                         R"({"schema": 1, "nick": "tern", "model": "m", "persona": "A bird.", "image": "mine",
+                             "cpus": 2, "memory_mib": 500, "scratch_mib": 100, "disk_mib_per_second": 3,
+                             "network_mib_per_second": 4, "egress": "none", "allow": ["example.org:443"],
+                             "allow_http": ["GET example.org/a"], "publish": ["127.0.0.1:8080:80"]})");
+  const AgentManager::Impl agents{*home.host};
+  AgentConfig config;
+  config.template_name = "tern";
+  config.network = NetworkMode::Nat;
+  const auto machine = [&] {
+    auto agent = agents.plan("a_tern", config, agents.require_template("tern"), std::nullopt);
+    return core::machine_of(agent, config);
+  };
+  auto expected = machine();
+  CHECK(expected.image == "mine");
+  CHECK(expected.cpus == 2);
+  CHECK(expected.memory_mib == 500);
+  CHECK(expected.scratch_mib == 100);
+  CHECK(expected.disk_mib_per_second == 3);
+  CHECK(expected.hostname == "a-tern");
+  CHECK(expected.workspace == "a_tern");
+  CHECK(expected.network == NetworkMode::Nat);
+  CHECK(expected.nat == NatOptions{.egress = Egress::Allowlist,
+                                   .allow = {"example.org:443"},
+                                   .publish = {"127.0.0.1:8080:80"},
+                                   .services = GatewayServices::All,
+                                   .mib_per_second = 4,
+                                   .allow_http = {"GET example.org/a"}});
+  CHECK(expected.start == StartMode::PreferSnapshot);
+  config.cpus = 3;
+  config.memory_mib = 600;
+  config.start = StartMode::Cold;
+  config.detached = !config.detached;
+  expected.cpus = 3;
+  expected.memory_mib = 600;
+  expected.start = StartMode::Cold;
+  expected.detached = config.detached;
+  CHECK(machine() == expected);
+  // With the gateway's services alone, of what the template lets it reach nothing is left.
+  config.services_only = true;
+  expected.nat = {};
+  expected.nat.egress = Egress::None;
+  expected.nat.services = GatewayServices::All;
+  expected.nat.mib_per_second = 4;
+  CHECK(machine() == expected);
+}
+
 TEST_CASE("the last lines of a text are whole, and the last one need not end") {
   struct Row {
     std::string text;

@@ -50,6 +50,9 @@ struct ResolvedAgent {
   std::string bot_json;
 };
 
+/// The machine of an agent: its template's, with what was asked for beyond.
+VMConfig machine_of(const ResolvedAgent& agent, const AgentConfig& config);
+
 }  // namespace core
 
 /// A process that changes an agent holds its lock from before it reads the record until it has written the new one. The
@@ -84,6 +87,9 @@ struct AgentManager::Impl {
   std::shared_ptr<VM::Impl> machine(const state::AgentRecord& record);
   /// An agent on a network of this kind. Error(InvalidArgument) for settings that are impossible.
   [[nodiscard]] core::ResolvedAgent resolve(state::AgentRecord record, state::Template from, NetworkMode network) const;
+  /// Plans an agent's start; Error if it cannot be started. Changes nothing.
+  [[nodiscard]] core::ResolvedAgent plan(const std::string& name, const AgentConfig& config, state::Template from,
+                                         const std::optional<state::AgentRecord>& before) const;
   /// `from`: its template, if that has been read already.
   [[nodiscard]] AgentInfo describe(const state::AgentRecord& record, const state::Template* from = nullptr) const;
   /// describe(), with what the bot says of itself.
@@ -107,9 +113,6 @@ struct AgentManager::Impl {
   using Origin = std::function<core::AgentCopy()>;
   /// start() from a snapshot.
   AgentInfo start_saved(const AgentConfig& config, const AgentStartOptions& options);
-  /// Plans an agent's start; Error if it cannot be started. Changes nothing.
-  core::ResolvedAgent plan(const std::string& name, const AgentConfig& config, state::Template from,
-                           const std::optional<state::AgentRecord>& before) const;
   /// The part of a start that is undone if it fails. The caller holds the agent's lock.
   void begin(core::ResolvedAgent& agent, const std::optional<state::AgentRecord>& before, const AgentConfig& config,
              const AgentStartOptions& options, const Origin& origin, std::vector<Phase>& phases);

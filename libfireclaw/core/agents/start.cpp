@@ -47,22 +47,6 @@ NatOptions nat_options(const core::ResolvedAgent& agent) {
   return options;
 }
 
-/// The machine of an agent: its kind's, with what was asked for beyond.
-VMConfig vm_config(const core::ResolvedAgent& agent, const AgentConfig& config) {
-  const auto& [record, from, network, elsewhere, bot_json] = agent;
-  auto vm = core::agent_machine(from);
-  if (record.cpus) vm.cpus = *record.cpus;
-  if (record.memory_mib) vm.memory_mib = *record.memory_mib;
-  vm.network = network;
-  vm.nat = nat_options(agent);
-  vm.hostname = record.name;
-  std::ranges::replace(vm.hostname, '_', '-');
-  vm.workspace = record.name;
-  vm.start = config.start;
-  vm.detached = config.detached;
-  return vm;
-}
-
 /// Error(InvalidArgument) if they are to be had on another network than theirs.
 bool chooses_services(const AgentConfig& config) {
   if (config.services_only && config.network.value_or(NetworkMode::Nat) != NetworkMode::Nat) {
@@ -80,6 +64,21 @@ Error name_taken(const std::string& name) {
 }
 
 }  // namespace
+
+VMConfig core::machine_of(const ResolvedAgent& agent, const AgentConfig& config) {
+  const auto& [record, from, network, elsewhere, bot_json] = agent;
+  auto vm = agent_machine(from);
+  if (record.cpus) vm.cpus = *record.cpus;
+  if (record.memory_mib) vm.memory_mib = *record.memory_mib;
+  vm.network = network;
+  vm.nat = nat_options(agent);
+  vm.hostname = record.name;
+  std::ranges::replace(vm.hostname, '_', '-');
+  vm.workspace = record.name;
+  vm.start = config.start;
+  vm.detached = config.detached;
+  return vm;
+}
 
 std::string core::removed_copy(const std::string& agent) {
   return fmt::format("agent '{}' was not copied in full from another one, so it is removed", agent);
@@ -112,7 +111,7 @@ void AgentManager::Impl::launch(core::ResolvedAgent& agent, const AgentConfig& c
   const auto deadline = Deadline::after(options.timeout);
   const StartOptions waiting{options.timeout, options.stop};
   auto& record = agent.record;
-  auto vm = vm_config(agent, config);
+  auto vm = core::machine_of(agent, config);
   core::Purpose purpose;
   if (copy != nullptr) vm.scratch_mib = static_cast<unsigned>(copy->record.agent->scratch_bytes / mib);
   const bool continues = copy != nullptr && copy->misfit.empty();
