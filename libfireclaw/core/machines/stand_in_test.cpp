@@ -428,6 +428,27 @@ TEST_CASE_FIXTURE(Fixture, "what is told of a machine is what it is") {
   CHECK(on_disk(*unnamed).hostname == unnamed->record.hostname);
 }
 
+TEST_CASE_FIXTURE(Fixture, "whatever changes a named machine takes its turn") {
+  const auto machines = Access::host(host).machines();
+  MachineConfig named;
+  named.name = "one";
+  named.machine = config();
+  const auto turn = host->layout.lock("machine-one");
+  const auto takes_turn = [&](const auto& action) {
+    std::filesystem::remove(turn);
+    action();
+    return std::filesystem::exists(turn);
+  };
+  CHECK(takes_turn([&] { static_cast<void>(machines.create(named)); }));
+  CHECK(takes_turn([&] { machines.pause("one"); }));
+  CHECK(takes_turn([&] { machines.resume("one"); }));
+  CHECK(takes_turn([&] { machines.stop("one", 0ms); }));
+  CHECK(takes_turn([&] { static_cast<void>(machines.start("one")); }));
+  CHECK(takes_turn([&] { machines.rename("one", "two"); }));
+  CHECK(takes_turn([&] { machines.rename("two", "one"); }));
+  CHECK(takes_turn([&] { machines.remove("one", true); }));
+}
+
 TEST_CASE_FIXTURE(Fixture, "a named machine's record says that it is paused for want of use before it is") {
   const MachineManager machines = Access::host(host).machines();
   MachineConfig named;
