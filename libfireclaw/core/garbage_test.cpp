@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "core/host/image_build.hpp"
 #include "core/host/impl.hpp"
 #include "core/machines/named.hpp"
 #include "fireclaw/collections.hpp"
@@ -211,6 +212,29 @@ TEST_CASE_FIXTURE(Fixture,
   CHECK(removed == std::vector{folder_of("1.1"), folder_of("1.12.0"), folder_of("1.14.0")});
   CHECK(left() == std::vector<std::string>{"1.9.0", "1.10.0", "1.11.0", "1.13.0"});
   CHECK(impl->snapshots.names().size() == 3);
+}
+
+TEST_CASE_FIXTURE(Fixture,
+                  "a build that was replaced is kept for machines and named snapshots of it, and for nothing else") {
+  const auto folder_of = [&](const std::string& digest) { return impl->layout.images() / ".kept" / digest; };
+  for (const auto* digest : {"saved", "prepared", "running"}) sys::make_directories(folder_of(digest));
+  save_snapshot("named", false, "mine", "saved");
+  save_snapshot("auto-1", true, "mine", "prepared");
+  state::RunRecord run;
+  run.owner = sys::current_process();
+  run.image_digest = "running";
+  run = impl->runs.create(run);
+  CHECK(core::needs_build(*impl, "saved"));
+  CHECK(core::needs_build(*impl, "running"));
+  CHECK_FALSE(core::needs_build(*impl, "prepared"));
+  host.collect_garbage();
+  CHECK(std::filesystem::exists(folder_of("saved")));
+  CHECK(std::filesystem::exists(folder_of("running")));
+  CHECK_FALSE(std::filesystem::exists(folder_of("prepared")));
+  impl->snapshots.remove("named");
+  impl->runs.remove(run.id);
+  CHECK(host.collect_garbage().removed.size() == 2);
+  CHECK(std::filesystem::is_empty(impl->layout.images() / ".kept"));
 }
 
 TEST_CASE_FIXTURE(Fixture, "an engine that its owner had no time to put into the record is ended with its machine") {

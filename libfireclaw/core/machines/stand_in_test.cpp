@@ -16,6 +16,7 @@
 #include "core/machines/resume_abandoned.hpp"
 #include "core/machines/workspace_disk.hpp"
 #include "core/testing/stand_in_home.hpp"
+#include "core/testing/wrapped_instance.hpp"
 #include "fireclaw/backup.hpp"
 #include "fireclaw/collections.hpp"
 #include "fireclaw/machine.hpp"
@@ -27,6 +28,7 @@
 #include "sys/testing/file_calls.hpp"
 #include "sys/testing/outcome.hpp"
 #include "sys/usage.hpp"
+#include "vmm/brief_pause.hpp"
 
 namespace fireclaw::core {
 namespace {
@@ -69,6 +71,19 @@ struct Fixture : StandInHome {
     return std::move(*record);
   }
   [[nodiscard]] vmm::SnapshotFiles files() const { return {home() / "state", home() / "memory"}; }
+};
+
+/// Its engine pauses it and does not resume it.
+class Stuck final : public testing::WrappedInstance {
+ public:
+  using WrappedInstance::WrappedInstance;
+
+  void resume(Deadline) override { throw Error{ErrorCode::Timeout, "no answer"}; }
+  std::chrono::nanoseconds snapshot_running(const vmm::SnapshotFiles&, const std::function<void()>&, Deadline deadline,
+                                            const std::stop_token&) override {
+    pause(deadline);
+    throw vmm::StaysPaused{ErrorCode::Timeout, "the machine stays paused: no answer"};
+  }
 };
 
 TEST_CASE_FIXTURE(Fixture, "a machine runs commands, and its end leaves nothing") {
@@ -199,6 +214,48 @@ TEST_CASE_FIXTURE(Fixture, "a pause is on disk once it is one, and so is its end
   CHECK_FALSE(on_disk(*machine).paused);
   CHECK(shell(*machine, "echo well") == "well\n");
   CHECK_FALSE(on_disk(*machine).clock_late);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a machine that its copier could not resume is paused on disk, and can be resumed") {
+  const auto machine = start();
+  shell(*machine, "true");
+  machine->instance = std::make_unique<Stuck>(std::move(machine->instance));
+  SUBCASE("when its state was saved") {
+    CHECK(code_of([&] {
+            machine->save_running(
+                files(), [] {}, soon());
+          }) == ErrorCode::Timeout);
+  }
+  SUBCASE("when its disks were copied") {
+    machine->copy_paused([] {}, soon());
+  }
+  CHECK(machine->state == VMState::Paused);
+  const auto record = on_disk(*machine);
+  REQUIRE(record.paused);
+  CHECK(record.clock_late);
+  CHECK_FALSE(record.copier);
+  machine->open_session.reset();
+  VM::Impl other{host, record};
+  CHECK(other.state == VMState::Paused);
+  other.resume(soon());
+  CHECK(shell(other, "echo well") == "well\n");
+  CHECK_FALSE(on_disk(other).paused);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a machine that somebody else has ended is its owner's to remove, as long as that lives") {
+  for (const bool lives : {true, false}) {
+    CAPTURE(lives);
+    const auto machine = start();
+    sys::SpawnSpec sleeper;
+    sleeper.argv = {"/bin/sleep", "60"};
+    auto owner = sys::Child::spawn(sleeper);
+    auto record = on_disk(*machine);
+    record.owner = owner.id();
+    if (!lives) owner.kill();
+    VM::Impl{host, record}.kill();
+    CHECK_FALSE(sys::is_alive(*record.process));
+    CHECK(std::filesystem::exists(host->runs.directory(record.id)) == lives);
+  }
 }
 
 TEST_CASE_FIXTURE(Fixture, "a machine is resumed whose copier is gone, unless it was paused before, and no other is") {
