@@ -284,6 +284,13 @@ class Use(Machines):
         self.assertNotEqual(job, other)
         attached = fireclaw("vm", "attach", "shared", other)
         self.assertEqual((attached.returncode, attached.stdout), (3, "said\n"), attached.stderr)
+        third = self.done("vm", "exec", "-d", "shared", "n=0; while [ $n -lt 30 ]; do n=$((n+1)); echo line $n; sleep 0.05; done; "
+                          "head -c 300000 /dev/zero | tr '\\0' x; exit 4").strip()
+        attached = fireclaw("vm", "attach", "shared", third)
+        self.assertEqual((attached.returncode, attached.stderr), (4, ""))
+        self.assertEqual(attached.stdout, "".join(f"line {n}\n" for n in range(1, 31)) + "x" * 300000)
+        again = json.loads(fireclaw("vm", "attach", "--json", "shared", third).stdout)
+        self.assertEqual((again["status"], len(again["log"])), (4, len(attached.stdout)))
         jobs = {one["name"]: one for one in json.loads(self.done("vm", "ps", "shared", "--json"))}
         self.assertEqual((jobs[job]["state"], jobs[other]["state"], jobs[other]["exit_code"]), ("running", "failed", 3))
         self.assertEqual(self.done("vm", "logs", "shared", other), "said\n")

@@ -20,6 +20,8 @@ using wire::ServiceState;
 /// What is moved into the log in one go, so that a service that never stops writing does not hold up the rest.
 constexpr int pieces_at_once = 8;
 constexpr std::size_t piece_bytes = std::size_t{32} << 10;
+/// A pipe holds 1 MiB at most, unless an administrator allows more.
+constexpr int most_times_at_end = 4;
 
 wire::Exec to_command(const wire::ServiceStart& request) {
   wire::Exec command;
@@ -32,10 +34,11 @@ wire::Exec to_command(const wire::ServiceStart& request) {
 
 }  // namespace
 
-Service::Service(Loop& loop, Machine& machine, const wire::ServiceStart& request)
+Service::Service(Loop& loop, Machine& machine, const wire::ServiceStart& request, std::uint64_t number)
     : loop_{loop},
       machine_{machine},
       name_{request.name},
+      number_{number},
       command_{to_command(request)},
       policy_{request.restart},
       backoff_first_ms_{request.backoff_first_ms},
@@ -100,6 +103,9 @@ void Service::restart() {
 void Service::ended(int status) {
   // Before the next one starts: of two that write the same files, or listen on the same port, one must be gone.
   machine_.signal_group(pid_, SIGKILL);
+  // Nobody hears of its end before what it has written is in the log.
+  readable_ = true;
+  for (int times = 0; readable_ && times < most_times_at_end; ++times) move_output();
   pid_ = 0;
   due_ms_ = -1;
   signal_ = WIFSIGNALED(status) ? WTERMSIG(status) : 0;

@@ -16,7 +16,7 @@ namespace fireclaw::guestd {
 /// One service: its process if it has one, its log, and the time of its next start.
 class Service final : private Watcher {
  public:
-  Service(Loop& loop, Machine& machine, const wire::ServiceStart& request);
+  Service(Loop& loop, Machine& machine, const wire::ServiceStart& request, std::uint64_t number);
   Service(const Service&) = delete;
   Service& operator=(const Service&) = delete;
   /// Kills its process group.
@@ -30,6 +30,8 @@ class Service final : private Watcher {
   }
   [[nodiscard]] bool is_stopping() const { return stopping_ && pid_ > 0; }
   [[nodiscard]] pid_t pid() const { return pid_; }
+  /// Of two services, the one that was asked for later has the larger one.
+  [[nodiscard]] std::uint64_t number() const { return number_; }
   [[nodiscard]] wire::ServiceStatus status() const;
 
   void reopen_log() { log_.reopen(); }
@@ -49,6 +51,7 @@ class Service final : private Watcher {
   Loop& loop_;
   Machine& machine_;
   const std::string name_;
+  const std::uint64_t number_;
   const wire::Exec command_;
   const wire::Restart policy_;
   const std::int64_t backoff_first_ms_;

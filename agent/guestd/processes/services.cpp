@@ -34,10 +34,13 @@ Services::~Services() = default;
 
 bool Services::make_room() {
   if (services_.size() < wire::max_services) return true;
-  const auto over =
-      std::find_if(services_.begin(), services_.end(), [](const auto& item) { return !item.second->is_active(); });
-  if (over == services_.end()) return false;
-  services_.erase(over);
+  auto oldest = services_.end();
+  for (auto item = services_.begin(); item != services_.end(); ++item) {
+    if (item->second->is_active()) continue;
+    if (oldest == services_.end() || item->second->number() < oldest->second->number()) oldest = item;
+  }
+  if (oldest == services_.end()) return false;
+  services_.erase(oldest);
   return true;
 }
 
@@ -53,7 +56,7 @@ wire::Done Services::start(const wire::ServiceStart& request) {
   } else if (!make_room()) {
     return {EAGAIN, cat({"the guest runs ", std::to_string(services_.size()), " services, which is the limit"})};
   }
-  auto service = std::make_unique<Service>(loop_, machine_, request);
+  auto service = std::make_unique<Service>(loop_, machine_, request, ++started_);
   wire::Done done = service->begin();
   if (done.error == 0) services_[request.name] = std::move(service);
   return done;

@@ -57,12 +57,14 @@ class Services {
   [[nodiscard]] bool idle() const;
 
  private:
-  /// Makes room for one more, if need be at the cost of one that has ended.
+  /// Makes room for one more, if need be at the cost of the oldest one that has ended.
   bool make_room();
 
   Loop& loop_;
   Machine& machine_;
   std::map<std::string, std::unique_ptr<Service>> services_;
+  /// How many were asked for so far.
+  std::uint64_t started_ = 0;
   bool shutting_down_ = false;
 };
 

@@ -313,6 +313,19 @@ TEST_CASE("output ends up in the log, also what comes between two starts") {
   guest.run_until([&] { return sys::read_file(log) == "first\nleft behind\nsecond\n"; });
 }
 
+TEST_CASE("what a service has written is in its log when it is said to have ended") {
+  Guest guest;
+  auto request = guest.request();
+  request.restart = wire::Restart::Never;
+  request.log_limit = wire::max_log_limit;
+  guest.services.start(request);
+  const std::string text(60'000, 'x');
+  REQUIRE(::write(guest.machine.outputs[101], text.data(), text.size()) == static_cast<ssize_t>(text.size()));
+  guest.exit_with(3);
+  CHECK(guest.status().state == wire::ServiceState::Failed);
+  CHECK(sys::read_file(guest.folder.path() / "bot.log") == text);
+}
+
 TEST_CASE("what makes no sense is refused before anything is made") {
   Guest guest;
   const auto error = [&](auto change) {
@@ -343,6 +356,25 @@ TEST_CASE("there is a limit to services that run, and none to those that have") 
   CHECK(guest.services.start(guest.request("more")).error == EAGAIN);
   guest.exit_with(0);
   CHECK(guest.services.start(guest.request("more")).error == 0);
+  CHECK(guest.services.list().list.size() == wire::max_services);
+}
+
+TEST_CASE("of services that have ended the oldest is forgotten first, whatever it is called") {
+  Guest guest;
+  for (std::size_t i = wire::max_services; i > 0; --i) {
+    auto request = guest.request("s" + std::to_string(i));
+    request.restart = wire::Restart::Never;
+    REQUIRE(guest.services.start(request).error == 0);
+    guest.exit_with(0);
+  }
+  const auto first = "s" + std::to_string(wire::max_services);
+  const auto second = "s" + std::to_string(wire::max_services - 1);
+  CHECK(guest.status(first).name == first);
+  CHECK(guest.services.start(guest.request("more")).error == 0);
+  CHECK(guest.status(first).name.empty());
+  CHECK(guest.status(second).name == second);
+  CHECK(guest.services.start(guest.request("again")).error == 0);
+  CHECK(guest.status(second).name.empty());
   CHECK(guest.services.list().list.size() == wire::max_services);
 }
 

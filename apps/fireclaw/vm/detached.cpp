@@ -1,19 +1,28 @@
 #include "vm/detached.hpp"
 
 #include <algorithm>
+#include <cstdint>
+#include <string_view>
 
 #include <fmt/format.h>
+
+#include "base/number.hpp"
 
 namespace fireclaw::cli {
 namespace {
 
-/// A name that no command of the machine has yet.
+constexpr std::string_view prefix = "job-";
+
+/// A name that no command of the machine has had: guestd forgets the oldest, and their logs stay.
 std::string unused_name(VM& vm) {
-  const auto known = vm.services();
-  for (std::size_t number = 1;; ++number) {
-    auto name = fmt::format("job-{}", number);
-    if (std::ranges::find(known, name, &ServiceInfo::name) == known.end()) return name;
+  std::uint32_t last = 0;
+  for (const auto& job : vm.services()) {
+    if (!job.name.starts_with(prefix)) continue;
+    if (const auto number = parse_number<std::uint32_t>(std::string_view{job.name}.substr(prefix.size()))) {
+      last = std::max(last, *number);
+    }
   }
+  return fmt::format("{}{}", prefix, std::uint64_t{last} + 1);
 }
 
 }  // namespace

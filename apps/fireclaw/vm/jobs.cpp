@@ -1,7 +1,9 @@
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -84,15 +86,26 @@ int list_jobs(JobOptions options, const Context& context) {
   return 0;
 }
 
-/// `script` with "$1" the log and "$2" what else it is told; its output is ours.
-ExecResult run_on_log(VM& vm, const std::string& job, const char* script, std::string word, const Context& context) {
+constexpr std::size_t most_said = 64;
+
+/// `script` with "$1" the log and then `words`; its output is ours, and what it says beside that goes into `said` if
+/// that is given.
+ExecResult run_on_log(VM& vm, const std::string& job, const std::string& script, const std::vector<std::string>& words,
+                      const Context& context, std::string* said = nullptr) {
   GuestCommand command;
   command.timeout = "0";
   command.no_stdin = true;
   auto exec = make_exec(command, context);
-  exec.argv = {"/bin/sh", "-c", script, "sh", log_of(job), std::move(word)};
+  exec.argv = {"/bin/sh", "-c", script, "sh", log_of(job)};
+  exec.argv.insert(exec.argv.end(), words.begin(), words.end());
   exec.user = "0";
   exec.cwd = "/";
+  if (said != nullptr) {
+    exec.on_stderr = [said](std::string_view bytes) {
+      // A line, whatever a guest makes of it.
+      said->append(bytes.substr(0, most_said - std::min(most_said, said->size())));
+    };
+  }
   return vm.exec(std::move(exec));
 }
 
@@ -115,30 +128,55 @@ int logs(JobOptions options, const Context& context) {
   static_cast<void>(find_job(vm, options));
   const auto from = options.lines == 0 ? std::string{"+1"} : std::to_string(options.lines);
   const auto* script = options.follow ? R"(exec tail -n "$2" -F "$1")" : R"(exec tail -n "$2" "$1")";
-  const auto result = run_on_log(vm, options.job, script, from, context);
+  const auto result = run_on_log(vm, options.job, script, {from}, context);
   if (context.json) print_json({{"name", options.machine}, {"job", options.job}, {"log", result.out}});
   return status_of(result, context);
 }
 
-/// Shows what it writes until the process "$2" has ended.
-constexpr const char* follow_to_the_end = R"(
-tail -n +1 -F "$1" & shown=$!
-while kill -0 "$2" 2>/dev/null; do sleep 0.2; done
-sleep 0.3
-kill "$shown"
+/// show LOG writes what has come since the last time; $at is how far that was. A log that is too long goes on as a new
+/// file, and the old one is LOG.1.
+constexpr const char* show = R"(
+show() {
+  size=$(wc -c < "$1") || return
+  if [ "$size" -lt "$at" ]; then tail -c +$((at + 1)) "$1.1"; at=0; fi
+  if [ "$size" -gt "$at" ]; then tail -c +$((at + 1)) "$1" | head -c $((size - at)); at=$size; fi
+}
+)";
+
+/// Shows what comes until the process "$2" has ended, and says how far that was.
+constexpr const char* follow = R"(
+at=0
+while kill -0 "$2" 2>/dev/null; do
+  show "$1" 2>/dev/null
+  sleep 0.2
+done
+echo "$at" >&2
+)";
+
+/// Shows what has come since "$2".
+constexpr const char* show_rest = R"(
+at=$2
+show "$1"
 )";
 
 int attach(JobOptions options, const Context& context) {
   const Machines machines{context};
   auto vm = machines.attach(options.machine);
   auto job = find_job(vm, options);
-  const auto shown = job.state == ServiceState::Running
-                         ? run_on_log(vm, options.job, follow_to_the_end, std::to_string(job.pid), context)
-                         : run_on_log(vm, options.job, R"(exec cat "$1")", {}, context);
-  if (shown.cancelled) return status_of(shown, context);
-  job = find_job(vm, options);
+  std::string at = "0";
+  std::string log;
+  if (job.state == ServiceState::Running) {
+    at.clear();
+    const auto shown = run_on_log(vm, options.job, std::string{show} + follow, {std::to_string(job.pid)}, context, &at);
+    if (shown.cancelled) return status_of(shown, context);
+    log = shown.out;
+    // guestd, which has waited for the process, has put all that it has written into the log since.
+    job = find_job(vm, options);
+  }
+  const auto rest = run_on_log(vm, options.job, std::string{show} + show_rest, {at.substr(0, at.find('\n'))}, context);
+  if (rest.cancelled) return status_of(rest, context);
   const int status = job.signal != 0 ? 128 + job.signal : job.exit_code;
-  if (context.json) print_json({{"job", to_json(job)}, {"log", shown.out}, {"status", status}});
+  if (context.json) print_json({{"job", to_json(job)}, {"log", log + rest.out}, {"status", status}});
   return status;
 }
 
