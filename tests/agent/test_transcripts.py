@@ -382,7 +382,9 @@ class Hostile(unittest.TestCase):
                      "run_command(" * 1000, "[run_command(" + "(" * 5000, "<|channel|>" * 20000, "analysis" * 20000 + "assistantfinal", "x<parameter=" * 10000,
                      "<arg_key>" * 10000, "<tool_call>x " * 5000, "```json\n" * 10000, "\\" * 100000, "functions." * 10000, "<function=a>" * 5000, "a " * 150000,
                      "<function=a><parameter=b>" * 8000, "<tool_call>x <arg_key>a</arg_key><arg_value>" * 8000, "<invoke name=" * 20000, "x" + "\n" * 20000 + "y",
-                     "x[CALL_ID]y" + "\n" * 20000 + "y", "```" + " " * 20000 + "y", "```" + "\n" * 20000 + "y", "```" + "a" * 20000, "maximum context " + "1" * 20000):
+                     "x[CALL_ID]y" + "\n" * 20000 + "y", "```" + " " * 20000 + "y", "```" + "\n" * 20000 + "y", "```" + "a" * 20000, "maximum context " + "1" * 20000,
+                     "Plan:\n" * 17000, "Thought: x\n" * 10000 + "Action:", "Action: a\n" * 10000, ">>>" * 30000, "<run_command>" * 8000,
+                     "<run_command>" + "<command>a</command>" * 5000):
             for content in (text, "<tool_call>" + text, "<think>" + text, "hm " + text):
                 whole = json.dumps({"message": {"content": content}, "done": True}).encode()
                 began = time.thread_time()

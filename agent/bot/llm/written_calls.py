@@ -36,7 +36,8 @@ _MARK = re.compile(
 # Marks that can also be part of an answer: what they stand around is a call only if it names what is known.
 _WEAK_MARK = re.compile(r"</?(?:tools?|tool_use)>|functools(?=\[)|Action:(?=\s*(?:```json\s*)?[\[{])"
                         rf"|>>>(?=\s*{_WORD}\s*\{{)", re.I)
-# What goes before an action where a model was taught to think in lines of text.
+# What goes before an action where a model was taught to think in lines of text. Only at the beginning: searched for, a
+# lot of such lines would be read once a line.
 _REASONED = re.compile(r"(?:(?:Thought|Plan|Reflection):[^\n]*\n+)+(?=Action:)", re.I)
 _ACTION = re.compile(rf"Action:[ \t]*({_WORD})[ \t]*\n\s*Action Input:[ \t]*", re.I)
 _OBSERVED = re.compile(r"\s*Observation:", re.I)
@@ -73,7 +74,9 @@ def written_calls(text: str, known: Known) -> Optional[List[Written]]:
     """The calls that the text is; None for text that is something else. Bare JSON is a call only if it names what is
     known. Marks around unknown or unreadable calls make them calls too: they are not for people, and the model has
     to be told."""
-    text = _REASONED.sub("", text.replace("｜DSML｜", "").strip(), count=1)
+    text = text.replace("｜DSML｜", "").strip()
+    reasoned = _REASONED.match(text)
+    text = text[reasoned.end() :] if reasoned is not None else text
     fence = _FENCE.match(text)
     language = ""
     if fence is not None and not text[fence.end() :].endswith(fence.group(1)):
@@ -152,6 +155,15 @@ class _Reader:
         self._at += len(rest)
         return True, value
 
+    def _object(self, start: int) -> Optional[Dict[str, Any]]:
+        """The object that begins there; None, and nothing is taken, if none does."""
+        before, self._at = self._at, start
+        fine, value = self._value()
+        if fine and isinstance(value, dict):
+            return value
+        self._at = before
+        return None
+
     def _json(self) -> Optional[List[Written]]:
         start = self._at
         if self._text[start] not in "{[":
@@ -225,29 +237,20 @@ class _Reader:
     def _action(self) -> Optional[List[Written]]:
         """The name and its input on a line each, and perhaps what the model made up as the output."""
         found = _ACTION.match(self._text, self._at)
-        if found is None:
+        given = self._object(found.end()) if found is not None else None
+        if found is None or given is None:
             return None
-        before, self._at = self._at, found.end()
-        fine, value = self._value() if self._text[self._at : self._at + 1] == "{" else (False, None)
-        made_up = _OBSERVED.match(self._text, self._at)
-        if not fine:
-            self._at = before
-            return None
-        if made_up is not None:
+        if _OBSERVED.match(self._text, self._at):
             self._at = len(self._text)
-        return [Written(found.group(1), value)]
+        return [Written(found.group(1), given)]
 
     def _named(self) -> Optional[List[Written]]:
         """A name and then an object."""
         found = _NAMED.match(self._text, self._at)
         if found is None or not (self._marked or found.group(1) in self._known):
             return None
-        before, self._at = self._at, self._text.index("{", found.end())
-        fine, value = self._value()
-        if not fine or not isinstance(value, dict):
-            self._at = before
-            return None
-        return [Written(found.group(1), value)]
+        given = self._object(self._text.index("{", found.end()))
+        return None if given is None else [Written(found.group(1), given)]
 
     def _glm(self) -> Optional[List[Written]]:
         found = re.compile(rf"({_WORD})\s*(?=<arg_key>)").match(self._text, self._at) if self._marked else None
