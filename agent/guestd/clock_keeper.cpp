@@ -12,9 +12,9 @@ constexpr std::int64_t tolerance = 100 * millisecond;
 /// that has passed, as adjtimex(2) does it at most.
 constexpr std::int64_t slew_parts = 1000;
 
-/// The host's clock may be read by a device that takes its time; it has no more than a part of `tolerance`.
+/// A device that reads the host's clock may take long. This is a small part of `tolerance`.
 constexpr std::int64_t longest_host_reading = 20 * millisecond;
-/// Two samples together may be wrong by the millisecond that is no setting.
+/// Two samples, each wrong by this, differ by no more than the millisecond that look() allows.
 constexpr std::int64_t longest_guest_reading = millisecond / 2;
 constexpr int most_readings = 8;
 

@@ -117,19 +117,6 @@ std::filesystem::path folder_of(const std::filesystem::path& path) {
   return path.has_parent_path() ? path.parent_path() : std::filesystem::path{"."};
 }
 
-}  // namespace
-
-bool make_folder(const std::filesystem::path& path, mode_t mode) {
-  if (::mkdir(path.c_str(), mode) != 0) {
-    if (errno == EEXIST) return false;
-    throw_errno(fmt::format("create folder '{}'", path.string()));
-  }
-  check(::chmod(path.c_str(), mode), fmt::format("create folder '{}'", path.string()));
-  return true;
-}
-
-namespace {
-
 template <typename Made>
 void make_each(const std::filesystem::path& path, mode_t mode, Made made_one) {
   std::filesystem::path made;
@@ -153,6 +140,15 @@ void make_each(const std::filesystem::path& path, mode_t mode, Made made_one) {
 }
 
 }  // namespace
+
+bool make_folder(const std::filesystem::path& path, mode_t mode) {
+  if (::mkdir(path.c_str(), mode) != 0) {
+    if (errno == EEXIST) return false;
+    throw_errno(fmt::format("create folder '{}'", path.string()));
+  }
+  check(::chmod(path.c_str(), mode), fmt::format("create folder '{}'", path.string()));
+  return true;
+}
 
 void make_directories(const std::filesystem::path& path, mode_t mode) {
   make_each(path, mode, [](const std::filesystem::path&) {});

@@ -173,7 +173,7 @@ class Crew(unittest.TestCase):
 
     def setUp(self) -> None:
         clear_leftovers()
-        # To a server that knows nobody: it may take agents of other tests, whose engines were killed, for alive.
+        # A server that has run takes agents of other tests, whose engines were killed, for alive.
         type(self).irc.stop(kill=True)
         type(self).irc.start()
         self.llm.rules({"reply": {"content": "Hello!"}})

@@ -102,7 +102,7 @@ ExecResult run_on_log(VM& vm, const std::string& job, const std::string& script,
   exec.cwd = "/";
   if (said != nullptr) {
     exec.on_stderr = [said](std::string_view bytes) {
-      // A line, whatever a guest makes of it.
+      // A guest may send more than the line that is expected.
       said->append(bytes.substr(0, most_said - std::min(most_said, said->size())));
     };
   }

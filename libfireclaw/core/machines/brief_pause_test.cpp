@@ -28,19 +28,6 @@ std::string environment(const char* name, const char* otherwise) {
 
 Deadline soon() { return Deadline::after(40s); }
 
-/// A machine whose engine pauses it and does not continue it.
-class Stuck final : public core::testing::WrappedInstance {
- public:
-  using WrappedInstance::WrappedInstance;
-
-  void resume(Deadline) override { throw Error{ErrorCode::Timeout, "no answer"}; }
-  std::chrono::nanoseconds snapshot_running(const vmm::SnapshotFiles&, const std::function<void()>&, Deadline deadline,
-                                            const std::stop_token&) override {
-    pause(deadline);
-    throw vmm::StaysPaused{ErrorCode::Timeout, "the machine stays paused: no answer"};
-  }
-};
-
 struct Fixture {
   sys::TempDir folder{"/tmp", "fireclaw-brief-pause-"};
   std::shared_ptr<Host::Impl> impl = Access::impl(Host::open([] {
@@ -76,7 +63,7 @@ struct Fixture {
 
 TEST_CASE_FIXTURE(Fixture, "a machine that could not be told to continue is known to be paused, and can be resumed") {
   const auto machine = start();
-  machine->instance = std::make_unique<Stuck>(std::move(machine->instance));
+  machine->instance = std::make_unique<core::testing::StuckInstance>(std::move(machine->instance));
   CHECK_THROWS_AS(machine->save_running(
                       files(), [] {}, soon()),
                   vmm::StaysPaused);

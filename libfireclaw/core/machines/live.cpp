@@ -238,7 +238,7 @@ bool VM::Impl::is_being_copied() const {
 Error VM::Impl::explain(const Error& problem) const {
   if (problem.code() != ErrorCode::Guest && problem.code() != ErrorCode::Timeout) return problem;
   std::string text = problem.what();
-  // Before anything that takes time: what is asked for is whether it is copied now.
+  // First, because the copy may be finished by the time that the rest is known.
   if (problem.code() == ErrorCode::Guest && is_being_copied()) {
     return Error{
         problem.code(),

@@ -18,8 +18,8 @@ state::MachineStore machine_store(const Host::Impl& host);
 /// A new machine's record, with a key of its own.
 state::MachineRecord record_of_machine(const MachineConfig& config);
 
-/// What each start of the machine begins with. What only its first one is asked for is not in its record: whether a
-/// snapshot must be there, and whose the scratch disk's top folder is.
+/// What each start of the machine begins with. Two settings hold for the first start only and are not
+/// in the record: whether a snapshot must be there, and who owns the scratch disk's top folder.
 VMConfig config_of_machine(const state::MachineRecord& record);
 
 /// Takes the lock for changes of the machine of this name. Error(Timeout) if another process has it for too long.

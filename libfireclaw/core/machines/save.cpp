@@ -30,7 +30,7 @@ std::chrono::nanoseconds VM::Impl::save_running(const vmm::SnapshotFiles& files,
   const auto current = session(deadline, stop);
   const std::scoped_lock lock{control};
   require_running();
-  // Noted first: whose connection the guest ends now looks at that.
+  // Noted first: a caller whose connection the guest ends now looks at that.
   begin_copy();
   const ScopeGuard done{[&] { end_copy(); }};
   current->prepare_snapshot(deadline);

@@ -73,19 +73,6 @@ struct Fixture : StandInHome {
   [[nodiscard]] vmm::SnapshotFiles files() const { return {home() / "state", home() / "memory"}; }
 };
 
-/// Its engine pauses it and does not resume it.
-class Stuck final : public testing::WrappedInstance {
- public:
-  using WrappedInstance::WrappedInstance;
-
-  void resume(Deadline) override { throw Error{ErrorCode::Timeout, "no answer"}; }
-  std::chrono::nanoseconds snapshot_running(const vmm::SnapshotFiles&, const std::function<void()>&, Deadline deadline,
-                                            const std::stop_token&) override {
-    pause(deadline);
-    throw vmm::StaysPaused{ErrorCode::Timeout, "the machine stays paused: no answer"};
-  }
-};
-
 TEST_CASE_FIXTURE(Fixture, "a machine runs commands, and its end leaves nothing") {
   sys::ProcessId engine;
   {
@@ -219,7 +206,7 @@ TEST_CASE_FIXTURE(Fixture, "a pause is on disk once it is one, and so is its end
 TEST_CASE_FIXTURE(Fixture, "a machine that its copier could not resume is paused on disk, and can be resumed") {
   const auto machine = start();
   shell(*machine, "true");
-  machine->instance = std::make_unique<Stuck>(std::move(machine->instance));
+  machine->instance = std::make_unique<testing::StuckInstance>(std::move(machine->instance));
   SUBCASE("when its state was saved") {
     CHECK(code_of([&] {
             machine->save_running(

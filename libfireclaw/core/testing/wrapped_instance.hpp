@@ -9,6 +9,8 @@
 #include <utility>
 
 #include "base/deadline.hpp"
+#include "fireclaw/error.hpp"
+#include "vmm/brief_pause.hpp"
 #include "vmm/driver.hpp"
 
 namespace fireclaw::core::testing {
@@ -44,6 +46,19 @@ class WrappedInstance : public vmm::Instance {
 
  private:
   std::unique_ptr<vmm::Instance> real_;
+};
+
+/// Its engine pauses it and does not resume it.
+class StuckInstance final : public WrappedInstance {
+ public:
+  using WrappedInstance::WrappedInstance;
+
+  void resume(Deadline) override { throw Error{ErrorCode::Timeout, "no answer"}; }
+  std::chrono::nanoseconds snapshot_running(const vmm::SnapshotFiles&, const std::function<void()>&, Deadline deadline,
+                                            const std::stop_token&) override {
+    pause(deadline);
+    throw vmm::StaysPaused{ErrorCode::Timeout, "the machine stays paused: no answer"};
+  }
 };
 
 }  // namespace fireclaw::core::testing
