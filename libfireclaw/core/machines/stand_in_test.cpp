@@ -525,6 +525,62 @@ TEST_CASE_FIXTURE(Fixture, "a named machine's record says that it is paused for 
   CHECK_FALSE(machine_store(*host).find("one"));
 }
 
+TEST_CASE_FIXTURE(Fixture, "a machine's time begins with its last start, and ends it") {
+  const MachineManager machines = Access::host(host).machines();
+  MachineConfig named;
+  named.name = "one";
+  named.machine = config();
+  named.ttl = 1h;
+  static_cast<void>(machines.create(named));
+  const auto make_older = [&](auto state::MachineRecord::*moment) {
+    auto record = require_machine(*host, "one");
+    record.*moment -= 2h;
+    machine_store(*host).put(record);
+  };
+  make_older(&state::MachineRecord::created);
+  CHECK(machines.tend().stopped.empty());
+  CHECK(machines.info("one").state == VMState::Running);
+  make_older(&state::MachineRecord::started);
+  CHECK(machines.tend().stopped == std::vector<std::string>{"one"});
+  CHECK(machines.info("one").state != VMState::Running);
+  static_cast<void>(machines.start("one"));
+  CHECK(machines.tend().stopped.empty());
+  machines.remove("one", true);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a machine that is renamed while it runs is found by its new name alone") {
+  const MachineManager machines = Access::host(host).machines();
+  MachineConfig named;
+  named.name = "one";
+  named.machine = config();
+  const auto id = machines.create(named).id;
+  const auto other = start();
+  machines.rename("one", "two");
+  CHECK(require_run(*host, "two").id == id);
+  CHECK(require_run(*host, id).machine == "two");
+  CHECK(code_of([&] { static_cast<void>(require_run(*host, "one")); }) == ErrorCode::NotFound);
+  CHECK(on_disk(*other).machine.empty());
+  machines.remove("two", true);
+  CHECK(host->runs.list().size() == 1);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a disk that is only to be read is mounted so, and a machine's own are not") {
+  auto like = config();
+  like.scratch_mib = 16;
+  like.scratch_target = "/scratch";
+  for (const bool read_only : {true, false}) {
+    CAPTURE(read_only);
+    Purpose purpose;
+    purpose.disk = Purpose::Disk{home() / "disk", std::uint64_t{1} << 20, read_only};
+    const auto mounts = MachineDisks{*host, like, purpose}.mounts();
+    REQUIRE(mounts.size() == 2);
+    CHECK(mounts[0].target == "/scratch");
+    CHECK_FALSE(mounts[0].read_only);
+    CHECK(mounts[1].target == "/workspace");
+    CHECK(mounts[1].read_only == read_only);
+  }
+}
+
 TEST_CASE_FIXTURE(Fixture, "a machine that cannot be used is said to be stopped, or not to be there") {
   const MachineManager machines = Access::host(host).machines();
   MachineConfig named;
@@ -564,9 +620,12 @@ TEST_CASE_FIXTURE(Fixture, "a named machine has its record before its disk, and 
     CHECK(code_of([&] { static_cast<void>(machines.create(named)); }) == ErrorCode::Vmm);
     lines = calls.lines_with({"machines/"});
   }
-  REQUIRE_FALSE(lines.empty());
-  CHECK(std::ranges::find(lines, "rename machines/.fireclaw-*.tmp -> machines/one.json") <
-        std::ranges::find(lines, "create machines/*.ext4"));
+  const auto recorded = std::ranges::find(lines, "rename machines/.fireclaw-*.tmp -> machines/one.json");
+  // Made elsewhere, so that a kill meanwhile leaves no half of a disk.
+  const auto there = std::ranges::find(lines, "rename runs/*/scratch.img -> machines/*.ext4");
+  REQUIRE(there != lines.end());
+  CHECK(recorded < there);
+  CHECK(std::ranges::find(lines, "create machines/*.ext4") == lines.end());
   CHECK_FALSE(machine_store(*host).find("one"));
   for (const auto& entry : std::filesystem::directory_iterator{host->layout.machines()}) {
     CHECK_FALSE(entry.path().extension() == ".ext4");
