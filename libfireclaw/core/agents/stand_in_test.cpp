@@ -2,10 +2,12 @@
 #include <doctest/doctest.h>
 #include <fcntl.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -60,6 +62,24 @@ TEST_CASE_FIXTURE(Fixture, "an agent whose memory the disk has no room for is no
   CHECK(done("Paused") == 0);
   CHECK(host->snapshots.names().empty());
   CHECK(runs_on());
+}
+
+TEST_CASE_FIXTURE(Fixture, "a saved agent's disk is on disk before its snapshot has a name") {
+  std::vector<std::string> lines;
+  {
+    const FileCalls calls{host->layout.snapshots()};
+    static_cast<void>(agents.snapshot("ada", "one", false, {}));
+    lines = calls.lines();
+  }
+  const auto at = [&](std::string_view begin, std::string_view end) {
+    return std::ranges::find_if(
+        lines, [&](const std::string& line) { return line.starts_with(begin) && line.ends_with(end); });
+  };
+  const auto synced = at("sync .draft-one-", "/workspace");
+  const auto named = at("rename .draft-one-", " -> one");
+  REQUIRE(named != lines.end());
+  CHECK(at("create .draft-one-", "/workspace") < synced);
+  CHECK(synced < named);
 }
 
 TEST_CASE_FIXTURE(Fixture, "an agent is not saved under a name that is taken, also if it is taken meanwhile") {
