@@ -10,12 +10,15 @@
 #include <chrono>
 #include <csignal>
 #include <filesystem>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/networks/connection.hpp"
 #include "core/networks/entrances.hpp"
 #include "core/networks/gateway.hpp"
+#include "core/networks/reach.hpp"
 #include "fireclaw/host.hpp"
 #include "net/links/netlink.hpp"
 #include "state/records/run_policy.hpp"
@@ -26,6 +29,7 @@
 
 using namespace fireclaw;
 using sys::testing::code_of;
+using sys::testing::error_of;
 using sys::testing::FileCalls;
 
 namespace {
@@ -138,6 +142,75 @@ TEST_CASE_FIXTURE(Fixture,
   connection.disconnect();
   CHECK(let_in().empty());
   CHECK(core::NatNetwork{*impl}.pool().list().empty());
+}
+
+TEST_CASE_FIXTURE(Fixture, "a change of reach that the firewall refuses is not in the machine's record") {
+  core::NatNetwork network{*impl};
+  std::optional<net::Ipv4Address> address;
+  {
+    const auto turn = network.take_turn();
+    network.ensure();
+    address = connect(network, sys::current_process());
+  }
+  const auto id = impl->runs.list().front().id;
+  const auto allow = [&](const std::string& destination) {
+    return core::change_reach(*impl, id, destination, core::ReachChange::Allow, "machine 'one'");
+  };
+  const auto recorded = [&] { return impl->runs.find(id)->nat->allow; };
+  CHECK(allow("192.0.2.1") == std::vector<std::string>{"192.0.2.1"});
+  REQUIRE(network.firewall().remove_vm(*address));
+  CHECK(code_of([&] { static_cast<void>(allow("192.0.2.2")); }) == ErrorCode::InvalidState);
+  CHECK(recorded() == std::vector<std::string>{"192.0.2.1"});
+}
+
+TEST_CASE_FIXTURE(Fixture, "what a machine is to reach and to publish is refused where it cannot be") {
+  struct Row {
+    NatOptions options;
+    std::string complaint;
+  };
+  const auto with = [](auto change) {
+    NatOptions options;
+    change(options);
+    return options;
+  };
+  for (const auto& row : {
+           Row{with([](auto& o) { o.egress = Egress::None; }), ""},
+           Row{with([](auto& o) {
+                 o.egress = Egress::None;
+                 o.allow = {"192.0.2.1"};
+               }),
+               "'192.0.2.1' cannot be allowed with egress \"none\"; use \"allowlist\""},
+           Row{with([](auto& o) {
+                 o.egress = Egress::Allowlist;
+                 o.allow = {"192.0.2.1"};
+               }),
+               ""},
+           Row{with([](auto& o) {
+                 o.services = GatewayServices::None;
+                 o.allow_http = {"example.org"};
+               }),
+               "'example.org' is reached through the gateway, and the machine may use none of its services"},
+           Row{with([](auto& o) { o.allow_http = {"example.org:443/udp"}; }),
+               "'example.org:443/udp': web servers are reached by TCP"},
+           Row{with([](auto& o) {
+                 o.publish = {"8080:80", "8080:81"};
+               }),
+               "'8080:81' is published twice"},
+           Row{with([](auto& o) {
+                 o.publish = {"8080:80", "8080:81/udp", "127.0.0.2:8080:82"};
+               }),
+               ""},
+       }) {
+    CAPTURE(row.complaint);
+    const auto make = [&] {
+      static_cast<void>(core::VmNetwork{*impl, true, NetworkMode::Nat, row.options, capabilities(), "engine"});
+    };
+    if (row.complaint.empty()) {
+      CHECK_NOTHROW(make());
+    } else {
+      CHECK(error_of(make) == std::pair{ErrorCode::InvalidArgument, row.complaint});
+    }
+  }
 }
 
 TEST_CASE("this host's addresses are all that others know it by, each once") {
