@@ -23,6 +23,9 @@
 #include "core/workspaces/transfer.hpp"
 #include "fireclaw/collections.hpp"
 #include "fireclaw/error.hpp"
+#include "image/archives/tar.hpp"
+#include "sys/fd.hpp"
+#include "sys/file.hpp"
 #include "sys/process.hpp"
 #include "sys/testing/file_calls.hpp"
 #include "sys/testing/outcome.hpp"
@@ -138,9 +141,15 @@ TEST_CASE_FIXTURE(Fixture,
 
 TEST_CASE_FIXTURE(Fixture, "names, sizes and paths that can never work are refused") {
   WorkspaceConfig config;
-  config.name = "small";
-  config.size_mib = 15;
-  CHECK(error_of([&] { host.workspaces().create(config); }).first == ErrorCode::InvalidArgument);
+  config.name = "odd";
+  constexpr auto most = std::uint64_t{1} << 24;
+  // The last one has as many bytes as a good one, in 64 bits.
+  for (const auto size : {std::uint64_t{0}, std::uint64_t{15}, most + 1, (std::uint64_t{1} << 44) + 64}) {
+    CAPTURE(size);
+    config.size_mib = size;
+    CHECK(error_of([&] { host.workspaces().create(config); }) ==
+          std::pair{ErrorCode::InvalidArgument, fmt::format("a workspace must be 16 to {} MiB, not {}", most, size)});
+  }
   CHECK(error_of([&] { return host.workspaces().open("missing"); }).second.find("fireclaw workspace create missing") !=
         std::string::npos);
   CHECK(error_of([&] { host.workspaces().remove("missing"); }).first == ErrorCode::NotFound);
@@ -330,6 +339,24 @@ TEST_CASE("paths in a workspace are joined without a slash too many or too few")
   }
 }
 
+TEST_CASE_FIXTURE(Fixture, "an archive's lost+found stays out of a workspace, unless it is one in a folder") {
+  image::Tree packed;
+  packed.directory("lost+found");
+  packed.file("lost+found/#12", 0644, "found");
+  packed.file("memory/lost+found", 0644, "a note");
+  const auto tar = folder.path() / "one.tar";
+  {
+    const auto file = sys::open_file(tar, O_WRONLY | O_CREAT | O_EXCL);
+    image::write_tar(packed, core::writer_to(file.get(), {}));
+  }
+  const auto file = sys::open_file(tar, O_RDONLY);
+  const sys::TempDir scratch{folder.path(), "scratch-"};
+  const auto read = core::read_archive(file.get(), scratch.path(), {1234, 4321}, core::disk_tools(*impl));
+  CHECK_FALSE(read.find("lost+found"));
+  CHECK_FALSE(read.find("lost+found/#12"));
+  CHECK(read.find("memory/lost+found"));
+}
+
 TEST_CASE("capabilities that a guest lists are given to files of the tree, and its nonsense to none") {
   image::Tree tree;
   tree.file("bin/ping", 0755, "ping");
@@ -401,5 +428,8 @@ TEST_CASE_FIXTURE(Fixture, "resizing keeps the content, both ways") {
   workspace.resize(64);
   CHECK(workspace.info().size_bytes == std::uint64_t{64} << 20);
   CHECK(seen("one", "ls -p memory").find("/kept/") != std::string::npos);
-  CHECK(error_of([&] { workspace.resize(1); }).first == ErrorCode::InvalidArgument);
+  for (const auto size : {std::uint64_t{1}, (std::uint64_t{1} << 44) + 64}) {
+    CHECK(error_of([&] { workspace.resize(size); }).first == ErrorCode::InvalidArgument);
+  }
+  CHECK(workspace.info().size_bytes == std::uint64_t{64} << 20);
 }
