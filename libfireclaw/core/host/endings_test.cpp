@@ -9,6 +9,8 @@
 #include <future>
 #include <thread>
 
+#include "core/host/admission.hpp"
+#include "core/host/impl.hpp"
 #include "fireclaw/error.hpp"
 #include "sys/file.hpp"
 #include "sys/poll.hpp"
@@ -113,6 +115,20 @@ TEST_CASE_FIXTURE(Ends, "a process that needs what the last one holds can wait f
   endings.add(std::make_unique<Machine>(sleeper("0.3"), may_end));
   CHECK(endings.await_last());
   CHECK_FALSE(endings.await_last());
+  ended.set_value();
+}
+
+TEST_CASE_FIXTURE(Ends, "no machine is refused for want of room while the last one is being taken down") {
+  HostOptions options;
+  options.home = folder.path() / "home";
+  Host::Impl host{options};
+  for (const auto& each : {host.layout.runs(), host.layout.home() / "locks"}) sys::make_directories(each);
+  constexpr std::uint64_t more_than_any_host_has = std::uint64_t{1} << 40;
+  auto child = sleeper("0.3");
+  const auto engine = child.id();
+  host.endings.add(std::make_unique<Machine>(std::move(child), may_end));
+  CHECK_THROWS_AS(admit(host, {}, {1, more_than_any_host_has, 0}), Error);
+  CHECK_FALSE(sys::is_alive(engine));
   ended.set_value();
 }
 

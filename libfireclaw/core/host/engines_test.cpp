@@ -297,6 +297,29 @@ TEST_CASE_FIXTURE(Fixture,
   }
 }
 
+TEST_CASE_FIXTURE(Fixture,
+                  "what was found of confinement counts while the system and the users of machines are the same") {
+  const sys::IdRange users{5000, 10};
+  struct Row {
+    std::optional<sys::IdRange> found;
+    sys::IdRange wanted;
+    std::string elsewhere;
+    bool counts;
+  };
+  for (const auto& row :
+       {Row{users, users, "", true}, Row{std::nullopt, users, "", true}, Row{users, {5000, 11}, "", false},
+        Row{users, {5001, 10}, "", false}, Row{users, users, " of another host", false}}) {
+    CAPTURE(row.wanted.first);
+    CAPTURE(row.wanted.count);
+    config.confinement.emplace();
+    config.confinement->ids = row.found;
+    config.confinement->obstacle = "as it was found";
+    config.confinement->context = sys::confinement_context() + row.elsewhere;
+    config.sandbox.users = row.wanted;
+    CHECK((core::confinement(host()).obstacle == "as it was found") == row.counts);
+  }
+}
+
 TEST_CASE_FIXTURE(Fixture, "an engine is used if it is confined as config.json requires") {
   struct Row {
     sys::Confinement level;
