@@ -12,15 +12,16 @@ namespace {
 
 /// An engine that does nothing, and how often its machine was told to continue.
 struct Fixture {
-  EngineProcess process = [] {
-    sys::SpawnSpec spec;
-    spec.argv = {"/bin/sleep", "100"};
-    spec.die_with_parent = true;
-    return EngineProcess::start(spec);
-  }();
+  EngineProcess process = lasting("100");
   int resumed = 0;
   std::optional<Error> refusal;
 
+  static EngineProcess lasting(const std::string& seconds) {
+    sys::SpawnSpec spec;
+    spec.argv = {"/bin/sleep", seconds};
+    spec.die_with_parent = true;
+    return EngineProcess::start(spec);
+  }
   std::chrono::nanoseconds during(const std::function<void(BriefPause&)>& copy) {
     const auto resume = [this](Deadline deadline) {
       CHECK_FALSE(deadline.passed());
@@ -99,6 +100,22 @@ TEST_CASE_FIXTURE(Fixture, "an engine that has ended leaves nothing paused") {
                     "no space");
   try {
     during([](BriefPause& brief_pause) {
+      brief_pause.begin();
+      brief_pause.end();
+    });
+    FAIL("nothing was thrown");
+  } catch (const StaysPaused&) {
+    FAIL("its engine has ended");
+  } catch (const Error& problem) {
+    CHECK(problem.message() == "it hung up");
+  }
+}
+
+TEST_CASE("an engine that ends a moment after it has hung up leaves nothing paused") {
+  auto process = Fixture::lasting("0.3");
+  const auto hang_up = [](Deadline) { throw Error{ErrorCode::Vmm, "it hung up"}; };
+  try {
+    pause_briefly(process, hang_up, [](BriefPause& brief_pause) {
       brief_pause.begin();
       brief_pause.end();
     });
