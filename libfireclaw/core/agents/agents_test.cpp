@@ -226,3 +226,15 @@ TEST_CASE("a settled host learns of engines, and of nothing else that is written
   Access::impl(*home.host)->learn_engines(config);
   CHECK(Access::impl(*home.host)->config().engines.empty());
 }
+
+TEST_CASE("an agent may reach what its template says, without what it was denied, and what it was allowed") {
+  const auto from = state::parse_template(
+      "t", R"({"nick": "t", "model": "m", "persona": "P.", "allow": ["192.0.2.1", "Example.org:443"]})", "/t.json");
+  state::AgentRecord record;
+  CHECK(core::allowed_list(record, from) == std::vector<std::string>{"192.0.2.1", "Example.org:443"});
+  record.denied = {"example.org:443", "192.0.2.9"};
+  record.allowed = {"192.0.2.2", "192.0.2.1/32"};
+  CHECK(core::allowed_list(record, from) == std::vector<std::string>{"192.0.2.1", "192.0.2.2"});
+  record.services_only = true;
+  CHECK(core::allowed_list(record, from) == std::vector<std::string>{"192.0.2.2", "192.0.2.1"});
+}

@@ -60,6 +60,26 @@ TEST_CASE("what the template says is above config.json, and what was asked for i
   CHECK(value.at("channels").as_array().size() == 1);
 }
 
+TEST_CASE("what a template says of channels and people, limits and logs is passed on") {
+  const auto passed_on = json::Value::parse(
+      R"({"channels": ["#x"], "operators": ["alice!*@*"], "invite_policy": "operators", "log_level": "debug",
+          "peers": {}, "limits": {"queue": 3}})",
+      "settings");
+  std::string more;
+  for (const auto& [name, value] : passed_on.as_object()) {
+    json::Writer text;
+    text.value(value);
+    more += fmt::format(R"(, "{}": {})", name, text.take());
+  }
+  const auto value = made(plain(a_template(more)));
+  for (const auto& [name, expected] : passed_on.as_object()) {
+    CAPTURE(name);
+    REQUIRE(value.find(name));
+    CHECK(*value.find(name) == expected);
+  }
+  for (const auto& [name, expected] : passed_on.as_object()) CHECK_FALSE(made(plain(a_template())).find(name));
+}
+
 TEST_CASE("a bot is told the way to web servers where there is one") {
   auto config = plain(a_template());
   CHECK_FALSE(made(config).find("http_proxy"));
@@ -113,6 +133,9 @@ TEST_CASE("a bot behind the gateway asks its LLM there, in the server's protocol
   CHECK(llm.at("temperature").as_double() == 1);
   CHECK_FALSE(llm.find("api_key"));
   CHECK_FALSE(llm.find("by"));
+  // A protocol that was chosen stays.
+  config.llm = json::Value::parse(R"({"api": "ollama"})", "llm");
+  CHECK(made(config).at("llm").at("api").as_string() == "ollama");
   // A template that names a server means that one, with its key.
   config.llm = json::Value::parse(R"({"url": "http://gateway:9", "api_key": "hunter2"})", "llm");
   const auto own = made(config).at("llm");

@@ -1,8 +1,11 @@
 // Machines from their start to their end, on the stand-in for Firecracker: what is written down before what is done.
 #include <doctest/doctest.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <chrono>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -150,6 +153,21 @@ TEST_CASE_FIXTURE(Fixture, "a machine is started once") {
   CHECK(done("InstanceStart") == 1);
 }
 
+TEST_CASE_FIXTURE(Fixture, "a machine is not started by a process that was forked from its owner") {
+  VM::Impl machine{host, config()};
+  constexpr int refused = 7;
+  const auto child = ::fork();
+  if (child == 0) ::_exit(code_of([&] { machine.start(); }) == ErrorCode::InvalidState ? refused : 0);
+  REQUIRE(child > 0);
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  REQUIRE(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == refused);
+  CHECK(done("InstanceStart") == 0);
+  machine.start();
+  CHECK(shell(machine, "echo well") == "well\n");
+}
+
 TEST_CASE_FIXTURE(Fixture,
                   "a machine that is copied while it runs says so on disk before it stands still, and not after") {
   const auto machine = start();
@@ -201,6 +219,27 @@ TEST_CASE_FIXTURE(Fixture, "a pause is on disk once it is one, and so is its end
   CHECK_FALSE(on_disk(*machine).paused);
   CHECK(shell(*machine, "echo well") == "well\n");
   CHECK_FALSE(on_disk(*machine).clock_late);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a machine's clock is late on disk until its guest has been told the time") {
+  const auto machine = start();
+  shell(*machine, "true");
+  machine->pause(soon());
+  // Whether it is paused, and whether its clock is late.
+  std::vector<std::pair<bool, bool>> written;
+  {
+    FileCalls* recorded = nullptr;
+    FileCalls calls{home(), [&] {
+                      if (recorded == nullptr || !recorded->lines().back().ends_with("/run.json")) return;
+                      const auto record = on_disk(*machine);
+                      const std::pair now{record.paused, record.clock_late};
+                      if (written.empty() || written.back() != now) written.push_back(now);
+                    }};
+    recorded = &calls;
+    machine->resume(soon());
+  }
+  std::erase(written, std::pair{true, true});
+  CHECK(written == std::vector<std::pair<bool, bool>>{{false, true}, {false, false}});
 }
 
 TEST_CASE_FIXTURE(Fixture, "a machine that its copier could not resume is paused on disk, and can be resumed") {
@@ -445,6 +484,8 @@ TEST_CASE_FIXTURE(Fixture, "what is told of a machine is what it is") {
   CHECK(machine.network == NetworkMode::None);
   CHECK(machine.hostname == "tern");
   CHECK(machine.snapshot == "base");
+  CHECK(machine.scratch_mib == 0);
+  CHECK(machine.scratch_target.empty());
   CHECK(machine.ttl == named.ttl);
   CHECK(machine.idle == named.idle);
   CHECK(machine.started >= machine.created);
@@ -525,6 +566,48 @@ TEST_CASE_FIXTURE(Fixture, "a named machine's record says that it is paused for 
   CHECK_FALSE(machine_store(*host).find("one"));
 }
 
+TEST_CASE_FIXTURE(Fixture, "a machine that is resumed has been used") {
+  const MachineManager machines = Access::host(host).machines();
+  MachineConfig named;
+  named.name = "one";
+  named.machine = config();
+  static_cast<void>(machines.create(named));
+  const auto key = require_machine(*host, "one").key;
+  machines.pause("one");
+  std::filesystem::last_write_time(host->layout.lock("machine-use-" + key),
+                                   std::filesystem::file_time_type::clock::now() - 1h);
+  machines.resume("one");
+  CHECK(std::chrono::system_clock::now() - last_use(*host, key) < 30min);
+  machines.remove("one", true);
+}
+
+TEST_CASE_FIXTURE(Fixture, "a machine whose guest does not say what runs in it is not paused for want of use") {
+  const MachineManager machines = Access::host(host).machines();
+  MachineConfig named;
+  named.name = "one";
+  named.machine = config();
+  named.idle = 1min;
+  const auto id = machines.create(named).id;
+  auto idle = require_machine(*host, "one");
+  idle.started -= 1h;
+  machine_store(*host).put(idle);
+  const auto make_old = [&] {
+    std::filesystem::last_write_time(host->layout.lock("machine-use-" + idle.key),
+                                     std::filesystem::file_time_type::clock::now() - 1h);
+  };
+  const auto to_guest = host->runs.directory(id) / "engine" / "v.sock";
+  const auto away = to_guest.native() + "-away";
+  std::filesystem::rename(to_guest, away);
+  make_old();
+  machines.tend();
+  CHECK(machines.info("one").state == VMState::Running);
+  std::filesystem::rename(away, to_guest);
+  make_old();
+  machines.tend();
+  CHECK(machines.info("one").state == VMState::Paused);
+  machines.remove("one", true);
+}
+
 TEST_CASE_FIXTURE(Fixture, "a machine's time begins with its last start, and ends it") {
   const MachineManager machines = Access::host(host).machines();
   MachineConfig named;
@@ -576,6 +659,7 @@ TEST_CASE_FIXTURE(Fixture, "a disk that is only to be read is mounted so, and a 
     REQUIRE(mounts.size() == 2);
     CHECK(mounts[0].target == "/scratch");
     CHECK_FALSE(mounts[0].read_only);
+    CHECK(mounts[0].options == "nodev,noatime");
     CHECK(mounts[1].target == "/workspace");
     CHECK(mounts[1].read_only == read_only);
   }
@@ -590,6 +674,13 @@ TEST_CASE_FIXTURE(Fixture, "a machine that cannot be used is said to be stopped,
   const auto id = require_run(*host, "one").id;
   CHECK(require_run(*host, id).machine == "one");
   machines.stop("one", 1s);
+  CHECK(host->runs.list().empty());
+  static_cast<void>(machines.start("one"));
+  const auto engine = *require_run(*host, "one").process;
+  REQUIRE(::kill(engine.pid, SIGKILL) == 0);
+  REQUIRE(sys::is_ending(engine));
+  machines.stop("one", 1s);
+  CHECK(host->runs.list().empty());
   state::RunRecord ended;
   ended.owner = sys::current_process();
   ended.process = gone();

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <filesystem>
 #include <set>
 #include <string>
@@ -205,6 +206,9 @@ TEST_CASE_FIXTURE(Fixture, "what cannot be copied is named, and nothing of it is
   REQUIRE(report.left_out.size() == 1);
   CHECK(report.left_out.front().starts_with("workspaces/one: "));
   CHECK(sorted(report.files) == Names{"config.json", "templates/tern.json"});
+  std::uint64_t bytes = 0;
+  for (const auto& name : report.files) bytes += sys::allocated_bytes(backup / name);
+  CHECK(report.bytes == bytes);
   CHECK(std::ranges::count_if(files_in(backup), [](const auto& name) { return name.starts_with("workspaces/"); }) == 0);
   CHECK(open("other").restore(backup).files.size() == 2);
 }

@@ -78,6 +78,13 @@ TEST_CASE_FIXTURE(Fixture, "what is packed comes out as it was, and is on disk b
     REQUIRE(::pwrite(file.get(), "end", 3, 1 << 20) == 3);
   }
   write({{"one", std::string{"text"}}, {"two", disk}});
+  const auto file = std::make_shared<const sys::Fd>(sys::open_file(archive, O_RDONLY));
+  const auto packed = image::read_tar(file, "it", image::SparseMembers::Read);
+  CHECK(packed.size() == 3);
+  for (const auto& entry : packed) {
+    CAPTURE(entry.path);
+    CHECK(entry.node.mode == 0600);
+  }
   const auto bundle = read();
   CHECK(bundle.has("one"));
   CHECK_FALSE(bundle.has("three"));

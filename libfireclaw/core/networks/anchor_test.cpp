@@ -1,12 +1,20 @@
 #include "core/networks/anchor.hpp"
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <fstream>
 #include <string>
+#include <utility>
 
+#include "fireclaw/host.hpp"
 #include "sys/file.hpp"
+#include "sys/process.hpp"
+#include "sys/testing/outcome.hpp"
 
 using namespace fireclaw;
 
@@ -64,6 +72,33 @@ TEST_CASE("a machine has lost its network if the process has ended that kept it"
   CHECK_FALSE(core::has_lost_network(run));
   ++run.nat->anchor->start_time;
   CHECK(core::has_lost_network(run));
+}
+
+TEST_CASE("a network that was made in another network namespace is not used from this one") {
+  const sys::TempDir folder{std::filesystem::temp_directory_path(), "anchor-test-"};
+  HostOptions options;
+  options.home = folder.path() / "home";
+  const auto host = Access::impl(Host::open(options));
+  struct stat here {};
+  REQUIRE(::stat("/proc/self/ns/net", &here) == 0);
+  const auto kept_by_this_process = [&](std::uint64_t network_namespace) {
+    const auto self = sys::current_process();
+    sys::make_directories(host->layout.network_anchor().parent_path());
+    std::ofstream{host->layout.network_anchor()} << fmt::format(
+        R"({{"schema": 1, "home": "{}", "holder": {{"pid": {}, "start_time": {}}}, "network_namespace": {},
+             "services": "none"}})",
+        host->layout.home().string(), self.pid, self.start_time, network_namespace);
+  };
+  kept_by_this_process(here.st_ino);
+  const auto found = core::Anchor::find(*host);
+  REQUIRE(found);
+  CHECK(found->holder() == sys::current_process());
+  kept_by_this_process(here.st_ino + 1);
+  CHECK(sys::testing::error_of([&] { static_cast<void>(core::Anchor::find(*host)); }) ==
+        std::pair{ErrorCode::InvalidState,
+                  fmt::format("the machines' network was made in another network namespace, by way of process {}; end "
+                              "them there, or use another home folder here",
+                              ::getpid())});
 }
 
 TEST_CASE("in an anchor the gateway's services are its own") {

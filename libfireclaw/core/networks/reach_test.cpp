@@ -14,6 +14,7 @@ TEST_CASE("a destination is put on a list once, however it is written") {
     return changed_list(list, what, ReachChange::Allow, "agent 'ada'");
   };
   CHECK(allow({}, "192.0.2.7:443") == List{"192.0.2.7:443"});
+  CHECK(allow({}, "Example.org.:443") == List{"example.org:443"});
   CHECK(allow({"192.0.2.7:443"}, "192.0.2.7:443") == List{"192.0.2.7:443"});
   CHECK(allow({"192.0.2.7:443"}, "192.0.2.7:443/tcp") == List{"192.0.2.7:443", "192.0.2.7:443/tcp"});
   CHECK(allow({"192.0.2.7/32"}, "192.0.2.7") == List{"192.0.2.7/32"});

@@ -16,6 +16,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "core/agents/outside.hpp"
 #include "core/host/engine_store.hpp"
 #include "core/networks/gateway.hpp"
 #include "core/networks/nat.hpp"
@@ -132,6 +133,21 @@ TEST_CASE_FIXTURE(Fixture, "what a gateway counts and complains of is told") {
   CHECK(info.http == status.http);
   CHECK(info.refusals ==
         std::vector<GatewayRefusals>{{"ada", "names", "example.org", 5}, {"bob", "firewall", "tcp 22", 6}});
+}
+
+TEST_CASE_FIXTURE(Fixture, "an LLM server's answer is read up to 4 MiB") {
+  constexpr std::size_t most = std::size_t{4} << 20;
+  const std::string frame = R"({"models": ""})";
+  const auto of_size = [&](std::size_t bytes) {
+    return answer("200 OK", R"({"models": ")" + std::string(bytes - frame.size(), 'x') + R"("})");
+  };
+  const auto ask = [](const ScriptedServer& server) { return ask_llm_server(server.url("/api/tags")); };
+  const auto fitting = ScriptedServer::on_loopback({of_size(most)});
+  CHECK(ask(fitting).at("models").as_string().size() == most - frame.size());
+  const auto endless = ScriptedServer::on_loopback({of_size(most + 1)});
+  CHECK(error_of([&] { static_cast<void>(ask(endless)); }) ==
+        std::pair{ErrorCode::InvalidArgument, fmt::format("'{}' has {} bytes or more; at most {} are accepted",
+                                                          endless.url("/api/tags"), most + 1, most)});
 }
 
 TEST_CASE_FIXTURE(Fixture,

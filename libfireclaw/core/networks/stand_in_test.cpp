@@ -104,6 +104,26 @@ TEST_CASE_FIXTURE(Fixture, "an engine stands still, or has ended, before its mac
   remove_machine_cgroup(cgroup, host->logger);
 }
 
+TEST_CASE_FIXTURE(Fixture, "a machine's own rate of its network goes before the home folder's") {
+  struct Row {
+    std::optional<std::uint64_t> usual;
+    unsigned own;
+    std::uint64_t expected;
+  };
+  for (const auto& row : {Row{std::nullopt, 0, 0}, Row{std::nullopt, 3, 3}, Row{7, 0, 7}, Row{7, 3, 3}, Row{3, 7, 7}}) {
+    CAPTURE(row.own);
+    auto settings = host->config();
+    settings.limits.network_mib_per_second = row.usual;
+    state::write_config(host->layout.config(), settings);
+    VMConfig config;
+    config.memory_mib = 128;
+    config.network = NetworkMode::Nat;
+    config.nat.mib_per_second = row.own;
+    VM::Impl machine{host, config};
+    CHECK(machine.config.nat.mib_per_second == row.expected);
+  }
+}
+
 TEST_CASE_FIXTURE(Fixture, "a machine that is refused in the middle of being connected leaves nothing") {
   // A host's ports are also served on its loopback, if that is up.
   const auto set_loopback = [](bool up) {
