@@ -70,6 +70,8 @@ void set_action(CLI::App& command, Context& context, Action& action, Run run,
   command.callback([=, &context, &action] { action = [=, &context] { return run(*options..., context); }; });
 }
 
+/// What all commands have in common, and `run` as the only one.
+void add_run_alone(CLI::App& app, Context& context, Action& action);
 /// All of them, and what they have in common.
 void add_commands(CLI::App& app, Context& context, Action& action);
 /// Becomes the program that a command stands for, which then says how `words` can continue.

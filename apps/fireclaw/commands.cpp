@@ -47,13 +47,16 @@ constexpr const char* footer =
 
 void add_json(CLI::App& command, Context& context) { command.add_flag("--json", context.json, "Print JSON"); }
 
-void add_commands(CLI::App& app, Context& context, Action& action) {
+void add_run_alone(CLI::App& app, Context& context, Action& action) {
   add_basics(app);
   app.require_subcommand(1);
-  app.footer(footer);
   add_host_arguments(app, context.host);
-
   add_run(app, context, action);
+}
+
+void add_commands(CLI::App& app, Context& context, Action& action) {
+  add_run_alone(app, context, action);
+  app.footer(footer);
   add_setup(app, context, action);
   add_upgrade(app, context, action);
   add_doctor(app, context, action);

@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <memory>
 #include <sstream>
 #include <string>
 #include <string_view>
@@ -35,15 +36,48 @@ std::vector<PageOf> manual_pages(const CLI::App& app) {
   return pages;
 }
 
-int parse_and_act(int argc, char** argv, const Signals& signals, bool json) {
-  Context context;
-  context.stop = signals.token();
-  context.stop_signal = [&signals] { return signals.signal(); };
-  if (const char* mode = std::getenv("FIRECLAW_NET")) context.default_network = mode;
+/// A command line, and what it asks for once it has been parsed.
+struct CommandLine {
+  explicit CommandLine(const Signals& signals) {
+    context.stop = signals.token();
+    context.stop_signal = [&signals] { return signals.signal(); };
+    if (const char* mode = std::getenv("FIRECLAW_NET")) context.default_network = mode;
+  }
+  CommandLine(const CommandLine&) = delete;
+  CommandLine& operator=(const CommandLine&) = delete;
 
+  void parse(int argc, char** argv) {
+    auto given = as_the_parser_reads(app, {argv + std::min(argc, 1), argv + argc});
+    // CLI11 takes the "--" of `run -- argv...` away, so whether there was one is noted here.
+    context.argv_form = std::ranges::find(given, "--") != given.end();
+    std::ranges::reverse(given);
+    app.parse(std::move(given));
+  }
+
+  Context context;
   CLI::App app{"Run commands and agents in microVMs", program};
   Action action;
-  add_commands(app, context, action);
+};
+
+/// A `fireclaw run ...` without the other commands, whose descriptions take 2 ms. Null for any other line, and for one
+/// with a mistake, which is explained with all commands at hand.
+std::unique_ptr<CommandLine> parse_run(int argc, char** argv, const Signals& signals) {
+  if (argc < 2 || std::string_view{argv[1]} != "run") return nullptr;
+  auto line = std::make_unique<CommandLine>(signals);
+  add_run_alone(line->app, line->context, line->action);
+  try {
+    line->parse(argc, argv);
+  } catch (const CLI::ParseError&) {
+    return nullptr;
+  }
+  return line;
+}
+
+int parse_and_act(int argc, char** argv, const Signals& signals, bool json) {
+  if (const auto line = parse_run(argc, argv, signals)) return line->action();
+  CommandLine line{signals};
+  const auto& app = line.app;
+  add_commands(line.app, line.context, line.action);
   const std::vector<std::string> words{argv + std::min(argc, 2), argv + argc};
   if (argc > 1 && std::string_view{argv[1]} == "__complete") {
     const auto other = forwarded(app, words);
@@ -53,11 +87,7 @@ int parse_and_act(int argc, char** argv, const Signals& signals, bool json) {
   home.home = value_in(words, "--home");
   if (answer_script(app, argc, argv, known_names(home), [&] { return manual_pages(app); })) return 0;
   try {
-    auto given = as_the_parser_reads(app, {argv + std::min(argc, 1), argv + argc});
-    // CLI11 takes the "--" of `run -- argv...` away, so whether there was one is noted here.
-    context.argv_form = std::ranges::find(given, "--") != given.end();
-    std::ranges::reverse(given);
-    app.parse(std::move(given));
+    line.parse(argc, argv);
   } catch (const CLI::ParseError& problem) {
     if (problem.get_exit_code() == 0) {
       // Through stdio, whose failure to write is seen at the end with its reason.
@@ -69,7 +99,7 @@ int parse_and_act(int argc, char** argv, const Signals& signals, bool json) {
     print_failure(program, to_string(ErrorCode::InvalidArgument), explain(app, problem), json);
     return exit_failure;
   }
-  return action();
+  return line.action();
 }
 
 }  // namespace
