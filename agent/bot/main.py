@@ -108,10 +108,20 @@ async def serve(config: Config, path: str) -> None:
         running.result()
 
 
+def _own_signals() -> None:
+    """Takes back what its starter had ignored or blocked, as a shell does for what it runs in the background: the bot's
+    commands would inherit it, and with SIGCHLD ignored no command has a status. What Python ignores itself it takes
+    back in each command."""
+    for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ, signal.SIGKILL, signal.SIGSTOP}:
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, _SIGNALS)
+
+
 def main(argv: Optional[List[str]] = None) -> int:
     arguments = _arguments(argv)
     logs.start("info", [])
-    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    _own_signals()
     try:
         if arguments.check:
             load(arguments.config)

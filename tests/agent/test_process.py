@@ -87,13 +87,22 @@ class Starting(ProcessTest):
     def test_commands_start_with_no_signal_blocked_or_ignored(self) -> None:
         self.llm.rules({"when": {"role": "user"}, "reply": {"calls": [{"name": "run_command", "arguments": {
             "command": "grep -E '^Sig(Blk|Ign)' /proc/self/status"}}]}}, {"reply": {"content": "done"}})
-        self.bot(tools=True)
+        # A shell that starts something in the background ignores some of them.
+        theirs = {signal.SIGQUIT, signal.SIGINT, signal.SIGCHLD, signal.SIGUSR1}
+        before = {number: signal.signal(number, signal.SIG_IGN) for number in theirs}
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2, signal.SIGTERM})
+        try:
+            self.bot(tools=True)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+            for number, handler in before.items():
+                signal.signal(number, handler)
         client = self.online()
         client.send(":alice!a@h PRIVMSG worker :go")
         client.whois("alice")
         client.expect("PRIVMSG alice :done")
         output = self.llm.requests[-1]["body"]["messages"][-1]["content"]
-        self.assertRegex(output, r"SigBlk:\s+0+\nSigIgn:\s+0+\n")
+        self.assertRegex(output, r"exit status 0\nSigBlk:\s+0+\nSigIgn:\s+0+\n")
 
     def test_a_wrong_configuration_is_one_line_and_status_2(self) -> None:
         self.write("agent.json", '{"name": "worker", "server": {"host": 5}}')
