@@ -33,7 +33,7 @@ OPENED = re.compile(r"^using namespace ([\w:]+);", re.MULTILINE)
 TAKEN = re.compile(r"using ([\w:]*::(\w+))$")
 STATIC = re.compile(r"^static [^;{=(]*?(\w+)\s*[({=;]", re.MULTILINE)
 DEFINE = re.compile(r"^#\s*define (\w+)", re.MULTILINE)
-TYPE = re.compile(r"^(?:template <.*?> )?(?:struct|class|enum class|enum|union|using) (?:\[\[.*?\]\] )?(\w+)")
+TYPE = re.compile(r"^(?:template <.*?> )?(?:struct|class|enum class|enum|union|using) (?:\[\[.*?\]\] )?(\w+)(?= ?(?:$|[{:=<]|final\b))")
 # Not a member: one that stands after a dot, an arrow or another name's colons is looked up elsewhere.
 WORD = re.compile(r"(?<![\w.:])(?<!->)[A-Za-z_]\w*")
 KERNEL_HEADER = re.compile(r"^#\s*include <(linux/[\w/]+\.h)>", re.MULTILINE)
@@ -96,7 +96,8 @@ def blank_braces(text: str, start: int) -> str:
 
 def declared(statement: str) -> str | None:
     """The name that one statement of a namespace declares."""
-    statement = " ".join(statement.split())
+    # Comments before it have become empty literals.
+    statement = " ".join(statement.replace('""', " ").split())
     if not statement:
         return None
     if found := TYPE.match(statement):
@@ -168,20 +169,19 @@ def read(path: Path) -> Source:
 
 
 def sort(paths: list[Path], most: int) -> list[int]:
-    """The number of each file's batch: the first one that has room and nothing that clashes."""
-    batches: list[list[Source]] = []
-    numbers = []
-    for path in paths:
-        source = read(path)
-        for number, batch in enumerate(batches):
-            if len(batch) < most and not any(source.clashes(other) for other in batch):
-                break
-        else:
-            number, batch = len(batches), []
-            batches.append(batch)
-        batch.append(source)
-        numbers.append(number)
-    return numbers
+    """The number of each file's batch: the first one that has room and nothing that clashes. Those that clash with most
+    others choose first, which makes fewer batches."""
+    sources = list(map(read, paths))
+    clashing = [{index for index, other in enumerate(sources) if other is not source and source.clashes(other)}
+                for source in sources]
+    batches: list[set[int]] = []
+    for index in sorted(range(len(sources)), key=lambda index: len(clashing[index]), reverse=True):
+        batch = next((batch for batch in batches if len(batch) < most and batch.isdisjoint(clashing[index])), None)
+        if batch is None:
+            batches.append(batch := set())
+        batch.add(index)
+    number_of = {index: number for number, batch in enumerate(batches) for index in batch}
+    return [number_of[index] for index in range(len(sources))]
 
 
 def main() -> None:

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "base/units.hpp"
 #include "core/machines/disks.hpp"
 #include "core/machines/snapshots.hpp"
 #include "core/machines/workspace_disk.hpp"
@@ -15,8 +16,6 @@
 
 namespace fireclaw::core {
 namespace {
-
-constexpr std::uint64_t mib = std::uint64_t{1} << 20;
 
 void sync_file(const std::filesystem::path& file) { sys::sync_fd(sys::open_file(file, O_RDONLY).get(), file); }
 

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "base/units.hpp"
 #include "core/agents/guest.hpp"
 #include "core/machines/prepared.hpp"
 #include "fireclaw/error.hpp"
@@ -14,7 +15,6 @@ namespace {
 
 /// A cold boot, with everything that the bot loads, where every instruction is emulated.
 constexpr std::chrono::minutes prepare_limit{5};
-constexpr std::uint64_t mib = std::uint64_t{1} << 20;
 
 }  // namespace
 

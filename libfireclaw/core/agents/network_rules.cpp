@@ -19,7 +19,7 @@
 namespace fireclaw {
 namespace {
 
-NetworkRefusal describe(gateway::RefusalLine line) {
+NetworkRefusal refusal_of(gateway::RefusalLine line) {
   auto& what = line.what;
   return {line.time,
           std::move(line.machine),
@@ -125,7 +125,7 @@ std::vector<std::string> core::allowed_list(const state::AgentRecord& record, co
 std::vector<NetworkRefusal> Network::refusals(const std::string& name, std::size_t most) const {
   std::vector<NetworkRefusal> all;
   for (auto& line : gateway::read_refusals(gateway::refusals_file(Access::impl(host_)->layout), name, most)) {
-    all.push_back(describe(std::move(line)));
+    all.push_back(refusal_of(std::move(line)));
   }
   return all;
 }
@@ -137,7 +137,7 @@ void Network::follow_refusals(const std::string& name, const std::function<void(
   gateway::RefusalTail tail{file};
   while (sys::wait_fd(tail.fd(), POLLIN, Deadline::never(), stop) == sys::WaitResult::Ready) {
     for (auto& line : tail.read()) {
-      if (gateway::is_about(line, name)) on_refusal(describe(std::move(line)));
+      if (gateway::is_about(line, name)) on_refusal(refusal_of(std::move(line)));
     }
   }
 }

@@ -161,6 +161,22 @@ TEST_CASE_FIXTURE(Fixture, "who has an agent's turn sees to it") {
   CHECK(agents.reconcile().crashed == Names{"ada"});
 }
 
+TEST_CASE_FIXTURE(Fixture, "what an agent may reach is changed in its turn") {
+  agents.agents.put(record());
+  sys::replace_file(host->layout.templates() / "worker.json",
+                    R"({"nick": "worker", "model": "m", "persona": "P.", "allow": ["192.0.2.1"]})");
+  const auto turn = host->layout.lock("agent-ada");
+  const auto takes_turn = [&](const auto& action) {
+    std::filesystem::remove(turn);
+    CHECK(action().size() == 1);
+    return std::filesystem::exists(turn);
+  };
+  const auto network = handle.network();
+  CHECK(takes_turn([&] { return network.deny("ada", "192.0.2.1"), network.allow("ada", "192.0.2.2"); }));
+  CHECK(takes_turn([&] { return network.allow("ada", "192.0.2.1"), network.deny("ada", "192.0.2.2"); }));
+  CHECK(agents.require("ada").allowed.empty());
+}
+
 TEST_CASE_FIXTURE(Fixture, "a machine that no agent's record has is ended once who made it is gone, and no other is") {
   auto child = sleeper();
   const auto machine = run("ada", child.id(), sys::current_process());

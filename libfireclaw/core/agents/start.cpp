@@ -6,6 +6,7 @@
 
 #include "base/scope.hpp"
 #include "base/text.hpp"
+#include "base/units.hpp"
 #include "core/agents/copy.hpp"
 #include "core/agents/guest.hpp"
 #include "core/agents/impl.hpp"
@@ -25,7 +26,6 @@ namespace {
 constexpr std::chrono::minutes copy_limit{3};
 /// What an agent that is started again has to say goodbye.
 constexpr std::chrono::milliseconds quit_limit{2000};
-constexpr std::uint64_t mib = std::uint64_t{1} << 20;
 
 NatOptions nat_options(const core::ResolvedAgent& agent) {
   const auto& [record, from, network, elsewhere, bot_json] = agent;

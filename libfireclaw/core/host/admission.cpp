@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "base/units.hpp"
 #include "fireclaw/error.hpp"
 #include "state/records/machines.hpp"
 #include "sys/process.hpp"
@@ -16,7 +17,6 @@ namespace fireclaw::core {
 namespace {
 
 constexpr std::chrono::seconds turn_limit{30};
-constexpr std::uint64_t mib = std::uint64_t{1} << 20;
 
 bool counts(const state::RunRecord& record) { return state::is_running(record) || sys::is_alive(record.owner); }
 

@@ -1,11 +1,11 @@
 #include "core/host/cgroups.hpp"
 
+#include "base/units.hpp"
 #include "fireclaw/error.hpp"
 
 namespace fireclaw::core {
 namespace {
 
-constexpr std::uint64_t mib = std::uint64_t{1} << 20;
 constexpr std::uint64_t overhead_bytes = 256 * mib;
 constexpr std::uint64_t translated_bytes = 1024 * mib;
 /// Threads for CPUs, disks, and the engine itself.

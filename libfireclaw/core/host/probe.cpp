@@ -23,7 +23,7 @@ constexpr int emulations = 2;
 /// Where emulation is that fast, what is slow on hardware has this much all the same.
 constexpr std::chrono::seconds least_wait{6};
 
-void record(const Host::Impl& host, const std::vector<EngineVerdict>& verdicts) {
+void remember(const Host::Impl& host, const std::vector<EngineVerdict>& verdicts) {
   const auto lock = host.lock_config();
   auto config = state::read_config(host.layout.config());
   for (const auto& verdict : verdicts) state::put_verdict(config, state::stamp(verdict));
@@ -111,7 +111,7 @@ std::vector<EngineVerdict> try_engines(const Host::Impl& host, const image::Entr
   const auto engines = wanted();
   if (engines.empty()) return {};
   auto verdicts = try_candidates(host, image, engines, stop, boot_limit);
-  record(host, verdicts);
+  remember(host, verdicts);
   return verdicts;
 }
 

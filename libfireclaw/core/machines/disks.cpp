@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "base/units.hpp"
 #include "fireclaw/error.hpp"
 #include "image/disks/ext4.hpp"
 #include "sys/fd.hpp"
@@ -17,7 +18,6 @@
 namespace fireclaw::core {
 namespace {
 
-constexpr std::uint64_t mib = std::uint64_t{1} << 20;
 constexpr unsigned min_scratch_mib = 8;
 constexpr unsigned max_scratch_mib = 1U << 20;
 constexpr std::size_t longest_target = 1024;

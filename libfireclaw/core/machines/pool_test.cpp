@@ -46,6 +46,8 @@ TEST_CASE_FIXTURE(Fixture, "a pool's machines are gone with it, and one that was
   REQUIRE(left.size() == 1);
   CHECK(left.front().id == taken->info().id);
   CHECK(taken->exec(ExecOptions::shell("echo well")).out == "well\n");
+  // What the pool's end stops is not the taker's.
+  CHECK(taken->snapshot("kept").info().name == "kept");
 }
 
 TEST_CASE_FIXTURE(Fixture, "a pool's machines end with it, also if its configuration says that they are detached") {

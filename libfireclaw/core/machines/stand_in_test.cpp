@@ -1,5 +1,6 @@
 // Machines from their start to their end, on the stand-in for Firecracker: what is written down before what is done.
 #include <doctest/doctest.h>
+#include <pwd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -142,6 +143,55 @@ TEST_CASE_FIXTURE(Fixture, "a machine's services have the time that its stop giv
   machine->stop(30s);
   REQUIRE(std::filesystem::exists(goodbye));
   CHECK(sys::read_file(goodbye) == "well\n");
+}
+
+TEST_CASE_FIXTURE(Fixture, "a machine's services are told its way to web servers, as its commands are") {
+  const auto told = home() / "told";
+  REQUIRE(::mkfifo(told.c_str(), 0600) == 0);
+  const std::shared_ptr<VM::Impl> machine = start();
+  machine->record.nat.emplace().http_proxy = "http://192.0.2.1:3128";
+  auto vm = Access::vm(machine);
+  ServiceOptions service;
+  service.name = "one";
+  service.argv = {"/bin/sh", "-c", fmt::format("echo $http_proxy $NO_PROXY > {}", told.string())};
+  vm.start_service(service);
+  const auto in_service = sys::read_file(told);
+  CHECK(in_service.starts_with("http://192.0.2.1:3128 "));
+  CHECK(in_service.ends_with(",192.0.2.1\n"));
+  CHECK(vm.exec("echo $http_proxy $NO_PROXY").out == in_service);
+  service.name = "two";
+  service.env = {{"http_proxy", "http://192.0.2.2:8080"}};
+  vm.start_service(service);
+  CHECK(sys::read_file(told).starts_with("http://192.0.2.2:8080 "));
+}
+
+TEST_CASE_FIXTURE(Fixture, "what is copied into a machine belongs to its image's user, unless another is named") {
+  if (::geteuid() != 0) {
+    MESSAGE("skipped: only root may give files away");
+    return;
+  }
+  const std::shared_ptr<VM::Impl> machine = start();
+  machine->image.manifest.defaults.user = "nobody";
+  auto vm = Access::vm(machine);
+  const auto source = home() / "source";
+  sys::replace_file(source, "it");
+  const auto owner = [&](const CopyOptions& options) {
+    const auto target = home() / "target";
+    vm.copy_in(source, target, options);
+    struct stat found {};
+    REQUIRE(::stat(target.c_str(), &found) == 0);
+    std::filesystem::remove(target);
+    return found.st_uid;
+  };
+  const auto uid_of = [](const char* name) {
+    const auto* user = ::getpwnam(name);
+    REQUIRE(user != nullptr);
+    return user->pw_uid;
+  };
+  CHECK(owner({}) == uid_of("nobody"));
+  CopyOptions options;
+  options.owner = "daemon";
+  CHECK(owner(options) == uid_of("daemon"));
 }
 
 TEST_CASE_FIXTURE(Fixture, "a machine is started once") {

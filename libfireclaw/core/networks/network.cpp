@@ -16,7 +16,7 @@
 namespace fireclaw {
 namespace {
 
-NetworkLease describe(const net::Lease& lease) {
+NetworkLease lease_of(const net::Lease& lease) {
   return {lease.address.to_string(), lease.mac().to_string(),    lease.tap.str(), lease.run,
           lease.holder.pid,          sys::is_alive(lease.holder)};
 }
@@ -47,7 +47,7 @@ NetworkInfo Network::info() const {
   if (const auto& resolver = network.resolver()) info.resolver = resolver->to_string();
   for (const auto& service : policy.services) info.services.push_back(service.to_string());
   info.capacity = network.pool().size();
-  for (const auto& lease : network.pool().list()) info.leases.push_back(describe(lease));
+  for (const auto& lease : network.pool().list()) info.leases.push_back(lease_of(lease));
   return info;
 }
 

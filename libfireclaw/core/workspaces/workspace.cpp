@@ -58,7 +58,7 @@ void make(const Host::Impl& host, const WorkspaceConfig& config, MakeDisk make_d
   host.workspaces.publish(std::move(draft), record);
 }
 
-WorkspaceInfo describe(const Host::Impl& host, const std::string& name) {
+WorkspaceInfo info_of(const Host::Impl& host, const std::string& name) {
   WorkspaceInfo info;
   info.name = name;
   try {
@@ -137,7 +137,7 @@ Workspace Workspaces::open(const std::string& name) const {
 std::vector<WorkspaceInfo> Workspaces::list() const {
   const auto& impl = Access::impl(host_);
   std::vector<WorkspaceInfo> infos;
-  for (const auto& name : impl->workspaces.names()) infos.push_back(describe(*impl, name));
+  for (const auto& name : impl->workspaces.names()) infos.push_back(info_of(*impl, name));
   return infos;
 }
 
@@ -157,7 +157,7 @@ const std::string& Workspace::name() const { return impl_->name; }
 
 WorkspaceInfo Workspace::info() const {
   static_cast<void>(core::require_workspace(*impl_->host, impl_->name));
-  return describe(*impl_->host, impl_->name);
+  return info_of(*impl_->host, impl_->name);
 }
 
 WorkspaceCheck Workspace::check() {

@@ -7,7 +7,7 @@
 namespace fireclaw::sys {
 namespace {
 
-std::string_view to_string(SandboxEntry::Kind kind) {
+std::string_view word_of(SandboxEntry::Kind kind) {
   switch (kind) {
     case SandboxEntry::Kind::Folder: return "folder";
     case SandboxEntry::Kind::ReadOnly: return "read";
@@ -52,7 +52,7 @@ std::vector<std::string> describe(const Sandbox& plan) {
   if (!plan.cgroup.empty()) lines.push_back(fmt::format("cgroup {}", plan.cgroup.string()));
   for (const auto& entry : plan.entries) {
     lines.push_back(
-        fmt::format("{} {}{}", to_string(entry.kind), entry.path.string(), entry.optional ? " if it is there" : ""));
+        fmt::format("{} {}{}", word_of(entry.kind), entry.path.string(), entry.optional ? " if it is there" : ""));
   }
   return lines;
 }
