@@ -10,6 +10,7 @@
 #include <random>
 #include <stop_token>
 
+#include "base/units.hpp"
 #include "sys/file.hpp"
 #include "sys/testing/support.hpp"
 
@@ -20,7 +21,6 @@ using namespace fireclaw::sys::testing;
 namespace {
 
 constexpr std::size_t page = 4096;
-constexpr std::size_t mib = std::size_t{1} << 20;
 
 void put(int fd, std::size_t offset, std::string_view text) {
   REQUIRE(::pwrite(fd, text.data(), text.size(), static_cast<off_t>(offset)) == static_cast<ssize_t>(text.size()));

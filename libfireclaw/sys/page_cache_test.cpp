@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/units.hpp"
 #include "sys/testing/support.hpp"
 
 using namespace fireclaw;
@@ -18,7 +19,6 @@ using namespace fireclaw::sys::testing;
 namespace {
 
 constexpr std::size_t page = 4096;
-constexpr std::size_t mib = std::size_t{1} << 20;
 
 std::size_t cached_pages(int fd, std::size_t bytes) {
   void* const mapping = ::mmap(nullptr, bytes, PROT_READ, MAP_SHARED, fd, 0);

@@ -379,6 +379,12 @@ class Several(Machines):
         self.done("run", "-d", "--name", "web", "echo one; echo two; sleep 1000")
         self.wait_for_log("web", "one\ntwo\n")
         self.assertEqual(self.done("vm", "logs", "--tail", "1", "web"), "two\n")
+        # A log that has become too long goes on in a new file.
+        self.run_in("web", "printf '%s\\n' minus zero > /var/log/fireclaw/job-1.log.1")
+        self.assertEqual(self.done("vm", "logs", "web", "job-1"), "minus\nzero\none\ntwo\n")
+        self.assertEqual([self.done("vm", "logs", "--tail", str(lines), "web") for lines in (2, 3, 9)],
+                         ["one\ntwo\n", "zero\none\ntwo\n", "minus\nzero\none\ntwo\n"])
+        self.run_in("web", "rm /var/log/fireclaw/job-1.log.1")
         following = subprocess.Popen(arguments("vm", "logs", "-f", "web"), stdout=subprocess.PIPE, text=True)
         self.addCleanup(following.wait)
         self.addCleanup(following.kill)
@@ -390,8 +396,11 @@ class Several(Machines):
         following.terminate()
         following.communicate(timeout=LIMIT_SECONDS)
         self.assertIn("what job-1 has written: fireclaw vm logs web job-1", fireclaw("vm", "logs", "web").stderr)
-        self.done("vm", "exec", "-d", "web", "sleep 1000")
-        self.assertIn("'web' has 2 detached commands", self.refused("vm", "logs", "-f", "web"))
+        for _ in range(9):
+            self.done("vm", "exec", "-d", "web", "true")
+        self.assertEqual([job["name"] for job in json.loads(self.done("vm", "ps", "web", "--json"))],
+                         [f"job-{number}" for number in range(1, 11)])
+        self.assertIn("'web' has 10 detached commands", self.refused("vm", "logs", "-f", "web"))
 
 
 class Habits(Machines):

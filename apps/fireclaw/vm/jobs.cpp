@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <cstring>
 #include <memory>
 #include <string>
 #include <vector>
@@ -74,7 +75,10 @@ std::string ending_of(const ServiceInfo& job) {
 
 int list_jobs(JobOptions options, const Context& context) {
   const Machines machines{context};
-  const auto jobs = machines.attach(options.machine).services();
+  auto jobs = machines.attach(options.machine).services();
+  // job-2 before job-10.
+  std::ranges::sort(
+      jobs, [](const auto& one, const auto& other) { return ::strverscmp(one.name.c_str(), other.name.c_str()) < 0; });
   if (context.json) return print_json(to_json(jobs));
   Table table{{"JOB", "STATE", "PID", "STATUS", "RUNS FOR"}};
   for (const auto& job : jobs) {
@@ -109,6 +113,17 @@ ExecResult run_on_log(VM& vm, const std::string& job, const std::string& script,
   return vm.exec(std::move(exec));
 }
 
+/// A log that is too long goes on as a new file, and the old one is LOG.1. Shows what LOG.1 has of the last "$2" lines,
+/// or all of it for "+1".
+constexpr const char* older_lines = R"(
+if [ -e "$1.1" ]; then
+  if [ "$2" = +1 ]; then cat "$1.1"; else
+    more=$(($2 - $(wc -l < "$1")))
+    [ "$more" -le 0 ] || tail -n "$more" "$1.1"
+  fi
+fi
+)";
+
 int logs(JobOptions options, const Context& context) {
   if (options.follow && context.json) throw Error{ErrorCode::InvalidArgument, "--follow does not go with --json"};
   const Machines machines{context};
@@ -127,14 +142,13 @@ int logs(JobOptions options, const Context& context) {
   }
   static_cast<void>(find_job(vm, options));
   const auto from = options.lines == 0 ? std::string{"+1"} : std::to_string(options.lines);
-  const auto* script = options.follow ? R"(exec tail -n "$2" -F "$1")" : R"(exec tail -n "$2" "$1")";
+  const auto script = fmt::format(R"({}exec tail -n "$2" {} "$1")", older_lines, options.follow ? "-F" : "");
   const auto result = run_on_log(vm, options.job, script, {from}, context);
   if (context.json) print_json({{"name", options.machine}, {"job", options.job}, {"log", result.out}});
   return status_of(result, context);
 }
 
-/// show LOG writes what has come since the last time; $at is how far that was. A log that is too long goes on as a new
-/// file, and the old one is LOG.1.
+/// show LOG writes what has come since the last time; $at is how far that was.
 constexpr const char* show = R"(
 show() {
   size=$(wc -c < "$1") || return

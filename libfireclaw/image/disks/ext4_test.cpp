@@ -8,6 +8,7 @@
 #include <fstream>
 #include <random>
 
+#include "base/units.hpp"
 #include "image/disks/e2fsprogs.hpp"
 #include "image/testing/craft.hpp"
 
@@ -16,8 +17,6 @@ using namespace fireclaw::image;
 using image::testing::error_of;
 
 namespace {
-
-constexpr std::uint64_t mib = std::uint64_t{1} << 20;
 
 struct Fixture {
   sys::TempDir folder = image::testing::temp_dir();
