@@ -17,6 +17,8 @@ Signals::Signals() {
   for (const int number : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&set, number);
   ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
   ::signal(SIGPIPE, SIG_IGN);
+  // Whoever starts programs may ignore it, and then nobody is told how a child ended.
+  ::signal(SIGCHLD, SIG_DFL);
   fd_ = cli::Fd{::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)};
   if (!fd_) throw std::system_error{errno, std::generic_category(), "signalfd"};
 }

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import tarfile
@@ -57,6 +58,11 @@ class Workspaces(unittest.TestCase):
     def members(self, name: str) -> dict[str, tarfile.TarInfo]:
         with tarfile.open(fileobj=io.BytesIO(self.ok("export", name, "-"))) as tar:
             return {member.name: member for member in tar.getmembers()}
+
+    def test_a_program_whose_starter_ignored_the_end_of_children_is_told_of_its_tools(self) -> None:
+        result = subprocess.run(self.words("create", "one"), capture_output=True, timeout=LIMIT_SECONDS,
+                                preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN) and None)
+        self.assertEqual((result.returncode, result.stderr), (0, b""))
 
     def test_a_workspace_is_made_shown_listed_and_removed(self) -> None:
         self.assertIn(b"256 MiB", self.ok("create", "notes", "--size", "256M"))

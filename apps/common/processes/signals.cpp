@@ -53,6 +53,8 @@ Signals::Signals() : wake_fd_{check(::eventfd(0, EFD_CLOEXEC), "eventfd")} {
   const auto all = set_of({SIGINT, SIGTERM, SIGHUP, SIGWINCH});
   ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
   ::signal(SIGPIPE, SIG_IGN);
+  // Whoever starts programs may ignore it, and then nobody is told how a child ended.
+  ::signal(SIGCHLD, SIG_DFL);
   const auto ending = set_of({SIGINT, SIGTERM, SIGHUP});
   const int signal_fd = check(::signalfd(-1, &ending, SFD_CLOEXEC), "signalfd");
   thread_ = std::thread{[this, signal_fd] { watch(signal_fd); }};
