@@ -1,6 +1,5 @@
 // Machines from their start to their end, on the stand-in for Firecracker: what is written down before what is done.
 #include <doctest/doctest.h>
-#include <pwd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -164,35 +163,6 @@ TEST_CASE_FIXTURE(Fixture, "a machine's services are told its way to web servers
   service.env = {{"http_proxy", "http://192.0.2.2:8080"}};
   vm.start_service(service);
   CHECK(sys::read_file(told).starts_with("http://192.0.2.2:8080 "));
-}
-
-TEST_CASE_FIXTURE(Fixture, "what is copied into a machine belongs to its image's user, unless another is named") {
-  if (::geteuid() != 0) {
-    MESSAGE("skipped: only root may give files away");
-    return;
-  }
-  const std::shared_ptr<VM::Impl> machine = start();
-  machine->image.manifest.defaults.user = "nobody";
-  auto vm = Access::vm(machine);
-  const auto source = home() / "source";
-  sys::replace_file(source, "it");
-  const auto owner = [&](const CopyOptions& options) {
-    const auto target = home() / "target";
-    vm.copy_in(source, target, options);
-    struct stat found {};
-    REQUIRE(::stat(target.c_str(), &found) == 0);
-    std::filesystem::remove(target);
-    return found.st_uid;
-  };
-  const auto uid_of = [](const char* name) {
-    const auto* user = ::getpwnam(name);
-    REQUIRE(user != nullptr);
-    return user->pw_uid;
-  };
-  CHECK(owner({}) == uid_of("nobody"));
-  CopyOptions options;
-  options.owner = "daemon";
-  CHECK(owner(options) == uid_of("daemon"));
 }
 
 TEST_CASE_FIXTURE(Fixture, "a machine is started once") {

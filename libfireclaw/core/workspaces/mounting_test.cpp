@@ -12,6 +12,7 @@
 #include "core/testing/stand_in_home.hpp"
 #include "core/workspaces/files.hpp"
 #include "fireclaw/collections.hpp"
+#include "fireclaw/vm.hpp"
 #include "fireclaw/workspace.hpp"
 #include "image/disks/ext4.hpp"
 #include "sys/testing/file_calls.hpp"
@@ -65,6 +66,26 @@ TEST_CASE_FIXTURE(Fixture, "a workspace's changed copy is on disk before it repl
   CHECK(at("sync .draft-one-*/disk.ext4") < at("rename .draft-one-*/disk.ext4 -> one/disk.ext4"));
   CHECK(lines[lines.size() - 2] == "sync one");
   CHECK(image::ext4_usage(host->workspaces.disk("one")).clean);
+}
+
+TEST_CASE_FIXTURE(Fixture, "what is copied into a machine belongs to its image's user, unless another is named") {
+  VMConfig config;
+  config.network = NetworkMode::None;
+  config.memory_mib = 128;
+  const auto machine = std::make_shared<VM::Impl>(host, config);
+  machine->start();
+  machine->image.manifest.defaults.user = "nobody";
+  auto vm = Access::vm(machine);
+  const auto source = home() / "source";
+  sys::replace_file(source, "it");
+  const auto owner = [&](const CopyOptions& options) {
+    vm.copy_in(source, "/opt/it", options);
+    return shell(*machine, "stat -c %U /opt/it");
+  };
+  CHECK(owner({}) == "nobody\n");
+  CopyOptions options;
+  options.owner = "daemon";
+  CHECK(owner(options) == "daemon\n");
 }
 
 TEST_CASE_FIXTURE(Fixture, "a machine's guest has its workspace, and leaves it in order") {
