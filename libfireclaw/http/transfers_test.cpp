@@ -4,10 +4,12 @@
 #include <poll.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <optional>
 #include <string>
 
 #include "base/deadline.hpp"
+#include "base/scope.hpp"
 #include "http/scripted_server.hpp"
 #include "sys/poll.hpp"
 
@@ -91,6 +93,21 @@ TEST_CASE("requests side by side get their own answers, piece by piece") {
   CHECK_FALSE(first.end->failure);
   CHECK(second.status == 404);
   CHECK(second.body == "no");
+}
+
+TEST_CASE("a proxy that the environment names is not asked for what is on this host") {
+  auto server = ScriptedServer::on_loopback({[](Peer& peer) {
+    peer.request();
+    peer.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nwell");
+  }});
+  // Nobody is there.
+  ::setenv("http_proxy", "http://127.0.0.1:1", 1);
+  const ScopeGuard unset{[] { ::unsetenv("http_proxy"); }};
+  Transfers transfers;
+  Collected answer;
+  transfers.start(post(server, "{}"), answer);
+  REQUIRE(run_until(transfers, [&] { return answer.end.has_value(); }));
+  CHECK(answer.body == "well");
 }
 
 TEST_CASE("a request that is made in the middle of an answer is refused, and the answer ends as it would have") {

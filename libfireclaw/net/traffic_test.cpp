@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 #include <netinet/in.h>
+#include <netinet/ip_icmp.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -114,6 +115,22 @@ bool is_honest(const Frame& frame, const VmPolicy& vm) {
   return honest_arp(1) || honest_arp(2) || honest_packet;
 }
 
+/// Whether the gateway answers the guest's ping.
+bool is_answered(const Guest& guest, Udp& gateway_server) {
+  // An echo request with its checksum.
+  const std::string request{"\x08\x00\xf7\xff\x00\x00\x00\x00", 8};
+  Watch watch{guest};
+  Wire{guest.inside, "eth0"}.send(
+      ethernet(gateway_mac, guest.vm.mac, ethertype_ipv4, ipv4(guest.vm.address, gateway_ip, IPPROTO_ICMP, request)));
+  settle(guest, gateway_server);
+  const auto frames = watch.stop(gateway_server);
+  constexpr std::size_t protocol_at = 23;
+  constexpr std::size_t type_at = 34;
+  return std::any_of(frames.begin(), frames.end(), [](const Frame& frame) {
+    return frame.size() > type_at && frame[protocol_at] == IPPROTO_ICMP && frame[type_at] == ICMP_ECHOREPLY;
+  });
+}
+
 bool any_contains(const std::vector<Frame>& frames, const std::string& text) {
   return std::any_of(frames.begin(), frames.end(), [&](const Frame& frame) { return frame.find(text) != Frame::npos; });
 }
@@ -148,6 +165,15 @@ TEST_CASE("a guest without services reaches nothing on the gateway, another gues
   const auto irc = listen_tcp(lab.host, "0.0.0.0", 6667);
   CHECK(try_tcp(without.inside, gateway, 6667) == Outcome::Refused);
   CHECK(try_tcp(with.inside, gateway, 6667) == Outcome::Connected);
+}
+
+TEST_CASE("the gateway answers a guest's ping, but not if services are all that the guest may reach") {
+  Lab lab;
+  auto& services_only = lab.add_guest(2, Egress::None);
+  auto& other = lab.add_guest(3, Egress::Internet);
+  Udp name_server{lab.host, "0.0.0.0", dns};
+  CHECK_FALSE(is_answered(services_only, name_server));
+  CHECK(is_answered(other, name_server));
 }
 
 TEST_CASE("a guest that may use names reaches the name server and no other service") {

@@ -212,9 +212,12 @@ TEST_CASE(
   // Octal digits do not hold it, and ext4 does.
   far.mtime = std::int64_t{3} << 32;
   tree.add("far", far);
+  const std::string alias = "alias" + std::string(120, 'a');
+  tree.link(alias, "far");
   std::string tar;
   write_tar(tree, [&](std::string_view piece) { tar += piece; }, {}, {.times = {}, .for_guest = true});
   const Tree back = from_tar(tar);
+  CHECK(back.find(alias) == back.find("far"));
   CHECK(back.nodes().at("link")->target == link.target);
   CHECK(back.find("far")->uid == 3000000000);
   CHECK(back.find("far")->mtime == std::int64_t{3} << 32);
@@ -230,6 +233,7 @@ TEST_CASE(
     CHECK(status.st_mtim.tv_sec == -86400);
     CHECK(std::filesystem::read_symlink(target / "link") == link.target);
     REQUIRE(::stat((target / "far").c_str(), &status) == 0);
+    CHECK(std::filesystem::equivalent(target / "far", target / alias));
     CHECK(status.st_mtim.tv_sec == std::int64_t{3} << 32);
   }
 }

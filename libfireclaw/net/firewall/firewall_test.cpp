@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <functional>
 #include <string>
 #include <thread>
@@ -271,6 +272,29 @@ TEST_CASE("reconciling leaves exactly the machines that are named") {
   firewall.reconcile(vms);
   CHECK(firewall.vms() == vms);
   CHECK_FALSE(firewall.ensure());
+}
+
+TEST_CASE("whatever looks at the firewall or changes it takes its turn") {
+  const Fixture f;
+  auto firewall = f.firewall();
+  const auto lock = f.folder.path() / "lock";
+  const auto takes_turn = [&](const auto& action) {
+    std::filesystem::remove(lock);
+    action();
+    return std::filesystem::exists(lock);
+  };
+  const auto vm = machine(2, Egress::Allowlist);
+  auto wider = vm;
+  wider.allow = {Destination::parse("198.51.100.4")};
+  CHECK(takes_turn([&] { firewall.ensure(); }));
+  CHECK(takes_turn([&] { firewall.add_vm(vm); }));
+  CHECK(takes_turn([&] { firewall.change_vm(vm, wider, {}, false); }));
+  CHECK(takes_turn([&] { CHECK(firewall.vms() == std::vector{wider}); }));
+  CHECK(takes_turn([&] { firewall.remove_vm(wider); }));
+  CHECK(takes_turn([&] { firewall.remove_vm(vm.address); }));
+  CHECK(takes_turn([&] { firewall.reconcile({}); }));
+  CHECK(takes_turn([&] { static_cast<void>(firewall.foreign_drops()); }));
+  CHECK(takes_turn([&] { firewall.remove(); }));
 }
 
 TEST_CASE("other tables are never touched, not even by a failure") {

@@ -121,6 +121,8 @@ TEST_CASE("subordinate ids are found by name or number, and malformed lines are 
   CHECK_FALSE(parse_subordinate_ids(file, "empty", 1));
   CHECK_FALSE(parse_subordinate_ids(file, "eve", 1002));
   CHECK_FALSE(parse_subordinate_ids(":5:5\n", "", 1002));
+  // Whoever wrote it may have left the last line open.
+  CHECK(parse_subordinate_ids("bob:1:1\nann:100000:65536", "ann", 1000) == IdRange{100000, 65536});
 }
 
 TEST_CASE("a static program needs no libraries, and a script needs an interpreter") {
