@@ -31,6 +31,7 @@ TEST_CASE("what people see as one character is one") {
         Texts{"\U0001F468\u200D\U0001F469\u200D\U0001F467", "\U0001F600"});
   CHECK(clusters("\U0001F3F4\U000E0067\U000E007F!") == Texts{"\U0001F3F4\U000E0067\U000E007F", "!"});
   CHECK(clusters("\u1112\u1161\u11AB\uAE00\uD55C\u11A8") == Texts{"\u1112\u1161\u11AB", "\uAE00", "\uD55C\u11A8"});
+  CHECK(clusters("\u1100\u1100\uAC00\u11A8\uAE00") == Texts{"\u1100\u1100\uAC00\u11A8", "\uAE00"});
   CHECK(clusters("\u0915\u094D\u0937\u093F\u0915") == Texts{"\u0915\u094D\u0937\u093F", "\u0915"});
   CHECK(clusters("\u06001") == Texts{"\u06001"});
 }

@@ -34,6 +34,24 @@ TEST_CASE("what is not a duration is refused with what to write") {
   CHECK_THROWS_WITH(parse_duration("999999999h"), "'999999999h' is too much");
 }
 
+TEST_CASE("sizes and times are told in units that people read") {
+  constexpr std::uint64_t kib = 1024;
+  CHECK(human_bytes(0) == "0 B");
+  CHECK(human_bytes(1023) == "1023 B");
+  CHECK(human_bytes(kib) == "1.0 KiB");
+  CHECK(human_bytes(10 * kib) == "10 KiB");
+  CHECK(human_bytes(kib * kib * 3 / 2) == "1.5 MiB");
+  CHECK(human_bytes(5000 * kib * kib * kib * kib) == "5000 TiB");
+  CHECK(human_duration(std::chrono::microseconds{1500}) == "1.5 ms");
+  CHECK(human_duration(milliseconds{1250}) == "1.25 s");
+  using std::chrono::seconds;
+  CHECK(human_age(seconds{59}) == "59 s");
+  CHECK(human_age(seconds{61}) == "1 min 1 s");
+  CHECK(human_age(seconds{3600 + 120 + 3}) == "1 h 2 min");
+  CHECK(human_age(seconds{2 * 86400 + 3 * 3600}) == "2 d 3 h");
+  CHECK(iso_time(std::chrono::system_clock::time_point{seconds{1'000'000'000}}) == "2001-09-09T01:46:40Z");
+}
+
 TEST_CASE("permission bits are octal, at most four digits' worth") {
   CHECK(parse_mode("0644", "--mode") == 0644U);
   CHECK(parse_mode("7777", "--mode") == 07777U);

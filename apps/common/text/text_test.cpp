@@ -13,6 +13,17 @@ TEST_CASE("what a terminal or a reader could obey is escaped in JSON, and nothin
   CHECK(escape_controls("\xE2") == "\xE2");
 }
 
+TEST_CASE("a text is UTF-8 if each character is whole and written as it may be") {
+  for (const std::string_view text : {"", "a", "größer – 日本", "\U0001F600", "\u07FF\uFFFF\U0010FFFF"})
+    CHECK(is_utf8(text));
+  // Cut off, a continuation alone, too long for what it says, half of a pair, beyond the last one.
+  for (const std::string_view text :
+       {"a\xE2\x82", "\x80", "\xC0\x80", "\xE0\x80\x80", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\xFF", "\xC3z"}) {
+    CAPTURE(text);
+    CHECK_FALSE(is_utf8(text));
+  }
+}
+
 TEST_CASE("what a terminal would obey is shown instead") {
   CHECK(printable("a\nb\x1b[31m") == "a\\x0ab\\x1b[31m");
   CHECK(printable("\xc2\x9b"
