@@ -14,6 +14,8 @@ TEST_CASE("nothing that a terminal or an IRC client obeys stays in a line") {
   CHECK(clean_line("\x04"
                    "FF0000x") == "x");
   CHECK(clean_line("\x03,5") == ",5");
+  CHECK(clean_line("\x03"
+                   "4, and") == ", and");
   CHECK(clean_line("one\r\ntwo\tthree") == "one  two three");
   CHECK(clean_line("\x1b[31mred") == "[31mred");
   CHECK(clean_line("a\u202Eb\u2066c\uFEFF") == "abc");

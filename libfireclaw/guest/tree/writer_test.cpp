@@ -260,6 +260,20 @@ TEST_CASE_FIXTURE(Fixture, "a file that is there stays whole until its successor
   CHECK(read("job/x") == "new");
 }
 
+TEST_CASE_FIXTURE(Fixture, "nobody else may read a file before it has the owner and the bits that it is to have") {
+  const Umask open_mask{0};
+  write("job/x", "old");
+  TreeWriter writer{anywhere, path("job/x"), "out", false, {}};
+  REQUIRE_FALSE(writer.entry(file("out", 0644)));
+  REQUIRE_FALSE(writer.data("half"));
+  auto names = names_in("job");
+  std::erase(names, "x");
+  REQUIRE(names.size() == 1);
+  CHECK(mode("job/" + names.front()) == 0600);
+  REQUIRE_FALSE(writer.finish());
+  CHECK(mode("job/x") == 0644);
+}
+
 TEST_CASE_FIXTURE(Fixture, "a tree that is cut short leaves nothing behind, not even of folders without permissions") {
   {
     TreeWriter writer{anywhere, path("job/tree"), "out", false, untrusted({})};

@@ -164,8 +164,9 @@ TEST_CASE("what this Firecracker cannot do is refused before anything starts") {
     spec.memory_mib = 0;
     CHECK(refusal(spec, v1_17) == ErrorCode::InvalidArgument);
   }
-  SUBCASE("ids that would leave their place in a path or a command line") {
-    for (const char* id : {"", "../x", "a/b", "a b", "ü"}) {
+  SUBCASE("ids that would leave their place in a path or a command line, or are too long for it") {
+    const std::string longer_than_ids(65, 'a');
+    for (const auto& id : std::vector<std::string>{"", "../x", "a/b", "a b", "ü", longer_than_ids}) {
       spec.id = id;
       CHECK(refusal(spec, v1_17) == ErrorCode::InvalidArgument);
       spec = full();
