@@ -22,8 +22,9 @@ from typing import Iterable
 LITERALS_AND_COMMENTS = re.compile(
     r'R"(?P<mark>\w*)\(.*?\)(?P=mark)"|"(?:\\.|[^"\\\n])*"|(?<!\w)\'(?:\\.|[^\'\\\n])+\'|/\*.*?\*/|//[^\n]*', re.DOTALL
 )
-#: Where headers are named from.
-ROOTS = [Path(__file__).resolve().parents[1] / folder for folder in ("apps", "libfireclaw", "include", "tests")]
+PROJECT = Path(__file__).resolve().parents[1]
+#: Where headers are named from, beside the folders that a source is in.
+ROOTS = [PROJECT / folder for folder in ("libfireclaw", "include", "tests")]
 INCLUDE = re.compile(r'^#\s*include "([^"]+)"', re.MULTILINE)
 NAMESPACE = re.compile(r"\bnamespace\s*[\w:]*\s*\{")
 UNNAMED = re.compile(r"\bnamespace\s*\{")
@@ -119,7 +120,7 @@ def included_by(file: Path) -> frozenset[Path]:
     """The headers of ours that a file includes, also by others."""
     found: set[Path] = set()
     for name in INCLUDE.findall(file.read_text(encoding="utf-8")):
-        for root in (file.parent, *ROOTS):
+        for root in (*(folder for folder in file.parents if PROJECT in folder.parents), *ROOTS):
             if (root / name).is_file():
                 found |= {root / name, *included_by(root / name)}
                 break

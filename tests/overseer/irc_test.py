@@ -381,6 +381,12 @@ class WhoMay(Office):
         client.send(":alice!a@localhost PRIVMSG #control :!version")
         client.expect("PRIVMSG #control :alice: others are connected from this machine as well: say !login")
         word = eventually(lambda: re.search(r"in private: !login (\S+)", overseer.log()))[1]
+        # It is for those who are in the channel, and nobody can try them all.
+        client.send(f":eve!e@localhost PRIVMSG overseer :!login {word}", *2 * [":mallory!m@localhost PRIVMSG overseer :!login guess"])
+        first, word = word, eventually(lambda: [*re.findall(r"in private: !login (\S+)", overseer.log())][1:])[0]
+        self.assertNotEqual(first, word)
+        client.send(f":alice!a@localhost PRIVMSG overseer :!login {first}")
+        client.expect("PRIVMSG alice :.*that is not the word")
         client.send(":mallory!m@localhost PRIVMSG overseer :!login guess", f":alice!a@localhost PRIVMSG overseer :!login {word}")
         client.expect("PRIVMSG alice :You give the commands")
         client.send(":alice!a@localhost PRIVMSG #control :!version", f":mallory!m@localhost PRIVMSG overseer :!login {word}")
@@ -389,7 +395,7 @@ class WhoMay(Office):
         client.send(":alice!a@localhost PART #control", ":alice!x@localhost JOIN #control",
                     ":alice!x@localhost PRIVMSG #control :!invoke worker", "PING :heard")
         client.expect("PONG :?heard")
-        self.assertFalse([line for line in client.received if line.startswith("PRIVMSG mallory :You give")])
+        self.assertFalse([line for line in client.received if re.match("PRIVMSG (mallory|eve) :You give", line)])
         self.assertEqual([entry for entry in self.audit() if "!invoke" in entry["command"] and entry["result"] != "refused"], [])
         self.assertNotIn(word, Path(self.home, "overseer", "audit.log").read_text())
 
