@@ -359,12 +359,12 @@ class WhoMay(Office):
         self.assertEqual(status["irc"]["last_error"], "not said in #control: Cannot send to channel")
         self.assertIn("Cannot send to channel", run("--home", self.home, "status").stdout)
 
-    @unittest.skipIf(os.getuid() != 0, "only root can be somebody else")
-    def test_where_others_are_connected_too_who_knows_the_word_is_obeyed(self) -> None:
+    def beside_others(self) -> Tuple[Overseer, FakeClient, str]:
+        """An overseer, its connection to a server that somebody else of this machine is connected to as well, and the
+        word for logging in."""
         server = FakeIrc()
         self.addCleanup(server.__exit__)
         self.port = server.port
-        # Somebody else of this machine.
         other = subprocess.Popen(
             [sys.executable, "-c", "import os, socket, sys\nos.setuid(65534)\n"
              f"kept = socket.create_connection(('127.0.0.1', {server.port}))\nsys.stdin.read()"], stdin=subprocess.PIPE)
@@ -381,12 +381,21 @@ class WhoMay(Office):
         client.send(":alice!a@localhost PRIVMSG #control :!version")
         client.expect("PRIVMSG #control :alice: others are connected from this machine as well: say !login")
         word = eventually(lambda: re.search(r"in private: !login (\S+)", overseer.log()))[1]
-        # It is for those who are in the channel, and nobody can try them all.
+        return overseer, client, word
+
+    @unittest.skipIf(os.getuid() != 0, "only root can be somebody else")
+    def test_the_word_is_for_those_in_the_channel_and_cannot_be_found_by_trying(self) -> None:
+        _, client, word = self.beside_others()
         client.send(f":eve!e@localhost PRIVMSG overseer :!login {word}", *2 * [":mallory!m@localhost PRIVMSG overseer :!login guess"])
-        first, word = word, eventually(lambda: [*re.findall(r"in private: !login (\S+)", overseer.log())][1:])[0]
-        self.assertNotEqual(first, word)
-        client.send(f":alice!a@localhost PRIVMSG overseer :!login {first}")
-        client.expect("PRIVMSG alice :.*that is not the word")
+        client.expect("PRIVMSG eve :.*you may not give commands here")
+        client.expect("PRIVMSG mallory :.*that is not the word")
+        client.send(f":alice!a@localhost PRIVMSG overseer :!login {word}", "PING :heard")
+        client.expect("PONG :?heard")
+        self.assertEqual({entry["result"] for entry in self.audit() if entry["command"] == "!login"}, {"refused"})
+
+    @unittest.skipIf(os.getuid() != 0, "only root can be somebody else")
+    def test_where_others_are_connected_too_who_knows_the_word_is_obeyed(self) -> None:
+        _, client, word = self.beside_others()
         client.send(":mallory!m@localhost PRIVMSG overseer :!login guess", f":alice!a@localhost PRIVMSG overseer :!login {word}")
         client.expect("PRIVMSG alice :You give the commands")
         client.send(":alice!a@localhost PRIVMSG #control :!version", f":mallory!m@localhost PRIVMSG overseer :!login {word}")
@@ -395,7 +404,7 @@ class WhoMay(Office):
         client.send(":alice!a@localhost PART #control", ":alice!x@localhost JOIN #control",
                     ":alice!x@localhost PRIVMSG #control :!invoke worker", "PING :heard")
         client.expect("PONG :?heard")
-        self.assertFalse([line for line in client.received if re.match("PRIVMSG (mallory|eve) :You give", line)])
+        self.assertFalse([line for line in client.received if line.startswith("PRIVMSG mallory :You give")])
         self.assertEqual([entry for entry in self.audit() if "!invoke" in entry["command"] and entry["result"] != "refused"], [])
         self.assertNotIn(word, Path(self.home, "overseer", "audit.log").read_text())
 
