@@ -328,11 +328,20 @@ TEST_CASE("steps that make no sense are the guest's fault, and a guest that does
 }
 
 TEST_CASE("a list of services that makes no sense is the guest's fault and ends the session") {
-  wire::Services answer;
-  answer.list.resize(1);
-  answer.list[0].name = "../etc";
+  const auto list = [](auto change) {
+    wire::Services answer;
+    answer.list.resize(1);
+    answer.list[0].name = "bot";
+    change(answer.list);
+    return std::pair{wire::Type::Services, wire::encode(answer)};
+  };
   for (const auto& [type, payload] :
-       {std::pair{wire::Type::Services, wire::encode(answer)}, std::pair{wire::Type::Services, std::string{"rubbish"}},
+       {list([](auto& all) { all[0].name = "../etc"; }), list([](auto& all) { all[0].code = -1; }),
+        list([](auto& all) { all[0].code = 256; }), list([](auto& all) { all[0].signal = -1; }),
+        list([](auto& all) { all[0].signal = 65; }),
+        list([](auto& all) { all[0].problem.assign(wire::max_service_problem_bytes + 1, 'x'); }),
+        list([](auto& all) { all.resize(wire::max_services + 1, all[0]); }),
+        std::pair{wire::Type::Services, std::string{"rubbish"}},
         std::pair{wire::Type::Done, wire::encode(wire::Done{})}}) {
     FakeGuest guest{[&, type = type, payload = payload](FakeGuest& self) {
       self.greet();
