@@ -169,6 +169,8 @@ FRAMES = [
     row("a mark of the turn's end (ChatML)", stream("hello<|im_end|>")),
     row("a mark of the turn's end after a sentence (Llama)", stream("hello. <|eot_id|>"), said="hello."),
     row("marks of the turn's end (Gemma)", stream("hello<end_of_turn>\n<end_of_turn>")),
+    *[row(f"a mark of the turn's end: {end}", stream("hello" + end)) for end in
+      ("<|eom_id|>", "<|eot|>", "<|observation|>", "<|user|>", "<|return|>", "<|END_OF_TURN_TOKEN|>", "<end_of_utterance>", "[|endofturn|]")],
     row("a mark of the text's end (Mistral)", stream("hello</s>")),
     row("marks around the turn", stream("<|im_start|>assistant\nhello\n<|im_end|>")),
     *[row(f"a mark of the turn's end that is spoken of: {text}", stream(text), said=text) for text in
@@ -527,6 +529,15 @@ TEXT_CALLS = [
     text_call("as Python, of a built-in tool (Llama)", '<|python_tag|>run_command.call(command="a")'),
     text_call("Gemma's notation", '<|tool_call>call:run_command{command:<|"|>a<|"|>}<tool_call|>'),
     text_call("Apertus's mark", '<|tools_prefix|>[{"run_command": {"command": "a"}}]<|tools_suffix|>'),
+    text_call("Gemma's notation for functions", '<start_function_call>call:run_command{command:<escape>a<escape>}<end_function_call>'),
+    text_call("name and arguments in elements", '<tool_call><function_name>run_command</function_name><arguments>{"command": "a"}</arguments></tool_call>'),
+    text_call("name and arguments in elements, a line each",
+              '<tool_call>\n<name>run_command</name>\n<arguments>{"command": "a"}</arguments>\n</tool_call>'),
+    text_call("Solar's marks", '<|tool_call:begin|>1<|tool_call:name|>run_command<|tool_call:args|>{"command": "a"}<|tool_call:end|>'),
+    text_call("flowers (Qwen-Agent)", '✿FUNCTION✿: run_command\n✿ARGS✿: {"command": "a"}\n✿RESULT✿: all done'),
+    text_call("parameters that do not end (Qwen-coder)", "<tool_call>\n<function=run_command>\n<parameter=command>\na\n</function>\n</tool_call>"),
+    text_call("before the turn's end (EXAONE)", f"<tool_call>{TEXT_CALL}</tool_call>[|endofturn|]"),
+    text_call("a name and an object before the turn's end (GLM)", 'run_command\n{"command": "a"}<|observation|>'),
     text_call("LongCat's tags", f"<longcat_tool_call>\n{TEXT_CALL}\n</longcat_tool_call>"),
     text_call("DeepSeek's newer elements", '<｜DSML｜function_calls>\n<｜DSML｜invoke name="run_command">\n<｜DSML｜parameter name="command" string="true">a'
               "</｜DSML｜parameter>\n</｜DSML｜invoke>\n</｜DSML｜function_calls>"),

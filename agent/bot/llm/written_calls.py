@@ -32,7 +32,8 @@ _MARK = re.compile(
     r"|<\|?/?(?:tool_?calls?|function_calls?)(?:_section)?(?:_begin|_end|_start)?\|>|<\|tool_call>"
     r"|<\|(?:start_action|end_action|python_(?:tag|start|end)|tools_(?:prefix|suffix)|e(?:om|ot)(?:_id)?|im_end|action_start"
     r"|action_end|plugin|call)\|>"
-    r"|<[|｜]tool[▁_](?:calls?|sep)[▁_]?(?:begin|end)?[|｜]>|\[/?(?:TOOL_CALLS?|TOOL_REQUEST|END_TOOL_REQUEST)\]", re.I)
+    r"|<[|｜]tool[▁_](?:calls?|sep)[▁_]?(?:begin|end)?[|｜]>|\[/?(?:TOOL_CALLS?|TOOL_REQUEST|END_TOOL_REQUEST)\]"
+    r"|<\|tool_call:(?:begin\|>\w{0,64}<\|tool_call:name|end)\|>|✿FUNCTION✿:?", re.I)
 # Marks that can also be part of an answer: what they stand around is a call only if it names what is known.
 _WEAK_MARK = re.compile(r"</?(?:tools?|tool_use)>|functools(?=\[)|Action:(?=\s*(?:```json\s*)?[\[{])"
                         rf"|>>>(?=\s*{_WORD}\s*\{{)", re.I)
@@ -42,22 +43,27 @@ _REASONED = re.compile(r"(?:(?:Thought|Plan|Reflection):[^\n]*\n+)+(?=Action:)",
 _ACTION = re.compile(rf"Action:[ \t]*({_WORD})[ \t]*\n\s*Action Input:[ \t]*", re.I)
 _OBSERVED = re.compile(r"\s*Observation:", re.I)
 # What a model made up as the output of its own call.
-_MADE_UP = re.compile(r"<\|?tool_(?:response|output|result)s?\|?>", re.I)
+_MADE_UP = re.compile(r"<\|?tool_(?:response|output|result)s?\|?>|✿(?:RESULT|RETURN)✿", re.I)
 _ELEMENT = re.compile(rf'<(?:\w{{1,12}}:)?(?:function=({_WORD})>'
                       rf'|(?:invoke|function|tool_call|function_call)\s+name=["\']({_WORD})["\']\s*>)')
 _TAG = re.compile(rf"\s*<({_WORD})>")
 _ELEMENT_END = re.compile(r"</(?:\w{1,12}:)?(?:function|invoke|tool_call|function_call)>")
 # What stands between tags ends at the next tag of its kind, so that text without ends is read once and no more.
 _PARAMETER = re.compile(rf'<(?:\w{{1,12}}:)?parameter(?:=|\s+name=["\'])({_WORD})["\']?[^<>]*>'
-                        r'((?:[^<]|<(?!/?(?:\w{1,12}:)?parameter[\s=>]))*)</(?:\w{1,12}:)?parameter>')
+                        r'((?:[^<]|<(?!/?(?:\w{1,12}:)?parameter[\s=>]))*)'
+                        # Some models forget its end where the next one begins, or the call ends.
+                        r'(?:</(?:\w{1,12}:)?parameter>|(?=<(?:\w{1,12}:)?parameter[\s=])|\Z)')
 _GLM = re.compile(r"\s*<arg_key>([^<]*)</arg_key>\s*<arg_value>((?:[^<]|<(?!/?arg_(?:key|value)>))*)</arg_value>")
 # Only one part takes the space at each place, so that a lot of it is read once and no more.
 _NAMED = re.compile(rf"(?:functions?\.)?({_WORD})(?::\d+)?\s*(?:\[CALL_ID\]\w+\s*)?"
-                    r"(?:(?:\[ARGS\]|<\|tool_call_argument_begin\|>|<[|｜]tool▁sep[|｜]>)\s*)?(?=\{|```json\s*\{)")
+                    r"(?:(?:\[ARGS\]|<\|tool_call(?:_argument_begin|:args)\|>|<[|｜]tool▁sep[|｜]>|✿ARGS✿:?)\s*)?(?=\{|```json\s*\{)")
+# The name and the arguments as elements of their own.
+_CHILDREN = re.compile(rf"<(?:function_|tool_)?name>\s*({_WORD})\s*</(?:function_|tool_)?name>\s*"
+                       r"<(arguments|parameters|args|input)>\s*(?=\{)")
 _DEEPSEEK = re.compile(r"function(?:<[|｜]tool[▁_]sep[|｜]>)")
 # Gemma's own notation: keys without quotes, texts between marks.
 _GEMMA = re.compile(rf"call:({_WORD})(?=\{{)")
-_GEMMA_TEXT = re.compile(r'<\|"\|>(.*?)<\|"\|>|([{,]\s*)([A-Za-z_]\w*)(?=\s*:)', re.S)
+_GEMMA_TEXT = re.compile(r'(<\|"\|>|<escape>)(.*?)\1|([{,]\s*)([A-Za-z_]\w*)(?=\s*:)', re.S)
 _FENCE = re.compile(r"(```|~~~)([\w+-]*)")
 _NAMES = ("recipient_name", "name", "tool", "tool_name", "function_name", "function", "action")
 _ARGUMENTS = ("arguments", "parameters", "args", "input", "tool_input", "action_input", "function_args", "kwargs", "params")
@@ -125,8 +131,8 @@ class _Reader:
             self._skip()
             if self._at >= len(self._text) or (calls and self._marked and _MADE_UP.match(self._text, self._at)):
                 return calls
-            found = self._json() or self._element() or self._tagged() or self._named() or self._action() or self._glm() \
-                or self._gemma() or self._python()
+            found = self._json() or self._element() or self._children() or self._tagged() or self._named() or self._action() \
+                or self._glm() or self._gemma() or self._python()
             if found is None:
                 return None
             calls += found
@@ -211,6 +217,19 @@ class _Reader:
         arguments: Any = given if given and end else body.strip() if not given else body
         return [Written(called, arguments)]
 
+    def _children(self) -> Optional[List[Written]]:
+        before = self._at
+        found = _CHILDREN.match(self._text, self._at) if self._marked else None
+        given = self._object(found.end()) if found is not None else None
+        if found is None or given is None:
+            return None
+        end = re.compile(rf"\s*</{found.group(2)}>").match(self._text, self._at)
+        if end is None:
+            self._at = before
+            return None
+        self._at = end.end()
+        return [Written(found.group(1), given)]
+
     def _tagged(self) -> Optional[List[Written]]:
         """The name as a tag around tags that are the arguments' names."""
         start = _TAG.match(self._text, self._at)
@@ -272,7 +291,7 @@ class _Reader:
             return None
 
         def quoted(match: "re.Match[str]") -> str:
-            return json.dumps(match.group(1)) if match.group(1) is not None else f'{match.group(2)}"{match.group(3)}"'
+            return json.dumps(match.group(2)) if match.group(1) is not None else f'{match.group(3)}"{match.group(4)}"'
 
         rest = _MARK.split(self._text[found.end() :], maxsplit=1)[0]
         self._at = found.end() + len(rest)
