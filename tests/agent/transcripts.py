@@ -372,6 +372,8 @@ CONTEXTS = [
     small("two words", {"object": "error", "message": "prompt too long", "code": 400}, 200),
     row("a context that stays too small", *[failed(400, {"error": {"message": "request (3000 tokens) exceeds the available context size (512 tokens)", "n_ctx": 512}})] * 2,
         error="context of 512 tokens is too small for this.*exceeds the available"),
+    row("a question that a proxy does not take, however short it is made", failed(413, "<html><h1>413 Request Entity Too Large</h1></html>", "text/html"),
+        error=r"context of \d+ tokens is too small for this;.*persona \(status 413\)$", requests=2),
 ]
 
 CALLS = [

@@ -44,7 +44,8 @@ _TURN_BEGINS = re.compile(r"\s*(?:<\|begin_of_text\|>)?(?:<\|im_start\|>assistan
                           r"|<\|start_header_id\|>assistant<\|end_header_id\|>|<start_of_turn>model\s*\n)")
 _SPOKEN_OF = r"(?<![^.!?…。！？][ \t])(?<!:\n)(?<!:\n\n)"
 _TURN_ENDS = re.compile(_SPOKEN_OF + r"(?:<\|(?:im_end|eot(?:_id)?|eom_id|end|endoftext|end_of_text|observation|user|return"
-                        r"|END_OF_TURN_TOKEN)\|>|<end_of_(?:turn|utterance)>|<turn\|>|<｜end▁of▁sentence｜>|\[\|endofturn\|\])\s*\Z")
+                        r"|END_OF_TURN_TOKEN)\|>|<end_of_(?:turn|utterance)>|<turn\|>|<｜end▁of▁sentence｜>"
+                        r"|\[\|endofturn\|\])\s*\Z")
 _SENTENCE_END = re.compile(_SPOKEN_OF + r"</s>\s*\Z")
 # A thought about ends names a few.
 _MOST_ENDS = 8

@@ -56,7 +56,8 @@ _PARAMETER = re.compile(rf'<(?:\w{{1,12}}:)?parameter(?:=|\s+name=["\'])({_WORD}
 _GLM = re.compile(r"\s*<arg_key>([^<]*)</arg_key>\s*<arg_value>((?:[^<]|<(?!/?arg_(?:key|value)>))*)</arg_value>")
 # Only one part takes the space at each place, so that a lot of it is read once and no more.
 _NAMED = re.compile(rf"(?:functions?\.)?({_WORD})(?::\d+)?\s*(?:\[CALL_ID\]\w+\s*)?"
-                    r"(?:(?:\[ARGS\]|<\|tool_call(?:_argument_begin|:args)\|>|<[|｜]tool▁sep[|｜]>|✿ARGS✿:?)\s*)?(?=\{|```json\s*\{)")
+                    r"(?:(?:\[ARGS\]|<\|tool_call(?:_argument_begin|:args)\|>|<[|｜]tool▁sep[|｜]>|✿ARGS✿:?)\s*)?"
+                    r"(?=\{|```json\s*\{)")
 # The name and the arguments as elements of their own.
 _CHILDREN = re.compile(rf"<(?:function_|tool_)?name>\s*({_WORD})\s*</(?:function_|tool_)?name>\s*"
                        r"<(arguments|parameters|args|input)>\s*(?=\{)")

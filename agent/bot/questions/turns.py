@@ -104,8 +104,9 @@ class _Talk:
 
 
 def _too_small(error: LlmError, tokens: int) -> LlmError:
+    why = f"it says: {error.refusal.words}" if error.refusal.words else f"status {error.status}"
     return LlmError(f"the LLM server's context of {tokens} tokens is too small for this; give it a larger one, or a shorter "
-                    f"question or persona (it says: {error.refusal.words})", error.status, error.refusal)
+                    f"question or persona ({why})", error.status, error.refusal)
 
 
 def run_turn(turn: Turn, client: Client, memory: Memory, audit: Audit, cancel: Cancel) -> Result:
