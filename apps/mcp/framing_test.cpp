@@ -82,6 +82,8 @@ TEST_CASE("what is not a message is named, with its id where it has one") {
   CHECK(malformed(R"({"jsonrpc":"1.0","id":3,"method":"m"})").id == 3);
   CHECK(malformed(R"({"jsonrpc":"2.0","id":null,"method":"m"})").code == RpcError::InvalidRequest);
   CHECK(malformed(R"({"jsonrpc":"2.0","id":1.5,"method":"m"})").id.is_null());
+  CHECK(is_id(parse_json("7.0")));
+  CHECK_FALSE(is_id(parse_json("7.5")));
   CHECK(malformed(R"({"jsonrpc":"2.0","id":[],"method":"m"})").id.is_null());
   CHECK(malformed(R"({"jsonrpc":"2.0","id":"a","method":"m","params":[1]})").code == RpcError::InvalidParams);
   CHECK(malformed(R"({"jsonrpc":"2.0","id":"a","method":"m","params":[1]})").id == "a");

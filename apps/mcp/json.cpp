@@ -1,5 +1,7 @@
 #include "json.hpp"
 
+#include <cmath>
+
 #include <fmt/format.h>
 
 #include "common/text/text.hpp"
@@ -23,6 +25,11 @@ Json parse_json(std::string_view text) {
   } catch (const Json::parse_error& problem) {
     throw Error{ErrorCode::InvalidArgument, fmt::format("no JSON at byte {}", problem.byte)};
   }
+}
+
+bool is_whole(const Json& value) {
+  if (value.is_number_integer()) return true;
+  return value.is_number_float() && std::trunc(value.get<double>()) == value.get<double>();
 }
 
 std::string to_line(const Json& value) {

@@ -19,6 +19,8 @@ inline constexpr std::size_t most_values = 10'000;
 
 /// Error(InvalidArgument) for what is not JSON, nested too deep or of too many values.
 Json parse_json(std::string_view text);
+/// Whether it is a number without a fraction, however that is written: some clients know no other numbers than 1.0.
+bool is_whole(const Json& value);
 /// On one line, without its end. Bytes that are not UTF-8 become U+FFFD. Characters beyond ASCII that some readers take
 /// for the end of a line (U+0085, U+2028, U+2029) are escaped.
 std::string to_line(const Json& value);

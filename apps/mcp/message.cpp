@@ -79,7 +79,7 @@ Message read_line(std::string_view line) {
 
 bool is_id(const Json& value) {
   if (value.is_string()) return value.get_ref<const std::string&>().size() <= longest_id;
-  return value.is_number_integer();
+  return is_whole(value);
 }
 
 Json result_message(const Json& id, Json result) {

@@ -1,7 +1,6 @@
 #include "schema_check.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <cstddef>
 #include <string>
 #include <utility>
@@ -12,11 +11,6 @@
 
 namespace fireclaw::mcp {
 namespace {
-
-bool is_whole(const Json& value) {
-  if (value.is_number_integer()) return true;
-  return value.is_number_float() && std::trunc(value.get<double>()) == value.get<double>();
-}
 
 bool has_type(const Json& value, const std::string& type) {
   if (type == "object") return value.is_object();
