@@ -9,7 +9,7 @@ from bot.people import addressing
 class Addressed(unittest.TestCase):
     def test_forms_of_address(self) -> None:
         for text, expected in (
-            ("worker: hello", "hello"), ("worker, hello", "hello"), ("WORKER: hi", "hi"), ("worker:hi", "hi"), ("worker:", ""),
+            ("worker: hello", "hello"), ("worker, hello", "hello"), ("WORKER: hi", "hi"), ("worker:hi", "hi"), ("worker:", ""), ("worker; hi", "hi"),
             ("@worker hi", "hi"), ("@worker: hi", "hi"), ("@worker", ""), ("hey @worker, look", "hey @worker, look"),
             ("ask @worker", "ask @worker"), ("worker : hello", "hello"), ("worker：你好", "你好"),
             ("worker，你好", "你好"), ("worker、こんにちは", "こんにちは"), ("worker، مرحبا", "مرحبا"), ("@worker，你好", "你好"),

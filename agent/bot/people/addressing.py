@@ -9,7 +9,7 @@ _NICK_CHARS = r"A-Za-z0-9\[\]\\`_^{|}-"
 # Servers can allow letters of any script, and relays put the network behind a stroke.
 _ADDRESS = re.compile(rf"(?:@[\w/{_NICK_CHARS}]+[:,]?|[\w/{_NICK_CHARS}]+:)(?=\s)")
 # What stands behind a name that is spoken to, in any script.
-_AFTER_NAME = ":,：，、،"
+_AFTER_NAME = ":,;：，；、،؛"
 _PUNCTUATION = " .!?。！？؟"
 
 MORE = "more"
@@ -26,7 +26,7 @@ _COMMANDS = {
 def question(text: str, nick: str, trigger: str) -> Optional[str]:
     """What the line asks of `nick`, without the address; None if it is not meant for it.
 
-    Addressed is "nick: …", "nick, …", "nick : …" (but not "nick :)"), "@nick" anywhere as a word of its own, and what
+    Addressed is "nick: …", "nick, …", "nick; …", "nick : …" (but not "nick :)"), "@nick" anywhere as a word of its own, and what
     the trigger adds: "all" takes every line, any other word but "mention" takes the lines that begin with it."""
     name = re.escape(nick)
     start = re.match(rf"(?:@{name}(?![{_NICK_CHARS}])[{_AFTER_NAME}]?|{name}(?:[{_AFTER_NAME}]|\s+:(?=\s)))\s*", text,
