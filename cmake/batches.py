@@ -120,7 +120,7 @@ def included_by(file: Path) -> frozenset[Path]:
     """The headers of ours that a file includes, also by others."""
     found: set[Path] = set()
     for name in INCLUDE.findall(file.read_text(encoding="utf-8")):
-        for root in (*(folder for folder in file.parents if PROJECT in folder.parents), *ROOTS):
+        for root in (file.parent, *(folder for folder in file.parents if PROJECT in folder.parents), *ROOTS):
             if (root / name).is_file():
                 found |= {root / name, *included_by(root / name)}
                 break
@@ -181,6 +181,7 @@ def sort(paths: list[Path], most: int) -> list[int]:
         if batch is None:
             batches.append(batch := set())
         batch.add(index)
+    batches.sort(key=min)
     number_of = {index: number for number, batch in enumerate(batches) for index in batch}
     return [number_of[index] for index in range(len(sources))]
 

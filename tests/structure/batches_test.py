@@ -32,6 +32,8 @@ class Batches(unittest.TestCase):
             "using help = int;",
             "[[noreturn]] void help(const char* text);",
             "template <typename T>\nvoid help(T x) {}",
+            "/// What helps.\nenum class help : int { A };",
+            "struct stat help(int fd) { return {}; }",
         ):
             with self.subTest(kept):
                 source = f"namespace {{\n{kept}\n}}\n"
@@ -52,6 +54,20 @@ class Batches(unittest.TestCase):
             }.items():
                 (Path(folder) / name).write_text(text)
             self.assertEqual(batches.sort([Path(folder) / "one.cpp", Path(folder) / "other.cpp"], 12), [0, 1])
+
+    def test_a_header_is_found_from_the_folders_of_its_program(self):
+        program = Path(batches.PROJECT) / "apps/fireclaw"
+        self.assertIn(program / "output.hpp", batches.included_by(program / "bench/all.cpp"))
+
+    def test_those_that_clash_with_most_others_choose_first(self):
+        kept = "namespace {\nint %s() { return 1; }\n}\n"
+        # One after the other, the last two would each need a batch of their own.
+        sources = [kept % "a", kept % "b", kept % "a" + kept % "c", kept % "b" + kept % "c"]
+        self.assertEqual(max(self.numbers(*sources)), 1)
+
+    def test_what_returns_a_struct_does_not_keep_the_struct(self):
+        source = "namespace {\nstruct stat %s(int fd) { return {}; }\n}\n"
+        self.assertEqual(self.numbers(source % "one", source % "other"), [0, 0])
 
     def test_members_texts_and_comments_part_nobody(self):
         kept = "namespace {\nint help() { return 1; }\n}\n"
